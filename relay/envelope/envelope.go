@@ -1,0 +1,58 @@
+package envelope
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Envelope says from whom and to whom a message goes, apart from its header.
+type Envelope struct {
+	ReversePath Address   // zero is the null reverse-path <>
+	Recipients  []Address // in the order of RCPT, without repetitions; every one has a domain
+	UTF8        bool      // MAIL carried SMTPUTF8
+}
+
+// Client is who handed a message over.
+type Client struct {
+	Name  string         // of the clients: entry that matched, or "local"
+	Addr  netip.AddrPort // unmapped; zero on a unix socket
+	Helo  string         // as given, printable ASCII only
+	Login string         // empty without AUTH
+}
+
+// String names the client for logs: its address, or "unix".
+func (c Client) String() string {
+	if !c.Addr.IsValid() {
+		return "unix"
+	}
+	return c.Addr.Addr().String()
+}
+
+// QueueID names one message for as long as anything is known of it: 16
+// characters of Crockford-like lower-case base32, ordered by time of creation
+// to the millisecond, unguessable in the rest.
+type QueueID string
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewQueueID makes a QueueID for a message accepted at now.
+func NewQueueID(now time.Time) QueueID {
+	var b [10]byte
+	ms := uint64(now.UnixMilli())
+	binary.BigEndian.PutUint64(b[:8], ms<<16) // 48 bits of time
+	_, _ = rand.Read(b[6:])                   // never fails since Go 1.24
+	return QueueID(idEncoding.EncodeToString(b[:]))
+}
+
+// ParseQueueID checks that s has the form of a QueueID.
+func ParseQueueID(s string) (QueueID, error) {
+	b, err := idEncoding.DecodeString(s)
+	if err != nil || len(s) != 16 || len(b) != 10 {
+		return "", errors.New("a queue ID has 16 characters of 0-9 and a-z without i, l, o, u")
+	}
+	return QueueID(s), nil
+}

@@ -1,0 +1,57 @@
+package smtpd
+
+import (
+	"context"
+	"io"
+	"net/netip"
+
+	"graphrelay/relay/envelope"
+)
+
+// Peer is the other end of a connection.
+type Peer struct {
+	Listener string         // its configured address, e.g. "127.0.0.1:25" or "unix:/run/..."
+	Addr     netip.AddrPort // unmapped; zero on a unix socket
+	Unix     bool
+}
+
+// MailFrom is what a MAIL command said, checked for form.
+type MailFrom struct {
+	Path  envelope.Address // zero for the null reverse-path; may lack a domain
+	Size  int64            // declared by SIZE=, else 0
+	UTF8  bool             // SMTPUTF8
+	Helo  string           // of EHLO or HELO, printable ASCII
+	TLS   bool
+	ESMTP bool // EHLO, not HELO
+}
+
+// Handler decides about connections. Errors of all methods go to the client
+// through status.Of; what is not a status.Error becomes 451 4.3.0.
+type Handler interface {
+	// Connect is asked before the greeting; an error refuses the connection
+	// with its reply. ctx ends with the connection.
+	Connect(ctx context.Context, p Peer) (Session, error)
+}
+
+// Session is one connection. Its methods are called one at a time.
+type Session interface {
+	// Mail opens a transaction. There is at most one at a time.
+	Mail(ctx context.Context, from MailFrom) (Transaction, error)
+	// Close is called once, when the connection has ended.
+	Close()
+}
+
+// Transaction is from MAIL to the reply of DATA. It ends with exactly one of
+// Data returning or Abort; a recipient may arrive only before Data.
+type Transaction interface {
+	// Rcpt takes a recipient; it may lack a domain ("root").
+	Rcpt(ctx context.Context, to envelope.Address) error
+	// Data reads the message, dot-unstuffed, to its end: io.EOF comes only when
+	// the message is complete (CRLF.CRLF, BDAT LAST); every other end is an
+	// error and the message must be dropped. What Data leaves unread smtpd
+	// drains or cuts off. A nil error is answered "250 2.0.0" with the ID, so it
+	// must be returned only when the message is durable.
+	Data(ctx context.Context, r io.Reader) (envelope.QueueID, error)
+	// Abort ends it without a message: RSET, EHLO, the connection died.
+	Abort()
+}

@@ -1,0 +1,242 @@
+// Package spool is the durable queue of graphrelay: what was answered with 250
+// is here until its fate is recorded, and its history stays for some time after.
+//
+// # Promises
+//
+// A message that Commit accepted survives SIGKILL, a kernel crash and a power
+// cut on storage that honours flush; a message whose Commit failed is neither
+// kept nor back after a restart. An attempt is durable before it is made.
+// Memory stays bounded whatever the backlog or the size of a message. Nothing
+// is deleted because of an error.
+//
+// # On failure
+//
+// A commit that failed makes the store reopen itself (design section 3,
+// "Durable"); where that cannot be done the store is unhealthy: Begin, Commit,
+// Claim and Settle answer ErrUnhealthy, and what is stored can still be read.
+// A full disk answers ErrFull to Begin and Commit; Settle goes on, for a
+// ballast file is freed first.
+//
+// The package knows neither SMTP nor Graph nor when to try again: callers say
+// which state a message gets and when it is due. SQLite is the engine inside
+// this file's interface (OpenSQLite); the suite in spooltest holds for any other.
+package spool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/status"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrFull      = errors.New("spool: no room")                              // disk, inodes, or queue.max_messages
+	ErrUnhealthy = errors.New("spool: unhealthy after a failed commit")      // nothing is written until it is well again
+	ErrNotFound  = errors.New("spool: no such message")                      // unknown queue ID
+	ErrState     = errors.New("spool: message is in another state")          // e.g. settling an attempt that is not open
+	ErrDamaged   = errors.New("spool: stored message is damaged")            // checksum or missing chunk
+	ErrLocked    = errors.New("spool: another graphrelay uses this store")   // one daemon per store
+	ErrSchema    = errors.New("spool: store was written by a newer version") // downgrade refused
+)
+
+// State says what happens to a message next.
+type State string
+
+// The states. Queued, Active and Held messages are the queue; the others are
+// history (Failed and Damaged keep their body).
+const (
+	Queued  State = "queued"  // waits for NextAttempt
+	Active  State = "active"  // an attempt is recorded, its outcome is not
+	Held    State = "held"    // waits for an operator, or for max_hold
+	Sent    State = "sent"    // Graph answered 202
+	Bounced State = "bounced" // refused for good, to be reported to the sender
+	Failed  State = "failed"  // given up (max_age, max_hold, report not sendable); kept for keep_failed
+	Damaged State = "damaged" // its stored bytes do not match their checksum
+)
+
+// Message is what is known of a message when it is accepted; it never changes.
+type Message struct {
+	ID         envelope.QueueID
+	Envelope   envelope.Envelope
+	Client     envelope.Client
+	Mailbox    envelope.Address // whose sendMail is called; the lane
+	From       envelope.Address // the granted From
+	MessageID  string           // with angle brackets, as in the header
+	Subject    string           // raw, cut to 200 octets; for people only
+	HeaderSize int64            // octets of the header block incl. the empty line
+	Size       int64            // octets in all; Commit fills it in
+	Accepted   time.Time
+}
+
+// Record is a message with its present state.
+type Record struct {
+	Message
+	State       State
+	Attempts    int           // recorded so far, the open one included
+	Crashes     int           // attempts that a crash of this program interrupted
+	Unknown     bool          // the last attempt may have succeeded
+	NextAttempt time.Time     // for Queued
+	LastAttempt time.Time     // zero before the first
+	HeldFor     time.Duration // time in holds that is over; does not count towards max_age
+	HeldSince   time.Time     // for Held
+	LastStatus  status.Enhanced
+	LastText    string // of the last outcome, for the operator
+	LastRequest string // Graph request-id of the last attempt
+	FinishedAt  time.Time
+	BodyGone    bool // the stored bytes were deleted (Sent, Bounced)
+}
+
+// Claim asks for messages to attempt: Queued, of Mailbox, with NextAttempt not
+// after Now, earliest NextAttempt first.
+type Claim struct {
+	Mailbox    envelope.Address
+	Now        time.Time
+	Limit      int
+	ExceptFrom []envelope.Address // leave out messages with this From (SendAs holds)
+	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
+}
+
+// Settlement is the outcome of an open attempt. Settle moves the message from
+// Active to State.
+type Settlement struct {
+	ID          envelope.QueueID
+	Attempt     int   // number of the attempt it settles; ErrState if it is not the open one
+	State       State // Queued, Held, Sent, Bounced or Failed
+	NextAttempt time.Time
+	Unknown     bool
+	Status      status.Enhanced
+	Text        string
+	RequestID   string
+	HTTPStatus  int
+	Duration    time.Duration // from request to answer
+	At          time.Time
+}
+
+// Event is one row of a message's history.
+type Event struct {
+	ID         envelope.QueueID
+	At         time.Time
+	Kind       EventKind
+	Attempt    int
+	Status     status.Enhanced
+	Text       string
+	RequestID  string
+	HTTPStatus int
+	Duration   time.Duration
+}
+
+// EventKind is from the closed list of design section 2, step 8.
+type EventKind string
+
+// The kinds of events.
+const (
+	Accepted      EventKind = "accepted"
+	Attempted     EventKind = "attempt"
+	EventSent     EventKind = "sent"
+	EventDeferred EventKind = "deferred"
+	EventHeld     EventKind = "held"
+	EventReleased EventKind = "released"
+	EventBounced  EventKind = "bounced"
+	EventFailed   EventKind = "failed"
+	EventUnknown  EventKind = "unknown" // an attempt was interrupted or its outcome cannot be known
+)
+
+// Lane sums up one mailbox's part of the queue.
+type Lane struct {
+	Mailbox envelope.Address
+	Queued  int
+	Active  int
+	Held    int
+	Next    time.Time // earliest NextAttempt of the Queued ones; zero without any
+	Oldest  time.Time // earliest Accepted
+}
+
+// Hold pauses a lane or an identity (design section 3, "Hold, don't bounce").
+// It is kept in the store so that it survives a restart. Key is unique.
+type Hold struct {
+	Key       string           // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d"
+	Mailbox   envelope.Address // zero for an identity
+	From      envelope.Address // only for SendAs
+	Identity  string
+	Status    status.Enhanced
+	Text      string
+	Since     time.Time
+	Probes    int
+	NextProbe time.Time
+}
+
+// Filter selects messages for List. Zero fields select everything.
+type Filter struct {
+	States  []State
+	Mailbox envelope.Address
+	After   envelope.QueueID // continue behind this one
+	Limit   int              // = 100
+}
+
+// Stats are counts over the whole store, cheap to read.
+type Stats struct {
+	Queued, Active, Held, Failed, Damaged int
+	Bytes                                 int64 // of stored bodies, roughly
+}
+
+// Draft is a message being received. It holds at most one chunk in memory.
+// Exactly one of Commit and Abort ends it; Abort after Commit does nothing.
+type Draft interface {
+	io.Writer
+	// Commit makes the message durable, in state Queued and due at once, and
+	// returns only when it is: nil means it survives a power cut. It cannot be
+	// cancelled half-way. Errors: ErrFull, ErrUnhealthy, or another that means
+	// the message was not and will not be kept.
+	Commit(ctx context.Context, m Message) error
+	Abort()
+}
+
+// Store is a queue. All methods may be called at the same time.
+type Store interface {
+	// Begin starts a draft of about size octets (0 = not declared) and
+	// reserves room for it. ErrFull, ErrUnhealthy.
+	Begin(ctx context.Context, size int64) (Draft, error)
+	// Admit tells whether a message of about size octets would be taken now,
+	// without reserving anything: nil, ErrFull or ErrUnhealthy. It does no I/O
+	// beyond a cached statfs.
+	Admit(size int64) error
+
+	// Claim makes due messages Active, each with one more attempt, and returns
+	// them when that is durable. None due is no error.
+	Claim(ctx context.Context, c Claim) ([]Record, error)
+	// Settle records the outcome of an open attempt durably. Sent and Bounced
+	// delete the body in the same commit.
+	Settle(ctx context.Context, s Settlement) error
+	// Unclaim takes back an attempt that was recorded but not made: the message
+	// is Queued again, due at next, the attempt not counted.
+	Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error
+	// Move changes the state of a Queued or Held message outside an attempt
+	// (operator's hold and release, expiry), with a history row.
+	Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error
+
+	// Open reads a stored message from its first octet; the reader reads one
+	// chunk per transaction, verifies its checksum (ErrDamaged), and may seek.
+	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
+	Get(ctx context.Context, id envelope.QueueID) (Record, error)
+	List(ctx context.Context, f Filter) ([]Record, error) // in order of queue ID
+	History(ctx context.Context, id envelope.QueueID) ([]Event, error)
+	Lanes(ctx context.Context) ([]Lane, error)
+	Stats(ctx context.Context) (Stats, error)
+
+	Holds(ctx context.Context) ([]Hold, error)
+	SetHold(ctx context.Context, h Hold) error // creates or replaces by Key
+	// EndHold removes a hold and adds the time since it began (or since each
+	// message was accepted) to HeldFor of the messages it stopped.
+	EndHold(ctx context.Context, key string, at time.Time) error
+
+	// Sweep deletes history older than keepHistory and Failed messages older
+	// than keepFailed, gives space back in small steps, and refills the ballast.
+	Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error
+	// Health is nil, or says why nothing is accepted and what to do.
+	Health() error
+	Close() error
+}
