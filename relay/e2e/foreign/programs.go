@@ -1,0 +1,66 @@
+package foreign
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// A Program makes a command of itself with arguments.
+type Program func(args ...string) *exec.Cmd
+
+// Swaks is the Swiss Army Knife for SMTP.
+func Swaks(t testing.TB) Program { return debianProgram(t, swaksPackages, "/usr/bin/swaks") }
+
+// Msmtp is a sendmail-like client.
+func Msmtp(t testing.TB) Program { return debianProgram(t, msmtpPackages, "/usr/bin/msmtp") }
+
+// SNail is the heir of Heirloom mailx.
+func SNail(t testing.TB) Program { return debianProgram(t, snailPackages, "/usr/bin/s-nail") }
+
+// Curl is curl, the machine's own if it has one.
+func Curl(t testing.TB) Program { return own(t, "curl", curlPackages, "/usr/bin/curl") }
+
+// Strace is strace, the machine's own if it has one.
+func Strace(t testing.TB) Program { return own(t, "strace", stracePackages, "/usr/bin/strace") }
+
+// Python is Python 3, the machine's own if it has one.
+func Python(t testing.TB) Program { return own(t, "python3", pythonPackages, "/usr/bin/python3.11") }
+
+// SMTPSource is the load generator that comes with Postfix.
+func SMTPSource(t testing.TB) Program {
+	return debianProgram(t, postfixPackages, "/usr/sbin/smtp-source")
+}
+
+// Nodemailer returns a Program that runs a script by Node.js, given with its
+// arguments, in which require("nodemailer") works.
+func Nodemailer(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-nodemailer", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "nodemailer@10.6.0")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
+func own(t testing.TB, name string, packages []string, path string) Program {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		return debianProgram(t, packages, path)
+	}
+	return func(args ...string) *exec.Cmd { return exec.Command(name, args...) }
+}
+
+func debianProgram(t testing.TB, packages []string, path string) Program {
+	t.Helper()
+	tree := Debian(t, packages)
+	if _, err := os.Stat(tree.Path(path)); err != nil {
+		t.Fatalf("package %s has no %s", packages[0], path)
+	}
+	return func(args ...string) *exec.Cmd { return tree.Command(path, args...) }
+}

@@ -1,0 +1,52 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Binary builds graphrelay with build tags and returns its path. It is kept in
+// the module's .cache, where a second call finds it up to date. More flags for
+// the build may stand in $GRAPHRELAY_BUILD_FLAGS, such as -race.
+func Binary(t testing.TB, tags ...string) string {
+	t.Helper()
+	dir := filepath.Join(moduleDir(t), ".cache", "e2e")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unlock := lockFile(t, filepath.Join(dir, "lock"))
+	defer unlock()
+	path := filepath.Join(dir, strings.Join(append([]string{"graphrelay"}, tags...), "-"))
+	args := append([]string{"build", "-o", path, "-tags", strings.Join(tags, ",")}, strings.Fields(os.Getenv("GRAPHRELAY_BUILD_FLAGS"))...)
+	out, err := exec.Command("go", append(args, "graphrelay/cmd/graphrelay")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("build graphrelay: %v\n%s", err, out)
+	}
+	return path
+}
+
+func moduleDir(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("go env GOMOD: %v", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(out)))
+}
+
+// lockFile keeps test processes that run at the same time from building at once.
+func lockFile(t testing.TB, path string) (unlock func()) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { f.Close() }
+}
