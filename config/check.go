@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Check looks at what a valid Config needs of the host: files that can be
+// read, secrets that not everybody can read, folders that can be written, and
+// ports that are free. It sends nothing, changes nothing and reads no secret;
+// each port is bound for a moment. What is true for the user who runs it need
+// not be so for the service's user. Nil means that nothing was found.
+func Check(c *Config) []Problem {
+	k := &hostCheck{c: c, running: answers(c.Admin.Address)}
+	for i, id := range c.Identities {
+		k.identity(i, id)
+	}
+	k.folder("queue.store", filepath.Dir(c.Queue.Store.Path))
+	k.file("queue.store", c.Queue.Store.Path, store)
+	k.folder("admin.address", filepath.Dir(c.Admin.Address.Address))
+	for i, l := range c.SMTP.Listeners {
+		k.listener(entry("smtp.listeners", i, "address"), l.Address)
+	}
+	k.found.byLine()
+	return k.found
+}
+
+// hostCheck collects what Check finds. running: a graphrelay with this
+// configuration answers, so that busy ports are most likely its own.
+type hostCheck struct {
+	c       *Config
+	running bool
+	found   Errors
+}
+
+func (k *hostCheck) fail(key string, f *fault) {
+	d := decoder{file: k.c.file, places: k.c.places}
+	d.fail(key, f)
+	k.found = append(k.found, d.problems...)
+}
+
+func (k *hostCheck) identity(i int, id Identity) {
+	k.file(entry("identities", i, "certificate_file"), string(id.CertificateFile), secret)
+	k.file(entry("identities", i, "client_secret_file"), string(id.ClientSecretFile), secret)
+	k.file(entry("identities", i, "ca_file"), string(id.CAFile), public)
+}
+
+// use says what a file is for.
+type use int
+
+const (
+	public use = iota // must be there
+	secret            // must be there, and not for everybody
+	store             // may be absent: the first start makes it
+)
+
+// file checks one file; an empty path is none.
+func (k *hostCheck) file(key, path string, u use) {
+	if path == "" {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case u == store && errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		k.fail(key, bad("cannot be looked at: "+reason(err), "create "+path+", or correct the path or the rights of its folder"))
+	case !info.Mode().IsRegular():
+		k.fail(key, bad("is no regular file", "write the path of a file"))
+	case u != store && info.Size() == 0:
+		k.fail(key, bad("is an empty file", "write its content to "+path))
+	case u != public && info.Mode()&0o007 != 0:
+		k.fail(key, bad(fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()), "run: chmod o= "+path))
+	default:
+		k.access(key, path, u)
+	}
+}
+
+func (k *hostCheck) access(key, path string, u use) {
+	if err := unix.Access(path, unix.R_OK); err != nil {
+		k.fail(key, bad("cannot be read by this user: "+reason(err), "run: chgrp graphrelay "+path+" && chmod 640 "+path))
+	}
+	if err := unix.Access(path, unix.W_OK); u == store && err != nil {
+		k.fail(key, bad("cannot be written by this user: "+reason(err), "run: chown graphrelay "+path))
+	}
+}
+
+// folder checks where files will be made. What is missing below /run is left
+// to systemd, which makes it at start (RuntimeDirectory=).
+func (k *hostCheck) folder(key, path string) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "/run/"):
+	case err != nil:
+		k.fail(key, bad("has a folder that cannot be used: "+reason(err), "run: install -d -o graphrelay -g graphrelay -m 750 "+path))
+	case !info.IsDir():
+		k.fail(key, bad("has a folder that is a file", "write another path, or move "+path+" away"))
+	default:
+		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
+			k.fail(key, bad("has a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path))
+		}
+	}
+}
+
+func (k *hostCheck) listener(key string, l ListenAddress) {
+	if l.Unix() {
+		k.folder(key, filepath.Dir(l.Address))
+		return
+	}
+	s, err := net.Listen(l.Network, l.Address)
+	switch {
+	case err == nil:
+		s.Close()
+	case errors.Is(err, unix.EADDRINUSE) && k.running:
+	case errors.Is(err, unix.EADDRINUSE):
+		k.fail(key, bad("is in use by another program", "stop that program (ss -ltnp shows it), or write another port"))
+	case errors.Is(err, fs.ErrPermission):
+		k.fail(key, bad("needs a right that this user lacks, for the port is below 1024", "start graphrelay by its systemd unit and check as root, or write a port from 1024"))
+	default:
+		k.fail(key, bad("cannot be listened on: "+reason(err), "write an address that this host has"))
+	}
+}
+
+// answers tells whether somebody listens on the admin socket.
+func answers(l ListenAddress) bool {
+	conn, err := net.Dial(l.Network, l.Address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// reason is the system's word for an error, without the path.
+func reason(err error) string {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	return err.Error()
+}

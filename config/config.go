@@ -1,0 +1,118 @@
+package config
+
+import "graphrelay/relay/envelope"
+
+// Config is a whole, valid configuration. Treat it as read-only.
+type Config struct {
+	Hostname      Hostname         `yaml:"hostname" unset:"the host's name" doc:"Name in the greeting and in Received fields."`
+	Identities    []Identity       `yaml:"identities" required:"true" doc:"Entra applications that mail is sent under; at least one."`
+	Senders       []Sender         `yaml:"senders" required:"true" doc:"Addresses that From may say; at least one."`
+	Mailboxes     []Mailbox        `yaml:"mailboxes" unset:"none" doc:"Mailboxes for which the defaults do not fit."`
+	DefaultSender envelope.Address `yaml:"default_sender" unset:"the first of senders" doc:"Address that reports come from; one of senders."`
+	SMTP          SMTP             `yaml:"smtp" doc:"The SMTP server."`
+	Queue         Queue            `yaml:"queue" doc:"The store of accepted mail."`
+	Delivery      Delivery         `yaml:"delivery" doc:"How mail goes to Graph."`
+	Admin         Admin            `yaml:"admin" doc:"The socket that the commands talk to."`
+	Log           Log              `yaml:"log" doc:"The log on standard error."`
+
+	file   string
+	places map[string]place
+}
+
+// Identity is one application in Entra. Exactly one of CertificateFile and
+// ClientSecretFile is set.
+type Identity struct {
+	Name             Name       `yaml:"name" unset:"default, where there is one identity" doc:"Name for mailboxes, logs and commands; needed where there are several identities."`
+	TenantID         Tenant     `yaml:"tenant_id" required:"true" doc:"Directory (tenant) ID, or a domain of the tenant."`
+	ClientID         GUID       `yaml:"client_id" required:"true" doc:"Application (client) ID."`
+	CertificateFile  Path       `yaml:"certificate_file" unset:"none" doc:"PEM file with the certificate and its RSA private key. Exactly one credential is needed."`
+	ClientSecretFile Path       `yaml:"client_secret_file" unset:"none" doc:"File that holds the client secret and nothing else."`
+	Endpoints        *Endpoints `yaml:"endpoints" unset:"Microsoft's public cloud" doc:"Servers to use instead of Microsoft's, for tests; both are needed."`
+	CAFile           Path       `yaml:"ca_file" unset:"none" doc:"PEM file of further root certificates to trust for the endpoints."`
+	MaxConcurrent    int        `yaml:"max_concurrent" default:"64" range:"1..1000" doc:"Most requests at one time under this identity."`
+}
+
+// Endpoints replace Microsoft's servers.
+type Endpoints struct {
+	Login BaseURL `yaml:"login" required:"true" doc:"Where tokens come from, in place of login.microsoftonline.com."`
+	Graph BaseURL `yaml:"graph" required:"true" doc:"Where mail goes, in place of graph.microsoft.com."`
+}
+
+// Sender is an address that From may say. Mailbox is always set.
+type Sender struct {
+	Address envelope.Address `yaml:"address" required:"true" doc:"What From may say."`
+	Mailbox envelope.Address `yaml:"mailbox" unset:"the address itself" doc:"Mailbox whose sendMail is called; it must be allowed to send as the address."`
+}
+
+// Mailbox is a mailbox that mail goes out through. Config.Mailboxes has one
+// for each mailbox that some sender uses, in the file or not; Identity is
+// always the name of one of Config.Identities.
+type Mailbox struct {
+	Address       envelope.Address `yaml:"address" required:"true" doc:"The mailbox, as some sender names it."`
+	Identity      Name             `yaml:"identity" unset:"the only identity" doc:"Name of the identity that sends for it; needed where there are several."`
+	MaxConcurrent int              `yaml:"max_concurrent" default:"3" range:"1..4" doc:"Most messages in transfer at one time; Graph allows 4."`
+}
+
+// SMTP is the server's side.
+type SMTP struct {
+	Listeners       []Listener `yaml:"listeners" default:"[{address: 127.0.0.1:25}]" doc:"Where clients connect."`
+	MaxMessageSize  Size       `yaml:"max_message_size" default:"2100KiB" range:"1KiB..3MiB" doc:"Largest message taken, as EHLO announces it; at least 64KiB below delivery.mime_limit, for the header fields that the relay adds."`
+	MaxRecipients   int        `yaml:"max_recipients" default:"500" range:"1..1000" doc:"Most recipients of one message."`
+	MaxConnections  int        `yaml:"max_connections" default:"200" range:"1..10000" doc:"Most connections at one time."`
+	IdleTimeout     Duration   `yaml:"idle_timeout" default:"5m" range:"1s..1h" doc:"Longest wait between two reads from a client."`
+	ExtraRecipients string     `yaml:"extra_recipients" default:"trim" range:"trim | reject" doc:"Header recipients that are not in the envelope: take them out, or refuse the message."`
+	Received        string     `yaml:"received" default:"full" range:"full | short | off" doc:"Received field added to each message; short leaves out the client's address."`
+}
+
+// Listener is one place where clients connect.
+type Listener struct {
+	Address ListenAddress `yaml:"address" required:"true" doc:"HOST:PORT with a loopback IP address, or unix:/PATH. Port 0 takes any free port."`
+}
+
+// Queue is the store and how long it keeps what.
+type Queue struct {
+	Store        Store    `yaml:"store" default:"sqlite:/var/lib/graphrelay/queue.db" doc:"sqlite:PATH, on a local disk."`
+	MaxAge       Duration `yaml:"max_age" default:"5d" range:"1s..365d" doc:"How long a message is tried before it is given up; time in hold does not count."`
+	MaxHold      Duration `yaml:"max_hold" default:"30d" range:"1s..365d" doc:"How long a held message waits before it fails."`
+	KeepFailed   Duration `yaml:"keep_failed" default:"30d" range:"1s..3650d" doc:"How long a failed message is kept."`
+	MinFreeSpace Size     `yaml:"min_free_space" default:"256MiB" range:"0..1024GiB" doc:"Free disk space below which no mail is taken."`
+	MaxMessages  int      `yaml:"max_messages" default:"1000000" range:"1..100000000" doc:"Waiting messages above which no mail is taken."`
+	History      Duration `yaml:"history" default:"30d" range:"1s..3650d" doc:"How long it can be looked up what became of a message."`
+}
+
+// Delivery is Graph's side.
+type Delivery struct {
+	MIMELimit      Size   `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB" doc:"Largest message that Graph is given, after every change of the header."`
+	UnknownOutcome string `yaml:"unknown_outcome" default:"retry" range:"retry | hold" doc:"A message that may have been sent or not (the connection broke): send it again, or wait for a person."`
+}
+
+// Admin is the socket for the commands.
+type Admin struct {
+	Address ListenAddress `yaml:"address" default:"unix:/run/graphrelay/admin.sock" doc:"unix:/PATH."`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level" default:"info" range:"debug | info | warn | error" doc:"Least severity that is logged."`
+	Format string `yaml:"format" default:"text" range:"text | json" doc:"Form of a log line."`
+}
+
+// Mailbox returns the settings of a mailbox; false if no sender uses it.
+func (c *Config) Mailbox(a envelope.Address) (Mailbox, bool) {
+	for _, m := range c.Mailboxes {
+		if m.Address.Equal(a) {
+			return m, true
+		}
+	}
+	return Mailbox{}, false
+}
+
+// Identity returns the identity with a name; false if there is none.
+func (c *Config) Identity(name Name) (Identity, bool) {
+	for _, id := range c.Identities {
+		if id.Name == name {
+			return id, true
+		}
+	}
+	return Identity{}, false
+}

@@ -1,0 +1,257 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+)
+
+// minimal is the least that design section 4 calls enough.
+const minimal = `identities:
+  - tenant_id: 11111111-1111-1111-1111-111111111111
+    client_id: 22222222-2222-2222-2222-222222222222
+    certificate_file: entra.pem
+senders:
+  - address: notifications@contoso.com
+`
+
+func TestMinimalGetsTheDefaults(t *testing.T) {
+	c := parse1(t, minimal)
+	id, s := c.Identities[0], c.SMTP
+	for _, check := range []struct{ name, got, want string }{
+		{"identity name", string(id.Name), "default"},
+		{"certificate", string(id.CertificateFile), "/etc/graphrelay/entra.pem"},
+		{"identity max_concurrent", fmt.Sprint(id.MaxConcurrent), "64"},
+		{"endpoints", fmt.Sprint(id.Endpoints == nil), "true"},
+		{"sender's mailbox", c.Senders[0].Mailbox.String(), "notifications@contoso.com"},
+		{"default_sender", c.DefaultSender.String(), "notifications@contoso.com"},
+		{"mailboxes", fmt.Sprint(c.Mailboxes), "[{notifications@contoso.com default 3}]"},
+		{"listeners", fmt.Sprint(s.Listeners), "[{127.0.0.1:25}]"},
+		{"sizes", fmt.Sprint(s.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "2100KiB 2200KiB 256MiB"},
+		{"counts", fmt.Sprint(s.MaxRecipients, s.MaxConnections, c.Queue.MaxMessages), "500 200 1000000"},
+		{"durations", fmt.Sprint(s.IdleTimeout, c.Queue.MaxAge, c.Queue.MaxHold, c.Queue.KeepFailed, c.Queue.History), "5m 5d 30d 30d 30d"},
+		{"words", fmt.Sprint(s.ExtraRecipients, s.Received, c.Delivery.UnknownOutcome, c.Log.Level, c.Log.Format), "trimfullretryinfotext"},
+		{"store", c.Queue.Store.String(), "sqlite:/var/lib/graphrelay/queue.db"},
+		{"admin", c.Admin.Address.String(), "unix:/run/graphrelay/admin.sock"},
+	} {
+		if strings.ReplaceAll(check.got, " ", "") != strings.ReplaceAll(check.want, " ", "") {
+			t.Errorf("%s = %s, want %s", check.name, check.got, check.want)
+		}
+	}
+	if c.Hostname == "" {
+		t.Error("hostname is empty")
+	}
+}
+
+func TestEverythingIsRead(t *testing.T) {
+	c := parse1(t, `
+hostname: Relay.Contoso.local
+identities:
+  - {name: one, tenant_id: Contoso.com, client_id: AAAAAAAA-2222-2222-2222-222222222222, client_secret_file: secret.txt, max_concurrent: 8,
+     endpoints: {login: "https://127.0.0.1:8443/", graph: "https://[::1]:8443"}, ca_file: /tmp/../ca.pem}
+  - {name: two, tenant_id: 11111111-1111-1111-1111-111111111111, client_id: 33333333-3333-3333-3333-333333333333, certificate_file: sub/x.pem}
+senders:
+  - address: A@contoso.com
+    mailbox: box@contoso.com
+  - address: b@bücher.example
+mailboxes:
+  - {address: BOX@contoso.com, identity: two, max_concurrent: 4}
+  - {address: b@xn--bcher-kva.example, identity: one}
+default_sender: B@bücher.example
+smtp: {listeners: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0"}, {address: "[::1]:2525"}, {address: "unix:/tmp/s"}], max_message_size: 4096, max_recipients: 1,
+  max_connections: 10000, idle_timeout: 1m30s, extra_recipients: reject, received: off}
+queue: {store: "sqlite:q.db", max_age: 1d12h, max_hold: 2d, keep_failed: 4h, min_free_space: 0, max_messages: 7, history: 10s}
+delivery: {mime_limit: 3145728, unknown_outcome: hold}
+admin: {address: "unix:/tmp/a"}
+log: {level: debug, format: json}
+`)
+	one, box := c.Identities[0], c.Mailboxes[0]
+	for _, check := range []struct{ name, got, want string }{
+		{"hostname", string(c.Hostname), "relay.contoso.local"},
+		{"identity", fmt.Sprintln(one.TenantID, one.ClientID, one.ClientSecretFile, one.CAFile), "contoso.com aaaaaaaa-2222-2222-2222-222222222222 /etc/graphrelay/secret.txt /ca.pem\n"},
+		{"endpoints", fmt.Sprint(*one.Endpoints), "{https://127.0.0.1:8443 https://[::1]:8443}"},
+		{"sender", fmt.Sprint(c.Senders[0]), "{A@contoso.com box@contoso.com}"},
+		{"mailbox", fmt.Sprint(box), "{BOX@contoso.com two 4}"},
+		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1]), "2 {b@xn--bcher-kva.example one 3}"},
+		{"store", c.Queue.Store.Path, "/etc/graphrelay/q.db"},
+		{"sizes", fmt.Sprint(c.SMTP.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "4KiB 3MiB 0"},
+		{"max_age", time.Duration(c.Queue.MaxAge).String(), "36h0m0s"},
+		{"listeners", fmt.Sprint(c.SMTP.Listeners), "[{127.0.0.1:0} {127.0.0.1:0} {[::1]:2525} {unix:/tmp/s}]"},
+	} {
+		if check.got != check.want {
+			t.Errorf("%s = %s, want %s", check.name, check.got, check.want)
+		}
+	}
+	if m, ok := c.Mailbox(address(t, "box@Contoso.com")); !ok || m.Identity != "two" {
+		t.Errorf("Mailbox = %v, %v", m, ok)
+	}
+	if _, ok := c.Mailbox(address(t, "a@contoso.com")); ok {
+		t.Error("a sender's address is no mailbox where mailbox: names another")
+	}
+}
+
+func TestFilesFromOtherSystems(t *testing.T) {
+	for name, text := range map[string]string{
+		"byte order mark":    "\ufeff" + minimal,
+		"CRLF":               strings.ReplaceAll(minimal, "\n", "\r\n"),
+		"no last line end":   strings.TrimSuffix(minimal, "\n"),
+		"document start":     "---\n" + minimal,
+		"tab behind a value": strings.ReplaceAll(minimal, "entra.pem", "entra.pem \t# comment"),
+	} {
+		if _, err := Parse("f", []byte(text), "/"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestLinesAreRightBehindCRLF(t *testing.T) {
+	_, err := Parse("f", []byte(strings.ReplaceAll("# one\n"+minimal+"log: {level: loud}\n", "\n", "\r\n")), "/")
+	if err == nil || !strings.HasPrefix(err.Error(), "f:8: log.level: ") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestLoadTakesPathsFromTheFilesFolder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(minimal), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	c, err := Load("c.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(c.Identities[0].CertificateFile); got != filepath.Join(dir, "entra.pem") {
+		t.Errorf("certificate_file = %s, want it in %s", got, dir)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	dir := t.TempDir()
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, []byte(minimal+strings.Repeat("# x\n", maxFile/4)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none.yaml"): "none.yaml: cannot be read: no such file or directory; name a configuration file with -c FILE",
+		dir:                             ": cannot be read: is a directory; ",
+		big:                             "big.yaml:1: file is larger than 1 MiB; ",
+	} {
+		_, err := Load(path)
+		var all Errors
+		if !errors.As(err, &all) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Load(%s) = %v, want %q", path, err, want)
+		}
+	}
+}
+
+func TestReportOfAnAbsurdFileIsBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "k%d: 1\n", i)
+	}
+	_, err := Parse("f", []byte(b.String()), "/")
+	all := err.(Errors)
+	if len(all) != maxProblems+1 || !strings.Contains(err.Error(), "file holds more than 100 mistakes") {
+		t.Errorf("%d problems", len(all))
+	}
+}
+
+// A hundred kilobytes of brackets cost the YAML parser gigabytes.
+func TestBombsAreRefusedBeforeTheParser(t *testing.T) {
+	for name, text := range map[string]string{
+		"brackets": strings.Repeat("[", 1<<19), "pairs": strings.Repeat("[", 1<<18) + strings.Repeat("]", 1<<18),
+		"braces": strings.Repeat("{a: ", 1<<17), "dashes": strings.Repeat("- ", 1<<18), "questions": strings.Repeat("? ", 1<<18),
+	} {
+		_, err := Parse("f", []byte(text), "/")
+		if err == nil || !strings.Contains(err.Error(), "f:1: is nested too deeply") {
+			t.Errorf("%s: %.200v", name, err)
+		}
+	}
+}
+
+func TestBillionLaughsAreNotExpanded(t *testing.T) {
+	text := "a: &a [x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c <= 'z'; c++ {
+		text += fmt.Sprintf("%c: &%c [%s]\n", c, c, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9), ", "))
+	}
+	if _, err := Parse("f", []byte(text), "/"); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func TestExampleLoads(t *testing.T) {
+	if _, err := Load("example.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
+// The example shows every key, and behind "#" its default.
+func TestExampleShowsEveryDefault(t *testing.T) {
+	active := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:)`)
+	text := active.ReplaceAllString(read(t, "example.yaml"), "$1$2")
+	text = regexp.MustCompile(`(?m)^.*client_secret_file:.*\n`).ReplaceAllString(text, "")
+	c := parse1(t, text)
+	for _, k := range Keys() {
+		if _, given := c.places[strings.ReplaceAll(k.Path, "[]", "[0]")]; !given && k.Path != "identities[].client_secret_file" && k.Path != "senders[].mailbox" {
+			t.Errorf("example.yaml does not show %s", k.Path)
+		}
+	}
+	d := parse1(t, minimal)
+	d.Hostname, c.Hostname = "", ""
+	d.SMTP.Listeners, c.SMTP.Listeners = nil, nil // the example shows a second one
+	if got, want := fmt.Sprint(c.SMTP, c.Queue, c.Delivery, c.Admin, c.Log), fmt.Sprint(d.SMTP, d.Queue, d.Delivery, d.Admin, d.Log); got != want {
+		t.Errorf("example has %s\nwant the defaults %s", got, want)
+	}
+}
+
+func TestDurationAndSizeReadBackWhatTheyWrite(t *testing.T) {
+	for _, text := range []string{"0s", "30s", "5m", "4h", "5d", "1d2h3m4s"} {
+		var d Duration
+		if f := d.read(text); f != nil || d.String() != text {
+			t.Errorf("%s read as %s, %v", text, d, f)
+		}
+	}
+	for _, text := range []string{"0", "4095", "1KiB", "2100KiB", "3MiB", "5GiB"} {
+		var s Size
+		if f := s.read(text); f != nil || s.String() != text {
+			t.Errorf("%s read as %s, %v", text, s, f)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"smtp", "smpt", 2}, {"queue", "quue", 1}, {"log", "gol", 2}, {"kitten", "sitting", 3}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+func parse1(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := Parse("config.yaml", []byte(text), "/etc/graphrelay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func address(t *testing.T, s string) envelope.Address {
+	t.Helper()
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

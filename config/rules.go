@@ -1,0 +1,245 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+
+	"graphrelay/relay/envelope"
+)
+
+// headerRoom is what max_message_size leaves below mime_limit for Received,
+// Bcc and the kept copies of To and Cc.
+const headerRoom = 64 << 10
+
+// scope lets a rule report about the keys of one section.
+type scope struct {
+	d    *decoder
+	path string
+}
+
+// given tells whether the file has the key, rightly written or not.
+func (s scope) given(key string) bool {
+	_, ok := s.d.places[join(s.path, key)]
+	return ok
+}
+
+// sound tells whether nothing under the key was wrong so far: only then does
+// it make sense to miss something there.
+func (s scope) sound(key string) bool {
+	path := join(s.path, key)
+	for _, p := range s.d.problems {
+		if strings.HasPrefix(p.Key, path) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s scope) fail(key string, f *fault) { s.d.fail(join(s.path, key), f) }
+
+// entry is the path of a key in a list.
+func entry(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s", list, i, key) }
+
+func (id *Identity) check(s scope) {
+	switch certificate, secret := s.given("certificate_file"), s.given("client_secret_file"); {
+	case certificate && secret:
+		s.fail("client_secret_file", bad("is a second credential", "write certificate_file or client_secret_file, not both"))
+	case !certificate && !secret:
+		s.fail("certificate_file", bad("is missing, and so is every other credential", "write certificate_file: PATH or client_secret_file: PATH"))
+	}
+}
+
+func (a *Admin) check(s scope) {
+	if a.Address.Network == "tcp" {
+		s.fail("address", bad("is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock"))
+	}
+}
+
+func (l *Listener) check(s scope) {
+	if l.Address.Network != "" && !l.Address.Loopback() {
+		s.fail("address", bad("can be reached from other hosts, which no client is allowed to do", "write a loopback address, as in 127.0.0.1:25 or [::1]:25, or unix:/PATH"))
+	}
+}
+
+// checkRules holds the sections against each other. What was not decoded is
+// zero here and left alone, for it has its own message.
+func (c *Config) checkRules(s scope) {
+	if len(c.Identities) == 1 && !s.given("identities[0].name") {
+		c.Identities[0].Name = "default"
+	}
+	c.checkNames(s)
+	c.checkSenders(s)
+	c.checkMailboxes(s)
+	c.checkListeners(s)
+	c.checkSizes(s)
+}
+
+func (c *Config) checkNames(s scope) {
+	seen := map[Name]bool{}
+	for i, id := range c.Identities {
+		key := entry("identities", i, "name")
+		if len(c.Identities) > 1 && !s.given(key) {
+			s.fail(key, bad("is missing, for there are several identities", "write a name for each"))
+		}
+		if id.Name != "" && seen[id.Name] {
+			s.fail(key, bad("is the name of an identity above", "write another name"))
+		}
+		seen[id.Name] = true
+	}
+}
+
+func (c *Config) checkSenders(s scope) {
+	seen := map[string]bool{}
+	for i, sender := range c.Senders {
+		key := sender.Address.Key()
+		if !sender.Address.IsZero() && seen[key] {
+			s.fail(entry("senders", i, "address"), bad("is the address of a sender above", "write one entry for each address; capitals make no difference"))
+		}
+		seen[key] = true
+	}
+	if d := c.DefaultSender; !d.IsZero() && !seen[d.Key()] && s.sound("senders") {
+		s.fail("default_sender", bad("is not one of senders", "write an address that stands there, or add it"))
+	}
+}
+
+func (c *Config) checkMailboxes(s scope) {
+	used, sound := map[string]bool{}, s.sound("senders")
+	for _, sender := range c.Senders {
+		used[sender.mailbox().Key()] = true
+	}
+	listed := map[string]bool{}
+	for i, m := range c.Mailboxes {
+		c.checkMailbox(s, i, m)
+		if m.Address.IsZero() {
+			continue
+		}
+		key := m.Address.Key()
+		if listed[key] {
+			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox above", "write one entry for each mailbox"))
+		}
+		if sound && !used[key] {
+			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox that no sender uses", "add a sender with it, or take the entry out"))
+		}
+		listed[key] = true
+	}
+	if len(c.Identities) > 1 && sound {
+		c.checkEachHasIdentity(s, listed)
+	}
+}
+
+func (c *Config) checkMailbox(s scope, i int, m Mailbox) {
+	key := entry("mailboxes", i, "identity")
+	if len(c.Identities) > 1 && !s.given(key) {
+		s.fail(key, bad("is missing, for there are several identities", "write the name of the one that sends for this mailbox"))
+	}
+	if m.Identity == "" {
+		return
+	}
+	if _, ok := c.Identity(m.Identity); !ok && s.sound("identities") {
+		s.fail(key, bad("is the name of no identity", "write a name that stands under identities"))
+	}
+}
+
+// checkEachHasIdentity finds mailboxes that only senders name, where nothing
+// says under which of several identities they send.
+func (c *Config) checkEachHasIdentity(s scope, listed map[string]bool) {
+	for i, sender := range c.Senders {
+		box := sender.mailbox()
+		if box.IsZero() || listed[box.Key()] {
+			continue
+		}
+		key := entry("senders", i, "mailbox")
+		if !s.given(key) {
+			key = entry("senders", i, "address")
+		}
+		listed[box.Key()] = true
+		s.fail(key, bad("is a mailbox without identity, and there are several identities", "add an entry to mailboxes with this address and an identity"))
+	}
+}
+
+func (c *Config) checkListeners(s scope) {
+	seen := map[string]bool{}
+	for i, l := range c.SMTP.Listeners {
+		key, address := entry("smtp.listeners", i, "address"), l.Address.String()
+		fixed := l.Address.Unix() || l.Address.Addr.Port() != 0
+		if fixed && seen[address] {
+			s.fail(key, bad("is the address of a listener above", "write another address, or take the entry out"))
+		}
+		if l.Address.Unix() && l.Address == c.Admin.Address {
+			s.fail(key, bad("is the socket of admin", "write another path"))
+		}
+		seen[address] = true
+	}
+}
+
+func (c *Config) checkSizes(s scope) {
+	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
+	if size == 0 || limit == 0 || size+headerRoom <= limit {
+		return
+	}
+	room := fmt.Sprintf("at most %s, or raise delivery.mime_limit (to 3MiB at most)", limit-headerRoom)
+	if s.given("smtp.max_message_size") {
+		s.fail("smtp.max_message_size", bad("leaves less than 64KiB below delivery.mime_limit for added header fields", "write "+room))
+		return
+	}
+	s.fail("delivery.mime_limit", bad(fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header fields", size), "write smtp.max_message_size: "+room))
+}
+
+// complete fills in what follows from other keys.
+func (c *Config) complete() {
+	if c.Hostname == "" {
+		c.Hostname = ownName()
+	}
+	for i := range c.Senders {
+		c.Senders[i].Mailbox = c.Senders[i].mailbox()
+	}
+	if c.DefaultSender.IsZero() {
+		c.DefaultSender = c.Senders[0].Address
+	}
+	c.completeMailboxes()
+}
+
+func (c *Config) completeMailboxes() {
+	for i := range c.Mailboxes {
+		if c.Mailboxes[i].Identity == "" {
+			c.Mailboxes[i].Identity = c.Identities[0].Name
+		}
+	}
+	known := map[string]bool{}
+	for _, m := range c.Mailboxes {
+		known[m.Address.Key()] = true
+	}
+	for _, sender := range c.Senders {
+		if key := sender.Mailbox.Key(); !known[key] {
+			known[key] = true
+			c.Mailboxes = append(c.Mailboxes, c.plainMailbox(sender.Mailbox))
+		}
+	}
+}
+
+// plainMailbox is a mailbox of which the file says nothing; there is one
+// identity then.
+func (c *Config) plainMailbox(a envelope.Address) Mailbox {
+	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
+	d := &decoder{places: map[string]place{}}
+	d.absent("", reflect.ValueOf(&m).Elem(), map[string]bool{"address": true})
+	return m
+}
+
+func (s Sender) mailbox() envelope.Address {
+	if s.Mailbox.IsZero() {
+		return s.Address
+	}
+	return s.Mailbox
+}
+
+// ownName is the host's name, or localhost where that is no domain name.
+func ownName() Hostname {
+	var h Hostname
+	if name, err := os.Hostname(); err == nil && h.read(name) == nil {
+		return h
+	}
+	return "localhost"
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Limits of what is given to the YAML parser. It needs memory in the square of
+// the nesting: 100 KB of "[" took more than 5 GB.
+const (
+	maxFile   = 1 << 20 // octets
+	maxFlow   = 16      // brackets within brackets
+	maxColumn = 200     // of a key or a dash outside brackets
+)
+
+// lineFault is a fault of the file's form, before there are keys.
+type lineFault struct {
+	line int
+	text string
+	*fault
+}
+
+// parseYAML returns the one document of a file. The library is used for its
+// syntax tree only: aliases, merges and tags in it are left alone, and refused
+// by whoever walks the tree.
+func parseYAML(data []byte) (ast.Node, *lineFault) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if f := checkBytes(data); f != nil {
+		return nil, f
+	}
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	lines := strings.Split(text, "\n")
+	tokens, file, err := parse(text)
+	if f := checkNesting(tokens, lines); f != nil {
+		return nil, f
+	}
+	if err != nil {
+		return nil, syntaxFault(err, lines)
+	}
+	return onlyDocument(file, lines)
+}
+
+// checkBytes refuses what is no text, and tabs where YAML counts blanks.
+func checkBytes(data []byte) *lineFault {
+	if len(data) > maxFile {
+		return &lineFault{1, "", bad("file is larger than 1 MiB", "write less than that; a configuration has some hundred lines")}
+	}
+	for i, raw := range bytes.Split(data, []byte("\n")) {
+		line := string(bytes.TrimSuffix(raw, []byte("\r")))
+		if f := checkLine(line); f != nil {
+			return &lineFault{i + 1, strings.TrimSpace(line), f}
+		}
+	}
+	return nil
+}
+
+func checkLine(line string) *fault {
+	if !utf8.ValidString(line) {
+		return bad("line is not UTF-8", "save the file as UTF-8")
+	}
+	for _, c := range line {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return bad(fmt.Sprintf("line holds the control character %U", c), "take it out")
+		}
+	}
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	if strings.Contains(indent, "\t") {
+		return bad("line is indented with a tab", "write blanks instead")
+	}
+	return nil
+}
+
+// parse runs the library. It has panicked on odd input before; a mistake in a
+// file must not end a daemon that is being reloaded.
+func parse(text string) (tokens token.Tokens, file *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("YAML parser gave up: %v", r)
+		}
+	}()
+	tokens = lexer.Tokenize(text)
+	if tooDeep(tokens) != nil {
+		return tokens, nil, nil
+	}
+	file, err = parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
+	return tokens, file, err
+}
+
+// tooDeep returns the token at which nesting becomes more than any
+// configuration needs.
+func tooDeep(tokens token.Tokens) *token.Token {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
+			if depth <= 0 && t.Position.Column > maxColumn {
+				return t
+			}
+		}
+		if depth > maxFlow {
+			return t
+		}
+	}
+	return nil
+}
+
+func checkNesting(tokens token.Tokens, lines []string) *lineFault {
+	t := tooDeep(tokens)
+	if t == nil {
+		return nil
+	}
+	n := lineOf(t)
+	return &lineFault{n, lineText(lines, n), bad("is nested too deeply", "write it as in the example configuration")}
+}
+
+// syntaxFault puts the library's message into our form; it quotes the line
+// itself, for the library's own excerpt is many lines long.
+func syntaxFault(err error, lines []string) *lineFault {
+	line, message := 1, err.Error()
+	var e yaml.Error
+	if errors.As(err, &e) {
+		line, message = lineOf(e.GetToken()), e.GetMessage()
+	}
+	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "?")), " ")
+	return &lineFault{line, lineText(lines, line), bad("is not valid YAML: "+cut(message, 120), syntaxRemedy(message))}
+}
+
+func syntaxRemedy(message string) string {
+	switch {
+	case strings.Contains(message, "reserved character"):
+		return `write quotes around the text, as in "@text"`
+	case strings.Contains(message, "not allowed in this context"):
+		return "align the keys of a section, and write quotes around a text that holds a colon and a blank"
+	case strings.Contains(message, "end character"):
+		return "write the closing quote"
+	}
+	return "write it as in the example configuration"
+}
+
+func onlyDocument(file *ast.File, lines []string) (ast.Node, *lineFault) {
+	var body ast.Node
+	for i, doc := range file.Docs {
+		if i > 0 && doc.Start != nil {
+			n := lineOf(doc.Start)
+			return nil, &lineFault{n, lineText(lines, n), bad("a second YAML document or a directive", "write one document, without lines that begin with --- or %")}
+		}
+		if doc.Body != nil {
+			body = doc.Body
+		}
+	}
+	if body == nil {
+		return nil, &lineFault{1, "", bad("file is empty", "write at least identities and senders")}
+	}
+	return body, nil
+}
+
+// lineOf returns a token's line, from 1.
+func lineOf(t *token.Token) int {
+	if t == nil || t.Position == nil {
+		return 1
+	}
+	return max(1, t.Position.Line)
+}
+
+// lineText is a line for a message, unless something secret may stand in it.
+func lineText(lines []string, n int) string {
+	if n > len(lines) || strings.Contains(lines[n-1], "secret") || strings.Contains(lines[n-1], "password") {
+		return ""
+	}
+	return hidePassword(strings.TrimSpace(lines[n-1]))
+}
