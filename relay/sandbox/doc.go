@@ -1,0 +1,30 @@
+// Package sandbox is a double of Entra's token endpoint and of Microsoft
+// Graph's sendMail, for tests and for trying the relay without a tenant.
+//
+// It follows Microsoft's documents, and where they are silent the reports
+// collected beside them; the comment at each such choice names its ground:
+// [D] a document, [I] a report, [K] common knowledge nobody confirmed. It does
+// not share code or assumptions with the packages it judges: recipients are
+// read by net/mail and by a second, generous reader, and where the two differ
+// the record of the message says so.
+//
+// New makes a Double with its own certificate authority; Start serves Entra
+// and Graph over HTTPS, StartPage a page, JSON and the controls over HTTP. Both
+// listen on loopback only. What was accepted is in Messages, Count and Ledger;
+// Inject scripts faults. Everything may be called from any goroutine.
+//
+// What is promised: a message is recorded once for each request that was read
+// to its end and accepted, whether or not the client is still there to read the
+// answer, and before the answer is written. A request whose body did not arrive
+// whole is never recorded. Memory is bounded by Options.Keep and KeepBytes
+// except for the ledger, which costs about 100 octets for each Message-ID. A
+// record that cannot be written to Options.Dir is answered 500, never 202.
+//
+// What it does not do: mailboxes that can be read, drafts and upload sessions,
+// the limits per day, and anything that happens after a 202.
+//
+// It follows RFC 6749, 7515, 7519 and 7523 for tokens, RFC 5322 and 4648 for
+// messages, and OpenID Connect Discovery 1.0. The folder contract holds an
+// excerpt of Microsoft's OpenAPI description (MIT licence beside it) against
+// which JSON bodies are checked.
+package sandbox

@@ -1,0 +1,153 @@
+package sandbox
+
+import (
+	"crypto/subtle"
+	"crypto/x509"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// tenant is what can change in the imitated tenant while the double runs.
+type tenant struct {
+	mu        sync.RWMutex
+	secret    string
+	certs     []*x509.Certificate
+	mailboxes map[string]bool // nil: every address
+	allowed   map[string]bool // nil: all that exist
+	sendAs    map[string]map[string]bool
+	roles     []string
+}
+
+func newTenant(o Options) *tenant {
+	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles), sendAs: map[string]map[string]bool{}}
+	if len(o.Mailboxes) > 0 {
+		t.mailboxes = addressSet(o.Mailboxes)
+	}
+	if len(o.Allowed) > 0 {
+		t.allowed = addressSet(o.Allowed)
+	}
+	for mailbox, addresses := range o.SendAs {
+		t.sendAs[fold(mailbox)] = addressSet(addresses)
+	}
+	return t
+}
+
+// fold makes addresses comparable: Exchange compares both sides of the @
+// without regard to case.
+func fold(address string) string { return strings.ToLower(address) }
+
+func addressSet(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, address := range list {
+		set[fold(address)] = true
+	}
+	return set
+}
+
+// SetAllowed changes which mailboxes the application may send as, at once
+// (the real service takes up to two hours). nil allows all that exist, an
+// empty list none.
+func (d *Double) SetAllowed(mailboxes []string) {
+	d.tenant.change(func(t *tenant) { t.allowed = setOrNil(mailboxes) })
+}
+
+// SetMailboxes changes which mailboxes exist: nil every address, an empty list
+// none.
+func (d *Double) SetMailboxes(mailboxes []string) {
+	d.tenant.change(func(t *tenant) { t.mailboxes = setOrNil(mailboxes) })
+}
+
+// SetSendAs says which further addresses the From of a mailbox may carry.
+func (d *Double) SetSendAs(mailbox string, addresses ...string) {
+	d.tenant.change(func(t *tenant) { t.sendAs[fold(mailbox)] = addressSet(addresses) })
+}
+
+// SetSecret replaces the client secret; "" leaves only certificates.
+func (d *Double) SetSecret(secret string) {
+	d.tenant.change(func(t *tenant) { t.secret = secret })
+}
+
+// SetCertificates replaces the registered certificates.
+func (d *Double) SetCertificates(certs ...*x509.Certificate) {
+	d.tenant.change(func(t *tenant) { t.certs = slices.Clone(certs) })
+}
+
+// SetRoles changes the roles claim of the tokens issued from now on.
+func (d *Double) SetRoles(roles ...string) {
+	d.tenant.change(func(t *tenant) { t.roles = slices.Clone(roles) })
+}
+
+func setOrNil(list []string) map[string]bool {
+	if list == nil {
+		return nil
+	}
+	return addressSet(list)
+}
+
+func (t *tenant) change(f func(*tenant)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(t)
+}
+
+func (t *tenant) currentSecret() string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.secret
+}
+
+func (t *tenant) currentRoles() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.roles
+}
+
+func (t *tenant) certificates() []*x509.Certificate {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.certs
+}
+
+// secretMatches compares in constant time; an empty secret never matches.
+func (t *tenant) secretMatches(given string) bool {
+	want := t.currentSecret()
+	return want != "" && subtle.ConstantTimeCompare([]byte(want), []byte(given)) == 1
+}
+
+// exists reports whether mailbox (folded) is one of the tenant.
+func (t *tenant) exists(mailbox string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.mailboxes == nil {
+		return strings.Contains(mailbox, "@")
+	}
+	return t.mailboxes[mailbox]
+}
+
+// permits reports whether the application may send as mailbox (folded).
+func (t *tenant) permits(mailbox string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.allowed == nil || t.allowed[mailbox]
+}
+
+// maySay reports whether a message sent through mailbox (folded) may carry
+// address in From.
+func (t *tenant) maySay(mailbox, address string) bool {
+	address = fold(address)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return address == mailbox || t.sendAs[mailbox][address]
+}
+
+// senders lists the mailboxes worth naming in an example configuration.
+func (t *tenant) senders() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.allowed) > 0 {
+		return slices.Sorted(maps.Keys(t.allowed))
+	}
+	return slices.Sorted(maps.Keys(t.mailboxes))
+}
