@@ -1,0 +1,272 @@
+package harness
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// readyLimit bounds the start of a relay, recovery of its store included.
+const readyLimit = 60 * time.Second
+
+// Sender is the address that a relay of the harness may send as.
+const Sender = "notifications@contoso.com"
+
+// Relay is a configured relay, running or not.
+type Relay struct {
+	*Process
+	Addr   string // of its SMTP listener
+	Dir    string // of the configuration, the admin socket and, by default, the store
+	Store  string // the SQLite file
+	Config string // the configuration file
+	Socket string // the admin socket
+
+	t      testing.TB
+	binary string
+	env    []string
+	before []string // of the command line: strace, prlimit
+}
+
+// Setting changes a relay before its first start.
+type Setting func(*plan)
+
+type plan struct {
+	tags    []string
+	store   string
+	senders []string
+	extra   map[string][]string // section -> lines
+	env     []string
+	before  []string
+	hosts   string
+}
+
+// Tags builds the binary with build tags.
+func Tags(tags ...string) Setting { return func(p *plan) { p.tags = tags } }
+
+// StoreAt puts the store at path.
+func StoreAt(path string) Setting { return func(p *plan) { p.store = path } }
+
+// Senders are the addresses that may be sent as, each its own mailbox.
+func Senders(addresses ...string) Setting { return func(p *plan) { p.senders = addresses } }
+
+// With adds lines to a section of the configuration, as With("smtp", "max_recipients: 3").
+func With(section string, lines ...string) Setting {
+	return func(p *plan) { p.extra[section] = append(p.extra[section], lines...) }
+}
+
+// Env adds to the relay's environment.
+func Env(vars ...string) Setting { return func(p *plan) { p.env = append(p.env, vars...) } }
+
+// Under runs the relay by another program, such as strace with its options. The
+// relay must then be the process that is started (strace -D).
+func Under(command ...string) Setting { return func(p *plan) { p.before = command } }
+
+// NewRelay configures a relay that sends to d. It does not start it.
+func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
+	t.Helper()
+	dir := shortDir(t)
+	p := plan{store: filepath.Join(dir, "queue.db"), senders: []string{Sender}, extra: map[string][]string{}}
+	for _, s := range settings {
+		s(&p)
+	}
+	r := &Relay{
+		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir, "config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
+		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...), before: p.before,
+	}
+	WriteFile(t, filepath.Join(dir, "ca.pem"), string(d.CA()))
+	WriteFile(t, filepath.Join(dir, "secret.txt"), d.Secret()+"\n")
+	WriteFile(t, r.Config, p.yaml(r, d))
+	return r
+}
+
+// StartRelay configures and starts a relay, and waits until it is ready.
+func StartRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
+	t.Helper()
+	r := NewRelay(t, d, settings...)
+	r.Start()
+	return r
+}
+
+func (p *plan) yaml(r *Relay, d *Double) string {
+	var b strings.Builder
+	line := func(s string) { b.WriteString(s + "\n") }
+	section := func(name string, lines ...string) {
+		line(name + ":")
+		for _, l := range append(lines, p.extra[name]...) {
+			line("  " + l)
+		}
+	}
+	line("hostname: relay.contoso.local")
+	line("identities:")
+	line("  - tenant_id: " + d.TenantID())
+	line("    client_id: " + d.ClientID())
+	line("    client_secret_file: " + filepath.Join(r.Dir, "secret.txt"))
+	line("    ca_file: " + filepath.Join(r.Dir, "ca.pem"))
+	line("    endpoints: {login: " + d.URL() + ", graph: " + d.URL() + "}")
+	for _, l := range p.extra["identity"] {
+		line("    " + l)
+	}
+	line("senders:")
+	for _, s := range p.senders {
+		line("  - address: " + s)
+	}
+	for _, l := range p.extra["top"] {
+		line(l)
+	}
+	section("smtp", "listeners:", "  - address: "+r.Addr)
+	section("queue", "store: sqlite:"+p.store)
+	section("admin", "address: unix:"+r.Socket)
+	if len(p.extra["delivery"]) > 0 {
+		section("delivery")
+	}
+	if len(p.extra["log"]) > 0 {
+		section("log")
+	}
+	return b.String()
+}
+
+// Start runs the relay and waits until it is ready.
+func (r *Relay) Start() {
+	r.t.Helper()
+	r.Launch()
+	r.WaitReady()
+}
+
+// Launch runs the relay and does not wait.
+func (r *Relay) Launch() {
+	r.t.Helper()
+	line := append(append([]string{}, r.before...), r.binary, "serve", "-c", r.Config)
+	cmd := exec.Command(line[0], line[1:]...)
+	cmd.Env = r.env
+	cmd.Dir = r.Dir
+	r.Process = Start(r.t, cmd)
+}
+
+// WaitReady waits until the relay answers at its admin socket and accepts
+// connections.
+func (r *Relay) WaitReady() {
+	r.t.Helper()
+	ok := Holds(readyLimit, func() bool { return r.Ended() || r.Ready() })
+	if !ok || r.Ended() {
+		r.t.Fatalf("the relay did not become ready (ended: %v, %v)\n%s", r.Ended(), r.err, r.Tail())
+	}
+}
+
+// Ready tells whether the relay answers at its admin socket and its port.
+func (r *Relay) Ready() bool {
+	if _, err := r.admin("/v1/status", nil); err != nil {
+		return false
+	}
+	c, err := net.DialTimeout("tcp", r.Addr, time.Second)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// Run runs another command of the same binary with this relay's configuration.
+func (r *Relay) Run(args ...string) (output string, err error) {
+	cmd := exec.Command(r.binary, append(args, "-c", r.Config)...)
+	cmd.Env = r.env
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Entry is a message as "queue list --json" shows it.
+type Entry struct {
+	QueueID    string   `json:"queue_id"`
+	State      string   `json:"state"`
+	Size       int64    `json:"size"`
+	Recipients []string `json:"recipients"`
+	MessageID  string   `json:"message_id"`
+	Attempts   int      `json:"attempts"`
+	Unknown    bool     `json:"unknown_outcome"`
+	Reason     string   `json:"reason"`
+}
+
+// Queue returns what "queue list --json" lists.
+func (r *Relay) Queue() []Entry {
+	r.t.Helper()
+	out, err := r.Run("queue", "list", "--json")
+	if err != nil {
+		r.t.Fatalf("queue list: %v: %s", err, out)
+	}
+	var list []Entry
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		r.t.Fatalf("queue list --json: %v in %q", err, out)
+	}
+	return list
+}
+
+// Backlog is the number of messages that are queued, active or held, as the
+// admin socket says; -1 when it does not answer.
+func (r *Relay) Backlog() int {
+	var s struct{ Queued, Active, Held int }
+	if _, err := r.admin("/v1/status", &s); err != nil {
+		return -1
+	}
+	return s.Queued + s.Active + s.Held
+}
+
+// WaitEmpty waits until nothing is queued, active or held.
+func (r *Relay) WaitEmpty(limit time.Duration) {
+	r.t.Helper()
+	if !Holds(limit, func() bool { return r.Backlog() == 0 }) {
+		r.t.Fatalf("%d messages are still queued after %v\n%s", r.Backlog(), limit, r.Tail())
+	}
+}
+
+func (r *Relay) admin(path string, into any) (int, error) {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", r.Socket)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	res, err := client.Get("http://graphrelay" + path)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if into != nil {
+		err = json.NewDecoder(res.Body).Decode(into)
+	}
+	return res.StatusCode, err
+}
+
+// FreeAddr returns a loopback address at which nothing listens just now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// WriteFile writes a file that only its owner reads.
+func WriteFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shortDir makes a temporary folder whose name is short enough for a unix
+// socket in it (108 octets), which t.TempDir does not promise.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
