@@ -11,7 +11,7 @@ import (
 // Peer is the other end of a connection.
 type Peer struct {
 	Listener string         // its configured address, e.g. "127.0.0.1:25" or "unix:/run/..."
-	Addr     netip.AddrPort // unmapped; zero on a unix socket
+	Addr     netip.AddrPort // unmapped, without a zone; zero on a unix socket
 	Unix     bool
 }
 
@@ -26,7 +26,8 @@ type MailFrom struct {
 }
 
 // Handler decides about connections. Errors of all methods go to the client
-// through status.Of; what is not a status.Error becomes 451 4.3.0.
+// through status.Of; what is not a status.Error becomes 451 4.3.0. A reply of
+// 421 also ends the connection, and so does a panic, which is logged.
 type Handler interface {
 	// Connect is asked before the greeting; an error refuses the connection
 	// with its reply. ctx ends with the connection.
@@ -42,7 +43,8 @@ type Session interface {
 }
 
 // Transaction is from MAIL to the reply of DATA. It ends with exactly one of
-// Data returning or Abort; a recipient may arrive only before Data.
+// Data returning or Abort; a recipient may arrive only before Data. When a
+// method panics, Abort is called as well.
 type Transaction interface {
 	// Rcpt takes a recipient; it may lack a domain ("root").
 	Rcpt(ctx context.Context, to envelope.Address) error
@@ -50,7 +52,8 @@ type Transaction interface {
 	// the message is complete (CRLF.CRLF, BDAT LAST); every other end is an
 	// error and the message must be dropped. What Data leaves unread smtpd
 	// drains or cuts off. A nil error is answered "250 2.0.0" with the ID, so it
-	// must be returned only when the message is durable.
+	// must be returned only when the message is durable, and only after io.EOF
+	// was seen.
 	Data(ctx context.Context, r io.Reader) (envelope.QueueID, error)
 	// Abort ends it without a message: RSET, EHLO, the connection died.
 	Abort()

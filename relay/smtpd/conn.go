@@ -1,0 +1,193 @@
+package smtpd
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// conn is the net.Conn that go-smtp serves. It gives the library one checked
+// command line at a time and keeps everything else to itself: the limits of
+// time and length, the bodies of DATA and BDAT, the replies until a flush.
+//
+// One goroutine, the library's, calls all methods but stop and kill.
+type conn struct {
+	server  *Server
+	options ListenerOptions
+	nc      net.Conn
+	peer    Peer
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	session Session     // nil until the handler admitted the connection
+	tx      Transaction // nil outside a transaction
+	utf8    bool        // of the transaction
+	txEnd   time.Time   // its latest end; zero outside
+	helo    string
+	esmtp   bool
+
+	in      input
+	line    []byte    // built for the library, when it is not yet read
+	lineBuf []byte    // its memory
+	feedDot bool      // the library waits for the end of a message
+	held    []byte    // the command that interrupted a series of chunks
+	lineEnd time.Time // when the command that is awaited must be complete; zero in a message
+
+	verb      string // of the command that the library is busy with
+	chunk     chunk  // of BDAT
+	inBody    bool   // from 354 to the reply
+	reply     []byte // what the library wrote since it got the command
+	dropReply bool
+	out       []byte // replies to be sent before the next wait
+
+	errors   int
+	commands int
+	hangUp   bool  // after this reply
+	linger   bool  // when closing
+	end      error // once set, nothing is read or written any more
+	closed   bool
+
+	mu       sync.Mutex
+	stopping bool
+	waiting  bool // for a command, so that a stop may interrupt
+
+	// The first memory of lineBuf, reply and out, in one allocation.
+	lineMem  [128]byte
+	replyMem [256]byte
+	outMem   [512]byte
+}
+
+// endedError is what every read gets after the connection's end, whatever the
+// cause. It is net.ErrClosed to go-smtp, which then does nothing more, and
+// never io.EOF, so that no reader takes a cut for the end of a message.
+type endedError struct{ cause string }
+
+func (e *endedError) Error() string        { return "connection ended: " + e.cause }
+func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
+
+func newConn(s *Server, nc net.Conn, o ListenerOptions) *conn {
+	c := &conn{server: s, options: o, nc: nc, peer: peerOf(nc, o.Name)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.lineBuf, c.reply, c.out = c.lineMem[:0], c.replyMem[:0], c.outMem[:0]
+	return c
+}
+
+// Read gives the library its next command line, or the end of a message that
+// the handler has already read.
+func (c *conn) Read(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.logPanic(r)
+			n, err = 0, c.finish("panic")
+		}
+	}()
+	switch {
+	case c.end != nil:
+		return 0, c.end
+	case len(c.line) > 0:
+	case c.feedDot:
+		c.feedDot = false
+		c.line = append(c.lineBuf[:0], ".\r\n"...)
+	default:
+		if err := c.nextCommand(); err != nil {
+			return 0, err
+		}
+	}
+	n = copy(p, c.line)
+	c.line = c.line[n:]
+	return n, nil
+}
+
+// Write takes a piece of the library's reply to the command it is busy with.
+func (c *conn) Write(b []byte) (int, error) {
+	c.reply = append(c.reply, b...)
+	return len(b), nil
+}
+
+// Close ends the connection, its transaction and its session.
+func (c *conn) Close() error {
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	if c.end == nil {
+		c.say()
+		_ = c.finish("closed by the server")
+	}
+	if c.linger {
+		c.awaitClient()
+	}
+	err := c.nc.Close()
+	c.cancel()
+	c.abort()
+	if c.session != nil {
+		_ = c.guard(func() error { c.session.Close(); return nil })
+	}
+	c.in.release()
+	if log := c.server.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "cause", c.end.Error())
+	}
+	c.server.conns.remove(c)
+	return err
+}
+
+// The library's deadlines are not wanted: they would cover a whole message,
+// and what came after them would be run as commands.
+
+// LocalAddr is that of the socket.
+func (c *conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// RemoteAddr is that of the socket.
+func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// SetDeadline does nothing.
+func (c *conn) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline does nothing.
+func (c *conn) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// stop asks the connection to end: at once when it waits for a command, else
+// before it would wait for the next one.
+func (c *conn) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopping = true
+	if c.waiting {
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// kill cuts the connection; its goroutine notices at the next read or write.
+func (c *conn) kill() {
+	c.cancel()
+	_ = c.nc.Close()
+}
+
+func (c *conn) isStopping() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopping
+}
+
+// guard runs a method of the handler; a panic is logged and becomes a 421,
+// after which the connection ends.
+func (c *conn) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.logPanic(p)
+			err = errPanic
+		}
+	}()
+	return f()
+}
+
+func (c *conn) logPanic(p any) {
+	c.server.cfg.Log.Error("panic while serving a connection; please report it", "client", c.peer.String(),
+		"listener", c.peer.Listener, "panic", p, "stack", string(debug.Stack()))
+}

@@ -1,0 +1,164 @@
+package smtpd
+
+import (
+	"strings"
+	"time"
+
+	"graphrelay/relay/status"
+)
+
+const (
+	// maxErrors is how many syntax and sequence errors a client may make
+	// between two accepted messages.
+	maxErrors = 10
+	// maxCommands is how many commands other than RCPT, DATA and BDAT a client
+	// may give between two accepted messages.
+	maxCommands = 100
+	// maxReplies is how much of pipelined replies waits for a flush.
+	maxReplies = 4 << 10
+)
+
+// nextCommand finishes the last command and waits for one that the library is
+// to see, which it leaves in c.line.
+func (c *conn) nextCommand() error {
+	if c.session == nil {
+		if err := c.open(); err != nil {
+			return err
+		}
+	}
+	if err := c.settle(); err != nil {
+		return err
+	}
+	for len(c.line) == 0 {
+		if c.isStopping() {
+			return c.bye(errStopping)
+		}
+		line, refusal, err := c.readLine()
+		switch {
+		case err != nil:
+			return err
+		case refusal != nil:
+			err = c.refuse(refusal)
+		default:
+			err = c.take(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open asks the handler about the connection. The library has written its
+// greeting, which is held back until the handler agrees.
+func (c *conn) open() error {
+	c.in.init(&c.server.buffers)
+	err := c.guard(func() (err error) {
+		c.session, err = c.server.handler.Connect(c.ctx, c.peer)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	c.session, c.reply = nil, nil
+	return c.bye(status.Of(err))
+}
+
+// take judges a command line. It either answers it or makes it the library's.
+func (c *conn) take(line []byte) error {
+	cmd, ok := parseCommand(line)
+	if !ok {
+		return c.refuse(errCharacters)
+	}
+	switch cmd.verb {
+	case unknown:
+		return c.refuse(errUnknown)
+	case notImplemented:
+		return c.refuse(errNotImplemented)
+	case notSMTP:
+		return c.cutOff(errNotSMTP)
+	case "RCPT", "DATA":
+	case "BDAT":
+		if c.chunk, ok = parseChunk(cmd.arg); !ok {
+			return c.cutOff(errChunkSize)
+		}
+	default:
+		if c.commands++; c.commands > maxCommands {
+			return c.cutOff(errManyCommands)
+		}
+	}
+	if (cmd.verb == "EHLO" || cmd.verb == "HELO") && cmd.arg != "" {
+		name, _, _ := strings.Cut(cmd.arg, " ")
+		c.helo, c.esmtp = oneLine(name), cmd.verb == "EHLO"
+	}
+	c.verb = cmd.verb
+	c.lineBuf = cmd.forLibrary(c.lineBuf[:0])
+	c.line = c.lineBuf
+	return nil
+}
+
+// refuse answers a command that the library does not get to see.
+func (c *conn) refuse(e *status.Error) error {
+	c.verb, c.reply = "", appendStatus(c.reply, e)
+	return c.settle()
+}
+
+// settle takes the library's reply to the last command, ends the connection
+// where that is the last word, and skips the chunk of a refused BDAT, none of
+// which may be read as commands.
+func (c *conn) settle() error {
+	refused := c.verb == "BDAT" && c.chunk.left > 0
+	code := c.say()
+	if code == 421 || c.hangUp {
+		c.linger = true
+		return c.finish("hung up after a refusal")
+	}
+	if refused && !c.skipChunk() {
+		c.linger = true
+		return c.finish("chunk too large to skip")
+	}
+	c.chunk = chunk{}
+	if c.tx == nil {
+		c.txEnd = time.Time{}
+	}
+	if len(c.out) > maxReplies {
+		return c.flush()
+	}
+	return nil
+}
+
+// say moves the library's reply to what will be sent, and returns its code, 0
+// where there is none. One error too many becomes a 421.
+func (c *conn) say() int {
+	verb, reply := c.verb, c.reply
+	c.verb, c.reply = "", c.reply[:0]
+	if c.dropReply {
+		c.dropReply = false
+		return 0
+	}
+	start := len(c.out)
+	c.out = appendPolished(c.out, verb, c.server.cfg.Hostname, reply)
+	code := replyCode(c.out[start:])
+	switch {
+	case code == 250 && (verb == "DATA" || verb == "BDAT"):
+		c.errors, c.commands = 0, 0
+	case isClientError(code):
+		if c.errors++; c.errors > maxErrors {
+			c.out = appendStatus(c.out[:start], errManyErrors)
+			code = errManyErrors.Code
+		}
+	}
+	return code
+}
+
+// bye gives the last reply and ends the connection.
+func (c *conn) bye(e *status.Error) error {
+	c.out = appendStatus(c.out, e)
+	return c.finish(e.Text)
+}
+
+// cutOff is bye to a client that may be in the middle of sending.
+func (c *conn) cutOff(e *status.Error) error {
+	c.linger = true
+	return c.bye(e)
+}

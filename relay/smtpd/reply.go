@@ -1,0 +1,107 @@
+package smtpd
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/emersion/go-smtp"
+
+	"graphrelay/relay/status"
+)
+
+// The replies that this package gives by itself.
+var (
+	errStopping        = status.New(421, status.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
+	errManyConnections = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later")
+	errIdle            = status.New(421, status.Enhanced{4, 4, 2}, "Timeout, closing connection")
+	errManyErrors      = status.New(421, status.Enhanced{4, 7, 0}, "Too many errors, closing connection")
+	errManyCommands    = status.New(421, status.Enhanced{4, 7, 0}, "Too many commands without a message, closing connection")
+	errNotSMTP         = status.New(421, status.Enhanced{4, 7, 0}, "This is SMTP, closing connection")
+	errPanic           = status.New(421, status.Enhanced{4, 3, 0}, "Internal error, closing connection")
+	errFlood           = status.New(500, status.Enhanced{5, 5, 2}, "Line too long, closing connection")
+	errLongLine        = status.New(500, status.Enhanced{5, 5, 2}, "Line too long")
+	errCharacters      = status.New(500, status.Enhanced{5, 5, 2}, "Control characters in command")
+	errUnknown         = status.New(500, status.Enhanced{5, 5, 2}, "Command not recognized")
+	errNotImplemented  = status.New(502, status.Enhanced{5, 5, 1}, "Command not implemented")
+	errChunkSize       = status.New(501, status.Enhanced{5, 5, 4}, "Chunk size not understood, closing connection")
+	errInChunks        = status.New(503, status.Enhanced{5, 5, 1}, "Message transfer with BDAT is under way")
+	errNestedMail      = status.New(503, status.Enhanced{5, 5, 1}, "Sender already given")
+	errSequence        = status.New(503, status.Enhanced{5, 5, 1}, "Bad sequence of commands")
+	errParameter       = status.New(555, status.Enhanced{5, 5, 4}, "Parameter not recognized or not implemented")
+	errBadSender       = status.New(501, status.Enhanced{5, 1, 7}, "Bad sender address syntax")
+	errBadRecipient    = status.New(501, status.Enhanced{5, 1, 3}, "Bad recipient address syntax")
+	errNeedsUTF8       = status.New(553, status.Enhanced{5, 6, 7}, "Non-ASCII address needs SMTPUTF8")
+	errUnread          = status.New(451, status.Enhanced{4, 3, 0}, "Local error in processing, try again later")
+	errTooLarge        = status.New(552, status.Enhanced{5, 3, 4}, "Message size exceeds fixed limit")
+)
+
+func appendReply(b []byte, code int, enhanced status.Enhanced, text string) []byte {
+	b = strconv.AppendInt(b, int64(code), 10)
+	b = fmt.Appendf(b, " %d.%d.%d ", enhanced[0], enhanced[1], enhanced[2])
+	return append(append(b, oneLine(text)...), '\r', '\n')
+}
+
+func appendStatus(b []byte, e *status.Error) []byte {
+	return appendReply(b, e.Code, e.Enhanced, e.Text)
+}
+
+// oneLine makes text fit for a reply line: printable ASCII, at most 400 octets.
+func oneLine(text string) string {
+	b := []byte(text)
+	b = b[:min(len(b), 400)]
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// forLibrary makes the one error type of which go-smtp takes the reply; it
+// looks at no wrapped error, so the wrap is undone here.
+func forLibrary(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := status.Of(err)
+	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.EnhancedCode(e.Enhanced), Message: oneLine(e.Text)}
+}
+
+// replyCode reads the code of a reply, 0 when there is none.
+func replyCode(reply []byte) int {
+	if len(reply) < 3 {
+		return 0
+	}
+	code, err := strconv.Atoi(string(reply[:3]))
+	if err != nil {
+		return 0
+	}
+	return code
+}
+
+// appendPolished appends go-smtp's reply to a command, with the codes that the
+// RFCs ask for and without echoes of what the client sent.
+func appendPolished(b []byte, verb, hostname string, reply []byte) []byte {
+	switch code := replyCode(reply); {
+	case code == 250 && verb == "MAIL":
+		return append(b, "250 2.1.0 Sender ok\r\n"...)
+	case code == 250 && verb == "RCPT":
+		return append(b, "250 2.1.5 Recipient ok\r\n"...)
+	case code == 250 && verb == "HELO":
+		return append(append(append(b, "250 "...), hostname...), '\r', '\n')
+	case code == 250 && verb == "EHLO":
+		_, capabilities, _ := bytes.Cut(reply, []byte("\r\n"))
+		b = append(append(append(b, "250-"...), hostname...), '\r', '\n')
+		return append(b, capabilities...)
+	case code == 502 && verb != "":
+		return appendStatus(b, errSequence)
+	case (code == 500 || code == 504) && (verb == "MAIL" || verb == "RCPT"):
+		return appendStatus(b, errParameter)
+	}
+	return append(b, reply...)
+}
+
+// isClientError tells whether the reply blames the client's SMTP: syntax and
+// sequence, not a decision about mail.
+func isClientError(code int) bool { return code >= 500 && code <= 504 || code == 555 }

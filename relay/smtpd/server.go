@@ -1,0 +1,175 @@
+package smtpd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Config says how a Server behaves. Zero values take the defaults named here.
+type Config struct {
+	Hostname string // of the greeting and of EHLO; = localhost
+
+	MaxMessageSize        int64 // octets after dot-unstuffing, under 4 GiB; = 2100 KiB
+	MaxRecipients         int   // of one transaction; = 500
+	MaxConnections        int   // of all listeners together; = 200
+	MaxConnectionsPerAddr int   // of one IP address; = no limit of its own
+
+	// IdleTimeout bounds the wait for a whole command line, and the wait
+	// between two reads of a message; = 5m (RFC 5321 section 4.5.3.2).
+	IdleTimeout time.Duration
+	// TransactionTimeout bounds the time from MAIL to the end of the message,
+	// however steadily it trickles; = 1h.
+	TransactionTimeout time.Duration
+
+	Log *slog.Logger // nil logs nothing
+}
+
+// ListenerOptions are the settings of one listener.
+type ListenerOptions struct {
+	Name string // reaches the Handler as Peer.Listener
+}
+
+// ErrServerClosed is returned by Serve after Shutdown has begun.
+var ErrServerClosed = errors.New("the SMTP server is shut down")
+
+// Server serves SMTP on any number of listeners with common limits.
+type Server struct {
+	cfg     Config
+	handler Handler
+	lib     *smtp.Server
+	conns   registry
+	buffers buffers
+	refused refusalLog
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	stopping  bool
+}
+
+// New makes a Server. It opens nothing.
+func New(cfg Config, h Handler) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{cfg: cfg, handler: h, listeners: map[net.Listener]struct{}{}}
+	s.conns.init(cfg.MaxConnections, cfg.MaxConnectionsPerAddr)
+	s.buffers.init()
+	s.refused.log = cfg.Log
+	s.lib = smtp.NewServer(smtp.BackendFunc(newSession))
+	s.lib.Domain = cfg.Hostname
+	s.lib.MaxMessageBytes = cfg.MaxMessageSize
+	s.lib.MaxRecipients = cfg.MaxRecipients
+	s.lib.MaxLineLength = 0 // conn bounds command lines; lines of a message have no bound
+	s.lib.EnableSMTPUTF8 = true
+	s.lib.ErrorLog = libraryLog{cfg.Log}
+	return s
+}
+
+func (c Config) withDefaults() Config {
+	c.Hostname = orDefault(c.Hostname, "localhost")
+	c.MaxMessageSize = min(orDefault(c.MaxMessageSize, 2100<<10), math.MaxUint32-1)
+	c.MaxRecipients = orDefault(c.MaxRecipients, 500)
+	c.MaxConnections = orDefault(c.MaxConnections, 200)
+	c.IdleTimeout = orDefault(c.IdleTimeout, 5*time.Minute)
+	c.TransactionTimeout = orDefault(c.TransactionTimeout, time.Hour)
+	c.Log = orDefault(c.Log, slog.New(slog.DiscardHandler))
+	return c
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Serve accepts connections on l until Shutdown, and then returns
+// ErrServerClosed; any other error means that l is broken. It closes l.
+func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
+	if !s.add(l) {
+		_ = l.Close()
+		return ErrServerClosed
+	}
+	defer s.remove(l)
+	err := s.lib.Serve(&gate{Listener: l, server: s, options: o})
+	if s.isStopping() {
+		return ErrServerClosed
+	}
+	return fmt.Errorf("listener %s: %w", o.Name, err)
+}
+
+// Shutdown stops the server: no new connection is accepted, a session that
+// waits for a command is told 421 4.3.2, one that is busy with a command or a
+// message is told after that. When ctx ends first, what is left is cut off and
+// the contexts of the handlers are cancelled. Shutdown returns only when every
+// connection is gone and every Session is closed; the error is ctx's, when it
+// had to cut.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	gone := s.conns.stop()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	s.conns.kill()
+	<-gone
+	return ctx.Err()
+}
+
+// Stats are counters for status and metrics.
+type Stats struct {
+	Connections int    // open now
+	Accepted    uint64 // connections since the start, without the refused
+	Refused     uint64 // connections refused over a limit since the start
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats { return s.conns.stats() }
+
+func (s *Server) add(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(l net.Listener) {
+	_ = l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) isStopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
+// libraryLog takes what go-smtp reports: failures to accept, which it repeats
+// after a pause.
+type libraryLog struct{ log *slog.Logger }
+
+func (l libraryLog) Printf(format string, v ...any) {
+	l.log.Error("smtp library reports an error", "error", fmt.Sprintf(format, v...))
+}
+
+func (l libraryLog) Println(v ...any) {
+	l.log.Error("smtp library reports an error", "error", fmt.Sprint(v...))
+}

@@ -1,0 +1,104 @@
+package smtpd
+
+import (
+	"io"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"graphrelay/relay/envelope"
+)
+
+// session is go-smtp's view of a conn: the commands that it parsed and found in
+// order come back here. All of it runs in the connection's goroutine.
+type session struct{ c *conn }
+
+func newSession(lc *smtp.Conn) (smtp.Session, error) {
+	return &session{lc.Conn().(*conn)}, nil
+}
+
+// Mail opens a transaction. go-smtp would take a second MAIL and keep the
+// recipients of the first.
+func (s *session) Mail(from string, opts *smtp.MailOptions) error {
+	c := s.c
+	if c.tx != nil {
+		return forLibrary(errNestedMail)
+	}
+	m := MailFrom{Size: opts.Size, UTF8: opts.UTF8, Helo: c.helo, ESMTP: c.esmtp}
+	if from != "" {
+		path, err := mailbox(from)
+		if err != nil {
+			return forLibrary(errBadSender.Because(err))
+		}
+		if !opts.UTF8 && !isASCII(from) {
+			return forLibrary(errNeedsUTF8)
+		}
+		m.Path = path
+	}
+	err := c.guard(func() (err error) {
+		c.tx, err = c.session.Mail(c.ctx, m)
+		return err
+	})
+	if err != nil {
+		c.tx = nil
+		return forLibrary(err)
+	}
+	c.utf8 = opts.UTF8
+	c.txEnd = time.Now().Add(c.server.cfg.TransactionTimeout)
+	return nil
+}
+
+// Rcpt hands a recipient on. The count is limited by go-smtp.
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	c := s.c
+	rcpt, err := mailbox(to)
+	if err != nil {
+		return forLibrary(errBadRecipient.Because(err))
+	}
+	if !c.utf8 && !isASCII(to) {
+		return forLibrary(errNeedsUTF8)
+	}
+	return forLibrary(c.guard(func() error { return c.tx.Rcpt(c.ctx, rcpt) }))
+}
+
+// Data lets the handler read the message. The library's own reader is left
+// alone: conn frames messages, and afterwards gives that reader an empty one.
+func (s *session) Data(io.Reader) error {
+	c := s.c
+	b := c.beginBody()
+	var id envelope.QueueID
+	err := c.guard(func() (err error) {
+		id, err = c.tx.Data(c.ctx, b)
+		c.tx = nil
+		return err
+	})
+	if err = c.endBody(b, err); err != nil {
+		return forLibrary(err)
+	}
+	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: oneLine(string(id)) + " accepted"}
+}
+
+// Reset ends the transaction: RSET, EHLO, and after Data, where it is over.
+func (s *session) Reset() { s.c.abort() }
+
+// Logout has nothing to do: conn.Close ends the session.
+func (s *session) Logout() error { return nil }
+
+// abort ends the transaction without a message, if there is one.
+func (c *conn) abort() {
+	tx := c.tx
+	if tx == nil {
+		return
+	}
+	c.tx = nil
+	_ = c.guard(func() error { tx.Abort(); return nil })
+}
+
+func isASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] > 0x7f {
+			return false
+		}
+	}
+	return true
+}
