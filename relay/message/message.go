@@ -1,7 +1,30 @@
+// Package message reads a mail message in one pass over its bytes: the top
+// header block is held and understood, the body streams by.
+//
+// Promises:
+//
+//   - Byte-true. Below the top header block nothing changes but line ends,
+//     which become CRLF. In it only the fields change that must. No part of a
+//     multipart body is ever looked at, so signatures survive and nesting costs
+//     nothing.
+//   - One reading. What two readers could cut differently is made unambiguous
+//     (Notes tell how) or refused with 550 5.6.0. Nothing handed on contains a
+//     bare CR, a bare LF or a NUL.
+//   - Envelope-true. Graph delivers to whoever stands in To, Cc and Bcc, so
+//     Apply makes these three together name exactly the envelope's recipients.
+//
+// A header outside the bounds of Options is refused with 552 5.3.4 as soon as
+// it is; memory is bounded by Options.MaxHeader, whatever the size of the body.
+// Errors for the client are *status.Error; an error of the underlying reader
+// is returned unchanged, and the caller must then drop the message.
+//
+// RFC 5322 gives the syntax, with the obsolete forms that real mail uses;
+// RFC 2047 words are never decoded to find an address. The package knows
+// nothing of SMTP dialogs, the spool, the network or the clock.
 package message
 
 import (
-	"io"
+	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -9,16 +32,41 @@ import (
 
 // Options bound the reading of a message.
 type Options struct {
-	MaxHeader    int  // octets of the top header block; = 1 MiB
+	MaxHeader    int  // octets of the top header block with its empty line; = 1 MiB
 	RejectBareLF bool // refuse a bare LF instead of making it CRLF
 }
 
 // Notes tell what was normal enough to accept and odd enough to log.
 type Notes struct {
-	BareLF bool // at least one LF without CR became CRLF
+	BareLF     bool // at least one LF without CR became CRLF
+	NoHeader   bool // the first line was no header field: all of it is body
+	MboxFrom   bool // an mbox "From " line above the header was dropped
+	BlankFold  bool // a folded line of nothing but blanks was dropped
+	SpaceColon bool // blanks between a field name and its colon were dropped
 }
 
-// Authors are the addresses a message claims to come from.
+// String lists what is set, "bare_lf,blank_fold"; empty for nothing.
+func (n Notes) String() string {
+	var s []string
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{
+		{n.BareLF, "bare_lf"},
+		{n.NoHeader, "no_header"},
+		{n.MboxFrom, "mbox_from"},
+		{n.BlankFold, "blank_fold"},
+		{n.SpaceColon, "space_colon"},
+	} {
+		if f.set {
+			s = append(s, f.name)
+		}
+	}
+	return strings.Join(s, ",")
+}
+
+// Authors are the addresses a message claims to come from. An address of a
+// local part alone ("root") has no domain.
 type Authors struct {
 	From         []envelope.Address // every address of the From field; empty if there is none
 	Sender       envelope.Address   // zero if there is none
@@ -31,8 +79,8 @@ type Edits struct {
 	Received   string             // a whole Received: field with CRLF, to prepend; "" for none
 	Recipients []envelope.Address // the envelope: exactly these get the message
 	Extra      ExtraRecipients    // what to do with header addresses outside the envelope
-	Date       time.Time          // for Date: if there is none
-	MessageID  string             // for Message-ID: if there is none, with angle brackets
+	Date       time.Time          // for Date: if there is none; zero adds none
+	MessageID  string             // for Message-ID: if there is none, with angle brackets; "" adds none
 }
 
 // ExtraRecipients is smtp.extra_recipients.
@@ -46,19 +94,9 @@ const (
 
 // Report tells what Apply did, for the log.
 type Report struct {
-	Trimmed []string // addresses taken out of To/Cc/Bcc
-	Blind   int      // recipients that went into Bcc
-	Added   []string // names of fields that were added (Date, Message-ID, Bcc, ...)
+	Trimmed    []string // addresses taken out of To/Cc/Bcc
+	Unreadable []string // names of recipient fields that have no single reading and were set aside
+	Blind      int      // recipients that went into Bcc
+	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)
+	Dropped    []string // names of fields that are gone or renamed (Resent-To, Apparently-To, ...)
 }
-
-// To be implemented beside this file:
-//
-//	func Read(r io.Reader, o Options) (*Header, *Body, error)
-//	func (h *Header) Authors() (Authors, error)
-//	func (h *Header) MessageID() string
-//	func (h *Header) Subject() string
-//	func (h *Header) Count(name string) int
-//	func (h *Header) Apply(e Edits) ([]byte, Report, error)   // the header block incl. the empty line
-//	func (b *Body) Read(p []byte) (int, error)                // CRLF canonical
-//	func (b *Body) Notes() Notes
-var _ io.Reader

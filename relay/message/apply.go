@@ -1,0 +1,242 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/status"
+)
+
+// Apply returns the header block as it must be handed on, with the empty line
+// that ends it. Every field that is not named here keeps its bytes and its place.
+//
+//   - Received is put first, then Date and Message-ID where the message has
+//     none or only empty ones, then Bcc if there was none.
+//   - To and Cc keep those of their addresses that are in the envelope, with
+//     their display names and folds; where one was taken out the field as it was
+//     follows as X-Graphrelay-To or -Cc. A field that is left without an entry
+//     goes. Repeated fields are merged into the first.
+//   - A To or Cc with no single reading is renamed X-Graphrelay-To or -Cc as a
+//     whole: its recipients get the message blind.
+//   - Bcc is replaced by one that names the recipients that To and Cc do not, or
+//     dropped if there are none.
+//   - Resent-To and Resent-Cc become X-Graphrelay-Resent-To and -Cc; Resent-Bcc,
+//     Apparently-To and X-Graphrelay fields of the client are dropped.
+//
+// With RejectExtra a To, Cc or Bcc that names others than the envelope, or has
+// no single reading, is refused with 550 5.6.0. A recipient that CheckRecipient
+// refuses is refused here too. Any other error is the caller's: a recipient
+// without domain, or none at all.
+func (h *Header) Apply(e Edits) ([]byte, Report, error) {
+	p := plan{h: h, extra: e.Extra}
+	if err := p.wanted(e.Recipients); err != nil {
+		return nil, Report{}, err
+	}
+	if err := p.reconcile(); err != nil {
+		return nil, Report{}, err
+	}
+	p.trace(kindDate, "Date", func() string { return dateField(e) })
+	p.trace(kindMessageID, "Message-ID", func() string { return e.MessageID })
+	p.blind()
+	p.others()
+	return p.assemble(e.Received), p.report, nil
+}
+
+// CheckRecipient refuses, 550 5.1.3, an address that cannot be written into a
+// header so that all readers see the same one: a quoted local part with
+// separators in it, or one that looks like an encoded word. It is for RCPT;
+// Apply checks again.
+func CheckRecipient(a envelope.Address) error {
+	if strings.ContainsAny(a.Local(), `@,;:<>()[]\"`) || strings.Contains(a.Local(), "=?") {
+		return status.New(550, status.Enhanced{5, 1, 3}, "Recipient address has a local part that mail headers cannot carry safely")
+	}
+	return nil
+}
+
+// plan collects what becomes of each field before anything is written.
+type plan struct {
+	h      *Header
+	extra  ExtraRecipients
+	report Report
+
+	rcpts   []envelope.Address // the envelope, without repetitions
+	covered []bool             // which of them To or Cc names
+	index   map[string]int     // by Key
+
+	changes map[int][]byte // field number: what stands in its place; empty drops it
+	top     []byte         // fields that are added
+}
+
+func (p *plan) wanted(rcpts []envelope.Address) error {
+	if len(rcpts) == 0 {
+		return errors.New("message: no recipients")
+	}
+	p.index = make(map[string]int, len(rcpts))
+	p.rcpts = make([]envelope.Address, 0, len(rcpts))
+	for _, a := range rcpts {
+		if a.Domain() == "" {
+			return errors.New("message: recipient " + a.String() + " has no domain")
+		}
+		if err := CheckRecipient(a); err != nil {
+			return err
+		}
+		k := a.Key()
+		if _, again := p.index[k]; !again {
+			p.index[k] = len(p.rcpts)
+			p.rcpts = append(p.rcpts, a)
+		}
+	}
+	p.covered = make([]bool, len(p.rcpts))
+	return nil
+}
+
+func (p *plan) reconcile() error {
+	if err := p.visible(kindTo, "To"); err != nil {
+		return err
+	}
+	if err := p.visible(kindCc, "Cc"); err != nil {
+		return err
+	}
+	return p.checkBlind()
+}
+
+func (p *plan) change(i int, text []byte) {
+	if p.changes == nil {
+		p.changes = make(map[int][]byte, 4)
+	}
+	p.changes[i] = text
+}
+
+func (p *plan) added(name string) { p.report.Added = append(p.report.Added, name) }
+
+// trace adds a field that every message should have. Empty ones do not count
+// and would be a second field of that name, so they go.
+func (p *plan) trace(k kind, name string, value func() string) {
+	for _, f := range p.h.fields {
+		if f.kind == k && len(trimBlank(p.h.value(f))) > 0 {
+			return
+		}
+	}
+	v := value()
+	if v == "" {
+		return
+	}
+	for i, f := range p.h.fields {
+		if f.kind == k {
+			p.change(i, nil)
+		}
+	}
+	p.top = append(append(append(append(p.top, name...), ": "...), v...), "\r\n"...)
+	p.added(name)
+}
+
+func dateField(e Edits) string {
+	if e.Date.IsZero() {
+		return ""
+	}
+	return e.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700")
+}
+
+// blind writes the one Bcc, in the place of the first there was.
+func (p *plan) blind() {
+	missing := p.missing()
+	p.report.Blind = len(missing)
+	var text []byte
+	if len(missing) > 0 {
+		text = bccField(missing)
+	}
+	had := false
+	for i, f := range p.h.fields {
+		if f.kind == kindBcc {
+			p.change(i, text)
+			had, text = true, nil
+		}
+	}
+	if !had && len(missing) > 0 {
+		p.top = append(p.top, text...)
+		p.added("Bcc")
+	}
+}
+
+func (p *plan) missing() []envelope.Address {
+	var m []envelope.Address
+	for i, a := range p.rcpts {
+		if !p.covered[i] {
+			m = append(m, a)
+		}
+	}
+	return m
+}
+
+// bccField folds at 78 octets where the addresses are shorter than that.
+func bccField(rcpts []envelope.Address) []byte {
+	b := make([]byte, 0, 32*len(rcpts)+8)
+	b = append(b, "Bcc: "...)
+	line := len(b)
+	for i, a := range rcpts {
+		s := a.String()
+		if i > 0 {
+			b = append(b, ',')
+			if line+1+1+len(s)+1 > 78 {
+				b = append(b, "\r\n "...)
+				line = 1
+			} else {
+				b = append(b, ' ')
+				line += 2
+			}
+		}
+		b = append(b, s...)
+		line += len(s)
+	}
+	return append(b, "\r\n"...)
+}
+
+// others takes the meaning from fields that might add recipients, and ours
+// from a client that pretends to be us.
+func (p *plan) others() {
+	for i, f := range p.h.fields {
+		switch f.kind {
+		case kindResentTo:
+			p.rename(i, "Resent-To")
+		case kindResentCc:
+			p.rename(i, "Resent-Cc")
+		case kindResentBcc, kindApparentlyTo, kindOurs:
+			p.change(i, nil)
+		default:
+			continue
+		}
+		p.report.Dropped = append(p.report.Dropped, string(p.h.name(f)))
+	}
+}
+
+// rename keeps field i readable under a name that no mail system acts on.
+func (p *plan) rename(i int, name string) {
+	p.change(i, p.kept(i, name))
+	p.added(ourPrefix + name)
+}
+
+// kept is field i under our name, its value byte for byte.
+func (p *plan) kept(i int, name string) []byte {
+	f := p.h.fields[i]
+	return bytes.Join([][]byte{[]byte(ourPrefix + name + ":"), p.h.value(f), []byte("\r\n")}, nil)
+}
+
+func (p *plan) assemble(received string) []byte {
+	h := p.h
+	size := len(received) + len(p.top) + len(h.raw) + 2
+	for _, c := range p.changes {
+		size += len(c)
+	}
+	out := make([]byte, 0, size)
+	out = append(append(out, received...), p.top...)
+	from := 0
+	for i, f := range h.fields {
+		if text, changed := p.changes[i]; changed {
+			out = append(append(out, h.raw[from:f.start]...), text...)
+			from = int(f.end)
+		}
+	}
+	return append(append(out, h.raw[from:]...), "\r\n"...)
+}

@@ -1,0 +1,250 @@
+package message
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/status"
+)
+
+func addrs(t testing.TB, list string) []envelope.Address {
+	t.Helper()
+	var out []envelope.Address
+	for _, s := range strings.Fields(list) {
+		a, err := envelope.ParseAddress(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// apply reads and edits a header given without its empty line.
+func apply(t testing.TB, header string, e Edits) (string, Report, error) {
+	t.Helper()
+	h, _, err := Read(strings.NewReader(header+"\r\n"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, rep, err := h.Apply(e)
+	return strings.TrimSuffix(string(out), "\r\n"), rep, err
+}
+
+func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
+	for _, c := range []struct{ name, in, rcpts, want string }{
+		{"nothing to do", "To: a@x.example\r\nSubject: s\r\n", "a@x.example", "To: a@x.example\r\nSubject: s\r\n"},
+		{"case and display name stay", "TO:  \"A, B\" <A@X.Example> (c)\r\n", "a@x.example", "TO:  \"A, B\" <A@X.Example> (c)\r\n"},
+		{"no blank after the colon", "To:a@x.example\r\nFrom:\"x\"<s@x.example>\r\n", "a@x.example b@x.example",
+			"Bcc: b@x.example\r\nTo:a@x.example\r\nFrom:\"x\"<s@x.example>\r\n"},
+		{"the issue's example", "To: a@x.example, d@x.example\r\nSubject: s\r\n", "a@x.example b@x.example c@x.example",
+			"Bcc: b@x.example, c@x.example\r\nTo: a@x.example\r\nX-Graphrelay-To: a@x.example, d@x.example\r\nSubject: s\r\n"},
+		{"no recipient fields", "Subject: s\r\n", "a@x.example", "Bcc: a@x.example\r\nSubject: s\r\n"},
+		{"no header", "", "a@x.example", "Bcc: a@x.example\r\n"},
+		{"repeated RCPT", "Subject: s\r\n", "a@x.example A@X.example", "Bcc: a@x.example\r\nSubject: s\r\n"},
+
+		{"trim the first", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n\tC <c@x.example>\r\n", "b@x.example c@x.example",
+			"To: B <b@x.example>,\r\n\tC <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n\tC <c@x.example>\r\n"},
+		{"trim the middle", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n C <c@x.example>\r\n", "a@x.example c@x.example",
+			"To: A <a@x.example>,\r\n C <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n C <c@x.example>\r\n"},
+		{"trim the last", "Cc: a@x.example\r\n ,\r\n b@x.example\r\n", "a@x.example",
+			"Cc: a@x.example\r\nX-Graphrelay-Cc: a@x.example\r\n ,\r\n b@x.example\r\n"},
+		{"trim all", "To: a@x.example\r\nCc:\r\n b@x.example\r\nSubject: s\r\n", "c@x.example",
+			"Bcc: c@x.example\r\nX-Graphrelay-To: a@x.example\r\nX-Graphrelay-Cc:\r\n b@x.example\r\nSubject: s\r\n"},
+		{"folded at once", "To:\r\n a@x.example,\r\n b@x.example\r\n", "b@x.example",
+			"To:\r\n b@x.example\r\nX-Graphrelay-To:\r\n a@x.example,\r\n b@x.example\r\n"},
+		{"8-bit name stays", "To: M\xfcller <a@x.example>, b@x.example\r\n", "a@x.example",
+			"To: M\xfcller <a@x.example>\r\nX-Graphrelay-To: M\xfcller <a@x.example>, b@x.example\r\n"},
+		{"encoded name stays", "To: =?utf-8?q?b=40x.example=2C?=\r\n <a@x.example>\r\n", "a@x.example b@x.example",
+			"Bcc: b@x.example\r\nTo: =?utf-8?q?b=40x.example=2C?=\r\n <a@x.example>\r\n"},
+		{"no domain", "To: root\r\n", "admin@x.example", "Bcc: admin@x.example\r\nX-Graphrelay-To: root\r\n"},
+		{"words that are no address", "To: Customers, a@x.example\r\n", "a@x.example",
+			"To: a@x.example\r\nX-Graphrelay-To: Customers, a@x.example\r\n"},
+
+		{"To and Cc both", "To: a@x.example\r\nCc: a@x.example, b@x.example\r\n", "a@x.example b@x.example",
+			"To: a@x.example\r\nCc: a@x.example, b@x.example\r\n"},
+		{"empty fields stay", "To: a@x.example\r\nCc:\r\nSubject:\r\n", "a@x.example", "To: a@x.example\r\nCc:\r\nSubject:\r\n"},
+		{"empty To", "To:\r\nSubject: s\r\n", "a@x.example", "Bcc: a@x.example\r\nTo:\r\nSubject: s\r\n"},
+
+		{"undisclosed", "To: undisclosed-recipients:;\r\n", "a@x.example", "Bcc: a@x.example\r\nTo: undisclosed-recipients:;\r\n"},
+		{"undisclosed, blanks", "To: \"Undisclosed recipients\": ;\r\n", "a@x.example", "Bcc: a@x.example\r\nTo: \"Undisclosed recipients\": ;\r\n"},
+		{"undisclosed, unended", "To: undisclosed-recipients:\r\n", "a@x.example", "Bcc: a@x.example\r\nX-Graphrelay-To: undisclosed-recipients:\r\n"},
+		{"group within", "To: Team: a@x.example, B <b@x.example>;\r\n", "a@x.example b@x.example", "To: Team: a@x.example, B <b@x.example>;\r\n"},
+		{"group partly", "To: Team: a@x.example,\r\n B <b@x.example>; (c), d@x.example\r\n", "b@x.example d@x.example",
+			"To: Team:\r\n B <b@x.example>; (c), d@x.example\r\nX-Graphrelay-To: Team: a@x.example,\r\n B <b@x.example>; (c), d@x.example\r\n"},
+		{"group outside", "To: Team: a@x.example;, none:;, b@x.example\r\n", "b@x.example",
+			"To: none:;, b@x.example\r\nX-Graphrelay-To: Team: a@x.example;, none:;, b@x.example\r\n"},
+
+		{"repeated To", "To: a@x.example\r\nSubject: s\r\nTO: b@x.example (B)\r\nto:\r\n", "a@x.example b@x.example",
+			"To: a@x.example,\r\n b@x.example (B)\r\nSubject: s\r\n"},
+		{"repeated To, trimmed", "To: a@x.example\r\nTo:c@x.example,b@x.example\r\n", "a@x.example b@x.example",
+			"To: a@x.example,\r\n b@x.example\r\nX-Graphrelay-To:c@x.example,b@x.example\r\n"},
+		{"repeated Cc, the first goes", "Cc: c@x.example\r\nCc: a@x.example\r\n", "a@x.example",
+			"Cc: a@x.example\r\nX-Graphrelay-Cc: c@x.example\r\n"},
+		{"repeated empty To", "To:\r\nTo:\r\nSubject: s\r\n", "a@x.example", "Bcc: a@x.example\r\nSubject: s\r\n"},
+
+		{"semicolons", "To: a@x.example; b@x.example\r\n", "a@x.example b@x.example",
+			"Bcc: a@x.example, b@x.example\r\nX-Graphrelay-To: a@x.example; b@x.example\r\n"},
+		{"unreadable beside readable", "To: a@x.example\r\nTo: <b@x.example\r\n", "a@x.example b@x.example",
+			"Bcc: b@x.example\r\nTo: a@x.example\r\nX-Graphrelay-To: <b@x.example\r\n"},
+		{"an address in a comment", "To: a@x.example (b@x.example)\r\n", "a@x.example",
+			"Bcc: a@x.example\r\nX-Graphrelay-To: a@x.example (b@x.example)\r\n"},
+		{"an encoded word in an address", "To: =?utf-8?q?b=40y.example=3e=00?=a@x.example\r\n", "a@x.example",
+			"Bcc: a@x.example\r\nX-Graphrelay-To: =?utf-8?q?b=40y.example=3e=00?=a@x.example\r\n"},
+		{"a source route", "To: <@y.example,@z.example:a@x.example>\r\n", "a@x.example",
+			"Bcc: a@x.example\r\nX-Graphrelay-To: <@y.example,@z.example:a@x.example>\r\n"},
+		{"a U-label", "To: a@faß.example\r\n", "a@faß.example", "Bcc: a@xn--fa-hia.example\r\nX-Graphrelay-To: a@faß.example\r\n"},
+		{"address twice", "To: a@x.example <a@x.example>,\r\n B <b@x.example>\r\n", "a@x.example b@x.example",
+			"To: \"a@x.example\" <a@x.example>,\r\n B <b@x.example>\r\n"},
+
+		{"Bcc is replaced", "To: a@x.example\r\nBcc: \"Secret\" <b@x.example>,\r\n c@x.example\r\nSubject: s\r\n", "a@x.example b@x.example d@x.example",
+			"To: a@x.example\r\nBcc: b@x.example, d@x.example\r\nSubject: s\r\n"},
+		{"Bcc goes", "To: a@x.example\r\nBcc: b@x.example\r\nSubject: s\r\n", "a@x.example", "To: a@x.example\r\nSubject: s\r\n"},
+		{"Bcc that To names too", "To: a@x.example\r\nBcc: a@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
+		{"empty Bcc", "Bcc:\r\nTo: a@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
+		{"repeated Bcc", "Bcc: a@x.example\r\nTo: t@x.example\r\nBCC : b@x.example\r\n", "t@x.example a@x.example b@x.example",
+			"Bcc: a@x.example, b@x.example\r\nTo: t@x.example\r\n"},
+		{"unreadable Bcc", "Bcc: <a@x.example\r\nTo: t@x.example\r\n", "t@x.example", "To: t@x.example\r\n"},
+
+		{"resent fields", "Resent-To: a@x.example\r\nresent-cc:b@x.example\r\nResent-Bcc: c@x.example\r\nResent-From: s@x.example\r\nTo: t@x.example\r\n", "a@x.example",
+			"Bcc: a@x.example\r\nX-Graphrelay-Resent-To: a@x.example\r\nX-Graphrelay-Resent-Cc:b@x.example\r\nResent-From: s@x.example\r\nX-Graphrelay-To: t@x.example\r\n"},
+		{"Apparently-To and forged fields", "Apparently-To: a@x.example\r\nX-GRAPHRELAY-To: b@x.example\r\nX-Graphrelay-New: y\r\nX-Graph: z\r\n", "c@x.example",
+			"Bcc: c@x.example\r\nX-Graph: z\r\n"},
+		{"blank before the colon", "To : a@x.example\r\nBcc\t: b@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
+		{"fields that only look like it", "Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\nReturn-Path: <d@x.example>\r\nTo: a@x.example\r\n", "a@x.example",
+			"Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\nReturn-Path: <d@x.example>\r\nTo: a@x.example\r\n"},
+		{"UTF-8 local part", "Subject: s\r\n", "jürgen@x.example", "Bcc: jürgen@x.example\r\nSubject: s\r\n"},
+		{"long lines", "Subject: s\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaa@x.example bbbbbbbbbbbbbbbbbbbbbbbb@x.example c@x.example d@x.example",
+			"Bcc: aaaaaaaaaaaaaaaaaaaaaaaaa@x.example, bbbbbbbbbbbbbbbbbbbbbbbb@x.example,\r\n c@x.example, d@x.example\r\nSubject: s\r\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, rep, err := apply(t, c.in, Edits{Recipients: addrs(t, c.rcpts)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != c.want {
+				t.Errorf("got  %q\nwant %q\n%+v", got, c.want, rep)
+			}
+		})
+	}
+}
+
+func TestApplyReports(t *testing.T) {
+	in := "To: a@x.example, B <d@x.example>\r\nCc: a@x.example; b@x.example\r\nBcc: e@x.example\r\nResent-To: f@x.example\r\nApparently-To: g@x.example\r\n"
+	_, rep, err := apply(t, in, Edits{Recipients: addrs(t, "a@x.example b@x.example c@x.example"), MessageID: "<i@x.example>"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		got  []string
+		want string
+	}{
+		{"Trimmed", rep.Trimmed, "d@x.example e@x.example"},
+		{"Unreadable", rep.Unreadable, "Cc"},
+		{"Added", rep.Added, "X-Graphrelay-To X-Graphrelay-Cc Message-ID X-Graphrelay-Resent-To"},
+		{"Dropped", rep.Dropped, "Resent-To Apparently-To"},
+	} {
+		if got := strings.Join(c.got, " "); got != c.want {
+			t.Errorf("%s %q, want %q", c.what, got, c.want)
+		}
+	}
+	if rep.Blind != 2 {
+		t.Errorf("Blind %d, want 2", rep.Blind)
+	}
+}
+
+func TestApplyAddsTraceFields(t *testing.T) {
+	when := time.Date(2027, 3, 1, 4, 5, 6, 0, time.FixedZone("", 3600))
+	e := Edits{
+		Received: "Received: from x\r\n\tby y; z\r\n", Recipients: addrs(t, "a@x.example"),
+		Date: when, MessageID: "<new@x.example>",
+	}
+	const date, id = "Date: Mon, 01 Mar 2027 04:05:06 +0100\r\n", "Message-ID: <new@x.example>\r\n"
+	for _, c := range []struct{ name, in, want string }{
+		{"both absent", "To: a@x.example\r\n", date + id + "To: a@x.example\r\n"},
+		{"both there", "Date: yesterday\r\nmessage-id: <old@x>\r\nTo: a@x.example\r\n", "Date: yesterday\r\nmessage-id: <old@x>\r\nTo: a@x.example\r\n"},
+		{"both empty", "Date: \r\nTo: a@x.example\r\nMessage-Id:\r\n", date + id + "To: a@x.example\r\n"},
+		{"one empty, one not", "Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n", "Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n"},
+		{"everything added", "Subject: s\r\n", date + id + "Bcc: a@x.example\r\nSubject: s\r\n"},
+	} {
+		got, _, err := apply(t, c.in, e)
+		if err != nil || got != e.Received+c.want {
+			t.Errorf("%s: got %q, %v\nwant %q", c.name, got, err, e.Received+c.want)
+		}
+	}
+}
+
+func TestApplyCanRefuseExtraRecipients(t *testing.T) {
+	e := Edits{Recipients: addrs(t, "a@x.example b@x.example"), Extra: RejectExtra}
+	for _, in := range []string{
+		"To: a@x.example, c@x.example\r\n", "Cc: c@x.example\r\n", "Bcc: c@x.example\r\n", "To: root\r\n",
+		"To: <a@x.example\r\n", "Bcc: a@x.example; b@x.example\r\n", "To: G: c@x.example;\r\n",
+	} {
+		_, _, err := apply(t, in, e)
+		if s := status.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.6.0" || strings.Contains(s.Text, "c@x") {
+			t.Errorf("%q: %v, want 550 5.6.0 that names no address", in, err)
+		}
+	}
+	for _, in := range []string{"To: a@x.example\r\n", "Bcc: a@x.example\r\n", "To: none:;\r\n", "Resent-To: c@x.example\r\n", ""} {
+		if _, _, err := apply(t, in, e); err != nil {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
+func TestApplyRefusesRecipientsThatHeadersCannotCarry(t *testing.T) {
+	for _, local := range []string{"x@y", "a,b", "a;b", "a:b", "a<b", "a>b", "a(b", `a"b`, `a\b`, "=?utf-8?q?a=40b?="} {
+		a, err := envelope.NewAddress(local, "x.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = apply(t, "Subject: s\r\n", Edits{Recipients: []envelope.Address{a}})
+		if s := status.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.1.3" {
+			t.Errorf("%s: %v, want 550 5.1.3", a, err)
+		}
+	}
+	for _, local := range []string{"o'brien", "a b", "a..b", "a+b=c", "jürgen"} {
+		a, err := envelope.NewAddress(local, "x.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := apply(t, "", Edits{Recipients: []envelope.Address{a}}); err != nil || got != "Bcc: "+a.String()+"\r\n" {
+			t.Errorf("%s: %q, %v", a, got, err)
+		}
+	}
+}
+
+// These are faults of the caller, and must not become a permanent refusal.
+func TestApplyNeedsRealRecipients(t *testing.T) {
+	bare, err := envelope.ParseRecipient("root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rcpts := range [][]envelope.Address{nil, {bare}} {
+		if _, _, err := apply(t, "", Edits{Recipients: rcpts}); err == nil || !status.Of(err).Temporary() {
+			t.Errorf("%v: %v", rcpts, err)
+		}
+	}
+}
+
+func TestApplyWritesLongListsInShortLines(t *testing.T) {
+	var list []string
+	for i := range 500 {
+		list = append(list, strings.Repeat("x", i%60+1)+"@"+strings.Repeat("d", i%50+1)+".example")
+	}
+	got, rep, err := apply(t, "", Edits{Recipients: addrs(t, strings.Join(list, " "))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(got, "\r\n") {
+		if len(line) > 78 && strings.Count(line, "@") > 1 || len(line) > 998 {
+			t.Errorf("line of %d octets: %q", len(line), line)
+		}
+	}
+	if n := strings.Count(got, "@"); n != rep.Blind || n < 300 {
+		t.Errorf("%d addresses, %d reported", n, rep.Blind)
+	}
+}

@@ -1,0 +1,76 @@
+package message
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"graphrelay/relay/status"
+)
+
+func TestAuthors(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"none", "To: a@b.example\r\n", "[]  [] []"},
+		{"one", "From: a@b.example\r\n", "[a@b.example]  [] []"},
+		{"all kinds", "From: a@b.example\r\nSender: s@b.example\r\nResent-From: r@b.example\r\nResent-Sender: q@b.example\r\nresent-from: p@b.example, o@b.example\r\nResent-Sender: n@b.example\r\n",
+			"[a@b.example] s@b.example [r@b.example p@b.example o@b.example] [q@b.example n@b.example]"},
+		{"folded, commented, encoded", "From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?=2C_ceo=40x.example?= (the (big) boss)\r\n <a@b.example>,\r\n \"x, y\" <c@d.example>\r\n",
+			"[a@b.example c@d.example]  [] []"},
+		{"no blank", "From:\"x\"<a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"unquoted @ in the display name", "From: printer@d.example <printer@d.example>\r\n", "[printer@d.example]  [] []"},
+		{"no domain", "From: root (Cron Daemon)\r\n", "[root]  [] []"},
+		{"empty fields", "From:\r\nSender: \r\nResent-Sender:\r\n", "[]  [] []"},
+		{"route", "From: <@x.example:a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"names that look like it", "X-From: a@b.example\r\nFrom-: x\r\n", "[]  [] []"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, _, _, err := readAll(t, c.in+"\r\n", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := h.Authors()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(a.From, a.Sender, a.ResentFrom, a.ResentSender); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAuthorsRefuses(t *testing.T) {
+	for _, field := range []string{
+		"From: ceo@x.example <a@b.example>",
+		"From: a@b.example <c@d.example>, e@f.example",
+		"From: a@b.example, John",
+		"From: John Smith",
+		"From: Smith, John <a@b.example>",
+		"From: <>",
+		"From: a@b.example (c@d.example)",
+		"From: Team: a@b.example;",
+		"From: undisclosed:;",
+		"From: =?utf-8?q?a=40x.example?=@b.example",
+		"From: =?utf-8?q?a=40x.example?=",
+		"From: \"a@b.example",
+		"From: a@b.example\x0b",
+		"Sender: a@b.example, c@d.example",
+		"Sender: a@b.example c@d.example",
+		"Resent-From: a@b.example; c@d.example",
+		"Resent-Sender: <a@b.example> <c@d.example>",
+	} {
+		h, _, _, err := readAll(t, field+"\r\n\r\n", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := h.Authors()
+		if err == nil {
+			t.Errorf("%q gave %v", field, a)
+			continue
+		}
+		e := status.Of(err)
+		if name, _, _ := strings.Cut(field, ":"); e.Code != 550 || e.Enhanced.String() != "5.6.0" || !strings.Contains(e.Text, name) || strings.Contains(e.Text, "@b") {
+			t.Errorf("%q refused with %v: the text must name the field and show nothing of it", field, e)
+		}
+	}
+}

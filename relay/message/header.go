@@ -1,0 +1,177 @@
+package message
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"graphrelay/relay/status"
+)
+
+// Header is the top header block of a message. Read makes it; it does not
+// change afterwards, and Apply works on a copy.
+type Header struct {
+	raw    []byte // whole fields, each ending in CRLF, without the empty line
+	fields []field
+	notes  Notes
+}
+
+// field is one field of Header.raw: the name is raw[start:colon], the value
+// raw[colon+1:end], which includes the last CRLF.
+type field struct {
+	start, colon, end int32
+	kind              kind
+}
+
+// kind is what a field means to this package.
+type kind uint8
+
+const (
+	kindOther kind = iota
+	kindFrom
+	kindSender
+	kindResentFrom
+	kindResentSender
+	kindTo
+	kindCc
+	kindBcc
+	kindResentTo
+	kindResentCc
+	kindResentBcc
+	kindApparentlyTo
+	kindDate
+	kindMessageID
+	kindOurs // X-Graphrelay-*
+)
+
+const ourPrefix = "X-Graphrelay-"
+
+// kindOf looks at the length first: most fields are no concern of ours and
+// are told apart without a comparison.
+func kindOf(name []byte) kind {
+	switch len(name) {
+	case 2:
+		return pick(name, "To", kindTo, "Cc", kindCc)
+	case 3:
+		return pick(name, "Bcc", kindBcc, "", kindOther)
+	case 4:
+		return pick(name, "From", kindFrom, "Date", kindDate)
+	case 6:
+		return pick(name, "Sender", kindSender, "", kindOther)
+	case 9:
+		return pick(name, "Resent-To", kindResentTo, "Resent-Cc", kindResentCc)
+	case 10:
+		return pick(name, "Resent-Bcc", kindResentBcc, "Message-ID", kindMessageID)
+	case 11:
+		return pick(name, "Resent-From", kindResentFrom, "", kindOther)
+	}
+	switch {
+	case hasPrefixFold(name, ourPrefix):
+		return kindOurs
+	case len(name) == 13:
+		return pick(name, "Resent-Sender", kindResentSender, "Apparently-To", kindApparentlyTo)
+	}
+	return kindOther
+}
+
+func pick(name []byte, a string, ka kind, b string, kb kind) kind {
+	switch {
+	case equalFold(name, a):
+		return ka
+	case equalFold(name, b):
+		return kb
+	}
+	return kindOther
+}
+
+// equalFold folds ASCII only: bytes.EqualFold would take the Kelvin sign for a k.
+func equalFold(b []byte, s string) bool {
+	return len(b) == len(s) && hasPrefixFold(b, s)
+}
+
+func hasPrefixFold(b []byte, s string) bool {
+	if len(b) < len(s) {
+		return false
+	}
+	for i := range len(s) {
+		if lower(b[i]) != lower(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func (h *Header) name(f field) []byte { return h.raw[f.start:f.colon] }
+
+// value is what stands after the colon, without the last CRLF.
+func (h *Header) value(f field) []byte { return h.raw[f.colon+1 : f.end-2] }
+
+// Count returns how many fields have that name, in whatever case.
+func (h *Header) Count(name string) int {
+	n := 0
+	for _, f := range h.fields {
+		if equalFold(h.name(f), name) {
+			n++
+		}
+	}
+	return n
+}
+
+// Get returns the value of the first field of that name, unfolded and without
+// blanks around it, otherwise as it was sent; empty if there is none.
+func (h *Header) Get(name string) string {
+	for _, f := range h.fields {
+		if equalFold(h.name(f), name) {
+			return unfold(h.value(f))
+		}
+	}
+	return ""
+}
+
+// MessageID returns the Message-ID with its angle brackets; empty if there is none.
+func (h *Header) MessageID() string { return h.Get("Message-ID") }
+
+// Subject returns the subject for people to read: encoded words decoded where
+// their character set is UTF-8, ASCII or Latin-1, control characters and broken
+// UTF-8 replaced.
+func (h *Header) Subject() string {
+	s := h.Get("Subject")
+	if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
+		s = d
+	}
+	return printable(s)
+}
+
+// Notes tell what was odd about the header alone.
+func (h *Header) Notes() Notes { return h.notes }
+
+// printable makes foreign text safe for a log or a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '\ufffd'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\ufffd"))
+}
+
+func unfold(v []byte) string {
+	v = trimBlank(v)
+	if bytes.IndexByte(v, '\n') < 0 {
+		return string(v)
+	}
+	return string(bytes.ReplaceAll(v, []byte("\r\n"), nil))
+}
+
+func trimBlank(v []byte) []byte { return bytes.Trim(v, " \t\r\n") }
+
+func refuse(text string) *status.Error {
+	return status.New(550, status.Enhanced{5, 6, 0}, text)
+}

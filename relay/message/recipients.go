@@ -1,0 +1,224 @@
+package message
+
+import (
+	"bytes"
+
+	"graphrelay/relay/envelope"
+)
+
+// visible makes the fields of one kind, To or Cc, name nobody outside the
+// envelope, and marks whom they cover.
+func (p *plan) visible(k kind, name string) error {
+	var fields []int
+	for i, f := range p.h.fields {
+		if f.kind == k {
+			fields = append(fields, i)
+		}
+	}
+	switch len(fields) {
+	case 0:
+		return nil
+	case 1:
+		l, err := parseList(p.h.value(p.h.fields[fields[0]]))
+		if err == nil && p.untouched(&l) {
+			p.cover(&l)
+			return nil
+		}
+	}
+	return p.rewrite(fields, name)
+}
+
+// untouched tells whether a field can stay as it is.
+func (p *plan) untouched(l *list) bool {
+	for _, b := range l.boxes {
+		if b.name > 0 || !p.inEnvelope(l, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// inEnvelope also says no to what other readers might take for a different
+// address: a source route, and a domain that readers map to ASCII by different
+// rules (the sharp s of IDNA 2003 and 2008). Its recipient gets the message blind.
+func (p *plan) inEnvelope(l *list, b box) bool {
+	if b.addr.IsZero() || b.route {
+		return false
+	}
+	text := l.text(b)
+	for _, c := range text[bytes.LastIndexByte(text, '@')+1:] {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	_, ok := p.index[b.addr.Key()]
+	return ok
+}
+
+func (p *plan) cover(l *list) {
+	for _, b := range l.boxes {
+		p.covered[p.index[b.addr.Key()]] = true
+	}
+}
+
+// rewrite merges the fields into the first that can be read, and keeps each
+// that loses an address under our name.
+func (p *plan) rewrite(fields []int, name string) error {
+	var merged []byte
+	first := -1
+	texts := make(map[int][]byte, len(fields))
+	for _, i := range fields {
+		l, err := parseList(p.h.value(p.h.fields[i]))
+		if err != nil {
+			if p.extra == RejectExtra {
+				return p.h.refuseField(p.h.fields[i], err)
+			}
+			p.report.Unreadable = append(p.report.Unreadable, string(p.h.name(p.h.fields[i])))
+			texts[i] = p.setAside(i, name)
+			continue
+		}
+		trimmed, err := p.trimmed(&l)
+		if err != nil {
+			return err
+		}
+		if trimmed {
+			texts[i] = p.setAside(i, name)
+		}
+		if first < 0 {
+			first = i
+		}
+		merged = appendList(merged, p.keep(&l))
+	}
+	p.put(fields, first, merged, texts)
+	return nil
+}
+
+// put plans the new fields, once the merged list has been read again: what is
+// written here decides who gets the message.
+func (p *plan) put(fields []int, first int, merged []byte, texts map[int][]byte) {
+	l, err := parseList(merged)
+	if err != nil || !p.untouched(&l) {
+		l, merged = list{}, nil
+	}
+	p.cover(&l)
+	if len(merged) > 0 {
+		f := p.h.fields[first]
+		field := append(bytes.Clone(p.h.raw[f.start:f.colon+1]), merged...)
+		texts[first] = append(append(field, "\r\n"...), texts[first]...)
+	}
+	for _, i := range fields {
+		p.change(i, texts[i])
+	}
+}
+
+func (p *plan) setAside(i int, name string) []byte {
+	p.added(ourPrefix + name)
+	return p.kept(i, name)
+}
+
+// trimmed reports the addresses of l that will go.
+func (p *plan) trimmed(l *list) (bool, error) {
+	any := false
+	for _, b := range l.boxes {
+		if p.inEnvelope(l, b) {
+			continue
+		}
+		any = true
+		text := printable(string(clip(l.text(b))))
+		if p.extra == RejectExtra && !p.known(b.addr) {
+			return true, refuse("Message header names a recipient that the envelope does not").
+				Becausef("header recipient %q", text)
+		}
+		p.report.Trimmed = append(p.report.Trimmed, text)
+	}
+	return any, nil
+}
+
+func (p *plan) known(a envelope.Address) bool {
+	_, ok := p.index[a.Key()]
+	return ok
+}
+
+// checkBlind looks at Bcc fields for the report and for RejectExtra; what they
+// say is replaced in any case.
+func (p *plan) checkBlind() error {
+	for _, f := range p.h.fields {
+		if f.kind != kindBcc {
+			continue
+		}
+		l, err := parseList(p.h.value(f))
+		if err == nil {
+			_, err = p.trimmed(&l)
+		} else if p.extra == RejectExtra {
+			err = p.h.refuseField(f, err)
+		} else {
+			p.report.Unreadable = append(p.report.Unreadable, string(p.h.name(f)))
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep writes l without the mailboxes outside the envelope. Bytes, display
+// names and folds of the others stay; the first that is left takes the blanks
+// that stood before the list. A group that loses all its members goes, one that
+// never had any stays.
+func (p *plan) keep(l *list) []byte {
+	var out []byte
+	for _, e := range l.entries {
+		text := p.keepBoxes(l, e)
+		if e.group && (len(text) > 0 || e.first == e.last) {
+			text = append(append(bytes.Clone(l.value[e.lo:e.head]), text...), l.value[e.tail:e.hi]...)
+		}
+		if len(text) == 0 {
+			continue
+		}
+		if out == nil {
+			out = append(bytes.Clone(leading(l.value)), trimLeft(text)...)
+			continue
+		}
+		out = append(append(out, ','), text...)
+	}
+	return trimRight(out)
+}
+
+func (p *plan) keepBoxes(l *list, e entry) []byte {
+	var out []byte
+	for _, b := range l.boxes[e.first:e.last] {
+		if !p.inEnvelope(l, b) {
+			continue
+		}
+		if out != nil {
+			out = append(out, ',')
+		}
+		out = append(out, l.quoted(b)...)
+	}
+	return out
+}
+
+// quoted is the mailbox with the display name that is a bare address put in
+// quotes; every other mailbox is left as it is.
+func (l *list) quoted(b box) []byte {
+	all := l.value[b.lo:b.hi]
+	if b.name == 0 {
+		return all
+	}
+	return bytes.Join([][]byte{l.value[b.lo:b.nameLo], l.value[b.nameLo:b.name], l.value[b.name:b.hi]}, []byte{'"'})
+}
+
+// appendList joins two lists on a line of their own each.
+func appendList(to, more []byte) []byte {
+	if len(to) == 0 || len(more) == 0 {
+		return append(to, more...)
+	}
+	return append(append(to, ",\r\n "...), trimLeft(more)...)
+}
+
+func leading(v []byte) []byte { return v[:len(v)-len(trimLeft(v))] }
+
+func trimLeft(v []byte) []byte { return bytes.TrimLeft(v, " \t\r\n") }
+
+func trimRight(v []byte) []byte { return bytes.TrimRight(v, " \t\r\n") }
