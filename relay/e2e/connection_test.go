@@ -14,7 +14,7 @@ const (
 	// longPatience covers the first backoff after a failed attempt.
 	longPatience = 2 * time.Minute
 
-	anyone   = "admin@example.org"
+	anyone = "admin@example.org"
 )
 
 // plain is a small message that says what it is.
