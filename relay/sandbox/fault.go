@@ -258,7 +258,9 @@ func (f *Fault) replaceBody(a *answer) {
 	case BodyNull:
 		body = "{}"
 	default:
-		contentType = http.DetectContentType([]byte(body))
+		if !strings.HasPrefix(body, "{") {
+			contentType = http.DetectContentType([]byte(body))
+		}
 	}
 	a.graph, a.entra, a.raw = nil, nil, body
 	if contentType != "" {

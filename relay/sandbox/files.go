@@ -11,7 +11,7 @@ import (
 // Files are the paths that WriteFiles wrote.
 type Files struct {
 	CA     string // ca.pem: the authority to trust for URL
-	Secret string // secret.txt, 0600; empty where the application has no secret
+	Secret string // secret.txt, 0600
 	Config string // config.yaml for graphrelay
 }
 

@@ -18,20 +18,20 @@ type boxGauge struct{ now, max, total int }
 
 // Stats are the counters since the double was made or reset.
 type Stats struct {
-	Messages      int                     // recorded
-	Octets        int64                   // of the messages recorded
-	Concurrent    int                     // requests in progress
-	MaxConcurrent int                     // the most that ever were
-	Mailboxes     map[string]MailboxStats // sendMail, whatever came of it
-	Answers       map[string]map[int]int  // endpoint -> status -> count; dropped connections have no status
-	Duplicates    int                     // messages whose Message-ID had come before
+	Messages      int                     `json:"messages"`       // recorded
+	Octets        int64                   `json:"octets"`         // of the messages recorded
+	Concurrent    int                     `json:"concurrent"`     // requests in progress
+	MaxConcurrent int                     `json:"max_concurrent"` // the most that ever were
+	Mailboxes     map[string]MailboxStats `json:"mailboxes"`      // sendMail, whatever came of it
+	Answers       map[string]map[int]int  `json:"answers"`        // endpoint -> status -> count; dropped connections have no status
+	Duplicates    int                     `json:"duplicates"`     // messages whose Message-ID had come before
 }
 
 // MailboxStats are the counters of one mailbox.
 type MailboxStats struct {
-	Requests      int
-	Concurrent    int
-	MaxConcurrent int
+	Requests      int `json:"requests"`
+	Concurrent    int `json:"concurrent"`
+	MaxConcurrent int `json:"max_concurrent"`
 }
 
 func newGauges() *gauges {

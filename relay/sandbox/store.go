@@ -15,29 +15,30 @@ import (
 
 // Message is the record of one accepted sendMail.
 type Message struct {
-	ID        int       // from 1, in the order of acceptance
-	At        time.Time // when it was recorded
-	Mailbox   string    // whose sendMail was called, in lower case
-	Form      string    // "mime" or "json"
-	RequestID string    // the request-id of its answer
+	ID        int       `json:"id"`         // from 1, in the order of acceptance
+	At        time.Time `json:"at"`         // when it was recorded
+	Mailbox   string    `json:"mailbox"`    // whose sendMail was called, in lower case
+	Form      string    `json:"form"`       // "mime" or "json"
+	RequestID string    `json:"request_id"` // the request-id of its answer
 
-	From       string   // the field as it reads, encoded words decoded
-	Sender     string   // the field
-	Subject    string   // decoded
-	MessageID  string   // with its brackets
-	To, Cc     []string // addresses, as the generous reader sees them
-	Bcc        []string
-	Recipients []string // who gets it: the addresses of either reading, each once
+	From       string   `json:"from"`       // the field as it reads, encoded words decoded
+	Sender     string   `json:"sender"`     // the field
+	Subject    string   `json:"subject"`    // decoded
+	MessageID  string   `json:"message_id"` // with its brackets
+	To         []string `json:"to"`         // addresses, as the generous reader sees them
+	Cc         []string `json:"cc"`         // addresses, as the generous reader sees them
+	Bcc        []string `json:"bcc"`
+	Recipients []string `json:"recipients"` // who gets it: the addresses of either reading, each once
 
-	FromAddresses []string // every address of From, in either reading
-	Strict        []string // recipients as net/mail reads them; empty where it refuses the header
-	Lenient       []string // recipients as the generous reader sees them
-	Notes         []string // what is odd, such as differing readings
-	Parts         []string // what the message is made of, one line for each part
+	FromAddresses []string `json:"from_addresses"` // every address of From, in either reading
+	Strict        []string `json:"strict"`         // recipients as net/mail reads them; empty where it refuses the header
+	Lenient       []string `json:"lenient"`        // recipients as the generous reader sees them
+	Notes         []string `json:"notes"`          // what is odd, such as differing readings
+	Parts         []string `json:"parts"`          // what the message is made of, one line for each part
 
-	Size   int64  // octets of MIME, or of the JSON body
-	SHA256 string // of the same octets, in hex
-	File   string // path of the .eml or .body.json in Options.Dir; empty without
+	Size   int64  `json:"size"`   // octets of MIME, or of the JSON body
+	SHA256 string `json:"sha256"` // of the same octets, in hex
+	File   string `json:"file"`   // path of the .eml or .body.json in Options.Dir; empty without
 
 	badFrom bool
 }
@@ -91,7 +92,7 @@ func (s *store) add(in *incoming) (Message, error) {
 	defer s.mu.Unlock()
 	s.total.Messages++
 	s.total.Octets += m.Size
-	if s.ledger[m.MessageID]++; s.ledger[m.MessageID] > 1 {
+	if s.ledger[m.MessageID]++; s.ledger[m.MessageID] > 1 && m.MessageID != "" {
 		s.total.Duplicates++
 	}
 	s.remember(kept{m, raw})

@@ -25,7 +25,8 @@ type tokens struct {
 
 	mu      sync.RWMutex
 	issued  map[string]grant
-	revoked time.Time // tokens issued before it are refused
+	era     int       // a token of an earlier one was revoked
+	revoked time.Time // when this era began
 }
 
 // grant is what the double remembers of a token.
@@ -33,6 +34,7 @@ type grant struct {
 	audience string
 	issued   time.Time
 	expires  time.Time
+	era      int
 }
 
 // isGraph reports whether audience is Graph in one of Microsoft's clouds.
@@ -71,6 +73,7 @@ func (t *tokens) issue(audience, issuer string, roles []string) (string, error) 
 			delete(t.issued, old)
 		}
 	}
+	g.era = t.era
 	t.issued[signed] = g
 	return signed, nil
 }
@@ -100,14 +103,14 @@ func (t *tokens) check(authorization string) *answer {
 	}
 	t.mu.RLock()
 	g, known := t.issued[token]
-	revoked := t.revoked
+	era, revoked := t.era, t.revoked
 	t.mu.RUnlock()
 	switch {
 	case !known:
 		return unauthorized(t.whyUnknown(token))
 	case !t.o.Now().Before(g.expires):
 		return unauthorized("Lifetime validation failed, the token is expired.")
-	case g.issued.Before(revoked):
+	case g.era < era:
 		return claimsChallenge(revoked)
 	case !isGraph(g.audience):
 		return unauthorized("Access token validation failure. Invalid audience.")
@@ -127,6 +130,7 @@ func (t *tokens) whyUnknown(token string) string {
 func (d *Double) RevokeTokens() {
 	d.tokens.mu.Lock()
 	defer d.tokens.mu.Unlock()
+	d.tokens.era++
 	d.tokens.revoked = d.tokens.o.Now()
 }
 
