@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -114,22 +115,30 @@ func (k *hostCheck) listener(key string, l ListenAddress) {
 		return
 	}
 	s, err := net.Listen(l.Network, l.Address)
-	switch {
-	case err == nil:
+	if err == nil {
 		s.Close()
-	case errors.Is(err, unix.EADDRINUSE) && k.running:
-	case errors.Is(err, unix.EADDRINUSE):
-		k.fail(key, bad("is in use by another program", "stop that program (ss -ltnp shows it), or write another port"))
-	case errors.Is(err, fs.ErrPermission):
-		k.fail(key, bad("needs a right that this user lacks, for the port is below 1024", "start graphrelay by its systemd unit and check as root, or write a port from 1024"))
-	default:
-		k.fail(key, bad("cannot be listened on: "+reason(err), "write an address that this host has"))
 	}
+	if f := listenFault(err, k.running); f != nil {
+		k.fail(key, f)
+	}
+}
+
+// listenFault says what a failure to listen means.
+func listenFault(err error, running bool) *fault {
+	switch {
+	case err == nil, errors.Is(err, unix.EADDRINUSE) && running:
+		return nil
+	case errors.Is(err, unix.EADDRINUSE):
+		return bad("is in use by another program", "stop that program (ss -ltnp shows it), or write another port")
+	case errors.Is(err, fs.ErrPermission):
+		return bad("needs a right that this user lacks, for the port is below 1024", "start graphrelay by its systemd unit and check as root, or write a port from 1024")
+	}
+	return bad("cannot be listened on: "+reason(err), "write an address that this host has")
 }
 
 // answers tells whether somebody listens on the admin socket.
 func answers(l ListenAddress) bool {
-	conn, err := net.Dial(l.Network, l.Address)
+	conn, err := net.DialTimeout(l.Network, l.Address, 2*time.Second)
 	if err != nil {
 		return false
 	}

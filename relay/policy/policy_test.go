@@ -50,6 +50,12 @@ func TestClientIsThisHostOnly(t *testing.T) {
 	}
 }
 
+// The log names a peer as the administrator knows it.
+func TestRefusedClientIsNamedUnmapped(t *testing.T) {
+	_, err := New(Rules{LocalClient: true}).Client(netip.MustParseAddrPort("[::ffff:10.0.0.1]:25"), false)
+	wantRefusal(t, err, 554, "Access denied", "client 10.0.0.1 matches no rule")
+}
+
 func TestWithoutLocalClientNobodyMaySend(t *testing.T) {
 	p := New(Rules{Senders: []Sender{{Address: addr(t, "a@contoso.com")}}})
 	_, err := p.Client(netip.MustParseAddrPort("127.0.0.1:25"), false)

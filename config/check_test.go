@@ -1,0 +1,158 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is a folder in which everything is as Check wants it; a test spoils one
+// thing.
+type host struct {
+	dir, listener string
+}
+
+func newHost(t *testing.T) *host {
+	h := &host{dir: t.TempDir(), listener: "127.0.0.1:0"}
+	h.write(t, "entra.pem", "key", 0o640)
+	h.write(t, "ca.pem", "roots", 0o644)
+	return h
+}
+
+func (h *host) path(name string) string { return filepath.Join(h.dir, name) }
+
+func (h *host) write(t *testing.T, name, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(h.path(name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(h.path(name), mode); err != nil { // past the umask
+		t.Fatal(err)
+	}
+}
+
+func (h *host) check(t *testing.T) []Problem {
+	t.Helper()
+	text := strings.Replace(minimal, "entra.pem\n", "entra.pem\n    ca_file: ca.pem\n", 1) +
+		fmt.Sprintf("smtp: {listeners: [{address: %q}, {address: \"unix:%s\"}]}\n", h.listener, h.path("submit.sock")) +
+		"queue: {store: \"sqlite:queue.db\"}\n" +
+		fmt.Sprintf("admin: {address: \"unix:%s\"}\n", h.path("admin.sock"))
+	c, err := Parse("config.yaml", []byte(text), h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Check(c)
+}
+
+func TestCheckFindsNothingOnASoundHost(t *testing.T) {
+	if found := newHost(t).check(t); found != nil {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, h *host)
+		want  string
+	}{
+		{"certificate missing", func(t *testing.T, h *host) { os.Remove(h.path("entra.pem")) },
+			"config.yaml:4: identities[0].certificate_file: cannot be looked at: no such file or directory (\"entra.pem\"); create "},
+		{"certificate for everybody", func(t *testing.T, h *host) { os.Chmod(h.path("entra.pem"), 0o644) },
+			"config.yaml:4: identities[0].certificate_file: is open to every user of the host (mode 0644) (\"entra.pem\"); run: chmod o= "},
+		{"certificate writable by everybody", func(t *testing.T, h *host) { os.Chmod(h.path("entra.pem"), 0o642) }, "is open to every user"},
+		{"certificate empty", func(t *testing.T, h *host) { h.write(t, "entra.pem", "", 0o600) }, "certificate_file: is an empty file"},
+		{"certificate is a folder", func(t *testing.T, h *host) {
+			os.Remove(h.path("entra.pem"))
+			os.Mkdir(h.path("entra.pem"), 0o700)
+		}, "certificate_file: is no regular file"},
+		{"roots missing", func(t *testing.T, h *host) { os.Remove(h.path("ca.pem")) }, "config.yaml:5: identities[0].ca_file: cannot be looked at"},
+		{"store is a folder", func(t *testing.T, h *host) { os.Mkdir(h.path("queue.db"), 0o700) }, "config.yaml:9: queue.store: is no regular file"},
+		{"store for everybody", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o644) }, "queue.store: is open to every user"},
+		{"port in use", func(t *testing.T, h *host) { h.listener = busy(t, "tcp", "127.0.0.1:0") },
+			"smtp.listeners[0].address: is in use by another program"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t)
+			c.spoil(t, h)
+			found := h.check(t)
+			if len(found) != 1 || !strings.Contains(found[0].String(), c.want) {
+				t.Errorf("found %v, want %s", found, c.want)
+			}
+		})
+	}
+}
+
+// A running graphrelay holds its own ports; checking a changed file beside it
+// must not call that a fault.
+func TestCheckBesideTheRunningService(t *testing.T) {
+	h := newHost(t)
+	h.listener = busy(t, "tcp", "127.0.0.1:0")
+	busy(t, "unix", h.path("admin.sock"))
+	if found := h.check(t); found != nil {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestCheckOfFolders(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := &hostCheck{c: parse1(t, minimal)}
+	for path, want := range map[string]string{
+		dir:                             "",
+		"/run/graphrelay-test-of-none":  "", // RuntimeDirectory= makes it
+		filepath.Join(dir, "none"):      "run: install -d -o graphrelay",
+		filepath.Join(dir, "file"):      "has a folder that is a file",
+		filepath.Join(dir, "file", "x"): "has a folder that cannot be used: not a directory",
+	} {
+		k.found = nil
+		k.folder("queue.store", path)
+		got := Errors(k.found).Error()
+		if (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: found %q, want %q", path, got, want)
+		}
+	}
+}
+
+// What root never meets is put in by hand.
+func TestCheckOfRights(t *testing.T) {
+	k := &hostCheck{c: parse1(t, minimal)}
+	k.access("queue.store", "/none", store)
+	got := Errors(k.found).Error()
+	if !strings.Contains(got, "cannot be read by this user") || !strings.Contains(got, "cannot be written by this user") {
+		t.Errorf("found %s", got)
+	}
+	for _, c := range []struct {
+		errno   unix.Errno
+		running bool
+		want    string
+	}{
+		{unix.EADDRINUSE, true, ""},
+		{unix.EADDRINUSE, false, "is in use"},
+		{unix.EACCES, false, "needs a right"},
+		{unix.EACCES, true, "needs a right"},
+		{unix.EADDRNOTAVAIL, false, "cannot be listened on: cannot assign requested address"},
+	} {
+		f := listenFault(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", c.errno)}, c.running)
+		if (f == nil) != (c.want == "") || f != nil && !strings.Contains(f.wrong, c.want) {
+			t.Errorf("%v, running %v: %v, want %q", c.errno, c.running, f, c.want)
+		}
+	}
+}
+
+func busy(t *testing.T, network, address string) string {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
