@@ -1,0 +1,7 @@
+// Package torture breaks things around the real relay and compares what became
+// of the mail with a ledger kept outside: kill -9, power cuts, failing fsyncs,
+// full disks. Its tests have the build tag torture; those that mount need root.
+//
+// TORTURE_ROUNDS and POWER_ROUNDS say how many rounds the two long tests go;
+// -short makes them few.
+package torture

@@ -1,0 +1,98 @@
+//go:build torture
+
+package torture
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"graphrelay/relay/e2e/harness"
+)
+
+const (
+	drainLimit = 6 * time.Minute
+	slots      = 3 // concurrent sends of a mailbox, the default
+)
+
+var mailboxes = []string{"one@contoso.com", "two@contoso.com", "three@contoso.com", "four@contoso.com"}
+
+// rounds reads the number of rounds from the environment.
+func rounds(t *testing.T, variable string, usual, short int) int {
+	t.Helper()
+	if s := os.Getenv(variable); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			t.Fatalf("%s=%q is no number of rounds", variable, s)
+		}
+		return n
+	}
+	if testing.Short() {
+		return short
+	}
+	return usual
+}
+
+// Kill -9 at random moments under load: every message answered 250 is sent,
+// none truncated, none invented, and one sent twice only where an attempt was
+// in flight or the 250 did not reach the client.
+func TestKillAtRandomMoments(t *testing.T) {
+	const latency = 15 * time.Millisecond
+	n := rounds(t, "TORTURE_ROUNDS", 200, 20)
+	d := harness.StartDouble(t, harness.Latency(latency), harness.NoThrottling())
+	l := newLedger()
+	d.Watch(l.arrived)
+	r := harness.NewRelay(t, d, harness.Senders(mailboxes...), harness.With("queue", "min_free_space: 16MiB"))
+	total := int64(0)
+	for round := range n {
+		r.Start()
+		load := startLoad(r.Addr, l, 8, 150, mailboxes...)
+		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond) // the random moment
+		r.Kill()
+		load.cut()
+		total += load.number.Load()
+		// What the double had read whole before the kill it still records:
+		// those arrivals belong to the life that is over.
+		harness.Until(t, 5*time.Second, "the double to finish what it had read", func() bool { return idle(d, latency) })
+		l.next()
+		if round%20 == 19 {
+			t.Logf("round %d: %d messages written, %d acked ones still to be sent", round+1, total, l.pending())
+		}
+	}
+	r.Start()
+	finish(t, r, l)
+	v := l.judge()
+	t.Logf("%d rounds: %s", n, v)
+	if f := v.faults(); f != "" {
+		t.Errorf("%s", f)
+	}
+	if most := len(mailboxes) * slots; v.MostCut > most {
+		t.Errorf("one kill cut %d attempts; only %d can be in flight", v.MostCut, most)
+	}
+	if v.Acked < n {
+		t.Errorf("only %d messages were acked in %d rounds: this proves nothing", v.Acked, n)
+	}
+	if l := r.Queue(); len(l) > 0 {
+		t.Errorf("%d messages are left in the queue: %+v", len(l), l[:min(3, len(l))])
+	}
+}
+
+// finish waits until nothing acked is missing and the queue is empty.
+func finish(t *testing.T, r *harness.Relay, l *ledger) {
+	t.Helper()
+	if !harness.Holds(drainLimit, func() bool { return r.Ended() || l.pending() == 0 && r.Backlog() == 0 }) {
+		t.Errorf("after %v %d acked messages are not sent, %d are in the queue", drainLimit, l.pending(), r.Backlog())
+	}
+	if r.Ended() {
+		t.Errorf("the relay ended\n%s", r.Tail())
+	}
+}
+
+// idle tells whether the double has taken nothing for longer than a request lasts.
+func idle(d *harness.Double, latency time.Duration) bool {
+	before := d.Count()
+	time.Sleep(3*latency + 5*time.Millisecond)
+	return d.Count() == before
+}
