@@ -115,8 +115,11 @@ func namesCertificate(header map[string]any, cert *x509.Certificate) bool {
 	return ok && strings.EqualFold(given, hex.EncodeToString(s1[:]))
 }
 
-// isThumbprint accepts base64url with and without padding.
+// isThumbprint accepts base64url, as RFC 7515 has it, and the standard alphabet,
+// which MSAL writes and Entra takes [S accesstokens.go], each with and without
+// padding.
 func isThumbprint(given string, sum []byte) bool {
-	got, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(given, "="))
+	given = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(given, "="))
+	got, err := base64.RawURLEncoding.DecodeString(given)
 	return err == nil && bytes.Equal(got, sum)
 }

@@ -57,7 +57,9 @@ func (d *Double) readMail(x *exchange) (*incoming, *answer) {
 		}
 	}
 	if body.err != nil && body.err != io.EOF && body.err != errTooLarge {
-		dropConnection(x.r) // the client broke off: nothing arrived, nobody to answer
+		// The client broke off: nothing arrived, and nobody is there to answer.
+		// Only this request ends; others may share its HTTP/2 connection.
+		panic(http.ErrAbortHandler)
 	}
 	return nil, refusedBody(err)
 }

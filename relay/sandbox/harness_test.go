@@ -55,6 +55,11 @@ func tokenFor(t testing.TB, d *sandbox.Double) string {
 		"grant_type": {"client_credentials"}, "client_id": {d.ClientID()},
 		"client_secret": {d.Secret()}, "scope": {scope},
 	})
+	return accessToken(t, a)
+}
+
+func accessToken(t testing.TB, a got) string {
+	t.Helper()
 	var body struct {
 		AccessToken string `json:"access_token"`
 	}
