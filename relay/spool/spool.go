@@ -41,6 +41,7 @@ var (
 	ErrDamaged   = errors.New("spool: stored message is damaged")            // checksum or missing chunk
 	ErrLocked    = errors.New("spool: another graphrelay uses this store")   // one daemon per store
 	ErrSchema    = errors.New("spool: store was written by a newer version") // downgrade refused
+	ErrSandbox   = errors.New("spool: store is of the other kind")           // a sandbox's store for a real relay, or the reverse
 )
 
 // State says what happens to a message next.
@@ -158,9 +159,10 @@ type Lane struct {
 // Hold pauses a lane or an identity (design section 3, "Hold, don't bounce").
 // It is kept in the store so that it survives a restart. Key is unique.
 type Hold struct {
-	Key       string           // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d"
-	Mailbox   envelope.Address // zero for an identity
-	From      envelope.Address // only for SendAs
+	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d"
+	Mailbox   envelope.Address   // zero for an identity
+	Mailboxes []envelope.Address // those an identity's hold stops; none means all
+	From      envelope.Address   // only for SendAs
 	Identity  string
 	Status    status.Enhanced
 	Text      string

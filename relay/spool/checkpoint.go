@@ -1,0 +1,97 @@
+package spool
+
+import (
+	"context"
+	"log/slog"
+)
+
+// The log is moved into the database in two steps, so that no commit waits
+// for the bulk of it. A connection of its own moves pages while the writer
+// goes on (PASSIVE takes no lock that the writer wants); then the writer, between
+// two transactions, moves the little that was added meanwhile. Only then does
+// the log hold nothing that the database lacks, and the next commit begins it
+// anew: without the second step it would grow for as long as mail comes in.
+const (
+	// walStart is the estimated growth of the log, in octets, that starts a
+	// checkpoint. Checkpointing costs two fsyncs, so not too small.
+	walStart = 8 << 20
+	// pageCost is added for each change: the pages of tables and indexes.
+	pageCost = 16 << 10
+)
+
+// checkpointRow is what PRAGMA wal_checkpoint answers, in pages.
+type checkpointRow struct {
+	busy      bool
+	log, done int64
+}
+
+func checkpoint(c *conn, mode string) (checkpointRow, error) {
+	var r checkpointRow
+	err := c.query("PRAGMA wal_checkpoint("+mode+")", nil, func(row *row) error {
+		r = checkpointRow{row.bool(), row.int(), row.int()}
+		return nil
+	})
+	return r, err
+}
+
+// noteGrowth estimates what a batch added to the log and starts the first step.
+func (s *SQLite) noteGrowth(octets int64) {
+	s.walGrowth += octets
+	if s.walGrowth < walStart || s.checkpointing.Load() {
+		return
+	}
+	s.walGrowth = 0
+	s.checkpointing.Store(true)
+	s.background.Add(1)
+	go s.firstStep()
+}
+
+func (s *SQLite) firstStep() {
+	defer s.background.Done()
+	err := s.checkpointer.with(context.Background(), func(c *conn) error {
+		_, err := checkpoint(c, "PASSIVE")
+		return err
+	})
+	if err == nil {
+		err = s.fault("checkpoint")
+	}
+	if err != nil {
+		s.checkpointFailed.Store(&err)
+	}
+	s.finishWAL.Store(true)
+	s.wake()
+}
+
+// maintain is what the writer does after each batch.
+func (s *SQLite) maintain() {
+	if s.sick() != nil {
+		return
+	}
+	if s.finishWAL.Swap(false) {
+		s.secondStep()
+		s.checkpointing.Store(false)
+	}
+	s.reap()
+}
+
+// secondStep ends the checkpoint. A failure of either step is treated like
+// that of a commit: what the disk holds is not known any more.
+func (s *SQLite) secondStep() {
+	if failed := s.checkpointFailed.Swap(nil); failed != nil {
+		s.log.Error("queue checkpoint failed", slog.Any("error", *failed))
+		_ = s.recover(marks{}) // what it reports stands in Health
+		return
+	}
+	if _, err := checkpoint(s.writer, "PASSIVE"); err != nil {
+		s.log.Error("queue checkpoint failed", slog.Any("error", err))
+		_ = s.recover(marks{})
+	}
+}
+
+// wake makes the writer go round once.
+func (s *SQLite) wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,144 @@
+package spool
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"graphrelay/relay/envelope"
+)
+
+// maxClaim bounds what one Claim returns.
+const maxClaim = 1000
+
+// Claim implements Store. A Limit below 1 is taken as 1, one above 1,000 as
+// 1,000.
+//
+// It looks for messages with a reading connection, and the writer then takes
+// those that nobody else has changed since. So a long search (thousands of
+// messages behind a SendAs hold) delays nobody, and no message is taken twice.
+// Where all that were found went to others, it looks again.
+func (s *SQLite) Claim(ctx context.Context, c Claim) ([]Record, error) {
+	if err := s.sick(); err != nil {
+		return nil, err
+	}
+	for s.tally.waits(c.Mailbox.Key()) {
+		found, err := s.findDue(ctx, c)
+		if err != nil || len(found) == 0 {
+			return nil, err
+		}
+		taken, err := s.take(ctx, found, c.Now)
+		if err != nil || len(taken) > 0 {
+			return taken, err
+		}
+	}
+	return nil, nil
+}
+
+func (s *SQLite) findDue(ctx context.Context, c Claim) ([]stored, error) {
+	sql, args := dueQuery(c)
+	var found []stored
+	err := s.readers.with(ctx, func(c *conn) (err error) {
+		found, err = readRecords(c, sql, args...)
+		return err
+	})
+	slices.SortFunc(found, func(a, b stored) int {
+		if c.Probe {
+			return cmp.Or(a.LastAttempt.Compare(b.LastAttempt), a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
+		}
+		return cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
+	})
+	return found, err
+}
+
+// dueQuery finds the numbers in the index alone, and reads only the messages
+// it wants.
+func dueQuery(c Claim) (string, []any) {
+	limit := int64(min(max(c.Limit, 1), maxClaim))
+	args := []any{c.Mailbox.Key()}
+	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?"
+	if !c.Probe {
+		sql += " AND next <= ?"
+		args = append(args, nanos(c.Now))
+	}
+	if len(c.ExceptFrom) > 0 {
+		sql += " AND sender_hash NOT IN (?" + strings.Repeat(", ?", len(c.ExceptFrom)-1) + ")"
+		for _, from := range c.ExceptFrom {
+			args = append(args, senderHash(from))
+		}
+	}
+	order := " ORDER BY next, n LIMIT ?"
+	if c.Probe {
+		order = " ORDER BY last, next, n LIMIT ?"
+	}
+	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, limit)
+}
+
+// take records an attempt for each message found that is still as it was.
+func (s *SQLite) take(ctx context.Context, found []stored, now time.Time) ([]Record, error) {
+	var taken []Record
+	err := s.small(ctx, true, func(t *tx) error {
+		taken = taken[:0]
+		for _, m := range found {
+			ok, err := takeOne(t, m, now)
+			if err != nil {
+				return err
+			}
+			if ok {
+				m.State, m.LastAttempt, m.NextAttempt = Active, now, time.Time{}
+				m.Attempts++
+				taken = append(taken, m.Record)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return taken, nil
+}
+
+func takeOne(t *tx, m stored, now time.Time) (bool, error) {
+	attempt := int64(m.Attempts) + 1
+	changed, err := t.exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1
+		WHERE n = ? AND state = 0 AND events = ?`, attempt, nanos(now), m.n, m.events)
+	if err != nil || changed == 0 {
+		return false, err
+	}
+	t.claimed = append(t.claimed, claimedAttempt{n: m.n, attempt: attempt})
+	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: codeQueued, to: codeActive, size: m.Size})
+	return true, insertEvent(t.conn, m.n, m.events+1, &Event{At: now, Kind: Attempted, Attempt: int(attempt)})
+}
+
+// Unclaim implements Store. Taking back what is taken back already is no error.
+func (s *SQLite) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error {
+	return s.small(ctx, true, func(t *tx) error {
+		b, err := find(t.conn, id)
+		if err != nil {
+			return err
+		}
+		if b.state == codeQueued && b.attempts == int64(attempt)-1 {
+			return nil
+		}
+		if b.state != codeActive || b.attempts != int64(attempt) {
+			return wrongState(b, "take back")
+		}
+		if _, err := t.exec("UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?", nanos(next), b.n); err != nil {
+			return err
+		}
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeActive, to: codeQueued, size: b.size})
+		return forgetAttempt(t.conn, b.n, int64(attempt))
+	})
+}
+
+// forgetAttempt removes an attempt that was not made from the history.
+func forgetAttempt(c *conn, n, attempt int64) error {
+	if _, err := c.exec("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
+		return err
+	}
+	_, err := c.exec(`UPDATE message SET events = events + 1, last =
+		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(Attempted), n)
+	return err
+}

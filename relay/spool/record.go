@@ -1,0 +1,112 @@
+package spool
+
+import (
+	"errors"
+
+	"graphrelay/relay/envelope"
+)
+
+// recordColumns are those of a Record in the order in which readRecord takes
+// them, behind the message's number and its count of events.
+const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
+	client, client_addr, helo, login, message_id, subject, header_size, size, accepted,
+	attempts, crashes, unknown, next, last, held_for, held_since, status, text, request, finished, body_gone`
+
+// stored is a Record with what only the store needs to know of it.
+type stored struct {
+	Record
+	n      int64
+	events int64
+}
+
+func readRecord(r *row) (stored, error) {
+	s := stored{n: r.int(), events: r.int()}
+	s.ID = envelope.QueueID(r.str())
+	state := r.int()
+	addresses := [...]string{r.str(), r.str(), r.str(), r.str()}
+	s.Envelope.UTF8 = r.bool()
+	s.Client.Name = r.str()
+	addr := r.str()
+	s.Client.Helo, s.Client.Login = r.str(), r.str()
+	s.MessageID, s.Subject = r.str(), r.str()
+	s.HeaderSize, s.Size, s.Accepted = r.int(), r.int(), timeOf(r.int())
+	readState(r, &s.Record)
+
+	var errs [6]error
+	s.State, errs[0] = stateOf(state)
+	s.Mailbox, errs[1] = addressOf(addresses[0])
+	s.From, errs[2] = addressOf(addresses[1])
+	s.Envelope.ReversePath, errs[3] = addressOf(addresses[2])
+	s.Envelope.Recipients, errs[4] = splitAddresses(addresses[3])
+	s.Client.Addr, errs[5] = addrPortOf(addr)
+	return s, errors.Join(append(errs[:], r.err)...)
+}
+
+func readState(r *row, s *Record) {
+	s.Attempts, s.Crashes, s.Unknown = int(r.int()), int(r.int()), r.bool()
+	s.NextAttempt, s.LastAttempt = timeOf(r.int()), timeOf(r.int())
+	s.HeldFor, s.HeldSince = durationOf(r.int()), timeOf(r.int())
+	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.int()), r.str(), r.str()
+	s.FinishedAt, s.BodyGone = timeOf(r.int()), r.bool()
+}
+
+func readRecords(c *conn, sql string, args ...any) ([]stored, error) {
+	var list []stored
+	err := c.query(sql, args, func(r *row) error {
+		s, err := readRecord(r)
+		if err == nil {
+			list = append(list, s)
+		}
+		return err
+	})
+	return list, err
+}
+
+// insertMessage stores m as Queued and due at once.
+func insertMessage(c *conn, n int64, m *Message) error {
+	_, err := c.exec(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path, recipients, utf8,
+		client, client_addr, helo, login, message_id, subject, header_size, size, accepted, next)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
+		m.Envelope.ReversePath.String(), joinAddresses(m.Envelope.Recipients), m.Envelope.UTF8,
+		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login, m.MessageID, m.Subject,
+		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
+	return err
+}
+
+// brief is what a change of state needs to know.
+type brief struct {
+	n                        int64
+	id                       envelope.QueueID
+	state                    int64
+	lane                     string
+	attempts, settled        int64
+	size                     int64
+	accepted                 int64
+	heldFor, heldSince, next int64
+	events                   int64
+	bodyGone                 bool
+}
+
+const briefColumns = `n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, next, events, body_gone`
+
+func readBrief(r *row) brief {
+	return brief{
+		n: r.int(), id: envelope.QueueID(r.str()), state: r.int(), lane: r.str(),
+		attempts: r.int(), settled: r.int(), size: r.int(), accepted: r.int(),
+		heldFor: r.int(), heldSince: r.int(), next: r.int(), events: r.int(), bodyGone: r.bool(),
+	}
+}
+
+// find reads the brief of a message: ErrNotFound.
+func find(c *conn, id envelope.QueueID) (brief, error) {
+	var b brief
+	err := c.query("SELECT "+briefColumns+" FROM message WHERE id = ?", []any{string(id)}, func(r *row) error {
+		b = readBrief(r)
+		return nil
+	})
+	if err == nil && b.n == 0 {
+		err = notFound(id)
+	}
+	return b, err
+}

@@ -1,0 +1,154 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"graphrelay/relay/envelope"
+)
+
+func wrongState(b brief, doing string) error {
+	name, _ := stateOf(b.state)
+	return fmt.Errorf("%w: cannot %s message %s, which is %s after %d attempts", ErrState, doing, b.id, name, b.attempts)
+}
+
+// Settle implements Store. Settling an attempt again in the same way is no
+// error, for a caller whose Settle failed cannot know whether it counts.
+func (s *SQLite) Settle(ctx context.Context, o Settlement) error {
+	to, err := stateCode(o.State)
+	if err != nil {
+		return err
+	}
+	if to == codeActive {
+		return fmt.Errorf("%w: %s is no outcome", ErrState, o.State)
+	}
+	return s.small(ctx, true, func(t *tx) error {
+		b, err := find(t.conn, o.ID)
+		if err != nil {
+			return err
+		}
+		attempt := int64(o.Attempt)
+		if b.state == to && b.settled == attempt && b.attempts == attempt {
+			return nil
+		}
+		if b.state != codeActive || b.attempts != attempt {
+			return wrongState(b, "settle")
+		}
+		return settle(t, b, to, &o)
+	})
+}
+
+func settle(t *tx, b brief, to int64, o *Settlement) error {
+	_, err := t.exec(`UPDATE message SET settled = ?, unknown = ?, status = ?, text = ?, request = ? WHERE n = ?`,
+		b.attempts, o.Unknown, statusCode(o.Status), cut(o.Text), cut(o.RequestID), b.n)
+	if err != nil {
+		return err
+	}
+	return enter(t, b, to, o.NextAttempt, &Event{
+		At: o.At, Kind: outcomeKind(to, o.Unknown), Attempt: o.Attempt, Status: o.Status,
+		Text: o.Text, RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration,
+	})
+}
+
+func outcomeKind(to int64, unknown bool) EventKind {
+	switch to {
+	case codeQueued:
+		if unknown {
+			return EventUnknown
+		}
+		return EventDeferred
+	case codeHeld:
+		return EventHeld
+	case codeSent:
+		return EventSent
+	case codeBounced:
+		return EventBounced
+	default:
+		return EventFailed
+	}
+}
+
+// enter moves a message into a state, with a row of history and all that the
+// state implies.
+func enter(t *tx, b brief, to int64, next time.Time, e *Event) error {
+	at := nanos(e.At)
+	var heldSince, finished, due int64
+	heldFor := b.heldFor
+	if b.state == codeHeld {
+		heldFor += max(at-b.heldSince, 0)
+	}
+	switch to {
+	case codeQueued:
+		due = nanos(next)
+	case codeHeld:
+		heldSince = at
+	default:
+		finished = max(at, 1)
+	}
+	_, err := t.exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
+		events = events + 1, body_gone = ? WHERE n = ?`,
+		to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), b.n)
+	if err != nil {
+		return err
+	}
+	if !hasBody(to) && !b.bodyGone {
+		if err := deleteBody(t.conn, b.n); err != nil {
+			return err
+		}
+	}
+	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.size})
+	return insertEvent(t.conn, b.n, b.events+1, e)
+}
+
+func deleteBody(c *conn, n int64) error {
+	_, err := c.exec("DELETE FROM chunk WHERE id >= ? AND id < ?", n<<chunkBits, (n+1)<<chunkBits)
+	return err
+}
+
+func deleteRows(c *conn, n int64) error {
+	if _, err := c.exec("DELETE FROM event WHERE n = ?", n); err != nil {
+		return err
+	}
+	_, err := c.exec("DELETE FROM message WHERE n = ?", n)
+	return err
+}
+
+// Move implements Store. Besides what the contract names, Failed and Damaged
+// messages can be queued or held again: their bytes are still there. Moving a
+// message into the state it has is no error; a Queued one gets the new time.
+func (s *SQLite) Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error {
+	code, err := stateCode(to)
+	if err != nil {
+		return err
+	}
+	return s.small(ctx, true, func(t *tx) error {
+		b, err := find(t.conn, id)
+		switch {
+		case err != nil:
+			return err
+		case b.state == code && code != codeQueued:
+			return nil
+		case !movable(b.state, code):
+			return wrongState(b, "move to "+string(to))
+		}
+		return enter(t, b, code, next, &Event{At: at, Kind: moveKind(code), Text: why})
+	})
+}
+
+func movable(from, to int64) bool {
+	switch from {
+	case codeQueued, codeHeld:
+		return to != codeActive
+	case codeFailed, codeDamaged:
+		return to == codeQueued || to == codeHeld
+	}
+	return false
+}
+
+func moveKind(to int64) EventKind {
+	if to == codeQueued {
+		return EventReleased
+	}
+	return outcomeKind(to, false)
+}

@@ -1,0 +1,266 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Options say where a store is and how large it may get.
+type Options struct {
+	Path        string           // of the database file; its folder must exist
+	MinFree     int64            // octets that stay free on its file system
+	MaxMessages int              // Queued, Active and Held ones; 0 = no limit
+	BallastSize int64            // octets; 0 = 16 MiB, less than 0 = no ballast
+	MaxDelay    time.Duration    // the longest time to a next attempt; 0 = believe what is stored
+	MarkSandbox bool             // the store of a sandbox, which a real relay refuses, and the reverse
+	Now         func() time.Time // = time.Now
+	Log         *slog.Logger     // = none
+}
+
+const (
+	defaultBallast = 16 << 20
+	readerCount    = 4
+)
+
+// SQLite is the Store in one SQLite file. See the package comment for what it
+// promises; OpenSQLite makes one.
+//
+// One goroutine, the writer, makes every change; see write. Readers have
+// connections of their own and never wait for it.
+type SQLite struct {
+	view
+	opts    Options
+	log     *slog.Logger
+	lock    *os.File
+	ballast string // path
+	tick    time.Duration
+	fault   func(at string) error // nil in the field; tests make things fail here
+
+	writer       *conn // of the writer's goroutine alone
+	checkpointer *pool
+	room         *room
+	lastNumber   atomic.Int64 // of a draft
+
+	smalls, bigs  inlet
+	kick          chan struct{}
+	stop, stopped chan struct{}
+	closing       sync.Once
+	closeErr      error
+
+	walGrowth        int64 // octets since the last checkpoint, estimated; the writer's
+	checkpointing    atomic.Bool
+	finishWAL        atomic.Bool
+	checkpointFailed atomic.Pointer[error]
+	background       sync.WaitGroup
+
+	mu      sync.Mutex
+	health  health
+	orphans []int64 // drafts that are over and whose chunks are to be removed
+}
+
+var _ Store = (*SQLite)(nil)
+
+// OpenSQLite opens a store, or creates one where there is none, and holds it
+// until Close: a second call for the same path gets ErrLocked.
+//
+// Messages whose attempt a crash interrupted come back Queued and due, Unknown,
+// with one more in Crashes. Messages that were not accepted are gone. Errors:
+// ErrLocked, ErrSchema, ErrSandbox, or another; each ends with what to do.
+func OpenSQLite(ctx context.Context, opts Options) (*SQLite, error) {
+	return openSQLite(ctx, opts, func(*SQLite) {})
+}
+
+// openSQLite lets a test adjust the store before it is used.
+func openSQLite(ctx context.Context, opts Options, adjust func(*SQLite)) (*SQLite, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(opts.Path)
+	if err != nil {
+		return nil, err
+	}
+	opts.Path = path
+	if err := checkFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	lock, err := lockStore(path, syscall.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	s := newSQLite(opts, lock)
+	adjust(s)
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.writer.close(), lock.Close())
+	}
+	return s, nil
+}
+
+func newSQLite(opts Options, lock *os.File) *SQLite {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.BallastSize == 0 {
+		opts.BallastSize = defaultBallast
+	}
+	opts.BallastSize = max(opts.BallastSize, 0)
+	s := &SQLite{
+		view:    view{tally: newTally()},
+		opts:    opts,
+		log:     opts.Log,
+		lock:    lock,
+		ballast: opts.Path + ballastSuffix,
+		tick:    time.Second,
+		fault:   func(string) error { return nil },
+		smalls:  make(inlet, queueSize),
+		bigs:    make(inlet, queueSize),
+		kick:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	s.room = &room{path: opts.Path, minFree: opts.MinFree, maxMessages: opts.MaxMessages, statfs: statfs, queued: s.tally.queue}
+	return s
+}
+
+// start brings the files into order and begins to serve.
+func (s *SQLite) start() error {
+	path := s.opts.Path
+	if err := ensureFile(path); err != nil {
+		return err
+	}
+	c, err := dialWriter(path)
+	if err != nil {
+		return s.explain(err)
+	}
+	s.writer = c
+	if err := prepareSchema(c, s.opts.MarkSandbox); err != nil {
+		return s.explain(err)
+	}
+	if err := s.cleanUp(c); err != nil {
+		return s.explain(err)
+	}
+	if err := makeBallast(s.ballast, s.opts.BallastSize); err != nil {
+		s.log.Warn("queue ballast cannot be made", slog.Any("error", err))
+		s.room.setFull(true)
+	}
+	s.readers = newPool(path, readerParams, readerCount)
+	s.checkpointer = newPool(path, checkpointParams, 1)
+	go s.write()
+	if err := s.finishEndings(context.Background()); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+func (s *SQLite) explain(err error) error {
+	if code, ok := sqlCode(err); ok {
+		hint := "see that the disk has room and works"
+		if code == codeCorrupt || code == 26 {
+			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
+		}
+		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)
+	}
+	return err
+}
+
+// cleanUp brings the contents into order after whatever ended the last run.
+func (s *SQLite) cleanUp(c *conn) error {
+	lost, err := readLost(s.opts.Path)
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 {
+		if err := wipe(c, marks{born: lost}); err != nil {
+			return err
+		}
+		if err := emptyWAL(c); err != nil {
+			return err
+		}
+		if err := forgetLost(s.opts.Path); err != nil {
+			return err
+		}
+	}
+	if err := s.recount(c); err != nil {
+		return err
+	}
+	return inTransaction(c, func() error {
+		if err := s.bringBack(c); err != nil {
+			return err
+		}
+		return clampNext(c, s.tally.snapshot(), s.opts.Now(), s.opts.MaxDelay)
+	})
+}
+
+// recount reads what is kept in memory anew.
+func (s *SQLite) recount(c *conn) error {
+	t, err := countAll(c)
+	if err != nil {
+		return err
+	}
+	last, err := c.number(`SELECT max(coalesce((SELECT max(n) FROM message), 0),
+		coalesce((SELECT max(id) >> 16 FROM chunk), 0), coalesce((SELECT max(n) FROM draft), 0))`)
+	if err != nil {
+		return err
+	}
+	s.tally.replace(t)
+	if last > s.lastNumber.Load() {
+		s.lastNumber.Store(last)
+	}
+	return nil
+}
+
+// bringBack queues the messages whose attempt was interrupted, and finds the
+// drafts that were.
+func (s *SQLite) bringBack(c *conn) error {
+	var interrupted []brief
+	err := c.query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state <> 5 AND state = 1", nil, func(r *row) error {
+		interrupted = append(interrupted, readBrief(r))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	now := s.opts.Now()
+	t := &tx{conn: c}
+	for _, b := range interrupted {
+		if _, err := c.exec("UPDATE message SET unknown = 1, crashes = crashes + 1, settled = attempts WHERE n = ?", b.n); err != nil {
+			return err
+		}
+		event := Event{At: now, Kind: EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
+		if err := enter(t, b, codeQueued, now, &event); err != nil {
+			return err
+		}
+	}
+	s.tally.apply(t.shifts)
+	return c.query("SELECT n FROM draft", nil, func(r *row) error {
+		s.orphans = append(s.orphans, r.int())
+		return nil
+	})
+}
+
+// Close finishes what was handed over, moves the log into the database and
+// lets go of the store. Changes that come later get ErrUnhealthy.
+func (s *SQLite) Close() error {
+	s.closing.Do(func() {
+		close(s.stop)
+		<-s.stopped
+		s.background.Wait()
+		s.readers.close()
+		s.checkpointer.close()
+		if s.writer != nil && s.sick() == nil {
+			s.closeErr = emptyWAL(s.writer)
+		}
+		s.closeErr = errors.Join(s.closeErr, s.writer.close(), s.lock.Close())
+	})
+	return s.closeErr
+}

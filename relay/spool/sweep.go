@@ -1,0 +1,113 @@
+package spool
+
+import (
+	"context"
+	"time"
+)
+
+// How much one step of the sweeper does. A step takes some milliseconds, and
+// what waits goes first before the next.
+const (
+	sweepRows   = 100 // messages without a body
+	sweepBodies = 4
+	vacuumPages = 128
+	// keepPages stay free inside the database for the mail to come: giving
+	// them back and taking them again would be wasted work.
+	keepPages = 4096
+)
+
+// Sweep implements Store. It deletes Sent and Bounced messages with their
+// history, and Failed ones with their body; Damaged ones stay. It also brings
+// times of next attempts that lie beyond Options.MaxDelay back to it.
+func (s *SQLite) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error {
+	steps := []func(*tx) (bool, error){
+		func(t *tx) (bool, error) { return sweepSome(t, codeSent, now.Add(-keepHistory), sweepRows) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeBounced, now.Add(-keepHistory), sweepRows) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, now.Add(-keepFailed), sweepBodies) },
+		func(t *tx) (bool, error) { return false, clampNext(t.conn, s.tally.snapshot(), now, s.opts.MaxDelay) },
+		func(t *tx) (bool, error) { return vacuumSome(t.conn) },
+	}
+	for _, step := range steps {
+		if err := s.sweepAll(ctx, step); err != nil {
+			return err
+		}
+	}
+	return s.small(ctx, true, func(*tx) error { s.refillBallast(); return nil })
+}
+
+// sweepAll repeats a step while it finds something to do, and leaves the
+// writer to others for at least half of the time.
+func (s *SQLite) sweepAll(ctx context.Context, step func(*tx) (bool, error)) error {
+	for more := true; more; {
+		began := time.Now()
+		err := s.big(ctx, func(t *tx) (err error) {
+			more, err = step(t)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !more {
+			return nil
+		}
+		select {
+		case <-time.After(time.Since(began)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// sweepSome deletes up to limit messages that were finished before a time.
+func sweepSome(t *tx, state int64, before time.Time, limit int64) (more bool, err error) {
+	var old []brief
+	err = t.query("SELECT "+briefColumns+` FROM message INDEXED BY done
+		WHERE finished > 0 AND state = ? AND finished < ? ORDER BY finished LIMIT ?`,
+		[]any{state, nanos(before), limit}, func(r *row) error {
+			old = append(old, readBrief(r))
+			return nil
+		})
+	if err != nil {
+		return false, err
+	}
+	for _, b := range old {
+		if !b.bodyGone {
+			if err := deleteBody(t.conn, b.n); err != nil {
+				return false, err
+			}
+		}
+		if err := deleteRows(t.conn, b.n); err != nil {
+			return false, err
+		}
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: state, to: none, size: b.size})
+	}
+	return int64(len(old)) == limit, nil
+}
+
+// vacuumSome gives some free pages at the end of the file back to the system.
+func vacuumSome(c *conn) (more bool, err error) {
+	free, err := c.number("PRAGMA freelist_count")
+	if err != nil || free <= keepPages {
+		return false, err
+	}
+	_, err = c.exec("PRAGMA incremental_vacuum(128)")
+	return err == nil && free > keepPages+vacuumPages, err
+}
+
+// clampNext repairs what a clock that once was wrong has left: no message
+// waits longer than the longest delay.
+func clampNext(c *conn, lanes []laneTally, now time.Time, longest time.Duration) error {
+	if longest <= 0 {
+		return nil
+	}
+	latest := nanos(now.Add(longest))
+	for _, l := range lanes {
+		_, err := c.exec(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
+			WHERE state = 0 AND lane = ? AND next > ?`, latest, l.lane, latest)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
