@@ -1,0 +1,127 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// send makes one attempt. damaged tells that the stored octets cannot be
+// trusted; panicked that the Sender broke, which is an unknown outcome.
+func (d *Delivery) send(s Sender, rec spool.Record) (ans graph.Answer, damaged, panicked bool) {
+	body := &body{size: rec.Size, open: func() (io.ReadCloser, error) { return d.cfg.Store.Open(d.sendCtx, rec.ID) }}
+	began := d.cfg.Now()
+	ans, panicked = d.guarded(s, rec, body)
+	if ans.Duration == 0 {
+		ans.Duration = d.cfg.Now().Sub(began)
+	}
+	if ans.Outcome == graph.Delivered {
+		return ans, false, panicked
+	}
+	err := body.failure()
+	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {
+		return ans, true, panicked
+	}
+	if err != nil {
+		ans = unreadable(ans, err)
+	}
+	return ans, false, panicked
+}
+
+func (d *Delivery) guarded(s Sender, rec spool.Record, b *body) (ans graph.Answer, panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.cfg.Log.Error("panic while sending", "queue_id", string(rec.ID), "panic", panicText(p), "stack", string(debug.Stack()))
+			ans = graph.Answer{Outcome: graph.Unknown, Status: status.Enhanced{4, 3, 0},
+				Text: "an internal fault interrupted the attempt; the log has the details for a bug report"}
+			panicked = true
+		}
+	}()
+	return s.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open}), false
+}
+
+// panicText names a panic without printing values that could be a part of a message.
+func panicText(p any) string {
+	var e runtime.Error
+	if err, ok := p.(error); ok && errors.As(err, &e) {
+		return e.Error()
+	}
+	return fmt.Sprintf("%T", p)
+}
+
+// unreadable is the answer for a message that could not be read to its end:
+// what was announced with Content-Length and cut short is never taken.
+func unreadable(ans graph.Answer, err error) graph.Answer {
+	ans.Outcome, ans.Scope, ans.RetryAfter = graph.Retry, graph.ScopeMessage, 0
+	ans.Status = status.Enhanced{4, 3, 0}
+	ans.Text = fmt.Sprintf("the message could not be read from the queue: %v", err)
+	ans.Advice = "check the disk that holds the queue"
+	return ans
+}
+
+// body opens a message for the Sender and watches how reading it goes: errors
+// of the store must not pass for answers of Graph. The transport may read in
+// goroutines of its own, and try several times.
+type body struct {
+	open  func() (io.ReadCloser, error)
+	size  int64
+	whole atomic.Bool           // a try read everything: Graph may have the message
+	err   atomic.Pointer[error] // the first error of the store
+}
+
+// Open is graph.Mail's Open.
+func (b *body) Open() (io.ReadCloser, error) {
+	r, err := b.open()
+	if err != nil {
+		b.fail(err)
+		return nil, err
+	}
+	return &watched{ReadCloser: r, body: b}, nil
+}
+
+func (b *body) fail(err error) {
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		b.err.CompareAndSwap(nil, &err)
+	}
+}
+
+// failure is the store's error, if because of it no try sent the message whole.
+func (b *body) failure() error {
+	if p := b.err.Load(); p != nil && !b.whole.Load() {
+		return *p
+	}
+	return nil
+}
+
+type watched struct {
+	io.ReadCloser
+	body   *body
+	read   int64
+	closed atomic.Bool
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	w.read += int64(n)
+	if w.read >= w.body.size {
+		w.body.whole.Store(true)
+	}
+	// A transport that gave up closes under a running read; that is no fault of the store.
+	if err != nil && err != io.EOF && !w.closed.Load() {
+		w.body.fail(err)
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.closed.Store(true)
+	return w.ReadCloser.Close()
+}

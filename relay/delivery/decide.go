@@ -1,0 +1,187 @@
+package delivery
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// UnknownOutcome is delivery.unknown_outcome: what becomes of a message that
+// may have been sent.
+type UnknownOutcome int
+
+// The treatments of an unknown outcome.
+const (
+	Retry  UnknownOutcome = iota // try again after UnknownDelay; the recipients may get it twice
+	HoldIt                       // hold the message for the operator
+)
+
+const (
+	minBackoff   = 15 * time.Second
+	maxBackoff   = 30 * time.Minute
+	unknownDelay = time.Minute // first delay after an unknown outcome; = Config.UnknownDelay
+
+	maxCrashes = 3 // crashes and panics during attempts that one message may cause
+	maxAlone   = 3 // times a message may meet a hold's refusal while others pass
+)
+
+// Rules are what Decide needs beside the message and the answer: the
+// configuration, and what the lane remembers of this message.
+type Rules struct {
+	MaxAge       time.Duration // 0 = no limit
+	Unknown      UnknownOutcome
+	UnknownDelay time.Duration // 0 = 1 min
+	Jitter       float64       // random, 0 <= Jitter < 1
+	Panics       int           // panics of the Sender with this message since start, this one included
+	Alone        int           // times in a row it met this hold's refusal after another message had passed; 0 when none has
+}
+
+// Decision is what becomes of a message after an attempt, and of the lane.
+type Decision struct {
+	State   spool.State     // Queued, Held, Sent or Failed
+	Event   spool.EventKind // what is logged
+	Next    time.Time       // for Queued
+	Unknown bool            // it may have been sent
+	Status  status.Enhanced
+	Text    string // for the operator, one line
+
+	Hold  bool        // a hold begins, or goes on, for Scope
+	Scope graph.Scope // of Hold or Pause
+
+	Pause    bool          // nothing in Scope (mailbox or identity) is tried for a while
+	PauseFor time.Duration // as long as Graph said; 0 = it did not say
+
+	Passed bool // Graph judged the message itself: identity and mailbox work
+}
+
+// Decide tells what the answer to an attempt means. rec is the message as
+// claimed: its Attempts include this one. It is pure.
+func Decide(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) Decision {
+	d := Decision{Status: ans.Status, Text: ans.Text}
+	if ans.Advice != "" {
+		d.Text += "; " + ans.Advice
+	}
+	switch ans.Outcome {
+	case graph.Delivered:
+		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
+	case graph.Bounce:
+		// Failed, not Bounced: Bounced deletes the body, and no report tells the sender yet.
+		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
+	case graph.Retry:
+		d.retry(rec, ans, now, rules)
+	case graph.Hold:
+		d.hold(ans, now, rules)
+	default:
+		d.unknown(rec, now, rules)
+	}
+	return d
+}
+
+func (d *Decision) retry(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) {
+	d.State, d.Event = spool.Queued, spool.EventDeferred
+	d.Next = now.Add(backoff(minBackoff, rec.Attempts, rules.Jitter))
+	// Other failures may have a wide scope too, but one of them says little
+	// about the next message, so only asking for time pauses others.
+	if after := clampPause(ans.RetryAfter); after > 0 || ans.HTTPStatus == http.StatusTooManyRequests {
+		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, graph.ScopeMailbox)
+		if after > 0 {
+			d.Next = now.Add(after)
+		}
+	}
+	d.expire(rec, now, rules)
+}
+
+func (d *Decision) hold(ans graph.Answer, now time.Time, rules Rules) {
+	switch {
+	case ans.Scope == graph.ScopeMessage || rules.Alone >= maxAlone:
+		d.State, d.Event = spool.Held, spool.EventHeld
+	case rules.Alone > 0:
+		d.State, d.Event = spool.Queued, spool.EventDeferred
+		d.Next = now.Add(probeAfter(rules.Alone - 1))
+	default:
+		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, now
+		d.Hold, d.Scope = true, ans.Scope
+	}
+}
+
+func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
+	d.Unknown = true
+	if rules.Unknown == HoldIt || rec.Crashes+rules.Panics >= maxCrashes {
+		d.State, d.Event = spool.Held, spool.EventHeld
+		return
+	}
+	d.State, d.Event = spool.Queued, spool.EventDeferred
+	d.Next = now.Add(backoff(rules.unknownDelay(), rec.Attempts, rules.Jitter))
+	d.expire(rec, now, rules)
+}
+
+// expire gives a message up that has been tried for too long. It is asked only
+// after an attempt, so that neither a clock that jumped nor a long stop of the
+// service fails mail that nobody tried to send.
+func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
+	if rules.MaxAge <= 0 || now.Sub(rec.Accepted)-rec.HeldFor < rules.MaxAge {
+		return
+	}
+	d.State, d.Event, d.Next = spool.Failed, spool.EventFailed, time.Time{}
+	d.Text = fmt.Sprintf("given up after queue.max_age (%s); last: %s", rules.MaxAge, d.Text)
+}
+
+func (r Rules) unknownDelay() time.Duration {
+	if r.UnknownDelay > 0 {
+		return r.UnknownDelay
+	}
+	return unknownDelay
+}
+
+// Review looks at a claimed message before its attempt is made: one that
+// crashes have interrupted may have to wait or to be held. ok means go ahead.
+// started is when this run began, and released whether an operator let the
+// message go after the last crash. It is pure.
+func Review(rec spool.Record, released bool, started, now time.Time, rules Rules) (d Decision, ok bool) {
+	if rec.Crashes == 0 || released {
+		return Decision{}, true
+	}
+	d = Decision{State: spool.Held, Event: spool.EventHeld, Unknown: rec.Unknown, Status: status.Enhanced{4, 3, 0}}
+	if rec.Crashes >= maxCrashes {
+		d.Text = fmt.Sprintf("graphrelay crashed %d times while sending this message; export it for a bug report, then release or delete it", rec.Crashes)
+		return d, false
+	}
+	if !rec.Unknown {
+		return Decision{}, true
+	}
+	if rules.Unknown == HoldIt {
+		d.Text = "an attempt was interrupted, so the message may have been sent; look in Sent Items, then release or delete it"
+		return d, false
+	}
+	// Interrupted before started, so the delay is served at the latest this long after it.
+	if until := started.Add(rules.unknownDelay()); now.Before(until) {
+		d.State, d.Event, d.Next = spool.Queued, spool.EventDeferred, until
+		d.Text = "an attempt was interrupted, so the message may have been sent; it will be tried again"
+		return d, false
+	}
+	return Decision{}, true
+}
+
+// backoff doubles first with each attempt and adds up to a quarter at random;
+// the sum stays between first and maxBackoff.
+func backoff(first time.Duration, attempts int, jitter float64) time.Duration {
+	d := doubled(first, attempts-1, maxBackoff*4/5)
+	return d + time.Duration(jitter*float64(d)/4)
+}
+
+// probeAfter is how long a hold waits for its next probe: 1, 2, 4 ... 30 min.
+func probeAfter(probes int) time.Duration { return doubled(time.Minute, probes, maxBackoff) }
+
+func doubled(d time.Duration, times int, limit time.Duration) time.Duration {
+	for ; times > 0 && d < limit; times-- {
+		d *= 2
+	}
+	return min(d, limit)
+}
+
+// clampPause bounds a Retry-After: a wrong one must not stop a mailbox for days.
+func clampPause(d time.Duration) time.Duration { return min(max(d, 0), maxBackoff) }

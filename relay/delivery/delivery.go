@@ -1,0 +1,335 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+)
+
+// Sender makes one attempt to send m as mailbox. It returns soon after ctx
+// ends, with what is then known. It may be called for many messages at once.
+type Sender interface {
+	Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer
+}
+
+// Route says how the mail of a mailbox is sent.
+type Route struct {
+	Identity           string // name of the identities: entry
+	Sender             Sender
+	MaxConcurrent      int // requests at once for this mailbox; = 3
+	IdentityConcurrent int // requests at once for the whole identity; = 64
+}
+
+// Config is what a Delivery works with. Store and Route are required.
+type Config struct {
+	Store        spool.Store
+	Route        func(mailbox envelope.Address) (Route, bool) // asked before each step, so that a reload takes effect; must be fast
+	MaxAge       time.Duration                                // queue.max_age; 0 = no limit
+	MaxHold      time.Duration                                // queue.max_hold; 0 = no limit
+	Unknown      UnknownOutcome                               // delivery.unknown_outcome
+	UnknownDelay time.Duration                                // first delay after an unknown outcome; = 1 min
+	Grace        time.Duration                                // for running attempts when Run ends; = 20 s
+	Now          func() time.Time                             // = time.Now
+	Rand         func() float64                               // 0 <= x < 1, for jitter; safe for use at once; = math/rand
+	Log          *slog.Logger                                 // = none
+	OnEvent      func(Event)                                  // for metrics; called at once from many goroutines, must not block; may be nil
+}
+
+const (
+	defaultGrace = 20 * time.Second
+	cancelGrace  = 5 * time.Second // for a Sender to return after its context ended
+	recordGrace  = 5 * time.Second // for the last outcomes to be recorded
+)
+
+// ErrNotStopped means that attempts or outcomes were still open when Run gave
+// up waiting; the next start finds them as attempts of unknown outcome.
+var ErrNotStopped = errors.New("delivery: stopped with attempts whose outcome is not recorded")
+
+// Delivery sends the mail of a spool. Make one with New.
+type Delivery struct {
+	cfg   Config
+	holds *holds
+
+	stopping    chan struct{}
+	sendCtx     context.Context // of running attempts
+	cancelSends context.CancelFunc
+	storeCtx    context.Context // of writes to the store
+	cancelStore context.CancelFunc
+	pollWanted  chan struct{}
+	lanesDone   sync.WaitGroup
+	lost        atomic.Bool // an outcome could not be recorded before the end
+
+	started time.Time // set by Run before any lane
+
+	mu         sync.Mutex
+	running    bool
+	lanes      map[string]*lane
+	identities map[string]*identity
+	panics     map[envelope.QueueID]int
+}
+
+// New makes a Delivery. Nothing happens before Run.
+func New(cfg Config) *Delivery {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Float64
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = defaultGrace
+	}
+	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}),
+		pollWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
+		panics: map[envelope.QueueID]int{}}
+	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
+	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
+	return d
+}
+
+// Run sends mail until ctx ends, and then returns as the package comment says:
+// nil, or ErrNotStopped. It is called once. A store that cannot be read at the
+// start is tried again.
+func (d *Delivery) Run(ctx context.Context) error {
+	d.started = d.cfg.Now()
+	if d.restore(ctx) {
+		d.setRunning(true)
+		var keepers sync.WaitGroup
+		keepers.Go(func() { d.poll(ctx) })
+		keepers.Go(func() { d.expireHeld(ctx) })
+		<-ctx.Done()
+		d.setRunning(false)
+		keepers.Wait()
+	}
+	return d.stop()
+}
+
+// restore reads the holds of earlier runs; false when ctx ended first.
+func (d *Delivery) restore(ctx context.Context) bool {
+	for tries := 0; ; tries++ {
+		stored, err := d.cfg.Store.Holds(ctx)
+		if err == nil {
+			d.holds.restore(stored, d.cfg.Now())
+			for _, h := range stored {
+				d.logHoldBegins(h)
+			}
+			return true
+		}
+		wait := doubled(time.Second, tries, 30*time.Second)
+		if ctx.Err() == nil {
+			d.cfg.Log.Error("the queue cannot be read; trying again", "after", wait, "error", err)
+		}
+		if !sleep(ctx, wait) {
+			return false
+		}
+	}
+}
+
+func (d *Delivery) setRunning(running bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running = running
+	if !running {
+		close(d.stopping)
+	}
+}
+
+func (d *Delivery) stop() error {
+	done := make(chan struct{})
+	go func() { d.lanesDone.Wait(); close(done) }()
+	defer d.cancelStore()
+	defer d.cancelSends()
+	for _, step := range []struct {
+		wait time.Duration
+		then func()
+	}{{d.cfg.Grace, d.cancelSends}, {cancelGrace, d.cancelStore}, {recordGrace, func() {}}} {
+		timer := time.NewTimer(step.wait)
+		select {
+		case <-done:
+			timer.Stop()
+			return d.stopped()
+		case <-timer.C:
+			step.then()
+		}
+	}
+	return ErrNotStopped
+}
+
+func (d *Delivery) stopped() error {
+	if d.lost.Load() {
+		return ErrNotStopped
+	}
+	return nil
+}
+
+// Notify tells that a message for mailbox was committed. It does not block, and
+// costs little; before Run it does nothing, for Run looks at what is there.
+func (d *Delivery) Notify(mailbox envelope.Address) { d.tell(mailbox, news{fresh: true}) }
+
+func (d *Delivery) tell(mailbox envelope.Address, n news) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.running {
+		return
+	}
+	key := mailbox.Key()
+	l := d.lanes[key]
+	if l == nil {
+		l = newLane(d, mailbox)
+		d.lanes[key] = l
+		d.lanesDone.Go(l.run)
+	}
+	l.tell(n)
+}
+
+// retire removes an idle lane, unless something was told to it meanwhile.
+func (d *Delivery) retire(l *lane) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stopping && l.told != (news{}) {
+		return false
+	}
+	delete(d.lanes, l.key)
+	return true
+}
+
+// ProbeNow probes every hold at once and looks at every lane again: call it
+// after a reload, a changed credential file or an operator's release.
+func (d *Delivery) ProbeNow() {
+	d.holds.probeNow(d.cfg.Now())
+	d.askPoll()
+	d.wakeAll()
+}
+
+func (d *Delivery) wakeAll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lanes {
+		l.tell(news{})
+	}
+}
+
+// route is Config.Route with its defaults.
+func (d *Delivery) route(mailbox envelope.Address) (Route, bool) {
+	r, ok := d.cfg.Route(mailbox)
+	if r.MaxConcurrent <= 0 {
+		r.MaxConcurrent = defaultSlots
+	}
+	if r.IdentityConcurrent <= 0 {
+		r.IdentityConcurrent = defaultIdentitySlots
+	}
+	return r, ok
+}
+
+func (d *Delivery) identity(r Route) *identity {
+	d.mu.Lock()
+	id := d.identities[r.Identity]
+	if id == nil {
+		id = &identity{name: r.Identity}
+		d.identities[r.Identity] = id
+	}
+	d.mu.Unlock()
+	id.gate.resize(r.IdentityConcurrent)
+	return id
+}
+
+// holdMissing holds a mailbox without a route.
+func (d *Delivery) holdMissing(mailbox envelope.Address, now time.Time) {
+	h := missingRoute(mailbox, now)
+	if d.holds.set(h) {
+		d.logHoldBegins(h)
+		d.lanesDone.Go(func() { d.saveHold(h.Key) })
+	}
+}
+
+// endMissing ends that hold when the route is back.
+func (d *Delivery) endMissing(mailbox envelope.Address) {
+	if h, ok := d.holds.end(routeKey(mailbox)); ok {
+		d.lanesDone.Go(func() { d.endHold(h) })
+	}
+}
+
+func (d *Delivery) rules() Rules {
+	return Rules{MaxAge: d.cfg.MaxAge, Unknown: d.cfg.Unknown, UnknownDelay: d.cfg.UnknownDelay}
+}
+
+// rulesFor adds what is remembered of the message that a answers.
+func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
+	r := d.rules()
+	r.Jitter = d.cfg.Rand()
+	if a.panicked {
+		r.Panics = d.panicked(a.rec.ID)
+	}
+	if a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage {
+		r.Alone = d.holds.struck(a.rec.ID, scopeKey(a.Scope, a.identity.name, a.rec), now)
+	}
+	return r
+}
+
+func (d *Delivery) panicked(id envelope.QueueID) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.panics[id]++
+	return d.panics[id]
+}
+
+// forgetSettled drops what is remembered of a message that will not be tried again.
+func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
+	if s == spool.Queued {
+		return
+	}
+	d.holds.forget(id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.panics, id)
+}
+
+// Status is a snapshot for operators.
+type Status struct {
+	Lanes []LaneStatus // lanes with mail, in order of mailbox
+	Busy  int          // requests under way
+	Holds []spool.Hold // in order of key
+}
+
+// Status tells what goes on. It reads memory only.
+func (d *Delivery) Status() Status {
+	d.mu.Lock()
+	s := Status{Lanes: make([]LaneStatus, 0, len(d.lanes))}
+	for _, l := range d.lanes {
+		s.Lanes = append(s.Lanes, l.view())
+	}
+	d.mu.Unlock()
+	for _, l := range s.Lanes {
+		s.Busy += l.Busy
+	}
+	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int { return strings.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
+	s.Holds = d.holds.list()
+	return s
+}
+
+// sleep waits for t, or returns false when ctx ended first.
+func sleep(ctx context.Context, t time.Duration) bool {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,84 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// Event is one step of one message, for the log and for metrics.
+type Event struct {
+	Kind       spool.EventKind // Attempted, EventSent, EventDeferred, EventHeld, EventBounced or EventFailed
+	Record     spool.Record    // as claimed; Attempts is the number of this attempt
+	Identity   string
+	Status     status.Enhanced
+	HTTPStatus int
+	Text       string
+	RequestID  string
+	Duration   time.Duration // from request to answer
+	Next       time.Time     // of the next attempt; zero if none is planned
+	Duplicate  bool          // the message may have been, or may be, sent twice
+}
+
+func outcomeEvent(rec spool.Record, identity string, dec Decision, ans graph.Answer) Event {
+	return Event{Kind: dec.Event, Record: rec, Identity: identity, Status: dec.Status, HTTPStatus: ans.HTTPStatus,
+		Text: dec.Text, RequestID: ans.RequestID, Duration: ans.Duration, Next: dec.Next, Duplicate: dec.Unknown}
+}
+
+// emit writes the one log line of an event and tells the hook.
+func (d *Delivery) emit(e Event) {
+	attrs := []slog.Attr{
+		slog.String("queue_id", string(e.Record.ID)),
+		slog.String("message_id", e.Record.MessageID),
+		slog.String("client", e.Record.Client.Name),
+		slog.String("mailbox", e.Record.Mailbox.String()),
+		slog.Int("recipients", len(e.Record.Envelope.Recipients)),
+		slog.Int64("size", e.Record.Size),
+		slog.Int("attempt", e.Record.Attempts),
+	}
+	if e.Kind != spool.Attempted {
+		attrs = append(attrs, slog.Duration("duration", e.Duration), slog.String("request_id", e.RequestID),
+			slog.Int("http_status", e.HTTPStatus))
+	}
+	if e.Text != "" {
+		attrs = append(attrs, slog.String("status", e.Status.String()), slog.String("text", e.Text))
+	}
+	if !e.Next.IsZero() {
+		attrs = append(attrs, slog.Time("next_attempt", e.Next))
+	}
+	if e.Duplicate {
+		attrs = append(attrs, slog.Bool("possible_duplicate", true))
+	}
+	d.cfg.Log.LogAttrs(context.Background(), level(e.Kind), string(e.Kind), attrs...)
+	if d.cfg.OnEvent != nil {
+		d.cfg.OnEvent(e)
+	}
+}
+
+func level(k spool.EventKind) slog.Level {
+	switch k {
+	case spool.EventDeferred, spool.EventHeld, spool.EventBounced:
+		return slog.LevelWarn
+	case spool.EventFailed:
+		return slog.LevelError
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func (d *Delivery) logHoldBegins(h spool.Hold) {
+	d.cfg.Log.Error("hold begins: mail is kept and not sent", holdAttrs(h)...)
+}
+
+func (d *Delivery) logHoldEnds(h spool.Hold, now time.Time) {
+	d.cfg.Log.Warn("hold ends: mail is sent again", append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))...)
+}
+
+func holdAttrs(h spool.Hold) []any {
+	return []any{"hold", h.Key, "identity", h.Identity, "mailbox", h.Mailbox.String(), "from", h.From.String(),
+		"status", h.Status.String(), "text", h.Text, "probes", h.Probes}
+}

@@ -1,0 +1,172 @@
+package delivery
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// try is one attempt that the double saw.
+type try struct {
+	id      envelope.QueueID
+	mailbox string
+	at      time.Duration // since the start of the test
+}
+
+// double is a Sender that answers as told.
+type double struct {
+	latency time.Duration
+	answer  func(m envelope.Address, id envelope.QueueID, n int) graph.Answer // n = earlier tries of the message
+
+	mu    sync.Mutex
+	began time.Time
+	tries []try
+	seen  map[envelope.QueueID]int
+	busy  map[string]int
+	most  map[string]int // most at once, by mailbox; "" for all
+	all   int
+}
+
+func newDouble(latency time.Duration) *double {
+	return &double{latency: latency, began: time.Now(), seen: map[envelope.QueueID]int{},
+		busy: map[string]int{}, most: map[string]int{}}
+}
+
+var sent = graph.Answer{Outcome: graph.Delivered, HTTPStatus: 202, Status: status.Enhanced{2, 0, 0}, RequestID: "req"}
+
+func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer {
+	s.mu.Lock()
+	key := mailbox.Key()
+	s.tries = append(s.tries, try{m.ID, key, time.Since(s.began)})
+	n := s.seen[m.ID]
+	s.seen[m.ID]++
+	s.busy[key]++
+	s.all++
+	s.most[key], s.most[""] = max(s.most[key], s.busy[key]), max(s.most[""], s.all)
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.busy[key]--
+		s.all--
+		s.mu.Unlock()
+	}()
+	if r, err := m.Open(); err == nil {
+		_, _ = io.Copy(io.Discard, r)
+		r.Close()
+	}
+	timer := time.NewTimer(s.latency)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return graph.Answer{Outcome: graph.Unknown, Text: "cancelled"}
+	}
+	if s.answer == nil {
+		return sent
+	}
+	return s.answer(mailbox, m.ID, n)
+}
+
+// times lists when a message was tried.
+func (s *double) times(id envelope.QueueID) (out []time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tries {
+		if t.id == id {
+			out = append(out, t.at)
+		}
+	}
+	return out
+}
+
+func (s *double) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.tries)
+}
+
+// rig is a Delivery with its doubles, running in a bubble of synctest.
+type rig struct {
+	*Delivery
+	t      *testing.T
+	store  *memStore
+	graph  *double
+	log    *logBook
+	cancel context.CancelFunc
+	ended  chan error
+	cfg    Config
+}
+
+func newRig(t *testing.T, latency time.Duration) *rig {
+	r := &rig{t: t, store: newMemStore(), graph: newDouble(latency), log: &logBook{}}
+	r.cfg = Config{Store: r.store, MaxAge: 5 * 24 * time.Hour, MaxHold: 30 * 24 * time.Hour, Rand: func() float64 { return 0 },
+		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Route: func(envelope.Address) (Route, bool) {
+			return Route{Identity: "contoso", Sender: r.graph}, true
+		}}
+	return r
+}
+
+func (r *rig) start() {
+	r.Delivery = New(r.cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.ended = cancel, make(chan error, 1)
+	go func() { r.ended <- r.Run(ctx) }()
+	synctest.Wait()
+}
+
+// stop ends the run and checks that it ends well.
+func (r *rig) stop() {
+	r.t.Helper()
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		r.t.Errorf("Run = %v", err)
+	}
+}
+
+// arrive commits a message and tells the delivery.
+func (r *rig) arrive(mailbox envelope.Address) envelope.QueueID {
+	id := r.store.put(mailbox, mailbox)
+	r.Notify(mailbox)
+	return id
+}
+
+// wait lets d pass, and everything that happens meanwhile.
+func (r *rig) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (r *rig) wantState(id envelope.QueueID, want spool.State) {
+	r.t.Helper()
+	if got := r.store.get(id); got.State != want {
+		r.t.Errorf("message %s is %s (%s), want %s", id, got.State, got.LastText, want)
+	}
+}
+
+type logBook struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBook) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), s)
+}

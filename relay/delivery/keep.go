@@ -1,0 +1,168 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+const (
+	pollEvery   = time.Minute      // at the latest, for messages that others changed (operators, other nodes)
+	pollSpacing = time.Second      // at the earliest after the last
+	pollShare   = 20               // a poll costs at most 1/20 of the time
+	expireEvery = 10 * time.Minute // for what has been held too long
+)
+
+// poll tells the lanes what the store knows to be due: at start, when lanes ask
+// for it (askPoll), and every minute.
+func (d *Delivery) poll(ctx context.Context) {
+	for {
+		began := time.Now()
+		d.pollOnce(ctx)
+		if !sleep(ctx, max(pollSpacing, pollShare*time.Since(began))) {
+			return
+		}
+		timer := time.NewTimer(pollEvery)
+		select {
+		case <-d.pollWanted:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+func (d *Delivery) pollOnce(ctx context.Context) {
+	lanes, err := d.cfg.Store.Lanes(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			d.cfg.Log.Error("the queue cannot be read; trying again", "after", pollEvery, "error", err)
+			d.askPoll()
+		}
+		return
+	}
+	now := d.cfg.Now()
+	for _, l := range lanes {
+		if l.Queued == 0 {
+			continue
+		}
+		next := l.Next
+		if next.IsZero() {
+			next = now
+		}
+		d.tell(l.Mailbox, news{due: next})
+	}
+}
+
+// askPoll asks for a poll soon. It does not block.
+func (d *Delivery) askPoll() {
+	select {
+	case d.pollWanted <- struct{}{}:
+	default:
+	}
+}
+
+// expireHeld fails messages that have been held for longer than max_hold.
+func (d *Delivery) expireHeld(ctx context.Context) {
+	if d.cfg.MaxHold <= 0 {
+		return
+	}
+	for sleep(ctx, expireEvery) {
+		if err := d.expireOnce(ctx); err != nil && ctx.Err() == nil {
+			d.cfg.Log.Error("messages held too long cannot be failed; trying again", "after", expireEvery, "error", err)
+		}
+	}
+}
+
+func (d *Delivery) expireOnce(ctx context.Context) error {
+	now := d.cfg.Now()
+	err := d.eachMessage(ctx, spool.Filter{States: []spool.State{spool.Held}}, func(r spool.Record) error {
+		return d.expireIf(ctx, r, r.HeldSince, now)
+	})
+	if err != nil {
+		return err
+	}
+	lanes, err := d.cfg.Store.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range d.holds.list() {
+		if now.Sub(h.Since) < d.cfg.MaxHold {
+			continue
+		}
+		for _, l := range lanes {
+			if err := d.expireLane(ctx, h, l.Mailbox, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// expireLane fails the messages of one mailbox that hold h has stopped too long.
+func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, mailbox envelope.Address, now time.Time) error {
+	if !d.holdCovers(h, mailbox) {
+		return nil
+	}
+	f := spool.Filter{States: []spool.State{spool.Queued}, Mailbox: mailbox}
+	return d.eachMessage(ctx, f, func(r spool.Record) error {
+		if !h.From.IsZero() && !h.From.Equal(r.From) {
+			return nil
+		}
+		return d.expireIf(ctx, r, later(h.Since, r.Accepted), now)
+	})
+}
+
+func (d *Delivery) holdCovers(h spool.Hold, mailbox envelope.Address) bool {
+	if !h.Mailbox.IsZero() {
+		return h.Mailbox.Equal(mailbox)
+	}
+	r, ok := d.route(mailbox)
+	return ok && r.Identity == h.Identity
+}
+
+// eachMessage visits messages page by page.
+func (d *Delivery) eachMessage(ctx context.Context, f spool.Filter, do func(spool.Record) error) error {
+	f.Limit = 100
+	for {
+		page, err := d.cfg.Store.List(ctx, f)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			if err := do(r); err != nil {
+				return err
+			}
+		}
+		f.After = page[len(page)-1].ID
+	}
+}
+
+// expireIf fails a message whose time in holds is over max_hold.
+func (d *Delivery) expireIf(ctx context.Context, r spool.Record, since, now time.Time) error {
+	if since.IsZero() || now.Sub(since)+r.HeldFor < d.cfg.MaxHold {
+		return nil
+	}
+	why := fmt.Sprintf("held for longer than queue.max_hold (%s); last: %s", d.cfg.MaxHold, r.LastText)
+	err := d.cfg.Store.Move(ctx, r.ID, spool.Failed, time.Time{}, why, now)
+	if errors.Is(err, spool.ErrState) || errors.Is(err, spool.ErrNotFound) {
+		return nil // a probe or the operator was faster
+	}
+	if err == nil {
+		d.emit(Event{Kind: spool.EventFailed, Record: r, Status: lastStatus(r), Text: why, RequestID: r.LastRequest})
+	}
+	return err
+}
+
+// lastStatus is the status of the last outcome, or that of a delivery time expired.
+func lastStatus(r spool.Record) status.Enhanced {
+	if r.LastStatus == (status.Enhanced{}) {
+		return status.Enhanced{4, 4, 7}
+	}
+	return r.LastStatus
+}

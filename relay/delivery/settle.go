@@ -1,0 +1,216 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// outcome is what is to be recorded of one message.
+type outcome struct {
+	rec      spool.Record
+	identity string
+	dec      Decision
+	ans      graph.Answer
+	at       time.Time
+	damaged  bool
+	holds    []string     // keys of holds that changed
+	over     []spool.Hold // holds that end with this outcome
+}
+
+// conclude draws the consequences of an answer: at once for the lane and the
+// holds in memory, and beside the lane in the store.
+func (l *lane) conclude(a answer) {
+	now := l.d.cfg.Now()
+	o := outcome{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now, damaged: a.damaged}
+	if a.damaged {
+		o.dec = damagedDecision()
+	} else {
+		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
+	}
+	o.over = l.d.holds.passed(cleared(a, o.dec), a.rec.ID, a.began)
+	if o.dec.Hold {
+		l.beginHold(&o, now)
+	}
+	if a.probe != "" {
+		l.probing = false
+		l.d.holds.probeDone(a.probe, now)
+		o.holds = append(o.holds, a.probe)
+	}
+	l.pace(a, o.dec, now)
+	l.d.forgetSettled(a.rec.ID, o.dec.State)
+	go func() { l.settled <- l.d.record(o) }()
+}
+
+// cleared lists the holds that this answer proves wrong: all of them when Graph
+// judged the message itself, and the wider ones when it refused a narrower thing.
+func cleared(a answer, dec Decision) []string {
+	keys := messageKeys(a.identity.name, a.rec)
+	switch {
+	case dec.Passed || a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage:
+		return keys[:]
+	case a.Outcome == graph.Hold && a.Scope == graph.ScopeFrom:
+		return keys[:2]
+	case a.Outcome == graph.Hold && a.Scope == graph.ScopeMailbox:
+		return keys[:1]
+	}
+	return nil
+}
+
+func (l *lane) beginHold(o *outcome, now time.Time) {
+	h := spool.Hold{Key: scopeKey(o.dec.Scope, o.identity, o.rec), Identity: o.identity,
+		Status: o.dec.Status, Text: o.dec.Text, Since: now, NextProbe: now.Add(probeAfter(0))}
+	if o.dec.Scope != graph.ScopeIdentity {
+		h.Mailbox = o.rec.Mailbox
+	}
+	if o.dec.Scope == graph.ScopeFrom {
+		h.From = o.rec.From
+	}
+	o.holds = append(o.holds, h.Key)
+	if l.d.holds.set(h) {
+		l.d.logHoldBegins(h)
+		l.d.wakeAll() // what other lanes have ready must wait too
+	}
+}
+
+// pace slows the lane or the identity down, or lets it go on.
+func (l *lane) pace(a answer, dec Decision, now time.Time) {
+	switch {
+	case dec.Passed:
+		l.trouble = 0
+		l.throttle.reset()
+		a.identity.reset()
+	case dec.Pause && dec.Scope == graph.ScopeIdentity:
+		a.identity.pause(now, dec.PauseFor, l.d.cfg.Rand())
+	case dec.Pause:
+		l.throttle.hit(now, dec.PauseFor, l.d.cfg.Rand())
+	case a.Outcome == graph.Retry || a.Outcome == graph.Unknown:
+		if l.trouble++; l.trouble >= troubleAfter {
+			wait := min(backoff(minBackoff, l.trouble-troubleAfter+1, l.d.cfg.Rand()), longestTrouble)
+			l.throttle.until = later(l.throttle.until, now.Add(wait))
+		}
+	}
+}
+
+// record writes an outcome into the log and the store, however long that
+// takes, and returns when the message is due again.
+func (d *Delivery) record(o outcome) time.Time {
+	d.emit(outcomeEvent(o.rec, o.identity, o.dec, o.ans))
+	for _, key := range o.holds {
+		d.saveHold(key)
+	}
+	recorded := d.persist("outcome of an attempt", o.rec, func(ctx context.Context) error {
+		return d.cfg.Store.Settle(ctx, settlement(o))
+	})
+	if o.damaged && recorded {
+		d.setAside(o)
+	}
+	for _, h := range o.over {
+		d.endHold(h)
+	}
+	if !recorded {
+		return time.Time{}
+	}
+	return o.dec.Next
+}
+
+func settlement(o outcome) spool.Settlement {
+	return spool.Settlement{ID: o.rec.ID, Attempt: o.rec.Attempts, State: o.dec.State, NextAttempt: o.dec.Next,
+		Unknown: o.dec.Unknown, Status: o.dec.Status, Text: o.dec.Text, RequestID: o.ans.RequestID,
+		HTTPStatus: o.ans.HTTPStatus, Duration: o.ans.Duration, At: o.at}
+}
+
+const damagedText = "the stored message is damaged and was not sent; restore the queue from a backup, or export what is left and delete it"
+
+// damagedDecision holds a message whose octets cannot be trusted; setAside then
+// moves it, for a settlement cannot.
+func damagedDecision() Decision {
+	return Decision{State: spool.Held, Event: spool.EventHeld, Status: status.Enhanced{5, 6, 0}, Text: damagedText}
+}
+
+func (d *Delivery) setAside(o outcome) {
+	d.cfg.Log.Error("a stored message is damaged: check the disk that holds the queue", "queue_id", string(o.rec.ID),
+		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())
+	d.persist("state of a damaged message", o.rec, func(ctx context.Context) error {
+		return d.cfg.Store.Move(ctx, o.rec.ID, spool.Damaged, time.Time{}, damagedText, o.at)
+	})
+}
+
+// unclaim takes an attempt back that was not made, and returns when the message is due.
+func (d *Delivery) unclaim(rec spool.Record, next time.Time) time.Time {
+	if d.persist("attempt that was not made", rec, func(ctx context.Context) error {
+		return d.cfg.Store.Unclaim(ctx, rec.ID, rec.Attempts, next)
+	}) {
+		return next
+	}
+	return time.Time{}
+}
+
+func (d *Delivery) saveHold(key string) bool {
+	return d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error {
+		return d.holds.save(ctx, key, d.cfg.Now())
+	})
+}
+
+// endHold tells the store, and then lets the lanes go on: before it, the time
+// in hold would still count towards max_age.
+func (d *Delivery) endHold(h spool.Hold) {
+	if h.Mailbox.IsZero() {
+		d.persist("mailboxes of "+h.Key, spool.Record{}, func(ctx context.Context) error { return d.listStopped(ctx, h) })
+	}
+	if d.saveHold(h.Key) {
+		d.logHoldEnds(h, d.cfg.Now())
+	}
+	if !h.From.IsZero() {
+		d.tell(h.Mailbox, news{fresh: true}) // its lane was not stopped, and found nothing more
+	}
+	d.wakeAll()
+}
+
+// listStopped finds the mailboxes whose mail an identity's hold stopped, for
+// the store does not know which identity a mailbox belongs to.
+func (d *Delivery) listStopped(ctx context.Context, h spool.Hold) error {
+	lanes, err := d.cfg.Store.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	var stopped []envelope.Address
+	for _, l := range lanes {
+		if d.holdCovers(h, l.Mailbox) {
+			stopped = append(stopped, l.Mailbox)
+		}
+	}
+	d.holds.stopped(h.Key, stopped)
+	return nil
+}
+
+// persist does a write until it succeeds. It gives up only when the message is
+// not in the expected state any more (an operator was faster), or when the
+// service must end; then the next start finds an attempt of unknown outcome.
+func (d *Delivery) persist(what string, rec spool.Record, write func(context.Context) error) bool {
+	for tries := 0; ; tries++ {
+		err := write(d.storeCtx)
+		if err == nil {
+			return true
+		}
+		final := errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrState) || d.storeCtx.Err() != nil
+		wait := doubled(100*time.Millisecond, tries, 30*time.Second)
+		d.cfg.Log.Error("the queue cannot record a change", "change", what, "queue_id", string(rec.ID),
+			"mailbox", rec.Mailbox.String(), "final", final, "retry_after", wait, "error", err)
+		if final {
+			if d.storeCtx.Err() != nil {
+				d.lost.Store(true)
+			}
+			return false
+		}
+		select {
+		case <-time.After(wait):
+		case <-d.storeCtx.Done():
+		}
+	}
+}
