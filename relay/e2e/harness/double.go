@@ -39,6 +39,11 @@ func NoThrottling() DoubleSetting {
 	return func(o *sandbox.Options) { o.MaxConcurrentPerMailbox = -1 }
 }
 
+// CountOnly makes a double that counts and keeps nothing: Received stays empty.
+func CountOnly() DoubleSetting {
+	return func(o *sandbox.Options) { o.Keep, o.OnMessage = -1, nil }
+}
+
 // NewDouble makes a double that does not listen yet.
 func NewDouble(t testing.TB, settings ...DoubleSetting) *Double {
 	t.Helper()
