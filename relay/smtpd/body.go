@@ -28,7 +28,9 @@ type body struct {
 func (c *conn) beginBody() *body {
 	b := &body{c: c, chunked: c.verb == "BDAT", lineStart: true}
 	if !b.chunked {
+		// Sent at once: the handler may take its time before it reads.
 		c.out = append(c.out, c.reply...)
+		_ = c.flush()
 	}
 	c.reply = c.reply[:0]
 	c.inBody = true

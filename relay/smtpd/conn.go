@@ -117,12 +117,12 @@ func (c *conn) Close() error {
 		c.say()
 		_ = c.finish("closed by the server")
 	}
+	c.cancel()
+	c.abort()
 	if c.linger {
 		c.awaitClient()
 	}
 	err := c.nc.Close()
-	c.cancel()
-	c.abort()
 	if c.session != nil {
 		_ = c.guard(func() error { c.session.Close(); return nil })
 	}

@@ -18,17 +18,34 @@ import (
 
 // recorder is a Handler that notes what reaches it and answers as told.
 type recorder struct {
-	connect func(smtpd.Peer) error
-	mail    func(smtpd.MailFrom) error
-	rcpt    func(envelope.Address) error
-	data    func(ctx context.Context, r io.Reader) error // = read to the end
+	hooks
 
 	mu       sync.Mutex
 	events   []string
 	messages []message
 	peers    []smtpd.Peer
 	from     []smtpd.MailFrom
-	inside   int // methods of one session running at once
+}
+
+// hooks are the answers; nil ones say yes.
+type hooks struct {
+	connect func(smtpd.Peer) error
+	mail    func(smtpd.MailFrom) error
+	rcpt    func(envelope.Address) error
+	data    func(ctx context.Context, r io.Reader) error // = read to the end
+}
+
+// answer returns the hooks of now; set changes them.
+func (h *recorder) answer() hooks {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hooks
+}
+
+func (h *recorder) set(k hooks) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.hooks = k
 }
 
 type message struct {
@@ -54,12 +71,24 @@ func (h *recorder) accepted() []message {
 	return append([]message(nil), h.messages...)
 }
 
+func (h *recorder) peer(i int) smtpd.Peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.peers[i]
+}
+
+func (h *recorder) transactions() []smtpd.MailFrom {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]smtpd.MailFrom(nil), h.from...)
+}
+
 func (h *recorder) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error) {
 	h.mu.Lock()
 	h.peers = append(h.peers, p)
 	h.mu.Unlock()
-	if h.connect != nil {
-		if err := h.connect(p); err != nil {
+	if f := h.answer().connect; f != nil {
+		if err := f(p); err != nil {
 			return nil, err
 		}
 	}
@@ -69,8 +98,8 @@ func (h *recorder) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, erro
 type recSession struct{ h *recorder }
 
 func (s *recSession) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
-	if s.h.mail != nil {
-		if err := s.h.mail(from); err != nil {
+	if f := s.h.answer().mail; f != nil {
+		if err := f(from); err != nil {
 			return nil, err
 		}
 	}
@@ -90,8 +119,8 @@ type recTx struct {
 }
 
 func (t *recTx) Rcpt(_ context.Context, to envelope.Address) error {
-	if t.h.rcpt != nil {
-		if err := t.h.rcpt(to); err != nil {
+	if f := t.h.answer().rcpt; f != nil {
+		if err := f(to); err != nil {
 			return err
 		}
 	}
@@ -101,8 +130,8 @@ func (t *recTx) Rcpt(_ context.Context, to envelope.Address) error {
 
 func (t *recTx) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
 	t.end()
-	if t.h.data != nil {
-		if err := t.h.data(ctx, r); err != nil {
+	if f := t.h.answer().data; f != nil {
+		if err := f(ctx, r); err != nil {
 			t.h.note("failed")
 			return "", err
 		}
@@ -199,6 +228,7 @@ func (c *client) expectEnd() {
 	if len(rest) > 0 {
 		c.t.Fatalf("after the end came %q (%v)", rest, err)
 	}
+	c.nc.Close()
 }
 
 // start serves h on a loopback port for the time of the test.
@@ -255,3 +285,5 @@ func (c *client) begin() {
 	c.t.Helper()
 	c.dialog("MAIL FROM:<a@example.org> -> 250 2.1.0", "RCPT TO:<b@example.org> -> 250 2.1.5")
 }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
