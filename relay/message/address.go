@@ -33,6 +33,7 @@ type box struct {
 	addr         envelope.Address
 	route        bool // <@a,@b:c@d>, obsolete and not understood everywhere
 	nameLo, name int  // value[nameLo:name] is an unquoted display name that repeats the address
+	rcpt         int  // set by plan.parse: which recipient of the envelope it is, or noRcpt
 }
 
 func (l *list) text(b box) []byte { return l.value[b.textLo:b.text] }
@@ -51,6 +52,9 @@ var (
 // are words of a display name, and inside an address they are an error.
 func parseList(v []byte) (list, error) {
 	p := parser{list: list{value: v}}
+	if n := bytes.Count(v, []byte{','}) + 1; n <= 8 { // most lists are short: one allocation each
+		p.entries, p.boxes = make([]entry, 0, n), make([]box, 0, n)
+	}
 	err := p.list0()
 	return p.list, err
 }

@@ -24,7 +24,7 @@ func Read(r io.Reader, o Options) (*Header, *Body, error) {
 		o.MaxHeader = defaultMaxHeader
 	}
 	s := scanner{
-		h:   &Header{raw: make([]byte, 0, 2*chunkSize), fields: make([]field, 0, 32)},
+		h:   &Header{raw: make([]byte, 0, chunkSize), fields: make([]field, 0, 32)},
 		in:  source{r: r},
 		buf: make([]byte, chunkSize),
 		opt: o,
@@ -127,26 +127,30 @@ func (s *scanner) fill() error {
 	return err
 }
 
-// canonical checks the characters of the line at start and gives it a CRLF.
+// canonical gives the line at start a CRLF and checks its characters. The size
+// comes first, so that the answer does not depend on how the input arrives.
 func (s *scanner) canonical(start int) error {
 	s.lines++
-	body := s.h.raw[start : len(s.h.raw)-1]
-	if len(body) > 0 && body[len(body)-1] == '\r' {
-		body = body[:len(body)-1]
+	n := len(s.h.raw) - 1
+	bare := n == start || s.h.raw[n-1] != '\r'
+	if bare {
+		s.h.raw = append(s.h.raw[:n], "\r\n"...)
 	} else {
-		if s.opt.RejectBareLF {
-			return errBareLF()
-		}
-		s.h.notes.BareLF = true
-		s.h.raw = append(s.h.raw[:len(s.h.raw)-1], "\r\n"...)
+		n--
 	}
-	if bytes.IndexByte(body, '\r') >= 0 {
+	line := s.h.raw[start:n]
+	switch {
+	case s.checkSize() != nil:
+		return s.checkSize()
+	case bare && s.opt.RejectBareLF:
+		return errBareLF()
+	case bytes.IndexByte(line, '\r') >= 0:
 		return errBareCR()
-	}
-	if bytes.IndexByte(body, 0) >= 0 {
+	case bytes.IndexByte(line, 0) >= 0:
 		return errNUL()
 	}
-	return s.checkSize()
+	s.h.notes.BareLF = s.h.notes.BareLF || bare
+	return nil
 }
 
 func (s *scanner) checkSize() error {

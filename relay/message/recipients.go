@@ -19,8 +19,8 @@ func (p *plan) visible(k kind, name string) error {
 	case 0:
 		return nil
 	case 1:
-		l, err := parseList(p.h.value(p.h.fields[fields[0]]))
-		if err == nil && p.untouched(&l) {
+		l, err := p.parse(p.h.value(p.h.fields[fields[0]]))
+		if err == nil && untouched(&l) {
 			p.cover(&l)
 			return nil
 		}
@@ -28,36 +28,50 @@ func (p *plan) visible(k kind, name string) error {
 	return p.rewrite(fields, name)
 }
 
+// noRcpt marks a mailbox outside the envelope.
+const noRcpt = -1
+
+// parse is parseList that also finds out which mailboxes are in the envelope.
+func (p *plan) parse(v []byte) (list, error) {
+	l, err := parseList(v)
+	for i := range l.boxes {
+		l.boxes[i].rcpt = p.find(&l, l.boxes[i])
+	}
+	return l, err
+}
+
+// find also denies what other readers might take for a different address: a
+// source route, and a domain that readers map to ASCII by different rules (the
+// sharp s of IDNA 2003 and 2008). Its recipient gets the message blind.
+func (p *plan) find(l *list, b box) int {
+	if b.addr.IsZero() || b.route {
+		return noRcpt
+	}
+	text := l.text(b)
+	for _, c := range text[bytes.LastIndexByte(text, '@')+1:] {
+		if c >= 0x80 {
+			return noRcpt
+		}
+	}
+	if i, ok := p.index[b.addr.Key()]; ok {
+		return i
+	}
+	return noRcpt
+}
+
 // untouched tells whether a field can stay as it is.
-func (p *plan) untouched(l *list) bool {
+func untouched(l *list) bool {
 	for _, b := range l.boxes {
-		if b.name > 0 || !p.inEnvelope(l, b) {
+		if b.name > 0 || b.rcpt == noRcpt {
 			return false
 		}
 	}
 	return true
 }
 
-// inEnvelope also says no to what other readers might take for a different
-// address: a source route, and a domain that readers map to ASCII by different
-// rules (the sharp s of IDNA 2003 and 2008). Its recipient gets the message blind.
-func (p *plan) inEnvelope(l *list, b box) bool {
-	if b.addr.IsZero() || b.route {
-		return false
-	}
-	text := l.text(b)
-	for _, c := range text[bytes.LastIndexByte(text, '@')+1:] {
-		if c >= 0x80 {
-			return false
-		}
-	}
-	_, ok := p.index[b.addr.Key()]
-	return ok
-}
-
 func (p *plan) cover(l *list) {
 	for _, b := range l.boxes {
-		p.covered[p.index[b.addr.Key()]] = true
+		p.covered[b.rcpt] = true
 	}
 }
 
@@ -68,7 +82,7 @@ func (p *plan) rewrite(fields []int, name string) error {
 	first := -1
 	texts := make(map[int][]byte, len(fields))
 	for _, i := range fields {
-		l, err := parseList(p.h.value(p.h.fields[i]))
+		l, err := p.parse(p.h.value(p.h.fields[i]))
 		if err != nil {
 			if p.extra == RejectExtra {
 				return p.h.refuseField(p.h.fields[i], err)
@@ -87,7 +101,7 @@ func (p *plan) rewrite(fields []int, name string) error {
 		if first < 0 {
 			first = i
 		}
-		merged = appendList(merged, p.keep(&l))
+		merged = appendList(merged, l.keep())
 	}
 	p.put(fields, first, merged, texts)
 	return nil
@@ -96,8 +110,8 @@ func (p *plan) rewrite(fields []int, name string) error {
 // put plans the new fields, once the merged list has been read again: what is
 // written here decides who gets the message.
 func (p *plan) put(fields []int, first int, merged []byte, texts map[int][]byte) {
-	l, err := parseList(merged)
-	if err != nil || !p.untouched(&l) {
+	l, err := p.parse(merged)
+	if err != nil || !untouched(&l) {
 		l, merged = list{}, nil
 	}
 	p.cover(&l)
@@ -120,7 +134,7 @@ func (p *plan) setAside(i int, name string) []byte {
 func (p *plan) trimmed(l *list) (bool, error) {
 	any := false
 	for _, b := range l.boxes {
-		if p.inEnvelope(l, b) {
+		if b.rcpt != noRcpt {
 			continue
 		}
 		any = true
@@ -146,7 +160,7 @@ func (p *plan) checkBlind() error {
 		if f.kind != kindBcc {
 			continue
 		}
-		l, err := parseList(p.h.value(f))
+		l, err := p.parse(p.h.value(f))
 		if err == nil {
 			_, err = p.trimmed(&l)
 		} else if p.extra == RejectExtra {
@@ -166,10 +180,10 @@ func (p *plan) checkBlind() error {
 // names and folds of the others stay; the first that is left takes the blanks
 // that stood before the list. A group that loses all its members goes, one that
 // never had any stays.
-func (p *plan) keep(l *list) []byte {
+func (l *list) keep() []byte {
 	var out []byte
 	for _, e := range l.entries {
-		text := p.keepBoxes(l, e)
+		text := l.keepBoxes(e)
 		if e.group && (len(text) > 0 || e.first == e.last) {
 			text = append(append(bytes.Clone(l.value[e.lo:e.head]), text...), l.value[e.tail:e.hi]...)
 		}
@@ -185,10 +199,10 @@ func (p *plan) keep(l *list) []byte {
 	return trimRight(out)
 }
 
-func (p *plan) keepBoxes(l *list, e entry) []byte {
+func (l *list) keepBoxes(e entry) []byte {
 	var out []byte
 	for _, b := range l.boxes[e.first:e.last] {
-		if !p.inEnvelope(l, b) {
+		if b.rcpt == noRcpt {
 			continue
 		}
 		if out != nil {
