@@ -64,8 +64,8 @@ type Message struct {
 	Recipients  []string   `json:"recipients"`
 	MessageID   string     `json:"message_id"`
 	Subject     string     `json:"subject"`
-	Client      string     `json:"client"`
-	ClientName  string     `json:"client_name"`
+	Client      string     `json:"client"`      // name of the client entry
+	ClientAddr  string     `json:"client_addr"` // IP address, or "unix"
 	Attempts    int        `json:"attempts"`
 	Crashes     int        `json:"crashes,omitempty"`
 	Unknown     bool       `json:"unknown_outcome,omitempty"`
@@ -100,7 +100,7 @@ func MessageOf(r spool.Record) Message {
 	m := Message{
 		QueueID: string(r.ID), State: string(r.State), Accepted: r.Accepted, Size: r.Size,
 		ReversePath: r.Envelope.ReversePath.String(), From: r.From.String(), Mailbox: r.Mailbox.String(),
-		MessageID: r.MessageID, Subject: r.Subject, Client: r.Client.String(), ClientName: r.Client.Name,
+		MessageID: r.MessageID, Subject: r.Subject, Client: r.Client.Name, ClientAddr: r.Client.String(),
 		Attempts: r.Attempts, Crashes: r.Crashes, Unknown: r.Unknown, LastAttempt: when(r.LastAttempt),
 		Reason: r.LastText, RequestID: r.LastRequest, Status: enhanced(r.LastStatus),
 	}

@@ -254,7 +254,7 @@ func (in *Intake) reject(err error, who envelope.Client, at string, attrs ...slo
 	if !isReply(err) && e.Cause != nil && isConnectionEnd(e.Cause) {
 		level = slog.LevelDebug
 	}
-	attrs = append(attrs, slog.String("client", who.String()), slog.String("client_name", who.Name),
+	attrs = append(attrs, slog.String("client", who.Name), slog.String("client_addr", who.String()),
 		slog.String("at", at), slog.Int("code", e.Code), slog.String("status", e.Enhanced.String()), slog.String("reply", e.Text))
 	if e.Cause != nil {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
@@ -275,7 +275,7 @@ func isConnectionEnd(err error) bool {
 func (t *transaction) logAccepted(m *spool.Message, r message.Report, n message.Notes) {
 	attrs := []slog.Attr{
 		slog.String("queue_id", string(m.ID)), slog.String("message_id", m.MessageID),
-		slog.String("client", m.Client.String()), slog.String("client_name", m.Client.Name),
+		slog.String("client", m.Client.Name), slog.String("client_addr", m.Client.String()),
 		slog.String("reverse_path", m.Envelope.ReversePath.String()), slog.String("mailbox", m.Mailbox.String()),
 		slog.Int("recipients", len(m.Envelope.Recipients)), slog.Int64("size", m.Size),
 	}

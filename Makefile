@@ -1,0 +1,45 @@
+# graphrelay: every task of a contributor. `make help` lists them.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+RACE      ?=
+FUZZTIME  ?= 10m
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint test-interop fuzz torture bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/graphrelay
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/graphrelay ./cmd/graphrelay
+
+run: build ## build and run relay and a double of Microsoft 365 together, for a first try
+	bin/graphrelay serve --sandbox
+
+test: ## run all tests that need only Go and git; RACE=1 adds the race detector
+	$(GO) test $(if $(RACE),-race) ./...
+	@echo "Left out here, for want of foreign programs or root: make test-interop, make torture."
+
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l cmd config relay); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags interop,torture,bench ./...
+	$(GO) run $(STATICCHECK) -tags interop,torture,bench ./...
+
+test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
+	$(GO) test -count=1 -tags interop -timeout 20m ./relay/e2e/...
+
+fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
+	GO="$(GO)" FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+torture: ## kill -9, power cut, full disk, failing fsync (as root); TORTURE_ROUNDS and POWER_ROUNDS set the length
+	$(GO) test -count=1 -tags torture -timeout 120m ./relay/...
+
+bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run
+	$(GO) test -count=1 -tags bench -timeout 60m -v -run TestBench ./relay/e2e/bench
+
+clean: ## remove what was built and fetched
+	rm -rf bin dist .cache

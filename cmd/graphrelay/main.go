@@ -1,0 +1,107 @@
+// Command graphrelay is a local SMTP relay to Microsoft 365 through Microsoft
+// Graph. This package parses flags, passes signals on, and prints; whatever
+// decides or does lives below relay.
+//
+// Exit codes: 0 done, 1 failed, 2 usage or configuration.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+)
+
+// Exit codes of design section 5.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "graphrelay: %v\n", err)
+	var usage usageError
+	var invalid config.Errors
+	if errors.As(err, &usage) || errors.As(err, &invalid) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "graphrelay",
+		Short: "Relay SMTP mail to Microsoft 365 through Microsoft Graph",
+		Long: `graphrelay stands on the local network, takes mail over SMTP from software
+that can do nothing else, keeps it safe on disk, and forwards it through
+Microsoft Graph under an Entra application that may send as a few mailboxes.
+
+Try it without a tenant:   graphrelay serve --sandbox
+Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: usageArgs(func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q; `graphrelay --help` lists the commands", args[0])
+			}
+			return nil
+		}),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newServe(), newCheck(), newSandbox(), newSend(), newQueue(), newStatus(), newVersion())
+	return root
+}
+
+// usageArgs makes an argument error a usage error, with exit code 2.
+func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := f(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w; `%s --help` shows examples", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// defaultConfig is where the configuration is read from without -c.
+func defaultConfig() string {
+	if f := os.Getenv("GRAPHRELAY_CONFIG"); f != "" {
+		return f
+	}
+	return "/etc/graphrelay/config.yaml"
+}
+
+// configFlag adds -c, which every command takes that reads the configuration.
+func configFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVarP(file, "config", "c", defaultConfig(), "configuration `FILE`")
+}

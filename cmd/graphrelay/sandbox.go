@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay"
+	"graphrelay/relay/sandbox"
+)
+
+// tryoutSender is a mailbox of the imitated tenant that the application may
+// send as; tryoutDenied is one that it may not.
+const (
+	tryoutSender  = "notifications@contoso.com"
+	tryoutScanner = "scanner@contoso.com"
+	tryoutDenied  = "ceo@contoso.com"
+)
+
+func newSandbox() *cobra.Command {
+	var o sandbox.Options
+	var listen, page string
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Run a double of Entra and Microsoft Graph, for tests without a tenant",
+		Long: `Run a double of Entra and of Microsoft Graph's mail, on loopback, that answers
+as Microsoft's documents say. It writes into --dir: ca.pem (its certificate
+authority), secret.txt (the client secret), config.yaml (a configuration for
+graphrelay that points here) and each message it receives as .eml.`,
+		Example: `  graphrelay sandbox --dir /tmp/sandbox
+  graphrelay serve -c /tmp/sandbox/config.yaml`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Log = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"})
+			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:8443", "`HOST:PORT` of Entra and Graph, HTTPS, loopback")
+	f.StringVar(&page, "page", "127.0.0.1:8080", "`HOST:PORT` of the page that shows what arrived, loopback")
+	f.StringVar(&o.Dir, "dir", "graphrelay-sandbox", "`DIR` for ca.pem, secret.txt, config.yaml and the messages")
+	f.StringSliceVar(&o.Allowed, "allow", nil, "`MAILBOX` the application may send as; may be repeated (default: every mailbox)")
+	f.StringSliceVar(&o.Mailboxes, "mailbox", nil, "`MAILBOX` that exists; may be repeated (default: every address)")
+	f.DurationVar(&o.Latency, "latency", 0, "`TIME` that Graph takes to answer")
+	f.IntVar(&o.Keep, "keep", 0, "remember the newest `N` messages (default 1000); -1 only counts them")
+	return cmd
+}
+
+func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, page string) error {
+	dir := o.Dir
+	if o.Keep < 0 {
+		o.Dir = "" // counting only: a load test must not fill the disk
+	} else {
+		o.Dir = filepath.Join(dir, "messages")
+	}
+	d, err := startDouble(o, listen, page)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	files, err := d.WriteFiles(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Ctrl-C ends it.\n", d.URL(), d.PageURL(), files.Config)
+	<-ctx.Done()
+	return nil
+}
+
+func startDouble(o sandbox.Options, listen, page string) (*sandbox.Double, error) {
+	d, err := sandbox.New(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Start(listen); err != nil {
+		return nil, err
+	}
+	if err := d.StartPage(page); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// serveSandbox runs relay and double together in a temporary folder.
+func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
+	dir, err := os.MkdirTemp("", "graphrelay-sandbox-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	log := newLog(errOut, config.Log{Level: "info", Format: "text"})
+	d, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	files, err := d.WriteFiles(dir)
+	if err != nil {
+		return err
+	}
+	c, err := config.Load(files.Config)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true}, func() {
+		fmt.Fprintf(out, welcome, c.SMTP.Listeners[0].Address, d.PageURL(), os.Args[0], c.SMTP.Listeners[0].Address, tryoutSender)
+	})
+}
+
+// welcome is what a newcomer sees first.
+const welcome = `
+graphrelay takes mail at  %s  and a double of Microsoft 365 shows it at  %s
+
+Send a first mail from another terminal:
+
+    %s send --server %s --from %s --to you@example.org
+
+Nothing leaves this machine. Ctrl-C ends it and removes what arrived.
+
+`
+
+func tryoutTenant(log *slog.Logger) sandbox.Options {
+	return sandbox.Options{
+		Mailboxes: []string{tryoutSender, tryoutScanner, tryoutDenied},
+		Allowed:   []string{tryoutSender, tryoutScanner},
+		Latency:   100 * time.Millisecond,
+		Log:       log,
+	}
+}

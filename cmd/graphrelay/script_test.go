@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"graphrelay/relay/admin"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"graphrelay": main})
+}
+
+// TestScripts runs the command lines of testdata as an administrator would.
+// Beyond testscript's own commands: `exits CODE PROGRAM ARG...`; `freeports
+// NAME...` sets each to a free port; `expand FILE` replaces $NAME in it;
+// `waitfor ADDRESS` waits until a unix socket or a port answers; `waitsent N`
+// until N messages are sent; `showfirst` runs queue show on the first sent one.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     exits,
+			"waitfor":   waitFor,
+			"waitsent":  waitSent,
+			"showfirst": showFirst,
+			"expand": func(ts *testscript.TestScript, _ bool, files []string) {
+				for _, f := range files {
+					path := ts.MkAbs(f)
+					ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(f), ts.Getenv)), 0o600))
+				}
+			},
+			"freeports": func(ts *testscript.TestScript, _ bool, names []string) {
+				for _, name := range names {
+					ts.Setenv(name, freePort(ts))
+				}
+			},
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	network, address := "unix", ts.MkAbs(args[0])
+	if _, _, err := net.SplitHostPort(args[0]); err == nil {
+		network, address = "tcp", args[0]
+	}
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s does not answer: %v", args[0], err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// sent lists the queue IDs of what the relay of config.yaml has sent.
+func sent(ts *testscript.TestScript) []string {
+	ts.Check(ts.Exec("graphrelay", "queue", "list", "-c", "config.yaml", "--state", "sent", "--json"))
+	var list []admin.Message
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	var ids []string
+	for _, m := range list {
+		ids = append(ids, m.QueueID)
+	}
+	return ids
+}
+
+func waitSent(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); len(sent(ts)) < want; {
+		if time.Now().After(end) {
+			ts.Fatalf("%d sent, want %d", len(sent(ts)), want)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func showFirst(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(ts.Exec("graphrelay", "queue", "show", "-c", "config.yaml", sent(ts)[0]))
+}
+
+func freePort(ts *testscript.TestScript) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	return port
+}
+
+// A message's text must not reach the terminal as control codes.
+func TestVisible(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain ümlaut":         "plain ümlaut",
+		"\x1b[31mred\r\n":      `\u001b[31mred\u000d\u000a`,
+		"a\u202etxt.exe\u200b": `a\u202etxt.exe\u200b`,
+		"bad \xff byte":        `bad \ufffd byte`,
+	} {
+		if got := visible(in); got != want {
+			t.Errorf("visible(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay/envelope"
+)
+
+// testMail is what `graphrelay send` hands over.
+type testMail struct {
+	server  string // host:port or unix:/path
+	from    string
+	to      []string
+	subject string
+	text    string
+}
+
+func newSend() *cobra.Command {
+	var m testMail
+	var file string
+	cmd := &cobra.Command{
+		Use:   "send --to ADDRESS",
+		Short: "Send a test mail through the running relay, over SMTP",
+		Long: `Send a test mail through the running relay as any program would, over SMTP,
+and print the queue ID it was given. It goes to the first listener of the
+configuration, from default_sender, unless --server and --from say otherwise.`,
+		Example: `  graphrelay send --to admin@contoso.com
+  graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := m.complete(file); err != nil {
+				return err
+			}
+			reply, err := m.send()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "accepted: %s\n", visible(reply))
+			return err
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().StringVar(&m.server, "server", "", "`HOST:PORT` or unix:/path of the relay (default: the first listener)")
+	cmd.Flags().StringVar(&m.from, "from", "", "sender `ADDRESS` (default: default_sender)")
+	cmd.Flags().StringSliceVar(&m.to, "to", nil, "recipient `ADDRESS`; may be repeated")
+	cmd.Flags().StringVar(&m.subject, "subject", "Test mail from graphrelay", "`SUBJECT` of the mail")
+	cmd.Flags().StringVar(&m.text, "text", "This is a test mail. If you can read it, graphrelay forwards mail.", "`TEXT` of the mail")
+	return cmd
+}
+
+// complete fills in from the configuration what the flags leave open.
+func (m *testMail) complete(file string) error {
+	if len(m.to) == 0 {
+		return usageError{errors.New("no recipient; add --to ADDRESS")}
+	}
+	for _, a := range append([]string{m.from}, m.to...) {
+		if _, err := envelope.ParseAddress(a); err != nil && a != "" {
+			return usageError{err}
+		}
+	}
+	if strings.ContainsAny(m.subject+m.text, "\r\x00") || strings.Contains(m.subject, "\n") {
+		return usageError{errors.New("--subject must be one line, and neither it nor --text may contain CR or NUL")}
+	}
+	if m.server != "" && m.from != "" {
+		return nil
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	if m.from == "" {
+		m.from = c.DefaultSender.String()
+	}
+	if m.server == "" {
+		m.server = c.SMTP.Listeners[0].Address.String()
+	}
+	return nil
+}
+
+func (m *testMail) send() (string, error) {
+	network, address := "tcp", m.server
+	if path, ok := strings.CutPrefix(m.server, "unix:"); ok {
+		network, address = "unix", path
+	}
+	conn, err := net.DialTimeout(network, address, 10*time.Second)
+	if err != nil {
+		return "", fmt.Errorf("%w; is the relay running?", err)
+	}
+	c := smtp.NewClient(conn)
+	defer c.Close()
+	if err := c.Mail(m.from, nil); err != nil {
+		return "", fmt.Errorf("the relay refused the sender: %w", err)
+	}
+	for _, to := range m.to {
+		if err := c.Rcpt(to, nil); err != nil {
+			return "", fmt.Errorf("the relay refused the recipient %s: %w", to, err)
+		}
+	}
+	w, err := c.Data()
+	if err != nil {
+		return "", err
+	}
+	if _, err := fmt.Fprintf(w, "From: %s\r\nTo: %s\r\nSubject: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n",
+		m.from, strings.Join(m.to, ",\r\n "), mime.QEncoding.Encode("utf-8", m.subject), strings.ReplaceAll(m.text, "\n", "\r\n")); err != nil {
+		return "", err
+	}
+	res, err := w.CloseWithResponse()
+	if err != nil {
+		return "", fmt.Errorf("the relay refused the message: %w", err)
+	}
+	_ = c.Quit()
+	return res.StatusText, nil
+}

@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"syscall"
+
+	"graphrelay/config"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+)
+
+// OpenStopped opens the store of a service that is not running, to look at it.
+func OpenStopped(ctx context.Context, c *config.Config) (*spool.ReadOnly, error) {
+	return spool.OpenReadOnly(ctx, c.Queue.Store.Path)
+}
+
+// listenHint adds to an error of listening what to do about it.
+func listenHint(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it), or choose a port such as 2525", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; another program listens on %s: stop it (often postfix or exim4), or choose another address in smtp.listeners", err, address)
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("%w; the folder of %s must exist: create it, or let systemd do so (RuntimeDirectory=)", err, address)
+	}
+	return err
+}
+
+// CheckCredentials reads the credential of every identity, offline, and returns
+// what is wrong with them, all at once.
+func CheckCredentials(c *config.Config) error {
+	r := &Relay{cfg: c, log: slog.New(slog.DiscardHandler)}
+	var all []error
+	for _, id := range c.Identities {
+		if _, err := graph.New(r.graphConfig(id)); err != nil {
+			all = append(all, fmt.Errorf("identity %s: %w", id.Name, err))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// mustURL parses a URL that config has already judged.
+func mustURL(u config.BaseURL) *url.URL {
+	parsed, err := url.Parse(string(u))
+	if err != nil {
+		panic("config let a bad URL through: " + err.Error())
+	}
+	return parsed
+}

@@ -1,0 +1,310 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/admin"
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/intake"
+	"graphrelay/relay/message"
+	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
+)
+
+// How long a stop waits: for messages being received, then for messages being sent.
+const (
+	receiveGrace = 20 * time.Second
+	sendGrace    = 30 * time.Second
+)
+
+// adminMode lets the owner and the group of the admin socket in.
+const adminMode = 0o660
+
+// Options are what New builds a Relay from.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	Sandbox bool // the store is a try-out's; a real service refuses it, and the other way round
+}
+
+// Relay is one running service.
+type Relay struct {
+	cfg        *config.Config
+	version    string
+	log        *slog.Logger
+	started    time.Time
+	store      *spool.SQLite
+	identities map[config.Name]*graph.Client
+	delivery   *delivery.Delivery
+	smtp       *smtpd.Server
+	listeners  []net.Listener
+	admin      net.Listener
+}
+
+// New opens the store, reads the credentials and binds the listeners. It needs
+// no network. On an error everything it opened is closed again.
+func New(ctx context.Context, o Options) (_ *Relay, err error) {
+	r := &Relay{cfg: o.Config, version: o.Version, log: o.Log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if err = r.openIdentities(); err != nil {
+		return nil, err
+	}
+	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
+		return nil, err
+	}
+	r.delivery = delivery.New(r.deliveryConfig())
+	r.smtp = smtpd.New(r.smtpConfig(), r.intake())
+	return r, r.listen(ctx)
+}
+
+func (r *Relay) openIdentities() error {
+	r.identities = make(map[config.Name]*graph.Client)
+	for _, id := range r.cfg.Identities {
+		c, err := graph.New(r.graphConfig(id))
+		if err != nil {
+			return fmt.Errorf("identity %s: %w", id.Name, err)
+		}
+		r.identities[id.Name] = c
+	}
+	return nil
+}
+
+func (r *Relay) graphConfig(id config.Identity) graph.Config {
+	g := graph.Config{
+		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+		SecretFile: string(id.ClientSecretFile), CertificateFile: string(id.CertificateFile), CAFile: string(id.CAFile),
+		MaxConcurrent: id.MaxConcurrent, Log: r.log, UserAgent: "graphrelay/" + r.version,
+	}
+	if id.Endpoints != nil {
+		g.Login, g.Graph = mustURL(id.Endpoints.Login), mustURL(id.Endpoints.Graph)
+	}
+	return g
+}
+
+func (r *Relay) spoolOptions(sandbox bool) spool.Options {
+	return spool.Options{
+		Path: r.cfg.Queue.Store.Path, MinFree: int64(r.cfg.Queue.MinFreeSpace), MaxMessages: r.cfg.Queue.MaxMessages,
+		MarkSandbox: sandbox, Log: r.log,
+	}
+}
+
+func (r *Relay) deliveryConfig() delivery.Config {
+	unknown := delivery.Retry
+	if r.cfg.Delivery.UnknownOutcome == "hold" {
+		unknown = delivery.HoldIt
+	}
+	return delivery.Config{
+		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown, Grace: sendGrace,
+		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold),
+	}
+}
+
+// route tells through which identity a mailbox sends.
+func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
+	m, ok := r.cfg.Mailbox(mailbox)
+	if !ok {
+		return delivery.Route{}, false
+	}
+	id, ok := r.cfg.Identity(m.Identity)
+	return delivery.Route{
+		Identity: string(m.Identity), Sender: r.identities[m.Identity],
+		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
+	}, ok
+}
+
+func (r *Relay) smtpConfig() smtpd.Config {
+	s := r.cfg.SMTP
+	return smtpd.Config{
+		Hostname: string(r.cfg.Hostname), MaxMessageSize: int64(s.MaxMessageSize), MaxRecipients: s.MaxRecipients,
+		MaxConnections: s.MaxConnections, IdleTimeout: time.Duration(s.IdleTimeout), Log: r.log,
+	}
+}
+
+func (r *Relay) intake() *intake.Intake {
+	received := map[string]intake.ReceivedForm{"full": intake.ReceivedFull, "short": intake.ReceivedShort, "off": intake.ReceivedOff}
+	extra := map[string]message.ExtraRecipients{"trim": message.TrimExtra, "reject": message.RejectExtra}
+	return intake.New(intake.Config{
+		Policy: policy.New(r.policyRules()), Store: r.store, Hostname: string(r.cfg.Hostname),
+		Received: received[r.cfg.SMTP.Received], Extra: extra[r.cfg.SMTP.ExtraRecipients],
+		MaxSize: int64(r.cfg.Delivery.MIMELimit), Notify: r.delivery.Notify, Now: time.Now, Log: r.log,
+	})
+}
+
+func (r *Relay) policyRules() policy.Rules {
+	rules := policy.Rules{LocalClient: true}
+	for _, s := range r.cfg.Senders {
+		rules.Senders = append(rules.Senders, policy.Sender{Address: s.Address, Mailbox: s.Mailbox})
+	}
+	return rules
+}
+
+func (r *Relay) listen(ctx context.Context) error {
+	for _, c := range r.cfg.SMTP.Listeners {
+		l, err := smtpd.Listen(ctx, c.Address.String(), smtpd.DefaultSocketMode)
+		if err != nil {
+			return listenHint(c.Address.String(), err)
+		}
+		r.listeners = append(r.listeners, l)
+	}
+	l, err := smtpd.Listen(ctx, r.cfg.Admin.Address.String(), adminMode)
+	if err != nil {
+		return listenHint(r.cfg.Admin.Address.String(), err)
+	}
+	r.admin = l
+	return nil
+}
+
+// Listeners tells where SMTP clients connect, with the ports that were chosen
+// where the configuration says 0.
+func (r *Relay) Listeners() []string {
+	var list []string
+	for _, l := range r.listeners {
+		name := l.Addr().String()
+		if l.Addr().Network() == "unix" {
+			name = "unix:" + name
+		}
+		list = append(list, name)
+	}
+	return list
+}
+
+// Warnings are what every start and every status says loudly.
+func (r *Relay) Warnings() []string {
+	var list []string
+	for name, c := range r.identities {
+		if !c.Microsoft() {
+			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", name))
+		}
+	}
+	return list
+}
+
+// Run serves until ctx ends and returns when everything has stopped: nil after
+// a stop in order. It closes the Relay in any case and may be called once.
+func (r *Relay) Run(ctx context.Context) error {
+	defer r.close()
+	for _, w := range r.Warnings() {
+		r.log.Warn("not Microsoft", "warning", w)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ends := r.start(ctx, stop)
+	<-ctx.Done()
+	r.log.Info("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveGrace)
+	defer cancel()
+	_ = r.smtp.Shutdown(grace)
+	for range ends.count {
+		<-ends.done
+	}
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// parts counts the goroutines of a Run.
+type parts struct {
+	count int
+	done  chan struct{}
+}
+
+// start runs every part; the first that fails stops the others.
+func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
+	p := parts{done: make(chan struct{})}
+	run := func(f func() error) {
+		p.count++
+		go func() {
+			if err := f(); err != nil && ctx.Err() == nil {
+				stop(err)
+			}
+			p.done <- struct{}{}
+		}()
+	}
+	for _, c := range r.identities {
+		run(func() error { c.Run(ctx); return nil })
+	}
+	run(func() error { return r.delivery.Run(ctx) })
+	run(func() error { r.sweep(ctx); return nil })
+	run(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	for i, l := range r.listeners {
+		o := smtpd.ListenerOptions{Name: r.cfg.SMTP.Listeners[i].Address.String()}
+		run(func() error { return r.smtp.Serve(l, o) })
+	}
+	return p
+}
+
+// sweep deletes what the configuration keeps no longer, every few minutes.
+func (r *Relay) sweep(ctx context.Context) {
+	tick := time.NewTicker(5 * time.Minute)
+	defer tick.Stop()
+	for {
+		q := r.cfg.Queue
+		if err := r.store.Sweep(ctx, time.Now(), time.Duration(q.History), time.Duration(q.KeepFailed)); err != nil && ctx.Err() == nil {
+			r.log.Warn("sweep failed", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Relay) adminServer() *admin.Server {
+	return &admin.Server{Store: r.store, Status: r.status, Log: r.log}
+}
+
+func (r *Relay) status(ctx context.Context) (admin.Status, error) {
+	s := admin.Status{Version: r.version, Started: r.started, Warnings: r.Warnings(), Healthy: true,
+		Listeners: r.Listeners(), Connections: r.smtp.Stats().Connections}
+	if err := r.store.Health(); err != nil {
+		s.Healthy, s.Health = false, err.Error()
+	}
+	st, err := r.store.Stats(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Queued, s.Active, s.Held, s.Failed, s.Damaged = st.Queued, st.Active, st.Held, st.Failed, st.Damaged
+	lanes, err := r.store.Lanes(ctx)
+	if err != nil {
+		return s, err
+	}
+	for _, l := range lanes {
+		s.Lanes = append(s.Lanes, admin.LaneOf(l))
+	}
+	holds, err := r.store.Holds(ctx)
+	for _, h := range holds {
+		s.Holds = append(s.Holds, admin.HoldOf(h))
+	}
+	return s, err
+}
+
+// close releases what New opened, in reverse order; again does nothing.
+func (r *Relay) close() {
+	for _, l := range append(r.listeners, r.admin) {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if r.store != nil {
+		if err := r.store.Close(); err != nil {
+			r.log.Error("closing the store", "cause", err)
+		}
+		r.store = nil
+	}
+}
