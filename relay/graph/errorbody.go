@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"encoding/json"
 
 	jsonserialization "github.com/microsoft/kiota-serialization-json-go"
@@ -24,9 +25,10 @@ func (e serviceError) code() string {
 }
 
 // readServiceError reads any body whatever. The SDK's error model comes first;
-// where it gives up, over a date without a zone for instance, only code and
+// where it gives up, over a field of another type for instance, only code and
 // message are read.
 func readServiceError(body []byte) serviceError {
+	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if e := readModel(body); e.code() != "" {
 		return e
 	}

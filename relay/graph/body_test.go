@@ -1,0 +1,87 @@
+package graph
+
+import (
+	"encoding/base64"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+)
+
+func testPool() *sync.Pool {
+	return &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }}
+}
+
+func TestBodyForEveryReader(t *testing.T) {
+	pool := testPool()
+	for size := range 70 {
+		text := strings.Repeat("\x00\xfeabcdefg", 8)[:size]
+		want := base64.StdEncoding.EncodeToString([]byte(text))
+		if int64(len(want)) != encodedLen(int64(size)) {
+			t.Fatalf("encodedLen(%d) = %d", size, encodedLen(int64(size)))
+		}
+		if size == 0 {
+			continue
+		}
+		for room := 1; room < 12; room++ {
+			b := newBase64Body(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), int64(size), pool)
+			var got strings.Builder
+			buf := make([]byte, room)
+			for {
+				n, err := b.Read(buf)
+				got.Write(buf[:n])
+				if err == io.EOF {
+					break
+				}
+				if err != nil || n == 0 {
+					t.Fatalf("size %d, room %d: %d, %v", size, room, n, err)
+				}
+			}
+			if got.String() != want || b.given != int64(len(want)) {
+				t.Fatalf("size %d, room %d: %q, want %q", size, room, got.String(), want)
+			}
+		}
+	}
+}
+
+func TestBodyIsDeadAfterClose(t *testing.T) {
+	b := newBase64Body(io.NopCloser(strings.NewReader(sample)), int64(len(sample)), testPool())
+	if _, err := b.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := b.Read(make([]byte, 8)); n != 0 || err != errBodyClosed {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// Neither a short nor a long message gives out its last octets.
+func TestBodyOfTheWrongSize(t *testing.T) {
+	for _, size := range []int64{1, 50, int64(len(sample)) - 1, int64(len(sample)) + 1, 1 << 20} {
+		b := newBase64Body(io.NopCloser(strings.NewReader(sample)), size, testPool())
+		got, err := io.ReadAll(b)
+		if _, ok := err.(*spoolError); !ok || int64(len(got)) >= encodedLen(size) {
+			t.Errorf("size %d: %d octets, %v", size, len(got), err)
+		}
+	}
+}
+
+func BenchmarkBody(b *testing.B) {
+	pool := testPool()
+	text := strings.Repeat("x", 2<<20)
+	buf := make([]byte, 32<<10)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		body := newBase64Body(io.NopCloser(strings.NewReader(text)), int64(len(text)), pool)
+		if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{body}, buf); err != nil {
+			b.Fatal(err)
+		}
+		_ = body.Close()
+	}
+}

@@ -1,0 +1,370 @@
+package graph
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"graphrelay/relay/status"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func graphError(code, message string) string {
+	c, _ := json.Marshal(code)
+	m, _ := json.Marshal(message)
+	return fmt.Sprintf(`{"error":{"code":%s,"message":%s,"innerError":{"date":"2026-11-22T08:00:00","request-id":"inner-1"}}}`, c, m)
+}
+
+// TestClassify has a case for each row of the catalogue, and bodies that break SDKs.
+func TestClassify(t *testing.T) {
+	e := func(a, b, c int) status.Enhanced { return status.Enhanced{a, b, c} }
+	const page = "<!DOCTYPE html><html><title>Bad gateway</title></html>"
+	for _, c := range []struct {
+		http    int
+		body    string
+		outcome Outcome
+		scope   Scope
+		status  status.Enhanced
+		advice  string // part of it
+	}{
+		{202, "", Delivered, ScopeMessage, e(2, 0, 0), ""},
+		{202, page, Delivered, ScopeMessage, e(2, 0, 0), ""},
+		{200, "", Bounce, ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, "{}", Bounce, ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, page, Hold, ScopeIdentity, e(4, 3, 5), "proxy"},
+		{201, `{"id":"x"}`, Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{204, "", Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{301, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{302, page, Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{304, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+
+		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), Hold, ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), Hold, ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("RequestBodyRead", "x"), Hold, ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Unable to read JSON request payload."), Hold, ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{400, graphError("ErrorMimeContentInvalid", "x"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorMimeContentConversionFailed", "x"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("X", "MIME content does not contain all required information"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients."), Bounce, ScopeMessage, e(5, 5, 4), "recipients"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), Bounce, ScopeMessage, e(5, 1, 3), "recipients"},
+		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), Bounce, ScopeMessage, e(5, 5, 3), "max_recipients"},
+		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{413, graphError("RequestEntityTooLarge", "x"), Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{413, page, Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{413, "", Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{400, `{"error":{"code":"X"}}`, Bounce, ScopeMessage, e(5, 0, 0), "code"},
+		{422, graphError("Unheard", "of"), Bounce, ScopeMessage, e(5, 0, 0), "code"},
+		{400, "", Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, "{}", Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":{"code":`, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":"invalid"}`, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, page, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, graphError("ErrorServerBusy", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{400, graphError("generalException", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+
+		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), Hold, ScopeIdentity, e(4, 7, 0), "clock"},
+		{401, graphError("unauthenticated", "x"), Hold, ScopeIdentity, e(4, 7, 0), "app registration"},
+		{401, graphError("InvalidAudience", "x"), Hold, ScopeIdentity, e(4, 3, 5), "same cloud"},
+		{401, "", Hold, ScopeIdentity, e(4, 7, 0), "app registration"},
+		{402, "", Hold, ScopeIdentity, e(4, 0, 0), "proxy"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."), Hold, ScopeMailbox, e(4, 7, 1), "administrators"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), Hold, ScopeMailbox, e(4, 7, 1), "2 hours"},
+		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), Hold, ScopeMailbox, e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
+		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), Hold, ScopeIdentity, e(4, 7, 1), "RBAC"},
+		{403, graphError("accessDenied", "x"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("insufficient_claims", "x"), Hold, ScopeIdentity, e(4, 7, 1), "sign-in log"},
+		{403, graphError("extensionError", "x"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), Hold, ScopeFrom, e(4, 7, 1), "Send As"},
+		{403, graphError("ErrorMessageSubmissionBlocked", "x"), Hold, ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorAccountSuspend", "x"), Hold, ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorExceededMessageLimit", "x"), Retry, ScopeMailbox, e(4, 7, 0), "limits"},
+		{403, graphError("Unheard", "of"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, page, Hold, ScopeIdentity, e(4, 7, 1), "proxy"},
+		{403, "", Hold, ScopeIdentity, e(4, 7, 1), "proxy"},
+		{404, graphError("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorNonExistentMailbox", "x"), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), Hold, ScopeMailbox, e(4, 1, 8), "distribution list"},
+		{404, graphError("ResourceNotFound", "x"), Hold, ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("Request_ResourceNotFound", "x"), Hold, ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("ErrorItemNotFound", "x"), Retry, ScopeMessage, e(4, 3, 0), ""},
+		{404, graphError("Unheard", "of"), Hold, ScopeMailbox, e(4, 7, 1), ""},
+		{404, page, Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{405, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{408, "", Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{409, graphError("ErrorIrresolvableConflict", "x"), Retry, ScopeMessage, e(4, 3, 0), ""},
+		{412, "", Retry, ScopeMessage, e(4, 3, 0), ""},
+		{418, "", Hold, ScopeIdentity, e(4, 0, 0), ""},
+		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), Retry, ScopeMailbox, e(4, 7, 0), "max_concurrent"},
+		{429, graphError("TooManyRequests", "x"), Retry, ScopeMailbox, e(4, 7, 0), ""},
+		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), Retry, ScopeMailbox, e(4, 7, 0), "limits"},
+		{429, page, Retry, ScopeMailbox, e(4, 7, 0), ""},
+		{500, graphError("ErrorInternalServerError", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{500, graphError("generalException", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{501, "", Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{502, page, Retry, ScopeMailbox, e(4, 4, 1), ""},
+		{503, graphError("ErrorServerBusy", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{503, page, Retry, ScopeMailbox, e(4, 3, 2), ""},
+		{504, graphError("UnknownError", ""), Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{504, page, Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), Hold, ScopeMailbox, e(4, 2, 2), "retention"},
+		{400, graphError("ErrorQuotaExceeded", "x"), Hold, ScopeMailbox, e(4, 2, 2), "retention"},
+		{507, "", Hold, ScopeMailbox, e(4, 2, 2), "retention"},
+		{509, "", Retry, ScopeMailbox, e(4, 7, 0), ""},
+
+		// The inner code is the more exact one.
+		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, Hold, ScopeFrom, e(4, 7, 1), "Send As"},
+		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, Hold, ScopeMailbox, e(4, 2, 1), "licence"},
+		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
+	} {
+		a := classify(c.http, http.Header{}, []byte(c.body), noon)
+		if a.Outcome != c.outcome || a.Scope != c.scope || a.Status != c.status || !strings.Contains(a.Advice, c.advice) {
+			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
+		}
+		if a.HTTPStatus != c.http || a.Text == "" || a.Outcome == Hold && a.Advice == "" {
+			t.Errorf("%d %s: incomplete: %+v", c.http, c.body, a)
+		}
+	}
+}
+
+func TestClassifyKeepsWhatWasSaid(t *testing.T) {
+	h := http.Header{"Request-Id": {"head-1"}}
+	a := classify(403, h, []byte(graphError("ErrorAccessDenied", "line one\r\nline \x07 two\u202e")), noon)
+	want := `the app may not use this mailbox (Graph answered 403 ErrorAccessDenied: line one\r\nline \a two\u202e)`
+	if a.Text != want || a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(500, nil, []byte(graphError("x", "y")), noon); a.RequestID != "inner-1" {
+		t.Errorf("the request ID of the body is lost: %+v", a)
+	}
+	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Text, `502: <html>\nBad Gateway`) {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(418, nil, nil, noon); !strings.Contains(a.Text, "418 without a body") {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))), noon); len(a.Text) > 2*maxText {
+		t.Errorf("%d octets of text", len(a.Text))
+	}
+	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")), noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {
+		t.Errorf("a token is in %q", a.Text)
+	}
+}
+
+// Real bodies carry a date without a zone, which the SDK's model may refuse.
+func TestServiceErrorOfRealBodies(t *testing.T) {
+	for body, want := range map[string]string{
+		graphError("ErrorItemNotFound", "m"): "ErrorItemNotFound",
+		`{"error":{"code":"A","message":"m","innerError":{"date":"2026-11-22T08:00:00Z","request-id":"r","client-request-id":"c"}}}`: "A",
+		`{"error":{"code":"A","innerError":{"date":17}}}`: "A",
+		`{"error":{"code":"A","message":{"lang":"en"}}}`:  "A",
+		`{"error":{"code":"A","details":"none"}}`:         "A",
+		`{"error":{"code":17,"message":"m"}}`:             "",
+		`{"error":null}`:                                  "",
+		`null`:                                            "",
+		`[]`:                                              "",
+		`"x"`:                                             "",
+		strings.Repeat("[", 5000) + strings.Repeat("]", 5000):   "",
+		`{"error":{"code":"A","target":[1,2],"innerError":[]}}`: "A",
+	} {
+		if e := readServiceError([]byte(body)); e.code() != want {
+			t.Errorf("%.80s: code %q, want %q", body, e.code(), want)
+		}
+	}
+}
+
+func TestClassifyRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		h    http.Header
+		http int
+		code string
+		want time.Duration
+	}{
+		{http.Header{"Retry-After": {"17"}}, 429, "x", 17 * time.Second},
+		{http.Header{"retry-after": {"17"}}, 429, "x", 17 * time.Second},
+		{http.Header{"Retry-After": {"17"}}, 503, "x", 17 * time.Second},
+		{http.Header{"Retry-After": {noon.Add(90 * time.Second).Format(http.TimeFormat)}}, 503, "x", 90 * time.Second},
+		{http.Header{"Retry-After": {"17"}}, 403, "x", 0}, // a hold has its own probes
+		{http.Header{}, 429, "x", 0},
+		{http.Header{}, 429, "ErrorSubmissionQuotaExceeded", time.Hour},
+		{http.Header{"Retry-After": {"5"}}, 429, "ErrorSubmissionQuotaExceeded", 5 * time.Second},
+	} {
+		if a := classify(c.http, c.h, []byte(graphError(c.code, "")), noon); a.RetryAfter != c.want {
+			t.Errorf("%d %v %s: %v, want %v", c.http, c.h, c.code, a.RetryAfter, c.want)
+		}
+	}
+}
+
+// TestCatalogueKeepsItsPromises holds every row to the rules of the package.
+func TestCatalogueKeepsItsPromises(t *testing.T) {
+	mayBounce := map[string]bool{"200": true, "400": true, "413": true, "422": true}
+	class := map[Outcome]int{Delivered: 2, Retry: 4, Hold: 4, Unknown: 4, Bounce: 5}
+	for _, group := range catalogue() {
+		for _, r := range group() {
+			for p := range strings.FieldsSeq(r.http) {
+				if _, err := strconv.Atoi(strings.ReplaceAll(p, "xx", "00")); err != nil || len(p) != 3 {
+					t.Errorf("%q is no pattern: %+v", p, r)
+				}
+				if r.outcome == Bounce && !mayBounce[p] {
+					t.Errorf("bounce at %s: %+v", p, r)
+				}
+			}
+			if r.outcome == Bounce && r.http == "" {
+				t.Errorf("bounce at any status: %+v", r)
+			}
+			if r.status[0] != class[r.outcome] || r.text == "" || (r.outcome == Hold || r.outcome == Bounce || r.outcome == Unknown) == (r.advice == "") && r.outcome != Retry {
+				t.Errorf("incomplete: %+v", r)
+			}
+			if r.pause != 0 && r.outcome != Retry {
+				t.Errorf("a pause without a retry: %+v", r)
+			}
+		}
+	}
+	for _, r := range loginCatalogue() {
+		if r.outcome != Hold && r.outcome != Retry || r.status[0] != 4 || r.text == "" || r.outcome == Hold && r.advice == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func loginFailure(code int, h http.Header, body string) error {
+	return fmt.Errorf("wrapped: %w", &azidentity.AuthenticationFailedError{RawResponse: &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader(body))}})
+}
+
+func TestClassifyToken(t *testing.T) {
+	entra := func(word string, n int) string {
+		return fmt.Sprintf(`{"error":%q,"error_codes":[%d],"error_description":"AADSTS%d: No.\r\nTrace ID: 1","correlation_id":"corr-1"}`, word, n, n)
+	}
+	for _, c := range []struct {
+		http    int
+		body    string
+		outcome Outcome
+		code    string
+		advice  string
+	}{
+		{401, entra("invalid_client", 7000215), Hold, "invalid_client", "not its Secret ID"},
+		{401, entra("invalid_client", 7000222), Hold, "invalid_client", "expired"},
+		{401, entra("invalid_client", 700027), Hold, "invalid_client", "upload"},
+		{400, entra("invalid_request", 90002), Hold, "invalid_request", "tenant_id"},
+		{400, entra("unauthorized_client", 700016), Hold, "unauthorized_client", "client_id"},
+		{400, entra("invalid_grant", 53003), Hold, "invalid_grant", "Conditional Access"},
+		{400, entra("invalid_scope", 70011), Hold, "invalid_scope", "same cloud"},
+		{400, entra("something_new", 1), Hold, "something_new", "look up"},
+		{400, entra("temporarily_unavailable", 90033), Retry, "temporarily_unavailable", "try again later"},
+		{401, entra("invalid_client", 90033), Hold, "invalid_client", ""}, // the number decides nothing
+		{503, entra("invalid_client", 7000215), Retry, "invalid_client", ""},
+		{429, "", Retry, "", "often"},
+		{500, "<html>", Retry, "", ""},
+		{403, "<html>Blocked", Hold, "", "proxy"},
+		{404, "", Hold, "", "endpoint"},
+		{302, "", Hold, "", "endpoint"},
+		{400, `{"error":17,"error_codes":"x"}`, Hold, "", "endpoint"},
+		{400, `{"error":`, Hold, "", "endpoint"},
+	} {
+		a := classifyToken(loginFailure(c.http, nil, c.body), noon)
+		if a.Outcome != c.outcome || a.Scope != ScopeIdentity || a.Code != c.code || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != c.http || strings.ContainsAny(a.Text, "\r\n") {
+			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
+		}
+	}
+	a := classifyToken(loginFailure(401, nil, entra("invalid_client", 7000215)), noon)
+	if want := `Entra refuses the app's credential (it answered 401 invalid_client: AADSTS7000215: No.\r\nTrace ID: 1)`; a.Text != want || a.RequestID != "corr-1" {
+		t.Errorf("%+v", a)
+	}
+	if a := classifyToken(loginFailure(429, http.Header{"Retry-After": {"60"}}, ""), noon); a.RetryAfter != time.Minute {
+		t.Errorf("%+v", a)
+	}
+}
+
+// The advice for a number is advice, whatever the number.
+func TestLoginAdviceForEveryKnownNumber(t *testing.T) {
+	for _, n := range []int{7000215, 7000222, 700027, 700024, 700030, 700016, 700011, 70001, 7000112, 7000229, 90002, 90038, 900382, 53003, 53000, 530035,
+		65001, 650052, 650056, 650057, 500011, 70011, 1002012, 70021, 700211, 700213, 90006, 90012, 90024, 90033, 50196} {
+		if loginAdvice(n) == "" {
+			t.Errorf("no advice for AADSTS%d", n)
+		}
+	}
+	if loginAdvice(0) != "" {
+		t.Error("advice for nothing")
+	}
+}
+
+func TestWithoutAnAnswer(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	for name, c := range map[string]struct {
+		err        error
+		left       bool
+		unreadable error
+		outcome    Outcome
+		scope      Scope
+		advice     string
+	}{
+		"dial":             {refused, false, nil, Retry, ScopeIdentity, "firewall"},
+		"dns":              {&net.DNSError{Err: "no such host"}, false, nil, Retry, ScopeIdentity, "name servers"},
+		"certificate":      {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false, nil, Retry, ScopeIdentity, "ca_file"},
+		"proxy":            {errors.New("proxyconnect tcp: dial tcp 10.0.0.1:3128: refused"), false, nil, Retry, ScopeIdentity, "CONNECT"},
+		"proxy password":   {errors.New("Proxy Authentication Required"), false, nil, Retry, ScopeIdentity, "CONNECT"},
+		"stopped":          {context.Canceled, false, nil, Retry, ScopeMessage, ""},
+		"late":             {context.DeadlineExceeded, false, nil, Retry, ScopeIdentity, "network"},
+		"left":             {io.ErrUnexpectedEOF, true, nil, Unknown, ScopeMessage, "Sent Items"},
+		"left and stopped": {context.Canceled, true, nil, Unknown, ScopeMessage, "Sent Items"},
+		"left and late":    {context.DeadlineExceeded, true, nil, Unknown, ScopeMessage, "Sent Items"},
+		"spool":            {errors.New("http2: stream error"), true, &spoolError{errors.New("bad checksum")}, Retry, ScopeMessage, "store"},
+		"spool on replay":  {fmt.Errorf("x: %w", &spoolError{errors.New("bad checksum")}), false, nil, Retry, ScopeMessage, "store"},
+	} {
+		a := classifyLoss(c.err, c.left, c.unreadable)
+		if a.Outcome != c.outcome || a.Scope != c.scope || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != 0 || a.Text == "" {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	a := classifyToken(errors.New("ClientSecretCredential: dial tcp: no such host. To troubleshoot, visit https://aka.ms/x"), noon)
+	if a.Outcome != Retry || a.Scope != ScopeIdentity || strings.Contains(a.Text, "aka.ms") || !strings.Contains(a.Advice, "name servers") {
+		t.Errorf("%+v", a)
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	for _, s := range []string{"", "{}", "null", `{"error":{"code":"X"}}`, `{"error":{"code":"X","message":"m","innerError":{"code":"Y","innererror":{}}}}`,
+		`{"error":{"code":1,"message":[],"details":[{}],"innerError":"x"}}`, "<html>", "\xff\x00", `{"error":null}`, graphError("ErrorAccessDenied", "[RAOP]")} {
+		for _, code := range []int{200, 400, 403, 503} {
+			f.Add(code, s, "7", "text/html")
+		}
+	}
+	f.Fuzz(func(t *testing.T, code int, body, after, kind string) {
+		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}}, []byte(body), noon)
+		if a.Outcome == Bounce && code != 200 && code != 400 && code != 413 && code != 422 {
+			t.Fatalf("%d bounces", code)
+		}
+		if (a.Outcome == Delivered) != (code == 202) {
+			t.Fatalf("%d is %v", code, a.Outcome)
+		}
+		for _, s := range []string{a.Text, a.Code, a.RequestID} {
+			checkLine(t, s)
+		}
+		if a.RetryAfter < 0 || a.RetryAfter > maxRetryAfter {
+			t.Fatal(a.RetryAfter)
+		}
+	})
+}
+
+func checkLine(t *testing.T, s string) {
+	t.Helper()
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }) || len(s) > 4*maxText || strings.Contains(s, "eyJ") {
+		t.Fatalf("not fit to be shown: %q", s)
+	}
+}
