@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -530,6 +531,146 @@ func BenchmarkNewRequest(b *testing.B) {
 	for b.Loop() {
 		if _, err := c.newRequest(b.Context(), to, "id"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A server that hangs up before the handshake has seen nothing.
+func TestCutBeforeTheBodyIsRetry(t *testing.T) {
+	d := newDouble(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	cfg := d.config()
+	cfg.Graph, _ = url.Parse("https://" + l.Addr().String())
+	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
+	if a.Outcome != Retry || a.Scope != ScopeIdentity {
+		t.Errorf("%+v", a)
+	}
+}
+
+// proxy is an HTTP proxy that knows CONNECT only, and records what it is told.
+func proxy(t *testing.T, refuse bool) (*url.URL, *[]string) {
+	var seen []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Method+" "+r.Header.Get("Authorization"))
+		if r.Method != http.MethodConnect || refuse {
+			w.WriteHeader(407)
+			return
+		}
+		out, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			w.WriteHeader(502)
+			return
+		}
+		w.WriteHeader(200)
+		in, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
+	}))
+	t.Cleanup(srv.Close)
+	u, _ := url.Parse(srv.URL)
+	return u, &seen
+}
+
+func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
+	d := newDouble(t)
+	c := d.client()
+	u, seen := proxy(t, false)
+	c.transport.Proxy = http.ProxyURL(u)
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+		t.Errorf("%+v", a)
+	}
+	if len(*seen) == 0 {
+		t.Error("the proxy was not used")
+	}
+	for _, s := range *seen {
+		if s != "CONNECT " {
+			t.Errorf("the proxy saw %q", s)
+		}
+	}
+	refusing, _ := proxy(t, true)
+	c = d.client()
+	c.transport.Proxy = http.ProxyURL(refusing)
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Retry || !strings.Contains(a.Advice, "CONNECT") {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Run fetches the token before anyone needs it, and Token reads it.
+func TestRunFetchesAheadAndTokenTells(t *testing.T) {
+	d := newDouble(t)
+	c := d.client()
+	ctx, cancel := context.WithCancel(within10s(t))
+	done := make(chan struct{})
+	go func() { c.Run(ctx); close(done) }()
+	for logins := 0; logins == 0 && ctx.Err() == nil; logins, _ = d.counts() {
+		time.Sleep(time.Millisecond)
+	}
+	i, err := c.Token(ctx)
+	if err != nil || time.Until(i.Expires) < 50*time.Minute || i.Tenant != "" {
+		t.Errorf("%+v, %v", i, err)
+	}
+	if logins, _ := d.counts(); logins != 1 {
+		t.Errorf("%d logins", logins)
+	}
+	cancel()
+	<-done
+}
+
+func TestTokenTellsWhyThereIsNone(t *testing.T) {
+	d := newDouble(t)
+	d.login = loginFails(401, "invalid_client", 7000222)
+	var refused *LoginError
+	if _, err := d.client().Token(within10s(t)); !errors.As(err, &refused) || refused.Answer.Outcome != Hold || !strings.Contains(err.Error(), "expired") {
+		t.Error(err)
+	}
+}
+
+// Answers of Entra that no one expects end in an Answer too.
+func TestOddLogins(t *testing.T) {
+	for name, c := range map[string]struct {
+		login   http.HandlerFunc
+		outcome Outcome
+	}{
+		"redirect":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 302) }, Hold},
+		"html":      {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }, Retry},
+		"no token":  {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, Retry},
+		"throttled": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, Retry},
+		"busy":      {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, Retry},
+		"cut":       {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, Retry},
+		"endless": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(400)
+			for range 64 {
+				_, _ = io.WriteString(w, strings.Repeat(" ", 64<<10))
+			}
+		}, Hold},
+	} {
+		d := newDouble(t)
+		d.login = c.login
+		start := time.Now()
+		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
+		logins, sends := d.counts()
+		if a.Outcome != c.outcome || a.Scope != ScopeIdentity || sends != 0 || logins != 1 || time.Since(start) > 5*time.Second {
+			t.Errorf("%s: %d logins, %d sends, %+v", name, logins, sends, a)
+		}
+		if name == "throttled" && a.RetryAfter != 9*time.Second {
+			t.Errorf("%+v", a)
 		}
 	}
 }
