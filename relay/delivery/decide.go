@@ -20,9 +20,13 @@ const (
 	HoldIt                       // hold the message for the operator
 )
 
+// MaxDelay is the longest time to a planned next attempt; one further away in
+// the store was written before the clock was set back.
+const MaxDelay = 30 * time.Minute
+
 const (
 	minBackoff   = 15 * time.Second
-	maxBackoff   = 30 * time.Minute
+	maxBackoff   = MaxDelay
 	unknownDelay = time.Minute // first delay after an unknown outcome; = Config.UnknownDelay
 
 	maxCrashes = 3 // crashes and panics during attempts that one message may cause
@@ -37,6 +41,7 @@ type Rules struct {
 	UnknownDelay time.Duration // 0 = 1 min
 	Jitter       float64       // random, 0 <= Jitter < 1
 	Panics       int           // panics of the Sender with this message since start, this one included
+	HeldNow      time.Duration // how long the hold that this message probes has stopped it; HeldFor does not hold it yet
 	Alone        int           // times in a row it met this hold's refusal after another message had passed; 0 when none has
 }
 
@@ -123,7 +128,7 @@ func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
 // after an attempt, so that neither a clock that jumped nor a long stop of the
 // service fails mail that nobody tried to send.
 func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
-	if rules.MaxAge <= 0 || now.Sub(rec.Accepted)-rec.HeldFor < rules.MaxAge {
+	if rules.MaxAge <= 0 || now.Sub(rec.Accepted)-rec.HeldFor-rules.HeldNow < rules.MaxAge {
 		return
 	}
 	d.State, d.Event, d.Next = spool.Failed, spool.EventFailed, time.Time{}

@@ -272,6 +272,9 @@ func (d *Delivery) rules() Rules {
 func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
 	r := d.rules()
 	r.Jitter = d.cfg.Rand()
+	if a.probe != "" {
+		r.HeldNow = d.holds.stoppedFor(a.probe, a.rec.Accepted, now)
+	}
 	if a.panicked {
 		r.Panics = d.panicked(a.rec.ID)
 	}

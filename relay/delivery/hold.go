@@ -245,6 +245,16 @@ func (h *holds) probeDone(key string, now time.Time) {
 	}
 }
 
+// stoppedFor is how long a hold has stopped a message accepted at accepted.
+func (h *holds) stoppedFor(key string, accepted, now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.byKey[key]; x != nil {
+		return max(now.Sub(later(x.Since, accepted)), 0)
+	}
+	return 0
+}
+
 // probeNow makes every hold due for a probe.
 func (h *holds) probeNow(now time.Time) {
 	h.mu.Lock()

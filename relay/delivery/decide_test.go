@@ -1,0 +1,196 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+func TestDecide(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	young := spool.Record{Message: spool.Message{Accepted: now.Add(-time.Hour)}, Attempts: 1}
+	rec := func(change func(*spool.Record)) spool.Record {
+		r := young
+		change(&r)
+		return r
+	}
+	in := func(d time.Duration) time.Time { return now.Add(d) }
+	rules := Rules{MaxAge: 5 * day}
+	st := status.Enhanced{5, 1, 3}
+
+	for _, tt := range []struct {
+		name  string
+		rec   spool.Record
+		ans   graph.Answer
+		rules Rules
+		want  Decision
+	}{
+		{"sent", young, graph.Answer{Outcome: graph.Delivered, Text: "202"}, rules,
+			Decision{State: spool.Sent, Event: spool.EventSent, Text: "202", Passed: true}},
+		{"sent although too old", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), graph.Answer{Outcome: graph.Delivered}, rules,
+			Decision{State: spool.Sent, Event: spool.EventSent, Passed: true}},
+		{"bounce keeps its body", young, graph.Answer{Outcome: graph.Bounce, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
+			Decision{State: spool.Failed, Event: spool.EventBounced, Status: st, Text: "no such recipient; correct it", Passed: true}},
+
+		{"first failure", young, graph.Answer{Outcome: graph.Retry}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+		{"third failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 3 }), graph.Answer{Outcome: graph.Retry}, Rules{MaxAge: 5 * day, Jitter: 1},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(75 * time.Second)}},
+		{"hundredth failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 100 }), graph.Answer{Outcome: graph.Retry}, Rules{Jitter: 1},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(30 * time.Minute)}},
+		{"failure with a wide scope pauses nobody", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 503}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+		{"429 with Retry-After", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: 7 * time.Second}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(7 * time.Second), Pause: true, PauseFor: 7 * time.Second, Scope: graph.ScopeMailbox}},
+		{"429 without", young, graph.Answer{Outcome: graph.Retry, HTTPStatus: 429}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second), Pause: true, Scope: graph.ScopeMailbox}},
+		{"503 with Retry-After for the identity", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 503, RetryAfter: time.Minute}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Pause: true, PauseFor: time.Minute, Scope: graph.ScopeIdentity}},
+		{"Retry-After of a week", young, graph.Answer{Outcome: graph.Retry, RetryAfter: 7 * day}, Rules{},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(30 * time.Minute), Pause: true, PauseFor: 30 * time.Minute, Scope: graph.ScopeMailbox}},
+		{"negative Retry-After", young, graph.Answer{Outcome: graph.Retry, RetryAfter: -time.Hour}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+
+		{"too old", rec(func(r *spool.Record) { r.Accepted = in(-5 * day) }), graph.Answer{Outcome: graph.Retry, Text: "500"}, rules,
+			Decision{State: spool.Failed, Event: spool.EventFailed, Text: "given up after queue.max_age (120h0m0s); last: 500"}},
+		{"old, but held for long", rec(func(r *spool.Record) { r.Accepted, r.HeldFor = in(-9*day), 5*day }), graph.Answer{Outcome: graph.Retry}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+		{"accepted in the future", rec(func(r *spool.Record) { r.Accepted = in(9 * day) }), graph.Answer{Outcome: graph.Retry}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+		{"no limit of age", rec(func(r *spool.Record) { r.Accepted = in(-999 * day) }), graph.Answer{Outcome: graph.Retry}, Rules{},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+
+		{"hold of the mailbox", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, Status: st, Text: "404"}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: now, Status: st, Text: "404", Hold: true, Scope: graph.ScopeMailbox}},
+		{"a hold does not expire", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: now, Hold: true, Scope: graph.ScopeIdentity}},
+		{"hold of this message", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMessage}, rules,
+			Decision{State: spool.Held, Event: spool.EventHeld}},
+		{"others pass, once", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox}, Rules{Alone: 1},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute)}},
+		{"others pass, twice", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom}, Rules{Alone: 2},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(2 * time.Minute)}},
+		{"others pass: the odd one", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, Rules{Alone: 3},
+			Decision{State: spool.Held, Event: spool.EventHeld}},
+
+		{"unknown, retry", young, graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
+		{"unknown, later retry", rec(func(r *spool.Record) { r.Attempts = 4 }), graph.Answer{}, Rules{UnknownDelay: 10 * time.Second},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(80 * time.Second), Unknown: true}},
+		{"unknown, hold", young, graph.Answer{}, Rules{Unknown: HoldIt},
+			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
+		{"unknown, too old", rec(func(r *spool.Record) { r.Accepted = in(-6 * day) }), graph.Answer{}, rules,
+			Decision{State: spool.Failed, Event: spool.EventFailed, Unknown: true, Text: "given up after queue.max_age (120h0m0s); last: "}},
+		{"third panic", young, graph.Answer{}, Rules{Panics: 3},
+			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
+		{"panic after two crashes", rec(func(r *spool.Record) { r.Crashes = 2 }), graph.Answer{}, Rules{Panics: 1},
+			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
+		{"an outcome nobody knows", young, graph.Answer{Outcome: 99}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
+	} {
+		if got := Decide(tt.rec, tt.ans, now, tt.rules); got != tt.want {
+			t.Errorf("%s:\n got %+v\nwant %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestReview(t *testing.T) {
+	started := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name     string
+		crashes  int
+		unknown  bool
+		released bool
+		after    time.Duration // of now, since started
+		rules    Rules
+		ok       bool
+		state    spool.State
+		next     time.Duration
+	}{
+		{name: "never interrupted", unknown: true, rules: Rules{Unknown: HoldIt}, ok: true},
+		{name: "interrupted, at start", crashes: 1, unknown: true, state: spool.Queued, next: time.Minute},
+		{name: "interrupted, other delay", crashes: 1, unknown: true, rules: Rules{UnknownDelay: time.Hour}, after: time.Minute, state: spool.Queued, next: time.Hour},
+		{name: "interrupted, delay over", crashes: 1, unknown: true, after: time.Minute, ok: true},
+		{name: "interrupted once, failed since", crashes: 1, ok: true},
+		{name: "interrupted, hold", crashes: 1, unknown: true, rules: Rules{Unknown: HoldIt}, after: time.Hour, state: spool.Held},
+		{name: "interrupted, hold, released", crashes: 1, unknown: true, released: true, rules: Rules{Unknown: HoldIt}, ok: true},
+		{name: "third crash", crashes: 3, unknown: true, after: time.Hour, state: spool.Held},
+		{name: "third crash, released", crashes: 3, unknown: true, released: true, ok: true},
+	} {
+		rec := spool.Record{Crashes: tt.crashes, Unknown: tt.unknown}
+		d, ok := Review(rec, tt.released, started, started.Add(tt.after), tt.rules)
+		if ok != tt.ok || d.State != tt.state {
+			t.Errorf("%s: %v %q", tt.name, ok, d.State)
+		}
+		if tt.next > 0 && !d.Next.Equal(started.Add(tt.next)) {
+			t.Errorf("%s: next %v", tt.name, d.Next)
+		}
+		if !ok && d.Text == "" {
+			t.Errorf("%s: no text", tt.name)
+		}
+	}
+}
+
+func TestReleased(t *testing.T) {
+	for _, tt := range []struct {
+		kinds []spool.EventKind
+		want  bool
+	}{
+		{nil, false},
+		{[]spool.EventKind{spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventUnknown, spool.EventHeld, spool.EventReleased, spool.Attempted}, true},
+		{[]spool.EventKind{spool.EventReleased, spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
+	} {
+		var h []spool.Event
+		for _, k := range tt.kinds {
+			h = append(h, spool.Event{Kind: k})
+		}
+		if got := released(h); got != tt.want {
+			t.Errorf("%v: %t", tt.kinds, got)
+		}
+	}
+}
+
+// TestBackoffBounds holds every delay to 15 s ... 30 min, rising.
+func TestBackoffBounds(t *testing.T) {
+	for _, jitter := range []float64{0, 0.5, 0.999999} {
+		last := time.Duration(0)
+		for attempts := range 200 {
+			d := backoff(minBackoff, attempts, jitter)
+			if d < last || d < minBackoff || d > maxBackoff {
+				t.Fatalf("backoff(%d, %v) = %v after %v", attempts, jitter, d, last)
+			}
+			last = d
+		}
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	var th throttle
+	said := []time.Duration{0, 0, 0, time.Second, time.Second, time.Second, 10 * time.Minute}
+	want := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, 15 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute}
+	for i := range said {
+		th.hit(now, said[i], 0)
+		if got := th.pausedUntil(now).Sub(now); got != want[i] {
+			t.Errorf("pause %d: %v, want %v", i+1, got, want[i])
+		}
+		th.hit(now, said[i], 0) // another answer of the same episode
+		if got := th.pausedUntil(now).Sub(now); got != want[i] {
+			t.Errorf("pause %d grew to %v within the episode", i+1, got)
+		}
+		now = th.until
+	}
+	th.reset()
+	th.hit(now, time.Second, 0)
+	if got := th.pausedUntil(now).Sub(now); got != time.Second {
+		t.Errorf("after a success: %v", got)
+	}
+	if got := th.pausedUntil(now.Add(-48 * time.Hour)); got.After(now.Add(-47 * time.Hour)) {
+		t.Errorf("clock set back: paused until %v", got)
+	}
+}

@@ -1,0 +1,324 @@
+package delivery
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+func held(scope graph.Scope) graph.Answer {
+	return graph.Answer{Outcome: graph.Hold, Scope: scope, HTTPStatus: 403, Status: status.Enhanced{4, 7, 1}, Text: "refused", Advice: "check the app"}
+}
+
+// TestHoldProbeResume: one refusal stops the mailbox and only it; probes come
+// at growing intervals, each with another message; the first that passes ends
+// the hold, and everything is sent.
+func TestHoldProbeResume(t *testing.T) {
+	for _, scope := range []graph.Scope{graph.ScopeMailbox, graph.ScopeIdentity} {
+		t.Run(fmt.Sprint(scope), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 0)
+				r.cfg.Route = func(m envelope.Address) (Route, bool) {
+					return Route{Identity: m.Domain(), Sender: r.graph, MaxConcurrent: 1}, true
+				}
+				box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
+				broken := true
+				r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+					if broken && m.Equal(box) {
+						return held(scope)
+					}
+					return sent
+				}
+				for range 50 {
+					r.store.put(box, box)
+					r.store.put(other, other)
+				}
+				r.start()
+				r.wait(65 * time.Minute)
+				var at []string
+				probed := map[envelope.QueueID]bool{}
+				for _, try := range r.graph.tries {
+					if try.mailbox == box.Key() {
+						at = append(at, try.at.Truncate(10*time.Second).String()) // an identity's lanes may stand back a second each time
+						probed[try.id] = true
+					} else if try.at > time.Second {
+						t.Errorf("the other mailbox was delayed to %v", try.at)
+					}
+				}
+				// 1, 2, 4, 8, 16, 30 minutes after the one before
+				if got, want := strings.Join(at, " "), "0s 1m0s 3m0s 7m0s 15m0s 31m0s 1h1m0s"; got != want {
+					t.Errorf("tried at %s, want %s", got, want)
+				}
+				if len(probed) != len(at) {
+					t.Errorf("%d messages served for %d probes", len(probed), len(at))
+				}
+				if h := r.Status().Holds; len(h) != 1 || h[0].Probes != 6 || h[0].Text != "refused; check the app" {
+					t.Errorf("holds %+v", h)
+				}
+				if n := r.store.states()[spool.Active]; n != 0 {
+					t.Errorf("%d Active", n)
+				}
+				broken = false
+				r.wait(31 * time.Minute)
+				if n := r.store.states()[spool.Sent]; n != 100 {
+					t.Errorf("%d sent", n)
+				}
+				if len(r.store.ended) != 1 || len(r.Status().Holds) != 0 || len(r.store.holds) != 0 {
+					t.Errorf("ended %v, left %v", r.store.ended, r.store.holds)
+				}
+				if r.log.count("hold begins") != 1 || r.log.count("hold ends") != 1 {
+					t.Error("a hold is to be logged once when it begins and once when it ends")
+				}
+				id := envelope.QueueID(fmt.Sprintf("%016d", 99))
+				if rec := r.store.get(id); rec.HeldFor < 91*time.Minute || rec.HeldFor > 92*time.Minute {
+					t.Errorf("held for %v", rec.HeldFor)
+				}
+				if rec := r.store.get(envelope.QueueID(fmt.Sprintf("%016d", 100))); rec.HeldFor != 0 {
+					t.Errorf("the other identity's message was held for %v", rec.HeldFor)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// TestOddOne: a message that alone meets a refusal ends up held alone, and
+// costs its siblings a minute.
+func TestOddOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 100*time.Millisecond)
+		box := addr(t, "a@contoso.com")
+		odd := r.store.put(box, box)
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			if id == odd {
+				return held(graph.ScopeMailbox)
+			}
+			return sent
+		}
+		for range 5 {
+			r.store.put(box, box)
+		}
+		r.start()
+		for range 60 { // mail keeps coming
+			r.wait(10 * time.Second)
+			r.arrive(box)
+		}
+		r.wait(time.Minute)
+		r.wantState(odd, spool.Held)
+		if n := r.store.states()[spool.Sent]; n != 65 {
+			t.Errorf("%d sent", n)
+		}
+		if len(r.Status().Holds) != 0 || len(r.holds.strikes) != 0 {
+			t.Errorf("left: %v %v", r.Status().Holds, r.holds.strikes)
+		}
+		if n := r.log.count("hold begins"); n != 1 {
+			t.Errorf("the mailbox was held %d times", n)
+		}
+		if n := len(r.graph.times(odd)); n != 1+maxAlone {
+			t.Errorf("%d attempts", n)
+		}
+		r.stop()
+	})
+}
+
+// TestOutageHoldsNobodyAlone: all that failed in an outage is sent after it.
+func TestOutageHoldsNobodyAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 100*time.Millisecond)
+		box := addr(t, "a@contoso.com")
+		broken := true
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+			if broken {
+				return held(graph.ScopeIdentity)
+			}
+			return sent
+		}
+		r.start()
+		for range 100 {
+			r.arrive(box)
+			r.wait(3 * time.Minute)
+		}
+		broken = false
+		r.wait(31 * time.Minute)
+		if n := r.store.states()[spool.Sent]; n != 100 {
+			t.Errorf("%v", r.store.states())
+		}
+		r.stop()
+	})
+}
+
+// TestSendAsHold covers that mailbox and From only.
+func TestSendAsHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		box, alias, third := addr(t, "a@contoso.com"), addr(t, "alias@contoso.com"), addr(t, "c@contoso.com")
+		bad := map[envelope.QueueID]bool{}
+		broken := true
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			if broken && bad[id] {
+				return held(graph.ScopeFrom)
+			}
+			return sent
+		}
+		for range 20 {
+			bad[r.store.put(box, alias)] = true
+			r.store.put(box, box)
+			r.store.put(box, third)
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		if n := r.store.states(); n[spool.Sent] != 40 || n[spool.Queued] != 20 {
+			t.Errorf("%v", n)
+		}
+		if n := r.graph.count(); n > 40+3+5 {
+			t.Errorf("%d attempts", n)
+		}
+		for range 3 { // ordinary mail goes on beside the probes
+			bad[r.store.put(box, alias)] = true
+			id := r.arrive(box)
+			r.wait(7 * time.Minute)
+			r.wantState(id, spool.Sent)
+		}
+		broken = false
+		r.wait(31 * time.Minute)
+		if n := r.store.states()[spool.Sent]; n != 66 {
+			t.Errorf("%v", r.store.states())
+		}
+		if len(r.store.holds) != 0 {
+			t.Errorf("left: %v", r.store.holds)
+		}
+		r.stop()
+	})
+}
+
+// TestHoldRestored: a hold survives a restart, which probes it at once.
+func TestHoldRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		box := addr(t, "a@contoso.com")
+		broken := true
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+			if broken {
+				return held(graph.ScopeMailbox)
+			}
+			return sent
+		}
+		for range 10 {
+			r.store.put(box, box)
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		r.stop()
+		if n := r.store.states()[spool.Queued]; n != 10 || len(r.store.holds) != 1 {
+			t.Fatalf("%v, holds %v", r.store.states(), r.store.holds)
+		}
+		n := r.graph.count()
+		r.start()
+		r.wait(time.Second)
+		if got := r.graph.count(); got != n+1 {
+			t.Errorf("%d attempts after the restart, want one probe", got-n)
+		}
+		broken = false
+		r.ProbeNow()
+		r.wait(time.Second)
+		if n := r.store.states()[spool.Sent]; n != 10 {
+			t.Errorf("%d sent at once after ProbeNow", n)
+		}
+		r.stop()
+	})
+}
+
+// TestMissingRoute: mail of a sender that the configuration dropped is kept.
+func TestMissingRoute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		box := addr(t, "a@contoso.com")
+		there := false
+		r.cfg.Route = func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: r.graph}, there }
+		id := r.store.put(box, box)
+		r.start()
+		r.wait(24 * time.Hour)
+		r.wantState(id, spool.Queued)
+		if h := r.Status().Holds; len(h) != 1 || !strings.Contains(h[0].Text, "senders:") || len(r.store.holds) != 1 {
+			t.Errorf("holds %+v", h)
+		}
+		r.stop()
+		r.start()
+		there = true
+		r.ProbeNow()
+		r.wait(2 * time.Second)
+		r.wantState(id, spool.Sent)
+		if rec := r.store.get(id); rec.HeldFor < 24*time.Hour || len(r.store.holds) != 0 {
+			t.Errorf("held for %v, holds %v", rec.HeldFor, r.store.holds)
+		}
+		r.stop()
+	})
+}
+
+// TestMaxHold: what is held longer than max_hold becomes Failed, and only that.
+func TestMaxHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		r.cfg.MaxHold = 2 * 24 * time.Hour
+		box, free := addr(t, "a@contoso.com"), addr(t, "b@contoso.com")
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			if m.Equal(box) {
+				return held(graph.ScopeMailbox)
+			}
+			return graph.Answer{Outcome: graph.Retry}
+		}
+		old := r.store.put(box, box)
+		alone := r.store.put(free, free, func(m *spool.Record) { m.State, m.HeldSince = spool.Held, time.Now() })
+		deferred := r.store.put(free, free)
+		r.start()
+		r.wait(24 * time.Hour)
+		young := r.arrive(box)
+		r.wait(24*time.Hour + 15*time.Minute)
+		r.wantState(old, spool.Failed)
+		r.wantState(alone, spool.Failed)
+		r.wantState(young, spool.Queued)
+		r.wantState(deferred, spool.Queued)
+		r.stop()
+	})
+}
+
+// TestExpiryLeavesOutHeldTime: a message older than max_age that was held all
+// the time is tried after the hold, and again after that.
+func TestExpiryLeavesOutHeldTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		r.cfg.MaxAge = time.Hour
+		r.store.commit = 50 * time.Millisecond
+		box := addr(t, "a@contoso.com")
+		stage := 0
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			switch {
+			case stage == 0:
+				return held(graph.ScopeMailbox)
+			case stage == 1 && id != "0000000000000001":
+				return graph.Answer{Outcome: graph.Retry, Text: "500"}
+			}
+			return sent
+		}
+		for range 3 {
+			r.store.put(box, box)
+		}
+		r.start()
+		r.wait(10 * time.Hour)
+		stage = 1
+		r.wait(32*time.Minute + 30*time.Second)
+		stage = 2
+		r.wait(30 * time.Minute)
+		if n := r.store.states()[spool.Sent]; n != 3 {
+			t.Errorf("%v", r.store.states())
+		}
+		r.stop()
+	})
+}
