@@ -118,6 +118,24 @@ func TestLinesAreRightBehindCRLF(t *testing.T) {
 	}
 }
 
+func TestDefaultSenderIsTheFirst(t *testing.T) {
+	c := parse1(t, minimal+"  - address: z@contoso.com\n")
+	if got := c.DefaultSender.String(); got != "notifications@contoso.com" {
+		t.Errorf("default_sender = %s", got)
+	}
+}
+
+func TestThousandsOfSenders(t *testing.T) {
+	text := strings.Builder{}
+	text.WriteString(minimal)
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "  - address: s%d@contoso.com\n", i)
+	}
+	if c := parse1(t, text.String()); len(c.Senders) != 10_001 || len(c.Mailboxes) != 10_001 {
+		t.Errorf("%d senders, %d mailboxes", len(c.Senders), len(c.Mailboxes))
+	}
+}
+
 func TestLoadTakesPathsFromTheFilesFolder(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(minimal), 0o600); err != nil {
@@ -166,13 +184,20 @@ func TestReportOfAnAbsurdFileIsBounded(t *testing.T) {
 
 // A hundred kilobytes of brackets cost the YAML parser gigabytes.
 func TestBombsAreRefusedBeforeTheParser(t *testing.T) {
-	for name, text := range map[string]string{
-		"brackets": strings.Repeat("[", 1<<19), "pairs": strings.Repeat("[", 1<<18) + strings.Repeat("]", 1<<18),
-		"braces": strings.Repeat("{a: ", 1<<17), "dashes": strings.Repeat("- ", 1<<18), "questions": strings.Repeat("? ", 1<<18),
+	for name, c := range map[string]struct{ text, want string }{
+		"brackets":    {strings.Repeat("[", 1<<17), "nested too deeply"},
+		"pairs":       {strings.Repeat("[", 1<<16) + strings.Repeat("]", 1<<16), "nested too deeply"},
+		"braces":      {strings.Repeat("{a: ", 1<<16), "nested too deeply"},
+		"brace lines": {strings.Repeat("{a:\n", 1<<12), "nested too deeply"},
+		"dashes":      {strings.Repeat("- ", 1<<16), "nested too deeply"},
+		"questions":   {strings.Repeat("? a\n", 1<<16), "question mark"},
+		"keys":        {strings.Repeat("a: 1\n", 1<<16), "more than 50,000 words"},
+		"anchors":     {strings.Repeat("&a ", 1<<16), "more than 50,000 words"},
+		"quotes":      {strings.Repeat(`"" `, 1<<16), "more than 50,000 words"},
 	} {
-		_, err := Parse("f", []byte(text), "/")
-		if err == nil || !strings.Contains(err.Error(), "f:1: is nested too deeply") {
-			t.Errorf("%s: %.200v", name, err)
+		_, err := Parse("f", []byte(c.text), "/")
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %.200v, want %s", name, err, c.want)
 		}
 	}
 }

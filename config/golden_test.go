@@ -73,6 +73,7 @@ func TestEveryRuleHasAFile(t *testing.T) {
 const elsewhere = `
 file is larger than 1 MiB
 file holds more than 100 mistakes
+file holds more than 50,000 words
 cannot be read:
 `
 

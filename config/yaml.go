@@ -15,9 +15,11 @@ import (
 )
 
 // Limits of what is given to the YAML parser. It needs memory in the square of
-// the nesting: 100 KB of "[" took more than 5 GB.
+// the nesting (100 KB of "[" took more than 5 GB) and time in the square of
+// the keys of one section (15,000 took 3 s).
 const (
 	maxFile   = 1 << 20 // octets
+	maxTokens = 50_000  // an entry "- address: a@b" is four
 	maxFlow   = 16      // brackets within brackets
 	maxColumn = 200     // of a key or a dash outside brackets
 )
@@ -40,8 +42,8 @@ func parseYAML(data []byte) (ast.Node, *lineFault) {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	lines := strings.Split(text, "\n")
 	tokens, file, err := parse(text)
-	if f := checkNesting(tokens, lines); f != nil {
-		return nil, f
+	if t, f := excess(tokens); t != nil {
+		return nil, &lineFault{lineOf(t), lineText(lines, lineOf(t)), f}
 	}
 	if err != nil {
 		return nil, syntaxFault(err, lines)
@@ -88,42 +90,40 @@ func parse(text string) (tokens token.Tokens, file *ast.File, err error) {
 		}
 	}()
 	tokens = lexer.Tokenize(text)
-	if tooDeep(tokens) != nil {
+	if t, _ := excess(tokens); t != nil {
 		return tokens, nil, nil
 	}
 	file, err = parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	return tokens, file, err
 }
 
-// tooDeep returns the token at which nesting becomes more than any
-// configuration needs.
-func tooDeep(tokens token.Tokens) *token.Token {
+// excess returns the token at which the file becomes more than any
+// configuration needs, and than the parser can bear; nil if it does not.
+func excess(tokens token.Tokens) (*token.Token, *fault) {
 	depth := 0
-	for _, t := range tokens {
+	for i, t := range tokens {
 		switch t.Type {
+		case token.MappingKeyType:
+			return t, bad("has a key after a question mark", "write KEY: VALUE")
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
 		case token.SequenceEndType, token.MappingEndType:
 			depth--
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
-			if depth <= 0 && t.Position.Column > maxColumn {
-				return t
-			}
 		}
-		if depth > maxFlow {
-			return t
+		if depth > maxFlow || depth <= 0 && isDeep(t) {
+			return t, bad("is nested too deeply", "write it as in the example configuration")
+		}
+		if i == maxTokens {
+			return t, bad("file holds more than 50,000 words", "write fewer entries")
 		}
 	}
-	return nil
+	return nil, nil
 }
 
-func checkNesting(tokens token.Tokens, lines []string) *lineFault {
-	t := tooDeep(tokens)
-	if t == nil {
-		return nil
-	}
-	n := lineOf(t)
-	return &lineFault{n, lineText(lines, n), bad("is nested too deeply", "write it as in the example configuration")}
+// isDeep tells of a key or a dash that stands too far to the right.
+func isDeep(t *token.Token) bool {
+	structure := t.Type == token.SequenceEntryType || t.Type == token.MappingValueType
+	return structure && t.Position.Column > maxColumn
 }
 
 // syntaxFault puts the library's message into our form; it quotes the line
