@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -364,6 +365,8 @@ func FuzzClassify(f *testing.F) {
 
 func checkLine(t *testing.T, s string) {
 	t.Helper()
+	// An escape may end in the e of eyJ.
+	s = regexp.MustCompile(`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}`).ReplaceAllString(s, "?")
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }) || len(s) > 4*maxText || strings.Contains(s, "eyJ") {
 		t.Fatalf("not fit to be shown: %q", s)
 	}
