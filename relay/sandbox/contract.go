@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -32,18 +33,61 @@ type contract struct {
 }
 
 func (c *contract) load() (*openapi3.T, error) {
-	c.once.Do(func() { c.doc, c.err = openapi3.NewLoader().LoadFromData(openAPI) })
+	c.once.Do(func() {
+		if c.doc, c.err = openapi3.NewLoader().LoadFromData(openAPI); c.err != nil {
+			return
+		}
+		seen := map[*openapi3.Schema]bool{}
+		for _, schema := range c.doc.Components.Schemas {
+			readAsMeant(schema, seen)
+		}
+		readAsMeant(c.sendMailSchema(), seen)
+	})
 	return c.doc, c.err
+}
+
+func (c *contract) sendMailSchema() *openapi3.SchemaRef {
+	return c.doc.Paths.Find(sendMailPath).Post.RequestBody.Value.Content.Get("application/json").Schema
+}
+
+// readAsMeant changes two habits of the description that its own generator does
+// not take literally, and that would refuse the samples of the documents: each
+// schema limits further properties to objects, which within allOf shuts out
+// what the other branches declare; and enumerations are written in lower camel
+// case, where OData reads them in any.
+func readAsMeant(ref *openapi3.SchemaRef, seen map[*openapi3.Schema]bool) {
+	if ref == nil || ref.Value == nil || seen[ref.Value] {
+		return
+	}
+	schema := ref.Value
+	seen[schema] = true
+	schema.AdditionalProperties = openapi3.AdditionalProperties{}
+	if len(schema.Enum) > 0 && schema.Type.Is("string") {
+		schema.Pattern, schema.Enum = anyCase(schema.Enum), nil
+	}
+	readAsMeant(schema.Items, seen)
+	for _, branch := range schema.AllOf {
+		readAsMeant(branch, seen)
+	}
+	for _, property := range schema.Properties {
+		readAsMeant(property, seen)
+	}
+}
+
+func anyCase(members []any) string {
+	var names []string
+	for _, member := range members {
+		names = append(names, regexp.QuoteMeta(fmt.Sprint(member)))
+	}
+	return "(?i)^(?:" + strings.Join(names, "|") + ")$"
 }
 
 // checkSendMail holds the parameters of sendMail to the description.
 func (c *contract) checkSendMail(body map[string]any) error {
-	doc, err := c.load()
-	if err != nil {
+	if _, err := c.load(); err != nil {
 		return fmt.Errorf("the embedded OpenAPI description is damaged: %w", err)
 	}
-	schema := doc.Paths.Find(sendMailPath).Post.RequestBody.Value.Content.Get("application/json").Schema.Value
-	return schema.VisitJSON(body)
+	return c.sendMailSchema().Value.VisitJSON(body)
 }
 
 // jsonMail is what the double reads of a message resource.
@@ -114,14 +158,17 @@ func (d *Double) readMessageResource(parameters map[string]any, in *incoming) *a
 	return m.checkHeaders()
 }
 
-// capitalise gives the parameters the names of the description; the documents'
-// own samples write them in lower camel case.
+// capitalise gives the parameters the names of the description. The samples of
+// [D user-sendmail] write them in lower camel case, and the boolean as text.
 func capitalise(parameters map[string]any) {
 	for from, to := range map[string]string{"message": "Message", "saveToSentItems": "SaveToSentItems"} {
 		if value, ok := parameters[from]; ok {
 			delete(parameters, from)
 			parameters[to] = value
 		}
+	}
+	if text, ok := parameters["SaveToSentItems"].(string); ok && (text == "true" || text == "false") {
+		parameters["SaveToSentItems"] = text == "true"
 	}
 }
 

@@ -72,7 +72,8 @@ func strictAddresses(fields []string) ([]string, error) {
 			return list, err
 		}
 		for _, a := range parsed {
-			list = append(list, a.Address)
+			quoted := (&mail.Address{Address: a.Address}).String() // the quotes of a local part are back
+			list = append(list, quoted[1:len(quoted)-1])
 		}
 	}
 	return list, nil
@@ -185,13 +186,27 @@ func scanAddresses(value string) []string {
 			inside, _, _ := strings.Cut(element[open+1:], ">")
 			element = inside
 		}
-		for word := range strings.FieldsSeq(element) {
-			if i := strings.LastIndexByte(word, ':'); i >= 0 { // a source route or a group's name
-				word = word[i+1:]
+		for _, word := range words(element) {
+			if at := strings.LastIndexByte(word, '@'); at >= 0 {
+				before, _, _ := strings.Cut(word[:at], `"`)
+				route := strings.LastIndexByte(before, ':') // or the name of a group
+				list = append(list, word[route+1:])
 			}
-			if strings.Contains(word, "@") {
-				list = append(list, word)
-			}
+		}
+	}
+	return list
+}
+
+// words splits at blanks outside quotes.
+func words(element string) []string {
+	var list []string
+	start := 0
+	for i := 0; i <= len(element); i++ {
+		if i == len(element) || element[i] == ' ' || element[i] == '\t' {
+			list = append(list, element[start:i])
+			start = i + 1
+		} else if element[i] == '"' {
+			i = max(i, closing(element, i, '"'))
 		}
 	}
 	return list
