@@ -31,14 +31,14 @@ func (l *lane) beyond(now time.Time) bool {
 	return l.due.After(now.Add(maxBackoff + longestSleep))
 }
 
-// want is how many messages to claim: for the free slots, and one ahead for
-// each slot. Where the identity has no slots left, only what is under way gets
-// something ahead, for each attempt recorded and not made is one more message
-// of unknown outcome after a crash. It waits until half is used up, so that a
-// commit carries several.
+// want is how many messages to claim: for the free slots, and some ahead. Where
+// the identity has no slots left, only what is under way gets something ahead,
+// for each attempt recorded and not made is one more message of unknown outcome
+// after a crash. It waits until half is used up, so that a commit carries
+// several.
 func (l *lane) want(r Route, id *identity) int {
 	slots := l.slots(r)
-	free, ahead := max(slots-l.busy, 0), slots
+	free, ahead := max(slots-l.busy, 0), slots*max(l.ahead, 1)
 	if id.gate.crowded() {
 		free, ahead = 0, max(1, l.busy)
 	}
@@ -49,9 +49,26 @@ func (l *lane) want(r Route, id *identity) int {
 	return min(n, window(slots)-l.open)
 }
 
-// window bounds the messages that a lane keeps in memory: two for each slot,
-// and as many whose outcome is being recorded.
-func window(slots int) int { return 4*slots + 2 }
+// maxAhead is how many attempts for each slot are recorded ahead at most: one,
+// unless the store is so slow that slots run dry meanwhile.
+const maxAhead = 4
+
+// window bounds the messages that a lane keeps in memory: those ahead, those
+// under way, and those whose outcome is being recorded.
+func window(slots int) int { return 10 * slots }
+
+// adapt makes the lane claim further ahead when a claim in the middle of a
+// backlog came too late for its slots.
+func (l *lane) adapt(c claim) {
+	if c.short {
+		l.ahead, l.backlog = 1, false
+		return
+	}
+	if l.backlog && len(l.ready) == 0 && l.busy < l.limit {
+		l.ahead = min(2*max(l.ahead, 1), maxAhead)
+	}
+	l.backlog = true
+}
 
 // claim asks the store for up to n messages.
 func (l *lane) claim(n int, now time.Time) {
@@ -168,6 +185,9 @@ func released(history []spool.Event) bool {
 // take receives the answer of the store.
 func (l *lane) take(c claim) {
 	l.claiming = false
+	if c.probe == "" && c.err == nil {
+		l.adapt(c)
+	}
 	l.open += len(c.ready) + len(c.refused)
 	for _, r := range c.refused {
 		l.refuse(r)

@@ -60,12 +60,12 @@ func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mai
 		s.all--
 		s.mu.Unlock()
 	}()
+	timer := time.NewTimer(s.latency) // the body travels within it
+	defer timer.Stop()
 	if r, err := m.Open(); err == nil {
 		_, _ = io.Copy(io.Discard, r)
 		r.Close()
 	}
-	timer := time.NewTimer(s.latency)
-	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():

@@ -44,6 +44,9 @@ type lane struct {
 	ready      []pending // claimed, not begun
 	busy       int       // requests under way
 	open       int       // messages that are Active for this lane: ready, under way, or being recorded
+	limit      int       // slots, as of the last look
+	ahead      int       // attempts to record ahead for each slot
+	backlog    bool      // the last claim found all that it asked for
 	claiming   bool
 	probing    bool      // a claimed message is a probe, or may become one
 	gate       *gate     // where the lane stands in line; nil if nowhere
@@ -326,9 +329,10 @@ type LaneStatus struct {
 }
 
 func (l *lane) publish(r Route) {
+	l.limit = l.slots(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status = LaneStatus{Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots(r), Busy: l.busy,
+	l.status = LaneStatus{Mailbox: l.mailbox, Identity: r.Identity, Slots: l.limit, Busy: l.busy,
 		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.throttle.until}
 }
 

@@ -13,23 +13,30 @@ import (
 )
 
 // TestDrainRate is design section 7: a lane reaches 95 % of slots/latency with
-// any number of mailboxes, although each commit takes 20 ms.
+// any number of mailboxes, although each commit takes 20 ms, or 300 ms.
 func TestDrainRate(t *testing.T) {
-	for _, tt := range []struct{ mailboxes, each, identity int }{
-		{1, 300, 1000}, {20, 120, 1000}, {200, 60, 1000}, {200, 20, 64},
+	for _, tt := range []struct {
+		mailboxes, each, identity int
+		commit                    time.Duration
+	}{
+		{1, 300, 1000, 20 * time.Millisecond},
+		{1, 600, 1000, 300 * time.Millisecond},
+		{20, 120, 1000, 20 * time.Millisecond},
+		{200, 60, 1000, 20 * time.Millisecond},
+		{200, 20, 64, 20 * time.Millisecond},
 	} {
 		for _, accepting := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d mailboxes, %d slots, accepting %t", tt.mailboxes, tt.identity, accepting), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { drain(t, tt.mailboxes, tt.each, tt.identity, accepting) })
+			t.Run(fmt.Sprintf("%d mailboxes, %d slots, commit %v, accepting %t", tt.mailboxes, tt.identity, tt.commit, accepting), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { drain(t, tt.mailboxes, tt.each, tt.identity, tt.commit, accepting) })
 			})
 		}
 	}
 }
 
-func drain(t *testing.T, mailboxes, each, limit int, accepting bool) {
+func drain(t *testing.T, mailboxes, each, limit int, commit time.Duration, accepting bool) {
 	const latency = 200 * time.Millisecond
 	r := newRig(t, latency)
-	r.store.commit = 20 * time.Millisecond
+	r.store.commit = commit
 	r.cfg.Route = func(envelope.Address) (Route, bool) {
 		return Route{Identity: "contoso", Sender: r.graph, IdentityConcurrent: limit}, true
 	}
