@@ -68,6 +68,9 @@ func (k *hostCheck) file(key, path string, u use) {
 		return
 	}
 	info, err := os.Stat(path)
+	if u == store {
+		info, err = os.Lstat(path) // the spool takes no link, which could be turned elsewhere
+	}
 	switch {
 	case u == store && errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -76,6 +79,8 @@ func (k *hostCheck) file(key, path string, u use) {
 		k.fail(key, bad("is no regular file", "write the path of a file"))
 	case u != store && info.Size() == 0:
 		k.fail(key, bad("is an empty file", "write its content to "+path))
+	case u == store && info.Mode()&0o020 != 0:
+		k.fail(key, bad(fmt.Sprintf("can be written by its group (mode %04o)", info.Mode().Perm()), "run: chmod 640 "+path))
 	case u != public && info.Mode()&0o007 != 0:
 		k.fail(key, bad(fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()), "run: chmod o= "+path))
 	default:
@@ -102,6 +107,8 @@ func (k *hostCheck) folder(key, path string) {
 		k.fail(key, bad("has a folder that cannot be used: "+reason(err), "run: install -d -o graphrelay -g graphrelay -m 750 "+path))
 	case !info.IsDir():
 		k.fail(key, bad("has a folder that is a file", "write another path, or move "+path+" away"))
+	case info.Mode()&0o002 != 0 && key == "queue.store":
+		k.fail(key, bad(fmt.Sprintf("has a folder that everybody may write to (mode %04o)", info.Mode().Perm()), "run: chmod 750 "+path))
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
 			k.fail(key, bad("has a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path))

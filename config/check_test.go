@@ -74,6 +74,9 @@ func TestCheck(t *testing.T) {
 		{"roots missing", func(t *testing.T, h *host) { os.Remove(h.path("ca.pem")) }, "config.yaml:5: identities[0].ca_file: cannot be looked at"},
 		{"store is a folder", func(t *testing.T, h *host) { os.Mkdir(h.path("queue.db"), 0o700) }, "config.yaml:9: queue.store: is no regular file"},
 		{"store for everybody", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o644) }, "queue.store: is open to every user"},
+		{"store writable by its group", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o660) }, "queue.store: can be written by its group (mode 0660)"},
+		{"store is a link", func(t *testing.T, h *host) { os.Symlink(h.path("ca.pem"), h.path("queue.db")) }, "queue.store: is no regular file"},
+		{"store's folder for everybody", func(t *testing.T, h *host) { os.Chmod(h.dir, 0o777) }, "queue.store: has a folder that everybody may write to (mode 0777)"},
 		{"port in use", func(t *testing.T, h *host) { h.listener = busy(t, "tcp", "127.0.0.1:0") },
 			"smtp.listeners[0].address: is in use by another program"},
 	} {
