@@ -20,8 +20,15 @@ import (
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-// errUnknownKey says that no registered certificate has the key of an assertion.
-var errUnknownKey = errors.New("The key was not found") //nolint:staticcheck // Entra's own words
+// keyFault says, in Entra's words, why an assertion has no key to verify it.
+type keyFault string
+
+const (
+	keyUnknown keyFault = "The key was not found"
+	keyExpired keyFault = "The key used is expired"
+)
+
+func (k keyFault) Error() string { return string(k) }
 
 // checkAssertion verifies the signed assertion of a certificate credential as
 // [D identity-platform/certificate-credentials] describes it: PS256 or RS256,
@@ -56,10 +63,9 @@ func invalidClient(number int, text string) *answer {
 
 // reason is Entra's wording for why a signature did not verify.
 func reason(err error) string {
-	for _, known := range []error{errUnknownKey, errExpiredKey} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
+	var fault keyFault
+	if errors.As(err, &fault) {
+		return fault.Error()
 	}
 	return "The provided signature value did not match the expected signature value"
 }
@@ -84,9 +90,6 @@ func isAudience(audience, host, tenant string) bool {
 	return strings.EqualFold(audience, base+"/oauth2/v2.0/token") || strings.EqualFold(audience, base+"/v2.0")
 }
 
-// errExpiredKey says that the certificate is registered but over.
-var errExpiredKey = errors.New("The key used is expired") //nolint:staticcheck // Entra's own words
-
 // assertionKey finds the registered certificate that the header of the
 // assertion names by x5t#S256, x5t or kid.
 func (d *Double) assertionKey(token *jwt.Token) (any, error) {
@@ -96,11 +99,11 @@ func (d *Double) assertionKey(token *jwt.Token) (any, error) {
 			continue
 		}
 		if d.o.Now().After(cert.NotAfter) {
-			return nil, errExpiredKey
+			return nil, keyExpired
 		}
 		return key, nil
 	}
-	return nil, errUnknownKey
+	return nil, keyUnknown
 }
 
 func namesCertificate(header map[string]any, cert *x509.Certificate) bool {

@@ -183,15 +183,16 @@ func TestLateFaultLeavesRefusals(t *testing.T) {
 func TestImpatientClient(t *testing.T) {
 	d := start(t, sandbox.Options{})
 	c := signIn(t, d)
-	inject(t, d, sandbox.Fault{Latency: 300 * time.Millisecond, Count: 1})
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	sendAll(t, c, 1) // opens the connection
+	inject(t, d, sandbox.Fault{Latency: 1200 * time.Millisecond, Count: 1})
+	ctx, cancel := context.WithTimeout(context.Background(), 600*time.Millisecond)
 	defer cancel()
 	if _, err := c.http.Do(c.request(mailbox, "text/plain", encode(simple)).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("%v", err)
 	}
 	wait, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
-	if err := d.Wait(wait, 1); err != nil {
+	if err := d.Wait(wait, 2); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -92,13 +93,23 @@ func (s *store) add(in *incoming) (Message, error) {
 	defer s.mu.Unlock()
 	s.total.Messages++
 	s.total.Octets += m.Size
-	if s.ledger[m.MessageID]++; s.ledger[m.MessageID] > 1 && m.MessageID != "" {
-		s.total.Duplicates++
-	}
+	s.book(m.MessageID)
 	s.remember(kept{m, raw})
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return m, nil
+}
+
+// book counts a Message-ID. The key is a copy: what a record holds is a piece of
+// the whole header, which would stay in memory with it.
+func (s *store) book(id string) {
+	count := s.ledger[id]
+	if count == 0 {
+		id = strings.Clone(id)
+	} else if id != "" {
+		s.total.Duplicates++
+	}
+	s.ledger[id] = count + 1
 }
 
 // remember adds a record in the order of IDs and makes room.
