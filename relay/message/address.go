@@ -46,7 +46,13 @@ var (
 	errControl = errors.New("a control character")
 	errSyntax  = errors.New("text that is no address list")
 	errWord    = errors.New("an encoded word in an address")
+	errMany    = errors.New("too many addresses")
 )
+
+// maxList bounds the mailboxes and groups of one field: an index of a header
+// made of commas would be a hundred times its size. Exchange takes 1000
+// recipients at most.
+const maxList = 5000
 
 // parseList reads a field's value. It never decodes encoded words: to it they
 // are words of a display name, and inside an address they are an error.
@@ -76,10 +82,12 @@ func (p *parser) list0() error {
 		if err := p.entry(); err != nil {
 			return err
 		}
-		if p.end() {
+		switch {
+		case p.end():
 			return nil
-		}
-		if !p.at(',') {
+		case len(p.entries) == maxList:
+			return errMany
+		case !p.at(','):
 			return errSyntax
 		}
 		p.i++
@@ -412,6 +420,9 @@ func (p *parser) settle(a envelope.Address) error {
 }
 
 func (p *parser) add(b box) error {
+	if len(p.boxes) == maxList {
+		return errMany
+	}
 	b.hi = p.i
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -109,7 +110,15 @@ func (p *plan) change(i int, text []byte) {
 	p.changes[i] = text
 }
 
-func (p *plan) added(name string) { p.report.Added = append(p.report.Added, name) }
+func (p *plan) added(name string) { note(&p.report.Added, name) }
+
+// note keeps a list for the log short, whatever the header: no repetitions and
+// no more than maxReport entries.
+func note(list *[]string, s string) {
+	if len(*list) < maxReport && !slices.Contains(*list, s) {
+		*list = append(*list, s)
+	}
+}
 
 // trace adds a field that every message should have. Empty ones do not count
 // and would be a second field of that name, so they go.
@@ -207,7 +216,7 @@ func (p *plan) others() {
 		default:
 			continue
 		}
-		p.report.Dropped = append(p.report.Dropped, string(p.h.name(f)))
+		note(&p.report.Dropped, string(p.h.name(f)))
 	}
 }
 

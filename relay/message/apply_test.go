@@ -248,3 +248,25 @@ func TestApplyWritesLongListsInShortLines(t *testing.T) {
 		t.Errorf("%d addresses, %d reported", n, rep.Blind)
 	}
 }
+
+// A header of nothing but recipients must cost little, and still name the right ones.
+func TestApplyBoundsLongRecipientFields(t *testing.T) {
+	many := strings.Repeat("a@x.example,", 3000)
+	for _, c := range []struct{ name, in string }{
+		{"one field", "To: " + many + many + "b@x.example\r\n"},
+		{"two fields that are too long when merged", "To: " + many + "a@x.example\r\nTo: " + many + "b@x.example\r\n"},
+		{"strangers", "To: " + strings.Repeat("c,", 200_000) + "c\r\nCc: " + strings.Repeat("c:;,", 50_000) + "c\r\n"},
+		{"many fields", strings.Repeat("To: c@x.example, d@x.example\r\nX-Graphrelay-Z: x\r\n", 4000)},
+	} {
+		got, rep, err := apply(t, c.in, Edits{Recipients: addrs(t, "a@x.example b@x.example")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(got, "Bcc: a@x.example, b@x.example\r\nX-Graphrelay-To: ") || strings.Contains(got, "\nTo:") || strings.Contains(got, "\nCc:") {
+			t.Errorf("%s: %.200q", c.name, got)
+		}
+		if len(rep.Trimmed) > maxReport || len(rep.Added) > 3 || len(rep.Dropped) > 1 {
+			t.Errorf("%s: the report is long: %d %d %d", c.name, len(rep.Trimmed), len(rep.Added), len(rep.Dropped))
+		}
+	}
+}

@@ -92,7 +92,11 @@ const (
 	RejectExtra                        // refuse the message, 550 5.6.0
 )
 
-// Report tells what Apply did, for the log.
+// maxReport bounds each list of a Report.
+const maxReport = 100
+
+// Report tells what Apply did, for the log. A list holds each entry once, and
+// the first 100 of them.
 type Report struct {
 	Trimmed    []string // addresses taken out of To/Cc/Bcc
 	Unreadable []string // names of recipient fields that have no single reading and were set aside

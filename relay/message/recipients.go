@@ -87,7 +87,7 @@ func (p *plan) rewrite(fields []int, name string) error {
 			if p.extra == RejectExtra {
 				return p.h.refuseField(p.h.fields[i], err)
 			}
-			p.report.Unreadable = append(p.report.Unreadable, string(p.h.name(p.h.fields[i])))
+			note(&p.report.Unreadable, string(p.h.name(p.h.fields[i])))
 			texts[i] = p.setAside(i, name)
 			continue
 		}
@@ -103,24 +103,27 @@ func (p *plan) rewrite(fields []int, name string) error {
 		}
 		merged = appendList(merged, l.keep())
 	}
-	p.put(fields, first, merged, texts)
+	p.put(fields, first, name, merged, texts)
 	return nil
 }
 
 // put plans the new fields, once the merged list has been read again: what is
-// written here decides who gets the message.
-func (p *plan) put(fields []int, first int, merged []byte, texts map[int][]byte) {
+// written here decides who gets the message. A list that fails is set aside.
+func (p *plan) put(fields []int, first int, name string, merged []byte, texts map[int][]byte) {
 	l, err := p.parse(merged)
-	if err != nil || !untouched(&l) {
-		l, merged = list{}, nil
+	good := err == nil && untouched(&l)
+	if good {
+		p.cover(&l)
 	}
-	p.cover(&l)
-	if len(merged) > 0 {
+	if good && len(merged) > 0 {
 		f := p.h.fields[first]
 		field := append(bytes.Clone(p.h.raw[f.start:f.colon+1]), merged...)
 		texts[first] = append(append(field, "\r\n"...), texts[first]...)
 	}
 	for _, i := range fields {
+		if _, kept := texts[i]; !good && !kept {
+			texts[i] = p.setAside(i, name)
+		}
 		p.change(i, texts[i])
 	}
 }
@@ -143,7 +146,7 @@ func (p *plan) trimmed(l *list) (bool, error) {
 			return true, refuse("Message header names a recipient that the envelope does not").
 				Becausef("header recipient %q", text)
 		}
-		p.report.Trimmed = append(p.report.Trimmed, text)
+		note(&p.report.Trimmed, text)
 	}
 	return any, nil
 }
@@ -166,7 +169,7 @@ func (p *plan) checkBlind() error {
 		} else if p.extra == RejectExtra {
 			err = p.h.refuseField(f, err)
 		} else {
-			p.report.Unreadable = append(p.report.Unreadable, string(p.h.name(f)))
+			note(&p.report.Unreadable, string(p.h.name(f)))
 			err = nil
 		}
 		if err != nil {
