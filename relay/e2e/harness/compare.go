@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/idna"
 )
 
 // Sent is a message as a client handed it over.
@@ -138,11 +140,16 @@ func HeaderRecipients(t testing.TB, fields []string) []string {
 	return Folded(all)
 }
 
-// Folded sorts addresses in lower case and drops repetitions.
+// Folded sorts addresses in lower case, domains as A-labels, and drops
+// repetitions.
 func Folded(list []string) []string {
 	out := make([]string, 0, len(list))
 	for _, a := range list {
-		out = append(out, strings.ToLower(a))
+		local, domain, _ := strings.Cut(strings.ToLower(a), "@")
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil {
+			domain = ascii
+		}
+		out = append(out, local+"@"+domain)
 	}
 	sort.Strings(out)
 	return slices.Compact(out)

@@ -106,8 +106,8 @@ func TestPowerCut(t *testing.T) {
 		sum.MostCut = max(sum.MostCut, v.MostCut)
 	}
 	t.Logf("%d rounds: %s", n, sum)
-	if sum.MostCut > len(mailboxes)*slots {
-		t.Errorf("one cut left %d attempts without an outcome; only %d can be in flight", sum.MostCut, len(mailboxes)*slots)
+	if sum.MostCut > len(mailboxes)*inFlight {
+		t.Errorf("one cut left %d attempts without an outcome; only %d can be in flight", sum.MostCut, len(mailboxes)*inFlight)
 	}
 	if sum.Acked < 20*n {
 		t.Errorf("only %d messages were acked in %d rounds: this proves nothing", sum.Acked, n)

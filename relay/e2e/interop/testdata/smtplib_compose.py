@@ -11,7 +11,7 @@ host, port, sender = sys.argv[1:]
 def message(number, policy=SMTP):
     m = EmailMessage(policy=policy)
     m["From"] = "Gr\u00fcner Drucker <%s>" % sender
-    m["To"] = "\u00c4rger, J\u00fcrgen <a@example.org>, b@example.org"
+    m["To"] = '"\u00c4rger, J\u00fcrgen" <a@example.org>, b@example.org'
     m["Bcc"] = "hidden@example.com"
     m["Subject"] = "Nummer %d: \u65e5\u672c\u8a9e" % number
     m["Date"] = formatdate()
@@ -24,10 +24,12 @@ def message(number, policy=SMTP):
 
 with smtplib.SMTP(host, int(port), local_hostname="client.example.org") as smtp:
     for number in range(1, 6):
-        if smtp.send_message(message(number)):
-            sys.exit("refused")
+        refused = smtp.send_message(message(number))
+        if refused:
+            sys.exit("refused: %r" % refused)
     m = message(6, SMTPUTF8)
     del m["To"]
     m["To"] = "j\u00fcrgen@b\u00fccher.example"
-    if smtp.send_message(m):
-        sys.exit("refused")
+    refused = smtp.send_message(m)
+    if refused:
+        sys.exit("refused: %r" % refused)
