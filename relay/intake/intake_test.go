@@ -1,0 +1,307 @@
+package intake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
+	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\nSubject: x\r\n"
+
+// bench is an Intake on a real store.
+type bench struct {
+	*Intake
+	store    *spool.SQLite
+	log      bytes.Buffer
+	notified []envelope.Address
+}
+
+func newBench(t *testing.T, change ...func(*Config)) *bench {
+	t.Helper()
+	store, err := spool.OpenSQLite(t.Context(), spool.Options{Path: filepath.Join(t.TempDir(), "queue.db"), BallastSize: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	b := &bench{store: store}
+	sender := policy.Sender{Address: addr("reports@example.org"), Mailbox: addr("mailbox@example.org")}
+	c := Config{
+		Policy: policy.New(policy.Rules{Senders: []policy.Sender{sender}, LocalClient: true}), Store: store,
+		Hostname: "relay.example.org", MaxSize: 1 << 20, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
+		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	b.Intake = New(c)
+	return b
+}
+
+func addr(s string) envelope.Address {
+	a, err := envelope.ParseRecipient(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// send runs one transaction from loopback.
+func (b *bench) send(t *testing.T, from string, to []string, text string) (envelope.QueueID, error) {
+	t.Helper()
+	s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("127.0.0.1:4711")})
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	mail := smtpd.MailFrom{Helo: "host.(evil)\r\n.example", ESMTP: true}
+	if from != "" {
+		mail.Path = addr(from)
+	}
+	tx, err := s.Mail(t.Context(), mail)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range to {
+		if err := tx.Rcpt(t.Context(), addr(r)); err != nil {
+			return "", err
+		}
+	}
+	return tx.Data(t.Context(), strings.NewReader(text))
+}
+
+func (b *bench) stored(t *testing.T, id envelope.QueueID) string {
+	t.Helper()
+	f, err := b.store.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	all, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
+}
+
+func (b *bench) empty(t *testing.T) {
+	t.Helper()
+	list, err := b.store.List(t.Context(), spool.Filter{})
+	if err != nil || len(list) != 0 {
+		t.Errorf("the queue holds %v, %v; want nothing", list, err)
+	}
+	if len(b.notified) != 0 {
+		t.Errorf("delivery was told of %v", b.notified)
+	}
+}
+
+func TestAMessageIsStoredAsItWillBeSent(t *testing.T) {
+	b := newBench(t)
+	id, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net", "A@Example.Net"}, goodHeader+"\r\nbody\nwith bare LF\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := b.stored(t, id)
+	for _, want := range []string{
+		"Received: from host.evil.example ([127.0.0.1])\r\n\tby relay.example.org (graphrelay) with ESMTP id " + string(id) + ";\r\n\tFri, 15 Jan 2027 08:00:00 +0000\r\n",
+		"Bcc: b@example.net\r\n", "Message-ID: <" + string(id) + "@relay.example.org>\r\n", "Date: ", goodHeader,
+		"\r\n\r\nbody\r\nwith bare LF\r\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("stored message lacks %q:\n%s", want, got)
+		}
+	}
+	r, err := b.store.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Envelope.Recipients) != 2 || r.Mailbox != addr("mailbox@example.org") || r.Size != int64(len(got)) || got[r.HeaderSize-4:r.HeaderSize] != "\r\n\r\n" {
+		t.Errorf("record = %+v", r)
+	}
+	if len(b.notified) != 1 || b.notified[0] != r.Mailbox {
+		t.Errorf("notified = %v, want the mailbox once", b.notified)
+	}
+	if log := b.log.String(); !strings.Contains(log, "msg=accepted queue_id="+string(id)) || !strings.Contains(log, "notes=bare_lf") {
+		t.Errorf("log = %s", log)
+	}
+}
+
+func TestRefusalsLeaveNothingBehind(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	for _, c := range []struct {
+		name, from, to, text string
+		code                 int
+		enhanced             string
+	}{
+		{"reverse-path", "ceo@example.org", "a@example.net", goodHeader + "\r\nb\r\n", 550, "5.7.1"},
+		{"header From", "reports@example.org", "a@example.net", "From: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
+		{"header Sender", "reports@example.org", "a@example.net", goodHeader + "Sender: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
+		{"Resent-From", "reports@example.org", "a@example.net", goodHeader + "Resent-From: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
+		{"two From", "reports@example.org", "a@example.net", goodHeader + "From: ceo@example.org\r\n\r\nb\r\n", 550, "5.6.0"},
+		{"no From", "reports@example.org", "a@example.net", "Subject: x\r\n\r\nb\r\n", 550, "5.7.1"},
+		{"recipient without domain", "reports@example.org", "root", goodHeader + "\r\nb\r\n", 550, "5.1.2"},
+		{"NUL", "reports@example.org", "a@example.net", goodHeader + "\r\nb\x00\r\n", 550, "5.6.0"},
+		{"bare CR", "reports@example.org", "a@example.net", goodHeader + "\r\na\rb\r\n", 550, "5.6.0"},
+		{"too big", "reports@example.org", "a@example.net", goodHeader + "\r\n" + big + "\r\n", 552, "5.3.4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			id, err := b.send(t, c.from, []string{c.to}, c.text)
+			e := status.Of(err)
+			if id != "" || e == nil || e.Code != c.code || e.Enhanced.String() != c.enhanced {
+				t.Fatalf("got %q, %v; want %d %s", id, err, c.code, c.enhanced)
+			}
+			b.empty(t)
+			if !strings.Contains(b.log.String(), "msg=rejected") {
+				t.Errorf("no line in the log: %s", b.log.String())
+			}
+		})
+	}
+}
+
+func TestRejectsExtraRecipientsWhereConfigured(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Extra = message.RejectExtra })
+	if _, err := b.send(t, "reports@example.org", []string{"b@example.net"}, goodHeader+"\r\nb\r\n"); status.Of(err) == nil || status.Of(err).Code != 550 {
+		t.Fatalf("err = %v, want 550", err)
+	}
+	b.empty(t)
+}
+
+func TestStrangersAreRefusedAtConnect(t *testing.T) {
+	b := newBench(t)
+	_, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
+	if e := status.Of(err); e == nil || e.Code != 554 || e.Enhanced.String() != "5.7.1" {
+		t.Fatalf("err = %v, want 554 5.7.1", err)
+	}
+}
+
+// brokenReader fails after some octets, as a connection that dies in DATA.
+type brokenReader struct{ r io.Reader }
+
+func (b brokenReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err == io.EOF {
+		err = errors.New("connection reset")
+	}
+	return n, err
+}
+
+func TestAConnectionThatDiesInDataLeavesNothing(t *testing.T) {
+	for _, text := range []string{goodHeader, goodHeader + "\r\nhalf a body", goodHeader + "\r\n" + strings.Repeat("line\r\n", 100_000)} {
+		b := newBench(t)
+		s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := s.Mail(t.Context(), smtpd.MailFrom{Path: addr("reports@example.org")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Rcpt(t.Context(), addr("a@example.net")); err != nil {
+			t.Fatal(err)
+		}
+		if id, err := tx.Data(t.Context(), brokenReader{strings.NewReader(text)}); err == nil {
+			t.Fatalf("half a message was accepted as %s", id)
+		}
+		b.empty(t)
+	}
+}
+
+// failing is a store that cannot do one thing.
+type failing struct {
+	spool.Store
+	admit, begin, commit error
+}
+
+func (f failing) Admit(int64) error { return f.admit }
+
+func (f failing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
+	if f.begin != nil {
+		return nil, f.begin
+	}
+	d, err := f.Store.Begin(ctx, size)
+	return failingDraft{d, f.commit}, err
+}
+
+type failingDraft struct {
+	spool.Draft
+	commit error
+}
+
+func (d failingDraft) Commit(ctx context.Context, m spool.Message) error {
+	if d.commit != nil {
+		return d.commit
+	}
+	return d.Draft.Commit(ctx, m)
+}
+
+// 250 is never given for what the store did not confirm, and what a disk or a
+// broken store causes is temporary.
+func TestStoreFailuresAreTemporary(t *testing.T) {
+	full, sick := fmt.Errorf("wrapped: %w", spool.ErrFull), fmt.Errorf("wrapped: %w", spool.ErrUnhealthy)
+	for _, c := range []struct {
+		name  string
+		store failing
+		want  string
+	}{
+		{"admit full", failing{admit: full}, "452 4.3.1"},
+		{"admit unhealthy", failing{admit: sick}, "451 4.3.0"},
+		{"begin full", failing{begin: full}, "452 4.3.1"},
+		{"commit full", failing{commit: full}, "452 4.3.1"},
+		{"commit unhealthy", failing{commit: sick}, "451 4.3.0"},
+		{"commit unknown", failing{commit: errors.New("disk I/O error")}, "451 4.3.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b *bench
+			b = newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
+			id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n")
+			if e := status.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
+				t.Fatalf("got %q, %v; want %s", id, err, c.want)
+			}
+			if strings.Contains(status.Of(err).Text, "disk I/O") {
+				t.Error("the client reads the cause")
+			}
+			b.empty(t)
+		})
+	}
+}
+
+func TestReceivedForms(t *testing.T) {
+	m := &spool.Message{ID: "q", Accepted: time.Unix(0, 0).UTC(), Client: envelope.Client{Addr: netip.MustParseAddrPort("[::1]:9")}}
+	for _, c := range []struct {
+		form ReceivedForm
+		from smtpd.MailFrom
+		want string
+	}{
+		{ReceivedFull, smtpd.MailFrom{Helo: "h", ESMTP: true, TLS: true}, "Received: from h ([IPv6:::1])\r\n\tby r (graphrelay) with ESMTPS id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedFull, smtpd.MailFrom{}, "Received: from unknown ([IPv6:::1])\r\n\tby r (graphrelay) with SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedShort, smtpd.MailFrom{Helo: "h", ESMTP: true, UTF8: true}, "Received: by r (graphrelay) with UTF8SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedOff, smtpd.MailFrom{}, ""},
+	} {
+		if got := c.form.field("r", c.from, m); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestCutKeepsWholeCharacters(t *testing.T) {
+	for n := range 8 {
+		if got := cut("aéü€", n); len(got) > n || !strings.HasPrefix("aéü€", got) || strings.ContainsRune(got, '\uFFFD') {
+			t.Errorf("cut(%d) = %q", n, got)
+		}
+	}
+}
