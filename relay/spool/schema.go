@@ -111,9 +111,9 @@ CREATE TABLE ending (
 // (checkpoint.go), never inside a commit.
 const (
 	commonParams = "_busy_timeout=5000&_error_rc=1&_dqs=0&_pragma=temp_store(2)"
-	writerParams = commonParams + "&_auto_vacuum=INCREMENTAL&_journal_mode=WAL&_synchronous=FULL" +
+	writerParams = commonParams + "&_auto_vacuum=INCREMENTAL&_journal_mode=WAL&_synchronous=" + synchronous +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-8192)&_pragma=journal_size_limit(67108864)"
-	checkpointParams = commonParams + "&_synchronous=FULL&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-256)"
+	checkpointParams = commonParams + "&_synchronous=" + synchronous + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-256)"
 	readerParams     = commonParams + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-2048)&_query_only=1"
 	viewerParams     = commonParams + "&mode=ro"
 )
@@ -140,8 +140,8 @@ func checkModes(c *conn) error {
 		return fmt.Errorf("spool: SQLite keeps journal mode %q instead of wal; put the store on a local file system", mode)
 	}
 	sync, err := c.number("PRAGMA synchronous")
-	if err == nil && sync != 2 {
-		err = fmt.Errorf("spool: SQLite runs with synchronous=%d instead of 2 (FULL)", sync)
+	if err == nil && sync != synchronousLevel {
+		err = fmt.Errorf("spool: SQLite runs with synchronous=%d instead of %d (%s)", sync, synchronousLevel, synchronous)
 	}
 	return err
 }
