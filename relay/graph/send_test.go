@@ -561,10 +561,10 @@ func TestCutBeforeTheBodyIsRetry(t *testing.T) {
 }
 
 // proxy is an HTTP proxy that knows CONNECT only, and records what it is told.
-func proxy(t *testing.T, refuse bool) (*url.URL, *[]string) {
-	var seen []string
+func proxy(t *testing.T, refuse bool) (*url.URL, chan string) {
+	seen := make(chan string, 100)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen = append(seen, r.Method+" "+r.Header.Get("Authorization"))
+		seen <- r.Method + " " + r.Header.Get("Authorization")
 		if r.Method != http.MethodConnect || refuse {
 			w.WriteHeader(407)
 			return
@@ -574,18 +574,18 @@ func proxy(t *testing.T, refuse bool) (*url.URL, *[]string) {
 			w.WriteHeader(502)
 			return
 		}
-		w.WriteHeader(200)
-		in, _, err := w.(http.Hijacker).Hijack()
+		in, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+		_, _ = io.WriteString(in, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(out, rw); _ = out.Close() }()
 		go func() { _, _ = io.Copy(in, out); _ = in.Close() }()
 	}))
 	t.Cleanup(srv.Close)
 	u, _ := url.Parse(srv.URL)
-	return u, &seen
+	return u, seen
 }
 
 func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
@@ -596,11 +596,11 @@ func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
 		t.Errorf("%+v", a)
 	}
-	if len(*seen) == 0 {
+	if len(seen) == 0 {
 		t.Error("the proxy was not used")
 	}
-	for _, s := range *seen {
-		if s != "CONNECT " {
+	for len(seen) > 0 {
+		if s := <-seen; s != "CONNECT " {
 			t.Errorf("the proxy saw %q", s)
 		}
 	}
@@ -644,6 +644,7 @@ func TestTokenTellsWhyThereIsNone(t *testing.T) {
 
 // Answers of Entra that no one expects end in an Answer too.
 func TestOddLogins(t *testing.T) {
+	var endless int
 	for name, c := range map[string]struct {
 		login   http.HandlerFunc
 		outcome Outcome
@@ -656,8 +657,8 @@ func TestOddLogins(t *testing.T) {
 		"cut":       {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, Retry},
 		"endless": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(400)
-			for range 64 {
-				_, _ = io.WriteString(w, strings.Repeat(" ", 64<<10))
+			for err := error(nil); err == nil && endless < 256<<20; endless += 64 << 10 {
+				_, err = io.WriteString(w, strings.Repeat(" ", 64<<10))
 			}
 		}, Hold},
 	} {
@@ -668,6 +669,9 @@ func TestOddLogins(t *testing.T) {
 		logins, sends := d.counts()
 		if a.Outcome != c.outcome || a.Scope != ScopeIdentity || sends != 0 || logins != 1 || time.Since(start) > 5*time.Second {
 			t.Errorf("%s: %d logins, %d sends, %+v", name, logins, sends, a)
+		}
+		if d.Close(); endless > 64<<20 {
+			t.Errorf("%s: %d octets of an answer were read", name, endless)
 		}
 		if name == "throttled" && a.RetryAfter != 9*time.Second {
 			t.Errorf("%+v", a)
