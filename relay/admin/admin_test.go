@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// stock is a Store of a few messages.
+type stock struct {
+	records []spool.Record
+	text    string
+	openErr error
+}
+
+func (s stock) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
+	for _, r := range s.records {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	return spool.Record{}, spool.ErrNotFound
+}
+
+func (s stock) List(_ context.Context, f spool.Filter) (list []spool.Record, _ error) {
+	for _, r := range s.records {
+		if r.ID > f.After && len(list) < f.Limit && (f.Mailbox.IsZero() || f.Mailbox.Equal(r.Mailbox)) && f.States[0] == r.State {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func (s stock) History(context.Context, envelope.QueueID) ([]spool.Event, error) {
+	return []spool.Event{{Kind: spool.EventDeferred, Attempt: 1, HTTPStatus: 429, Status: [3]int{4, 7, 0}, Text: "busy", Duration: 20 * time.Millisecond}}, nil
+}
+
+func (s stock) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{strings.NewReader(s.text), io.NopCloser(nil)}, s.openErr
+}
+
+func record(id envelope.QueueID) spool.Record {
+	a, _ := envelope.ParseAddress("a@example.org")
+	return spool.Record{State: spool.Queued, NextAttempt: time.Unix(60, 0), LastStatus: [3]int{4, 7, 0}, LastText: "busy",
+		Message: spool.Message{ID: id, Mailbox: a, From: a, HeaderSize: 14, Envelope: envelope.Envelope{Recipients: []envelope.Address{a}}}}
+}
+
+// serve runs a Server on a socket until the test ends.
+func serve(t *testing.T, s Store) *Client {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	srv := &Server{Store: s, Log: slog.New(slog.DiscardHandler), Status: func(context.Context) (Status, error) {
+		return Status{Version: "v", Queued: 7}, nil
+	}}
+	go func() { done <- srv.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return Dial(path)
+}
+
+func TestCommandsOverTheSocket(t *testing.T) {
+	ids := []envelope.QueueID{"0000000000000001", "0000000000000002", "0000000000000003"}
+	c := serve(t, stock{records: []spool.Record{record(ids[0]), record(ids[1]), record(ids[2])}, text: "Subject: x\r\n\r\nsecret body"})
+
+	if s, err := c.Status(t.Context()); err != nil || s.Queued != 7 {
+		t.Errorf("Status = %+v, %v", s, err)
+	}
+	list, err := c.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, After: ids[0], Limit: 1, Mailbox: record("").Mailbox})
+	if err != nil || len(list) != 1 || list[0].QueueID != string(ids[1]) || list[0].NextAttempt == nil || list[0].Status != "4.7.0" {
+		t.Errorf("List = %+v, %v", list, err)
+	}
+	d, err := c.Show(t.Context(), ids[2])
+	if err != nil || d.Header != "Subject: x\r\n\r\n" || len(d.History) != 1 || d.History[0].DurationMS != 20 {
+		t.Errorf("Show = %+v, %v; want the header and nothing of the body", d, err)
+	}
+	if _, err := c.Show(t.Context(), "0000000000000009"); !errors.Is(err, spool.ErrNotFound) {
+		t.Errorf("Show of an unknown ID: %v", err)
+	}
+	if _, err := c.Show(t.Context(), "../status"); err == nil || errors.Is(err, spool.ErrNotFound) {
+		t.Errorf("Show of no ID: %v", err)
+	}
+	if _, err := c.List(t.Context(), spool.Filter{States: []spool.State{"queued"}, Limit: maxList + 1}); err == nil || !strings.Contains(err.Error(), "limit must be") {
+		t.Errorf("List over the limit: %v", err)
+	}
+}
+
+func TestADamagedMessageIsShownWithoutItsHeader(t *testing.T) {
+	d, err := Queue{stock{records: []spool.Record{record("1")}, openErr: spool.ErrDamaged}}.Show(t.Context(), "1")
+	if err != nil || d.Header != "" || len(d.History) != 1 {
+		t.Errorf("Show = %+v, %v", d, err)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	_, err := Dial(filepath.Join(t.TempDir(), "none.sock")).Status(t.Context())
+	if !errors.Is(err, ErrNotRunning) {
+		t.Errorf("err = %v, want ErrNotRunning", err)
+	}
+}
+
+// Looking changes nothing: there is no request that writes.
+func TestOnlyReading(t *testing.T) {
+	s := &Server{Store: stock{}, Log: slog.New(slog.NewTextHandler(new(bytes.Buffer), nil))}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch} {
+		for _, path := range []string{"/v1/status", "/v1/queue", "/v1/queue/0000000000000001"} {
+			w := httptest.NewRecorder()
+			s.routes().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if w.Code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s = %d", method, path, w.Code)
+			}
+		}
+	}
+}
