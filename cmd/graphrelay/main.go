@@ -41,13 +41,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "graphrelay: %v\n", err)
 	var usage usageError
 	var invalid config.Errors
-	if errors.As(err, &usage) || errors.As(err, &invalid) {
+	switch {
+	case errors.As(err, &invalid):
+		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "graphrelay: %v\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(stderr, "graphrelay: %v\n", err)
+		return exitFailed
 	}
-	return exitFailed
 }
 
 // usageError is a command line that makes no sense.
