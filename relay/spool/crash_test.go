@@ -1,0 +1,122 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"graphrelay/relay/envelope"
+)
+
+// TestKill kills a store under load again and again. Whatever it said it had
+// accepted is there and whole, or sent; whatever it said was sent stays sent;
+// attempts that were under way come back as unknown.
+func TestKill(t *testing.T) {
+	path, l := newPath(t), newLedger()
+	for range 4 {
+		after := 20 + rand.IntN(200)
+		l.run(t, childCommand("load", path), func(lines int) bool { return lines == after })
+		checkLedger(t, path, l)
+	}
+	if len(l.other) > 0 {
+		t.Errorf("the child said %q", l.other)
+	}
+}
+
+func checkLedger(t *testing.T, path string, l *ledger) {
+	t.Helper()
+	s := open(t, path)
+	defer s.Close()
+	for id := range l.accepted {
+		r, err := s.Get(t.Context(), envelope.QueueID(id))
+		if err != nil {
+			t.Fatalf("an accepted message is lost: %v", err)
+		}
+		switch {
+		case r.State == Sent:
+		case r.State != Queued:
+			t.Errorf("message %s is %s after a restart", id, r.State)
+		case l.sent[id]:
+			t.Errorf("message %s was sent and is queued again", id)
+		case l.claimed[id] && (!r.Unknown || r.Crashes != 1):
+			t.Errorf("message %s was interrupted, and its record does not say so: %+v", id, r)
+		default:
+			body := string(readAll(t, s, r.ID))
+			if body != string(childBody(r.ID, false)) && body != string(childBody(r.ID, true)) {
+				t.Errorf("message %s came back changed", id)
+			}
+		}
+	}
+	eventually(t, "the end of interrupted drafts", func() bool { return count(t, s, "draft") == 0 })
+	stats, _ := s.Stats(t.Context())
+	if n := count(t, s, "message WHERE state = 0"); n != int64(stats.Queued) || stats.Active != 0 {
+		t.Errorf("%d messages are queued, stats say %+v", n, stats)
+	}
+	orphans := count(t, s, "chunk WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.n = chunk.id >> 16)")
+	if orphans != 0 {
+		t.Errorf("%d chunks belong to nobody", orphans)
+	}
+}
+
+// TestFileSizeLimit lets every write beyond a size fail, as a quota does. The
+// messages refused are not there, the others are, and mail is taken again once
+// the limit is lifted.
+func TestFileSizeLimit(t *testing.T) {
+	for _, limit := range []int{120_000, 400_000} {
+		path, l := newPath(t), newLedger()
+		cmd := childCommand("commits", path, fmt.Sprintf("%s=%d", childLimit, limit))
+		l.run(t, cmd, func(int) bool { return false })
+		if len(l.failed) == 0 || len(l.accepted) < 20 || !l.healthy {
+			t.Fatalf("limit %d: %d accepted, %d failed, healthy again %v, %q", limit, len(l.accepted), len(l.failed), l.healthy, l.other)
+		}
+		wantLedger(t, path, l)
+	}
+}
+
+// wantLedger checks that the store holds what was accepted and nothing else.
+func wantLedger(t *testing.T, path string, l *ledger) {
+	t.Helper()
+	s := open(t, path)
+	defer s.Close()
+	var want []envelope.QueueID
+	for id := range l.accepted {
+		want = append(want, envelope.QueueID(id))
+	}
+	slices.Sort(want)
+	wantOnly(t, s, want...)
+	for id := range l.failed {
+		if _, err := s.Get(t.Context(), envelope.QueueID(id)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("message %s was refused and is there: %v", id, err)
+		}
+	}
+}
+
+// TestInterruptedAttempt reopens a store with an open attempt.
+func TestInterruptedAttempt(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
+	for crash := 1; crash <= 3; crash++ {
+		got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1})
+		if err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path)
+		r, err := s.Get(t.Context(), m.ID)
+		if err != nil || r.State != Queued || !r.Unknown || r.Crashes != crash || r.Attempts != crash || r.NextAttempt.After(s.opts.Now()) {
+			t.Fatalf("after crash %d: %+v, %v", crash, r, err)
+		}
+		if err := s.Settle(t.Context(), Settlement{ID: m.ID, Attempt: crash, State: Sent}); !errors.Is(err, ErrState) {
+			t.Fatalf("the interrupted attempt could be settled: %v", err)
+		}
+	}
+	events, _ := s.History(t.Context(), m.ID)
+	if len(events) != 7 || events[6].Kind != EventUnknown {
+		t.Errorf("history %+v", events)
+	}
+}
