@@ -60,7 +60,7 @@ func (c *conn) open() error {
 	if err == nil {
 		return nil
 	}
-	c.session, c.reply = nil, nil
+	c.session = nil
 	return c.bye(status.Of(err))
 }
 

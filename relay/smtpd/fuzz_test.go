@@ -77,7 +77,7 @@ func FuzzConn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte, step byte) {
 		h := &recorder{}
-		out := converse(t, h, in, step)
+		out := converse(t, h, in, step).out.String()
 		o := oracle{in: in, replies: cutReplies(t, out)}
 		if err := o.run(); err != nil {
 			t.Fatalf("%v\ninput %q\noutput %q", err, in, out)
@@ -99,8 +99,8 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// converse runs one connection to its end and returns what the server wrote.
-func converse(t *testing.T, h *recorder, in []byte, step byte) string {
+// converse runs one connection to its end and returns it.
+func converse(t *testing.T, h *recorder, in []byte, step byte) *script {
 	s := smtpd.New(smtpd.Config{MaxMessageSize: fuzzMax, MaxRecipients: 5}, h)
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
 	go func() { _ = s.Serve(l, smtpd.ListenerOptions{}) }()
@@ -117,7 +117,7 @@ func converse(t *testing.T, h *recorder, in []byte, step byte) string {
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	return nc.out.String()
+	return nc
 }
 
 var replyLine = regexp.MustCompile(`^[2345][0-9][0-9][ -][ -~]*$`)
