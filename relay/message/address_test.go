@@ -123,3 +123,13 @@ func TestParseListTakesTimeInProportion(t *testing.T) {
 		}
 	}
 }
+
+func TestParseListBoundsAGroup(t *testing.T) {
+	in := "Team: " + strings.Repeat("a@b.example,", maxList-1) + "a@b.example"
+	if _, err := parseList([]byte(in + ";")); err != nil {
+		t.Errorf("%d members: %v", maxList, err)
+	}
+	if l, err := parseList([]byte(in + ",a@b.example;")); err == nil || len(l.boxes) > maxList {
+		t.Errorf("one member more: %d mailboxes, %v", len(l.boxes), err)
+	}
+}
