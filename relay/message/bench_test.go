@@ -82,10 +82,10 @@ func BenchmarkBody(b *testing.B) {
 	b.Run("smallbuffer", func(b *testing.B) { benchmarkBody(b, text+"\r\n", 256) })
 }
 
-// The hot path must stay cheap: four recipients, of which each costs six
-// allocations in package envelope.
+// The hot path must stay cheap: 40 allocations with four recipients, of which
+// each costs six in package envelope, and a few more under the race detector.
 func TestMessageAllocations(t *testing.T) {
-	if got := testing.AllocsPerRun(100, runMessage(t)); got > 40 {
+	if got := testing.AllocsPerRun(100, runMessage(t)); got > 44 {
 		t.Errorf("%.0f allocations for a message of 10 KB", got)
 	}
 }
