@@ -135,8 +135,18 @@ func (h *Header) Get(name string) string {
 	return ""
 }
 
-// MessageID returns the Message-ID with its angle brackets; empty if there is none.
-func (h *Header) MessageID() string { return h.Get("Message-ID") }
+// MessageID returns the first Message-ID that is not empty, with its angle
+// brackets. Where it returns "", Apply adds one.
+func (h *Header) MessageID() string {
+	for _, f := range h.fields {
+		if f.kind == kindMessageID {
+			if id := unfold(h.value(f)); id != "" {
+				return id
+			}
+		}
+	}
+	return ""
+}
 
 // Subject returns the subject for people to read: encoded words decoded where
 // their character set is UTF-8, ASCII or Latin-1, control characters and broken

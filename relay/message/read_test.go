@@ -186,7 +186,7 @@ type stuck struct{}
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
 func TestHeaderAccess(t *testing.T) {
-	h, _, _, err := readAll(t, "SUBJECT: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?q?_=E4?=\r\nmessage-id:\r\n  <a@b> \r\nX-A: 1\r\nx-a: 2\r\n\r\n", Options{})
+	h, _, _, err := readAll(t, "SUBJECT: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?q?_=E4?=\r\nMessage-ID: \r\nmessage-id:\r\n  <a@b> \r\nX-A: 1\r\nx-a: 2\r\n\r\n", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
