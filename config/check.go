@@ -23,6 +23,10 @@ func Check(c *Config) []Problem {
 	for i, id := range c.Identities {
 		k.identity(i, id)
 	}
+	if t := c.SMTP.TLS; t != nil {
+		k.file("smtp.tls.certificate_file", string(t.CertificateFile), public)
+		k.file("smtp.tls.key_file", string(t.KeyFile), secret)
+	}
 	k.folder("queue.store", filepath.Dir(c.Queue.Store.Path))
 	k.file("queue.store", c.Queue.Store.Path, store)
 	k.folder("admin.address", filepath.Dir(c.Admin.Address.Address))
@@ -120,6 +124,9 @@ func (k *hostCheck) listener(key string, l ListenAddress) {
 	if l.Unix() {
 		k.folder(key, filepath.Dir(l.Address))
 		return
+	}
+	if l.Network != "tcp" {
+		return // systemd holds the socket
 	}
 	s, err := net.Listen(l.Network, l.Address)
 	if err == nil {

@@ -4,16 +4,19 @@ import "graphrelay/relay/envelope"
 
 // Config is a whole, valid configuration. Treat it as read-only.
 type Config struct {
-	Hostname      Hostname         `yaml:"hostname" unset:"the host's name" doc:"Name in the greeting and in Received fields."`
-	Identities    []Identity       `yaml:"identities" required:"true" doc:"Entra applications that mail is sent under; at least one."`
-	Senders       []Sender         `yaml:"senders" required:"true" doc:"Addresses that From may say; at least one."`
-	Mailboxes     []Mailbox        `yaml:"mailboxes" unset:"none" doc:"Mailboxes for which the defaults do not fit."`
-	DefaultSender envelope.Address `yaml:"default_sender" unset:"the first of senders" doc:"Address that reports come from; one of senders."`
-	SMTP          SMTP             `yaml:"smtp" doc:"The SMTP server."`
-	Queue         Queue            `yaml:"queue" doc:"The store of accepted mail."`
-	Delivery      Delivery         `yaml:"delivery" doc:"How mail goes to Graph."`
-	Admin         Admin            `yaml:"admin" doc:"The socket that the commands talk to."`
-	Log           Log              `yaml:"log" doc:"The log on standard error."`
+	Hostname      Hostname                       `yaml:"hostname" unset:"the host's name" doc:"Name in the greeting and in Received fields."`
+	Identities    []Identity                     `yaml:"identities" required:"true" doc:"Entra applications that mail is sent under; at least one."`
+	Senders       []Sender                       `yaml:"senders" required:"true" doc:"Addresses that From may say; at least one."`
+	Mailboxes     []Mailbox                      `yaml:"mailboxes" unset:"none" doc:"Mailboxes for which the defaults do not fit."`
+	DefaultSender envelope.Address               `yaml:"default_sender" unset:"the first exact address of senders" doc:"Address that reports come from; one of senders."`
+	Aliases       map[LocalPart]envelope.Address `yaml:"aliases" unset:"none" doc:"Recipients without a domain, such as root, and who gets their mail."`
+	Clients       []Client                       `yaml:"clients" unset:"none" doc:"Who may send, besides this host; the first that matches a connection wins, and a login replaces it."`
+	LocalClient   bool                           `yaml:"local_client" default:"true" doc:"Programs on this host, by loopback addresses and unix sockets, may send as every sender; they match after all clients."`
+	SMTP          SMTP                           `yaml:"smtp" doc:"The SMTP server."`
+	Queue         Queue                          `yaml:"queue" doc:"The store of accepted mail."`
+	Delivery      Delivery                       `yaml:"delivery" doc:"How mail goes to Graph."`
+	Admin         Admin                          `yaml:"admin" doc:"The socket that the commands talk to."`
+	Log           Log                            `yaml:"log" doc:"The log on standard error."`
 
 	file   string
 	places map[string]place
@@ -38,17 +41,20 @@ type Endpoints struct {
 	Graph BaseURL `yaml:"graph" required:"true" doc:"Where mail goes, in place of graph.microsoft.com."`
 }
 
-// Sender is an address that From may say. Mailbox is always set.
+// Sender is an address that From may say, or with Address.Wildcard those of a
+// whole domain. Mailbox is always set; the wildcard itself stands for mailbox:
+// self, by which each address is its own mailbox.
 type Sender struct {
-	Address envelope.Address `yaml:"address" required:"true" doc:"What From may say."`
-	Mailbox envelope.Address `yaml:"mailbox" unset:"the address itself" doc:"Mailbox whose sendMail is called; it must be allowed to send as the address."`
+	Address envelope.Address `yaml:"address" required:"true" range:"address | *@domain" doc:"What From may say; *@domain is every address of this domain and none of its subdomains, and an exact entry wins over it."`
+	Mailbox envelope.Address `yaml:"mailbox" unset:"the address itself; a wildcard needs it" range:"address | self" doc:"Mailbox whose sendMail is called; it must be allowed to send as the address."`
 }
 
 // Mailbox is a mailbox that mail goes out through. Config.Mailboxes has one
 // for each mailbox that some sender uses, in the file or not; Identity is
-// always the name of one of Config.Identities.
+// always the name of one of Config.Identities. An Address.Wildcard is each
+// mailbox of its domain that has no entry of its own.
 type Mailbox struct {
-	Address       envelope.Address `yaml:"address" required:"true" doc:"The mailbox, as some sender names it."`
+	Address       envelope.Address `yaml:"address" required:"true" range:"address | *@domain" doc:"The mailbox, as some sender names it; *@domain for a wildcard with mailbox: self."`
 	Identity      Name             `yaml:"identity" unset:"the only identity" doc:"Name of the identity that sends for it; needed where there are several."`
 	MaxConcurrent int              `yaml:"max_concurrent" default:"3" range:"1..4" doc:"Most messages in transfer at one time; Graph allows 4."`
 }
@@ -56,17 +62,13 @@ type Mailbox struct {
 // SMTP is the server's side.
 type SMTP struct {
 	Listeners       []Listener `yaml:"listeners" default:"[{address: 127.0.0.1:25}]" doc:"Where clients connect."`
+	TLS             *TLS       `yaml:"tls" unset:"none" doc:"Certificate of the listeners; both files are needed."`
 	MaxMessageSize  Size       `yaml:"max_message_size" default:"2100KiB" range:"1KiB..3MiB" doc:"Largest message taken, as EHLO announces it; at least 64KiB below delivery.mime_limit, for the header fields that the relay adds."`
 	MaxRecipients   int        `yaml:"max_recipients" default:"500" range:"1..1000" doc:"Most recipients of one message."`
 	MaxConnections  int        `yaml:"max_connections" default:"200" range:"1..10000" doc:"Most connections at one time."`
 	IdleTimeout     Duration   `yaml:"idle_timeout" default:"5m" range:"1s..1h" doc:"Longest wait between two reads from a client."`
 	ExtraRecipients string     `yaml:"extra_recipients" default:"trim" range:"trim | reject" doc:"Header recipients that are not in the envelope: take them out, or refuse the message."`
 	Received        string     `yaml:"received" default:"full" range:"full | short | off" doc:"Received field added to each message; short leaves out the client's address."`
-}
-
-// Listener is one place where clients connect.
-type Listener struct {
-	Address ListenAddress `yaml:"address" required:"true" doc:"HOST:PORT with a loopback IP address, or unix:/PATH. Port 0 takes any free port."`
 }
 
 // Queue is the store and how long it keeps what.
@@ -97,14 +99,19 @@ type Log struct {
 	Format string `yaml:"format" default:"text" range:"text | json" doc:"Form of a log line."`
 }
 
-// Mailbox returns the settings of a mailbox; false if no sender uses it.
+// Mailbox returns the settings of a mailbox; false if no sender uses it. An
+// exact entry wins over a wildcard.
 func (c *Config) Mailbox(a envelope.Address) (Mailbox, bool) {
+	var found Mailbox
 	for _, m := range c.Mailboxes {
 		if m.Address.Equal(a) {
 			return m, true
 		}
+		if m.Address.Covers(a) {
+			found = m
+		}
 	}
-	return Mailbox{}, false
+	return found, !found.Address.IsZero()
 }
 
 // Identity returns the identity with a name; false if there is none.

@@ -33,7 +33,8 @@ func TestMinimalGetsTheDefaults(t *testing.T) {
 		{"sender's mailbox", c.Senders[0].Mailbox.String(), "notifications@contoso.com"},
 		{"default_sender", c.DefaultSender.String(), "notifications@contoso.com"},
 		{"mailboxes", fmt.Sprint(c.Mailboxes), "[{notifications@contoso.com default 3}]"},
-		{"listeners", fmt.Sprint(s.Listeners), "[{127.0.0.1:25}]"},
+		{"listeners", fmt.Sprint(s.Listeners), "[{127.0.0.1:25 off off [] false false normalize []}]"},
+		{"clients", fmt.Sprint(c.Clients, c.LocalClient, c.Aliases, s.TLS == nil), "[] true map[] true"},
 		{"sizes", fmt.Sprint(s.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "2100KiB 2200KiB 256MiB"},
 		{"counts", fmt.Sprint(s.MaxRecipients, s.MaxConnections, c.Queue.MaxMessages), "500 200 1000000"},
 		{"durations", fmt.Sprint(s.IdleTimeout, c.Queue.MaxAge, c.Queue.MaxHold, c.Queue.KeepFailed, c.Queue.History), "5m 5d 30d 30d 30d"},
@@ -61,11 +62,22 @@ senders:
   - address: A@contoso.com
     mailbox: box@contoso.com
   - address: b@bücher.example
+  - {address: "*@contoso.com", mailbox: self}
 mailboxes:
   - {address: BOX@contoso.com, identity: two, max_concurrent: 4}
   - {address: b@xn--bcher-kva.example, identity: one}
+  - {address: "*@contoso.com", identity: two, max_concurrent: 1}
+  - {address: hr@contoso.com, identity: one}
 default_sender: B@bücher.example
-smtp: {listeners: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0"}, {address: "[::1]:2525"}, {address: "unix:/tmp/s"}], max_message_size: 4096, max_recipients: 1,
+local_client: false
+aliases: {Root: Admin@Contoso.com, "o'neil": x@fabrikam.com}
+clients:
+  - {name: erp, networks: [10.1.2.0/24, "::ffff:10.9.0.0/112", 192.168.1.7, "fd00::/8"], senders: [b@bücher.example, "*@contoso.com"], other_senders: rewrite,
+     repair: [missing_from], recipients: ["*@contoso.com", x@fabrikam.com], rate: 300/min, max_connections: 5}
+  - {name: scanner, username: Scanner 1, password_hash: "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.", repair: none, networks: [203.0.113.0/24]}
+smtp: {listeners: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", tls: "off", auth: optional, plaintext_auth: [10.0.0.0/8], legacy_auth_line: true, bare_lf: reject, proxy_protocol: [10.0.0.9]},
+   {address: "0.0.0.0:465", tls: implicit, auth: required, legacy_tls: true}, {address: "unix:/tmp/s"}, {address: "systemd:smtp"}],
+  tls: {certificate_file: tls.crt, key_file: /tmp/tls.key}, max_message_size: 4096, max_recipients: 1,
   max_connections: 10000, idle_timeout: 1m30s, extra_recipients: reject, received: off}
 queue: {store: "sqlite:q.db", max_age: 1d12h, max_hold: 2d, keep_failed: 4h, min_free_space: 0, max_messages: 7, history: 10s}
 delivery: {mime_limit: 3145728, unknown_outcome: hold}
@@ -79,11 +91,19 @@ log: {level: debug, format: json}
 		{"endpoints", fmt.Sprint(*one.Endpoints), "{https://127.0.0.1:8443 https://[::1]:8443}"},
 		{"sender", fmt.Sprint(c.Senders[0]), "{A@contoso.com box@contoso.com}"},
 		{"mailbox", fmt.Sprint(box), "{BOX@contoso.com two 4}"},
-		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1]), "2 {b@xn--bcher-kva.example one 3}"},
+		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1], c.Mailboxes[2]), "4 {b@xn--bcher-kva.example one 3} {*@contoso.com two 1}"},
+		{"wildcard", fmt.Sprint(c.Senders[2]), "{*@contoso.com *@contoso.com}"},
+		{"aliases", fmt.Sprint(c.Aliases), "map[o'neil:x@fabrikam.com root:Admin@contoso.com]"},
+		{"local_client", fmt.Sprint(c.LocalClient), "false"},
+		{"client", fmt.Sprint(c.Clients[0]), "{erp [10.1.2.0/24 10.9.0.0/16 192.168.1.7 fd00::/8]   [b@xn--bcher-kva.example *@contoso.com] rewrite [missing_from] [*@contoso.com x@fabrikam.com] 300/min 5}"},
+		{"login", fmt.Sprint(c.Clients[1]), "{scanner [203.0.113.0/24] Scanner 1 $2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ. [] reject [] [] none 20}"},
+		{"tls", fmt.Sprint(*c.SMTP.TLS), "{/etc/graphrelay/tls.crt /tmp/tls.key}"},
 		{"store", c.Queue.Store.Path, "/etc/graphrelay/q.db"},
 		{"sizes", fmt.Sprint(c.SMTP.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "4KiB 3MiB 0"},
 		{"max_age", time.Duration(c.Queue.MaxAge).String(), "36h0m0s"},
-		{"listeners", fmt.Sprint(c.SMTP.Listeners), "[{127.0.0.1:0} {127.0.0.1:0} {[::1]:2525} {unix:/tmp/s}]"},
+		{"listeners", fmt.Sprint(c.SMTP.Listeners),
+			"[{127.0.0.1:0 starttls off [] false false normalize []} {127.0.0.1:0 off optional [10.0.0.0/8] false true reject [10.0.0.9]} " +
+				"{0.0.0.0:465 implicit required [] true false normalize []} {unix:/tmp/s off off [] false false normalize []} {systemd:smtp starttls off [] false false normalize []}]"},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s = %s, want %s", check.name, check.got, check.want)
@@ -92,8 +112,70 @@ log: {level: debug, format: json}
 	if m, ok := c.Mailbox(address(t, "box@Contoso.com")); !ok || m.Identity != "two" {
 		t.Errorf("Mailbox = %v, %v", m, ok)
 	}
-	if _, ok := c.Mailbox(address(t, "a@contoso.com")); ok {
-		t.Error("a sender's address is no mailbox where mailbox: names another")
+	for a, want := range map[string]string{"hr@contoso.com": "one", "x@contoso.com": "two", "x@fabrikam.com": "", "x@mail.contoso.com": ""} {
+		if m, ok := c.Mailbox(address(t, a)); ok != (want != "") || string(m.Identity) != want {
+			t.Errorf("Mailbox(%s) = %v, %v; want identity %q", a, m, ok, want)
+		}
+	}
+}
+
+func TestASendersAddressIsNoMailboxWhereMailboxNamesAnother(t *testing.T) {
+	c := parse1(t, minimal+"    mailbox: box@contoso.com\n")
+	if _, ok := c.Mailbox(address(t, "notifications@contoso.com")); ok {
+		t.Error("found")
+	}
+}
+
+func TestWildcardsBesideExactSenders(t *testing.T) {
+	c := parse1(t, strings.Replace(minimal, "senders:\n", "senders:\n  - {address: \"*@contoso.com\", mailbox: self}\n", 1))
+	if got := fmt.Sprint(c.DefaultSender, c.Mailboxes); got != "notifications@contoso.com [{*@contoso.com default 3} {notifications@contoso.com default 3}]" {
+		t.Errorf("default_sender and mailboxes are %s", got)
+	}
+}
+
+// Whatever a message says of a value that was meant to be a hash, it is not
+// the value.
+func TestPasswordsAreNotRepeated(t *testing.T) {
+	for _, line := range []string{"password_hash: hunter2", "password_hash: \"$2y$12$hunter2\"", "password_hash: hunter2: x", "password_hash: [hunter2]", "password_hash: {hunter2: 1}", "password_hash: \"hunter2", "password: hunter2", "password_hash: &hunter2 x"} {
+		_, err := Parse("f", []byte(minimal+"clients:\n  - name: a\n    username: b\n    "+line+"\n"), "/")
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.1.2.0/24": "private", "10.1.2.3": "private", "172.31.255.255": "private", "100.64.0.0/10": "private", "169.254.0.0/16": "private",
+		"fd12::/64": "private", "fe80::/10": "private", "127.0.0.0/8": "loopback", "::1": "loopback", "::ffff:127.0.0.1": "loopback",
+		"0.0.0.0/0": "public", "::/0": "public", "10.0.0.0/7": "public", "172.32.0.0/16": "public", "100.0.0.0/9": "public", "126.0.0.0/7": "public",
+		"2001:db8::/32": "public", "::": "public", "fc00::/6": "public", "192.168.0.0/15": "public",
+	} {
+		var n Network
+		if f := n.read(text); f != nil {
+			t.Errorf("%s: %v", text, f)
+			continue
+		}
+		got := map[bool]string{true: "private", false: "public"}[n.Private()]
+		if n.Loopback() {
+			got = "loopback"
+		}
+		var again Network
+		if f := again.read(n.String()); got != want || f != nil || again != n {
+			t.Errorf("%s (%s) is %s, want %s; again %v, %v", text, n, got, want, again, f)
+		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	for _, text := range []string{"30/min", "5/s", "1000000/h"} {
+		var r Rate
+		if f := r.read(text); f != nil || r.String() != text {
+			t.Errorf("%s read as %s, %v", text, r, f)
+		}
+	}
+	if (Rate{}).String() != "none" {
+		t.Error("the zero Rate is no limit")
 	}
 }
 
@@ -223,15 +305,21 @@ func TestExampleShowsEveryDefault(t *testing.T) {
 	active := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:)`)
 	text := active.ReplaceAllString(read(t, "example.yaml"), "$1$2")
 	text = regexp.MustCompile(`(?m)^.*client_secret_file:.*\n`).ReplaceAllString(text, "")
+	text = strings.ReplaceAll(text, "$2y$12$...", "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 	c := parse1(t, text)
+	shown := map[string]bool{"identities[].client_secret_file": true}
+	for path := range c.places {
+		shown[regexp.MustCompile(`\[[0-9]+\]`).ReplaceAllString(path, "[]")] = true
+	}
 	for _, k := range Keys() {
-		if _, given := c.places[strings.ReplaceAll(k.Path, "[]", "[0]")]; !given && k.Path != "identities[].client_secret_file" && k.Path != "senders[].mailbox" {
+		if !shown[k.Path] {
 			t.Errorf("example.yaml does not show %s", k.Path)
 		}
 	}
 	d := parse1(t, minimal)
 	d.Hostname, c.Hostname = "", ""
-	d.SMTP.Listeners, c.SMTP.Listeners = nil, nil // the example shows a second one
+	d.SMTP.Listeners, c.SMTP.Listeners = nil, nil // the example shows more than one
+	d.SMTP.TLS, c.SMTP.TLS = nil, nil
 	if got, want := fmt.Sprint(c.SMTP, c.Queue, c.Delivery, c.Admin, c.Log), fmt.Sprint(d.SMTP, d.Queue, d.Delivery, d.Admin, d.Log); got != want {
 		t.Errorf("example has %s\nwant the defaults %s", got, want)
 	}

@@ -110,7 +110,9 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, tag reflect.St
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(path, n, v.Elem(), tag)
 	case v.Kind() == reflect.Slice:
-		d.list(path, n, v)
+		d.list(path, n, v, tag)
+	case v.Kind() == reflect.Map:
+		d.names(path, n, v)
 	default:
 		d.section(path, n, v)
 	}
@@ -212,8 +214,11 @@ func (d *decoder) preset(path, text string, v reflect.Value, tag reflect.StructT
 	}
 }
 
-func (d *decoder) list(path string, n ast.Node, v reflect.Value) {
+func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.StructTag) {
 	seq, ok := n.(*ast.SequenceNode)
+	if word, is := n.(ast.ScalarNode); is && d.word(path, word, v) {
+		return
+	}
 	if !ok {
 		d.fail(path, bad("must be a list", `write one entry a line, each begun with "- "`))
 		return
@@ -224,8 +229,55 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value) {
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
 	for i, entry := range seq.Values {
-		d.value(path+"["+strconv.Itoa(i)+"]", entry, v.Index(i), "")
+		d.value(path+"["+strconv.Itoa(i)+"]", entry, v.Index(i), tag)
 	}
+}
+
+// word decodes a list that is written as one word; false for a list that
+// knows none.
+func (d *decoder) word(path string, n ast.ScalarNode, v reflect.Value) bool {
+	s, ok := v.Addr().Interface().(shorthand)
+	if !ok {
+		return false
+	}
+	text := n.GetToken().Value
+	d.places[path] = place{d.places[path].line, text}
+	if f := s.short(text); f != nil {
+		d.fail(path, f)
+	}
+	return true
+}
+
+// names decodes a section whose keys the administrator chooses.
+func (d *decoder) names(path string, n ast.Node, v reflect.Value) {
+	pairs, ok := pairsOf(n)
+	if !ok {
+		d.fail(path, bad("must be a section of names", "write "+sample(v.Type().Key())+" under it, indented"))
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for _, pair := range pairs {
+		d.named(path, pair, v)
+	}
+}
+
+func (d *decoder) named(path string, pair *ast.MappingValueNode, v reflect.Value) {
+	text, line := pair.Key.GetToken().Value, lineOf(pair.Key.GetToken())
+	name, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+	key := join(path, printable(text))
+	f := refuse(pair.Key)
+	if f == nil {
+		f = readInto(name, text, "")
+	}
+	if f == nil && v.MapIndex(name).IsValid() {
+		f = bad("name stands twice", "write it once; capitals make no difference")
+	}
+	if f != nil {
+		d.add(line, key, printable(text), f)
+		return
+	}
+	d.value(key, pair.Value, value, "")
+	v.SetMapIndex(name, value)
 }
 
 func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, tag reflect.StructTag) {
@@ -235,7 +287,7 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, tag reflect.S
 		return
 	}
 	text := node.GetToken().Value
-	d.places[path] = place{d.places[path].line, hidePassword(text)}
+	d.places[path] = place{d.places[path].line, shownText(v, text)}
 	if f := readInto(v, text, tag.Get("range")); f != nil {
 		v.SetZero() // so that no rule takes it for a value
 		d.fail(path, f)
@@ -244,6 +296,14 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, tag reflect.S
 	if r, ok := v.Addr().Interface().(resolver); ok {
 		r.resolve(d.base)
 	}
+}
+
+// shownText is what a message may repeat of a value.
+func shownText(v reflect.Value, text string) string {
+	if _, secret := v.Addr().Interface().(hidden); secret {
+		return ""
+	}
+	return hidePassword(text)
 }
 
 // pairsOf returns the keys and values of a mapping.

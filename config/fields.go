@@ -28,7 +28,7 @@ func isScalar(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Struct:
 		return reflect.PointerTo(t).Implements(reflect.TypeFor[scalar]())
-	case reflect.Slice, reflect.Pointer:
+	case reflect.Slice, reflect.Pointer, reflect.Map:
 		return false
 	}
 	return true
@@ -40,11 +40,13 @@ func asScalar(v reflect.Value) scalar {
 	case scalar:
 		return p
 	case *envelope.Address:
-		return addressValue{p}
+		return addressValue{p, ""}
 	case *int:
 		return (*count)(p)
 	case *string:
 		return (*word)(p)
+	case *bool:
+		return (*truth)(p)
 	}
 	panic("config: no scalar: " + v.Type().String()) // a field of a new type lacks its read method
 }
@@ -56,6 +58,9 @@ func readInto(v reflect.Value, text, limits string) *fault {
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return bad("holds a control character", "take it out")
+	}
+	if a, ok := v.Addr().Interface().(*envelope.Address); ok {
+		return addressValue{a, limits}.read(text)
 	}
 	if f := asScalar(v).read(text); f != nil {
 		return f

@@ -48,7 +48,7 @@ func holds(t *testing.T, c *Config) {
 		boxes[m.Address.Key()] = true
 	}
 	for _, s := range c.Senders {
-		if s.Address.IsZero() || !boxes[s.Mailbox.Key()] {
+		if s.Address.IsZero() || s.Mailbox.Wildcard() && s.Mailbox != s.Address || !boxes[s.Mailbox.Key()] {
 			t.Fatalf("sender %+v", s)
 		}
 	}
@@ -58,11 +58,49 @@ func holds(t *testing.T, c *Config) {
 		}
 	}
 	for _, l := range c.SMTP.Listeners {
-		if !l.Address.Loopback() {
-			t.Fatalf("listener %v", l)
+		holdsListener(t, c, l)
+	}
+	for _, client := range c.Clients {
+		holdsClient(t, c, client)
+	}
+	for name, a := range c.Aliases {
+		if strings.Contains(string(name), "@") && name[0] != '"' || !strings.Contains(a.Domain(), ".") || a.Wildcard() {
+			t.Fatalf("alias %q %q", name, a)
 		}
 	}
-	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit || c.Hostname == "" || c.DefaultSender.IsZero() || !c.Admin.Address.Unix() {
+	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit || c.Hostname == "" || c.DefaultSender.IsZero() || c.DefaultSender.Wildcard() || !c.covers(c.DefaultSender) || !c.Admin.Address.Unix() {
 		t.Fatalf("%+v", c)
+	}
+}
+
+// holdsListener: a port that others reach is for somebody, and a login can
+// happen where one is offered.
+func holdsListener(t *testing.T, c *Config, l Listener) {
+	someone := l.Address.Loopback() || l.Address.Network == "systemd"
+	for _, client := range c.Clients {
+		someone = someone || client.Username != "" && l.Auth != "off" || client.Username == "" && len(client.Networks) > 0 && l.Auth != "required"
+	}
+	secure := l.TLS != "off" || len(l.PlaintextAuth) > 0 || l.Address.Unix()
+	if !someone || l.TLS == "" || l.TLS != "off" && c.SMTP.TLS == nil || l.Auth != "off" && !secure {
+		t.Fatalf("listener %+v of %+v", l, c.Clients)
+	}
+}
+
+func holdsClient(t *testing.T, c *Config, client Client) {
+	if client.Name == "" || (client.Username == "") != (client.PasswordHash == "") || client.MaxConnections < 1 || client.Username == "" && len(client.Networks) == 0 {
+		t.Fatalf("client %+v", client)
+	}
+	for _, n := range client.Networks {
+		if n.Prefix != n.Masked() || n.Addr().Is4In6() || client.Username == "" && len(client.Recipients) == 0 && !n.Private() {
+			t.Fatalf("network %v of %+v", n, client)
+		}
+	}
+	for _, a := range client.Senders {
+		if !c.covers(a) {
+			t.Fatalf("sender %v of %+v", a, client)
+		}
+	}
+	if client.OtherSenders == "rewrite" && client.firstSender(c.Senders).IsZero() {
+		t.Fatalf("nothing to write: %+v", client)
 	}
 }

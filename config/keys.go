@@ -53,6 +53,8 @@ func kindOf(t reflect.Type) string {
 		return asScalar(reflect.New(t).Elem()).kind()
 	case t.Kind() == reflect.Slice:
 		return "list"
+	case t.Kind() == reflect.Map:
+		return "map"
 	}
 	return "section"
 }

@@ -6,10 +6,10 @@ import (
 )
 
 // ListenAddress is where a socket listens. Network and Address go to
-// net.Listen as they are.
+// net.Listen as they are, but for systemd, where a socket is handed over.
 type ListenAddress struct {
-	Network string         // tcp or unix
-	Address string         // ip:port, or an absolute path
+	Network string         // tcp, unix or systemd
+	Address string         // ip:port, an absolute path, or the name of a socket
 	Addr    netip.AddrPort // for tcp; IPv4 is never mapped into IPv6
 }
 
@@ -20,9 +20,12 @@ func (l *ListenAddress) read(text string) *fault {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		return l.readUnix(path)
 	}
+	if name, ok := strings.CutPrefix(text, "systemd:"); ok {
+		return l.readSystemd(name)
+	}
 	ap, err := netip.ParseAddrPort(text)
 	if err != nil || ap.Addr().Zone() != "" {
-		return bad("is no address to listen on", "write IP:PORT, as in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
+		return bad("is no address to listen on", "write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
 	}
 	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	*l = ListenAddress{"tcp", ap.String(), ap}
@@ -40,19 +43,33 @@ func (l *ListenAddress) readUnix(path string) *fault {
 	return nil
 }
 
+// readSystemd takes what sd_listen_fds_with_names(3) can name.
+func (l *ListenAddress) readSystemd(name string) *fault {
+	if name == "" || len(name) > 255 || strings.Contains(name, ":") || !isASCIIText(name) {
+		return bad("is no name of a systemd socket", "write systemd:NAME with the FileDescriptorName= of the socket unit, as in systemd:smtp")
+	}
+	*l = ListenAddress{Network: "systemd", Address: name}
+	return nil
+}
+
+func isASCIIText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
 func (*ListenAddress) kind() string { return "listen address" }
 func (*ListenAddress) like() string { return "127.0.0.1:25" }
 
 // Unix tells whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }
 
-// Loopback tells whether only this host can reach l.
+// Loopback tells whether only this host can reach l; false where only systemd
+// knows.
 func (l ListenAddress) Loopback() bool { return l.Unix() || l.Addr.Addr().IsLoopback() }
 
 // String writes l as the file does.
 func (l ListenAddress) String() string {
-	if l.Unix() {
-		return "unix:" + l.Address
+	if l.Network == "unix" || l.Network == "systemd" {
+		return l.Network + ":" + l.Address
 	}
 	return l.Address
 }

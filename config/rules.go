@@ -40,7 +40,10 @@ func (s scope) sound(key string) bool {
 func (s scope) fail(key string, f *fault) { s.d.fail(join(s.path, key), f) }
 
 // entry is the path of a key in a list.
-func entry(list string, i int, key string) string { return fmt.Sprintf("%s[%d].%s", list, i, key) }
+func entry(list string, i int, key string) string { return join(indexed(list, i), key) }
+
+// indexed is the path of an entry of a list.
+func indexed(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 func (id *Identity) check(s scope) {
 	switch certificate, secret := s.given("certificate_file"), s.given("client_secret_file"); {
@@ -52,14 +55,8 @@ func (id *Identity) check(s scope) {
 }
 
 func (a *Admin) check(s scope) {
-	if a.Address.Network == "tcp" {
+	if a.Address.Network != "" && !a.Address.Unix() {
 		s.fail("address", bad("is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock"))
-	}
-}
-
-func (l *Listener) check(s scope) {
-	if l.Address.Network != "" && !l.Address.Loopback() {
-		s.fail("address", bad("can be reached from other hosts, which no client is allowed to do", "write a loopback address, as in 127.0.0.1:25 or [::1]:25, or unix:/PATH"))
 	}
 }
 
@@ -73,6 +70,7 @@ func (c *Config) checkRules(s scope) {
 	c.checkSenders(s)
 	c.checkMailboxes(s)
 	c.checkListeners(s)
+	c.checkClients(s)
 	c.checkSizes(s)
 }
 
@@ -99,8 +97,17 @@ func (c *Config) checkSenders(s scope) {
 		}
 		seen[key] = true
 	}
-	if d := c.DefaultSender; !d.IsZero() && !seen[d.Key()] && s.sound("senders") {
+	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.sound("senders") {
 		s.fail("default_sender", bad("is not one of senders", "write an address that stands there, or add it"))
+	}
+	if !s.given("default_sender") && len(c.Senders) > 0 && s.sound("senders") && (Client{}).firstSender(c.Senders).IsZero() {
+		s.fail("default_sender", bad("is missing, for senders has wildcards only", "write the address that reports come from"))
+	}
+}
+
+func (sender *Sender) check(s scope) {
+	if sender.Address.Wildcard() && !s.given("mailbox") {
+		s.fail("address", bad("is a wildcard without mailbox", "add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is a mailbox"))
 	}
 }
 
@@ -119,7 +126,7 @@ func (c *Config) checkMailboxes(s scope) {
 		if listed[key] {
 			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox above", "write one entry for each mailbox"))
 		}
-		if sound && !used[key] {
+		if sound && !used[key] && !used[domainKey(m.Address)] {
 			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox that no sender uses", "add a sender with it, or take the entry out"))
 		}
 		listed[key] = true
@@ -128,6 +135,9 @@ func (c *Config) checkMailboxes(s scope) {
 		c.checkEachHasIdentity(s, listed)
 	}
 }
+
+// domainKey is the Key of the wildcard that covers a.
+func domainKey(a envelope.Address) string { return "*@" + a.Domain() }
 
 func (c *Config) checkMailbox(s scope, i int, m Mailbox) {
 	key := entry("mailboxes", i, "identity")
@@ -151,26 +161,11 @@ func (c *Config) checkEachHasIdentity(s scope, listed map[string]bool) {
 			continue
 		}
 		key := entry("senders", i, "mailbox")
-		if !s.given(key) {
+		if sender.Mailbox.IsZero() {
 			key = entry("senders", i, "address")
 		}
 		listed[box.Key()] = true
 		s.fail(key, bad("is a mailbox without identity, and there are several identities", "add an entry to mailboxes with this address and an identity"))
-	}
-}
-
-func (c *Config) checkListeners(s scope) {
-	seen := map[string]bool{}
-	for i, l := range c.SMTP.Listeners {
-		key, address := entry("smtp.listeners", i, "address"), l.Address.String()
-		fixed := l.Address.Unix() || l.Address.Addr.Port() != 0
-		if fixed && seen[address] {
-			s.fail(key, bad("is the address of a listener above", "write another address, or take the entry out"))
-		}
-		if l.Address.Unix() && l.Address == c.Admin.Address {
-			s.fail(key, bad("is the socket of admin", "write another path"))
-		}
-		seen[address] = true
 	}
 }
 
@@ -196,9 +191,10 @@ func (c *Config) complete() {
 		c.Senders[i].Mailbox = c.Senders[i].mailbox()
 	}
 	if c.DefaultSender.IsZero() {
-		c.DefaultSender = c.Senders[0].Address
+		c.DefaultSender = (Client{}).firstSender(c.Senders)
 	}
 	c.completeMailboxes()
+	c.completeListeners()
 }
 
 func (c *Config) completeMailboxes() {

@@ -145,12 +145,16 @@ func (s Size) String() string {
 }
 
 // addressValue reads an address that mail can go out from: Graph knows neither
-// address literals nor domains without a dot.
-type addressValue struct{ *envelope.Address }
+// address literals nor domains without a dot. words, the range of its key, tell
+// what else it may be: a wildcard *@domain, or self, which is the zero Address.
+type addressValue struct {
+	*envelope.Address
+	words string
+}
 
 func (a addressValue) read(text string) *fault {
-	if strings.HasPrefix(text, "*@") {
-		return bad("is a wildcard", "write each address as an entry of its own")
+	if text == "self" && strings.Contains(a.words, "self") {
+		return nil
 	}
 	if !strings.Contains(text, "@") {
 		return bad("is no address", "write name@domain, as in notifications@contoso.com")
@@ -158,6 +162,9 @@ func (a addressValue) read(text string) *fault {
 	p, err := envelope.ParseAddress(text)
 	if err != nil {
 		return bad("is no valid address", "write name@domain without brackets, blanks or a display name")
+	}
+	if p.Wildcard() && !strings.Contains(a.words, "*@domain") {
+		return bad("is a wildcard", "write one address, as in notifications@contoso.com")
 	}
 	if strings.HasPrefix(p.Domain(), "[") || !strings.Contains(p.Domain(), ".") {
 		return bad("has a domain that no mailbox of Microsoft 365 can have", "write the address with its full domain, as in notifications@contoso.com")

@@ -1,0 +1,188 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"graphrelay/relay/envelope"
+)
+
+// Network is an IP network, or one host where it is a whole address long. An
+// IPv4 network is never mapped into IPv6, and host bits are zero.
+type Network struct{ netip.Prefix }
+
+func (n *Network) read(text string) *fault {
+	p, err := netip.ParsePrefix(text)
+	if a, errHost := netip.ParseAddr(text); errHost == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if err != nil {
+		return bad("is no network", "write ADDRESS/BITS, as in 10.1.2.0/24 or 2001:db8::/32, or the IP address of one host")
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return bad("mixes IPv4 and IPv6", "write two entries, as in 10.0.0.0/8 and fd00::/8")
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	if p != p.Masked() {
+		return bad("has bits of a host behind the network's", fmt.Sprintf("write %s for the network, or %s for the one host", p.Masked(), p.Addr()))
+	}
+	n.Prefix = p
+	return nil
+}
+
+func (*Network) kind() string { return "network" }
+func (*Network) like() string { return "10.1.2.0/24" }
+
+// String writes n as the file does.
+func (n Network) String() string {
+	if n.IsSingleIP() {
+		return n.Addr().String()
+	}
+	return n.Prefix.String()
+}
+
+// Private tells whether no address of n can be met on the Internet.
+func (n Network) Private() bool { return n.within(privateNetworks()) }
+
+// Loopback tells whether all of n is this host.
+func (n Network) Loopback() bool {
+	return n.within([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+}
+
+func (n Network) within(outer []netip.Prefix) bool {
+	for _, o := range outer {
+		if o.Bits() <= n.Bits() && o.Contains(n.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// privateNetworks are those of RFC 1918, 1122, 3927, 6598, 4193 and 4291.
+func privateNetworks() []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10",
+		"::1/128", "fc00::/7", "fe80::/10"} {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+// Username is what a client logs in with; capitals make a difference.
+type Username string
+
+func (u *Username) read(text string) *fault {
+	if len(text) > 128 || !isPlainText(text) || strings.TrimSpace(text) != text {
+		return bad("is no user name", "write up to 128 printable characters without blanks around them, as in scanner")
+	}
+	*u = Username(text)
+	return nil
+}
+
+func (*Username) kind() string { return "user name" }
+func (*Username) like() string { return "scanner" }
+
+// isPlainText refuses what does not show, or shows as something else.
+func isPlainText(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// PasswordHash is a bcrypt hash: $2y$, a cost from 10 to 14, and 53 characters.
+type PasswordHash string
+
+const bcryptLetters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+func (h *PasswordHash) read(text string) *fault {
+	form := len(text) == 60 && (strings.HasPrefix(text, "$2a$") || strings.HasPrefix(text, "$2b$") || strings.HasPrefix(text, "$2y$")) &&
+		text[6] == '$' && strings.Trim(text[7:], bcryptLetters) == ""
+	if !form {
+		return bad("is no bcrypt hash", `run: graphrelay passwd, and write the line that it prints, within quotes`)
+	}
+	if cost, f := readDigits(text[4:6]); f != nil || cost < 10 || cost > 14 {
+		return bad("is a bcrypt hash with a cost outside of 10 to 14", "run: graphrelay passwd, and write the line that it prints, within quotes")
+	}
+	*h = PasswordHash(text)
+	return nil
+}
+
+func (*PasswordHash) kind() string { return "bcrypt hash" }
+func (*PasswordHash) like() string { return "the line that graphrelay passwd prints" }
+func (*PasswordHash) hidden()      {}
+
+// hidden marks a scalar whose text never stands in a message: somebody may
+// have written a password there.
+type hidden interface{ hidden() }
+
+// Rate is a number of messages in a time, written as in 30/min, 300/h or 5/s.
+// The zero Rate is no limit.
+type Rate struct {
+	Count int
+	Per   time.Duration // a second, a minute or an hour
+}
+
+const maxRate = 1_000_000
+
+func (r *Rate) read(text string) *fault {
+	digits, unit, _ := strings.Cut(text, "/")
+	per := map[string]time.Duration{"s": time.Second, "min": time.Minute, "h": time.Hour}[unit]
+	n, f := readDigits(digits)
+	if f != nil || per == 0 {
+		return bad("is no rate", "write a number with /s, /min or /h, as in 30/min")
+	}
+	if n < 1 || n > maxRate {
+		return bad("is a rate out of range", "write a number from 1 to 1000000, or take the key out for no limit")
+	}
+	*r = Rate{int(n), per}
+	return nil
+}
+
+func (*Rate) kind() string { return "rate" }
+func (*Rate) like() string { return "a rate such as 30/min" }
+
+// String writes r as the file does.
+func (r Rate) String() string {
+	switch r.Per {
+	case 0:
+		return "none"
+	case time.Second:
+		return strconv.Itoa(r.Count) + "/s"
+	case time.Minute:
+		return strconv.Itoa(r.Count) + "/min"
+	}
+	return strconv.Itoa(r.Count) + "/h"
+}
+
+// truth is true or false, and none of YAML 1.1's other words for them.
+type truth bool
+
+func (b *truth) read(text string) *fault {
+	if text != "true" && text != "false" {
+		return bad("is neither true nor false", "write true or false")
+	}
+	*b = text == "true"
+	return nil
+}
+
+func (*truth) kind() string { return "true or false" }
+func (*truth) like() string { return "true or false" }
+
+// LocalPart is a recipient without a domain, as envelope.Address.Key has it.
+type LocalPart string
+
+func (l *LocalPart) read(text string) *fault {
+	a, err := envelope.ParseRecipient(text)
+	if err != nil || a.Domain() != "" {
+		return bad("is no name of a local recipient", "write what stands before the @, as in root: admin@contoso.com")
+	}
+	*l = LocalPart(a.Key())
+	return nil
+}
+
+func (*LocalPart) kind() string { return "local recipient" }
+func (*LocalPart) like() string { return "root: admin@contoso.com" }
