@@ -1,47 +1,199 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
+	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/status"
 )
 
 // localName is what the built-in client of this host is called.
 const localName = "local"
 
-// Client is a peer that may send. It comes from Policy.Client; the zero Client
-// may send as nobody.
-type Client struct {
-	Name    string // of the rule that matched
-	peer    string // for the log
-	senders senders
+// Auth says whether a peer can log in on its connection.
+type Auth int
+
+// The values of a listener's auth:. A listener that offers logins over TLS
+// alone, but has no TLS for this peer, is AuthOff.
+const (
+	AuthOff Auth = iota
+	AuthOptional
+	AuthRequired
+)
+
+// Peer is the other end of a connection.
+type Peer struct {
+	Addr netip.AddrPort // of the real client behind a proxy; not looked at for a unix socket
+	Unix bool
+	Auth Auth
 }
+
+// Client is a peer that may send, or may log in. It comes from Connect, and
+// from Login. The zero Client may do nothing.
+type Client struct {
+	Name           string // of the rule that matched; empty where a login must come first
+	Login          string // user name of that rule, if it has one
+	Repair         Repair
+	Rate           Rate // of all connections of this client together; zero for none
+	MaxConnections int  // of this client at one time; 0 for no limit of its own
+
+	ip    netip.Addr
+	unix  bool
+	known bool // a peer, not the zero Client
+	rule  *clientRule
+}
+
+// NeedsLogin tells whether c may send nothing before it has logged in.
+func (c Client) NeedsLogin() bool { return c.known && c.rule == nil }
 
 // clientRule says which peers are a client, and what that client may do.
 type clientRule struct {
-	name    string
+	ClientRule
 	matches func(ip netip.Addr, unix bool) bool
 	senders senders
 }
 
-// Client finds the rule for a peer at connect: by its address, or unix for a
-// unix socket, whose addr is not looked at. 554 5.7.1 if there is none.
-func (p *Policy) Client(addr netip.AddrPort, unix bool) (Client, error) {
-	ip, peer := addr.Addr().Unmap(), "unix"
-	if !unix {
-		peer = ip.String()
+func newClientRule(c ClientRule, all senders) *clientRule {
+	r := &clientRule{ClientRule: c, senders: all.limited(c.Senders)}
+	r.matches = func(ip netip.Addr, unix bool) bool {
+		if len(c.Networks) == 0 {
+			return c.Username != "" // a rule without either matches nobody
+		}
+		return !unix && within(ip, c.Networks)
 	}
-	for _, rule := range p.clients {
-		if rule.matches(ip, unix) {
-			return Client{Name: rule.name, peer: peer, senders: rule.senders}, nil
+	return r
+}
+
+func within(ip netip.Addr, networks []netip.Prefix) bool {
+	for _, n := range networks {
+		if n.Contains(ip) {
+			return true
 		}
 	}
-	return Client{}, errClient().Becausef("client %s matches no rule; only programs on this host may send, through a loopback address or a unix socket", peer)
+	return false
 }
 
 // isLocal matches this host: 127.0.0.0/8, ::1 and unix sockets.
 func isLocal(ip netip.Addr, unix bool) bool { return unix || ip.IsLoopback() }
 
+// Connect finds the client of a new connection: the first rule without a login
+// that the peer matches. Where there is none, or this listener requires logins,
+// and a login could match, the Client NeedsLogin. 554 5.7.1 where neither the
+// peer's address nor any login could match here.
+func (p *Policy) Connect(peer Peer) (Client, error) {
+	c := Client{ip: peer.Addr.Addr().Unmap().WithZone(""), unix: peer.Unix, known: true}
+	if peer.Auth != AuthRequired {
+		for _, rule := range p.clients {
+			if rule.Username == "" && rule.matches(c.ip, c.unix) {
+				return c.as(rule), nil
+			}
+		}
+	}
+	if peer.Auth != AuthOff && p.mayLogin(c) {
+		return c, nil
+	}
+	remedy := "if it may send, write its address under networks of a client"
+	if peer.Auth != AuthOff {
+		remedy += ", or make one that logs in"
+	}
+	return Client{}, errClient().Becausef("client %s matches no rule of this listener; %s", c.peer(), remedy)
+}
+
+// Client is Connect for a listener without logins.
+func (p *Policy) Client(addr netip.AddrPort, unix bool) (Client, error) {
+	return p.Connect(Peer{Addr: addr, Unix: unix})
+}
+
+func (p *Policy) mayLogin(c Client) bool {
+	for _, rule := range p.clients {
+		if rule.Username != "" && rule.matches(c.ip, c.unix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Login finds whom a user name makes of c: the client of that name whose
+// networks, if it has some, the peer is in. The caller checks the password
+// against hash, and uses next only if both the password and ok are right. For
+// an unknown name, hash is one that no password has and that costs as much to
+// check, so that nobody can tell by the time it takes.
+func (p *Policy) Login(c Client, username string) (next Client, hash string, ok bool) {
+	for _, rule := range p.clients {
+		if c.known && username != "" && rule.Username == username && rule.matches(c.ip, c.unix) {
+			return c.as(rule), rule.PasswordHash, true
+		}
+	}
+	return Client{}, p.noUser, false
+}
+
+// unmatchable is a bcrypt hash that no password is known for, at the highest
+// cost of those in use.
+func unmatchable(rules []ClientRule) string {
+	cost := "10"
+	for _, r := range rules {
+		if len(r.PasswordHash) == 60 && r.PasswordHash[4:6] > cost {
+			cost = r.PasswordHash[4:6]
+		}
+	}
+	const saltAndHash = "graphrelay.knows.no.uO" + "this.is.no.hash.of.any.password"
+	return "$2a$" + cost + "$" + saltAndHash
+}
+
+// as is c with the rights of rule.
+func (c Client) as(rule *clientRule) Client {
+	c.Name, c.Login, c.Repair = rule.Name, rule.Username, rule.Repair
+	c.Rate, c.MaxConnections, c.rule = rule.Rate, rule.MaxConnections, rule
+	return c
+}
+
+// own is the address that c's senders begin with; zero if there is none.
+func (c Client) own() envelope.Address {
+	if c.rule == nil {
+		return envelope.Address{}
+	}
+	return c.rule.senders.first
+}
+
+// ready refuses whoever has not logged in yet.
+func (c Client) ready() error {
+	if c.NeedsLogin() {
+		return status.New(530, status.Enhanced{5, 7, 0}, "Authentication required").
+			Becausef("client %s must log in on this listener; set a user name and a password in the program that sends, or write its address under networks of a client", c.peer())
+	}
+	return nil
+}
+
+// String names c for the log.
+func (c Client) String() string {
+	if c.Name == "" {
+		return "without a rule"
+	}
+	return fmt.Sprintf("%s (%s)", c.Name, c.peer())
+}
+
+func (c Client) peer() string {
+	if c.unix {
+		return "unix"
+	}
+	return c.ip.String()
+}
+
 func errClient() *status.Error {
 	return status.New(554, status.Enhanced{5, 7, 1}, "Access denied; ask the administrator of this relay to allow this client")
+}
+
+// TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is how
+// long until the next one is in order.
+func (c Client) TooFast(wait time.Duration) error {
+	return status.New(452, status.Enhanced{4, 7, 1}, "Too many messages, try again later; ask the administrator of this relay for a higher rate").
+		Becausef("client %s sends more than its rate, %s, and may send again in %s; if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
+}
+
+// TooMany is the refusal, 421 4.7.0, of a connection beyond c.MaxConnections.
+func (c Client) TooMany() error {
+	return status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later; ask the administrator of this relay for more").
+		Becausef("client %s has %d connections already; if that is too few, raise max_connections of clients: %s", c, c.MaxConnections, c.Name)
 }

@@ -1,12 +1,48 @@
 package policy
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/status"
+)
+
+// Message is what policy looks at of a message.
+type Message struct {
+	ReversePath  envelope.Address // zero for <>
+	From         []envelope.Address
+	Sender       envelope.Address // zero if there is none
+	ResentFrom   []envelope.Address
+	ResentSender []envelope.Address
+}
+
+// Grant allows a message: once Rewrite is made it says From, and goes out
+// through Mailbox. ReversePath is the one to keep: the message's own, or From
+// where that one was not allowed.
+type Grant struct {
+	Mailbox     envelope.Address
+	From        envelope.Address
+	ReversePath envelope.Address // zero for <>
+	Rewrite     Rewrite
+}
+
+// Rewrite says how the header must differ. The zero Rewrite changes nothing.
+type Rewrite struct {
+	// Why names the key that asked for it, for the log: missing_from,
+	// local_sender or other_senders. It is set too where the reverse-path alone
+	// was replaced.
+	Why        string
+	From       envelope.Address // replaces the address of From, or makes a From; zero leaves it
+	ReplyTo    envelope.Address // the address that From had, for Reply-To unless there is one; zero for none
+	DropSender bool             // Sender names somebody who is not allowed; without it From is the sender
+}
+
+// The keys of Rewrite.Why.
+const (
+	whyMissing = "missing_from"
+	whyLocal   = "local_sender"
+	whyOther   = "other_senders"
 )
 
 // claim is an address that a message says it comes from, and where it says so.
@@ -19,49 +55,165 @@ type claim struct {
 const reversePath = "MAIL FROM"
 
 // ReversePath checks the address of MAIL. The null reverse-path, which reports
-// have, is allowed here; From decides later. 550 5.7.1.
+// have, is allowed to whoever may send; From decides later. An address that
+// Grant would replace passes. 530 5.7.0, 550 5.7.1.
 func (p *Policy) ReversePath(c Client, rp envelope.Address) error {
+	if err := c.ready(); err != nil {
+		return err
+	}
 	if rp.IsZero() {
+		return c.maySend()
+	}
+	what := claim{reversePath, rp}
+	_, err := c.allow(what)
+	if err != nil && p.replaces(c, rp) != "" {
 		return nil
 	}
-	_, err := c.allow(claim{reversePath, rp})
 	return err
 }
 
-// Grant checks every address of m, and returns the mailbox of the first From
-// address. 550 5.7.1 if an address is not allowed, or there is no From.
-func (p *Policy) Grant(c Client, m Message) (Grant, error) {
-	if len(m.From) == 0 {
-		return Grant{}, refusal("Message has no From address; set one in the program that sends").
-			Becausef("header of client %s has no From address; let the sending program write From: with an address that stands under senders", c)
+// maySend refuses the zero Client.
+func (c Client) maySend() error {
+	if c.rule == nil {
+		return refusal("Sending is not allowed here; ask the administrator of this relay").
+			Becausef("client %s may not send; write its address under networks of a client", c)
 	}
-	for _, claim := range m.claims() {
+	return nil
+}
+
+// Grant checks every address of m, and returns the mailbox of the first From
+// address. 550 5.7.1 if an address is not allowed, or there is no From, and the
+// client's rule does not mend it. Several From addresses, and those of
+// Resent fields, are never replaced.
+func (p *Policy) Grant(c Client, m Message) (Grant, error) {
+	if err := c.ready(); err != nil {
+		return Grant{}, err
+	}
+	g, err := p.author(c, m)
+	if err != nil {
+		return Grant{}, err
+	}
+	if err := p.sender(c, m, &g); err != nil {
+		return Grant{}, err
+	}
+	for _, claim := range append(claimsOf("Resent-From", m.ResentFrom), claimsOf("Resent-Sender", m.ResentSender)...) {
 		if _, err := c.allow(claim); err != nil {
 			return Grant{}, err
 		}
 	}
+	if err := p.returnPath(c, m, &g); err != nil {
+		return Grant{}, err
+	}
+	return g, nil
+}
+
+// author decides about From.
+func (p *Policy) author(c Client, m Message) (Grant, error) {
+	if len(m.From) == 0 {
+		return c.makeFrom(m)
+	}
+	for i, claim := range claimsOf("From", m.From) {
+		_, err := c.allow(claim)
+		if err == nil {
+			continue
+		}
+		why := p.replaces(c, m.From[i])
+		if why == "" || len(m.From) > 1 {
+			return Grant{}, err
+		}
+		g, err := c.grantOwn(c.own(), why)
+		if !p.hosts.local(m.From[i]) {
+			g.Rewrite.ReplyTo = m.From[i]
+		}
+		return g, err
+	}
 	s, err := c.allow(claim{"From", m.From[0]})
+	return Grant{Mailbox: s.Mailbox, From: s.Address}, err
+}
+
+// makeFrom gives a message without From the reverse-path, which is who sent
+// it, or where that is none of the client's senders, the first of those.
+func (c Client) makeFrom(m Message) (Grant, error) {
+	from := m.ReversePath
+	if _, err := c.allow(claim{reversePath, from}); err != nil {
+		from = c.own()
+	}
+	if !c.Repair.MissingFrom || from.IsZero() {
+		return Grant{}, refusal("Message has no From address; set one in the program that sends").
+			Becausef("header of client %s has no From address; let the sending program write From: with an address that stands under senders, or write missing_from under repair of the client", c)
+	}
+	return c.grantOwn(from, whyMissing)
+}
+
+func (c Client) grantOwn(from envelope.Address, why string) (Grant, error) {
+	s, err := c.allow(claim{"From", from})
 	if err != nil {
 		return Grant{}, err
 	}
-	return Grant{Mailbox: s.Mailbox, From: s.Address}, nil
+	return Grant{Mailbox: s.Mailbox, From: from, Rewrite: Rewrite{Why: why, From: from}}, nil
 }
 
-// claims lists every address of m, in the order in which they are refused.
-func (m Message) claims() []claim {
-	all := claimsOf("From", m.From...)
-	if !m.Sender.IsZero() {
-		all = append(all, claim{"Sender", m.Sender})
+// sender drops a Sender that is not allowed and would be replaced: From alone
+// says the same then. With several From addresses a Sender is needed (RFC 5322
+// section 3.6.2), and refused instead.
+func (p *Policy) sender(c Client, m Message, g *Grant) error {
+	if m.Sender.IsZero() {
+		return nil
 	}
-	all = append(all, claimsOf("Resent-From", m.ResentFrom...)...)
-	all = append(all, claimsOf("Resent-Sender", m.ResentSender...)...)
-	if !m.ReversePath.IsZero() {
-		all = append(all, claim{reversePath, m.ReversePath})
+	_, err := c.allow(claim{"Sender", m.Sender})
+	if err == nil {
+		return nil
 	}
-	return all
+	why := p.replaces(c, m.Sender)
+	if why == "" || len(m.From) > 1 {
+		return err
+	}
+	g.Rewrite.DropSender = true
+	g.Rewrite.because(why)
+	return nil
 }
 
-func claimsOf(field string, addresses ...envelope.Address) []claim {
+// returnPath decides where reports go.
+func (p *Policy) returnPath(c Client, m Message, g *Grant) error {
+	g.ReversePath = m.ReversePath
+	if m.ReversePath.IsZero() {
+		return nil
+	}
+	_, err := c.allow(claim{reversePath, m.ReversePath})
+	if err == nil {
+		return nil
+	}
+	why := p.replaces(c, m.ReversePath)
+	if why == "" {
+		return err
+	}
+	g.ReversePath = g.From
+	g.Rewrite.because(why)
+	return nil
+}
+
+// because keeps the first reason.
+func (r *Rewrite) because(why string) {
+	if r.Why == "" {
+		r.Why = why
+	}
+}
+
+// replaces names the key by which an address that is not allowed is replaced;
+// empty if it is refused.
+func (p *Policy) replaces(c Client, a envelope.Address) string {
+	switch {
+	case a.IsZero() || c.own().IsZero():
+		return ""
+	case c.Repair.LocalSender && p.hosts.local(a):
+		return whyLocal
+	case c.rule.Rewrite:
+		return whyOther
+	}
+	return ""
+}
+
+func claimsOf(field string, addresses []envelope.Address) []claim {
 	claims := make([]claim, len(addresses))
 	for i, a := range addresses {
 		claims[i] = claim{field, a}
@@ -71,15 +223,25 @@ func claimsOf(field string, addresses ...envelope.Address) []claim {
 
 // allow finds the rule that lets c send as an address.
 func (c Client) allow(what claim) (Sender, error) {
-	if s, ok := c.senders.find(what.address); ok {
-		return s, nil
+	if c.rule != nil {
+		if s, ok := c.rule.senders.find(what.address); ok {
+			return s, nil
+		}
 	}
 	if what.address.Domain() == "" {
 		return Sender{}, refusal(what.field+" address has no domain; set a full address, as in user@example.org, in the program that sends").
 			Becausef("%s %s of client %s has no domain; let the sending program use an address that stands under senders", what.field, plain(what.address), c)
 	}
 	return Sender{}, refusal(what.field+" address"+shown(what.address)+" not allowed here; ask the administrator of this relay to add it to senders").
-		Becausef("%s %s of client %s is not under senders; if it may send, add there: - address: %s", what.field, plain(what.address), c, plain(what.address))
+		Becausef("%s %s of client %s is not under senders; %s", what.field, plain(what.address), c, c.remedy(what.address))
+}
+
+// remedy tells where an address must be added.
+func (c Client) remedy(a envelope.Address) string {
+	if c.rule == nil || len(c.rule.senders.only) == 0 {
+		return "if it may send, add there: - address: " + plain(a)
+	}
+	return "if it may send, add it under senders of the client, and under senders of the relay unless it stands there: " + plain(a)
 }
 
 func refusal(text string) *status.Error {
@@ -104,12 +266,4 @@ func plain(a envelope.Address) string {
 		return s
 	}
 	return strconv.QuoteToASCII(s)
-}
-
-// String names c for the log.
-func (c Client) String() string {
-	if c.Name == "" {
-		return "without a rule"
-	}
-	return fmt.Sprintf("%s (%s)", c.Name, c.peer)
 }

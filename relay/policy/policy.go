@@ -1,98 +1,110 @@
-// Package policy decides who may send mail, and as whom.
+// Package policy decides who may send mail, as whom, and to whom.
 //
 // # Promises
 //
 // Every address that a message claims to come from, which are the reverse-path,
 // each From and Sender and each Resent-From and Resent-Sender, is held against
 // one set of rules; a message is granted a mailbox only if all of them are
-// allowed, and From decides which. A Grant holds nothing but addresses of the
-// configuration. What no rule names is refused: a client that matches none, a
-// message without From, an address without a domain, and the zero Client.
+// allowed, and From decides which. What no rule names is refused: a client that
+// matches none, a message without From, an address without a domain, and the
+// zero Client. A Grant holds a mailbox of the configuration, or with mailbox:
+// self the From address itself.
+//
+// Where a client's rule says so, an address that is not allowed is replaced
+// instead by the first exact address among this client's senders: a right that
+// it has anyway. A Rewrite tells what the header must say then; a caller that
+// does not make it must not send the message.
 //
 // Addresses are equal as envelope.Address.Key says: ASCII letters of either
 // case, quoted or not, domains as A-labels. A sub-address (a+b@) is another
 // address than a@ (RFC 5321 section 2.3.11: only the host may read more into a
-// local part).
+// local part). A wildcard covers its own domain and no subdomain, and only
+// local parts that a mailbox of Exchange can have: no look-alikes, no quotes.
 //
 // # On failure
 //
-// A refusal is a *status.Error: 554 5.7.1 for a client, 550 5.7.1 for an
-// address. Its text tells the client which of its own addresses it was and
-// whom to ask; its cause names field, address and client, and ends with what
-// an administrator who agrees writes into the configuration.
+// A refusal is a *status.Error. Its text tells the client which of its own
+// addresses it was and whom to ask; its cause names field, address and client,
+// and ends with what an administrator who agrees writes into the configuration.
 //
-// The package is pure: no I/O, no clock, no state that changes after New; all
-// methods may be called at the same time.
+//	554 5.7.1  a peer that can be no client
+//	530 5.7.0  a peer that must log in first
+//	550 5.7.1  an address that is not allowed, as sender or as recipient
+//	550 5.1.2  a recipient without a domain that is no alias
+//	452 4.7.1  more messages than the client's rate
+//	421 4.7.0  more connections than the client's
+//
+// The package is pure: no I/O, no clock. A Policy never changes after New; all
+// of its methods may be called at the same time. A Bucket is state, with the
+// time given by its caller.
 package policy
 
 import (
+	"net/netip"
+
 	"graphrelay/relay/envelope"
 )
 
 // Rules are the configuration that policy decides by.
 type Rules struct {
 	Senders     []Sender
-	LocalClient bool // loopback and unix sockets may send as every sender
+	Clients     []ClientRule
+	LocalClient bool   // loopback and unix sockets may send as every sender
+	LocalRepair Repair // what is mended for them
+	// Aliases tell who gets the mail of recipients without a domain, by Key.
+	Aliases map[string]envelope.Address
+	// Hosts are the names of this host, for the repair of local senders;
+	// localhost is one without being listed.
+	Hosts []string
 }
 
-// Sender is one entry of senders:.
+// Sender is one entry of senders:. A wildcard Address is a whole domain, and as
+// Mailbox it stands for the From address itself (mailbox: self).
 type Sender struct {
 	Address envelope.Address // what From may say
 	Mailbox envelope.Address // whose sendMail is called; zero = Address
 }
 
-// Message is what policy looks at of a message.
-type Message struct {
-	ReversePath  envelope.Address // zero for <>
-	From         []envelope.Address
-	Sender       envelope.Address // zero if there is none
-	ResentFrom   []envelope.Address
-	ResentSender []envelope.Address
+// ClientRule is one entry of clients:.
+type ClientRule struct {
+	Name           string
+	Networks       []netip.Prefix     // none = any, for a login
+	Username       string             // with Networks, both must match
+	PasswordHash   string             // bcrypt
+	Senders        []envelope.Address // none = every one of Rules.Senders; a right beyond those is none
+	Rewrite        bool               // other_senders: rewrite
+	Repair         Repair
+	Recipients     []envelope.Address // none = anyone
+	Rate           Rate
+	MaxConnections int // 0 = no limit of its own
 }
 
-// Grant allows a message: it goes out through Mailbox as From. Both are
-// addresses as the configuration writes them.
-type Grant struct {
-	Mailbox envelope.Address
-	From    envelope.Address
+// Repair says what is mended in the header of a message.
+type Repair struct {
+	DisplayName bool // for package message: quote a bare @ in a display name
+	MissingFrom bool
+	LocalSender bool
 }
 
 // Policy is a set of rules, ready to ask.
 type Policy struct {
-	clients []clientRule // the first that matches a peer wins
+	clients []*clientRule // the first that matches a peer wins
+	aliases map[string]envelope.Address
+	hosts   hosts
+	noUser  string // a hash that no password has
 }
 
 // New prepares r. A sender without a full address allows nothing.
 func New(r Rules) *Policy {
-	p := &Policy{}
+	all := newSenders(r.Senders)
+	p := &Policy{aliases: r.Aliases, hosts: newHosts(r.Hosts, all), noUser: unmatchable(r.Clients)}
+	for _, c := range r.Clients {
+		p.clients = append(p.clients, newClientRule(c, all))
+	}
 	if r.LocalClient {
-		p.clients = append(p.clients, clientRule{name: localName, matches: isLocal, senders: newSenders(r.Senders)})
+		local := newClientRule(ClientRule{Name: localName, Repair: r.LocalRepair}, all)
+		local.matches = isLocal
+		p.clients = append(p.clients, local)
 	}
 	return p
-}
-
-// senders are the addresses that one client may send as, by Key.
-type senders map[string]Sender
-
-func newSenders(list []Sender) senders {
-	set := make(senders, len(list))
-	for _, s := range list {
-		if s.Address.Domain() == "" {
-			continue
-		}
-		if s.Mailbox.IsZero() {
-			s.Mailbox = s.Address
-		}
-		if _, known := set[s.Address.Key()]; !known {
-			set[s.Address.Key()] = s
-		}
-	}
-	return set
-}
-
-// find returns the rule that allows a. An address without a domain has none,
-// for newSenders keeps none.
-func (s senders) find(a envelope.Address) (Sender, bool) {
-	rule, ok := s[a.Key()]
-	return rule, ok
 }

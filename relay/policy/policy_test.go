@@ -45,7 +45,7 @@ func TestClientIsThisHostOnly(t *testing.T) {
 			t.Errorf("Client(%s, %v) = %v, %v; want local", c.addr, c.unix, got, err)
 		}
 		if !c.ok {
-			wantRefusal(t, err, 554, "ask the administrator", "only programs on this host may send")
+			wantRefusal(t, err, 554, "ask the administrator", "matches no rule of this listener; if it may send, write its address under networks of a client")
 		}
 	}
 }
