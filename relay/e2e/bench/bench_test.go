@@ -88,24 +88,31 @@ func kept(t *testing.T, f form, r *report) {
 		fmt.Sprintf("Postfix %.4g; ratio %.3g", median(theirs), median(ratios(ours, theirs))), "1 x")
 }
 
-// interleave measures the relay and Postfix in turns, each time with an empty
-// queue, and each alone on the machine.
+// interleave measures the relay and Postfix in turns, each alone on the
+// machine, with an empty queue, and after a few messages that start its parts.
 func interleave(t *testing.T, f form, measure func(addr string) float64) (ours, theirs []float64) {
 	t.Helper()
 	for range f.rounds {
 		t.Run("relay", func(t *testing.T) {
 			relay, d := start(t, graphLatency)
+			warm(t, relay.Addr)
 			before := d.Count()
 			ours = append(ours, measure(relay.Addr))
 			t.Logf("graphrelay %.0f/s; %d were delivered meanwhile, accepted all: %v", ours[len(ours)-1], d.Count()-before, !relay.Ended())
 		})
 		t.Run("postfix", func(t *testing.T) {
 			p := foreign.StartPostfix(t, t.TempDir(), false, "default_transport = discard", "relay_transport = discard")
+			warm(t, p.Addr)
 			theirs = append(theirs, measure(p.Addr))
 			t.Logf("Postfix %.0f/s; %d are queued", theirs[len(theirs)-1], p.Queued())
 		})
 	}
 	return ours, theirs
+}
+
+func warm(t *testing.T, addr string) {
+	t.Helper()
+	source(t, foreign.SMTPSource(t), addr, 16, 64)
 }
 
 // drain: messages per second that reach Graph, beside slots / latency, while

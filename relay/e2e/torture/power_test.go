@@ -147,7 +147,7 @@ func powerCut(t *testing.T, settings ...harness.Setting) verdict {
 	d.Watch(l.arrived)
 	settings = append(settings, harness.Senders(mailboxes...), harness.With("queue", "min_free_space: 16MiB"))
 	r := harness.StartRelay(t, d, append(settings, harness.StoreAt(live.store()))...)
-	load := startLoad(r.Addr, l, 8, 600, mailboxes...)
+	load := startLoad(r.Addr, l, 8, 600, nil, mailboxes...)
 	time.Sleep(time.Duration(50+rand.IntN(1200)) * time.Millisecond) // the random moment
 	r.Freeze()
 	after := live.afterPowerCut()
