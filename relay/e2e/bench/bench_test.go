@@ -28,8 +28,8 @@ type form struct {
 	boxes    []int
 }
 
-func formOf(t *testing.T) form {
-	if testing.Short() {
+func formOf() form {
+	if testing.Short() || os.Getenv("BENCH_SHORT") != "" {
 		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60, backlog: 3000, boxes: []int{1, 20}}
 	}
 	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400, backlog: 100_000, boxes: []int{1, 20, 200}}
@@ -38,7 +38,7 @@ func formOf(t *testing.T) form {
 // TestBench runs all measurements one after the other and prints the table.
 // BENCH names the only ones to run: accept, kept, drain, lag, memory, backlog.
 func TestBench(t *testing.T) {
-	f, r := formOf(t), new(report)
+	f, r := formOf(), new(report)
 	for _, m := range []struct {
 		name string
 		run  func(*testing.T, form, *report)
