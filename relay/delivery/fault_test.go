@@ -3,8 +3,10 @@ package delivery
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -322,4 +324,45 @@ func TestLogLine(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// TestBodyErrors: an error of the store counts only where no try had sent all,
+// and not when the transport had closed the body.
+func TestBodyErrors(t *testing.T) {
+	open := func(r ...io.Reader) *body {
+		i := 0
+		return &body{size: 4, open: func() (io.ReadCloser, error) { i++; return io.NopCloser(r[i-1]), nil }}
+	}
+	read := func(b *body, closeFirst bool) {
+		r, err := b.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if closeFirst {
+			r.Close()
+		}
+		_, _ = io.Copy(io.Discard, r)
+		r.Close()
+	}
+	whole, broken := func() io.Reader { return strings.NewReader("body") }, iotest.ErrReader(errDisk)
+
+	b := open(broken, whole())
+	if read(b, false); !errors.Is(b.failure(), errDisk) {
+		t.Errorf("first try: %v", b.failure())
+	}
+	if read(b, false); b.failure() != nil {
+		t.Errorf("second try sent all: %v", b.failure())
+	}
+	b = open(broken)
+	if read(b, true); b.failure() != nil {
+		t.Errorf("closed by the transport: %v", b.failure())
+	}
+	b = open(io.MultiReader(strings.NewReader("bo"), iotest.ErrReader(spool.ErrDamaged)))
+	if read(b, false); !errors.Is(b.failure(), spool.ErrDamaged) {
+		t.Errorf("damaged: %v", b.failure())
+	}
+	b = open(iotest.ErrReader(context.Canceled))
+	if read(b, false); b.failure() != nil {
+		t.Errorf("cancelled: %v", b.failure())
+	}
 }

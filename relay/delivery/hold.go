@@ -34,10 +34,10 @@ type strike struct {
 // maxStrikes bounds the memory of strikes; forgetting one costs some attempts.
 const maxStrikes = 4096
 
-// holds are the holds in force. Memory leads, the store follows (save).
+// holds are the holds in force. Memory leads, the store follows (save, finish).
 type holds struct {
 	store spool.Store
-	turn  chan struct{} // one save at a time, so that what is stored is never older than what was
+	turn  chan struct{} // one change at a time, so that what is stored is never older than what was
 
 	mu      sync.Mutex
 	byKey   map[string]*hold
@@ -169,7 +169,7 @@ func (h *holds) passed(keys []string, id envelope.QueueID, began time.Time) (ove
 		}
 	}
 	for _, key := range keys {
-		if x := h.byKey[key]; x != nil && !x.ending && !began.Before(x.Since) {
+		if x := h.byKey[key]; x != nil && !x.ending && began.After(x.Since) {
 			x.ending = true
 			over = append(over, x.Hold)
 		}
@@ -265,9 +265,42 @@ func (h *holds) probeNow(now time.Time) {
 	}
 }
 
-// save brings the store's view of a hold up to date, and removes an ending hold
-// once the store has ended it. Saying it twice does no harm.
-func (h *holds) save(ctx context.Context, key string, now time.Time) error {
+// save writes a hold into the store as it is now. Ending holds are left to
+// finish. Saying it twice does no harm.
+func (h *holds) save(ctx context.Context, key string) error {
+	return h.inTurn(ctx, key, func(copied spool.Hold, ending bool) error {
+		if ending {
+			return nil
+		}
+		return h.store.SetHold(ctx, copied)
+	})
+}
+
+// finish ends a hold in the store, and then in memory, unless a refusal renewed
+// it meanwhile. An identity's hold needs the mailboxes that it stopped, for the
+// store does not know them.
+func (h *holds) finish(ctx context.Context, key string, mailboxes []envelope.Address, now time.Time) (over bool, err error) {
+	err = h.inTurn(ctx, key, func(copied spool.Hold, ending bool) error {
+		if !ending {
+			return nil
+		}
+		if copied.Mailboxes = mailboxes; len(mailboxes) > 0 {
+			if err := h.store.SetHold(ctx, copied); err != nil {
+				return err
+			}
+		}
+		if err := h.store.EndHold(ctx, key, now); err != nil && !errors.Is(err, spool.ErrNotFound) {
+			return err
+		}
+		over = h.drop(key)
+		return nil
+	})
+	return over, err
+}
+
+// inTurn does one change of the store at a time, with the state of the hold as
+// it is then; nothing when there is none.
+func (h *holds) inTurn(ctx context.Context, key string, do func(copied spool.Hold, ending bool) error) error {
 	select {
 	case h.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -282,34 +315,20 @@ func (h *holds) save(ctx context.Context, key string, now time.Time) error {
 	}
 	copied, ending := x.Hold, x.ending
 	h.mu.Unlock()
-	if !ending || len(copied.Mailboxes) > 0 {
-		if err := h.store.SetHold(ctx, copied); err != nil || !ending {
-			return err
-		}
-	}
-	if err := h.store.EndHold(ctx, key, now); err != nil && !errors.Is(err, spool.ErrNotFound) {
-		return err
-	}
-	h.drop(key)
-	return nil
+	return do(copied, ending)
 }
 
-// stopped sets the mailboxes that an identity's hold stopped.
-func (h *holds) stopped(key string, mailboxes []envelope.Address) {
+// drop forgets a hold that the store has ended. One that a refusal renewed
+// meanwhile stays; the refusal saves it again.
+func (h *holds) drop(key string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x := h.byKey[key]; x != nil {
-		x.Mailboxes = mailboxes
+	x := h.byKey[key]
+	if x == nil || !x.ending {
+		return false
 	}
-}
-
-// drop forgets a hold that the store has ended, unless a refusal renewed it meanwhile.
-func (h *holds) drop(key string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if x := h.byKey[key]; x != nil && x.ending {
-		delete(h.byKey, key)
-	}
+	delete(h.byKey, key)
+	return true
 }
 
 // list returns copies of the holds in order of key.

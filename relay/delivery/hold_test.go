@@ -177,8 +177,8 @@ func TestSendAsHold(t *testing.T) {
 		if n := r.store.states(); n[spool.Sent] != 40 || n[spool.Queued] != 20 {
 			t.Errorf("%v", n)
 		}
-		if n := r.graph.count(); n > 40+3+5 {
-			t.Errorf("%d attempts", n)
+		if n := r.graph.count(); n > 40+3+5 || r.store.unclaims > 20 {
+			t.Errorf("%d attempts, %d taken back", n, r.store.unclaims)
 		}
 		for range 3 { // ordinary mail goes on beside the probes
 			bad[r.store.put(box, alias)] = true
@@ -319,6 +319,94 @@ func TestExpiryLeavesOutHeldTime(t *testing.T) {
 		if n := r.store.states()[spool.Sent]; n != 3 {
 			t.Errorf("%v", r.store.states())
 		}
+		r.stop()
+	})
+}
+
+// TestIdentityProbesRotate: an identity is probed by its mailboxes in turn, and
+// only its own mail is credited with the time.
+func TestIdentityProbesRotate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		r.cfg.Route = func(m envelope.Address) (Route, bool) {
+			return Route{Identity: m.Domain(), Sender: r.graph, MaxConcurrent: 1}, true
+		}
+		broken := true
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			switch {
+			case m.Domain() == "fabrikam.com":
+				return graph.Answer{Outcome: graph.Retry}
+			case broken:
+				return held(graph.ScopeIdentity)
+			}
+			return sent
+		}
+		for i := range 4 {
+			box := addr(t, fmt.Sprintf("box%d@contoso.com", i))
+			for range 10 {
+				r.store.put(box, box)
+			}
+		}
+		other := addr(t, "b@fabrikam.com")
+		foreign := r.store.put(other, other)
+		r.start()
+		r.wait(32 * time.Minute)
+		r.graph.mu.Lock()
+		var order []string
+		for _, try := range r.graph.tries {
+			if try.at > 30*time.Second && try.mailbox != other.Key() {
+				order = append(order, try.mailbox)
+			}
+		}
+		r.graph.mu.Unlock()
+		seen := map[string]bool{}
+		for _, m := range order[:min(4, len(order))] {
+			seen[m] = true
+		}
+		if len(order) != 5 || len(seen) != 4 {
+			t.Errorf("probed by %v", order)
+		}
+		broken = false
+		r.ProbeNow()
+		r.wait(2 * time.Second)
+		if n := r.store.states()[spool.Sent]; n != 40 {
+			t.Errorf("%v", r.store.states())
+		}
+		if rec := r.store.get(foreign); rec.State != spool.Queued || rec.HeldFor != 0 {
+			t.Errorf("the other identity's message: %s, held for %v", rec.State, rec.HeldFor)
+		}
+		r.stop()
+	})
+}
+
+// TestNarrowRefusalEndsWideHold: where Graph refuses the mailbox, the identity works.
+func TestNarrowRefusalEndsWideHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		gone, good := addr(t, "gone@contoso.com"), addr(t, "good@contoso.com")
+		broken := true
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			switch {
+			case broken:
+				return held(graph.ScopeIdentity)
+			case m.Equal(gone):
+				return held(graph.ScopeMailbox)
+			}
+			return sent
+		}
+		r.start()
+		for range 5 {
+			r.arrive(gone)
+		}
+		r.wait(30 * time.Second)
+		broken = false
+		r.wait(time.Minute)
+		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:gone@contoso.com" || len(r.store.holds) != 1 {
+			t.Errorf("holds %+v", h)
+		}
+		id := r.arrive(good)
+		r.wait(time.Second)
+		r.wantState(id, spool.Sent)
 		r.stop()
 	})
 }

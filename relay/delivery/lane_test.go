@@ -330,3 +330,48 @@ func TestClock(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestDeferredBefore: what an earlier run deferred is tried when it is due, not
+// at the next poll of the minute.
+func TestDeferredBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		box := addr(t, "a@contoso.com")
+		due := []time.Duration{10 * time.Second, 75 * time.Second, 80 * time.Second, 100 * time.Second, 12 * time.Minute}
+		var ids []envelope.QueueID
+		for _, d := range due {
+			ids = append(ids, r.store.put(box, box, func(m *spool.Record) { m.NextAttempt = time.Now().Add(d) }))
+		}
+		r.start()
+		r.wait(15 * time.Minute)
+		for i, id := range ids {
+			if got := r.graph.times(id); len(got) != 1 || got[0] < due[i] || got[0] > due[i]+2*time.Second {
+				t.Errorf("due at %v, tried at %v", due[i], got)
+			}
+		}
+		r.stop()
+	})
+}
+
+// TestPlaceInLine: messages that were taken back keep their place.
+func TestPlaceInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		box := addr(t, "a@contoso.com")
+		for range 30 {
+			r.store.put(box, box)
+			time.Sleep(time.Millisecond)
+		}
+		for range 5 {
+			r.start()
+			r.wait(1500 * time.Millisecond)
+			r.stop()
+		}
+		for i := 1; i < len(r.graph.tries); i++ {
+			if a, b := r.graph.tries[i-1].id, r.graph.tries[i].id; b < a && r.graph.tries[i-1].at != r.graph.tries[i].at {
+				t.Errorf("%s was tried before %s", a, b)
+			}
+		}
+		r.wait(0)
+	})
+}

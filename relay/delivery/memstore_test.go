@@ -30,6 +30,7 @@ type memStore struct {
 	boxes    map[string][]*memMsg // in order of ID; a front of finished ones is cut off
 	own      map[string]int       // Active messages by mailbox
 	count    map[spool.State]int
+	unclaims int
 	holds    map[string]spool.Hold
 	seq      int
 	maxOwn   map[string]int                             // most Active messages of a mailbox at once
@@ -180,6 +181,7 @@ func (s *memStore) Unclaim(ctx context.Context, id envelope.QueueID, attempt int
 		return spool.ErrState
 	}
 	s.become(m, spool.Queued)
+	s.unclaims++
 	m.NextAttempt, m.Attempts = next, m.Attempts-1
 	return nil
 }

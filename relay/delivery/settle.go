@@ -151,19 +151,22 @@ func (d *Delivery) unclaim(rec spool.Record, next time.Time) time.Time {
 	return time.Time{}
 }
 
-func (d *Delivery) saveHold(key string) bool {
-	return d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error {
-		return d.holds.save(ctx, key, d.cfg.Now())
-	})
+func (d *Delivery) saveHold(key string) {
+	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error { return d.holds.save(ctx, key) })
 }
 
 // endHold tells the store, and then lets the lanes go on: before it, the time
 // in hold would still count towards max_age.
 func (d *Delivery) endHold(h spool.Hold) {
-	if h.Mailbox.IsZero() {
-		d.persist("mailboxes of "+h.Key, spool.Record{}, func(ctx context.Context) error { return d.listStopped(ctx, h) })
-	}
-	if d.saveHold(h.Key) {
+	var over bool
+	d.persist("end of hold "+h.Key, spool.Record{}, func(ctx context.Context) error {
+		stopped, err := d.stoppedBy(ctx, h)
+		if err == nil {
+			over, err = d.holds.finish(ctx, h.Key, stopped, d.cfg.Now())
+		}
+		return err
+	})
+	if over {
 		d.logHoldEnds(h, d.cfg.Now())
 	}
 	if !h.From.IsZero() {
@@ -172,21 +175,18 @@ func (d *Delivery) endHold(h spool.Hold) {
 	d.wakeAll()
 }
 
-// listStopped finds the mailboxes whose mail an identity's hold stopped, for
-// the store does not know which identity a mailbox belongs to.
-func (d *Delivery) listStopped(ctx context.Context, h spool.Hold) error {
-	lanes, err := d.cfg.Store.Lanes(ctx)
-	if err != nil {
-		return err
+// stoppedBy finds the mailboxes with mail that an identity's hold stopped.
+func (d *Delivery) stoppedBy(ctx context.Context, h spool.Hold) (stopped []envelope.Address, err error) {
+	if !h.Mailbox.IsZero() {
+		return nil, nil
 	}
-	var stopped []envelope.Address
+	lanes, err := d.cfg.Store.Lanes(ctx)
 	for _, l := range lanes {
 		if d.holdCovers(h, l.Mailbox) {
 			stopped = append(stopped, l.Mailbox)
 		}
 	}
-	d.holds.stopped(h.Key, stopped)
-	return nil
+	return stopped, err
 }
 
 // persist does a write until it succeeds. It gives up only when the message is

@@ -163,6 +163,7 @@ func TestNobodyElsesName(t *testing.T) {
 
 // What a stopped relay had accepted goes out after it starts again.
 func TestQueueSurvivesARestart(t *testing.T) {
+	t.Parallel()              // it waits for a backoff
 	d := harness.NewDouble(t) // not listening yet
 	r := harness.StartRelay(t, d)
 	c := harness.Hello(t, r.Addr)

@@ -85,6 +85,7 @@ func TestAConfigurationMistakeIsNamed(t *testing.T) {
 
 // A relay that boots before the network takes mail all the same.
 func TestMailIsTakenWithoutANetwork(t *testing.T) {
+	t.Parallel()              // it waits for a backoff
 	d := harness.NewDouble(t) // nothing listens at its address
 	r := harness.StartRelay(t, d)
 	c := harness.Hello(t, r.Addr)

@@ -649,7 +649,9 @@ func TestOddLogins(t *testing.T) {
 		login   http.HandlerFunc
 		outcome Outcome
 	}{
-		"redirect":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.org/", 302) }, Hold},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.org/", http.StatusFound)
+		}, Hold},
 		"html":      {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }, Retry},
 		"no token":  {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, Retry},
 		"throttled": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, Retry},

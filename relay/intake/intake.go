@@ -111,6 +111,9 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	if to.Domain() == "" {
 		return t.in.reject(errBadRcpt.Becausef("recipient %q has no domain; let the client use a full address", to), t.who, "rcpt")
 	}
+	if err := message.CheckRecipient(to); err != nil {
+		return t.in.reject(err, t.who, "rcpt")
+	}
 	if t.seen == nil {
 		t.seen = make(map[string]bool)
 	}
@@ -282,8 +285,8 @@ func (t *transaction) logAccepted(m *spool.Message, r message.Report, n message.
 	if len(r.Trimmed) > 0 {
 		attrs = append(attrs, slog.Int("trimmed", len(r.Trimmed)))
 	}
-	if n.BareLF {
-		attrs = append(attrs, slog.String("notes", "bare_lf"))
+	if notes := n.String(); notes != "" {
+		attrs = append(attrs, slog.String("notes", notes))
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
 }

@@ -154,6 +154,7 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		{"two From", "reports@example.org", "a@example.net", goodHeader + "From: ceo@example.org\r\n\r\nb\r\n", 550, "5.6.0"},
 		{"no From", "reports@example.org", "a@example.net", "Subject: x\r\n\r\nb\r\n", 550, "5.7.1"},
 		{"recipient without domain", "reports@example.org", "root", goodHeader + "\r\nb\r\n", 550, "5.1.2"},
+		{"recipient that a header cannot say", "reports@example.org", `"a,b"@example.net`, goodHeader + "\r\nb\r\n", 550, "5.1.3"},
 		{"NUL", "reports@example.org", "a@example.net", goodHeader + "\r\nb\x00\r\n", 550, "5.6.0"},
 		{"bare CR", "reports@example.org", "a@example.net", goodHeader + "\r\na\rb\r\n", 550, "5.6.0"},
 		{"too big", "reports@example.org", "a@example.net", goodHeader + "\r\n" + big + "\r\n", 552, "5.3.4"},
@@ -266,8 +267,7 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 		{"commit unknown", failing{commit: errors.New("disk I/O error")}, "451 4.3.0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var b *bench
-			b = newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
+			b := newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
 			id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n")
 			if e := status.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
 				t.Fatalf("got %q, %v; want %s", id, err, c.want)

@@ -11,6 +11,15 @@ import (
 // is removed, and the outcomes of what is under way can still be recorded; no
 // new mail is taken until there is room for the ballast again.
 
+// easeIfFull frees the ballast if a failure comes of a full disk.
+func (s *SQLite) easeIfFull(cause error) (full bool) {
+	full = isFull(cause) || s.room.exhausted()
+	if full {
+		s.easeDisk()
+	}
+	return full
+}
+
 // easeDisk frees the ballast.
 func (s *SQLite) easeDisk() {
 	s.room.setFull(true)

@@ -12,12 +12,24 @@ import (
 // the log hold nothing that the database lacks, and the next commit begins it
 // anew: without the second step it would grow for as long as mail comes in.
 const (
-	// walStart is the estimated growth of the log, in octets, that starts a
+	// maxWALStart is the estimated growth of the log, in octets, that starts a
 	// checkpoint. Checkpointing costs two fsyncs, so not too small.
-	walStart = 8 << 20
-	// pageCost is added for each change: the pages of tables and indexes.
-	pageCost = 16 << 10
+	maxWALStart = 8 << 20
+	minWALStart = 256 << 10
+	// Pages of tables and indexes that a batch and each of its changes touch.
+	batchCost  = 40 << 10
+	changeCost = 8 << 10
 )
+
+// walStartFor keeps the log smaller than the ballast: to recover on a full
+// disk the log must go into the database, with no more room than the ballast
+// gave.
+func walStartFor(ballast int64) int64 {
+	if ballast == 0 {
+		return maxWALStart
+	}
+	return min(max(ballast/2, minWALStart), maxWALStart)
+}
 
 // checkpointRow is what PRAGMA wal_checkpoint answers, in pages.
 type checkpointRow struct {
@@ -35,9 +47,9 @@ func checkpoint(c *conn, mode string) (checkpointRow, error) {
 }
 
 // noteGrowth estimates what a batch added to the log and starts the first step.
-func (s *SQLite) noteGrowth(octets int64) {
-	s.walGrowth += octets
-	if s.walGrowth < walStart || s.checkpointing.Load() {
+func (s *SQLite) noteGrowth(octets int64, changes int) {
+	s.walGrowth += octets + batchCost + int64(changes)*changeCost
+	if s.walGrowth < s.walStart || s.checkpointing.Load() {
 		return
 	}
 	s.walGrowth = 0
@@ -77,15 +89,18 @@ func (s *SQLite) maintain() {
 // secondStep ends the checkpoint. A failure of either step is treated like
 // that of a commit: what the disk holds is not known any more.
 func (s *SQLite) secondStep() {
+	var err error
 	if failed := s.checkpointFailed.Swap(nil); failed != nil {
-		s.log.Error("queue checkpoint failed", slog.Any("error", *failed))
-		_ = s.recover(marks{}) // what it reports stands in Health
+		err = *failed
+	} else {
+		_, err = checkpoint(s.writer, "PASSIVE")
+	}
+	if err == nil {
 		return
 	}
-	if _, err := checkpoint(s.writer, "PASSIVE"); err != nil {
-		s.log.Error("queue checkpoint failed", slog.Any("error", err))
-		_ = s.recover(marks{})
-	}
+	s.log.Error("queue checkpoint failed", slog.Any("error", err))
+	s.easeIfFull(err)
+	_ = s.recover(marks{}) // what it reports stands in Health
 }
 
 // wake makes the writer go round once.

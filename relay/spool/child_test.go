@@ -47,6 +47,8 @@ func runChild(mode, path string) error {
 		return childLoad(s)
 	case "commits":
 		return childCommits(s)
+	case "patient":
+		return childPatient(s)
 	}
 	return fmt.Errorf("no mode %q", mode)
 }
@@ -128,6 +130,18 @@ func childCommits(s *SQLite) error {
 		childWaitHealthy(s)
 	}
 	childAccept(s, 20)
+	return nil
+}
+
+// childPatient accepts 20 messages, and after each failure waits until the
+// store is well again.
+func childPatient(s *SQLite) error {
+	for range 20 {
+		childAccept(s, 1)
+		if s.Health() != nil {
+			childWaitHealthy(s)
+		}
+	}
 	return nil
 }
 

@@ -69,9 +69,11 @@ func dueQuery(c Claim) (string, []any) {
 			args = append(args, senderHash(from))
 		}
 	}
-	order := " ORDER BY next, n LIMIT ?"
+	// SQLite plans a query anew for each value of a bare "LIMIT ?", which cost
+	// a tenth of all processor time here; it does not look into a sum.
+	order := " ORDER BY next, n LIMIT 0+?"
 	if c.Probe {
-		order = " ORDER BY last, next, n LIMIT ?"
+		order = " ORDER BY last, next, n LIMIT 0+?"
 	}
 	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, limit)
 }

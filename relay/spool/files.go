@@ -98,10 +98,10 @@ func lockStore(path string, how int) (*os.File, error) {
 		return nil, fmt.Errorf("spool: %w; is this a store of graphrelay, and may this user open it?", err)
 	}
 	err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-	if err == nil && how == syscall.LOCK_EX {
-		err = writePID(f)
-	}
 	if err == nil {
+		if how == syscall.LOCK_EX {
+			writePID(f)
+		}
 		return f, nil
 	}
 	defer f.Close()
@@ -112,13 +112,10 @@ func lockStore(path string, how int) (*os.File, error) {
 }
 
 // writePID helps the reader of an ErrLocked; the lock does not depend on it,
-// and so a full disk does not matter.
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return err
-	}
+// and so its errors do not matter.
+func writePID(f *os.File) {
+	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return nil
 }
 
 func lockHolder(name string) string {

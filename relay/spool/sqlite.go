@@ -18,7 +18,7 @@ type Options struct {
 	Path        string           // of the database file; its folder must exist
 	MinFree     int64            // octets that stay free on its file system
 	MaxMessages int              // Queued, Active and Held ones; 0 = no limit
-	BallastSize int64            // octets; 0 = 16 MiB, less than 0 = no ballast
+	BallastSize int64            // octets; 0 = 32 MiB, less than 0 = no ballast
 	MaxDelay    time.Duration    // the longest time to a next attempt; 0 = believe what is stored
 	MarkSandbox bool             // the store of a sandbox, which a real relay refuses, and the reverse
 	Now         func() time.Time // = time.Now
@@ -26,7 +26,7 @@ type Options struct {
 }
 
 const (
-	defaultBallast = 16 << 20
+	defaultBallast = 32 << 20
 	readerCount    = 4
 )
 
@@ -55,6 +55,7 @@ type SQLite struct {
 	closing       sync.Once
 	closeErr      error
 
+	walStart         int64
 	walGrowth        int64 // octets since the last checkpoint, estimated; the writer's
 	checkpointing    atomic.Bool
 	finishWAL        atomic.Bool
@@ -115,18 +116,19 @@ func newSQLite(opts Options, lock *os.File) *SQLite {
 	}
 	opts.BallastSize = max(opts.BallastSize, 0)
 	s := &SQLite{
-		view:    view{tally: newTally()},
-		opts:    opts,
-		log:     opts.Log,
-		lock:    lock,
-		ballast: opts.Path + ballastSuffix,
-		tick:    time.Second,
-		fault:   func(string) error { return nil },
-		smalls:  make(inlet, queueSize),
-		bigs:    make(inlet, queueSize),
-		kick:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		stopped: make(chan struct{}),
+		view:     view{tally: newTally()},
+		opts:     opts,
+		log:      opts.Log,
+		lock:     lock,
+		ballast:  opts.Path + ballastSuffix,
+		tick:     time.Second,
+		walStart: walStartFor(opts.BallastSize),
+		fault:    func(string) error { return nil },
+		smalls:   make(inlet, queueSize),
+		bigs:     make(inlet, queueSize),
+		kick:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
 	}
 	s.room = &room{path: opts.Path, minFree: opts.MinFree, maxMessages: opts.MaxMessages, statfs: statfs, queued: s.tally.queue}
 	return s

@@ -95,10 +95,7 @@ func (s *SQLite) commit(batch []*change) {
 // afterFailure runs the recovery and settles what each caller of the failed
 // batch is told.
 func (s *SQLite) afterFailure(batch []*change, lost marks, cause error) {
-	full := isFull(cause) || s.room.exhausted()
-	if full {
-		s.easeDisk()
-	}
+	full := s.easeIfFull(cause)
 	if err := s.recover(lost); err != nil {
 		failAll(batch, err)
 		return
@@ -141,7 +138,7 @@ func (s *SQLite) tryCommit(batch []*change) (marks, error) {
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
-			s.noteGrowth(t.octets + int64(len(batch))*pageCost)
+			s.noteGrowth(t.octets, len(batch))
 			return marks{}, nil
 		case !errors.Is(err, errBlamed):
 			return t.marks, err

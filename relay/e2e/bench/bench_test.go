@@ -28,8 +28,8 @@ type form struct {
 	boxes    []int
 }
 
-func formOf(t *testing.T) form {
-	if testing.Short() {
+func formOf() form {
+	if testing.Short() || os.Getenv("BENCH_SHORT") != "" {
 		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60, backlog: 3000, boxes: []int{1, 20}}
 	}
 	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400, backlog: 100_000, boxes: []int{1, 20, 200}}
@@ -38,7 +38,7 @@ func formOf(t *testing.T) form {
 // TestBench runs all measurements one after the other and prints the table.
 // BENCH names the only ones to run: accept, kept, drain, lag, memory, backlog.
 func TestBench(t *testing.T) {
-	f, r := formOf(t), new(report)
+	f, r := formOf(), new(report)
 	for _, m := range []struct {
 		name string
 		run  func(*testing.T, form, *report)
@@ -88,24 +88,31 @@ func kept(t *testing.T, f form, r *report) {
 		fmt.Sprintf("Postfix %.4g; ratio %.3g", median(theirs), median(ratios(ours, theirs))), "1 x")
 }
 
-// interleave measures the relay and Postfix in turns, each time with an empty
-// queue, and each alone on the machine.
+// interleave measures the relay and Postfix in turns, each alone on the
+// machine, with an empty queue, and after a few messages that start its parts.
 func interleave(t *testing.T, f form, measure func(addr string) float64) (ours, theirs []float64) {
 	t.Helper()
 	for range f.rounds {
 		t.Run("relay", func(t *testing.T) {
 			relay, d := start(t, graphLatency)
+			warm(t, relay.Addr)
 			before := d.Count()
 			ours = append(ours, measure(relay.Addr))
 			t.Logf("graphrelay %.0f/s; %d were delivered meanwhile, accepted all: %v", ours[len(ours)-1], d.Count()-before, !relay.Ended())
 		})
 		t.Run("postfix", func(t *testing.T) {
 			p := foreign.StartPostfix(t, t.TempDir(), false, "default_transport = discard", "relay_transport = discard")
+			warm(t, p.Addr)
 			theirs = append(theirs, measure(p.Addr))
 			t.Logf("Postfix %.0f/s; %d are queued", theirs[len(theirs)-1], p.Queued())
 		})
 	}
 	return ours, theirs
+}
+
+func warm(t *testing.T, addr string) {
+	t.Helper()
+	source(t, foreign.SMTPSource(t), addr, 16, 64)
 }
 
 // drain: messages per second that reach Graph, beside slots / latency, while

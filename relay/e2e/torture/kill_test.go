@@ -49,12 +49,14 @@ func TestKillAtRandomMoments(t *testing.T) {
 	d.Watch(l.arrived)
 	r := harness.NewRelay(t, d, harness.Senders(mailboxes...), harness.With("queue", "min_free_space: 16MiB"))
 	total := int64(0)
+	var again []*letter // as a real client does, ours send again what got no answer
 	for round := range n {
 		r.Start()
-		load := startLoad(r.Addr, l, 8, 150, mailboxes...)
+		load := startLoad(r.Addr, l, 8, 150, again, mailboxes...)
 		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond) // the random moment
 		r.Kill()
 		load.cut()
+		again = load.left
 		total += load.number.Load()
 		// What the double had read whole before the kill it still records:
 		// those arrivals belong to the life that is over.

@@ -87,6 +87,16 @@ func (l *ledger) pending() int {
 	return n
 }
 
+// arrivalsOf counts how often a message has arrived.
+func (l *ledger) arrivalsOf(id string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.mail[id]; n != nil {
+		return len(n.arrivals)
+	}
+	return 0
+}
+
 // verdict sums up a run.
 type verdict struct {
 	Acked       int // messages answered 250 at least once
@@ -143,6 +153,18 @@ func (v *verdict) excuse(id string, n *note, cut map[int]int) {
 	if excess > 0 {
 		v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s: acked %d, unanswered %d, arrived in lives %v", id, n.acked, n.unsure, n.arrivals))
 	}
+}
+
+// add sums up several runs.
+func (v *verdict) add(o verdict) {
+	v.Acked += o.Acked
+	v.InFlight += o.InFlight
+	v.Unanswered += o.Unanswered
+	v.MostCut = max(v.MostCut, o.MostCut)
+	v.Lost = append(v.Lost, o.Lost...)
+	v.Truncated = append(v.Truncated, o.Truncated...)
+	v.Invented = append(v.Invented, o.Invented...)
+	v.Unexplained = append(v.Unexplained, o.Unexplained...)
 }
 
 // String is the line that a run prints.

@@ -26,25 +26,25 @@ type load struct {
 	clients sync.WaitGroup
 	stop    context.CancelFunc
 	ctx     context.Context
-	conns   map[net.Conn]bool
 	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	left    []*letter // whose fate the clients did not know at their end
 }
 
 // startLoad starts clients that go on until stop, or until most messages were
-// written. They connect again for as long as it takes.
-func startLoad(addr string, l *ledger, clients int, most int64, senders ...string) *load {
+// written. They connect again for as long as it takes. again are letters that
+// earlier clients have to send again; there must not be more than clients.
+func startLoad(addr string, l *ledger, clients int, most int64, again []*letter, senders ...string) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	ld := &load{addr: addr, senders: senders, ledger: l, most: most, ctx: ctx, stop: stop, conns: map[net.Conn]bool{}}
 	for i := range clients {
-		ld.clients.Go(func() { ld.client(rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i)))) })
+		var first *letter
+		if i < len(again) {
+			first = again[i]
+		}
+		ld.clients.Go(func() { ld.client(rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), uint64(i))), first) })
 	}
 	return ld
-}
-
-// end lets the clients finish what they are at and waits for them.
-func (ld *load) end() {
-	ld.stop()
-	ld.clients.Wait()
 }
 
 // cut ends all connections at once, as a power cut does, and waits.
@@ -58,8 +58,8 @@ func (ld *load) cut() {
 	ld.clients.Wait()
 }
 
-func (ld *load) client(r *rand.Rand) {
-	var again *letter
+func (ld *load) client(r *rand.Rand, again *letter) {
+	defer func() { ld.leave(again) }()
 	for ld.ctx.Err() == nil {
 		c, err := net.DialTimeout("tcp", ld.addr, 5*time.Second)
 		if err != nil {
@@ -161,6 +161,16 @@ func (ld *load) letter(r *rand.Rand) *letter {
 		fmt.Fprintf(&b, "%s line %d .............................................\r\n", id, i)
 	}
 	return &letter{id, from, to, header, b.String()}
+}
+
+// leave notes what a client has not got rid of.
+func (ld *load) leave(m *letter) {
+	if m == nil {
+		return
+	}
+	ld.mu.Lock()
+	defer ld.mu.Unlock()
+	ld.left = append(ld.left, m)
 }
 
 func (ld *load) hold(c net.Conn) bool {

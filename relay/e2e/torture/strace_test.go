@@ -61,9 +61,9 @@ func (tr *tracer) detach(t *testing.T) {
 
 // quiet is a relay whose only mailbox is on hold, so that nothing but the
 // message under test writes to the store.
-func quiet(t *testing.T, d *harness.Double) *harness.Relay {
+func quiet(t *testing.T, d *harness.Double, settings ...harness.Setting) *harness.Relay {
 	t.Helper()
-	r := harness.StartRelay(t, d)
+	r := harness.StartRelay(t, d, settings...)
 	submit(t, r, newLedger(), 0, 1000)
 	harness.Until(t, time.Minute, "the mailbox to be on hold", func() bool {
 		list := r.Queue()
@@ -83,22 +83,34 @@ func refusing(t *testing.T) *harness.Double {
 func TestFlushBefore250(t *testing.T) {
 	r := quiet(t, refusing(t))
 	for n, size := range []int{500, 10_000, 900_000} {
-		tr := attach(t, r, "-e", "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync")
-		at, reply := submit(t, r, newLedger(), 10+n, size)
-		tr.detach(t)
-		if reply.Code != 250 {
-			t.Fatalf("%s gets %q", at, reply)
-		}
-		log, err := os.ReadFile(tr.log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := flushedBefore(readTrace(string(log)), r.Store, fmt.Sprintf("message %d 0123456789", 10+n)); err != nil {
-			keep := filepath.Join(os.TempDir(), "graphrelay-flush.trace")
-			_ = os.WriteFile(keep, log, 0o600)
-			t.Errorf("%d octets: %v (trace kept in %s)", size, err, keep)
+		if err := flushOf(t, r, 10+n, size); err != nil {
+			t.Errorf("%d octets: %v", size, err)
 		}
 	}
+}
+
+// The same look must see a store that does not flush.
+func TestFlushBefore250SeesAMissingFlush(t *testing.T) {
+	r := quiet(t, refusing(t), harness.Tags("unsafe_sync"), harness.Env("GRAPHRELAY_UNSAFE_SYNCHRONOUS=off"))
+	if flushOf(t, r, 10, 10_000) == nil {
+		t.Error("a flush was seen with synchronous=OFF")
+	}
+}
+
+// flushOf traces the relay while it accepts one message.
+func flushOf(t *testing.T, r *harness.Relay, number, size int) error {
+	t.Helper()
+	tr := attach(t, r, "-e", "trace=write,writev,pwrite64,sendto,sendmsg,fsync,fdatasync")
+	at, reply := submit(t, r, newLedger(), number, size)
+	tr.detach(t)
+	if reply.Code != 250 {
+		t.Fatalf("%s gets %q", at, reply)
+	}
+	log, err := os.ReadFile(tr.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flushedBefore(readTrace(string(log)), r.Store, fmt.Sprintf("message %d 0123456789", number))
 }
 
 // The flush of a commit fails with EIO: the client sees 451, and the message is

@@ -227,7 +227,9 @@ func endHoldScope(_ *testing.T, f *fixture) {
 	want("SendAs", 0, 1, 0, 0, 0)
 	end(func(h *spool.Hold) { h.Mailbox = addr("A@example.org") })
 	want("mailbox", 1, 2, 0, 0, 0)
-	end(func(h *spool.Hold) { h.Identity, h.Mailboxes = "i", []envelope.Address{addr("a@example.org"), addr("b@example.org")} })
+	end(func(h *spool.Hold) {
+		h.Identity, h.Mailboxes = "i", []envelope.Address{addr("a@example.org"), addr("b@example.org")}
+	})
 	want("identity of two mailboxes", 2, 3, 1, 0, 0)
 	end(func(h *spool.Hold) { h.Identity = "i" })
 	want("identity of all", 3, 4, 2, 1, 0)
