@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 
 	"graphrelay/relay/envelope"
@@ -107,11 +108,34 @@ func (c *Config) checkClients(s scope) {
 			s.fail(entry("clients", i, "username"), bad("cannot be used, for no listener has auth", "write auth: optional for a listener"))
 		}
 		names[client.Name], users[client.Username] = true, true
+		c.checkShadow(s, i, client)
 		c.checkClientSenders(s, i, client)
 	}
 	if len(c.Clients) == 0 && !c.LocalClient && s.given("local_client") && s.sound("clients") && s.sound("local_client") {
 		s.fail("local_client", bad("is false, and there are no clients: nobody could send", "add a client, or take the key out"))
 	}
+}
+
+// checkShadow finds a client that never matches, for those above take all its
+// networks.
+func (c *Config) checkShadow(s scope, i int, client Client) {
+	if client.Username != "" || len(client.Networks) == 0 || s.given(entry("clients", i, "username")) {
+		return
+	}
+	var above []netip.Prefix
+	for _, a := range c.Clients[:i] {
+		if a.Username == "" {
+			for _, n := range a.Networks {
+				above = append(above, n.Prefix)
+			}
+		}
+	}
+	for _, n := range client.Networks {
+		if !n.IsValid() || !n.within(above) {
+			return
+		}
+	}
+	s.fail(entry("clients", i, "networks"), bad("never match, for clients above have all of them", "write this client above those, or take it out"))
 }
 
 // localClient is the name of the client that local_client stands for.
