@@ -2,7 +2,8 @@
 // Graph. This package parses flags, passes signals on, and prints; whatever
 // decides or does lives below relay.
 //
-// Exit codes: 0 done, 1 failed, 2 usage or configuration.
+// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of
+// sysexits.h.
 package main
 
 import (
@@ -28,7 +29,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, commandLine(os.Args), os.Stdout, os.Stderr))
 }
 
 // run executes one command line and returns its exit code.
@@ -43,7 +44,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	var usage usageError
 	var invalid config.Errors
+	var status exitStatus
 	switch {
+	case errors.As(err, &status):
+		return int(status)
 	case errors.As(err, &invalid):
 		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
@@ -85,7 +89,7 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newCheck(), newSandbox(), newSend(), newQueue(), newStatus(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newSandbox(), newSend(), newSendmail(), newQueue(), newStatus(), newVersion())
 	return root
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"graphrelay": main})
+	testscript.Main(m, map[string]func(){"graphrelay": main, "sendmail": main, "mailq": main, "newaliases": main})
 }
 
 // TestScripts runs the command lines of testdata as an administrator would.

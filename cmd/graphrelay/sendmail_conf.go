@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// server is where sendmail hands messages over.
+type server struct{ network, address string }
+
+var defaultServer = server{"unix", "/run/graphrelay/submit.sock"}
+
+// confError is a mistake in sendmail.conf or $GRAPHRELAY_SUBMIT.
+type confError struct{ error }
+
+// server asks the environment first, then the file, which need not exist.
+func (s *submission) server() (server, error) {
+	if v := os.Getenv("GRAPHRELAY_SUBMIT"); v != "" {
+		to, err := parseServer(v)
+		if err != nil {
+			return server{}, confError{fmt.Errorf("GRAPHRELAY_SUBMIT: %w", err)}
+		}
+		return to, nil
+	}
+	text, err := os.ReadFile(s.conf)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return defaultServer, nil
+	case err != nil:
+		return server{}, confError{fmt.Errorf("%w; every user must be able to read it: chmod 644 %s", err, s.conf)}
+	}
+	return parseConf(s.conf, string(text))
+}
+
+// parseConf reads sendmail.conf: comments, empty lines, and one line
+// "submit: unix:/PATH" or "submit: HOST:PORT".
+func parseConf(name, text string) (server, error) {
+	to, seen := defaultServer, false
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, value, colon := strings.Cut(line, ":")
+		var err error
+		switch {
+		case !colon || strings.TrimSpace(key) != "submit":
+			err = fmt.Errorf("%q is no key of this file; the only one is submit", strings.TrimSpace(key))
+		case seen:
+			err = errors.New("submit stands here twice; keep one line")
+		default:
+			seen = true
+			to, err = parseServer(unquote(withoutComment(value)))
+		}
+		if err != nil {
+			return server{}, confError{fmt.Errorf("%s:%d: %w", name, i+1, err)}
+		}
+	}
+	return to, nil
+}
+
+// withoutComment and unquote do to a value what YAML would.
+func withoutComment(value string) string {
+	value, _, _ = strings.Cut(value, " #")
+	return strings.TrimSpace(value)
+}
+
+func unquote(value string) string {
+	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		return value[1 : n-1]
+	}
+	return value
+}
+
+func parseServer(value string) (server, error) {
+	wrong := fmt.Errorf("%.200q is no address of the relay; write unix:/PATH or HOST:PORT, as in unix:/run/graphrelay/submit.sock", value)
+	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return server{}, wrong
+	}
+	if path, ok := strings.CutPrefix(value, "unix:"); ok {
+		if !filepath.IsAbs(path) {
+			return server{}, wrong
+		}
+		return server{"unix", path}, nil
+	}
+	host, port, err := net.SplitHostPort(value)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || host == "" || perr != nil || n == 0 {
+		return server{}, wrong
+	}
+	return server{"tcp", value}, nil
+}

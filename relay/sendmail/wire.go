@@ -1,0 +1,98 @@
+package sendmail
+
+import (
+	"bufio"
+	"io"
+
+	"graphrelay/relay/envelope"
+)
+
+// wire writes text as SMTP carries it: CRLF line ends, dots doubled at the
+// start of a line. Its errors are those of the writer below, told by Flush.
+type wire struct {
+	w       *bufio.Writer
+	n       int64 // octets without the doubled dots
+	cr      bool  // CR came, and nothing yet that is not CR
+	midLine bool
+}
+
+func (t *wire) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch {
+		case c == '\r':
+			t.cr = true
+			continue
+		case c == '\n' || t.cr:
+			t.endLine()
+		}
+		if c != '\n' && c != 0 {
+			t.octet(c)
+		}
+	}
+	return len(p), nil
+}
+
+func (t *wire) octet(c byte) {
+	if c == '.' && !t.midLine {
+		_ = t.w.WriteByte('.')
+	}
+	_ = t.w.WriteByte(c)
+	t.n++
+	t.midLine = true
+}
+
+func (t *wire) endLine() {
+	_, _ = t.w.WriteString("\r\n")
+	t.n += 2
+	t.cr, t.midLine = false, false
+}
+
+// end ends the last line, where that is open, and sends what waits.
+func (t *wire) end() error {
+	if t.midLine || t.cr {
+		t.endLine()
+	}
+	return t.w.Flush()
+}
+
+// Letter is a message ready to be handed over.
+type Letter struct {
+	From envelope.Address // zero is the null reverse-path
+	To   []envelope.Address
+
+	message *Message
+	block   []byte
+	body    int64
+	utf8    bool
+}
+
+// Letter makes a Letter of the message. Where its header has no From field it
+// gets one of name and author; from is the reverse-path.
+func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address, name string, author envelope.Address) *Letter {
+	l := &Letter{From: from, To: to, message: m, block: h.block(name, author), body: h.body, utf8: h.utf8()}
+	for _, a := range append([]envelope.Address{from, author}, to...) {
+		l.utf8 = l.utf8 || !a.ASCII()
+	}
+	return l
+}
+
+// mustUTF8 tells whether no other form of the envelope exists.
+func (l *Letter) mustUTF8() bool {
+	for _, a := range append([]envelope.Address{l.From}, l.To...) {
+		if !a.ASCII() {
+			return true
+		}
+	}
+	return false
+}
+
+// write writes the message without the final dot and returns its size.
+func (l *Letter) write(w io.Writer) (int64, error) {
+	t := &wire{w: bufio.NewWriterSize(w, 32<<10)}
+	_, _ = t.Write(l.block)
+	if _, err := io.Copy(t, l.message.from(l.body)); err != nil {
+		return 0, err
+	}
+	err := t.end()
+	return t.n, err
+}
