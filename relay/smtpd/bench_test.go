@@ -21,9 +21,10 @@ func (sink) Connect(context.Context, smtpd.Peer) (smtpd.Session, error) { return
 func (sink) Mail(context.Context, smtpd.MailFrom) (smtpd.Transaction, error) {
 	return sink{}, nil
 }
-func (sink) Close()                                       {}
-func (sink) Rcpt(context.Context, envelope.Address) error { return nil }
-func (sink) Abort()                                       {}
+func (sink) Authenticate(context.Context, string, string) error { return nil }
+func (sink) Close()                                             {}
+func (sink) Rcpt(context.Context, envelope.Address) error       { return nil }
+func (sink) Abort()                                             {}
 func (sink) Data(_ context.Context, r io.Reader) (envelope.QueueID, error) {
 	_, err := io.Copy(io.Discard, r)
 	return "0000000000000000", err

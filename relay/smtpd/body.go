@@ -35,6 +35,8 @@ func (c *conn) beginBody() *body {
 	c.reply = c.reply[:0]
 	c.inBody = true
 	c.in.enlarge()
+	c.tail = c.tail[:0]
+	c.keepTail(c.in.bytes())
 	return b
 }
 

@@ -72,7 +72,11 @@ func verbOf(word []byte) string {
 		return "VRFY"
 	case "QUIT":
 		return "QUIT"
-	case "HELP", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML", "AUTH", "STARTTLS":
+	case "AUTH":
+		return "AUTH"
+	case "STARTTLS":
+		return "STARTTLS"
+	case "HELP", "EXPN", "ETRN", "TURN", "SEND", "SOML", "SAML":
 		return notImplemented
 	case "GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS":
 		return notSMTP

@@ -44,7 +44,7 @@ func TestClampSize(t *testing.T) {
 
 func TestVerbOf(t *testing.T) {
 	for in, want := range map[string]string{
-		"mAiL": "MAIL", "STARTTLS": notImplemented, "STARTTLSxyz": unknown, "STARTTLX": unknown, "": unknown,
+		"mAiL": "MAIL", "sTARTTLS": "STARTTLS", "auth": "AUTH", "HELP": notImplemented, "STARTTLSxyz": unknown, "STARTTLX": unknown, "": unknown,
 		"post": notSMTP, "QUI": unknown, "BDAT": "BDAT", strings.Repeat("x", 99): unknown,
 	} {
 		if got := verbOf([]byte(in)); got != want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -15,19 +16,28 @@ import (
 //
 // One goroutine, the library's, calls all methods but stop and kill.
 type conn struct {
-	server  *Server
-	options ListenerOptions
-	nc      net.Conn
-	peer    Peer
-	ctx     context.Context
-	cancel  context.CancelFunc
+	server *Server
+	gate   *gate
+	raw    net.Conn // the socket; deadlines and cuts go there
+	nc     net.Conn // what is read and written: raw, or TLS on it
+	peer   Peer
+	ctx    context.Context
+	cancel context.CancelFunc
 
-	session Session     // nil until the handler admitted the connection
-	tx      Transaction // nil outside a transaction
-	utf8    bool        // of the transaction
-	txEnd   time.Time   // its latest end; zero outside
-	helo    string
-	esmtp   bool
+	proxied bool       // peer is a load balancer, until its header was read
+	counted netip.Addr // what the registry counts it under; zero for nothing
+	opened  bool       // the first read of the library came
+	secure  bool       // TLS
+
+	session       Session // nil until the handler admitted the connection
+	authenticated bool
+	failedLogins  int
+
+	tx    Transaction // nil outside a transaction
+	utf8  bool        // of the transaction
+	txEnd time.Time   // its latest end; zero outside
+	helo  string
+	esmtp bool
 
 	in      input
 	line    []byte    // built for the library, when it is not yet read
@@ -39,6 +49,7 @@ type conn struct {
 	verb      string // of the command that the library is busy with
 	chunk     chunk  // of BDAT
 	inBody    bool   // from 354 to the reply
+	tail      []byte // the last octets that came in a body, for the log
 	reply     []byte // what the library wrote since it got the command
 	dropReply bool
 	out       []byte // replies to be sent before the next wait
@@ -58,6 +69,7 @@ type conn struct {
 	lineMem  [128]byte
 	replyMem [256]byte
 	outMem   [512]byte
+	tailMem  [tailSize]byte
 }
 
 // endedError is what every read gets after the connection's end, whatever the
@@ -68,10 +80,12 @@ type endedError struct{ cause string }
 func (e *endedError) Error() string        { return "connection ended: " + e.cause }
 func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
-func newConn(s *Server, nc net.Conn, o ListenerOptions) *conn {
-	c := &conn{server: s, options: o, nc: nc, peer: peerOf(nc, o.Name)}
+func newConn(g *gate, nc net.Conn) *conn {
+	c := &conn{server: g.server, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
+	c.proxied = within(g.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.lineBuf, c.reply, c.out = c.lineMem[:0], c.replyMem[:0], c.outMem[:0]
+	c.tail = c.tailMem[:0]
 	return c
 }
 
@@ -138,10 +152,10 @@ func (c *conn) Close() error {
 // and what came after them would be run as commands.
 
 // LocalAddr is that of the socket.
-func (c *conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+func (c *conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 
 // RemoteAddr is that of the socket.
-func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
 // SetDeadline does nothing.
 func (c *conn) SetDeadline(time.Time) error { return nil }
@@ -159,14 +173,14 @@ func (c *conn) stop() {
 	defer c.mu.Unlock()
 	c.stopping = true
 	if c.waiting {
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+		_ = c.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
 // kill cuts the connection; its goroutine notices at the next read or write.
 func (c *conn) kill() {
 	c.cancel()
-	_ = c.nc.Close()
+	_ = c.raw.Close()
 }
 
 func (c *conn) isStopping() bool {
@@ -185,6 +199,12 @@ func (c *conn) guard(f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// note logs an event of this connection, or counts it where there are many.
+func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
+	attrs = append([]slog.Attr{slog.String("client_addr", c.peer.String()), slog.String("listener", c.peer.Listener)}, attrs...)
+	c.server.quiet.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
 }
 
 func (c *conn) logPanic(p any) {

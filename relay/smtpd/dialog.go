@@ -21,7 +21,7 @@ const (
 // nextCommand finishes the last command and waits for one that the library is
 // to see, which it leaves in c.line.
 func (c *conn) nextCommand() error {
-	if c.session == nil {
+	if !c.opened {
 		if err := c.open(); err != nil {
 			return err
 		}
@@ -49,19 +49,27 @@ func (c *conn) nextCommand() error {
 	return nil
 }
 
-// open asks the handler about the connection. The library has written its
-// greeting, which is held back until the handler agrees.
+// open brings the connection to where SMTP begins. The library has written its
+// greeting, which is held back until then.
 func (c *conn) open() error {
+	c.opened = true
 	c.in.init(&c.server.buffers)
-	err := c.guard(func() (err error) {
-		c.session, err = c.server.handler.Connect(c.ctx, c.peer)
-		return err
-	})
-	if err == nil {
-		return nil
+	implicit := c.gate.options.TLS == TLSImplicit
+	if c.proxied {
+		if err := c.readProxy(); err != nil {
+			return err
+		}
+		switch refusal := c.identify(); {
+		case refusal != nil && implicit:
+			return c.finish(refusal.Text)
+		case refusal != nil:
+			return c.bye(refusal)
+		}
 	}
-	c.session = nil
-	return c.bye(status.Of(err))
+	if implicit {
+		return c.handshake()
+	}
+	return nil
 }
 
 // take judges a command line. It either answers it or makes it the library's.
@@ -87,6 +95,41 @@ func (c *conn) take(line []byte) error {
 			return c.cutOff(errManyCommands)
 		}
 	}
+	if refusal := c.barred(cmd.verb); refusal != nil {
+		return c.refuse(refusal)
+	}
+	switch cmd.verb {
+	case "STARTTLS":
+		return c.starttls(cmd.arg)
+	case "AUTH":
+		return c.auth(cmd.arg)
+	}
+	c.pass(cmd)
+	return nil
+}
+
+// barred tells what must come before a command of this verb.
+func (c *conn) barred(verb string) *status.Error {
+	switch verb {
+	case "EHLO", "NOOP", "QUIT", "STARTTLS":
+		return nil
+	}
+	o := &c.gate.options
+	switch {
+	case o.TLS == TLSRequired && !c.secure:
+		return errNeedsTLS
+	case verb != "MAIL":
+		return nil
+	case c.helo == "": // the library would remember what was said before TLS
+		return errSequence
+	case o.Auth == AuthRequired && !c.authenticated:
+		return errNeedsAuth
+	}
+	return nil
+}
+
+// pass makes a command the library's.
+func (c *conn) pass(cmd command) {
 	if (cmd.verb == "EHLO" || cmd.verb == "HELO") && cmd.arg != "" {
 		name, _, _ := strings.Cut(cmd.arg, " ")
 		c.helo, c.esmtp = oneLine(name), cmd.verb == "EHLO"
@@ -94,7 +137,6 @@ func (c *conn) take(line []byte) error {
 	c.verb = cmd.verb
 	c.lineBuf = cmd.forLibrary(c.lineBuf[:0])
 	c.line = c.lineBuf
-	return nil
 }
 
 // refuse answers a command that the library does not get to see.
@@ -107,7 +149,7 @@ func (c *conn) refuse(e *status.Error) error {
 // where that is the last word, and skips the chunk of a refused BDAT, none of
 // which may be read as commands.
 func (c *conn) settle() error {
-	refused := c.verb == "BDAT" && c.chunk.left > 0
+	refused := c.chunk.left > 0
 	code := c.say()
 	if code == 421 || c.hangUp {
 		c.linger = true
@@ -138,6 +180,9 @@ func (c *conn) say() int {
 	}
 	start := len(c.out)
 	c.out = appendPolished(c.out, verb, c.server.cfg.Hostname, reply)
+	if verb == "EHLO" {
+		c.out = c.appendCapabilities(c.out, start)
+	}
 	code := replyCode(c.out[start:])
 	switch {
 	case code == 250 && (verb == "DATA" || verb == "BDAT"):

@@ -3,9 +3,12 @@ package smtpd_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"time"
 
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/status"
 )
 
 // script is a connection whose client sends fixed octets, so many at a time,
@@ -45,7 +49,7 @@ func (s *script) Write(p []byte) (int, error) {
 
 func (s *script) Close() error                     { s.once.Do(func() { close(s.closed) }); return nil }
 func (s *script) LocalAddr() net.Addr              { return &net.UnixAddr{} }
-func (s *script) RemoteAddr() net.Addr             { return &net.UnixAddr{} }
+func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)} }
 func (s *script) SetDeadline(time.Time) error      { return nil }
 func (s *script) SetReadDeadline(time.Time) error  { return nil }
 func (s *script) SetWriteDeadline(time.Time) error { return nil }
@@ -68,6 +72,11 @@ func FuzzConn(f *testing.F) {
 		"BDAT 6\r\nNOOP\r\nBDAT x\r\nNOOP\r\n",
 		"\x16\x03\x01\x00\r\nEHLO x\r\nSTARTTLS\r\nAUTH PLAIN\r\nHELP\r\n\r\n",
 		"EHLO x\r\nMAIL FROM:<\"a\\\"@b\"@c> SIZE=99999999999 BODY=8BITMIME\r\nMAIL FROM:<é@ü> SMTPUTF8\r\nRCPT TO:<@a:b@c>\r\n",
+		"EHLO x\r\nAUTH PLAIN AHNjYW5uZXIAc2VjcmV0\r\n" + tx + "DATA\r\nhi\r\n.\r\nAUTH LOGIN\r\n",
+		"EHLO x\r\nauth login\r\nc2Nhbm5lcg==\r\nc2VjcmV0\r\nMAIL FROM:<a@b>\r\n",
+		"EHLO x\r\nAUTH LOGIN c2Nhbm5lcg\r\n*\r\nAUTH PLAIN =\r\nQUIT\r\nAUTH LOGIN\r\n\x00\r\nAUTH PLAIN\r\n" + strings.Repeat("A", 3000) + "\r\nNOOP\r\n",
+		"EHLO x\r\nAUTH LOGIN YQ==\r\nYQ==\r\nMAIL FROM:<a@b>\r\nAUTH LOGIN\r\nAUTH CRAM-MD5\r\nAUTH\r\n",
+		tx + "STARTTLS\r\nRSET\r\nSTARTTLS x\r\nSTARTTLS\r\n" + tx + "DATA\r\n.\r\n",
 		"NOOP " + strings.Repeat("x", 3000) + "\r\nNOOP\r\n",
 		strings.Repeat("NOOP\r\n", 110), strings.Repeat("x\n", 20), strings.Repeat("y", 70_000), "GET / HTTP/1.0\r\n\r\n",
 	} {
@@ -77,8 +86,21 @@ func FuzzConn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte, step byte) {
 		h := &recorder{}
+		h.set(hooks{auth: func(user, _ string) error {
+			h.note("login")
+			if user != "scanner" {
+				return status.New(454, status.Enhanced{4, 7, 0}, "Later") // 535 would cost a second
+			}
+			return nil
+		}})
+		o := oracle{in: in}
 		out := converse(t, h, in, step).out.String()
-		o := oracle{in: in, replies: cutReplies(t, out)}
+		if i := strings.Index(out, readyForTLS); i >= 0 {
+			// What follows is TLS, which the client of a script cannot speak:
+			// no more than an alert, and nothing of the input counts.
+			out = out[:i+len(readyForTLS)]
+		}
+		o.replies = cutReplies(t, out)
 		if err := o.run(); err != nil {
 			t.Fatalf("%v\ninput %q\noutput %q", err, in, out)
 		}
@@ -92,6 +114,9 @@ func FuzzConn(f *testing.F) {
 			}
 		}
 		events := h.log()
+		if n := strings.Count(events, "login"); n != o.logins {
+			t.Fatalf("%d logins, want %d\ninput %q\noutput %q", n, o.logins, in, out)
+		}
 		ends := strings.Count(events, "abort") + strings.Count(events, "data") + strings.Count(events, "failed")
 		if !strings.HasSuffix(events, "close") || ends != o.mails {
 			t.Fatalf("transactions and ends differ: %s", events)
@@ -103,7 +128,7 @@ func FuzzConn(f *testing.F) {
 func converse(t *testing.T, h *recorder, in []byte, step byte) *script {
 	s := smtpd.New(smtpd.Config{MaxMessageSize: fuzzMax, MaxRecipients: 5}, h)
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
-	go func() { _ = s.Serve(l, smtpd.ListenerOptions{}) }()
+	go func() { _ = s.Serve(l, fuzzOptions()) }()
 	nc := &script{in: in, step: int(step), closed: make(chan struct{})}
 	if step == 0 {
 		nc.step = 1 << 20
@@ -118,6 +143,14 @@ func converse(t *testing.T, h *recorder, in []byte, step byte) *script {
 		t.Fatal(err)
 	}
 	return nc
+}
+
+// fuzzOptions offer everything that a script can ask for.
+func fuzzOptions() smtpd.ListenerOptions {
+	return smtpd.ListenerOptions{
+		TLS: smtpd.TLSOptional, Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") },
+		Auth: smtpd.AuthOptional, PlaintextAuth: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
+	}
 }
 
 var replyLine = regexp.MustCompile(`^[2345][0-9][0-9][ -][ -~]*$`)
@@ -148,8 +181,11 @@ type oracle struct {
 	replies  []string
 	accepted []string
 	mails    int
+	logins   int
 	chunks   string
 }
+
+const readyForTLS = "220 2.0.0 Ready to start TLS\r\n"
 
 func (o *oracle) run() error {
 	if r, ok := o.next(); !ok || !strings.HasPrefix(r, "220 ") {
@@ -220,6 +256,11 @@ func (o *oracle) command(r string) error {
 		return o.data()
 	case verb == "BDAT":
 		return o.bdat(strings.Fields(arg), r)
+	case verb == "AUTH":
+		return o.auth(r)
+	case verb == "STARTTLS" && r[:3] == "220":
+		o.in = nil // dropped, or taken for a handshake
+		return o.last(r)
 	case verb == "MAIL" && ok:
 		o.mails++
 	case ok && (verb == "RSET" || verb == "EHLO" || verb == "HELO"):
@@ -253,6 +294,32 @@ func (o *oracle) data() error {
 	}
 	o.in = nil
 	return o.last("354 and no end of the message")
+}
+
+// auth reads a dialog: each 334 takes one line. Only a whole dialog asks the
+// handler.
+func (o *oracle) auth(r string) error {
+	for strings.HasPrefix(r, "334 ") {
+		i := bytes.IndexByte(o.in, '\n')
+		if i < 0 {
+			return o.last("334 and no response")
+		}
+		o.in = o.in[i+1:]
+		var ok bool
+		if r, ok = o.next(); !ok {
+			return fmt.Errorf("no reply to a response")
+		}
+		if strings.HasPrefix(r, "421 ") {
+			return o.last(r)
+		}
+	}
+	if strings.HasPrefix(r, "235 ") || strings.HasPrefix(r, "454 ") {
+		o.logins++
+	}
+	if r[0] == '2' && !strings.HasPrefix(r, "235 ") || r[0] == '3' {
+		return fmt.Errorf("AUTH got %q", r)
+	}
+	return nil
 }
 
 func (o *oracle) result(body string) error {

@@ -14,6 +14,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/status"
 )
 
 // recorder is a Handler that notes what reaches it and answers as told.
@@ -30,6 +31,7 @@ type recorder struct {
 // hooks are the answers; nil ones say yes.
 type hooks struct {
 	connect func(smtpd.Peer) error
+	auth    func(user, password string) error
 	mail    func(smtpd.MailFrom) error
 	rcpt    func(envelope.Address) error
 	data    func(ctx context.Context, r io.Reader) error // = read to the end
@@ -109,6 +111,20 @@ func (s *recSession) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transac
 	s.h.note("mail")
 	return &recTx{h: s.h}, nil
 }
+
+// Authenticate knows the password of one user.
+func (s *recSession) Authenticate(_ context.Context, user, password string) error {
+	if f := s.h.answer().auth; f != nil {
+		return f(user, password)
+	}
+	if user != "scanner" || password != "secret" {
+		return errors.Join(errBadLogin, errors.New("user unknown in /etc"))
+	}
+	s.h.note("login")
+	return nil
+}
+
+var errBadLogin = status.New(535, status.Enhanced{5, 7, 8}, "Authentication credentials invalid")
 
 func (s *recSession) Close() { s.h.note("close") }
 
@@ -234,13 +250,19 @@ func (c *client) expectEnd() {
 // start serves h on a loopback port for the time of the test.
 func start(t testing.TB, cfg smtpd.Config, h smtpd.Handler) (*smtpd.Server, string) {
 	t.Helper()
+	return startOn(t, cfg, smtpd.ListenerOptions{Name: "test"}, h)
+}
+
+// startOn is start with the settings of the listener.
+func startOn(t testing.TB, cfg smtpd.Config, o smtpd.ListenerOptions, h smtpd.Handler) (*smtpd.Server, string) {
+	t.Helper()
 	s := smtpd.New(cfg, h)
 	l, err := smtpd.Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(l, smtpd.ListenerOptions{Name: "test"}) }()
+	go func() { done <- s.Serve(l, o) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

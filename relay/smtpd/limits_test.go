@@ -91,8 +91,8 @@ func TestConnectionLimits(t *testing.T) {
 	if st := s.Stats(); st.Connections != 3 || st.Accepted != 4 || st.Refused != 51 {
 		t.Errorf("%+v", st)
 	}
-	if n := strings.Count(log.String(), "connections refused"); n != 1 {
-		t.Errorf("%d log lines for 51 refusals", n)
+	if n := strings.Count(log.String(), `msg="connections refused"`); n != 2 {
+		t.Errorf("%d log lines for 51 refusals of two clients", n)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // DefaultSocketMode lets every local user submit, as a mail socket does; who
@@ -66,4 +68,11 @@ func removeStale(path string) error {
 		return err
 	}
 	return os.Remove(path)
+}
+
+// Inherited returns the sockets that systemd opened for this process (see
+// sd_listen_fds(3)), by the names that FileDescriptorName= gave them. It can be
+// asked once. A socket that nobody wants must be closed by the caller.
+func Inherited() (map[string][]net.Listener, error) {
+	return activation.ListenersWithNames()
 }

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/emersion/go-smtp"
@@ -14,6 +15,9 @@ import (
 var (
 	errStopping        = status.New(421, status.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
 	errManyConnections = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later")
+	errManyFromOne     = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections from your address, try again later")
+	errManyLogins      = status.New(421, status.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
+	errNoLogin         = status.New(554, status.Enhanced{5, 7, 1}, "Access denied, no login is possible from your address")
 	errIdle            = status.New(421, status.Enhanced{4, 4, 2}, "Timeout, closing connection")
 	errManyErrors      = status.New(421, status.Enhanced{4, 7, 0}, "Too many errors, closing connection")
 	errManyCommands    = status.New(421, status.Enhanced{4, 7, 0}, "Too many commands without a message, closing connection")
@@ -28,6 +32,18 @@ var (
 	errInChunks        = status.New(503, status.Enhanced{5, 5, 1}, "Message transfer with BDAT is under way")
 	errNestedMail      = status.New(503, status.Enhanced{5, 5, 1}, "Sender already given")
 	errSequence        = status.New(503, status.Enhanced{5, 5, 1}, "Bad sequence of commands")
+	errSecure          = status.New(503, status.Enhanced{5, 5, 1}, "TLS is active already")
+	errInTransaction   = status.New(503, status.Enhanced{5, 5, 1}, "Not within a mail transaction")
+	errNoArgument      = status.New(501, status.Enhanced{5, 5, 4}, "No argument allowed")
+	errNeedsTLS        = status.New(530, status.Enhanced{5, 7, 0}, "Must issue a STARTTLS command first")
+	errNeedsAuth       = status.New(530, status.Enhanced{5, 7, 0}, "Authentication required")
+	errAuthNeedsTLS    = status.New(538, status.Enhanced{5, 7, 11}, "Encryption required for authentication")
+	errAuthenticated   = status.New(503, status.Enhanced{5, 5, 1}, "Already authenticated")
+	errNoMechanism     = status.New(501, status.Enhanced{5, 5, 4}, "Authentication mechanism missing")
+	errMechanism       = status.New(504, status.Enhanced{5, 5, 4}, "Authentication mechanism not supported")
+	errCancelled       = status.New(501, status.Enhanced{5, 7, 0}, "Authentication cancelled")
+	errEncoding        = status.New(501, status.Enhanced{5, 5, 2}, "Authentication response not understood")
+	errActingFor       = status.New(535, status.Enhanced{5, 7, 8}, "Authentication as one user for another is not possible")
 	errParameter       = status.New(555, status.Enhanced{5, 5, 4}, "Parameter not recognized or not implemented")
 	errBadSender       = status.New(501, status.Enhanced{5, 1, 7}, "Bad sender address syntax")
 	errBadRecipient    = status.New(501, status.Enhanced{5, 1, 3}, "Bad recipient address syntax")
@@ -100,6 +116,26 @@ func appendPolished(b []byte, verb, hostname string, reply []byte) []byte {
 		return appendStatus(b, errParameter)
 	}
 	return append(b, reply...)
+}
+
+// appendCapabilities puts what conn offers by itself behind the first line of
+// the library's reply to EHLO, which begins at start.
+func (c *conn) appendCapabilities(out []byte, start int) []byte {
+	var lines string
+	if mode := c.gate.options.TLS; !c.secure && (mode == TLSOptional || mode == TLSRequired) {
+		lines += "250-STARTTLS\r\n"
+	}
+	if c.offersAuth() {
+		lines += "250-AUTH PLAIN LOGIN\r\n"
+		if c.gate.options.LegacyAuthLine {
+			lines += "250-AUTH=LOGIN PLAIN\r\n"
+		}
+	}
+	first := bytes.Index(out[start:], []byte("\r\n"))
+	if lines == "" || !bytes.HasPrefix(out[start:], []byte("250-")) || first < 0 {
+		return out
+	}
+	return slices.Insert(out, start+first+2, []byte(lines)...)
 }
 
 // isClientError tells whether the reply blames the client's SMTP: syntax and

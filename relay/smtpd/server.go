@@ -32,11 +32,6 @@ type Config struct {
 	Log *slog.Logger // nil logs nothing
 }
 
-// ListenerOptions are the settings of one listener.
-type ListenerOptions struct {
-	Name string // reaches the Handler as Peer.Listener
-}
-
 // ErrServerClosed is returned by Serve after Shutdown has begun.
 var ErrServerClosed = errors.New("the SMTP server is shut down")
 
@@ -47,7 +42,7 @@ type Server struct {
 	lib     *smtp.Server
 	conns   registry
 	buffers buffers
-	refused refusalLog
+	quiet   *Quiet
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -60,7 +55,7 @@ func New(cfg Config, h Handler) *Server {
 	s := &Server{cfg: cfg, handler: h, listeners: map[net.Listener]struct{}{}}
 	s.conns.init(cfg.MaxConnections, cfg.MaxConnectionsPerAddr)
 	s.buffers.init()
-	s.refused.log = cfg.Log
+	s.quiet = NewQuiet(cfg.Log, 1)
 	s.lib = smtp.NewServer(smtp.BackendFunc(newSession))
 	s.lib.Domain = cfg.Hostname
 	s.lib.MaxMessageBytes = cfg.MaxMessageSize
@@ -93,12 +88,16 @@ func orDefault[T comparable](v, def T) T {
 // Serve accepts connections on l until Shutdown, and then returns
 // ErrServerClosed; any other error means that l is broken. It closes l.
 func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
+	if o.TLS != TLSOff && o.Certificate == nil {
+		_ = l.Close()
+		return fmt.Errorf("listener %s: TLS without a certificate", o.Name)
+	}
 	if !s.add(l) {
 		_ = l.Close()
 		return ErrServerClosed
 	}
 	defer s.remove(l)
-	err := s.lib.Serve(&gate{Listener: l, server: s, options: o})
+	err := s.lib.Serve(newGate(s, l, o))
 	if s.isStopping() {
 		return ErrServerClosed
 	}
@@ -118,6 +117,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
+	defer s.quiet.Flush()
 	gone := s.conns.stop()
 	select {
 	case <-gone:

@@ -24,7 +24,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	if c.tx != nil {
 		return forLibrary(errNestedMail)
 	}
-	m := MailFrom{Size: opts.Size, UTF8: opts.UTF8, Helo: c.helo, ESMTP: c.esmtp}
+	m := MailFrom{Size: opts.Size, UTF8: opts.UTF8, Helo: c.helo, ESMTP: c.esmtp, TLS: c.secure}
 	if from != "" {
 		path, err := mailbox(from)
 		if err != nil {

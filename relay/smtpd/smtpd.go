@@ -13,6 +13,10 @@ type Peer struct {
 	Listener string         // its configured address, e.g. "127.0.0.1:25" or "unix:/run/..."
 	Addr     netip.AddrPort // unmapped, without a zone; zero on a unix socket
 	Unix     bool
+	// Auth is the listener's, but AuthOff where this peer cannot log in: who is
+	// not known by address may otherwise still be by name.
+	Auth         AuthMode
+	RejectBareLF bool // the listener wants messages with a bare LF refused
 }
 
 // MailFrom is what a MAIL command said, checked for form.
@@ -30,12 +34,19 @@ type MailFrom struct {
 // 421 also ends the connection, and so does a panic, which is logged.
 type Handler interface {
 	// Connect is asked before the greeting; an error refuses the connection
-	// with its reply. ctx ends with the connection.
+	// with its reply, or without a word where the client expects TLS. It must
+	// not block: the next connection is accepted after its answer. ctx ends
+	// with the connection.
 	Connect(ctx context.Context, p Peer) (Session, error)
 }
 
 // Session is one connection. Its methods are called one at a time.
 type Session interface {
+	// Authenticate checks a login; nil means that the session is now of this
+	// user. It is not called within a transaction, nor again after nil. 535
+	// counts as a failed login, of which five end the connection; each makes
+	// the client wait a second longer.
+	Authenticate(ctx context.Context, username, password string) error
 	// Mail opens a transaction. There is at most one at a time.
 	Mail(ctx context.Context, from MailFrom) (Transaction, error)
 	// Close is called once, when the connection has ended.

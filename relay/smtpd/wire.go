@@ -107,6 +107,9 @@ func (c *conn) fill() error {
 	}
 	for {
 		n, err := c.nc.Read(c.in.free())
+		if c.inBody {
+			c.keepTail(c.in.buf[c.in.w : c.in.w+n])
+		}
 		c.in.w += n
 		if n > 0 {
 			return nil
@@ -130,12 +133,18 @@ func (c *conn) arm() error {
 	if !c.txEnd.IsZero() && c.txEnd.Before(until) {
 		until = c.txEnd
 	}
+	return c.awaitUntil(until, !c.inBody)
+}
+
+// awaitUntil sets the deadline of the next reads; a stop may end them where
+// they only wait.
+func (c *conn) awaitUntil(until time.Time, waiting bool) error {
 	c.mu.Lock()
-	c.waiting = !c.inBody
-	stop := c.stopping && c.waiting
+	c.waiting = waiting
+	stop := c.stopping && waiting
 	var err error
 	if !stop {
-		err = c.nc.SetReadDeadline(until)
+		err = c.raw.SetReadDeadline(until)
 	}
 	c.mu.Unlock()
 	switch {
@@ -156,6 +165,7 @@ func (c *conn) readFailed(err error) error {
 	case timeout && !c.inBody && c.isStopping():
 		return c.bye(errStopping)
 	case timeout:
+		c.noteTimeout()
 		return c.bye(errIdle)
 	}
 	return c.finish(err.Error())
@@ -173,7 +183,7 @@ func (c *conn) flush() error {
 }
 
 func (c *conn) send(within time.Duration) error {
-	_ = c.nc.SetWriteDeadline(time.Now().Add(within))
+	_ = c.raw.SetWriteDeadline(time.Now().Add(within))
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
 	return err
@@ -196,7 +206,7 @@ func (c *conn) awaitClient() {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	_ = c.raw.SetReadDeadline(time.Now().Add(lingerTime))
 	var waste [512]byte
 	for dropped := 0; dropped < lingerBytes; {
 		n, err := c.nc.Read(waste[:])

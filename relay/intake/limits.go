@@ -1,0 +1,84 @@
+package intake
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"graphrelay/relay/policy"
+)
+
+// maxStrangers is how many connections from one address may be open that are
+// no client before they log in.
+const maxStrangers = 20
+
+// limits counts what clients have open and hold them to their rates. The keys
+// are the names of configured clients, and addresses while a connection from
+// there is open: memory is bounded.
+type limits struct {
+	mu      sync.Mutex
+	open    map[owner]int
+	buckets map[string]*policy.Bucket
+}
+
+// owner is whom a connection counts for: a client by name, or a stranger.
+type owner struct {
+	client  string
+	network netip.Prefix
+}
+
+func newLimits() *limits {
+	return &limits{open: map[owner]int{}, buckets: map[string]*policy.Bucket{}}
+}
+
+// enter counts a connection of c, which comes from addr.
+func (l *limits) enter(c policy.Client, addr netip.Addr) (owner, error) {
+	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
+	if c.NeedsLogin() {
+		who, most = owner{network: networkOf(addr)}, maxStrangers
+		refusal = func() error {
+			return errStrangers.Becausef("%d connections from there have not logged in; find out who opens them, or write the network under networks of a client", maxStrangers)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if most > 0 && l.open[who] >= most {
+		return owner{}, refusal()
+	}
+	l.open[who]++
+	return who, nil
+}
+
+func (l *limits) leave(who owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[who]--; l.open[who] <= 0 {
+		delete(l.open, who)
+	}
+}
+
+// message takes one message from c's rate.
+func (l *limits) message(c policy.Client, now time.Time) error {
+	l.mu.Lock()
+	b := l.buckets[c.Name]
+	if b == nil {
+		b = policy.NewBucket(c.Rate)
+		l.buckets[c.Name] = b
+	}
+	l.mu.Unlock()
+	if wait, ok := b.Take(now); !ok {
+		return c.TooFast(wait)
+	}
+	return nil
+}
+
+// networkOf is what belongs to one peer: its address, and of IPv6 its /64. It
+// is zero for a unix socket.
+func networkOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}

@@ -1,0 +1,82 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// reject logs a refusal and returns it. A connection that died needs no reply
+// and is logged at debug level only: it is everyday life of a port.
+func (in *Intake) reject(err error, who envelope.Client, at string, attrs ...slog.Attr) error {
+	level := slog.LevelWarn
+	e := status.Of(err)
+	if !isReply(err) && e.Cause != nil && isConnectionEnd(e.Cause) {
+		level = slog.LevelDebug
+	}
+	attrs = append(attrs, clientAttrs(who)...)
+	attrs = append(attrs, slog.String("at", at), slog.Int("code", e.Code), slog.String("status", e.Enhanced.String()), slog.String("reply", e.Text))
+	if e.Cause != nil {
+		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
+	}
+	// The text is no part of the kind: it may hold what the client wrote.
+	in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), who.Addr.Addr(), "rejected", attrs...)
+	return err
+}
+
+func clientAttrs(c envelope.Client) []slog.Attr {
+	attrs := []slog.Attr{slog.String("client", c.Name), slog.String("client_addr", c.String())}
+	if c.Login != "" {
+		attrs = append(attrs, slog.String("login", c.Login))
+	}
+	return attrs
+}
+
+func isReply(err error) bool {
+	var e *status.Error
+	return errors.As(err, &e)
+}
+
+func isConnectionEnd(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled)
+}
+
+func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Report, n message.Notes) {
+	attrs := []slog.Attr{slog.String("queue_id", string(m.ID)), slog.String("message_id", m.MessageID)}
+	attrs = append(attrs, clientAttrs(m.Client)...)
+	attrs = append(attrs,
+		slog.String("reverse_path", m.Envelope.ReversePath.String()), slog.String("mailbox", m.Mailbox.String()),
+		slog.Int("recipients", len(m.Envelope.Recipients)), slog.Int64("size", m.Size))
+	if len(r.Trimmed) > 0 {
+		attrs = append(attrs, slog.Int("trimmed", len(r.Trimmed)))
+	}
+	if mended.why != "" {
+		attrs = append(attrs, slog.String("rewritten_for", mended.why), slog.String("from_was", mended.from),
+			slog.String("reverse_path_was", t.from.Path.String()))
+	}
+	if len(mended.fields) > 0 {
+		attrs = append(attrs, slog.String("changed", strings.Join(mended.fields, ",")))
+	}
+	if s := n.String(); s != "" {
+		attrs = append(attrs, slog.String("notes", s))
+	}
+	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
+}
+
+// cut shortens s to at most n octets without splitting a UTF-8 sequence.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}

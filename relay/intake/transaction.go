@@ -1,0 +1,239 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
+	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
+)
+
+// transaction is one message on its way in.
+type transaction struct {
+	*session
+	from       smtpd.MailFrom
+	who        envelope.Client
+	recipients []envelope.Address
+	seen       map[string]bool
+	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
+}
+
+// Abort implements smtpd.Transaction.
+func (t *transaction) Abort() {}
+
+// Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
+func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
+	bare := withoutLocalhost(to)
+	full, err := t.in.Policy.Recipient(t.client, bare)
+	if err != nil {
+		return t.in.reject(err, t.who, "rcpt", slog.String("recipient", to.String()))
+	}
+	if t.seen == nil {
+		t.seen, t.aliases = make(map[string]bool), make(map[string]envelope.Address)
+	}
+	if bare.Domain() == "" {
+		t.aliases[bare.Key()] = full
+	}
+	if key := full.Key(); !t.seen[key] {
+		t.seen[key] = true
+		t.recipients = append(t.recipients, full)
+	}
+	return nil
+}
+
+// withoutLocalhost takes root@localhost for root: programs write both.
+func withoutLocalhost(a envelope.Address) envelope.Address {
+	if a.Domain() != "localhost" {
+		return a
+	}
+	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Local())
+	bare, err := envelope.ParseRecipient(`"` + quoted + `"`)
+	if err != nil { // an @ within the local part: no name of an alias
+		return a
+	}
+	return bare
+}
+
+// Data implements smtpd.Transaction.
+func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
+	m, err := t.receive(ctx, r)
+	if err != nil {
+		return "", t.in.reject(err, t.who, "data",
+			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
+	}
+	t.in.Notify(m.Mailbox)
+	return m.ID, nil
+}
+
+// receive reads, judges, edits and commits; nothing of it stays when it fails.
+func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message, error) {
+	if len(t.recipients) == 0 {
+		return nil, errNoRcpt
+	}
+	header, body, err := message.Read(r, message.Options{RejectBareLF: t.peer.RejectBareLF})
+	if err != nil {
+		return nil, err
+	}
+	if err := header.CheckLoop(t.in.Hostname); err != nil {
+		return nil, err
+	}
+	header, grant, repairs, err := t.authorize(header)
+	if err != nil {
+		return nil, err
+	}
+	m := t.describe(header, grant)
+	block, report, err := header.Apply(t.edits(m))
+	if err != nil {
+		return nil, err
+	}
+	m.HeaderSize = int64(len(block))
+	if m.Size, err = t.store(ctx, m, block, body); err != nil {
+		return nil, err
+	}
+	t.logAccepted(m, repairs, report, body.Notes())
+	return m, nil
+}
+
+// repairs is what was changed for who the message says it comes from, for the log.
+type repairs struct {
+	why    string   // the key of policy that asked for it
+	from   string   // of the message as it came; empty where it was left
+	fields []string // that changed
+}
+
+// authorize asks policy about the message as it will be sent: it mends what the
+// client's rule allows to mend first, and judges again what had to be rewritten.
+func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Grant, repairs, error) {
+	var r repairs
+	if t.client.Repair.DisplayName {
+		h, r.fields = h.QuoteNames()
+	}
+	h, expanded := h.ExpandAliases(func(a envelope.Address) (envelope.Address, bool) {
+		to, ok := t.aliases[a.Key()]
+		return to, ok
+	})
+	r.fields = append(r.fields, expanded...)
+	claims, err := t.claims(h)
+	if err != nil {
+		return nil, policy.Grant{}, r, err
+	}
+	grant, err := t.in.Policy.Grant(t.client, claims)
+	if err != nil || grant.Rewrite == (policy.Rewrite{}) {
+		return h, grant, r, err
+	}
+	if r.why = grant.Rewrite.Why; len(claims.From) > 0 {
+		r.from = claims.From[0].String()
+	}
+	h, rewritten := h.Rewrite(message.AuthorEdits{From: grant.Rewrite.From, ReplyTo: grant.Rewrite.ReplyTo, DropSender: grant.Rewrite.DropSender})
+	r.fields = append(r.fields, rewritten...)
+	return h, grant, r, t.judgeAgain(h, grant)
+}
+
+// judgeAgain holds the rewritten header against the rules as if it had come so:
+// policy must want nothing more, and the same mailbox.
+func (t *transaction) judgeAgain(h *message.Header, grant policy.Grant) error {
+	claims, err := t.claims(h)
+	if err != nil {
+		return err
+	}
+	claims.ReversePath = grant.ReversePath
+	again, err := t.in.Policy.Grant(t.client, claims)
+	if err != nil {
+		return err
+	}
+	if again.Rewrite != (policy.Rewrite{}) || !again.Mailbox.Equal(grant.Mailbox) {
+		return errRewrite.Becausef("after the rewrite for %s policy wants another one; please report it with the header of the message", grant.Rewrite.Why)
+	}
+	return nil
+}
+
+func (t *transaction) claims(h *message.Header) (policy.Message, error) {
+	a, err := h.Authors()
+	return policy.Message{
+		ReversePath:  t.from.Path,
+		From:         a.From,
+		Sender:       a.Sender,
+		ResentFrom:   a.ResentFrom,
+		ResentSender: a.ResentSender,
+	}, err
+}
+
+func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
+	now := t.in.Now()
+	m := &spool.Message{
+		ID:        envelope.NewQueueID(now),
+		Envelope:  envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
+		Client:    t.who,
+		Mailbox:   g.Mailbox,
+		From:      g.From,
+		MessageID: h.MessageID(),
+		Subject:   cut(h.Subject(), 200),
+		Accepted:  now,
+	}
+	if m.MessageID == "" {
+		m.MessageID = "<" + string(m.ID) + "@" + t.in.Hostname + ">"
+	}
+	return m
+}
+
+func (t *transaction) edits(m *spool.Message) message.Edits {
+	return message.Edits{
+		Received:   t.in.Received.field(t.in.Hostname, t.from, m),
+		Recipients: t.recipients,
+		Extra:      t.in.Extra,
+		Date:       m.Accepted,
+		MessageID:  m.MessageID,
+	}
+}
+
+// store writes the message into a draft and commits it. A commit is not
+// cancelled half-way: the client may be gone, the answer must still be true.
+func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte, body io.Reader) (int64, error) {
+	draft, err := t.in.Store.Begin(ctx, t.from.Size)
+	if err != nil {
+		return 0, storeReply(err)
+	}
+	defer draft.Abort()
+	size := int64(len(block))
+	if _, err := draft.Write(block); err != nil {
+		return 0, storeReply(err)
+	}
+	n, err := io.Copy(draftWriter{draft}, io.LimitReader(body, t.in.MaxSize-size+1))
+	if err != nil {
+		return 0, err
+	}
+	if size += n; size > t.in.MaxSize {
+		return 0, errTooBig.Becausef("with the added header fields the message has more than delivery.mime_limit (%d octets); raise mime_limit or lower smtp.max_message_size", t.in.MaxSize)
+	}
+	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
+		return 0, storeReply(err)
+	}
+	return size, nil
+}
+
+// draftWriter gives a write error of the spool its reply, so that io.Copy's
+// error tells a full disk from a broken connection.
+type draftWriter struct{ spool.Draft }
+
+func (w draftWriter) Write(p []byte) (int, error) {
+	n, err := w.Draft.Write(p)
+	return n, storeReply(err)
+}
+
+// storeReply turns an error of the spool into its reply.
+func storeReply(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, spool.ErrFull):
+		return errFull.Becausef("%w; free space on the disk of queue.store, or raise queue.max_messages", err)
+	default:
+		return errUnhealthy.Becausef("%w; `graphrelay status` tells the state of the spool", err)
+	}
+}

@@ -1,0 +1,156 @@
+package smtpd
+
+import (
+	"bytes"
+	"encoding/base64"
+	"log/slog"
+	"strings"
+	"time"
+
+	"graphrelay/relay/status"
+)
+
+// maxLogins is how many failed logins end a connection.
+const maxLogins = 5
+
+// The challenges of LOGIN, "Username:" and "Password:": devices compare them
+// octet by octet.
+const (
+	challengeUser     = "VXNlcm5hbWU6"
+	challengePassword = "UGFzc3dvcmQ6"
+)
+
+// auth answers AUTH (RFC 4954) with PLAIN (RFC 4616) or LOGIN.
+func (c *conn) auth(arg string) error {
+	mechanism, initial, _ := strings.Cut(arg, " ")
+	if refusal := c.mayAuth(mechanism); refusal != nil {
+		return c.refuse(refusal)
+	}
+	initial = strings.TrimSpace(initial)
+	if initial == "=" {
+		initial = "" // an empty response says nothing: ask
+	}
+	var user, password string
+	var refusal *status.Error
+	var err error
+	if strings.EqualFold(mechanism, "PLAIN") {
+		user, password, refusal, err = c.plain(initial)
+	} else {
+		user, password, refusal, err = c.login(initial)
+	}
+	switch {
+	case err != nil:
+		return err
+	case refusal != nil:
+		return c.refuse(refusal)
+	}
+	return c.authenticate(user, password)
+}
+
+// mayAuth tells why AUTH is out of place, nil if it is not.
+func (c *conn) mayAuth(mechanism string) *status.Error {
+	switch {
+	case c.gate.options.Auth == AuthOff:
+		return errNotImplemented
+	case c.authenticated:
+		return errAuthenticated
+	case c.tx != nil:
+		return errInTransaction
+	case c.helo == "":
+		return errSequence
+	case !c.offersAuth():
+		return errAuthNeedsTLS
+	case mechanism == "":
+		return errNoMechanism
+	case !strings.EqualFold(mechanism, "PLAIN") && !strings.EqualFold(mechanism, "LOGIN"):
+		return errMechanism
+	}
+	return nil
+}
+
+// offersAuth tells whether the client may log in as the connection is now.
+func (c *conn) offersAuth() bool {
+	o := &c.gate.options
+	return o.Auth != AuthOff && (c.secure || o.mayLoginPlain(c.peer))
+}
+
+// plain reads "authorization NUL user NUL password". Nobody may act for
+// somebody else, so the first is empty or the user.
+func (c *conn) plain(initial string) (user, password string, refusal *status.Error, err error) {
+	message, refusal, err := c.response("", initial)
+	if refusal != nil || err != nil {
+		return "", "", refusal, err
+	}
+	parts := bytes.Split(message, []byte{0})
+	if len(parts) != 3 {
+		return "", "", errEncoding, nil
+	}
+	if len(parts[0]) > 0 && !bytes.Equal(parts[0], parts[1]) {
+		return "", "", errActingFor, nil
+	}
+	return string(parts[1]), string(parts[2]), nil, nil
+}
+
+func (c *conn) login(initial string) (user, password string, refusal *status.Error, err error) {
+	u, refusal, err := c.response(challengeUser, initial)
+	if refusal != nil || err != nil {
+		return "", "", refusal, err
+	}
+	p, refusal, err := c.response(challengePassword, "")
+	if refusal != nil || err != nil {
+		return "", "", refusal, err
+	}
+	return string(u), string(p), nil, nil
+}
+
+// response decodes what the client gave already, or asks for it.
+func (c *conn) response(challenge, given string) ([]byte, *status.Error, error) {
+	if given == "" {
+		c.out = append(append(append(c.out, "334 "...), challenge...), '\r', '\n')
+		line, refusal, err := c.readLine()
+		if refusal != nil || err != nil {
+			return nil, refusal, err
+		}
+		if given = strings.TrimSpace(string(line)); given == "*" {
+			return nil, errCancelled, nil
+		}
+	}
+	// Some devices leave the padding out.
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(given, "="))
+	if err != nil {
+		return nil, errEncoding, nil
+	}
+	return decoded, nil, nil
+}
+
+// authenticate asks the handler. Each failure makes the client wait longer,
+// which costs a guesser time and everybody else nothing.
+func (c *conn) authenticate(user, password string) error {
+	err := c.guard(func() error { return c.session.Authenticate(c.ctx, user, password) })
+	if err == nil {
+		c.authenticated = true
+		c.reply = append(c.reply, "235 2.7.0 Authentication successful\r\n"...)
+		return c.settle()
+	}
+	refusal := status.Of(err)
+	if refusal.Code != 535 {
+		return c.refuse(refusal)
+	}
+	c.failedLogins++
+	c.pause(time.Duration(c.failedLogins) * time.Second)
+	if c.failedLogins >= maxLogins {
+		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins", slog.Int("failures", c.failedLogins))
+		return c.cutOff(errManyLogins)
+	}
+	return c.refuse(refusal)
+}
+
+// pause does nothing for d, or until the connection is cut.
+func (c *conn) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}

@@ -1,0 +1,124 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"graphrelay/relay/status"
+)
+
+// gate is the listener that go-smtp serves: it lets through what the limits and
+// the handler admit, wrapped in conn.
+type gate struct {
+	net.Listener
+	server  *Server
+	options ListenerOptions
+	tls     *tls.Config
+}
+
+func newGate(s *Server, l net.Listener, o ListenerOptions) *gate {
+	g := &gate{Listener: l, server: s, options: o}
+	if o.TLS != TLSOff {
+		g.tls = g.options.tlsConfig()
+	}
+	return g
+}
+
+// Accept returns the next admitted connection. Strangers and those who have too
+// many are turned away here: a flood of them takes nobody's place, and costs no
+// goroutine.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		nc, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := newConn(g, nc)
+		if refusal := c.admit(); refusal != nil {
+			c.turnAway(refusal)
+			continue
+		}
+		return c, nil
+	}
+}
+
+// admit enters c with the registry and the handler. Who is behind a load
+// balancer is asked later, when the header has told the address.
+func (c *conn) admit() *status.Error {
+	if refusal := c.server.conns.add(c); refusal != nil {
+		c.noteRefused(refusal)
+		return refusal
+	}
+	if c.proxied {
+		return nil
+	}
+	refusal := c.identify()
+	if refusal != nil {
+		c.server.conns.remove(c)
+	}
+	return refusal
+}
+
+// identify counts c under the address of its peer and asks the handler.
+func (c *conn) identify() *status.Error {
+	if refusal := c.server.conns.count(c); refusal != nil {
+		c.noteRefused(refusal)
+		return refusal
+	}
+	if c.gate.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
+		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
+			"this listener requires a login, and has no TLS to log in with; write the client's network under plaintext_auth, or give the listener tls"))
+		return errNoLogin
+	}
+	err := c.guard(func() (err error) {
+		c.session, err = c.server.handler.Connect(c.ctx, c.peer)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	c.session = nil
+	return status.Of(err)
+}
+
+func (c *conn) noteRefused(refusal *status.Error) {
+	c.note(slog.LevelWarn, "connections refused", "connections refused", slog.String("reply", refusal.Text),
+		slog.String("remedy", "find out why the client has so many, or raise smtp.max_connections"))
+}
+
+// turnAway answers a connection that is not served. It must not hold up the
+// accept loop: the reply fits the empty send buffer of a new socket. A client
+// that expects TLS would not understand it.
+func (c *conn) turnAway(refusal *status.Error) {
+	c.cancel()
+	if c.gate.options.TLS != TLSImplicit && !c.proxied {
+		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = c.raw.Write(appendStatus(nil, refusal))
+	}
+	_ = c.raw.Close()
+}
+
+func peerOf(addr net.Addr, o *ListenerOptions) Peer {
+	p := Peer{Listener: o.Name, RejectBareLF: o.RejectBareLF}
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		ap := a.AddrPort()
+		// A zone would keep the address from matching any network.
+		p.Addr = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	case *net.UnixAddr:
+		p.Unix = true
+	}
+	p.Auth = o.authFor(p)
+	return p
+}
+
+// String names the peer for logs.
+func (p Peer) String() string {
+	if !p.Addr.IsValid() {
+		return "unix"
+	}
+	return p.Addr.Addr().String()
+}

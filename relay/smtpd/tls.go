@@ -1,0 +1,112 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+)
+
+// handshakeTimeout bounds a handshake as a whole; a slow device needs seconds.
+const handshakeTimeout = 30 * time.Second
+
+// tlsConfig makes the settings of a listener's handshakes. Within TLS 1.2 only
+// suites with forward secrecy and AEAD are offered; Go chooses the order.
+func (o *ListenerOptions) tlsConfig() *tls.Config {
+	c := &tls.Config{GetCertificate: o.Certificate, MinVersion: tls.VersionTLS12, CipherSuites: modernSuites()}
+	if o.LegacyTLS {
+		c.MinVersion, c.CipherSuites = tls.VersionTLS10, legacySuites()
+	}
+	return c
+}
+
+func modernSuites() []uint16 {
+	return []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	}
+}
+
+// legacySuites are all that Go knows but RC4, which RFC 7465 forbids and which
+// no device needs that can do 3DES.
+func legacySuites() []uint16 {
+	var ids []uint16
+	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if !strings.Contains(s.Name, "RC4") {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// starttls answers STARTTLS. What the client sent behind it in plain text is
+// dropped: somebody between could have added it (CVE-2011-0411).
+func (c *conn) starttls(arg string) error {
+	o := &c.gate.options
+	switch {
+	case c.secure:
+		return c.refuse(errSecure)
+	case o.TLS == TLSOff || o.TLS == TLSImplicit:
+		return c.refuse(errNotImplemented)
+	case arg != "":
+		return c.refuse(errNoArgument)
+	case c.tx != nil:
+		return c.refuse(errInTransaction)
+	}
+	c.out = append(c.out, "220 2.0.0 Ready to start TLS\r\n"...)
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if n := len(c.in.bytes()); n > 0 {
+		c.in.skip(n)
+		c.note(slog.LevelWarn, "plaintext after STARTTLS", "plaintext after STARTTLS dropped", slog.Int("octets", n))
+	}
+	// RFC 3207 section 4.2: nothing said before counts any more.
+	c.helo, c.esmtp = "", false
+	return c.handshake()
+}
+
+// handshake puts TLS between the socket and c. When it fails, the connection
+// ends: going on in plain text is what an attacker would want.
+func (c *conn) handshake() error {
+	t := tls.Server(c.nc, c.gate.tls)
+	until := time.Now().Add(handshakeTimeout)
+	if err := c.awaitUntil(until, true); err != nil {
+		return err
+	}
+	_ = c.raw.SetWriteDeadline(until)
+	if err := t.Handshake(); err != nil {
+		c.logHandshake(err)
+		return c.finish("TLS handshake failed")
+	}
+	c.nc, c.secure = t, true
+	return nil
+}
+
+func (c *conn) logHandshake(err error) {
+	level := slog.LevelWarn
+	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		level = slog.LevelDebug // a scanner, or a client that changed its mind
+	}
+	c.note(level, "TLS handshake failed", "TLS handshake failed", slog.String("cause", err.Error()), slog.String("remedy", handshakeRemedy(err)))
+}
+
+// handshakeRemedy tells an operator what the commonest failures of old and
+// of wrongly configured clients mean.
+func handshakeRemedy(err error) string {
+	var noTLS tls.RecordHeaderError
+	text := err.Error()
+	switch {
+	case errors.As(err, &noTLS):
+		return "the client does not speak TLS here: choose STARTTLS or implicit TLS alike in the client and in the listener's tls"
+	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"), strings.Contains(text, "protocol version"):
+		return "the client is too old for modern TLS: give it a listener of its own with legacy_tls: true"
+	case strings.Contains(text, "remote error") && strings.Contains(text, "certificate"):
+		return "the client does not trust smtp.tls.certificate_file: install its issuer in the client, or a certificate that the client trusts"
+	}
+	return "check that the client and the listener's tls agree"
+}
