@@ -75,6 +75,8 @@ func TestExpandAliases(t *testing.T) {
 		switch a.Key() {
 		case "root":
 			return addr1(t, "admin@c.example"), true
+		case "x@y.example": // no business of aliases
+			return addr1(t, "admin@c.example"), true
 		case "odd":
 			return addr1(t, `"a,b"@c.example`), true
 		}
@@ -84,7 +86,7 @@ func TestExpandAliases(t *testing.T) {
 		{"To: root\r\n", "To: admin@c.example\r\n"},
 		{"To: Root <ROOT>, x@y.example,\r\n root (the boss)\r\n", "To: Root <admin@c.example>, x@y.example,\r\n admin@c.example (the boss)\r\n"},
 		{"Cc: all: root, daemon;\r\nBcc:root\r\n", "Cc: all: admin@c.example, daemon;\r\nBcc:admin@c.example\r\n"},
-		{"To: root@localhost, odd, daemon\r\nFrom: root\r\nSubject: root\r\n", ""},
+		{"To: root@localhost, x@y.example, odd, daemon\r\nFrom: root\r\nSubject: root\r\n", ""},
 		{"To: root, \"\r\n", ""},
 		{"Resent-To: root\r\n", ""},
 	} {

@@ -73,6 +73,11 @@ func TestConnect(t *testing.T) {
 			}
 		}
 	}
+	socket := peerOf("10.1.2.3:1", AuthOff)
+	socket.Unix = true
+	if c, err := p.Connect(socket); err != nil || c.Name != "local" {
+		t.Errorf("of a unix socket the address is not looked at: %v, %v", c, err)
+	}
 	host, _ := p.Connect(peerOf("10.1.2.3:1", AuthOff))
 	if host.Rate != (Rate{5, time.Minute}) || host.MaxConnections != 7 {
 		t.Errorf("limits of %+v", host)
@@ -183,8 +188,10 @@ func TestHashOfUnknownUsers(t *testing.T) {
 func TestRuleWithoutNetworkAndLoginMatchesNobody(t *testing.T) {
 	p := New(Rules{Clients: []ClientRule{{Name: "x"}}})
 	for _, peer := range []string{"10.0.0.1:1", "127.0.0.1:1", "unix"} {
-		if c, err := p.Connect(peerOf(peer, AuthRequired)); err == nil {
-			t.Errorf("%s is %v", peer, c)
+		for _, auth := range []Auth{AuthOff, AuthOptional, AuthRequired} {
+			if c, err := p.Connect(peerOf(peer, auth)); err == nil {
+				t.Errorf("%s is %v", peer, c)
+			}
 		}
 	}
 }

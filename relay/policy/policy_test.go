@@ -218,6 +218,7 @@ func TestRefusalOfALookAlike(t *testing.T) {
 func TestTheZeroClientMaySendAsNobody(t *testing.T) {
 	p, _ := local(t)
 	wantRefusal(t, p.ReversePath(Client{}, addr(t, "erp@contoso.com")), 550, "not allowed", "client without a rule")
+	wantRefusal(t, p.ReversePath(Client{}, envelope.Address{}), 550, "not allowed", "client without a rule")
 	_, err := p.Grant(Client{}, Message{From: []envelope.Address{addr(t, "erp@contoso.com")}})
 	wantRefusal(t, err, 550, "not allowed", "client without a rule")
 }
