@@ -87,8 +87,8 @@ func oneMailbox(v []byte) (list, bool) {
 }
 
 // ExpandAliases puts full addresses in the place of local recipients in To, Cc
-// and Bcc, `To: root`, wherever alias knows one; display names and comments
-// stay. alias should know those that RCPT named and no others: "Smith" in
+// and Bcc, `To: root` and root@localhost, wherever alias knows one; display
+// names and comments stay. alias should know those that RCPT named and no others: "Smith" in
 // `To: Smith, Ann <a@d.example>` looks like a local recipient too.
 func (h *Header) ExpandAliases(alias func(envelope.Address) (envelope.Address, bool)) (expanded *Header, names []string) {
 	values := make(map[int][]byte)
@@ -112,7 +112,7 @@ func expand(v []byte, alias func(envelope.Address) (envelope.Address, bool)) ([]
 	var out []byte
 	done := 0
 	for _, b := range l.boxes {
-		if b.addr.IsZero() || b.addr.Domain() != "" {
+		if d := b.addr.Domain(); b.addr.IsZero() || d != "" && d != "localhost" {
 			continue
 		}
 		to, ok := alias(b.addr)

@@ -73,7 +73,7 @@ func TestQuoteNamesOfEveryAuthor(t *testing.T) {
 func TestExpandAliases(t *testing.T) {
 	known := func(a envelope.Address) (envelope.Address, bool) {
 		switch a.Key() {
-		case "root":
+		case "root", "root@localhost":
 			return addr1(t, "admin@c.example"), true
 		case "x@y.example": // no business of aliases
 			return addr1(t, "admin@c.example"), true
@@ -84,9 +84,10 @@ func TestExpandAliases(t *testing.T) {
 	}
 	for _, c := range []struct{ in, want string }{
 		{"To: root\r\n", "To: admin@c.example\r\n"},
+		{"To: Boss <root@LOCALHOST>\r\n", "To: Boss <admin@c.example>\r\n"},
 		{"To: Root <ROOT>, x@y.example,\r\n root (the boss)\r\n", "To: Root <admin@c.example>, x@y.example,\r\n admin@c.example (the boss)\r\n"},
 		{"Cc: all: root, daemon;\r\nBcc:root\r\n", "Cc: all: admin@c.example, daemon;\r\nBcc:admin@c.example\r\n"},
-		{"To: root@localhost, x@y.example, odd, daemon\r\nFrom: root\r\nSubject: root\r\n", ""},
+		{"To: root@localhost.example, x@y.example, odd, daemon\r\nFrom: root\r\nSubject: root\r\n", ""},
 		{"To: root, \"\r\n", ""},
 		{"Resent-To: root\r\n", ""},
 	} {

@@ -101,11 +101,6 @@ func (p *Policy) Connect(peer Peer) (Client, error) {
 	return Client{}, errClient().Becausef("client %s matches no rule of this listener; %s", c.peer(), remedy)
 }
 
-// Client is Connect for a listener without logins.
-func (p *Policy) Client(addr netip.AddrPort, unix bool) (Client, error) {
-	return p.Connect(Peer{Addr: addr, Unix: unix})
-}
-
 func (p *Policy) mayLogin(c Client) bool {
 	for _, rule := range p.clients {
 		if rule.Username != "" && rule.matches(c.ip, c.unix) {

@@ -40,7 +40,7 @@ func TestClientIsThisHostOnly(t *testing.T) {
 		if c.addr != "" {
 			addr = netip.MustParseAddrPort(c.addr)
 		}
-		got, err := p.Client(addr, c.unix)
+		got, err := p.Connect(Peer{Addr: addr, Unix: c.unix})
 		if c.ok && (err != nil || got.Name != "local") {
 			t.Errorf("Client(%s, %v) = %v, %v; want local", c.addr, c.unix, got, err)
 		}
@@ -52,15 +52,15 @@ func TestClientIsThisHostOnly(t *testing.T) {
 
 // The log names a peer as the administrator knows it.
 func TestRefusedClientIsNamedUnmapped(t *testing.T) {
-	_, err := New(Rules{LocalClient: true}).Client(netip.MustParseAddrPort("[::ffff:10.0.0.1]:25"), false)
+	_, err := New(Rules{LocalClient: true}).Connect(Peer{Addr: netip.MustParseAddrPort("[::ffff:10.0.0.1]:25")})
 	wantRefusal(t, err, 554, "Access denied", "client 10.0.0.1 matches no rule")
 }
 
 func TestWithoutLocalClientNobodyMaySend(t *testing.T) {
 	p := New(Rules{Senders: []Sender{{Address: addr(t, "a@contoso.com")}}})
-	_, err := p.Client(netip.MustParseAddrPort("127.0.0.1:25"), false)
+	_, err := p.Connect(Peer{Addr: netip.MustParseAddrPort("127.0.0.1:25")})
 	wantRefusal(t, err, 554, "ask the administrator", "127.0.0.1")
-	_, err = p.Client(netip.AddrPort{}, true)
+	_, err = p.Connect(Peer{Unix: true})
 	wantRefusal(t, err, 554, "ask the administrator", "unix")
 }
 
@@ -78,7 +78,7 @@ func rules(t *testing.T) Rules {
 func local(t *testing.T) (*Policy, Client) {
 	t.Helper()
 	p := New(rules(t))
-	c, err := p.Client(netip.MustParseAddrPort("127.0.0.1:4711"), false)
+	c, err := p.Connect(Peer{Addr: netip.MustParseAddrPort("127.0.0.1:4711")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestTheZeroClientMaySendAsNobody(t *testing.T) {
 
 func TestNewIgnoresSendersWithoutAFullAddress(t *testing.T) {
 	p := New(Rules{LocalClient: true, Senders: []Sender{{}, {Mailbox: addr(t, "a@contoso.com")}, {Address: bare(t, "root")}}})
-	c, err := p.Client(netip.AddrPort{}, true)
+	c, err := p.Connect(Peer{Unix: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestFirstOfTwoEqualSendersWins(t *testing.T) {
 		{Address: addr(t, "a@contoso.com"), Mailbox: addr(t, "one@contoso.com")},
 		{Address: addr(t, "A@contoso.com"), Mailbox: addr(t, "two@contoso.com")},
 	}})
-	c, _ := p.Client(netip.AddrPort{}, true)
+	c, _ := p.Connect(Peer{Unix: true})
 	g, err := p.Grant(c, Message{From: []envelope.Address{addr(t, "A@contoso.com")}})
 	if err != nil || g.Mailbox.String() != "one@contoso.com" {
 		t.Errorf("%v, %v", g, err)
