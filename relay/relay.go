@@ -14,8 +14,6 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
-	"graphrelay/relay/message"
-	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
@@ -46,8 +44,10 @@ type Relay struct {
 	store      *spool.SQLite
 	identities map[config.Name]*graph.Client
 	delivery   *delivery.Delivery
+	intake     *intake.Intake
 	smtp       *smtpd.Server
-	listeners  []net.Listener
+	keyPair    *smtpd.KeyPair // nil without smtp.tls
+	listeners  []listener
 	admin      net.Listener
 }
 
@@ -67,8 +67,10 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
-	r.smtp = smtpd.New(r.smtpConfig(), r.intake())
-	return r, r.listen(ctx)
+	if err = r.openSMTP(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.openAdmin(ctx)
 }
 
 func (r *Relay) openIdentities() error {
@@ -126,40 +128,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	}, ok
 }
 
-func (r *Relay) smtpConfig() smtpd.Config {
-	s := r.cfg.SMTP
-	return smtpd.Config{
-		Hostname: string(r.cfg.Hostname), MaxMessageSize: int64(s.MaxMessageSize), MaxRecipients: s.MaxRecipients,
-		MaxConnections: s.MaxConnections, IdleTimeout: time.Duration(s.IdleTimeout), Log: r.log,
-	}
-}
-
-func (r *Relay) intake() *intake.Intake {
-	received := map[string]intake.ReceivedForm{"full": intake.ReceivedFull, "short": intake.ReceivedShort, "off": intake.ReceivedOff}
-	extra := map[string]message.ExtraRecipients{"trim": message.TrimExtra, "reject": message.RejectExtra}
-	return intake.New(intake.Config{
-		Policy: policy.New(r.policyRules()), Store: r.store, Hostname: string(r.cfg.Hostname),
-		Received: received[r.cfg.SMTP.Received], Extra: extra[r.cfg.SMTP.ExtraRecipients],
-		MaxSize: int64(r.cfg.Delivery.MIMELimit), Notify: r.delivery.Notify, Now: time.Now, Log: r.log,
-	})
-}
-
-func (r *Relay) policyRules() policy.Rules {
-	rules := policy.Rules{LocalClient: true}
-	for _, s := range r.cfg.Senders {
-		rules.Senders = append(rules.Senders, policy.Sender{Address: s.Address, Mailbox: s.Mailbox})
-	}
-	return rules
-}
-
-func (r *Relay) listen(ctx context.Context) error {
-	for _, c := range r.cfg.SMTP.Listeners {
-		l, err := smtpd.Listen(ctx, c.Address.String(), smtpd.DefaultSocketMode)
-		if err != nil {
-			return listenHint(c.Address.String(), err)
-		}
-		r.listeners = append(r.listeners, l)
-	}
+func (r *Relay) openAdmin(ctx context.Context) error {
 	l, err := smtpd.Listen(ctx, r.cfg.Admin.Address.String(), adminMode)
 	if err != nil {
 		return listenHint(r.cfg.Admin.Address.String(), err)
@@ -173,11 +142,7 @@ func (r *Relay) listen(ctx context.Context) error {
 func (r *Relay) Listeners() []string {
 	var list []string
 	for _, l := range r.listeners {
-		name := l.Addr().String()
-		if l.Addr().Network() == "unix" {
-			name = "unix:" + name
-		}
-		list = append(list, name)
+		list = append(list, l.name())
 	}
 	return list
 }
@@ -208,6 +173,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveGrace)
 	defer cancel()
 	_ = r.smtp.Shutdown(grace)
+	r.intake.Flush()
 	for range ends.count {
 		<-ends.done
 	}
@@ -241,9 +207,8 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
 	run(func() error { return r.delivery.Run(ctx) })
 	run(func() error { r.sweep(ctx); return nil })
 	run(func() error { return r.adminServer().Serve(ctx, r.admin) })
-	for i, l := range r.listeners {
-		o := smtpd.ListenerOptions{Name: r.cfg.SMTP.Listeners[i].Address.String()}
-		run(func() error { return r.smtp.Serve(l, o) })
+	for _, l := range r.listeners {
+		run(func() error { return r.smtp.Serve(l.Listener, l.options) })
 	}
 	return p
 }
@@ -296,10 +261,11 @@ func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 
 // close releases what New opened, in reverse order; again does nothing.
 func (r *Relay) close() {
-	for _, l := range append(r.listeners, r.admin) {
-		if l != nil {
-			_ = l.Close()
-		}
+	for _, l := range r.listeners {
+		_ = l.Close()
+	}
+	if r.admin != nil {
+		_ = r.admin.Close()
 	}
 	if r.store != nil {
 		if err := r.store.Close(); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ used. Run it as the service's user to see what the service sees:
 			if found := config.Check(c); len(found) > 0 {
 				return config.Errors(found)
 			}
-			if err := relay.CheckCredentials(c); err != nil {
+			if err := errors.Join(relay.CheckCredentials(c), relay.CheckCertificate(c)); err != nil {
 				return usageError{err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d identities, %d senders, %d listeners: everything is in order\n",

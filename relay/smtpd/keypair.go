@@ -49,6 +49,13 @@ func (k *KeyPair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return k.pair, nil
 }
 
+// Expires tells when the certificate in use is no longer valid.
+func (k *KeyPair) Expires() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pair.Leaf.NotAfter
+}
+
 // refresh reads the files when they are not those of stamp. The stamp is taken
 // first: files that change while they are read are read once more. A pair that
 // is half exchanged does not load, and gets its chance when the other half has

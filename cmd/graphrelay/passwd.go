@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/term"
+)
+
+func newPasswd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "passwd",
+		Short: "Turn a password into the bcrypt hash that password_hash takes",
+		Long: `Read a password and print its bcrypt hash, the line for password_hash.
+
+On a terminal the password is asked for twice and not shown; otherwise it is
+the first line of standard input. It is kept nowhere.`,
+		Example: `  graphrelay passwd
+  openssl rand -base64 18 | tee scanner.txt | graphrelay passwd`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			password, err := readPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			if err := checkPassword(password); err != nil {
+				return usageError{err}
+			}
+			hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(hash))
+			return err
+		},
+	}
+}
+
+// maxPassword is what bcrypt looks at; it would ignore what follows.
+const maxPassword = 72
+
+func checkPassword(password string) error {
+	switch {
+	case password == "":
+		return errors.New("the password is empty: type one, or write one to standard input")
+	case len(password) > maxPassword:
+		return fmt.Errorf("the password has %d octets, and bcrypt can use %d: choose a shorter one", len(password), maxPassword)
+	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return errors.New("the password has a control character, which no client can send: choose another one")
+	}
+	return nil
+}
+
+// readPassword asks on a terminal, else takes the first line.
+func readPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
+	f, ok := in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		return strings.TrimRight(line, "\r\n"), nil
+	}
+	first, err := ask(ctx, f, prompts, "Password: ")
+	if err != nil {
+		return "", err
+	}
+	second, err := ask(ctx, f, prompts, "The same again: ")
+	if err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", errors.New("the two passwords differ: start again")
+	}
+	return first, nil
+}
+
+// ask reads a line without showing it. When it is interrupted the terminal
+// shows again what is typed.
+func ask(ctx context.Context, terminal *os.File, prompts io.Writer, prompt string) (string, error) {
+	fd := int(terminal.Fd())
+	state, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	type answer struct {
+		password []byte
+		err      error
+	}
+	answers := make(chan answer, 1)
+	fmt.Fprint(prompts, prompt)
+	go func() {
+		p, err := term.ReadPassword(fd)
+		answers <- answer{p, err}
+	}()
+	defer fmt.Fprintln(prompts)
+	select {
+	case a := <-answers:
+		return string(a.password), a.err
+	case <-ctx.Done():
+		_ = term.Restore(fd, state)
+		return "", errors.New("interrupted")
+	}
+}
