@@ -21,6 +21,8 @@ func newHost(t *testing.T) *host {
 	h := &host{dir: t.TempDir(), listener: "127.0.0.1:0"}
 	h.write(t, "entra.pem", "key", 0o640)
 	h.write(t, "ca.pem", "roots", 0o644)
+	h.write(t, "tls.crt", "certificate", 0o644)
+	h.write(t, "tls.key", "key", 0o640)
 	return h
 }
 
@@ -39,7 +41,7 @@ func (h *host) write(t *testing.T, name, text string, mode os.FileMode) {
 func (h *host) check(t *testing.T) []Problem {
 	t.Helper()
 	text := strings.Replace(minimal, "entra.pem\n", "entra.pem\n    ca_file: ca.pem\n", 1) +
-		fmt.Sprintf("smtp: {listeners: [{address: %q}, {address: \"unix:%s\"}]}\n", h.listener, h.path("submit.sock")) +
+		fmt.Sprintf("smtp: {listeners: [{address: %q}, {address: \"unix:%s\"}, {address: \"systemd:smtp\"}], tls: {certificate_file: tls.crt, key_file: tls.key}}\n", h.listener, h.path("submit.sock")) +
 		"queue: {store: \"sqlite:queue.db\"}\n" +
 		fmt.Sprintf("admin: {address: \"unix:%s\"}\n", h.path("admin.sock"))
 	c, err := Parse("config.yaml", []byte(text), h.dir)
@@ -72,6 +74,8 @@ func TestCheck(t *testing.T) {
 			os.Mkdir(h.path("entra.pem"), 0o700)
 		}, "certificate_file: is no regular file"},
 		{"roots missing", func(t *testing.T, h *host) { os.Remove(h.path("ca.pem")) }, "config.yaml:5: identities[0].ca_file: cannot be looked at"},
+		{"certificate of TLS missing", func(t *testing.T, h *host) { os.Remove(h.path("tls.crt")) }, "config.yaml:8: smtp.tls.certificate_file: cannot be looked at"},
+		{"key of TLS for everybody", func(t *testing.T, h *host) { os.Chmod(h.path("tls.key"), 0o644) }, "config.yaml:8: smtp.tls.key_file: is open to every user of the host (mode 0644)"},
 		{"store is a folder", func(t *testing.T, h *host) { os.Mkdir(h.path("queue.db"), 0o700) }, "config.yaml:9: queue.store: is no regular file"},
 		{"store for everybody", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o644) }, "queue.store: is open to every user"},
 		{"store writable by its group", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o660) }, "queue.store: can be written by its group (mode 0660)"},

@@ -21,10 +21,13 @@
 // A key is a field with struct tags. yaml is its name; default is YAML text
 // that is decoded like text from the file; unset tells the manual what happens
 // without the key where no constant can say it; required makes its absence a
-// mistake; range is enforced ("1..64", or "trim | reject") and printed; doc is
-// the manual's sentence. A new type of value gets a read method (see scalar);
-// what concerns one section goes into its check method, what concerns several
-// into rules.go. Every mistake is made by bad, and needs a file
-// testdata/invalid-RULE.yaml with its message in invalid-RULE.txt; a test
+// mistake; range is enforced ("1..64", "trim | reject", or "address | *@domain"
+// where an address may be more than one address) and printed; doc is the
+// manual's sentence. A list that one word can stand for is a shorthand, and a
+// value that must never be repeated is hidden. A new type of value gets a read
+// method (see scalar); what concerns one section goes into its check method,
+// what concerns several into rules.go, clients.go or listeners.go. Every mistake
+// is made by bad, and needs a file testdata/invalid-RULE.yaml with its message
+// in invalid-RULE.txt; a test
 // reads this source and fails for a mistake without one.
 package config
