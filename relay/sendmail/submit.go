@@ -15,8 +15,9 @@ import (
 // Patience is how long the relay may take for a reply, and to take in what is
 // sent: RFC 5321 section 4.5.3.2 asks for five minutes, ten after the dot.
 const (
-	patience      = 5 * time.Minute
-	finalPatience = 10 * time.Minute
+	patience        = 5 * time.Minute
+	finalPatience   = 10 * time.Minute
+	goodbyePatience = time.Second // nothing depends on the reply to QUIT
 )
 
 // Outcome tells what became of a Letter.
@@ -89,7 +90,8 @@ func (r *Reply) Error() string {
 
 // Submit hands l over on nc and closes it. hello is the name for EHLO.
 func Submit(nc net.Conn, hello string, l *Letter) Outcome {
-	c := &client{nc: nc, text: textproto.NewConn(timed{nc})}
+	t := &timed{nc, finalPatience}
+	c := &client{text: textproto.NewConn(t)}
 	defer nc.Close()
 	var o Outcome
 	todo := l.To
@@ -100,7 +102,8 @@ func Submit(nc net.Conn, hello string, l *Letter) Outcome {
 	for len(todo) > 0 {
 		todo = c.transaction(l, todo, &o)
 	}
-	_, _ = c.text.Cmd("QUIT") // whoever does not wait for the reply loses nothing
+	t.forReply = goodbyePatience
+	_, _ = c.command("QUIT", "QUIT", 2)
 	return o
 }
 
@@ -111,20 +114,22 @@ func (o *Outcome) fail(to []envelope.Address, err error) {
 }
 
 // timed gives each read and write its own deadline.
-type timed struct{ net.Conn }
+type timed struct {
+	net.Conn
+	forReply time.Duration
+}
 
-func (t timed) Read(p []byte) (int, error) {
-	_ = t.SetReadDeadline(time.Now().Add(finalPatience))
+func (t *timed) Read(p []byte) (int, error) {
+	_ = t.SetReadDeadline(time.Now().Add(t.forReply))
 	return t.Conn.Read(p)
 }
 
-func (t timed) Write(p []byte) (int, error) {
+func (t *timed) Write(p []byte) (int, error) {
 	_ = t.SetWriteDeadline(time.Now().Add(patience))
 	return t.Conn.Write(p)
 }
 
 type client struct {
-	nc   net.Conn
 	text *textproto.Conn
 	ext  map[string]bool
 }

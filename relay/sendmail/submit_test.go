@@ -75,6 +75,10 @@ func (d *double) talk(nc net.Conn) {
 		if !d.answer(nc, line, fallback) {
 			return
 		}
+		if why, ok := d.replies["body"]; ok && line == "DATA" {
+			fmt.Fprint(nc, why+"\r\n")
+			return
+		}
 		if line == "DATA" && d.replies["DATA"] == "" {
 			d.log = append(d.log, body(in))
 			if !d.answer(nc, ".", "250 2.0.0 abc accepted") {
@@ -244,6 +248,17 @@ func TestSubmitLarge(t *testing.T) {
 	want := strings.ReplaceAll(strings.ReplaceAll(text, "\n", "\r\n"), "\r\n.", "\r\n..")
 	if got := d.log[len(d.log)-2]; got != want {
 		t.Errorf("%d octets arrive, want %d", len(got), len(want))
+	}
+}
+
+// A relay that hangs up in the middle of a message may have said why.
+func TestSubmitReadsTheLastWord(t *testing.T) {
+	text := letter + strings.Repeat("0123456789abcde\n", 4*inMemory/16)
+	for reply, want := range map[string]int{"552 5.3.4 too large": ExitUnavailable, "451 4.3.0 disk": ExitTemporary, "": ExitTemporary} {
+		o := submit(t, &double{replies: map[string]string{"body": reply}}, text, "a@x")
+		if err := o.err(); ExitCode(err) != want || !strings.Contains(fmt.Sprint(err), reply) {
+			t.Errorf("after %q: %v", reply, err)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (t *wire) endLine() {
 
 // end ends the last line, where that is open, and sends what waits.
 func (t *wire) end() error {
-	if t.midLine || t.cr {
+	if t.midLine {
 		t.endLine()
 	}
 	return t.w.Flush()
