@@ -170,8 +170,9 @@ func (l *logins) fail(who pair) {
 	l.failed[who] = failures{f.count + 1, now}
 }
 
-// makeRoom forgets what is over, and when that is nothing, anything: filling
-// the memory takes longer than a lock lasts, for failed logins are slow.
+// makeRoom forgets what is over, and where that is little, anything up to a
+// tenth, so that it is not called for each failure. Filling the memory takes
+// longer than a lock lasts, for failed logins are slow.
 func (l *logins) makeRoom(now time.Time) {
 	for who, f := range l.failed {
 		if now.Sub(f.last) >= lockFor {
@@ -179,7 +180,7 @@ func (l *logins) makeRoom(now time.Time) {
 		}
 	}
 	for who := range l.failed {
-		if len(l.failed) < maxPairs {
+		if len(l.failed) < maxPairs/10*9 {
 			return
 		}
 		delete(l.failed, who)

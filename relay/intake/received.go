@@ -32,18 +32,21 @@ func (f ReceivedForm) field(hostname string, from smtpd.MailFrom, m *spool.Messa
 		fmt.Fprintf(&b, "from %s (%s)\r\n\t", heloAtom(from.Helo), addressLiteral(m.Client))
 	}
 	fmt.Fprintf(&b, "by %s (graphrelay) with %s id %s;\r\n\t%s\r\n",
-		hostname, protocol(from), m.ID, m.Accepted.Format(time.RFC1123Z))
+		hostname, protocol(from, m.Client.Login != ""), m.ID, m.Accepted.Format(time.RFC1123Z))
 	return b.String()
 }
 
 // protocol names the transmission type as RFC 3848 and RFC 6531 do.
-func protocol(from smtpd.MailFrom) string {
+func protocol(from smtpd.MailFrom, login bool) string {
 	p := "SMTP"
 	if from.ESMTP {
 		p = "ESMTP"
 	}
-	if from.TLS {
+	if from.TLS && from.ESMTP {
 		p += "S"
+	}
+	if login && from.ESMTP { // RFC 3848 names no SMTPA
+		p += "A"
 	}
 	if from.UTF8 {
 		p = "UTF8" + strings.TrimPrefix(p, "E")

@@ -115,7 +115,7 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 		h, r.fields = h.QuoteNames()
 	}
 	h, expanded := h.ExpandAliases(func(a envelope.Address) (envelope.Address, bool) {
-		to, ok := t.aliases[a.Key()]
+		to, ok := t.aliases[withoutLocalhost(a).Key()]
 		return to, ok
 	})
 	r.fields = append(r.fields, expanded...)

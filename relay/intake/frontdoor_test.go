@@ -1,0 +1,330 @@
+package intake
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
+)
+
+// site has a client by network, one by login, and one by both.
+func site(c *Config) {
+	hash := hashOf("secret")
+	c.Policy = policy.New(policy.Rules{
+		Senders: []policy.Sender{
+			{Address: addr("reports@example.org"), Mailbox: addr("mailbox@example.org")},
+			{Address: addr("erp@example.org")}, {Address: addr("scans@example.org")},
+		},
+		Aliases: map[string]envelope.Address{"root": addr("admin@example.org")},
+		Hosts:   []string{"web01.example.org"},
+		Clients: []policy.ClientRule{
+			{Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Senders: []envelope.Address{addr("erp@example.org")},
+				Recipients: []envelope.Address{addr("boss@example.org")}, Rate: policy.Rate{Count: 2, Per: time.Minute}, MaxConnections: 2},
+			{Name: "scanner", Username: "scanner", PasswordHash: hash, Senders: []envelope.Address{addr("scans@example.org")}, Rewrite: true,
+				Repair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true}, MaxConnections: 1},
+			{Name: "plc", Username: "plc", PasswordHash: hash, Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
+		},
+	})
+}
+
+// from connects a peer to a listener that offers logins.
+func (b *bench) from(t *testing.T, ip string, auth smtpd.AuthMode) (smtpd.Session, error) {
+	t.Helper()
+	s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), 9), Auth: auth})
+	if err == nil {
+		t.Cleanup(func() { s.Close() })
+	}
+	return s, err
+}
+
+// deliver runs one transaction of a session.
+func (b *bench) deliver(t *testing.T, s smtpd.Session, reverse string, to []string, text string) (envelope.QueueID, error) {
+	t.Helper()
+	from := smtpd.MailFrom{ESMTP: true}
+	if reverse != "" {
+		from.Path = addr(reverse)
+	}
+	tx, err := s.Mail(t.Context(), from)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range to {
+		if err := tx.Rcpt(t.Context(), addr(r)); err != nil {
+			tx.Abort()
+			return "", err
+		}
+	}
+	return tx.Data(t.Context(), strings.NewReader(text))
+}
+
+func TestWhoMayConnect(t *testing.T) {
+	b := newBench(t, site)
+	for _, c := range []struct {
+		ip   string
+		auth smtpd.AuthMode
+		want string // of connect, or else of MAIL
+	}{
+		{"10.1.2.3", smtpd.AuthOff, ""},
+		{"10.1.2.3", smtpd.AuthRequired, "530 5.7.0"},
+		{"192.0.2.1", smtpd.AuthOff, "554 5.7.1"},
+		{"192.0.2.1", smtpd.AuthOptional, "530 5.7.0"},
+		{"10.2.0.1", smtpd.AuthOff, "554 5.7.1"},
+	} {
+		s, err := b.from(t, c.ip, c.auth)
+		if err == nil {
+			_, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")})
+		}
+		if got := codeOf(err); got != c.want {
+			t.Errorf("%s, auth %d: %q, want %q", c.ip, c.auth, got, c.want)
+		}
+	}
+}
+
+// A login gives the rights of its own rule, and takes those of the network.
+func TestALoginReplacesTheClient(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "10.1.2.3", smtpd.AuthOptional)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := codeOf(s.Authenticate(t.Context(), "scanner", "wrong")); got != "535 5.7.8" {
+		t.Error(got)
+	}
+	if _, err := s.Mail(t.Context(), smtpd.MailFrom{Path: addr("scans@example.org")}); codeOf(err) != "550 5.7.1" {
+		t.Errorf("before the login: %v", err)
+	}
+	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := b.deliver(t, s, "scans@example.org", []string{"a@example.net"}, "From: scans@example.org\r\nTo: a@example.net\r\n\r\nx\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.store.Get(t.Context(), id)
+	if err != nil || r.Client.Name != "scanner" || r.Client.Login != "scanner" {
+		t.Errorf("%+v, %v", r.Client, err)
+	}
+	if log := b.log.String(); !strings.Contains(log, `at=auth code=535`) || !strings.Contains(log, `wrong password for user name`) || strings.Contains(log, "secret") {
+		t.Errorf("log %s", log)
+	}
+	if got := b.stored(t, id); !strings.Contains(got, "with ESMTPA id") {
+		t.Errorf("Received lacks the login: %s", got)
+	}
+	// A login that is bound to a network is unknown elsewhere.
+	elsewhere, err := b.from(t, "10.1.2.4", smtpd.AuthOptional)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := codeOf(elsewhere.Authenticate(t.Context(), "plc", "secret")); got != "535 5.7.8" {
+		t.Error(got)
+	}
+}
+
+func TestConnectionsOfAClient(t *testing.T) {
+	b := newBench(t, site)
+	first, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("10.1.0.1:1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.from(t, "10.1.0.2", smtpd.AuthOff); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.from(t, "10.1.0.3", smtpd.AuthOff); codeOf(err) != "421 4.7.0" {
+		t.Errorf("the third: %v", err)
+	}
+	first.Close()
+	if _, err := b.from(t, "10.1.0.3", smtpd.AuthOff); err != nil {
+		t.Error(err)
+	}
+	// Before its login a connection counts as a stranger's, then as the user's.
+	var strangers []smtpd.Session
+	for range maxStrangers {
+		s, err := b.from(t, "192.0.2.1", smtpd.AuthOptional)
+		if err != nil {
+			t.Fatal(err)
+		}
+		strangers = append(strangers, s)
+	}
+	if _, err := b.from(t, "192.0.2.1", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
+		t.Errorf("one stranger too many: %v", err)
+	}
+	if _, err := b.from(t, "192.0.2.2", smtpd.AuthOptional); err != nil {
+		t.Errorf("a stranger from elsewhere: %v", err)
+	}
+	if err := strangers[0].Authenticate(t.Context(), "scanner", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.from(t, "192.0.2.1", smtpd.AuthOptional); err != nil {
+		t.Errorf("the login made no room: %v", err)
+	}
+	if err := strangers[1].Authenticate(t.Context(), "scanner", "secret"); codeOf(err) != "421 4.7.0" {
+		t.Errorf("the user's second connection: %v", err)
+	}
+}
+
+func TestConnectionCountsEndWithTheConnections(t *testing.T) {
+	b := newBench(t, site)
+	for range 100 {
+		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:1"), Auth: smtpd.AuthOptional})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	}
+	if len(b.limits.open) != 0 {
+		t.Errorf("%v", b.limits.open)
+	}
+}
+
+func TestRateOfAClient(t *testing.T) {
+	b := newBench(t, site)
+	now := time.Unix(1_800_000_000, 0)
+	b.Now = func() time.Time { return now }
+	send := func(ip string) string {
+		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		_, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")})
+		return codeOf(err)
+	}
+	for i, want := range []string{"", "", "452 4.7.1", "452 4.7.1"} {
+		if got := send("10.1.0.1"); got != want {
+			t.Errorf("message %d: %q, want %q", i+1, got, want)
+		}
+	}
+	now = now.Add(30 * time.Second)
+	if got := send("10.1.99.9"); got != "" { // the bucket is the client's, not the address's
+		t.Error(got)
+	}
+}
+
+func TestRecipientsOfAClient(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "10.1.2.3", smtpd.AuthOff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "From: erp@example.org\r\nTo: boss@example.org\r\n\r\nx\r\n"
+	if _, err := b.deliver(t, s, "erp@example.org", []string{"other@example.org"}, text); codeOf(err) != "550 5.7.1" {
+		t.Error(err)
+	}
+	if _, err := b.deliver(t, s, "erp@example.org", []string{"boss@example.org"}, text); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cron sends becomes a whole message, and nothing of it a right.
+func TestLocalMail(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "192.0.2.1", smtpd.AuthOptional)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := b.deliver(t, s, "root@web01.example.org", []string{"root", "root@LOCALHOST", "ROOT", "admin@example.org"},
+		"From: root (Cron Daemon)\r\nTo: root@localhost\r\nSender: www-data@web01.local\r\nSubject: x\r\n\r\nx\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := b.stored(t, id)
+	for _, want := range []string{"To: admin@example.org\r\n", "<scans@example.org>\r\n", "Cron Daemon"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q: %s", want, got)
+		}
+	}
+	if strings.Contains(got, "Sender:") || strings.Contains(got, "Bcc:") {
+		t.Errorf("stored %s", got)
+	}
+	r, err := b.store.Get(t.Context(), id)
+	if err != nil || len(r.Envelope.Recipients) != 1 || r.Envelope.ReversePath != addr("scans@example.org") || r.From != addr("scans@example.org") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if log := b.log.String(); !strings.Contains(log, "rewritten_for=local_sender from_was=root reverse_path_was=root@web01.example.org") {
+		t.Errorf("log %s", log)
+	}
+}
+
+func TestRewriteOfOtherSenders(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "192.0.2.1", smtpd.AuthOptional)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	id, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"}, "From: The Boss <ceo@example.org>\r\nTo: a@example.net\r\n\r\nx\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := b.stored(t, id)
+	for _, want := range []string{"From: The Boss <scans@example.org>\r\n", "Reply-To: ceo@example.org\r\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q: %s", want, got)
+		}
+	}
+	if log := b.log.String(); !strings.Contains(log, "rewritten_for=other_senders from_was=ceo@example.org") {
+		t.Errorf("log %s", log)
+	}
+	// Resent fields are never replaced.
+	if _, err := b.deliver(t, s, "", []string{"a@example.net"}, "From: scans@example.org\r\nResent-From: ceo@example.org\r\n\r\nx\r\n"); codeOf(err) != "550 5.7.1" {
+		t.Error(err)
+	}
+}
+
+func TestLoops(t *testing.T) {
+	b := newBench(t)
+	own := "Received: from x by relay.example.org (graphrelay) with ESMTP id 1; Fri, 15 Jan 2027 08:00:00 +0000\r\n"
+	other := "Received: from x by y with SMTP; Fri, 15 Jan 2027 08:00:00 +0000\r\n"
+	for fields, want := range map[string]string{
+		strings.Repeat(own, 2): "", strings.Repeat(own, 3): "554 5.4.6",
+		strings.Repeat(other, 30): "", strings.Repeat(other, 31): "554 5.4.6",
+	} {
+		if _, err := b.send(t, "reports@example.org", []string{"a@example.net"}, fields+goodHeader+"\r\nx\r\n"); codeOf(err) != want {
+			t.Errorf("%.20q...: %v, want %q", fields, err, want)
+		}
+	}
+}
+
+func TestBareLFIsRefusedWhereTheListenerSaysSo(t *testing.T) {
+	b := newBench(t)
+	for reject, want := range map[bool]string{true: "550 5.6.0", false: ""} {
+		s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true, RejectBareLF: reject})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{goodHeader + "\r\nbare\nLF\r\n", "X: y\n" + goodHeader + "\r\nx\r\n"} {
+			if _, err := b.deliver(t, s, "reports@example.org", []string{"a@example.net"}, text); codeOf(err) != want {
+				t.Errorf("reject %v: %v, want %q", reject, err, want)
+			}
+		}
+		s.Close()
+	}
+}
+
+// A flood of refusals is a few lines and a count.
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	b := newBench(t)
+	synctest.Test(t, func(t *testing.T) {
+		b.quiet = smtpd.NewQuiet(b.Log, logLines)
+		for range 1000 {
+			_, _ = b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
+		}
+		time.Sleep(time.Minute)
+	})
+	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines || !strings.Contains(b.log.String(), "count=995") {
+		t.Errorf("%d lines: %s", n, b.log.String())
+	}
+}

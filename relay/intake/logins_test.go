@@ -1,0 +1,240 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"graphrelay/relay/policy"
+	"graphrelay/relay/status"
+)
+
+// hashOf is a cheap hash: what it costs is not what is tested.
+func hashOf(password string) string {
+	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		panic(err)
+	}
+	return string(h)
+}
+
+func codeOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	e := status.Of(err)
+	return fmt.Sprintf("%d %s", e.Code, e.Enhanced)
+}
+
+var here = netip.MustParseAddr("10.0.0.1")
+
+func TestLoginChecks(t *testing.T) {
+	hash := hashOf("secret")
+	l := newLogins(time.Now)
+	for _, c := range []struct {
+		name string
+		a    attempt
+		want string
+	}{
+		{"right", attempt{here, "scanner", "secret", hash, true}, ""},
+		{"right again, from memory", attempt{here, "scanner", "secret", hash, true}, ""},
+		{"wrong", attempt{here, "scanner", "Secret", hash, true}, "535 5.7.8"},
+		{"empty", attempt{here, "scanner", "", hash, true}, "535 5.7.8"},
+		{"unknown user with a password that fits the hash", attempt{here, "nobody", "secret", hash, false}, "535 5.7.8"},
+		{"remembered for another user", attempt{here, "other", "secret", hashOf("x"), true}, "535 5.7.8"},
+		{"a new hash", attempt{here, "scanner", "secret", hashOf("new"), true}, "535 5.7.8"},
+		{"no hash at all", attempt{here, "scanner", "secret", "", true}, "535 5.7.8"},
+	} {
+		if err := l.check(t.Context(), c.a); codeOf(err) != c.want {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		} else if err != nil && strings.Contains(status.Of(err).Text, "scanner") {
+			t.Errorf("%s: the client reads %q", c.name, status.Of(err).Text)
+		}
+	}
+}
+
+// blocked runs f while the turn is taken, so that bcrypt would have to wait:
+// what succeeds in f did without it.
+func (l *logins) blocked(t *testing.T, f func()) {
+	t.Helper()
+	l.turn <- struct{}{}
+	f()
+	<-l.turn
+}
+
+func TestLoginIsRememberedForFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		a := attempt{here, "scanner", "secret", hashOf("secret"), true}
+		if err := l.check(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		l.blocked(t, func() {
+			for range 4 { // each use does not make it last longer
+				if err := l.check(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Minute + time.Second)
+			}
+			time.Sleep(time.Minute)
+			if err := l.check(t.Context(), a); codeOf(err) != "454 4.7.0" {
+				t.Errorf("after five minutes: %v", err)
+			}
+		})
+		if err := l.check(t.Context(), a); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A wrong guess neither uses nor spoils what is remembered.
+func TestAWrongGuessDoesNotForgetTheRightPassword(t *testing.T) {
+	l := newLogins(time.Now)
+	hash := hashOf("secret")
+	right, wrong := attempt{here, "scanner", "secret", hash, true}, attempt{here, "scanner", "guess", hash, true}
+	if err := l.check(t.Context(), right); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(t.Context(), wrong); codeOf(err) != "535 5.7.8" {
+		t.Error(err)
+	}
+	l.blocked(t, func() {
+		if err := l.check(t.Context(), right); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The lock is of the pair: the same user elsewhere, and others from there, are
+// served. It covers what is remembered too, and ends by itself.
+func TestLockOfAPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		hash := hashOf("secret")
+		at := func(addr, user, password string) string {
+			return codeOf(l.check(t.Context(), attempt{netip.MustParseAddr(addr), user, password, hash, true}))
+		}
+		if got := at("10.0.0.1", "scanner", "secret"); got != "" {
+			t.Fatal(got)
+		}
+		for range lockAfter {
+			if got := at("10.0.0.1", "scanner", "guess"); got != "535 5.7.8" {
+				t.Fatal(got)
+			}
+		}
+		for _, row := range []struct{ addr, user, password, want string }{
+			{"10.0.0.1", "scanner", "secret", "454 4.7.0"},
+			{"10.0.0.1", "scanner", "guess", "454 4.7.0"},
+			{"10.0.0.2", "scanner", "secret", ""},
+			{"10.0.0.1", "printer", "secret", ""},
+		} {
+			if got := at(row.addr, row.user, row.password); got != row.want {
+				t.Errorf("%+v: %s", row, got)
+			}
+		}
+		time.Sleep(lockFor - time.Second)
+		if got := at("10.0.0.1", "scanner", "secret"); got != "454 4.7.0" {
+			t.Errorf("before its end: %q", got)
+		}
+		time.Sleep(time.Second)
+		if got := at("10.0.0.1", "scanner", "secret"); got != "" {
+			t.Errorf("after its end: %q", got)
+		}
+		// Failures that a right password interrupts do not add up.
+		for range 3 * lockAfter {
+			at("10.0.0.1", "scanner", "guess")
+			if got := at("10.0.0.1", "scanner", "secret"); got != "" {
+				t.Fatal(got)
+			}
+		}
+		// An IPv6 host has all of its /64.
+		for i := range lockAfter {
+			at(fmt.Sprintf("2001:db8::%x", i), "scanner", "guess")
+		}
+		if got := at("2001:db8::ffff", "scanner", "secret"); got != "454 4.7.0" {
+			t.Errorf("the same /64: %q", got)
+		}
+	})
+}
+
+func TestFailuresTakeBoundedMemory(t *testing.T) {
+	l := newLogins(time.Now)
+	for i := range 3 * maxPairs {
+		l.fail(pair{netip.PrefixFrom(here, 32), fmt.Sprint(i)})
+	}
+	if len(l.failed) > maxPairs {
+		t.Errorf("%d pairs", len(l.failed))
+	}
+	long := strings.Repeat("x", 1500)
+	_ = l.check(t.Context(), attempt{here, long, "x", "", false})
+	for who := range l.failed {
+		if len(who.user) > maxUsername {
+			t.Errorf("a key of %d octets", len(who.user))
+		}
+	}
+}
+
+// bcrypt runs once at a time, whoever asks, and who waits too long, or has
+// gone, leaves the queue.
+func TestOneVerificationAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		l.turn <- struct{}{} // somebody is being checked
+		var waiting sync.WaitGroup
+		var mu sync.Mutex
+		count := map[string]int{}
+		for i := range 10 {
+			waiting.Go(func() {
+				err := l.check(t.Context(), attempt{here, fmt.Sprint(i), "x", "", false})
+				mu.Lock()
+				defer mu.Unlock()
+				count[codeOf(err)]++
+			})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := l.check(ctx, attempt{here, "gone", "x", "", false}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a client that is gone: %v", err)
+		}
+		waiting.Wait()
+		if count["454 4.7.0"] != 10 {
+			t.Errorf("%v", count)
+		}
+		<-l.turn
+		if len(l.failed) != 0 {
+			t.Error("who was never checked has not failed")
+		}
+	})
+}
+
+// An unknown user takes as long as a known one with a wrong password.
+func TestUnknownUsersCostTheSame(t *testing.T) {
+	strong, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := policy.New(policy.Rules{Clients: []policy.ClientRule{{Name: "scanner", Username: "scanner", PasswordHash: string(strong)}}})
+	c, err := p.Connect(policy.Peer{Addr: netip.AddrPortFrom(here, 1), Auth: policy.AuthOptional})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, known := range map[string]bool{"scanner": true, "nobody": false} {
+		_, hash, ok := p.Login(c, user)
+		cost, err := bcrypt.Cost([]byte(hash))
+		if err != nil || cost != bcrypt.DefaultCost || ok != known {
+			t.Errorf("%s: cost %d, %v, known %v", user, cost, err, ok)
+		}
+		// Only a well-formed hash makes bcrypt do its work.
+		if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+}
