@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// tailSize is as long as the longest wrong end of a message that is known,
-// CR LF . CR CR LF, without its first octet.
-const tailSize = 5
+// tailSize has room for the longest wrong end of a message that is known,
+// CR CR LF . CR CR LF.
+const tailSize = 8
 
 // keepTail remembers the last octets that came.
 func (c *conn) keepTail(b []byte) {
