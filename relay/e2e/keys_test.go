@@ -1,0 +1,74 @@
+package e2e_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"graphrelay/config"
+)
+
+var update = flag.Bool("update", false, "rewrite packaging/doc/configuration.md; then read the difference")
+
+// manual is the path of a page of the manual.
+func manual(page string) string { return filepath.Join("..", "..", "packaging", "doc", page) }
+
+func readPage(t *testing.T, page string) string {
+	t.Helper()
+	b, err := os.ReadFile(manual(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The table of keys in the manual is the one that the program decodes by.
+func TestManualListsEveryKey(t *testing.T) {
+	const page = "configuration.md"
+	text := readPage(t, page)
+	head, _, found := strings.Cut(text, "| Key |")
+	if !found {
+		t.Fatalf("%s has no table that begins with | Key |", page)
+	}
+	want := head + keyTable(config.Keys())
+	if *update && text != want {
+		if err := os.WriteFile(manual(page), []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		text = want
+	}
+	for i, line := range strings.Split(want, "\n") {
+		if got := strings.Split(text, "\n"); i >= len(got) || got[i] != line {
+			t.Fatalf("%s differs from the keys of the program at line %d, which must be\n%s\nrun: go test ./relay/e2e -run TestManualListsEveryKey -update", page, i+1, line)
+		}
+	}
+	if text != want {
+		t.Errorf("%s goes on behind the table of keys; the table is the last of the page", page)
+	}
+}
+
+func keyTable(keys []config.Key) string {
+	var b strings.Builder
+	b.WriteString("| Key | Type | Default | Range | Meaning |\n|---|---|---|---|---|\n")
+	for _, k := range keys {
+		preset := code(k.Default)
+		if k.Required {
+			preset = "*required*"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(k.Path), k.Type, preset, code(k.Range), cell(k.Doc))
+	}
+	return b.String()
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + cell(s) + "`"
+}
+
+// cell keeps a text within its cell.
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
