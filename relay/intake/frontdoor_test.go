@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -314,6 +315,22 @@ func TestBareLFIsRefusedWhereTheListenerSaysSo(t *testing.T) {
 	}
 }
 
+// What the client writes does not make a kind of its own.
+func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
+	b := newBench(t)
+	s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("127.0.0.1:25")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		_, _ = s.Mail(t.Context(), smtpd.MailFrom{Path: addr(fmt.Sprintf("x%d@example.net", i))})
+	}
+	b.Flush()
+	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines || !strings.Contains(b.log.String(), "count=95") {
+		t.Errorf("%d lines: %s", n, b.log.String())
+	}
+}
+
 // A flood of refusals is a few lines and a count.
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	b := newBench(t)
@@ -323,6 +340,7 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 			_, _ = b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 	})
 	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines || !strings.Contains(b.log.String(), "count=995") {
 		t.Errorf("%d lines: %s", n, b.log.String())

@@ -16,6 +16,14 @@
 // ends. Each command gets exactly one reply; the last one may be a 421 in
 // place of, or unasked behind, the reply.
 //
+// What was said before TLS does not count after it: plain text pipelined behind
+// STARTTLS is dropped, EHLO must be said again, and a handshake that fails ends
+// the connection. A password is taken only under TLS or from the networks that
+// the listener names.
+//
+// Peer is the real client: behind a load balancer the PROXY header tells it,
+// which is required from the listener's networks and from nobody else taken.
+//
 // A panic in the Handler is logged, answered 421, and ends that connection
 // alone. Memory per connection is bounded whatever the client sends: lines of
 // a message may have any length, command lines 2,046 octets.
@@ -26,20 +34,24 @@
 // parameters and words most replies. It sits above our own net.Conn, the type
 // conn, which feeds it one checked command line at a time:
 //
-//	socket - [TLS] - conn - go-smtp - session (the same conn) - Handler
+//	socket - [PROXY header] - [TLS] - conn - go-smtp - session (the same conn) - Handler
 //
 // Because conn sees whole commands in plain text and every reply, it can do
 // what go-smtp gets wrong and no wrapper below it could mend: it frames the
 // bodies of DATA and of BDAT (a BDAT is DATA to the library, so a message is
 // always read in the connection's own goroutine), keeps rolling deadlines under
 // a cap for the transaction, and gathers the replies to pipelined commands into
-// one write. TLS, when it comes, goes between socket and conn, and conn
-// answers STARTTLS itself: then a close_notify in the middle of a chunk is
-// an end like any other, no message.
+// one write. TLS goes between socket and conn, which answers STARTTLS and AUTH
+// itself: a close_notify in the middle of a chunk is an end like any other, no
+// message. The handler is asked about a connection in the accept loop, so that
+// a flood of refused ones takes no place and no goroutine; behind a load
+// balancer it is asked when the header has come.
 //
 // The standards are RFC 5321 (SMTP), 1870 (SIZE), 2034 and 3463 (enhanced
-// codes), 2920 (PIPELINING), 3030 (CHUNKING, without BINARYMIME), 6152
-// (8BITMIME), 6531 (SMTPUTF8) and 9422 (LIMITS).
+// codes), 2920 (PIPELINING), 3030 (CHUNKING, without BINARYMIME), 3207
+// (STARTTLS), 4616 and 4954 (AUTH PLAIN), 6152 (8BITMIME), 6531 (SMTPUTF8),
+// 8314 (implicit TLS) and 9422 (LIMITS); AUTH LOGIN and the PROXY protocol are
+// as everybody does them.
 //
 // # Limits
 //
@@ -48,6 +60,10 @@
 // command line is skipped up to 64 KiB. A refused message is read to its end
 // up to 64 MiB or four times the largest message, so that the client sees the
 // refusal; behind that the connection is cut.
+//
+// A TLS handshake may take 30 seconds, a PROXY header five. The n-th failed
+// login of a connection is answered after n seconds, the fifth ends it. A line
+// of an AUTH dialog is a command line: 2,046 octets.
 //
 // # Known limits
 //
@@ -59,4 +75,13 @@
 //   - A unix socket has no addresses, so MaxConnectionsPerAddr does not count
 //     there.
 //   - BINARYMIME and DSN (RFC 3461) are not offered: Graph can honour neither.
+//   - CRAM-MD5 is not offered: it needs the password in clear at the server.
+//   - Old devices that speak TLS 1.0 or 1.1 need LegacyTLS and, for RSA key
+//     exchange, a certificate with an RSA key. RC4 is never offered, nor is
+//     SSL 3, nor DHE: Go has none of them. So a Windows Server before 2016,
+//     which has no AEAD suite for an RSA certificate, needs LegacyTLS too.
+//   - Version 1 of the PROXY header must come in one segment, as it does from
+//     load balancers; one of a load balancer on another host that names a
+//     loopback address is refused.
+//   - A stop waits for the pause behind a failed login, up to five seconds.
 package smtpd

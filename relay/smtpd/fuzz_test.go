@@ -124,11 +124,43 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
+// FuzzProxy gives the octets that come first from a load balancer. Whatever
+// they are, the peer is an address that a client can have, and nobody is served
+// without a header.
+func FuzzProxy(f *testing.F) {
+	for _, from := range []string{"10.1.2.3:4711", "[2001:db8::1]:1", "127.0.0.1:1", "0.0.0.0:1", "[::ffff:127.0.0.1]:1"} {
+		f.Add([]byte(proxyHeader(f, 1, from) + "EHLO x\r\n"))
+		f.Add([]byte(proxyHeader(f, 2, from) + "EHLO x\r\n"))
+	}
+	for _, seed := range []string{"EHLO x\r\n", "PROXY UNKNOWN\r\nEHLO x\r\n", "PROXY ", "\r\n\r\n\x00\r\nQUIT\n \x00\x00\x00", "\r\n\r\n\x00\r\nQUIT\n!1\x00\xd8" + strings.Repeat("/", 216)} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		h := &recorder{}
+		o := smtpd.ListenerOptions{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}
+		out := converseOn(t, o, h, in, 0).out.String()
+		if len(h.peers) == 0 {
+			if out != "" {
+				t.Fatalf("%q: served without a peer: %q", in, out)
+			}
+			return
+		}
+		a := h.peer(0).Addr.Addr()
+		if h.peer(0).Unix || !a.IsValid() || a.Is4In6() || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() {
+			t.Fatalf("%q: peer %+v", in, h.peer(0))
+		}
+	})
+}
+
 // converse runs one connection to its end and returns it.
 func converse(t *testing.T, h *recorder, in []byte, step byte) *script {
+	return converseOn(t, fuzzOptions(), h, in, step)
+}
+
+func converseOn(t *testing.T, o smtpd.ListenerOptions, h *recorder, in []byte, step byte) *script {
 	s := smtpd.New(smtpd.Config{MaxMessageSize: fuzzMax, MaxRecipients: 5}, h)
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
-	go func() { _ = s.Serve(l, fuzzOptions()) }()
+	go func() { _ = s.Serve(l, o) }()
 	nc := &script{in: in, step: int(step), closed: make(chan struct{})}
 	if step == 0 {
 		nc.step = 1 << 20

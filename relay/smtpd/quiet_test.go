@@ -29,6 +29,7 @@ func TestQuietCountsFloods(t *testing.T) {
 			t.Errorf("%d lines", n)
 		}
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		for _, want := range []string{"kind=kind client_network=10.0.0.1/32 count=98", "kind=kind client_network=2001:db8::/64 count=198"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("no %q in %s", want, log.String())

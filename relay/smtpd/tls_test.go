@@ -124,16 +124,67 @@ func TestSTARTTLSInjection(t *testing.T) {
 
 // A handshake that fails ends the connection: nothing goes on in plain text.
 func TestSTARTTLSFailedHandshake(t *testing.T) {
-	h := &recorder{}
-	_, addr := startOn(t, smtpd.Config{}, withTLS(t, smtpd.TLSOptional), h)
-	c := dial(t, addr)
-	c.expect("220")
-	c.say("EHLO x", "250-")
-	c.say("STARTTLS", "220")
-	c.send("EHLO x\r\nMAIL FROM:<a@example.org>\r\n")
-	if rest, _ := io.ReadAll(c.r); bytes.Contains(rest, []byte("250")) || len(h.transactions()) > 0 {
-		t.Errorf("went on with %q", rest)
-	}
+	o := withTLS(t, smtpd.TLSOptional)
+	synctest.Test(t, func(t *testing.T) {
+		h := &recorder{}
+		ours := pipeTo(t, o, h)
+		c := &client{t, ours, newReader(ours)}
+		c.expect("220")
+		c.say("EHLO x", "250-")
+		c.say("STARTTLS", "220")
+		c.send("EHLO x\r\n")
+		var rest []byte
+		var reading sync.WaitGroup
+		reading.Go(func() { rest, _ = io.ReadAll(c.r) })
+		synctest.Wait()
+		// The handshake has failed by now; a server that goes on would answer.
+		_, _ = io.WriteString(ours, "EHLO x\r\nMAIL FROM:<a@example.org>\r\nQUIT\r\n")
+		reading.Wait()
+		if bytes.Contains(rest, []byte("250")) || len(h.transactions()) > 0 {
+			t.Errorf("went on with %q", rest)
+		}
+	})
+}
+
+// pipeTo serves one in-memory connection, on the fake clock of the test, and
+// returns the client's end.
+func pipeTo(t *testing.T, o smtpd.ListenerOptions, h smtpd.Handler) net.Conn {
+	t.Helper()
+	s := smtpd.New(smtpd.Config{}, h)
+	l := &pipes{make(chan net.Conn), make(chan struct{})}
+	go func() { _ = s.Serve(l, o) }()
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	ours, theirs := net.Pipe()
+	l.conns <- theirs
+	return ours
+}
+
+// deaf is a client that reads nothing.
+type deaf struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (d deaf) Read([]byte) (int, error) { <-d.closed; return 0, io.EOF }
+
+// A client that sends its part of a handshake and reads nothing does not hold
+// its connection.
+func TestTLSHandshakeOfADeafClient(t *testing.T) {
+	o := withTLS(t, smtpd.TLSImplicit)
+	synctest.Test(t, func(t *testing.T) {
+		h := &recorder{}
+		d := deaf{pipeTo(t, o, h), make(chan struct{})}
+		go func() { _ = tls.Client(d, trusting).Handshake() }()
+		time.Sleep(31 * time.Second)
+		if h.log() != "close" {
+			t.Errorf("after 31 s: %q", h.log())
+		}
+		close(d.closed)
+	})
 }
 
 func TestTLSRequired(t *testing.T) {
