@@ -15,6 +15,15 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
+func appendTo(t testing.TB, path, text string) {
+	t.Helper()
+	had, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(had)+text)
+}
+
 func mkdir(t testing.TB, path string, mode os.FileMode, uid, gid int) {
 	t.Helper()
 	if err := os.MkdirAll(path, mode); err != nil {
@@ -42,6 +51,16 @@ func openUp(t testing.TB, dir string) {
 		if err := os.Chmod(d, info.Mode().Perm()|0o055); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// LetIn lets every user read a file, and pass the temporary folders to it: the
+// servers that read it run under users of their own.
+func LetIn(t testing.TB, path string) {
+	t.Helper()
+	openUp(t, filepath.Dir(path))
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -68,7 +68,7 @@ func (p *Postfix) mainCf(dir string) string {
 		"shlib_directory = " + lib,
 		"command_directory = " + p.tree.Path("/usr/sbin"),
 		"meta_directory = " + p.tree.Path("/etc/postfix"),
-		"import_environment = LD_LIBRARY_PATH=" + p.tree.Libraries() + " MAIL_CONFIG",
+		"import_environment = LD_LIBRARY_PATH=" + p.tree.Libraries() + " SASL_PATH=" + p.tree.SASL() + " MAIL_CONFIG",
 		"mail_owner = mail", "setgid_group = games", "default_privs = nobody",
 		"myhostname = satellite.example.org", "mydestination =", "mynetworks = 127.0.0.0/8",
 		"inet_interfaces = 127.0.0.1", "inet_protocols = ipv4",

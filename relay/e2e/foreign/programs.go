@@ -28,6 +28,36 @@ func Strace(t testing.TB) Program { return own(t, "strace", stracePackages, "/us
 // Python is Python 3, the machine's own if it has one.
 func Python(t testing.TB) Program { return own(t, "python3", pythonPackages, "/usr/bin/python3.11") }
 
+// OpenSSL is the openssl command, the machine's own if it has one.
+func OpenSSL(t testing.TB) Program { return own(t, "openssl", opensslPackages, "/usr/bin/openssl") }
+
+// PHP is the PHP command line.
+func PHP(t testing.TB) Program { return debianProgram(t, phpPackages, "/usr/bin/php8.2") }
+
+// Git is the machine's git with send-email and the modules it needs for TLS
+// and AUTH.
+func Git(t testing.TB) Program {
+	t.Helper()
+	Need(t, "git")
+	tree := Debian(t, gitEmailPackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("git", args...)
+		cmd.Env = tree.Env()
+		return cmd
+	}
+}
+
+// TestSSL is testssl.sh, which judges the TLS of a server.
+func TestSSL(t testing.TB) Program {
+	t.Helper()
+	tree := Debian(t, testsslPackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := tree.Command("/usr/bin/testssl", args...)
+		cmd.Env = append(cmd.Env, "TESTSSL_INSTALL_DIR="+tree.Path("/etc/testssl"), "CA_BUNDLES_PATH="+tree.Path("/etc/testssl"))
+		return cmd
+	}
+}
+
 // SMTPSource is the load generator that comes with Postfix.
 func SMTPSource(t testing.TB) Program {
 	return debianProgram(t, postfixPackages, "/usr/sbin/smtp-source")

@@ -1,0 +1,89 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"graphrelay/relay/e2e/foreign"
+	"graphrelay/relay/e2e/harness"
+)
+
+// smarthost is the relay as the satellites see it. It goes by the name in its
+// certificate, which they verify.
+func (d device) smarthost() foreign.Smarthost {
+	return foreign.Smarthost{Host: "localhost", Port: d.port, User: login, Password: plainPassword, CAFile: d.certificate}
+}
+
+// tlsModes are the two ways in which a satellite can have TLS.
+var tlsModes = []string{"required", "implicit"}
+
+func TestPostfixAuthenticates(t *testing.T) {
+	for _, tls := range tlsModes {
+		t.Run(tls, func(t *testing.T) {
+			d := startDeviceWith(t, plainPassword, tls)
+			extra := []string{"relayhost = [localhost]:" + d.port, "smtp_tls_CAfile = " + d.certificate, "smtp_tls_security_level = verify",
+				"smtp_sasl_auth_enable = yes", "smtp_sasl_password_maps = static:" + login + ":" + plainPassword, "smtp_sasl_security_options = noanonymous", "smtp_line_length_limit = 0"}
+			if tls == "implicit" {
+				extra = append(extra, "smtp_tls_wrappermode = yes")
+			}
+			foreign.LetIn(t, d.certificate)
+			p := foreign.StartPostfix(t, t.TempDir(), true, extra...)
+			harness.Hello(t, p.Addr).Send(harness.Sender, three, hard)
+			harness.Until(t, patience, "Postfix to be done", func() bool { return p.Queued() == 0 })
+			if n := strings.Count(p.Log(), "status=sent"); n != 3 {
+				t.Fatalf("Postfix says sent for %d recipients, want 3\n%s", n, p.Log())
+			}
+			d.delivered(t, hard)
+		})
+	}
+}
+
+func TestEximAuthenticates(t *testing.T) {
+	for _, tls := range tlsModes {
+		t.Run(tls, func(t *testing.T) {
+			d := startDeviceWith(t, plainPassword, tls)
+			h := d.smarthost()
+			h.Implicit = tls == "implicit"
+			foreign.LetIn(t, d.certificate)
+			dir := t.TempDir()
+			run(t, foreign.Exim(t, dir, h)(append([]string{"-oi", "-f", harness.Sender}, three...)...), lf(hard))
+			log, _ := os.ReadFile(filepath.Join(dir, "log", "mainlog"))
+			if !strings.Contains(string(log), " Completed") {
+				t.Fatalf("Exim did not deliver:\n%s", log)
+			}
+			d.delivered(t, hard)
+		})
+	}
+}
+
+// dma refuses lines above 1,000 octets itself.
+func TestDmaAuthenticates(t *testing.T) {
+	message := strings.ReplaceAll(hard, strings.Repeat("long ", 300), strings.Repeat("long ", 150))
+	for _, tls := range tlsModes {
+		t.Run(tls, func(t *testing.T) {
+			d := startDeviceWith(t, plainPassword, tls)
+			h := d.smarthost()
+			h.Implicit = tls == "implicit"
+			run(t, foreign.Dma(t, t.TempDir(), h)(append([]string{"-i", "-f", harness.Sender}, three...)...), lf(message))
+			d.delivered(t, message)
+		})
+	}
+}
+
+func TestNullmailerAuthenticates(t *testing.T) {
+	for _, tls := range tlsModes {
+		t.Run(tls, func(t *testing.T) {
+			d := startDeviceWith(t, plainPassword, tls)
+			h := d.smarthost()
+			h.Implicit = tls == "implicit"
+			inject, send := foreign.Nullmailer(t, t.TempDir(), h)
+			run(t, inject(append([]string{"-e", "-f", harness.Sender}, three...)...), lf(hard))
+			harness.Start(t, send())
+			d.delivered(t, hard)
+		})
+	}
+}
