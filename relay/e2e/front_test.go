@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -77,16 +78,21 @@ func newFront(t *testing.T) *front {
 	return f
 }
 
-// makeCertificate writes a self-signed one.
+// makeCertificate writes a self-signed one with an ECDSA key.
 func makeCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return certificateFor(t, private)
+}
+
+func certificateFor(t *testing.T, private crypto.Signer) (certificate, key string) {
+	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"relay.contoso.local"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
 	}
