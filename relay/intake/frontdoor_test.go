@@ -224,6 +224,22 @@ func TestRecipientsOfAClient(t *testing.T) {
 	}
 }
 
+// What no header can say safely is refused where the client can still drop it.
+func TestRecipientsThatNoHeaderCanSay(t *testing.T) {
+	b := newBench(t)
+	s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.Mail(t.Context(), smtpd.MailFrom{Path: addr("reports@example.org")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rcpt(t.Context(), addr(`"a,b"@example.net`)); codeOf(err) != "550 5.1.3" {
+		t.Error(err)
+	}
+}
+
 // What cron sends becomes a whole message, and nothing of it a right.
 func TestLocalMail(t *testing.T) {
 	b := newBench(t, site)

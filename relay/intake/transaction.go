@@ -31,6 +31,9 @@ func (t *transaction) Abort() {}
 func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	bare := withoutLocalhost(to)
 	full, err := t.in.Policy.Recipient(t.client, bare)
+	if err == nil {
+		err = message.CheckRecipient(full)
+	}
 	if err != nil {
 		return t.in.reject(err, t.who, "rcpt", slog.String("recipient", to.String()))
 	}

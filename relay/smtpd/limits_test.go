@@ -60,7 +60,7 @@ func TestMailFromSaysHowTheClientCame(t *testing.T) {
 }
 
 func TestConnectionLimits(t *testing.T) {
-	var log bytes.Buffer
+	var log logBuffer
 	cfg := smtpd.Config{MaxConnections: 3, MaxConnectionsPerAddr: 2, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	s, addr := start(t, cfg, &recorder{})
 	first, second := dial(t, addr), dial(t, addr)

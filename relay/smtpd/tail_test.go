@@ -1,7 +1,6 @@
 package smtpd_test
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
 	"strings"
@@ -29,7 +28,7 @@ func TestTimeoutTellsTheWrongEnd(t *testing.T) {
 	} {
 		for _, step := range []int{1, 3, 1000} {
 			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
+				var log logBuffer
 				h := &recorder{}
 				s := smtpd.New(smtpd.Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, h)
 				l := &pipes{make(chan net.Conn), make(chan struct{})}

@@ -103,7 +103,7 @@ func TestSTARTTLS(t *testing.T) {
 
 // What stands behind STARTTLS in plain text could come from somebody between.
 func TestSTARTTLSInjection(t *testing.T) {
-	var log bytes.Buffer
+	var log logBuffer
 	h := &recorder{}
 	_, addr := startOn(t, smtpd.Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, withTLS(t, smtpd.TLSOptional), h)
 	c := dial(t, addr)
@@ -362,7 +362,7 @@ func TestKeyPairReloads(t *testing.T) {
 	write(certFile, first, 0)
 	write(keyFile, key, 0)
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log logBuffer
 		k, err := smtpd.LoadKeyPair(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
