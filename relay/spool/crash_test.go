@@ -120,3 +120,36 @@ func TestInterruptedAttempt(t *testing.T) {
 		t.Errorf("history %+v", events)
 	}
 }
+
+// TestAbandonedDrafts wants the chunks of drafts that were given up gone
+// without a restart.
+func TestAbandonedDrafts(t *testing.T) {
+	s := open(t, newPath(t))
+	for range 3 {
+		d, err := s.Begin(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Write(make([]byte, 2<<20)); err != nil {
+			t.Fatal(err)
+		}
+		d.Abort()
+	}
+	eventually(t, "the end of the drafts", func() bool { return count(t, s, "draft") == 0 && count(t, s, "chunk") == 0 })
+}
+
+func TestHeldFor(t *testing.T) {
+	for _, c := range []struct{ was, accepted, since, until, want int64 }{
+		{0, 10, 20, 50, 30},
+		{0, 30, 20, 50, 20},
+		{5, 30, 20, 60, 30}, // its age, not 45
+		{7, 10, 20, 50, 37},
+		{30, 10, 20, 50, 40}, // no more than its age
+		{7, 60, 20, 50, 7},   // accepted later
+		{7, 10, 50, 20, 7},   // the clock went back
+	} {
+		if got := heldFor(c.was, c.accepted, c.since, c.until); got != c.want {
+			t.Errorf("heldFor(%d, %d, %d, %d) = %d, want %d", c.was, c.accepted, c.since, c.until, got, c.want)
+		}
+	}
+}
