@@ -44,7 +44,6 @@ type plan struct {
 	extra   map[string][]string // section -> lines
 	env     []string
 	before  []string
-	hosts   string
 }
 
 // Tags builds the binary with build tags.
