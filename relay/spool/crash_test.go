@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"graphrelay/relay/envelope"
 )
@@ -151,5 +152,31 @@ func TestHeldFor(t *testing.T) {
 		if got := heldFor(c.was, c.accepted, c.since, c.until); got != c.want {
 			t.Errorf("heldFor(%d, %d, %d, %d) = %d, want %d", c.was, c.accepted, c.since, c.until, got, c.want)
 		}
+	}
+}
+
+// TestQuickRestarts closes and opens a store again and again after one crash:
+// the message rests, and is not taken for one that crashes the program.
+func TestQuickRestarts(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
+	if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	for range 5 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path, func(s *SQLite) { s.opts.InterruptedDelay = time.Minute })
+		if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 0 {
+			t.Fatalf("claimed %v, %v; want rest for a minute", got, err)
+		}
+	}
+	if r, err := s.Get(t.Context(), m.ID); err != nil || r.Crashes != 1 {
+		t.Fatalf("%+v, %v; want one crash", r, err)
+	}
+	if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now().Add(2 * time.Minute), Limit: 1}); err != nil || len(got) != 1 {
+		t.Fatalf("claimed %v, %v after the rest", got, err)
 	}
 }
