@@ -36,7 +36,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 torture: ## kill -9, power cut, full disk, failing fsync (as root); TORTURE_ROUNDS and POWER_ROUNDS set the length
-	$(GO) test -count=1 -tags torture -timeout 120m ./relay/...
+	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m ./relay/...
 
 bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run
 	$(GO) test -count=1 -tags bench -timeout 60m -v -run TestBench ./relay/e2e/bench

@@ -100,7 +100,7 @@ func (r *Relay) graphConfig(id config.Identity) graph.Config {
 func (r *Relay) spoolOptions(sandbox bool) spool.Options {
 	return spool.Options{
 		Path: r.cfg.Queue.Store.Path, MinFree: int64(r.cfg.Queue.MinFreeSpace), MaxMessages: r.cfg.Queue.MaxMessages,
-		MarkSandbox: sandbox, Log: r.log,
+		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay, MarkSandbox: sandbox, Log: r.log,
 	}
 }
 

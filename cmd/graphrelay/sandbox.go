@@ -60,33 +60,32 @@ func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, p
 	} else {
 		o.Dir = filepath.Join(dir, "messages")
 	}
-	d, err := startDouble(o, listen, page)
+	d, files, err := startDouble(o, listen, page, dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	files, err := d.WriteFiles(dir)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Ctrl-C ends it.\n", d.URL(), d.PageURL(), files.Config)
 	<-ctx.Done()
 	return nil
 }
 
-func startDouble(o sandbox.Options, listen, page string) (*sandbox.Double, error) {
-	d, err := sandbox.New(o)
+// startDouble starts a double and writes what a relay needs to use it into dir.
+func startDouble(o sandbox.Options, listen, page, dir string) (d *sandbox.Double, f sandbox.Files, err error) {
+	if d, err = sandbox.New(o); err != nil {
+		return nil, f, err
+	}
+	if err = d.Start(listen); err == nil {
+		err = d.StartPage(page)
+	}
+	if err == nil {
+		f, err = d.WriteFiles(dir)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := d.Start(listen); err != nil {
-		return nil, err
-	}
-	if err := d.StartPage(page); err != nil {
 		_ = d.Close()
-		return nil, err
+		return nil, f, err
 	}
-	return d, nil
+	return d, f, nil
 }
 
 // serveSandbox runs relay and double together in a temporary folder.
@@ -97,15 +96,11 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	log := newLog(errOut, config.Log{Level: "info", Format: "text"})
-	d, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025")
+	d, files, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025", dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	files, err := d.WriteFiles(dir)
-	if err != nil {
-		return err
-	}
 	c, err := config.Load(files.Config)
 	if err != nil {
 		return err

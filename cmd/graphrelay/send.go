@@ -3,11 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"mime"
+	"io"
 	"net"
 	"strings"
 	"time"
 
+	"github.com/emersion/go-message/mail"
 	"github.com/emersion/go-smtp"
 	"github.com/spf13/cobra"
 
@@ -109,8 +110,7 @@ func (m *testMail) send() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := fmt.Fprintf(w, "From: %s\r\nTo: %s\r\nSubject: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n%s\r\n",
-		m.from, strings.Join(m.to, ",\r\n "), mime.QEncoding.Encode("utf-8", m.subject), strings.ReplaceAll(m.text, "\n", "\r\n")); err != nil {
+	if err := m.compose(w); err != nil {
 		return "", err
 	}
 	res, err := w.CloseWithResponse()
@@ -119,4 +119,25 @@ func (m *testMail) send() (string, error) {
 	}
 	_ = c.Quit()
 	return res.StatusText, nil
+}
+
+// compose writes the mail; the relay adds Date and Message-ID.
+func (m *testMail) compose(w io.Writer) error {
+	var h mail.Header
+	h.SetAddressList("From", []*mail.Address{{Address: m.from}})
+	to := make([]*mail.Address, len(m.to))
+	for i, a := range m.to {
+		to[i] = &mail.Address{Address: a}
+	}
+	h.SetAddressList("To", to)
+	h.SetSubject(m.subject)
+	h.SetContentType("text/plain", map[string]string{"charset": "utf-8"})
+	body, err := mail.CreateSingleInlineWriter(w, h)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(body, m.text+"\n"); err != nil {
+		return err
+	}
+	return body.Close()
 }

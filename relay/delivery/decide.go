@@ -24,10 +24,13 @@ const (
 // the store was written before the clock was set back.
 const MaxDelay = 30 * time.Minute
 
+// UnknownDelay is how long a message rests after an attempt whose outcome
+// cannot be known, before the next one.
+const UnknownDelay = time.Minute
+
 const (
-	minBackoff   = 15 * time.Second
-	maxBackoff   = MaxDelay
-	unknownDelay = time.Minute // first delay after an unknown outcome; = Config.UnknownDelay
+	minBackoff = 15 * time.Second
+	maxBackoff = MaxDelay
 
 	maxCrashes = 3 // crashes and panics during attempts that one message may cause
 	maxAlone   = 3 // times a message may meet a hold's refusal while others pass
@@ -139,7 +142,7 @@ func (r Rules) unknownDelay() time.Duration {
 	if r.UnknownDelay > 0 {
 		return r.UnknownDelay
 	}
-	return unknownDelay
+	return UnknownDelay
 }
 
 // Review looks at a claimed message before its attempt is made: one that

@@ -8,9 +8,10 @@
 // waiting. A lane has a few slots (Route.MaxConcurrent), and the lanes of an
 // identity share its slots (Route.IdentityConcurrent), which pass from lane to
 // lane in turn. A slot is busy only from request to answer: while slots are
-// busy the lane claims the next few messages, and outcomes are recorded beside
-// the next requests. A lane never waits for another one, and keeps at most
-// window messages in memory, whatever the backlog.
+// busy the lane claims the next messages (one for each slot, up to four where
+// commits are slower than answers), and outcomes are recorded beside the next
+// requests. A lane never waits for another one, and keeps at most ten messages
+// for each slot in memory, without their bodies, whatever the backlog.
 //
 // # The life of a message
 //
@@ -45,7 +46,8 @@
 // a hold is tried again then; after meeting it three more times while others
 // passed it is held alone. More than one such answer is asked for because a new
 // access policy reaches the servers of Graph one after another, and for up to
-// two hours the same request is refused or taken by chance.
+// two hours the same request is refused or taken by chance. A refusal of
+// something narrower (the mailbox) ends a wider hold (its identity).
 //
 // A mailbox that no sender in the configuration uses any more is held with that
 // cause, until it is configured again.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -254,7 +256,7 @@ func TestDamaged(t *testing.T) {
 		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
 			return graph.Answer{Outcome: graph.Unknown, Text: "cannot read"}
 		}
-		r.store.openFail = spool.ErrDamaged
+		r.store.set(func() { r.store.openFail = spool.ErrDamaged })
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(time.Minute)
@@ -278,8 +280,9 @@ func TestDamaged(t *testing.T) {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
-		route := Route{Identity: "old", Sender: r.graph, MaxConcurrent: 1, IdentityConcurrent: 1}
-		r.cfg.Route = func(envelope.Address) (Route, bool) { return route, true }
+		var route atomic.Pointer[Route]
+		route.Store(&Route{Identity: "old", Sender: r.graph, MaxConcurrent: 1, IdentityConcurrent: 1})
+		r.cfg.Route = func(envelope.Address) (Route, bool) { return *route.Load(), true }
 		boxes := []envelope.Address{addr(t, "a@contoso.com"), addr(t, "b@contoso.com"), addr(t, "c@contoso.com")}
 		for range 30 {
 			for _, b := range boxes {
@@ -291,7 +294,7 @@ func TestReload(t *testing.T) {
 		if r.graph.most[""] != 1 {
 			t.Errorf("%d at once", r.graph.most[""])
 		}
-		route = Route{Identity: "new", Sender: r.graph, MaxConcurrent: 4, IdentityConcurrent: 12}
+		route.Store(&Route{Identity: "new", Sender: r.graph, MaxConcurrent: 4, IdentityConcurrent: 12})
 		r.ProbeNow()
 		r.wait(12 * time.Second)
 		if n := r.store.states()[spool.Sent]; n != 90 {
@@ -310,8 +313,13 @@ func TestReload(t *testing.T) {
 func TestLogLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
+		var mu sync.Mutex
 		var kinds []spool.EventKind
-		r.cfg.OnEvent = func(e Event) { kinds = append(kinds, e.Kind) }
+		r.cfg.OnEvent = func(e Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			kinds = append(kinds, e.Kind)
+		}
 		r.start()
 		r.arrive(addr(t, "a@contoso.com"))
 		r.wait(time.Minute)

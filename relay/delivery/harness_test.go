@@ -71,10 +71,24 @@ func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mai
 	case <-ctx.Done():
 		return graph.Answer{Outcome: graph.Unknown, Text: "cancelled"}
 	}
+	return s.answered(mailbox, m.ID, n)
+}
+
+// answered may panic, as a test may want.
+func (s *double) answered(mailbox envelope.Address, id envelope.QueueID, n int) graph.Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.answer == nil {
 		return sent
 	}
-	return s.answer(mailbox, m.ID, n)
+	return s.answer(mailbox, id, n)
+}
+
+// set changes what the answers depend on.
+func (s *double) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
 }
 
 // times lists when a message was tried.

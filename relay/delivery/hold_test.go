@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,7 +66,7 @@ func TestHoldProbeResume(t *testing.T) {
 				if n := r.store.states()[spool.Active]; n != 0 {
 					t.Errorf("%d Active", n)
 				}
-				broken = false
+				r.graph.set(func() { broken = false })
 				r.wait(31 * time.Minute)
 				if n := r.store.states()[spool.Sent]; n != 100 {
 					t.Errorf("%d sent", n)
@@ -145,7 +146,7 @@ func TestOutageHoldsNobodyAlone(t *testing.T) {
 			r.arrive(box)
 			r.wait(3 * time.Minute)
 		}
-		broken = false
+		r.graph.set(func() { broken = false })
 		r.wait(31 * time.Minute)
 		if n := r.store.states()[spool.Sent]; n != 100 {
 			t.Errorf("%v", r.store.states())
@@ -181,12 +182,12 @@ func TestSendAsHold(t *testing.T) {
 			t.Errorf("%d attempts, %d taken back", n, r.store.unclaims)
 		}
 		for range 3 { // ordinary mail goes on beside the probes
-			bad[r.store.put(box, alias)] = true
+			r.graph.set(func() { bad[r.store.put(box, alias)] = true })
 			id := r.arrive(box)
 			r.wait(7 * time.Minute)
 			r.wantState(id, spool.Sent)
 		}
-		broken = false
+		r.graph.set(func() { broken = false })
 		r.wait(31 * time.Minute)
 		if n := r.store.states()[spool.Sent]; n != 66 {
 			t.Errorf("%v", r.store.states())
@@ -225,7 +226,7 @@ func TestHoldRestored(t *testing.T) {
 		if got := r.graph.count(); got != n+1 {
 			t.Errorf("%d attempts after the restart, want one probe", got-n)
 		}
-		broken = false
+		r.graph.set(func() { broken = false })
 		r.ProbeNow()
 		r.wait(time.Second)
 		if n := r.store.states()[spool.Sent]; n != 10 {
@@ -240,8 +241,8 @@ func TestMissingRoute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
-		there := false
-		r.cfg.Route = func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: r.graph}, there }
+		var there atomic.Bool
+		r.cfg.Route = func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: r.graph}, there.Load() }
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(24 * time.Hour)
@@ -251,7 +252,7 @@ func TestMissingRoute(t *testing.T) {
 		}
 		r.stop()
 		r.start()
-		there = true
+		there.Store(true)
 		r.ProbeNow()
 		r.wait(2 * time.Second)
 		r.wantState(id, spool.Sent)
@@ -267,13 +268,19 @@ func TestMaxHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		r.cfg.MaxHold = 2 * 24 * time.Hour
-		box, free := addr(t, "a@contoso.com"), addr(t, "b@contoso.com")
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
-			if m.Equal(box) {
+		box, free, shared := addr(t, "a@contoso.com"), addr(t, "b@contoso.com"), addr(t, "c@contoso.com")
+		var aliased envelope.QueueID
+		r.graph.answer = func(m envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			switch {
+			case m.Equal(box):
 				return held(graph.ScopeMailbox)
+			case m.Equal(shared) && id == aliased:
+				return held(graph.ScopeFrom)
 			}
 			return graph.Answer{Outcome: graph.Retry}
 		}
+		aliased = r.store.put(shared, box)
+		own := r.store.put(shared, shared)
 		old := r.store.put(box, box)
 		alone := r.store.put(free, free, func(m *spool.Record) { m.State, m.HeldSince = spool.Held, time.Now() })
 		deferred := r.store.put(free, free)
@@ -283,6 +290,8 @@ func TestMaxHold(t *testing.T) {
 		r.wait(24*time.Hour + 15*time.Minute)
 		r.wantState(old, spool.Failed)
 		r.wantState(alone, spool.Failed)
+		r.wantState(aliased, spool.Failed)
+		r.wantState(own, spool.Queued)
 		r.wantState(young, spool.Queued)
 		r.wantState(deferred, spool.Queued)
 		r.stop()
@@ -312,9 +321,9 @@ func TestExpiryLeavesOutHeldTime(t *testing.T) {
 		}
 		r.start()
 		r.wait(10 * time.Hour)
-		stage = 1
+		r.graph.set(func() { stage = 1 })
 		r.wait(32*time.Minute + 30*time.Second)
-		stage = 2
+		r.graph.set(func() { stage = 2 })
 		r.wait(30 * time.Minute)
 		if n := r.store.states()[spool.Sent]; n != 3 {
 			t.Errorf("%v", r.store.states())
@@ -366,7 +375,7 @@ func TestIdentityProbesRotate(t *testing.T) {
 		if len(order) != 5 || len(seen) != 4 {
 			t.Errorf("probed by %v", order)
 		}
-		broken = false
+		r.graph.set(func() { broken = false })
 		r.ProbeNow()
 		r.wait(2 * time.Second)
 		if n := r.store.states()[spool.Sent]; n != 40 {
@@ -399,7 +408,7 @@ func TestNarrowRefusalEndsWideHold(t *testing.T) {
 			r.arrive(gone)
 		}
 		r.wait(30 * time.Second)
-		broken = false
+		r.graph.set(func() { broken = false })
 		r.wait(time.Minute)
 		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:gone@contoso.com" || len(r.store.holds) != 1 {
 			t.Errorf("holds %+v", h)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,9 +22,9 @@ func TestDrainRate(t *testing.T) {
 	}{
 		{1, 300, 1000, 20 * time.Millisecond},
 		{1, 600, 1000, 300 * time.Millisecond},
-		{20, 120, 1000, 20 * time.Millisecond},
-		{200, 60, 1000, 20 * time.Millisecond},
-		{200, 20, 64, 20 * time.Millisecond},
+		{20, 60, 1000, 20 * time.Millisecond},
+		{200, 30, 1000, 20 * time.Millisecond},
+		{200, 10, 64, 20 * time.Millisecond},
 	} {
 		for _, accepting := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%d mailboxes, %d slots, commit %v, accepting %t", tt.mailboxes, tt.identity, tt.commit, accepting), func(t *testing.T) {
@@ -285,7 +286,7 @@ func TestTrouble(t *testing.T) {
 		if n := r.graph.count(); n > 30 {
 			t.Errorf("%d attempts in an hour", n)
 		}
-		away = false
+		r.graph.set(func() { away = false })
 		r.wait(10 * time.Minute)
 		if n := r.store.states()[spool.Sent]; n < 990 {
 			t.Errorf("%d sent", n)
@@ -299,8 +300,8 @@ func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
-		var skew time.Duration
-		r.cfg.Now = func() time.Time { return time.Now().Add(skew) }
+		var skew atomic.Int64
+		r.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
 			if n < 9 {
 				return graph.Answer{Outcome: graph.Retry, Text: "500"}
@@ -309,21 +310,21 @@ func TestClock(t *testing.T) {
 		}
 		r.start()
 		id := r.arrive(box)
-		r.wait(40 * time.Minute) // waits 24 min now
-		skew = -48 * time.Hour   // the stored time of the next attempt is two days away
+		r.wait(40 * time.Minute)           // waits 24 min now
+		skew.Store(int64(-48 * time.Hour)) // the stored time of the next attempt is two days away
 		r.wait(32 * time.Minute)
 		n := len(r.graph.times(id))
 		if n < 9 {
 			t.Errorf("%d attempts: the clock set back strands the message", n)
 		}
-		skew = 0
+		skew.Store(0)
 		r.wait(2 * time.Minute)
 		if len(r.graph.times(id)) == n {
 			t.Error("the clock set forward is not noticed")
 		}
 		r.wantState(id, spool.Sent)
 		old := r.store.put(box, box, func(m *spool.Record) { m.Accepted = time.Now().Add(-30 * 24 * time.Hour) })
-		r.graph.answer = nil
+		r.graph.set(func() { r.graph.answer = nil })
 		r.Notify(box)
 		r.wait(time.Minute)
 		r.wantState(old, spool.Sent) // age alone fails nothing

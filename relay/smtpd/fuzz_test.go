@@ -68,6 +68,7 @@ func FuzzConn(f *testing.F) {
 		tx + "BDAT 3\r\nabcBDAT 3 LAST\r\n\r\n.NOOP\r\n",
 		tx + "BDAT 3\r\nabcRSET\r\n" + tx + "BDAT 9 LAST\r\nNOOP\r\n",
 		tx + "BDAT 3\r\nabcEHLO y\r\n" + tx + "BDAT 6 LAST\r\nNOOP\r\n",
+		tx + "BDAT 3\r\nabcEHLO\r\n" + tx + "BDAT 6 LAST\r\nNOOP\r\n",
 		tx + "BDAT 300\r\n" + strings.Repeat("NOOP\r\n", 50) + "BDAT 0 LAST\r\n",
 		"BDAT 6\r\nNOOP\r\nBDAT x\r\nNOOP\r\n",
 		"\x16\x03\x01\x00\r\nEHLO x\r\nSTARTTLS\r\nAUTH PLAIN\r\nHELP\r\n\r\n",
@@ -295,6 +296,7 @@ func (o *oracle) command(r string) error {
 		return o.last(r)
 	case verb == "MAIL" && ok:
 		o.mails++
+		o.chunks = "" // a refused EHLO between chunks ended the transaction before
 	case ok && (verb == "RSET" || verb == "EHLO" || verb == "HELO"):
 		o.chunks = ""
 	case ok && verb != "RCPT" && verb != "NOOP":

@@ -19,6 +19,10 @@ const (
 	// Pages of tables and indexes that a batch and each of its changes touch.
 	batchCost  = 40 << 10
 	changeCost = 8 << 10
+	// When the first step is content: after so many passes, or with so few
+	// pages (1 MiB) added during the last.
+	maxPasses   = 4
+	littlePages = 256
 )
 
 // walStartFor keeps the log smaller than the ballast: to recover on a full
@@ -60,10 +64,7 @@ func (s *SQLite) noteGrowth(octets int64, changes int) {
 
 func (s *SQLite) firstStep() {
 	defer s.background.Done()
-	err := s.checkpointer.with(context.Background(), func(c *conn) error {
-		_, err := checkpoint(c, "PASSIVE")
-		return err
-	})
+	err := s.checkpointer.with(context.Background(), moveBulk)
 	if err == nil {
 		err = s.fault("checkpoint")
 	}
@@ -72,6 +73,20 @@ func (s *SQLite) firstStep() {
 	}
 	s.finishWAL.Store(true)
 	s.wake()
+}
+
+// moveBulk checkpoints until what was added meanwhile is little, or bulk comes
+// in faster than it can be moved: the rest is the writer's, while mail waits.
+func moveBulk(c *conn) error {
+	before := int64(0)
+	for range maxPasses {
+		r, err := checkpoint(c, "PASSIVE")
+		if err != nil || r.log-before < littlePages {
+			return err
+		}
+		before = r.log
+	}
+	return nil
 }
 
 // maintain is what the writer does after each batch.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"graphrelay/relay/envelope"
 )
@@ -118,5 +119,64 @@ func TestInterruptedAttempt(t *testing.T) {
 	events, _ := s.History(t.Context(), m.ID)
 	if len(events) != 7 || events[6].Kind != EventUnknown {
 		t.Errorf("history %+v", events)
+	}
+}
+
+// TestAbandonedDrafts wants the chunks of drafts that were given up gone
+// without a restart.
+func TestAbandonedDrafts(t *testing.T) {
+	s := open(t, newPath(t))
+	for range 3 {
+		d, err := s.Begin(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Write(make([]byte, 2<<20)); err != nil {
+			t.Fatal(err)
+		}
+		d.Abort()
+	}
+	eventually(t, "the end of the drafts", func() bool { return count(t, s, "draft") == 0 && count(t, s, "chunk") == 0 })
+}
+
+func TestHeldFor(t *testing.T) {
+	for _, c := range []struct{ was, accepted, since, until, want int64 }{
+		{0, 10, 20, 50, 30},
+		{0, 30, 20, 50, 20},
+		{5, 30, 20, 60, 30}, // its age, not 45
+		{7, 10, 20, 50, 37},
+		{30, 10, 20, 50, 40}, // no more than its age
+		{7, 60, 20, 50, 7},   // accepted later
+		{7, 10, 50, 20, 7},   // the clock went back
+	} {
+		if got := heldFor(c.was, c.accepted, c.since, c.until); got != c.want {
+			t.Errorf("heldFor(%d, %d, %d, %d) = %d, want %d", c.was, c.accepted, c.since, c.until, got, c.want)
+		}
+	}
+}
+
+// TestQuickRestarts closes and opens a store again and again after one crash:
+// the message rests, and is not taken for one that crashes the program.
+func TestQuickRestarts(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
+	if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	for range 5 {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, path, func(s *SQLite) { s.opts.InterruptedDelay = time.Minute })
+		if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 0 {
+			t.Fatalf("claimed %v, %v; want rest for a minute", got, err)
+		}
+	}
+	if r, err := s.Get(t.Context(), m.ID); err != nil || r.Crashes != 1 {
+		t.Fatalf("%+v, %v; want one crash", r, err)
+	}
+	if got, err := s.Claim(t.Context(), Claim{Mailbox: m.Mailbox, Now: s.opts.Now().Add(2 * time.Minute), Limit: 1}); err != nil || len(got) != 1 {
+		t.Fatalf("claimed %v, %v after the rest", got, err)
 	}
 }

@@ -105,6 +105,34 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
+// TestLogNotEmptied keeps the log from being emptied during a recovery, by a
+// reader of its own. What is in the log is then not known to be safe, and the
+// store stays unhealthy until it can be emptied.
+func TestLogNotEmptied(t *testing.T) {
+	t.Parallel()
+	f, path := newFaults(), newPath(t)
+	s := open(t, path, f.into)
+	kept := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
+	reader, err := dial(path, readerParams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{"BEGIN", "SELECT count(*) FROM message"} {
+		if _, err := reader.exec(sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.set("after commit", errDisk, 1)
+	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("lost")); !errors.Is(err, ErrUnhealthy) {
+		t.Errorf("Commit gave %v", err)
+	}
+	if err := reader.close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "recovery", func() bool { return s.Health() == nil })
+	wantOnly(t, s, kept.ID)
+}
+
 // wantOnly checks that the store holds these messages and no other.
 func wantOnly(t *testing.T, s *SQLite, ids ...envelope.QueueID) {
 	t.Helper()

@@ -15,14 +15,18 @@ import (
 
 // Options say where a store is and how large it may get.
 type Options struct {
-	Path        string           // of the database file; its folder must exist
-	MinFree     int64            // octets that stay free on its file system
-	MaxMessages int              // Queued, Active and Held ones; 0 = no limit
-	BallastSize int64            // octets; 0 = 32 MiB, less than 0 = no ballast
-	MaxDelay    time.Duration    // the longest time to a next attempt; 0 = believe what is stored
-	MarkSandbox bool             // the store of a sandbox, which a real relay refuses, and the reverse
-	Now         func() time.Time // = time.Now
-	Log         *slog.Logger     // = none
+	Path        string        // of the database file; its folder must exist
+	MinFree     int64         // octets that stay free on its file system
+	MaxMessages int           // Queued, Active and Held ones; 0 = no limit
+	BallastSize int64         // octets; 0 = 32 MiB, less than 0 = no ballast
+	MaxDelay    time.Duration // the longest time to a next attempt; 0 = believe what is stored
+	// InterruptedDelay keeps a message whose attempt a crash interrupted from
+	// the next claim: without it, restarts in quick succession would each count
+	// as a crash of that message.
+	InterruptedDelay time.Duration
+	MarkSandbox      bool             // the store of a sandbox, which a real relay refuses, and the reverse
+	Now              func() time.Time // = time.Now
+	Log              *slog.Logger     // = none
 }
 
 const (
@@ -239,7 +243,7 @@ func (s *SQLite) bringBack(c *conn) error {
 			return err
 		}
 		event := Event{At: now, Kind: EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
-		if err := enter(t, b, codeQueued, now, &event); err != nil {
+		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &event); err != nil {
 			return err
 		}
 	}

@@ -277,15 +277,16 @@ func fill(t *testing.T, path string) {
 func TestNoInodes(t *testing.T) {
 	dir := mountSmall(t, "size=20m,nr_inodes=30")
 	f := newFaults()
-	s := open(t, filepath.Join(dir, "queue.db"), f.into)
-	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
-	for i := 0; ; i++ {
-		file, err := os.Create(filepath.Join(dir, fmt.Sprint("filler", i)))
-		if err != nil {
-			break
+	s := open(t, filepath.Join(dir, "queue.db"), func(s *SQLite) {
+		s.fault = func(at string) error {
+			if at == "reopen" { // others are waiting for every inode
+				takeInodes(dir, "late")
+			}
+			return f.fault(at)
 		}
-		file.Close()
-	}
+	})
+	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
+	takeInodes(dir, "filler")
 	s.room.setFull(false) // forget the last statfs
 	if err := s.Admit(1); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "inodes") {
 		t.Errorf("Admit without inodes: %v", err)
@@ -303,6 +304,16 @@ func TestNoInodes(t *testing.T) {
 	}
 	if err := s.Settle(t.Context(), Settlement{ID: m.ID, Attempt: 1, State: Sent, At: start()}); err != nil {
 		t.Error(err)
+	}
+}
+
+func takeInodes(dir, name string) {
+	for i := 0; ; i++ {
+		file, err := os.Create(filepath.Join(dir, fmt.Sprint(name, i)))
+		if err != nil {
+			return
+		}
+		_ = file.Close()
 	}
 }
 

@@ -2,11 +2,8 @@ package bench
 
 import (
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
-	"time"
 )
 
 // median of a list; 0 of none.
@@ -56,36 +53,4 @@ func (r *report) String() string {
 		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
 	}
 	return b.String()
-}
-
-// machine describes where the figures come from.
-func machine(dir string) string {
-	return fmt.Sprintf("%d cores (%s), %s, %s, Linux %s, %s", runtime.NumCPU(), cpuModel(), diskOf(dir),
-		runtime.Version(), strings.TrimSpace(readAll("/proc/sys/kernel/osrelease")), time.Now().UTC().Format("2006-01-02"))
-}
-
-func cpuModel() string {
-	for _, line := range strings.Split(readAll("/proc/cpuinfo"), "\n") {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown processor"
-}
-
-// diskOf names the file system type and device that hold dir.
-func diskOf(dir string) string {
-	best, text := "", "unknown disk"
-	for _, line := range strings.Split(readAll("/proc/mounts"), "\n") {
-		f := strings.Fields(line)
-		if len(f) > 2 && strings.HasPrefix(dir+"/", strings.TrimSuffix(f[1], "/")+"/") && len(f[1]) > len(best) {
-			best, text = f[1], f[2]+" on "+f[0]
-		}
-	}
-	return text
-}
-
-func readAll(path string) string {
-	b, _ := os.ReadFile(path)
-	return string(b)
 }

@@ -16,6 +16,9 @@ func TestQuantile(t *testing.T) {
 	if q := quantile(nil, 0.5); q != 0 {
 		t.Errorf("quantile of nothing = %v", q)
 	}
+	if r := ratios([]float64{6, 8}, []float64{2, 4}); r[0] != 3 || r[1] != 2 {
+		t.Errorf("ratios = %v", r)
+	}
 	if list[0] != 5 {
 		t.Error("the list was sorted in place")
 	}

@@ -44,7 +44,6 @@ type plan struct {
 	extra   map[string][]string // section -> lines
 	env     []string
 	before  []string
-	hosts   string
 }
 
 // Tags builds the binary with build tags.
@@ -206,21 +205,22 @@ func (r *Relay) Queue() []Entry {
 	return list
 }
 
-// Backlog is the number of messages that are queued, active or held, as the
-// admin socket says; -1 when it does not answer.
-func (r *Relay) Backlog() int {
+// Backlog is the number of messages that are queued, active or held, and of
+// those held, as the admin socket says; -1 when it does not answer.
+func (r *Relay) Backlog() (all, held int) {
 	var s struct{ Queued, Active, Held int }
 	if _, err := r.admin("/v1/status", &s); err != nil {
-		return -1
+		return -1, 0
 	}
-	return s.Queued + s.Active + s.Held
+	return s.Queued + s.Active + s.Held, s.Held
 }
 
 // WaitEmpty waits until nothing is queued, active or held.
 func (r *Relay) WaitEmpty(limit time.Duration) {
 	r.t.Helper()
-	if !Holds(limit, func() bool { return r.Backlog() == 0 }) {
-		r.t.Fatalf("%d messages are still queued after %v\n%s", r.Backlog(), limit, r.Tail())
+	var all, held int
+	if !Holds(limit, func() bool { all, held = r.Backlog(); return all == 0 }) {
+		r.t.Fatalf("%d messages are still queued after %v, %d of them on hold\n%s", all, limit, held, r.Tail())
 	}
 }
 

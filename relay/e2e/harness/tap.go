@@ -16,9 +16,8 @@ import (
 type Tap struct {
 	Addr string // where the client connects
 
-	mu      sync.Mutex
-	talks   []*bytes.Buffer
-	running sync.WaitGroup
+	mu    sync.Mutex
+	talks []*bytes.Buffer
 }
 
 // NewTap listens on loopback and passes everything on to addr.

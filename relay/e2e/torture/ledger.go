@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -74,29 +75,6 @@ func (l *ledger) arrived(m harness.Message) {
 	}
 }
 
-// pending counts the acked messages that have not arrived yet.
-func (l *ledger) pending() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := 0
-	for _, m := range l.mail {
-		if m.acked > 0 && len(m.arrivals) == 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// arrivalsOf counts how often a message has arrived.
-func (l *ledger) arrivalsOf(id string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := l.mail[id]; n != nil {
-		return len(n.arrivals)
-	}
-	return 0
-}
-
 // verdict sums up a run.
 type verdict struct {
 	Acked       int // messages answered 250 at least once
@@ -109,9 +87,9 @@ type verdict struct {
 	MostCut     int      // the most attempts that one end of a life cut
 }
 
-// judge compares. An arrival too many is excused by a submission whose answer
-// did not come, or by an earlier arrival in an earlier life, whose end may have
-// cut the attempt before its outcome was recorded.
+// judge compares. Every submission that may have been stored is a copy, and a
+// copy may arrive once in a life of the relay: again only in a later life, when
+// the end of the earlier one cut the attempt before its outcome was recorded.
 func (l *ledger) judge() verdict {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,33 +116,28 @@ func (l *ledger) judge() verdict {
 	return v
 }
 
+// excuse counts the arrivals too many of one message by their excuse, and adds
+// to cut the attempts that the end of each life must have cut.
 func (v *verdict) excuse(id string, n *note, cut map[int]int) {
-	excess := len(n.arrivals) - 1
-	again := min(max(excess, 0), max(0, n.acked+n.unsure-1))
+	copies, excess := max(1, n.acked+n.unsure), len(n.arrivals)-1
+	if excess <= 0 {
+		return
+	}
+	perLife, last := map[int]int{}, slices.Max(n.arrivals)
+	for _, life := range n.arrivals {
+		perLife[life]++
+	}
+	again := min(excess, copies-1)
 	v.Unanswered += again
-	excess -= again
-	for i := 0; i < len(n.arrivals)-1 && excess > 0; i++ {
-		if n.arrivals[i] < n.arrivals[i+1] {
-			cut[n.arrivals[i]]++
-			v.InFlight++
-			excess--
+	v.InFlight += excess - again
+	for life, count := range perLife {
+		switch {
+		case count > copies:
+			v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s: acked %d, unanswered %d, arrived in lives %v", id, n.acked, n.unsure, n.arrivals))
+		case life != last && excess > again:
+			cut[life] += min(count, excess-again)
 		}
 	}
-	if excess > 0 {
-		v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s: acked %d, unanswered %d, arrived in lives %v", id, n.acked, n.unsure, n.arrivals))
-	}
-}
-
-// add sums up several runs.
-func (v *verdict) add(o verdict) {
-	v.Acked += o.Acked
-	v.InFlight += o.InFlight
-	v.Unanswered += o.Unanswered
-	v.MostCut = max(v.MostCut, o.MostCut)
-	v.Lost = append(v.Lost, o.Lost...)
-	v.Truncated = append(v.Truncated, o.Truncated...)
-	v.Invented = append(v.Invented, o.Invented...)
-	v.Unexplained = append(v.Unexplained, o.Unexplained...)
 }
 
 // String is the line that a run prints.

@@ -24,13 +24,29 @@ func TestLedgerJudges(t *testing.T) {
 		{"refused and sent", func(l *ledger) { l.arrived(arrival("<m>", "body")) }, true, verdict{}},
 		{"unanswered and sent", func(l *ledger) { l.unsure("<m>"); l.arrived(arrival("<m>", "body")) }, false, verdict{}},
 		{"truncated", func(l *ledger) { l.acked("<m>"); l.arrived(arrival("<m>", "bo")) }, true, verdict{Acked: 1}},
-		{"twice in one life", func(l *ledger) { l.acked("<m>"); l.arrived(arrival("<m>", "body")); l.arrived(arrival("<m>", "body")) }, true, verdict{Acked: 1}},
+		{"twice in one life", func(l *ledger) { l.acked("<m>"); l.arrived(arrival("<m>", "body")); l.arrived(arrival("<m>", "body")) }, true, verdict{Acked: 1, InFlight: 1}},
 		{"again after a crash", func(l *ledger) {
 			l.acked("<m>")
 			l.arrived(arrival("<m>", "body"))
 			l.next()
 			l.arrived(arrival("<m>", "body"))
 		}, false, verdict{Acked: 1, InFlight: 1, MostCut: 1}},
+		{"two copies, both cut by a crash", func(l *ledger) {
+			l.unsure("<m>")
+			l.acked("<m>")
+			for range 2 {
+				l.arrived(arrival("<m>", "body"))
+				l.arrived(arrival("<m>", "body"))
+				l.next()
+			}
+		}, false, verdict{Acked: 1, InFlight: 2, Unanswered: 1, MostCut: 2}},
+		{"three arrivals of two copies in one life", func(l *ledger) {
+			l.unsure("<m>")
+			l.acked("<m>")
+			for range 3 {
+				l.arrived(arrival("<m>", "body"))
+			}
+		}, true, verdict{Acked: 1, InFlight: 1, Unanswered: 1}},
 		{"sent again by the client", func(l *ledger) {
 			l.unsure("<m>")
 			l.acked("<m>")

@@ -63,7 +63,11 @@ func concurrency(t *testing.T, f *fixture) {
 // deliver settles each message as deferred, unclaims it once, and sends it with
 // its third attempt, until all are sent.
 func (l *ledger) deliver(t *testing.T, f *fixture, lane envelope.Address, all int) {
-	for !l.done(all) && !t.Failed() {
+	for deadline := time.Now().Add(time.Minute); !l.done(all) && !t.Failed(); {
+		if time.Now().After(deadline) {
+			t.Error("not everything was sent within a minute")
+			return
+		}
 		got, err := f.store.Claim(f.ctx, spool.Claim{Mailbox: lane, Now: f.clock, Limit: 4})
 		if err != nil {
 			t.Error(err)
