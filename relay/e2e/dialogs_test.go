@@ -233,7 +233,7 @@ func recipientDialogs() map[string]produce {
 		"501 5.1.3 Bad recipient address syntax": inMail("RCPT TO:<b@[300.1.1.1]>"),
 		"550 5.1.2 Recipient address needs a domain, as in user@example.org; or ask the administrator of this relay for an alias":             inMail("RCPT TO:<root>"),
 		"550 5.7.1 Recipient address … not allowed for this client; ask the administrator of this relay to add it to the client's recipients": at(plainPort, fromNarrow, ehlo, mailFrom, rcptTo),
-		"550 5.1.3 Recipient address has a local part that mail headers cannot carry safely":                                                  inMail(`RCPT TO:<"a,b"@example.org>`, "DATA", headFrom+"\r\ntext\r\n."),
+		"550 5.1.3 Recipient address has a local part that mail headers cannot carry safely":                                                  inMail(`RCPT TO:<"a,b"@example.org>`),
 		"452 4.5.3 Maximum limit of … recipients reached":                                                                                     inMail(times(501, rcptTo)...),
 		"550 5.6.0 Message header names a recipient that the envelope does not":                                                               strict(headFrom + "To: other@example.org\r\n\r\ntext"),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -72,3 +73,26 @@ func code(s string) string {
 
 // cell keeps a text within its cell.
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// Each piece of configuration in the manual is one that the program takes.
+func TestManualConfigurationsAreValid(t *testing.T) {
+	const least = "identities:\n  - tenant_id: 11111111-1111-1111-1111-111111111111\n    client_id: 22222222-2222-2222-2222-222222222222\n" +
+		"    certificate_file: entra.pem\nsenders:\n  - address: notifications@contoso.com\n  - address: erp@contoso.com\n"
+	hash := "$2a$10$" + strings.Repeat("a", 53)
+	count := 0
+	for _, page := range []string{"configuration.md", "front-door.md"} {
+		for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readPage(t, page), -1) {
+			text := strings.ReplaceAll(m[1], "$2a$10$...", hash)
+			if !strings.Contains(text, "identities:") {
+				text = least + text
+			}
+			if _, err := config.Parse(page, []byte(text), "/etc/graphrelay"); err != nil {
+				t.Errorf("%v in\n%s", err, text)
+			}
+			count++
+		}
+	}
+	if count < 3 {
+		t.Errorf("found only %d pieces; the search is broken", count)
+	}
+}
