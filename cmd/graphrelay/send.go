@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +34,8 @@ func newSend() *cobra.Command {
 		Short: "Send a test mail through the running relay, over SMTP",
 		Long: `Send a test mail through the running relay as any program would, over SMTP,
 and print the queue ID it was given. It goes to the first listener of the
-configuration, from default_sender, unless --server and --from say otherwise.`,
+configuration that wants neither TLS nor a login, from default_sender, unless
+--server and --from say otherwise.`,
 		Example: `  graphrelay send --to admin@contoso.com
   graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
 		Args: usageArgs(cobra.NoArgs),
@@ -82,9 +84,25 @@ func (m *testMail) complete(file string) error {
 		m.from = c.DefaultSender.String()
 	}
 	if m.server == "" {
-		m.server = c.SMTP.Listeners[0].Address.String()
+		m.server, err = plainListener(c.SMTP.Listeners)
 	}
-	return nil
+	return err
+}
+
+// plainListener finds where a program of this host can hand over a mail
+// without TLS and without a login.
+func plainListener(all []config.Listener) (string, error) {
+	for _, l := range all {
+		a := l.Address
+		if a.Network == "systemd" || l.TLS == "required" || l.TLS == "implicit" || l.Auth == "required" {
+			continue
+		}
+		if a.Network == "tcp" && a.Addr.Addr().IsUnspecified() {
+			return net.JoinHostPort("localhost", strconv.Itoa(int(a.Addr.Port()))), nil
+		}
+		return a.String(), nil
+	}
+	return "", usageError{errors.New("every listener of the configuration wants TLS, a login, or is systemd's; say with --server HOST:PORT where to send")}
 }
 
 func (m *testMail) send() (string, error) {
