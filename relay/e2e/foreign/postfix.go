@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"graphrelay/relay/e2e/harness"
 )
 
 // Postfix is a running Postfix out of an unpacked package.
@@ -29,7 +31,7 @@ type Postfix struct {
 func StartPostfix(t testing.TB, dir string, logging bool, extra ...string) *Postfix {
 	t.Helper()
 	NeedRoot(t, "Postfix runs its parts under other users")
-	p := &Postfix{Addr: freeAddr(t), Queue: filepath.Join(dir, "queue"), conf: filepath.Join(dir, "etc"), tree: Debian(t, postfixPackages)}
+	p := &Postfix{Addr: harness.FreeAddr(t), Queue: filepath.Join(dir, "queue"), conf: filepath.Join(dir, "etc"), tree: Debian(t, postfixPackages)}
 	if logging {
 		p.log = filepath.Join(dir, "maillog")
 		extra = append(extra, "maillog_file = "+p.log, "maillog_file_prefixes = "+dir)
@@ -167,14 +169,4 @@ func (p *Postfix) Queued() int {
 		})
 	}
 	return n
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

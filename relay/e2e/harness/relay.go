@@ -3,6 +3,8 @@ package harness
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -240,15 +242,20 @@ func (r *Relay) admin(path string, into any) (int, error) {
 	return res.StatusCode, err
 }
 
-// FreeAddr returns a loopback address at which nothing listens just now.
+// FreeAddr returns a loopback address at which nothing listens just now. Its
+// port is below those that the kernel gives to outgoing connections, of which a
+// load test makes thousands: one of them would take it before the listener does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port between 10000 and 30000")
+	return ""
 }
 
 // WriteFile writes a file that only its owner reads.
