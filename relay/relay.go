@@ -33,6 +33,10 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	Sandbox bool // the store is a try-out's; a real service refuses it, and the other way round
+
+	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
+	// beside the listeners of the configuration.
+	SubmitSocket string
 }
 
 // Relay is one running service.
@@ -40,6 +44,7 @@ type Relay struct {
 	cfg        *config.Config
 	version    string
 	log        *slog.Logger
+	submit     string
 	started    time.Time
 	store      *spool.SQLite
 	identities map[config.Name]*graph.Client
@@ -54,7 +59,7 @@ type Relay struct {
 // New opens the store, reads the credentials and binds the listeners. It needs
 // no network. On an error everything it opened is closed again.
 func New(ctx context.Context, o Options) (_ *Relay, err error) {
-	r := &Relay{cfg: o.Config, version: o.Version, log: o.Log, started: time.Now()}
+	r := &Relay{cfg: o.Config, version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now()}
 	defer func() {
 		if err != nil {
 			r.close()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,6 +143,9 @@ func (r *Relay) listen(ctx context.Context) error {
 		}
 		r.listeners = append(r.listeners, listener{l, o})
 	}
+	if err == nil {
+		err = r.listenSubmit(ctx)
+	}
 	for name, rest := range inherited {
 		for _, l := range rest {
 			r.log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit", "name", name, "address", l.Addr().String())
@@ -149,6 +153,21 @@ func (r *Relay) listen(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// listenSubmit opens the socket where sendmail hands over, unless the
+// configuration names it among the listeners, with options of its own.
+func (r *Relay) listenSubmit(ctx context.Context) error {
+	address := "unix:" + r.submit
+	if r.submit == "" || slices.ContainsFunc(r.cfg.SMTP.Listeners, func(l config.Listener) bool { return l.Address.String() == address }) {
+		return nil
+	}
+	l, err := smtpd.Listen(ctx, address, smtpd.DefaultSocketMode)
+	if err != nil {
+		return listenHint(address, err)
+	}
+	r.listeners = append(r.listeners, listener{l, smtpd.ListenerOptions{Name: address}})
+	return nil
 }
 
 // inherit takes the sockets of a name out of those that systemd passed on.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ and with a temporary store: a try-out that needs no tenant and no configuration.
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), relay.Options{Config: c, Version: versionString(), Log: newLog(cmd.ErrOrStderr(), c.Log)}, nil)
+			return serve(cmd.Context(), relay.Options{Config: c, Version: versionString(), Log: newLog(cmd.ErrOrStderr(), c.Log), SubmitSocket: submitSocket()}, nil)
 		},
 	}
 	configFlag(cmd, &file)
@@ -89,4 +90,14 @@ func newLog(w io.Writer, c config.Log) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// submitSocket is submit.sock in the folder that systemd made for us
+// (RuntimeDirectory=); started in another way there is none.
+func submitSocket() string {
+	dir := os.Getenv("RUNTIME_DIRECTORY")
+	if !filepath.IsAbs(dir) {
+		return ""
+	}
+	return filepath.Join(dir, "submit.sock")
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 )
@@ -52,6 +53,7 @@ type conn struct {
 	tail      []byte // the last octets that came in a body, for the log
 	reply     []byte // what the library wrote since it got the command
 	dropReply bool
+	judged    bool   // the handler refused, and has logged that itself
 	out       []byte // replies to be sent before the next wait
 
 	errors   int
@@ -197,6 +199,7 @@ func (c *conn) guard(f func() error) (err error) {
 			c.logPanic(p)
 			err = errPanic
 		}
+		c.judged = c.judged || err != nil
 	}()
 	return f()
 }
@@ -205,6 +208,13 @@ func (c *conn) guard(f func() error) (err error) {
 func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
 	attrs = append([]slog.Attr{slog.String("client_addr", c.peer.String()), slog.String("listener", c.peer.Listener)}, attrs...)
 	c.server.quiet.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
+}
+
+// noteRefusal logs a refusal that no handler decided, such as a SIZE over the
+// limit: a device whose mail never comes must leave a trace.
+func (c *conn) noteRefusal(verb string, reply []byte) {
+	text := strings.TrimSpace(string(reply))
+	c.note(slog.LevelWarn, "rejected with "+text[:min(len(text), 9)], "rejected", slog.String("at", strings.ToLower(verb)), slog.String("reply", text))
 }
 
 func (c *conn) logPanic(p any) {

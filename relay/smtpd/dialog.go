@@ -184,6 +184,10 @@ func (c *conn) say() int {
 		c.out = c.appendCapabilities(c.out, start)
 	}
 	code := replyCode(c.out[start:])
+	if code >= 400 && !c.judged {
+		c.noteRefusal(verb, c.out[start:])
+	}
+	c.judged = false
 	switch {
 	case code == 250 && (verb == "DATA" || verb == "BDAT"):
 		c.errors, c.commands = 0, 0
