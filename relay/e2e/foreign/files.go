@@ -26,7 +26,7 @@ func appendTo(t testing.TB, path, text string) {
 
 func mkdir(t testing.TB, path string, mode os.FileMode, uid, gid int) {
 	t.Helper()
-	if err := os.MkdirAll(path, mode); err != nil {
+	if err := os.MkdirAll(path, 0o755); err != nil { // so that others can pass the folders above it
 		t.Fatal(err)
 	}
 	if err := os.Chown(path, uid, gid); err != nil {

@@ -100,9 +100,10 @@ func Nullmailer(t testing.TB, dir string, h Smarthost) (inject, send Program) {
 	t.Helper()
 	tree := Debian(t, nullmailerPackages)
 	own := ownSystem(t, dir)
+	uid, gid := owner(t, "mail", "mail")
 	queue, conf := filepath.Join(dir, "var/spool/nullmailer"), filepath.Join(dir, "etc/nullmailer")
 	for _, d := range []string{"queue", "tmp", "failed"} {
-		mkdir(t, filepath.Join(queue, d), 0o700, 0, 0)
+		mkdir(t, filepath.Join(queue, d), 0o700, uid, gid) // nullmailer-queue is set-uid mail
 	}
 	mkdir(t, conf, 0o755, 0, 0)
 	if err := exec.Command("mkfifo", filepath.Join(queue, "trigger")).Run(); err != nil {

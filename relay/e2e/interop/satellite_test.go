@@ -3,8 +3,6 @@
 package interop_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,38 +36,6 @@ func TestPostfixAuthenticates(t *testing.T) {
 				t.Fatalf("Postfix says sent for %d recipients, want 3\n%s", n, p.Log())
 			}
 			d.delivered(t, hard)
-		})
-	}
-}
-
-func TestEximAuthenticates(t *testing.T) {
-	for _, tls := range tlsModes {
-		t.Run(tls, func(t *testing.T) {
-			d := startDeviceWith(t, plainPassword, tls)
-			h := d.smarthost()
-			h.Implicit = tls == "implicit"
-			foreign.LetIn(t, d.certificate)
-			dir := t.TempDir()
-			run(t, foreign.Exim(t, dir, h)(append([]string{"-oi", "-f", harness.Sender}, three...)...), lf(hard))
-			log, _ := os.ReadFile(filepath.Join(dir, "log", "mainlog"))
-			if !strings.Contains(string(log), " Completed") {
-				t.Fatalf("Exim did not deliver:\n%s", log)
-			}
-			d.delivered(t, hard)
-		})
-	}
-}
-
-// dma refuses lines above 1,000 octets itself.
-func TestDmaAuthenticates(t *testing.T) {
-	message := strings.ReplaceAll(hard, strings.Repeat("long ", 300), strings.Repeat("long ", 150))
-	for _, tls := range tlsModes {
-		t.Run(tls, func(t *testing.T) {
-			d := startDeviceWith(t, plainPassword, tls)
-			h := d.smarthost()
-			h.Implicit = tls == "implicit"
-			run(t, foreign.Dma(t, t.TempDir(), h)(append([]string{"-i", "-f", harness.Sender}, three...)...), lf(message))
-			d.delivered(t, message)
 		})
 	}
 }

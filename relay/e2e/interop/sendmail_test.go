@@ -129,7 +129,7 @@ func patch(t *testing.T, dir string) string {
 
 func sendEmail(dir string, more ...string) []string {
 	args := []string{"-C", dir, "-c", "user.name=J\u00fcrgen", "-c", "user.email=" + harness.Sender, "send-email", "--quiet", "--confirm=never", "--suppress-cc=all",
-		"--from", harness.Sender, "--to", three[0], "--cc", three[1], "--bcc", three[2]}
+		"--from", "J\u00fcrgen <" + harness.Sender + ">", "--envelope-sender", harness.Sender, "--to", three[0], "--cc", three[1], "--bcc", three[2]}
 	return append(append(args, more...), "out")
 }
 
