@@ -3,6 +3,7 @@
 package interop_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,31 @@ func TestPostfixAuthenticates(t *testing.T) {
 				t.Fatalf("Postfix says sent for %d recipients, want 3\n%s", n, p.Log())
 			}
 			d.delivered(t, hard)
+		})
+	}
+}
+
+// dma refuses lines above 1,000 octets itself, and sends each recipient a
+// message of its own.
+func TestDmaAuthenticates(t *testing.T) {
+	message := strings.ReplaceAll(hard, strings.Repeat("long ", 300), strings.Repeat("long ", 150))
+	for _, tls := range tlsModes {
+		t.Run(tls, func(t *testing.T) {
+			d := startDeviceWith(t, plainPassword, tls)
+			h := d.smarthost()
+			h.Implicit = tls == "implicit"
+			run(t, foreign.Dma(t, t.TempDir(), h)(append([]string{"-i", "-f", harness.Sender}, three...)...), lf(message))
+			var to []string
+			for _, m := range d.double.WaitFor(t, 3, patience) {
+				harness.CompareMessage(t, harness.Sent{From: harness.Sender, To: m.Recipients, Data: message}, m.Raw)
+				to = append(to, m.Recipients...)
+				if !strings.Contains(received(m), " with ESMTPSA ") {
+					t.Errorf("not over TLS with a login: %s", received(m))
+				}
+			}
+			if len(to) != 3 || !slices.Equal(harness.Folded(to), harness.Folded(three)) {
+				t.Errorf("it goes to %q, want %q", to, three)
+			}
 		})
 	}
 }
