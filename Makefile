@@ -33,7 +33,7 @@ test-interop: ## drive the real binary with foreign mail programs (fetches Debia
 	$(GO) test -count=1 -tags interop -timeout 20m ./relay/e2e/foreign ./relay/e2e/interop
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
-	GO="$(GO)" FUZZTIME=$(FUZZTIME) .ci/fuzz
+	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
 
 torture: ## kill -9, power cut, full disk, failing fsync (as root); TORTURE_ROUNDS and POWER_ROUNDS set the length
 	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m ./relay/spool ./relay/e2e/torture
