@@ -22,6 +22,7 @@
 //	graph                tokens, sendMail, what each answer means
 //	sandbox              a double of Entra and Graph, for tests and try-outs
 //	intake, delivery     the two flows: into the spool and out of it
+//	sendmail             what /usr/sbin/sendmail does, up to the submit socket
 //	admin                the admin socket and what the commands show
 //	relay                this package
 //	config, cmd          the YAML file; flags, signals, printing
