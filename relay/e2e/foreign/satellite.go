@@ -18,7 +18,8 @@ type Smarthost struct {
 }
 
 // Exim returns a Program that hands the message on standard input to h by the
-// time it ends: arguments are those of sendmail. Its spool and logs are below dir.
+// time it ends: arguments are those of sendmail. Its spool is below dir, its log
+// is dir/log/mainlog. What it cannot hand over it gives up at once.
 func Exim(t testing.TB, dir string, h Smarthost) Program {
 	t.Helper()
 	NeedRoot(t, "Exim runs its deliveries under another user")
@@ -35,6 +36,8 @@ func Exim(t testing.TB, dir string, h Smarthost) Program {
 	}
 }
 
+// eximConf finds the smarthost byname, in /etc/hosts: no DNS is asked, which
+// would defer the mail where the machine's resolver is out of reach.
 func eximConf(tree Tree, dir string, h Smarthost) string {
 	protocol := ""
 	if h.Implicit {
@@ -49,12 +52,14 @@ exim_user = mail
 exim_group = mail
 never_users =
 deliver_drop_privilege = true
+disable_ipv6 = true
+log_selector = +tls_certificate_verified
 tls_advertise_hosts =
 keep_environment = LD_LIBRARY_PATH
 begin routers
 satellite:
   driver = manualroute
-  route_list = * %s
+  route_list = * %s byname
   self = send
   transport = relay
 begin transports
