@@ -29,7 +29,7 @@ var (
 	phpPackages        = []string{"php8.2-cli", "php8.2-common", "libedit2", "libbsd0", "libmd0", "libmagic1", "libmagic-mgc", "libargon2-1", "libpcre2-8-0", "libsodium23", "libssl3", "libxml2", "libicu72", "zlib1g"}
 	gitEmailPackages   = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl", "libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl", "libssl3"}, perlPackages...)
 	opensslPackages    = []string{"openssl", "libssl3"}
-	testsslPackages    = []string{"testssl.sh", "bsdextrautils", "procps", "libproc2-0"}
+	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0", "ldnsutils", "libldns3", "libpcap0.8"}
 	perlPackages       = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
 )
 
