@@ -344,6 +344,7 @@ func (o *oracle) auth(r string) error {
 			return fmt.Errorf("no reply to a response")
 		}
 		if strings.HasPrefix(r, "421 ") {
+			o.in = nil // the rest stays unanswered
 			return o.last(r)
 		}
 	}
