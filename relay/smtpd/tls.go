@@ -16,7 +16,12 @@ const handshakeTimeout = 30 * time.Second
 // tlsConfig makes the settings of a listener's handshakes. Within TLS 1.2 only
 // suites with forward secrecy and AEAD are offered; Go chooses the order.
 func (o *ListenerOptions) tlsConfig() *tls.Config {
-	c := &tls.Config{GetCertificate: o.Certificate, MinVersion: tls.VersionTLS12, CipherSuites: modernSuites()}
+	c := &tls.Config{
+		GetCertificate: o.Certificate, MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(),
+		// A ticket would stay good for a week, longer than the keys of a day
+		// should; and devices that connect for each mail seldom keep one.
+		SessionTicketsDisabled: true,
+	}
 	if o.LegacyTLS {
 		c.MinVersion, c.CipherSuites = tls.VersionTLS10, legacySuites()
 	}

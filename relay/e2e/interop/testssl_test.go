@@ -32,7 +32,6 @@ const judging = 8 * time.Minute
 var always = []string{
 	"cert_chain_of_trust", // the certificate is signed by itself
 	"cert_revocation",     // and so has no issuer who could revoke it
-	"TLS_session_ticket",  // Go's are valid for a week; their keys live in memory only and change daily
 }
 
 // What it finds wrong with a legacy listener besides.
