@@ -202,7 +202,9 @@ func (c *conn) say() int {
 
 // bye gives the last reply and ends the connection.
 func (c *conn) bye(e *status.Error) error {
-	c.out = appendStatus(c.out, e)
+	if c.gate.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
+		c.out = appendStatus(c.out, e)
+	}
 	return c.finish(e.Text)
 }
 
