@@ -6,8 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"graphrelay/relay/e2e/harness"
 )
 
 // CacheDir returns the folder in which fetched programs are kept, made if absent.
@@ -62,7 +63,7 @@ func Need(t testing.TB, programs ...string) {
 func entry(t testing.TB, name string, fill func(dir string) error) string {
 	t.Helper()
 	cache := CacheDir(t)
-	unlock := lock(t, filepath.Join(cache, "lock"))
+	unlock := harness.LockFile(t, filepath.Join(cache, "lock"))
 	defer unlock()
 	final := filepath.Join(cache, name)
 	if _, err := os.Stat(final); err == nil {
@@ -83,18 +84,6 @@ func entry(t testing.TB, name string, fill func(dir string) error) string {
 		t.Fatal(err)
 	}
 	return final
-}
-
-func lock(t testing.TB, path string) (unlock func()) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	return func() { f.Close() }
 }
 
 func moduleDir(t testing.TB) string {

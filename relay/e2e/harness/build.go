@@ -18,7 +18,7 @@ func Binary(t testing.TB, tags ...string) string {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	unlock := lockFile(t, filepath.Join(dir, "lock"))
+	unlock := LockFile(t, filepath.Join(dir, "lock"))
 	defer unlock()
 	path := filepath.Join(dir, strings.Join(append([]string{"graphrelay"}, tags...), "-"))
 	args := append([]string{"build", "-o", path, "-tags", strings.Join(tags, ",")}, strings.Fields(os.Getenv("GRAPHRELAY_BUILD_FLAGS"))...)
@@ -38,8 +38,8 @@ func moduleDir(t testing.TB) string {
 	return filepath.Dir(strings.TrimSpace(string(out)))
 }
 
-// lockFile keeps test processes that run at the same time from building at once.
-func lockFile(t testing.TB, path string) (unlock func()) {
+// LockFile keeps test processes that run at the same time from building at once.
+func LockFile(t testing.TB, path string) (unlock func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
