@@ -131,7 +131,7 @@ func (c *Client) newRequest(ctx context.Context, mailbox envelope.Address, id st
 func (c *Client) mayLeave(req *http.Request) error {
 	token, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	switch {
-	case req.Method != http.MethodPost || req.URL.Scheme != "https" || req.URL.Host != c.cfg.Graph.Host || req.URL.User != nil:
+	case req.URL.Scheme != "https" || req.URL.Host != c.cfg.Graph.Host || req.URL.User != nil:
 		return fmt.Errorf("a request to %q is not one to Graph and was not sent", req.URL.Redacted())
 	case !bearer || strings.TrimSpace(token) == "":
 		return errors.New("a request without a token was not sent")

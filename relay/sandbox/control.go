@@ -27,6 +27,7 @@ import (
 //	POST   /api/allowed                     {"allowed":["a@b"]}, null for all that exist
 //	POST   /api/mailboxes                   {"mailboxes":["a@b"]}, null for every address
 //	POST   /api/sendas                      {"mailbox":"a@b","addresses":["c@d"]}
+//	POST   /api/granted                     {"granted":["Mail.ReadWrite"]}
 //	POST   /api/secret                      {"secret":"..."}
 //	POST   /api/revoke                      RevokeTokens; {"forget":true} for ForgetTokens
 //
@@ -48,6 +49,7 @@ func (d *Double) controls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/allowed", setting(func(v struct{ Allowed []string }) error { d.SetAllowed(v.Allowed); return nil }))
 	mux.HandleFunc("POST /api/mailboxes", setting(func(v struct{ Mailboxes []string }) error { d.SetMailboxes(v.Mailboxes); return nil }))
 	mux.HandleFunc("POST /api/sendas", setting(d.changeSendAs))
+	mux.HandleFunc("POST /api/granted", setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
 	mux.HandleFunc("POST /api/secret", setting(func(v struct{ Secret string }) error { d.SetSecret(v.Secret); return nil }))
 	mux.HandleFunc("POST /api/revoke", setting(d.changeTokens))
 }

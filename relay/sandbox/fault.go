@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ const (
 // requests it meets, those of the second what becomes of them; a fault with
 // Latency alone delays and then lets the request pass.
 type Fault struct {
-	Endpoint  string // "token", "sendMail" or "discovery"; "" is any
+	Endpoint  string // one of endpoints; "" is any
 	Mailbox   string // "" is any
 	From      string // an address of the From field; "" is any
 	Subject   string // a part of the decoded Subject; "" is any
@@ -61,12 +62,15 @@ type Fault struct {
 	DropAfter      int64             // octets, for DropPartial
 }
 
+// endpoints are the names by which faults and counters know the requests.
+var endpoints = []string{"token", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach", "createUploadSession", "upload", "send"}
+
 // Validate tells which combination of fields cannot be played.
 func (f Fault) Validate() error {
 	byContent := f.byContent()
 	switch {
-	case f.Endpoint != "" && f.Endpoint != "token" && f.Endpoint != "sendMail" && f.Endpoint != "discovery":
-		return fmt.Errorf("fault: endpoint %q is none of token, sendMail, discovery", f.Endpoint)
+	case f.Endpoint != "" && !slices.Contains(endpoints, f.Endpoint):
+		return fmt.Errorf("fault: endpoint %q is none of %s", f.Endpoint, strings.Join(endpoints, ", "))
 	case f.Skip < 0 || f.Count < 0 || f.Percent < 0 || f.Percent > 99 || f.Latency < 0 || f.RetryAfter < 0 || f.DropAfter < 0:
 		return errors.New("fault: a number is negative, or percent is above 99")
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):

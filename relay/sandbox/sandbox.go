@@ -32,6 +32,10 @@ type Options struct {
 	Allowed   []string            // those the application may send as; empty: all that exist
 	SendAs    map[string][]string // mailbox -> further addresses its From may say
 	Roles     []string            // the roles claim; empty: no claim, as with RBAC for Applications
+	// Granted are the permissions beside Mail.Send that RBAC for Applications
+	// gives in every allowed mailbox: Mail.ReadBasic, Mail.Read, Mail.ReadWrite.
+	// Those of the roles claim count too.
+	Granted []string
 
 	TokenLifetime time.Duration // = 3599 s, whole seconds
 	Latency       time.Duration // from the end of the request body to the answer of sendMail
@@ -62,6 +66,7 @@ type Double struct {
 	store   *store
 	schema  *contract
 	latency atomic.Int64
+	late    atomic.Int64 // see SetSentItemsDelay
 
 	authority *authority
 	api       *server
@@ -166,6 +171,10 @@ func (d *Double) HTTPClient() *http.Client {
 
 // SetLatency changes the time from the end of a request body to its answer.
 func (d *Double) SetLatency(latency time.Duration) { d.latency.Store(int64(latency)) }
+
+// SetSentItemsDelay makes a message appear in searches of the mailbox only that
+// long after it was accepted, by the clock of Options.Now.
+func (d *Double) SetSentItemsDelay(delay time.Duration) { d.late.Store(int64(delay)) }
 
 // Close stops at once: listeners and connections are closed, messages whose
 // latency has not passed are not recorded.

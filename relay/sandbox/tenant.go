@@ -18,10 +18,11 @@ type tenant struct {
 	allowed   map[string]bool // nil: all that exist
 	sendAs    map[string]map[string]bool
 	roles     []string
+	granted   []string
 }
 
 func newTenant(o Options) *tenant {
-	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles), sendAs: map[string]map[string]bool{}}
+	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles), granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}}
 	if len(o.Mailboxes) > 0 {
 		t.mailboxes = addressSet(o.Mailboxes)
 	}
@@ -79,6 +80,12 @@ func (d *Double) SetRoles(roles ...string) {
 	d.tenant.change(func(t *tenant) { t.roles = slices.Clone(roles) })
 }
 
+// SetGranted changes what the application may do in mailboxes beside sending,
+// at once: see Options.Granted.
+func (d *Double) SetGranted(permissions ...string) {
+	d.tenant.change(func(t *tenant) { t.granted = slices.Clone(permissions) })
+}
+
 func setOrNil(list []string) map[string]bool {
 	if list == nil {
 		return nil
@@ -131,6 +138,14 @@ func (t *tenant) permits(mailbox string) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.allowed == nil || t.allowed[mailbox]
+}
+
+// has reports whether the application has one of the permissions, by a role of
+// Exchange or by consent.
+func (t *tenant) has(anyOf ...string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.ContainsFunc(anyOf, func(p string) bool { return slices.Contains(t.granted, p) || slices.Contains(t.roles, p) })
 }
 
 // maySay reports whether a message sent through mailbox (folded) may carry

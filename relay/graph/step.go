@@ -1,0 +1,96 @@
+package graph
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"graphrelay/relay/status"
+)
+
+// step is one request of a way through Graph that is longer than sendMail.
+// Only its last one, send, may make a message leave.
+type step struct {
+	name      string // "creating the draft", for texts
+	want      []int  // the status codes that the documents name as success
+	needs     string // the permission, as Exchange names its role
+	mayDepart bool   // the message may leave with it
+}
+
+// The permissions beside Mail.Send.
+const (
+	roleRead      = "Application Mail.Read"
+	roleReadWrite = "Application Mail.ReadWrite"
+	roleSend      = "Application Mail.Send"
+)
+
+// judge says what an answer to the step means for the message. Delivered means
+// that the step succeeded. It is pure.
+func (s step) judge(httpStatus int, h http.Header, body []byte, now time.Time) Answer {
+	if slices.Contains(s.want, httpStatus) {
+		return Answer{Outcome: Delivered, Status: status.Enhanced{2, 0, 0}, HTTPStatus: httpStatus,
+			Text: s.name + ": done", RequestID: line(header(h, "request-id"), maxWord)}
+	}
+	a := classify(httpStatus, h, body, now)
+	if r, ok := s.exception(httpStatus, readServiceError(body), isPage(h, body)); ok {
+		a.Outcome, a.Scope, a.Status, a.Advice = r.outcome, r.scope, r.status, r.advice
+		a.Text = fmt.Sprintf("%s (Graph answered %s)", r.text, sayingOf(httpStatus, body))
+	}
+	a.Text = s.name + ": " + a.Text
+	return a
+}
+
+func sayingOf(httpStatus int, body []byte) string {
+	e := readServiceError(body)
+	return saying(httpStatus, strings.Join(e.codes, "/"), e.message, body)
+}
+
+// exception finds what an answer means in this step where that differs from
+// what it means for sendMail.
+func (s step) exception(httpStatus int, e serviceError, page bool) (row, bool) {
+	for _, r := range s.exceptions() {
+		if matchStatus(r.http, httpStatus) && matchCode(r.code, e.codes) && matchText(r.match, e.message) && (r.body == "" || page) {
+			return r, true
+		}
+	}
+	return row{}, false
+}
+
+// exceptions are few: before the last step nothing can have been sent, each
+// step has a permission of its own, and none of them has a larger way.
+func (s step) exceptions() []row {
+	denied := row{http: "403", code: "ErrorAccessDenied accessDenied", outcome: Hold, scope: ScopeMessage, status: status.Enhanced{4, 7, 1},
+		text: "the app may not do this in the mailbox", advice: s.permissionAdvice()}
+	policy := row{http: "403", match: "[RAOP]", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1},
+		text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess}
+	tooLarge := []row{
+		{http: "400", match: "maximum request length", outcome: Bounce, status: status.Enhanced{5, 3, 4}, text: "a part of the message is too large for one request", advice: adviceSize},
+		{http: "413", outcome: Bounce, status: status.Enhanced{5, 3, 4}, text: "a part of the message is too large for one request", advice: adviceSize},
+	}
+	if s.mayDepart { // by then the app has proved that it may use the mailbox
+		return append(tooLarge, row{http: "2xx", outcome: Unknown, status: status.Enhanced{4, 3, 5}, text: "a success that the documents do not name; the message may have been sent", advice: adviceCheck})
+	}
+	return append(append(tooLarge, policy, denied),
+		row{http: "504 408", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 4, 7}, text: "timed out behind Graph's front door; nothing was sent"},
+		row{http: "2xx 3xx", body: "html", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "a web page came in place of Graph's answer", advice: adviceProxy},
+		row{http: "2xx", outcome: Hold, scope: ScopeMessage, status: status.Enhanced{4, 3, 5}, text: "a success that the documents do not name; nothing was sent", advice: adviceBug},
+	)
+}
+
+func (s step) permissionAdvice() string {
+	return fmt.Sprintf("grant the app %q for this mailbox (RBAC for Applications), which takes 30 minutes to 2 hours to reach Graph, and then release the message", s.needs)
+}
+
+// lost says what it means that no answer came. left tells whether the request
+// may have reached Graph.
+func (s step) lost(err error, left bool, unreadable error) Answer {
+	a := classifyLoss(err, left && s.mayDepart, unreadable)
+	a.Text = s.name + ": " + a.Text
+	if left && !s.mayDepart && unreadable == nil && a.Scope == ScopeIdentity {
+		a.Scope = ScopeMessage // the network was there when it began
+		a.Text = s.name + ": the connection was lost before anything was sent: " + line(err.Error(), maxText)
+	}
+	return a
+}

@@ -1,0 +1,62 @@
+package sandbox
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// parseFilter reads the part of OData's $filter that mail programs need: terms
+// joined by and, each internetMessageId eq '...' or isDraft eq true. Anything
+// else is an error, never ignored: a filter that does not filter would find
+// too much.
+func parseFilter(filter string) (func(mailItem) bool, error) {
+	if filter == "" {
+		return func(mailItem) bool { return true }, nil
+	}
+	var terms []func(mailItem) bool
+	for rest := filter; ; {
+		term, after, err := parseTerm(rest)
+		if err != nil {
+			return nil, err
+		}
+		terms = append(terms, term)
+		if after == "" {
+			break
+		}
+		var joined bool
+		if rest, joined = strings.CutPrefix(after, " and "); !joined {
+			return nil, fmt.Errorf("Invalid filter clause: '%s'.", filter)
+		}
+	}
+	return func(it mailItem) bool {
+		for _, term := range terms {
+			if !term(it) {
+				return false
+			}
+		}
+		return true
+	}, nil
+}
+
+// literal is a string of OData, in which an apostrophe is doubled.
+const literal = `'((?:[^']|'')*)'`
+
+var (
+	byMessageID = regexp.MustCompile(`^internetMessageId eq ` + literal)
+	byDraft     = regexp.MustCompile(`^isDraft eq (true|false)`)
+)
+
+func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {
+	if m := byMessageID.FindStringSubmatch(s); m != nil {
+		want := fold(unquoteOData(m[1]))
+		return func(it mailItem) bool { return fold(it.messageID) == want }, s[len(m[0]):], nil
+	}
+	if m := byDraft.FindStringSubmatch(s); m != nil {
+		want := m[1] == "true"
+		return func(it mailItem) bool { return it.draft == want }, s[len(m[0]):], nil
+	}
+	return nil, "", fmt.Errorf("Invalid filter clause: '%s'.", s)
+}
+
+func unquoteOData(s string) string { return strings.ReplaceAll(s, "''", "'") }
