@@ -76,7 +76,7 @@ func Decide(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) Deci
 	switch ans.Outcome {
 	case graph.Delivered:
 		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
-	case graph.Bounce:
+	case graph.Bounce, graph.TooLarge:
 		// Failed, not Bounced: Bounced deletes the body, and no report tells the sender yet.
 		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
 	case graph.Retry:

@@ -35,6 +35,8 @@ func TestDecide(t *testing.T) {
 			Decision{State: spool.Sent, Event: spool.EventSent, Passed: true}},
 		{"bounce keeps its body", young, graph.Answer{Outcome: graph.Bounce, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
 			Decision{State: spool.Failed, Event: spool.EventBounced, Status: st, Text: "no such recipient; correct it", Passed: true}},
+		{"too large without a larger way", young, graph.Answer{Outcome: graph.TooLarge, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
+			Decision{State: spool.Failed, Event: spool.EventBounced, Status: st, Text: "no such recipient; correct it", Passed: true}},
 
 		{"first failure", young, graph.Answer{Outcome: graph.Retry}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,8 +45,8 @@ func TestClassify(t *testing.T) {
 	}{
 		{202, "", Delivered, ScopeMessage, e(2, 0, 0), ""},
 		{202, page, Delivered, ScopeMessage, e(2, 0, 0), ""},
-		{200, "", Bounce, ScopeMessage, e(5, 3, 4), "max_message_size"},
-		{200, "{}", Bounce, ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, "", TooLarge, ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, "{}", TooLarge, ScopeMessage, e(5, 3, 4), "max_message_size"},
 		{200, page, Hold, ScopeIdentity, e(4, 3, 5), "proxy"},
 		{201, `{"id":"x"}`, Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
 		{204, "", Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
@@ -65,10 +66,10 @@ func TestClassify(t *testing.T) {
 		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), Bounce, ScopeMessage, e(5, 1, 3), "recipients"},
 		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), Bounce, ScopeMessage, e(5, 5, 3), "max_recipients"},
 		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), Bounce, ScopeMessage, e(5, 3, 4), "size"},
-		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), Bounce, ScopeMessage, e(5, 3, 4), "size"},
-		{413, graphError("RequestEntityTooLarge", "x"), Bounce, ScopeMessage, e(5, 3, 4), "size"},
-		{413, page, Bounce, ScopeMessage, e(5, 3, 4), "size"},
-		{413, "", Bounce, ScopeMessage, e(5, 3, 4), "size"},
+		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), TooLarge, ScopeMessage, e(5, 3, 4), "size"},
+		{413, graphError("RequestEntityTooLarge", "x"), TooLarge, ScopeMessage, e(5, 3, 4), "size"},
+		{413, page, TooLarge, ScopeMessage, e(5, 3, 4), "size"},
+		{413, "", TooLarge, ScopeMessage, e(5, 3, 4), "size"},
 		{400, `{"error":{"code":"X"}}`, Bounce, ScopeMessage, e(5, 0, 0), "code"},
 		{422, graphError("Unheard", "of"), Bounce, ScopeMessage, e(5, 0, 0), "code"},
 		{400, "", Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
@@ -214,22 +215,22 @@ func TestClassifyRetryAfter(t *testing.T) {
 
 // TestCatalogueKeepsItsPromises holds every row to the rules of the package.
 func TestCatalogueKeepsItsPromises(t *testing.T) {
-	mayBounce := map[string]bool{"200": true, "400": true, "413": true, "422": true}
-	class := map[Outcome]int{Delivered: 2, Retry: 4, Hold: 4, Unknown: 4, Bounce: 5}
+	final := map[Outcome][]string{Bounce: {"400", "413", "422"}, TooLarge: {"200", "400", "413"}}
+	class := map[Outcome]int{Delivered: 2, Retry: 4, Hold: 4, Unknown: 4, Bounce: 5, TooLarge: 5}
 	for _, group := range catalogue() {
 		for _, r := range group() {
 			for p := range strings.FieldsSeq(r.http) {
 				if _, err := strconv.Atoi(strings.ReplaceAll(p, "xx", "00")); err != nil || len(p) != 3 {
 					t.Errorf("%q is no pattern: %+v", p, r)
 				}
-				if r.outcome == Bounce && !mayBounce[p] {
-					t.Errorf("bounce at %s: %+v", p, r)
+				if may, ok := final[r.outcome]; ok && !slices.Contains(may, p) {
+					t.Errorf("%v at %s: %+v", r.outcome, p, r)
 				}
 			}
-			if r.outcome == Bounce && r.http == "" {
+			if final[r.outcome] != nil && r.http == "" {
 				t.Errorf("bounce at any status: %+v", r)
 			}
-			if r.status[0] != class[r.outcome] || r.text == "" || (r.outcome == Hold || r.outcome == Bounce || r.outcome == Unknown) == (r.advice == "") && r.outcome != Retry {
+			if r.status[0] != class[r.outcome] || r.text == "" || (r.outcome == Delivered) == (r.advice != "") && r.outcome != Retry {
 				t.Errorf("incomplete: %+v", r)
 			}
 			if r.pause != 0 && r.outcome != Retry {
@@ -348,8 +349,8 @@ func FuzzClassify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code int, body, after, kind string) {
 		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}}, []byte(body), noon)
-		if a.Outcome == Bounce && code != 200 && code != 400 && code != 413 && code != 422 {
-			t.Fatalf("%d bounces", code)
+		if a.Outcome == Bounce && code != 400 && code != 413 && code != 422 || a.Outcome == TooLarge && code != 200 && code != 400 && code != 413 {
+			t.Fatalf("%d is %v", code, a.Outcome)
 		}
 		if (a.Outcome == Delivered) != (code == 202) {
 			t.Fatalf("%d is %v", code, a.Outcome)

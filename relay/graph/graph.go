@@ -18,7 +18,13 @@ const (
 	Retry                    // certainly not sent; try again, not before RetryAfter
 	Bounce                   // certainly not sent, and never will be
 	Hold                     // certainly not sent; the fault is not the message's: pause Scope
+	TooLarge                 // certainly not sent: too large for one request, so by upload or never
 )
+
+// String is the word of the manual's table.
+func (o Outcome) String() string {
+	return [...]string{"unknown", "delivered", "retry", "bounce", "hold", "too large"}[o]
+}
 
 // Scope is what a Hold or a throttling Retry covers.
 type Scope int
@@ -30,6 +36,9 @@ const (
 	ScopeMailbox
 	ScopeIdentity
 )
+
+// String is the word of the manual's table.
+func (s Scope) String() string { return [...]string{"message", "from", "mailbox", "identity"}[s] }
 
 // Mail is a message to send. Open is called once per try of the transport,
 // always from the first octet; Size is exact.

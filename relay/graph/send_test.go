@@ -461,7 +461,7 @@ func TestEarlyAnswerEndsTheReading(t *testing.T) {
 	var closed, late atomic.Bool
 	m := Mail{Size: 3 << 20, Open: func() (io.ReadCloser, error) { return &watched{closed: &closed, late: &late}, nil }}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), m)
-	if a.Outcome != Bounce || a.Status != (status.Enhanced{5, 3, 4}) || !closed.Load() || late.Load() {
+	if a.Outcome != TooLarge || a.Status != (status.Enhanced{5, 3, 4}) || !closed.Load() || late.Load() {
 		t.Errorf("closed %v, read late %v: %+v", closed.Load(), late.Load(), a)
 	}
 }
