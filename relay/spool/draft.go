@@ -131,6 +131,9 @@ func (d *draft) insert(ctx context.Context, m Message) error {
 	}
 	return d.s.submit(ctx, in, &change{apply: func(t *tx) error {
 		t.octets += int64(len(d.buf))
+		if err := settleReport(t.conn, &m); err != nil {
+			return err
+		}
 		if err := insertMessage(t.conn, d.n, &m); err != nil {
 			return insertProblem(err, m.ID)
 		}

@@ -105,6 +105,33 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
+// TestFailedCommitOfReport: a report that was not kept after all is owed again.
+func TestFailedCommitOfReport(t *testing.T) {
+	for _, at := range []string{"before commit", "after commit"} {
+		for _, delay := range []bool{false, true} {
+			f, path := newFaults(), newPath(t)
+			s := open(t, path, f.into)
+			about := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
+			if !delay {
+				if err := s.Move(t.Context(), about.ID, Failed, time.Time{}, "why", time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report := newMessage(t, "box@example.org")
+			report.ReportOf, report.ReportDelay = about.ID, delay
+			f.set(at, errDisk, 1)
+			if err := tryAccept(s, report, []byte("report")); !errors.Is(err, errDisk) {
+				t.Fatalf("%s: Commit gave %v", at, err)
+			}
+			r, err := s.Get(t.Context(), about.ID)
+			if err != nil || r.ReportOwed == delay || r.DelayWarned {
+				t.Errorf("%s: after a report that was lost: %+v, %v", at, r, err)
+			}
+			accept(t, s, report, []byte("report"))
+		}
+	}
+}
+
 // TestLogNotEmptied keeps the log from being emptied during a recovery, by a
 // reader of its own. What is in the log is then not known to be safe, and the
 // store stays unhealthy until it can be emptied.

@@ -9,8 +9,8 @@ import (
 // recordColumns are those of a Record in the order in which readRecord takes
 // them, behind the message's number and its count of events.
 const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
-	client, client_addr, helo, login, message_id, subject, header_size, size, accepted,
-	attempts, crashes, unknown, next, last, held_for, held_since, status, text, request, finished, body_gone`
+	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject, header_size, size, accepted,
+	attempts, crashes, unknown, next, last, held_for, held_since, status, text, request, finished, body_gone, report, warned`
 
 // stored is a Record with what only the store needs to know of it.
 type stored struct {
@@ -28,6 +28,7 @@ func readRecord(r *row) (stored, error) {
 	s.Client.Name = r.str()
 	addr := r.str()
 	s.Client.Helo, s.Client.Login = r.str(), r.str()
+	s.SenderFixed, s.ReportOf, s.ReportDelay = r.bool(), envelope.QueueID(r.str()), r.bool()
 	s.MessageID, s.Subject = r.str(), r.str()
 	s.HeaderSize, s.Size, s.Accepted = r.int(), r.int(), timeOf(r.int())
 	readState(r, &s.Record)
@@ -48,6 +49,7 @@ func readState(r *row, s *Record) {
 	s.HeldFor, s.HeldSince = durationOf(r.int()), timeOf(r.int())
 	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.int()), r.str(), r.str()
 	s.FinishedAt, s.BodyGone = timeOf(r.int()), r.bool()
+	s.ReportOwed, s.DelayWarned = r.int() == reportOwed, r.bool()
 }
 
 func readRecords(c *conn, sql string, args ...any) ([]stored, error) {
@@ -65,11 +67,12 @@ func readRecords(c *conn, sql string, args ...any) ([]stored, error) {
 // insertMessage stores m as Queued and due at once.
 func insertMessage(c *conn, n int64, m *Message) error {
 	_, err := c.exec(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path, recipients, utf8,
-		client, client_addr, helo, login, message_id, subject, header_size, size, accepted, next)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject, header_size, size, accepted, next)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinAddresses(m.Envelope.Recipients), m.Envelope.UTF8,
-		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login, m.MessageID, m.Subject,
+		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
+		m.SenderFixed, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
 	return err
 }
@@ -86,15 +89,17 @@ type brief struct {
 	heldFor, heldSince, next int64
 	events                   int64
 	bodyGone                 bool
+	report                   int64
 }
 
-const briefColumns = `n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, next, events, body_gone`
+const briefColumns = `n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, next, events, body_gone, report`
 
 func readBrief(r *row) brief {
 	return brief{
 		n: r.int(), id: envelope.QueueID(r.str()), state: r.int(), lane: r.str(),
 		attempts: r.int(), settled: r.int(), size: r.int(), accepted: r.int(),
 		heldFor: r.int(), heldSince: r.int(), next: r.int(), events: r.int(), bodyGone: r.bool(),
+		report: r.int(),
 	}
 }
 

@@ -155,6 +155,9 @@ func deleteMessage(c *conn, id envelope.QueueID) error {
 	if err != nil || n == 0 {
 		return err
 	}
+	if err := oweAgain(c, n); err != nil {
+		return err
+	}
 	if err := deleteBody(c, n); err != nil {
 		return err
 	}

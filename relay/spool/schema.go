@@ -28,7 +28,7 @@ const chunkBits = 16
 // The indexes: due serves Claim (with last and sender_hash so that probes and
 // SendAs holds need no look at the rows), by_state serves List and the messages
 // found Active at start, live the counters and the oldest message of a lane,
-// done the sweeper. Sent messages, by far the most, are in no index but the
+// done the sweeper, owed the maker of reports. Sent messages, by far the most, are in no index but the
 // unique one and done.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
@@ -47,6 +47,9 @@ CREATE TABLE message (
 	client_addr TEXT NOT NULL,
 	helo TEXT NOT NULL,
 	login TEXT NOT NULL,
+	sender_fixed INTEGER NOT NULL,
+	report_of TEXT NOT NULL,
+	report_delay INTEGER NOT NULL,
 	message_id TEXT NOT NULL,
 	subject TEXT NOT NULL,
 	header_size INTEGER NOT NULL,
@@ -65,12 +68,15 @@ CREATE TABLE message (
 	request TEXT NOT NULL DEFAULT '',
 	finished INTEGER NOT NULL DEFAULT 0,
 	body_gone INTEGER NOT NULL DEFAULT 0,
+	report INTEGER NOT NULL DEFAULT 0,
+	warned INTEGER NOT NULL DEFAULT 0,
 	events INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0;
 CREATE INDEX by_state ON message (state, id, lane) WHERE state <> 5;
 CREATE INDEX live ON message (lane, accepted, state, size) WHERE state < 5;
 CREATE INDEX done ON message (state, finished) WHERE finished > 0;
+CREATE INDEX owed ON message (finished, id) WHERE report = 1;
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE draft (n INTEGER PRIMARY KEY);
 CREATE TABLE event (

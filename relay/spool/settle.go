@@ -87,8 +87,8 @@ func enter(t *tx, b brief, to int64, next time.Time, e *Event) error {
 		finished = max(at, 1)
 	}
 	_, err := t.exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
-		events = events + 1, body_gone = ? WHERE n = ?`,
-		to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), b.n)
+		events = events + 1, body_gone = ?, report = ? WHERE n = ?`,
+		to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), reportAfter(b.report, to), b.n)
 	if err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ const (
 	Active  State = "active"  // an attempt is recorded, its outcome is not
 	Held    State = "held"    // waits for an operator, or for max_hold
 	Sent    State = "sent"    // Graph answered 202
-	Bounced State = "bounced" // refused for good, to be reported to the sender
-	Failed  State = "failed"  // given up (max_age, max_hold, report not sendable); kept for keep_failed
+	Bounced State = "bounced" // refused for good, and its bytes are not worth keeping
+	Failed  State = "failed"  // refused, or given up (max_age, max_hold); kept for keep_failed
 	Damaged State = "damaged" // its stored bytes do not match their checksum
 )
 
@@ -71,6 +71,10 @@ type Message struct {
 	HeaderSize int64            // octets of the header block incl. the empty line
 	Size       int64            // octets in all; Commit fills it in
 	Accepted   time.Time
+
+	SenderFixed bool             // From is the configuration's choice, not the client's
+	ReportOf    envelope.QueueID // set for a report (DSN): the message that it is about
+	ReportDelay bool             // the report only warns of a delay
 }
 
 // Record is a message with its present state.
@@ -89,6 +93,8 @@ type Record struct {
 	LastRequest string // Graph request-id of the last attempt
 	FinishedAt  time.Time
 	BodyGone    bool // the stored bytes were deleted (Sent, Bounced)
+	ReportOwed  bool // it is Failed or Bounced, and nobody has reported that yet
+	DelayWarned bool // a report has warned of its delay
 }
 
 // Claim asks for messages to attempt: Queued, of Mailbox, with NextAttempt not
@@ -171,6 +177,14 @@ type Hold struct {
 	NextProbe time.Time
 }
 
+// Usage is how many recipients a mailbox sent to in one hour. The mailbox is
+// written as its Key.
+type Usage struct {
+	Mailbox    envelope.Address
+	Hour       time.Time
+	Recipients int
+}
+
 // Filter selects messages for List. Zero fields select everything.
 type Filter struct {
 	States  []State
@@ -193,6 +207,10 @@ type Draft interface {
 	// returns only when it is: nil means it survives a power cut. It cannot be
 	// cancelled half-way. Errors: ErrFull, ErrUnhealthy, or another that means
 	// the message was not and will not be kept.
+	//
+	// A message with ReportOf settles the report that the other message owes,
+	// or with ReportDelay its warning, in the same commit: ErrState, and nothing
+	// is kept, where the other one owes none (any more).
 	Commit(ctx context.Context, m Message) error
 	Abort()
 }
@@ -219,6 +237,19 @@ type Store interface {
 	// Move changes the state of a Queued or Held message outside an attempt
 	// (operator's hold and release, expiry), with a history row.
 	Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error
+
+	// Owed lists up to limit messages whose report is owed, those that failed
+	// first coming first. Each message that becomes Failed or Bounced owes one,
+	// once in its life, until Commit of the report, Reported, or its return to
+	// the queue.
+	Owed(ctx context.Context, limit int) ([]Record, error)
+	// Reported says that the report of a message is not owed any more. It is no
+	// error where none was.
+	Reported(ctx context.Context, id envelope.QueueID) error
+
+	// SentRecipients counts the recipients of what was sent since a time, as far
+	// back as the history goes: the use of Exchange's daily limit.
+	SentRecipients(ctx context.Context, since time.Time) ([]Usage, error)
 
 	// Open reads a stored message from its first octet; the reader reads one
 	// chunk per transaction, verifies its checksum (ErrDamaged), and may seek.

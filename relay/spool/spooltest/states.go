@@ -129,6 +129,7 @@ func settleEachState(_ *testing.T, f *fixture) {
 		f.must(f.settle(r, c.state))
 		want := r
 		want.State, want.LastStatus, want.LastText, want.LastRequest, want.BodyGone = c.state, status.Enhanced{4, 7, 12}, "an outcome", "request-1", c.gone
+		want.ReportOwed = c.state == spool.Failed || c.state == spool.Bounced
 		switch c.state {
 		case spool.Queued:
 			want.NextAttempt = f.clock.Add(time.Minute)
