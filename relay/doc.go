@@ -21,6 +21,7 @@
 //	spool                the durable queue (SQLite) and its history
 //	graph                tokens, sendMail, what each answer means
 //	sandbox              a double of Entra and Graph, for tests and try-outs
+//	setup                the key pair, and the scripts that restrict the app; pure
 //	intake, delivery     the two flows: into the spool and out of it
 //	sendmail             what /usr/sbin/sendmail does, up to the submit socket
 //	admin                the admin socket and what the commands show

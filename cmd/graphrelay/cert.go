@@ -1,0 +1,249 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/setup"
+)
+
+func newCert() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cert",
+		Short: "Make, show and renew the certificate that the relay logs in with",
+		Args:  usageArgs(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newCertNew(), newCertShow(), newCertRenew())
+	return cmd
+}
+
+func newCertNew() *cobra.Command {
+	var dir string
+	r := setup.PairRequest{}
+	cmd := &cobra.Command{
+		Use:   "new --out DIR",
+		Short: "Make an RSA key and a self-signed certificate",
+		Long: `Make an RSA key and a self-signed certificate, and write into DIR:
+
+  entra.pem   certificate and private key, for certificate_file; mode 0600
+  entra.cer   the certificate alone, to be uploaded to the app registration
+
+Files that are there already are never overwritten; the private key leaves this
+host by nobody's hand but yours.`,
+		Example: `  graphrelay cert new --out /etc/graphrelay
+  graphrelay cert new --out . --name relay01 --days 365`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return makePair(cmd.OutOrStdout(), filepath.Join(dir, "entra"), r)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "out", ".", "`DIR` to write entra.pem and entra.cer into")
+	pairFlags(cmd, &r)
+	return cmd
+}
+
+func pairFlags(cmd *cobra.Command, r *setup.PairRequest) {
+	cmd.Flags().StringVar(&r.Name, "name", "graphrelay", "common `NAME` in the certificate, as Entra lists it")
+	cmd.Flags().IntVar(&r.Days, "days", 730, "`DAYS` of validity")
+	cmd.Flags().IntVar(&r.Bits, "bits", 3072, "`BITS` of the RSA key")
+}
+
+// makePair writes BASE.pem and BASE.cer and says what to do with them.
+func makePair(w io.Writer, base string, r setup.PairRequest) error {
+	r.Now = time.Now()
+	if err := r.Check(); err != nil {
+		return usageError{err}
+	}
+	for _, file := range []string{base + ".pem", base + ".cer"} {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already and is not overwritten: choose another folder, or make the next one with `graphrelay cert renew %s.pem`", file, base)
+		}
+	}
+	p, err := setup.NewPair(r)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(base+".pem", p.PEM, 0o600); err != nil {
+		return err
+	}
+	if err := writeNew(base+".cer", p.Cer, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s.pem  certificate and private key: certificate_file in the configuration, and nobody else's\n", base)
+	fmt.Fprintf(w, "%s.cer  the certificate alone: upload it to the app registration\n\n", base)
+	printPair(w, p.Info, r.Now)
+	fmt.Fprintf(w, "\nLet the service read its key:  chgrp graphrelay %s.pem && chmod 640 %s.pem\n", base, base)
+	return nil
+}
+
+// writeNew writes a file that must not be there yet, flushed.
+func writeNew(path string, data []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return fmt.Errorf("%w; name a folder that is there and that you may write to", err)
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func newCertShow() *cobra.Command {
+	var passwordFile string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show FILE",
+		Short: "Show the certificate in a PEM, PFX or .cer file, and whether the key fits",
+		Long: `Show subject, key type, validity and thumbprints of the certificate in a PEM,
+PFX or .cer file, and whether the private key beside it belongs to it. The key
+itself is never shown. Exit code 1: the relay could not log in with this file.`,
+		Example: `  graphrelay cert show /etc/graphrelay/entra.pem
+  graphrelay cert show --password-file pfx-password.txt relay.pfx`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			info, err := readPair(args[0], passwordFile)
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			problem := info.Problem(now)
+			if asJSON {
+				err = printJSON(cmd.OutOrStdout(), pairJSON(info, problem))
+			} else {
+				printPair(cmd.OutOrStdout(), info, now)
+			}
+			if err == nil && problem != "" && !strings.HasSuffix(args[0], ".cer") {
+				err = fmt.Errorf("%s: %s", args[0], problem)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "`FILE` with the password of a PFX file")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// maxPair bounds what is read; a chain with a key has a few KiB.
+const maxPair = 256 << 10
+
+func readPair(file, passwordFile string) (setup.PairInfo, error) {
+	data, err := readSmall(file)
+	if err != nil {
+		return setup.PairInfo{}, err
+	}
+	password := ""
+	if passwordFile != "" {
+		text, err := readSmall(passwordFile)
+		if err != nil {
+			return setup.PairInfo{}, err
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	info, err := setup.ReadPair(data, password)
+	if err != nil {
+		return info, fmt.Errorf("%s: %w", file, err)
+	}
+	return info, nil
+}
+
+func readSmall(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w; correct the path, or run this as a user that may read it", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPair+1))
+	if err == nil && len(data) > maxPair {
+		err = fmt.Errorf("%s has more than %d KiB, so it is some other file: correct the path", file, maxPair>>10)
+	}
+	return data, err
+}
+
+func printPair(w io.Writer, i setup.PairInfo, now time.Time) {
+	key := "none in this file"
+	switch {
+	case i.KeyFits:
+		key = "in this file, belongs to the certificate"
+	case i.HasKey:
+		key = "in this file, but of ANOTHER certificate"
+	}
+	t := newTable(w)
+	fmt.Fprintf(t, "Subject\t%s\n", visible(i.Subject))
+	fmt.Fprintf(t, "Key\t%s\n", i.KeyType)
+	fmt.Fprintf(t, "Private key\t%s\n", key)
+	fmt.Fprintf(t, "Valid\t%s to %s (%s)\n", i.NotBefore.UTC().Format(time.DateOnly), i.NotAfter.UTC().Format(time.DateOnly), remaining(i, now))
+	fmt.Fprintf(t, "Thumbprint\t%s\n", i.SHA1)
+	fmt.Fprintf(t, "  as az and Graph list it\t%s\n", i.KeyID)
+	fmt.Fprintf(t, "  SHA-256\t%s\n", i.SHA256)
+	_ = t.Flush() // the caller's writer is the terminal
+}
+
+func remaining(i setup.PairInfo, now time.Time) string {
+	switch {
+	case now.After(i.NotAfter):
+		return "EXPIRED"
+	case now.Before(i.NotBefore):
+		return "NOT YET VALID"
+	}
+	return fmt.Sprintf("%d days left", int(i.NotAfter.Sub(now).Hours()/24))
+}
+
+func pairJSON(i setup.PairInfo, problem string) any {
+	return map[string]any{
+		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(), "not_after": i.NotAfter.UTC(),
+		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits, "problem": problem,
+	}
+}
+
+func newCertRenew() *cobra.Command {
+	r := setup.PairRequest{}
+	cmd := &cobra.Command{
+		Use:   "renew FILE",
+		Short: "Make the next certificate beside the one in use, and say how to switch",
+		Long: `Make the next key and certificate beside the one in FILE (entra.pem gives
+entra-next.pem and entra-next.cer), with the same name, and say in which order
+to upload and to switch. The certificate in use stays as it is until then.`,
+		Example: `  graphrelay cert renew /etc/graphrelay/entra.pem`,
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			old, err := readPair(args[0], "")
+			if err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("name") {
+				r.Name = strings.TrimPrefix(old.Subject, "CN=")
+			}
+			base := strings.TrimSuffix(args[0], filepath.Ext(args[0])) + "-next"
+			if err := makePair(cmd.OutOrStdout(), base, r); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), renewal, base, base, args[0], old.SHA1)
+			return err
+		},
+	}
+	pairFlags(cmd, &r)
+	return cmd
+}
+
+// renewal is the order in which no login fails: both certificates are valid
+// for as long as the switch takes.
+const renewal = `
+Switch in this order, and no login fails:
+  1. Upload %s.cer to the app registration, beside the old one
+     (Certificates & secrets > Certificates > Upload certificate).
+  2. Wait some minutes, then put the new pair in place; the relay takes it at its next login:
+       mv %s.pem %s
+  3. graphrelay verify --to ADMIN
+  4. Only then remove the old certificate from the app registration: thumbprint
+     %s
+`

@@ -1,0 +1,27 @@
+// Package setup makes what an administrator needs to give the relay its rights
+// in a tenant, and to keep them narrow: the key pair with the file to upload
+// (NewPair, ReadPair), and the commented scripts that register the application,
+// restrict it to the configured mailboxes and only then let it send (Script).
+//
+// It is pure: it reads no file, asks no network and knows no clock but the one
+// it is given. The same plan gives the same script.
+//
+// What it promises of a script:
+//
+//   - No minute in which the application may send as anybody: the restriction
+//     comes first, then the wait until it has reached Graph, the tests, and the
+//     consent last; taking apart goes the other way round.
+//   - It can be run again, after a failure half-way too: every step looks
+//     whether it was done before.
+//   - No value can break out of its quotes. Names that cannot be written at all
+//     (control characters) are refused before anything is printed.
+//   - Cmdlets and parameters are those of Microsoft's documentation; a test
+//     holds every script against the list.
+//
+// Two routes are known. RBAC for Applications (MethodRBAC) grants a role in
+// Exchange with a scope, and nothing in Entra; the grants of both add up, so a
+// consent left in Entra undoes it. An application access policy (MethodPolicy)
+// is the older one: it takes away from an organisation-wide consent. Exchange
+// has no cmdlets outside PowerShell, so the script for the shell drives the az
+// command for Entra and pwsh for Exchange.
+package setup
