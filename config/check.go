@@ -33,6 +33,9 @@ func Check(c *Config) []Problem {
 	for i, l := range c.SMTP.Listeners {
 		k.listener(entry("smtp.listeners", i, "address"), l.Address)
 	}
+	if m := c.Metrics; m != nil {
+		k.listener("metrics.address", m.Address)
+	}
 	k.found.byLine()
 	return k.found
 }

@@ -16,6 +16,7 @@ type Config struct {
 	Queue         Queue                          `yaml:"queue" doc:"The store of accepted mail."`
 	Delivery      Delivery                       `yaml:"delivery" doc:"How mail goes to Graph."`
 	Admin         Admin                          `yaml:"admin" doc:"The socket that the commands talk to."`
+	Metrics       *Metrics                       `yaml:"metrics" unset:"none" doc:"An address for Prometheus and for health probes."`
 	Log           Log                            `yaml:"log" doc:"The log on standard error."`
 
 	file   string

@@ -72,6 +72,7 @@ func (c *Config) checkRules(s scope) {
 	c.checkListeners(s)
 	c.checkClients(s)
 	c.checkSizes(s)
+	c.checkWatching(s)
 }
 
 func (c *Config) checkNames(s scope) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"graphrelay/config"
@@ -14,6 +15,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
+	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
@@ -54,6 +56,9 @@ type Relay struct {
 	keyPair    *smtpd.KeyPair // nil without smtp.tls
 	listeners  []listener
 	admin      net.Listener
+	monitor    *monitor.Monitor
+	metrics    net.Listener // nil without metrics
+	stopping   atomic.Bool
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -69,6 +74,9 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
+		return nil, err
+	}
+	if err = r.openMonitor(ctx); err != nil {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
@@ -115,7 +123,7 @@ func (r *Relay) deliveryConfig() delivery.Config {
 		unknown = delivery.HoldIt
 	}
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown, Grace: sendGrace,
+		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown, Grace: sendGrace, OnEvent: r.countDelivery,
 		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold),
 	}
 }
@@ -174,6 +182,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer stop(nil)
 	ends := r.start(ctx, stop)
 	<-ctx.Done()
+	r.stopping.Store(true)
 	r.log.Info("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveGrace)
 	defer cancel()
@@ -212,6 +221,9 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
 	run(func() error { return r.delivery.Run(ctx) })
 	run(func() error { r.sweep(ctx); return nil })
 	run(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	if r.metrics != nil {
+		run(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })
+	}
 	for _, l := range r.listeners {
 		run(func() error { return r.smtp.Serve(l.Listener, l.options) })
 	}
@@ -269,8 +281,10 @@ func (r *Relay) close() {
 	for _, l := range r.listeners {
 		_ = l.Close()
 	}
-	if r.admin != nil {
-		_ = r.admin.Close()
+	for _, l := range []net.Listener{r.admin, r.metrics} {
+		if l != nil {
+			_ = l.Close()
+		}
 	}
 	if r.store != nil {
 		if err := r.store.Close(); err != nil {

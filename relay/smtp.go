@@ -59,7 +59,7 @@ func (r *Relay) newIntake() *intake.Intake {
 	return intake.New(intake.Config{
 		Policy: policy.New(policyRules(r.cfg)), Store: r.store, Hostname: string(r.cfg.Hostname),
 		Received: received[r.cfg.SMTP.Received], Extra: extra[r.cfg.SMTP.ExtraRecipients],
-		MaxSize: int64(r.cfg.Delivery.MIMELimit), Notify: r.delivery.Notify, Now: time.Now, Log: r.log,
+		MaxSize: int64(r.cfg.Delivery.MIMELimit), Notify: r.delivery.Notify, OnEvent: r.countIntake, Now: time.Now, Log: r.log,
 	})
 }
 

@@ -34,7 +34,7 @@ import (
 	"graphrelay/relay/status"
 )
 
-// Config is what an Intake works with; every field but Notify is required.
+// Config is what an Intake works with; every field but Notify and OnEvent is required.
 type Config struct {
 	Policy   *policy.Policy
 	Store    spool.Store
@@ -43,6 +43,7 @@ type Config struct {
 	Extra    message.ExtraRecipients
 	MaxSize  int64                          // octets of the message after every edit (delivery.mime_limit)
 	Notify   func(mailbox envelope.Address) // called after each commit; must not block
+	OnEvent  func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -63,6 +64,9 @@ const logLines = 5
 func New(c Config) *Intake {
 	if c.Notify == nil {
 		c.Notify = func(envelope.Address) {}
+	}
+	if c.OnEvent == nil {
+		c.OnEvent = func(Event) {}
 	}
 	return &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: smtpd.NewQuiet(c.Log, logLines)}
 }

@@ -305,3 +305,44 @@ func TestCutKeepsWholeCharacters(t *testing.T) {
 		}
 	}
 }
+
+// Metrics are told of each message and of each refusal, with its cause, and not
+// of a connection that died.
+func TestEvents(t *testing.T) {
+	var events []Event
+	b := newBench(t, func(c *Config) { c.OnEvent = func(e Event) { events = append(events, e) } })
+	if _, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net"}, goodHeader+"\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.send(t, "stranger@example.org", []string{"a@example.net"}, goodHeader+"\r\n"); err == nil {
+		t.Fatal("a stranger's mail was accepted")
+	}
+	s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("127.0.0.1:4711")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.Mail(t.Context(), smtpd.MailFrom{Path: addr("reports@example.org")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rcpt(t.Context(), addr("a@example.net")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Data(t.Context(), io.MultiReader(strings.NewReader(goodHeader+"\r\n"), broken{})); err == nil {
+		t.Fatal("half a message was accepted")
+	}
+	if len(events) != 2 {
+		t.Fatalf("events = %+v, want two", events)
+	}
+	if e := events[0]; e.Refusal != nil || e.Mailbox != addr("mailbox@example.org") || e.Recipients != 2 || e.Size == 0 || e.Client.Name != "local" {
+		t.Errorf("accepted = %+v", e)
+	}
+	if e := events[1]; e.Refusal == nil || e.Refusal.Code != 550 || e.At != "mail" || e.Client.String() != "127.0.0.1" {
+		t.Errorf("rejected = %+v", e)
+	}
+}
+
+// broken is a connection that dies.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -28,6 +28,9 @@ func (in *Intake) reject(err error, who envelope.Client, at string, attrs ...slo
 	}
 	// The text is no part of the kind: it may hold what the client wrote.
 	in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), who.Addr.Addr(), "rejected", attrs...)
+	if level == slog.LevelWarn {
+		in.OnEvent(Event{At: at, Client: who, Refusal: e})
+	}
 	return err
 }
 
@@ -68,6 +71,7 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 		attrs = append(attrs, slog.String("notes", s))
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
+	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: len(m.Envelope.Recipients), Size: m.Size})
 }
 
 // cut shortens s to at most n octets without splitting a UTF-8 sequence.

@@ -1,0 +1,239 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/status"
+)
+
+var update = flag.Bool("update", false, "rewrite packaging/doc/metrics.md; then read the difference")
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// full is a Monitor in which every metric has a value.
+func full(t *testing.T) *Monitor {
+	t.Helper()
+	m := New(Config{Version: "v1", Now: func() time.Time { return noon }, Snapshot: func(context.Context) (Snapshot, error) {
+		return Snapshot{
+			Queued: 3, Lanes: []Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour), Slots: 3, PausedUntil: noon.Add(time.Minute)}},
+			Holds: []Hold{{Key: "mailbox:a@example.org", Scope: "mailbox"}}, Mailboxes: []MailboxDay{{"a@example.org", 7}},
+			Credentials: []Credential{{"contoso", "certificate", noon.Add(time.Hour)}, {"other", "client secret", time.Time{}}},
+			Certificate: noon, Audits: []Audit{{Identity: "contoso", At: noon, Passed: true}}, Reload: Reload{At: noon},
+		}, nil
+	}})
+	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100})
+	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: status.Enhanced{5, 7, 1}})
+	m.Attempted("a@example.org")
+	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202, Duration: time.Second, Delay: 2 * time.Second, Duplicate: true})
+	m.AlertPosted(nil)
+	return m
+}
+
+func get(m *Monitor, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+// What is served is what Metrics lists, and the other way round.
+func TestMetricsAreThoseServed(t *testing.T) {
+	families, err := full(t).registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := map[string]string{}
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), prefix) {
+			var labels []string
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				labels = append(labels, l.GetName())
+			}
+			served[f.GetName()] = fmt.Sprint(strings.ToLower(f.GetType().String()), len(labels), f.GetHelp())
+		}
+	}
+	for _, m := range Metrics() {
+		if got, want := served[m.Name], fmt.Sprint(m.Type, len(m.Labels), m.Help); got != want {
+			t.Errorf("%s is served as %q, want %q", m.Name, got, want)
+		}
+		delete(served, m.Name)
+	}
+	for name := range served {
+		t.Errorf("%s is served and not listed", name)
+	}
+}
+
+// The table of metrics in the manual is the one of the program.
+func TestManualListsEveryMetric(t *testing.T) {
+	path := filepath.Join("..", "..", "packaging", "doc", "metrics.md")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, found := strings.Cut(string(b), "| Metric |")
+	if !found {
+		t.Fatalf("%s has no table that begins with | Metric |", path)
+	}
+	want := head + table()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if string(b) != want {
+		t.Errorf("%s is not the program's table; run: go test ./relay/monitor -run TestManual -update", path)
+	}
+}
+
+func table() string {
+	var b strings.Builder
+	b.WriteString("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n")
+	for _, m := range Metrics() {
+		labels := ""
+		if len(m.Labels) > 0 {
+			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Type, labels, m.Help)
+	}
+	return b.String()
+}
+
+func TestScrape(t *testing.T) {
+	w := get(full(t), "/metrics")
+	for _, want := range []string{
+		`graphrelay_accepted_messages_total{client="erp"} 1`, `graphrelay_accepted_recipients_total{client="erp"} 2`,
+		`graphrelay_rejections_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
+		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`, `graphrelay_queue_oldest_age_seconds 3600`,
+		`graphrelay_lane_paused_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`, `graphrelay_ready 1`,
+		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("the scrape lacks %s", want)
+		}
+	}
+	if strings.Contains(w.Body.String(), `kind="client secret"`) {
+		t.Error("an expiry that nobody knows has a value")
+	}
+}
+
+// A wildcard makes as many mailboxes as there are senders; the labels do not.
+func TestLabelsAreBounded(t *testing.T) {
+	m := New(Config{})
+	for i := range 3 * maxLabels {
+		m.Attempted(fmt.Sprintf("u%d@example.org", i))
+	}
+	text := get(m, "/metrics").Body.String()
+	if n := strings.Count(text, "graphrelay_delivery_attempts_total{"); n != maxLabels+1 {
+		t.Errorf("%d values of mailbox, want %d and one for the others", n, maxLabels)
+	}
+	if want := fmt.Sprintf(`attempts_total{mailbox="other"} %d`, 2*maxLabels); !strings.Contains(text, want) {
+		t.Errorf("the scrape lacks %s", want)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	full := errors.New("no room; free space")
+	alarm := Alarm{Key: "hold:mailbox:a@example.org", Text: "held; do this"}
+	for _, c := range []struct {
+		name           string
+		s              Snapshot
+		err            error
+		status         string
+		alive, ready   int
+		reasonContains string
+	}{
+		{"well", Snapshot{}, nil, OK, 200, 200, ""},
+		{"a hold degrades and mail is still accepted", Snapshot{Alarms: []Alarm{alarm}}, nil, Degraded, 200, 200, "do this"},
+		{"a full disk is alive and not ready", Snapshot{Full: full}, nil, Degraded, 200, 503, "free space"},
+		{"a broken store is alive and not ready", Snapshot{Unhealthy: errors.New("broken")}, nil, Degraded, 200, 503, "broken"},
+		{"a stop is not ready", Snapshot{Stopping: true}, nil, Degraded, 200, 503, "stopping"},
+		{"a store that does not answer is dead", Snapshot{}, context.DeadlineExceeded, Dead, 503, 503, "restart"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := New(Config{Snapshot: func(context.Context) (Snapshot, error) { return c.s, c.err }})
+			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
+				w := get(m, path)
+				var h Health
+				if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
+					t.Fatal(err)
+				}
+				if w.Code != code || h.Status != c.status || !strings.Contains(w.Body.String(), c.reasonContains) {
+					t.Errorf("%s = %d %s, want %d %s", path, w.Code, w.Body, code, c.status)
+				}
+			}
+		})
+	}
+}
+
+// One fault is one reason, though an alarm tells of it too.
+func TestAFullDiskIsOneReason(t *testing.T) {
+	h := Judge(Snapshot{Full: errors.New("no room"), Alarms: []Alarm{{Key: "disk", Text: "disk"}}})
+	if len(h.Reasons) != 1 {
+		t.Errorf("reasons = %v", h.Reasons)
+	}
+}
+
+func TestOnlyReading(t *testing.T) {
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+			w := httptest.NewRecorder()
+			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			if w.Code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s = %d", method, path, w.Code)
+			}
+		}
+	}
+}
+
+func TestMinutes(t *testing.T) {
+	now := noon
+	m := New(Config{Now: func() time.Time { return now }})
+	m.Accepted(Taken{})
+	m.Outcome(Outcome{Kind: "sent", Delay: 100 * time.Millisecond})
+	m.Outcome(Outcome{Kind: "sent", Delay: 3 * time.Second})
+	m.Outcome(Outcome{Kind: "deferred", Duplicate: true})
+	now = now.Add(2 * time.Minute)
+	m.Rejected(Refused{})
+	list := m.Minutes(4)
+	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 || list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
+		t.Errorf("minutes = %+v", list)
+	}
+	if d := list[1].Delay(0.5); d != 128*time.Millisecond {
+		t.Errorf("median = %v, want the bucket of 100 ms", d)
+	}
+	if d := list[1].Delay(0.95); d != 4096*time.Millisecond {
+		t.Errorf("95 %% = %v, want the bucket of 3 s", d)
+	}
+	now = now.Add(Kept * time.Minute) // the ring came round
+	for _, c := range m.Minutes(Kept) {
+		if c.Accepted+c.Sent+c.Rejected > 0 {
+			t.Fatalf("%v is still there", c.Start)
+		}
+	}
+}
+
+func TestClientsAreBounded(t *testing.T) {
+	now := noon
+	m := New(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	m.Rejected(Refused{Addr: "first", Reply: strings.Repeat("x", 9000)})
+	for i := range 2 * maxClients {
+		m.Accepted(Taken{Client: "erp", Addr: fmt.Sprint(i)})
+	}
+	list := m.Clients()
+	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
+		t.Errorf("%d clients, first %+v", len(list), list[0])
+	}
+	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: status.Enhanced{5, 7, 1}, Reply: strings.Repeat("x", 9000), Cause: "not granted"})
+	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 || c.Step != "rcpt" {
+		t.Errorf("client = %+v", c)
+	}
+}
