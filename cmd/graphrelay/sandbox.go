@@ -49,6 +49,7 @@ graphrelay that points here) and each message it receives as .eml.`,
 	f.StringSliceVar(&o.Allowed, "allow", nil, "`MAILBOX` the application may send as; may be repeated (default: every mailbox)")
 	f.StringSliceVar(&o.Mailboxes, "mailbox", nil, "`MAILBOX` that exists; may be repeated (default: every address)")
 	f.DurationVar(&o.Latency, "latency", 0, "`TIME` that Graph takes to answer")
+	cmd.AddCommand(newSandboxTenant())
 	f.IntVar(&o.Keep, "keep", 0, "remember the newest `N` messages (default 1000); -1 only counts them")
 	return cmd
 }

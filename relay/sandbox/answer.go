@@ -85,6 +85,7 @@ func (x *exchange) end() { x.release() }
 // write sends the answer and counts it.
 func (x *exchange) write(a *answer) {
 	h := x.w.Header()
+	h.Set("Date", x.d.o.Now().UTC().Format(http.TimeFormat)) // by the double's clock, which may be wrong on purpose
 	h.Set("request-id", x.requestID)
 	h.Set("client-request-id", x.clientID)
 	h.Set("Cache-Control", "private")

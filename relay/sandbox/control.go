@@ -28,6 +28,11 @@ import (
 //	POST   /api/mailboxes                   {"mailboxes":["a@b"]}, null for every address
 //	POST   /api/sendas                      {"mailbox":"a@b","addresses":["c@d"]}
 //	POST   /api/granted                     {"granted":["Mail.ReadWrite"]}
+//	GET    /api/access                      the Access set up last; null in the simple mode
+//	POST   /api/access                      {"access":{...},"propagation":"1h"}: SetAccess
+//	GET    /api/access/test?mailbox=a@b     what the test cmdlets of Exchange would say
+//	POST   /api/certificates                {"pem":"..."}: SetCertificates
+//	POST   /api/clock                       {"advance":"2h"}: Advance
 //	POST   /api/secret                      {"secret":"..."}
 //	POST   /api/revoke                      RevokeTokens; {"forget":true} for ForgetTokens
 //
@@ -50,6 +55,13 @@ func (d *Double) controls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/mailboxes", setting(func(v struct{ Mailboxes []string }) error { d.SetMailboxes(v.Mailboxes); return nil }))
 	mux.HandleFunc("POST /api/sendas", setting(d.changeSendAs))
 	mux.HandleFunc("POST /api/granted", setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
+	mux.HandleFunc("GET /api/access", d.getAccess)
+	mux.HandleFunc("POST /api/access", setting(d.changeAccess))
+	mux.HandleFunc("GET /api/access/test", func(w http.ResponseWriter, r *http.Request) {
+		writeJSON(w, http.StatusOK, d.Test(r.FormValue("mailbox")))
+	})
+	mux.HandleFunc("POST /api/certificates", setting(d.changeCertificates))
+	mux.HandleFunc("POST /api/clock", setting(d.changeClock))
 	mux.HandleFunc("POST /api/secret", setting(func(v struct{ Secret string }) error { d.SetSecret(v.Secret); return nil }))
 	mux.HandleFunc("POST /api/revoke", setting(d.changeTokens))
 }

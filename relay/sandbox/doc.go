@@ -13,6 +13,11 @@
 // listen on loopback only. What was accepted is in Messages, Count and Ledger;
 // Inject scripts faults. Everything may be called from any goroutine.
 //
+// The tenant is simple at first: Options say which mailboxes exist and which of
+// them the application may use. SetAccess replaces that by what an
+// administrator would have set up, consents, groups, access policies and roles,
+// with the time it takes to reach Graph.
+//
 // What is promised: a message is recorded once for each request that was read
 // to its end and accepted, whether or not the client is still there to read the
 // answer, and before the answer is written. A request whose body did not arrive

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -144,7 +145,7 @@ func (d *Double) receive(x *exchange, id string) (*incoming, *answer) {
 		func() *answer { return methodAllowed(x.r.Method) },
 		func() *answer { return d.throttled(x) },
 		func() *answer { return d.mailboxExists(id) },
-		func() *answer { return d.mailboxAllowed(x.mailbox) },
+		func() *answer { return d.mayUse(x, []string{"Mail.Send"}) },
 	} {
 		if a := refused(); a != nil {
 			return nil, a
@@ -183,7 +184,10 @@ func (d *Double) throttled(x *exchange) *answer {
 // mailboxExists answers 404 [I]: ErrorInvalidUser for an address,
 // ResourceNotFound for what can only be an object id.
 func (d *Double) mailboxExists(id string) *answer {
+	access, _ := d.tenant.effective(d.o.Now())
 	switch {
+	case slices.Contains(access.OnPremises, fold(id)):
+		return graphError(http.StatusNotFound, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise.")
 	case d.tenant.exists(fold(id)):
 		return nil
 	case strings.Contains(id, "@"):
@@ -192,13 +196,19 @@ func (d *Double) mailboxExists(id string) *answer {
 	return graphError(http.StatusNotFound, "ResourceNotFound", "Resource could not be discovered.")
 }
 
-// mailboxAllowed refuses what the policy of the tenant does not cover, in the
-// words of [D auth-limit-mailbox-access] and of the reports.
-func (d *Double) mailboxAllowed(mailbox string) *answer {
-	if d.tenant.permits(mailbox) {
-		return nil
+// mayUse refuses what the application may not do in the mailbox for want of
+// every one of the permissions; nil stands for Mail.Send.
+func (d *Double) mayUse(x *exchange, anyOf []string) *answer {
+	if access, modelled := d.tenant.effective(d.o.Now()); modelled {
+		if anyOf == nil {
+			anyOf = []string{"Mail.Send"}
+		}
+		return access.refusal(anyOf, d.tokens.consents(x.r.Header.Get("Authorization")), x.mailbox)
 	}
-	return graphError(http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.")
+	if !d.tenant.permits(x.mailbox) {
+		return blockedByPolicy()
+	}
+	return d.permitted(anyOf)
 }
 
 // checkMail makes the checks on content that both forms share.

@@ -67,6 +67,7 @@ type Double struct {
 	schema  *contract
 	latency atomic.Int64
 	late    atomic.Int64 // see SetSentItemsDelay
+	skew    *atomic.Int64
 
 	authority *authority
 	api       *server
@@ -78,6 +79,8 @@ type Double struct {
 // New makes a Double and its certificate authority. It does not listen yet.
 func New(o Options) (*Double, error) {
 	o = withDefaults(o)
+	skew, clock := new(atomic.Int64), o.Now
+	o.Now = func() time.Time { return clock().Add(time.Duration(skew.Load())) }
 	authority, err := newAuthority(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("make the sandbox's certificate authority: %w", err)
@@ -93,7 +96,7 @@ func New(o Options) (*Double, error) {
 	d := &Double{
 		o: o, log: o.Log, tenant: newTenant(o), tokens: tokens, faults: newFaults(),
 		gauges: newGauges(), store: store, schema: &contract{}, authority: authority,
-		stopping: make(chan struct{}),
+		stopping: make(chan struct{}), skew: skew,
 	}
 	d.latency.Store(int64(o.Latency))
 	d.api = &server{handler: d.Handler(), tls: authority.serverConfig(), refuse: d.faults.refuseConnection}
@@ -171,6 +174,11 @@ func (d *Double) HTTPClient() *http.Client {
 
 // SetLatency changes the time from the end of a request body to its answer.
 func (d *Double) SetLatency(latency time.Duration) { d.latency.Store(int64(latency)) }
+
+// Advance moves the double's clock, forward or back, beside that of Options.Now:
+// time passes for tokens and propagation, or the clocks of the host and of the
+// service differ.
+func (d *Double) Advance(by time.Duration) { d.skew.Add(int64(by)) }
 
 // SetSentItemsDelay makes a message appear in searches of the mailbox only that
 // long after it was accepted, by the clock of Options.Now.

@@ -19,6 +19,9 @@ type tenant struct {
 	sendAs    map[string]map[string]bool
 	roles     []string
 	granted   []string
+
+	access   []planned // oldest first; nil: the simple mode of Options
+	consents []string  // in Entra now, beside access
 }
 
 func newTenant(o Options) *tenant {
@@ -108,6 +111,9 @@ func (t *tenant) currentSecret() string {
 func (t *tenant) currentRoles() []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	if t.access != nil {
+		return t.consents
+	}
 	return t.roles
 }
 

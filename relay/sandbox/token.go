@@ -34,6 +34,7 @@ type grant struct {
 	audience string
 	issued   time.Time
 	expires  time.Time
+	roles    []string
 	era      int
 }
 
@@ -59,7 +60,7 @@ func newTokens(o Options) (*tokens, error) {
 // issue makes a token for audience and forgets the expired ones.
 func (t *tokens) issue(audience, issuer string, roles []string) (string, error) {
 	now := t.o.Now()
-	g := grant{audience: audience, issued: now, expires: now.Add(t.o.TokenLifetime)}
+	g := grant{audience: audience, issued: now, expires: now.Add(t.o.TokenLifetime), roles: roles}
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, t.claims(g, issuer, roles))
 	token.Header["kid"], token.Header["x5t"] = t.keyID, t.keyID
 	signed, err := token.SignedString(t.key)
@@ -116,6 +117,14 @@ func (t *tokens) check(authorization string) *answer {
 		return unauthorized("Access token validation failure. Invalid audience.")
 	}
 	return nil
+}
+
+// consents are the permissions that a checked token carries.
+func (t *tokens) consents(authorization string) []string {
+	_, token, _ := strings.Cut(authorization, " ")
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.issued[strings.TrimSpace(token)].roles
 }
 
 func (t *tokens) whyUnknown(token string) string {

@@ -183,7 +183,7 @@ func FuzzReadPair(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, password string) {
 		if bytes.HasPrefix(data, []byte{0x30}) {
 			if _, err := x509.ParseCertificate(data); err != nil {
-				t.Skip("PFX")
+				return
 			}
 		}
 		i, err := setup.ReadPair(data, password)

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/sandbox"
+)
+
+// sandboxGroup is the group that holds the senders in the imitated tenant.
+const sandboxGroup = "graphrelay-senders@contoso.com"
+
+// tenantChange is what an administrator does in the imitated tenant.
+type tenantChange struct {
+	page, certificate              string
+	consents, policy, role, admins []string
+	onPremises                     []string
+	closed                         bool
+	propagation, advance           time.Duration
+}
+
+func newSandboxTenant() *cobra.Command {
+	var c tenantChange
+	cmd := &cobra.Command{
+		Use:   "tenant",
+		Short: "Do in the running sandbox's tenant what the setup script does in a real one",
+		Long: `Set up the application in the tenant of a running sandbox: what the portal, or
+the script of ` + "`graphrelay setup`" + `, does in a real one. What is not named is
+not there: each call replaces what was set up before.`,
+		Example: `  graphrelay sandbox tenant --certificate entra.cer --role notifications@contoso.com
+  graphrelay sandbox tenant --consent Mail.Send --policy notifications@contoso.com --propagation 1h
+  graphrelay sandbox tenant --keep --advance 2h`,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	var keep bool
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.apply(cmd.Context(), keep); err != nil {
+			return err
+		}
+		return c.show(cmd.Context(), cmd.OutOrStdout())
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.page, "page", "127.0.0.1:8080", "`HOST:PORT` of the sandbox's page")
+	f.StringVar(&c.certificate, "certificate", "", "`FILE` (.cer or PEM) to upload to the app registration")
+	f.StringSliceVar(&c.consents, "consent", nil, "`PERMISSION` consented in Entra, such as Mail.Send; may be repeated")
+	f.StringSliceVar(&c.policy, "policy", nil, "`MAILBOX` in the group of an application access policy; may be repeated")
+	f.StringSliceVar(&c.role, "role", nil, "`MAILBOX` in the group with the role Application Mail.Send; may be repeated")
+	f.StringSliceVar(&c.admins, "administrator", nil, "`MAILBOX` of an administrator; may be repeated")
+	f.StringSliceVar(&c.onPremises, "on-premises", nil, "`MAILBOX` that Exchange Online does not host; may be repeated")
+	f.BoolVar(&c.closed, "closed", false, "a newer tenant, in which consents open no mailbox")
+	f.DurationVar(&c.propagation, "propagation", 0, "`TIME` until Graph acts by it; a real tenant takes 30m to 2h")
+	f.DurationVar(&c.advance, "advance", 0, "let so much `TIME` pass in the tenant; negative sets its clock back")
+	f.BoolVar(&keep, "keep", false, "keep what is set up, and only upload or let time pass")
+	return cmd
+}
+
+func (c tenantChange) apply(ctx context.Context, keep bool) error {
+	if c.certificate != "" {
+		text, err := certificatePEM(c.certificate)
+		if err != nil {
+			return err
+		}
+		if err := c.post(ctx, "certificates", map[string]string{"pem": text}); err != nil {
+			return err
+		}
+	}
+	if !keep {
+		if err := c.post(ctx, "access", map[string]any{"access": c.access(), "propagation": c.propagation.String()}); err != nil {
+			return err
+		}
+	}
+	if c.advance != 0 {
+		return c.post(ctx, "clock", map[string]string{"advance": c.advance.String()})
+	}
+	return nil
+}
+
+func certificatePEM(file string) (string, error) {
+	data, err := readSmall(file)
+	if err != nil {
+		return "", err
+	}
+	if bytes.Contains(data, []byte("PRIVATE KEY")) {
+		return "", fmt.Errorf("%s holds the private key, which no upload needs: name the .cer file beside it", file)
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		return string(data), nil
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: data})), nil
+}
+
+func (c tenantChange) access() sandbox.Access {
+	a := sandbox.Access{Consents: c.consents, Administrators: c.admins, OnPremises: c.onPremises, ClosedByDefault: c.closed, Groups: map[string][]string{}}
+	if len(c.policy) > 0 {
+		a.Groups["policy-"+sandboxGroup] = c.policy
+		a.Policies = []sandbox.AccessPolicy{{Right: "RestrictAccess", Scope: "policy-" + sandboxGroup}}
+	}
+	if len(c.role) > 0 {
+		a.Groups[sandboxGroup] = c.role
+		a.Assignments = []sandbox.RoleAssignment{{Role: "Application Mail.Send", Scope: sandboxGroup}}
+	}
+	return a
+}
+
+func (c tenantChange) url(path string) string { return "http://" + c.page + "/api/" + path }
+
+func (c tenantChange) post(ctx context.Context, path string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(path), bytes.NewReader(body))
+	if err != nil {
+		return usageError{fmt.Errorf("--page %q is no HOST:PORT", c.page)}
+	}
+	r.Header.Set("Content-Type", "application/json")
+	_, err = c.do(r)
+	return err
+}
+
+func (c tenantChange) do(r *http.Request) ([]byte, error) {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}} // loopback: no proxy
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w; is `%s sandbox` running, and its page there?", err, os.Args[0])
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("the sandbox refused: %s", visible(strings.TrimSpace(string(body))))
+	}
+	return body, err
+}
+
+// show prints what is set up now.
+func (c tenantChange) show(ctx context.Context, w io.Writer) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url("access"), nil)
+	if err != nil {
+		return err
+	}
+	body, err := c.do(r)
+	if err != nil {
+		return err
+	}
+	var a sandbox.Access
+	if err := json.Unmarshal(body, &a); err != nil {
+		return err
+	}
+	consents := "none"
+	if len(a.Consents) > 0 {
+		consents = strings.Join(a.Consents, ", ")
+	}
+	fmt.Fprintf(w, "Consents in Entra: %s\n", consents)
+	for _, p := range a.Policies {
+		fmt.Fprintf(w, "Access policy:     %s, members %s\n", p.Right, strings.Join(a.Groups[p.Scope], ", "))
+	}
+	for _, x := range a.Assignments {
+		fmt.Fprintf(w, "Role in Exchange:  %s, members %s\n", x.Role, strings.Join(a.Groups[x.Scope], ", "))
+	}
+	return nil
+}
