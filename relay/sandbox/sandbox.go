@@ -150,6 +150,11 @@ func (d *Double) URL() string { return d.api.url("https://") }
 // StartPage.
 func (d *Double) PageURL() string { return d.page.url("http://") }
 
+// Connections is how many connections Entra and Graph have open. Without any,
+// and with no request in progress (Stats), nothing that was sent here so far
+// can still become a message.
+func (d *Double) Connections() int { return int(d.api.open.Load()) }
+
 // TenantID, ClientID and Secret are what a client needs to sign in.
 func (d *Double) TenantID() string { return d.o.TenantID }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type server struct {
 	handler http.Handler
 	tls     *tls.Config // nil: plain HTTP
 	refuse  func() bool // whether the next connection is closed unread; may be nil
+
+	open atomic.Int64 // connections
 
 	mu   sync.Mutex
 	http *http.Server
@@ -56,12 +59,23 @@ func (s *server) newHTTP() *http.Server {
 		// Dropped connections and refused handshakes are scripted here; the
 		// standard log would only repeat them.
 		ErrorLog:    log.New(io.Discard, "", 0),
+		ConnState:   s.count,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          1000,
 			MaxReceiveBufferPerStream:     1 << 20,
 			MaxReceiveBufferPerConnection: 16 << 20,
 		},
+	}
+}
+
+// count follows the connections. One that a handler took over counts no more.
+func (s *server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
 	}
 }
 

@@ -85,6 +85,7 @@ func submit(t *testing.T, r *harness.Relay, l *ledger, n, size int) (command str
 // A disk that fills up: 452 at MAIL, everything accepted before still goes out
 // while the disk is full, and mail is taken again once there is room.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	dir := tmpfs(t, "size=48m")
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling()) // not listening: the mail stays
@@ -133,6 +134,7 @@ func TestDiskFull(t *testing.T) {
 // The disk fills while bodies come in: 451 or 452, never 250 for what is not
 // safe, and after kill -9 on the full disk all that was accepted goes out.
 func TestDiskFillsInData(t *testing.T) {
+	t.Parallel()
 	dir := tmpfs(t, "size=40m")
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling())
@@ -179,6 +181,7 @@ func TestDiskFillsInData(t *testing.T) {
 
 // No inodes left: files that the store needs cannot be made; nothing is lost.
 func TestNoInodes(t *testing.T) {
+	t.Parallel()
 	dir := tmpfs(t, "size=64m,nr_inodes=12")
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling())

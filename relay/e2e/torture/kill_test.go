@@ -47,6 +47,7 @@ func rounds(t *testing.T, variable string, usual, short int) int {
 // none truncated, none invented, and one sent twice only where an attempt was
 // in flight or the 250 did not reach the client.
 func TestKillAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	const latency = 15 * time.Millisecond
 	n := rounds(t, "TORTURE_ROUNDS", 200, 20)
 	d := harness.StartDouble(t, harness.Latency(latency), harness.NoThrottling())
@@ -70,7 +71,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 		total += load.number.Load()
 		// What the double had read whole before the kill it still records:
 		// those arrivals belong to the life that is over.
-		harness.Until(t, 5*time.Second, "the double to finish what it had read", func() bool { return idle(d, latency) })
+		harness.Until(t, time.Minute, "the double to finish what it had read", func() bool { return idle(d) })
 		l.next()
 		if round%20 == 19 {
 			t.Logf("round %d: %d messages written, %d acked ones still to be sent", round+1, total, l.pending())
@@ -114,9 +115,15 @@ func finish(t *testing.T, r *harness.Relay, l *ledger) {
 	}
 }
 
-// idle tells whether the double has taken nothing for longer than a request lasts.
-func idle(d *harness.Double, latency time.Duration) bool {
+// idle tells whether nothing that a relay sent before its end can still arrive
+// at the double: no connection is open, no request is under way, and a request
+// whose connection ended just before it counted has had the time to.
+func idle(d *harness.Double) bool {
+	quiet := func() bool { return d.Connections() == 0 && d.Stats().Concurrent == 0 }
 	before := d.Count()
-	time.Sleep(3*latency + 5*time.Millisecond)
-	return d.Count() == before
+	if !quiet() {
+		return false
+	}
+	time.Sleep(20 * time.Millisecond)
+	return quiet() && d.Count() == before
 }

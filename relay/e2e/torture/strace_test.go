@@ -5,15 +5,17 @@ package torture
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"graphrelay/relay/delivery"
 	"graphrelay/relay/e2e/foreign"
 	"graphrelay/relay/e2e/harness"
+	"graphrelay/relay/sandbox"
 )
 
 // tracer is an strace attached to a running relay.
@@ -59,29 +61,39 @@ func (tr *tracer) detach(t *testing.T) {
 	_ = tr.Wait(20 * time.Second)
 }
 
-// quiet is a relay whose only mailbox is on hold, so that nothing but the
-// message under test writes to the store.
-func quiet(t *testing.T, d *harness.Double, settings ...harness.Setting) *harness.Relay {
+// quiet is a relay that Graph has told to send nothing for half an hour, so
+// that nothing but the message under test writes to the store.
+func quiet(t *testing.T, settings ...harness.Setting) *harness.Relay {
 	t.Helper()
+	d := harness.StartDouble(t)
+	if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: http.StatusTooManyRequests, RetryAfter: delivery.MaxDelay}); err != nil {
+		t.Fatal(err)
+	}
 	r := harness.StartRelay(t, d, settings...)
 	submit(t, r, newLedger(), 0, 1000)
-	harness.Until(t, time.Minute, "the mailbox to be on hold", func() bool {
+	harness.Until(t, time.Minute, "the mailbox to be paused", func() bool {
 		list := r.Queue()
-		return len(list) == 1 && list[0].State == "held" || strings.Contains(r.Output(), "held")
+		return len(list) == 1 && list[0].State == "queued" && list[0].Attempts == 1
 	})
 	return r
 }
 
-func refusing(t *testing.T) *harness.Double {
+// settled is a relay that has sent one message and has nothing left to do: its
+// store is idle until the next message comes.
+func settled(t *testing.T, d *harness.Double, l *ledger) *harness.Relay {
 	t.Helper()
-	d := harness.StartDouble(t)
-	d.SetAllowed([]string{}) // 403 for every mailbox: hold
-	return d
+	d.Watch(l.arrived)
+	r := harness.StartRelay(t, d)
+	if at, reply := submit(t, r, l, 1, 2000); reply.Code != 250 {
+		t.Fatalf("%s gets %q", at, reply)
+	}
+	r.WaitEmpty(time.Minute)
+	return r
 }
 
 // An fsync stands between the last write of a message and its 250.
 func TestFlushBefore250(t *testing.T) {
-	r := quiet(t, refusing(t))
+	r := quiet(t)
 	for n, size := range []int{500, 10_000, 900_000} {
 		if err := flushOf(t, r, 10+n, size); err != nil {
 			t.Errorf("%d octets: %v", size, err)
@@ -91,7 +103,7 @@ func TestFlushBefore250(t *testing.T) {
 
 // The same look must see a store that does not flush.
 func TestFlushBefore250SeesAMissingFlush(t *testing.T) {
-	r := quiet(t, refusing(t), harness.Tags("unsafe_sync"), harness.Env("GRAPHRELAY_UNSAFE_SYNCHRONOUS=off"))
+	r := quiet(t, harness.Tags("unsafe_sync"), harness.Env("GRAPHRELAY_UNSAFE_SYNCHRONOUS=off"))
 	if flushOf(t, r, 10, 10_000) == nil {
 		t.Error("a flush was seen with synchronous=OFF")
 	}
@@ -113,29 +125,42 @@ func flushOf(t *testing.T, r *harness.Relay, number, size int) error {
 	return flushedBefore(readTrace(string(log)), r.Store, fmt.Sprintf("message %d 0123456789", number))
 }
 
+// failing makes flushes fail: the first of each thread, or all.
+func failing(t *testing.T, r *harness.Relay, when string) *tracer {
+	t.Helper()
+	return attach(t, r, "-e", "trace=pwrite64,fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when="+when)
+}
+
+// failedAt ends a tracer of failing and fails the test unless the first flush
+// that failed was that of the message whose number is given.
+func (tr *tracer) failedAt(t *testing.T, store string, number int) {
+	t.Helper()
+	tr.detach(t)
+	log, err := os.ReadFile(tr.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := failedFlushOf(readTrace(string(log)), store, fmt.Sprintf("message %d 0123456789", number)); err != nil {
+		t.Fatalf("nothing is proven: %v\n%.4000s", err, log)
+	}
+}
+
 // The flush of a commit fails with EIO: the client sees 451, and the message is
 // neither sent nor back after a restart, though its bytes were written. once
 // lets the recovery succeed; for ever leaves the store unhealthy until the
 // restart.
 func TestFailedFlush(t *testing.T) {
-	for _, c := range []struct{ name, when string }{{"once", "when=1"}, {"for ever", "when=1+"}} {
+	for _, c := range []struct{ name, when string }{{"once", "1"}, {"for ever", "1+"}} {
 		t.Run(c.name, func(t *testing.T) {
-			d := harness.NewDouble(t) // not listening: nothing leaves
-			r := harness.StartRelay(t, d)
-			l := newLedger()
-			d.Watch(l.arrived)
-			submit(t, r, l, 1, 2000)
+			d, l := harness.StartDouble(t), newLedger()
+			r := settled(t, d, l)
 
-			tr := attach(t, r, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:"+c.when)
+			tr := failing(t, r, c.when)
 			at, reply := submit(t, r, l, 2, 2000)
 			if reply.Code != 451 {
 				t.Errorf("%s gets %q, want 451", at, reply)
 			}
-			log, _ := os.ReadFile(tr.log)
-			if !bytes.Contains(log, []byte("INJECTED")) {
-				t.Errorf("no flush failed; nothing is proven:\n%s", log)
-			}
-			if c.when == "when=1+" {
+			if c.when == "1+" {
 				if at, reply := submit(t, r, l, 3, 2000); reply.Code != 451 {
 					t.Errorf("an unhealthy store: %s gets %q, want 451", at, reply)
 				}
@@ -143,14 +168,13 @@ func TestFailedFlush(t *testing.T) {
 			if r.Ended() {
 				t.Fatalf("the relay died\n%s", r.Tail())
 			}
-			tr.detach(t)
+			tr.failedAt(t, r.Store, 2)
 			r.Kill()
 			l.next()
 			r.Start()
 			if _, reply := submit(t, r, l, 4, 2000); reply.Code != 250 {
 				t.Errorf("after the restart: %q\n%s", reply, r.Tail())
 			}
-			d.Listen(t)
 			finish(t, r, l)
 			v := l.judge()
 			if v.faults() != "" || v.Acked != 2 {
@@ -162,17 +186,14 @@ func TestFailedFlush(t *testing.T) {
 
 // After a flush that failed once the same process must recover by itself.
 func TestRecoversWithoutARestart(t *testing.T) {
-	d := harness.NewDouble(t)
-	r := harness.StartRelay(t, d)
-	l := newLedger()
-	d.Watch(l.arrived)
-	tr := attach(t, r, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=1")
-	_, reply := submit(t, r, l, 1, 2000)
-	tr.detach(t)
-	if reply.Code != 451 {
-		t.Errorf("%q, want 451", reply)
+	d, l := harness.StartDouble(t), newLedger()
+	r := settled(t, d, l)
+	tr := failing(t, r, "1")
+	if at, reply := submit(t, r, l, 2, 2000); reply.Code != 451 {
+		t.Errorf("%s gets %q, want 451", at, reply)
 	}
-	n := 1
+	tr.failedAt(t, r.Store, 2)
+	n := 2
 	if !harness.Holds(90*time.Second, func() bool {
 		n++
 		_, reply := submit(t, r, l, n, 2000)
@@ -180,9 +201,8 @@ func TestRecoversWithoutARestart(t *testing.T) {
 	}) {
 		t.Errorf("mail is not taken again\n%s", r.Tail())
 	}
-	d.Listen(t)
 	finish(t, r, l)
-	if v := l.judge(); v.faults() != "" {
+	if v := l.judge(); v.faults() != "" || v.Acked != 2 {
 		t.Errorf("%s%s", v, v.faults())
 	}
 }

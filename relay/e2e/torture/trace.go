@@ -108,6 +108,27 @@ func flushedBefore(calls []call, store, marker string) error {
 	return fmt.Errorf("no flush of %s between its last write (line %d) and the 250 (line %d)", file, calls[last].begin, calls[answer].begin)
 }
 
+// failedFlushOf checks that the first flush that a trace with injected errors
+// shows as failed is the one of the message that holds marker: that of the
+// file that the message's bytes went to, with nothing flushed in between.
+func failedFlushOf(calls []call, store, marker string) error {
+	file := ""
+	for _, c := range calls {
+		switch {
+		case file == "" && c.writes() && strings.Contains(c.args, store) && strings.Contains(c.args, marker):
+			file = fileOf(c)
+		case c.name != "fsync" && c.name != "fdatasync":
+		case file == "":
+			return fmt.Errorf("a flush of %s (line %d) comes before the message is written", fileOf(c), c.begin)
+		case fileOf(c) != file || !strings.Contains(c.result, "INJECTED"):
+			return fmt.Errorf("after the message comes a flush of %s that ends with %q (line %d)", fileOf(c), c.result, c.begin)
+		default:
+			return nil
+		}
+	}
+	return fmt.Errorf("the trace of %d calls shows no flush after a write of the message (to %q)", len(calls), file)
+}
+
 // fileOf is what -y shows of a call's file descriptor: 7</var/lib/x>.
 func fileOf(c call) string {
 	_, rest, _ := strings.Cut(c.args, "<")
