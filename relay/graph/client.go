@@ -24,6 +24,7 @@ type Client struct {
 	base      string // of every Graph URL: https://host/v1.0
 	tokens    *tokens
 	buffers   *sync.Pool // *[]byte of rawBuffer
+	uploads   chan struct{}
 
 	mu         sync.Mutex
 	credential credential
@@ -51,6 +52,7 @@ func New(cfg Config) (*Client, error) {
 		transport:  newTransport(pool, cfg.MaxConcurrent),
 		base:       strings.TrimRight(cfg.Graph.String(), "/") + "/v1.0",
 		credential: cred,
+		uploads:    make(chan struct{}, maxUploads),
 		buffers:    &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }},
 	}
 	c.tokens = &tokens{login: c.login, now: cfg.Now, log: cfg.Log}

@@ -61,4 +61,5 @@ type Answer struct {
 	RetryAfter time.Duration   // 0 if not given
 	RequestID  string          // Graph's request-id, or Entra's correlation id
 	Duration   time.Duration   // from request to answer
+	Uploaded   int64           // of Upload: octets of all request bodies, which count towards the limit of the mailbox
 }

@@ -38,6 +38,9 @@ func (s step) judge(httpStatus int, h http.Header, body []byte, now time.Time) A
 		a.Outcome, a.Scope, a.Status, a.Advice = r.outcome, r.scope, r.status, r.advice
 		a.Text = fmt.Sprintf("%s (Graph answered %s)", r.text, sayingOf(httpStatus, body))
 	}
+	if a.Outcome == TooLarge { // there is no larger way
+		a.Outcome = Bounce
+	}
 	a.Text = s.name + ": " + a.Text
 	return a
 }

@@ -31,7 +31,8 @@ var (
 // incoming is a message on its way into the store.
 type incoming struct {
 	Message
-	raw []byte // as received; nil where bodies are not kept
+	raw   []byte   // as received; nil where bodies are not kept
+	files [][]byte // attachments of a draft, the same
 }
 
 // readMail reads the body in the form that Content-Type announces.

@@ -7,7 +7,8 @@ import (
 )
 
 // parseFilter reads the part of OData's $filter that mail programs need: terms
-// joined by and, each internetMessageId eq '...' or isDraft eq true. Anything
+// joined by and, each internetMessageId eq '...', isDraft eq true, or an
+// extended property with a value [D singlevaluelegacyextendedproperty-get]. Anything
 // else is an error, never ignored: a filter that does not filter would find
 // too much.
 func parseFilter(filter string) (func(mailItem) bool, error) {
@@ -45,6 +46,7 @@ const literal = `'((?:[^']|'')*)'`
 var (
 	byMessageID = regexp.MustCompile(`^internetMessageId eq ` + literal)
 	byDraft     = regexp.MustCompile(`^isDraft eq (true|false)`)
+	byProperty  = regexp.MustCompile(`^singleValueExtendedProperties/Any\(ep: ep/id eq ` + literal + ` and ep/value eq ` + literal + `\)`)
 )
 
 func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {
@@ -55,6 +57,10 @@ func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {
 	if m := byDraft.FindStringSubmatch(s); m != nil {
 		want := m[1] == "true"
 		return func(it mailItem) bool { return it.draft == want }, s[len(m[0]):], nil
+	}
+	if m := byProperty.FindStringSubmatch(s); m != nil {
+		id, want := unquoteOData(m[1]), unquoteOData(m[2])
+		return func(it mailItem) bool { value, ok := it.properties[id]; return ok && value == want }, s[len(m[0]):], nil
 	}
 	return nil, "", fmt.Errorf("Invalid filter clause: '%s'.", s)
 }

@@ -19,6 +19,8 @@ func (d *Double) Handler() http.Handler {
 			http.NotFound(w, r)
 		case strings.EqualFold(path[0], "v1.0") || strings.EqualFold(path[0], "beta"):
 			d.graph(w, r, path[1:])
+		case path[0] == "api":
+			d.upload(w, r)
 		default:
 			d.entra(w, r, path[0], path[1:])
 		}
@@ -242,7 +244,7 @@ func (d *Double) mayBeFrom(mailbox string, m *Message) bool {
 // accept records the message; only then is it 202 with an empty body [D
 // user-sendmail].
 func (d *Double) accept(x *exchange, in *incoming) *answer {
-	if d.o.SilentAbove > 0 && in.Size > d.o.SilentAbove {
+	if d.o.SilentAbove > 0 && in.Form == "mime" && in.Size > d.o.SilentAbove {
 		d.log.Warn("answered 200 and not sent, as large MIME was reported to be", "mailbox", x.mailbox, "size", in.Size)
 		return &answer{status: http.StatusOK}
 	}

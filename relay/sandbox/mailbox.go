@@ -37,7 +37,7 @@ func (d *Double) mailboxAPI(w http.ResponseWriter, r *http.Request, id string, p
 // action is one operation on a mailbox.
 type action struct {
 	endpoint string
-	needs    []string // one of these; nil for Mail.Send, which every application here has
+	needs    []string // one of these; every application here has Mail.Send
 	do       func(x *exchange) *answer
 }
 
@@ -46,8 +46,32 @@ func (d *Double) findAction(method string, path []string) action {
 	if len(path) == 3 && where == "mailfolders" && fold(path[2]) == "messages" && method == http.MethodGet {
 		return action{"search", toRead, func(x *exchange) *answer { return d.searchFolder(x, fold(path[1])) }}
 	}
-	if len(path) == 1 && where == "messages" && method == http.MethodGet {
+	if where != "messages" {
+		return action{}
+	}
+	verb := method
+	if len(path) > 2 {
+		verb += " " + strings.ToLower(strings.TrimPrefix(path[len(path)-1], "microsoft.graph."))
+	}
+	return d.messageAction(verb, path)
+}
+
+// messageAction finds the operation on messages by method and last segment.
+func (d *Double) messageAction(verb string, path []string) action {
+	id := path[min(1, len(path)-1)]
+	switch {
+	case len(path) == 1 && verb == "GET":
 		return action{"search", toRead, func(x *exchange) *answer { return d.searchFolder(x, "") }}
+	case len(path) == 1 && verb == "POST":
+		return action{"createDraft", toWrite, d.createDraft}
+	case len(path) == 2 && verb == "DELETE":
+		return action{"deleteDraft", toWrite, func(x *exchange) *answer { return d.deleteDraft(x, id) }}
+	case len(path) == 3 && verb == "POST send":
+		return action{"send", []string{"Mail.Send"}, func(x *exchange) *answer { return d.sendDraft(x, id) }}
+	case len(path) == 3 && verb == "POST attachments":
+		return action{"attach", toWrite, func(x *exchange) *answer { return d.attach(x, id) }}
+	case len(path) == 4 && verb == "POST createuploadsession" && fold(path[2]) == "attachments":
+		return action{"createUploadSession", toWrite, func(x *exchange) *answer { return d.createSession(x, id) }}
 	}
 	return action{}
 }
@@ -82,6 +106,7 @@ type mailItem struct {
 	draft                        bool
 	sent                         time.Time
 	to, cc, bcc                  []string
+	properties                   map[string]string
 }
 
 // searchFolder lists messages by $filter, $select, $top and $skip [D
@@ -135,6 +160,9 @@ func (d *Double) items(mailbox, folder string) []mailItem {
 				list = append(list, sentItem(m))
 			}
 		}
+	}
+	if folder == "" || folder == "drafts" {
+		list = append(list, d.draftItems(mailbox)...)
 	}
 	return list
 }

@@ -46,6 +46,8 @@ type Options struct {
 	// 2240 KiB) is answered 200 and not sent; octets of MIME, 0 means never.
 	SilentAbove int64
 
+	SessionLifetime time.Duration // of upload sessions; = 1 h
+
 	Keep      int           // newest messages to remember; 0 means 1000, negative only counts and the ledger
 	KeepBytes int64         // octets of bodies to remember; = 64 MiB
 	Dir       string        // where messages are also stored as .eml and .json; empty: nowhere
@@ -63,6 +65,7 @@ type Double struct {
 	tokens  *tokens
 	faults  *faults
 	gauges  *gauges
+	drafts  *drafts
 	store   *store
 	schema  *contract
 	latency atomic.Int64
@@ -95,7 +98,7 @@ func New(o Options) (*Double, error) {
 	}
 	d := &Double{
 		o: o, log: o.Log, tenant: newTenant(o), tokens: tokens, faults: newFaults(),
-		gauges: newGauges(), store: store, schema: &contract{}, authority: authority,
+		gauges: newGauges(), drafts: newDrafts(), store: store, schema: &contract{}, authority: authority,
 		stopping: make(chan struct{}), skew: skew,
 	}
 	d.latency.Store(int64(o.Latency))
@@ -113,6 +116,7 @@ func withDefaults(o Options) Options {
 	}
 	o.TokenLifetime = or(o.TokenLifetime, 3599*time.Second)
 	o.MaxConcurrentPerMailbox = or(o.MaxConcurrentPerMailbox, 4)
+	o.SessionLifetime = or(o.SessionLifetime, time.Hour)
 	o.Keep = or(o.Keep, 1000)
 	o.KeepBytes = or(o.KeepBytes, 64<<20)
 	if o.Log == nil {

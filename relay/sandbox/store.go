@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Message is the record of one accepted sendMail.
+// Message is the record of one message that was sent, by sendMail or as a draft.
 type Message struct {
 	ID        int       `json:"id"`         // from 1, in the order of acceptance
 	At        time.Time `json:"at"`         // when it was recorded
 	Mailbox   string    `json:"mailbox"`    // whose sendMail was called, in lower case
-	Form      string    `json:"form"`       // "mime" or "json"
+	Form      string    `json:"form"`       // "mime", "json" or "draft"
 	RequestID string    `json:"request_id"` // the request-id of its answer
 
 	From       string   `json:"from"`       // the field as it reads, encoded words decoded
@@ -37,7 +37,9 @@ type Message struct {
 	Notes         []string `json:"notes"`          // what is odd, such as differing readings
 	Parts         []string `json:"parts"`          // what the message is made of, one line for each part
 
-	Size   int64  `json:"size"`   // octets of MIME, or of the JSON body
+	Attachments []Attachment `json:"attachments,omitempty"` // of a draft, in the order of their arrival
+
+	Size   int64  `json:"size"`   // octets of MIME, of the JSON body, or of a draft with its attachments
 	SHA256 string `json:"sha256"` // of the same octets, in hex
 	File   string `json:"file"`   // path of the .eml or .body.json in Options.Dir; empty without
 
@@ -62,7 +64,16 @@ type store struct {
 
 type kept struct {
 	Message
-	raw []byte // nil when it had to make room, or lies in dir
+	raw   []byte   // nil when it had to make room, or lies in dir
+	files [][]byte // of a draft; nil where they did
+}
+
+func (k kept) octets() int64 {
+	n := int64(len(k.raw))
+	for _, f := range k.files {
+		n += int64(len(f))
+	}
+	return n
 }
 
 func newStore(o Options) (*store, error) {
@@ -94,7 +105,7 @@ func (s *store) add(in *incoming) (Message, error) {
 	s.total.Messages++
 	s.total.Octets += m.Size
 	s.book(m.MessageID)
-	s.remember(kept{m, raw})
+	s.remember(kept{m, raw, in.files})
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return m, nil
@@ -122,15 +133,15 @@ func (s *store) remember(k kept) {
 		at--
 	}
 	s.kept = slices.Insert(s.kept, at, k)
-	s.bodies += int64(len(k.raw))
+	s.bodies += k.octets()
 	if len(s.kept) > s.keep {
-		s.bodies -= int64(len(s.kept[0].raw))
+		s.bodies -= s.kept[0].octets()
 		s.kept[0] = kept{}
 		s.kept = s.kept[1:]
 	}
 	for i := 0; s.bodies > s.keepBytes && i < len(s.kept); i++ {
-		s.bodies -= int64(len(s.kept[i].raw))
-		s.kept[i].raw = nil
+		s.bodies -= s.kept[i].octets()
+		s.kept[i].raw, s.kept[i].files = nil, nil
 	}
 }
 
@@ -140,7 +151,7 @@ func (s *store) remember(k kept) {
 func (s *store) write(m *Message, raw []byte) error {
 	name := fmt.Sprintf("%s-%06d", m.At.UTC().Format("20060102T150405.000Z"), m.ID)
 	m.File = filepath.Join(s.dir, name+".eml")
-	if m.Form == "json" {
+	if m.Form != "mime" {
 		m.File = filepath.Join(s.dir, name+".body.json")
 	}
 	if err := writeNew(m.File, raw); err != nil {
@@ -222,6 +233,16 @@ func (d *Double) Raw(id int) ([]byte, error) {
 	return slices.Clone(k.raw), nil
 }
 
+// AttachmentBytes returns the content of the attachment at index of a message
+// that came as a draft. It fails where it is no longer remembered; its digest is.
+func (d *Double) AttachmentBytes(id, index int) ([]byte, error) {
+	k, ok := d.store.find(id)
+	if !ok || index < 0 || index >= len(k.files) || k.files[index] == nil && k.Attachments[index].Size > 0 {
+		return nil, fmt.Errorf("attachment %d of message %d is not kept; raise Keep or KeepBytes", index, id)
+	}
+	return slices.Clone(k.files[index]), nil
+}
+
 // Delivered returns what a recipient gets: the message without its Bcc fields.
 // That Exchange strips them is expected and not stated in any document [K].
 func (d *Double) Delivered(id int) ([]byte, error) {
@@ -279,10 +300,14 @@ func (d *Double) Wait(ctx context.Context, n int) error {
 	}
 }
 
-// Reset forgets messages, ledger and counters, not files, faults or settings.
+// Reset forgets messages, drafts, ledger and counters, not files, faults or settings.
 // IDs go on counting.
 func (d *Double) Reset() {
 	d.gauges.reset()
+	d.drafts.mu.Lock()
+	clear(d.drafts.byID)
+	clear(d.drafts.sessions)
+	d.drafts.mu.Unlock()
 	s := d.store
 	s.mu.Lock()
 	defer s.mu.Unlock()

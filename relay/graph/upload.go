@@ -1,0 +1,275 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	abs "github.com/microsoft/kiota-abstractions-go"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/status"
+)
+
+const (
+	maxUploads   = 4       // at once for one identity: each holds a slice in memory
+	maxDraftBody = 8 << 20 // octets of the answer to a new draft, which repeats it
+	discardTime  = 4 * time.Second
+	longestWait  = 30 * time.Second // within one attempt; what takes longer ends it
+)
+
+// The steps of the way, each with what the documents name as its success.
+var (
+	createStep  = step{name: "creating the draft", want: []int{http.StatusCreated}, needs: roleReadWrite}
+	discardStep = step{name: "deleting the draft", want: []int{http.StatusNoContent, http.StatusNotFound}, needs: roleReadWrite}
+	attachStep  = step{name: "attaching a file", want: []int{http.StatusCreated}, needs: roleReadWrite}
+	sessionStep = step{name: "opening an upload session", want: []int{http.StatusCreated, http.StatusOK}, needs: roleReadWrite}
+	sliceStep   = step{name: "uploading a file", want: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted}, needs: roleReadWrite}
+	sendStep    = step{name: "sending the draft", want: []int{http.StatusAccepted}, needs: roleSend, mayDepart: true}
+)
+
+// Upload sends a message that is too large for sendMail: as a draft of its
+// parts, its files by upload sessions where they are large, and then send. It
+// makes one attempt, like Send; before the request that sends the draft nothing
+// can have been sent, so that only a lost answer to that one is Unknown. A draft
+// that is given up is deleted, as far as that can be done within seconds, and
+// one that an earlier attempt left is deleted first. Nothing of d is read after
+// Upload has returned. It needs Application Mail.ReadWrite beside Mail.Send.
+func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) Answer {
+	select {
+	case c.uploads <- struct{}{}:
+		defer func() { <-c.uploads }()
+	case <-ctx.Done():
+		return createStep.lost(context.Cause(ctx), false, nil)
+	}
+	start := time.Now()
+	u := &upload{c: c, mailbox: mailbox, d: d}
+	a := u.run(ctx)
+	a.Duration, a.Uploaded = time.Since(start), u.octets
+	return a
+}
+
+// upload is one attempt.
+type upload struct {
+	c       *Client
+	mailbox envelope.Address
+	d       Draft
+	id      string // of the draft
+	octets  int64  // of the bodies of all requests
+	slice   []byte // memory of one slice
+}
+
+func (u *upload) run(ctx context.Context) Answer {
+	if u.d.Again {
+		if a := u.removeLeftovers(ctx); a.Outcome != Delivered {
+			return a
+		}
+	}
+	a := u.create(ctx)
+	for i := 0; a.Outcome == Delivered && i < len(u.d.Attachments); i++ {
+		a = u.attach(ctx, u.d.Attachments[i])
+	}
+	if a.Outcome == Delivered {
+		a = u.send(ctx)
+	}
+	if a.Outcome != Delivered && a.Outcome != Unknown {
+		u.discard(ctx, a)
+	}
+	return a
+}
+
+// do makes a request of the draft and counts its octets.
+func (u *upload) do(ctx context.Context, q request) (reply, Answer) {
+	if q.body != nil {
+		u.octets += q.body.size
+	}
+	if q.header == nil {
+		q.header = map[string]string{"Prefer": preferImmutable}
+	}
+	if q.params == nil {
+		q.params = map[string]string{"id": u.id}
+	}
+	return u.c.do(ctx, u.mailbox, q)
+}
+
+// patiently repeats a request that Graph put off for a moment. Only answers
+// that say so are repeated: after any other, what was asked for may be there.
+func (u *upload) patiently(ctx context.Context, q request) (reply, Answer) {
+	for tries := 0; ; tries++ {
+		r, a := u.do(ctx, q)
+		busy := a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusServiceUnavailable
+		if a.Outcome != Retry || !busy || a.RetryAfter > longestWait || !u.c.pause(ctx, tries, a.RetryAfter) {
+			return r, a
+		}
+	}
+}
+
+func (u *upload) create(ctx context.Context) Answer {
+	body, ok, err := u.d.content()
+	if err == nil && !ok {
+		u.d = u.d.withTextAttached()
+		body, ok, err = u.d.content()
+	}
+	switch {
+	case err != nil:
+		return createStep.lost(err, false, err)
+	case !ok:
+		return Answer{Outcome: Bounce, Status: status.Enhanced{5, 3, 4}, Text: "the header of the message is too large to be sent in parts", Advice: adviceSize}
+	}
+	r, a := u.patiently(ctx, request{step: createStep, method: abs.POST, path: "/messages", body: body, limit: maxDraftBody})
+	if a.Outcome != Delivered {
+		return a
+	}
+	var made struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(r.body, &made); err != nil || made.ID == "" {
+		return createStep.lost(fmt.Errorf("the answer names no draft (%v)", err), true, nil)
+	}
+	u.id = made.ID
+	return a
+}
+
+// fileAttachment is the attachment resource of a small file.
+type fileAttachment struct {
+	Type        string `json:"@odata.type"`
+	Name        string `json:"name"`
+	ContentType string `json:"contentType"`
+	IsInline    bool   `json:"isInline,omitempty"`
+	ContentID   string `json:"contentId,omitempty"`
+	Bytes       string `json:"contentBytes"`
+}
+
+// attach adds a file: in one request where it fits, else by an upload session.
+// The border that the documents give, 3 MB, can be read in two ways, so that
+// the service may correct the choice.
+func (u *upload) attach(ctx context.Context, f File) Answer {
+	body, err := u.fileContent(f)
+	if err != nil {
+		return attachStep.lost(err, false, err)
+	}
+	if body.size > maxJSON {
+		a := u.uploadFile(ctx, f)
+		if a.Code != "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize" {
+			return a
+		}
+	}
+	_, a := u.patiently(ctx, request{step: attachStep, method: abs.POST, path: "/messages/{id}/attachments", body: body})
+	if a.HTTPStatus == http.StatusRequestEntityTooLarge && body.size <= maxJSON {
+		return u.uploadFile(ctx, f)
+	}
+	return a
+}
+
+// fileContent is the request that adds a small file, its octets streamed.
+func (u *upload) fileContent(f File) (*content, error) {
+	marker := requestID()
+	before, after, err := jsonAround(fileAttachment{Type: "#microsoft.graph.fileAttachment", Name: f.Name, ContentType: f.Type,
+		IsInline: f.Inline, ContentID: f.ContentID, Bytes: marker}, marker)
+	if err != nil {
+		return nil, err
+	}
+	c := &content{kind: "application/json", size: int64(len(before)) + encodedLen(f.Content.Size) + int64(len(after))}
+	c.open = func() (io.ReadCloser, error) {
+		encoded := newBase64Body(io.NopCloser(f.Content.Open()), f.Content.Size, u.c.buffers)
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(before), encoded, bytes.NewReader(after)), encoded}, nil
+	}
+	return c, nil
+}
+
+// send makes the draft leave. It is the one request whose answer must not be lost.
+func (u *upload) send(ctx context.Context) Answer {
+	_, a := u.patiently(ctx, request{step: sendStep, method: abs.POST, path: "/messages/{id}/send"})
+	return a
+}
+
+// removeLeftovers deletes the drafts that carry our mark for this message.
+func (u *upload) removeLeftovers(ctx context.Context) Answer {
+	items, a := u.c.search(ctx, u.mailbox, "singleValueExtendedProperties/Any(ep: ep/id eq "+quoteOData(markerID)+
+		" and ep/value eq "+quoteOData(string(u.d.ID))+") and isDraft eq true", "isDraft")
+	if a.Outcome != Delivered {
+		return a
+	}
+	for _, it := range items {
+		if !it.IsDraft || it.ID == "" {
+			continue
+		}
+		if _, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}", params: map[string]string{"id": it.ID}}); a.Outcome != Delivered {
+			return a
+		}
+	}
+	return a
+}
+
+// discard deletes what a failed attempt has left, also while the service is
+// being stopped. A draft whose creation got no answer is looked for. What
+// cannot be deleted now is deleted by the next attempt.
+func (u *upload) discard(ctx context.Context, why Answer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+	defer cancel()
+	var a Answer
+	switch {
+	case u.id != "":
+		_, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}"})
+	case why.HTTPStatus == 0 || why.HTTPStatus == http.StatusCreated || why.HTTPStatus >= 500:
+		a = u.removeLeftovers(ctx)
+	default:
+		return
+	}
+	if a.Outcome != Delivered {
+		u.c.cfg.Log.Warn("a draft may have been left in the mailbox", "queue_id", string(u.d.ID), "mailbox", u.mailbox.String(), "reason", a.Text)
+	}
+}
+
+// pause waits before the next of a few tries, or tells that there is none.
+func (c *Client) pause(ctx context.Context, tries int, after time.Duration) bool {
+	const most = 4
+	if tries >= most {
+		return false
+	}
+	wait := max(after, time.Duration(tries)*time.Second)
+	if wait == 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// uploadURL checks where a session wants the octets to go: https, and one of
+// the cloud's own upload hosts or the endpoint of the configuration. The URL
+// carries a token, so that no error shows it.
+func (c *Client) uploadURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.User != nil || u.Fragment != "" {
+		return nil, fmt.Errorf("the upload URL is not of the form https://host/...")
+	}
+	if u.Host == c.cfg.Graph.Host || isUploadHost(u) {
+		return u, nil
+	}
+	return nil, fmt.Errorf("the upload URL points to the host %q, which is none of Microsoft's", line(u.Host, maxWord))
+}
+
+func isUploadHost(u *url.URL) bool {
+	if p := u.Port(); p != "" && p != "443" {
+		return false
+	}
+	switch u.Hostname() {
+	case "outlook.office.com", "outlook.office365.com", "outlook.office365.us", "outlook-dod.office365.us", "partner.outlook.cn":
+		return true
+	}
+	return false
+}
