@@ -231,11 +231,42 @@ func (s *memStore) List(_ context.Context, f spool.Filter) ([]spool.Record, erro
 	var out []spool.Record
 	for _, id := range s.order {
 		m := s.msgs[id]
-		if id > f.After && slices.Contains(f.States, m.State) && (f.Mailbox.IsZero() || m.Mailbox.Equal(f.Mailbox)) && len(out) < f.Limit {
+		if id > f.After && f.Matches(m.Record) && len(out) < f.Limit {
 			out = append(out, m.Record)
 		}
 	}
 	return out, nil
+}
+
+func (s *memStore) ByMessageID(_ context.Context, messageID string, limit int) ([]spool.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []spool.Record
+	for _, id := range slices.Backward(s.order) {
+		if m := s.msgs[id]; messageID != "" && m.MessageID == messageID && len(out) < limit {
+			out = append(out, m.Record)
+		}
+	}
+	return out, nil
+}
+
+func (s *memStore) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
+	if err := s.change(ctx, "delete", id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.msgs[id]
+	switch {
+	case m == nil:
+		return spool.ErrNotFound
+	case m.State == spool.Active || m.BodyGone:
+		return spool.ErrState
+	}
+	s.become(m, spool.Deleted)
+	m.body, m.BodyGone, m.FinishedAt = nil, true, at
+	m.history = append(m.history, spool.Event{ID: id, At: at, Kind: spool.EventDeleted, Text: why})
+	return nil
 }
 
 func (s *memStore) History(_ context.Context, id envelope.QueueID) ([]spool.Event, error) {

@@ -48,6 +48,14 @@ func NewQueueID(now time.Time) QueueID {
 	return QueueID(idEncoding.EncodeToString(b[:]))
 }
 
+// FirstQueueID is not after any QueueID made at t or later, and after all that
+// were made before.
+func FirstQueueID(t time.Time) QueueID {
+	var b [10]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(max(t.UnixMilli(), 0))<<16)
+	return QueueID(idEncoding.EncodeToString(b[:]))
+}
+
 // ParseQueueID checks that s has the form of a QueueID.
 func ParseQueueID(s string) (QueueID, error) {
 	b, err := idEncoding.DecodeString(s)

@@ -88,6 +88,9 @@ func TestQueueIDsSortByTimeAndParse(t *testing.T) {
 	if _, err := ParseQueueID(string(early)); err != nil {
 		t.Error(err)
 	}
+	if first := FirstQueueID(time.UnixMilli(1_800_000_000_001)); first <= early || first > late || len(first) != 16 {
+		t.Errorf("FirstQueueID is %q, want it between %q and %q", first, early, late)
+	}
 	for _, in := range []string{"", "../etc/passwd", "0123456789abcdeI", string(early) + "0"} {
 		if _, err := ParseQueueID(in); err == nil {
 			t.Errorf("ParseQueueID(%q) must fail", in)

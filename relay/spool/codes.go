@@ -23,10 +23,12 @@ const (
 	codeDamaged
 	codeSent
 	codeBounced
+	codeDeleted
+	stateCount
 )
 
-func stateNames() [7]State {
-	return [...]State{Queued, Active, Held, Failed, Damaged, Sent, Bounced}
+func stateNames() [stateCount]State {
+	return [...]State{Queued, Active, Held, Failed, Damaged, Sent, Bounced, Deleted}
 }
 
 func stateCode(s State) (int64, error) {

@@ -72,7 +72,7 @@ func (e *ending) candidates(c *conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeActive} {
 		err := c.query(`SELECT n, id, lane, sender, accepted, held_for FROM message INDEXED BY by_state
-			WHERE state <> 5 AND state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, func(r *row) error {
+			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, func(r *row) error {
 			list = append(list, stoppedMessage{n: r.int(), id: envelope.QueueID(r.str()), lane: r.str(), sender: r.str(), accepted: r.int(), was: r.int()})
 			return nil
 		})

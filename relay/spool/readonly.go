@@ -14,8 +14,8 @@ type ReadOnly struct {
 	lock *os.File
 }
 
-// OpenReadOnly opens the store at path for reading: Get, List, Open, History,
-// Lanes, Stats and Holds. Nothing is changed, so messages whose attempt was
+// OpenReadOnly opens the store at path for reading: Get, List, ByMessageID,
+// Open, History, Lanes, Stats and Holds. Nothing is changed, so messages whose attempt was
 // interrupted still show as Active. ErrLocked while a service runs on it;
 // several readers may look at once, and meanwhile no service can start.
 func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
@@ -27,7 +27,7 @@ func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ReadOnly{lock: lock, view: view{readers: newPool(path, viewerParams, 1)}}
+	r := &ReadOnly{lock: lock, view: view{readers: newPool(path, viewerParams, 1), sparse: defaultSparse}}
 	err = r.readers.with(context.Background(), func(c *conn) error {
 		mark, err := c.text("SELECT v FROM meta WHERE k = 'mark'")
 		if err != nil {

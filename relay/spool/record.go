@@ -74,7 +74,10 @@ func insertMessage(c *conn, n int64, m *Message) error {
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.SenderFixed, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
-	return err
+	if err != nil {
+		return err
+	}
+	return insertWords(c, n, m)
 }
 
 // brief is what a change of state needs to know.
@@ -90,6 +93,14 @@ type brief struct {
 	events                   int64
 	bodyGone                 bool
 	report                   int64
+}
+
+// octets is how much of the message is stored.
+func (b brief) octets() int64 {
+	if b.bodyGone {
+		return 0
+	}
+	return b.size
 }
 
 const briefColumns = `n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, next, events, body_gone, report`

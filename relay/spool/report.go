@@ -48,7 +48,7 @@ func (v *view) SentRecipients(ctx context.Context, since time.Time) ([]Usage, er
 	err := v.readers.with(ctx, func(c *conn) error {
 		const hour = int64(time.Hour)
 		return c.query(`SELECT lane, finished / ?, sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
-			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND finished >= ? GROUP BY 1, 2`,
+			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? GROUP BY 1, 2`,
 			[]any{hour, nanos(since)}, func(r *row) error {
 				mailbox, err := addressOf(r.str())
 				list = append(list, Usage{Mailbox: mailbox, Hour: timeOf(r.int() * hour), Recipients: int(r.int())})

@@ -1,4 +1,4 @@
-//go:build torture
+//go:build torture || bench
 
 package spool
 
@@ -15,8 +15,8 @@ import (
 func TestScale(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
-	fillStore(t, s, 1_000_000, codeSent)
-	fillStore(t, s, 100_000, codeQueued)
+	fillStore(t, s, 1_000_000, codeSent, time.Now().Add(-28*24*time.Hour))
+	fillStore(t, s, 100_000, codeQueued, time.Now().Add(-100_000*2*time.Second))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,33 @@ func TestScale(t *testing.T) {
 	within(t, "start", began, time.Second)
 	lane := address(t, mailboxOf(3))
 	except := []envelope.Address{lane}
+	list := func(f Filter) func() error {
+		return func() error {
+			got, err := s.List(t.Context(), f)
+			t.Logf("    %d found", len(got))
+			return err
+		}
+	}
+	live := []State{Queued, Active, Held, Failed, Damaged}
 	for what, do := range map[string]func() error{
+		"trace rare recipient":        list(Filter{Recipient: address(t, "to17@example.net"), Newest: true}),
+		"trace common recipient":      list(Filter{Recipient: address(t, "all@example.net"), Newest: true}),
+		"trace sender":                list(Filter{Sender: address(t, mailboxOf(4)), Newest: true}),
+		"trace nobody":                list(Filter{Recipient: address(t, "nobody@example.net"), Newest: true}),
+		"trace Message-ID":            list(Filter{MessageID: "<777777@5.example.org>", Newest: true}),
+		"trace a day":                 list(Filter{Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour), Newest: true}),
+		"trace a day of a sender":     list(Filter{Sender: address(t, mailboxOf(4)), Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour)}),
+		"list a recipient":            list(Filter{States: live, Recipient: address(t, "to18@example.net")}),
+		"list nobody":                 list(Filter{States: live, Recipient: address(t, "nobody@example.net")}),
+		"list a common recipient":     list(Filter{States: live, Recipient: address(t, "all@example.net")}),
+		"list held, common recipient": list(Filter{States: []State{Held}, Recipient: address(t, "all@example.net")}),
+		"list two words never met":    list(Filter{States: live, Recipient: address(t, "all@example.net"), Client: "client3"}),
+		"trace two words never met":   list(Filter{Recipient: address(t, "all@example.net"), Client: "client3", Newest: true}),
+		"list a client":               list(Filter{States: live, Client: "client3"}),
+		"list older than a day":       list(Filter{States: live, Until: time.Now().Add(-24 * time.Hour)}),
+		"list sent, newest":           list(Filter{States: []State{Sent}, Newest: true}),
+		"list sent of a mailbox":      list(Filter{States: []State{Sent}, Mailbox: lane, Newest: true}),
+
 		"claim": func() error {
 			_, err := s.Claim(t.Context(), Claim{Mailbox: lane, Now: time.Now(), Limit: 1})
 			return err
@@ -73,26 +99,14 @@ func within(t *testing.T, what string, began time.Time, bound time.Duration) {
 	}
 }
 
-// fillStore writes rows directly, for a million commits would take minutes.
-func fillStore(t *testing.T, s *SQLite, messages int, state int64) {
+// fillStore writes rows directly, for a million commits would take minutes. They
+// begin at a time and follow each other by two seconds: a million in 23 days.
+func fillStore(t testing.TB, s *SQLite, messages int, state int64, begin time.Time) {
 	t.Helper()
 	for done := 0; done < messages; done += 10_000 {
 		err := s.small(t.Context(), false, func(tx *tx) error {
 			for i := range 10_000 {
-				m := newMessage(t, mailboxOf(i%10))
-				m.Accepted = start().Add(time.Duration(done+i) * time.Millisecond)
-				m.ID = envelope.NewQueueID(m.Accepted)
-				n := s.lastNumber.Add(1)
-				if err := insertMessage(tx.conn, n, &m); err != nil {
-					return err
-				}
-				if state == codeSent {
-					if _, err := tx.exec("UPDATE message SET state = 5, finished = 1, body_gone = 1, next = 0 WHERE n = ?", n); err != nil {
-						return err
-					}
-					continue
-				}
-				if err := insertChunk(tx.conn, n, 0, 0, make([]byte, 1000)); err != nil {
+				if err := fillOne(t, s, tx, done+i, state, begin.Add(time.Duration(done+i)*2*time.Second)); err != nil {
 					return err
 				}
 			}
@@ -102,4 +116,30 @@ func fillStore(t *testing.T, s *SQLite, messages int, state int64) {
 			t.Fatal(fmt.Errorf("after %d messages: %w", done, err))
 		}
 	}
+}
+
+// fillOne writes message i: of ten mailboxes, twenty clients, to one of 5,000
+// recipients and one whom half of all mail goes to.
+func fillOne(t testing.TB, s *SQLite, tx *tx, i int, state int64, at time.Time) error {
+	m := newMessage(t, mailboxOf(i%10))
+	m.Accepted, m.ID = at, envelope.NewQueueID(at)
+	m.Envelope.Recipients = []envelope.Address{address(t, fmt.Sprintf("to%d@example.net", i%5000))}
+	if i%2 == 0 {
+		m.Envelope.Recipients = append(m.Envelope.Recipients, address(t, "all@example.net"))
+	}
+	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%d.example.org>", i, state)
+	n := s.lastNumber.Add(1)
+	if err := insertMessage(tx.conn, n, &m); err != nil {
+		return err
+	}
+	if state == codeQueued {
+		return insertChunk(tx.conn, n, 0, 0, make([]byte, 1000))
+	}
+	for seq, kind := range []EventKind{Attempted, EventSent} {
+		if err := insertEvent(tx.conn, n, int64(seq), &Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
+	return err
 }

@@ -28,8 +28,8 @@ const chunkBits = 16
 // The indexes: due serves Claim (with last and sender_hash so that probes and
 // SendAs holds need no look at the rows), by_state serves List and the messages
 // found Active at start, live the counters and the oldest message of a lane,
-// done the sweeper, owed the maker of reports. Sent messages, by far the most, are in no index but the
-// unique one and done.
+// done the sweeper, owed the maker of reports. word.go tells what the table
+// word is.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (
@@ -73,10 +73,11 @@ CREATE TABLE message (
 	events INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0;
-CREATE INDEX by_state ON message (state, id, lane) WHERE state <> 5;
-CREATE INDEX live ON message (lane, accepted, state, size) WHERE state < 5;
-CREATE INDEX done ON message (state, finished) WHERE finished > 0;
+CREATE INDEX by_state ON message (state, id, lane);
+CREATE INDEX live ON message (lane, accepted, state, size, body_gone) WHERE state < 5;
+CREATE INDEX done ON message (state, body_gone, finished) WHERE finished > 0;
 CREATE INDEX owed ON message (finished, id) WHERE report = 1;
+CREATE TABLE word (k INTEGER PRIMARY KEY);
 CREATE TABLE chunk (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 CREATE TABLE draft (n INTEGER PRIMARY KEY);
 CREATE TABLE event (

@@ -20,7 +20,7 @@ func (s *SQLite) Settle(ctx context.Context, o Settlement) error {
 	if err != nil {
 		return err
 	}
-	if to == codeActive {
+	if to == codeActive || to == codeDeleted {
 		return fmt.Errorf("%w: %s is no outcome", ErrState, o.State)
 	}
 	return s.small(ctx, true, func(t *tx) error {
@@ -64,6 +64,8 @@ func outcomeKind(to int64, unknown bool) EventKind {
 		return EventSent
 	case codeBounced:
 		return EventBounced
+	case codeDeleted:
+		return EventDeleted
 	default:
 		return EventFailed
 	}
@@ -97,7 +99,7 @@ func enter(t *tx, b brief, to int64, next time.Time, e *Event) error {
 			return err
 		}
 	}
-	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.size})
+	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.octets()})
 	return insertEvent(t.conn, b.n, b.events+1, e)
 }
 
@@ -107,6 +109,9 @@ func deleteBody(c *conn, n int64) error {
 }
 
 func deleteRows(c *conn, n int64) error {
+	if err := deleteWords(c, n); err != nil {
+		return err
+	}
 	if _, err := c.exec("DELETE FROM event WHERE n = ?", n); err != nil {
 		return err
 	}
@@ -129,21 +134,37 @@ func (s *SQLite) Move(ctx context.Context, id envelope.QueueID, to State, next t
 			return err
 		case b.state == code && code != codeQueued:
 			return nil
-		case !movable(b.state, code):
+		case !movable(b, code):
 			return wrongState(b, "move to "+string(to))
 		}
 		return enter(t, b, code, next, &Event{At: at, Kind: moveKind(code), Text: why})
 	})
 }
 
-func movable(from, to int64) bool {
-	switch from {
+func movable(b brief, to int64) bool {
+	switch b.state {
 	case codeQueued, codeHeld:
-		return to != codeActive
+		return to != codeActive && to != codeDeleted
 	case codeFailed, codeDamaged:
-		return to == codeQueued || to == codeHeld
+		return !b.bodyGone && (to == codeQueued || to == codeHeld)
 	}
 	return false
+}
+
+// Delete implements Store. Deleting what is deleted already is no error.
+func (s *SQLite) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
+	return s.small(ctx, true, func(t *tx) error {
+		b, err := find(t.conn, id)
+		switch {
+		case err != nil:
+			return err
+		case b.state == codeDeleted:
+			return nil
+		case b.state == codeActive || !hasBody(b.state):
+			return wrongState(b, "delete")
+		}
+		return enter(t, b, codeDeleted, time.Time{}, &Event{At: at, Kind: EventDeleted, Text: why})
+	})
 }
 
 func moveKind(to int64) EventKind {

@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -57,6 +58,7 @@ const (
 	Bounced State = "bounced" // refused for good, and its bytes are not worth keeping
 	Failed  State = "failed"  // refused, or given up (max_age, max_hold); kept for keep_failed
 	Damaged State = "damaged" // its stored bytes do not match their checksum
+	Deleted State = "deleted" // by the operator
 )
 
 // Message is what is known of a message when it is accepted; it never changes.
@@ -92,7 +94,7 @@ type Record struct {
 	LastText    string // of the last outcome, for the operator
 	LastRequest string // Graph request-id of the last attempt
 	FinishedAt  time.Time
-	BodyGone    bool // the stored bytes were deleted (Sent, Bounced)
+	BodyGone    bool // the stored bytes were deleted (Sent, Bounced, Deleted; Failed after keep_failed)
 	ReportOwed  bool // it is Failed or Bounced, and nobody has reported that yet
 	DelayWarned bool // a report has warned of its delay
 }
@@ -149,6 +151,7 @@ const (
 	EventReleased EventKind = "released"
 	EventBounced  EventKind = "bounced"
 	EventFailed   EventKind = "failed"
+	EventDeleted  EventKind = "deleted" // by the operator
 	EventUnknown  EventKind = "unknown" // an attempt was interrupted or its outcome cannot be known
 )
 
@@ -187,10 +190,20 @@ type Usage struct {
 
 // Filter selects messages for List. Zero fields select everything.
 type Filter struct {
-	States  []State
-	Mailbox envelope.Address
-	After   envelope.QueueID // continue behind this one
-	Limit   int              // = 100
+	States      []State
+	Mailbox     envelope.Address
+	Client      string           // name of the clients: entry
+	ClientIP    netip.Addr       // unmapped
+	Sender      envelope.Address // is the From or the reverse-path
+	ReversePath envelope.Address
+	Recipient   envelope.Address // is one of the recipients
+	MessageID   string           // with angle brackets
+	Since       time.Time        // accepted then or later
+	Until       time.Time        // accepted before
+
+	Newest bool             // newest first, instead of oldest first
+	After  envelope.QueueID // continue behind this one
+	Limit  int              // = 100
 }
 
 // Stats are counts over the whole store, cheap to read.
@@ -251,11 +264,20 @@ type Store interface {
 	// back as the history goes: the use of Exchange's daily limit.
 	SentRecipients(ctx context.Context, since time.Time) ([]Usage, error)
 
+	// Delete removes the body of a message by the operator's will; the message
+	// stays in the history as Deleted. One that is Active cannot be deleted,
+	// nor one that is sent or bounced: ErrState.
+	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
+
 	// Open reads a stored message from its first octet; the reader reads one
 	// chunk per transaction, verifies its checksum (ErrDamaged), and may seek.
 	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
 	Get(ctx context.Context, id envelope.QueueID) (Record, error)
-	List(ctx context.Context, f Filter) ([]Record, error) // in order of queue ID
+	// List reads a page in order of acceptance.
+	List(ctx context.Context, f Filter) ([]Record, error)
+	// ByMessageID reads up to limit messages with this Message-ID, newest
+	// first. An empty one is nobody's.
+	ByMessageID(ctx context.Context, messageID string, limit int) ([]Record, error)
 	History(ctx context.Context, id envelope.QueueID) ([]Event, error)
 	Lanes(ctx context.Context) ([]Lane, error)
 	Stats(ctx context.Context) (Stats, error)
@@ -266,8 +288,9 @@ type Store interface {
 	// message was accepted) to HeldFor of the messages it stopped.
 	EndHold(ctx context.Context, key string, at time.Time) error
 
-	// Sweep deletes history older than keepHistory and Failed messages older
-	// than keepFailed, gives space back in small steps, and refills the ballast.
+	// Sweep deletes the bodies of Failed messages older than keepFailed and the
+	// history of what ended before keepHistory, gives space back in small
+	// steps, and refills the ballast.
 	Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error
 	// Health is nil, or says why nothing is accepted and what to do.
 	Health() error

@@ -120,7 +120,7 @@ func newSQLite(opts Options, lock *os.File) *SQLite {
 	}
 	opts.BallastSize = max(opts.BallastSize, 0)
 	s := &SQLite{
-		view:     view{tally: newTally()},
+		view:     view{tally: newTally(), sparse: defaultSparse},
 		opts:     opts,
 		log:      opts.Log,
 		lock:     lock,
@@ -229,7 +229,7 @@ func (s *SQLite) recount(c *conn) error {
 // drafts that were.
 func (s *SQLite) bringBack(c *conn) error {
 	var interrupted []brief
-	err := c.query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state <> 5 AND state = 1", nil, func(r *row) error {
+	err := c.query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state = 1", nil, func(r *row) error {
 		interrupted = append(interrupted, readBrief(r))
 		return nil
 	})

@@ -16,14 +16,17 @@ const (
 	keepPages = 4096
 )
 
-// Sweep implements Store. It deletes Sent and Bounced messages with their
-// history, and Failed ones with their body; Damaged ones stay. It also brings
-// times of next attempts that lie beyond Options.MaxDelay back to it.
+// Sweep implements Store. The history of Failed messages stays as long as
+// their body; Damaged ones stay. It also brings times of next attempts that
+// lie beyond Options.MaxDelay back to it.
 func (s *SQLite) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error {
+	ended := now.Add(-keepHistory)
 	steps := []func(*tx) (bool, error){
-		func(t *tx) (bool, error) { return sweepSome(t, codeSent, now.Add(-keepHistory), sweepRows) },
-		func(t *tx) (bool, error) { return sweepSome(t, codeBounced, now.Add(-keepHistory), sweepRows) },
-		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, now.Add(-keepFailed), sweepBodies) },
+		func(t *tx) (bool, error) { return dropBodies(t, now.Add(-keepFailed)) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeSent, ended) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeBounced, ended) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, ended) },
+		func(t *tx) (bool, error) { return sweepSome(t, codeDeleted, ended) },
 		func(t *tx) (bool, error) { return false, clampNext(t.conn, s.tally.snapshot(), now, s.opts.MaxDelay) },
 		func(t *tx) (bool, error) { return vacuumSome(t.conn) },
 	}
@@ -59,30 +62,51 @@ func (s *SQLite) sweepAll(ctx context.Context, step func(*tx) (bool, error)) err
 	return nil
 }
 
-// sweepSome deletes up to limit messages that were finished before a time.
-func sweepSome(t *tx, state int64, before time.Time, limit int64) (more bool, err error) {
-	var old []brief
-	err = t.query("SELECT "+briefColumns+` FROM message INDEXED BY done
-		WHERE finished > 0 AND state = ? AND finished < ? ORDER BY finished LIMIT ?`,
-		[]any{state, nanos(before), limit}, func(r *row) error {
-			old = append(old, readBrief(r))
-			return nil
-		})
+// sweepSome deletes some messages without a body that were finished before a
+// time.
+func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
+	old, err := finished(t.conn, state, true, before, sweepRows)
 	if err != nil {
 		return false, err
 	}
 	for _, b := range old {
-		if !b.bodyGone {
-			if err := deleteBody(t.conn, b.n); err != nil {
-				return false, err
-			}
-		}
 		if err := deleteRows(t.conn, b.n); err != nil {
 			return false, err
 		}
-		t.shifts = append(t.shifts, shift{lane: b.lane, from: state, to: none, size: b.size})
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: state, to: none})
 	}
-	return int64(len(old)) == limit, nil
+	return len(old) == sweepRows, nil
+}
+
+// dropBodies deletes the bodies of some Failed messages. Their rows stay with
+// their history; what could not be reported until now is not owed any more.
+func dropBodies(t *tx, before time.Time) (more bool, err error) {
+	old, err := finished(t.conn, codeFailed, false, before, sweepBodies)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range old {
+		if err := deleteBody(t.conn, b.n); err != nil {
+			return false, err
+		}
+		if _, err := t.exec("UPDATE message SET body_gone = 1, report = min(2 * report, 2), events = events + 1 WHERE n = ?", b.n); err != nil {
+			return false, err
+		}
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeFailed, to: none, size: b.size}, shift{lane: b.lane, from: none, to: codeFailed})
+	}
+	return len(old) == sweepBodies, nil
+}
+
+// finished finds up to limit messages that were finished before a time,
+// earliest first.
+func finished(c *conn, state int64, bodyGone bool, before time.Time, limit int64) (old []brief, err error) {
+	err = c.query("SELECT "+briefColumns+` FROM message INDEXED BY done
+		WHERE finished > 0 AND state = ? AND body_gone = ? AND finished < ? ORDER BY finished LIMIT ?`,
+		[]any{state, bodyGone, nanos(before), limit}, func(r *row) error {
+			old = append(old, readBrief(r))
+			return nil
+		})
+	return old, err
 }
 
 // vacuumSome gives some free pages at the end of the file back to the system.

@@ -22,7 +22,7 @@ const none = int64(-1)
 // each commit. It knows only lanes that hold something.
 type tally struct {
 	mu     sync.Mutex
-	states [7]int
+	states [stateCount]int
 	bytes  int64
 	lanes  map[string]*laneTally
 }
@@ -113,7 +113,7 @@ func (t *tally) snapshot() []laneTally {
 // messages themselves.
 func countAll(c *conn) (*tally, error) {
 	t := newTally()
-	err := c.query(`SELECT lane, sum(size), sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
+	err := c.query(`SELECT lane, sum(size * (1 - body_gone)), sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
 		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *row) error {
 		lane := r.str()
 		t.bytes += r.int()
