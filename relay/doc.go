@@ -20,6 +20,7 @@
 //	message              bytes of a message: header block, line ends, edits
 //	spool                the durable queue (SQLite) and its history
 //	graph                tokens, sendMail, what each answer means
+//	dsn                  reports of what failed (RFC 3464); pure
 //	sandbox              a double of Entra and Graph, for tests and try-outs
 //	setup                the key pair, and the scripts that restrict the app; pure
 //	intake, delivery     the two flows: into the spool and out of it

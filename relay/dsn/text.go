@@ -1,0 +1,124 @@
+package dsn
+
+import (
+	"fmt"
+	"mime"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// shownRecipients bounds the list for people; programs find all of them in the
+// delivery-status.
+const shownRecipients = 10
+
+func (r Report) subject() string {
+	what := "Not sent: "
+	if r.Delayed {
+		what = "Delayed: "
+	}
+	return what + r.Original.subject()
+}
+
+// subject is the subject of the message as people read it.
+func (o Original) subject() string {
+	s := oneLine(o.Subject)
+	if decoded, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
+		s = oneLine(decoded)
+	}
+	if s == "" {
+		return "(no subject)"
+	}
+	return cut(s, 150)
+}
+
+// words is the part for people.
+func (r Report) words() string {
+	var b strings.Builder
+	say := func(format string, args ...any) {
+		b.WriteString(wrap(fmt.Sprintf(format, args...), ""))
+		b.WriteString("\r\n")
+	}
+	fact := func(name, value string) { b.WriteString(wrap(value, fmt.Sprintf("  %-10s ", name+":"))) }
+
+	say("This is an automatic message of the mail relay %s.", r.Hostname)
+	if r.Delayed {
+		say("A message has been waiting for longer than it should. Nothing is lost: the relay keeps it and goes on trying.")
+	} else {
+		say("A message could not be sent, and the relay does not try again.")
+	}
+	fact("Subject", r.Original.subject())
+	fact("To", r.recipients())
+	fact("Mailbox", r.Original.Mailbox.String())
+	fact("Accepted", r.Original.Accepted.UTC().Format(time.RFC1123))
+	fact("Queue ID", string(r.Original.ID))
+	b.WriteString("\r\n")
+	say("The reason (%s), and what to do about it:", r.status())
+	b.WriteString(wrap(oneLine(r.Text), "  "))
+	b.WriteString("\r\n")
+	r.sayMore(say)
+	say("The header of the message follows.")
+	return b.String()
+}
+
+func (r Report) sayMore(say func(string, ...any)) {
+	if r.MaySent {
+		say("The outcome of an attempt is not known, so the recipients may have got the message all the same. Look into the Sent Items of %s before you send it again.", r.Original.Mailbox)
+	}
+	if r.Delayed && r.Others > 0 {
+		say("Other messages of this mailbox wait too: %d.", r.Others)
+	}
+	if r.Delayed && !r.Until.IsZero() {
+		say("If it cannot be sent until %s, it will be given up.", r.Until.UTC().Format(time.RFC1123))
+	}
+	if !r.Delayed {
+		say("The relay keeps the message for a while. Once the cause is gone, its administrator can send it with: graphrelay queue retry %s", r.Original.ID)
+	}
+}
+
+func (r Report) recipients() string {
+	list := r.Original.Recipients
+	if len(list) <= shownRecipients {
+		return joined(list, ", ")
+	}
+	return fmt.Sprintf("%s, and %d more", joined(list[:shownRecipients], ", "), len(list)-shownRecipients)
+}
+
+// oneLine makes a text safe to stand in a line: controls become blanks.
+func oneLine(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == unicode.ReplacementChar {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(s, " "))
+	return strings.Join(strings.Fields(s), " ")
+}
+
+// cut shortens s to n characters.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-3]) + "..."
+	}
+	return s
+}
+
+// wrap breaks s into lines of about 72 characters, so that quoted-printable seldom breaks them. The first begins with
+// prefix, the others with as many blanks.
+func wrap(s, prefix string) string {
+	var b strings.Builder
+	line, blank := prefix, strings.Repeat(" ", len(prefix))
+	for i, word := range strings.Fields(s) {
+		switch {
+		case i > 0 && len(line)+1+len(word) > 72 && line != blank:
+			b.WriteString(strings.TrimRight(line, " ") + "\r\n")
+			line = blank + word
+		case i > 0:
+			line += " " + word
+		default:
+			line += word
+		}
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\r\n")
+	return b.String()
+}
