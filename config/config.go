@@ -15,6 +15,7 @@ type Config struct {
 	SMTP          SMTP                           `yaml:"smtp" doc:"The SMTP server."`
 	Queue         Queue                          `yaml:"queue" doc:"The store of accepted mail."`
 	Delivery      Delivery                       `yaml:"delivery" doc:"How mail goes to Graph."`
+	Reports       Reports                        `yaml:"reports" doc:"Who is told of mail that failed."`
 	Admin         Admin                          `yaml:"admin" doc:"The socket that the commands talk to."`
 	Metrics       *Metrics                       `yaml:"metrics" unset:"none" doc:"An address for Prometheus and for health probes."`
 	Log           Log                            `yaml:"log" doc:"The log on standard error."`
@@ -89,6 +90,13 @@ type Delivery struct {
 	UnknownOutcome string `yaml:"unknown_outcome" default:"retry" range:"retry | hold" doc:"A message that may have been sent or not (the connection broke): send it again, or wait for a person."`
 }
 
+// Reports are what the relay itself writes about mail that failed.
+type Reports struct {
+	ToSender     bool             `yaml:"to_sender" default:"true" doc:"Report failed mail to its reverse-path (MAIL FROM)."`
+	Postmaster   envelope.Address `yaml:"postmaster" unset:"none" doc:"Who gets every report as well, and the warnings of delays."`
+	DelayWarning Duration         `yaml:"delay_warning" default:"4h" range:"1m..365d" doc:"How long mail waits, holds not counted, before the postmaster alone is warned; one warning for each mailbox in this time."`
+}
+
 // Admin is the socket for the commands.
 type Admin struct {
 	Address ListenAddress `yaml:"address" default:"unix:/run/graphrelay/admin.sock" doc:"unix:/PATH."`
@@ -123,4 +131,23 @@ func (c *Config) Identity(name Name) (Identity, bool) {
 		}
 	}
 	return Identity{}, false
+}
+
+// MailboxOf returns the mailbox through which a sender's mail goes; zero if a
+// is no sender.
+func (c *Config) MailboxOf(a envelope.Address) envelope.Address {
+	var found envelope.Address
+	for _, s := range c.Senders {
+		box := s.Mailbox
+		if box.Wildcard() {
+			box = a
+		}
+		if s.Address.Equal(a) {
+			return box
+		}
+		if s.Address.Covers(a) {
+			found = box
+		}
+	}
+	return found
 }

@@ -124,7 +124,16 @@ func (r *Relay) deliveryConfig() delivery.Config {
 	}
 	return delivery.Config{
 		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown, Grace: sendGrace, OnEvent: r.countDelivery,
-		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold),
+		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold), Reports: r.reports,
+	}
+}
+
+// reports tells who is told of failed mail, and as whom.
+func (r *Relay) reports() delivery.Reports {
+	c := r.cfg
+	return delivery.Reports{
+		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster, DelayWarning: time.Duration(c.Reports.DelayWarning),
+		From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
 	}
 }
 

@@ -77,16 +77,29 @@ func Decide(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) Deci
 	case graph.Delivered:
 		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
 	case graph.Bounce, graph.TooLarge:
-		// Failed, not Bounced: Bounced deletes the body, and no report tells the sender yet.
+		// Failed, not Bounced, which deletes the body: a report may fail too, and
+		// an operator who mends the cause can still send the message.
 		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
 	case graph.Retry:
 		d.retry(rec, ans, now, rules)
 	case graph.Hold:
+		if ans.Scope == graph.ScopeFrom && !rec.SenderFixed {
+			d.wrongSender()
+			break
+		}
 		d.hold(ans, now, rules)
 	default:
 		d.unknown(rec, now, rules)
 	}
 	return d
+}
+
+// wrongSender fails a message whose client chose a From address that Graph does
+// not let the mailbox send as: another choice cures it, and waiting does not.
+// Where the configuration chose, the address is held instead.
+func (d *Decision) wrongSender() {
+	d.State, d.Event = spool.Failed, spool.EventBounced
+	d.Status[0] = 5
 }
 
 func (d *Decision) retry(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) {

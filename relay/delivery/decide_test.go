@@ -20,6 +20,7 @@ func TestDecide(t *testing.T) {
 	}
 	in := func(d time.Duration) time.Time { return now.Add(d) }
 	rules := Rules{MaxAge: 5 * day}
+	fixed := rec(func(r *spool.Record) { r.SenderFixed = true })
 	st := status.Enhanced{5, 1, 3}
 
 	for _, tt := range []struct {
@@ -74,7 +75,11 @@ func TestDecide(t *testing.T) {
 			Decision{State: spool.Held, Event: spool.EventHeld}},
 		{"others pass, once", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox}, Rules{Alone: 1},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute)}},
-		{"others pass, twice", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom}, Rules{Alone: 2},
+		{"a From that the client chose", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, Status: status.Enhanced{4, 7, 1}, Text: "send as", Advice: "grant it"}, rules,
+			Decision{State: spool.Failed, Event: spool.EventBounced, Status: status.Enhanced{5, 7, 1}, Text: "send as; grant it"}},
+		{"a From that the configuration chose", fixed, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, Status: status.Enhanced{4, 7, 1}, Text: "send as"}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: now, Status: status.Enhanced{4, 7, 1}, Text: "send as", Hold: true, Scope: graph.ScopeFrom}},
+		{"others pass, twice", fixed, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom}, Rules{Alone: 2},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(2 * time.Minute)}},
 		{"others pass: the odd one", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, Rules{Alone: 3},
 			Decision{State: spool.Held, Event: spool.EventHeld}},

@@ -42,6 +42,8 @@ type Config struct {
 	Now          func() time.Time                             // = time.Now
 	Rand         func() float64                               // 0 <= x < 1, for jitter; safe for use at once; = math/rand
 	Log          *slog.Logger                                 // = none
+	Reports      func() Reports                               // asked before each report; nil makes none
+	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; must not block; may be nil
 	OnEvent      func(Event)                                  // for metrics; called at once from many goroutines, must not block; may be nil
 }
 
@@ -69,6 +71,10 @@ type Delivery struct {
 	lanesDone   sync.WaitGroup
 	lost        atomic.Bool // an outcome could not be recorded before the end
 
+	reportWanted  chan struct{}
+	unsentReports atomic.Bool          // the alarm about them is on
+	warned        map[string]time.Time // mailboxes whose delay the postmaster was warned of; of the goroutine of report
+
 	started time.Time // set by Run before any lane
 
 	mu         sync.Mutex
@@ -93,7 +99,7 @@ func New(cfg Config) *Delivery {
 		cfg.Grace = defaultGrace
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}),
-		pollWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
+		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
 		panics: map[envelope.QueueID]int{}}
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
@@ -110,6 +116,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 		var keepers sync.WaitGroup
 		keepers.Go(func() { d.poll(ctx) })
 		keepers.Go(func() { d.expireHeld(ctx) })
+		keepers.Go(func() { d.report(ctx) })
 		<-ctx.Done()
 		d.setRunning(false)
 		keepers.Wait()

@@ -72,9 +72,11 @@ func level(k spool.EventKind) slog.Level {
 
 func (d *Delivery) logHoldBegins(h spool.Hold) {
 	d.cfg.Log.Error("hold begins: mail is kept and not sent", holdAttrs(h)...)
+	d.alarm("hold:"+h.Key, h.Text, true)
 }
 
 func (d *Delivery) logHoldEnds(h spool.Hold, now time.Time) {
+	d.alarm("hold:"+h.Key, "mail is sent again", false)
 	d.cfg.Log.Warn("hold ends: mail is sent again", append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))...)
 }
 

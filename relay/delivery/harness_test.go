@@ -28,6 +28,8 @@ type double struct {
 	latency time.Duration
 	answer  func(m envelope.Address, id envelope.QueueID, n int) graph.Answer // n = earlier tries of the message
 
+	seeBody func(id envelope.QueueID, body []byte) // may be nil
+
 	mu    sync.Mutex
 	began time.Time
 	tries []try
@@ -63,8 +65,11 @@ func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mai
 	timer := time.NewTimer(s.latency) // the body travels within it
 	defer timer.Stop()
 	if r, err := m.Open(); err == nil {
-		_, _ = io.Copy(io.Discard, r)
+		b, _ := io.ReadAll(r)
 		r.Close()
+		if s.seeBody != nil {
+			s.seeBody(m.ID, b)
+		}
 	}
 	select {
 	case <-timer.C:

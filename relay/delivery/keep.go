@@ -154,6 +154,7 @@ func (d *Delivery) expireIf(ctx context.Context, r spool.Record, since, now time
 		return nil // a probe or the operator was faster
 	}
 	if err == nil {
+		d.askReport()
 		d.emit(Event{Kind: spool.EventFailed, Record: r, Status: lastStatus(r), Text: why, RequestID: r.LastRequest})
 	}
 	return err

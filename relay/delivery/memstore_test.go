@@ -38,12 +38,14 @@ type memStore struct {
 	sick     error                                      // of every change
 	failIf   func(op string, id envelope.QueueID) error // of chosen changes
 	openFail error
+	usage    []spool.Usage
 }
 
 type memMsg struct {
 	spool.Record
-	body    []byte
-	history []spool.Event
+	body     []byte
+	history  []spool.Event
+	reported bool
 }
 
 func newMemStore() *memStore {
@@ -64,6 +66,13 @@ func (s *memStore) become(m *memMsg, to spool.State) {
 		s.maxOwn[key] = max(s.maxOwn[key], s.own[key])
 	}
 	m.State = to
+	switch {
+	case m.reported:
+	case to == spool.Failed || to == spool.Bounced:
+		m.ReportOwed = true
+	default:
+		m.ReportOwed = false
+	}
 }
 
 func addr(t testing.TB, s string) envelope.Address {
@@ -81,17 +90,14 @@ func (s *memStore) put(mailbox, from envelope.Address, change ...func(*spool.Rec
 	defer s.mu.Unlock()
 	s.seq++
 	id := envelope.QueueID(fmt.Sprintf("%016d", s.seq))
-	r := spool.Record{Message: spool.Message{ID: id, Mailbox: mailbox, From: from, Accepted: time.Now(), Size: 4,
+	r := spool.Record{Message: spool.Message{ID: id, Mailbox: mailbox, From: from, SenderFixed: true, Accepted: time.Now(), Size: 4,
 		MessageID: "<" + string(id) + "@test>", Client: envelope.Client{Name: "local"}},
 		State: spool.Queued, NextAttempt: time.Now()}
 	for _, c := range change {
 		c(&r)
 	}
 	m := &memMsg{Record: r, body: []byte("body")}
-	s.msgs[id] = m
-	s.order = append(s.order, id)
-	s.boxes[mailbox.Key()] = append(s.boxes[mailbox.Key()], m)
-	s.count[r.State]++
+	s.add(m)
 	return id
 }
 
@@ -164,6 +170,9 @@ func (s *memStore) Settle(ctx context.Context, x spool.Settlement) error {
 	if x.State == spool.Held {
 		m.HeldSince = x.At
 	}
+	if x.Unknown {
+		m.history = append(m.history, spool.Event{ID: x.ID, At: x.At, Kind: spool.EventUnknown, Attempt: x.Attempt})
+	}
 	if x.State == spool.Sent || x.State == spool.Bounced {
 		m.body, m.BodyGone = nil, true
 	}
@@ -193,7 +202,8 @@ func (s *memStore) Move(ctx context.Context, id envelope.QueueID, to spool.State
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.msgs[id]
-	if m == nil || m.State != spool.Queued && m.State != spool.Held {
+	back := m != nil && m.State == spool.Failed && to == spool.Queued
+	if m == nil || m.State != spool.Queued && m.State != spool.Held && !back {
 		return spool.ErrState
 	}
 	kind := spool.EventHeld
@@ -283,6 +293,9 @@ func (s *memStore) Lanes(context.Context) ([]spool.Lane, error) {
 		var l spool.Lane
 		for _, m := range box {
 			l.Mailbox = m.Mailbox
+			if m.State == spool.Queued || m.State == spool.Active || m.State == spool.Held {
+				l.Oldest = earlier(l.Oldest, m.Accepted)
+			}
 			if m.State == spool.Queued {
 				l.Queued++
 				l.Next = earlier(l.Next, m.NextAttempt)

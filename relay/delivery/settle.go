@@ -116,6 +116,12 @@ func (d *Delivery) record(o outcome) time.Time {
 	if !recorded {
 		return time.Time{}
 	}
+	switch {
+	case o.dec.State == spool.Failed:
+		d.askReport()
+	case o.dec.State == spool.Sent && o.rec.ReportOf != "":
+		d.reportSent()
+	}
 	return o.dec.Next
 }
 
@@ -134,6 +140,7 @@ func damagedDecision() Decision {
 }
 
 func (d *Delivery) setAside(o outcome) {
+	d.alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
 	d.cfg.Log.Error("a stored message is damaged: check the disk that holds the queue", "queue_id", string(o.rec.ID),
 		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())
 	d.persist("state of a damaged message", o.rec, func(ctx context.Context) error {

@@ -25,6 +25,7 @@ type Grant struct {
 	From        envelope.Address
 	ReversePath envelope.Address // zero for <>
 	Rewrite     Rewrite
+	Fixed       bool // From is the configuration's choice: rewritten, or the only address that the client has
 }
 
 // Rewrite says how the header must differ. The zero Rewrite changes nothing.
@@ -104,6 +105,7 @@ func (p *Policy) Grant(c Client, m Message) (Grant, error) {
 	if err := p.returnPath(c, m, &g); err != nil {
 		return Grant{}, err
 	}
+	g.Fixed = !g.Rewrite.From.IsZero() || c.rule.senders.single()
 	return g, nil
 }
 

@@ -297,3 +297,36 @@ func bare(t testing.TB, s string) envelope.Address {
 	}
 	return a
 }
+
+// Whose choice From was decides what a refusal of Exchange means later.
+func TestGrantSaysWhoChoseFrom(t *testing.T) {
+	one := []Sender{{Address: addr(t, "a@contoso.com")}}
+	two := append(one, Sender{Address: addr(t, "b@contoso.com")})
+	wild := append(one, Sender{Address: addr(t, "*@contoso.com"), Mailbox: addr(t, "a@contoso.com")})
+	for _, c := range []struct {
+		name    string
+		senders []Sender
+		only    []envelope.Address
+		from    string
+		fixed   bool
+	}{
+		{"the only sender", one, nil, "a@contoso.com", true},
+		{"one of two", two, nil, "a@contoso.com", false},
+		{"the client's only one of two", two, []envelope.Address{addr(t, "b@contoso.com")}, "b@contoso.com", true},
+		{"an exact one beside a wildcard", wild, nil, "a@contoso.com", false},
+		{"one of a wildcard", wild, nil, "x@contoso.com", false},
+		{"the client's exact one, the wildcard out of reach", wild, []envelope.Address{addr(t, "a@contoso.com")}, "a@contoso.com", true},
+		{"the client's exact one of a wildcard", wild, []envelope.Address{addr(t, "x@contoso.com")}, "x@contoso.com", false},
+		{"rewritten", two, nil, "stranger@example.org", true},
+	} {
+		p := New(Rules{Senders: c.senders, Clients: []ClientRule{{Name: "c", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Senders: c.only, Rewrite: true}}})
+		client, err := p.Connect(Peer{Addr: netip.MustParseAddrPort("10.0.0.1:1")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := p.Grant(client, Message{ReversePath: addr(t, c.from), From: []envelope.Address{addr(t, c.from)}})
+		if err != nil || g.Fixed != c.fixed {
+			t.Errorf("%s: fixed is %v, want %v (%v)", c.name, g.Fixed, c.fixed, err)
+		}
+	}
+}

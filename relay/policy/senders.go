@@ -94,6 +94,41 @@ func (s senders) allows(a envelope.Address) bool {
 	return false
 }
 
+// single tells whether there is no choice: one exact address, and no wildcard.
+func (s senders) single() bool {
+	exact := 0
+	for _, sender := range s.exact {
+		if s.allows(sender.Address) {
+			exact++
+		}
+		if exact > 1 {
+			return false
+		}
+	}
+	for domain := range s.domains {
+		if s.reaches(domain) {
+			return false
+		}
+	}
+	return exact == 1
+}
+
+// reaches tells whether a client's own list leaves anything of a wildcard.
+func (s senders) reaches(domain string) bool {
+	if len(s.only) == 0 {
+		return true
+	}
+	for _, entry := range s.only {
+		if entry.Domain() != domain {
+			continue
+		}
+		if _, exact := s.exact[entry.Key()]; entry.Wildcard() || !exact {
+			return true
+		}
+	}
+	return false
+}
+
 // has tells whether there is a sender in a domain.
 func (s senders) has(domain string) bool {
 	if _, wild := s.domains[domain]; wild {

@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"graphrelay/relay/dsn"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// delayLook is how many of the oldest messages of a mailbox are looked at for
+// one to warn about.
+const delayLook = 20
+
+// isDelayed decides whether the postmaster is to be warned that rec waits: not
+// twice, and time in holds does not count. It is pure.
+func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
+	return rec.State == spool.Queued && !rec.DelayWarned && rec.ReportOf == "" && !rec.Envelope.ReversePath.IsZero() &&
+		after > 0 && now.Sub(rec.Accepted)-rec.HeldFor >= after
+}
+
+// warnOfDelays warns the postmaster of mail that waits for longer than
+// reports.delay_warning. A backlog of thousands gives one warning for each
+// mailbox, about its oldest message, and the next one not before the same time
+// has passed again. There are none during a hold, whose alarm said it.
+func (d *Delivery) warnOfDelays(ctx context.Context) error {
+	r, now := d.cfg.Reports(), d.cfg.Now()
+	if r.DelayWarning <= 0 || r.Postmaster.IsZero() {
+		return nil
+	}
+	lanes, err := d.cfg.Store.Lanes(ctx)
+	if err != nil {
+		return err
+	}
+	warned := map[string]time.Time{}
+	for _, l := range lanes {
+		key := l.Mailbox.Key()
+		if at, ok := d.warned[key]; ok {
+			warned[key] = at
+		}
+		if l.Queued == 0 || now.Sub(l.Oldest) < r.DelayWarning || now.Sub(warned[key]) < r.DelayWarning || d.isStopped(l.Mailbox) {
+			continue
+		}
+		did, err := d.warnOfLane(ctx, l, r, now)
+		if err != nil {
+			return err
+		}
+		if did {
+			warned[key] = now
+		}
+	}
+	d.warned = warned // without the mailboxes that have no mail any more
+	return nil
+}
+
+// isStopped tells whether a hold stops the whole mailbox.
+func (d *Delivery) isStopped(mailbox envelope.Address) bool {
+	route, ok := d.route(mailbox)
+	return !ok || d.holds.blocking(route.Identity, mailbox) != ""
+}
+
+func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now time.Time) (bool, error) {
+	oldest, err := d.cfg.Store.List(ctx, spool.Filter{States: []spool.State{spool.Queued}, Mailbox: l.Mailbox, Limit: delayLook})
+	if err != nil {
+		return false, err
+	}
+	froms := d.holds.froms(l.Mailbox)
+	for _, rec := range oldest {
+		if !isDelayed(rec, now, r.DelayWarning) || heldFrom(froms, rec.From) {
+			continue
+		}
+		header, err := d.header(ctx, rec)
+		if err != nil {
+			return false, err
+		}
+		if dsn.Unwanted(header) != "" {
+			continue
+		}
+		report := dsn.Report{Delayed: true, Others: l.Queued - 1, MaySent: rec.Unknown}
+		if d.cfg.MaxAge > 0 {
+			report.Until = rec.Accepted.Add(rec.HeldFor + d.cfg.MaxAge)
+		}
+		return true, d.putReport(ctx, rec, header, []envelope.Address{r.Postmaster}, report)
+	}
+	return false, nil
+}

@@ -1,0 +1,218 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"graphrelay/relay/dsn"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// Reports says who is told of mail that failed, and as whom.
+type Reports struct {
+	ToSender     bool             // reports.to_sender: to the reverse-path
+	Postmaster   envelope.Address // reports.postmaster; zero for none
+	DelayWarning time.Duration    // reports.delay_warning, to the postmaster alone; 0 for none
+	From         envelope.Address // default_sender
+	Mailbox      envelope.Address // that it sends through
+	Hostname     string
+}
+
+const (
+	reportBatch = 20 // messages in memory at a time
+	reportAgain = time.Minute
+	reportAlarm = "report" // key of the alarm about reports that cannot be sent or made
+)
+
+// addressees decides who gets the report of rec, whose header block is header:
+// nobody, and why, or some. It is pure.
+func addressees(rec spool.Record, header []byte, r Reports) (to []envelope.Address, why string) {
+	switch {
+	case rec.ReportOf != "":
+		return nil, "it is a report itself"
+	case rec.Envelope.ReversePath.IsZero():
+		return nil, "its reverse-path is null"
+	}
+	if why := dsn.Unwanted(header); why != "" {
+		return nil, why
+	}
+	if r.ToSender {
+		to = append(to, rec.Envelope.ReversePath)
+	}
+	if p := r.Postmaster; !p.IsZero() && !slices.ContainsFunc(to, p.Equal) {
+		to = append(to, p)
+	}
+	if len(to) == 0 {
+		return nil, "reports has neither to_sender nor a postmaster"
+	}
+	return to, ""
+}
+
+// report makes the reports that are owed: at start, when told, and every
+// minute for what could not be made. The store knows what is owed, so that a
+// crash loses and doubles none.
+func (d *Delivery) report(ctx context.Context) {
+	if d.cfg.Reports == nil {
+		return
+	}
+	for {
+		err := d.reportAll(ctx)
+		if err == nil {
+			err = d.warnOfDelays(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", err)
+			d.unsentReports.Store(true)
+			d.alarm(reportAlarm, "reports of failed mail cannot be made: "+err.Error()+"; look at graphrelay status", true)
+		}
+		timer := time.NewTimer(reportAgain)
+		select {
+		case <-d.reportWanted:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (d *Delivery) askReport() {
+	select {
+	case d.reportWanted <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Delivery) reportAll(ctx context.Context) error {
+	for {
+		owed, err := d.cfg.Store.Owed(ctx, reportBatch)
+		if err != nil || len(owed) == 0 {
+			return err
+		}
+		for _, rec := range owed {
+			if err := d.reportOne(ctx, rec); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
+	header, err := d.header(ctx, rec)
+	if err != nil {
+		return err
+	}
+	to, why := addressees(rec, header, d.cfg.Reports())
+	if len(to) == 0 {
+		if rec.ReportOf != "" {
+			d.reportFailed(rec)
+		} else {
+			d.cfg.Log.Info("no report", "queue_id", string(rec.ID), "message_id", rec.MessageID, "reason", why)
+		}
+		return d.cfg.Store.Reported(ctx, rec.ID)
+	}
+	mayBeSent, err := d.mayBeSent(ctx, rec)
+	if err != nil {
+		return err
+	}
+	return d.putReport(ctx, rec, header, to, dsn.Report{MaySent: mayBeSent})
+}
+
+// reportFailed is loud about a report that could not be sent: it is kept, and
+// nobody but the operator can help.
+func (d *Delivery) reportFailed(rec spool.Record) {
+	d.cfg.Log.Error("a report could not be sent", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf), "text", rec.LastText)
+	d.unsentReports.Store(true)
+	d.alarm(reportAlarm, "the report "+string(rec.ID)+" of the failed message "+string(rec.ReportOf)+" could not be sent: "+rec.LastText+
+		"; see graphrelay queue list --state failed, and retry it when the cause is gone", true)
+}
+
+// reportSent ends that alarm: reports get through again.
+func (d *Delivery) reportSent() {
+	if d.unsentReports.CompareAndSwap(true, false) {
+		d.alarm(reportAlarm, "reports can be sent again", false)
+	}
+}
+
+// header reads the header block of a message, or what of it a report returns.
+// A message without its octets has none.
+func (d *Delivery) header(ctx context.Context, rec spool.Record) ([]byte, error) {
+	if rec.BodyGone {
+		return nil, nil
+	}
+	r, err := d.cfg.Store.Open(ctx, rec.ID)
+	if err == nil {
+		defer r.Close()
+		var header []byte
+		header, err = io.ReadAll(io.LimitReader(r, min(rec.HeaderSize, dsn.MaxHeader)))
+		if err == nil {
+			return header, nil
+		}
+	}
+	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// mayBeSent tells whether an attempt of unknown outcome may have succeeded.
+func (d *Delivery) mayBeSent(ctx context.Context, rec spool.Record) (bool, error) {
+	if rec.Unknown {
+		return true, nil
+	}
+	history, err := d.cfg.Store.History(ctx, rec.ID)
+	return slices.ContainsFunc(history, func(e spool.Event) bool { return e.Kind == spool.EventUnknown }), err
+}
+
+// putReport writes a report of rec into the queue.
+func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byte, to []envelope.Address, report dsn.Report) error {
+	now, cfg := d.cfg.Now(), d.cfg.Reports()
+	id := envelope.NewQueueID(now)
+	report.From, report.To, report.Hostname, report.Date = cfg.From, to, cfg.Hostname, now
+	report.MessageID = "<" + string(id) + "@" + cfg.Hostname + ">"
+	report.Status, report.Text, report.RequestID, report.LastAttempt = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried"), rec.LastRequest, rec.LastAttempt
+	report.Original = dsn.Original{ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject, Recipients: rec.Envelope.Recipients,
+		Mailbox: rec.Mailbox, Accepted: rec.Accepted, Header: header}
+	octets, headerSize, err := report.Bytes()
+	if err != nil {
+		return err
+	}
+	m := spool.Message{ID: id, Envelope: envelope.Envelope{Recipients: to}, Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox,
+		From: cfg.From, SenderFixed: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
+		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed}
+	err = d.commit(ctx, m, octets)
+	if errors.Is(err, spool.ErrState) {
+		return nil // it is queued again, or another node was faster
+	}
+	if err != nil {
+		return err
+	}
+	d.cfg.Log.Info("report", "queue_id", string(id), "report_of", string(rec.ID), "message_id", rec.MessageID, "recipients", len(to), "delayed", report.Delayed)
+	d.Notify(cfg.Mailbox)
+	return nil
+}
+
+func (d *Delivery) commit(ctx context.Context, m spool.Message, octets []byte) error {
+	draft, err := d.cfg.Store.Begin(ctx, int64(len(octets)))
+	if err != nil {
+		return err
+	}
+	defer draft.Abort()
+	if _, err := draft.Write(octets); err != nil {
+		return err
+	}
+	return draft.Commit(context.WithoutCancel(ctx), m)
+}
+
+func (d *Delivery) alarm(key, text string, firing bool) {
+	if d.cfg.Alarm != nil {
+		d.cfg.Alarm(key, text, firing)
+	}
+}

@@ -1,0 +1,436 @@
+package delivery
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gomessage "github.com/emersion/go-message"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+var refusal = graph.Answer{Outcome: graph.Bounce, HTTPStatus: 400, Status: status.Enhanced{5, 1, 3}, Text: "a recipient address is not valid", Advice: "correct the recipients"}
+
+func TestAddressees(t *testing.T) {
+	sender, admin := addr(t, "erp@contoso.com"), addr(t, "admin@contoso.com")
+	both := Reports{ToSender: true, Postmaster: admin}
+	from := func(a envelope.Address) spool.Record {
+		return spool.Record{Message: spool.Message{Envelope: envelope.Envelope{ReversePath: a}}}
+	}
+	report := from(sender)
+	report.ReportOf = "another"
+	for _, c := range []struct {
+		name   string
+		rec    spool.Record
+		header string
+		cfg    Reports
+		want   string
+	}{
+		{"both", from(sender), "Subject: x\r\n\r\n", both, "[erp@contoso.com admin@contoso.com]"},
+		{"the sender alone", from(sender), "", Reports{ToSender: true}, "[erp@contoso.com]"},
+		{"the postmaster alone", from(sender), "", Reports{Postmaster: admin}, "[admin@contoso.com]"},
+		{"the postmaster once", from(addr(t, "Admin@contoso.com")), "", both, "[Admin@contoso.com]"},
+		{"a null reverse-path", from(envelope.Address{}), "", both, "[]"},
+		{"auto-submitted mail", from(sender), "Auto-Submitted: auto-generated\r\n\r\n", both, "[]"},
+		{"bulk mail", from(sender), "Precedence: bulk\r\n\r\n", both, "[]"},
+		{"a report", report, "", both, "[]"},
+		{"a report of somebody else", from(sender), "Content-Type: multipart/report; x=y\r\n\r\n", both, "[]"},
+		{"nobody configured", from(sender), "", Reports{}, "[]"},
+	} {
+		to, why := addressees(c.rec, []byte(c.header), c.cfg)
+		if got := fmt.Sprint(to); got != c.want || (len(to) == 0) == (why == "") {
+			t.Errorf("%s: %s (%s), want %s", c.name, got, why, c.want)
+		}
+	}
+}
+
+// alarms remembers what fired.
+type alarms struct {
+	mu  sync.Mutex
+	on  map[string]string
+	log []string
+}
+
+func (a *alarms) raise(key, text string, firing bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.on == nil {
+		a.on = map[string]string{}
+	}
+	a.log = append(a.log, fmt.Sprint(key, " ", firing))
+	if delete(a.on, key); firing {
+		a.on[key] = text
+	}
+}
+
+func (a *alarms) text(key string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.on[key]
+}
+
+// reporting makes a rig report as its configuration says.
+func (r *rig) reporting(change ...func(*Reports)) *alarms {
+	cfg := Reports{ToSender: true, Postmaster: addr(r.t, "admin@contoso.com"), From: addr(r.t, "notifications@contoso.com"),
+		Mailbox: addr(r.t, "notifications@contoso.com"), Hostname: "relay.test"}
+	for _, c := range change {
+		c(&cfg)
+	}
+	a := &alarms{}
+	r.cfg.Reports, r.cfg.Alarm = func() Reports { return cfg }, a.raise
+	return a
+}
+
+const clientHeader = "From: box@contoso.com\r\nTo: one@example.net\r\nSubject: x\r\n\r\n"
+
+// from commits a message that a client sent with this header.
+func (r *rig) from(mailbox envelope.Address, header string) envelope.QueueID {
+	id := r.store.put(mailbox, mailbox, func(rec *spool.Record) {
+		rec.Envelope = envelope.Envelope{ReversePath: mailbox, Recipients: []envelope.Address{addr(r.t, "one@example.net")}}
+		rec.HeaderSize, rec.Size = int64(len(header)), int64(len(header))+4
+	})
+	r.store.set(func() { r.store.msgs[id].body = []byte(header + "body") })
+	return id
+}
+
+// reports lists the reports in the store, in order.
+func (s *memStore) reports() (out []spool.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.order {
+		if m := s.msgs[id]; m.ReportOf != "" {
+			out = append(out, m.Record)
+		}
+	}
+	return out
+}
+
+func TestRefusedIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting()
+		box := addr(t, "box@contoso.com")
+		bad := r.from(box, clientHeader)
+		var arrived []byte
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			if id == bad {
+				return refusal
+			}
+			return sent
+		}
+		r.graph.seeBody = func(id envelope.QueueID, b []byte) {
+			if id != bad {
+				arrived = b
+			}
+		}
+		r.start()
+		r.wait(5 * time.Second)
+		r.wantState(bad, spool.Failed)
+		got := r.store.reports()
+		if len(got) != 1 || got[0].State != spool.Sent || got[0].ReportOf != bad || !got[0].Envelope.ReversePath.IsZero() ||
+			fmt.Sprint(got[0].Envelope.Recipients) != "[box@contoso.com admin@contoso.com]" || got[0].Mailbox.String() != "notifications@contoso.com" {
+			t.Fatalf("reports: %+v", got)
+		}
+		e, err := gomessage.Read(bytes.NewReader(arrived))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(e.Body)
+		for _, s := range []string{"correct the recipients", "Status: 5.1.3", string(bad), "Subject: x"} {
+			if !strings.Contains(string(text), s) {
+				t.Errorf("the report that arrived says nothing of %q:\n%s", s, text)
+			}
+		}
+		if e.Header.Get("From") != "Mail relay <notifications@contoso.com>" || int64(bytes.Index(arrived, []byte("\r\n\r\n"))+4) != got[0].HeaderSize {
+			t.Errorf("header: %v, size %d", e.Header, got[0].HeaderSize)
+		}
+		if r.store.get(bad).ReportOwed {
+			t.Error("the report is still owed")
+		}
+		// The operator tries again, and it fails again: no second report.
+		if err := r.store.Move(t.Context(), bad, spool.Queued, time.Now(), "again", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(time.Hour)
+		r.wantState(bad, spool.Failed)
+		if n := len(r.store.reports()); n != 1 {
+			t.Errorf("%d reports", n)
+		}
+		r.stop()
+	})
+}
+
+// TestReportSurvivesCrash: what is owed when the service starts is reported.
+func TestReportSurvivesCrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting()
+		var ids []envelope.QueueID
+		for range 3 * reportBatch {
+			id := r.from(addr(t, "box@contoso.com"), clientHeader)
+			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed) })
+			ids = append(ids, id)
+		}
+		r.start()
+		r.wait(time.Hour)
+		got := r.store.reports()
+		if len(got) != len(ids) {
+			t.Fatalf("%d reports for %d messages", len(got), len(ids))
+		}
+		for i, rec := range got {
+			if rec.ReportOf != ids[i] || rec.State != spool.Sent {
+				t.Errorf("report %d is of %s (%s), want %s", i, rec.ReportOf, rec.State, ids[i])
+			}
+		}
+		r.stop()
+	})
+}
+
+// TestReportWaitsForStore: a store that takes nothing raises an alarm, and the
+// report is made when it does.
+func TestReportWaitsForStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting()
+		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			if id == bad {
+				return refusal
+			}
+			return sent
+		}
+		r.store.failIf = func(op string, _ envelope.QueueID) error {
+			if op == "begin" {
+				return spool.ErrFull
+			}
+			return nil
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		if a.text(reportAlarm) == "" || len(r.store.reports()) != 0 || !r.store.get(bad).ReportOwed {
+			t.Errorf("alarm %q, reports %v", a.text(reportAlarm), r.store.reports())
+		}
+		r.store.set(func() { r.store.failIf = nil })
+		r.wait(2 * time.Minute)
+		if a.text(reportAlarm) != "" || len(r.store.reports()) != 1 {
+			t.Errorf("after the store recovered: alarm %q, reports %v", a.text(reportAlarm), r.store.reports())
+		}
+		r.stop()
+	})
+}
+
+// TestReportThatFails stays failed and visible, raises an alarm, and is not reported.
+func TestReportThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting()
+		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
+		fails := true
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+			if id == bad || fails {
+				return refusal
+			}
+			return sent
+		}
+		r.start()
+		r.wait(time.Hour)
+		got := r.store.reports()
+		if len(got) != 1 || got[0].State != spool.Failed || got[0].ReportOwed || got[0].BodyGone {
+			t.Fatalf("reports: %+v", got)
+		}
+		if text := a.text(reportAlarm); !strings.Contains(text, string(got[0].ID)) || !strings.Contains(text, "queue") {
+			t.Errorf("the alarm says %q", text)
+		}
+		r.graph.set(func() { fails = false })
+		second := r.from(addr(t, "box@contoso.com"), clientHeader)
+		r.store.set(func() { r.store.become(r.store.msgs[second], spool.Failed) })
+		r.wait(2 * time.Minute)
+		if a.text(reportAlarm) != "" {
+			t.Error("the alarm goes on though reports are sent again")
+		}
+		r.stop()
+	})
+}
+
+func TestNoReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting()
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer { return refusal }
+		box := addr(t, "box@contoso.com")
+		auto := r.from(box, "Auto-Submitted: auto-generated\r\n\r\n")
+		null := r.from(box, clientHeader)
+		r.store.set(func() { r.store.msgs[null].Envelope.ReversePath = envelope.Address{} })
+		r.start()
+		r.wait(time.Hour)
+		if got := r.store.reports(); len(got) != 0 {
+			t.Errorf("reports: %+v", got)
+		}
+		for _, id := range []envelope.QueueID{auto, null} {
+			if rec := r.store.get(id); rec.State != spool.Failed || rec.ReportOwed {
+				t.Errorf("%s is %s, report owed: %v", id, rec.State, rec.ReportOwed)
+			}
+		}
+		if n := r.log.count("no report"); n != 2 {
+			t.Errorf("%d log lines tell of no report", n)
+		}
+		r.stop()
+	})
+}
+
+// TestDelayWarning: one warning for a mailbox in each period, to the postmaster
+// alone, and none during a hold.
+func TestDelayWarning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
+		slow, held := addr(t, "slow@contoso.com"), addr(t, "held@contoso.com")
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			switch {
+			case m.Equal(slow):
+				return graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, Status: status.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
+			case m.Equal(held):
+				return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "no access"}
+			}
+			return sent
+		}
+		var first envelope.QueueID
+		for i := range 50 {
+			id := r.from(slow, clientHeader)
+			r.from(held, clientHeader)
+			if i == 0 {
+				first = id
+			}
+		}
+		r.start()
+		r.wait(4*time.Hour - 10*time.Second)
+		if got := r.store.reports(); len(got) != 0 {
+			t.Errorf("reports before the time: %+v", got)
+		}
+		r.wait(2 * time.Minute)
+		got := r.store.reports()
+		if len(got) != 1 || !got[0].ReportDelay || fmt.Sprint(got[0].Envelope.Recipients) != "[admin@contoso.com]" || got[0].ReportOf != first {
+			t.Fatalf("reports: %+v", got)
+		}
+		r.wait(4 * time.Hour)
+		if got := r.store.reports(); len(got) != 2 || got[1].ReportOf == first {
+			t.Errorf("after twice the time: %+v", got)
+		}
+		r.stop()
+	})
+}
+
+func TestIsDelayed(t *testing.T) {
+	now, after := time.Now(), 4*time.Hour
+	base := spool.Record{Message: spool.Message{Accepted: now.Add(-after), Envelope: envelope.Envelope{ReversePath: addr(t, "a@b.example")}}, State: spool.Queued}
+	for name, c := range map[string]struct {
+		change func(*spool.Record)
+		want   bool
+	}{
+		"just now":            {func(*spool.Record) {}, true},
+		"not yet":             {func(r *spool.Record) { r.Accepted = r.Accepted.Add(time.Second) }, false},
+		"held meanwhile":      {func(r *spool.Record) { r.HeldFor = time.Second }, false},
+		"warned":              {func(r *spool.Record) { r.DelayWarned = true }, false},
+		"on its way":          {func(r *spool.Record) { r.State = spool.Active }, false},
+		"a report":            {func(r *spool.Record) { r.ReportOf = "x" }, false},
+		"a null reverse-path": {func(r *spool.Record) { r.Envelope.ReversePath = envelope.Address{} }, false},
+	} {
+		rec := base
+		c.change(&rec)
+		if got := isDelayed(rec, now, after); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if isDelayed(base, now, 0) {
+		t.Error("a warning though there are none")
+	}
+}
+
+// TestWrongSender: a From that Graph refuses fails where the client chose it,
+// and is held where the configuration did.
+func TestWrongSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		box := addr(t, "box@contoso.com")
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+			return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, HTTPStatus: 403, Status: status.Enhanced{4, 7, 1}, Text: "may not send as"}
+		}
+		chosen := r.store.put(box, addr(t, "chosen@contoso.com"), func(rec *spool.Record) { rec.SenderFixed = false })
+		fixed := r.store.put(box, addr(t, "fixed@contoso.com"))
+		r.start()
+		r.wait(10 * time.Second)
+		if rec := r.store.get(chosen); rec.State != spool.Failed || rec.LastStatus != (status.Enhanced{5, 7, 1}) {
+			t.Errorf("chosen by the client: %s %v", rec.State, rec.LastStatus)
+		}
+		r.wantState(fixed, spool.Queued)
+		holds := r.Status().Holds
+		if len(holds) != 1 || holds[0].Key != "sendas:box@contoso.com from fixed@contoso.com" {
+			t.Errorf("holds: %+v", holds)
+		}
+		r.stop()
+	})
+}
+
+// TestHoldAlarms: a hold raises an alarm, and its end lowers it.
+func TestHoldAlarms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting()
+		works := false
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+			if works {
+				return sent
+			}
+			return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "no access", Advice: "check the policy"}
+		}
+		r.start()
+		r.arrive(addr(t, "box@contoso.com"))
+		r.wait(5 * time.Second)
+		const key = "hold:mailbox:box@contoso.com"
+		if got := a.text(key); got != "no access; check the policy" {
+			t.Errorf("the alarm says %q", got)
+		}
+		r.graph.set(func() { works = true })
+		r.ProbeNow()
+		r.wait(5 * time.Second)
+		if a.text(key) != "" || len(a.log) != 2 {
+			t.Errorf("alarms: %v", a.log)
+		}
+		r.stop()
+	})
+}
+
+// TestReportNotKept: an error of the commit leaves the report owed.
+func TestReportNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting()
+		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
+		r.store.set(func() { r.store.become(r.store.msgs[bad], spool.Failed) })
+		tries := 0
+		r.store.failIf = func(op string, _ envelope.QueueID) error {
+			if op == "commit" {
+				if tries++; tries < 3 {
+					return errors.New("input/output error")
+				}
+			}
+			return nil
+		}
+		r.start()
+		r.wait(5 * time.Minute)
+		if got := r.store.reports(); len(got) != 1 || got[0].State != spool.Sent {
+			t.Errorf("reports: %+v", got)
+		}
+		r.stop()
+	})
+}
