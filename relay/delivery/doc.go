@@ -20,7 +20,10 @@
 //
 //   - Graph took it (202): Sent, the end.
 //   - Graph refused it for good: Failed with the status of the refusal, kept
-//     for keep_failed, until reports exist that make Bounced bearable.
+//     for keep_failed. A report does not replace it: the report may fail too,
+//     and an operator who mends the cause can still send the message.
+//   - Its mailbox may not send as its From address, and the client had chosen
+//     that address: the same. Where the configuration chose it, a hold.
 //   - Certainly not sent, for a passing reason: Queued, due after a backoff of
 //     15 s to 30 min, or after the Retry-After of the answer.
 //   - The same, and the message is older than max_age (held time not counted):
@@ -51,6 +54,16 @@
 //
 // A mailbox that no sender in the configuration uses any more is held with that
 // cause, until it is configured again.
+//
+// # Reports
+//
+// Each message that fails is reported once: to its reverse-path, the postmaster
+// or both, as the configuration says, as default_sender, through the queue and
+// the lanes like any other mail. The store keeps who is owed a report and clears
+// that in the commit of the report, so that a crash loses and doubles none.
+// Nobody is told of mail with a null reverse-path, auto-submitted mail and
+// reports; a report that fails stays Failed and raises an alarm. The postmaster
+// alone is warned of mail that waits for long without a hold.
 //
 // # On failure
 //
