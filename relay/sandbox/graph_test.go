@@ -268,18 +268,22 @@ func TestSilentAbove(t *testing.T) {
 // The fifth request in progress is refused, the limit is of each mailbox, and a
 // finished request makes room.
 func TestConcurrencyLimit(t *testing.T) {
-	d := start(t, sandbox.Options{Latency: time.Hour})
+	d := start(t, sandbox.Options{})
 	c := signIn(t, d)
+	for _, m := range []string{mailbox, "other@contoso.com"} {
+		if err := d.Inject(sandbox.Fault{Mailbox: m, Count: 4, Latency: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var waiting sync.WaitGroup
 	answers := make(chan int, 8)
 	for range 4 {
 		waiting.Go(func() { answers <- quietly(c, mailbox) })
 		waiting.Go(func() { answers <- quietly(c, "other@contoso.com") })
 	}
-	for d.Stats().Concurrent < 8 {
+	for d.Stats().Concurrent < 8 || len(d.Faults()) > 0 {
 		time.Sleep(time.Millisecond)
 	}
-	d.SetLatency(0)
 	g := c.send(mailbox, simple)
 	if g.status != 429 || g.code() != "ApplicationThrottled" || g.header.Get("Retry-After") == "" {
 		t.Errorf("%d %v %s", g.status, g.header, g.body)
