@@ -224,7 +224,7 @@ func senderDialogs() map[string]produce {
 		"550 5.6.0 Message has more than one Sender field":                                                         sends(headFrom + "Sender: " + harness.Sender + "\r\nSender: " + harness.Sender + "\r\n\r\ntext"),
 		"550 5.6.0 Field … names more than one address":                                                            sends(headFrom + "Sender: " + harness.Sender + ", a@example.org\r\n\r\ntext"),
 		"550 5.6.0 Field … has no unambiguous address list: …":                                                     sends("From: <>\r\n\r\ntext"),
-		"452 4.7.1 Too many messages, try again later; ask the administrator of this relay for a higher rate":      at(plainPort, fromSlow, ehlo, mailFrom, "RSET", mailFrom),
+		"452 4.7.1 Too many messages, try again later; ask the administrator of this relay for a higher rate":      at(plainPort, fromSlow, ehlo, mailFrom, rcptTo, "DATA", headFrom+"\r\ntext\r\n.", mailFrom),
 	}
 }
 

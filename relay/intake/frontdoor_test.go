@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/status"
 )
 
 // site has a client by network, one by login, and one by both.
@@ -195,7 +197,7 @@ func TestRateOfAClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		_, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")})
+		_, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")}) // and goes on with it
 		return codeOf(err)
 	}
 	for i, want := range []string{"", "", "452 4.7.1", "452 4.7.1"} {
@@ -207,6 +209,98 @@ func TestRateOfAClient(t *testing.T) {
 	if got := send("10.1.99.9"); got != "" { // the bucket is the client's, not the address's
 		t.Error(got)
 	}
+}
+
+// A message that is refused, or that the client gives up, is not counted: a
+// device with one wrong address must not be locked out by its own rate.
+func TestARefusedMessageDoesNotCount(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "10.1.0.1", smtpd.AuthOff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, to := "From: erp@example.org\r\nTo: boss@example.org\r\n\r\nx\r\n", []string{"boss@example.org"}
+	for range 5 {
+		if _, err := b.deliver(t, s, "erp@example.org", to, strings.Replace(good, "erp@", "ceo@", 1)); codeOf(err) != "550 5.7.1" {
+			t.Fatalf("a wrong From: %v", err)
+		}
+		if _, err := b.deliver(t, s, "erp@example.org", []string{"other@example.org"}, good); codeOf(err) != "550 5.7.1" {
+			t.Fatalf("a wrong recipient: %v", err)
+		}
+	}
+	for i, want := range []string{"", "", "452 4.7.1"} {
+		if _, err := b.deliver(t, s, "erp@example.org", to, good); codeOf(err) != want {
+			t.Errorf("good message %d: %v, want %q", i+1, err, want)
+		}
+	}
+	tx, err := s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")})
+	if err == nil {
+		tx.Abort()
+		t.Error("the third message within the minute is begun")
+	}
+}
+
+// Whoever submits at a unix socket is known by user, in the log and in the
+// message: all of them are the client "local".
+func TestTheUserBehindASocketIsTold(t *testing.T) {
+	b := newBench(t)
+	s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true, User: "33"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := b.deliver(t, s, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nx\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.stored(t, id); !strings.Contains(got, "Received: from unknown (local socket, user 33)\r\n") {
+		t.Errorf("the message does not tell the user:\n%s", got)
+	}
+	if _, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"}, goodHeader+"\r\nx\r\n"); err == nil {
+		t.Fatal("a wrong reverse-path is accepted")
+	}
+	for _, event := range []string{"msg=accepted", "msg=rejected"} {
+		if line := lineWith(b.log.String(), event); !strings.Contains(line, "client=local client_addr=unix client_user=33") {
+			t.Errorf("%s does not tell the user: %q", event, line)
+		}
+	}
+}
+
+func lineWith(log, part string) string {
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
+
+// The guards behind other checks: smtpd takes no DATA without a recipient, and
+// what policy wants written is what message writes. Should one of them fail, the
+// message is refused and not sent.
+func TestGuards(t *testing.T) {
+	b := newBench(t, site)
+	s, err := b.from(t, "10.1.0.1", smtpd.AuthOff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "From: erp@example.org\r\n\r\nx\r\n"
+	if _, err := b.deliver(t, s, "erp@example.org", nil, text); codeOf(err) != "554 5.5.1" || status.Of(err).Text != errNoRcpt.Text {
+		t.Errorf("no recipients: %v", err)
+	}
+	h, _, err := message.Read(strings.NewReader(text), message.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := &transaction{session: s.(*session), from: smtpd.MailFrom{Path: addr("erp@example.org")}}
+	wanted := policy.Grant{Mailbox: addr("erp@example.org"), From: addr("erp@example.org"), ReversePath: addr("erp@example.org")}
+	if err := tx.judgeAgain(h, wanted); err != nil {
+		t.Errorf("what was granted is refused: %v", err)
+	}
+	wanted.Mailbox = addr("mailbox@example.org")
+	if err := tx.judgeAgain(h, wanted); status.Of(err).Text != errRewrite.Text {
+		t.Errorf("another mailbox than granted: %v", err)
+	}
+	b.empty(t)
 }
 
 func TestRecipientsOfAClient(t *testing.T) {

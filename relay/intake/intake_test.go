@@ -281,7 +281,8 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 }
 
 func TestReceivedForms(t *testing.T) {
-	m := &spool.Message{ID: "q", Accepted: time.Unix(0, 0).UTC(), Client: envelope.Client{Addr: netip.MustParseAddrPort("[::1]:9")}}
+	m := &spool.Message{ID: "q", Accepted: time.Unix(0, 0).UTC()}
+	peer := smtpd.Peer{Addr: netip.MustParseAddrPort("[::1]:9")}
 	for _, c := range []struct {
 		form ReceivedForm
 		from smtpd.MailFrom
@@ -292,7 +293,7 @@ func TestReceivedForms(t *testing.T) {
 		{ReceivedShort, smtpd.MailFrom{Helo: "h", ESMTP: true, UTF8: true}, "Received: by r (graphrelay) with UTF8SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
 		{ReceivedOff, smtpd.MailFrom{}, ""},
 	} {
-		if got := c.form.field("r", c.from, m); got != c.want {
+		if got := c.form.field("r", c.from, peer, m); got != c.want {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}

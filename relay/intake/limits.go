@@ -57,8 +57,9 @@ func (l *limits) leave(who owner) {
 	}
 }
 
-// message takes one message from c's rate.
-func (l *limits) message(c policy.Client, now time.Time) error {
+// message takes one message from c's rate. giveBack must be called when none
+// comes of it: only what is accepted counts.
+func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err error) {
 	l.mu.Lock()
 	b := l.buckets[c.Name]
 	if b == nil {
@@ -67,9 +68,9 @@ func (l *limits) message(c policy.Client, now time.Time) error {
 	}
 	l.mu.Unlock()
 	if wait, ok := b.Take(now); !ok {
-		return c.TooFast(wait)
+		return nil, c.TooFast(wait)
 	}
-	return nil
+	return sync.OnceFunc(b.Return), nil
 }
 
 // networkOf is what belongs to one peer: its address, and of IPv6 its /64. It

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/status"
@@ -15,29 +14,32 @@ import (
 
 // reject logs a refusal and returns it. A connection that died needs no reply
 // and is logged at debug level only: it is everyday life of a port.
-func (in *Intake) reject(err error, who envelope.Client, at string, attrs ...slog.Attr) error {
+func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	level := slog.LevelWarn
 	e := status.Of(err)
 	if !isReply(err) && e.Cause != nil && isConnectionEnd(e.Cause) {
 		level = slog.LevelDebug
 	}
-	attrs = append(attrs, clientAttrs(who)...)
+	attrs = append(attrs, s.clientAttrs()...)
 	attrs = append(attrs, slog.String("at", at), slog.Int("code", e.Code), slog.String("status", e.Enhanced.String()), slog.String("reply", e.Text))
 	if e.Cause != nil {
 		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
 	}
 	// The text is no part of the kind: it may hold what the client wrote.
-	in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), who.Addr.Addr(), "rejected", attrs...)
+	s.in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), s.peer.Addr.Addr(), "rejected", attrs...)
 	if level == slog.LevelWarn {
-		in.OnEvent(Event{At: at, Client: who, Refusal: e})
+		s.in.OnEvent(Event{At: at, Client: s.who(""), Refusal: e})
 	}
 	return err
 }
 
-func clientAttrs(c envelope.Client) []slog.Attr {
-	attrs := []slog.Attr{slog.String("client", c.Name), slog.String("client_addr", c.String())}
-	if c.Login != "" {
-		attrs = append(attrs, slog.String("login", c.Login))
+func (s *session) clientAttrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("client", s.client.Name), slog.String("client_addr", s.peer.String())}
+	if s.peer.User != "" {
+		attrs = append(attrs, slog.String("client_user", s.peer.User))
+	}
+	if s.client.Login != "" {
+		attrs = append(attrs, slog.String("login", s.client.Login))
 	}
 	return attrs
 }
@@ -53,7 +55,7 @@ func isConnectionEnd(err error) bool {
 
 func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Report, n message.Notes) {
 	attrs := []slog.Attr{slog.String("queue_id", string(m.ID)), slog.String("message_id", m.MessageID)}
-	attrs = append(attrs, clientAttrs(m.Client)...)
+	attrs = append(attrs, t.clientAttrs()...)
 	attrs = append(attrs,
 		slog.String("reverse_path", m.Envelope.ReversePath.String()), slog.String("mailbox", m.Mailbox.String()),
 		slog.Int("recipients", len(m.Envelope.Recipients)), slog.Int64("size", m.Size))

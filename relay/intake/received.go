@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"graphrelay/relay/envelope"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
@@ -16,20 +15,20 @@ type ReceivedForm int
 
 // The forms.
 const (
-	ReceivedFull  ReceivedForm = iota // helo name and address of the client
+	ReceivedFull  ReceivedForm = iota // helo name and address of the client, or its user on this host
 	ReceivedShort                     // neither
 	ReceivedOff                       // no field at all
 )
 
 // field returns the whole Received field with its CRLF, or "".
-func (f ReceivedForm) field(hostname string, from smtpd.MailFrom, m *spool.Message) string {
+func (f ReceivedForm) field(hostname string, from smtpd.MailFrom, peer smtpd.Peer, m *spool.Message) string {
 	if f == ReceivedOff {
 		return ""
 	}
 	var b strings.Builder
 	b.WriteString("Received: ")
 	if f == ReceivedFull {
-		fmt.Fprintf(&b, "from %s (%s)\r\n\t", heloAtom(from.Helo), addressLiteral(m.Client))
+		fmt.Fprintf(&b, "from %s (%s)\r\n\t", heloAtom(from.Helo), origin(peer))
 	}
 	fmt.Fprintf(&b, "by %s (graphrelay) with %s id %s;\r\n\t%s\r\n",
 		hostname, protocol(from, m.Client.Login != ""), m.ID, m.Accepted.Format(time.RFC1123Z))
@@ -69,13 +68,16 @@ func heloAtom(helo string) string {
 	return cut(clean, 255)
 }
 
-func addressLiteral(c envelope.Client) string {
+// origin is the address literal of the client, or which user of this host it is.
+func origin(p smtpd.Peer) string {
 	switch {
-	case !c.Addr.IsValid():
+	case !p.Addr.IsValid() && p.User != "":
+		return "local socket, user " + p.User
+	case !p.Addr.IsValid():
 		return "local socket"
-	case c.Addr.Addr().Is6():
-		return "[IPv6:" + c.Addr.Addr().WithZone("").String() + "]"
+	case p.Addr.Addr().Is6():
+		return "[IPv6:" + p.Addr.Addr().WithZone("").String() + "]"
 	default:
-		return "[" + c.Addr.Addr().String() + "]"
+		return "[" + p.Addr.Addr().String() + "]"
 	}
 }

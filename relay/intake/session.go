@@ -23,10 +23,10 @@ func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error
 	s := &session{in: in, peer: p}
 	var err error
 	if s.client, err = in.Policy.Connect(policy.Peer{Addr: p.Addr, Unix: p.Unix, Auth: authOf(p.Auth)}); err != nil {
-		return nil, in.reject(err, s.who(""), "connect", slog.String("listener", p.Listener))
+		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	if s.owner, err = in.limits.enter(s.client, p.Addr.Addr()); err != nil {
-		return nil, in.reject(err, s.who(""), "connect", slog.String("listener", p.Listener))
+		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	return s, nil
 }
@@ -41,7 +41,7 @@ func authOf(m smtpd.AuthMode) policy.Auth {
 	return policy.AuthOff
 }
 
-// who is the client for the log and the record of a message.
+// who is the client for the record of a message.
 func (s *session) who(helo string) envelope.Client {
 	return envelope.Client{Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login}
 }
@@ -57,7 +57,7 @@ func (s *session) Authenticate(ctx context.Context, username, password string) e
 		err = s.become(next)
 	}
 	if err != nil {
-		return s.in.reject(err, s.who(""), "auth", slog.String("login", cut(username, maxUsername)))
+		return s.reject(err, "auth", slog.String("login", cut(username, maxUsername)))
 	}
 	s.in.Log.Debug("logged in", "client", next.Name, "client_addr", s.peer.String(), "login", next.Login)
 	return nil
@@ -78,13 +78,14 @@ func (s *session) become(next policy.Client) error {
 func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
 	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
 	if err := s.in.Policy.ReversePath(s.client, from.Path); err != nil {
-		return nil, s.in.reject(err, t.who, "mail", slog.String("reverse_path", from.Path.String()))
-	}
-	if err := s.in.limits.message(s.client, s.in.Now()); err != nil {
-		return nil, s.in.reject(err, t.who, "mail")
+		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
 	}
 	if err := s.in.Store.Admit(from.Size); err != nil {
-		return nil, s.in.reject(storeReply(err), t.who, "mail", slog.Int64("size", from.Size))
+		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
+	}
+	var err error
+	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
+		return nil, s.reject(err, "mail")
 	}
 	return t, nil
 }

@@ -22,10 +22,11 @@ type transaction struct {
 	recipients []envelope.Address
 	seen       map[string]bool
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
+	uncount    func()                      // takes the message off the client's rate
 }
 
 // Abort implements smtpd.Transaction.
-func (t *transaction) Abort() {}
+func (t *transaction) Abort() { t.uncount() }
 
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
 func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
@@ -35,7 +36,7 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 		err = message.CheckRecipient(full)
 	}
 	if err != nil {
-		return t.in.reject(err, t.who, "rcpt", slog.String("recipient", to.String()))
+		return t.reject(err, "rcpt", slog.String("recipient", to.String()))
 	}
 	if t.seen == nil {
 		t.seen, t.aliases = make(map[string]bool), make(map[string]envelope.Address)
@@ -67,7 +68,8 @@ func withoutLocalhost(a envelope.Address) envelope.Address {
 func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
 	m, err := t.receive(ctx, r)
 	if err != nil {
-		return "", t.in.reject(err, t.who, "data",
+		t.uncount()
+		return "", t.reject(err, "data",
 			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
 	}
 	t.in.Notify(m.Mailbox)
@@ -189,7 +191,7 @@ func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message
 
 func (t *transaction) edits(m *spool.Message) message.Edits {
 	return message.Edits{
-		Received:   t.in.Received.field(t.in.Hostname, t.from, m),
+		Received:   t.in.Received.field(t.in.Hostname, t.from, t.peer, m),
 		Recipients: t.recipients,
 		Extra:      t.in.Extra,
 		Date:       m.Accepted,

@@ -50,6 +50,16 @@ func (b *Bucket) Take(now time.Time) (wait time.Duration, ok bool) {
 	return 0, true
 }
 
+// Return gives a token back that Take took for a message that did not come of it.
+func (b *Bucket) Return() {
+	if b.rate.Count <= 0 || b.rate.Per <= 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = b.full.Add(-b.rate.Per / time.Duration(b.rate.Count))
+}
+
 // Full tells whether nothing was taken for so long that a new Bucket would do
 // as well.
 func (b *Bucket) Full(now time.Time) bool {

@@ -50,6 +50,35 @@ func TestBucketIsFullAgain(t *testing.T) {
 	}
 }
 
+func TestBucketTakesBack(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	b := NewBucket(Rate{2, time.Minute})
+	for range 2 {
+		b.Take(now)
+	}
+	b.Return()
+	if _, ok := b.Take(now); !ok {
+		t.Error("what came back cannot be taken")
+	}
+	if _, ok := b.Take(now); ok {
+		t.Error("more came back than was given")
+	}
+	// What fills up meanwhile does not count twice.
+	now = now.Add(time.Hour)
+	for range 3 {
+		b.Return()
+	}
+	for i, want := range []bool{true, true, false} {
+		if _, ok := b.Take(now); ok != want {
+			t.Errorf("message %d after an hour: %v", i+1, ok)
+		}
+	}
+	none := NewBucket(Rate{})
+	if none.Return(); !none.Full(now) {
+		t.Error("without a rate nothing is counted")
+	}
+}
+
 // Whatever the rate and the times, no window of Per sees more than twice
 // Count, and whoever waits as told gets through.
 func FuzzBucket(f *testing.F) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -25,10 +24,9 @@ type conn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	proxied bool       // peer is a load balancer, until its header was read
-	counted netip.Addr // what the registry counts it under; zero for nothing
-	opened  bool       // the first read of the library came
-	secure  bool       // TLS
+	proxied bool // peer is a load balancer, until its header was read
+	opened  bool // the first read of the library came
+	secure  bool // TLS
 
 	session       Session // nil until the handler admitted the connection
 	authenticated bool
@@ -84,6 +82,7 @@ func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
 func newConn(g *gate, nc net.Conn) *conn {
 	c := &conn{server: g.server, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
+	c.peer.User = userOf(nc)
 	c.proxied = within(g.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.lineBuf, c.reply, c.out = c.lineMem[:0], c.replyMem[:0], c.outMem[:0]
@@ -206,7 +205,11 @@ func (c *conn) guard(f func() error) (err error) {
 
 // note logs an event of this connection, or counts it where there are many.
 func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
-	attrs = append([]slog.Attr{slog.String("client_addr", c.peer.String()), slog.String("listener", c.peer.Listener)}, attrs...)
+	about := []slog.Attr{slog.String("client_addr", c.peer.String()), slog.String("listener", c.peer.Listener)}
+	if c.peer.User != "" {
+		about = append(about, slog.String("client_user", c.peer.User))
+	}
+	attrs = append(about, attrs...)
 	c.server.quiet.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
 }
 

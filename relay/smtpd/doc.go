@@ -72,8 +72,6 @@
 //     every SMTP server: nothing tells the two apart. Ten errors end it.
 //   - A line start is what follows CRLF. In a message with bare LF line ends a
 //     dot that the client doubled behind a bare LF stays doubled.
-//   - A unix socket has no addresses, so MaxConnectionsPerAddr does not count
-//     there.
 //   - BINARYMIME and DSN (RFC 3461) are not offered: Graph can honour neither.
 //   - CRAM-MD5 is not offered: it needs the password in clear at the server.
 //   - Old devices that speak TLS 1.0 or 1.1 need LegacyTLS and, for RSA key

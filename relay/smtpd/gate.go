@@ -62,12 +62,9 @@ func (c *conn) admit() *status.Error {
 	return refusal
 }
 
-// identify counts c under the address of its peer and asks the handler.
+// identify asks the handler about the peer.
 func (c *conn) identify() *status.Error {
-	if refusal := c.server.conns.count(c); refusal != nil {
-		c.noteRefused(refusal)
-		return refusal
-	}
+	c.server.conns.admitted()
 	if c.gate.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
 		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
 			"this listener requires a login, and has no TLS to log in with; write the client's network under plaintext_auth, or give the listener tls"))

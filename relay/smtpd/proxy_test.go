@@ -12,6 +12,7 @@ import (
 	"github.com/pires/go-proxyproto"
 
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/status"
 )
 
 func behindProxy() smtpd.ListenerOptions {
@@ -125,23 +126,25 @@ func TestProxyFromStrangers(t *testing.T) {
 	}
 }
 
-// Limits count who is behind the load balancer.
+// The handler, which limits clients, is asked about who is behind the load
+// balancer, and its refusal ends that connection alone.
 func TestProxyLimits(t *testing.T) {
-	s, addr := startOn(t, smtpd.Config{MaxConnectionsPerAddr: 1}, behindProxy(), &recorder{})
-	first, second, third := dial(t, addr), dial(t, addr), dial(t, addr)
+	h := &recorder{}
+	h.set(hooks{connect: func(p smtpd.Peer) error {
+		if p.Addr.Addr().String() == "10.0.0.1" {
+			return status.New(421, status.Enhanced{4, 7, 0}, "Too many connections")
+		}
+		return nil
+	}})
+	s, addr := startOn(t, smtpd.Config{}, behindProxy(), h)
+	first, second := dial(t, addr), dial(t, addr)
 	first.send(proxyHeader(t, 2, "10.0.0.1:1"))
-	first.expect("220")
-	second.send(proxyHeader(t, 2, "10.0.0.1:2"))
-	second.expect("421 4.7.0")
-	third.send(proxyHeader(t, 2, "10.0.0.2:1"))
-	third.expect("220")
-	first.say("QUIT", "221")
+	first.expect("421 4.7.0")
 	first.expectEnd()
+	second.send(proxyHeader(t, 2, "10.0.0.2:1"))
+	second.expect("220")
 	for s.Stats().Connections != 1 {
 	}
-	again := dial(t, addr)
-	again.send(proxyHeader(t, 2, "10.0.0.1:3"))
-	again.expect("220")
 }
 
 func TestProxyUnderImplicitTLS(t *testing.T) {

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"net/netip"
 	"sync"
 
 	"graphrelay/relay/status"
@@ -10,21 +9,19 @@ import (
 // registry knows every open connection, for the limits and for the stop:
 // go-smtp has no limits, and its own Shutdown tells idle sessions nothing.
 type registry struct {
-	max, maxPerAddr int
+	max int
 
 	mu       sync.Mutex
 	open     map[*conn]struct{}
-	perAddr  map[netip.Addr]int
 	accepted uint64
 	refused  uint64
 	stopping bool
 	gone     chan struct{} // closed when stopping and open is empty
 }
 
-func (r *registry) init(max, maxPerAddr int) {
-	r.max, r.maxPerAddr = max, maxPerAddr
+func (r *registry) init(max int) {
+	r.max = max
 	r.open = map[*conn]struct{}{}
-	r.perAddr = map[netip.Addr]int{}
 	r.gone = make(chan struct{})
 }
 
@@ -44,34 +41,17 @@ func (r *registry) add(c *conn) *status.Error {
 	return nil
 }
 
-// count counts c under its address, or says why not.
-func (r *registry) count(c *conn) *status.Error {
-	addr := c.peer.Addr.Addr()
+// admitted counts a connection that the handler is to judge.
+func (r *registry) admitted() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !addr.IsValid() {
-		r.accepted++
-		return nil
-	}
-	if r.maxPerAddr > 0 && r.perAddr[addr] >= r.maxPerAddr {
-		r.refused++
-		return errManyFromOne
-	}
 	r.accepted++
-	r.perAddr[addr]++
-	c.counted = addr
-	return nil
 }
 
 func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, c)
-	if c.counted.IsValid() {
-		if r.perAddr[c.counted]--; r.perAddr[c.counted] == 0 {
-			delete(r.perAddr, c.counted)
-		}
-	}
 	r.report()
 }
 

@@ -15,7 +15,6 @@ import (
 var (
 	errStopping        = status.New(421, status.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
 	errManyConnections = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later")
-	errManyFromOne     = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections from your address, try again later")
 	errManyLogins      = status.New(421, status.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
 	errNoLogin         = status.New(554, status.Enhanced{5, 7, 1}, "Access denied, no login is possible from your address")
 	errIdle            = status.New(421, status.Enhanced{4, 4, 2}, "Timeout, closing connection")

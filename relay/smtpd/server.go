@@ -17,10 +17,9 @@ import (
 type Config struct {
 	Hostname string // of the greeting and of EHLO; = localhost
 
-	MaxMessageSize        int64 // octets after dot-unstuffing, under 4 GiB; = 2100 KiB
-	MaxRecipients         int   // of one transaction; = 500
-	MaxConnections        int   // of all listeners together; = 200
-	MaxConnectionsPerAddr int   // of one IP address; = no limit of its own
+	MaxMessageSize int64 // octets after dot-unstuffing, under 4 GiB; = 2100 KiB
+	MaxRecipients  int   // of one transaction; = 500
+	MaxConnections int   // of all listeners together; = 200. How many one client may have, the Handler says.
 
 	// IdleTimeout bounds the wait for a whole command line, and the wait
 	// between two reads of a message; = 5m (RFC 5321 section 4.5.3.2).
@@ -53,7 +52,7 @@ type Server struct {
 func New(cfg Config, h Handler) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{cfg: cfg, handler: h, listeners: map[net.Listener]struct{}{}}
-	s.conns.init(cfg.MaxConnections, cfg.MaxConnectionsPerAddr)
+	s.conns.init(cfg.MaxConnections)
 	s.buffers.init()
 	s.quiet = NewQuiet(cfg.Log, 1)
 	s.lib = smtp.NewServer(smtp.BackendFunc(newSession))

@@ -13,6 +13,7 @@ type Peer struct {
 	Listener string         // its configured address, e.g. "127.0.0.1:25" or "unix:/run/..."
 	Addr     netip.AddrPort // unmapped, without a zone; zero on a unix socket
 	Unix     bool
+	User     string // the user ID of who opened a unix socket, in decimal; empty where unknown
 	// Auth is the listener's, but AuthOff where this peer cannot log in: who is
 	// not known by address may otherwise still be by name.
 	Auth         AuthMode

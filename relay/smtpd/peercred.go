@@ -1,0 +1,28 @@
+package smtpd
+
+import (
+	"net"
+	"strconv"
+	"syscall"
+)
+
+// userOf asks the kernel which user opened the other end of a unix socket
+// (SO_PEERCRED). It is empty for other connections, and where the kernel does
+// not tell: nobody gains a right by it, it is for the log and for Received.
+func userOf(nc net.Conn) string {
+	unix, ok := nc.(*net.UnixConn)
+	if !ok {
+		return ""
+	}
+	raw, err := unix.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	user := ""
+	_ = raw.Control(func(fd uintptr) {
+		if who, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+			user = strconv.FormatUint(uint64(who.Uid), 10)
+		}
+	})
+	return user
+}
