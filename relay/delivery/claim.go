@@ -28,7 +28,7 @@ func (l *lane) isDue(now time.Time) bool {
 }
 
 func (l *lane) beyond(now time.Time) bool {
-	return l.due.After(now.Add(maxBackoff + longestSleep))
+	return l.due.After(now.Add(MaxDelay + longestSleep))
 }
 
 // want is how many messages to claim: for the free slots, and some ahead. Where
@@ -37,7 +37,7 @@ func (l *lane) beyond(now time.Time) bool {
 // after a crash. It waits until half is used up, so that a commit carries
 // several.
 func (l *lane) want(r Route, id *identity) int {
-	slots := l.slots(r)
+	slots := l.slots(r, l.d.cfg.Now())
 	free, ahead := max(slots-l.busy, 0), slots*max(l.ahead, 1)
 	if id.gate.crowded() {
 		free, ahead = 0, max(1, l.busy)
@@ -46,7 +46,7 @@ func (l *lane) want(r Route, id *identity) int {
 	if len(l.ready) > 0 && n < (ahead+1)/2 {
 		return 0
 	}
-	return min(n, window(slots)-l.open)
+	return min(n, window(slots)-l.open, l.pace.budgets.messages(l.d.cfg.Now())-len(l.ready))
 }
 
 // maxAhead is how many attempts for each slot are recorded ahead at most: one,

@@ -20,9 +20,10 @@ const (
 	HoldIt                       // hold the message for the operator
 )
 
-// MaxDelay is the longest time to a planned next attempt; one further away in
-// the store was written before the clock was set back.
-const MaxDelay = 30 * time.Minute
+// MaxDelay is the longest time to a planned next attempt, and the longest pause
+// that an answer may ask for; one further away in the store was written before
+// the clock was set back.
+const MaxDelay = time.Hour
 
 // UnknownDelay is how long a message rests after an attempt whose outcome
 // cannot be known, before the next one.
@@ -30,7 +31,7 @@ const UnknownDelay = time.Minute
 
 const (
 	minBackoff = 15 * time.Second
-	maxBackoff = MaxDelay
+	maxBackoff = 30 * time.Minute
 
 	maxCrashes = 3 // crashes and panics during attempts that one message may cause
 	maxAlone   = 3 // times a message may meet a hold's refusal while others pass
@@ -205,4 +206,4 @@ func doubled(d time.Duration, times int, limit time.Duration) time.Duration {
 }
 
 // clampPause bounds a Retry-After: a wrong one must not stop a mailbox for days.
-func clampPause(d time.Duration) time.Duration { return min(max(d, 0), maxBackoff) }
+func clampPause(d time.Duration) time.Duration { return min(max(d, 0), MaxDelay) }

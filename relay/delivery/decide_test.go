@@ -54,7 +54,9 @@ func TestDecide(t *testing.T) {
 		{"503 with Retry-After for the identity", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 503, RetryAfter: time.Minute}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Pause: true, PauseFor: time.Minute, Scope: graph.ScopeIdentity}},
 		{"Retry-After of a week", young, graph.Answer{Outcome: graph.Retry, RetryAfter: 7 * day}, Rules{},
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(30 * time.Minute), Pause: true, PauseFor: 30 * time.Minute, Scope: graph.ScopeMailbox}},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: graph.ScopeMailbox}},
+		{"the hour of a used-up quota", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, RetryAfter: time.Hour}, Rules{},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: graph.ScopeMailbox}},
 		{"negative Retry-After", young, graph.Answer{Outcome: graph.Retry, RetryAfter: -time.Hour}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
 
@@ -180,7 +182,7 @@ func TestThrottle(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	var th throttle
 	said := []time.Duration{0, 0, 0, time.Second, time.Second, time.Second, 10 * time.Minute}
-	want := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, 15 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute}
+	want := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, time.Second, time.Second, time.Second, 10 * time.Minute}
 	for i := range said {
 		th.hit(now, said[i], 0)
 		if got := th.pausedUntil(now).Sub(now); got != want[i] {
@@ -197,7 +199,7 @@ func TestThrottle(t *testing.T) {
 	if got := th.pausedUntil(now).Sub(now); got != time.Second {
 		t.Errorf("after a success: %v", got)
 	}
-	if got := th.pausedUntil(now.Add(-48 * time.Hour)); got.After(now.Add(-47 * time.Hour)) {
+	if got := th.pausedUntil(now.Add(-48 * time.Hour)); got.After(now.Add(-48*time.Hour + MaxDelay)) {
 		t.Errorf("clock set back: paused until %v", got)
 	}
 }

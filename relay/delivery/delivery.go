@@ -26,8 +26,9 @@ type Sender interface {
 type Route struct {
 	Identity           string // name of the identities: entry
 	Sender             Sender
-	MaxConcurrent      int // requests at once for this mailbox; = 3
-	IdentityConcurrent int // requests at once for the whole identity; = 64
+	MaxConcurrent      int  // requests at once for this mailbox; = 3
+	IdentityConcurrent int  // requests at once for the whole identity; = 64
+	Rate               Rate // messages in a time for this mailbox; = no limit
 }
 
 // Config is what a Delivery works with. Store and Route are required.
@@ -82,6 +83,7 @@ type Delivery struct {
 	lanes      map[string]*lane
 	identities map[string]*identity
 	panics     map[envelope.QueueID]int
+	paces      map[string]*pace
 }
 
 // New makes a Delivery. Nothing happens before Run.
@@ -100,7 +102,7 @@ func New(cfg Config) *Delivery {
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}}
+		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}}
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
 	return d
@@ -195,7 +197,7 @@ func (d *Delivery) tell(mailbox envelope.Address, n news) {
 	key := mailbox.Key()
 	l := d.lanes[key]
 	if l == nil {
-		l = newLane(d, mailbox)
+		l = newLane(d, mailbox, d.paceOf(key))
 		d.lanes[key] = l
 		d.lanesDone.Go(l.run)
 	}
@@ -251,7 +253,7 @@ func (d *Delivery) identity(r Route) *identity {
 		d.identities[r.Identity] = id
 	}
 	d.mu.Unlock()
-	id.gate.resize(r.IdentityConcurrent)
+	id.slots(d.cfg.Now(), r.IdentityConcurrent)
 	return id
 }
 

@@ -63,6 +63,13 @@ func (g *gate) resize(limit int) {
 	}
 }
 
+// inUse is how many slots are taken.
+func (g *gate) inUse() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.busy
+}
+
 // crowded tells whether lanes are waiting for slots.
 func (g *gate) crowded() bool {
 	g.mu.Lock()

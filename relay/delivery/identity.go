@@ -10,14 +10,44 @@ type identity struct {
 	name string
 	gate gate
 
-	mu       sync.Mutex
-	throttle throttle
+	mu         sync.Mutex
+	throttle   throttle
+	limiter    limiter
+	configured int
+	lastLane   string // that was throttled
+	lastAt     time.Time
 }
+
+// sameCause is how close together the throttling of two mailboxes must come to
+// be taken for that of their identity.
+const sameCause = 30 * time.Second
 
 func (i *identity) pause(now time.Time, d time.Duration, jitter float64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.throttle.hit(now, d, jitter)
+}
+
+// slots sets how many requests may be under way now.
+func (i *identity) slots(now time.Time, configured int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.configured = configured
+	i.gate.resize(i.limiter.allowed(now, configured))
+}
+
+// throttled notes that Graph throttled a mailbox. sure says that the answer was
+// about the identity.
+func (i *identity) throttled(lane string, sure bool, began, now time.Time) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	other := i.lastLane != "" && i.lastLane != lane && now.Sub(i.lastAt) < sameCause
+	i.lastLane, i.lastAt = lane, now
+	if !sure && !other {
+		return
+	}
+	i.limiter.throttled(began, now, now, i.configured, i.gate.inUse()+1)
+	i.gate.resize(i.limiter.allowed(now, i.configured))
 }
 
 func (i *identity) reset() {
@@ -38,18 +68,13 @@ type throttle struct {
 	episodes int // pauses in a row, without a success between them
 }
 
-// hit pauses for as long as Graph said, or else by growing steps. Where Graph
-// says the same short time again and again, the steps win from the fourth on.
+// hit pauses for exactly as long as Graph said, or else by growing steps.
 func (t *throttle) hit(now time.Time, said time.Duration, jitter float64) {
 	if !now.Before(t.until) {
 		t.episodes++ // answers to requests that were under way together are one episode
 	}
-	steps := t.episodes
-	if said > 0 {
-		steps -= 3
-	}
-	if steps > 0 {
-		said = max(said, min(backoff(minBackoff, steps, jitter), longestTrouble))
+	if said <= 0 {
+		said = min(backoff(minBackoff, t.episodes, jitter), longestTrouble)
 	}
 	t.until = later(t.until, now.Add(said))
 }
@@ -62,7 +87,7 @@ func (t *throttle) pausedUntil(now time.Time) time.Time {
 	if !now.Before(t.until) {
 		return time.Time{}
 	}
-	if latest := now.Add(maxBackoff); t.until.After(latest) {
+	if latest := now.Add(MaxDelay); t.until.After(latest) {
 		t.until = latest
 	}
 	return t.until

@@ -47,6 +47,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 		return
 	}
 	now := d.cfg.Now()
+	d.forgetPaces(now)
 	for _, l := range lanes {
 		if l.Queued == 0 {
 			continue

@@ -55,7 +55,8 @@ type lane struct {
 	quiet      time.Time // what is known of due messages before this is what SendAs holds stop
 	claimAfter time.Time // the store failed; no claim before this
 	claimFails int
-	throttle   throttle
+	pace       *pace
+	configured int // slots of the configuration, as of the last look
 	trouble    int // failures in a row
 	stopping   bool
 }
@@ -88,8 +89,8 @@ type answer struct {
 	damaged, panicked bool
 }
 
-func newLane(d *Delivery, mailbox envelope.Address) *lane {
-	return &lane{d: d, mailbox: mailbox, key: mailbox.Key(),
+func newLane(d *Delivery, mailbox envelope.Address, p *pace) *lane {
+	return &lane{d: d, mailbox: mailbox, key: mailbox.Key(), pace: p,
 		wake: make(chan struct{}, 1), granted: make(chan *gate, 1), claimed: make(chan claim),
 		answered: make(chan answer), settled: make(chan time.Time)}
 }
@@ -166,7 +167,9 @@ func (l *lane) look() time.Time {
 	l.listen()
 	now := l.d.cfg.Now()
 	route, ok := l.d.route(l.mailbox)
-	l.publish(route)
+	l.configured = route.MaxConcurrent
+	l.pace.budgets.setRate(route.Rate)
+	l.publish(route, now)
 	if l.stopping {
 		l.giveBack(now, func(pending) bool { return true })
 		l.leaveLine()
@@ -177,7 +180,7 @@ func (l *lane) look() time.Time {
 	}
 	l.d.endMissing(l.mailbox)
 	id := l.d.identity(route)
-	until := later(l.throttle.pausedUntil(now), id.pausedUntil(now))
+	until := later(l.pace.pausedUntil(now), id.pausedUntil(now))
 	held := l.d.holds.blocking(route.Identity, l.mailbox)
 	l.withhold(now, held, until)
 	switch {
@@ -189,6 +192,10 @@ func (l *lane) look() time.Time {
 	case until.IsZero():
 		until = l.work(route, id, now)
 	}
+	if dry := l.pace.pausedUntil(now); !dry.IsZero() {
+		l.giveBack(now, func(pending) bool { return true })
+		until = later(until, dry)
+	}
 	if len(l.ready) == 0 {
 		l.leaveLine()
 	}
@@ -198,6 +205,9 @@ func (l *lane) look() time.Time {
 // work begins what is ready, and claims more.
 func (l *lane) work(route Route, id *identity, now time.Time) time.Time {
 	l.begin(route, id, now)
+	if !l.pace.pausedUntil(now).IsZero() {
+		return time.Time{}
+	}
 	again := l.probeFroms(now)
 	switch {
 	case l.claiming:
@@ -206,6 +216,8 @@ func (l *lane) work(route Route, id *identity, now time.Time) time.Time {
 		return earlier(again, l.due)
 	case now.Before(l.claimAfter):
 		return earlier(again, l.claimAfter)
+	case len(l.ready) == 0 && !l.pace.afford(now, 0):
+		return again
 	}
 	l.claim(l.want(route, id), now)
 	return again
@@ -213,7 +225,10 @@ func (l *lane) work(route Route, id *identity, now time.Time) time.Time {
 
 // begin starts attempts while there are messages and slots.
 func (l *lane) begin(route Route, id *identity, now time.Time) {
-	for len(l.ready) > 0 && l.busy < l.slots(route) {
+	for len(l.ready) > 0 && l.busy < l.slots(route, now) {
+		if !l.pace.afford(now, l.ready[0].rec.Size) {
+			return
+		}
 		if l.slot != nil && l.slot != &id.gate {
 			l.leaveLine() // the mailbox has moved to another identity
 		}
@@ -232,6 +247,7 @@ func (l *lane) begin(route Route, id *identity, now time.Time) {
 
 func (l *lane) attempt(p pending, route Route, id *identity, now time.Time) {
 	l.busy++
+	l.pace.budgets.spend(now, p.rec.Size)
 	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.name, Duplicate: p.rec.Unknown})
 	go func() {
 		a := answer{pending: p, identity: id, began: now}
@@ -254,11 +270,11 @@ func (l *lane) leaveLine() {
 }
 
 // slots is how many requests the lane may have under way.
-func (l *lane) slots(r Route) int {
+func (l *lane) slots(r Route, now time.Time) int {
 	if l.trouble >= troubleAfter {
 		return 1
 	}
-	return r.MaxConcurrent
+	return min(l.pace.limiter.allowed(now, r.MaxConcurrent), r.MaxConcurrent)
 }
 
 // unrouted holds the lane of a mailbox that no sender uses any more.
@@ -328,12 +344,12 @@ type LaneStatus struct {
 	PausedUntil time.Time
 }
 
-func (l *lane) publish(r Route) {
-	l.limit = l.slots(r)
+func (l *lane) publish(r Route, now time.Time) {
+	l.limit = l.slots(r, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status = LaneStatus{Mailbox: l.mailbox, Identity: r.Identity, Slots: l.limit, Busy: l.busy,
-		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.throttle.until}
+		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.pace.pausedUntil(now)}
 }
 
 func (l *lane) view() LaneStatus {

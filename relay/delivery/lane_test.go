@@ -312,7 +312,7 @@ func TestClock(t *testing.T) {
 		id := r.arrive(box)
 		r.wait(40 * time.Minute)           // waits 24 min now
 		skew.Store(int64(-48 * time.Hour)) // the stored time of the next attempt is two days away
-		r.wait(32 * time.Minute)
+		r.wait(MaxDelay + 2*time.Minute)
 		n := len(r.graph.times(id))
 		if n < 9 {
 			t.Errorf("%d attempts: the clock set back strands the message", n)

@@ -42,7 +42,7 @@ func (l *lane) conclude(a answer) {
 		l.d.holds.probeDone(a.probe, now)
 		o.holds = append(o.holds, a.probe)
 	}
-	l.pace(a, o.dec, now)
+	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	go func() { l.settled <- l.d.record(o) }()
 }
@@ -78,21 +78,23 @@ func (l *lane) beginHold(o *outcome, now time.Time) {
 	}
 }
 
-// pace slows the lane or the identity down, or lets it go on.
-func (l *lane) pace(a answer, dec Decision, now time.Time) {
+// setPace slows the lane or the identity down, or lets it go on.
+func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 	switch {
 	case dec.Passed:
 		l.trouble = 0
-		l.throttle.reset()
+		l.pace.throttle.reset()
 		a.identity.reset()
 	case dec.Pause && dec.Scope == graph.ScopeIdentity:
 		a.identity.pause(now, dec.PauseFor, l.d.cfg.Rand())
+		l.slowDown(a, dec, now)
 	case dec.Pause:
-		l.throttle.hit(now, dec.PauseFor, l.d.cfg.Rand())
+		l.pace.throttle.hit(now, dec.PauseFor, l.d.cfg.Rand())
+		l.slowDown(a, dec, now)
 	case a.Outcome == graph.Retry || a.Outcome == graph.Unknown:
 		if l.trouble++; l.trouble >= troubleAfter {
 			wait := min(backoff(minBackoff, l.trouble-troubleAfter+1, l.d.cfg.Rand()), longestTrouble)
-			l.throttle.until = later(l.throttle.until, now.Add(wait))
+			l.pace.throttle.until = later(l.pace.throttle.until, now.Add(wait))
 		}
 	}
 }

@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"time"
+
+	"graphrelay/relay/graph"
+)
+
+// Rate is a number of messages in a time. The zero Rate is no limit.
+type Rate struct {
+	Count int
+	Per   time.Duration
+}
+
+// pace is how fast a mailbox may send. It outlives the lane, which ends
+// whenever its mailbox has no mail, and belongs to its goroutine.
+type pace struct {
+	budgets  budgets
+	limiter  limiter
+	throttle throttle
+	dry      time.Time // a budget is spent until then
+}
+
+// pausedUntil is zero when the mailbox may send.
+func (p *pace) pausedUntil(now time.Time) time.Time {
+	if latest := now.Add(requestPer + time.Minute); p.dry.After(latest) && p.budgets.rate.per <= requestPer {
+		p.dry = latest // the clock was set back
+	}
+	until := p.throttle.pausedUntil(now)
+	if p.dry.After(now) {
+		until = later(until, p.dry)
+	}
+	return until
+}
+
+// afford tells whether a message of size octets may be sent now; else the
+// mailbox pauses until it may.
+func (p *pace) afford(now time.Time, size int64) bool {
+	wait := p.budgets.wait(now, size)
+	if wait > 0 {
+		p.dry = now.Add(wait)
+	}
+	return wait == 0
+}
+
+// isFresh tells whether nothing is remembered that a new pace would not say.
+func (p *pace) isFresh(now time.Time) bool {
+	b := &p.budgets
+	for _, x := range []*budget{&b.upload, &b.requests, &b.rate} {
+		if x.limit > 0 {
+			x.advance(now)
+		}
+	}
+	p.limiter.allowed(now, 1) // forgets what is over
+	return b.upload.sum == 0 && b.requests.sum == 0 && b.rate.sum == 0 && p.limiter.lowered == 0 && p.pausedUntil(now).IsZero()
+}
+
+// paceOf finds the pace of a mailbox. Delivery.mu is held.
+func (d *Delivery) paceOf(key string) *pace {
+	p := d.paces[key]
+	if p == nil {
+		p = &pace{budgets: newBudgets()}
+		d.paces[key] = p
+	}
+	return p
+}
+
+// forgetPaces drops those that mailboxes without mail do not need any more.
+func (d *Delivery) forgetPaces(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key, p := range d.paces {
+		if d.lanes[key] == nil && p.isFresh(now) {
+			delete(d.paces, key)
+		}
+	}
+}
+
+// slowDown lowers the limits after Graph asked for time. The mailbox that was
+// throttled is slowed down; the identity only where the answer said so, or where
+// another mailbox was throttled just before, so that one busy mailbox does not
+// slow the others down.
+func (l *lane) slowDown(a answer, dec Decision, now time.Time) {
+	l.pace.limiter.throttled(a.began, now, l.pace.throttle.until, l.configured, l.busy+1)
+	a.identity.throttled(l.key, dec.Scope == graph.ScopeIdentity, a.began, now)
+}
