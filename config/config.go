@@ -59,6 +59,7 @@ type Mailbox struct {
 	Address       envelope.Address `yaml:"address" required:"true" range:"address | *@domain" doc:"The mailbox, as some sender names it; *@domain for a wildcard with mailbox: self."`
 	Identity      Name             `yaml:"identity" unset:"the only identity" doc:"Name of the identity that sends for it; needed where there are several."`
 	MaxConcurrent int              `yaml:"max_concurrent" default:"3" range:"1..4" doc:"Most messages in transfer at one time; Graph allows 4."`
+	Rate          Rate             `yaml:"rate" unset:"none" doc:"Most messages in a time, as in 30/min; the others wait in the queue."`
 }
 
 // SMTP is the server's side.

@@ -32,7 +32,7 @@ func TestMinimalGetsTheDefaults(t *testing.T) {
 		{"endpoints", fmt.Sprint(id.Endpoints == nil), "true"},
 		{"sender's mailbox", c.Senders[0].Mailbox.String(), "notifications@contoso.com"},
 		{"default_sender", c.DefaultSender.String(), "notifications@contoso.com"},
-		{"mailboxes", fmt.Sprint(c.Mailboxes), "[{notifications@contoso.com default 3}]"},
+		{"mailboxes", fmt.Sprint(c.Mailboxes), "[{notifications@contoso.com default 3 none}]"},
 		{"listeners", fmt.Sprint(s.Listeners), "[{127.0.0.1:25 off off [] false false normalize []}]"},
 		{"clients", fmt.Sprint(c.Clients, c.LocalClient, c.Aliases, s.TLS == nil), "[] true map[] true"},
 		{"sizes", fmt.Sprint(s.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "2100KiB 2200KiB 256MiB"},
@@ -90,8 +90,8 @@ log: {level: debug, format: json}
 		{"identity", fmt.Sprintln(one.TenantID, one.ClientID, one.ClientSecretFile, one.CAFile), "contoso.com aaaaaaaa-2222-2222-2222-222222222222 /etc/graphrelay/secret.txt /ca.pem\n"},
 		{"endpoints", fmt.Sprint(*one.Endpoints), "{https://127.0.0.1:8443 https://[::1]:8443}"},
 		{"sender", fmt.Sprint(c.Senders[0]), "{A@contoso.com box@contoso.com}"},
-		{"mailbox", fmt.Sprint(box), "{BOX@contoso.com two 4}"},
-		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1], c.Mailboxes[2]), "4 {b@xn--bcher-kva.example one 3} {*@contoso.com two 1}"},
+		{"mailbox", fmt.Sprint(box), "{BOX@contoso.com two 4 none}"},
+		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1], c.Mailboxes[2]), "4 {b@xn--bcher-kva.example one 3 none} {*@contoso.com two 1 none}"},
 		{"wildcard", fmt.Sprint(c.Senders[2]), "{*@contoso.com *@contoso.com}"},
 		{"aliases", fmt.Sprint(c.Aliases), "map[o'neil:x@fabrikam.com root:Admin@contoso.com]"},
 		{"local_client", fmt.Sprint(c.LocalClient), "false"},
@@ -128,7 +128,7 @@ func TestASendersAddressIsNoMailboxWhereMailboxNamesAnother(t *testing.T) {
 
 func TestWildcardsBesideExactSenders(t *testing.T) {
 	c := parse1(t, strings.Replace(minimal, "senders:\n", "senders:\n  - {address: \"*@contoso.com\", mailbox: self}\n", 1))
-	if got := fmt.Sprint(c.DefaultSender, c.Mailboxes); got != "notifications@contoso.com [{*@contoso.com default 3} {notifications@contoso.com default 3}]" {
+	if got := fmt.Sprint(c.DefaultSender, c.Mailboxes); got != "notifications@contoso.com [{*@contoso.com default 3 none} {notifications@contoso.com default 3 none}]" {
 		t.Errorf("default_sender and mailboxes are %s", got)
 	}
 }

@@ -147,6 +147,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	return delivery.Route{
 		Identity: string(m.Identity), Sender: r.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
+		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
 	}, ok
 }
 
