@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/admin"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
@@ -25,9 +24,6 @@ const (
 	receiveGrace = 20 * time.Second
 	sendGrace    = 30 * time.Second
 )
-
-// adminMode lets the owner and the group of the admin socket in.
-const adminMode = 0o660
 
 // Options are what New builds a Relay from.
 type Options struct {
@@ -151,15 +147,6 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	}, ok
 }
 
-func (r *Relay) openAdmin(ctx context.Context) error {
-	l, err := smtpd.Listen(ctx, r.cfg.Admin.Address.String(), adminMode)
-	if err != nil {
-		return listenHint(r.cfg.Admin.Address.String(), err)
-	}
-	r.admin = l
-	return nil
-}
-
 // Listeners tells where SMTP clients connect, with the ports that were chosen
 // where the configuration says 0.
 func (r *Relay) Listeners() []string {
@@ -255,35 +242,6 @@ func (r *Relay) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
-}
-
-func (r *Relay) adminServer() *admin.Server {
-	return &admin.Server{Store: r.store, Status: r.status, Log: r.log}
-}
-
-func (r *Relay) status(ctx context.Context) (admin.Status, error) {
-	s := admin.Status{Version: r.version, Started: r.started, Warnings: r.Warnings(), Healthy: true,
-		Listeners: r.Listeners(), Connections: r.smtp.Stats().Connections}
-	if err := r.store.Health(); err != nil {
-		s.Healthy, s.Health = false, err.Error()
-	}
-	st, err := r.store.Stats(ctx)
-	if err != nil {
-		return s, err
-	}
-	s.Queued, s.Active, s.Held, s.Failed, s.Damaged = st.Queued, st.Active, st.Held, st.Failed, st.Damaged
-	lanes, err := r.store.Lanes(ctx)
-	if err != nil {
-		return s, err
-	}
-	for _, l := range lanes {
-		s.Lanes = append(s.Lanes, admin.LaneOf(l))
-	}
-	holds, err := r.store.Holds(ctx)
-	for _, h := range holds {
-		s.Holds = append(s.Holds, admin.HoldOf(h))
-	}
-	return s, err
 }
 
 // close releases what New opened, in reverse order; again does nothing.

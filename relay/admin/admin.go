@@ -1,10 +1,19 @@
 // Package admin answers the operator's commands on the admin socket: HTTP with
-// JSON over a unix socket, for programs of this host that the socket's mode
-// lets in. Server is the service's side, Client the commands'.
+// JSON over a unix socket. Server is the service's side, Client the commands';
+// Queue reads a store for both, Changer changes the messages of one.
 //
-// It promises to change nothing by looking: every request here reads. A body
-// of a message is never sent, only its header block. The package knows neither
-// SMTP nor the delivery; relay hands it a function that sums up both.
+// # Promises
+//
+// Looking changes nothing. A body is sent only where it is asked for, as a
+// stream. A change of many messages goes through the queue page by page and
+// tells how far it is, so a backlog is never in memory; a message that is
+// Active is left alone. Each change is logged with the user who wanted it.
+//
+// Whoever may open the socket is asked by the kernel who they are: root, the
+// service's own user and members of the socket's group are served.
+//
+// The package knows neither SMTP nor the delivery; relay hands it functions
+// that sum up both, and that wake a lane.
 package admin
 
 import (
@@ -30,16 +39,59 @@ type Status struct {
 	Damaged     int       `json:"damaged"`
 	Lanes       []Lane    `json:"lanes"`
 	Holds       []Hold    `json:"holds"`
+
+	Minute      Traffic      `json:"last_minute"` // the last whole minute
+	Hour        Traffic      `json:"last_hour"`
+	Credentials []Credential `json:"credentials"`
+	Certificate *time.Time   `json:"certificate_expires,omitempty"` // of the listeners
+	Audits      []Audit      `json:"audits"`
+	Reload      Reload       `json:"last_reload"`
+}
+
+// Traffic is what happened in some time, in messages.
+type Traffic struct {
+	Accepted int `json:"accepted"`
+	Rejected int `json:"rejected"`
+	Sent     int `json:"sent"`
+	Deferred int `json:"deferred"`
+	Held     int `json:"held"`
+	Bounced  int `json:"bounced"` // and failed
+}
+
+// Credential is what an identity logs in with.
+type Credential struct {
+	Identity string     `json:"identity"`
+	Kind     string     `json:"kind"`
+	Expires  *time.Time `json:"expires,omitempty"` // none: nobody told
+}
+
+// Audit is the last proof that an identity is restricted to its mailboxes.
+type Audit struct {
+	Identity string    `json:"identity"`
+	At       time.Time `json:"at"`
+	Passed   bool      `json:"passed"`
+	Text     string    `json:"text,omitempty"`
+}
+
+// Reload is the last time that the configuration was read.
+type Reload struct {
+	At     time.Time `json:"at"`               // of the last good one
+	Failed bool      `json:"failed,omitempty"` // a later one failed
 }
 
 // Lane is one mailbox's part of the queue.
 type Lane struct {
-	Mailbox string     `json:"mailbox"`
-	Queued  int        `json:"queued"`
-	Active  int        `json:"active"`
-	Held    int        `json:"held"`
-	Next    *time.Time `json:"next,omitempty"`
-	Oldest  *time.Time `json:"oldest,omitempty"`
+	Mailbox  string     `json:"mailbox"`
+	Identity string     `json:"identity,omitempty"`
+	Queued   int        `json:"queued"`
+	Active   int        `json:"active"`
+	Held     int        `json:"held"`
+	Next     *time.Time `json:"next,omitempty"`
+	Oldest   *time.Time `json:"oldest,omitempty"`
+	Slots    int        `json:"slots,omitempty"` // requests at once
+	Busy     int        `json:"busy,omitempty"`  // requests under way
+	Failures int        `json:"failures,omitempty"`
+	Paused   *time.Time `json:"paused_until,omitempty"` // by throttling
 }
 
 // Hold is a pause of a mailbox or an identity.
@@ -74,6 +126,9 @@ type Message struct {
 	Status      string     `json:"status,omitempty"`
 	Reason      string     `json:"reason,omitempty"`
 	RequestID   string     `json:"request_id,omitempty"`
+	HeldSince   *time.Time `json:"held_since,omitempty"`
+	Finished    *time.Time `json:"finished,omitempty"`
+	BodyGone    bool       `json:"body_gone,omitempty"` // the stored octets are deleted
 }
 
 // Event is one line of a message's history.
@@ -103,6 +158,7 @@ func MessageOf(r spool.Record) Message {
 		MessageID: r.MessageID, Subject: r.Subject, Client: r.Client.Name, ClientAddr: r.Client.String(),
 		Attempts: r.Attempts, Crashes: r.Crashes, Unknown: r.Unknown, LastAttempt: when(r.LastAttempt),
 		Reason: r.LastText, RequestID: r.LastRequest, Status: enhanced(r.LastStatus),
+		HeldSince: when(r.HeldSince), Finished: when(r.FinishedAt), BodyGone: r.BodyGone,
 	}
 	if r.State == spool.Queued {
 		m.NextAttempt = when(r.NextAttempt)

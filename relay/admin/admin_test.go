@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,38 +20,80 @@ import (
 
 // stock is a Store of a few messages.
 type stock struct {
-	records []spool.Record
+	mu      sync.Mutex
+	records []*spool.Record
 	text    string
 	openErr error
+	moveErr error
 }
 
-func (s stock) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
+func stockOf(records ...spool.Record) *stock {
+	s := &stock{}
+	for _, r := range records {
+		s.records = append(s.records, &r)
+	}
+	return s
+}
+
+func (s *stock) find(id envelope.QueueID) (*spool.Record, error) {
 	for _, r := range s.records {
 		if r.ID == id {
 			return r, nil
 		}
 	}
-	return spool.Record{}, spool.ErrNotFound
+	return nil, spool.ErrNotFound
 }
 
-func (s stock) List(_ context.Context, f spool.Filter) (list []spool.Record, _ error) {
+func (s *stock) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	if err != nil {
+		return spool.Record{}, err
+	}
+	return *r, nil
+}
+
+func (s *stock) List(_ context.Context, f spool.Filter) (list []spool.Record, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, r := range s.records {
-		if r.ID > f.After && len(list) < f.Limit && (f.Mailbox.IsZero() || f.Mailbox.Equal(r.Mailbox)) && f.States[0] == r.State {
-			list = append(list, r)
+		if r.ID > f.After && len(list) < f.Limit && f.Matches(*r) {
+			list = append(list, *r)
 		}
 	}
 	return list, nil
 }
 
-func (s stock) History(context.Context, envelope.QueueID) ([]spool.Event, error) {
+func (s *stock) History(context.Context, envelope.QueueID) ([]spool.Event, error) {
 	return []spool.Event{{Kind: spool.EventDeferred, Attempt: 1, HTTPStatus: 429, Status: [3]int{4, 7, 0}, Text: "busy", Duration: 20 * time.Millisecond}}, nil
 }
 
-func (s stock) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
+func (s *stock) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
 	return struct {
 		io.ReadSeeker
 		io.Closer
 	}{strings.NewReader(s.text), io.NopCloser(nil)}, s.openErr
+}
+
+func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, err := s.find(id)
+	switch {
+	case err != nil:
+		return err
+	case s.moveErr != nil:
+		return s.moveErr
+	case r.State == spool.Active:
+		return spool.ErrState
+	}
+	r.State, r.NextAttempt, r.LastText = to, next, why
+	return nil
+}
+
+func (s *stock) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
+	return s.Move(ctx, id, spool.Deleted, time.Time{}, why, at)
 }
 
 func record(id envelope.QueueID) spool.Record {
@@ -61,7 +103,7 @@ func record(id envelope.QueueID) spool.Record {
 }
 
 // serve runs a Server on a socket until the test ends.
-func serve(t *testing.T, s Store) *Client {
+func serve(t *testing.T, s *stock, adjust ...func(*Server)) *Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	l, err := net.Listen("unix", path)
@@ -73,6 +115,9 @@ func serve(t *testing.T, s Store) *Client {
 	srv := &Server{Store: s, Log: slog.New(slog.DiscardHandler), Status: func(context.Context) (Status, error) {
 		return Status{Version: "v", Queued: 7}, nil
 	}}
+	for _, a := range adjust {
+		a(srv)
+	}
 	go func() { done <- srv.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
@@ -85,7 +130,9 @@ func serve(t *testing.T, s Store) *Client {
 
 func TestCommandsOverTheSocket(t *testing.T) {
 	ids := []envelope.QueueID{"0000000000000001", "0000000000000002", "0000000000000003"}
-	c := serve(t, stock{records: []spool.Record{record(ids[0]), record(ids[1]), record(ids[2])}, text: "Subject: x\r\n\r\nsecret body"})
+	s := stockOf(record(ids[0]), record(ids[1]), record(ids[2]))
+	s.text = "Subject: x\r\n\r\nsecret body"
+	c := serve(t, s)
 
 	if s, err := c.Status(t.Context()); err != nil || s.Queued != 7 {
 		t.Errorf("Status = %+v, %v", s, err)
@@ -110,7 +157,9 @@ func TestCommandsOverTheSocket(t *testing.T) {
 }
 
 func TestADamagedMessageIsShownWithoutItsHeader(t *testing.T) {
-	d, err := Queue{stock{records: []spool.Record{record("1")}, openErr: spool.ErrDamaged}}.Show(t.Context(), "1")
+	s := stockOf(record("1"))
+	s.openErr = spool.ErrDamaged
+	d, err := Queue{s}.Show(t.Context(), "1")
 	if err != nil || d.Header != "" || len(d.History) != 1 {
 		t.Errorf("Show = %+v, %v", d, err)
 	}
@@ -123,16 +172,35 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// Looking changes nothing: there is no request that writes.
-func TestOnlyReading(t *testing.T) {
-	s := &Server{Store: stock{}, Log: slog.New(slog.NewTextHandler(new(bytes.Buffer), nil))}
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch} {
-		for _, path := range []string{"/v1/status", "/v1/queue", "/v1/queue/0000000000000001"} {
-			w := httptest.NewRecorder()
-			s.routes().ServeHTTP(w, httptest.NewRequest(method, path, nil))
-			if w.Code != http.StatusMethodNotAllowed {
-				t.Errorf("%s %s = %d", method, path, w.Code)
-			}
+// Looking changes nothing: what reads takes no other method.
+func TestOnlyPostChanges(t *testing.T) {
+	s := &Server{Store: stockOf(), Log: slog.New(slog.DiscardHandler)}
+	for _, c := range []struct{ method, path string }{
+		{http.MethodPost, "/v1/status"}, {http.MethodPost, "/v1/queue"}, {http.MethodDelete, "/v1/queue/0000000000000001"},
+		{http.MethodPut, "/v1/queue/0000000000000001"}, {http.MethodGet, "/v1/holds/probe"}, {http.MethodPost, "/v1/queue/0000000000000001/body"},
+	} {
+		w := httptest.NewRecorder()
+		s.routes().ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
+		if w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s = %d", c.method, c.path, w.Code)
 		}
+	}
+}
+
+func TestBodyOnDemand(t *testing.T) {
+	s := stockOf(record("0000000000000001"))
+	s.text = strings.Repeat("octets\r\n", 100_000)
+	c := serve(t, s)
+	b, err := c.Body(t.Context(), "0000000000000001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if got, err := io.ReadAll(b); err != nil || string(got) != s.text {
+		t.Errorf("%d octets, %v", len(got), err)
+	}
+	s.openErr = spool.ErrNotFound
+	if _, err := c.Body(t.Context(), "0000000000000001"); !errors.Is(err, spool.ErrNotFound) {
+		t.Errorf("a body that is gone: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -36,22 +36,9 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
-// List asks for the messages that f selects.
+// List asks for a page of the messages that f selects.
 func (c *Client) List(ctx context.Context, f spool.Filter) (list []Message, err error) {
-	q := url.Values{}
-	for _, s := range f.States {
-		q.Add("state", string(s))
-	}
-	if !f.Mailbox.IsZero() {
-		q.Set("mailbox", f.Mailbox.String())
-	}
-	if f.After != "" {
-		q.Set("after", string(f.After))
-	}
-	if f.Limit > 0 {
-		q.Set("limit", strconv.Itoa(f.Limit))
-	}
-	err = c.get(ctx, "/v1/queue", q, &list)
+	err = c.get(ctx, "/v1/queue", values(f), &list)
 	return list, err
 }
 
@@ -64,27 +51,82 @@ func (c *Client) Show(ctx context.Context, id envelope.QueueID) (*Detail, error)
 	return d, nil
 }
 
-func (c *Client) get(ctx context.Context, path string, q url.Values, v any) error {
-	u := url.URL{Scheme: "http", Host: "graphrelay", Path: path, RawQuery: q.Encode()}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// Body asks for the stored octets of a message, as a stream; spool.ErrNotFound
+// when they are gone.
+func (c *Client) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error) {
+	return c.ask(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(id))+"/body", nil, nil)
+}
+
+// Change makes a change and calls tell for each sign of progress, the last one
+// with Done.
+func (c *Client) Change(ctx context.Context, ch Change, tell func(Progress)) error {
+	body, err := json.Marshal(ids{IDs: ch.IDs, All: len(ch.IDs) == 0})
 	if err != nil {
 		return err
+	}
+	res, err := c.ask(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(ch.Action)), values(ch.Filter), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer res.Close()
+	for d := json.NewDecoder(res); ; {
+		var p Progress
+		if err := d.Decode(&p); err != nil {
+			return fmt.Errorf("the service broke off; what it had changed stays so: %w", err)
+		}
+		tell(p)
+		switch {
+		case p.Failed != "":
+			return errors.New(p.Failed)
+		case p.Done:
+			return nil
+		}
+	}
+}
+
+// Probe has holds tried now: the one with this key, those of a mailbox, or all.
+// It returns the keys of those that it met.
+func (c *Client) Probe(ctx context.Context, key string, mailbox envelope.Address) (keys []string, err error) {
+	q := url.Values{"key": {key}, "mailbox": {mailbox.String()}}
+	res, err := c.ask(ctx, http.MethodPost, "/v1/holds/probe", q, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Close()
+	return keys, json.NewDecoder(res).Decode(&keys)
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, v any) error {
+	res, err := c.ask(ctx, http.MethodGet, path, q, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Close()
+	return json.NewDecoder(res).Decode(v)
+}
+
+// ask makes a request and returns the answer's body.
+func (c *Client) ask(ctx context.Context, method, path string, q url.Values, body io.Reader) (io.ReadCloser, error) {
+	u := url.URL{Scheme: "http", Host: "graphrelay", Path: path, RawQuery: q.Encode()}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
 	}
 	res, err := c.http.Do(req)
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return fmt.Errorf("%w (%v)", ErrNotRunning, dial)
+		return nil, fmt.Errorf("%w (%v)", ErrNotRunning, dial)
 	}
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
 	}
 	defer res.Body.Close()
-	switch res.StatusCode {
-	case http.StatusOK:
-		return json.NewDecoder(res.Body).Decode(v)
-	case http.StatusNotFound:
-		return spool.ErrNotFound
+	if res.StatusCode == http.StatusNotFound {
+		return nil, spool.ErrNotFound
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-	return fmt.Errorf("the service answered %s: %s", res.Status, strings.TrimSpace(string(text)))
+	return nil, fmt.Errorf("the service answered %s: %s", res.Status, strings.TrimSpace(string(text)))
 }

@@ -24,7 +24,7 @@ type Store interface {
 // Queue answers the queue commands from a store.
 type Queue struct{ Store Store }
 
-// List returns the messages that f selects, in order of queue ID.
+// List returns a page of the messages that f selects.
 func (q Queue) List(ctx context.Context, f spool.Filter) ([]Message, error) {
 	records, err := q.Store.List(ctx, f)
 	if err != nil {
@@ -69,4 +69,10 @@ func (q Queue) header(ctx context.Context, r spool.Record) (string, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxShownHeader)))
 	return string(b), err
+}
+
+// Body opens the stored octets of a message, header and body, to be read as a
+// stream; spool.ErrNotFound when they are gone.
+func (q Queue) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error) {
+	return q.Store.Open(ctx, id)
 }

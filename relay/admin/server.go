@@ -4,30 +4,37 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
+	"os"
+	"slices"
 	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 )
 
-// maxList bounds one page of the queue list.
-const maxList = 1000
-
 // Server answers on the admin socket.
 type Server struct {
-	Store  Store
-	Status func(context.Context) (Status, error)
-	Log    *slog.Logger
+	Store    Writer
+	Status   func(context.Context) (Status, error)
+	Wake     func(mailbox envelope.Address) // a mailbox has mail that is due; may be nil
+	ProbeNow func()                         // probes every hold; may be nil
+	Holds    func(context.Context) ([]spool.Hold, error)
+	Log      *slog.Logger
 }
 
-// Serve answers requests on l until ctx ends; then it closes l.
+// Serve answers requests on l, a unix socket, until ctx ends; then it closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	group, err := groupOf(l)
+	if err != nil {
+		return err
+	}
 	srv := &http.Server{
-		Handler:           s.routes(),
+		Handler:           s.onlyGuests(s.routes()),
+		ConnContext:       greet(uint32(os.Geteuid()), group),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
@@ -40,14 +47,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.Status(r.Context())
 		reply(w, st, err)
 	})
 	mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, r *http.Request) {
-		f, err := filterOf(r)
+		f, err := filterOf(r.URL.Query())
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -55,35 +62,137 @@ func (s *Server) routes() http.Handler {
 		list, err := Queue{s.Store}.List(r.Context(), f)
 		reply(w, list, err)
 	})
-	mux.HandleFunc("GET /v1/queue/{id}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /v1/queue/{id}", withID(func(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
+		d, err := Queue{s.Store}.Show(r.Context(), id)
+		reply(w, d, err)
+	}))
+	mux.HandleFunc("GET /v1/queue/{id}/body", withID(s.body))
+	mux.HandleFunc("POST /v1/queue/{action}", s.change)
+	mux.HandleFunc("POST /v1/holds/probe", s.probe)
+	return mux
+}
+
+func withID(do func(http.ResponseWriter, *http.Request, envelope.QueueID)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		id, err := envelope.ParseQueueID(r.PathValue("id"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		d, err := Queue{s.Store}.Show(r.Context(), id)
-		reply(w, d, err)
-	})
-	return mux
+		do(w, r, id)
+	}
 }
 
-func filterOf(r *http.Request) (f spool.Filter, err error) {
+// body streams the stored octets. Where they turn out to be damaged half-way
+// the connection breaks off, so that the reader knows.
+func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
+	b, err := Queue{s.Store}.Body(r.Context(), id)
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
+	defer b.Close()
+	w.Header().Set("Content-Type", "message/rfc822")
+	if _, err := io.Copy(w, b); err != nil {
+		s.Log.Warn("a stored message cannot be read to its end", "queue_id", string(id), "cause", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// ids is the body of a request for changes to some messages.
+type ids struct {
+	IDs []envelope.QueueID `json:"ids"`
+	All bool               `json:"all"` // all that the filter selects
+}
+
+// maxIDs bounds the body of such a request, in octets.
+const maxIDs = 16 << 20
+
+func (s *Server) change(w http.ResponseWriter, r *http.Request) {
+	c, err := changeOf(w, r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out, flush := json.NewEncoder(w), http.NewResponseController(w)
+	var last Progress
+	changer := &Changer{Store: s.Store, Wake: s.Wake, Now: time.Now}
+	err = changer.Do(r.Context(), c, func(p Progress) error {
+		last = p
+		return errors.Join(out.Encode(p), flush.Flush())
+	})
+	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r), "changed", last.Changed,
+		"skipped", last.Skipped, "queue_ids", len(c.IDs), "filter", values(c.Filter).Encode(), "error", err)
+	if err != nil {
+		last.Failed = err.Error()
+		_ = out.Encode(last) // the operator may be gone
+	}
+}
+
+func changeOf(w http.ResponseWriter, r *http.Request) (Change, error) {
+	c := Change{Action: Action(r.PathValue("action")), By: userOf(r)}
+	if len(c.Action.defaultStates()) == 0 {
+		return c, errors.New("the action is none of retry, hold, release, delete")
+	}
+	var body ids
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxIDs)).Decode(&body); err != nil {
+		return c, err
+	}
+	if body.All == (len(body.IDs) > 0) {
+		return c, errors.New("name queue IDs, or ask for all that a filter selects")
+	}
+	for _, id := range body.IDs {
+		if _, err := envelope.ParseQueueID(string(id)); err != nil {
+			return c, err
+		}
+	}
+	var err error
+	c.IDs = body.IDs
+	c.Filter, err = filterOf(r.URL.Query())
+	return c, err
+}
+
+// probe has the holds tried now that a mailbox or a key names, or all of them,
+// and answers which these are.
+func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
+	holds, err := s.Holds(r.Context())
+	if err != nil {
+		reply(w, nil, err)
+		return
+	}
 	q := r.URL.Query()
-	for _, s := range q["state"] {
-		f.States = append(f.States, spool.State(s))
-	}
+	var mailbox envelope.Address
 	if m := q.Get("mailbox"); m != "" {
-		if f.Mailbox, err = envelope.ParseAddress(m); err != nil {
-			return f, err
+		if mailbox, err = envelope.ParseAddress(m); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
 	}
-	f.After = envelope.QueueID(q.Get("after"))
-	if l := q.Get("limit"); l != "" {
-		if f.Limit, err = strconv.Atoi(l); err != nil || f.Limit < 1 || f.Limit > maxList {
-			return f, errors.New("limit must be a number from 1 to " + strconv.Itoa(maxList))
+	keys := []string{}
+	for _, h := range holds {
+		if key := q.Get("key"); (key == "" || key == h.Key) && (mailbox.IsZero() || covers(h, mailbox)) {
+			keys = append(keys, h.Key)
 		}
 	}
-	return f, nil
+	if len(keys) > 0 && s.ProbeNow != nil {
+		s.Log.Info("operator has holds probed", "user", userOf(r), "uid", uidOf(r), "holds", keys)
+		s.ProbeNow()
+	}
+	reply(w, keys, nil)
+}
+
+// covers tells whether a hold can stop the mail of a mailbox. An identity's may.
+func covers(h spool.Hold, mailbox envelope.Address) bool {
+	if !h.Mailbox.IsZero() {
+		return h.Mailbox.Equal(mailbox)
+	}
+	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+}
+
+func uidOf(r *http.Request) uint32 {
+	g, _ := r.Context().Value(guestKey{}).(guest)
+	return g.uid
 }
 
 func reply(w http.ResponseWriter, v any, err error) {

@@ -1,0 +1,101 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// maxList bounds one page of the queue list.
+const maxList = 1000
+
+// values writes a filter as the query of a request.
+func values(f spool.Filter) url.Values {
+	q := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for _, s := range f.States {
+		q.Add("state", string(s))
+	}
+	set("mailbox", f.Mailbox.String())
+	set("client", f.Client)
+	if f.ClientIP.IsValid() {
+		set("client_ip", f.ClientIP.String())
+	}
+	set("sender", f.Sender.String())
+	set("reverse_path", f.ReversePath.String())
+	set("recipient", f.Recipient.String())
+	set("message_id", f.MessageID)
+	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
+		if !t.IsZero() {
+			set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if f.Newest {
+		set("newest", "true")
+	}
+	set("after", string(f.After))
+	if f.Limit > 0 {
+		set("limit", strconv.Itoa(f.Limit))
+	}
+	return q
+}
+
+// filterOf reads what values wrote. An unknown name is an error: a filter that
+// is not understood must not select everything.
+func filterOf(q url.Values) (f spool.Filter, err error) {
+	for name, list := range q {
+		for _, value := range list {
+			if err := read(&f, name, value); err != nil {
+				return f, fmt.Errorf("%s=%s: %w", name, value, err)
+			}
+		}
+	}
+	return f, nil
+}
+
+func read(f *spool.Filter, name, value string) (err error) {
+	switch name {
+	case "state":
+		f.States = append(f.States, spool.State(value))
+	case "mailbox":
+		f.Mailbox, err = envelope.ParseAddress(value)
+	case "client":
+		f.Client = value
+	case "client_ip":
+		f.ClientIP, err = netip.ParseAddr(value)
+	case "sender":
+		f.Sender, err = envelope.ParseRecipient(value)
+	case "reverse_path":
+		f.ReversePath, err = envelope.ParseRecipient(value)
+	case "recipient":
+		f.Recipient, err = envelope.ParseRecipient(value)
+	case "message_id":
+		f.MessageID = value
+	case "since":
+		f.Since, err = time.Parse(time.RFC3339Nano, value)
+	case "until":
+		f.Until, err = time.Parse(time.RFC3339Nano, value)
+	case "newest":
+		f.Newest, err = strconv.ParseBool(value)
+	case "after":
+		f.After, err = envelope.ParseQueueID(value)
+	case "limit":
+		f.Limit, err = strconv.Atoi(value)
+		if err != nil || f.Limit < 1 || f.Limit > maxList {
+			err = errors.New("limit must be a number from 1 to " + strconv.Itoa(maxList))
+		}
+	default:
+		err = errors.New("there is no such filter")
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// peer is the process at the other end of the socket, as the kernel knows it.
+type peer struct {
+	uid    uint32
+	groups []uint32 // its primary group and those that its user belongs to
+}
+
+// peerOf asks who connected.
+func peerOf(c net.Conn) (peer, error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return peer{}, fmt.Errorf("admin: a %T is no unix socket", c)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return peer{}, err
+	}
+	var cred *unix.Ucred
+	var asked error
+	if err := raw.Control(func(fd uintptr) {
+		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return peer{}, err
+	}
+	if asked != nil {
+		return peer{}, asked
+	}
+	return peer{uid: cred.Uid, groups: append(groupsOf(cred.Uid), cred.Gid)}, nil
+}
+
+// groupsOf lists the groups of a user. Of one that the host does not know there
+// are none.
+func groupsOf(uid uint32) []uint32 {
+	u, err := user.LookupId(strconv.Itoa(int(uid)))
+	if err != nil {
+		return nil
+	}
+	ids, _ := u.GroupIds()
+	var groups []uint32
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil {
+			groups = append(groups, uint32(n))
+		}
+	}
+	return groups
+}
+
+// may tells whether p is served: root, the service's own user, and members of
+// the socket's group.
+func (p peer) may(self, group uint32) bool {
+	return p.uid == 0 || p.uid == self || slices.Contains(p.groups, group)
+}
+
+// groupOf is the group of a socket file.
+func groupOf(l net.Listener) (uint32, error) {
+	info, err := os.Stat(l.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, errors.New("admin: the group of the socket is not known")
+	}
+	return st.Gid, nil
+}
+
+// guest is a peer with whether it is served.
+type guest struct {
+	peer
+	welcome bool
+}
+
+type guestKey struct{}
+
+// greet asks each connection who it is, once.
+func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
+	return func(ctx context.Context, c net.Conn) context.Context {
+		p, err := peerOf(c)
+		return context.WithValue(ctx, guestKey{}, guest{p, err == nil && p.may(self, group)})
+	}
+}
+
+// onlyGuests turns everybody else away.
+func (s *Server) onlyGuests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, _ := r.Context().Value(guestKey{}).(guest)
+		if !g.welcome {
+			s.Log.Warn("admin socket refused a user", "uid", g.uid, "request", r.Method+" "+r.URL.Path)
+			http.Error(w, "this user may not administer graphrelay; become root, or a member of the socket's group: usermod -aG graphrelay USER",
+				http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// userOf names the user who asks, for the history and the log.
+func userOf(r *http.Request) string {
+	g, _ := r.Context().Value(guestKey{}).(guest)
+	id := strconv.Itoa(int(g.uid))
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return "uid " + id
+}
