@@ -18,6 +18,7 @@ type UnknownOutcome int
 const (
 	Retry  UnknownOutcome = iota // try again after UnknownDelay; the recipients may get it twice
 	HoldIt                       // hold the message for the operator
+	LookUp                       // look into the mailbox: sent, or not sent and so tried again, or in doubt and held
 )
 
 // MaxDelay is the longest time to a planned next attempt, and the longest pause

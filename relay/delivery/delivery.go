@@ -26,9 +26,10 @@ type Sender interface {
 type Route struct {
 	Identity           string // name of the identities: entry
 	Sender             Sender
-	MaxConcurrent      int  // requests at once for this mailbox; = 3
-	IdentityConcurrent int  // requests at once for the whole identity; = 64
-	Rate               Rate // messages in a time for this mailbox; = no limit
+	Finder             Finder // for LookUp; without one what may have been sent is held
+	MaxConcurrent      int    // requests at once for this mailbox; = 3
+	IdentityConcurrent int    // requests at once for the whole identity; = 64
+	Rate               Rate   // messages in a time for this mailbox; = no limit
 }
 
 // Config is what a Delivery works with. Store and Route are required.
@@ -84,6 +85,8 @@ type Delivery struct {
 	identities map[string]*identity
 	panics     map[envelope.QueueID]int
 	paces      map[string]*pace
+
+	usage usage
 }
 
 // New makes a Delivery. Nothing happens before Run.
@@ -102,7 +105,7 @@ func New(cfg Config) *Delivery {
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}}
+		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, usage: usage{boxes: map[string]*boxUsage{}}}
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
 	return d
@@ -119,6 +122,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 		keepers.Go(func() { d.poll(ctx) })
 		keepers.Go(func() { d.expireHeld(ctx) })
 		keepers.Go(func() { d.report(ctx) })
+		keepers.Go(func() { d.loadUsage(ctx) })
 		<-ctx.Done()
 		d.setRunning(false)
 		keepers.Wait()
@@ -316,6 +320,7 @@ type Status struct {
 	Lanes []LaneStatus // lanes with mail, in order of mailbox
 	Busy  int          // requests under way
 	Holds []spool.Hold // in order of key
+	Usage []Usage      // of mailboxes that sent something today, in order of mailbox
 }
 
 // Status tells what goes on. It reads memory only.
@@ -331,6 +336,7 @@ func (d *Delivery) Status() Status {
 	}
 	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int { return strings.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
 	s.Holds = d.holds.list()
+	s.Usage = d.usage.list(d.cfg.Now())
 	return s
 }
 

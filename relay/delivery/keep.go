@@ -48,6 +48,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	}
 	now := d.cfg.Now()
 	d.forgetPaces(now)
+	d.endWarnings(now)
 	for _, l := range lanes {
 		if l.Queued == 0 {
 			continue

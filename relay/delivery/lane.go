@@ -87,6 +87,10 @@ type answer struct {
 	began    time.Time
 	graph.Answer
 	damaged, panicked bool
+
+	looked  bool      // the message was looked up first
+	again   time.Time // it was not sent, and is due then; zero otherwise
+	verdict *Decision // what was decided without sending it
 }
 
 func newLane(d *Delivery, mailbox envelope.Address, p *pace) *lane {
@@ -251,7 +255,10 @@ func (l *lane) attempt(p pending, route Route, id *identity, now time.Time) {
 	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.name, Duplicate: p.rec.Unknown})
 	go func() {
 		a := answer{pending: p, identity: id, began: now}
-		a.Answer, a.damaged, a.panicked = l.d.send(route.Sender, p.rec)
+		if l.d.settleDoubt(&a, route.Finder) {
+			a.looked = false
+			a.Answer, a.damaged, a.panicked = l.d.send(route.Sender, p.rec)
+		}
 		id.gate.leave()
 		l.answered <- a
 	}()

@@ -27,10 +27,17 @@ type outcome struct {
 // holds in memory, and beside the lane in the store.
 func (l *lane) conclude(a answer) {
 	now := l.d.cfg.Now()
+	if !a.again.IsZero() {
+		l.putOff(a, now)
+		return
+	}
 	o := outcome{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now, damaged: a.damaged}
-	if a.damaged {
+	switch {
+	case a.damaged:
 		o.dec = damagedDecision()
-	} else {
+	case a.verdict != nil:
+		o.dec = *a.verdict
+	default:
 		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
 	}
 	o.over = l.d.holds.passed(cleared(a, o.dec), a.rec.ID, a.began)
@@ -52,6 +59,8 @@ func (l *lane) conclude(a answer) {
 func cleared(a answer, dec Decision) []string {
 	keys := messageKeys(a.identity.name, a.rec)
 	switch {
+	case a.looked:
+		return nil // that it may be read says nothing of sending
 	case dec.Passed || a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage:
 		return keys[:]
 	case a.Outcome == graph.Hold && a.Scope == graph.ScopeFrom:
@@ -81,6 +90,7 @@ func (l *lane) beginHold(o *outcome, now time.Time) {
 // setPace slows the lane or the identity down, or lets it go on.
 func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 	switch {
+	case a.verdict != nil:
 	case dec.Passed:
 		l.trouble = 0
 		l.pace.throttle.reset()
@@ -123,6 +133,9 @@ func (d *Delivery) record(o outcome) time.Time {
 		d.askReport()
 	case o.dec.State == spool.Sent && o.rec.ReportOf != "":
 		d.reportSent()
+	}
+	if o.dec.State == spool.Sent {
+		d.countRecipients(o.rec.Mailbox, len(o.rec.Envelope.Recipients), o.at)
 	}
 	return o.dec.Next
 }

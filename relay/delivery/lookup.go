@@ -1,0 +1,225 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// Finder looks a message up in its mailbox. *graph.Client is one.
+type Finder interface {
+	Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]graph.Copy, graph.Answer)
+}
+
+const (
+	// appearsIn is how long a sent message may take to be found: finding
+	// nothing counts only after it.
+	appearsIn = 10 * time.Minute
+	// clockSkew is how far the clocks of this machine and of Exchange may differ.
+	clockSkew = 5 * time.Second
+	// lookupFor is how long a search that fails is repeated before a person decides.
+	lookupFor = 24 * time.Hour
+)
+
+// trace is what is known of a message that may have been sent.
+type trace struct {
+	first  time.Time // when it was first tried
+	since  time.Time // since when the outcome of an attempt is unknown
+	copies []graph.Copy
+	others bool // our history knows its Message-ID from another message
+}
+
+// verdict says what the traces of a message mean.
+type verdict int
+
+const (
+	wasSent verdict = iota
+	notSent         // for sure: send it
+	notYet          // look again later
+	inDoubt
+)
+
+// judge decides by the traces whether a message was sent: found means a copy
+// with its recipients, sent not before it was first tried. Whatever else is found
+// is doubt. It is pure.
+func judge(rec spool.Record, t trace, now time.Time) (v verdict, why string) {
+	switch {
+	case rec.MessageID == "":
+		return inDoubt, "it has no Message-ID"
+	case t.others:
+		return inDoubt, "another message has the same Message-ID"
+	}
+	drafts := 0
+	for _, c := range t.copies {
+		switch {
+		case c.Draft:
+			drafts++
+		case sameRecipients(rec.Envelope.Recipients, c.Recipients) && !c.Sent.Before(t.first.Add(-clockSkew).Truncate(time.Second)):
+			return wasSent, ""
+		}
+	}
+	early := now.Sub(t.since) < appearsIn
+	switch {
+	case len(t.copies) > drafts:
+		return inDoubt, "the mailbox holds a message with this Message-ID, but with other recipients or of an earlier time"
+	case early:
+		return notYet, ""
+	case drafts > 0:
+		return inDoubt, "the mailbox holds a draft of it"
+	}
+	return notSent, ""
+}
+
+// sameRecipients compares as sets.
+func sameRecipients(a, b []envelope.Address) bool {
+	want := make(map[string]bool, len(a))
+	for _, x := range a {
+		want[x.Key()] = true
+	}
+	got := make(map[string]bool, len(b))
+	for _, x := range b {
+		if got[x.Key()] = true; !want[x.Key()] {
+			return false
+		}
+	}
+	return len(got) == len(want)
+}
+
+// settleDoubt looks up a message that may have been sent, before it is sent
+// again. It tells whether to send it; else a says what becomes of it.
+func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
+	if d.cfg.Unknown != LookUp || !a.rec.Unknown {
+		return true
+	}
+	a.looked = true
+	history, err := d.cfg.Store.History(d.storeCtx, a.rec.ID)
+	if err != nil {
+		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
+		return false
+	}
+	if released(history) {
+		return true // a person has decided
+	}
+	t := traceOf(a.rec, history)
+	same, err := d.cfg.Store.ByMessageID(d.storeCtx, a.rec.MessageID, 2)
+	if err != nil {
+		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
+		return false
+	}
+	for _, r := range same {
+		t.others = t.others || r.ID != a.rec.ID
+	}
+	if f == nil {
+		a.doubt("nothing can look it up")
+		return false
+	}
+	if t.copies, a.Answer = f.Lookup(d.sendCtx, a.rec.Mailbox, a.rec.MessageID); a.Outcome != graph.Delivered {
+		d.notFoundOut(a, t)
+		return false
+	}
+	return d.follow(a, t)
+}
+
+// traceOf reads the times of attempts in the history.
+func traceOf(rec spool.Record, history []spool.Event) trace {
+	t := trace{first: rec.Accepted, since: rec.LastAttempt}
+	for _, e := range history {
+		if e.Kind == spool.Attempted && t.first.Equal(rec.Accepted) {
+			t.first = e.At
+		}
+		if e.Kind == spool.EventUnknown {
+			t.since = e.At
+		}
+	}
+	return t
+}
+
+// follow does what the verdict says.
+func (d *Delivery) follow(a *answer, t trace) (send bool) {
+	switch v, why := judge(a.rec, t, d.cfg.Now()); v {
+	case wasSent:
+		a.Answer = graph.Answer{Outcome: graph.Delivered, Status: status.Enhanced{2, 0, 0}, RequestID: a.RequestID, Duration: a.Duration,
+			Text: "found in the mailbox: an earlier attempt had sent it"}
+	case notSent:
+		return true
+	case notYet:
+		a.again, a.Text = t.since.Add(appearsIn), "not found in the mailbox yet"
+	default:
+		a.doubt(why)
+	}
+	return false
+}
+
+// notFoundOut is a search that came to no end.
+func (d *Delivery) notFoundOut(a *answer, t trace) {
+	now := d.cfg.Now()
+	switch {
+	case a.HTTPStatus == http.StatusForbidden:
+		d.alarm("lookup:"+a.identity.name, lookupForbidden(a.rec.Mailbox, a.Answer), true)
+		a.doubt("the app may not read the mailbox: " + a.Text)
+	case a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage:
+		a.again = now
+	case now.Sub(t.since) >= lookupFor:
+		a.doubt("it cannot be looked up: " + a.Text)
+	default:
+		a.again = now.Add(max(clampPause(a.RetryAfter), UnknownDelay))
+	}
+}
+
+func lookupForbidden(mailbox envelope.Address, a graph.Answer) string {
+	return fmt.Sprintf("unknown_outcome: lookup needs to read mailbox %s, and Graph refuses it (%s); %s; until then messages that may have been sent are held",
+		mailbox, a.Text, a.Advice)
+}
+
+// doubt holds the message for a person.
+func (a *answer) doubt(why string) {
+	a.verdict = &Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: status.Enhanced{4, 4, 7},
+		Text: "the message may have been sent, and looking it up gave no proof: " + why + "; look into the Sent Items of the mailbox, then release or delete it"}
+}
+
+// putOff follows an attempt that was not made, for its message must be looked up
+// first: the attempt is taken back.
+func (l *lane) putOff(a answer, now time.Time) {
+	o := outcome{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now}
+	if a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage {
+		o.dec = Decision{Hold: true, Scope: a.Scope, Status: a.Status, Text: a.Text}
+		l.beginHold(&o, now)
+	}
+	if a.probe != "" {
+		l.probing = false
+		l.d.holds.probeDone(a.probe, now)
+		o.holds = append(o.holds, a.probe)
+	}
+	l.d.cfg.Log.Info("a message that may have been sent is looked up again later", "queue_id", string(a.rec.ID),
+		"message_id", a.rec.MessageID, "mailbox", a.rec.Mailbox.String(), "text", a.Text, "next_attempt", a.again)
+	go func() {
+		for _, key := range o.holds {
+			l.d.saveHold(key)
+		}
+		l.settled <- l.d.unclaim(a.rec, a.again)
+	}()
+}
+
+// CheckLookup tries whether the app may read mailboxes, as unknown_outcome:
+// lookup needs it to, and is loud where it may not. It says nothing of failures
+// that pass.
+func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address) {
+	for _, m := range mailboxes {
+		r, ok := d.route(m)
+		if !ok || r.Finder == nil {
+			continue
+		}
+		_, a := r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>")
+		if a.HTTPStatus == http.StatusForbidden {
+			text := lookupForbidden(m, a)
+			d.cfg.Log.Warn("mailbox cannot be searched", "mailbox", m.String(), "identity", r.Identity, "text", text)
+			d.alarm("lookup:"+r.Identity, text, true)
+		}
+	}
+}

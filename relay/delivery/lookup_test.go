@@ -1,0 +1,256 @@
+package delivery
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+func TestJudge(t *testing.T) {
+	one, two, three := addr(t, "one@example.net"), addr(t, "two@example.net"), addr(t, "Two@example.net")
+	both := []envelope.Address{one, two}
+	rec := spool.Record{Message: spool.Message{MessageID: "<1@test>", Envelope: envelope.Envelope{Recipients: both}}}
+	first, since := noon, noon.Add(time.Minute)
+	late := since.Add(appearsIn)
+	found := func(after time.Duration, to ...envelope.Address) graph.Copy {
+		return graph.Copy{Sent: first.Add(after), Recipients: to}
+	}
+	for _, c := range []struct {
+		name   string
+		rec    spool.Record
+		copies []graph.Copy
+		others bool
+		now    time.Time
+		want   verdict
+	}{
+		{"found", rec, []graph.Copy{found(time.Second, both...)}, false, since, wasSent},
+		{"found, in another order and case, one twice", rec, []graph.Copy{found(time.Second, three, one, two)}, false, since, wasSent},
+		{"found among others", rec, []graph.Copy{found(0, one), found(time.Second, both...)}, false, since, wasSent},
+		{"found within the skew of the clocks", rec, []graph.Copy{found(-clockSkew, both...)}, false, late, wasSent},
+		{"of an earlier time", rec, []graph.Copy{found(-time.Minute, both...)}, false, late, inDoubt},
+		{"fewer recipients", rec, []graph.Copy{found(time.Second, one)}, false, late, inDoubt},
+		{"more recipients", rec, []graph.Copy{found(time.Second, one, two, addr(t, "x@example.net"))}, false, late, inDoubt},
+		{"a recipient that is no address", rec, []graph.Copy{found(time.Second, one, envelope.Address{})}, false, late, inDoubt},
+		{"nothing, at once", rec, nil, false, since, notYet},
+		{"nothing, just before the time", rec, nil, false, late.Add(-1), notYet},
+		{"nothing, after ten minutes", rec, nil, false, late, notSent},
+		{"a draft, at once", rec, []graph.Copy{{Draft: true, Recipients: both}}, false, since, notYet},
+		{"a draft that stays", rec, []graph.Copy{{Draft: true, Recipients: both}}, false, late, inDoubt},
+		{"a draft and the copy", rec, []graph.Copy{{Draft: true, Recipients: both}, found(0, both...)}, false, late, wasSent},
+		{"a Message-ID that another message has", rec, []graph.Copy{found(time.Second, both...)}, true, late, inDoubt},
+		{"no Message-ID", spool.Record{}, nil, false, late, inDoubt},
+	} {
+		v, why := judge(c.rec, trace{first: first, since: since, copies: c.copies, others: c.others}, c.now)
+		if v != c.want || (v == inDoubt) == (why == "") {
+			t.Errorf("%s: %v (%s), want %v", c.name, v, why, c.want)
+		}
+	}
+}
+
+// finder is a Finder that finds as told.
+type finder struct {
+	double *double
+	find   func(n int) ([]graph.Copy, graph.Answer)
+	at     []time.Duration
+}
+
+func (f *finder) Lookup(_ context.Context, _ envelope.Address, id string) ([]graph.Copy, graph.Answer) {
+	f.double.mu.Lock()
+	defer f.double.mu.Unlock()
+	f.at = append(f.at, time.Since(f.double.began))
+	return f.find(len(f.at))
+}
+
+var searched = graph.Answer{Outcome: graph.Delivered, HTTPStatus: 200}
+
+// looking makes a rig whose first attempt of a message has an unknown outcome.
+func looking(t *testing.T, find func(n int) ([]graph.Copy, graph.Answer)) (*rig, *finder, *alarms, envelope.QueueID) {
+	r := newRig(t, time.Second)
+	a := r.reporting()
+	f := &finder{double: r.graph, find: find}
+	route := r.cfg.Route
+	r.cfg.Unknown = LookUp
+	r.cfg.Route = func(m envelope.Address) (Route, bool) {
+		x, ok := route(m)
+		x.Finder = f
+		return x, ok
+	}
+	r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+		if n == 0 {
+			return graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504, Status: status.Enhanced{4, 4, 7}, Text: "timed out"}
+		}
+		return sent
+	}
+	id := r.from(addr(t, "box@contoso.com"), clientHeader)
+	r.start()
+	return r, f, a, id
+}
+
+func TestLookupFindsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+		})
+		r.wait(5 * time.Minute)
+		r.wantState(id, spool.Sent)
+		if len(r.graph.times(id)) != 1 || len(f.at) != 1 {
+			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
+		}
+		r.stop()
+	})
+}
+
+// TestLookupFindsNothing: it is sent again, but not before ten minutes.
+func TestLookupFindsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { return nil, searched })
+		r.wait(10 * time.Minute)
+		if n := len(r.graph.times(id)); n != 1 {
+			t.Errorf("%d attempts within ten minutes", n)
+		}
+		if rec := r.store.get(id); rec.State != spool.Queued || !rec.Unknown || rec.Attempts != 1 {
+			t.Errorf("meanwhile: %+v", rec)
+		}
+		r.wait(time.Minute)
+		r.wantState(id, spool.Sent)
+		if len(r.graph.times(id)) != 2 || len(f.at) != 2 {
+			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
+		}
+		r.stop()
+	})
+}
+
+func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "stranger@example.net")}}}, searched
+		})
+		r.wait(time.Hour)
+		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "release or delete") {
+			t.Fatalf("%+v", rec)
+		}
+		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Notify(addr(t, "box@contoso.com"))
+		r.wait(time.Minute)
+		r.wantState(id, spool.Sent) // a person has decided: no further look
+		r.stop()
+	})
+}
+
+// TestLookupNotAllowed: without the permission to read, hold instead of retry, and an alarm.
+func TestLookupNotAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, a, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+			return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+		})
+		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
+		if text := a.text("lookup:contoso"); !strings.Contains(text, "grant Mail.Read") {
+			t.Errorf("the check at start says %q", text)
+		}
+		r.wait(time.Hour)
+		r.wantState(id, spool.Held)
+		if holds := r.Status().Holds; len(holds) != 0 {
+			t.Errorf("the mailbox is held for what it may not read: %+v", holds)
+		}
+		r.stop()
+	})
+}
+
+// TestLookupFails: a search that fails for a passing reason is repeated, and one
+// that meets an expired secret holds the identity like any other request.
+func TestLookupFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(n int) ([]graph.Copy, graph.Answer) {
+			switch n {
+			case 1:
+				return nil, graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, RetryAfter: 90 * time.Second, Text: "busy"}
+			case 2:
+				return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity, HTTPStatus: 401, Text: "the secret has expired"}
+			}
+			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+		})
+		r.wait(2*time.Minute + 40*time.Second)
+		if holds := r.Status().Holds; len(holds) != 1 || holds[0].Key != "identity:contoso" {
+			t.Errorf("holds: %+v", holds)
+		}
+		r.wait(10 * time.Minute)
+		r.wantState(id, spool.Sent)
+		if len(r.graph.times(id)) != 1 || len(f.at) < 3 {
+			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
+		}
+		r.stop()
+	})
+}
+
+func TestUsage(t *testing.T) {
+	u := usage{boxes: map[string]*boxUsage{}}
+	a, b := addr(t, "a@contoso.com"), addr(t, "b@contoso.com")
+	add := func(m envelope.Address, n int, after time.Duration, wantSum int, wantWarn bool) {
+		t.Helper()
+		if sum, warn := u.add(m, n, noon.Add(after)); sum != wantSum || warn != wantWarn {
+			t.Errorf("after %v: %d, %v, want %d, %v", after, sum, warn, wantSum, wantWarn)
+		}
+	}
+	add(a, 5000, 0, 5000, false)
+	add(a, 2999, time.Hour, 7999, false)
+	add(b, 10, time.Hour, 10, false)
+	add(a, 1, 2*time.Hour, 8000, true)
+	add(a, 500, 3*time.Hour, 8500, false)
+	add(a, 1, 2*time.Hour, 8501, false) // a late one still counts
+	if over := u.over(noon.Add(24 * time.Hour)); len(over) != 0 {
+		t.Errorf("over within the day: %v", over)
+	}
+	if over := u.over(noon.Add(25 * time.Hour)); len(over) != 1 || !over[0].Equal(a) {
+		t.Errorf("over after a day: %v", over)
+	}
+	add(a, 4499, 25*time.Hour, 8000, true) // and again
+	if list := u.list(noon.Add(25 * time.Hour)); len(list) != 2 || list[0] != (Usage{a, 8000}) || list[1] != (Usage{b, 10}) {
+		t.Errorf("list: %v", list)
+	}
+	u.over(noon.Add(1000 * time.Hour))
+	if len(u.boxes) != 0 {
+		t.Errorf("%d mailboxes at rest are remembered", len(u.boxes))
+	}
+}
+
+// TestUsageAcrossRestart: the day's recipients are known after a restart, and a
+// warning is given at 80 % of the limit.
+func TestUsageAcrossRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting()
+		box := addr(t, "box@contoso.com")
+		r.store.usage = []spool.Usage{
+			{Mailbox: box, Hour: time.Now().Add(-2 * time.Hour).Truncate(time.Hour), Recipients: 4000},
+			{Mailbox: box, Hour: time.Now().Add(-20 * time.Hour).Truncate(time.Hour), Recipients: 3999},
+		}
+		r.start()
+		r.wait(time.Second)
+		if a.text("capacity:box@contoso.com") != "" {
+			t.Error("an alarm below 80 %")
+		}
+		r.from(box, clientHeader)
+		r.Notify(box)
+		r.wait(5 * time.Second)
+		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 8000 {
+			t.Errorf("usage: %v", got)
+		}
+		if a.text("capacity:box@contoso.com") == "" || r.log.count("mailbox nears its daily limit") != 1 {
+			t.Error("no alarm at 80 %")
+		}
+		r.wait(6 * time.Hour)
+		if a.text("capacity:box@contoso.com") != "" {
+			t.Error("the alarm goes on")
+		}
+		r.stop()
+	})
+}

@@ -1,0 +1,148 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+const (
+	recipientLimit = 10_000 // of one mailbox in 24 hours, by Exchange Online
+	recipientWarn  = recipientLimit * 8 / 10
+	usageHours     = 24
+)
+
+// usage counts the recipients of each mailbox over a rolling day, by hours. A
+// part of an hour counts as a whole one, so that it says rather too much. It
+// remembers mailboxes that sent something in that day.
+type usage struct {
+	mu    sync.Mutex
+	boxes map[string]*boxUsage
+}
+
+type boxUsage struct {
+	mailbox envelope.Address
+	hours   [usageHours + 1]int
+	last    int64 // number of the hour that was written last
+	warned  bool
+}
+
+func hourOf(at time.Time) int64 { return at.Unix() / 3600 }
+
+// add counts, and tells whether a warning is to be given or is over.
+func (u *usage) add(mailbox envelope.Address, recipients int, at time.Time) (sum int, warn bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := mailbox.Key()
+	b := u.boxes[key]
+	if b == nil {
+		b = &boxUsage{mailbox: mailbox, last: hourOf(at)}
+		u.boxes[key] = b
+	}
+	b.advance(hourOf(at))
+	if h := hourOf(at); h > b.last-usageHours-1 && h <= b.last {
+		b.hours[h%(usageHours+1)] += recipients
+	}
+	sum = b.sum()
+	if sum < recipientWarn || b.warned {
+		return sum, false
+	}
+	b.warned = true
+	return sum, true
+}
+
+// advance forgets hours that are over. An hour before the last one changes nothing.
+func (b *boxUsage) advance(hour int64) {
+	for n := 0; b.last < hour; b.last++ {
+		b.hours[(b.last+1)%(usageHours+1)] = 0
+		if n++; n > usageHours {
+			b.last = hour
+			return
+		}
+	}
+}
+
+func (b *boxUsage) sum() (n int) {
+	for _, h := range b.hours {
+		n += h
+	}
+	return n
+}
+
+// over lists the mailboxes whose warning is over, and forgets those at rest.
+func (u *usage) over(now time.Time) (list []envelope.Address) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for key, b := range u.boxes {
+		b.advance(hourOf(now))
+		sum := b.sum()
+		if b.warned && sum < recipientWarn {
+			b.warned = false
+			list = append(list, b.mailbox)
+		}
+		if sum == 0 {
+			delete(u.boxes, key)
+		}
+	}
+	return list
+}
+
+// Usage is how many recipients a mailbox sent to within a day, as far as this
+// store's history knows; Exchange Online takes 10,000.
+type Usage struct {
+	Mailbox    envelope.Address
+	Recipients int
+}
+
+func (u *usage) list(now time.Time) []Usage {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	list := make([]Usage, 0, len(u.boxes))
+	for _, b := range u.boxes {
+		b.advance(hourOf(now))
+		list = append(list, Usage{b.mailbox, b.sum()})
+	}
+	slices.SortFunc(list, func(a, b Usage) int { return cmp.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
+	return list
+}
+
+// loadUsage counts what earlier runs sent. Nothing waits for it.
+func (d *Delivery) loadUsage(ctx context.Context) {
+	now := d.started
+	for {
+		sent, err := d.cfg.Store.SentRecipients(ctx, now.Add(-usageHours*time.Hour))
+		if err == nil {
+			slices.SortFunc(sent, func(a, b spool.Usage) int { return a.Hour.Compare(b.Hour) })
+			for _, s := range sent {
+				d.countRecipients(s.Mailbox, s.Recipients, s.Hour)
+			}
+			return
+		}
+		if !sleep(ctx, time.Minute) {
+			return
+		}
+	}
+}
+
+func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at time.Time) {
+	sum, warn := d.usage.add(mailbox, recipients, at)
+	if !warn {
+		return
+	}
+	text := fmt.Sprintf("mailbox %s has sent to %d recipients within a day, and Exchange Online takes %d; spread the mail over several mailboxes", mailbox, sum, recipientLimit)
+	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum, "limit", recipientLimit, "text", text)
+	d.alarm("capacity:"+mailbox.Key(), text, true)
+}
+
+// endWarnings takes alarms back.
+func (d *Delivery) endWarnings(now time.Time) {
+	for _, m := range d.usage.over(now) {
+		d.alarm("capacity:"+m.Key(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
+	}
+}
