@@ -88,7 +88,7 @@ type Queue struct {
 // Delivery is Graph's side.
 type Delivery struct {
 	MIMELimit      Size   `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB" doc:"Largest message that Graph is given, after every change of the header."`
-	UnknownOutcome string `yaml:"unknown_outcome" default:"retry" range:"retry | hold" doc:"A message that may have been sent or not (the connection broke): send it again, or wait for a person."`
+	UnknownOutcome string `yaml:"unknown_outcome" default:"retry" range:"retry | hold | lookup" doc:"A message that may have been sent or not (the connection broke): send it again, wait for a person, or look into the mailbox first, for which the app needs to read mail."`
 }
 
 // Reports are what the relay itself writes about mail that failed.

@@ -114,12 +114,9 @@ func (r *Relay) spoolOptions(sandbox bool) spool.Options {
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	unknown := delivery.Retry
-	if r.cfg.Delivery.UnknownOutcome == "hold" {
-		unknown = delivery.HoldIt
-	}
+	unknown := map[string]delivery.UnknownOutcome{"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp}
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown, Grace: sendGrace, OnEvent: r.countDelivery,
+		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown[r.cfg.Delivery.UnknownOutcome], Grace: sendGrace, OnEvent: r.countDelivery,
 		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold), Reports: r.reports,
 	}
 }
@@ -133,6 +130,21 @@ func (r *Relay) reports() delivery.Reports {
 	}
 }
 
+// checkLookup finds out at start whether the app may read the mailboxes of the
+// configuration, where it must.
+func (r *Relay) checkLookup(ctx context.Context) {
+	if r.cfg.Delivery.UnknownOutcome != "lookup" {
+		return
+	}
+	var boxes []envelope.Address
+	for _, m := range r.cfg.Mailboxes {
+		if !m.Address.Wildcard() {
+			boxes = append(boxes, m.Address)
+		}
+	}
+	r.delivery.CheckLookup(ctx, boxes)
+}
+
 // route tells through which identity a mailbox sends.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	m, ok := r.cfg.Mailbox(mailbox)
@@ -141,7 +153,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	}
 	id, ok := r.cfg.Identity(m.Identity)
 	return delivery.Route{
-		Identity: string(m.Identity), Sender: r.identities[m.Identity],
+		Identity: string(m.Identity), Sender: r.identities[m.Identity], Finder: r.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
 		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
 	}, ok
@@ -217,6 +229,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
 	}
 	run(func() error { return r.delivery.Run(ctx) })
 	run(func() error { r.sweep(ctx); return nil })
+	run(func() error { r.checkLookup(ctx); return nil })
 	run(func() error { return r.adminServer().Serve(ctx, r.admin) })
 	if r.metrics != nil {
 		run(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })

@@ -13,6 +13,15 @@
 // requests. A lane never waits for another one, and keeps at most ten messages
 // for each slot in memory, without their bodies, whatever the backlog.
 //
+// # Throttling
+//
+// A lane keeps to Graph's limits of one app and mailbox by itself: 150 MB of
+// requests in five minutes, 10,000 requests in ten, and the rate that the
+// configuration gives the mailbox. When Graph asks for time all the same, the
+// lane waits for exactly as long (an hour at most) and then goes on with half of
+// its slots, which come back one by one. The identity loses slots only where the
+// answer was about it, or when two of its mailboxes were throttled together.
+//
 // # The life of a message
 //
 // A message is Queued when it was accepted, and due at once. Claim makes it
@@ -29,7 +38,9 @@
 //   - The same, and the message is older than max_age (held time not counted):
 //     Failed. Age alone fails nothing: an attempt of this run came first.
 //   - Perhaps sent (connection lost, 504, panic, crash): Queued with a longer
-//     first delay and logged as a possible duplicate, or Held, as configured.
+//     first delay and logged as a possible duplicate, or Held, as configured. Or
+//     it is looked up in its mailbox first: found, it is Sent; not found after ten
+//     minutes, it is sent again; in doubt, it is Held.
 //   - Refused for a reason that is not the message's: Queued, and a hold pauses
 //     its mailbox, its identity, or its From address in this mailbox.
 //   - Refused that way again and again while others pass: Held alone.
