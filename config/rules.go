@@ -73,6 +73,7 @@ func (c *Config) checkRules(s scope) {
 	c.checkClients(s)
 	c.checkSizes(s)
 	c.checkWatching(s)
+	c.checkDenied(s)
 }
 
 func (c *Config) checkNames(s scope) {

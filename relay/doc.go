@@ -24,6 +24,7 @@
 //	sandbox              a double of Entra and Graph, for tests and try-outs
 //	setup                the key pair, and the scripts that restrict the app; pure
 //	intake, delivery     the two flows: into the spool and out of it
+//	verify               live proof that the app is restricted: on request, and while running
 //	monitor              counters, health, metrics for Prometheus
 //	sendmail             what /usr/sbin/sendmail does, up to the submit socket
 //	admin                the admin socket and what the commands show

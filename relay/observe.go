@@ -79,6 +79,7 @@ func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
 	r.addDisk(&s)
 	r.addConnections(&s)
 	r.addCredentials(&s)
+	s.Audits = auditStates(r.auditor.Last())
 	return s, err
 }
 

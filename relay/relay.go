@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/verify"
 )
 
 // How long a stop waits: for messages being received, then for messages being sent.
@@ -54,6 +55,7 @@ type Relay struct {
 	admin      net.Listener
 	monitor    *monitor.Monitor
 	metrics    net.Listener // nil without metrics
+	auditor    *verify.Auditor
 	stopping   atomic.Bool
 }
 
@@ -76,6 +78,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
+	r.auditor = r.newAuditor(r.cfg, r.identities)
 	if err = r.openSMTP(ctx); err != nil {
 		return nil, err
 	}
@@ -177,7 +180,7 @@ func (r *Relay) Warnings() []string {
 			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", name))
 		}
 	}
-	return list
+	return append(list, auditWarnings(r.auditor.Last())...)
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
@@ -228,6 +231,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
 		run(func() error { c.Run(ctx); return nil })
 	}
 	run(func() error { return r.delivery.Run(ctx) })
+	run(func() error { r.auditor.Run(ctx); return nil })
 	run(func() error { r.sweep(ctx); return nil })
 	run(func() error { r.checkLookup(ctx); return nil })
 	run(func() error { return r.adminServer().Serve(ctx, r.admin) })

@@ -65,6 +65,7 @@ type Delivery struct {
 	holds *holds
 
 	stopping    chan struct{}
+	restored    chan struct{}   // closed when the holds of earlier runs were read
 	sendCtx     context.Context // of running attempts
 	cancelSends context.CancelFunc
 	storeCtx    context.Context // of writes to the store
@@ -103,7 +104,7 @@ func New(cfg Config) *Delivery {
 	if cfg.Grace <= 0 {
 		cfg.Grace = defaultGrace
 	}
-	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}),
+	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}), restored: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
 		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, usage: usage{boxes: map[string]*boxUsage{}}}
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
@@ -136,6 +137,7 @@ func (d *Delivery) restore(ctx context.Context) bool {
 		stored, err := d.cfg.Store.Holds(ctx)
 		if err == nil {
 			d.holds.restore(stored, d.cfg.Now())
+			close(d.restored)
 			for _, h := range stored {
 				d.logHoldBegins(h)
 			}

@@ -63,6 +63,9 @@
 // two hours the same request is refused or taken by chance. A refusal of
 // something narrower (the mailbox) ends a wider hold (its identity).
 //
+// Stop holds a whole identity without probes, until Resume: for the audit, which
+// found that it may send as more than it should.
+//
 // A mailbox that no sender in the configuration uses any more is held with that
 // cause, until it is configured again.
 //

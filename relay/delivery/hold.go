@@ -88,7 +88,7 @@ func (h *holds) blocking(identity string, mailbox envelope.Address) string {
 	if len(h.byKey) == 0 {
 		return ""
 	}
-	for _, key := range []string{routeKey(mailbox), identityKey(identity), mailboxKey(mailbox)} {
+	for _, key := range []string{stopKey(identity), routeKey(mailbox), identityKey(identity), mailboxKey(mailbox)} {
 		if h.byKey[key] != nil {
 			return key
 		}
@@ -196,7 +196,7 @@ func (h *holds) takeProbe(key, lane string, now time.Time) (ok bool, again time.
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.byKey[key]
-	if x == nil || x.probing || x.ending {
+	if x == nil || x.probing || x.ending || unprobed(key) {
 		return false, time.Time{}
 	}
 	if latest := now.Add(maxBackoff); x.NextProbe.After(latest) {

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/verify"
+)
+
+// verification is one call of `graphrelay verify`.
+type verification struct {
+	file            string
+	allowed, denied []string
+	to, identity    string
+	wait            time.Duration
+	asJSON          bool
+}
+
+func newVerify() *cobra.Command {
+	var v verification
+	cmd := &cobra.Command{
+		Use:   "verify --to ADMIN",
+		Short: "Prove on the live service that the app can send as its mailboxes and as no others",
+		Long: `Prove it, step by step: the credential, the token and what it may, a probe of
+every configured mailbox and a test mail from it to ADMIN, a probe of the mailbox
+that must be refused. A probe is a message without recipient, so that nothing is
+sent and nobody impersonated. The verdict stands in the last lines, one for each
+identity:
+
+  RESTRICTED       exit 0   proven: it can send as these mailboxes, and as that one it cannot
+  NOT RESTRICTED   exit 3   it may use a mailbox that it must not
+  SENDER REFUSED   exit 4   it may not use a mailbox that it must
+  UNPROVEN         exit 5   neither was proven; the line says what is missing
+
+A change in the tenant takes 30 minutes to 2 hours to reach Graph: --wait 2h
+looks again every 5 minutes until it has.`,
+		Example: `  graphrelay verify --to admin@contoso.com
+  graphrelay verify --to admin@contoso.com --denied canary@contoso.com --wait 2h`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return v.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	configFlag(cmd, &v.file)
+	f.StringSliceVar(&v.allowed, "allowed", nil, "`MAILBOX` that must be able to send; may be repeated (default: every one of the configuration)")
+	f.StringSliceVar(&v.denied, "denied", nil, "`MAILBOX` that must be refused: existing, licensed, ordinary; may be repeated (default: denied_mailbox)")
+	f.StringVar(&v.to, "to", "", "`ADDRESS` that gets the test mails; nobody else gets any")
+	f.StringVar(&v.identity, "identity", "", "verify the identity with this `NAME` only")
+	f.DurationVar(&v.wait, "wait", 0, "look again for so much `TIME`, until what was changed has reached Graph")
+	f.BoolVar(&v.asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (v verification) run(ctx context.Context, out, progress io.Writer) error {
+	c, err := config.Load(v.file)
+	if err != nil {
+		return err
+	}
+	to, err := envelope.ParseAddress(v.to)
+	if v.to == "" || err != nil {
+		return usageError{errors.New("name with --to ADDRESS the administrator who gets the test mails")}
+	}
+	identities, err := v.identities(c)
+	if err != nil {
+		return err
+	}
+	var reports []verify.Report
+	for _, id := range identities {
+		reports = append(reports, v.verifier(to, id.Name, progress).Verify(ctx, id))
+	}
+	if v.asJSON {
+		err = printJSON(out, reportsJSON(reports))
+	} else {
+		err = printVerdicts(out, reports)
+	}
+	if code := verdictOf(reports).ExitCode(); err == nil && code != 0 {
+		return exitStatus(code)
+	}
+	return err
+}
+
+// identities are those of the configuration, with what the flags change.
+func (v verification) identities(c *config.Config) ([]verify.Identity, error) {
+	allowed, err := addressFlags("--allowed", v.allowed)
+	if err != nil {
+		return nil, err
+	}
+	denied, err := addressFlags("--denied", v.denied)
+	if err != nil {
+		return nil, err
+	}
+	all, err := relay.VerifyIdentities(c, versionString(), allowed)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	var out []verify.Identity
+	for _, id := range all {
+		if v.identity != "" && id.Name != v.identity {
+			continue
+		}
+		if len(denied) > 0 {
+			id.Denied = denied
+		}
+		out = append(out, id)
+	}
+	if len(out) == 0 {
+		return nil, usageError{fmt.Errorf("--identity %q is the name of no identity of the configuration", v.identity)}
+	}
+	return out, nil
+}
+
+func addressFlags(flag string, values []string) ([]envelope.Address, error) {
+	var out []envelope.Address
+	for _, s := range values {
+		a, err := envelope.ParseAddress(s)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func (v verification) verifier(to envelope.Address, name string, w io.Writer) verify.Verifier {
+	one := verify.Verifier{To: to, Wait: v.wait}
+	fmt.Fprintf(w, "Identity %s\n", name)
+	one.Progress = func(f verify.Finding) { printFinding(w, string(f.Mark), string(f.Step), f.Text, f.Remedy) }
+	one.Waiting = func(r verify.Report, passed, left time.Duration) {
+		fmt.Fprintf(w, "  ...  waiting for %s, for at most %s more; still missing: %s: %s\n", ago(passed), ago(left), r.Verdict, visible(r.Text))
+	}
+	return one
+}
+
+// printFinding prints one line of a step, and its remedy below.
+func printFinding(w io.Writer, mark, step, text, remedy string) {
+	fmt.Fprintf(w, "  %-4s %-10s %s\n", mark, step, visible(text))
+	if remedy != "" && mark != string(verify.OK) {
+		fmt.Fprintf(w, "       %-10s -> %s\n", "", visible(remedy))
+	}
+}
+
+func printVerdicts(w io.Writer, reports []verify.Report) error {
+	for _, r := range reports {
+		if _, err := fmt.Fprintln(w, visible(r.Line())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func verdictOf(reports []verify.Report) verify.Verdict {
+	var all []verify.Verdict
+	for _, r := range reports {
+		all = append(all, r.Verdict)
+	}
+	return verify.Worst(all...)
+}
+
+func reportsJSON(reports []verify.Report) any {
+	var list []map[string]any
+	for _, r := range reports {
+		list = append(list, map[string]any{"identity": r.Identity, "verdict": r.Verdict, "text": r.Text, "remedy": r.Remedy, "findings": r.Findings})
+	}
+	return map[string]any{"verdict": verdictOf(reports), "exit": verdictOf(reports).ExitCode(), "identities": list}
+}

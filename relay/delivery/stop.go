@@ -1,0 +1,55 @@
+package delivery
+
+import (
+	"context"
+	"strings"
+
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// stopPrefix begins the keys of the holds that Stop makes.
+const stopPrefix = "audit:"
+
+func stopKey(identity string) string { return stopPrefix + identity }
+
+// unprobed tells the holds that no probe may end: only Resume does.
+func unprobed(key string) bool { return strings.HasPrefix(key, stopPrefix) }
+
+// Stop holds everything that an identity sends until Resume: no message of it
+// is tried, not even as a probe. text is for the operator and ends in a remedy.
+// The hold survives a restart. Stop waits until Run has read the holds of
+// earlier runs, or ctx ends.
+func (d *Delivery) Stop(ctx context.Context, identity, text string) error {
+	if err := d.awaitRestored(ctx); err != nil {
+		return err
+	}
+	now := d.cfg.Now()
+	h := spool.Hold{Key: stopKey(identity), Identity: identity, Status: status.Enhanced{4, 7, 1}, Text: text, Since: now, NextProbe: now.Add(maxBackoff)}
+	if d.holds.set(h) {
+		d.logHoldBegins(h)
+	}
+	d.saveHold(h.Key)
+	d.wakeAll() // what was claimed ahead goes back
+	return nil
+}
+
+// Resume ends what Stop began; without it, nothing happens.
+func (d *Delivery) Resume(ctx context.Context, identity string) error {
+	if err := d.awaitRestored(ctx); err != nil {
+		return err
+	}
+	if h, ok := d.holds.end(stopKey(identity)); ok {
+		d.endHold(h)
+	}
+	return nil
+}
+
+func (d *Delivery) awaitRestored(ctx context.Context) error {
+	select {
+	case <-d.restored:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

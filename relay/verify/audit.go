@@ -1,0 +1,206 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"graphrelay/relay/envelope"
+)
+
+// Audited is one identity under audit.
+type Audited struct {
+	Name   string
+	Denied envelope.Address // zero: nothing can be proven, and a warning says so once
+	Reads  bool             // the configuration needs Mail.ReadWrite, so reading is tried as well
+	Client Prober
+}
+
+// AuditConfig is what an Auditor works with.
+type AuditConfig struct {
+	Identities []Audited
+	Every      time.Duration
+	Now        func() time.Time // = time.Now
+	Log        *slog.Logger     // = none
+
+	// Alarm raises the alarm of an identity, or ends it; may be nil. Keys are
+	// "audit:" and the identity's name.
+	Alarm func(key, text string, firing bool)
+	// Stop and Resume let delivery stop for an identity; nil where an accepted
+	// probe only raises the alarm. They are called again with each result.
+	Stop   func(ctx context.Context, identity, text string) error
+	Resume func(ctx context.Context, identity string) error
+}
+
+// Audit is what was found out last about an identity.
+type Audit struct {
+	Identity string
+	Denied   string // the mailbox tried; "" where none is named
+	Verdict  Verdict
+	Text     string    // in one line; ends in a remedy unless Restricted
+	At       time.Time // of the last try; zero before the first
+
+	// The last try that proved something, one way or the other: what counts
+	// while Graph cannot be asked. Concluded is zero before the first.
+	Concluded time.Time
+	Passed    bool   // Graph refused
+	Proof     string // its Text
+}
+
+// Alarming tells an identity that may use a mailbox that it must not.
+func (a Audit) Alarming() bool { return !a.Concluded.IsZero() && !a.Passed }
+
+// Auditor tries the denied mailbox of each identity while the relay runs.
+type Auditor struct {
+	cfg AuditConfig
+
+	mu   sync.Mutex
+	last []Audit
+}
+
+// retryUnclear is how soon an identity is tried again of which nothing could be
+// proven: the network was away, or no token was to be had.
+const retryUnclear = 10 * time.Minute
+
+// NewAuditor makes an Auditor. Nothing happens before Run.
+func NewAuditor(cfg AuditConfig) *Auditor {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &Auditor{cfg: cfg}
+	for _, id := range cfg.Identities {
+		one := Audit{Identity: id.Name, Verdict: Unproven, Text: "not tried yet"}
+		if !id.Denied.IsZero() {
+			one.Denied = id.Denied.String()
+		}
+		a.last = append(a.last, one)
+	}
+	return a
+}
+
+// Last tells what was found out last, in the order of the identities.
+func (a *Auditor) Last() []Audit {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]Audit(nil), a.last...)
+}
+
+// Run audits every identity at once and then at every interval, each on its
+// own, until ctx ends.
+func (a *Auditor) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for i := range a.cfg.Identities {
+		all.Go(func() { a.watch(ctx, i) })
+	}
+	all.Wait()
+}
+
+func (a *Auditor) watch(ctx context.Context, i int) {
+	id := a.cfg.Identities[i]
+	if id.Denied.IsZero() {
+		a.unnamed(ctx, i)
+		return
+	}
+	for {
+		one := a.try(ctx, i)
+		if ctx.Err() != nil {
+			return
+		}
+		a.act(ctx, one)
+		wait := a.cfg.Every
+		if one.Verdict == Unproven {
+			wait = min(wait, retryUnclear)
+		}
+		if sleep(ctx, wait) != nil {
+			return
+		}
+	}
+}
+
+// unnamed is for an identity without a denied mailbox.
+func (a *Auditor) unnamed(ctx context.Context, i int) {
+	one := a.Last()[i]
+	one.Text = "no denied_mailbox is configured, so whether the app is restricted is not known; write one: existing, licensed, ordinary"
+	a.keep(i, one)
+	a.cfg.Log.Warn("audit", "identity", one.Identity, "verdict", string(one.Verdict), "cause", one.Text)
+	a.resume(ctx, one)
+}
+
+// try probes once.
+func (a *Auditor) try(ctx context.Context, i int) Audit {
+	id := a.cfg.Identities[i]
+	e := Evidence{Denied: []Trial{Probe(ctx, id.Client, id.Denied, a.cfg.Now())}}
+	if id.Reads {
+		switch access, answer := canRead(ctx, id.Client, id.Denied); access {
+		case Open:
+			e.Readable = append(e.Readable, id.Denied)
+		case Unclear, Missing:
+			e.Unread = append(e.Unread, Trial{Mailbox: id.Denied, Answer: answer, Access: access})
+		}
+	}
+	verdict, text, remedy, _ := Judge(e)
+	if remedy != "" {
+		text += "; " + remedy
+	}
+	one := a.Last()[i]
+	one.Verdict, one.Text, one.At = verdict, text, a.cfg.Now()
+	if verdict == Restricted || verdict == NotRestricted {
+		one.Concluded, one.Passed, one.Proof = one.At, verdict == Restricted, text
+	}
+	if ctx.Err() == nil {
+		a.keep(i, one)
+	}
+	return one
+}
+
+func (a *Auditor) keep(i int, one Audit) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last[i] = one
+}
+
+// act makes the result known: quietly where it is good, as loudly as the
+// product can where it is not. What is not known changes nothing.
+func (a *Auditor) act(ctx context.Context, one Audit) {
+	log := a.cfg.Log.With("identity", one.Identity, "denied_mailbox", one.Denied, "verdict", string(one.Verdict))
+	switch one.Verdict {
+	case NotRestricted:
+		log.Error("THE APP IS NOT RESTRICTED", "cause", one.Text)
+		a.alarm(one, true)
+		if a.cfg.Stop != nil {
+			if err := a.cfg.Stop(ctx, one.Identity, stopText(one)); err != nil && ctx.Err() == nil {
+				log.Error("delivery could not be stopped; stop the service", "cause", err)
+			}
+		}
+	case Restricted:
+		log.Info("audit")
+		a.alarm(one, false)
+		a.resume(ctx, one)
+	default:
+		log.Warn("audit", "cause", one.Text)
+	}
+}
+
+func stopText(one Audit) string {
+	return fmt.Sprintf("the audit found the app not restricted: %s; sending goes on by itself when Graph refuses %s again, which is tried at the next audit and at a restart", one.Text, one.Denied)
+}
+
+func (a *Auditor) alarm(one Audit, firing bool) {
+	if a.cfg.Alarm != nil {
+		a.cfg.Alarm("audit:"+one.Identity, "NOT RESTRICTED: "+one.Text, firing)
+	}
+}
+
+func (a *Auditor) resume(ctx context.Context, one Audit) {
+	if a.cfg.Resume == nil {
+		return
+	}
+	if err := a.cfg.Resume(ctx, one.Identity); err != nil && ctx.Err() == nil {
+		a.cfg.Log.Error("delivery could not be resumed; restart the service", "identity", one.Identity, "cause", err)
+	}
+}
