@@ -31,6 +31,7 @@ type box struct {
 	textLo, text int // value[textLo:text] is the address as written, or all there is
 	addr         envelope.Address
 	route        bool // <@a,@b:c@d>, obsolete and not understood everywhere
+	wide         bool // the domain is written in other letters than ASCII
 	nameLo, name int  // value[nameLo:name] is an unquoted display name that repeats the address
 	rcpt         int  // set by plan.parse: which recipient of the envelope it is, or noRcpt
 }
@@ -344,6 +345,7 @@ func (p *parser) add(b box) error {
 		return errMany
 	}
 	b.hi = p.i
+	b.wide = isWide(p.text(b))
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)
 }

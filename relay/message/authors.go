@@ -10,6 +10,7 @@ import (
 var (
 	errGroup     = errors.New("a group in place of an author")
 	errNoAddress = errors.New("text that is no address")
+	errDomain    = errors.New("a domain that readers map to different hosts")
 )
 
 // Authors reads every field that says who wrote or sent the message. A field
@@ -58,6 +59,9 @@ func (h *Header) authors(to []envelope.Address, f field) ([]envelope.Address, er
 		// "Surname, Name <a@b>". Alone it may be the mailbox of a local program.
 		if b.addr.IsZero() || b.addr.Domain() == "" && len(l.boxes) > 1 {
 			return nil, h.refuseField(f, errNoAddress)
+		}
+		if l.differsByReader(b) {
+			return nil, h.refuseField(f, errDomain)
 		}
 		to = append(to, b.addr)
 	}

@@ -20,6 +20,7 @@ func TestAuthors(t *testing.T) {
 		{"unquoted @ in the display name", "From: printer@d.example <printer@d.example>\r\n", "[printer@d.example]  [] []"},
 		{"no domain", "From: root (Cron Daemon)\r\n", "[root]  [] []"},
 		{"empty fields", "From:\r\nSender: \r\nResent-Sender:\r\n", "[]  [] []"},
+		{"a domain in other letters", "From: Jürgen <jürgen@bücher.example>\r\n", "[jürgen@xn--bcher-kva.example]  [] []"},
 		{"route", "From: <@x.example:a@b.example>\r\n", "[a@b.example]  [] []"},
 		{"names that look like it", "X-From: a@b.example\r\nFrom-: x\r\n", "[]  [] []"},
 	} {
@@ -54,6 +55,8 @@ func TestAuthorsRefuses(t *testing.T) {
 		"From: =?utf-8?q?a=40x.example?=",
 		"From: \"a@b.example",
 		"From: a@b.example\x0b",
+		"From: a@faß.example",
+		"Sender: a@b\u200d.example",
 		"Sender: a@b.example, c@d.example",
 		"Sender: a@b.example c@d.example",
 		"Resent-From: a@b.example; c@d.example",

@@ -35,23 +35,16 @@ const noRcpt = -1
 func (p *plan) parse(v []byte) (list, error) {
 	l, err := parseList(v)
 	for i := range l.boxes {
-		l.boxes[i].rcpt = p.find(&l, l.boxes[i])
+		l.boxes[i].rcpt = p.find(l.boxes[i])
 	}
 	return l, err
 }
 
-// find also denies what other readers might take for a different address: a
-// source route, and a domain that readers map to ASCII by different rules (the
-// sharp s of IDNA 2003 and 2008). Its recipient gets the message blind.
-func (p *plan) find(l *list, b box) int {
+// find also denies a source route, which other readers might take for a
+// different address. Its recipient gets the message blind.
+func (p *plan) find(b box) int {
 	if b.addr.IsZero() || b.route {
 		return noRcpt
-	}
-	text := l.text(b)
-	for _, c := range text[bytes.LastIndexByte(text, '@')+1:] {
-		if c >= 0x80 {
-			return noRcpt
-		}
 	}
 	if i, ok := p.index[b.addr.Key()]; ok {
 		return i
@@ -59,10 +52,11 @@ func (p *plan) find(l *list, b box) int {
 	return noRcpt
 }
 
-// untouched tells whether a field can stay as it is.
+// untouched tells whether a field can stay as it is. A domain in other letters
+// than ASCII cannot: not every reader maps it to the host in the envelope.
 func untouched(l *list) bool {
 	for _, b := range l.boxes {
-		if b.name > 0 || b.rcpt == noRcpt {
+		if b.name > 0 || b.wide || b.rcpt == noRcpt {
 			return false
 		}
 	}
@@ -211,19 +205,28 @@ func (l *list) keepBoxes(e entry) []byte {
 		if out != nil {
 			out = append(out, ',')
 		}
-		out = append(out, l.quoted(b)...)
+		out = append(out, l.written(b)...)
 	}
 	return out
 }
 
-// quoted is the mailbox with the display name that is a bare address put in
-// quotes; every other mailbox is left as it is.
-func (l *list) quoted(b box) []byte {
-	all := l.value[b.lo:b.hi]
-	if b.name == 0 {
-		return all
+// written is the mailbox with a display name that is a bare address put in
+// quotes, and with a domain in A-labels; every other mailbox is left as it is.
+func (l *list) written(b box) []byte {
+	if b.name == 0 && !b.wide {
+		return l.value[b.lo:b.hi]
 	}
-	return bytes.Join([][]byte{l.value[b.lo:b.nameLo], l.value[b.nameLo:b.name], l.value[b.name:b.hi]}, []byte{'"'})
+	var out []byte
+	at := b.lo
+	if b.name > 0 {
+		out = append(append(append(append(out, l.value[at:b.nameLo]...), '"'), l.value[b.nameLo:b.name]...), '"')
+		at = b.name
+	}
+	if b.wide {
+		out = append(append(out, l.value[at:b.textLo]...), b.addr.String()...)
+		at = b.text
+	}
+	return append(out, l.value[at:b.hi]...)
 }
 
 // appendList joins two lists on a line of their own each.

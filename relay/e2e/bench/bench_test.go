@@ -36,13 +36,13 @@ func formOf() form {
 }
 
 // TestBench runs all measurements one after the other and prints the table.
-// BENCH names the only ones to run: accept, kept, drain, lag, memory, backlog.
+// BENCH names the only ones to run: accept, kept, drain, lag, memory, flood, backlog.
 func TestBench(t *testing.T) {
 	f, r := formOf(), new(report)
 	for _, m := range []struct {
 		name string
 		run  func(*testing.T, form, *report)
-	}{{"accept", accept}, {"kept", kept}, {"drain", drain}, {"lag", lag}, {"memory", memory}, {"backlog", backlog}} {
+	}{{"accept", accept}, {"kept", kept}, {"drain", drain}, {"lag", lag}, {"memory", memory}, {"flood", flood}, {"backlog", backlog}} {
 		if only := os.Getenv("BENCH"); only == "" || strings.Contains(only, m.name) {
 			t.Run(m.name, func(t *testing.T) { m.run(t, f, r) })
 		}

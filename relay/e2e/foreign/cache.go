@@ -16,7 +16,7 @@ func CacheDir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("GRAPHRELAY_CACHE")
 	if dir == "" {
-		dir = filepath.Join(moduleDir(t), ".cache")
+		dir = filepath.Join(harness.ModuleDir(t), ".cache")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -84,15 +84,6 @@ func entry(t testing.TB, name string, fill func(dir string) error) string {
 		t.Fatal(err)
 	}
 	return final
-}
-
-func moduleDir(t testing.TB) string {
-	t.Helper()
-	out, err := exec.Command("go", "env", "GOMOD").Output()
-	if err != nil {
-		t.Fatalf("go env GOMOD: %v", err)
-	}
-	return filepath.Dir(strings.TrimSpace(string(out)))
 }
 
 func run(dir, program string, args ...string) error {

@@ -14,7 +14,7 @@ import (
 // the build may stand in $GRAPHRELAY_BUILD_FLAGS, such as -race.
 func Binary(t testing.TB, tags ...string) string {
 	t.Helper()
-	dir := filepath.Join(moduleDir(t), ".cache", "e2e")
+	dir := filepath.Join(ModuleDir(t), ".cache", "e2e")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,8 @@ func Binary(t testing.TB, tags ...string) string {
 	return path
 }
 
-func moduleDir(t testing.TB) string {
+// ModuleDir is the folder of go.mod.
+func ModuleDir(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
