@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"time"
 
-	"graphrelay/config"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/verify"
 )
 
 // newAuditor makes the audit of the identities, each through the client that
 // sends its mail.
-func (r *Relay) newAuditor(c *config.Config, clients map[config.Name]*graph.Client) *verify.Auditor {
+func (r *Relay) newAuditor(g *generation) *verify.Auditor {
+	c := g.cfg
 	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: r.log, Resume: r.delivery.Resume}
 	if c.Audit.OnFailure == "stop" {
 		a.Stop = r.delivery.Stop
@@ -22,7 +21,7 @@ func (r *Relay) newAuditor(c *config.Config, clients map[config.Name]*graph.Clie
 		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.Resume(ctx, identity) }
 	}
 	for _, id := range c.Identities {
-		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Client: clients[id.Name]})
+		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Client: g.identities[id.Name]})
 	}
 	return verify.NewAuditor(a)
 }

@@ -20,7 +20,7 @@ import (
 // address of metrics and health where the configuration names one.
 func (r *Relay) openMonitor(ctx context.Context) error {
 	r.monitor = monitor.New(monitor.Config{Version: r.version, Snapshot: r.snapshot})
-	m := r.cfg.Metrics
+	m := r.cfg().Metrics
 	if m == nil {
 		return nil
 	}
@@ -59,7 +59,10 @@ func (r *Relay) countDelivery(e delivery.Event) {
 
 // snapshot is the state of everything that somebody may look at.
 func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
-	s := monitor.Snapshot{Stopping: r.stopping.Load(), Unhealthy: r.store.Health(), Reload: monitor.Reload{At: r.started}}
+	s := monitor.Snapshot{Stopping: r.stopping.Load(), Unhealthy: r.store.Health(), Reload: monitor.Reload{At: r.now.Load().since}}
+	if last, ok := r.LastReload(); ok {
+		s.Reload.Failed = last.Error != ""
+	}
 	if s.Unhealthy == nil {
 		s.Full = r.store.Admit(0)
 	}
@@ -79,7 +82,7 @@ func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
 	r.addDisk(&s)
 	r.addConnections(&s)
 	r.addCredentials(&s)
-	s.Audits = auditStates(r.auditor.Last())
+	s.Audits = auditStates(r.now.Load().auditor.Last())
 	return s, err
 }
 
@@ -103,9 +106,9 @@ func (r *Relay) laneStates(ctx context.Context) ([]monitor.Lane, error) {
 }
 
 func (r *Relay) addDisk(s *monitor.Snapshot) {
-	s.DiskReserve = int64(r.cfg.Queue.MinFreeSpace)
+	s.DiskReserve = int64(r.cfg().Queue.MinFreeSpace)
 	var fs unix.Statfs_t
-	if unix.Statfs(filepath.Dir(r.cfg.Queue.Store.Path), &fs) == nil {
+	if unix.Statfs(filepath.Dir(r.cfg().Queue.Store.Path), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
 	}
 }
@@ -116,11 +119,12 @@ func (r *Relay) addConnections(s *monitor.Snapshot) {
 }
 
 func (r *Relay) addCredentials(s *monitor.Snapshot) {
-	for _, id := range r.cfg.Identities {
-		c := r.identities[id.Name].Credential()
+	g := r.now.Load()
+	for _, id := range g.cfg.Identities {
+		c := g.identities[id.Name].Credential()
 		s.Credentials = append(s.Credentials, monitor.Credential{Identity: string(id.Name), Kind: c.Kind, NotAfter: c.NotAfter})
 	}
-	if r.keyPair != nil {
-		s.Certificate = r.keyPair.Expires()
+	if g.keyPair != nil {
+		s.Certificate = g.keyPair.Expires()
 	}
 }

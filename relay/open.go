@@ -34,7 +34,7 @@ func listenHint(address string, err error) error {
 // CheckCredentials reads the credential of every identity, offline, and returns
 // what is wrong with them, all at once.
 func CheckCredentials(c *config.Config) error {
-	r := &Relay{cfg: c, log: slog.New(slog.DiscardHandler)}
+	r := newRelay(Options{Log: slog.New(slog.DiscardHandler)})
 	var all []error
 	for _, id := range c.Identities {
 		if _, err := graph.New(r.graphConfig(id)); err != nil {

@@ -24,9 +24,10 @@ const (
 )
 
 func (r *Relay) openAdmin(ctx context.Context) error {
-	l, err := smtpd.Listen(ctx, r.cfg.Admin.Address.String(), adminMode)
+	address := r.cfg().Admin.Address.String()
+	l, err := smtpd.Listen(ctx, address, adminMode)
 	if err != nil {
-		return listenHint(r.cfg.Admin.Address.String(), err)
+		return listenHint(address, err)
 	}
 	r.admin = l
 	return r.giveToGroup(l)
@@ -52,7 +53,7 @@ func (r *Relay) giveToGroup(l net.Listener) error {
 
 func (r *Relay) adminServer() *admin.Server {
 	return &admin.Server{
-		Store: r.store, Status: r.status, Wake: r.delivery.Notify, ProbeNow: r.delivery.ProbeNow, Log: r.log,
+		Store: r.store, Status: r.status, Wake: r.delivery.Notify, ProbeNow: r.delivery.ProbeNow, Reload: r.Reload, Log: r.log,
 		Holds: func(context.Context) ([]spool.Hold, error) { return r.delivery.Status().Holds, nil },
 	}
 }
@@ -69,6 +70,9 @@ func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 		Reload: admin.Reload{At: snap.Reload.At, Failed: snap.Reload.Failed}, Certificate: timeOrNone(snap.Certificate)}
 	if bad := errors.Join(snap.Unhealthy, snap.Full); bad != nil {
 		s.Healthy, s.Health = false, bad.Error()
+	}
+	if last, ok := r.LastReload(); ok {
+		s.Reload.Error = last.Error
 	}
 	s.Minute, s.Hour = traffic(r.monitor.Minutes(2)[:1]), traffic(r.monitor.Minutes(60))
 	for _, a := range snap.Alarms {

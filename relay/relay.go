@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,6 @@ import (
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/verify"
 )
 
 // How long a stop waits: for messages being received, then for messages being sent.
@@ -36,41 +36,62 @@ type Options struct {
 	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
 	// beside the listeners of the configuration.
 	SubmitSocket string
+
+	// Load reads the configuration again, for a reload; nil where there is none
+	// to read. OnChange is told of the one that was taken over; OnReload that a
+	// reload begins, and what it returns that it is over. Both may be nil and
+	// must not block.
+	Load     func() (*config.Config, error)
+	OnChange func(*config.Config)
+	OnReload func() (done func())
 }
 
 // Relay is one running service.
 type Relay struct {
-	cfg        *config.Config
 	version    string
 	log        *slog.Logger
 	submit     string
+	load       func() (*config.Config, error)
+	onChange   func(*config.Config)
+	onReload   func() (done func())
 	started    time.Time
 	store      *spool.SQLite
-	identities map[config.Name]*graph.Client
+	closeStore sync.Once
 	delivery   *delivery.Delivery
 	intake     *intake.Intake
 	smtp       *smtpd.Server
-	keyPair    *smtpd.KeyPair // nil without smtp.tls
-	listeners  []listener
 	admin      net.Listener
 	monitor    *monitor.Monitor
 	metrics    net.Listener // nil without metrics
-	auditor    *verify.Auditor
 	stopping   atomic.Bool
+	now        atomic.Pointer[generation]
+
+	reloading  sync.Mutex // one reload at a time, and none when Run stops
+	lastReload atomic.Pointer[Reload]
+	up         chan struct{}   // closed when Run has begun
+	running    context.Context // of Run; set before up is closed
+	stop       context.CancelCauseFunc
+	parts      sync.WaitGroup // the goroutines of Run
+
+	mu        sync.Mutex
+	listeners []listener
+	inherited map[string][]net.Listener // of systemd, not taken yet
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
 // no network. On an error everything it opened is closed again.
 func New(ctx context.Context, o Options) (_ *Relay, err error) {
-	r := &Relay{cfg: o.Config, version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now()}
+	r := newRelay(o)
 	defer func() {
 		if err != nil {
 			r.close()
 		}
 	}()
-	if err = r.openIdentities(); err != nil {
+	g, err := r.newGeneration(o.Config)
+	if err != nil {
 		return nil, err
 	}
+	r.now.Store(g)
 	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
 		return nil, err
 	}
@@ -78,23 +99,23 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
-	r.auditor = r.newAuditor(r.cfg, r.identities)
-	if err = r.openSMTP(ctx); err != nil {
+	g.auditor = r.newAuditor(g)
+	if err = r.openSMTP(ctx, g); err != nil {
 		return nil, err
 	}
 	return r, r.openAdmin(ctx)
 }
 
-func (r *Relay) openIdentities() error {
-	r.identities = make(map[config.Name]*graph.Client)
-	for _, id := range r.cfg.Identities {
-		c, err := graph.New(r.graphConfig(id))
-		if err != nil {
-			return fmt.Errorf("identity %s: %w", id.Name, err)
-		}
-		r.identities[id.Name] = c
+func newRelay(o Options) *Relay {
+	r := &Relay{version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now(), up: make(chan struct{}),
+		load: o.Load, onChange: o.OnChange, onReload: o.OnReload}
+	if r.onChange == nil {
+		r.onChange = func(*config.Config) {}
 	}
-	return nil
+	if r.onReload == nil {
+		r.onReload = func() func() { return func() {} }
+	}
+	return r
 }
 
 func (r *Relay) graphConfig(id config.Identity) graph.Config {
@@ -110,23 +131,24 @@ func (r *Relay) graphConfig(id config.Identity) graph.Config {
 }
 
 func (r *Relay) spoolOptions(sandbox bool) spool.Options {
+	q := r.cfg().Queue
 	return spool.Options{
-		Path: r.cfg.Queue.Store.Path, MinFree: int64(r.cfg.Queue.MinFreeSpace), MaxMessages: r.cfg.Queue.MaxMessages,
+		Path: q.Store.Path, MinFree: int64(q.MinFreeSpace), MaxMessages: q.MaxMessages,
 		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay, MarkSandbox: sandbox, Log: r.log,
 	}
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	unknown := map[string]delivery.UnknownOutcome{"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp}
+	l := deliveryLimits(r.cfg())
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Unknown: unknown[r.cfg.Delivery.UnknownOutcome], Grace: sendGrace, OnEvent: r.countDelivery,
-		MaxAge: time.Duration(r.cfg.Queue.MaxAge), MaxHold: time.Duration(r.cfg.Queue.MaxHold), Reports: r.reports,
+		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery,
+		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
 	}
 }
 
 // reports tells who is told of failed mail, and as whom.
 func (r *Relay) reports() delivery.Reports {
-	c := r.cfg
+	c := r.cfg()
 	return delivery.Reports{
 		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster, DelayWarning: time.Duration(c.Reports.DelayWarning),
 		From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
@@ -135,12 +157,12 @@ func (r *Relay) reports() delivery.Reports {
 
 // checkLookup finds out at start whether the app may read the mailboxes of the
 // configuration, where it must.
-func (r *Relay) checkLookup(ctx context.Context) {
-	if r.cfg.Delivery.UnknownOutcome != "lookup" {
+func (r *Relay) checkLookup(ctx context.Context, c *config.Config) {
+	if c.Delivery.UnknownOutcome != "lookup" {
 		return
 	}
 	var boxes []envelope.Address
-	for _, m := range r.cfg.Mailboxes {
+	for _, m := range c.Mailboxes {
 		if !m.Address.Wildcard() {
 			boxes = append(boxes, m.Address)
 		}
@@ -148,15 +170,23 @@ func (r *Relay) checkLookup(ctx context.Context) {
 	r.delivery.CheckLookup(ctx, boxes)
 }
 
+func deliveryLimits(c *config.Config) delivery.Limits {
+	unknown := map[string]delivery.UnknownOutcome{"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp}
+	return delivery.Limits{
+		Unknown: unknown[c.Delivery.UnknownOutcome], MaxAge: time.Duration(c.Queue.MaxAge), MaxHold: time.Duration(c.Queue.MaxHold),
+	}
+}
+
 // route tells through which identity a mailbox sends.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
-	m, ok := r.cfg.Mailbox(mailbox)
+	g := r.now.Load()
+	m, ok := g.cfg.Mailbox(mailbox)
 	if !ok {
 		return delivery.Route{}, false
 	}
-	id, ok := r.cfg.Identity(m.Identity)
+	id, ok := g.cfg.Identity(m.Identity)
 	return delivery.Route{
-		Identity: string(m.Identity), Sender: r.identities[m.Identity], Finder: r.identities[m.Identity],
+		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
 		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
 	}, ok
@@ -166,7 +196,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 // where the configuration says 0.
 func (r *Relay) Listeners() []string {
 	var list []string
-	for _, l := range r.listeners {
+	for _, l := range r.openListeners() {
 		list = append(list, l.name())
 	}
 	return list
@@ -175,12 +205,12 @@ func (r *Relay) Listeners() []string {
 // Warnings are what every start and every status says loudly.
 func (r *Relay) Warnings() []string {
 	var list []string
-	for name, c := range r.identities {
+	for name, c := range r.now.Load().identities {
 		if !c.Microsoft() {
 			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", name))
 		}
 	}
-	return append(list, auditWarnings(r.auditor.Last())...)
+	return append(list, auditWarnings(r.now.Load().auditor.Last())...)
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
@@ -192,56 +222,45 @@ func (r *Relay) Run(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	ends := r.start(ctx, stop)
+	r.start(ctx, stop)
 	<-ctx.Done()
 	r.stopping.Store(true)
+	r.awaitReload()
 	r.log.Info("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), receiveGrace)
 	defer cancel()
 	_ = r.smtp.Shutdown(grace)
 	r.intake.Flush()
-	for range ends.count {
-		<-ends.done
-	}
+	r.parts.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
 }
 
-// parts counts the goroutines of a Run.
-type parts struct {
-	count int
-	done  chan struct{}
+// start runs every part; the first that fails stops the others.
+func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
+	r.running, r.stop = ctx, stop
+	r.runIdentities(r.now.Load())
+	r.part(func() error { return r.delivery.Run(ctx) })
+	r.part(func() error { r.sweep(ctx); return nil })
+	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	if r.metrics != nil {
+		r.part(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })
+	}
+	for _, l := range r.openListeners() {
+		r.serveSMTP(l)
+	}
+	close(r.up)
 }
 
-// start runs every part; the first that fails stops the others.
-func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) parts {
-	p := parts{done: make(chan struct{})}
-	run := func(f func() error) {
-		p.count++
-		go func() {
-			if err := f(); err != nil && ctx.Err() == nil {
-				stop(err)
-			}
-			p.done <- struct{}{}
-		}()
-	}
-	for _, c := range r.identities {
-		run(func() error { c.Run(ctx); return nil })
-	}
-	run(func() error { return r.delivery.Run(ctx) })
-	run(func() error { r.auditor.Run(ctx); return nil })
-	run(func() error { r.sweep(ctx); return nil })
-	run(func() error { r.checkLookup(ctx); return nil })
-	run(func() error { return r.adminServer().Serve(ctx, r.admin) })
-	if r.metrics != nil {
-		run(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })
-	}
-	for _, l := range r.listeners {
-		run(func() error { return r.smtp.Serve(l.Listener, l.options) })
-	}
-	return p
+// part runs f until Run ends; an error of f ends Run.
+func (r *Relay) part(f func() error) {
+	r.parts.Go(func() {
+		if err := f(); err != nil && r.running.Err() == nil {
+			r.stop(err)
+		}
+	})
 }
 
 // sweep deletes what the configuration keeps no longer, every few minutes.
@@ -249,7 +268,7 @@ func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Minute)
 	defer tick.Stop()
 	for {
-		q := r.cfg.Queue
+		q := r.cfg().Queue
 		if err := r.store.Sweep(ctx, time.Now(), time.Duration(q.History), time.Duration(q.KeepFailed)); err != nil && ctx.Err() == nil {
 			r.log.Warn("sweep failed", "cause", err)
 		}
@@ -263,18 +282,17 @@ func (r *Relay) sweep(ctx context.Context) {
 
 // close releases what New opened, in reverse order; again does nothing.
 func (r *Relay) close() {
-	for _, l := range r.listeners {
-		_ = l.Close()
-	}
+	closeAll(r.openListeners())
 	for _, l := range []net.Listener{r.admin, r.metrics} {
 		if l != nil {
 			_ = l.Close()
 		}
 	}
 	if r.store != nil {
-		if err := r.store.Close(); err != nil {
-			r.log.Error("closing the store", "cause", err)
-		}
-		r.store = nil
+		r.closeStore.Do(func() {
+			if err := r.store.Close(); err != nil {
+				r.log.Error("closing the store", "cause", err)
+			}
+		})
 	}
 }

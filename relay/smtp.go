@@ -21,6 +21,13 @@ import (
 // listener is an open socket and what of the configuration belongs to it.
 type listener struct {
 	net.Listener
+	address string // as the configuration says it
+	options smtpd.ListenerOptions
+}
+
+// wanted is a listener of the configuration.
+type wanted struct {
+	address string
 	options smtpd.ListenerOptions
 }
 
@@ -32,35 +39,41 @@ func (l listener) name() string {
 	return l.Addr().String()
 }
 
-func (r *Relay) openSMTP(ctx context.Context) error {
-	if t := r.cfg.SMTP.TLS; t != nil {
-		pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), r.log)
-		if err != nil {
-			return fmt.Errorf("smtp.tls: %w", err)
-		}
-		r.keyPair = pair
-	}
-	r.intake = r.newIntake()
-	r.smtp = smtpd.New(r.smtpConfig(), r.intake)
-	return r.listen(ctx)
+// openListeners are those in use now.
+func (r *Relay) openListeners() []listener {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.listeners)
 }
 
-func (r *Relay) smtpConfig() smtpd.Config {
-	s := r.cfg.SMTP
+func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
+	r.intake = r.newIntake()
+	r.smtp = smtpd.New(r.smtpConfig(g.cfg), r.intake)
+	return r.listen(ctx, g)
+}
+
+func (r *Relay) smtpConfig(c *config.Config) smtpd.Config {
+	s := c.SMTP
 	return smtpd.Config{
-		Hostname: string(r.cfg.Hostname), MaxMessageSize: int64(s.MaxMessageSize), MaxRecipients: s.MaxRecipients,
+		Hostname: string(c.Hostname), MaxMessageSize: int64(s.MaxMessageSize), MaxRecipients: s.MaxRecipients,
 		MaxConnections: s.MaxConnections, IdleTimeout: time.Duration(s.IdleTimeout), Log: r.log,
 	}
 }
 
 func (r *Relay) newIntake() *intake.Intake {
+	return intake.New(intake.Config{
+		Rules: r.intakeRules(r.cfg()), Store: r.store, Notify: r.delivery.Notify, OnEvent: r.countIntake, Now: time.Now, Log: r.log,
+	})
+}
+
+// intakeRules are what of the configuration each message is held against.
+func (r *Relay) intakeRules(c *config.Config) intake.Rules {
 	received := map[string]intake.ReceivedForm{"full": intake.ReceivedFull, "short": intake.ReceivedShort, "off": intake.ReceivedOff}
 	extra := map[string]message.ExtraRecipients{"trim": message.TrimExtra, "reject": message.RejectExtra}
-	return intake.New(intake.Config{
-		Policy: policy.New(policyRules(r.cfg)), Store: r.store, Hostname: string(r.cfg.Hostname),
-		Received: received[r.cfg.SMTP.Received], Extra: extra[r.cfg.SMTP.ExtraRecipients],
-		MaxSize: int64(r.cfg.Delivery.MIMELimit), Notify: r.delivery.Notify, OnEvent: r.countIntake, Now: time.Now, Log: r.log,
-	})
+	return intake.Rules{
+		Policy: policy.New(policyRules(c)), Hostname: string(c.Hostname), MaxSize: int64(c.Delivery.MIMELimit),
+		Received: received[c.SMTP.Received], Extra: extra[c.SMTP.ExtraRecipients],
+	}
 }
 
 // policyRules are what the configuration says about who may send.
@@ -108,7 +121,7 @@ func prefixes(networks []config.Network) []netip.Prefix {
 	return list
 }
 
-func (r *Relay) listenerOptions(l config.Listener) smtpd.ListenerOptions {
+func listenerOptions(g *generation, l config.Listener) smtpd.ListenerOptions {
 	tls := map[string]smtpd.TLSMode{"off": smtpd.TLSOff, "starttls": smtpd.TLSOptional, "required": smtpd.TLSRequired, "implicit": smtpd.TLSImplicit}
 	auth := map[string]smtpd.AuthMode{"off": smtpd.AuthOff, "optional": smtpd.AuthOptional, "required": smtpd.AuthRequired}
 	o := smtpd.ListenerOptions{
@@ -116,75 +129,81 @@ func (r *Relay) listenerOptions(l config.Listener) smtpd.ListenerOptions {
 		Auth: auth[l.Auth], PlaintextAuth: prefixes(l.PlaintextAuth), LegacyAuthLine: l.LegacyAuthLine,
 		RejectBareLF: l.BareLF == "reject", ProxyProtocol: prefixes(l.ProxyProtocol),
 	}
-	if r.keyPair != nil {
-		o.Certificate = r.keyPair.Certificate
+	if g.keyPair != nil {
+		o.Certificate = g.keyPair.Certificate
 	}
 	return o
 }
 
+// wantedListeners are those of g, and the socket where sendmail hands over
+// unless the configuration names it, with options of its own.
+func (r *Relay) wantedListeners(g *generation) (list []wanted) {
+	submit := "unix:" + r.submit
+	for _, l := range g.cfg.SMTP.Listeners {
+		list = append(list, wanted{l.Address.String(), listenerOptions(g, l)})
+		if l.Address.String() == submit {
+			submit = "unix:"
+		}
+	}
+	if submit != "unix:" {
+		list = append(list, wanted{submit, smtpd.ListenerOptions{Name: submit}})
+	}
+	return list
+}
+
 // listen opens every listener, or takes it over from systemd.
-func (r *Relay) listen(ctx context.Context) error {
-	inherited, err := smtpd.Inherited()
-	if err != nil {
+func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
+	if r.inherited, err = smtpd.Inherited(); err != nil {
 		return fmt.Errorf("sockets of systemd: %w", err)
 	}
-	for _, c := range r.cfg.SMTP.Listeners {
-		o := r.listenerOptions(c)
-		if c.Address.Network == "systemd" {
-			if err = r.inherit(inherited, c.Address.Address, o); err != nil {
-				break
-			}
-			continue
+	defer r.closeUnused()
+	for _, w := range r.wantedListeners(g) {
+		list, err := r.bind(ctx, w)
+		if err != nil {
+			return err
 		}
-		l, errListen := smtpd.Listen(ctx, c.Address.String(), smtpd.DefaultSocketMode)
-		if errListen != nil {
-			err = listenHint(c.Address.String(), errListen)
-			break
+		r.listeners = append(r.listeners, list...)
+	}
+	return nil
+}
+
+// bind opens a listener; of a name of systemd all its sockets.
+func (r *Relay) bind(ctx context.Context, w wanted) ([]listener, error) {
+	if name, ok := strings.CutPrefix(w.address, "systemd:"); ok {
+		return r.inherit(name, w)
+	}
+	l, err := smtpd.Listen(ctx, w.address, smtpd.DefaultSocketMode)
+	if err != nil {
+		return nil, listenHint(w.address, err)
+	}
+	return []listener{{l, w.address, w.options}}, nil
+}
+
+// inherit takes the sockets of a name out of those that systemd passed on.
+func (r *Relay) inherit(name string, w wanted) (list []listener, err error) {
+	if len(r.inherited[name]) == 0 {
+		var names []string
+		for n := range r.inherited {
+			names = append(names, n)
 		}
-		r.listeners = append(r.listeners, listener{l, o})
+		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); start graphrelay through its socket unit, with FileDescriptorName=%s", name, orNone(names), name)
 	}
-	if err == nil {
-		err = r.listenSubmit(ctx)
+	for _, l := range r.inherited[name] {
+		list = append(list, listener{l, w.address, w.options})
 	}
-	for name, rest := range inherited {
+	delete(r.inherited, name)
+	return list, nil
+}
+
+// closeUnused lets go of the sockets that no listener names.
+func (r *Relay) closeUnused() {
+	for name, rest := range r.inherited {
 		for _, l := range rest {
 			r.log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit", "name", name, "address", l.Addr().String())
 			_ = l.Close()
 		}
 	}
-	return err
-}
-
-// listenSubmit opens the socket where sendmail hands over, unless the
-// configuration names it among the listeners, with options of its own.
-func (r *Relay) listenSubmit(ctx context.Context) error {
-	address := "unix:" + r.submit
-	if r.submit == "" || slices.ContainsFunc(r.cfg.SMTP.Listeners, func(l config.Listener) bool { return l.Address.String() == address }) {
-		return nil
-	}
-	l, err := smtpd.Listen(ctx, address, smtpd.DefaultSocketMode)
-	if err != nil {
-		return listenHint(address, err)
-	}
-	r.listeners = append(r.listeners, listener{l, smtpd.ListenerOptions{Name: address}})
-	return nil
-}
-
-// inherit takes the sockets of a name out of those that systemd passed on.
-func (r *Relay) inherit(inherited map[string][]net.Listener, name string, o smtpd.ListenerOptions) error {
-	list := inherited[name]
-	if len(list) == 0 {
-		var names []string
-		for n := range inherited {
-			names = append(names, n)
-		}
-		return fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); start graphrelay through its socket unit, with FileDescriptorName=%s", name, orNone(names), name)
-	}
-	delete(inherited, name)
-	for _, l := range list {
-		r.listeners = append(r.listeners, listener{l, o})
-	}
-	return nil
+	r.inherited = nil
 }
 
 func orNone(names []string) string {

@@ -14,14 +14,14 @@ import (
 // with the mailboxes that it sends as, or with those of allowed that are its
 // own. A wildcard is no mailbox that could be tried.
 func VerifyIdentities(c *config.Config, version string, allowed []envelope.Address) ([]verify.Identity, error) {
-	r := &Relay{cfg: c, version: version, log: slog.New(slog.DiscardHandler)}
+	r := newRelay(Options{Version: version, Log: slog.New(slog.DiscardHandler)})
 	named, err := byIdentity(c, allowed)
 	if err != nil {
 		return nil, err
 	}
 	var out []verify.Identity
 	for _, id := range c.Identities {
-		v := r.verifyIdentity(id)
+		v := verifyIdentity(c, id)
 		if len(allowed) > 0 {
 			v.Allowed = named[id.Name]
 		}
@@ -31,9 +31,9 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 	return out, nil
 }
 
-func (r *Relay) verifyIdentity(id config.Identity) verify.Identity {
+func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
 	v := verify.Identity{Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID)}
-	for _, m := range r.cfg.Mailboxes {
+	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
 			v.Allowed = append(v.Allowed, m.Address)
 		}

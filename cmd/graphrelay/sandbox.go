@@ -38,7 +38,7 @@ graphrelay that points here) and each message it receives as .eml.`,
   graphrelay serve -c /tmp/sandbox/config.yaml`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Log = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"})
+			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"})
 			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page)
 		},
 	}
@@ -96,7 +96,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	log := newLog(errOut, config.Log{Level: "info", Format: "text"})
+	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
 	d, files, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025", dir)
 	if err != nil {
 		return err

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
@@ -21,7 +21,8 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the relay",
-		Long: `Run the relay until SIGTERM or SIGINT.
+		Long: `Run the relay until SIGTERM or SIGINT. SIGHUP makes it read its configuration
+again, as graphrelay reload does.
 
 With --sandbox it runs beside a double of Entra and Microsoft Graph, on loopback
 and with a temporary store: a try-out that needs no tenant and no configuration.`,
@@ -39,7 +40,13 @@ and with a temporary store: a try-out that needs no tenant and no configuration.
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), relay.Options{Config: c, Version: versionString(), Log: newLog(cmd.ErrOrStderr(), c.Log), SubmitSocket: submitSocket()}, nil)
+			log, level := newLog(cmd.ErrOrStderr(), c.Log)
+			return serve(cmd.Context(), relay.Options{
+				Config: c, Version: versionString(), Log: log, SubmitSocket: submitSocket(),
+				Load:     func() (*config.Config, error) { return config.Load(file) },
+				OnChange: func(c *config.Config) { level.Set(levelOf(c.Log)) },
+				OnReload: func() func() { return notifyReload(log) },
+			}, nil)
 		},
 	}
 	configFlag(cmd, &file)
@@ -49,6 +56,9 @@ and with a temporary store: a try-out that needs no tenant and no configuration.
 
 // serve runs a relay until ctx ends and tells systemd how it is.
 func serve(ctx context.Context, o relay.Options, ready func()) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
+	defer signal.Stop(hup)
 	r, err := relay.New(ctx, o)
 	if err != nil {
 		return err
@@ -60,6 +70,10 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	}
 	stop := context.AfterFunc(ctx, func() { notify(o.Log, daemon.SdNotifyStopping) })
 	defer stop()
+	done := make(chan struct{})
+	defer close(done)
+	go supervise(ctx, r, o.Log, done)
+	go reloadOn(ctx, hup, r)
 	err = r.Run(ctx)
 	if err == nil {
 		o.Log.Info("stopped")
@@ -67,29 +81,16 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	return err
 }
 
-// notify tells systemd, where it started us, about a change of state.
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd was not told", "state", state, "cause", err)
-	}
-}
-
-func newLog(w io.Writer, c config.Log) *slog.Logger {
-	level := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	o := &slog.HandlerOptions{Level: level[c.Level]}
-	if os.Getenv("JOURNAL_STREAM") != "" {
-		// journald stamps each line itself.
-		o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
+// reloadOn reloads at each signal; the log tells whether it went well.
+func reloadOn(ctx context.Context, hup <-chan os.Signal, r *relay.Relay) {
+	for {
+		select {
+		case <-hup:
+			_ = r.Reload(ctx)
+		case <-ctx.Done():
+			return
 		}
 	}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // submitSocket is submit.sock in the folder that systemd made for us

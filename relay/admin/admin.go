@@ -77,6 +77,7 @@ type Audit struct {
 type Reload struct {
 	At     time.Time `json:"at"`               // of the last good one
 	Failed bool      `json:"failed,omitempty"` // a later one failed
+	Error  string    `json:"error,omitempty"`  // why
 }
 
 // Lane is one mailbox's part of the queue.

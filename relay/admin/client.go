@@ -36,6 +36,34 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
+// Refused is what the service answered instead of doing what it was asked.
+type Refused struct{ Text string }
+
+func (e *Refused) Error() string { return e.Text }
+
+// Reload makes the service read its configuration again; *Refused tells why it
+// keeps the earlier one.
+func (c *Client) Reload(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://graphrelay/v1/reload", nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("%w (%v)", ErrNotRunning, dial)
+	}
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusNoContent {
+		return nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	return &Refused{strings.TrimSpace(string(text))}
+}
+
 // List asks for a page of the messages that f selects.
 func (c *Client) List(ctx context.Context, f spool.Filter) (list []Message, err error) {
 	err = c.get(ctx, "/v1/queue", values(f), &list)

@@ -23,6 +23,7 @@ type Server struct {
 	Wake     func(mailbox envelope.Address) // a mailbox has mail that is due; may be nil
 	ProbeNow func()                         // probes every hold; may be nil
 	Holds    func(context.Context) ([]spool.Hold, error)
+	Reload   func(context.Context) error // nil where nothing can be reloaded
 	Log      *slog.Logger
 }
 
@@ -69,6 +70,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/queue/{id}/body", withID(s.body))
 	mux.HandleFunc("POST /v1/queue/{action}", s.change)
 	mux.HandleFunc("POST /v1/holds/probe", s.probe)
+	mux.HandleFunc("POST /v1/reload", s.reload)
 	return mux
 }
 
@@ -188,6 +190,19 @@ func covers(h spool.Hold, mailbox envelope.Address) bool {
 		return h.Mailbox.Equal(mailbox)
 	}
 	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+}
+
+// reload answers 422 with the reason where the configuration was not taken over.
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if s.Reload == nil {
+		http.Error(w, "this service cannot reload; restart it", http.StatusNotImplemented)
+		return
+	}
+	if err := s.Reload(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func uidOf(r *http.Request) uint32 {

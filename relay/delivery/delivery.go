@@ -61,8 +61,11 @@ var ErrNotStopped = errors.New("delivery: stopped with attempts whose outcome is
 
 // Delivery sends the mail of a spool. Make one with New.
 type Delivery struct {
-	cfg   Config
-	holds *holds
+	cfg     Config
+	holds   *holds
+	limit   atomic.Pointer[Limits]
+	born    time.Time
+	pollDue atomic.Int64 // when the next poll is due at the latest, since born
 
 	stopping    chan struct{}
 	restored    chan struct{}   // closed when the holds of earlier runs were read
@@ -106,11 +109,24 @@ func New(cfg Config) *Delivery {
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}), restored: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, usage: usage{boxes: map[string]*boxUsage{}}}
+		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
+	d.SetLimits(Limits{MaxAge: cfg.MaxAge, MaxHold: cfg.MaxHold, Unknown: cfg.Unknown})
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
 	return d
 }
+
+// Limits are what a reload may change, beside what Route says.
+type Limits struct {
+	MaxAge  time.Duration // as in Config
+	MaxHold time.Duration
+	Unknown UnknownOutcome
+}
+
+// SetLimits changes the limits, for whatever is decided from now on.
+func (d *Delivery) SetLimits(l Limits) { d.limit.Store(&l) }
+
+func (d *Delivery) limits() Limits { return *d.limit.Load() }
 
 // Run sends mail until ctx ends, and then returns as the package comment says:
 // nil, or ErrNotStopped. It is called once. A store that cannot be read at the
@@ -118,6 +134,7 @@ func New(cfg Config) *Delivery {
 func (d *Delivery) Run(ctx context.Context) error {
 	d.started = d.cfg.Now()
 	if d.restore(ctx) {
+		d.pollAgainIn(0)
 		d.setRunning(true)
 		var keepers sync.WaitGroup
 		keepers.Go(func() { d.poll(ctx) })
@@ -280,7 +297,8 @@ func (d *Delivery) endMissing(mailbox envelope.Address) {
 }
 
 func (d *Delivery) rules() Rules {
-	return Rules{MaxAge: d.cfg.MaxAge, Unknown: d.cfg.Unknown, UnknownDelay: d.cfg.UnknownDelay}
+	l := d.limits()
+	return Rules{MaxAge: l.MaxAge, Unknown: l.Unknown, UnknownDelay: d.cfg.UnknownDelay}
 }
 
 // rulesFor adds what is remembered of the message that a answers.

@@ -24,7 +24,9 @@ func (d *Delivery) poll(ctx context.Context) {
 	for {
 		began := time.Now()
 		d.pollOnce(ctx)
-		if !sleep(ctx, max(pollSpacing, pollShare*time.Since(began))) {
+		pause := max(pollSpacing, pollShare*time.Since(began))
+		d.pollAgainIn(pause + pollEvery)
+		if !sleep(ctx, pause) {
 			return
 		}
 		timer := time.NewTimer(pollEvery)
@@ -36,6 +38,9 @@ func (d *Delivery) poll(ctx context.Context) {
 		timer.Stop()
 	}
 }
+
+// pollAgainIn notes when the next poll is due at the latest, for Alive.
+func (d *Delivery) pollAgainIn(t time.Duration) { d.pollDue.Store(int64(time.Since(d.born) + t)) }
 
 func (d *Delivery) pollOnce(ctx context.Context) {
 	lanes, err := d.cfg.Store.Lanes(ctx)
@@ -71,9 +76,6 @@ func (d *Delivery) askPoll() {
 
 // expireHeld fails messages that have been held for longer than max_hold.
 func (d *Delivery) expireHeld(ctx context.Context) {
-	if d.cfg.MaxHold <= 0 {
-		return
-	}
 	for sleep(ctx, expireEvery) {
 		if err := d.expireOnce(ctx); err != nil && ctx.Err() == nil {
 			d.cfg.Log.Error("messages held too long cannot be failed; trying again", "after", expireEvery, "error", err)
@@ -82,9 +84,13 @@ func (d *Delivery) expireHeld(ctx context.Context) {
 }
 
 func (d *Delivery) expireOnce(ctx context.Context) error {
+	limit := d.limits().MaxHold
+	if limit <= 0 {
+		return nil
+	}
 	now := d.cfg.Now()
 	err := d.eachMessage(ctx, spool.Filter{States: []spool.State{spool.Held}}, func(r spool.Record) error {
-		return d.expireIf(ctx, r, r.HeldSince, now)
+		return d.expireIf(ctx, r, limit, r.HeldSince, now)
 	})
 	if err != nil {
 		return err
@@ -94,11 +100,11 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 		return err
 	}
 	for _, h := range d.holds.list() {
-		if now.Sub(h.Since) < d.cfg.MaxHold {
+		if now.Sub(h.Since) < limit {
 			continue
 		}
 		for _, l := range lanes {
-			if err := d.expireLane(ctx, h, l.Mailbox, now); err != nil {
+			if err := d.expireLane(ctx, h, limit, l.Mailbox, now); err != nil {
 				return err
 			}
 		}
@@ -107,7 +113,7 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 }
 
 // expireLane fails the messages of one mailbox that hold h has stopped too long.
-func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, mailbox envelope.Address, now time.Time) error {
+func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, limit time.Duration, mailbox envelope.Address, now time.Time) error {
 	if !d.holdCovers(h, mailbox) {
 		return nil
 	}
@@ -116,7 +122,7 @@ func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, mailbox envelop
 		if !h.From.IsZero() && !h.From.Equal(r.From) {
 			return nil
 		}
-		return d.expireIf(ctx, r, later(h.Since, r.Accepted), now)
+		return d.expireIf(ctx, r, limit, later(h.Since, r.Accepted), now)
 	})
 }
 
@@ -146,11 +152,11 @@ func (d *Delivery) eachMessage(ctx context.Context, f spool.Filter, do func(spoo
 }
 
 // expireIf fails a message whose time in holds is over max_hold.
-func (d *Delivery) expireIf(ctx context.Context, r spool.Record, since, now time.Time) error {
-	if since.IsZero() || now.Sub(since)+r.HeldFor < d.cfg.MaxHold {
+func (d *Delivery) expireIf(ctx context.Context, r spool.Record, limit time.Duration, since, now time.Time) error {
+	if since.IsZero() || now.Sub(since)+r.HeldFor < limit {
 		return nil
 	}
-	why := fmt.Sprintf("held for longer than queue.max_hold (%s); last: %s", d.cfg.MaxHold, r.LastText)
+	why := fmt.Sprintf("held for longer than queue.max_hold (%s); last: %s", limit, r.LastText)
 	err := d.cfg.Store.Move(ctx, r.ID, spool.Failed, time.Time{}, why, now)
 	if errors.Is(err, spool.ErrState) || errors.Is(err, spool.ErrNotFound) {
 		return nil // a probe or the operator was faster

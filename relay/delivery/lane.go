@@ -3,6 +3,7 @@ package delivery
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -31,6 +32,7 @@ type lane struct {
 	key     string
 
 	wake     chan struct{}  // look again
+	looks    atomic.Uint64  // how often it has looked
 	granted  chan *gate     // the slot of the identity that the lane stood in line for
 	claimed  chan claim     // the answer of the store
 	answered chan answer    // an attempt is over: its slot is free
@@ -130,6 +132,7 @@ func (l *lane) run() {
 	defer timer.Stop()
 	for {
 		next := l.look()
+		l.looks.Add(1)
 		if l.idle() && l.d.retire(l) {
 			return
 		}

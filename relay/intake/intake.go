@@ -24,6 +24,7 @@ package intake
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -36,21 +37,27 @@ import (
 
 // Config is what an Intake works with; every field but Notify and OnEvent is required.
 type Config struct {
+	Rules
+	Store   spool.Store
+	Notify  func(mailbox envelope.Address) // called after each commit; must not block
+	OnEvent func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Rules are what a reload may change; see SetRules.
+type Rules struct {
 	Policy   *policy.Policy
-	Store    spool.Store
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	MaxSize  int64                          // octets of the message after every edit (delivery.mime_limit)
-	Notify   func(mailbox envelope.Address) // called after each commit; must not block
-	OnEvent  func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
-	Now      func() time.Time
-	Log      *slog.Logger
+	MaxSize  int64 // octets of the message after every edit (delivery.mime_limit)
 }
 
 // Intake implements smtpd.Handler.
 type Intake struct {
-	Config
+	Config // without Rules, which are in rules
+	rules  atomic.Pointer[Rules]
 	logins *logins
 	limits *limits
 	quiet  *smtpd.Quiet
@@ -68,8 +75,15 @@ func New(c Config) *Intake {
 	if c.OnEvent == nil {
 		c.OnEvent = func(Event) {}
 	}
-	return &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: smtpd.NewQuiet(c.Log, logLines)}
+	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: smtpd.NewQuiet(c.Log, logLines)}
+	in.Config.Rules = Rules{}
+	in.SetRules(c.Rules)
+	return in
 }
+
+// SetRules changes the rules. A transaction under way goes on under those it
+// began with; an open connection obeys the new ones from its next MAIL or AUTH.
+func (in *Intake) SetRules(r Rules) { in.rules.Store(&r) }
 
 // Flush logs what was counted and not yet told; call it when SMTP has stopped.
 func (in *Intake) Flush() { in.quiet.Flush() }
@@ -83,6 +97,7 @@ var (
 	errCredentials = status.New(535, status.Enhanced{5, 7, 8}, "Authentication credentials invalid")
 	errLocked      = status.New(454, status.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
 	errBusy        = status.New(454, status.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
+	errChanged     = status.New(421, status.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
 	errStrangers   = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
 	errRewrite     = status.New(550, status.Enhanced{5, 6, 0}, "From, Sender and Reply-To of this message cannot be rewritten safely")
 )

@@ -41,8 +41,11 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 	b := &bench{store: store}
 	sender := policy.Sender{Address: addr("reports@example.org"), Mailbox: addr("mailbox@example.org")}
 	c := Config{
-		Policy: policy.New(policy.Rules{Senders: []policy.Sender{sender}, LocalClient: true}), Store: store,
-		Hostname: "relay.example.org", MaxSize: 1 << 20, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
+		Rules: Rules{
+			Policy:   policy.New(policy.Rules{Senders: []policy.Sender{sender}, LocalClient: true}),
+			Hostname: "relay.example.org", MaxSize: 1 << 20,
+		},
+		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
 		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	for _, f := range change {

@@ -62,7 +62,7 @@ func (l *limits) leave(who owner) {
 func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err error) {
 	l.mu.Lock()
 	b := l.buckets[c.Name]
-	if b == nil {
+	if b == nil || b.Rate() != c.Rate { // a reload may change it
 		b = policy.NewBucket(c.Rate)
 		l.buckets[c.Name] = b
 	}

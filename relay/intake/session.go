@@ -13,22 +13,54 @@ import (
 // logging in.
 type session struct {
 	in     *Intake
+	rules  *Rules // never changes within a transaction
 	peer   smtpd.Peer
 	client policy.Client
+	hash   string // that a login was checked against
 	owner  owner
 }
 
 // Connect implements smtpd.Handler.
 func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error) {
-	s := &session{in: in, peer: p}
+	s := &session{in: in, rules: in.rules.Load(), peer: p}
 	var err error
-	if s.client, err = in.Policy.Connect(policy.Peer{Addr: p.Addr, Unix: p.Unix, Auth: authOf(p.Auth)}); err != nil {
+	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	if s.owner, err = in.limits.enter(s.client, p.Addr.Addr()); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	return s, nil
+}
+
+func (s *session) policyPeer() policy.Peer {
+	return policy.Peer{Addr: s.peer.Addr, Unix: s.peer.Unix, Auth: authOf(s.peer.Auth)}
+}
+
+// renew makes the session obey the rules of now. Who may no longer send gets
+// the refusal that a new connection would get; who logged in with a password
+// that has changed must connect again.
+func (s *session) renew() error {
+	rules := s.in.rules.Load()
+	if rules == s.rules {
+		return nil
+	}
+	client, err := rules.Policy.Connect(s.policyPeer())
+	if err != nil {
+		return err
+	}
+	if login := s.client.Login; login != "" {
+		next, hash, ok := rules.Policy.Login(client, login)
+		if !ok || hash != s.hash {
+			return errChanged.Becausef("user name %q is gone or has another password_hash since a reload; correct the client if it cannot log in again", login)
+		}
+		client = next
+	}
+	if client.Name != s.client.Name {
+		return s.become(client, s.hash, rules)
+	}
+	s.client, s.rules = client, rules
+	return nil
 }
 
 func authOf(m smtpd.AuthMode) policy.Auth {
@@ -51,33 +83,43 @@ func (s *session) Close() { s.in.limits.leave(s.owner) }
 
 // Authenticate implements smtpd.Session.
 func (s *session) Authenticate(ctx context.Context, username, password string) error {
-	next, hash, known := s.in.Policy.Login(s.client, username)
-	err := s.in.logins.check(ctx, attempt{s.peer.Addr.Addr(), username, password, hash, known})
+	err := s.renew()
 	if err == nil {
-		err = s.become(next)
+		err = s.login(ctx, username, password)
 	}
 	if err != nil {
 		return s.reject(err, "auth", slog.String("login", cut(username, maxUsername)))
 	}
-	s.in.Log.Debug("logged in", "client", next.Name, "client_addr", s.peer.String(), "login", next.Login)
+	s.in.Log.Debug("logged in", "client", s.client.Name, "client_addr", s.peer.String(), "login", s.client.Login)
 	return nil
 }
 
+func (s *session) login(ctx context.Context, username, password string) error {
+	next, hash, known := s.rules.Policy.Login(s.client, username)
+	if err := s.in.logins.check(ctx, attempt{s.peer.Addr.Addr(), username, password, hash, known}); err != nil {
+		return err
+	}
+	return s.become(next, hash, s.rules)
+}
+
 // become makes the connection count for another client.
-func (s *session) become(next policy.Client) error {
+func (s *session) become(next policy.Client, hash string, rules *Rules) error {
 	owner, err := s.in.limits.enter(next, s.peer.Addr.Addr())
 	if err != nil {
 		return err
 	}
 	s.in.limits.leave(s.owner)
-	s.owner, s.client = owner, next
+	s.owner, s.client, s.hash, s.rules = owner, next, hash, rules
 	return nil
 }
 
 // Mail implements smtpd.Session.
 func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
+	if err := s.renew(); err != nil {
+		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
+	}
 	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
-	if err := s.in.Policy.ReversePath(s.client, from.Path); err != nil {
+	if err := s.rules.Policy.ReversePath(s.client, from.Path); err != nil {
 		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
 	}
 	if err := s.in.Store.Admit(from.Size); err != nil {

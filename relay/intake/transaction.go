@@ -31,7 +31,7 @@ func (t *transaction) Abort() { t.uncount() }
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
 func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	bare := withoutLocalhost(to)
-	full, err := t.in.Policy.Recipient(t.client, bare)
+	full, err := t.rules.Policy.Recipient(t.client, bare)
 	if err == nil {
 		err = message.CheckRecipient(full)
 	}
@@ -85,7 +85,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	if err != nil {
 		return nil, err
 	}
-	if err := header.CheckLoop(t.in.Hostname); err != nil {
+	if err := header.CheckLoop(t.rules.Hostname); err != nil {
 		return nil, err
 	}
 	header, grant, repairs, err := t.authorize(header)
@@ -128,7 +128,7 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 	if err != nil {
 		return nil, policy.Grant{}, r, err
 	}
-	grant, err := t.in.Policy.Grant(t.client, claims)
+	grant, err := t.rules.Policy.Grant(t.client, claims)
 	if err != nil || grant.Rewrite == (policy.Rewrite{}) {
 		return h, grant, r, err
 	}
@@ -148,7 +148,7 @@ func (t *transaction) judgeAgain(h *message.Header, grant policy.Grant) error {
 		return err
 	}
 	claims.ReversePath = grant.ReversePath
-	again, err := t.in.Policy.Grant(t.client, claims)
+	again, err := t.rules.Policy.Grant(t.client, claims)
 	if err != nil {
 		return err
 	}
@@ -184,16 +184,16 @@ func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message
 		Accepted:    now,
 	}
 	if m.MessageID == "" {
-		m.MessageID = "<" + string(m.ID) + "@" + t.in.Hostname + ">"
+		m.MessageID = "<" + string(m.ID) + "@" + t.rules.Hostname + ">"
 	}
 	return m
 }
 
 func (t *transaction) edits(m *spool.Message) message.Edits {
 	return message.Edits{
-		Received:   t.in.Received.field(t.in.Hostname, t.from, t.peer, m),
+		Received:   t.rules.Received.field(t.rules.Hostname, t.from, t.peer, m),
 		Recipients: t.recipients,
-		Extra:      t.in.Extra,
+		Extra:      t.rules.Extra,
 		Date:       m.Accepted,
 		MessageID:  m.MessageID,
 	}
@@ -211,12 +211,12 @@ func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte,
 	if _, err := draft.Write(block); err != nil {
 		return 0, storeReply(err)
 	}
-	n, err := io.Copy(draftWriter{draft}, io.LimitReader(body, t.in.MaxSize-size+1))
+	n, err := io.Copy(draftWriter{draft}, io.LimitReader(body, t.rules.MaxSize-size+1))
 	if err != nil {
 		return 0, err
 	}
-	if size += n; size > t.in.MaxSize {
-		return 0, errTooBig.Becausef("with the added header fields the message has more than delivery.mime_limit (%d octets); raise mime_limit or lower smtp.max_message_size", t.in.MaxSize)
+	if size += n; size > t.rules.MaxSize {
+		return 0, errTooBig.Becausef("with the added header fields the message has more than delivery.mime_limit (%d octets); raise mime_limit or lower smtp.max_message_size", t.rules.MaxSize)
 	}
 	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
 		return 0, storeReply(err)

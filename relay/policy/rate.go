@@ -28,6 +28,9 @@ type Bucket struct {
 // NewBucket returns a full one.
 func NewBucket(r Rate) *Bucket { return &Bucket{rate: r} }
 
+// Rate is what the Bucket was made for.
+func (b *Bucket) Rate() Rate { return b.rate }
+
 // Take takes a token; ok is false if there is none, and wait says in how long
 // there will be.
 func (b *Bucket) Take(now time.Time) (wait time.Duration, ok bool) {

@@ -51,7 +51,7 @@ func (c *conn) endBody(b *body, err error) error {
 		c.dropReply = true
 		return errSequence
 	case err == nil && !b.complete:
-		c.server.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it", "client", c.peer.String())
+		c.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it", "client", c.peer.String())
 		err = errUnread
 	case err != nil && b.tooLarge:
 		err = errTooLarge
@@ -75,7 +75,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	n, err := b.next(p)
 	b.size += int64(n)
-	if b.size > b.c.server.cfg.MaxMessageSize {
+	if b.size > b.c.cfg.MaxMessageSize {
 		b.tooLarge = true
 		n, err = 0, errTooLarge
 	}
@@ -209,7 +209,7 @@ func (b *body) discard() bool {
 	}
 	waste := b.c.server.buffers.large.Get().(*[bodyBuffer]byte)
 	defer b.c.server.buffers.large.Put(waste)
-	for dropped := int64(0); dropped < b.c.server.drainLimit(); {
+	for dropped := int64(0); dropped < b.c.cfg.drainLimit(); {
 		n, err := b.nextOfData(waste[:])
 		if err != nil {
 			return err == io.EOF

@@ -17,6 +17,7 @@ import (
 // One goroutine, the library's, calls all methods but stop and kill.
 type conn struct {
 	server *Server
+	cfg    *settings
 	gate   *gate
 	raw    net.Conn // the socket; deadlines and cuts go there
 	nc     net.Conn // what is read and written: raw, or TLS on it
@@ -81,7 +82,7 @@ func (e *endedError) Error() string        { return "connection ended: " + e.cau
 func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
 func newConn(g *gate, nc net.Conn) *conn {
-	c := &conn{server: g.server, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
+	c := &conn{server: g.server, cfg: g.settings, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
 	c.peer.User = userOf(nc)
 	c.proxied = within(g.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -142,7 +143,7 @@ func (c *conn) Close() error {
 		_ = c.guard(func() error { c.session.Close(); return nil })
 	}
 	c.in.release()
-	if log := c.server.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
+	if log := c.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "cause", c.end.Error())
 	}
 	c.server.conns.remove(c)
@@ -221,6 +222,6 @@ func (c *conn) noteRefusal(verb string, reply []byte) {
 }
 
 func (c *conn) logPanic(p any) {
-	c.server.cfg.Log.Error("panic while serving a connection; please report it", "client", c.peer.String(),
+	c.cfg.Log.Error("panic while serving a connection; please report it", "client", c.peer.String(),
 		"listener", c.peer.Listener, "panic", p, "stack", string(debug.Stack()))
 }

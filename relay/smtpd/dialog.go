@@ -179,7 +179,7 @@ func (c *conn) say() int {
 		return 0
 	}
 	start := len(c.out)
-	c.out = appendPolished(c.out, verb, c.server.cfg.Hostname, reply)
+	c.out = appendPolished(c.out, verb, c.cfg.Hostname, reply)
 	if verb == "EHLO" {
 		c.out = c.appendCapabilities(c.out, start)
 	}

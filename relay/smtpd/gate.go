@@ -14,13 +14,17 @@ import (
 // the handler admit, wrapped in conn.
 type gate struct {
 	net.Listener
-	server  *Server
-	options ListenerOptions
-	tls     *tls.Config
+	server   *Server
+	port     *port
+	settings *settings
+	made     *ListenerOptions // what options is a copy of
+	options  ListenerOptions
+	tls      *tls.Config
 }
 
-func newGate(s *Server, l net.Listener, o ListenerOptions) *gate {
-	g := &gate{Listener: l, server: s, options: o}
+func newGate(s *Server, p *port) *gate {
+	o := p.options.Load()
+	g := &gate{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), made: o, options: *o}
 	if o.TLS != TLSOff {
 		g.tls = g.options.tlsConfig()
 	}
@@ -32,9 +36,19 @@ func newGate(s *Server, l net.Listener, o ListenerOptions) *gate {
 // goroutine.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		nc, err := g.Listener.Accept()
+		nc, err := g.port.next()
+		if g.port.poked(err) {
+			if g.changed() {
+				return nil, errChanged
+			}
+			continue
+		}
 		if err != nil {
 			return nil, err
+		}
+		if g.changed() {
+			g.port.early = nc
+			return nil, errChanged
 		}
 		c := newConn(g, nc)
 		if refusal := c.admit(); refusal != nil {

@@ -9,9 +9,9 @@ import (
 // registry knows every open connection, for the limits and for the stop:
 // go-smtp has no limits, and its own Shutdown tells idle sessions nothing.
 type registry struct {
+	mu  sync.Mutex
 	max int
 
-	mu       sync.Mutex
 	open     map[*conn]struct{}
 	accepted uint64
 	refused  uint64
@@ -23,6 +23,13 @@ func (r *registry) init(max int) {
 	r.max = max
 	r.open = map[*conn]struct{}{}
 	r.gone = make(chan struct{})
+}
+
+// limit changes the limit, for those who come from now on.
+func (r *registry) limit(max int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.max = max
 }
 
 // add enters c, or says why not.

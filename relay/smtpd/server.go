@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -36,33 +37,44 @@ var ErrServerClosed = errors.New("the SMTP server is shut down")
 
 // Server serves SMTP on any number of listeners with common limits.
 type Server struct {
-	cfg     Config
-	handler Handler
-	lib     *smtp.Server
-	conns   registry
-	buffers buffers
-	quiet   *Quiet
+	settings atomic.Pointer[settings]
+	handler  Handler
+	conns    registry
+	buffers  buffers
+	quiet    *Quiet
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	stopping  bool
+	mu       sync.Mutex
+	ports    map[net.Listener]*port
+	stopping bool
+}
+
+// settings are what a Config makes. A connection keeps those it began with.
+type settings struct {
+	Config
+	lib *smtp.Server
 }
 
 // New makes a Server. It opens nothing.
 func New(cfg Config, h Handler) *Server {
-	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, handler: h, listeners: map[net.Listener]struct{}{}}
-	s.conns.init(cfg.MaxConnections)
+	set := newSettings(cfg)
+	s := &Server{handler: h, ports: map[net.Listener]*port{}}
+	s.settings.Store(set)
+	s.conns.init(set.MaxConnections)
 	s.buffers.init()
-	s.quiet = NewQuiet(cfg.Log, 1)
-	s.lib = smtp.NewServer(smtp.BackendFunc(newSession))
-	s.lib.Domain = cfg.Hostname
-	s.lib.MaxMessageBytes = cfg.MaxMessageSize
-	s.lib.MaxRecipients = cfg.MaxRecipients
-	s.lib.MaxLineLength = 0 // conn bounds command lines; lines of a message have no bound
-	s.lib.EnableSMTPUTF8 = true
-	s.lib.ErrorLog = libraryLog{cfg.Log}
+	s.quiet = NewQuiet(set.Log, 1)
 	return s
+}
+
+func newSettings(cfg Config) *settings {
+	cfg = cfg.withDefaults()
+	lib := smtp.NewServer(smtp.BackendFunc(newSession))
+	lib.Domain = cfg.Hostname
+	lib.MaxMessageBytes = cfg.MaxMessageSize
+	lib.MaxRecipients = cfg.MaxRecipients
+	lib.MaxLineLength = 0 // conn bounds command lines; lines of a message have no bound
+	lib.EnableSMTPUTF8 = true
+	lib.ErrorLog = libraryLog{cfg.Log}
+	return &settings{cfg, lib}
 }
 
 func (c Config) withDefaults() Config {
@@ -85,22 +97,28 @@ func orDefault[T comparable](v, def T) T {
 }
 
 // Serve accepts connections on l until Shutdown, and then returns
-// ErrServerClosed; any other error means that l is broken. It closes l.
+// ErrServerClosed, or until Retire, and then returns nil; any other error means
+// that l is broken. It closes l.
 func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
 	if o.TLS != TLSOff && o.Certificate == nil {
 		_ = l.Close()
 		return fmt.Errorf("listener %s: TLS without a certificate", o.Name)
 	}
-	if !s.add(l) {
+	p, ok := s.open(l)
+	if !ok {
 		_ = l.Close()
 		return ErrServerClosed
 	}
 	defer s.remove(l)
-	err := s.lib.Serve(newGate(s, l, o))
-	if s.isStopping() {
+	p.options.CompareAndSwap(nil, &o) // SetOptions may have come first
+	err := s.servePort(p)
+	switch {
+	case s.isStopping():
 		return ErrServerClosed
+	case p.retired.Load():
+		return nil
 	}
-	return fmt.Errorf("listener %s: %w", o.Name, err)
+	return fmt.Errorf("listener %s: %w", p.options.Load().Name, err)
 }
 
 // Shutdown stops the server: no new connection is accepted, a session that
@@ -112,7 +130,7 @@ func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopping = true
-	for l := range s.listeners {
+	for l := range s.ports {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
@@ -138,21 +156,26 @@ type Stats struct {
 // Stats returns the counters.
 func (s *Server) Stats() Stats { return s.conns.stats() }
 
-func (s *Server) add(l net.Listener) bool {
+// open returns the port of l; false once the server stops.
+func (s *Server) open(l net.Listener) (*port, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
-		return false
+		return nil, false
 	}
-	s.listeners[l] = struct{}{}
-	return true
+	p := s.ports[l]
+	if p == nil {
+		p = &port{Listener: l}
+		s.ports[l] = p
+	}
+	return p, true
 }
 
 func (s *Server) remove(l net.Listener) {
 	_ = l.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.listeners, l)
+	delete(s.ports, l)
 }
 
 func (s *Server) isStopping() bool {

@@ -44,7 +44,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		return forLibrary(err)
 	}
 	c.utf8 = opts.UTF8
-	c.txEnd = time.Now().Add(c.server.cfg.TransactionTimeout)
+	c.txEnd = time.Now().Add(c.cfg.TransactionTimeout)
 	return nil
 }
 

@@ -74,13 +74,13 @@ func (c *conn) skipLine() error {
 // skipChunk drops the rest of a chunk; false means that the connection has
 // ended or must end.
 func (c *conn) skipChunk() bool {
-	if c.chunk.left > c.server.drainLimit() {
+	if c.chunk.left > c.cfg.drainLimit() {
 		return false
 	}
 	c.inBody = true
 	defer func() { c.inBody = false }()
 	if c.txEnd.IsZero() {
-		c.txEnd = time.Now().Add(c.server.cfg.TransactionTimeout)
+		c.txEnd = time.Now().Add(c.cfg.TransactionTimeout)
 	}
 	for c.chunk.left > 0 {
 		n := min(c.chunk.left, int64(len(c.in.bytes())))
@@ -92,7 +92,7 @@ func (c *conn) skipChunk() bool {
 	return true
 }
 
-func (s *Server) drainLimit() int64 { return max(minDrain, 4*s.cfg.MaxMessageSize) }
+func (s *settings) drainLimit() int64 { return max(minDrain, 4*s.MaxMessageSize) }
 
 // fill reads at least one octet into c.in. Replies that wait are sent first.
 func (c *conn) fill() error {
@@ -123,7 +123,7 @@ func (c *conn) fill() error {
 // arm sets the deadline of the next read: the idle timeout, rolling within a
 // message, fixed for a command line, and never beyond the transaction's end.
 func (c *conn) arm() error {
-	until := time.Now().Add(c.server.cfg.IdleTimeout)
+	until := time.Now().Add(c.cfg.IdleTimeout)
 	if !c.inBody {
 		if c.lineEnd.IsZero() {
 			c.lineEnd = until
@@ -176,7 +176,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	if err := c.send(c.server.cfg.IdleTimeout); err != nil {
+	if err := c.send(c.cfg.IdleTimeout); err != nil {
 		return c.finish(err.Error())
 	}
 	return nil

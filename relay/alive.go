@@ -1,0 +1,39 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"graphrelay/relay/spool"
+)
+
+// Alive returns nil once the loops that carry the mail have answered: the
+// writer of the store, the lanes of delivery, the accept loop of each listener.
+// A store that is unhealthy but answers is alive: it mends itself, or says in
+// the status what to do, and starting again would not help it. The error is for
+// the log of a watchdog.
+func (r *Relay) Alive(ctx context.Context) error {
+	// What is not there cannot be taken back, and asking for it changes nothing.
+	err := r.store.Unclaim(ctx, "", 0, r.started)
+	if !errors.Is(err, spool.ErrNotFound) && !errors.Is(err, spool.ErrUnhealthy) {
+		return fmt.Errorf("the writer of the queue does not answer: %w", err)
+	}
+	if err := r.delivery.Alive(ctx); err != nil {
+		return err
+	}
+	return r.smtp.Alive(ctx)
+}
+
+// Summary is the state of the service in one line.
+func (r *Relay) Summary(ctx context.Context) string {
+	s, err := r.store.Stats(ctx)
+	if err != nil {
+		return "the queue cannot be read"
+	}
+	line := fmt.Sprintf("%d queued, %d being sent, %d held, %d failed; %d connections", s.Queued, s.Active, s.Held, s.Failed, r.smtp.Stats().Connections)
+	if err := r.store.Health(); err != nil {
+		return "no mail is accepted, the queue is unhealthy; " + line
+	}
+	return line
+}

@@ -1,0 +1,59 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/verify"
+)
+
+// generation is what one reading of the configuration makes: a reload builds
+// the next one as a whole and swaps it, or leaves the present one alone.
+type generation struct {
+	cfg        *config.Config
+	since      time.Time
+	identities map[config.Name]*graph.Client
+	keyPair    *smtpd.KeyPair // nil without smtp.tls
+	auditor    *verify.Auditor
+	retire     context.CancelFunc
+}
+
+// newGeneration reads the credentials and certificates that c names. It needs
+// no network and opens nothing that must be closed.
+func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
+	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*graph.Client{}, retire: func() {}}
+	for _, id := range c.Identities {
+		client, err := graph.New(r.graphConfig(id))
+		if err != nil {
+			return nil, fmt.Errorf("identity %s: %w", id.Name, err)
+		}
+		g.identities[id.Name] = client
+	}
+	if t := c.SMTP.TLS; t != nil {
+		pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), r.log)
+		if err != nil {
+			return nil, fmt.Errorf("smtp.tls: %w", err)
+		}
+		g.keyPair = pair
+	}
+	return g, nil
+}
+
+// cfg is the configuration in force. Ask again where time has passed.
+func (r *Relay) cfg() *config.Config { return r.now.Load().cfg }
+
+// runIdentities keeps tokens ready and audits until the next generation
+// replaces g.
+func (r *Relay) runIdentities(g *generation) {
+	ctx, retire := context.WithCancel(r.running)
+	g.retire = retire
+	for _, c := range g.identities {
+		r.parts.Go(func() { c.Run(ctx) })
+	}
+	r.parts.Go(func() { g.auditor.Run(ctx) })
+	r.parts.Go(func() { r.checkLookup(ctx, g.cfg) })
+}

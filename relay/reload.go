@@ -1,0 +1,234 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/smtpd"
+)
+
+// Reload is the outcome of the last reload.
+type Reload struct {
+	At    time.Time
+	Error string // for the operator, ends with what to do; empty where it went well
+}
+
+var errNoReload = errors.New("this relay was started without a configuration file, so there is nothing to read again; restart it instead")
+
+// Reload reads the configuration again and takes it over as a whole, or not at
+// all: the error says why not, and ends with what to do. Listeners whose
+// address stays are kept, and no connection and no message under way notices;
+// options of a listener are those of its next connection. It waits for Run to
+// have begun; one reload follows another.
+func (r *Relay) Reload(ctx context.Context) error {
+	select {
+	case <-r.up:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	if r.running.Err() != nil {
+		return errors.New("the service is stopping; start it again to use the new configuration")
+	}
+	defer r.onReload()()
+	err := r.reload(context.WithoutCancel(ctx))
+	last := &Reload{At: time.Now()}
+	if err != nil {
+		last.Error = err.Error()
+		r.log.Error("configuration not reloaded; the earlier one stays in force", "cause", err)
+	} else {
+		r.log.Info("configuration reloaded", "listeners", r.Listeners())
+	}
+	r.lastReload.Store(last)
+	return err
+}
+
+// awaitReload waits for a reload under way; when Run stops, no other begins.
+func (r *Relay) awaitReload() {
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+}
+
+// LastReload is the outcome of the last reload; false before the first.
+func (r *Relay) LastReload() (Reload, bool) {
+	if last := r.lastReload.Load(); last != nil {
+		return *last, true
+	}
+	return Reload{}, false
+}
+
+func (r *Relay) reload(ctx context.Context) error {
+	if r.load == nil {
+		return errNoReload
+	}
+	c, err := r.load()
+	if err != nil {
+		return err
+	}
+	if err := sameFixed(r.cfg(), c); err != nil {
+		return err
+	}
+	g, err := r.newGeneration(c)
+	if err != nil {
+		return err
+	}
+	g.auditor = r.newAuditor(g)
+	list, fresh, err := r.rebind(ctx, g)
+	if err != nil {
+		return err
+	}
+	r.swap(g, list, fresh)
+	return nil
+}
+
+// fixedKeys are the keys that only a start reads.
+func fixedKeys(c *config.Config) map[string]string {
+	metrics := "none"
+	if c.Metrics != nil {
+		metrics = c.Metrics.Address.String()
+	}
+	return map[string]string{
+		"metrics.address":      metrics,
+		"queue.store":          c.Queue.Store.String(),
+		"queue.min_free_space": c.Queue.MinFreeSpace.String(),
+		"queue.max_messages":   fmt.Sprint(c.Queue.MaxMessages),
+		"admin.address":        c.Admin.Address.String(),
+		"log.format":           c.Log.Format,
+	}
+}
+
+// sameFixed refuses what cannot change while the service runs, all at once.
+func sameFixed(old, next *config.Config) error {
+	was, is := fixedKeys(old), fixedKeys(next)
+	var all []error
+	for _, key := range []string{"queue.store", "queue.min_free_space", "queue.max_messages", "admin.address", "metrics.address", "log.format"} {
+		if was[key] != is[key] {
+			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: restart it (systemctl restart graphrelay), or write the old value", key, was[key], is[key]))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// rebind pairs the listeners of g with the sockets that are open, and opens
+// those that are missing. On an error it closes again what it opened.
+func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
+	open := r.openListeners()
+	for _, w := range r.wantedListeners(g) {
+		kept := takeListeners(&open, w.address)
+		if len(kept) == 0 {
+			l, err := r.bind(ctx, w)
+			if err != nil {
+				closeAll(fresh)
+				return nil, nil, portHint(err, w.address, open)
+			}
+			fresh = append(fresh, l...)
+			list = append(list, l...)
+			continue
+		}
+		for _, l := range kept {
+			list = append(list, listener{l.Listener, w.address, w.options})
+		}
+	}
+	return list, fresh, nil
+}
+
+// takeListeners takes the sockets of an address out of open: of a port that was
+// chosen freely one, of a name of systemd all.
+func takeListeners(open *[]listener, address string) (taken []listener) {
+	var rest []listener
+	for _, l := range *open {
+		if l.address == address && (len(taken) == 0 || strings.HasPrefix(address, "systemd:")) {
+			taken = append(taken, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	*open = rest
+	return taken
+}
+
+// portHint explains a port that the service itself still holds: by an address
+// that the new configuration widens or narrows.
+func portHint(err error, address string, leaving []listener) error {
+	_, port, _ := net.SplitHostPort(address)
+	for _, l := range leaving {
+		if _, other, _ := net.SplitHostPort(l.address); port != "" && port == other {
+			return fmt.Errorf("listener %s: the service itself listens on this port at %s until it stops: restart it (systemctl restart graphrelay)", address, l.address)
+		}
+	}
+	return err
+}
+
+func closeAll(list []listener) {
+	for _, l := range list {
+		_ = l.Close()
+	}
+}
+
+// swap puts g in force. Nothing in it can fail.
+func (r *Relay) swap(g *generation, list, fresh []listener) {
+	old := r.now.Swap(g)
+	r.runIdentities(g)
+	old.retire()
+	r.intake.SetRules(r.intakeRules(g.cfg))
+	r.delivery.SetLimits(deliveryLimits(g.cfg))
+	r.smtp.Reconfigure(r.smtpConfig(g.cfg))
+	r.setListeners(list, fresh)
+	r.onChange(g.cfg)
+	// Holds may be over now, and senders that are gone must be held.
+	r.delivery.ProbeNow()
+}
+
+// setListeners serves fresh, gives those that stay their new options and
+// retires the others.
+func (r *Relay) setListeners(list, fresh []listener) {
+	r.mu.Lock()
+	old := r.listeners
+	r.listeners = list
+	r.mu.Unlock()
+	for _, l := range old {
+		if !hasSocket(list, l.Listener) {
+			r.leave(l)
+		}
+	}
+	for _, l := range list {
+		if hasSocket(fresh, l.Listener) {
+			r.serveSMTP(l)
+		} else {
+			r.smtp.SetOptions(l.Listener, l.options)
+		}
+	}
+}
+
+func hasSocket(list []listener, socket net.Listener) bool {
+	for _, l := range list {
+		if l.Listener == socket {
+			return true
+		}
+	}
+	return false
+}
+
+// leave stops serving a listener. What systemd holds open it goes on holding.
+func (r *Relay) leave(l listener) {
+	if strings.HasPrefix(l.address, "systemd:") {
+		r.log.Warn("a socket of systemd is no longer served, and its clients would wait: stop its unit, or name it in smtp.listeners and restart", "address", l.address)
+	}
+	r.smtp.Retire(l.Listener)
+}
+
+// serveSMTP runs the accept loop of l.
+func (r *Relay) serveSMTP(l listener) {
+	r.part(func() error {
+		if err := r.smtp.Serve(l.Listener, l.options); !errors.Is(err, smtpd.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
