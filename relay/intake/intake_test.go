@@ -302,6 +302,29 @@ func TestReceivedForms(t *testing.T) {
 	}
 }
 
+// The Message-ID goes into log lines and onto terminals; the header keeps its own.
+func TestAHostileMessageIDIsNotRepeated(t *testing.T) {
+	b := newBench(t)
+	hostile := "<\x1b[2J\x9b\xff@" + strings.Repeat("x", 100_000) + ">"
+	id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"Message-ID: "+hostile+"\r\n\r\nx\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.store.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "<?[2J??@"; !strings.HasPrefix(r.MessageID, want) || len(r.MessageID) > 998 {
+		t.Errorf("the queue has %d octets, %.40q", len(r.MessageID), r.MessageID)
+	}
+	if len(b.log.String()) > 3000 {
+		t.Errorf("the log has %d octets", b.log.Len())
+	}
+	if !strings.Contains(b.stored(t, id), "Message-ID: "+hostile+"\r\n") {
+		t.Error("the message has another Message-ID than it came with")
+	}
+}
+
 func TestCutKeepsWholeCharacters(t *testing.T) {
 	for n := range 8 {
 		if got := cut("aéü€", n); len(got) > n || !strings.HasPrefix("aéü€", got) || strings.ContainsRune(got, '\uFFFD') {

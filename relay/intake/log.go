@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"graphrelay/relay/message"
 	"graphrelay/relay/spool"
@@ -74,6 +76,17 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
 	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: len(m.Envelope.Recipients), Size: m.Size})
+}
+
+// traceable makes a Message-ID fit for logs, tables and the queue: a line of a
+// header has 998 octets, and none of a good one is a control character.
+func traceable(id string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, cut(id, 998))
 }
 
 // cut shortens s to at most n octets without splitting a UTF-8 sequence.

@@ -179,7 +179,7 @@ func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message
 		From:     g.From,
 
 		SenderFixed: g.Fixed,
-		MessageID:   h.MessageID(),
+		MessageID:   traceable(h.MessageID()),
 		Subject:     cut(h.Subject(), 200),
 		Accepted:    now,
 	}

@@ -61,6 +61,10 @@ func (c *conn) starttls(arg string) error {
 		return c.refuse(errNoArgument)
 	case c.tx != nil:
 		return c.refuse(errInTransaction)
+	case c.authenticated:
+		// A login in plain text may be somebody's between: under TLS the
+		// client's mail would go out under that name.
+		return c.refuse(errAuthenticated)
 	}
 	c.out = append(c.out, "220 2.0.0 Ready to start TLS\r\n"...)
 	if err := c.flush(); err != nil {

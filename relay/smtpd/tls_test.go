@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,6 +121,17 @@ func TestSTARTTLSInjection(t *testing.T) {
 	if !strings.Contains(log.String(), "plaintext after STARTTLS dropped") {
 		t.Errorf("log %q", log.String())
 	}
+}
+
+// Who logged in before TLS may be somebody between: the client's mail must not
+// go out under that login (RFC 3207 section 4.2).
+func TestSTARTTLSAfterALogin(t *testing.T) {
+	o := withTLS(t, smtpd.TLSOptional)
+	o.Auth, o.PlaintextAuth = smtpd.AuthOptional, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	_, addr := startOn(t, smtpd.Config{}, o, &recorder{})
+	c := dial(t, addr)
+	c.expect("220")
+	c.dialog("EHLO x -> 250-", "AUTH PLAIN AHNjYW5uZXIAc2VjcmV0 -> 235 2.7.0", "STARTTLS -> 503 5.5.1", "NOOP -> 250")
 }
 
 // A handshake that fails ends the connection: nothing goes on in plain text.
