@@ -1,0 +1,135 @@
+package setup
+
+import (
+	"errors"
+	"fmt"
+
+	"graphrelay/relay/envelope"
+)
+
+// Method is the way by which the application is restricted.
+type Method string
+
+// The methods.
+const (
+	RBAC   Method = "rbac"   // RBAC for Applications: a role with a scope, and no consent
+	Policy Method = "policy" // an application access policy that narrows a consent
+)
+
+// Shell is what a script is written for.
+type Shell string
+
+// The shells.
+const (
+	PowerShell Shell = "powershell" // Microsoft Graph and Exchange modules
+	Az         Shell = "az"         // a POSIX shell with az for Entra and pwsh for Exchange
+)
+
+// Task is what a script does.
+type Task string
+
+// The tasks.
+const (
+	Create  Task = "create"
+	Undo    Task = "undo"
+	Migrate Task = "migrate" // from a policy to RBAC, without interruption
+)
+
+// Plan is one identity with what it needs. The zero values of ClientID and
+// Denied mean that there is none yet.
+type Plan struct {
+	Method Method
+	Shell  Shell
+	Task   Task
+
+	Identity    string // name in the configuration
+	App         string // display name of the app registration
+	TenantID    string
+	ClientID    string // of an app registration that is there already
+	Certificate string // path of the .cer file, on the administrator's machine
+	PEM         string // path of the relay's own file, for the YAML
+	Mailboxes   []envelope.Address
+	Denied      envelope.Address
+	ReadWrite   bool // large mail or lookup is configured: Mail.ReadWrite, too
+}
+
+// Check says what of the plan cannot become a script.
+func (p Plan) Check() error {
+	if len(p.Mailboxes) == 0 {
+		return fmt.Errorf("identity %s has no mailbox with an address of its own, only wildcards: add a sender with one address", p.Identity)
+	}
+	checks := []error{writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity)}
+	for _, m := range p.Mailboxes {
+		checks = append(checks, writable("the mailbox", m.String()))
+		if m.Wildcard() {
+			checks = append(checks, fmt.Errorf("%s is no mailbox: name single addresses", m))
+		}
+		if m.Equal(p.Denied) {
+			checks = append(checks, fmt.Errorf("%s cannot be both allowed and denied: name another canary", m))
+		}
+	}
+	if p.Task == Migrate && p.Method == Policy {
+		checks = append(checks, errors.New("a migration leads from an access policy to RBAC: leave --method policy out"))
+	}
+	return errors.Join(checks...)
+}
+
+// Names that the script gives, all derived from the app's.
+func (p Plan) groupName() string           { return p.App + " senders" }
+func (p Plan) scopeName() string           { return p.App + " senders" }
+func (p Plan) roleName(role string) string { return p.App + " " + role }
+
+// domain is where the group and the canary get their addresses.
+func (p Plan) domain() string { return p.Mailboxes[0].Domain() }
+
+func (p Plan) groupAddress() string { return p.alias() + "-senders@" + p.domain() }
+
+func (p Plan) denied() string {
+	if p.Denied.IsZero() {
+		return p.alias() + "-canary@" + p.domain()
+	}
+	return p.Denied.String()
+}
+
+// alias is the name in letters that an address may have.
+func (p Plan) alias() string {
+	var b []byte
+	for i := range len(p.App) {
+		switch c := p.App[i] | 0x20; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9' && p.App[i] == c:
+			b = append(b, c)
+		case len(b) > 0 && b[len(b)-1] != '-':
+			b = append(b, '-')
+		}
+	}
+	for len(b) > 0 && b[len(b)-1] == '-' {
+		b = b[:len(b)-1]
+	}
+	if len(b) == 0 {
+		return "graphrelay"
+	}
+	return string(b[:min(len(b), 40)])
+}
+
+// roles are those of Exchange that the relay needs.
+func (p Plan) roles() []string {
+	if p.ReadWrite {
+		return []string{"Application Mail.Send", "Application Mail.ReadWrite"}
+	}
+	return []string{"Application Mail.Send"}
+}
+
+// permission is an application permission of Microsoft Graph.
+type permission struct{ name, id string }
+
+// permissions are the consents that the policy route needs.
+func (p Plan) permissions() []permission {
+	list := []permission{{"Mail.Send", "b633e1c5-b582-4048-a93e-9f11b44c7e96"}}
+	if p.ReadWrite {
+		list = append(list, permission{"Mail.ReadWrite", "e2a3a72e-5f79-4c64-b1b1-878b674786c9"})
+	}
+	return list
+}
+
+// graphApp is Microsoft Graph, as every tenant knows it.
+const graphApp = "00000003-0000-0000-c000-000000000000"

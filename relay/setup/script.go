@@ -1,0 +1,147 @@
+package setup
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Script writes the script of a plan.
+func Script(p Plan) (string, error) {
+	if err := p.Check(); err != nil {
+		return "", err
+	}
+	if p.Shell == Az {
+		return p.sh(), nil
+	}
+	return p.powershell(), nil
+}
+
+// script collects lines.
+type script struct{ strings.Builder }
+
+func (s *script) line(format string, args ...any) { fmt.Fprintf(s, format+"\n", args...) }
+
+func (s *script) lines(list []string) {
+	for _, l := range list {
+		s.WriteString(l + "\n")
+	}
+}
+
+// comment writes comment lines, which hold no value of the configuration but
+// checked ones.
+func (s *script) comment(list ...string) {
+	for _, l := range list {
+		s.WriteString(strings.TrimRight("# "+l, " ") + "\n")
+	}
+}
+
+// about is the head of every script.
+func (p Plan) about() []string {
+	what := map[Task]string{
+		Create:  "Set up and restrict the app of a graphrelay relay",
+		Undo:    "Take back what the setup of a graphrelay relay's app made",
+		Migrate: "Move a graphrelay relay's app from an access policy to RBAC for Applications",
+	}[p.Task]
+	way := "RBAC for Applications"
+	if p.Method == Policy {
+		way = "an application access policy"
+	}
+	return []string{
+		what + " (" + way + ").",
+		"",
+		"Made by `graphrelay setup`, for exactly the identity and mailboxes of its configuration. Read it, then run it, as somebody who is",
+		"Application Administrator, Privileged Role Administrator (for consents) and Exchange Administrator with the Organization Management role.",
+		"It can be run again at any time: each step looks whether it was done before.",
+	}
+}
+
+// titles numbers the steps.
+func titles(steps []step) []string {
+	list := []string{"", "Steps:"}
+	for i, s := range steps {
+		list = append(list, fmt.Sprintf("  %d. %s", i+1, s.title))
+	}
+	return list
+}
+
+// psValues are the values of the plan as variables of PowerShell.
+func (p Plan) psValues() []string {
+	list := []string{
+		"$AppName = " + psQuote(p.App),
+		"$GroupName = " + psQuote(p.groupName()),
+		"$GroupAddress = " + psQuote(p.groupAddress()),
+		"$ScopeName = " + psQuote(p.scopeName()),
+		"$Denied = " + psQuote(p.denied()),
+		"$Mailboxes = @(",
+	}
+	for i, m := range p.Mailboxes {
+		comma := ","
+		if i == len(p.Mailboxes)-1 {
+			comma = ""
+		}
+		list = append(list, "  "+psQuote(m.String())+comma)
+	}
+	return append(list, ")")
+}
+
+// psModule installs or updates a module.
+func psModule(name string) []string {
+	return []string{
+		`if (Get-InstalledModule -Name ` + name + ` -ErrorAction SilentlyContinue) {`,
+		`  Update-Module -Name ` + name,
+		`} else {`,
+		`  Install-Module -Name ` + name + ` -Scope CurrentUser -Force`,
+		`}`,
+	}
+}
+
+func (p Plan) powershell() string {
+	var s script
+	steps := p.steps()
+	s.comment(p.about()...)
+	s.comment(titles(steps)...)
+	s.comment("", "Windows runs no scripts unless it is allowed to. For this window only:",
+		"  Set-ExecutionPolicy -Scope Process -ExecutionPolicy RemoteSigned", "then, where the file is:", "  ./setup.ps1")
+	s.line("param([switch]$SkipWait)")
+	s.line("$ErrorActionPreference = 'Stop'")
+	s.line("")
+	s.line("$Tenant = %s", psQuote(p.TenantID))
+	s.line("$ClientId = %s", psQuote(p.ClientID))
+	s.line("$Certificate = %s", psQuote(p.Certificate))
+	s.lines(p.psValues())
+	s.line("")
+	s.comment("Modules: installed where they are missing, brought up to date where they are not.")
+	for _, m := range []string{"Microsoft.Graph.Authentication", "Microsoft.Graph.Applications", "ExchangeOnlineManagement"} {
+		s.lines(psModule(m))
+	}
+	s.line("Connect-MgGraph -TenantId $Tenant -Scopes 'Application.ReadWrite.All', 'AppRoleAssignment.ReadWrite.All' -NoWelcome")
+	s.line("Connect-ExchangeOnline -ShowBanner:$false")
+	s.line("")
+	s.comment("The app registration of the configuration, or else the one with this name.")
+	s.lines(findApp)
+	for i, one := range steps {
+		s.line("")
+		s.comment(fmt.Sprintf("%d. %s", i+1, one.title))
+		s.comment(one.why...)
+		s.lines(one.ps)
+	}
+	return s.String()
+}
+
+// findApp looks by client ID, so that a second app of the same name is no
+// danger, and by name where the configuration names none in this tenant yet.
+var findApp = []string{
+	`function Get-TheApp {`,
+	`  $found = $null`,
+	`  if ($ClientId) {`,
+	`    $found = Get-MgApplication -Filter "appId eq '$ClientId'"`,
+	`  }`,
+	`  if (-not $found) {`,
+	`    $found = @(Get-MgApplication -All | Where-Object { $_.DisplayName -eq $AppName })`,
+	`    if ($found.Count -gt 1) {`,
+	`      throw "More than one app registration is named $AppName. Write client_id into the configuration, and make the script again."`,
+	`    }`,
+	`  }`,
+	`  return $found`,
+	`}`,
+}

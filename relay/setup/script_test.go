@@ -1,0 +1,276 @@
+package setup_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/setup"
+)
+
+// hostile is a name with everything that means something to a shell.
+const hostile = "Bob's \"relay\" $(touch /tmp/x) `id` ${HOME} ’; exit 1 #"
+
+func plan(t testing.TB, mailboxes int) setup.Plan {
+	t.Helper()
+	p := setup.Plan{
+		Method: setup.RBAC, Shell: setup.PowerShell, Task: setup.Create, Identity: "contoso", App: "graphrelay",
+		TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222",
+		Certificate: "entra.cer", PEM: "/etc/graphrelay/entra.pem",
+	}
+	for i := range mailboxes {
+		local := fmt.Sprintf("o'brien+%d", i)
+		if i%3 == 1 {
+			local = fmt.Sprintf(`"a b$HOME %d `+"`id`"+`"`, i)
+		}
+		p.Mailboxes = append(p.Mailboxes, parse(t, local+"@contoso.com"))
+	}
+	return p
+}
+
+func parse(t testing.TB, s string) envelope.Address {
+	t.Helper()
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// everyPlan calls do with each kind of script, for 1 and 30 mailboxes, with
+// plain and with hostile names.
+func everyPlan(t *testing.T, do func(t *testing.T, p setup.Plan, script string)) {
+	t.Helper()
+	for _, method := range []setup.Method{setup.RBAC, setup.Policy} {
+		for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
+			for _, task := range []setup.Task{setup.Create, setup.Undo, setup.Migrate} {
+				for _, n := range []int{1, 30} {
+					for _, app := range []string{"graphrelay", hostile} {
+						if task == setup.Migrate && method == setup.Policy {
+							continue
+						}
+						p := plan(t, n)
+						p.Method, p.Shell, p.Task, p.App, p.Identity = method, shell, task, app, app
+						if n == 30 {
+							p.Denied, p.ReadWrite, p.Certificate = parse(t, "o'canary@contoso.com"), true, app+"/entra.cer"
+						}
+						t.Run(fmt.Sprintf("%s %s %s %d %q", method, shell, task, n, app[:5]), func(t *testing.T) {
+							script, err := setup.Script(p)
+							if err != nil {
+								t.Fatal(err)
+							}
+							do(t, p, script)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// Every script for the shell is one for the shell, and no value escapes: run
+// with commands that do nothing, it prints the values as they are.
+func TestShellScripts(t *testing.T) {
+	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
+		if p.Shell != setup.Az {
+			return
+		}
+		dir := t.TempDir()
+		file := filepath.Join(dir, "setup.sh")
+		if err := os.WriteFile(file, []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("sh", "-n", file).CombinedOutput(); err != nil {
+			t.Fatalf("%v %s\n%s", err, out, script)
+		}
+		runMocked(t, p, dir, file)
+	})
+}
+
+// runMocked runs a script with az, pwsh, openssl and sleep that only take notes.
+func runMocked(t *testing.T, p setup.Plan, dir, file string) {
+	t.Helper()
+	notes := filepath.Join(dir, "notes")
+	for name, body := range map[string]string{
+		"az":      "case \"$*\" in *'app list'*|*'credential list'*|*appRoleAssignments*) ;; *'sp show'*) echo 44444444-4444-4444-4444-444444444444;; *) echo 33333333-3333-3333-3333-333333333333;; esac\nprintf 'az %s\\n' \"$*\" >>\"$NOTES\"",
+		"pwsh":    "printf 'pwsh %s\\n' \"$APP_ID $SP_ID\" >>\"$NOTES\"; for f; do :; done; cat \"$f\" >>\"$NOTES\"",
+		"openssl": "echo sha1 Fingerprint=AA:BB",
+		"sleep":   "printf 'sleep %s\\n' \"$1\" >>\"$NOTES\"",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("sh", file)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "NOTES=" + notes, "HOME=/expanded"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	b, err := os.ReadFile(notes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := string(out) + string(b)
+	if strings.Contains(said, "/expanded") || strings.Contains(said, "uid=") {
+		t.Errorf("a value was expanded:\n%s", said)
+	}
+	if p.Task == setup.Create && !strings.Contains(said, "--display-name "+p.App+" ") && !strings.Contains(said, "credential list --id 3333") {
+		t.Errorf("the name did not arrive as it is:\n%s", said)
+	}
+	for _, m := range p.Mailboxes {
+		if p.Task != setup.Undo && !strings.Contains(string(out), strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(m.String())) {
+			t.Errorf("mailbox %s is not printed as it is", m)
+		}
+	}
+}
+
+// No minute in which the app may send as everybody: what opens comes after what
+// closes, in the order of the script.
+func TestOrderOfSteps(t *testing.T) {
+	order := func(p setup.Plan, marks ...string) {
+		t.Helper()
+		script, err := setup.Script(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := -1
+		for _, m := range marks {
+			i := strings.Index(script[at+1:], m)
+			if i < 0 {
+				t.Fatalf("%s %s: %q does not come after what is before it in %q", p.Method, p.Task, m, marks)
+			}
+			at += 1 + i
+		}
+	}
+	for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
+		p := plan(t, 2)
+		p.Shell = shell
+		consent, unconsent, wait := "New-MgServicePrincipalAppRoleAssignment", "Remove-MgServicePrincipalAppRoleAssignment", "Start-Sleep -Seconds 5400"
+		long := "Start-Sleep -Seconds 7200"
+		if shell == setup.Az {
+			consent, unconsent, wait, long = "--method post", "--method delete", "sleep 5400", "sleep 7200"
+		}
+		p.Method = setup.Policy
+		order(p, "New-ApplicationAccessPolicy", "Test-ApplicationAccessPolicy", wait, consent)
+		p.Task = setup.Undo
+		order(p, unconsent, long, "Remove-ApplicationAccessPolicy", "Remove-DistributionGroup")
+		p.Method, p.Task = setup.RBAC, setup.Create
+		order(p, "With them nothing is restricted", "New-ManagementScope", "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization")
+		p.Task = setup.Undo
+		order(p, "Remove-ManagementRoleAssignment", "Remove-ManagementScope", "Remove-DistributionGroup")
+		p.Task = setup.Migrate
+		order(p, "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", long, unconsent, long, "Remove-ApplicationAccessPolicy")
+	}
+}
+
+// The RBAC route consents to nothing, and a role never goes without a scope.
+func TestRBACConsentsToNothing(t *testing.T) {
+	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
+		if p.Method == setup.RBAC && (strings.Contains(script, "New-MgServicePrincipalAppRoleAssignment") || strings.Contains(script, "--method post")) {
+			t.Error("it consents")
+		}
+		for line := range strings.Lines(script) {
+			if strings.Contains(line, "New-ManagementRoleAssignment") && !strings.Contains(line, "-CustomResourceScope $ScopeName") {
+				t.Errorf("a role without scope: %s", line)
+			}
+			if strings.Contains(line, "New-MgApplication ") && !strings.Contains(line, "AzureADMyOrg") {
+				t.Errorf("not single tenant: %s", line)
+			}
+		}
+	})
+}
+
+func TestReadWriteOnlyWhereItIsNeeded(t *testing.T) {
+	for _, method := range []setup.Method{setup.RBAC, setup.Policy} {
+		p := plan(t, 1)
+		p.Method = method
+		without, err := setup.Script(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ReadWrite = true
+		with, err := setup.Script(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(without, "Mail.ReadWrite") || !strings.Contains(with, "Mail.ReadWrite") {
+			t.Error(method)
+		}
+	}
+}
+
+// Every cmdlet and parameter stands in the list, and everything in the list is
+// used.
+func TestCmdletsAreDocumented(t *testing.T) {
+	known, used := cmdlets(t), map[string]bool{}
+	cmdlet := regexp.MustCompile(`\b[A-Z][A-Za-z]*-[A-Z][A-Za-z]+\b`)
+	parameter := regexp.MustCompile(`(?:^|\s)-([A-Z][A-Za-z]*)`)
+	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
+		for line := range strings.Lines(regexp.MustCompile(`'(?:[^'\n]|'')*'`).ReplaceAllString(script, "''")) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "#") && !strings.Contains(line, "Set-ExecutionPolicy -Scope") || strings.HasPrefix(line, "param(") {
+				continue
+			}
+			for _, piece := range regexp.MustCompile(`[|;(){}]`).Split(line, -1) {
+				name := cmdlet.FindString(piece)
+				if name == "" {
+					continue
+				}
+				if _, ok := known[name]; !ok {
+					t.Errorf("%s is not in testdata/cmdlets.txt: %s", name, line)
+				}
+				used[name] = true
+				for _, m := range parameter.FindAllStringSubmatch(piece, -1) {
+					if !slices.Contains(known[name], m[1]) && !slices.Contains(known["*"], m[1]) {
+						t.Errorf("%s has no -%s: %s", name, m[1], line)
+					}
+				}
+			}
+		}
+	})
+	for name := range known {
+		if name != "*" && !used[name] {
+			t.Errorf("%s is in the list and not used", name)
+		}
+	}
+}
+
+func cmdlets(t *testing.T) map[string][]string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/cmdlets.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string][]string{}
+	for line := range strings.Lines(string(b)) {
+		if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
+			known[words[0]] = words[1:]
+		}
+	}
+	return known
+}
+
+func TestPlansThatCannotBe(t *testing.T) {
+	for name, change := range map[string]func(*setup.Plan){
+		"no mailbox":       func(p *setup.Plan) { p.Mailboxes = nil },
+		"a line end":       func(p *setup.Plan) { p.App = "a\nRemove-Everything" },
+		"hidden direction": func(p *setup.Plan) { p.App = "a\u202eb" },
+		"an empty name":    func(p *setup.Plan) { p.App = "" },
+		"denied = allowed": func(p *setup.Plan) { p.Denied = p.Mailboxes[0] },
+		"migrate a policy": func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
+	} {
+		p := plan(t, 1)
+		change(&p)
+		if _, err := setup.Script(p); err == nil || !strings.Contains(err.Error(), ": ") && !strings.Contains(err.Error(), ";") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
