@@ -21,7 +21,7 @@ func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.Resume(ctx, identity) }
 	}
 	for _, id := range c.Identities {
-		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Client: g.identities[id.Name]})
+		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: g.identities[id.Name]})
 	}
 	return verify.NewAuditor(a)
 }

@@ -32,7 +32,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 }
 
 func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
-	v := verify.Identity{Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID)}
+	v := verify.Identity{Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID), Reads: NeedsReadWrite(c)}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
 			v.Allowed = append(v.Allowed, m.Address)
@@ -58,3 +58,7 @@ func byIdentity(c *config.Config, mailboxes []envelope.Address) (map[config.Name
 	}
 	return out, nil
 }
+
+// NeedsReadWrite tells whether the configuration needs Mail.ReadWrite beside
+// Mail.Send.
+func NeedsReadWrite(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }

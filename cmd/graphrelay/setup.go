@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/setup"
+)
+
+// scripting is one call of `graphrelay setup`.
+type scripting struct {
+	file, method, shell, denied, identity, name, certificate string
+	undo, migrate                                            bool
+}
+
+func newSetup() *cobra.Command {
+	var s scripting
+	cmd := &cobra.Command{
+		Use:   "setup",
+		Short: "Print the script that registers the app in the tenant and restricts it to its mailboxes",
+		Long: `Print the complete, commented script for exactly the identity and the mailboxes of
+the configuration: app registration, certificate, group, restriction, tests, and
+what to copy back. Nothing is done and nothing sent: an administrator of the
+tenant reads the script and runs it. It can be run again.
+
+The order never leaves the app unrestricted: the restriction comes first, then
+the wait until it has reached Graph and the tests, and a consent last of all.
+
+--method rbac gives the app a role in Exchange for these mailboxes, and no
+consent. --method policy is the older way, a consent narrowed by an access
+policy. --migrate leads from that to the first without interruption.`,
+		Example: `  graphrelay setup > setup.ps1
+  graphrelay setup --shell az --denied canary@contoso.com > setup.sh
+  graphrelay setup --method policy > setup.ps1
+  graphrelay setup --migrate > migrate.ps1
+  graphrelay setup --undo > undo.ps1`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			script, err := s.script()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), script)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	configFlag(cmd, &s.file)
+	f.StringVar(&s.method, "method", "rbac", "how to restrict: `rbac|policy`")
+	f.StringVar(&s.shell, "shell", "powershell", "what the script is for: `powershell|az`")
+	f.BoolVar(&s.undo, "undo", false, "print the way back")
+	f.BoolVar(&s.migrate, "migrate", false, "print the way from an access policy to RBAC")
+	f.StringVar(&s.denied, "denied", "", "`MAILBOX` that must be refused (default: denied_mailbox; without it one is made)")
+	f.StringVar(&s.identity, "identity", "", "`NAME` of the identity; needed where there are several")
+	f.StringVar(&s.name, "name", "", "display `NAME` of the app registration (default: graphrelay, with the identity's name where there are several)")
+	f.StringVar(&s.certificate, "certificate", "", "`FILE` to upload, where the script will run (default: the name of certificate_file with .cer)")
+	return cmd
+}
+
+func (s scripting) script() (string, error) {
+	c, err := config.Load(s.file)
+	if err != nil {
+		return "", err
+	}
+	p, err := s.plan(c)
+	if err != nil {
+		return "", usageError{err}
+	}
+	script, err := setup.Script(p)
+	if err != nil {
+		return "", usageError{err}
+	}
+	return script, nil
+}
+
+func (s scripting) plan(c *config.Config) (setup.Plan, error) {
+	id, err := s.pick(c)
+	if err != nil {
+		return setup.Plan{}, err
+	}
+	p := setup.Plan{
+		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
+		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: relay.NeedsReadWrite(c),
+	}
+	for _, m := range c.Mailboxes {
+		if m.Identity == id.Name && !m.Address.Wildcard() {
+			p.Mailboxes = append(p.Mailboxes, m.Address)
+		}
+	}
+	return s.complete(p, len(c.Identities))
+}
+
+func (s scripting) pick(c *config.Config) (config.Identity, error) {
+	if s.identity == "" && len(c.Identities) == 1 {
+		return c.Identities[0], nil
+	}
+	id, ok := c.Identity(config.Name(s.identity))
+	switch {
+	case s.identity == "":
+		return id, errors.New("there are several identities: name one with --identity NAME")
+	case !ok:
+		return id, fmt.Errorf("--identity %q is the name of no identity of the configuration", s.identity)
+	}
+	return id, nil
+}
+
+// complete applies the flags and the defaults that follow from the file.
+func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
+	switch {
+	case p.Method != setup.RBAC && p.Method != setup.Policy:
+		return p, fmt.Errorf("--method %q is neither rbac nor policy", s.method)
+	case p.Shell != setup.PowerShell && p.Shell != setup.Az:
+		return p, fmt.Errorf("--shell %q is neither powershell nor az", s.shell)
+	case s.undo && s.migrate:
+		return p, errors.New("--undo and --migrate are two ways: choose one")
+	case s.undo:
+		p.Task = setup.Undo
+	case s.migrate:
+		p.Task = setup.Migrate
+	}
+	if s.denied != "" {
+		a, err := envelope.ParseAddress(s.denied)
+		if err != nil {
+			return p, fmt.Errorf("--denied: %w", err)
+		}
+		p.Denied = a
+	}
+	if p.App == "" {
+		p.App = "graphrelay"
+		if identities > 1 {
+			p.App += " " + p.Identity
+		}
+	}
+	if p.PEM == "" {
+		p.PEM = "/etc/graphrelay/entra.pem" // the identity has another credential until now
+	}
+	if p.Certificate == "" {
+		base := filepath.Base(p.PEM)
+		p.Certificate = strings.TrimSuffix(base, filepath.Ext(base)) + ".cer"
+	}
+	return p, nil
+}
