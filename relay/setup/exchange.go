@@ -116,7 +116,7 @@ func (p Plan) testRole() step {
 			`if ($result.InScope -contains $true) {`,
 			`  throw "$Denied is in scope, so nothing is restricted: look at the members of $GroupAddress and at the scope."`,
 			`}`,
-			`Get-ManagementRoleAssignment -RoleAssignee $SpId | Format-Table -Property Name, Role, CustomResourceScope`,
+			`Get-ManagementRoleAssignment -RoleAssignee $SpId | Format-Table -Property @('Name', 'Role', 'CustomResourceScope')`,
 		},
 	}
 }
@@ -130,7 +130,7 @@ func (p Plan) policy() step {
 			`if (-not (Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId })) {`,
 			`  $null = New-ApplicationAccessPolicy -AppId $AppId -PolicyScopeGroupId $GroupAddress -AccessRight RestrictAccess -Description ($AppName + ': only members of ' + $GroupAddress)`,
 			`}`,
-			`Get-ApplicationAccessPolicy | Where-Object { $_.AppId -eq $AppId } | Format-List -Property Identity, AppId, ScopeName, AccessRight`,
+			`Get-ApplicationAccessPolicy | Where-Object { $_.AppId -eq $AppId } | Format-List -Property @('Identity', 'AppId', 'ScopeName', 'AccessRight')`,
 		},
 	}
 }
