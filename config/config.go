@@ -68,7 +68,7 @@ type Mailbox struct {
 type SMTP struct {
 	Listeners       []Listener `yaml:"listeners" default:"[{address: 127.0.0.1:25}]" doc:"Where clients connect."`
 	TLS             *TLS       `yaml:"tls" unset:"none" doc:"Certificate of the listeners; both files are needed."`
-	MaxMessageSize  Size       `yaml:"max_message_size" default:"2100KiB" range:"1KiB..3MiB" doc:"Largest message taken, as EHLO announces it; at least 64KiB below delivery.mime_limit, for the header fields that the relay adds."`
+	MaxMessageSize  Size       `yaml:"max_message_size" default:"2100KiB" range:"1KiB..150MiB" doc:"Largest message taken, as EHLO announces it; at least 64KiB below delivery.mime_limit, for the header fields that the relay adds. With delivery.large_messages it may be larger, and its default is 35MiB."`
 	MaxRecipients   int        `yaml:"max_recipients" default:"500" range:"1..1000" doc:"Most recipients of one message."`
 	MaxConnections  int        `yaml:"max_connections" default:"200" range:"1..10000" doc:"Most connections at one time."`
 	IdleTimeout     Duration   `yaml:"idle_timeout" default:"5m" range:"1s..1h" doc:"Longest wait between two reads from a client."`
@@ -89,7 +89,8 @@ type Queue struct {
 
 // Delivery is Graph's side.
 type Delivery struct {
-	MIMELimit      Size   `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB" doc:"Largest message that Graph is given, after every change of the header."`
+	LargeMessages  string `yaml:"large_messages" default:"off" range:"off | upload" doc:"What is larger than mime_limit: not taken, or sent as a draft with upload sessions, which needs the permission Mail.ReadWrite and does not keep everything (large-mail.md)."`
+	MIMELimit      Size   `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB" doc:"Largest message that Graph is given as MIME, after every change of the header."`
 	UnknownOutcome string `yaml:"unknown_outcome" default:"retry" range:"retry | hold | lookup" doc:"A message that may have been sent or not (the connection broke): send it again, wait for a person, or look into the mailbox first, for which the app needs to read mail."`
 }
 

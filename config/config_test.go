@@ -80,7 +80,7 @@ smtp: {listeners: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", tls: "off"
   tls: {certificate_file: tls.crt, key_file: /tmp/tls.key}, max_message_size: 4096, max_recipients: 1,
   max_connections: 10000, idle_timeout: 1m30s, extra_recipients: reject, received: off}
 queue: {store: "sqlite:q.db", max_age: 1d12h, max_hold: 2d, keep_failed: 4h, min_free_space: 0, max_messages: 7, history: 10s}
-delivery: {mime_limit: 3145728, unknown_outcome: hold}
+delivery: {large_messages: "off", mime_limit: 3145728, unknown_outcome: hold}
 admin: {address: "unix:/tmp/a"}
 log: {level: debug, format: json}
 `)
@@ -297,6 +297,21 @@ func TestBillionLaughsAreNotExpanded(t *testing.T) {
 func TestExampleLoads(t *testing.T) {
 	if _, err := Load("example.yaml"); err != nil {
 		t.Error(err)
+	}
+}
+
+// With large_messages: upload a message may be larger than Graph takes at once.
+func TestLargeMessages(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "35MiB 36765696", "smtp: {max_message_size: 150MiB}\n": "150MiB 157351936", "smtp: {max_message_size: 1MiB}\n": "1MiB 1114112",
+	} {
+		c := parse1(t, minimal+in+"delivery: {large_messages: upload, mime_limit: 128KiB}\n")
+		if got := fmt.Sprint(c.SMTP.MaxMessageSize, " ", c.Largest()); got != want {
+			t.Errorf("%q gives %s, want %s", in, got, want)
+		}
+	}
+	if c := parse1(t, minimal); c.Largest() != int64(c.Delivery.MIMELimit) {
+		t.Errorf("without it %d", c.Largest())
 	}
 }
 

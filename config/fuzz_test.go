@@ -68,7 +68,7 @@ func holds(t *testing.T, c *Config) {
 			t.Fatalf("alias %q %q", name, a)
 		}
 	}
-	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit || c.Hostname == "" || c.DefaultSender.IsZero() || c.DefaultSender.Wildcard() || !c.covers(c.DefaultSender) || !c.Admin.Address.Unix() {
+	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit && !c.Delivery.Upload() || c.Hostname == "" || c.DefaultSender.IsZero() || c.DefaultSender.Wildcard() || !c.covers(c.DefaultSender) || !c.Admin.Address.Unix() {
 		t.Fatalf("%+v", c)
 	}
 }

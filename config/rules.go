@@ -171,12 +171,31 @@ func (c *Config) checkEachHasIdentity(s scope, listed map[string]bool) {
 	}
 }
 
+// largeMessages is max_message_size where large messages are sent in parts and
+// the file does not say it: what Exchange lets a mailbox send by default.
+const largeMessages = 35 << 20
+
+// Upload tells whether large messages are sent in parts.
+func (d Delivery) Upload() bool { return d.LargeMessages == "upload" }
+
+// Largest is the most octets that a stored message may have, with the header
+// fields that the relay adds.
+func (c *Config) Largest() int64 {
+	if c.Delivery.Upload() {
+		return int64(c.SMTP.MaxMessageSize) + headerRoom
+	}
+	return int64(c.Delivery.MIMELimit)
+}
+
 func (c *Config) checkSizes(s scope) {
+	if c.Delivery.Upload() && !s.given("smtp.max_message_size") {
+		c.SMTP.MaxMessageSize = largeMessages
+	}
 	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
-	if size == 0 || limit == 0 || size+headerRoom <= limit {
+	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() || !s.sound("delivery.large_messages") {
 		return
 	}
-	room := fmt.Sprintf("at most %s, or raise delivery.mime_limit (to 3MiB at most)", limit-headerRoom)
+	room := fmt.Sprintf("at most %s, raise delivery.mime_limit (to 3MiB at most), or write delivery.large_messages: upload", limit-headerRoom)
 	if s.given("smtp.max_message_size") {
 		s.fail("smtp.max_message_size", bad("leaves less than 64KiB below delivery.mime_limit for added header fields", "write "+room))
 		return

@@ -10,6 +10,7 @@
 //	delivery <── Notify ──────────────────────┘
 //	   ├── spool.Claim      the attempt is durable before it is made
 //	   ├── graph.Send ────> Microsoft Graph sendMail (MIME)
+//	   │   or graph.Upload  what is too large for that: a draft of its parts
 //	   └── spool.Settle     sent, try again, hold, failed: with its history
 //
 // # The map of packages
@@ -17,7 +18,7 @@
 //	envelope, status     words: addresses, queue ID, the error type with its reply
 //	smtpd                the SMTP server: limits, deadlines, dialog
 //	policy               pure: who may send as whom
-//	message              bytes of a message: header block, line ends, edits
+//	message              bytes of a message: header block, line ends, edits, parts
 //	spool                the durable queue (SQLite) and its history
 //	graph                tokens, sendMail, what each answer means
 //	dsn                  reports of what failed (RFC 3464); pure

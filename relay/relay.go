@@ -185,11 +185,15 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 		return delivery.Route{}, false
 	}
 	id, ok := g.cfg.Identity(m.Identity)
-	return delivery.Route{
+	route := delivery.Route{
 		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
 		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
-	}, ok
+	}
+	if g.cfg.Delivery.Upload() {
+		route.Uploader, route.MIMELimit = g.identities[m.Identity], int64(g.cfg.Delivery.MIMELimit)
+	}
+	return route, ok
 }
 
 // Listeners tells where SMTP clients connect, with the ports that were chosen

@@ -71,7 +71,7 @@ func (r *Relay) intakeRules(c *config.Config) intake.Rules {
 	received := map[string]intake.ReceivedForm{"full": intake.ReceivedFull, "short": intake.ReceivedShort, "off": intake.ReceivedOff}
 	extra := map[string]message.ExtraRecipients{"trim": message.TrimExtra, "reject": message.RejectExtra}
 	return intake.Rules{
-		Policy: policy.New(policyRules(c)), Hostname: string(c.Hostname), MaxSize: int64(c.Delivery.MIMELimit),
+		Policy: policy.New(policyRules(c)), Hostname: string(c.Hostname), MaxSize: c.Largest(),
 		Received: received[c.SMTP.Received], Extra: extra[c.SMTP.ExtraRecipients],
 	}
 }

@@ -14,12 +14,13 @@ import (
 	"graphrelay/relay/status"
 )
 
-// send makes one attempt. damaged tells that the stored octets cannot be
+// send makes one attempt, in parts where the message is too large for one
+// request. damaged tells that the stored octets cannot be
 // trusted; panicked that the Sender broke, which is an unknown outcome.
-func (d *Delivery) send(s Sender, rec spool.Record) (ans graph.Answer, damaged, panicked bool) {
-	body := &body{size: rec.Size, open: func() (io.ReadCloser, error) { return d.cfg.Store.Open(d.sendCtx, rec.ID) }}
+func (d *Delivery) send(r Route, rec spool.Record) (ans graph.Answer, damaged, panicked bool) {
+	body := &body{size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.sendCtx, rec.ID) }}
 	began := d.cfg.Now()
-	ans, panicked = d.guarded(s, rec, body)
+	ans, panicked = d.guarded(r, rec, body)
 	if ans.Duration == 0 {
 		ans.Duration = d.cfg.Now().Sub(began)
 	}
@@ -36,7 +37,7 @@ func (d *Delivery) send(s Sender, rec spool.Record) (ans graph.Answer, damaged, 
 	return ans, false, panicked
 }
 
-func (d *Delivery) guarded(s Sender, rec spool.Record, b *body) (ans graph.Answer, panicked bool) {
+func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans graph.Answer, panicked bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.cfg.Log.Error("panic while sending", "queue_id", string(rec.ID), "panic", panicText(p), "stack", string(debug.Stack()))
@@ -45,7 +46,14 @@ func (d *Delivery) guarded(s Sender, rec spool.Record, b *body) (ans graph.Answe
 			panicked = true
 		}
 	}()
-	return s.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open}), false
+	if r.byParts(rec.Size) {
+		return d.upload(r, rec, b), false
+	}
+	ans = r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
+	if ans.Outcome == graph.TooLarge && r.Uploader != nil {
+		ans = d.upload(r, rec, b)
+	}
+	return ans, false
 }
 
 // panicText names a panic without printing values that could be a part of a message.
@@ -71,7 +79,7 @@ func unreadable(ans graph.Answer, err error) graph.Answer {
 // of the store must not pass for answers of Graph. The transport may read in
 // goroutines of its own, and try several times.
 type body struct {
-	open  func() (io.ReadCloser, error)
+	open  func() (io.ReadSeekCloser, error)
 	size  int64
 	whole atomic.Bool           // a try read everything: Graph may have the message
 	err   atomic.Pointer[error] // the first error of the store

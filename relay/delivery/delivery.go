@@ -30,6 +30,9 @@ type Route struct {
 	MaxConcurrent      int    // requests at once for this mailbox; = 3
 	IdentityConcurrent int    // requests at once for the whole identity; = 64
 	Rate               Rate   // messages in a time for this mailbox; = no limit
+
+	Uploader  Uploader // for what is too large for one request; nil: it bounces
+	MIMELimit int64    // octets above which a message goes to the Uploader at once
 }
 
 // Config is what a Delivery works with. Store and Route are required.

@@ -33,6 +33,9 @@
 //     and an operator who mends the cause can still send the message.
 //   - Its mailbox may not send as its From address, and the client had chosen
 //     that address: the same. Where the configuration chose it, a hold.
+//   - Too large for one request: in the same attempt it is taken apart and sent
+//     as a draft (Uploader), where the configuration says so; signed or
+//     encrypted mail, and any without an Uploader, fails like the above.
 //   - Certainly not sent, for a passing reason: Queued, due after a backoff of
 //     15 s to 30 min, or after the Retry-After of the answer.
 //   - The same, and the message is older than max_age (held time not counted):

@@ -339,7 +339,13 @@ func TestLogLine(t *testing.T) {
 func TestBodyErrors(t *testing.T) {
 	open := func(r ...io.Reader) *body {
 		i := 0
-		return &body{size: 4, open: func() (io.ReadCloser, error) { i++; return io.NopCloser(r[i-1]), nil }}
+		return &body{size: 4, open: func() (io.ReadSeekCloser, error) {
+			i++
+			return struct {
+				io.ReadCloser
+				io.Seeker
+			}{io.NopCloser(r[i-1]), nil}, nil
+		}}
 	}
 	read := func(b *body, closeFirst bool) {
 		r, err := b.Open()

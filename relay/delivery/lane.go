@@ -260,7 +260,7 @@ func (l *lane) attempt(p pending, route Route, id *identity, now time.Time) {
 		a := answer{pending: p, identity: id, began: now}
 		if l.d.settleDoubt(&a, route.Finder) {
 			a.looked = false
-			a.Answer, a.damaged, a.panicked = l.d.send(route.Sender, p.rec)
+			a.Answer, a.damaged, a.panicked = l.d.send(route, p.rec)
 		}
 		id.gate.leave()
 		l.answered <- a

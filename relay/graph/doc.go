@@ -5,6 +5,10 @@
 // posts the message as MIME to /users/{mailbox}/sendMail. The body is streamed
 // as one line of standard base64, with its exact length, and never compressed.
 //
+// What is too large for that goes by Upload: a draft of its parts, made and
+// filled by requests of its own, and then sent. Lookup searches a mailbox for a
+// message whose fate is unknown.
+//
 // What it promises:
 //
 //   - Every attempt ends in one Answer, whatever the service, a proxy or the
@@ -16,7 +20,9 @@
 //     through GetBody), and a 401, once, with a new token. Redirects are
 //     answers, not followed.
 //   - No request leaves without a token, and the token only goes to the
-//     configured Graph host over verified TLS 1.2 or later.
+//     configured Graph host over verified TLS 1.2 or later. Upload URLs, which
+//     carry a secret of their own, get none, are never shown, and only lead to
+//     Microsoft's upload hosts or the configured one.
 //   - Tokens are fetched ahead of need and by one login at a time. A sender
 //     with a valid token never waits for a login, and a sender without one
 //     never longer than its context allows.

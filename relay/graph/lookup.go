@@ -29,7 +29,7 @@ const (
 	maxPage     = 4 << 20 // octets of one page: 50 messages of 500 recipients
 )
 
-var lookupStep = step{name: "searching the mailbox", want: []int{http.StatusOK}, needs: roleRead}
+var lookupStep = step{name: "searching the mailbox", want: []int{http.StatusOK}, needs: roleRead, aside: true}
 
 // Lookup finds every message of mailbox with that Message-ID (angle brackets
 // included), in any folder. The Answer is Delivered where the search was whole;

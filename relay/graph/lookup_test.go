@@ -62,7 +62,7 @@ func TestLookupWithoutPermission(t *testing.T) {
 func TestLookupFails(t *testing.T) {
 	for _, f := range []sandbox.Fault{
 		{Status: 504}, {Status: 429, RetryAfter: time.Second}, {Status: 503, Body: sandbox.BodyHTML}, {Status: 200, Body: `{"value":`},
-		{Status: 200, Body: "{}"}, {Status: 200, Body: sandbox.BodyHTML}, {Status: 202}, {Drop: sandbox.DropBody}, {Status: 404, Code: "ErrorItemNotFound"}, {Status: 401},
+		{Status: 200, Body: "{}"}, {Status: 200, Body: sandbox.BodyHTML}, {Status: 202}, {Drop: sandbox.DropBody}, {Status: 404, Code: "ErrorItemNotFound"}, {Status: 401}, {Status: 400, Code: "ErrorInvalidUrlQueryFilter"},
 	} {
 		t.Run(fmt.Sprint(f.Status, f.Body, f.Drop), func(t *testing.T) {
 			d, c := start(t, sandbox.Options{Granted: []string{"Mail.Read"}})

@@ -17,6 +17,7 @@ type step struct {
 	want      []int  // the status codes that the documents name as success
 	needs     string // the permission, as Exchange names its role
 	mayDepart bool   // the message may leave with it
+	aside     bool   // it does not carry the message, and so cannot judge it
 }
 
 // The permissions beside Mail.Send.
@@ -38,8 +39,12 @@ func (s step) judge(httpStatus int, h http.Header, body []byte, now time.Time) A
 		a.Outcome, a.Scope, a.Status, a.Advice = r.outcome, r.scope, r.status, r.advice
 		a.Text = fmt.Sprintf("%s (Graph answered %s)", r.text, sayingOf(httpStatus, body))
 	}
-	if a.Outcome == TooLarge { // there is no larger way
+	switch {
+	case a.Outcome == TooLarge: // there is no larger way
 		a.Outcome = Bounce
+	case a.Outcome == Bounce && (s.aside || !s.mayDepart && a.Status == status.Enhanced{5, 0, 0}):
+		// What was refused is our request, and nobody knows that the message is to blame.
+		a.Outcome, a.Scope, a.Status, a.Advice = Hold, ScopeMessage, status.Enhanced{4, 3, 5}, adviceBug
 	}
 	a.Text = s.name + ": " + a.Text
 	return a

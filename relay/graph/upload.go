@@ -26,7 +26,7 @@ const (
 // The steps of the way, each with what the documents name as its success.
 var (
 	createStep  = step{name: "creating the draft", want: []int{http.StatusCreated}, needs: roleReadWrite}
-	discardStep = step{name: "deleting the draft", want: []int{http.StatusNoContent, http.StatusNotFound}, needs: roleReadWrite}
+	discardStep = step{name: "deleting the draft", want: []int{http.StatusNoContent, http.StatusNotFound}, needs: roleReadWrite, aside: true}
 	attachStep  = step{name: "attaching a file", want: []int{http.StatusCreated}, needs: roleReadWrite}
 	sessionStep = step{name: "opening an upload session", want: []int{http.StatusCreated, http.StatusOK}, needs: roleReadWrite}
 	sliceStep   = step{name: "uploading a file", want: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted}, needs: roleReadWrite}
@@ -66,9 +66,11 @@ type upload struct {
 
 func (u *upload) run(ctx context.Context) Answer {
 	if u.d.Again {
-		if a := u.removeLeftovers(ctx); a.Outcome != Delivered {
+		a := u.removeLeftovers(ctx)
+		if a.Outcome == Retry {
 			return a
 		}
+		u.checkRemoved(a)
 	}
 	a := u.create(ctx)
 	for i := 0; a.Outcome == Delivered && i < len(u.d.Attachments); i++ {
@@ -224,6 +226,12 @@ func (u *upload) discard(ctx context.Context, why Answer) {
 	default:
 		return
 	}
+	u.checkRemoved(a)
+}
+
+// checkRemoved tells the operator of a draft that may lie in the mailbox. It
+// does no harm there: nothing sends it.
+func (u *upload) checkRemoved(a Answer) {
 	if a.Outcome != Delivered {
 		u.c.cfg.Log.Warn("a draft may have been left in the mailbox", "queue_id", string(u.d.ID), "mailbox", u.mailbox.String(), "reason", a.Text)
 	}

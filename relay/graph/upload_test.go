@@ -192,6 +192,9 @@ func TestUploadGivesUp(t *testing.T) {
 		{sandbox.Fault{Endpoint: "createDraft", Drop: sandbox.DropStored}, graph.Retry, graph.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 403}, graph.Hold, graph.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 403, Message: "Access to OData is disabled: [RAOP] : Blocked"}, graph.Hold, graph.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "InvalidInternetMessageHeader"}, graph.Hold, graph.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "ErrorInvalidRecipients"}, graph.Bounce, graph.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 413}, graph.Bounce, graph.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 202}, graph.Hold, graph.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 201, Body: "{}", Stored: true}, graph.Retry, graph.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 429, RetryAfter: 2 * time.Minute}, graph.Retry, graph.ScopeMailbox},
@@ -244,6 +247,19 @@ func TestUploadUnknown(t *testing.T) {
 				t.Errorf("%d and %d messages, %d drafts", before, d.Count(), d.Drafts())
 			}
 		})
+	}
+}
+
+// What cannot be tidied up does not keep a message from being sent.
+func TestUploadThoughLeftoversCannotBeFound(t *testing.T) {
+	for _, status := range []int{400, 403, 404} {
+		d, c := start(t, readWrite)
+		inject(t, d, sandbox.Fault{Endpoint: "search", Status: status, Code: "ErrorInvalidUrlQueryFilter"})
+		m := large(t)
+		m.Again, m.Attachments = true, nil
+		if a := upload(t, c, m); a.Outcome != graph.Delivered {
+			t.Errorf("%d: %+v", status, a)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	MaxSize  int64 // octets of the message after every edit (delivery.mime_limit)
+	MaxSize  int64 // octets of the message after every edit (delivery.mime_limit, or more with large_messages: upload)
 }
 
 // Intake implements smtpd.Handler.

@@ -5,13 +5,16 @@
 //
 //   - Byte-true. Below the top header block nothing changes but line ends,
 //     which become CRLF. In it only the fields change that must. No part of a
-//     multipart body is ever looked at, so signatures survive and nesting costs
+//     multipart body is looked at, so signatures survive and nesting costs
 //     nothing.
 //   - One reading. What two readers could cut differently is made unambiguous
 //     (Notes tell how) or refused with 550 5.6.0. Nothing handed on contains a
 //     bare CR, a bare LF or a NUL.
 //   - Envelope-true. Graph delivers to whoever stands in To, Cc and Bcc, so
 //     Apply makes these three together name exactly the envelope's recipients.
+//
+// Only ReadParts looks into the body: it takes a stored message apart for mail
+// that is too large to be sent as it is, and needs its own seekable reader.
 //
 // A header outside the bounds of Options is refused with 552 5.3.4 as soon as
 // it is; memory is bounded by Options.MaxHeader, whatever the size of the body.

@@ -68,7 +68,7 @@ func ReadParts(r io.ReadSeeker, size int64) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, _, err := Read(&span{r: r, end: root.start}, Options{})
+	h, _, err := Read(&span{r: r, end: root.start}, Options{MaxHeader: maxStoredHeader})
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +91,9 @@ func ReadParts(r io.ReadSeeker, size int64) (*Parts, error) {
 	}
 	return p, nil
 }
+
+// maxStoredHeader is how long a header may be with what Apply has added to it.
+const maxStoredHeader = 4 * defaultMaxHeader
 
 // sorter decides what each part becomes.
 type sorter struct {
@@ -150,12 +153,21 @@ func (s *sorter) leaf(n *node, at place) {
 	isText := n.head.mediaType == typeText || n.head.mediaType == typeHTML
 	file := n.head.disposition == "attachment" || n.head.name != ""
 	switch {
-	case at.spare && isText && !file:
+	case at.spare && !file && isForm(n.head.mediaType):
 	case isText && !file && s.text == nil && !at.related:
 		s.text = n
 	default:
 		s.others = append(s.others, other{n, at.related})
 	}
+}
+
+// isForm knows the types that are only another form of a text.
+func isForm(mediaType string) bool {
+	switch mediaType {
+	case typeText, typeHTML, "text/enriched", "text/richtext", "text/x-amp-html", "text/watch-html":
+		return true
+	}
+	return false
 }
 
 // alternative takes the last form that holds HTML, else the first plain text. The other

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// The bounds of the part reader. Deeper multiparts are taken as one part, and a
-// longer part header is read up to here.
+// The bounds of the part reader. Deeper multiparts are taken as one part, and
+// the Content- fields of a part are read up to here.
 const (
 	maxDepth      = 50
 	maxParts      = 1000
@@ -36,8 +36,10 @@ type walker struct {
 	stack   []frame
 	open    map[string][]int // boundary -> places in stack, innermost last
 	current *node            // whose header or content the line belongs to; nil between parts
-	header  []byte           // of current
+	header  []byte           // of current: its Content- fields
 	reading bool             // header is not complete
+	fields  bool             // it has a field already
+	keeping bool             // the last one is a Content- field
 	parts   int
 	eol     int64 // length of the last line's end
 }
@@ -96,9 +98,13 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 	switch {
 	case begins && len(bytes.TrimRight(line, "\r\n")) == 0:
 		return w.begin(at + int64(len(line)))
-	case begins && !isHeaderLine(line, len(w.header) > 0):
+	case begins && !isHeaderLine(line, w.fields):
 		return w.begin(at) // no header, or one that is broken off: what follows is content
-	case len(w.header)+len(line) <= maxPartHeader:
+	}
+	if begins && line[0] != ' ' && line[0] != '\t' {
+		w.fields, w.keeping = true, hasPrefixFold(line, "Content-")
+	}
+	if w.keeping && len(w.header)+len(line) <= maxPartHeader {
 		w.header = append(w.header, line...)
 	}
 	return nil
@@ -148,7 +154,7 @@ func (w *walker) delimit(place int, closing bool, at, after int64) error {
 	if parent.head.mediaType == "multipart/digest" {
 		w.current.head.mediaType = typeMessage // the default inside a digest
 	}
-	w.header, w.reading = w.header[:0], true
+	w.header, w.reading, w.fields, w.keeping = w.header[:0], true, false, false
 	parent.children = append(parent.children, w.current)
 	if w.parts++; w.parts > maxParts {
 		return ErrTooManyParts

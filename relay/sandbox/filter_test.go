@@ -1,6 +1,9 @@
 package sandbox
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestParseFilter(t *testing.T) {
 	it := mailItem{messageID: "<a'b@c>", draft: true}
@@ -23,4 +26,19 @@ func TestParseFilter(t *testing.T) {
 			t.Errorf("%s passes", filter)
 		}
 	}
+}
+
+// A filter that is taken says only what is supported, and never panics.
+func FuzzParseFilter(f *testing.F) {
+	for _, s := range []string{"", "isDraft eq true", "internetMessageId eq '<a''b@c>' and isDraft eq false", "singleValueExtendedProperties/Any(ep: ep/id eq 'x' and ep/value eq 'y')"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if matches, err := parseFilter(s); err == nil {
+			matches(mailItem{})
+			if strings.Contains(s, " or ") && !strings.Contains(s, "'") {
+				t.Errorf("%q passes", s)
+			}
+		}
+	})
 }

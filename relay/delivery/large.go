@@ -1,0 +1,173 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/message"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// Uploader sends what is too large for one request, as a draft of its parts.
+type Uploader interface {
+	Upload(ctx context.Context, mailbox envelope.Address, d graph.Draft) graph.Answer
+}
+
+// byParts tells whether a message is known to be too large for one request.
+func (r Route) byParts(size int64) bool { return r.Uploader != nil && size > r.MIMELimit }
+
+// upload takes a stored message apart and sends it in parts.
+func (d *Delivery) upload(r Route, rec spool.Record, b *body) graph.Answer {
+	stored, err := b.seekable()
+	if err != nil {
+		return unreadable(graph.Answer{}, err)
+	}
+	defer stored.Close()
+	parts, err := message.ReadParts(stored, rec.Size)
+	if err != nil {
+		return notInParts(err)
+	}
+	return r.Uploader.Upload(d.sendCtx, rec.Mailbox, draftOf(rec, parts))
+}
+
+// notInParts is the answer for a message that cannot be taken apart.
+func notInParts(err error) graph.Answer {
+	a := graph.Answer{Outcome: graph.Bounce, Status: status.Enhanced{5, 3, 4}, Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error()}
+	var refused *status.Error
+	switch {
+	case errors.Is(err, message.ErrSealed):
+		a.Advice = "taken apart, its signature or encryption would break: send a smaller message or a link, or leave it unsigned and unencrypted"
+	case errors.Is(err, message.ErrTooManyParts):
+		a.Advice = "pack the files into an archive"
+	case errors.As(err, &refused):
+		a.Advice = "correct the program that made the message"
+	default:
+		return unreadable(graph.Answer{}, err)
+	}
+	return a
+}
+
+// draftOf maps a message to what Graph has a place for. Its recipients are
+// those of the envelope, whatever the header says.
+func draftOf(rec spool.Record, p *message.Parts) graph.Draft {
+	f := p.Header.Fields()
+	d := graph.Draft{
+		ID: rec.ID, Again: rec.Attempts > 1,
+		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
+		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
+		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
+		HTML: p.Text.HTML, Body: graph.Content{Size: p.Text.Size, Open: p.Text.Open},
+	}
+	if len(f.Sender) > 0 && !f.Sender[0].Address.Equal(d.From.Address) {
+		d.Sender = people(f.Sender)[0]
+	}
+	switch f.Importance {
+	case message.Low:
+		d.Importance = "low"
+	case message.High:
+		d.Importance = "high"
+	}
+	for _, x := range f.Extra {
+		if !mapped(x.Name) {
+			d.Headers = append(d.Headers, graph.Header(x))
+		}
+	}
+	d.To, d.Cc, d.Bcc = recipients(f, rec.Envelope.Recipients)
+	for _, a := range p.Attachments {
+		d.Attachments = append(d.Attachments, graph.File{Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
+			Content: graph.Content{Size: a.Size, Open: a.Open}})
+	}
+	return d
+}
+
+// mapped knows the X- fields whose meaning a property of the draft carries.
+func mapped(name string) bool {
+	switch strings.ToLower(name) {
+	case "x-priority", "x-msmail-priority", "x-confirm-reading-to", "x-mimeole":
+		return true
+	}
+	return false
+}
+
+// author is the granted From with the name that the header gives it.
+func author(from []message.Mailbox, granted envelope.Address) graph.Person {
+	for _, m := range from {
+		if m.Address.Equal(granted) {
+			return graph.Person(m)
+		}
+	}
+	return graph.Person{Address: granted}
+}
+
+func people(list []message.Mailbox) []graph.Person {
+	var out []graph.Person
+	for _, m := range list {
+		out = append(out, graph.Person(m))
+	}
+	return out
+}
+
+// recipients puts each recipient of the envelope where the header has it first,
+// and those that it does not name into Bcc. Nobody else gets the message.
+func recipients(f message.Fields, rcpt []envelope.Address) (to, cc, bcc []graph.Person) {
+	open := make(map[string]bool, len(rcpt))
+	for _, a := range rcpt {
+		open[a.Key()] = true
+	}
+	take := func(list []message.Mailbox) (out []graph.Person) {
+		for _, m := range list {
+			if open[m.Address.Key()] {
+				delete(open, m.Address.Key())
+				out = append(out, graph.Person(m))
+			}
+		}
+		return out
+	}
+	to, cc, bcc = take(f.To), take(f.Cc), take(f.Bcc)
+	for _, a := range rcpt {
+		if open[a.Key()] {
+			delete(open, a.Key())
+			bcc = append(bcc, graph.Person{Address: a})
+		}
+	}
+	return to, cc, bcc
+}
+
+// seekable opens the message for reading in any order.
+func (b *body) seekable() (io.ReadSeekCloser, error) {
+	r, err := b.open()
+	if err != nil {
+		b.fail(err)
+		return nil, err
+	}
+	return &jumping{ReadSeekCloser: r, body: b}, nil
+}
+
+// jumping reports errors of the store like watched, but does not count octets:
+// Graph has the message only when the draft is sent.
+type jumping struct {
+	io.ReadSeekCloser
+	body   *body
+	closed atomic.Bool
+}
+
+func (j *jumping) Read(p []byte) (int, error) {
+	n, err := j.ReadSeekCloser.Read(p)
+	if err != nil && err != io.EOF && !j.closed.Load() {
+		j.body.fail(err)
+		err = fmt.Errorf("the message cannot be read: %w", err)
+	}
+	return n, err
+}
+
+func (j *jumping) Close() error {
+	j.closed.Store(true)
+	return j.ReadSeekCloser.Close()
+}

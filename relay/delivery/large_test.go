@@ -1,0 +1,141 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/message"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+// uploads is an Uploader that takes everything and remembers it.
+type uploads struct {
+	mu     sync.Mutex
+	drafts []graph.Draft
+	text   []string // of each draft: its text and its files
+	answer graph.Answer
+}
+
+func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) graph.Answer {
+	text, err := io.ReadAll(d.Body.Open())
+	for _, f := range d.Attachments {
+		content, ferr := io.ReadAll(f.Content.Open())
+		if text = append(text, " | "+f.Name+"="+string(content)...); ferr != nil {
+			err = ferr
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.drafts, u.text = append(u.drafts, d), append(u.text, string(text))
+	if err != nil {
+		return graph.Answer{Outcome: graph.Retry, Text: err.Error()}
+	}
+	return u.answer
+}
+
+// oneBody is a store that holds a single message.
+type oneBody struct {
+	spool.Store
+	text string
+	err  error
+}
+
+func (s oneBody) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{failingReader{bytes.NewReader([]byte(s.text)), s.err}, io.NopCloser(nil)}, nil
+}
+
+type failingReader struct {
+	io.ReadSeeker
+	err error
+}
+
+func (f failingReader) Read(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.ReadSeeker.Read(p)
+}
+
+const largeText = "From: Relay <relay@contoso.com>\r\nSender: relay@contoso.com\r\nTo: A <a@example.com>, outsider@example.com\r\nCc: b@example.com\r\n" +
+	"Subject: s\r\nX-Priority: 5\r\nX-Mailer: m\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n" +
+	"--B\r\n\r\ntext\r\n--B\r\nContent-Type: a/b; name=f\r\n\r\nfile\r\n--B--\r\n"
+
+// tryLarge makes one attempt with a message of largeText.
+func tryLarge(t *testing.T, text string, r Route, storeErr error) (graph.Answer, bool) {
+	t.Helper()
+	d := New(Config{Store: oneBody{text: text, err: storeErr}, Route: func(envelope.Address) (Route, bool) { return r, true }, Now: time.Now})
+	rec := spool.Record{Message: spool.Message{ID: "q1", Mailbox: mustAddress(t, "relay@contoso.com"), From: mustAddress(t, "relay@contoso.com"), MessageID: "<1@x>", Size: int64(len(text)),
+		Envelope: envelope.Envelope{Recipients: []envelope.Address{mustAddress(t, "a@example.com"), mustAddress(t, "b@example.com"), mustAddress(t, "blind@example.com")}}}, Attempts: 2}
+	ans, damaged, panicked := d.send(r, rec)
+	if panicked {
+		t.Error("panic")
+	}
+	return ans, damaged
+}
+
+func mustAddress(t *testing.T, s string) envelope.Address {
+	t.Helper()
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestLargeMailGoesInParts(t *testing.T) {
+	u := &uploads{answer: sent}
+	ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
+	if ans.Outcome != graph.Delivered || len(u.drafts) != 1 {
+		t.Fatalf("%+v", ans)
+	}
+	d := u.drafts[0]
+	got := fmt.Sprintln(d.ID, d.Again, d.Subject, d.MessageID, d.From, d.Sender, d.To, d.Cc, d.Bcc, d.Importance, d.Headers, u.text)
+	want := "q1 true s <1@x> {Relay relay@contoso.com} { } [{A a@example.com}] [{ b@example.com}] [{ blind@example.com}] low [{X-Mailer m}] [text | f=file]\n"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestLargeMailByLimitAndByAnswer(t *testing.T) {
+	s, u := newDouble(0), &uploads{answer: sent}
+	s.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		return graph.Answer{Outcome: graph.TooLarge}
+	}
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20}, nil); ans.Outcome != graph.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 {
+		t.Errorf("%+v after %d requests and %d drafts", ans, len(s.tries), len(u.drafts))
+	}
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 100}, nil); ans.Outcome != graph.TooLarge || len(s.tries) != 2 {
+		t.Errorf("without an uploader: %+v", ans)
+	}
+}
+
+func TestSealedLargeMailBounces(t *testing.T) {
+	u := &uploads{answer: sent}
+	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
+	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
+	if ans.Outcome != graph.Bounce || ans.Status != (status.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, message.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
+		t.Errorf("%+v", ans)
+	}
+}
+
+func TestLargeMailThatCannotBeRead(t *testing.T) {
+	r := Route{Sender: newDouble(0), Uploader: &uploads{answer: sent}, MIMELimit: 100}
+	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged || ans.Outcome == graph.Delivered {
+		t.Errorf("%+v, damaged %v", ans, damaged)
+	}
+	if ans, damaged := tryLarge(t, largeText, r, io.ErrUnexpectedEOF); damaged || ans.Outcome != graph.Retry {
+		t.Errorf("%+v, damaged %v", ans, damaged)
+	}
+}
