@@ -57,16 +57,16 @@ func (s *memStore) add(m *memMsg) {
 	s.order = append(s.order, m.ID)
 	s.boxes[m.Mailbox.Key()] = append(s.boxes[m.Mailbox.Key()], m)
 	s.count[m.State]++
+	s.wait(m)
 }
 
 func (s *memStore) Owed(_ context.Context, limit int) ([]spool.Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []spool.Record
-	for _, id := range s.order {
-		if m := s.msgs[id]; m.ReportOwed && len(out) < limit {
-			out = append(out, m.Record)
-		}
+	s.owed = slices.DeleteFunc(s.owed, func(m *memMsg) bool { return !m.ReportOwed })
+	for _, m := range s.owed[:min(limit, len(s.owed))] {
+		out = append(out, m.Record)
 	}
 	return out, s.sick
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type memStore struct {
 	msgs     map[envelope.QueueID]*memMsg
 	order    []envelope.QueueID
 	boxes    map[string][]*memMsg // in order of ID; a front of finished ones is cut off
+	waits    map[string][]*memMsg // Queued ones by mailbox, in order of their time
+	owed     []*memMsg            // that owe a report, or did
 	own      map[string]int       // Active messages by mailbox
 	count    map[spool.State]int
 	unclaims int
@@ -50,12 +53,17 @@ type memMsg struct {
 
 func newMemStore() *memStore {
 	return &memStore{msgs: map[envelope.QueueID]*memMsg{}, holds: map[string]spool.Hold{}, maxOwn: map[string]int{},
-		boxes: map[string][]*memMsg{}, own: map[string]int{}, count: map[spool.State]int{}}
+		boxes: map[string][]*memMsg{}, waits: map[string][]*memMsg{}, own: map[string]int{}, count: map[spool.State]int{}}
 }
 
-// become changes the state of a message and the counts.
-func (s *memStore) become(m *memMsg, to spool.State) {
+// become changes the state of a message, when it is due, and the counts.
+func (s *memStore) become(m *memMsg, to spool.State, next time.Time) {
 	key := m.Mailbox.Key()
+	if m.State == spool.Queued {
+		if i, ok := slices.BinarySearchFunc(s.waits[key], m, byDue); ok {
+			s.waits[key] = slices.Delete(s.waits[key], i, i+1)
+		}
+	}
 	s.count[m.State]--
 	s.count[to]++
 	if m.State == spool.Active {
@@ -65,14 +73,39 @@ func (s *memStore) become(m *memMsg, to spool.State) {
 		s.own[key]++
 		s.maxOwn[key] = max(s.maxOwn[key], s.own[key])
 	}
-	m.State = to
+	m.State, m.NextAttempt = to, next
+	s.wait(m)
 	switch {
 	case m.reported:
 	case to == spool.Failed || to == spool.Bounced:
 		m.ReportOwed = true
+		s.owed = append(s.owed, m)
 	default:
 		m.ReportOwed = false
 	}
+}
+
+// wait puts a Queued message where Claim looks, in order of its time.
+func (s *memStore) wait(m *memMsg) {
+	if m.State == spool.Queued {
+		key := m.Mailbox.Key()
+		i, _ := slices.BinarySearchFunc(s.waits[key], m, byDue)
+		s.waits[key] = slices.Insert(s.waits[key], i, m)
+	}
+}
+
+func byDue(a, b *memMsg) int {
+	return cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.ID, b.ID))
+}
+
+// live is a mailbox's messages without the finished ones at the front.
+func (s *memStore) live(key string) []*memMsg {
+	box := s.boxes[key]
+	for len(box) > 0 && box[0].State == spool.Sent {
+		box = box[1:]
+	}
+	s.boxes[key] = box
+	return box
 }
 
 func addr(t testing.TB, s string) envelope.Address {
@@ -124,28 +157,22 @@ func (s *memStore) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var due []*memMsg
-	box := s.boxes[c.Mailbox.Key()]
-	for len(box) > 0 && box[0].State == spool.Sent {
-		box = box[1:]
-	}
-	s.boxes[c.Mailbox.Key()] = box
-	for _, m := range box {
-		if m.State != spool.Queued || !c.Probe && m.NextAttempt.After(c.Now) || slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
-			continue
+	for _, m := range s.waits[c.Mailbox.Key()] {
+		if !c.Probe && (m.NextAttempt.After(c.Now) || len(due) == c.Limit) {
+			break
 		}
-		due = append(due, m)
-	}
-	slices.SortStableFunc(due, func(a, b *memMsg) int {
-		if c.Probe {
-			return a.LastAttempt.Compare(b.LastAttempt)
+		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
+			due = append(due, m)
 		}
-		return a.NextAttempt.Compare(b.NextAttempt)
-	})
+	}
+	if c.Probe {
+		slices.SortStableFunc(due, func(a, b *memMsg) int { return a.LastAttempt.Compare(b.LastAttempt) })
+	}
 	var out []spool.Record
 	for _, m := range due[:min(len(due), c.Limit)] {
-		s.become(m, spool.Active)
+		s.become(m, spool.Active, time.Time{})
 		m.Attempts++
-		m.LastAttempt, m.NextAttempt = c.Now, time.Time{}
+		m.LastAttempt = c.Now
 		out = append(out, m.Record)
 	}
 	return out, nil
@@ -164,8 +191,8 @@ func (s *memStore) Settle(ctx context.Context, x spool.Settlement) error {
 	case m.State != spool.Active || m.Attempts != x.Attempt || x.State == spool.Damaged || x.State == spool.Active:
 		return spool.ErrState
 	}
-	s.become(m, x.State)
-	m.NextAttempt, m.Unknown = x.NextAttempt, x.Unknown
+	s.become(m, x.State, x.NextAttempt)
+	m.Unknown = x.Unknown
 	m.LastStatus, m.LastText, m.LastRequest = x.Status, x.Text, x.RequestID
 	if x.State == spool.Held {
 		m.HeldSince = x.At
@@ -189,9 +216,9 @@ func (s *memStore) Unclaim(ctx context.Context, id envelope.QueueID, attempt int
 	if m == nil || m.State != spool.Active || m.Attempts != attempt {
 		return spool.ErrState
 	}
-	s.become(m, spool.Queued)
+	s.become(m, spool.Queued, next)
 	s.unclaims++
-	m.NextAttempt, m.Attempts = next, m.Attempts-1
+	m.Attempts--
 	return nil
 }
 
@@ -210,8 +237,8 @@ func (s *memStore) Move(ctx context.Context, id envelope.QueueID, to spool.State
 	if to == spool.Queued {
 		kind = spool.EventReleased
 	}
-	s.become(m, to)
-	m.NextAttempt, m.LastText = next, why
+	s.become(m, to, next)
+	m.LastText = why
 	m.history = append(m.history, spool.Event{ID: id, At: at, Kind: kind, Text: why})
 	return nil
 }
@@ -239,6 +266,20 @@ func (s *memStore) List(_ context.Context, f spool.Filter) ([]spool.Record, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []spool.Record
+	if len(f.States) > 0 && !slices.ContainsFunc(f.States, func(x spool.State) bool { return s.count[x] > 0 }) {
+		return nil, nil
+	}
+	if !f.Mailbox.IsZero() {
+		for _, m := range s.live(f.Mailbox.Key()) {
+			if len(out) == f.Limit {
+				break
+			}
+			if m.ID > f.After && f.Matches(m.Record) {
+				out = append(out, m.Record)
+			}
+		}
+		return out, nil
+	}
 	for _, id := range s.order {
 		m := s.msgs[id]
 		if id > f.After && f.Matches(m.Record) && len(out) < f.Limit {
@@ -273,7 +314,7 @@ func (s *memStore) Delete(ctx context.Context, id envelope.QueueID, why string, 
 	case m.State == spool.Active || m.BodyGone:
 		return spool.ErrState
 	}
-	s.become(m, spool.Deleted)
+	s.become(m, spool.Deleted, time.Time{})
 	m.body, m.BodyGone, m.FinishedAt = nil, true, at
 	m.history = append(m.history, spool.Event{ID: id, At: at, Kind: spool.EventDeleted, Text: why})
 	return nil
@@ -289,20 +330,9 @@ func (s *memStore) Lanes(context.Context) ([]spool.Lane, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []spool.Lane
-	for _, box := range s.boxes {
-		var l spool.Lane
-		for _, m := range box {
-			l.Mailbox = m.Mailbox
-			if m.State == spool.Queued || m.State == spool.Active || m.State == spool.Held {
-				l.Oldest = earlier(l.Oldest, m.Accepted)
-			}
-			if m.State == spool.Queued {
-				l.Queued++
-				l.Next = earlier(l.Next, m.NextAttempt)
-			}
-		}
-		if l.Queued > 0 {
-			out = append(out, l)
+	for key, waits := range s.waits {
+		if len(waits) > 0 {
+			out = append(out, spool.Lane{Mailbox: waits[0].Mailbox, Queued: len(waits), Next: waits[0].NextAttempt, Oldest: s.live(key)[0].Accepted})
 		}
 	}
 	return out, s.sick

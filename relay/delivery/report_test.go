@@ -178,7 +178,7 @@ func TestReportSurvivesCrash(t *testing.T) {
 		var ids []envelope.QueueID
 		for range 3 * reportBatch {
 			id := r.from(addr(t, "box@contoso.com"), clientHeader)
-			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed) })
+			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed, time.Time{}) })
 			ids = append(ids, id)
 		}
 		r.start()
@@ -253,7 +253,7 @@ func TestReportThatFails(t *testing.T) {
 		}
 		r.graph.set(func() { fails = false })
 		second := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.store.set(func() { r.store.become(r.store.msgs[second], spool.Failed) })
+		r.store.set(func() { r.store.become(r.store.msgs[second], spool.Failed, time.Time{}) })
 		r.wait(2 * time.Minute)
 		if a.text(reportAlarm) != "" {
 			t.Error("the alarm goes on though reports are sent again")
@@ -416,7 +416,7 @@ func TestReportNotKept(t *testing.T) {
 		r := newRig(t, time.Second)
 		r.reporting()
 		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.store.set(func() { r.store.become(r.store.msgs[bad], spool.Failed) })
+		r.store.set(func() { r.store.become(r.store.msgs[bad], spool.Failed, time.Time{}) })
 		tries := 0
 		r.store.failIf = func(op string, _ envelope.QueueID) error {
 			if op == "commit" {
