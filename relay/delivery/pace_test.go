@@ -261,12 +261,12 @@ func TestThrottlingLowersSlots(t *testing.T) {
 		}
 		r.graph.set(func() { throttled["box1@contoso.com"], throttled["box2@contoso.com"] = true, true })
 		r.wait(4 * time.Second)
-		if n := most(8*time.Second, ""); n != 32 {
-			t.Errorf("the identity has %d requests at once after two mailboxes were throttled, want 32", n)
+		if n := most(8*time.Second, ""); n > 32 || n < 20 { // half of what was under way just then
+			t.Errorf("the identity has %d requests at once after two mailboxes were throttled, want about 30", n)
 		}
 		r.wait(40 * time.Second)
 		if n := most(5*time.Second, ""); n <= 32 || n >= 64 {
-			t.Errorf("a minute later %d, want more than 32 and not all", n)
+			t.Errorf("a minute later %d, want more and not all", n)
 		}
 		r.stop()
 	})
