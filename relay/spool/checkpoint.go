@@ -50,6 +50,15 @@ func checkpoint(c *conn, mode string) (checkpointRow, error) {
 	return r, err
 }
 
+// walMostFor is how much may be added to the log while a checkpoint is under
+// way. Both and one more batch must fit into the ballast, see walStartFor.
+func walMostFor(ballast int64) int64 {
+	if ballast == 0 {
+		return maxWALStart
+	}
+	return min(max(ballast/4, minWALStart), maxWALStart)
+}
+
 // noteGrowth estimates what a batch added to the log and starts the first step.
 func (s *SQLite) noteGrowth(octets int64, changes int) {
 	s.walGrowth += octets + batchCost + int64(changes)*changeCost
@@ -58,12 +67,14 @@ func (s *SQLite) noteGrowth(octets int64, changes int) {
 	}
 	s.walGrowth = 0
 	s.checkpointing.Store(true)
+	s.firstStepOver = make(chan struct{})
 	s.background.Add(1)
-	go s.firstStep()
+	go s.firstStep(s.firstStepOver)
 }
 
-func (s *SQLite) firstStep() {
+func (s *SQLite) firstStep(over chan<- struct{}) {
 	defer s.background.Done()
+	defer close(over)
 	err := s.checkpointer.with(context.Background(), moveBulk)
 	if err == nil {
 		err = s.fault("checkpoint")
@@ -93,6 +104,11 @@ func moveBulk(c *conn) error {
 func (s *SQLite) maintain() {
 	if s.sick() != nil {
 		return
+	}
+	if s.checkpointing.Load() && s.walGrowth >= walMostFor(s.opts.BallastSize) {
+		s.stalled.Store(true)
+		<-s.firstStepOver // else the log would outgrow the ballast
+		s.stalled.Store(false)
 	}
 	if s.finishWAL.Swap(false) {
 		s.secondStep()

@@ -62,6 +62,8 @@ type SQLite struct {
 	walStart         int64
 	walGrowth        int64 // octets since the last checkpoint, estimated; the writer's
 	checkpointing    atomic.Bool
+	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
+	stalled          atomic.Bool   // the writer waits for it
 	finishWAL        atomic.Bool
 	checkpointFailed atomic.Pointer[error]
 	background       sync.WaitGroup
