@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/smtp"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,10 @@ func TestMain(m *testing.M) {
 // Beyond testscript's own commands: `exits CODE PROGRAM ARG...`; `freeports
 // NAME...` sets each to a free port; `expand FILE` replaces $NAME in it;
 // `waitfor ADDRESS` waits until a unix socket or a port answers; `waitsent N`
-// until N messages are sent; `showfirst` runs queue show on the first sent one.
+// until N messages are sent; `showfirst` runs queue show on the first sent one;
+// `submit SERVER FROM TO FILE` hands a message over by SMTP as it is; `setids
+// NAME...` sets each to a queue ID, in order; `waitstate STATE N` waits until N
+// messages are in a state and are past their first attempt.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -33,6 +38,9 @@ func TestScripts(t *testing.T) {
 			"waitfor":   waitFor,
 			"waitsent":  waitSent,
 			"showfirst": showFirst,
+			"submit":    submit,
+			"setids":    setIDs,
+			"waitstate": waitState,
 			"expand": func(ts *testscript.TestScript, _ bool, files []string) {
 				for _, f := range files {
 					path := ts.MkAbs(f)
@@ -113,6 +121,50 @@ func waitSent(ts *testscript.TestScript, _ bool, args []string) {
 
 func showFirst(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(ts.Exec("graphrelay", "queue", "show", "-c", "config.yaml", sent(ts)[0]))
+}
+
+func submit(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: submit SERVER FROM TO FILE")
+	}
+	text := strings.NewReplacer("\n", "\r\n", `\e`, "\x1b", `\bidi`, "\u202e", `\t`, "\t").Replace(ts.ReadFile(args[3]))
+	ts.Check(smtp.SendMail(args[0], nil, args[1], strings.Split(args[2], ","), []byte(text)))
+}
+
+// listed is what queue list of config.yaml says.
+func listed(ts *testscript.TestScript, flags ...string) (list []admin.Message) {
+	ts.Check(ts.Exec("graphrelay", append([]string{"queue", "list", "-c", "config.yaml", "--json"}, flags...)...))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	return list
+}
+
+func setIDs(ts *testscript.TestScript, _ bool, names []string) {
+	list := listed(ts)
+	if len(list) != len(names) {
+		ts.Fatalf("%d messages, want %d", len(list), len(names))
+	}
+	for i, name := range names {
+		ts.Setenv(name, list[i].QueueID)
+	}
+}
+
+func waitState(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		tried := 0
+		for _, m := range listed(ts, "--state", args[0]) {
+			if m.Attempts > 0 {
+				tried++
+			}
+		}
+		if tried == want {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%d are %s, want %d", tried, args[0], want)
+		}
+	}
 }
 
 func freePort(ts *testscript.TestScript) string {

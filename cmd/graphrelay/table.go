@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf16"
+
+	"golang.org/x/text/width"
 )
 
 // visible makes a text that came from a message safe to print on a terminal:
@@ -33,13 +37,38 @@ func visibleLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// short cuts s to width characters, with an ellipsis.
-func short(s string, width int) string {
-	r := []rune(s)
-	if len(r) <= width {
+// columnsOf is how many columns of a terminal s takes.
+func columnsOf(s string) int {
+	n := 0
+	for _, r := range s {
+		n += columnsOfRune(r)
+	}
+	return n
+}
+
+func columnsOfRune(r rune) int {
+	if unicode.In(r, unicode.Mn, unicode.Me) {
+		return 0
+	}
+	switch width.LookupRune(r).Kind() {
+	case width.EastAsianWide, width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// short cuts s to some columns, with an ellipsis.
+func short(s string, columns int) string {
+	if columnsOf(s) <= columns {
 		return s
 	}
-	return string(r[:width-1]) + "…"
+	left := columns - 1
+	for i, r := range s {
+		if left -= columnsOfRune(r); left < 0 {
+			return s[:i] + "…"
+		}
+	}
+	return s
 }
 
 // ago writes a span of time in one unit, as people say it.
@@ -71,8 +100,37 @@ func byteSize(n int64) string {
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 8, 2, ' ', 0) }
 
+// printJSON writes v for programs, and harmless for a terminal all the same.
 func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	b, err := visibleJSON(v, "")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// visibleJSON writes what a terminal would not show, or obey, as JSON's own
+// escapes; to a program they are the same.
+func visibleJSON(v any, prefix string) ([]byte, error) {
+	var plain bytes.Buffer
+	e := json.NewEncoder(&plain)
+	e.SetIndent(prefix, "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	for _, r := range strings.TrimSuffix(plain.String(), "\n") {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes(), nil
 }

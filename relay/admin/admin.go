@@ -111,6 +111,7 @@ type Message struct {
 	State       string     `json:"state"`
 	Accepted    time.Time  `json:"accepted"`
 	Size        int64      `json:"size"`
+	HeaderSize  int64      `json:"header_size"`
 	ReversePath string     `json:"reverse_path"`
 	From        string     `json:"from"`
 	Mailbox     string     `json:"mailbox"`
@@ -154,7 +155,7 @@ type Detail struct {
 // MessageOf makes the shown form of a record.
 func MessageOf(r spool.Record) Message {
 	m := Message{
-		QueueID: string(r.ID), State: string(r.State), Accepted: r.Accepted, Size: r.Size,
+		QueueID: string(r.ID), State: string(r.State), Accepted: r.Accepted, Size: r.Size, HeaderSize: r.HeaderSize,
 		ReversePath: r.Envelope.ReversePath.String(), From: r.From.String(), Mailbox: r.Mailbox.String(),
 		MessageID: r.MessageID, Subject: r.Subject, Client: r.Client.Name, ClientAddr: r.Client.String(),
 		Attempts: r.Attempts, Crashes: r.Crashes, Unknown: r.Unknown, LastAttempt: when(r.LastAttempt),

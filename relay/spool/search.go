@@ -137,7 +137,7 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			sql += " AND lane = ?"
 			args = append(args, s.Mailbox.Key())
 		}
-		some, err := s.collect(ctx, s.Limit, sql+hasWords(words)+" ORDER BY id"+s.direction(), args...)
+		some, err := s.collect(ctx, s.Limit, sql+hasWords(words, keyOfNumber())+" ORDER BY id"+s.direction(), args...)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (s *search) byWord(ctx context.Context, words []wanted) error {
 	}
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
 		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:]), s.inStates(), s.direction())
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), s.inStates(), s.direction())
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, words[0].word)
 		some, err := s.collect(ctx, s.Limit-len(s.found), sql, b<<placeBits, first, last, low, high)

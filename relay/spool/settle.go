@@ -137,6 +137,11 @@ func (s *SQLite) Move(ctx context.Context, id envelope.QueueID, to State, next t
 		case !movable(b, code):
 			return wrongState(b, "move to "+string(to))
 		}
+		if code == codeHeld || b.state == codeHeld && code == codeQueued {
+			if _, err := t.exec("UPDATE message SET status = 0, text = ? WHERE n = ?", cut(why), b.n); err != nil {
+				return err
+			}
+		}
 		return enter(t, b, code, next, &Event{At: at, Kind: moveKind(code), Text: why})
 	})
 }

@@ -248,7 +248,8 @@ type Store interface {
 	// is Queued again, due at next, the attempt not counted.
 	Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error
 	// Move changes the state of a Queued or Held message outside an attempt
-	// (operator's hold and release, expiry), with a history row.
+	// (operator's hold and release, expiry), with a history row. When it is
+	// held, and when that ends, why becomes its LastText.
 	Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error
 
 	// Owed lists up to limit messages whose report is owed, those that failed

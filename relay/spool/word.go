@@ -114,12 +114,21 @@ func (f Filter) words() []int64 {
 	return words
 }
 
-// hasWords is a condition on column n: the message has all of these words.
-func hasWords(words []wanted) string {
+// keyOfNumber is in SQL the key of a message without a word, from its number.
+func keyOfNumber() string {
+	return fmt.Sprintf("((message.n >> %d) << %d | (message.n & %d))", placeBits, hashBits+placeBits, placeMask)
+}
+
+// keyOfWord is the same from the key of one of its words, which needs no look
+// at the message.
+func keyOfWord() string { return fmt.Sprintf("(word.k & %d)", ^(int64(1<<hashBits-1) << placeBits)) }
+
+// hasWords is a condition on a message that has such a key: it has all of these
+// words.
+func hasWords(words []wanted, key string) string {
 	sql := ""
 	for _, w := range words {
-		sql += fmt.Sprintf(" AND EXISTS (SELECT 1 FROM word WHERE k = (((message.n >> %d) << %d) | %d | (message.n & %d)))",
-			placeBits, hashBits+placeBits, w.word<<placeBits, placeMask)
+		sql += fmt.Sprintf(" AND EXISTS (SELECT 1 FROM word AS other WHERE other.k = %s | %d)", key, w.word<<placeBits)
 	}
 	return sql
 }

@@ -233,7 +233,7 @@ func moveHoldRelease(_ *testing.T, f *fixture) {
 	held := f.clock
 	move(spool.Held) // again: nothing
 	f.clock = f.clock.Add(2 * time.Hour)
-	if r := f.wantState(m.ID, spool.Held); !r.HeldSince.Equal(held) || r.HeldFor != 0 || !r.NextAttempt.IsZero() {
+	if r := f.wantState(m.ID, spool.Held); r.LastText != "the operator wanted it" || !r.HeldSince.Equal(held) || r.HeldFor != 0 || !r.NextAttempt.IsZero() {
 		f.Errorf("held: %+v", r)
 	}
 	if got := f.claim("box@example.org", 5); len(got) != 0 {

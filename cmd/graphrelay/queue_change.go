@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay/admin"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// changeCommand is what the commands that change messages have in common.
+type changeCommand struct {
+	action admin.Action
+	doing  string // for the meter
+	done   string // for the last line
+	file   string
+	pick   selection
+	asJSON bool
+}
+
+func (c *changeCommand) command(short, long, example string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: string(c.action) + " [QUEUE-ID...]", Short: short, Long: long, Example: example,
+		Args: usageArgs(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+	}
+	c.addFlags(cmd)
+	return cmd
+}
+
+func (c *changeCommand) addFlags(cmd *cobra.Command) {
+	configFlag(cmd, &c.file)
+	c.pick.add(cmd)
+	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
+}
+
+func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
+	change, err := c.read(args)
+	if err != nil {
+		return err
+	}
+	service, err := dialService(c.file)
+	if err != nil {
+		return err
+	}
+	return c.do(cmd, service, change)
+}
+
+func (c *changeCommand) read(args []string) (admin.Change, error) {
+	ids, f, err := c.pick.read(args, time.Now())
+	if err != nil {
+		return admin.Change{}, usageError{err}
+	}
+	return admin.Change{Action: c.action, IDs: ids, Filter: f}, nil
+}
+
+func dialService(file string) (*admin.Client, error) {
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	return admin.Dial(c.Admin.Address.Address), nil
+}
+
+// do makes the change and tells what came of it. IDs that could not be changed
+// are a failure; what a filter met in another state is not.
+func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change admin.Change) error {
+	m := newMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
+	var last admin.Progress
+	err := service.Change(cmd.Context(), change, func(p admin.Progress) {
+		last = p
+		m.show(p.Changed + p.Skipped)
+	})
+	m.end()
+	if err != nil {
+		if last.Changed > 0 {
+			err = fmt.Errorf("%w (after %s)", err, messages(last.Changed))
+		}
+		return err
+	}
+	if c.asJSON {
+		err = printJSON(cmd.OutOrStdout(), last)
+	} else {
+		err = printProgress(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.done, last)
+	}
+	if err == nil && len(change.IDs) > 0 && last.Skipped > 0 {
+		return exitStatus(exitFailed)
+	}
+	return err
+}
+
+// expected is how many messages a change will meet, as far as that is known.
+func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change admin.Change) int {
+	if len(change.IDs) > 0 || c.pick.given() {
+		return len(change.IDs)
+	}
+	s, err := service.Status(ctx)
+	if err != nil {
+		return 0
+	}
+	switch c.action {
+	case admin.Release:
+		return s.Held
+	case admin.Delete:
+		return s.Queued + s.Held + s.Failed + s.Damaged
+	default:
+		return s.Queued
+	}
+}
+
+func printProgress(out, errOut io.Writer, done string, p admin.Progress) error {
+	for _, e := range p.Errors {
+		fmt.Fprintf(errOut, "left alone: %s\n", visible(e))
+	}
+	if more := p.Skipped - len(p.Errors); more > 0 {
+		fmt.Fprintf(errOut, "left alone: %s more\n", messages(more))
+	}
+	if p.Changed+p.Skipped == 0 {
+		_, err := fmt.Fprintln(out, "No message matches.")
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s: %s\n", done, messages(p.Changed))
+	return err
+}
+
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+func newQueueRetry() *cobra.Command {
+	c := &changeCommand{action: admin.Retry, doing: "retrying", done: "due now"}
+	return c.command("Make messages due now",
+		`Make messages due now instead of at their next attempt. Flags and --all select
+among the queued ones; failed and held ones are tried again when they are named,
+or with --state.`,
+		`  graphrelay queue retry 06hhgq2g00dcrdpj
+  graphrelay queue retry --mailbox notifications@contoso.com
+  graphrelay queue retry --state failed --newer 2d`)
+}
+
+func newQueueHold() *cobra.Command {
+	c := &changeCommand{action: admin.HoldIt, doing: "holding", done: "held"}
+	return c.command("Keep messages until they are released",
+		`Keep messages from being sent until they are released. Flags and --all select
+among the queued ones. After queue.max_hold a held message is failed.`,
+		`  graphrelay queue hold 06hhgq2g00dcrdpj
+  graphrelay queue hold --client erp --newer 1h`)
+}
+
+func newQueueRelease() *cobra.Command {
+	c := &changeCommand{action: admin.Release, doing: "releasing", done: "released"}
+	var key string
+	cmd := c.command("Let held messages go, and have holds tried again now",
+		`Let held messages go: they are due now. Flags and --all select among the held
+ones. With --mailbox or --all the holds that stop that mailbox, or any, are
+probed now too; with --hold the one of this key is (graphrelay status lists
+them). A hold ends when its probe passes.`,
+		`  graphrelay queue release 06hhgq2g00dcrdpj
+  graphrelay queue release --mailbox notifications@contoso.com
+  graphrelay queue release --hold identity:contoso`)
+	cmd.Flags().StringVar(&key, "hold", "", "probe the hold with this `KEY` now")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if key != "" && (len(args) > 0 || c.pick.given() || c.pick.all) {
+			return usageError{errors.New("--hold goes alone: it names a hold, not messages")}
+		}
+		return c.release(cmd, args, key)
+	}
+	return cmd
+}
+
+func (c *changeCommand) release(cmd *cobra.Command, args []string, key string) error {
+	service, err := dialService(c.file)
+	if err != nil {
+		return err
+	}
+	if key != "" {
+		return probe(cmd, service, key, envelope.Address{})
+	}
+	change, err := c.read(args)
+	if err != nil {
+		return err
+	}
+	if err := c.do(cmd, service, change); err != nil || len(args) > 0 || c.asJSON {
+		return err
+	}
+	if c.pick.all || !change.Filter.Mailbox.IsZero() {
+		return probe(cmd, service, "", change.Filter.Mailbox)
+	}
+	return nil
+}
+
+// probe has holds tried now. That there is none is only worth an error where
+// one was named.
+func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelope.Address) error {
+	keys, err := service.Probe(cmd.Context(), key, mailbox)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 && key != "" {
+		return fmt.Errorf("no hold %q; `graphrelay status` lists them", key)
+	}
+	for _, k := range keys {
+		fmt.Fprintf(cmd.OutOrStdout(), "probing hold %s; it ends when a message passes: graphrelay status\n", visible(k))
+	}
+	return nil
+}
+
+func newQueueDelete() *cobra.Command {
+	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}
+	var yes bool
+	cmd := c.command("Delete messages for good",
+		`Delete messages for good, without a report to anybody. Their history stays for
+queue.history. Flags and --all select among the queued, held, failed and damaged
+ones. It asks first; where nobody can be asked it wants --yes.`,
+		`  graphrelay queue delete 06hhgq2g00dcrdpj
+  graphrelay queue delete --recipient typo@exmaple.org --yes
+  graphrelay queue delete --state failed --older 7d`)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		change, err := c.read(args)
+		if err != nil {
+			return err
+		}
+		if !yes && !isTerminal(cmd.InOrStdin()) {
+			return usageError{errors.New("delete asks first, and here nobody can be asked: add --yes to delete for good")}
+		}
+		service, err := dialService(c.file)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			question, err := deleteQuestion(cmd.Context(), service, change)
+			if err != nil {
+				return err
+			}
+			if !confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question) {
+				return errors.New("nothing was deleted")
+			}
+		}
+		return c.do(cmd, service, change)
+	}
+	return cmd
+}
+
+// deleteQuestion says how many messages would go.
+func deleteQuestion(ctx context.Context, q queueReader, change admin.Change) (string, error) {
+	count, more := len(change.IDs), ""
+	if count == 0 {
+		f := change.Filter
+		f.Limit = 1000
+		if len(f.States) == 0 {
+			f.States = []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
+		}
+		list, err := q.List(ctx, f)
+		if err != nil {
+			return "", err
+		}
+		if count = len(list); count == f.Limit {
+			more = " or more"
+		}
+	}
+	return fmt.Sprintf("Delete %s%s for good?", messages(count), more), nil
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/admin"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+func newQueueExport() *cobra.Command {
+	var file string
+	var pick selection
+	e := &exporter{}
+	cmd := &cobra.Command{
+		Use:   "export [QUEUE-ID...]",
+		Short: "Write messages as they are stored into .eml files or an mbox",
+		Long: `Write messages as they are stored: one to standard output, several into a folder
+(QUEUE-ID.eml each) or into an mbox (mboxrd). The queue keeps them. What is sent
+or deleted has no octets left. Files that exist are not overwritten.`,
+		Example: `  graphrelay queue export 06hhgq2g00dcrdpj > message.eml
+  graphrelay queue export --all --dir /var/tmp/queue
+  graphrelay queue export --state failed --mbox failed.mbox`,
+		Args: usageArgs(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, f, err := pick.read(args, time.Now())
+			if err == nil {
+				err = e.check(cmd.OutOrStdout(), ids)
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			if len(f.States) == 0 {
+				f.States = []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
+			}
+			return withQueue(cmd.Context(), file, func(q queueReader) error { return e.export(cmd, q, ids, f) })
+		},
+	}
+	configFlag(cmd, &file)
+	pick.add(cmd)
+	cmd.Flags().StringVar(&e.dir, "dir", "", "write QUEUE-ID.eml files into this `FOLDER`, which is made if need be")
+	cmd.Flags().StringVar(&e.mbox, "mbox", "", "write one mbox `FILE`; - is standard output")
+	return cmd
+}
+
+// exporter writes messages to one of three places.
+type exporter struct {
+	dir, mbox string
+	out       io.Writer // of mbox, or of a single message
+	count     int
+	failed    int
+}
+
+func (e *exporter) check(out io.Writer, ids []envelope.QueueID) error {
+	switch {
+	case e.dir != "" && e.mbox != "":
+		return errors.New("--dir and --mbox exclude each other")
+	case e.dir == "" && e.mbox == "" && len(ids) != 1:
+		return errors.New("one message goes to standard output; for several add --dir FOLDER or --mbox FILE")
+	case e.dir == "" && (e.mbox == "" || e.mbox == "-") && isTerminal(out):
+		return errors.New("a message as it is can harm a terminal: redirect the output into a file, or see `graphrelay queue show --body`")
+	}
+	return nil
+}
+
+func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.QueueID, f spool.Filter) (err error) {
+	closing, err := e.open(cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	m := newMeter(cmd.ErrOrStderr(), "exporting", len(ids))
+	each := func(id envelope.QueueID, message admin.Message) {
+		if err := e.one(cmd.Context(), q, message); err != nil {
+			e.failed++
+			fmt.Fprintf(cmd.ErrOrStderr(), "not exported: %s: %v\n", id, err)
+		} else {
+			e.count++
+		}
+		m.show(e.count + e.failed)
+	}
+	if len(ids) > 0 {
+		err = e.named(cmd.Context(), q, ids, each)
+	} else {
+		err = pages(cmd.Context(), q, f, 1<<62, func(page []admin.Message) error {
+			for _, message := range page {
+				each(envelope.QueueID(message.QueueID), message)
+			}
+			return cmd.Context().Err()
+		})
+	}
+	m.end()
+	if err = errors.Join(err, closing()); err != nil {
+		return err
+	}
+	if e.dir != "" || e.mbox != "" && e.mbox != "-" {
+		fmt.Fprintf(cmd.OutOrStdout(), "exported: %s\n", messages(e.count))
+	}
+	if e.failed > 0 {
+		return exitStatus(exitFailed)
+	}
+	return nil
+}
+
+func (e *exporter) named(ctx context.Context, q queueReader, ids []envelope.QueueID, each func(envelope.QueueID, admin.Message)) error {
+	for _, id := range ids {
+		d, err := q.Show(ctx, id)
+		if err != nil {
+			return noMessage(id, err)
+		}
+		each(id, d.Message)
+	}
+	return nil
+}
+
+// open makes the folder, or the mbox.
+func (e *exporter) open(out io.Writer) (closing func() error, err error) {
+	e.out = out
+	nothing := func() error { return nil }
+	switch {
+	case e.dir != "":
+		return nothing, os.MkdirAll(e.dir, 0o700)
+	case e.mbox == "" || e.mbox == "-":
+		return nothing, nil
+	}
+	f, err := os.OpenFile(e.mbox, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s exists and is not overwritten; name another file", e.mbox)
+	}
+	e.out = f
+	return f.Close, err
+}
+
+func (e *exporter) one(ctx context.Context, q queueReader, m admin.Message) error {
+	body, err := q.Body(ctx, envelope.QueueID(m.QueueID))
+	if errors.Is(err, spool.ErrNotFound) {
+		return fmt.Errorf("its octets are deleted: it is %s", m.State)
+	}
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	switch {
+	case e.mbox != "":
+		return writeMbox(e.out, m.ReversePath, m.Accepted, body)
+	case e.dir != "":
+		return writeWhole(filepath.Join(e.dir, m.QueueID+".eml"), body)
+	}
+	_, err = io.Copy(e.out, body)
+	return err
+}
+
+// writeWhole writes a file whole or not at all.
+func writeWhole(path string, from io.Reader) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists and is not overwritten", path)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, from)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}

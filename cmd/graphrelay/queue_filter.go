@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// allStates are those that --state takes.
+func allStates() []spool.State {
+	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Bounced, spool.Failed, spool.Damaged, spool.Deleted}
+}
+
+// filterFlags are the flags that select messages.
+type filterFlags struct {
+	states                                                        []string
+	mailbox, client, recipient, sender, reversePath, id, old, new string
+}
+
+func (f *filterFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.states, "state", nil, "only these `STATES`: queued, active, held, sent, bounced, failed, damaged, deleted")
+	flags.StringVar(&f.mailbox, "mailbox", "", "only those sent through this `MAILBOX`")
+	flags.StringVar(&f.client, "client", "", "only those of this client, a `NAME` of the configuration or an IP address")
+	flags.StringVar(&f.recipient, "recipient", "", "only those to this `ADDRESS`")
+	flags.StringVar(&f.sender, "sender", "", "only those with this `ADDRESS` as From or reverse-path")
+	flags.StringVar(&f.reversePath, "reverse-path", "", "only those with this `ADDRESS` as reverse-path")
+	flags.StringVar(&f.id, "message-id", "", "only those with this Message-`ID`")
+	flags.StringVar(&f.old, "older", "", "only those accepted longer ago than `TIME`, as in 30m, 4h or 2d")
+	flags.StringVar(&f.new, "newer", "", "only those accepted less long ago than `TIME`")
+}
+
+// given tells whether any flag selects something.
+func (f *filterFlags) given() bool {
+	return len(f.states) > 0 || f.mailbox+f.client+f.recipient+f.sender+f.reversePath+f.id+f.old+f.new != ""
+}
+
+// filter reads the flags.
+func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
+	filter := spool.Filter{Client: f.client, MessageID: bracketed(f.id)}
+	if ip, err := netip.ParseAddr(f.client); err == nil {
+		filter.Client, filter.ClientIP = "", ip.Unmap()
+	}
+	for _, s := range f.states {
+		state, err := parseState(s)
+		if err != nil {
+			return filter, err
+		}
+		filter.States = append(filter.States, state)
+	}
+	for _, a := range []struct {
+		flag, value string
+		to          *envelope.Address
+	}{
+		{"mailbox", f.mailbox, &filter.Mailbox}, {"recipient", f.recipient, &filter.Recipient},
+		{"sender", f.sender, &filter.Sender}, {"reverse-path", f.reversePath, &filter.ReversePath},
+	} {
+		if err := parseAddressFlag(a.flag, a.value, a.to); err != nil {
+			return filter, err
+		}
+	}
+	for _, a := range []struct {
+		flag, value string
+		to          *time.Time
+	}{{"older", f.old, &filter.Until}, {"newer", f.new, &filter.Since}} {
+		if a.value == "" {
+			continue
+		}
+		span, err := parseSpan(a.value)
+		if err != nil {
+			return filter, fmt.Errorf("--%s %w", a.flag, err)
+		}
+		*a.to = now.Add(-span)
+	}
+	return filter, nil
+}
+
+func parseState(s string) (spool.State, error) {
+	var names []string
+	for _, state := range allStates() {
+		if s == string(state) {
+			return state, nil
+		}
+		names = append(names, string(state))
+	}
+	return "", fmt.Errorf("--state %q is none of %s", s, strings.Join(names, ", "))
+}
+
+func parseAddressFlag(flag, value string, to *envelope.Address) (err error) {
+	if value == "" {
+		return nil
+	}
+	if *to, err = envelope.ParseRecipient(strings.Trim(value, "<>")); err != nil {
+		return fmt.Errorf("--%s %q: %w; write it as user@example.org", flag, value, err)
+	}
+	return nil
+}
+
+// bracketed writes a Message-ID as its header does.
+func bracketed(id string) string {
+	if id == "" || strings.HasPrefix(id, "<") {
+		return id
+	}
+	return "<" + id + ">"
+}
+
+// parseSpan reads a time as in 30m, 4h, 2d or 1d12h.
+func parseSpan(s string) (time.Duration, error) {
+	wrong := fmt.Errorf("%q is no time; write a number with s, m, h or d, as in 30m, 4h or 2d", s)
+	var days time.Duration
+	rest := s
+	if number, after, ok := strings.Cut(s, "d"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n > 36500 {
+			return 0, wrong
+		}
+		days, rest = time.Duration(n)*24*time.Hour, after
+	}
+	if rest == "" && s != "" {
+		return days, nil
+	}
+	d, err := time.ParseDuration(rest)
+	if err != nil || d < 0 {
+		return 0, wrong
+	}
+	return days + d, nil
+}
+
+// parseMoment reads a moment: a date, a date with a time of day (local), RFC
+// 3339, or how long ago it was.
+func parseMoment(s string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if span, err := parseSpan(s); err == nil {
+		return now.Add(-span), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no moment; write 2026-01-31, \"2026-01-31 14:00\", or how long ago: 30m, 4h, 2d", s)
+}
+
+// parseIDs reads queue IDs.
+func parseIDs(args []string) ([]envelope.QueueID, error) {
+	ids := make([]envelope.QueueID, len(args))
+	for i, a := range args {
+		id, err := envelope.ParseQueueID(a)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w; `graphrelay queue list` shows them", a, err)
+		}
+		ids[i] = id
+	}
+	return ids, nil
+}
+
+// selection is what a command works on: IDs, or what a filter selects.
+type selection struct {
+	filterFlags
+	all bool
+}
+
+func (s *selection) add(cmd *cobra.Command) {
+	s.filterFlags.add(cmd)
+	cmd.Flags().BoolVar(&s.all, "all", false, "all messages, where no other flag selects some")
+}
+
+// read wants exactly one way of naming messages.
+func (s *selection) read(args []string, now time.Time) ([]envelope.QueueID, spool.Filter, error) {
+	switch {
+	case len(args) > 0 && (s.given() || s.all):
+		return nil, spool.Filter{}, errors.New("name queue IDs, or select messages by flags, not both")
+	case len(args) == 0 && !s.given() && !s.all:
+		return nil, spool.Filter{}, errors.New("which messages? name queue IDs, or select some by flags such as --mailbox or --older, or say --all")
+	}
+	ids, err := parseIDs(args)
+	if err != nil {
+		return nil, spool.Filter{}, err
+	}
+	f, err := s.filter(now)
+	return ids, f, err
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/admin"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+func newQueueShow() *cobra.Command {
+	var file string
+	var asJSON, body bool
+	cmd := &cobra.Command{
+		Use:   "show QUEUE-ID...",
+		Short: "Show messages: envelope, history and header",
+		Long: `Show messages: where each is now and why, its envelope, history and header.
+The body is shown only with --body; to get it as it is: graphrelay queue export.`,
+		Example: `  graphrelay queue show 06hhgq2g00dcrdpj
+  graphrelay queue show --body 06hhgq2g00dcrdpj | less`,
+		Args: usageArgs(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ids, err := parseIDs(args)
+			if err == nil && asJSON && body {
+				err = errors.New("--json shows no body; `graphrelay queue export` writes it")
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return withQueue(cmd.Context(), file, func(q queueReader) error {
+				return show(cmd, q, ids, asJSON, body)
+			})
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a message")
+	cmd.Flags().BoolVar(&body, "body", false, "show the body too")
+	return cmd
+}
+
+func show(cmd *cobra.Command, q queueReader, ids []envelope.QueueID, asJSON, body bool) error {
+	w := cmd.OutOrStdout()
+	for i, id := range ids {
+		d, err := q.Show(cmd.Context(), id)
+		if err != nil {
+			return noMessage(id, err)
+		}
+		if asJSON {
+			if err := printJSON(w, d); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if err := printDetail(w, d, time.Now()); err != nil {
+			return err
+		}
+		if body {
+			if err := printBody(cmd, q, d.Message); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func printDetail(w io.Writer, d *admin.Detail, now time.Time) error {
+	p, m := newPainter(w), d.Message
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-18s%s\n", name+":", value)
+		}
+	}
+	row("Queue ID", m.QueueID)
+	row("State", p.paint(stateColour(m.State), m.State))
+	row("Now", visible(whereabouts(m, now)))
+	row("Accepted", m.Accepted.Format(time.RFC3339))
+	row("Next attempt", stamp(m.NextAttempt))
+	row("Last attempt", stamp(m.LastAttempt))
+	row("Attempts", fmt.Sprint(m.Attempts))
+	row("Client", visible(strings.TrimSpace(m.Client+" "+m.ClientAddr)))
+	row("Reverse-path", visible("<"+m.ReversePath+">"))
+	row("From", visible(m.From))
+	row("Mailbox", visible(m.Mailbox))
+	row("Recipients", visible(strings.Join(m.Recipients, ", ")))
+	row("Message-ID", visible(m.MessageID))
+	row("Subject", visible(m.Subject))
+	row("Size", fmt.Sprint(m.Size))
+	row("Graph request-id", visible(m.RequestID))
+	fmt.Fprintln(w, "\nHistory:")
+	printHistory(w, d.History)
+	if d.Header == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "\nHeader:\n%s", visibleLines(d.Header))
+	return err
+}
+
+func printHistory(w io.Writer, events []admin.Event) {
+	p := newPainter(w)
+	for _, e := range events {
+		fmt.Fprintf(w, "  %s  %s", e.At.Format(time.RFC3339), p.paint(stateColour(e.Event), visible(e.Event)))
+		if e.Attempt > 0 {
+			fmt.Fprintf(w, " (attempt %d)", e.Attempt)
+		}
+		if e.DurationMS > 0 {
+			fmt.Fprintf(w, " after %d ms", e.DurationMS)
+		}
+		if e.Status != "" || e.Text != "" {
+			fmt.Fprintf(w, ": %s", visible(strings.TrimSpace(e.Status+" "+e.Text)))
+		}
+		if e.RequestID != "" {
+			fmt.Fprintf(w, " [request-id %s]", visible(e.RequestID))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// whereabouts says where a message is, why, and what can be done.
+func whereabouts(m admin.Message, now time.Time) string {
+	reason := strings.TrimSpace(m.Status + " " + m.Reason)
+	switch spool.State(m.State) {
+	case spool.Queued:
+		return waiting(m, reason, now)
+	case spool.Active:
+		return "an attempt is under way"
+	case spool.Held:
+		return fmt.Sprintf("held%s: %s; to let it go: graphrelay queue release %s", since(m.HeldSince, now), reason, m.QueueID)
+	case spool.Sent:
+		return fmt.Sprintf("Microsoft 365 took it at %s; what fails after that arrives as a report in %s", stamp(m.Finished), m.Mailbox)
+	case spool.Bounced:
+		return fmt.Sprintf("refused at %s: %s", stamp(m.Finished), reason)
+	case spool.Failed:
+		if m.BodyGone {
+			return fmt.Sprintf("given up at %s: %s; its octets are deleted (queue.keep_failed)", stamp(m.Finished), reason)
+		}
+		return fmt.Sprintf("given up at %s: %s; to try again: graphrelay queue retry %s", stamp(m.Finished), reason, m.QueueID)
+	case spool.Damaged:
+		return "its stored octets do not match their checksum: " + reason
+	case spool.Deleted:
+		return "deleted at " + stamp(m.Finished) + " by the operator"
+	}
+	return reason
+}
+
+func waiting(m admin.Message, reason string, now time.Time) string {
+	text := "waits for its first attempt"
+	if m.Attempts > 0 {
+		text = fmt.Sprintf("waits for attempt %d", m.Attempts+1)
+	}
+	if m.NextAttempt != nil && m.NextAttempt.After(now) {
+		text += ", due " + ago(now.Sub(*m.NextAttempt))
+	} else {
+		text += ", due now: its mailbox is busy, throttled or held (graphrelay status)"
+	}
+	if reason != "" {
+		text += "; last: " + reason
+	}
+	if m.Unknown {
+		text += "; it may have been sent already"
+	}
+	return text
+}
+
+func since(t *time.Time, now time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return " for " + ago(now.Sub(*t))
+}
+
+func stamp(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format(time.RFC3339)
+}
+
+// printBody streams the body, as harmless as the header.
+func printBody(cmd *cobra.Command, q queueReader, m admin.Message) error {
+	b, err := q.Body(cmd.Context(), envelope.QueueID(m.QueueID))
+	if errors.Is(err, spool.ErrNotFound) {
+		return fmt.Errorf("the octets of message %s are deleted: it is %s", m.QueueID, m.State)
+	}
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if _, err := io.CopyN(io.Discard, b, m.HeaderSize); err != nil {
+		return err
+	}
+	w := bufio.NewWriter(cmd.OutOrStdout())
+	fmt.Fprint(w, "Body:\n")
+	r := bufio.NewReaderSize(b, 64<<10)
+	for {
+		line, err := r.ReadSlice('\n')
+		if _, err := w.WriteString(visibleLines(string(line))); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return w.Flush()
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return errors.Join(err, w.Flush())
+		}
+	}
+}

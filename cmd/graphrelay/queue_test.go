@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/admin"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+func at(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		panic(err) // a literal of a test
+	}
+	return t
+}
+
+// readMbox undoes what writeMbox did, as a reader of mboxrd does.
+func readMbox(mbox string) (froms, messages []string) {
+	var lines []string
+	for line := range strings.Lines(mbox) {
+		if strings.HasPrefix(line, "From ") {
+			froms, lines = append(froms, line), append(lines, "")
+			continue
+		}
+		if strings.HasPrefix(strings.TrimLeft(line, ">"), "From ") {
+			line = line[1:]
+		}
+		lines[len(lines)-1] += line
+	}
+	for _, m := range lines {
+		messages = append(messages, strings.TrimSuffix(m, "\n"))
+	}
+	return froms, messages
+}
+
+func TestMbox(t *testing.T) {
+	for in, want := range map[string]string{
+		"A: b\r\n\r\ntext\r\n":                     "A: b\n\ntext\n",
+		"A: b\r\n\r\nFrom here\r\n>From there\r\n": "A: b\n\nFrom here\n>From there\n",
+		"A: b\r\n\r\nno end":                       "A: b\n\nno end\n",
+		"":                                         "",
+		"From the first octet":                     "From the first octet\n",
+		strings.Repeat("x", 70_000) + "From inside\n": strings.Repeat("x", 70_000) + "From inside\n",
+	} {
+		var b bytes.Buffer
+		for range 2 {
+			if err := writeMbox(&b, "a@b.example", at("2026-01-31T08:05:09Z"), strings.NewReader(in)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		froms, got := readMbox(b.String())
+		if len(got) != 2 || got[0] != want || got[1] != want {
+			t.Errorf("%.40q came back as %.40q", in, got)
+		}
+		if len(froms) > 0 && froms[0] != "From a@b.example Sat Jan 31 08:05:09 2026\n" {
+			t.Errorf("From line %q", froms[0])
+		}
+	}
+	var b bytes.Buffer
+	if err := writeMbox(&b, `"a b"@c.example`, time.Now(), strings.NewReader("")); err != nil || !strings.HasPrefix(b.String(), `From "a-b"@c.example `) {
+		t.Errorf("%v %q: the address must be one word", err, b.String())
+	}
+	b.Reset()
+	if err := writeMbox(&b, "", time.Now(), strings.NewReader("")); err != nil || !strings.HasPrefix(b.String(), "From MAILER-DAEMON ") {
+		t.Errorf("%v %q: the null reverse-path", err, b.String())
+	}
+}
+
+// FuzzMbox wants every line back, whatever a message holds.
+func FuzzMbox(f *testing.F) {
+	for _, s := range []string{"", "From a\r\n", ">From\r\n>>From x\n", "a\r\nFrom", "\n\n", "a\rFrom b\n", "\r\n"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var b bytes.Buffer
+		if err := writeMbox(&b, "a@b.example", time.Time{}, strings.NewReader(s)); err != nil {
+			t.Fatal(err)
+		}
+		var want strings.Builder
+		for line := range strings.Lines(s) {
+			if !strings.HasSuffix(line, "\n") {
+				want.WriteString(line + "\n")
+				continue
+			}
+			want.WriteString(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r") + "\n")
+		}
+		if _, got := readMbox(b.String()); len(got) != 1 || got[0] != want.String() {
+			t.Errorf("%q came back as %q, want %q", s, got, want.String())
+		}
+	})
+}
+
+func TestParseSpan(t *testing.T) {
+	for in, want := range map[string]time.Duration{"30m": 30 * time.Minute, "4h": 4 * time.Hour, "2d": 48 * time.Hour, "1d12h": 36 * time.Hour, "0s": 0} {
+		if got, err := parseSpan(in); err != nil || got != want {
+			t.Errorf("%s = %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "yesterday", "5", "-1h", "-2d", "d", "1h2d", "99999999d"} {
+		if got, err := parseSpan(in); err == nil {
+			t.Errorf("%q = %v, want an error", in, got)
+		}
+	}
+}
+
+func TestParseMoment(t *testing.T) {
+	now := at("2026-02-01T12:00:00Z")
+	for in, want := range map[string]string{
+		"2026-01-31": "2026-01-31T00:00:00Z", "2026-01-31 14:30": "2026-01-31T14:30:00Z", "2026-01-31T14:30:00+02:00": "2026-01-31T12:30:00Z",
+		"2d": "2026-01-30T12:00:00Z",
+	} {
+		if got, err := parseMoment(in, now); err != nil || !got.Equal(at(want)) {
+			t.Errorf("%s = %v, %v, want %s", in, got, err, want)
+		}
+	}
+}
+
+func TestWhereabouts(t *testing.T) {
+	now, soon, past := at("2026-02-01T12:00:00Z"), at("2026-02-01T12:05:00Z"), at("2026-02-01T10:00:00Z")
+	for _, c := range []struct {
+		m    admin.Message
+		want string
+	}{
+		{admin.Message{State: "queued", NextAttempt: &past}, "first attempt, due now: its mailbox is busy"},
+		{admin.Message{State: "queued", Attempts: 2, NextAttempt: &soon, Status: "4.7.0", Reason: "busy", Unknown: true}, "attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
+		{admin.Message{State: "active"}, "under way"},
+		{admin.Message{State: "held", HeldSince: &past, Reason: "odd", QueueID: "x"}, "held for 2h: odd; to let it go: graphrelay queue release x"},
+		{admin.Message{State: "sent", Finished: &past, Mailbox: "a@b"}, "took it at 2026-02-01T10:00:00Z; what fails after that arrives as a report in a@b"},
+		{admin.Message{State: "bounced", Finished: &past, Reason: "no such user"}, "refused at 2026-02-01T10:00:00Z: no such user"},
+		{admin.Message{State: "failed", Finished: &past, Reason: "too old", QueueID: "x"}, "too old; to try again: graphrelay queue retry x"},
+		{admin.Message{State: "failed", Finished: &past, BodyGone: true}, "its octets are deleted (queue.keep_failed)"},
+		{admin.Message{State: "damaged", Reason: "disk"}, "checksum: disk"},
+		{admin.Message{State: "deleted", Finished: &past}, "deleted at 2026-02-01T10:00:00Z by the operator"},
+	} {
+		if got := whereabouts(c.m, now); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q lacks %q", c.m.State, got, c.want)
+		}
+	}
+}
+
+// Whatever stands in it, a line of the list has at most 80 columns.
+func TestListFits80Columns(t *testing.T) {
+	wide := strings.Repeat("漢", 40) + "@example.org"
+	var list []admin.Message
+	for _, s := range allStates() {
+		list = append(list, admin.Message{QueueID: "06hhgq2g00dcrdpj", State: string(s), Size: 9 << 30, From: wide, Recipients: []string{wide, "b", "c"},
+			Accepted: time.Now().Add(-400 * 24 * time.Hour), Reason: "a\u202e\x1b" + strings.Repeat("é\u0301", 90)})
+	}
+	var b bytes.Buffer
+	if err := printList(&b, list, time.Now(), true); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := columnsOf(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if strings.ContainsAny(b.String(), "\u202e\x1b") {
+		t.Error("a control character was printed")
+	}
+}
+
+// A full status fits one screen of 80 columns and 24 lines, but for texts of
+// warnings and holds.
+func TestStatusFitsAScreen(t *testing.T) {
+	s := admin.Status{Version: "1.0.0", Started: time.Now(), Healthy: true, Held: 1, Failed: 1, Credentials: []admin.Credential{{Identity: "contoso", Kind: "certificate"}},
+		Audits: []admin.Audit{{Identity: "contoso", Passed: true, At: time.Now(), Text: "refused for ceo@contoso.com"}}}
+	now := time.Now()
+	for i := range 40 {
+		s.Lanes = append(s.Lanes, admin.Lane{Mailbox: strings.Repeat("long.", 10) + fmt.Sprint(i) + "@contoso.com", Queued: 100_000, Active: 3, Held: 100_000,
+			Oldest: &now, Slots: 64, Busy: 64, Failures: 12})
+	}
+	var b bytes.Buffer
+	if err := printStatus(&b, s, now); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	if len(lines) > 25 {
+		t.Errorf("%d lines:\n%s", len(lines), b.String())
+	}
+	for _, l := range lines {
+		if columnsOf(l) > 80 {
+			t.Errorf("%d columns: %s", columnsOf(l), l)
+		}
+	}
+	if !strings.Contains(b.String(), "... and 28 more") {
+		t.Errorf("the lanes left out are not counted:\n%s", b.String())
+	}
+}
+
+func TestStatusSaysWhatExpires(t *testing.T) {
+	now := at("2026-02-01T12:00:00Z")
+	soon, gone := now.Add(10*24*time.Hour), now.Add(-time.Hour)
+	s := admin.Status{Credentials: []admin.Credential{{Identity: "a", Kind: "certificate", Expires: &soon}, {Identity: "b", Kind: "secret", Expires: &gone}},
+		Audits: []admin.Audit{{Identity: "a", At: gone, Text: "it could read mail"}}, Reload: admin.Reload{At: gone, Failed: true}, Health: "disk full; free space"}
+	var b bytes.Buffer
+	if err := printStatus(&b, s, now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01", "last audit: a FAILED 1h ago: it could read mail",
+		"read 1h ago; a later reload FAILED", "UNHEALTHY: disk full"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+}
+
+func TestMeter(t *testing.T) {
+	if got := meterLine("deleting", 50, 100, 10*time.Second); got != "deleting [###############...............] 50 of 100, 5/s" {
+		t.Error(got)
+	}
+	if got := meterLine("deleting", 50, 0, 10*time.Second); got != "deleting 50, 5/s" {
+		t.Error(got)
+	}
+	var b bytes.Buffer
+	m := newMeter(&b, "x", 1)
+	m.begun = m.begun.Add(-time.Hour)
+	m.show(1)
+	m.end()
+	if b.Len() > 0 {
+		t.Errorf("a meter where nobody looks: %q", b.String())
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	for in, want := range map[string]bool{"y\n": true, "Yes\n": true, "\n": false, "": false, "no\n": false, "yesterday\n": false} {
+		if got := confirm(strings.NewReader(in), io.Discard, "Delete?"); got != want {
+			t.Errorf("%q = %v", in, got)
+		}
+	}
+}
+
+// matching is a queue of so many messages.
+type matching int
+
+func (n matching) List(_ context.Context, f spool.Filter) ([]admin.Message, error) {
+	return make([]admin.Message, min(int(n), f.Limit)), nil
+}
+func (matching) Show(context.Context, envelope.QueueID) (*admin.Detail, error) { return nil, nil }
+func (matching) Body(context.Context, envelope.QueueID) (io.ReadCloser, error) { return nil, nil }
+
+func TestDeleteQuestion(t *testing.T) {
+	for n, want := range map[int]string{1: "Delete 1 message for good?", 7: "Delete 7 messages for good?", 5000: "Delete 1000 messages or more for good?"} {
+		if got, err := deleteQuestion(t.Context(), matching(n), admin.Change{}); err != nil || got != want {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if got, _ := deleteQuestion(t.Context(), matching(0), admin.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages for good?" {
+		t.Error(got)
+	}
+}
+
+// JSON says the same to a program, and nothing to a terminal.
+func TestVisibleJSON(t *testing.T) {
+	in := "a\x1b\u202e\x7f\u200b\U000e0041 <é> \U0001f600"
+	b, err := visibleJSON(in, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(string(b), "\x1b\u202e\x7f\u200b\U000e0041") || !strings.Contains(string(b), "<é>") {
+		t.Errorf("%s", b)
+	}
+	var out string
+	if err := json.Unmarshal(b, &out); err != nil || out != in {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+func TestColourOnlyOnTerminals(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if newPainter(f).on || newPainter(&bytes.Buffer{}).on {
+		t.Error("a file is painted")
+	}
+	if got := (painter{on: true}).paint(red, "x"); got != "\x1b[31mx\x1b[0m" {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/relay/admin"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// traceFlags say which messages are looked for.
+type traceFlags struct {
+	to, from, messageID, since, until string
+	limit                             int
+	asJSON                            bool
+}
+
+func newTrace() *cobra.Command {
+	var file string
+	var flags traceFlags
+	cmd := &cobra.Command{
+		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT]",
+		Short: "Tell what became of a message: who sent what to whom, where it is, why it failed",
+		Long: `Tell what became of messages, newest first: who sent what to whom, where it is
+now, and why it failed. They are found by queue ID, Message-ID (as in the header,
+in angle brackets), recipient, sender or time, for as long as the history is kept
+(queue.history, 30 days) after their end. It reads a stopped service's store too.`,
+		Example: `  graphrelay trace 06hhgq2g00dcrdpj
+  graphrelay trace '<20260131.1@erp.contoso.com>'
+  graphrelay trace customer@example.org --since 2d
+  graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			find, err := flags.read(args, time.Now())
+			if err != nil {
+				return usageError{err}
+			}
+			return withQueue(cmd.Context(), file, func(q queueReader) error { return flags.trace(cmd, q, find) })
+		},
+	}
+	configFlag(cmd, &file)
+	f := cmd.Flags()
+	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`")
+	f.StringVar(&flags.from, "from", "", "with this `ADDRESS` as From or reverse-path")
+	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
+	f.StringVar(&flags.since, "since", "", "accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
+	f.StringVar(&flags.until, "until", "", "accepted before this `MOMENT`")
+	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
+	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// sought is a queue ID, or filters of which the first that finds something counts.
+type sought struct {
+	id      envelope.QueueID
+	filters []spool.Filter
+}
+
+func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
+	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID)}
+	err = errors.Join(parseAddressFlag("to", t.to, &f.Recipient), parseAddressFlag("from", t.from, &f.Sender))
+	for _, m := range []struct {
+		flag, value string
+		to          *time.Time
+	}{{"since", t.since, &f.Since}, {"until", t.until, &f.Until}} {
+		if m.value != "" && err == nil {
+			if *m.to, err = parseMoment(m.value, now); err != nil {
+				err = fmt.Errorf("--%s %w", m.flag, err)
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		return s, err
+	case t.limit < 1:
+		return s, errors.New("--limit must be at least 1")
+	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
+		return s, errors.New("--since must be before --until")
+	case len(args) == 1:
+		return soughtBy(args[0], f)
+	case t.to+t.from+t.messageID+t.since+t.until == "":
+		return s, errors.New("which message? give a queue ID, a Message-ID or a recipient, or --to, --from, --since")
+	}
+	return sought{filters: []spool.Filter{f}}, nil
+}
+
+// soughtBy finds out what an argument is. An address can be a recipient, or a
+// Message-ID that lost its brackets, or a sender.
+func soughtBy(arg string, f spool.Filter) (sought, error) {
+	if id, err := envelope.ParseQueueID(arg); err == nil {
+		return sought{id: id}, nil
+	}
+	byID := f
+	byID.MessageID = bracketed(arg)
+	if strings.HasPrefix(arg, "<") {
+		return sought{filters: []spool.Filter{byID}}, nil
+	}
+	a, err := envelope.ParseAddress(arg)
+	if err != nil {
+		return sought{}, fmt.Errorf("%q is no queue ID (16 characters), no Message-ID (<...>) and no address", arg)
+	}
+	to, from := f, f
+	to.Recipient, from.Sender = a, a
+	return sought{filters: []spool.Filter{to, byID, from}}, nil
+}
+
+func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
+	found, err := t.find(cmd.Context(), q, s)
+	if err != nil {
+		return err
+	}
+	if t.asJSON {
+		return printJSON(cmd.OutOrStdout(), found)
+	}
+	w := cmd.OutOrStdout()
+	for i, d := range found {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		printTrace(w, d, time.Now())
+	}
+	switch {
+	case len(found) == 0:
+		return errors.New("no message is known; its history may have ended (queue.history), or it never came: see the log, and `graphrelay status`")
+	case len(found) == t.limit:
+		fmt.Fprintf(w, "\n%s; there may be more: --limit\n", messages(len(found)))
+	}
+	return nil
+}
+
+func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admin.Detail, error) {
+	found := []*admin.Detail{}
+	show := func(id envelope.QueueID) error {
+		d, err := q.Show(ctx, id)
+		if err == nil {
+			d.Header = "" // trace is about the way, not the contents
+			found = append(found, d)
+		}
+		return err
+	}
+	if s.id != "" {
+		return found, noMessage(s.id, show(s.id))
+	}
+	for _, f := range s.filters {
+		err := pages(ctx, q, f, t.limit, func(page []admin.Message) error {
+			for _, m := range page {
+				if err := show(envelope.QueueID(m.QueueID)); err != nil && !errors.Is(err, spool.ErrNotFound) {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
+	p, m := newPainter(w), d.Message
+	fmt.Fprintf(w, "%s  %s  %s\n", p.paint(bold, m.QueueID), p.paint(stateColour(m.State), m.State), m.Accepted.Format(time.RFC3339))
+	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, visible(value)) }
+	line("client", strings.TrimSpace(m.Client+" "+m.ClientAddr))
+	line("from", m.From+sentThrough(m))
+	line("to", strings.Join(m.Recipients, ", "))
+	line("subject", m.Subject)
+	line("id", m.MessageID)
+	line("now", whereabouts(m, now))
+	printHistory(w, d.History)
+}
+
+// sentThrough tells what else is said about the sender, where it differs.
+func sentThrough(m admin.Message) string {
+	var more []string
+	if m.ReversePath != m.From {
+		more = append(more, "reverse-path <"+m.ReversePath+">")
+	}
+	if m.Mailbox != m.From {
+		more = append(more, "mailbox "+m.Mailbox)
+	}
+	if len(more) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(more, ", ") + ")"
+}
