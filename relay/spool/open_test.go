@@ -222,8 +222,9 @@ func TestDamagedOnDisk(t *testing.T) {
 	}
 }
 
-// TestDamagedRow spoils one page of the table of messages: what it held fails
-// alone, and the store goes on.
+// TestDamagedRow spoils one page of the table of messages: what it held fails,
+// with what stands in the pages beside it and grows out of them, for they cannot
+// be balanced against it. The store goes on.
 func TestDamagedRow(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
@@ -245,7 +246,7 @@ func TestDamagedRow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if damaged == 0 || damaged > 20 {
+	if damaged == 0 || damaged > 50 {
 		t.Errorf("%d of 200 messages are damaged", damaged)
 	}
 	must(t, s.Health())
