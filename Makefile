@@ -30,7 +30,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) run $(STATICCHECK) -tags interop,torture,bench ./...
 
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
-	$(GO) test -count=1 -tags interop -timeout 20m ./relay/e2e/foreign ./relay/e2e/interop
+	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
