@@ -73,6 +73,7 @@ func (r *Relay) intakeRules(c *config.Config) intake.Rules {
 	return intake.Rules{
 		Policy: policy.New(policyRules(c)), Hostname: string(c.Hostname), MaxSize: c.Largest(),
 		Received: received[c.SMTP.Received], Extra: extra[c.SMTP.ExtraRecipients],
+		MaxStrangers: max(1, c.SMTP.MaxConnections/2),
 	}
 }
 

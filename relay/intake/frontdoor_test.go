@@ -187,6 +187,35 @@ func TestConnectionCountsEndWithTheConnections(t *testing.T) {
 	}
 }
 
+// Strangers never take the places of clients, however many addresses they have.
+func TestStrangersLeaveRoomForClients(t *testing.T) {
+	b := newBench(t, site, func(c *Config) { c.MaxStrangers = 3 })
+	var last smtpd.Session
+	for i := range 3 {
+		s, err := b.from(t, fmt.Sprintf("192.0.2.%d", i+1), smtpd.AuthOptional)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = s
+	}
+	if _, err := b.from(t, "192.0.2.99", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
+		t.Errorf("a stranger too many: %v", err)
+	}
+	if _, err := b.from(t, "10.1.0.1", smtpd.AuthOptional); err != nil {
+		t.Errorf("a client beside many strangers: %v", err)
+	}
+	if err := last.Authenticate(t.Context(), "scanner", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.from(t, "192.0.2.99", smtpd.AuthOptional); err != nil {
+		t.Errorf("the login made no room: %v", err)
+	}
+	last.Close()
+	if _, err := b.from(t, "192.0.2.100", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
+		t.Errorf("the end of a client counted as one of a stranger: %v", err)
+	}
+}
+
 func TestRateOfAClient(t *testing.T) {
 	b := newBench(t, site)
 	now := time.Unix(1_800_000_000, 0)

@@ -51,7 +51,10 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	MaxSize  int64 // octets of the message after every edit (delivery.mime_limit, or more with large_messages: upload)
+	// MaxStrangers is how many connections in all may be open that are no client
+	// before they log in; 0 = any number.
+	MaxStrangers int
+	MaxSize      int64 // octets of the message after every edit (delivery.mime_limit, or more with large_messages: upload)
 }
 
 // Intake implements smtpd.Handler.

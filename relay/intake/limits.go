@@ -16,9 +16,10 @@ const maxStrangers = 20
 // are the names of configured clients, and addresses while a connection from
 // there is open: memory is bounded.
 type limits struct {
-	mu      sync.Mutex
-	open    map[owner]int
-	buckets map[string]*policy.Bucket
+	mu        sync.Mutex
+	open      map[owner]int
+	strangers int // of all of open
+	buckets   map[string]*policy.Bucket
 }
 
 // owner is whom a connection counts for: a client by name, or a stranger.
@@ -27,12 +28,16 @@ type owner struct {
 	network netip.Prefix
 }
 
+func (o owner) stranger() bool { return o.client == "" }
+
 func newLimits() *limits {
 	return &limits{open: map[owner]int{}, buckets: map[string]*policy.Bucket{}}
 }
 
-// enter counts a connection of c, which comes from addr.
-func (l *limits) enter(c policy.Client, addr netip.Addr) (owner, error) {
+// enter counts a connection of c, which comes from addr. At most allStrangers
+// (0 = any number) may be strangers: the other places are for clients, however
+// many addresses somebody has.
+func (l *limits) enter(c policy.Client, addr netip.Addr, allStrangers int) (owner, error) {
 	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
 	if c.NeedsLogin() {
 		who, most = owner{network: networkOf(addr)}, maxStrangers
@@ -42,10 +47,16 @@ func (l *limits) enter(c policy.Client, addr netip.Addr) (owner, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if most > 0 && l.open[who] >= most {
+	switch {
+	case most > 0 && l.open[who] >= most:
 		return owner{}, refusal()
+	case who.stranger() && allStrangers > 0 && l.strangers >= allStrangers:
+		return owner{}, errStrangers.Becausef("%d connections from everywhere have not logged in, which is half of smtp.max_connections; find out who opens them, or raise that number", l.strangers)
 	}
 	l.open[who]++
+	if who.stranger() {
+		l.strangers++
+	}
 	return who, nil
 }
 
@@ -54,6 +65,9 @@ func (l *limits) leave(who owner) {
 	defer l.mu.Unlock()
 	if l.open[who]--; l.open[who] <= 0 {
 		delete(l.open, who)
+	}
+	if who.stranger() {
+		l.strangers--
 	}
 }
 

@@ -27,7 +27,7 @@ func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error
 	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
-	if s.owner, err = in.limits.enter(s.client, p.Addr.Addr()); err != nil {
+	if s.owner, err = in.limits.enter(s.client, p.Addr.Addr(), s.rules.MaxStrangers); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	return s, nil
@@ -104,7 +104,7 @@ func (s *session) login(ctx context.Context, username, password string) error {
 
 // become makes the connection count for another client.
 func (s *session) become(next policy.Client, hash string, rules *Rules) error {
-	owner, err := s.in.limits.enter(next, s.peer.Addr.Addr())
+	owner, err := s.in.limits.enter(next, s.peer.Addr.Addr(), rules.MaxStrangers)
 	if err != nil {
 		return err
 	}
