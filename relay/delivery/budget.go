@@ -120,6 +120,14 @@ func (b *budgets) spend(now time.Time, size int64) {
 	b.rate.spend(now, 1)
 }
 
+// uploaded adds what an upload cost beyond the guess that spend made of size:
+// slices that had to be repeated.
+func (b *budgets) uploaded(now time.Time, size, octets int64) {
+	if guess, _ := requestCost(size); octets > guess {
+		b.upload.spend(now, octets-guess)
+	}
+}
+
 // messages is how many messages may be sent now, as far as their number counts.
 func (b *budgets) messages(now time.Time) int {
 	return int(min(b.requests.left(now), b.rate.left(now), 1<<30))

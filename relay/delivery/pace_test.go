@@ -219,6 +219,18 @@ func TestUploadBudget(t *testing.T) {
 	})
 }
 
+// TestUploadsCountWithTheirRepetitions: what an upload sent twice is spent too.
+func TestUploadsCountWithTheirRepetitions(t *testing.T) {
+	b, now := newBudgets(), time.Unix(1_800_000_000, 0)
+	b.spend(now, 60_000_000) // 80 MB as guessed
+	if b.uploaded(now, 60_000_000, 70_000_000); b.upload.sum != 60_000_000*4/3+2048 {
+		t.Errorf("less than the guess: %d", b.upload.sum)
+	}
+	if b.uploaded(now, 60_000_000, 120_000_000); b.upload.sum != 120_000_000 {
+		t.Errorf("more than the guess: %d", b.upload.sum)
+	}
+}
+
 // TestThrottlingLowersSlots: throttling halves the slots of the mailbox, and
 // those of the identity only when a second mailbox is throttled too; both come
 // back slowly.

@@ -49,6 +49,7 @@ func (l *lane) conclude(a answer) {
 		l.d.holds.probeDone(a.probe, now)
 		o.holds = append(o.holds, a.probe)
 	}
+	l.pace.budgets.uploaded(now, a.rec.Size, a.Uploaded)
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	go func() { l.settled <- l.d.record(o) }()

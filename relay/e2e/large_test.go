@@ -75,3 +75,17 @@ func TestLargeMailIsRefusedByItsSize(t *testing.T) {
 		conn.Want(conn.Say("MAIL FROM:<"+harness.Sender+"> SIZE="+c.size+"0"), 552)
 	}
 }
+
+// Graph answers 200 to MIME that it does not send, and 413 to more than it
+// takes: both go in parts then, in the same attempt.
+func TestWhatGraphCallsTooLargeGoesInParts(t *testing.T) {
+	d := harness.StartDouble(t, mayWrite, func(o *sandbox.Options) { o.SilentAbove = 50_000 })
+	r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: upload", "mime_limit: 3MiB"))
+	c := harness.Hello(t, r.Addr)
+	text := "From: " + harness.Sender + "\r\nMessage-ID: <x@client.example>\r\n\r\n" + strings.Repeat(strings.Repeat("x", 98)+"\r\n", 1000)
+	c.Send(harness.Sender, []string{"a@example.org"}, text)
+	r.WaitEmpty(patience)
+	if all := d.Messages(); len(all) != 1 || all[0].Form != "draft" || all[0].Size < 100_000 || d.Ledger()["<x@client.example>"] != 1 {
+		t.Errorf("%+v", all)
+	}
+}

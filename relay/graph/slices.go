@@ -93,16 +93,19 @@ func (u *upload) openSession(ctx context.Context, f File) (session, Answer) {
 // fill puts the file into a session, slice by slice, in order. errSessionOver
 // means that the answer would be another with a new session.
 func (u *upload) fill(ctx context.Context, s session, f File) (Answer, error) {
-	src := rewinder{open: f.Content.Open}
-	if u.slice == nil {
-		u.slice = make([]byte, sliceSize)
+	select {
+	case u.c.uploads <- struct{}{}:
+		defer func() { <-u.c.uploads }()
+	case <-ctx.Done():
+		return sliceStep.lost(context.Cause(ctx), false, nil), ctx.Err()
 	}
-	have := int64(-1) // the place whose octets are in slice
+	src, slice := rewinder{open: f.Content.Open}, make([]byte, sliceSize)
+	have := int64(-1) // the place in the file of what is in slice
 	for at, tries := int64(0), 0; ; {
 		if at > 0 && !s.expires.IsZero() && !u.c.cfg.Now().Add(sessionTail).Before(s.expires) {
 			return sliceStep.lost(errSessionOver, true, nil), errSessionOver
 		}
-		part := u.slice[:min(sliceSize, f.Content.Size-at)]
+		part := slice[:min(sliceSize, f.Content.Size-at)]
 		if at != have {
 			if err := src.readAt(part, at); err != nil {
 				return sliceStep.lost(err, false, &spoolError{unexpected(err)}), err

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	maxUploads   = 4       // at once for one identity: each holds a slice in memory
+	maxUploads   = 4       // files at once for one identity: each holds a slice in memory
 	maxDraftBody = 8 << 20 // octets of the answer to a new draft, which repeats it
 	discardTime  = 4 * time.Second
-	longestWait  = 30 * time.Second // within one attempt; what takes longer ends it
+	longestWait  = 10 * time.Second // within one attempt; what takes longer ends it
 )
 
 // The steps of the way, each with what the documents name as its success.
@@ -41,12 +41,6 @@ var (
 // one that an earlier attempt left is deleted first. Nothing of d is read after
 // Upload has returned. It needs Application Mail.ReadWrite beside Mail.Send.
 func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) Answer {
-	select {
-	case c.uploads <- struct{}{}:
-		defer func() { <-c.uploads }()
-	case <-ctx.Done():
-		return createStep.lost(context.Cause(ctx), false, nil)
-	}
 	start := time.Now()
 	u := &upload{c: c, mailbox: mailbox, d: d}
 	a := u.run(ctx)
@@ -61,7 +55,6 @@ type upload struct {
 	d       Draft
 	id      string // of the draft
 	octets  int64  // of the bodies of all requests
-	slice   []byte // memory of one slice
 }
 
 func (u *upload) run(ctx context.Context) Answer {
