@@ -8,7 +8,7 @@ RACE      ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint test-interop fuzz torture bench clean
+.PHONY: help build run test lint test-interop test-console fuzz torture bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +26,14 @@ test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l cmd config relay); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags interop,torture,bench ./...
-	$(GO) run $(STATICCHECK) -tags interop,torture,bench ./...
+	$(GO) vet -tags interop,torture,bench,browser ./...
+	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser ./...
 
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
+
+test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
+	$(GO) test -count=1 -tags browser -timeout 5m ./relay/e2e/browser
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz

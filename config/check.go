@@ -33,6 +33,12 @@ func Check(c *Config) []Problem {
 	for i, l := range c.SMTP.Listeners {
 		k.listener(entry("smtp.listeners", i, "address"), l.Address)
 	}
+	if a := c.Alerts; a != nil {
+		k.file("alerts.webhook_url_file", string(a.WebhookURLFile), secret)
+	}
+	if w := c.Console; w != nil {
+		k.listener("console.address", w.Address)
+	}
 	if m := c.Metrics; m != nil {
 		k.listener("metrics.address", m.Address)
 	}

@@ -18,6 +18,8 @@ type Config struct {
 	Reports       Reports                        `yaml:"reports" doc:"Who is told of mail that failed."`
 	Audit         Audit                          `yaml:"audit" doc:"Whether the identities are still restricted is tried while the relay runs."`
 	Admin         Admin                          `yaml:"admin" doc:"The socket that the commands talk to."`
+	Alerts        *Alerts                        `yaml:"alerts" unset:"none" doc:"Who is told of holds, expiring credentials, a full disk, old mail and other faults."`
+	Console       *Console                       `yaml:"console" unset:"none" doc:"The web console."`
 	Metrics       *Metrics                       `yaml:"metrics" unset:"none" doc:"An address for Prometheus and for health probes."`
 	Log           Log                            `yaml:"log" doc:"The log on standard error."`
 

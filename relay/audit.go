@@ -13,7 +13,7 @@ import (
 // sends its mail.
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	c := g.cfg
-	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: r.log, Resume: r.delivery.Resume}
+	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: r.log, Resume: r.delivery.Resume, Alarm: r.alerts.Alarm}
 	if c.Audit.OnFailure == "stop" {
 		a.Stop = r.delivery.Stop
 	} else {

@@ -27,8 +27,10 @@
 //	intake, delivery     the two flows: into the spool and out of it
 //	verify               live proof that the app is restricted: on request, and while running
 //	monitor              counters, health, metrics for Prometheus
+//	alert                faults that are on, and the webhook that is told of them
 //	sendmail             what /usr/sbin/sendmail does, up to the submit socket
 //	admin                the admin socket and what the commands show
+//	console              the web console
 //	relay                this package
 //	config, cmd          the YAML file; flags, signals, printing
 //

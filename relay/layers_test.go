@@ -12,8 +12,8 @@ var layer = map[string]int{
 	"relay/envelope": 0, "relay/status": 0, "config": 1,
 	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/spool": 1, "relay/spool/spooltest": 1, "relay/graph": 1,
 	"relay/dsn": 1, "relay/setup": 1, "relay/sandbox": 1, "relay/sendmail": 1,
-	"relay/monitor": 1,
-	"relay/intake":  2, "relay/delivery": 2, "relay/verify": 2, "relay/admin": 2,
+	"relay/monitor": 1, "relay/alert": 1,
+	"relay/intake": 2, "relay/delivery": 2, "relay/verify": 2, "relay/admin": 2, "relay/console": 2,
 	"relay": 3, "cmd/graphrelay": 4,
 }
 

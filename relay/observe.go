@@ -1,8 +1,10 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +57,9 @@ func (r *Relay) countDelivery(e delivery.Event) {
 	}
 	r.monitor.Outcome(monitor.Outcome{Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
 		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate})
+	if e.Kind != spool.EventSent || len(r.alerts.Firing()) > 0 {
+		r.lookSoon()
+	}
 }
 
 // snapshot is the state of everything that somebody may look at.
@@ -75,15 +80,41 @@ func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
 		return s, err
 	}
 	holds, err := r.store.Holds(ctx)
+	if err != nil {
+		return s, err
+	}
 	for _, h := range holds {
 		scope, _, _ := strings.Cut(h.Key, ":")
 		s.Holds = append(s.Holds, monitor.Hold{Key: h.Key, Scope: scope, Text: h.Text, Since: h.Since})
+	}
+	if s.Mailboxes, err = r.usage(ctx); err != nil {
+		return s, err
 	}
 	r.addDisk(&s)
 	r.addConnections(&s)
 	r.addCredentials(&s)
 	s.Audits = auditStates(r.now.Load().auditor.Last())
-	return s, err
+	for _, a := range r.alerts.Firing() {
+		s.Alarms = append(s.Alarms, monitor.Alarm{Key: a.Key, Text: a.Text, Since: a.Since})
+	}
+	return s, nil
+}
+
+// usage sums up what the mailboxes have sent in 24 hours, the busiest first.
+func (r *Relay) usage(ctx context.Context) ([]monitor.MailboxDay, error) {
+	hours, err := r.store.SentRecipients(ctx, time.Now().Add(-24*time.Hour))
+	sum := map[string]int{}
+	for _, h := range hours {
+		sum[h.Mailbox.String()] += h.Recipients
+	}
+	var list []monitor.MailboxDay
+	for mailbox, n := range sum {
+		list = append(list, monitor.MailboxDay{Mailbox: mailbox, Recipients: n})
+	}
+	slices.SortFunc(list, func(a, b monitor.MailboxDay) int {
+		return cmp.Or(b.Recipients-a.Recipients, cmp.Compare(a.Mailbox, b.Mailbox))
+	})
+	return list, err
 }
 
 // laneStates joins what the store and what delivery know of each mailbox.

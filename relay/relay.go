@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
@@ -62,8 +63,11 @@ type Relay struct {
 	smtp       *smtpd.Server
 	admin      net.Listener
 	monitor    *monitor.Monitor
+	alerts     *alert.Board
 	metrics    net.Listener // nil without metrics
+	consoleAt  net.Listener // nil without console
 	stopping   atomic.Bool
+	watchNow   chan struct{}
 	now        atomic.Pointer[generation]
 
 	reloading  sync.Mutex // one reload at a time, and none when Run stops
@@ -98,16 +102,22 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if err = r.openMonitor(ctx); err != nil {
 		return nil, err
 	}
+	if err = r.openAlerts(); err != nil {
+		return nil, err
+	}
 	r.delivery = delivery.New(r.deliveryConfig())
 	g.auditor = r.newAuditor(g)
 	if err = r.openSMTP(ctx, g); err != nil {
+		return nil, err
+	}
+	if err = r.openConsole(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.openAdmin(ctx)
 }
 
 func newRelay(o Options) *Relay {
-	r := &Relay{version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now(), up: make(chan struct{}),
+	r := &Relay{version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now(), up: make(chan struct{}), watchNow: make(chan struct{}, 1),
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -141,7 +151,7 @@ func (r *Relay) spoolOptions(sandbox bool) spool.Options {
 func (r *Relay) deliveryConfig() delivery.Config {
 	l := deliveryLimits(r.cfg())
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery,
+		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
 		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
 	}
 }
@@ -248,7 +258,12 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
+	r.part(func() error { r.alerts.Run(ctx); return nil })
+	r.part(func() error { r.watch(ctx); return nil })
 	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	if r.consoleAt != nil {
+		r.part(func() error { return r.newConsole().Serve(ctx, r.consoleAt) })
+	}
 	if r.metrics != nil {
 		r.part(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })
 	}
@@ -287,7 +302,7 @@ func (r *Relay) sweep(ctx context.Context) {
 // close releases what New opened, in reverse order; again does nothing.
 func (r *Relay) close() {
 	closeAll(r.openListeners())
-	for _, l := range []net.Listener{r.admin, r.metrics} {
+	for _, l := range []net.Listener{r.admin, r.metrics, r.consoleAt} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -93,13 +93,22 @@ func fixedKeys(c *config.Config) map[string]string {
 	if c.Metrics != nil {
 		metrics = c.Metrics.Address.String()
 	}
+	console, webhook := "none", "none"
+	if c.Console != nil {
+		console = c.Console.Address.String()
+	}
+	if c.Alerts != nil {
+		webhook = string(c.Alerts.WebhookURLFile)
+	}
 	return map[string]string{
-		"metrics.address":      metrics,
-		"queue.store":          c.Queue.Store.String(),
-		"queue.min_free_space": c.Queue.MinFreeSpace.String(),
-		"queue.max_messages":   fmt.Sprint(c.Queue.MaxMessages),
-		"admin.address":        c.Admin.Address.String(),
-		"log.format":           c.Log.Format,
+		"metrics.address":         metrics,
+		"console.address":         console,
+		"alerts.webhook_url_file": webhook,
+		"queue.store":             c.Queue.Store.String(),
+		"queue.min_free_space":    c.Queue.MinFreeSpace.String(),
+		"queue.max_messages":      fmt.Sprint(c.Queue.MaxMessages),
+		"admin.address":           c.Admin.Address.String(),
+		"log.format":              c.Log.Format,
 	}
 }
 
@@ -107,7 +116,7 @@ func fixedKeys(c *config.Config) map[string]string {
 func sameFixed(old, next *config.Config) error {
 	was, is := fixedKeys(old), fixedKeys(next)
 	var all []error
-	for _, key := range []string{"queue.store", "queue.min_free_space", "queue.max_messages", "admin.address", "metrics.address", "log.format"} {
+	for _, key := range []string{"queue.store", "queue.min_free_space", "queue.max_messages", "admin.address", "metrics.address", "console.address", "alerts.webhook_url_file", "log.format"} {
 		if was[key] != is[key] {
 			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: restart it (systemctl restart graphrelay), or write the old value", key, was[key], is[key]))
 		}

@@ -14,6 +14,7 @@ type Minute struct {
 	Start                                  time.Time
 	Accepted, Rejected                     int
 	Sent, Deferred, Held, Bounced, Unknown int // of attempts; Bounced holds Failed ones too
+	Waiting                                int // messages at most: queued, active or held
 
 	delays [delayBuckets]uint32 // of sent messages
 }
@@ -35,6 +36,21 @@ func (c *Minute) outcome(o Outcome) {
 	}
 	if o.Duplicate {
 		c.Unknown++
+	}
+}
+
+// Add takes the events of another minute into c; Start stays.
+func (c *Minute) Add(o Minute) {
+	c.Accepted += o.Accepted
+	c.Rejected += o.Rejected
+	c.Sent += o.Sent
+	c.Deferred += o.Deferred
+	c.Held += o.Held
+	c.Bounced += o.Bounced
+	c.Unknown += o.Unknown
+	c.Waiting = max(c.Waiting, o.Waiting)
+	for i, n := range o.delays {
+		c.delays[i] += n
 	}
 }
 
@@ -71,6 +87,11 @@ func (m *minutes) at(now time.Time, change func(*Minute)) {
 		*slot = Minute{Start: start}
 	}
 	change(slot)
+}
+
+// Sampled remembers how many messages wait; call it every few seconds.
+func (m *Monitor) Sampled(s Snapshot) {
+	m.minutes.at(m.cfg.Now(), func(c *Minute) { c.Waiting = max(c.Waiting, s.Queued+s.Active+s.Held) })
 }
 
 // Minutes returns the last n minutes, oldest first, the current one last. One

@@ -45,8 +45,8 @@ type Hold struct {
 	Since time.Time
 }
 
-// MailboxDay is how many recipients a mailbox has sent to today; Exchange
-// allows 10,000 in 24 hours.
+// MailboxDay is how many recipients a mailbox has sent to in 24 hours; Exchange
+// allows 10,000.
 type MailboxDay struct {
 	Mailbox    string
 	Recipients int
@@ -78,8 +78,8 @@ type Alarm struct {
 	Since     time.Time
 }
 
-// oldest is when the oldest waiting message was accepted; zero without any.
-func (s Snapshot) oldest() time.Time {
+// Oldest is when the oldest waiting message was accepted; zero without any.
+func (s Snapshot) Oldest() time.Time {
 	var first time.Time
 	for _, l := range s.Lanes {
 		if first.IsZero() || !l.Oldest.IsZero() && l.Oldest.Before(first) {

@@ -36,7 +36,7 @@ func (m *Monitor) describeStates() {
 		failures:    m.gauge("lane_failures", "Failed attempts of a mailbox in a row.", "mailbox"),
 		paused:      m.gauge("lane_paused_seconds", "How long a mailbox still rests because Graph throttled it.", "mailbox"),
 		holds:       m.gauge("holds", "Holds in force, by scope: identity, mailbox, or sendas (a From address in a mailbox).", "scope"),
-		day:         m.gauge("mailbox_recipients_today", "Recipients that a mailbox has sent to today (UTC); Exchange allows 10,000 in 24 hours.", "mailbox"),
+		day:         m.gauge("mailbox_recipients_last_day", "Recipients that a mailbox has sent to in the last 24 hours; Exchange allows 10,000.", "mailbox"),
 		healthy:     m.gauge("store_healthy", "1 while the store takes writes."),
 		diskFree:    m.gauge("disk_free_bytes", "Free octets of the store's file system."),
 		diskSize:    m.gauge("disk_size_bytes", "Size of the store's file system."),
@@ -80,7 +80,7 @@ func (m *Monitor) collectQueue(s Snapshot, ch chan<- prometheus.Metric) {
 		ch <- st.queue.is(float64(n), state)
 	}
 	ch <- st.bytes.is(float64(s.Bytes))
-	ch <- st.oldest.is(m.age(s.oldest()))
+	ch <- st.oldest.is(m.age(s.Oldest()))
 	count := map[string]int{"identity": 0, "mailbox": 0, "sendas": 0}
 	for _, h := range s.Holds {
 		if _, known := count[h.Scope]; known {

@@ -37,7 +37,8 @@ func (d *Double) PageHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.list)
 	mux.HandleFunc("GET /messages/{id}", p.message)
-	mux.HandleFunc("GET /style.css", p.style)
+	mux.HandleFunc("GET /style.css", p.file)
+	mux.HandleFunc("GET /script.js", p.file)
 	d.controls(mux)
 	return guarded(mux)
 }
@@ -47,7 +48,7 @@ func (d *Double) PageHandler() http.Handler {
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
@@ -112,8 +113,8 @@ func (p *pages) message(w http.ResponseWriter, r *http.Request) {
 	p.render(w, "message.html", map[string]any{"Message": m, "Text": visible(string(text)), "Cut": len(raw) > shown})
 }
 
-func (p *pages) style(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, web, "web/style.css")
+func (p *pages) file(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, web, "web"+r.URL.Path)
 }
 
 func (p *pages) render(w http.ResponseWriter, name string, data any) {

@@ -59,6 +59,11 @@ func TestSSL(t testing.TB) Program {
 	}
 }
 
+// Promtool is the tool of Prometheus that checks rules and metrics.
+func Promtool(t testing.TB) Program {
+	return debianProgram(t, prometheusPackages, "/usr/bin/promtool")
+}
+
 // SMTPSource is the load generator that comes with Postfix.
 func SMTPSource(t testing.TB) Program {
 	return debianProgram(t, postfixPackages, "/usr/sbin/smtp-source")
@@ -77,6 +82,33 @@ func Nodemailer(t testing.TB) Program {
 		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 		return cmd
 	}
+}
+
+// Playwright returns a Program that runs a script by Node.js, in which
+// require("playwright-core") and require("axe-core") work.
+func Playwright(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-playwright", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "playwright-core@1.65.1", "axe-core@4.14.1")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
+// Chromium is the path of the machine's Chromium: it is too large for a cache,
+// and apt-get install chromium brings it.
+func Chromium(t testing.TB) string {
+	t.Helper()
+	Need(t, "chromium")
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func own(t testing.TB, name string, packages []string, path string) Program {

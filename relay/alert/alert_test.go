@@ -1,0 +1,237 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hook is a webhook that may be down.
+type hook struct {
+	down  error
+	heard []string
+	posts int
+}
+
+func (h *hook) post(_ context.Context, n Notice) error {
+	h.posts++
+	if h.down != nil {
+		return h.down
+	}
+	text := n.Key + " " + n.Status
+	if n.Repeated {
+		text += " again"
+	}
+	h.heard = append(h.heard, text)
+	return nil
+}
+
+// running runs f beside a Board in a bubble of fake time.
+func running(t *testing.T, f func(b *Board, h *hook)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := &hook{}
+		b := New(Config{Host: "relay", URLFile: "-"})
+		b.post = h.post
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { b.Run(ctx); close(done) }()
+		f(b, h)
+		cancel()
+		<-done
+	})
+}
+
+func (h *hook) expect(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if strings.Join(h.heard, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the webhook heard %q, want %q", h.heard, want)
+	}
+	h.heard = nil
+}
+
+func TestAFaultIsToldOnceRepeatedSeldomAndResolved(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		for range 50 {
+			b.Alarm("disk", "the disk is full; free space", true)
+			time.Sleep(15 * time.Second)
+		}
+		h.expect(t, "disk firing")
+		time.Sleep(24 * time.Hour)
+		h.expect(t, "disk firing again")
+		b.Alarm("disk", "", false)
+		b.Alarm("disk", "", false)
+		h.expect(t, "disk resolved")
+		b.Alarm("disk", "the disk is full; free space", true)
+		h.expect(t, "disk firing")
+	})
+}
+
+func TestAWebhookThatWasDownHearsTheNewestState(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		b.Alarm("stays", "x", true)
+		h.expect(t, "stays firing")
+		h.down = errors.New("connection refused")
+		b.Alarm("blip", "x", true)
+		b.Alarm("new", "x", true)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if h.posts > 20 {
+			t.Errorf("%d posts in an hour of silence", h.posts)
+		}
+		b.Alarm("blip", "", false) // never told: nothing to resolve
+		b.Alarm("stays", "", false)
+		b.Alarm("stays", "x", true)
+		b.Alarm("stays", "", false)
+		h.down = nil
+		time.Sleep(longestPause)
+		synctest.Wait()
+		got := strings.Join(h.heard, ",")
+		if got != "new firing,stays resolved" && got != "stays resolved,new firing" {
+			t.Errorf("the webhook heard %q", got)
+		}
+	})
+}
+
+// A post that the webhook refuses for what it says does not stop the others.
+func TestARefusedPostStandsBack(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		b.post = func(ctx context.Context, n Notice) error {
+			if n.Key == "odd" {
+				return errors.New("it answered 400")
+			}
+			return h.post(ctx, n)
+		}
+		b.Alarm("odd", "x", true)
+		synctest.Wait()
+		b.Alarm("other", "x", true)
+		time.Sleep(time.Minute)
+		h.expect(t, "other firing")
+	})
+}
+
+// A fault that ends while it is being told is resolved too.
+func TestAnEndDuringThePost(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		b.post = func(ctx context.Context, n Notice) error {
+			if n.Status == "firing" {
+				b.Alarm(n.Key, "", false)
+			}
+			return h.post(ctx, n)
+		}
+		b.Alarm("short", "x", true)
+		h.expect(t, "short firing", "short resolved")
+	})
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	b := New(Config{})
+	for i := range 2 * maxKeys {
+		b.Alarm(fmt.Sprint("k", i), "x", true)
+	}
+	if n := len(b.Firing()); n != maxKeys {
+		t.Errorf("%d faults", n)
+	}
+	b.Alarm("k0", "", false)
+	if list := b.Firing(); len(list) != maxKeys-1 || len(b.faults) != maxKeys-1 {
+		t.Errorf("%d firing, %d kept", len(list), len(b.faults))
+	}
+}
+
+// urlFile writes a file with a URL and returns its path.
+func urlFile(t *testing.T, url string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "hook.url")
+	if err := os.WriteFile(path, []byte(url+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestThePost(t *testing.T) {
+	var got map[string]any
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" || json.NewDecoder(r.Body).Decode(&got) != nil {
+			t.Errorf("%s %v", r.Method, r.Header)
+		}
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	defer srv.Close()
+	since := time.Unix(1_800_000_000, 0).UTC()
+	b := New(Config{Host: "relay.example.org", URLFile: urlFile(t, srv.URL+"/hook"), Now: func() time.Time { return since }})
+	b.Alarm("hold:mailbox:a@b", "held; do this", true)
+	n, ok, _ := b.next(since)
+	if err := b.post(t.Context(), n); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if got["status"] != "firing" || got["key"] != "hold:mailbox:a@b" || got["host"] != "relay.example.org" ||
+		got["text"] != "graphrelay on relay.example.org: held; do this" || got["since"] != "2027-01-15T08:00:00Z" {
+		t.Errorf("posted %v", got)
+	}
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/secret-path" {
+			t.Errorf("the redirect was followed to %s", r.URL.Path)
+		}
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	}))
+	defer srv.Close()
+	if err := newWebhook(urlFile(t, srv.URL+"/secret-path")).post(t.Context(), Notice{}); err == nil || !strings.Contains(err.Error(), "redirect") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// The URL is a secret: neither an error nor the log shows it.
+func TestTheURLIsNeverShown(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), 500) }))
+	up := srv.URL
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	defer srv.Close()
+	for _, url := range []string{up + "/hunter2", closed.URL + "/hunter2", "http://hooks.example.org/hunter2", "https://hooks.example.org:x/hunter2", "hunter2", "https://a b/hunter2"} {
+		var log bytes.Buffer
+		b := New(Config{URLFile: urlFile(t, url), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, cancel := context.WithCancel(t.Context())
+		b.cfg.OnPost = func(err error) {
+			if err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s: err = %v", url, err)
+			}
+			cancel()
+		}
+		b.Alarm("disk", "full", true)
+		b.Run(ctx)
+		if strings.Contains(log.String(), "hunter2") || !strings.Contains(log.String(), "not told") {
+			t.Errorf("log = %s", log.String())
+		}
+	}
+}
+
+func TestCheckURLFile(t *testing.T) {
+	for url, good := range map[string]bool{
+		"https://hooks.example.org/x": true, "http://127.0.0.1:9/x": true, "http://[::1]:9/x": true, "http://localhost/x": true,
+		"http://hooks.example.org/x": false, "ftp://127.0.0.1/x": false, "": false, "https://": false,
+		"https://a.example/x\nhttps://b.example/y": false, "https://a.example/" + strings.Repeat("x", maxURL): false,
+		"http://localhost.example.org/": false,
+	} {
+		if err := CheckURLFile(urlFile(t, url)); (err == nil) != good {
+			t.Errorf("%.60q: %v", url, err)
+		}
+	}
+	if err := CheckURLFile(filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "correct the path") {
+		t.Errorf("err = %v", err)
+	}
+}

@@ -1,0 +1,66 @@
+package alert
+
+import (
+	"context"
+	"time"
+)
+
+// The pauses after failed posts.
+const (
+	firstPause   = 5 * time.Second
+	longestPause = 10 * time.Minute
+)
+
+// Run tells the webhook until ctx ends. Without a webhook it does nothing.
+func (b *Board) Run(ctx context.Context) {
+	if b.cfg.URLFile == "" {
+		<-ctx.Done()
+		return
+	}
+	pause := firstPause
+	for ctx.Err() == nil {
+		n, ok, wait := b.next(b.cfg.Now())
+		if !ok {
+			b.rest(ctx, wait)
+			continue
+		}
+		err := b.post(ctx, n)
+		if ctx.Err() != nil {
+			return
+		}
+		b.cfg.OnPost(err)
+		if err == nil {
+			b.heard(n, b.cfg.Now())
+			pause = firstPause
+			continue
+		}
+		b.refused(n.Key, b.cfg.Now())
+		b.cfg.Log.Warn("the alert webhook was not told", "key", n.Key, "cause", err, "again_in", pause.String())
+		sleep(ctx, pause)
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// rest waits until something changes, or for wait where that is not 0.
+func (b *Board) rest(ctx context.Context, wait time.Duration) {
+	var timer <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-b.wake:
+	case <-timer:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

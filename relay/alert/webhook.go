@@ -1,0 +1,118 @@
+package alert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// Notice is the JSON that the webhook gets.
+type Notice struct {
+	Service  string    `json:"service"` // graphrelay
+	Host     string    `json:"host"`
+	Key      string    `json:"key"`
+	Status   string    `json:"status"` // firing or resolved
+	Text     string    `json:"text"`   // a sentence with all of it: what chat webhooks show
+	Message  string    `json:"message"`
+	Since    time.Time `json:"since"`
+	At       time.Time `json:"at"`
+	Repeated bool      `json:"repeated"` // it was told before and lasts
+}
+
+// The bounds of a post.
+const (
+	maxURL    = 4096
+	postLimit = 15 * time.Second
+)
+
+// webhook posts to the URL in a file.
+type webhook struct {
+	file   string
+	client *http.Client
+}
+
+func newWebhook(file string) webhook {
+	return webhook{file, &http.Client{
+		Timeout:       postLimit,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// CheckURLFile reads the file of a webhook's URL and tells what is wrong with
+// it, without the URL.
+func CheckURLFile(path string) error {
+	_, err := readURL(path)
+	return err
+}
+
+func readURL(path string) (*url.URL, error) {
+	const remedy = "write one https URL into it, alone on one line"
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("the webhook's URL cannot be read: %w; correct the path, or let the service's user read it", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxURL+1))
+	text := strings.TrimSpace(string(b))
+	if err != nil || len(b) > maxURL || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("the file %s does not hold one URL; %s", path, remedy)
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("the file %s does not hold a URL; %s", path, remedy)
+	}
+	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+		return nil, fmt.Errorf("the URL in the file %s is not https (http is for loopback addresses only); %s", path, remedy)
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// post hands n over: nil after an answer of 2xx.
+func (w webhook) post(ctx context.Context, n Notice) error {
+	u, err := readURL(w.file)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	req := &http.Request{Method: http.MethodPost, URL: u, Host: u.Host, ContentLength: int64(len(body)),
+		Header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"graphrelay"}},
+		Body:   io.NopCloser(bytes.NewReader(body))}
+	res, err := w.client.Do(req.WithContext(ctx))
+	if err != nil {
+		return withoutURL(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
+	switch {
+	case res.StatusCode/100 == 2:
+		return nil
+	case res.StatusCode/100 == 3:
+		return fmt.Errorf("it answered %d, a redirect, which is not followed; write the URL that it leads to into the file", res.StatusCode)
+	}
+	return fmt.Errorf("it answered %d; check the URL in the file and the server behind it", res.StatusCode)
+}
+
+// withoutURL takes the URL, which is a secret, out of an error of net/http.
+func withoutURL(err error) error {
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		return inner.Err
+	}
+	return err
+}

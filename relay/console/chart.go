@@ -1,0 +1,154 @@
+package console
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// The drawing area of a chart, in its own units.
+const (
+	wideChart   = 1080
+	narrowChart = 530
+	chartHeight = 190
+	chartLeft   = 44 // room for the numbers
+	chartBottom = 22 // room for the times
+	chartTop    = 14
+)
+
+// chart is a drawing of lines over time, for the template.
+type chart struct {
+	Title   string
+	Summary string // the same in words, for who does not see it
+	Lines   []line
+	Rows    []tick // horizontal, with a number
+	Columns []tick // vertical, with a time
+	Width   int
+	Height  int
+	Left    int
+	Right   int
+	Base    int
+}
+
+type line struct {
+	Name, Class string
+	Total       string
+	Path        string // of the line
+	Area        string // closed, below the first line
+}
+
+type tick struct {
+	At    int
+	Label string
+}
+
+// series is a line to draw; the values are those of the columns, oldest first.
+type series struct {
+	name, class, total string
+	values             []float64
+}
+
+// draw makes a chart, width units wide, of series that begin at start, with step between values.
+func draw(width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series) chart {
+	c := chart{Title: title, Summary: summary, Width: width, Height: chartHeight, Left: chartLeft, Right: width - 4, Base: chartHeight - chartBottom}
+	top := niceTop(all)
+	for i := range 3 {
+		v := top * float64(i) / 2
+		c.Rows = append(c.Rows, tick{c.y(v, top), format(v)})
+	}
+	n := 0
+	for i, s := range all {
+		n = len(s.values)
+		l := line{Name: s.name, Class: s.class, Total: s.total, Path: c.path(s.values, top)}
+		if i == 0 && n > 0 {
+			l.Area = fmt.Sprintf("%s L%d %d L%d %d Z", l.Path, c.x(n-1, n), c.Base, c.x(0, n), c.Base)
+		}
+		c.Lines = append(c.Lines, l)
+	}
+	c.Columns = c.times(start, step, n)
+	return c
+}
+
+// niceTop is the least of 1, 2, 5, 10, 20, ... that no value exceeds.
+func niceTop(all []series) float64 {
+	top := 0.0
+	for _, s := range all {
+		for _, v := range s.values {
+			top = max(top, v)
+		}
+	}
+	if top <= 0 {
+		return 2
+	}
+	p := math.Pow(10, math.Floor(math.Log10(top)))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if f*p >= top {
+			return f * p
+		}
+	}
+	return 10 * p
+}
+
+func (c chart) x(i, n int) int {
+	return c.Left + int(math.Round(float64(i)*float64(c.Right-c.Left)/float64(max(1, n-1))))
+}
+
+func (c chart) y(v, top float64) int {
+	return c.Base - int(math.Round(v/top*float64(c.Base-chartTop)))
+}
+
+func (c chart) path(values []float64, top float64) string {
+	var b strings.Builder
+	for i, v := range values {
+		letter := "L"
+		if i == 0 {
+			letter = "M"
+		}
+		fmt.Fprintf(&b, "%s%d %d", letter, c.x(i, len(values)), c.y(v, top))
+	}
+	return b.String()
+}
+
+// times labels about six moments, at whole quarters of an hour or hours.
+func (c chart) times(start time.Time, step time.Duration, n int) []tick {
+	span := step * time.Duration(n)
+	every := 10 * time.Minute
+	for _, e := range []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour} {
+		if every = e; span/e <= 6 {
+			break
+		}
+	}
+	var list []tick
+	for i := range n {
+		at := start.Add(step * time.Duration(i)).Local()
+		if at.Truncate(step).Equal(at.Truncate(every)) && c.x(i, n) > c.Left+12 && c.x(i, n) < c.Right-16 {
+			list = append(list, tick{c.x(i, n), at.Format("15:04")})
+		}
+	}
+	return list
+}
+
+// whole writes a count for an axis.
+func whole(v float64) string {
+	switch {
+	case v >= 10_000:
+		return fmt.Sprintf("%gk", v/1000)
+	default:
+		return fmt.Sprintf("%g", v)
+	}
+}
+
+// seconds writes a duration for an axis.
+func seconds(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	if v < 1 {
+		return fmt.Sprintf("%g ms", math.Round(v*1000))
+	}
+	if v >= 120 {
+		return fmt.Sprintf("%g min", math.Round(v/6)/10)
+	}
+	return fmt.Sprintf("%g s", v)
+}

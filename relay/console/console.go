@@ -1,0 +1,121 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/monitor"
+	"graphrelay/relay/spool"
+)
+
+// Store is what the console reads; nothing of a body but its header block.
+type Store interface {
+	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
+	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
+	History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error)
+	Holds(ctx context.Context) ([]spool.Hold, error)
+	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
+}
+
+// Operator does what an operator asks for. Errors are for people.
+type Operator interface {
+	Retry(ctx context.Context, id envelope.QueueID) error // now, whatever its state
+	Hold(ctx context.Context, id envelope.QueueID) error
+	Delete(ctx context.Context, id envelope.QueueID) error
+	// SendTest hands a test mail over as a program of this host would.
+	SendTest(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
+}
+
+// Seen is what was counted lately.
+type Seen interface {
+	Minutes(n int) []monitor.Minute
+	Clients() []monitor.Client
+}
+
+// Setup is what does not change while the service runs, or rarely.
+type Setup struct {
+	Version    string
+	Started    time.Time
+	Listeners  []string
+	Warnings   []string           // e.g. endpoints that are not Microsoft's
+	Senders    []envelope.Address // exact ones, for test mail
+	Identities []Identity
+}
+
+// Identity is an application that mail is sent under.
+type Identity struct {
+	Name, Tenant, Client string
+	Kind                 string // of the credential
+	Subject, Thumbprint  string // of a certificate
+	NotAfter             time.Time
+}
+
+// Config is what a Console works with; every field is required.
+type Config struct {
+	Hostname     string // of the relay; one of the names it answers to
+	PasswordHash func() string
+	Store        Store
+	Operator     Operator
+	Seen         Seen
+	Snapshot     func(context.Context) (monitor.Snapshot, error)
+	Setup        func() Setup
+	Now          func() time.Time
+	Log          *slog.Logger
+}
+
+// Console serves the pages. Make one with New.
+type Console struct {
+	Config
+	pages    pages
+	sessions *sessions
+	gate     *gate
+}
+
+// New makes a Console.
+func New(cfg Config) *Console {
+	return &Console{Config: cfg, pages: parsePages(cfg.Now), sessions: newSessions(cfg.Now), gate: newGate(cfg.Now)}
+}
+
+// Handler serves the console.
+func (c *Console) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /static/{name}", static)
+	mux.HandleFunc("GET /login", c.loginPage)
+	mux.HandleFunc("POST /login", c.login)
+	page := func(pattern string, f func(http.ResponseWriter, *http.Request, *session)) {
+		mux.HandleFunc(pattern, c.within(f))
+	}
+	page("GET /{$}", c.overview)
+	page("GET /messages", c.messages)
+	page("GET /messages/{id}", c.message)
+	page("GET /messages/{id}/{action}", c.confirm)
+	page("POST /messages/{id}/{action}", c.act)
+	page("GET /clients", c.clients)
+	page("GET /setup", c.setup)
+	page("GET /test", c.testPage)
+	page("POST /test", c.sendTest)
+	page("POST /logout", c.logout)
+	page("GET /", c.notFound)
+	return c.guarded(mux)
+}
+
+// Serve answers on l until ctx ends; then it closes l.
+func (c *Console) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler: c.Handler(), ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,521 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/monitor"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/status"
+)
+
+const password = "hunter2 and more"
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// fake is everything that a Console asks.
+type fake struct {
+	now     time.Time
+	hash    string
+	records []spool.Record
+	holds   []spool.Hold
+	header  string
+	done    []string // what the operator did
+	err     error    // of the operator
+	monitor *monitor.Monitor
+	snap    monitor.Snapshot
+	snapErr error
+}
+
+func (f *fake) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
+	for _, r := range f.records {
+		if r.ID == id {
+			return r, nil
+		}
+	}
+	return spool.Record{}, spool.ErrNotFound
+}
+
+func (f *fake) List(_ context.Context, filter spool.Filter) (list []spool.Record, _ error) {
+	for i := len(f.records) - 1; i >= 0; i-- {
+		if r := f.records[i]; filter.Matches(r) && (filter.After == "" || r.ID < filter.After) && len(list) < filter.Limit {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func (f *fake) History(_ context.Context, id envelope.QueueID) ([]spool.Event, error) {
+	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403, Status: status.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
+}
+
+func (f *fake) Holds(context.Context) ([]spool.Hold, error) { return f.holds, nil }
+
+func (f *fake) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
+	return struct {
+		io.ReadSeeker
+		io.Closer
+	}{strings.NewReader(f.header + "secret body"), io.NopCloser(nil)}, nil
+}
+
+func (f *fake) act(what string, id envelope.QueueID) error {
+	f.done = append(f.done, what+" "+string(id))
+	return f.err
+}
+func (f *fake) Retry(_ context.Context, id envelope.QueueID) error  { return f.act("retry", id) }
+func (f *fake) Hold(_ context.Context, id envelope.QueueID) error   { return f.act("hold", id) }
+func (f *fake) Delete(_ context.Context, id envelope.QueueID) error { return f.act("delete", id) }
+func (f *fake) SendTest(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
+	return id(1), f.act("test "+from.String()+" "+to.String(), id(1))
+}
+
+func id(n int) envelope.QueueID {
+	return envelope.QueueID("06h19xnk24szrc" + string("0123456789"[n/10%10]) + string("0123456789"[n%10]))
+}
+
+func addr(s string) envelope.Address {
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func record(n int, state spool.State) spool.Record {
+	return spool.Record{State: state, Message: spool.Message{ID: id(n), Mailbox: addr("a@example.org"), From: addr("a@example.org"), Subject: "Report " + string("0123456789"[n%10]),
+		Accepted: noon, HeaderSize: 14, Client: envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("192.0.2.7:1")},
+		Envelope: envelope.Envelope{ReversePath: addr("bounce@example.org"), Recipients: []envelope.Address{addr("to@example.net")}}, MessageID: "<m@example.org>"}}
+}
+
+// bench is a Console over a fake, and a browser.
+type bench struct {
+	*fake
+	t       *testing.T
+	console *Console
+	handler http.Handler
+	cookie  *http.Cookie
+}
+
+func newBench(t *testing.T, records ...spool.Record) *bench {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{hash: string(hash), now: noon, records: records, header: "Subject: x\r\n\r\n"}
+	now := func() time.Time { return f.now }
+	f.monitor = monitor.New(monitor.Config{Now: now})
+	c := New(Config{Hostname: "relay.example.org", PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
+		Snapshot: func(context.Context) (monitor.Snapshot, error) { return f.snap, f.snapErr },
+		Setup: func() Setup {
+			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}, Identities: []Identity{{Name: "contoso", Kind: "certificate", Subject: hostile}}}
+		},
+		Now: now, Log: slog.New(slog.DiscardHandler)})
+	return &bench{fake: f, t: t, console: c, handler: c.Handler()}
+}
+
+// do makes a request as a browser on the console's own pages would.
+func (b *bench) do(method, path string, form url.Values, change ...func(*http.Request)) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://127.0.0.1:8025"+path, strings.NewReader(form.Encode()))
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Origin", "http://127.0.0.1:8025")
+	}
+	if b.cookie != nil {
+		r.AddCookie(b.cookie)
+	}
+	for _, f := range change {
+		f(r)
+	}
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	return w
+}
+
+func (b *bench) get(path string) *httptest.ResponseRecorder { return b.do(http.MethodGet, path, nil) }
+
+func (b *bench) logIn() *bench {
+	b.t.Helper()
+	w := b.do(http.MethodPost, "/login", url.Values{"password": {password}})
+	for _, c := range w.Result().Cookies() {
+		b.cookie = c
+	}
+	if w.Code != http.StatusSeeOther || b.cookie == nil {
+		b.t.Fatalf("login = %d %s", w.Code, w.Body)
+	}
+	return b
+}
+
+var tokenField = regexp.MustCompile(`name="token" value="([A-Z2-7]+)"`)
+
+func (b *bench) token() string {
+	b.t.Helper()
+	m := tokenField.FindStringSubmatch(b.get("/test").Body.String())
+	if m == nil {
+		b.t.Fatal("the page has no token")
+	}
+	return m[1]
+}
+
+var everyPage = []string{"/", "/?hours=6", "/messages", "/messages/" + string(id(1)), "/messages/" + string(id(1)) + "/retry", "/clients", "/setup", "/test", "/none"}
+
+func TestNothingIsShownWithoutASession(t *testing.T) {
+	b := newBench(t, record(1, spool.Held))
+	for _, cookie := range []*http.Cookie{nil, {Name: cookieName, Value: "guess"}, {Name: cookieName, Value: ""}} {
+		b.cookie = cookie
+		for _, path := range everyPage {
+			if w := b.get(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login" || strings.Contains(w.Body.String(), "Report") {
+				t.Errorf("%s = %d %s", path, w.Code, w.Body)
+			}
+		}
+		for _, path := range []string{"/messages/" + string(id(1)) + "/delete", "/test", "/logout"} {
+			if w := b.do(http.MethodPost, path, url.Values{"from": {"a@example.org"}, "to": {"b@example.org"}}); w.Code != http.StatusSeeOther || len(b.done) > 0 {
+				t.Errorf("POST %s = %d, done %v", path, w.Code, b.done)
+			}
+		}
+	}
+}
+
+func TestEveryPageIsShownWithASession(t *testing.T) {
+	b := newBench(t, record(1, spool.Held)).logIn()
+	for _, path := range everyPage[:len(everyPage)-1] {
+		if w := b.get(path); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "</html>") {
+			t.Errorf("%s = %d %s", path, w.Code, w.Body)
+		}
+	}
+	if w := b.get("/none"); w.Code != http.StatusNotFound {
+		t.Errorf("/none = %d", w.Code)
+	}
+	if w := b.do(http.MethodGet, "/messages/"+string(id(1)), nil); strings.Contains(w.Body.String(), "secret body") || !strings.Contains(w.Body.String(), "Subject: x") {
+		t.Errorf("the header alone is shown: %s", w.Body)
+	}
+}
+
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	b := newBench(t, record(1, spool.Held)).logIn()
+	for _, path := range append(everyPage, "/login", "/static/style.css", "/static/script.js", "/static/none") {
+		h := b.get(path).Header()
+		csp := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'", "script-src 'self'"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: policy %q lacks %s", path, csp, want)
+			}
+		}
+		if strings.Contains(csp, "unsafe") || h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") == "" || h.Get("Referrer-Policy") != "same-origin" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+	}
+}
+
+// What the policy forbids must not be in a page, or it would look broken.
+func TestPagesKeepTheirOwnPolicy(t *testing.T) {
+	b := newBench(t, record(1, spool.Held)).logIn()
+	b.monitor.Rejected(monitor.Refused{Reply: "x"})
+	bad := regexp.MustCompile(`(?i)<[^>]*\sstyle=|<style|<script(>| src="[^/])|<[^>]*\son[a-z]+=|https?://|src="//`)
+	for _, path := range append(everyPage, "/login") {
+		if m := bad.FindString(b.get(path).Body.String()); m != "" {
+			t.Errorf("%s holds %q", path, m)
+		}
+	}
+}
+
+func TestTheCookie(t *testing.T) {
+	b := newBench(t).logIn()
+	if c := b.cookie; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Secure || len(c.Value) < 26 || c.Domain != "" {
+		t.Errorf("cookie = %+v", c)
+	}
+	w := b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") })
+	if c := w.Result().Cookies()[0]; !c.Secure || c.Value == b.cookie.Value {
+		t.Errorf("behind TLS: cookie = %+v", c)
+	}
+}
+
+func TestSessionsEnd(t *testing.T) {
+	b := newBench(t).logIn()
+	b.now = b.now.Add(sessionIdle - time.Second)
+	if w := b.get("/setup"); w.Code != http.StatusOK {
+		t.Fatalf("after almost an hour: %d", w.Code)
+	}
+	for range 11 { // in use all the time
+		b.now = b.now.Add(59 * time.Minute)
+		b.get("/setup")
+	}
+	if w := b.get("/setup"); w.Code != http.StatusOK {
+		t.Errorf("a session in use ended: %d", w.Code)
+	}
+	b.now = b.now.Add(59 * time.Minute)
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after twelve hours: %d", w.Code)
+	}
+	b.logIn()
+	b.now = b.now.Add(sessionIdle + time.Second)
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after an idle hour: %d", w.Code)
+	}
+	old := b.logIn().cookie
+	if w := b.do(http.MethodPost, "/logout", url.Values{"token": {b.token()}}); w.Code != http.StatusSeeOther {
+		t.Fatalf("logout = %d", w.Code)
+	}
+	b.cookie = old
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after the logout the old cookie works: %d", w.Code)
+	}
+	b.logIn()
+	hash := b.hash
+	b.hash = "another, after a reload"
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after the password changed: %d", w.Code)
+	}
+	b.hash = hash
+	for range 2 * maxSessions {
+		b.logIn()
+	}
+	if n := len(b.console.sessions.all); n > maxSessions {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+func TestWrongPasswordsAreSlowed(t *testing.T) {
+	b := newBench(t)
+	try := func(password, from string) int {
+		return b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.RemoteAddr = from }).Code
+	}
+	for range freeFailures + 1 {
+		if code := try("wrong", "192.0.2.1:1"); code != http.StatusUnauthorized {
+			t.Fatalf("a wrong password = %d", code)
+		}
+	}
+	if code := try(password, "192.0.2.1:2"); code != http.StatusTooManyRequests {
+		t.Errorf("at once after too many failures the right one = %d", code)
+	}
+	if code := try(password, "192.0.2.2:1"); code != http.StatusSeeOther {
+		t.Errorf("from another address = %d", code)
+	}
+	b.now = b.now.Add(firstLock)
+	if code := try("wrong", "192.0.2.1:3"); code != http.StatusUnauthorized {
+		t.Errorf("after the pause = %d", code)
+	}
+	b.now = b.now.Add(firstLock)
+	if code := try(password, "192.0.2.1:3"); code != http.StatusTooManyRequests {
+		t.Errorf("the second pause is not longer: %d", code)
+	}
+	b.now = b.now.Add(firstLock)
+	if code := try(password, "192.0.2.1:3"); code != http.StatusSeeOther {
+		t.Errorf("after the longer pause = %d", code)
+	}
+	for i := range 40 { // an IPv6 network is one attacker
+		try("wrong", netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i)}), 1).String())
+	}
+	if code := try(password, "[2001::ff]:1"); code != http.StatusTooManyRequests {
+		t.Errorf("from the same /64 = %d", code)
+	}
+	if code := try(strings.Repeat("x", 100)+password, "192.0.2.9:1"); code != http.StatusUnauthorized {
+		t.Errorf("a password that bcrypt would cut = %d", code)
+	}
+}
+
+func TestHostHeader(t *testing.T) {
+	b := newBench(t).logIn()
+	for host, good := range map[string]bool{
+		"127.0.0.1:8025": true, "localhost:8025": true, "localhost": true, "[::1]:8025": true, "127.0.0.9": true,
+		"relay.example.org": true, "RELAY.example.org:8025": true,
+		"evil.example": false, "evil.example:8025": false, "127.0.0.1.evil.example": false, "localhost.evil.example": false,
+		"192.0.2.1:8025": false, "": false, "evil.example@127.0.0.1": false, "relay.example.org.evil.example": false,
+	} {
+		w := b.do(http.MethodGet, "/setup", nil, func(r *http.Request) { r.Host = host })
+		if (w.Code == http.StatusOK) != good || !good && strings.Contains(w.Body.String(), "contoso") {
+			t.Errorf("Host %q = %d", host, w.Code)
+		}
+	}
+}
+
+// A listener on all addresses answers to the one that was connected to.
+func TestHostHeaderIsTheAddressConnectedTo(t *testing.T) {
+	b := newBench(t).logIn()
+	connected := func(r *http.Request) {
+		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, addrOf("192.0.2.1:8025")))
+		r.Host = "192.0.2.1:8025"
+	}
+	if w := b.do(http.MethodGet, "/setup", nil, connected); w.Code != http.StatusOK {
+		t.Errorf("= %d", w.Code)
+	}
+}
+
+type addrOf string
+
+func (a addrOf) Network() string { return "tcp" }
+func (a addrOf) String() string  { return string(a) }
+
+func TestForgedRequestsChangeNothing(t *testing.T) {
+	b := newBench(t, record(1, spool.Held)).logIn()
+	token := b.token()
+	path := "/messages/" + string(id(1)) + "/delete"
+	good := url.Values{"token": {token}}
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"no token":           b.do(http.MethodPost, path, nil),
+		"wrong token":        b.do(http.MethodPost, path, url.Values{"token": {"AAAA"}}),
+		"token in the query": b.do(http.MethodPost, path+"?token="+token, nil),
+		"cross-site":         b.do(http.MethodPost, path, good, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
+		"same-site":          b.do(http.MethodPost, path, good, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }),
+		"foreign origin": b.do(http.MethodPost, path, good, func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Set("Origin", "http://evil.example")
+		}),
+		"login from elsewhere": b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
+		"get":                  b.do(http.MethodGet, path, good),
+	} {
+		if len(b.done) > 0 || name != "get" && w.Code != http.StatusForbidden {
+			t.Errorf("%s = %d, done %v", name, w.Code, b.done)
+		}
+	}
+	if w := b.do(http.MethodPut, path, good); w.Code < 400 || len(b.done) > 0 {
+		t.Errorf("PUT = %d", w.Code)
+	}
+	if w := b.do(http.MethodPost, path, good); w.Code != http.StatusSeeOther || len(b.done) != 1 {
+		t.Errorf("the real one = %d, done %v", w.Code, b.done)
+	}
+	other := newBench(t, record(1, spool.Held)).logIn()
+	if w := other.do(http.MethodPost, path, good); w.Code != http.StatusForbidden || len(other.done) > 0 {
+		t.Errorf("the token of another session = %d", w.Code)
+	}
+}
+
+func TestActions(t *testing.T) {
+	b := newBench(t, record(1, spool.Queued), record(2, spool.Sent)).logIn()
+	token := url.Values{"token": {b.token()}}
+	base := "/messages/" + string(id(1)) + "/"
+	for _, action := range []string{"retry", "hold", "delete"} {
+		if w := b.get(base + action); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `action="`+base+action+`"`) {
+			t.Errorf("the question of %s = %d", action, w.Code)
+		}
+		if w := b.do(http.MethodPost, base+action, token); w.Code != http.StatusSeeOther || b.done[len(b.done)-1] != action+" "+string(id(1)) {
+			t.Errorf("%s = %d, done %v", action, w.Code, b.done)
+		}
+	}
+	if w := b.get("/messages/" + string(id(2)) + "/delete"); w.Code != http.StatusConflict {
+		t.Errorf("deleting what is sent is offered: %d", w.Code)
+	}
+	for err, code := range map[error]int{spool.ErrState: http.StatusConflict, spool.ErrNotFound: http.StatusNotFound, errors.New("disk"): http.StatusInternalServerError} {
+		b.err = err
+		if w := b.do(http.MethodPost, base+"retry", token); w.Code != code {
+			t.Errorf("%v = %d", err, w.Code)
+		}
+	}
+	b.err = nil
+	n := len(b.done)
+	for _, path := range []string{base + "explode", "/messages/xyz/retry"} {
+		if w := b.do(http.MethodPost, path, token); w.Code != http.StatusNotFound || len(b.done) > n {
+			t.Errorf("%s = %d", path, w.Code)
+		}
+	}
+}
+
+func TestTestMail(t *testing.T) {
+	b := newBench(t, record(1, spool.Sent)).logIn()
+	token := b.token()
+	send := func(from, to string) *httptest.ResponseRecorder {
+		return b.do(http.MethodPost, "/test", url.Values{"token": {token}, "from": {from}, "to": {to}})
+	}
+	if w := send("a@example.org", "b@example.org\r\nBcc: c@example.org"); w.Code != http.StatusUnprocessableEntity || len(b.done) > 0 {
+		t.Errorf("two lines = %d, done %v", w.Code, b.done)
+	}
+	if w := send("a@example.org", "b@example.org"); w.Header().Get("Location") != "/messages/"+string(id(1)) {
+		t.Errorf("= %d %v", w.Code, b.done)
+	}
+	b.err = errors.New("refused " + hostile)
+	if w := send("a@example.org", "b@example.org"); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "refused &lt;script&gt;") {
+		t.Errorf("= %d %s", w.Code, w.Body)
+	}
+}
+
+func TestPaging(t *testing.T) {
+	var all []spool.Record
+	for n := range pageSize + 20 {
+		all = append(all, record(n, spool.Held))
+	}
+	b := newBench(t, all...).logIn()
+	first := b.get("/messages?state=held&mailbox=a@example.org").Body.String()
+	next := regexp.MustCompile(`href="(/messages\?[^"]*after=[^"]*)"`).FindStringSubmatch(first)
+	if next == nil || strings.Count(first, `class="who"`) != pageSize {
+		t.Fatalf("the first page has %d messages, next %v", strings.Count(first, `class="who"`), next)
+	}
+	second := b.get(strings.ReplaceAll(next[1], "&amp;", "&")).Body.String()
+	if strings.Count(second, `class="who"`) != 20 || !strings.Contains(next[1], "state=held") || strings.Contains(second, "Next page") || !strings.Contains(second, "First page") {
+		t.Errorf("the second page has %d messages", strings.Count(second, `class="who"`))
+	}
+}
+
+func TestSearch(t *testing.T) {
+	odd := record(2, spool.Held)
+	odd.Client.Name, odd.MessageID, odd.From = "scanner", "<odd@example.org>", addr("scan@example.org")
+	odd.Envelope.Recipients = []envelope.Address{addr("hr@example.net")}
+	odd.Client.Addr = netip.MustParseAddrPort("192.0.2.99:5")
+	b := newBench(t, record(1, spool.Queued), odd).logIn()
+	for q, want := range map[string]string{
+		"": "12", "hr@example.net": "2", "scan@example.org": "2", "bounce@example.org": "12", "odd@example.org": "2", "<odd@example.org>": "2",
+		"192.0.2.99": "2", "scanner": "2", "erp": "1", "nobody@example.org": "", "&state=held": "2", "&state=waiting": "1",
+	} {
+		query := "?q=" + url.QueryEscape(q)
+		if strings.HasPrefix(q, "&") {
+			query = "?q=" + q
+		}
+		text := b.get("/messages" + query).Body.String()
+		got := ""
+		for _, n := range []string{"1", "2"} {
+			if strings.Contains(text, "Report "+n) {
+				got += n
+			}
+		}
+		if got != want {
+			t.Errorf("%q finds %q, want %q", q, got, want)
+		}
+	}
+	if w := b.get("/messages?q=" + string(id(2))); w.Header().Get("Location") != "/messages/"+string(id(2)) {
+		t.Errorf("a queue ID = %d %v", w.Code, w.Header())
+	}
+	for _, bad := range []string{"state=exploded", "mailbox=x", "after=x"} {
+		if w := b.get("/messages?" + bad); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `role="alert"`) {
+			t.Errorf("%s = %d", bad, w.Code)
+		}
+	}
+}
+
+func TestAStoreThatDoesNotAnswer(t *testing.T) {
+	b := newBench(t).logIn()
+	b.snapErr = errors.New("disk I/O error")
+	if w := b.get("/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "disk I/O error") || !strings.Contains(w.Body.String(), "graphrelay status") {
+		t.Errorf("= %d %s", w.Code, w.Body)
+	}
+}
+
+func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
+	b := newBench(t).logIn()
+	b.snap = monitor.Snapshot{Full: errors.New("no room"), Held: 2, Alarms: []monitor.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
+		Holds: []monitor.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
+		Lanes: []monitor.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, PausedUntil: noon.Add(time.Minute)}, {Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
+	b.monitor.Accepted(monitor.Taken{Client: "erp"})
+	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
+	text := b.get("/").Body.String()
+	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused", "throttled by Microsoft, goes on in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	if strings.Index(text, "a@example.org</a>") > strings.Index(text, "b@example.org</a>") {
+		t.Error("the mailbox on hold is not first")
+	}
+}

@@ -1,0 +1,142 @@
+package console
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/monitor"
+	"graphrelay/relay/spool"
+)
+
+const hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u202eevil\u200b \x1b[31m\x00 \xff {{.}} javascript:alert(1)"
+
+// Whatever came from outside is text: neither markup, nor an escape sequence,
+// nor something that steers how it is read.
+func TestHostileText(t *testing.T) {
+	r := record(1, spool.Held)
+	r.Subject, r.MessageID, r.LastText, r.LastRequest = hostile, hostile, hostile, hostile
+	r.Client = envelope.Client{Name: hostile, Helo: hostile, Login: hostile, Addr: netip.MustParseAddrPort("192.0.2.7:1")}
+	b := newBench(t, r).logIn()
+	b.header = "Subject: " + hostile + "\r\n\r\n"
+	b.records[0].HeaderSize = int64(len(b.header))
+	b.holds = []spool.Hold{{Key: "mailbox:a@example.org", Mailbox: addr("a@example.org"), Text: hostile}}
+	b.snap = monitor.Snapshot{Held: 1, Lanes: []monitor.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
+		Holds:  []monitor.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
+		Alarms: []monitor.Alarm{{Key: hostile, Text: hostile}}, Audits: []monitor.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
+	b.monitor.Rejected(monitor.Refused{Client: hostile, Addr: hostile, At: "rcpt", Reply: hostile, Cause: hostile})
+	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) + "&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
+	for _, path := range paths {
+		text := b.get(path).Body.String()
+		if strings.Contains(text, "<script>") || strings.Contains(text, "<img src=x") || strings.ContainsAny(text, "\u202e\u200b\x1b\x00") || strings.Contains(text, "\xff") || strings.Contains(text, `href="javascript`) {
+			t.Errorf("%s holds what came from outside as it came: %s", path, text)
+		}
+	}
+	text := b.get("/messages/" + string(id(1))).Body.String()
+	if !strings.Contains(text, `&lt;script&gt;`) || !strings.Contains(text, `\u{202e}evil\u{200b} \x1b[31m\x00 \xff`) {
+		t.Errorf("the message is not shown: %s", text)
+	}
+}
+
+func TestForeign(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain ü 漢 🙂": "plain ü 漢 🙂", "a\r\nb\tc\nd": "a\nb\tc\nd", "a\rb": `a\x0db`, "\x1b[0m\x7f": `\x1b[0m\x7f`,
+		"a\u202eb\u2066c\ufeff": `a\u{202e}b\u{2066}c\u{feff}`, "\xc3": `\xc3`, "\u0085\u2028": `\u{85}\u{2028}`, "\ufffd": "\ufffd",
+	} {
+		if got := foreign(in).String(); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSubject(t *testing.T) {
+	for in, want := range map[string]string{
+		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=": "Grüße", "=?utf-8?q?=E2=80=AEx=1B?=": `\u{202e}x\x1b`, "=?x-unknown?q?a?=": "=?x-unknown?q?a?=", "plain": "plain",
+	} {
+		if got := subject(in).String(); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzForeign(f *testing.F) {
+	f.Add(hostile)
+	f.Add("=?utf-8?b?4oCu?= \r\n x")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, shown := range []string{foreign(s).String(), subject(s).String()} {
+			if foreign(shown).String() != shown {
+				t.Errorf("%q is shown as %q, which is not safe yet", s, shown)
+			}
+		}
+	})
+}
+
+func TestWords(t *testing.T) {
+	now := noon
+	queued := record(1, spool.Queued)
+	tried := queued
+	tried.Attempts, tried.LastText, tried.NextAttempt = 2, "graph is busy (503); nothing to do", now.Add(3*time.Minute)
+	due, doubtful := tried, tried
+	due.NextAttempt = now.Add(-time.Second)
+	doubtful.Unknown = true
+	held := record(1, spool.Held)
+	held.LastText = "no answer came"
+	hold := func(mailbox, from string, also ...string) []spool.Hold {
+		h := spool.Hold{Identity: "contoso", Text: "the secret has expired; make a new one"}
+		if mailbox != "" {
+			h.Mailbox = addr(mailbox)
+		}
+		if from != "" {
+			h.From = addr(from)
+		}
+		for _, m := range also {
+			h.Mailboxes = append(h.Mailboxes, addr(m))
+		}
+		return []spool.Hold{h}
+	}
+	for _, c := range []struct {
+		name  string
+		r     spool.Record
+		holds []spool.Hold
+		want  string
+	}{
+		{"new", queued, nil, "waits for its turn"},
+		{"mailbox on hold", queued, hold("a@example.org", ""), "because mailbox a@example.org is on hold. The secret has expired; make a new one. The relay probes"},
+		{"identity on hold", queued, hold("", ""), "because identity contoso is on hold"},
+		{"identity on hold for this mailbox", queued, hold("", "", "b@example.org", "a@example.org"), "identity contoso is on hold"},
+		{"identity on hold for others", queued, hold("", "", "b@example.org"), "waits for its turn"},
+		{"another mailbox on hold", queued, hold("b@example.org", ""), "waits for its turn"},
+		{"From on hold", queued, hold("a@example.org", "a@example.org"), "because sending as a@example.org from mailbox"},
+		{"another From on hold", queued, hold("a@example.org", "b@example.org"), "waits for its turn"},
+		{"deferred", tried, nil, "tried again in 3 min. The last attempt: Graph is busy (503); nothing to do."},
+		{"due", due, nil, "is due"},
+		{"doubtful", doubtful, nil, "may arrive twice"},
+		{"active", record(1, spool.Active), nil, "being handed"},
+		{"held", held, nil, "waits for you. No answer came. When the cause is gone, retry it."},
+		{"sent", record(1, spool.Sent), nil, "took it"},
+		{"failed", record(1, spool.Failed), nil, "given up. No reason was recorded."},
+		{"damaged", record(1, spool.Damaged), nil, "checksum"},
+		{"deleted", record(1, spool.Deleted), nil, "deleted"},
+	} {
+		if got := words(c.r, c.holds, now); !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
+		}
+	}
+}
+
+func TestChartScale(t *testing.T) {
+	for top, want := range map[float64]float64{0: 2, 0.3: 0.5, 1: 1, 3: 5, 7: 10, 11: 20, 99: 100, 101: 200} {
+		if got := niceTop([]series{{values: []float64{0, top}}}); got != want {
+			t.Errorf("top of %v = %v, want %v", top, got, want)
+		}
+	}
+	c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{values: []float64{0, 10, 5}})
+	if c.Lines[0].Path != "M44 168L285 14L526 91" {
+		t.Errorf("path = %s", c.Lines[0].Path)
+	}
+	if c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{}); c.Lines[0].Path != "" || c.Lines[0].Area != "" {
+		t.Errorf("an empty chart = %+v", c)
+	}
+}

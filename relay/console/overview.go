@@ -1,0 +1,162 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"graphrelay/relay/monitor"
+)
+
+// maxLanes bounds the mailboxes on the overview.
+const maxLanes = 50
+
+type overview struct {
+	Health    monitor.Health
+	Alarms    []monitor.Alarm
+	Waiting   int
+	Held      int
+	Failed    int
+	Oldest    time.Time
+	SentHour  int
+	Median    time.Duration
+	Slow      time.Duration
+	Hours     int
+	Charts    []chart
+	Lanes     []lane
+	MoreLanes int
+	Open      int // SMTP connections
+	Now       time.Time
+}
+
+type lane struct {
+	monitor.Lane
+	Class string // of its state
+	State foreign
+	Today int
+}
+
+func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
+	snap, err := c.Snapshot(r.Context())
+	if err != nil {
+		c.broken(w, r, s, err)
+		return
+	}
+	hours := 1
+	if r.URL.Query().Get("hours") == "6" {
+		hours = 6
+	}
+	now := c.Now()
+	o := overview{Health: monitor.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Queued + snap.Active, Held: snap.Held,
+		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Hours: hours, Open: snap.Connections, Now: now}
+	o.addMinutes(c.Seen.Minutes(60 * hours))
+	o.Lanes, o.MoreLanes = lanesOf(snap, now)
+	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true, Body: o})
+}
+
+// addMinutes draws what happened, and sums up the last hour.
+func (o *overview) addMinutes(list []monitor.Minute) {
+	var hour monitor.Minute
+	for _, m := range list[max(0, len(list)-60):] {
+		hour.Add(m)
+	}
+	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
+	step := time.Minute
+	if len(list) > 120 {
+		list, step = merged(list, 4), 4*time.Minute
+	}
+	per := float64(step / time.Minute)
+	values := func(f func(monitor.Minute) float64) []float64 {
+		v := make([]float64, len(list))
+		for i, m := range list {
+			v[i] = f(m)
+		}
+		return v
+	}
+	rate := func(f func(monitor.Minute) int) []float64 {
+		return values(func(m monitor.Minute) float64 { return float64(f(m)) / per })
+	}
+	total := func(f func(monitor.Minute) int) string {
+		n := 0
+		for _, m := range list {
+			n += f(m)
+		}
+		return fmt.Sprint(n)
+	}
+	accepted := func(m monitor.Minute) int { return m.Accepted }
+	sent := func(m monitor.Minute) int { return m.Sent }
+	deferred := func(m monitor.Minute) int { return m.Deferred + m.Held + m.Bounced }
+	start := list[0].Start
+	span := lasting(step * time.Duration(len(list)))
+	last := list[len(list)-1]
+	o.Charts = []chart{
+		draw(wideChart, "Messages per minute", fmt.Sprintf("In the last %s %s messages were accepted, %s delivered, and %s attempts deferred or failed.", span, total(accepted), total(sent), total(deferred)),
+			start, step, whole,
+			series{"accepted", "s1", total(accepted), rate(accepted)},
+			series{"delivered", "s2", total(sent), rate(sent)},
+			series{"deferred or failed", "s3", total(deferred), rate(deferred)}),
+		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages wait now.", o.Waiting+o.Held), start, step, whole,
+			series{"waiting", "s1", fmt.Sprint(last.Waiting), values(func(m monitor.Minute) float64 { return float64(m.Waiting) })}),
+		draw(narrowChart, "From acceptance to Microsoft 365", fmt.Sprintf("In the last hour half of the messages took at most %s, 95 of 100 at most %s.", lasting(o.Median), lasting(o.Slow)), start, step, seconds,
+			series{"median", "s1", lasting(o.Median), values(func(m monitor.Minute) float64 { return m.Delay(0.5).Seconds() })},
+			series{"95 %", "s3", lasting(o.Slow), values(func(m monitor.Minute) float64 { return m.Delay(0.95).Seconds() })}),
+	}
+}
+
+// merged sums up n minutes at a time.
+func merged(list []monitor.Minute, n int) []monitor.Minute {
+	var out []monitor.Minute
+	for i := 0; i < len(list); i += n {
+		m := list[i]
+		for _, more := range list[i+1 : min(len(list), i+n)] {
+			m.Add(more)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// lanesOf are the mailboxes with mail, those that need attention first.
+func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
+	held := map[string]string{}
+	for _, h := range s.Holds {
+		held[h.Key] = h.Text
+	}
+	today := map[string]int{}
+	for _, m := range s.Mailboxes {
+		today[m.Mailbox] = m.Recipients
+	}
+	for _, l := range s.Lanes {
+		v := lane{Lane: l, Class: "good", State: "flows", Today: today[l.Mailbox]}
+		switch text, hold := firstOf(held, "mailbox:"+l.Mailbox, "identity:"+l.Identity); {
+		case hold:
+			v.Class, v.State = "bad", foreign("on hold: "+text)
+		case l.PausedUntil.After(now):
+			v.Class, v.State = "warn", foreign("throttled by Microsoft, goes on in "+lasting(l.PausedUntil.Sub(now)))
+		case l.Failures > 0:
+			v.Class, v.State = "warn", foreign(fmt.Sprintf("%d attempts in a row failed", l.Failures))
+		case l.Queued+l.Active == 0 && l.Held > 0:
+			v.Class, v.State = "warn", "held messages wait for you"
+		}
+		list = append(list, v)
+	}
+	weight := map[string]int{"bad": 0, "warn": 1, "good": 2}
+	slices.SortStableFunc(list, func(a, b lane) int {
+		return cmp.Or(weight[a.Class]-weight[b.Class], (b.Queued+b.Active+b.Held)-(a.Queued+a.Active+a.Held))
+	})
+	if len(list) > maxLanes {
+		list, more = list[:maxLanes], len(list)-maxLanes
+	}
+	return list, more
+}
+
+func firstOf(m map[string]string, keys ...string) (string, bool) {
+	for _, k := range keys {
+		if v, ok := m[k]; ok {
+			return v, true
+		}
+	}
+	return "", false
+}

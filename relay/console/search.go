@@ -1,0 +1,89 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// filtersOf makes filters of what was typed and chosen; a message that one of
+// them selects is meant. What was typed is a Message-ID, an address (of a
+// sender or a recipient), an IP address, or the name of a client.
+func filtersOf(query, state, mailbox, after string) ([]spool.Filter, error) {
+	f := spool.Filter{Newest: true}
+	var err error
+	if f.States, err = statesOf(state); err != nil {
+		return nil, err
+	}
+	if mailbox != "" {
+		if f.Mailbox, err = envelope.ParseAddress(mailbox); err != nil {
+			return nil, err
+		}
+	}
+	if after != "" {
+		if f.After, err = envelope.ParseQueueID(after); err != nil {
+			return nil, err
+		}
+	}
+	return alternatives(f, query), nil
+}
+
+func alternatives(f spool.Filter, query string) []spool.Filter {
+	narrowed := func(change func(*spool.Filter)) spool.Filter {
+		g := f
+		change(&g)
+		return g
+	}
+	if query == "" {
+		return []spool.Filter{f}
+	}
+	if ip, err := netip.ParseAddr(query); err == nil {
+		return []spool.Filter{narrowed(func(g *spool.Filter) { g.ClientIP = ip.Unmap() })}
+	}
+	if !strings.Contains(query, "@") {
+		return []spool.Filter{narrowed(func(g *spool.Filter) { g.Client = query })}
+	}
+	id := "<" + strings.Trim(query, "<>") + ">"
+	list := []spool.Filter{narrowed(func(g *spool.Filter) { g.MessageID = id })}
+	if a, err := envelope.ParseAddress(strings.Trim(query, "<>")); err == nil {
+		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }), narrowed(func(g *spool.Filter) { g.Sender = a }))
+	}
+	return list
+}
+
+// search reads the first limit messages, newest first, that one of the filters
+// selects.
+func (c *Console) search(ctx context.Context, filters []spool.Filter, limit int) ([]spool.Record, error) {
+	var all []spool.Record
+	for _, f := range filters {
+		f.Limit = limit
+		list, err := c.Store.List(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(b.ID, a.ID) })
+	all = slices.CompactFunc(all, func(a, b spool.Record) bool { return a.ID == b.ID })
+	return all[:min(len(all), limit)], nil
+}
+
+func statesOf(state string) ([]spool.State, error) {
+	switch state {
+	case "":
+		return nil, nil
+	case "waiting":
+		return []spool.State{spool.Queued, spool.Active}, nil
+	case "failed":
+		return []spool.State{spool.Failed, spool.Bounced}, nil
+	case "held", "sent", "damaged", "deleted":
+		return []spool.State{spool.State(state)}, nil
+	}
+	return nil, errors.New("there is no such state")
+}

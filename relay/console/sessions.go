@@ -1,0 +1,98 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// How long a session lives, and how many there are at most.
+const (
+	cookieName  = "graphrelay_session"
+	sessionLife = 12 * time.Hour
+	sessionIdle = time.Hour
+	maxSessions = 50
+)
+
+// session is one browser that knew the password.
+type session struct {
+	token      string // of its forms
+	hash       string // of the password that opened it; another one ends it
+	made, used time.Time
+}
+
+func (s *session) hasToken(t string) bool {
+	return subtle.ConstantTimeCompare([]byte(t), []byte(s.token)) == 1
+}
+
+// sessions are kept by the hash of their cookie.
+type sessions struct {
+	now func() time.Time
+	mu  sync.Mutex
+	all map[[32]byte]*session
+}
+
+func newSessions(now func() time.Time) *sessions {
+	return &sessions{now: now, all: map[[32]byte]*session{}}
+}
+
+// open makes a session of the password with this hash and returns the value of its cookie. The session that
+// was not used for the longest time makes room.
+func (s *sessions) open(hash string) string {
+	value, now := rand.Text(), s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sweep(now)
+	for len(s.all) >= maxSessions {
+		s.dropOldest()
+	}
+	s.all[sha256.Sum256([]byte(value))] = &session{token: rand.Text(), hash: hash, made: now, used: now}
+	return value
+}
+
+func (s *sessions) sweep(now time.Time) {
+	for k, v := range s.all {
+		if now.Sub(v.made) > sessionLife || now.Sub(v.used) > sessionIdle {
+			delete(s.all, k)
+		}
+	}
+}
+
+func (s *sessions) dropOldest() {
+	var oldest [32]byte
+	var at time.Time
+	for k, v := range s.all {
+		if at.IsZero() || v.used.Before(at) {
+			oldest, at = k, v.used
+		}
+	}
+	delete(s.all, oldest)
+}
+
+// of is the session of a request; nil without one.
+func (s *sessions) of(r *http.Request) *session {
+	c, err := r.Cookie(cookieName)
+	if err != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	s.sweep(now)
+	found := s.all[sha256.Sum256([]byte(c.Value))]
+	if found != nil {
+		found.used = now
+	}
+	return found
+}
+
+func (s *sessions) close(r *http.Request) {
+	if c, err := r.Cookie(cookieName); err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.all, sha256.Sum256([]byte(c.Value)))
+	}
+}
