@@ -28,6 +28,7 @@ var (
 	dmaPackages        = []string{"dma", "libssl3"}
 	phpPackages        = []string{"php8.2-cli", "php8.2-common", "libedit2", "libbsd0", "libmd0", "libmagic1", "libmagic-mgc", "libargon2-1", "libpcre2-8-0", "libsodium23", "libssl3", "libxml2", "libicu72", "zlib1g"}
 	gitEmailPackages   = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl", "libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl", "libssl3"}, perlPackages...)
+	shellcheckPackages = []string{"shellcheck"}
 	opensslPackages    = []string{"openssl", "libssl3"}
 	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0", "ldnsutils", "libldns3", "libpcap0.8"}
 	prometheusPackages = []string{"prometheus"}

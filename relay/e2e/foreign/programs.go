@@ -99,6 +99,22 @@ func Playwright(t testing.TB) Program {
 	}
 }
 
+// PowerShellGrammar returns a Program that runs a script by Node.js in which
+// require("web-tree-sitter") and the grammar of PowerShell are to be had.
+func PowerShellGrammar(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-powershell-grammar", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"web-tree-sitter@0.25.10", "tree-sitter-powershell@0.26.4")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
 // Chromium is the path of the machine's Chromium: it is too large for a cache,
 // and apt-get install chromium brings it.
 func Chromium(t testing.TB) string {
@@ -109,6 +125,11 @@ func Chromium(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// ShellCheck judges shell scripts.
+func ShellCheck(t testing.TB) Program {
+	return debianProgram(t, shellcheckPackages, "/usr/bin/shellcheck")
 }
 
 func own(t testing.TB, name string, packages []string, path string) Program {
