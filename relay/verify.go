@@ -61,4 +61,6 @@ func byIdentity(c *config.Config, mailboxes []envelope.Address) (map[config.Name
 
 // NeedsReadWrite tells whether the configuration needs Mail.ReadWrite beside
 // Mail.Send.
-func NeedsReadWrite(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }
+func NeedsReadWrite(c *config.Config) bool {
+	return c.Delivery.UnknownOutcome == "lookup" || c.Delivery.LargeMessages == "upload"
+}

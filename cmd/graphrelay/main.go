@@ -89,7 +89,7 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(), newSetup(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(), newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
 	return root
 }
 

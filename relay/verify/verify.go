@@ -234,7 +234,7 @@ func (r *round) denied(ctx context.Context) {
 		r.note(deniedFinding(t))
 		r.read(ctx, m)
 	}
-	if r.witness() && ctx.Err() == nil {
+	if !r.To.IsZero() && r.witness() && ctx.Err() == nil {
 		t := Probe(ctx, r.client, r.To, r.Now())
 		r.evidence.Witnesses = append(r.evidence.Witnesses, t)
 		if t.Access == Open {

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"graphrelay/config"
+	"graphrelay/relay"
+	"graphrelay/relay/verify"
+)
+
+func newDoctor() *cobra.Command {
+	var file string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine everything that can be seen from this host; sends no mail",
+		Long: `Examine everything that can be seen from this host, each line ok, warn or fail,
+with what to do: files and their modes, ports and who holds them, disk, spool,
+systemd, the way to Entra and Graph (name, connection, proxy, TLS, clock), the
+credential, the token, and what the app may do with each mailbox. It sends no
+mail and changes nothing. Run it as root, or as the service's user. Exit code 1:
+something failed.`,
+		Example: `  sudo graphrelay doctor`,
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			var all []relay.Symptom
+			w := cmd.OutOrStdout()
+			relay.Doctor(cmd.Context(), c, versionString(), func(s relay.Symptom) {
+				if all = append(all, s); !asJSON {
+					printSymptom(w, s)
+				}
+			})
+			if asJSON {
+				if err := printJSON(w, all); err != nil {
+					return err
+				}
+			}
+			return judgement(all)
+		},
+	}
+	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func printSymptom(w io.Writer, s relay.Symptom) {
+	fmt.Fprintf(w, "%-4s %-20s %s\n", s.Mark, visible(s.About), visible(s.Text))
+	if s.Remedy != "" && s.Mark != verify.OK {
+		fmt.Fprintf(w, "     %-20s -> %s\n", "", visible(s.Remedy))
+	}
+}
+
+func judgement(all []relay.Symptom) error {
+	failed := 0
+	for _, s := range all {
+		if s.Mark == verify.Fail {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d examinations failed; each line above says what to do", failed, len(all))
+	}
+	return nil
+}

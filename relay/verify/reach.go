@@ -1,0 +1,119 @@
+package verify
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+)
+
+// Reach is a way to be tried: a server of Entra or Graph.
+type Reach struct {
+	What  string // "login" or "graph", for texts
+	URL   *url.URL
+	Proxy func(*http.Request) (*url.URL, error)
+	Roots *x509.CertPool   // nil for the system's
+	Now   func() time.Time // this host's clock
+}
+
+// The clocks may differ by so much before a login fails; half of it is warned of.
+const (
+	clockFails = 5 * time.Minute
+	clockWarns = 2 * time.Minute
+)
+
+// Try goes the way once, without a token, and says how far it came: name,
+// connection, TLS, answer, clock. Any answer is good enough.
+func (r Reach) Try(ctx context.Context) Finding {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	via := "directly"
+	stage := "its name"
+	trace := &httptrace.ClientTrace{
+		DNSDone: func(i httptrace.DNSDoneInfo) {
+			if i.Err == nil {
+				stage = "the connection"
+			}
+		},
+		ConnectStart: func(_, _ string) { stage = "the connection" },
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				stage = "TLS"
+			}
+		},
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
+			if err == nil {
+				stage = "the answer"
+			}
+		},
+	}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, r.URL.String(), nil)
+	if err != nil {
+		return Finding{Mark: Fail, Text: err.Error(), Remedy: "correct the endpoint in the configuration"}
+	}
+	if proxy, err := r.Proxy(req); err == nil && proxy != nil {
+		via = "through the proxy " + proxy.Redacted()
+	}
+	began := r.Now()
+	resp, err := r.transport().RoundTrip(req)
+	if err != nil {
+		return r.lost(err, stage, via)
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // any answer will do
+	return r.clock(resp.Header.Get("Date"), began, via)
+}
+
+func (r Reach) transport() *http.Transport {
+	return &http.Transport{
+		Proxy: r.Proxy, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: r.Roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true, DisableKeepAlives: true,
+	}
+}
+
+// lost says what an error means, by how far the way was gone.
+func (r Reach) lost(err error, stage, via string) Finding {
+	f := Finding{Mark: Fail, Text: fmt.Sprintf("%s does not answer (%s), it failed at %s: %v", r.URL.Host, via, stage, err)}
+	var dns *net.DNSError
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &dns):
+		f.Remedy = "see that this host can look up names (resolvectl query " + r.URL.Hostname() + "), or set HTTPS_PROXY where a proxy has to do it"
+	case errors.As(err, &unknown):
+		f.Remedy = "something on the way opens TLS: let it leave this host alone, or trust its root with ca_file"
+	case errors.As(err, &invalid):
+		f.Remedy = "check this host's clock, and what opens TLS on the way"
+	default:
+		f.Remedy = "let this host out to " + r.URL.Host + ", port 443, or set HTTPS_PROXY"
+	}
+	return f
+}
+
+// clock compares this host's clock with the server's, whose Date has seconds.
+func (r Reach) clock(date string, now time.Time, via string) Finding {
+	f := Finding{Mark: OK, Text: fmt.Sprintf("%s answers (%s)", r.URL.Host, via)}
+	server, err := http.ParseTime(date)
+	if err != nil {
+		return f
+	}
+	off := now.Sub(server).Round(time.Second)
+	switch {
+	case off.Abs() >= clockFails:
+		f.Mark, f.Remedy = Fail, "set this host's clock right (timedatectl set-ntp true): logins with a certificate fail from 5 minutes on"
+	case off.Abs() >= clockWarns:
+		f.Mark, f.Remedy = Warn, "set this host's clock right (timedatectl set-ntp true), before logins fail"
+	}
+	if f.Mark != OK {
+		f.Text += fmt.Sprintf(", and the clock of this host is off by %s", off)
+	}
+	return f
+}
