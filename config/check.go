@@ -62,7 +62,9 @@ func (k *hostCheck) fail(key string, f *fault) {
 
 func (k *hostCheck) identity(i int, id Identity) {
 	k.file(entry("identities", i, "certificate_file"), string(id.CertificateFile), secret)
+	k.file(entry("identities", i, "certificate_password_file"), string(id.CertificatePasswordFile), secret)
 	k.file(entry("identities", i, "client_secret_file"), string(id.ClientSecretFile), secret)
+	k.file(entry("identities", i, "proxy_file"), string(id.ProxyFile), secret)
 	k.file(entry("identities", i, "ca_file"), string(id.CAFile), public)
 }
 

@@ -52,7 +52,7 @@ func allRepairs() Repairs { return Repairs{RepairDisplayName, RepairMissingFrom,
 // Has tells whether r is among them.
 func (all Repairs) Has(r Repair) bool { return slices.Contains(all, r) }
 
-// shorthand is a list that one word can stand for.
+// shorthand is a list or a section that one word can stand for.
 type shorthand interface{ short(word string) *fault }
 
 func (all *Repairs) short(word string) *fault {

@@ -27,26 +27,6 @@ type Config struct {
 	places map[string]place
 }
 
-// Identity is one application in Entra. Exactly one of CertificateFile and
-// ClientSecretFile is set.
-type Identity struct {
-	Name             Name             `yaml:"name" unset:"default, where there is one identity" doc:"Name for mailboxes, logs and commands; needed where there are several identities."`
-	TenantID         Tenant           `yaml:"tenant_id" required:"true" doc:"Directory (tenant) ID, or a domain of the tenant."`
-	ClientID         GUID             `yaml:"client_id" required:"true" doc:"Application (client) ID."`
-	CertificateFile  Path             `yaml:"certificate_file" unset:"none" doc:"PEM file with the certificate and its RSA private key. Exactly one credential is needed."`
-	ClientSecretFile Path             `yaml:"client_secret_file" unset:"none" doc:"File that holds the client secret and nothing else."`
-	Endpoints        *Endpoints       `yaml:"endpoints" unset:"Microsoft's public cloud" doc:"Servers to use instead of Microsoft's, for tests; both are needed."`
-	CAFile           Path             `yaml:"ca_file" unset:"none" doc:"PEM file of further root certificates to trust for the endpoints."`
-	MaxConcurrent    int              `yaml:"max_concurrent" default:"64" range:"1..1000" doc:"Most requests at one time under this identity."`
-	DeniedMailbox    envelope.Address `yaml:"denied_mailbox" unset:"none" doc:"A mailbox that Graph must refuse to this identity: existing, licensed, of nobody with an administrator's role. verify and the audit try it."`
-}
-
-// Endpoints replace Microsoft's servers.
-type Endpoints struct {
-	Login BaseURL `yaml:"login" required:"true" doc:"Where tokens come from, in place of login.microsoftonline.com."`
-	Graph BaseURL `yaml:"graph" required:"true" doc:"Where mail goes, in place of graph.microsoft.com."`
-}
-
 // Sender is an address that From may say, or with Address.Wildcard those of a
 // whole domain. Mailbox is always set; the wildcard itself stands for mailbox:
 // self, by which each address is its own mailbox.

@@ -29,7 +29,8 @@ func TestMinimalGetsTheDefaults(t *testing.T) {
 		{"identity name", string(id.Name), "default"},
 		{"certificate", string(id.CertificateFile), "/etc/graphrelay/entra.pem"},
 		{"identity max_concurrent", fmt.Sprint(id.MaxConcurrent), "64"},
-		{"endpoints", fmt.Sprint(id.Endpoints == nil), "true"},
+		{"endpoints", fmt.Sprint(id.Endpoints == nil, id.Cloud), "true public"},
+		{"other credentials", fmt.Sprint(id.ManagedIdentity == nil, id.WorkloadIdentity, id.ClientSecretExpires, id.Proxy == ""), "true false none true"},
 		{"sender's mailbox", c.Senders[0].Mailbox.String(), "notifications@contoso.com"},
 		{"default_sender", c.DefaultSender.String(), "notifications@contoso.com"},
 		{"mailboxes", fmt.Sprint(c.Mailboxes), "[{notifications@contoso.com default 3 none}]"},
@@ -319,10 +320,18 @@ func TestLargeMessages(t *testing.T) {
 func TestExampleShowsEveryDefault(t *testing.T) {
 	active := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:)`)
 	text := active.ReplaceAllString(read(t, "example.yaml"), "$1$2")
-	text = regexp.MustCompile(`(?m)^.*client_secret_file:.*\n`).ReplaceAllString(text, "")
+	shown := map[string]bool{}
+	for _, key := range []string{"certificate_password_file", "client_secret_file", "client_secret_expires", "managed_identity", "workload_identity", "proxy_file", "endpoints"} {
+		line := regexp.MustCompile(`(?m)^ *` + key + `:.*\n`) // cannot stand beside another key
+		shown["identities[]."+key] = line.MatchString(text)
+		text = line.ReplaceAllString(text, "")
+	}
+	for _, key := range []string{"managed_identity.client_id", "endpoints.login", "endpoints.graph"} {
+		section, _, _ := strings.Cut(key, ".")
+		shown["identities[]."+key] = shown["identities[]."+section]
+	}
 	text = strings.ReplaceAll(text, "$2y$12$...", "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 	c := parse1(t, text)
-	shown := map[string]bool{"identities[].client_secret_file": true}
 	for path := range c.places {
 		shown[regexp.MustCompile(`\[[0-9]+\]`).ReplaceAllString(path, "[]")] = true
 	}
@@ -382,4 +391,22 @@ func address(t *testing.T, s string) envelope.Address {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func TestEachCredential(t *testing.T) {
+	for _, text := range []string{
+		"certificate_file: entra.pfx\n    certificate_password_file: password",
+		"client_secret_file: secret\n    client_secret_expires: 2027-05-01",
+		"managed_identity: true",
+		"managed_identity: {client_id: 22222222-2222-2222-2222-222222222222}",
+		"workload_identity: true",
+		"certificate_file: entra.pem\n    workload_identity: false\n    cloud: usgov-dod\n    proxy: http://proxy:3128/",
+	} {
+		c := parse1(t, strings.Replace(minimal, "certificate_file: entra.pem", text, 1))
+		id := c.Identities[0]
+		if strings.Contains(text, "managed") != (id.ManagedIdentity != nil) || strings.Contains(text, "workload_identity: true") != id.WorkloadIdentity ||
+			strings.Contains(text, "2027") != (id.ClientSecretExpires.String() == "2027-05-01") || strings.Contains(text, "proxy") != (id.Proxy == "http://proxy:3128") {
+			t.Errorf("%s: %+v", text, id)
+		}
+	}
 }

@@ -136,6 +136,9 @@ func refuse(n ast.Node) *fault {
 
 func (d *decoder) section(path string, n ast.Node, v reflect.Value) {
 	pairs, ok := pairsOf(n)
+	if word, is := n.(ast.ScalarNode); is && d.word(path, word, v) {
+		return
+	}
 	if !ok {
 		d.fail(path, bad("must be a section of keys", "write "+keyNames(v.Type())+" under it, indented"))
 		return
@@ -233,15 +236,15 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.Str
 	}
 }
 
-// word decodes a list that is written as one word; false for a list that
-// knows none.
+// word decodes a list or a section that is written as one word; false for one
+// that knows none.
 func (d *decoder) word(path string, n ast.ScalarNode, v reflect.Value) bool {
 	s, ok := v.Addr().Interface().(shorthand)
 	if !ok {
 		return false
 	}
 	text := n.GetToken().Value
-	d.places[path] = place{d.places[path].line, text}
+	d.places[path] = place{d.places[path].line, hidePassword(text)}
 	if f := s.short(text); f != nil {
 		d.fail(path, f)
 	}

@@ -23,7 +23,7 @@
 // without the key where no constant can say it; required makes its absence a
 // mistake; range is enforced ("1..64", "trim | reject", or "address | *@domain"
 // where an address may be more than one address) and printed; doc is the
-// manual's sentence. A list that one word can stand for is a shorthand, and a
+// manual's sentence. A list or section that one word can stand for is a shorthand, and a
 // value that must never be repeated is hidden. A new type of value gets a read
 // method (see scalar); what concerns one section goes into its check method,
 // what concerns several into rules.go, clients.go or listeners.go. Every mistake

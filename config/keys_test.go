@@ -10,7 +10,7 @@ import (
 // here by another walk than the one that Keys does.
 func TestKeysAreTheFields(t *testing.T) {
 	fields := map[string]bool{}
-	for _, s := range []any{Config{}, Identity{}, Endpoints{}, Sender{}, Mailbox{}, SMTP{}, TLS{}, Listener{}, Client{}, Queue{}, Delivery{}, Audit{}, Reports{}, Admin{}, Metrics{}, Alerts{}, Console{}, Log{}} {
+	for _, s := range []any{Config{}, Identity{}, ManagedIdentity{}, Endpoints{}, Sender{}, Mailbox{}, SMTP{}, TLS{}, Listener{}, Client{}, Queue{}, Delivery{}, Audit{}, Reports{}, Admin{}, Metrics{}, Alerts{}, Console{}, Log{}} {
 		for i := range reflect.TypeOf(s).NumField() {
 			f := reflect.TypeOf(s).Field(i)
 			if f.IsExported() && f.Tag.Get("yaml") == "" {
@@ -37,7 +37,7 @@ func TestKeysAreTheFields(t *testing.T) {
 
 func TestKeysSayEnough(t *testing.T) {
 	keys := Keys()
-	if len(keys) != 85 {
+	if len(keys) != 93 {
 		t.Errorf("%d keys; correct this number with the manual", len(keys))
 	}
 	seen := map[string]bool{}

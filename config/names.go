@@ -122,11 +122,17 @@ func (*BaseURL) kind() string { return "URL" }
 func (*BaseURL) like() string { return "https://127.0.0.1:8443" }
 
 // hidePassword takes the user information out of a text that may be a URL,
-// before it gets into a message.
+// with a scheme or without, before it gets into a message.
 func hidePassword(text string) string {
-	scheme, rest, ok := strings.Cut(text, "//")
-	if at := strings.LastIndex(rest, "@"); ok && at >= 0 {
-		return scheme + "//***" + rest[at:]
+	at := strings.LastIndex(text, "@")
+	if at < 0 {
+		return text
+	}
+	if begin := strings.Index(text, "//"); begin >= 0 && begin < at {
+		return text[:begin] + "//***" + text[at:]
+	}
+	if user, password, ok := strings.Cut(text[:at], ":"); ok && user != "" && password != "" && !strings.ContainsAny(text, " \t") {
+		return "***" + text[at:]
 	}
 	return text
 }

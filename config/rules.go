@@ -45,15 +45,6 @@ func entry(list string, i int, key string) string { return join(indexed(list, i)
 // indexed is the path of an entry of a list.
 func indexed(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
-func (id *Identity) check(s scope) {
-	switch certificate, secret := s.given("certificate_file"), s.given("client_secret_file"); {
-	case certificate && secret:
-		s.fail("client_secret_file", bad("is a second credential", "write certificate_file or client_secret_file, not both"))
-	case !certificate && !secret:
-		s.fail("certificate_file", bad("is missing, and so is every other credential", "write certificate_file: PATH or client_secret_file: PATH"))
-	}
-}
-
 func (a *Admin) check(s scope) {
 	if a.Address.Network != "" && !a.Address.Unix() {
 		s.fail("address", bad("is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock"))
@@ -213,6 +204,11 @@ func (c *Config) complete() {
 	}
 	if c.DefaultSender.IsZero() {
 		c.DefaultSender = (Client{}).firstSender(c.Senders)
+	}
+	for i := range c.Identities {
+		if c.Identities[i].Endpoints != nil {
+			c.Identities[i].Cloud = "" // the default of a key that is not given
+		}
 	}
 	c.completeMailboxes()
 	c.completeListeners()

@@ -45,8 +45,8 @@ func CheckCredentials(c *config.Config) error {
 }
 
 // mustURL parses a URL that config has already judged.
-func mustURL(u config.BaseURL) *url.URL {
-	parsed, err := url.Parse(string(u))
+func mustURL(u string) *url.URL {
+	parsed, err := url.Parse(u)
 	if err != nil {
 		panic("config let a bad URL through: " + err.Error())
 	}

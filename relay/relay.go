@@ -131,11 +131,22 @@ func newRelay(o Options) *Relay {
 func (r *Relay) graphConfig(id config.Identity) graph.Config {
 	g := graph.Config{
 		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		SecretFile: string(id.ClientSecretFile), CertificateFile: string(id.CertificateFile), CAFile: string(id.CAFile),
+		SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
+		CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
+		WorkloadIdentity: id.WorkloadIdentity, CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile),
 		MaxConcurrent: id.MaxConcurrent, Log: r.log, UserAgent: "graphrelay/" + r.version,
+		OnCredentialChange: func() { r.delivery.ProbeNow() },
+	}
+	if id.ManagedIdentity != nil {
+		g.ManagedIdentity = &graph.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
+	}
+	if id.Proxy != "" {
+		g.Proxy = mustURL(string(id.Proxy))
 	}
 	if id.Endpoints != nil {
-		g.Login, g.Graph = mustURL(id.Endpoints.Login), mustURL(id.Endpoints.Graph)
+		g.Login, g.Graph = mustURL(string(id.Endpoints.Login)), mustURL(string(id.Endpoints.Graph))
+	} else {
+		g.Cloud = id.Cloud
 	}
 	return g
 }

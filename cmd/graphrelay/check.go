@@ -12,6 +12,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var file string
+	var show bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, the credentials' files, ports and folders; sends nothing",
@@ -20,12 +21,25 @@ and what to write instead; then look at what it needs of this host: files,
 their modes, folders, ports and credentials. Nothing is sent and no network is
 used. Run it as the service's user to see what the service sees:
 
-  sudo -u graphrelay graphrelay check`,
-		Example: `  graphrelay check -c /etc/graphrelay/config.yaml`,
-		Args:    usageArgs(cobra.NoArgs),
+  sudo -u graphrelay graphrelay check
+
+With --show it prints the configuration as the program takes it, with every
+default filled in, and looks at nothing else. Secrets are not in it: files are
+named and not read, and password hashes left out.`,
+		Example: `  graphrelay check -c /etc/graphrelay/config.yaml
+  graphrelay check --show`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {
+				return err
+			}
+			if show {
+				text, err := config.Show(c)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 				return err
 			}
 			if found := config.Check(c); len(found) > 0 {
@@ -40,5 +54,6 @@ used. Run it as the service's user to see what the service sees:
 		},
 	}
 	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&show, "show", false, "print the configuration with every default, without secrets")
 	return cmd
 }

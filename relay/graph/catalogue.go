@@ -10,7 +10,7 @@ import (
 // means. An empty pattern matches anything; all that are given must match.
 type row struct {
 	http  string // status codes, "400 413", or classes, "5xx"
-	code  string // error.code or an inner code, any of these words, case ignored; "-" is none
+	code  string // error.code or an inner code, any of these words, case ignored; "X*" is what begins so, "-" is none
 	match string // part of error.message, case ignored
 	body  string // "html": the body is a page
 
@@ -25,7 +25,7 @@ type row struct {
 // Pieces of advice that several rows give.
 const (
 	adviceAccess = "check that the app may send as this mailbox (RBAC for Applications: Test-ServicePrincipalAuthorization); " +
-		"a new assignment or policy takes 30 minutes to 2 hours to reach Graph, and sending resumes by itself"
+		"after a new assignment or policy, up to two hours of this are normal, and sending resumes by itself"
 	adviceMailbox = "check that the mailbox exists, has a licence and is hosted in Exchange Online; " +
 		"a new or newly licensed mailbox takes about 15 minutes; else correct the address in the configuration"
 	adviceUser  = "check the mailbox address in the configuration and the tenant it belongs to; a group or distribution list cannot send"
@@ -39,8 +39,8 @@ const (
 
 // catalogue holds every answer to sendMail that is known, in groups; the first
 // match wins. The order is: what settles it by status alone, what a code or a
-// message names, and the remainders by status. Facts and their sources stand
-// in the manual's table of answers.
+// message names, and the remainders by status. The table in the manual,
+// answers.md, is made of it.
 //
 // Bounce only follows from 400, 413 and 422, and TooLarge from 400, 413 and the
 // notorious 200: everything else is not the message's fault, or not known to be.
@@ -84,7 +84,8 @@ func messageFaults() []row {
 		{http: "400 422", match: "MIME content", outcome: Bounce, status: status.Enhanced{5, 6, 0}, text: "the message is malformed, empty or incomplete", advice: "correct the program that made the message"},
 		{http: "400 422", code: "ErrorInvalidRecipients", match: "no recipients", outcome: Bounce, status: status.Enhanced{5, 5, 4}, text: "no recipient was recognised in the message", advice: "correct the recipients; if they look right, report it with the request ID"},
 		{http: "400 422", code: "ErrorInvalidRecipients", outcome: Bounce, status: status.Enhanced{5, 1, 3}, text: "a recipient address is not valid", advice: "correct the recipients"},
-		{http: "400 422", code: "ErrorExceededMaxRecipientLimit ErrorExceededMaxRecipientLimitPerMessage", outcome: Bounce, status: status.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
+		{http: "400 422", code: "ErrorExceededMaxRecipientLimit*", outcome: Bounce, status: status.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
+		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: Bounce, status: status.Enhanced{5, 6, 0}, text: "a header field of the message is not one that Graph takes", advice: "correct the header fields of the program that made the message; if they look right, report it with the request ID"},
 		{http: "400 413", code: "ErrorMessageSizeExceeded", outcome: Bounce, status: status.Enhanced{5, 3, 4}, text: "the message exceeds the size that the mailbox may send", advice: adviceSize},
 		{http: "400", match: "maximum request length", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceSize},
 		{http: "413", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceSize},
@@ -127,6 +128,7 @@ func mailboxFaults() []row {
 func transient() []row {
 	return []row{
 		{code: "ErrorItemNotFound ErrorIrresolvableConflict", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "an item vanished or changed meanwhile"},
+		{code: "invalidRange*", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "a part was sent that does not follow the last one"},
 		{code: "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress " +
 			"ServiceUnavailable serviceNotAvailable", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
 		{http: "400 422", code: "generalException UnknownError", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
@@ -140,7 +142,7 @@ func remainders() []row {
 		{http: "503", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 2}, text: "the service is unavailable for now"},
 		{http: "502", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 4, 1}, text: "Graph's front door could not reach the service"},
 		{http: "5xx", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a failure of the service"},
-		{http: "409 412 423 425", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "a conflict with something else"},
+		{http: "409 412 416 423 425", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "a conflict with something else"},
 		{http: "400 422", code: "-", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 3, 5}, text: "refused without an error of Graph, so perhaps by something else on the way", advice: adviceProxy},
 		{http: "400 422", outcome: Bounce, status: status.Enhanced{5, 0, 0}, text: "refused for a reason that is not in the catalogue", advice: "look up the code; if it is not the message's fault, report it with the request ID"},
 		{http: "403 404", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "refused for a reason that is not in the catalogue", advice: adviceAccess},

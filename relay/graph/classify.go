@@ -2,14 +2,10 @@ package graph
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -84,7 +80,8 @@ func matchCode(pattern string, codes []string) bool {
 	}
 	for p := range strings.FieldsSeq(pattern) {
 		for _, c := range codes {
-			if strings.EqualFold(p, c) {
+			if begin, open := strings.CutSuffix(p, "*"); strings.EqualFold(p, c) ||
+				open && len(c) >= len(begin) && strings.EqualFold(begin, c[:len(begin)]) {
 				return true
 			}
 		}
@@ -139,6 +136,14 @@ type loginRefusal struct {
 	CorrelationID string `json:"correlation_id"`
 }
 
+func readRefusal(body []byte) loginRefusal {
+	var refusal loginRefusal
+	if json.Unmarshal(body, &refusal) != nil {
+		return loginRefusal{} // a type that does not fit may have left half a value
+	}
+	return refusal
+}
+
 // classifyToken says what a failed login means for a message. It takes the
 // error of azidentity; its whole answer is used, its text only where there was
 // no answer.
@@ -149,10 +154,7 @@ func classifyToken(err error, now time.Time) Answer {
 	}
 	resp := failed.RawResponse
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	var refusal loginRefusal
-	if json.Unmarshal(body, &refusal) != nil {
-		refusal = loginRefusal{} // a type that does not fit may have left half a value
-	}
+	refusal := readRefusal(body)
 	r := lookupLogin(resp.StatusCode, refusal.Error)
 	a := Answer{
 		Outcome:    r.outcome,
@@ -187,75 +189,4 @@ func lookupLogin(httpStatus int, word string) loginRow {
 		}
 	}
 	return loginRow{outcome: Hold, status: status.Enhanced{4, 7, 0}} // not reached
-}
-
-// withoutLogin is a login that got no answer.
-func withoutLogin(err error) Answer {
-	text, _, _ := strings.Cut(err.Error(), " To troubleshoot, visit ")
-	return Answer{
-		Outcome: Retry,
-		Scope:   ScopeIdentity,
-		Status:  status.Enhanced{4, 4, 1},
-		Text:    "cannot log in to Entra: " + line(text, maxText),
-		Advice:  connectionAdvice(err),
-	}
-}
-
-// classifyLoss says what it means that a request got no answer. left tells
-// whether octets of the body were handed to the connection, and unreadable is
-// the failure to read the message, if that ended it.
-func classifyLoss(err error, left bool, unreadable error) Answer {
-	var spool *spoolError
-	switch {
-	case unreadable != nil || errors.As(err, &spool):
-		return Answer{
-			Outcome: Retry, Scope: ScopeMessage, Status: status.Enhanced{4, 3, 0},
-			Text:   line(firstError(unreadable, err).Error(), maxText),
-			Advice: "check the disk and the queue's store",
-		}
-	case left:
-		return Answer{
-			Outcome: Unknown, Scope: ScopeMessage, Status: status.Enhanced{4, 4, 2},
-			Text:   "no answer came after the message had left, which may have been sent: " + line(err.Error(), maxText),
-			Advice: adviceCheck,
-		}
-	case errors.Is(err, context.Canceled):
-		return Answer{
-			Outcome: Retry, Scope: ScopeMessage, Status: status.Enhanced{4, 3, 2},
-			Text: "stopped before anything was sent",
-		}
-	}
-	return Answer{
-		Outcome: Retry, Scope: ScopeIdentity, Status: status.Enhanced{4, 4, 1},
-		Text:   "no connection to Graph: " + line(err.Error(), maxText),
-		Advice: connectionAdvice(err),
-	}
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// connectionAdvice tells what usually is behind a failure to connect.
-func connectionAdvice(err error) string {
-	var (
-		dns     *net.DNSError
-		cert    *tls.CertificateVerificationError
-		unknown x509.UnknownAuthorityError
-		text    = err.Error() // azidentity passes on texts only
-	)
-	switch {
-	case strings.Contains(text, "proxyconnect") || strings.Contains(text, "Proxy Authentication Required"):
-		return "check the proxy (HTTPS_PROXY, NO_PROXY) and that it lets CONNECT to port 443 through"
-	case errors.As(err, &cert) || errors.As(err, &unknown) || strings.Contains(text, "x509: ") || strings.Contains(text, "tls: "):
-		return "the server's certificate is not trusted; if a proxy inspects TLS, add its root certificate as ca_file, and check this machine's clock"
-	case errors.As(err, &dns) || strings.Contains(text, "no such host"):
-		return "check the name servers of this machine"
-	}
-	return "check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"
 }

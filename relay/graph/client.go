@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -20,11 +21,17 @@ type Client struct {
 	cfg       Config
 	microsoft bool
 	transport *http.Transport
+	metadata  *http.Transport // to the metadata service of the machine
+	proxy     *proxy
 	adapter   abs.RequestAdapter
 	base      string // of every Graph URL: https://host/v1.0
 	tokens    *tokens
 	buffers   *sync.Pool // *[]byte of rawBuffer
 	uploads   chan struct{}
+
+	loaded        []string      // the fingerprints of the files that New read
+	every         time.Duration // watchInterval
+	metadataRetry time.Duration // a second; doubled
 
 	mu         sync.Mutex
 	credential credential
@@ -37,29 +44,34 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	cred, err := loadCredential(cfg)
-	if err != nil {
+	cfg.Log = cfg.Log.With("identity", cfg.Name)
+	c := &Client{
+		cfg:           cfg,
+		microsoft:     isMicrosoft(cfg.Login, cfg.Graph),
+		base:          strings.TrimRight(cfg.Graph.String(), "/") + "/v1.0",
+		metadata:      newMetadataTransport(),
+		every:         watchInterval,
+		metadataRetry: time.Second,
+		buffers:       &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }},
+		uploads:       make(chan struct{}, maxUploads),
+	}
+	c.loaded = c.fingerprint() // before reading, so that no change is missed
+	if c.credential, err = loadCredential(cfg); err != nil {
 		return nil, err
 	}
 	pool, err := roots(cfg.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Log = cfg.Log.With("identity", cfg.Name)
-	c := &Client{
-		cfg:        cfg,
-		microsoft:  isMicrosoft(cfg.Login, cfg.Graph),
-		transport:  newTransport(pool, cfg.MaxConcurrent),
-		base:       strings.TrimRight(cfg.Graph.String(), "/") + "/v1.0",
-		credential: cred,
-		uploads:    make(chan struct{}, maxUploads),
-		buffers:    &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }},
+	if c.proxy, err = newProxy(cfg); err != nil {
+		return nil, err
 	}
+	c.transport = newTransport(pool, cfg.MaxConcurrent, c.proxy)
 	c.tokens = &tokens{login: c.login, now: cfg.Now, log: cfg.Log}
 	if c.adapter, err = c.newAdapter(); err != nil {
 		return nil, err
 	}
-	if w := cred.warning(cfg.Now()); w != "" {
+	if w := c.credential.warning(cfg.Now()); w != "" {
 		cfg.Log.Warn("credential will be refused", "reason", w)
 	}
 	return c, nil
@@ -85,10 +97,15 @@ func (s tokenSource) GetToken(ctx context.Context, _ policy.TokenRequestOptions)
 	return azcore.AccessToken{Token: t.value, ExpiresOn: t.expires}, err
 }
 
-// Run keeps a token ready until ctx ends. Without it tokens are fetched when
-// they are first needed, and renewed when they are next used.
+// Run keeps a token ready, takes changed credential files over and warns of a
+// credential that expires, until ctx ends. Without it tokens are fetched when
+// they are first needed, and renewed when they are next used, from the files as
+// they are then.
 func (c *Client) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	watching.Go(func() { c.watch(ctx) })
 	c.tokens.run(ctx)
+	watching.Wait()
 	c.transport.CloseIdleConnections()
 }
 
@@ -106,31 +123,36 @@ func (c *Client) Token(ctx context.Context) (TokenInfo, error) {
 func (c *Client) Microsoft() bool { return c.microsoft }
 
 // Credential describes what the identity logs in with at present.
-func (c *Client) Credential() CredentialInfo {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.credential.info()
-}
+func (c *Client) Credential() CredentialInfo { return c.current().info() }
 
 // login fetches a token with a new azidentity credential. Only tokens calls it.
 func (c *Client) login(ctx context.Context, claims string) (token, error) {
-	cred := c.currentCredential()
-	azure, err := cred.azure(c.cfg, c.loginOptions(), !c.microsoft)
-	if err != nil {
-		return token{}, c.loginError(err, cred)
-	}
-	at, err := azure.GetToken(ctx, policy.TokenRequestOptions{
-		Scopes:    []string{scopeFor(c.cfg.Graph)},
-		EnableCAE: true,
-		Claims:    claims,
-	})
+	at, err := c.fetch(ctx, claims)
 	if err == nil && at.Token == "" {
 		err = errors.New("the answer holds no token")
 	}
 	if err != nil {
-		return token{}, c.loginError(err, cred)
+		return token{}, c.loginError(err)
 	}
 	return newToken(at.Token, c.cfg.Now(), at.ExpiresOn, at.RefreshOn), nil
+}
+
+func (c *Client) fetch(ctx context.Context, claims string) (azcore.AccessToken, error) {
+	if c.cfg.ManagedIdentity != nil {
+		return c.managedToken(ctx)
+	}
+	if err := c.loadAgain(); err != nil {
+		c.cfg.Log.Warn("credential file cannot be read, the earlier credential is used", "error", err)
+	}
+	azure, err := c.current().azure(c.cfg, c.loginOptions(), !c.microsoft)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	return azure.GetToken(ctx, policy.TokenRequestOptions{
+		Scopes:    []string{scopeFor(c.cfg.Graph)},
+		EnableCAE: true,
+		Claims:    claims,
+	})
 }
 
 func (c *Client) loginOptions() policy.ClientOptions {
@@ -142,23 +164,43 @@ func (c *Client) loginOptions() policy.ClientOptions {
 	}
 }
 
-func (c *Client) loginError(err error, cred credential) error {
-	a := classifyToken(err, c.cfg.Now())
-	a.Text = cred.redact(a.Text)
-	return &LoginError{a}
+func (c *Client) loginError(err error) error {
+	var refused *LoginError
+	if !errors.As(err, &refused) {
+		refused = &LoginError{classifyToken(err, c.cfg.Now())}
+	}
+	refused.Answer = c.redacted(refused.Answer)
+	return refused
 }
 
-// currentCredential reads the files again, so that a renewed secret or
-// certificate is used from the next login on; if they cannot be read now, the
-// one that worked is kept.
-func (c *Client) currentCredential() credential {
-	cred, err := loadCredential(c.cfg)
+// redacted is a without what must not be shown, should a service or a proxy
+// have echoed it.
+func (c *Client) redacted(a Answer) Answer {
+	if a.Outcome == Delivered {
+		return a
+	}
+	cred := c.current()
+	a.Text = redact(a.Text, append(c.proxy.secrets(c.cfg.Graph), cred.secret, cred.assertion)...)
+	return a
+}
+
+// current is the credential in use.
+func (c *Client) current() credential {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.credential
+}
+
+// loadAgain reads the files again, so that a renewed secret or certificate is
+// used from the next login on; if they cannot be read now, the one that worked
+// is kept.
+func (c *Client) loadAgain() error {
+	cred, err := loadCredential(c.cfg)
 	if err != nil {
-		c.cfg.Log.Warn("credential file cannot be read, the earlier credential is used", "error", err)
-		return c.credential
+		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.credential = cred
-	return cred
+	return nil
 }

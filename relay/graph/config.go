@@ -17,45 +17,58 @@ import (
 type Config struct {
 	Name     string // for logs
 	TenantID string // GUID or a verified domain of the tenant
-	ClientID string // GUID of the app registration
+	ClientID string // GUID of the app registration, or of the managed identity
 
-	// Exactly one of these two.
-	SecretFile      string // the secret's value, alone in the file
-	CertificateFile string // PEM: certificate (and chain) and RSA key, in any order
+	// Exactly one of these four.
+	SecretFile       string           // the secret's value, alone in the file
+	CertificateFile  string           // PEM (certificate, chain and RSA key, in any order) or PFX
+	ManagedIdentity  *ManagedIdentity // of the Azure machine that this runs on
+	WorkloadIdentity bool             // a federated token, from the file that AZURE_FEDERATED_TOKEN_FILE names
 
-	// Both or neither; nil is the public cloud. Both must be https.
+	CertificatePasswordFile string    // for an encrypted key or PFX
+	SecretExpires           time.Time // when the secret expires, for the warning; Entra does not tell
+
+	// Cloud is public (the default), usgov, usgov-dod or china. Login and Graph
+	// replace it, both or neither, and must be https.
+	Cloud        string
 	Login, Graph *url.URL
 
-	CAFile        string           // PEM roots, added to those of the system
+	CAFile string // PEM roots, added to those of the system
+
+	// Proxy is the HTTP proxy for both endpoints, without a password; ProxyFile
+	// holds its URL where there is one. Without either HTTPS_PROXY and NO_PROXY
+	// are followed.
+	Proxy     *url.URL
+	ProxyFile string
+
 	MaxConcurrent int              // expected concurrent sends, sizes the pool of connections; 0 is 64
 	Now           func() time.Time // nil is time.Now
 	Log           *slog.Logger     // nil is silence
 	UserAgent     string           // product and version; empty is "graphrelay"
+
+	// OnCredentialChange is called by Run after a changed credential file was
+	// taken over: what Graph or Entra refused may pass now. It must not block.
+	OnCredentialChange func()
+	// Alarm raises and ends "credential:NAME", for a credential that expires soon.
+	// Run calls it, again with another text at each stage; it must not block.
+	Alarm func(key, text string, firing bool)
 }
 
-const (
-	publicLogin = "https://login.microsoftonline.com/"
-	publicGraph = "https://graph.microsoft.com"
-)
+// ManagedIdentity says which identity of the machine logs in.
+type ManagedIdentity struct {
+	ClientID string // of a user-assigned identity; empty is the system-assigned one
+}
 
 // withDefaults fills in the optional fields and checks the rest. It reads no file.
 func (cfg Config) withDefaults() (Config, error) {
 	if err := cfg.checkIdentity(); err != nil {
 		return cfg, err
 	}
-	if (cfg.Login == nil) != (cfg.Graph == nil) {
-		return cfg, errors.New("only one of the endpoints login and graph is set, and a token of one cloud must not reach the host of another: set both or neither")
+	if err := cfg.setEndpoints(); err != nil {
+		return cfg, err
 	}
-	if cfg.Login == nil {
-		cfg.Login, cfg.Graph = mustURL(publicLogin), mustURL(publicGraph)
-	}
-	for _, e := range []struct {
-		name string
-		url  *url.URL
-	}{{"login", cfg.Login}, {"graph", cfg.Graph}} {
-		if err := checkEndpoint(e.name, e.url); err != nil {
-			return cfg, err
-		}
+	if err := cfg.checkProxy(); err != nil {
+		return cfg, err
 	}
 	if cfg.MaxConcurrent <= 0 {
 		cfg.MaxConcurrent = 64
@@ -68,6 +81,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "graphrelay"
+	}
+	if cfg.OnCredentialChange == nil {
+		cfg.OnCredentialChange = func() {}
+	}
+	if cfg.Alarm == nil {
+		cfg.Alarm = func(string, string, bool) {}
 	}
 	return cfg, nil
 }
@@ -82,46 +101,23 @@ func (cfg Config) checkIdentity() error {
 	if cfg.ClientID == "" || strings.ContainsAny(cfg.ClientID, " \t\r\n") {
 		return fmt.Errorf("client ID %q is not one: copy \"Application (client) ID\" from the overview page of the app registration", cfg.ClientID)
 	}
-	if (cfg.SecretFile == "") == (cfg.CertificateFile == "") {
-		return errors.New("an identity needs exactly one credential: set either a certificate file or a client secret file")
+	if cfg.credentials() != 1 {
+		return errors.New("an identity needs exactly one credential: set a certificate file, a client secret file, a managed identity or a workload identity")
+	}
+	if cfg.CertificatePasswordFile != "" && cfg.CertificateFile == "" {
+		return errors.New("a certificate password file is set without a certificate file: set both, or no password file")
 	}
 	return nil
 }
 
-func checkEndpoint(name string, u *url.URL) error {
-	if u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("the %s endpoint %q must be of the form https://host or https://host:port: tokens and secrets go there", name, u.Redacted())
+func (cfg Config) credentials() int {
+	n := 0
+	for _, is := range []bool{cfg.SecretFile != "", cfg.CertificateFile != "", cfg.ManagedIdentity != nil, cfg.WorkloadIdentity} {
+		if is {
+			n++
+		}
 	}
-	return nil
-}
-
-// mustURL is for the constants above.
-func mustURL(s string) *url.URL {
-	u, err := url.Parse(s)
-	if err != nil {
-		panic(err)
-	}
-	return u
-}
-
-// microsoftHosts are the login and Graph hosts of Microsoft's clouds.
-func isMicrosoft(login, graph *url.URL) bool {
-	logins := []string{"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "login.chinacloudapi.cn"}
-	return slices.Contains(logins, strings.ToLower(login.Host)) && isMicrosoftGraph(graph)
-}
-
-func isMicrosoftGraph(graph *url.URL) bool {
-	graphs := []string{"graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"}
-	return slices.Contains(graphs, strings.ToLower(graph.Host))
-}
-
-// scopeFor names the resource to ask a token for. A double stands in for the
-// public cloud, so its tokens are asked for under the public name.
-func scopeFor(graph *url.URL) string {
-	if isMicrosoftGraph(graph) {
-		return "https://" + strings.ToLower(graph.Host) + "/.default"
-	}
-	return publicGraph + "/.default"
+	return n
 }
 
 // roots returns the system's roots with those of file added; nil for no file

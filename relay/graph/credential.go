@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
@@ -20,44 +21,92 @@ import (
 // maxCredentialFile bounds what is read; a chain with a key has a few KiB.
 const maxCredentialFile = 256 << 10
 
-// credential is what the identity logs in with: a secret, or a key with its
-// certificate first in chain.
+// Kind is what an identity logs in with.
+type Kind = string
+
+// The kinds of credentials.
+const (
+	KindSecret      Kind = "client secret"
+	KindCertificate Kind = "certificate"
+	KindManaged     Kind = "managed identity"
+	KindWorkload    Kind = "workload identity"
+)
+
+// credential is what the identity logs in with: a secret, a key with its
+// certificate first in chain, a federated token, or for a managed identity
+// nothing at all.
 type credential struct {
-	secret string
-	key    *rsa.PrivateKey
-	chain  []*x509.Certificate
+	kind      Kind
+	secret    string
+	key       *rsa.PrivateKey
+	chain     []*x509.Certificate
+	assertion string    // the federated token
+	expires   time.Time // of secret, certificate or assertion; zero where unknown
 }
 
 // CredentialInfo describes the credential in use, without the secret.
 type CredentialInfo struct {
-	Kind       string    // "client secret" or "certificate"
+	Kind       Kind
 	Subject    string    // of the certificate
 	Thumbprint string    // of the certificate: SHA-1 in upper-case hex, as the portal shows it
-	NotAfter   time.Time // of the certificate; zero for a secret, for Entra does not tell
+	NotAfter   time.Time // of the certificate, or client_secret_expires; zero where nobody knows or it renews itself
 }
 
-// loadCredential reads and checks the file that cfg names.
+// loadCredential reads and checks the files that cfg names.
 func loadCredential(cfg Config) (credential, error) {
-	if cfg.SecretFile != "" {
-		data, err := readCredentialFile("client secret", cfg.SecretFile)
-		if err != nil {
-			return credential{}, err
-		}
-		secret, err := parseSecret(data)
-		if err != nil {
-			return credential{}, fmt.Errorf("client secret file %s %w", cfg.SecretFile, err)
-		}
-		return credential{secret: secret}, nil
+	switch {
+	case cfg.ManagedIdentity != nil:
+		return credential{kind: KindManaged}, nil
+	case cfg.WorkloadIdentity:
+		return loadAssertion(federatedTokenFile())
+	case cfg.SecretFile != "":
+		return loadSecret(cfg)
 	}
+	return loadCertificate(cfg)
+}
+
+func loadSecret(cfg Config) (credential, error) {
+	data, err := readCredentialFile("client secret", cfg.SecretFile)
+	if err != nil {
+		return credential{}, err
+	}
+	secret, err := parseSecret(data)
+	if err != nil {
+		return credential{}, fmt.Errorf("client secret file %s %w", cfg.SecretFile, err)
+	}
+	return credential{kind: KindSecret, secret: secret, expires: cfg.SecretExpires}, nil
+}
+
+func loadCertificate(cfg Config) (credential, error) {
 	data, err := readCredentialFile("certificate", cfg.CertificateFile)
 	if err != nil {
 		return credential{}, err
 	}
-	key, chain, err := parseCertificate(data)
+	password, err := loadPassword(cfg.CertificatePasswordFile)
+	if err != nil {
+		return credential{}, err
+	}
+	key, chain, err := parseCertificate(data, password)
 	if err != nil {
 		return credential{}, fmt.Errorf("certificate file %s %w", cfg.CertificateFile, err)
 	}
-	return credential{key: key, chain: chain}, nil
+	return credential{kind: KindCertificate, key: key, chain: chain, expires: chain[0].NotAfter}, nil
+}
+
+// loadPassword takes the first line as it is, blanks included.
+func loadPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := readCredentialFile("certificate password", path)
+	if err != nil {
+		return "", err
+	}
+	line, rest, _ := strings.Cut(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\n")
+	if strings.TrimSpace(rest) != "" {
+		return "", fmt.Errorf("certificate password file %s has more than one line: put the password alone into it", path)
+	}
+	return strings.TrimSuffix(line, "\r"), nil
 }
 
 func readCredentialFile(what, path string) ([]byte, error) {
@@ -97,30 +146,41 @@ func looksLikeSecretID(s string) bool {
 }
 
 func (c credential) info() CredentialInfo {
-	if c.key == nil {
-		return CredentialInfo{Kind: "client secret"}
+	i := CredentialInfo{Kind: c.kind}
+	switch c.kind {
+	case KindSecret:
+		i.NotAfter = c.expires
+	case KindCertificate:
+		leaf := c.chain[0]
+		i.Subject, i.NotAfter = leaf.Subject.String(), leaf.NotAfter
+		i.Thumbprint = fmt.Sprintf("%X", sha1.Sum(leaf.Raw)) // a name, not a signature
 	}
-	leaf := c.chain[0]
-	return CredentialInfo{
-		Kind:       "certificate",
-		Subject:    leaf.Subject.String(),
-		Thumbprint: fmt.Sprintf("%X", sha1.Sum(leaf.Raw)), // a name, not a signature
-		NotAfter:   leaf.NotAfter,
+	return i
+}
+
+// same tells whether a file that was written again holds what it held.
+func (c credential) same(d credential) bool {
+	if c.kind != d.kind || c.secret != d.secret || c.assertion != d.assertion || len(c.chain) != len(d.chain) || (c.key == nil) != (d.key == nil) {
+		return false
 	}
+	for i := range c.chain {
+		if !c.chain[i].Equal(d.chain[i]) {
+			return false
+		}
+	}
+	return c.key == nil || c.key.Equal(d.key)
 }
 
 // warning says what will not work, without stopping a start: mail is accepted
 // and queued while the credential is being repaired.
 func (c credential) warning(now time.Time) string {
 	switch {
-	case c.key == nil && looksLikeSecretID(c.secret):
-		return "the client secret looks like a secret ID; Entra wants the secret's Value"
-	case c.key == nil:
-		return ""
-	case now.After(c.chain[0].NotAfter):
-		return "the certificate has expired on " + c.chain[0].NotAfter.UTC().Format(time.DateOnly) + "; make a new one, upload it to the app registration and put it in place"
-	case now.Before(c.chain[0].NotBefore):
+	case c.kind == KindSecret && looksLikeSecretID(c.secret):
+		return "the client secret looks like a secret ID; put the secret's Value in place"
+	case c.kind == KindCertificate && now.Before(c.chain[0].NotBefore):
 		return "the certificate is not valid before " + c.chain[0].NotBefore.UTC().Format(time.RFC3339) + "; check this machine's clock"
+	case c.kind == KindWorkload && !c.expires.IsZero() && now.After(c.expires):
+		return "the federated token has expired on " + c.expires.UTC().Format(time.RFC3339) + "; see why nothing renews its file (in Kubernetes: the projected volume of the pod)"
 	}
 	return ""
 }
@@ -129,10 +189,17 @@ func (c credential) warning(now time.Time) string {
 // azidentity would hand out its cached token again after a 401, and holds a
 // lock that ignores contexts.
 func (c credential) azure(cfg Config, opts policy.ClientOptions, private bool) (azcore.TokenCredential, error) {
-	if c.key == nil {
+	switch c.kind {
+	case KindSecret:
 		return azidentity.NewClientSecretCredential(cfg.TenantID, cfg.ClientID, c.secret, &azidentity.ClientSecretCredentialOptions{
-			ClientOptions:            opts,
-			DisableInstanceDiscovery: private,
+			ClientOptions: opts, DisableInstanceDiscovery: private,
+		})
+	case KindWorkload:
+		// Not azidentity's own reader of the file: this one has checked it, and
+		// must know the token to keep it out of the log.
+		assertion := func(context.Context) (string, error) { return c.assertion, nil }
+		return azidentity.NewClientAssertionCredential(cfg.TenantID, cfg.ClientID, assertion, &azidentity.ClientAssertionCredentialOptions{
+			ClientOptions: opts, DisableInstanceDiscovery: private,
 		})
 	}
 	return azidentity.NewClientCertificateCredential(cfg.TenantID, cfg.ClientID, c.chain, c.key, &azidentity.ClientCertificateCredentialOptions{
@@ -142,10 +209,12 @@ func (c credential) azure(cfg Config, opts policy.ClientOptions, private bool) (
 	})
 }
 
-// redact removes the secret from s, should a service echo it.
-func (c credential) redact(s string) string {
-	if len(c.secret) < 8 {
-		return s
+// redact removes secrets from s, should a service or a proxy echo them.
+func redact(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		if len(secret) >= 4 {
+			s = strings.ReplaceAll(s, secret, "[secret]")
+		}
 	}
-	return strings.ReplaceAll(s, c.secret, "[secret]")
+	return s
 }

@@ -1,9 +1,10 @@
 // Package graph sends mail through Microsoft Graph for one identity, that is,
 // one app registration in one tenant, and says what became of each attempt.
 //
-// A Client logs in with a client secret or a certificate (azidentity) and
-// posts the message as MIME to /users/{mailbox}/sendMail. The body is streamed
-// as one line of standard base64, with its exact length, and never compressed.
+// A Client logs in with a client secret, a certificate, a managed or a workload
+// identity (azidentity) and posts the message as MIME to
+// /users/{mailbox}/sendMail. The body is streamed as one line of standard
+// base64, with its exact length, and never compressed.
 //
 // What is too large for that goes by Upload: a draft of its parts, made and
 // filled by requests of its own, and then sent. Lookup searches a mailbox for a
@@ -23,6 +24,10 @@
 //     configured Graph host over verified TLS 1.2 or later. Upload URLs, which
 //     carry a secret of their own, get none, are never shown, and only lead to
 //     Microsoft's upload hosts or the configured one.
+//   - A proxy is used by CONNECT alone and sees no token. Only the metadata
+//     service of an Azure machine is asked in clear text, and never through one.
+//   - Run takes over what changes in the credential files, and warns 30, 14, 7,
+//     3 and 1 days before a credential expires.
 //   - Tokens are fetched ahead of need and by one login at a time. A sender
 //     with a valid token never waits for a login, and a sender without one
 //     never longer than its context allows.

@@ -12,11 +12,19 @@ import (
 	"slices"
 )
 
-// parseCertificate reads a PEM file with one RSA key (PKCS#8 or PKCS#1) and
-// its certificate, in any order, with further certificates of the chain. The
-// certificate of the key comes first in the result. Errors continue a sentence
-// that begins with the file's name, and end with what to do.
-func parseCertificate(data []byte) (*rsa.PrivateKey, []*x509.Certificate, error) {
+// parseCertificate reads a PEM file with one RSA key (PKCS#8, encrypted or not,
+// or PKCS#1) and its certificate, in any order, with further certificates of the
+// chain; or a PFX file with the same. The certificate of the key comes first in
+// the result. Errors continue a sentence that begins with the file's name, and
+// end with what to do.
+func parseCertificate(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificate, error) {
+	if block, _ := pem.Decode(data); block == nil && looksLikePFX(data) {
+		return parsePFX(data, password)
+	}
+	return parsePEM(data, password)
+}
+
+func parsePEM(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificate, error) {
 	var (
 		key   *rsa.PrivateKey
 		certs []*x509.Certificate
@@ -28,7 +36,7 @@ func parseCertificate(data []byte) (*rsa.PrivateKey, []*x509.Certificate, error)
 			break
 		}
 		data, found = rest, true
-		switch k, cert, err := parseBlock(block); {
+		switch k, cert, err := parseBlock(block, password); {
 		case err != nil:
 			return nil, nil, err
 		case cert != nil:
@@ -49,11 +57,13 @@ func parseCertificate(data []byte) (*rsa.PrivateKey, []*x509.Certificate, error)
 }
 
 // parseBlock reads one block; a block of no concern gives nothing.
-func parseBlock(block *pem.Block) (*rsa.PrivateKey, *x509.Certificate, error) {
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, nil, errors.New("holds an encrypted private key: decrypt it with `openssl pkey -in old.pem -out key.pem` and protect the file by its permissions")
+func parseBlock(block *pem.Block, password string) (*rsa.PrivateKey, *x509.Certificate, error) {
+	if block.Headers["DEK-Info"] != "" {
+		return nil, nil, errors.New("holds a private key in OpenSSL's old encryption, which is weak and not read: encrypt it anew with `openssl pkcs8 -topk8 -in old.pem -out key.pem`, or write it out in the clear with `openssl pkey -in old.pem -out key.pem`")
 	}
 	switch block.Type {
+	case "ENCRYPTED PRIVATE KEY":
+		return decryptKey(block.Bytes, password)
 	case "CERTIFICATE":
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -106,16 +116,13 @@ func leafFirst(key *rsa.PrivateKey, certs []*x509.Certificate) []*x509.Certifica
 	return append(append(chain, certs[:i]...), certs[i+1:]...)
 }
 
-// notPEM tells what a file without a PEM block is likely to be.
+// notPEM tells what a file that is neither PEM nor PFX is likely to be.
 func notPEM(data []byte) error {
-	const pfx = "convert it with `openssl pkcs12 -in file.pfx -nodes -out entra.pem`"
 	switch _, err := x509.ParseCertificate(data); {
 	case len(bytes.TrimSpace(data)) == 0:
 		return errors.New("is empty: put the certificate and its private key into it, as PEM")
 	case err == nil:
 		return errors.New("is a certificate in DER without its private key: convert it with `openssl x509 -inform der` and append the key's PEM block")
-	case data[0] == 0x30:
-		return errors.New("looks like PFX (PKCS#12), which is not read: " + pfx)
 	}
-	return errors.New("holds no PEM block (-----BEGIN ...-----): put the certificate and its private key into it, as PEM; if it is PFX, " + pfx)
+	return errors.New("holds neither PEM (-----BEGIN ...-----) nor PFX: put the certificate and its private key into it, as PEM")
 }

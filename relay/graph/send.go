@@ -72,7 +72,7 @@ func (c *Client) attempt(ctx context.Context, mailbox envelope.Address, m Mail) 
 	id := requestID()
 	req, err := c.newRequest(ctx, mailbox, id)
 	if err != nil {
-		return noToken(err), exchange{}
+		return c.redacted(noToken(err)), exchange{}
 	}
 	b := &bodies{mail: m, pool: c.buffers}
 	if err := b.attach(req, size); err != nil {
@@ -80,6 +80,7 @@ func (c *Client) attempt(ctx context.Context, mailbox envelope.Address, m Mail) 
 	}
 	start := time.Now()
 	a, x := c.roundTrip(ctx, req, b)
+	a = c.redacted(a)
 	a.Duration = time.Since(start)
 	if a.RequestID == "" {
 		a.RequestID = id

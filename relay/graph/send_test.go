@@ -561,7 +561,7 @@ func TestCutBeforeTheBodyIsRetry(t *testing.T) {
 }
 
 // proxy is an HTTP proxy that knows CONNECT only, and records what it is told.
-func proxy(t *testing.T, refuse bool) (*url.URL, chan string) {
+func connectProxy(t *testing.T, refuse bool) (*url.URL, chan string) {
 	seen := make(chan string, 100)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen <- r.Method + " " + r.Header.Get("Authorization")
@@ -591,7 +591,7 @@ func proxy(t *testing.T, refuse bool) (*url.URL, chan string) {
 func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 	d := newDouble(t)
 	c := d.client()
-	u, seen := proxy(t, false)
+	u, seen := connectProxy(t, false)
 	c.transport.Proxy = http.ProxyURL(u)
 	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
 		t.Errorf("%+v", a)
@@ -604,7 +604,7 @@ func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 			t.Errorf("the proxy saw %q", s)
 		}
 	}
-	refusing, _ := proxy(t, true)
+	refusing, _ := connectProxy(t, true)
 	c = d.client()
 	c.transport.Proxy = http.ProxyURL(refusing)
 	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Retry || !strings.Contains(a.Advice, "CONNECT") {

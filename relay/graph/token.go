@@ -62,6 +62,7 @@ type tokens struct {
 	mu       sync.Mutex
 	current  token
 	flight   *flight // the login under way, if any
+	stale    bool    // the credential changed during it: its failure says nothing
 	failure  error   // of the last login
 	failedAt time.Time
 	failures int // in a row
@@ -114,6 +115,16 @@ func (t *tokens) renew(ctx context.Context, used, claims string) error {
 	}
 }
 
+// restart logs in anew, with a credential that has changed: whatever the last
+// login met says nothing about it. A token that is valid is used meanwhile.
+func (t *tokens) restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure = nil
+	t.stale = t.flight != nil // it may have begun with the old credential
+	_, _ = t.joinLocked("")
+}
+
 // joinLocked returns the login under way, or starts one; a login that has just
 // failed answers for a moment, so that senders do not hammer Entra.
 func (t *tokens) joinLocked(claims string) (*flight, error) {
@@ -139,6 +150,8 @@ func (t *tokens) fly(f *flight) {
 	defer t.mu.Unlock()
 	t.flight = nil
 	f.err = err
+	again := t.stale
+	t.stale = false
 	if err != nil {
 		t.failure, t.failedAt = err, t.now()
 		t.failures++
@@ -151,6 +164,10 @@ func (t *tokens) fly(f *flight) {
 		t.current, t.failure, t.failures = tok, nil, 0
 	}
 	close(f.done)
+	if again {
+		t.failure = nil
+		_, _ = t.joinLocked("")
+	}
 }
 
 func (f *flight) wait(ctx context.Context) error {

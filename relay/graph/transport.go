@@ -15,15 +15,15 @@ import (
 )
 
 // newTransport makes the connections of one identity, to Graph and to Entra.
-// Proxies come from HTTPS_PROXY and NO_PROXY and are used by CONNECT alone,
-// because everything here is https.
+// A proxy is used by CONNECT alone, because everything here is https.
 //
 // Idle connections are closed after a minute, before load balancers forget
 // them, and HTTP/2 ones are pinged, so that a dead connection is noticed
 // before a body is written into it.
-func newTransport(pool *x509.CertPool, idle int) *http.Transport {
+func newTransport(pool *x509.CertPool, idle int, p *proxy) *http.Transport {
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+		Proxy:                  p.choose,
+		OnProxyConnectResponse: proxyRefusal,
 		DialContext:            counted(&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}),
 		TLSClientConfig:        &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    15 * time.Second,

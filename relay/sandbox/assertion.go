@@ -39,6 +39,9 @@ func (d *Double) checkAssertion(r *http.Request, tenant string) *answer {
 	if r.PostForm.Get("client_assertion_type") != assertionType {
 		return missing("client_assertion_type")
 	}
+	if d.federated(r.PostForm.Get("client_assertion")) {
+		return d.checkFederated(r)
+	}
 	claims := jwt.RegisteredClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "PS256"}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(r.PostForm.Get("client_assertion"), &claims, d.assertionKey)

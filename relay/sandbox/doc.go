@@ -18,6 +18,10 @@
 // administrator would have set up, consents, groups, access policies and roles,
 // with the time it takes to reach Graph.
 //
+// StartMetadata serves the metadata service of an Azure machine, FederatedToken
+// makes the tokens of a cluster that the application trusts, and a Proxy is the
+// company's way out, which remembers what it saw.
+//
 // What is promised: a message is recorded once for each request that was read
 // to its end and accepted, whether or not the client is still there to read the
 // answer, and before the answer is written. A request whose body did not arrive

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,6 +37,10 @@ type Options struct {
 	// gives in every allowed mailbox: Mail.ReadBasic, Mail.Read, Mail.ReadWrite.
 	// Those of the roles claim count too.
 	Granted []string
+
+	// MachineIdentities are the client IDs that the metadata service knows, ""
+	// for the machine's own; nil: its own and ClientID.
+	MachineIdentities []string
 
 	TokenLifetime time.Duration // = 3599 s, whole seconds
 	Latency       time.Duration // from the end of the request body to the answer of sendMail
@@ -72,11 +77,13 @@ type Double struct {
 	late    atomic.Int64 // see SetSentItemsDelay
 	skew    *atomic.Int64
 
-	authority *authority
-	api       *server
-	page      *server
-	stopping  chan struct{}
-	stopOnce  sync.Once
+	authority      *authority
+	api            *server
+	page           *server
+	metadata       *server
+	metadataSecret string
+	stopping       chan struct{}
+	stopOnce       sync.Once
 }
 
 // New makes a Double and its certificate authority. It does not listen yet.
@@ -104,6 +111,7 @@ func New(o Options) (*Double, error) {
 	d.latency.Store(int64(o.Latency))
 	d.api = &server{handler: d.Handler(), tls: authority.serverConfig(), refuse: d.faults.refuseConnection}
 	d.page = &server{handler: d.PageHandler()}
+	d.metadata, d.metadataSecret = &server{handler: d.MetadataHandler()}, rand.Text()
 	return d, nil
 }
 
@@ -197,23 +205,12 @@ func (d *Double) SetSentItemsDelay(delay time.Duration) { d.late.Store(int64(del
 // latency has not passed are not recorded.
 func (d *Double) Close() error {
 	d.stopOnce.Do(func() { close(d.stopping) })
-	err := d.api.close()
-	if pageErr := d.page.close(); err == nil {
-		err = pageErr
-	}
-	return err
+	return errors.Join(d.api.close(), d.page.close(), d.metadata.close())
 }
 
 // Shutdown lets requests in progress finish until ctx ends, then closes.
 func (d *Double) Shutdown(ctx context.Context) error {
-	err := d.api.shutdown(ctx)
-	if pageErr := d.page.shutdown(ctx); err == nil {
-		err = pageErr
-	}
-	if closeErr := d.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(d.api.shutdown(ctx), d.page.shutdown(ctx), d.metadata.shutdown(ctx), d.Close())
 }
 
 // sleep waits for t, without regard to whether the client is still there; it

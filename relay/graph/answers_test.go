@@ -1,0 +1,113 @@
+package graph
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite packaging/doc/answers.md; then read the difference")
+
+// The page of the manual is made of the catalogue.
+func TestManualListsEveryAnswer(t *testing.T) {
+	path := filepath.Join("..", "..", "packaging", "doc", "answers.md")
+	want := answersPage()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != want {
+		t.Errorf("%s is not what the catalogue says (%v); run: go test ./relay/graph -run TestManualListsEveryAnswer -update", path, err)
+	}
+}
+
+func answersPage() string {
+	var b strings.Builder
+	section := func(title, intro string, columns string, row func(Fact) string, of Source) {
+		if intro != "" {
+			intro += "\n\n"
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s%s\n%s\n", title, intro, columns, strings.Repeat("|---", strings.Count(columns, "|")-1)+"|")
+		for _, f := range Catalogue() {
+			if f.Of == of {
+				b.WriteString(row(f) + "\n")
+			}
+		}
+	}
+	b.WriteString(`# What Microsoft answers, and what becomes of the message
+
+This page is made from the table in the program. For each message the first row that fits decides. The outcome is one of:
+
+- **delivered**: Graph has taken it. What fails later, such as a recipient that does not exist, arrives as a report in the mailbox that sent.
+- **retry**: certainly not sent, and tried again: after the time that Graph asks for, else after 15 seconds to 30 minutes, until ` + "`queue.max_age`" + `.
+- **bounce**: certainly not sent, and never will be.
+- **too large**: does not fit into one request: it goes by upload where that is configured, or else is a bounce.
+- **hold**: certainly not sent, and not the message's fault. The scope waits: everything of the **identity**, the **mailbox**, or mail of this mailbox
+  with the same **from** address; a **message** alone waits for the operator. A probe goes out after 1, 2, 4 ... 30 minutes, and at once after a changed
+  credential file, a restart or ` + "`graphrelay queue release`" + `; when it passes, all goes on by itself.
+- **unknown**: perhaps sent. What then happens says ` + "`delivery.unknown_outcome`" + `.
+
+Whatever nobody has heard of is a bounce only where the status is 400 or 422 and the error is Graph's own: everything else waits, for waiting loses nothing.
+The log line of each attempt has the text, what Graph said and the request ID by which Microsoft's support finds the request.
+`)
+	answer := func(f Fact) string {
+		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, f.Outcome.String(), f.Scope.String(), f.Status.String(), f.Advice)
+	}
+	const columns = "| HTTP | Code | Meaning | Outcome | Scope | Status | What to do |"
+	section("Answers to sendMail", "`xx` stands for any two digits, `X*` for every code that begins so. The code may also be that of an inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
+	section("No answer", "", "| What happens | Outcome | Scope | Status | What to do |", func(f Fact) string {
+		advice := f.Advice
+		if f.When == "the same on the way to Entra" {
+			advice = "as above"
+		}
+		return cells(f.When, f.Outcome.String(), f.Scope.String(), f.Status.String(), advice)
+	}, OfConnection)
+	section("Answers to a login", "Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, sending goes on.", columns, answer, OfLogin)
+	section("Numbers in answers to a login", "They decide nothing, as Microsoft asks of programs, but tell more exactly what to do.", "| Number | What to do |",
+		func(f Fact) string { return cells(code(strings.ReplaceAll(f.When, " ", "`, `")), f.Advice) }, OfNumber)
+	section("Answers of the metadata service", "With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).", columns, answer, OfMetadata)
+	return b.String()
+}
+
+func cells(words ...string) string {
+	for i, w := range words {
+		words[i] = strings.ReplaceAll(w, "|", `\|`)
+	}
+	return "| " + strings.Join(words, " | ") + " |"
+}
+
+func code(s string) string { return "`" + s + "`" }
+
+func orAny(s string) string {
+	if s == "" {
+		return "any"
+	}
+	return s
+}
+
+// answerCode is the pattern of a row in words.
+func answerCode(f Fact) string {
+	var words []string
+	switch f.Code {
+	case "":
+	case "-":
+		words = append(words, "no error of the service")
+	default:
+		words = append(words, code(strings.Join(strings.Fields(f.Code), "`, `")))
+	}
+	if f.Match != "" {
+		words = append(words, "“"+f.Match+"”")
+	}
+	if f.Page {
+		words = append(words, "a page")
+	}
+	if len(words) == 0 {
+		return "any"
+	}
+	return strings.Join(words, ", ")
+}

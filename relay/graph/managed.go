@@ -1,0 +1,115 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"graphrelay/relay/status"
+)
+
+// How long the metadata service of an Azure machine is waited for: it answers
+// at once or is not there. A few tries, because its document asks for them at
+// 404, 410, 429 and 5xx; all within the time limit of a login.
+const (
+	metadataConnect = 3 * time.Second
+	metadataTry     = 7 * time.Second
+	metadataTries   = 3
+)
+
+// metadata is the way to the metadata service: a link-local address in clear
+// text, so never through a proxy, without redirects, and with bounded answers.
+// It remembers the last answer, which azidentity keeps to itself. One login uses
+// it, in one goroutine.
+type metadata struct {
+	transport http.RoundTripper
+	last      *http.Response // its body is in memory
+}
+
+func newMetadataTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: metadataConnect}).DialContext,
+		DisableKeepAlives:      true, // a login an hour
+		ResponseHeaderTimeout:  metadataTry,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (m *metadata) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := m.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	kept := *resp
+	kept.Body = io.NopCloser(bytes.NewReader(body))
+	m.last = &kept
+	return resp, nil
+}
+
+// managedToken fetches a token of the machine's identity.
+func (c *Client) managedToken(ctx context.Context) (azcore.AccessToken, error) {
+	via := &metadata{transport: c.metadata}
+	options := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: policy.ClientOptions{
+		Transport: &http.Client{Transport: via, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		Retry:     policy.RetryOptions{MaxRetries: metadataTries - 1, RetryDelay: c.metadataRetry, MaxRetryDelay: 5 * time.Second, TryTimeout: metadataTry},
+		Telemetry: policy.TelemetryOptions{Disabled: true},
+	}}
+	if id := c.cfg.ManagedIdentity.ClientID; id != "" {
+		options.ID = azidentity.ClientID(id)
+	}
+	cred, err := azidentity.NewManagedIdentityCredential(options)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	// Claims are not passed on, but keep the library from its cache, which
+	// outlives this credential: after a 401 it would hand out the same token.
+	at, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scopeFor(c.cfg.Graph)}, Claims: "{}"})
+	if err != nil {
+		return azcore.AccessToken{}, &LoginError{classifyManaged(err, via.last, c.cfg.Now())}
+	}
+	return at, nil
+}
+
+// classifyManaged says what a refusal of the metadata service means. resp is
+// nil where nothing answered.
+func classifyManaged(err error, resp *http.Response, now time.Time) Answer {
+	const where = "the metadata service of this machine"
+	a := Answer{Outcome: Retry, Scope: ScopeIdentity, Status: status.Enhanced{4, 4, 1}}
+	if resp == nil {
+		a.Text = "cannot log in: " + where + " does not answer: " + line(withoutHelp(err), maxText)
+		a.Advice = "managed_identity works on machines of Azure only (or under Azure Arc): check that this is one, and that nothing blocks 169.254.169.254"
+		return a
+	}
+	body, _ := io.ReadAll(resp.Body)
+	r := managedRow(resp.StatusCode)
+	a.Outcome, a.Status, a.Advice, a.HTTPStatus = r.outcome, r.status, r.advice, resp.StatusCode
+	a.Code, a.Text = readRefusal(body).Error, fmt.Sprintf("%s (%s answered %s)", r.text, where, saying(resp.StatusCode, "", "", body))
+	if a.Outcome == Retry {
+		a.RetryAfter = retryAfter(header(resp.Header, "Retry-After"), header(resp.Header, "Date"), now)
+	}
+	return a
+}
+
+func managedRow(httpStatus int) loginRow {
+	for _, r := range managedCatalogue() {
+		if matchStatus(r.http, httpStatus) {
+			return r
+		}
+	}
+	return loginRow{outcome: Hold, status: status.Enhanced{4, 7, 0}} // not reached
+}

@@ -1,0 +1,185 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestExpiryStage(t *testing.T) {
+	const day = 24 * time.Hour
+	for left, want := range map[time.Duration]int{
+		31 * day: -1, 30 * day: 30, 15 * day: 30, 14 * day: 14, 8 * day: 14, 7 * day: 7, 3*day + 1: 7, 3 * day: 3, 25 * time.Hour: 3, day: 1, 1: 1, 0: 0, -day: 0,
+	} {
+		if got := expiryStage(noon, noon.Add(left)); got != want {
+			t.Errorf("%v left: %d, want %d", left, got, want)
+		}
+	}
+	if got := expiryStage(noon, time.Time{}); got != -1 {
+		t.Errorf("nobody knows: %d", got)
+	}
+}
+
+// A warning for each stage, once; and its end when the credential is renewed.
+func TestExpiryIsWarnedAboutInStages(t *testing.T) {
+	d := newDouble(t)
+	cfg := d.config()
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	now := noon
+	cfg.Now = func() time.Time { return now }
+	cfg.SecretExpires = noon.AddDate(0, 0, 40)
+	var alarms []string
+	cfg.Alarm = func(key, text string, firing bool) {
+		if key != "credential:test" || text == "" {
+			t.Errorf("%s: %s", key, text)
+		}
+		alarms = append(alarms, map[bool]string{true: "raised", false: "ended"}[firing])
+	}
+	c := mustNew(t, cfg)
+	w := expiryWatch{said: -1}
+	var warned []string
+	for day := range 42 {
+		now = noon.AddDate(0, 0, day)
+		before := len(alarms)
+		w.look(c)
+		w.look(c)
+		if len(alarms) == before+1 {
+			warned = append(warned, now.Format("02"))
+		} else if len(alarms) != before {
+			t.Errorf("day %d: %d alarms", day, len(alarms)-before)
+		}
+	}
+	// From 22 November on: 30, 14, 7, 3, 1 and 0 days before the first of January.
+	if got := strings.Join(warned, " "); got != "02 18 25 29 31 01" {
+		t.Errorf("warned on %s", got)
+	}
+	for _, want := range []string{"expires on 2027-01-01, in 30 days", "in 24 hours", "has expired on 2027-01-01", "put its Value into the file"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q is not in the log:\n%s", want, &log)
+		}
+	}
+	c.credential.expires = now.AddDate(1, 0, 0)
+	if w.look(c); alarms[len(alarms)-1] != "ended" {
+		t.Error(alarms)
+	}
+}
+
+// TestChangedFileIsTakenOver replaces a file as Kubernetes does, by turning a
+// symbolic link; the identity logs in with it at once, and those who hold mail
+// are told.
+func TestChangedFileIsTakenOver(t *testing.T) {
+	d := newDouble(t)
+	cfg := d.config()
+	dir := t.TempDir()
+	put := func(version, secret string) {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, version, "secret"), []byte(secret))
+		link := filepath.Join(dir, "..data_tmp")
+		if err := os.Symlink(version, link); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link, filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("v1", "the-expired-secret")
+	cfg.SecretFile = filepath.Join(dir, "..data", "secret")
+	var log lockedBuffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	changed := make(chan struct{}, 10)
+	cfg.OnCredentialChange = func() { changed <- struct{}{} }
+	c := mustNew(t, cfg)
+	c.every = time.Millisecond
+	d.login = loginFails(401, "invalid_client", 7000222)
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Hold {
+		t.Fatalf("%+v", a)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go c.Run(ctx)
+
+	d.mu.Lock()
+	d.login = nil
+	d.mu.Unlock()
+	put("v2", testSecret)
+	<-changed
+	// Without the pause that follows a failed login.
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+		t.Errorf("%+v", a)
+	}
+	for _, word := range []string{"the-expired-secret", testSecret} {
+		if strings.Contains(log.String(), word) {
+			t.Errorf("a secret is in the log:\n%s", log.String())
+		}
+	}
+}
+
+// A file that was touched, or is half written, changes nothing.
+func TestReloadKeepsWhatWorks(t *testing.T) {
+	d := newDouble(t)
+	cfg := d.config()
+	var log bytes.Buffer
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.OnCredentialChange = func() { t.Error("nothing has changed") }
+	c := mustNew(t, cfg)
+	told := c.secretsInUse()
+	writeFile(t, cfg.SecretFile, []byte("\n"+testSecret+"\n"))
+	told = c.reload(told)
+	writeFile(t, cfg.SecretFile, nil)
+	if c.reload(told); c.current().secret != testSecret || !strings.Contains(log.String(), "not taken over") {
+		t.Errorf("%s", &log)
+	}
+	if logins, _ := d.counts(); logins != 0 {
+		t.Errorf("%d logins", logins)
+	}
+}
+
+// A login that began with the old credential says nothing about the new one.
+func TestRestartDuringALogin(t *testing.T) {
+	began, end := make(chan int, 10), make(chan struct{})
+	n := 0
+	tokens := &tokens{now: time.Now, log: slog.New(slog.DiscardHandler)}
+	tokens.login = func(context.Context, string) (token, error) {
+		n++
+		began <- n
+		if n == 1 {
+			<-end
+			return token{}, &LoginError{Answer{Outcome: Hold, Text: "old secret"}}
+		}
+		return newToken("new", time.Now(), time.Now().Add(time.Hour), time.Time{}), nil
+	}
+	go func() { _, _ = tokens.get(t.Context()) }()
+	<-began
+	tokens.restart()
+	close(end)
+	<-began
+	if tok, err := tokens.get(within10s(t)); err != nil || tok.value != "new" {
+		t.Errorf("%+v, %v", tok, err)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
