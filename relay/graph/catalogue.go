@@ -32,6 +32,7 @@ const (
 	adviceProxy = "check the endpoint in the configuration, and any proxy between this machine and graph.microsoft.com (HTTPS_PROXY, NO_PROXY)"
 	adviceBug   = "the request was not understood, which is a fault of the relay or of something that changes its requests on the way; report it with the request ID"
 	adviceSize  = "lower smtp.max_message_size, or send a link in place of the attachment"
+	adviceLarge = "set delivery.large_messages: upload, lower smtp.max_message_size or delivery.mime_limit, or send a link in place of the attachment"
 	adviceLogin = "check that the app registration and its service principal still exist and are enabled, and this machine's clock"
 	adviceQuota = "the sending limits of Exchange Online count for the mailbox; spread the mail over time or over several mailboxes"
 	adviceCheck = "look into the Sent Items of the mailbox before sending the message again by hand"
@@ -54,7 +55,7 @@ func settled() []row {
 		{http: "202", outcome: Delivered, status: status.Enhanced{2, 0, 0}, text: "accepted by Graph"},
 		{http: "504 408", outcome: Unknown, status: status.Enhanced{4, 4, 7}, text: "timed out behind Graph's front door; the message may have been sent", advice: adviceCheck},
 		{http: "2xx 3xx", body: "html", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "a web page came in place of Graph's answer", advice: adviceProxy},
-		{http: "200", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "not sent: Graph answers so when the message is too large", advice: adviceSize},
+		{http: "200", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "not sent: Graph answers so when the message is too large", advice: adviceLarge},
 		{http: "2xx", outcome: Unknown, status: status.Enhanced{4, 3, 5}, text: "a success that sendMail does not document; the message may have been sent", advice: adviceCheck},
 		{http: "3xx", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "a redirect, which is not followed", advice: adviceProxy},
 	}
@@ -85,10 +86,10 @@ func messageFaults() []row {
 		{http: "400 422", code: "ErrorInvalidRecipients", match: "no recipients", outcome: Bounce, status: status.Enhanced{5, 5, 4}, text: "no recipient was recognised in the message", advice: "correct the recipients; if they look right, report it with the request ID"},
 		{http: "400 422", code: "ErrorInvalidRecipients", outcome: Bounce, status: status.Enhanced{5, 1, 3}, text: "a recipient address is not valid", advice: "correct the recipients"},
 		{http: "400 422", code: "ErrorExceededMaxRecipientLimit*", outcome: Bounce, status: status.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
-		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: Bounce, status: status.Enhanced{5, 6, 0}, text: "a header field of the message is not one that Graph takes", advice: "correct the header fields of the program that made the message; if they look right, report it with the request ID"},
+		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: Hold, scope: ScopeMessage, status: status.Enhanced{4, 3, 5}, text: "a header field of the request is not one that Graph takes", advice: adviceBug},
 		{http: "400 413", code: "ErrorMessageSizeExceeded", outcome: Bounce, status: status.Enhanced{5, 3, 4}, text: "the message exceeds the size that the mailbox may send", advice: adviceSize},
-		{http: "400", match: "maximum request length", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceSize},
-		{http: "413", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceSize},
+		{http: "400", match: "maximum request length", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
+		{http: "413", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
 	}
 }
 

@@ -70,7 +70,7 @@ func (c *Client) once(ctx context.Context, mailbox envelope.Address, q request) 
 	id := requestID()
 	req, err := c.build(ctx, mailbox, q, id)
 	if err != nil {
-		return reply{}, "", noToken(err)
+		return reply{}, "", c.redacted(noToken(err))
 	}
 	start := time.Now()
 	r, a := c.exchange(ctx, req, q.step, q.body, q.limit)
@@ -124,7 +124,7 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *
 	defer cancel()
 	var streams streams
 	if err := streams.attach(req, body); err != nil {
-		return reply{}, s.lost(err, false, err)
+		return reply{}, c.redacted(s.lost(err, false, err))
 	}
 	var began atomic.Bool // a connection was there, so octets of the request may have left
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { began.Store(true) }})
@@ -135,7 +135,7 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *
 		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w (%w)", err, cause)
 		}
-		return reply{}, s.lost(err, began.Load() && !w.wasDead(err), unreadable)
+		return reply{}, c.redacted(s.lost(err, began.Load() && !w.wasDead(err), unreadable))
 	}
 	defer resp.Body.Close()
 	if limit == 0 {
@@ -147,7 +147,7 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *
 	if a.Outcome == Delivered && (err != nil || int64(len(text)) > limit) && !s.mayDepart {
 		a = s.lost(fmt.Errorf("the answer could not be read whole: %w", firstError(err, errors.New("it is too long"))), true, nil)
 	}
-	return reply{resp.Header, text}, a
+	return reply{resp.Header, text}, c.redacted(a)
 }
 
 func requestTime(body *content) time.Duration {
