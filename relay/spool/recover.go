@@ -161,7 +161,8 @@ func deleteMessage(c *conn, id envelope.QueueID) error {
 	if err := deleteBody(c, n); err != nil {
 		return err
 	}
-	return deleteRows(c, n)
+	_, err = deleteRows(c, n)
+	return err
 }
 
 func takeBack(c *conn, a claimedAttempt) error {

@@ -3,7 +3,9 @@
 package spool
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -11,9 +13,12 @@ import (
 )
 
 // TestScale fills a store with 100,000 queued messages and 1,000,000 of
-// history and holds what must stay fast against a bound.
+// history and holds what must stay fast against a bound. GRAPHRELAY_SCALE_STORE
+// names a file to make the store in and leave it there, for the commands:
+//
+//	go test -tags bench -run TestScale -timeout 30m -v ./relay/spool
 func TestScale(t *testing.T) {
-	path := newPath(t)
+	path := cmp.Or(os.Getenv("GRAPHRELAY_SCALE_STORE"), newPath(t))
 	s := open(t, path)
 	fillStore(t, s, 1_000_000, codeSent, time.Now().Add(-28*24*time.Hour))
 	fillStore(t, s, 100_000, codeQueued, time.Now().Add(-100_000*2*time.Second))

@@ -59,3 +59,25 @@ func TestWordsGoWithTheirMessage(t *testing.T) {
 		t.Errorf("%d words are left", n)
 	}
 }
+
+// Messages to many take several steps of the sweeper, and all of them go.
+func TestSweepOfMessagesToMany(t *testing.T) {
+	s := open(t, newPath(t))
+	for range 30 {
+		m := newMessage(t, "box@example.org")
+		m.Envelope.Recipients = nil
+		for i := range 100 {
+			m.Envelope.Recipients = append(m.Envelope.Recipients, address(t, fmt.Sprintf("to%d@example.org", i)))
+		}
+		accept(t, s, m, []byte("x"))
+		if err := s.Delete(t.Context(), m.ID, "test", start()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sweep(t.Context(), start().Add(time.Hour), time.Minute, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if words, left := count(t, s, "word"), count(t, s, "message"); words+left != 0 {
+		t.Errorf("%d words and %d messages are left", words, left)
+	}
+}

@@ -108,15 +108,16 @@ func deleteBody(c *conn, n int64) error {
 	return err
 }
 
-func deleteRows(c *conn, n int64) error {
-	if err := deleteWords(c, n); err != nil {
-		return err
+// deleteRows removes a message with its history, and tells how many words it had.
+func deleteRows(c *conn, n int64) (words int, err error) {
+	if words, err = deleteWords(c, n); err != nil {
+		return words, err
 	}
 	if _, err := c.exec("DELETE FROM event WHERE n = ?", n); err != nil {
-		return err
+		return words, err
 	}
-	_, err := c.exec("DELETE FROM message WHERE n = ?", n)
-	return err
+	_, err = c.exec("DELETE FROM message WHERE n = ?", n)
+	return words, err
 }
 
 // Move implements Store. Besides what the contract names, Failed and Damaged

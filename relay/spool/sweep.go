@@ -9,6 +9,7 @@ import (
 // what waits goes first before the next.
 const (
 	sweepRows   = 100 // messages without a body
+	sweepWords  = 2000
 	sweepBodies = 4
 	vacuumPages = 128
 	// keepPages stay free inside the database for the mail to come: giving
@@ -69,11 +70,16 @@ func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	words := 0
 	for _, b := range old {
-		if err := deleteRows(t.conn, b.n); err != nil {
+		n, err := deleteRows(t.conn, b.n)
+		if err != nil {
 			return false, err
 		}
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: state, to: none})
+		if words += n; words > sweepWords {
+			return true, nil // of messages to many; the rest is for the next step
+		}
 	}
 	return len(old) == sweepRows, nil
 }

@@ -76,19 +76,20 @@ func insertWords(c *conn, n int64, m *Message) error {
 }
 
 // deleteWords removes the words of a message that is about to go.
-func deleteWords(c *conn, n int64) error {
+func deleteWords(c *conn, n int64) (deleted int, err error) {
 	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
 	if _, sql := sqlCode(err); sql {
-		return err
+		return 0, err
 	}
 	for _, m := range found { // a row that cannot be read leaves its words behind; they lead nowhere
 		for _, w := range wordsOf(&m.Message) {
 			if _, err := c.exec("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
-				return err
+				return deleted, err
 			}
+			deleted++
 		}
 	}
-	return nil
+	return deleted, nil
 }
 
 // words lists the words that every match of a filter has.
