@@ -17,9 +17,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// refusing is an HTTP/2 server that reads a whole request, says that it did
-// not process it (REFUSED_STREAM, RFC 9113 section 8.7), and takes the next.
-func refusing(t *testing.T, d *double) (*url.URL, *atomic.Int64) {
+// ending is an HTTP/2 server that reads a whole request, ends it as end says,
+// and takes the next one.
+func ending(t *testing.T, d *double, end func(f *http2.Framer, stream uint32) (hangUp bool)) (*url.URL, *atomic.Int64) {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: d.TLS.Certificates, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
@@ -32,14 +32,14 @@ func refusing(t *testing.T, d *double) (*url.URL, *atomic.Int64) {
 			if err != nil {
 				return
 			}
-			go refuseFirst(conn, &streams)
+			go endFirst(conn, &streams, end)
 		}
 	}()
 	u, _ := url.Parse("https://" + l.Addr().String())
 	return u, &streams
 }
 
-func refuseFirst(conn net.Conn, streams *atomic.Int64) {
+func endFirst(conn net.Conn, streams *atomic.Int64, end func(*http2.Framer, uint32) bool) {
 	defer conn.Close()
 	if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
 		return
@@ -58,7 +58,9 @@ func refuseFirst(conn net.Conn, streams *atomic.Int64) {
 			continue
 		}
 		if streams.Add(1) == 1 {
-			_ = f.WriteRSTStream(frame.Header().StreamID, http2.ErrCodeRefusedStream)
+			if end(f, frame.Header().StreamID) {
+				return
+			}
 			continue
 		}
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true})
@@ -71,19 +73,49 @@ func statusBlock(code int) []byte {
 	return block.Bytes()
 }
 
-// What the server says it did not process is sent again at once, through GetBody.
-func TestRefusedStreamIsReplayed(t *testing.T) {
-	d := newDouble(t)
-	cfg := d.config()
-	var streams *atomic.Int64
-	cfg.Graph, streams = refusing(t, d)
-	var opened int
-	m := mail(sample)
-	again := m
-	again.Open = func() (io.ReadCloser, error) { opened++; return m.Open() }
-	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), again)
-	if a.Outcome != Delivered || opened != 2 || streams.Load() != 2 {
-		t.Errorf("opened %d times, %d streams: %+v", opened, streams.Load(), a)
+// What the server says it did not process (RFC 9113 sections 6.8 and 8.7) is sent
+// again at once, through GetBody. What it may have processed is not: nobody knows
+// whether it was sent.
+func TestEndOfAnHTTP2Stream(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		end     func(f *http2.Framer, stream uint32) (hangUp bool)
+		outcome Outcome
+		tries   int
+	}{
+		{"refused", func(f *http2.Framer, stream uint32) bool {
+			return f.WriteRSTStream(stream, http2.ErrCodeRefusedStream) != nil
+		}, Delivered, 2},
+		{"GOAWAY before it", func(f *http2.Framer, stream uint32) bool {
+			return f.WriteGoAway(stream-1, http2.ErrCodeNo, nil) != nil
+		}, Delivered, 2},
+		{"GOAWAY after it, and then the end of the connection", func(f *http2.Framer, stream uint32) bool {
+			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
+			return true
+		}, Unknown, 1},
+		{"GOAWAY after it, and then its answer", func(f *http2.Framer, stream uint32) bool {
+			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true}) != nil
+		}, Delivered, 1},
+		{"reset", func(f *http2.Framer, stream uint32) bool {
+			return f.WriteRSTStream(stream, http2.ErrCodeInternal) != nil
+		}, Unknown, 1},
+		{"hung up", func(*http2.Framer, uint32) bool { return true }, Unknown, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDouble(t)
+			cfg := d.config()
+			var streams *atomic.Int64
+			cfg.Graph, streams = ending(t, d, c.end)
+			var opened atomic.Int64
+			m := mail(sample)
+			again := m
+			again.Open = func() (io.ReadCloser, error) { opened.Add(1); return m.Open() }
+			a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), again)
+			if a.Outcome != c.outcome || opened.Load() < int64(c.tries) || streams.Load() != int64(c.tries) {
+				t.Errorf("opened %d times, %d streams: %+v", opened.Load(), streams.Load(), a)
+			}
+		})
 	}
 }
 
