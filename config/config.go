@@ -25,6 +25,7 @@ type Config struct {
 
 	file   string
 	places map[string]place
+	boxes  map[string]int // place in Mailboxes by the Key of its address; asked for each message
 }
 
 // Sender is an address that From may say, or with Address.Wildcard those of a
@@ -97,16 +98,14 @@ type Log struct {
 // Mailbox returns the settings of a mailbox; false if no sender uses it. An
 // exact entry wins over a wildcard.
 func (c *Config) Mailbox(a envelope.Address) (Mailbox, bool) {
-	var found Mailbox
-	for _, m := range c.Mailboxes {
-		if m.Address.Equal(a) {
-			return m, true
-		}
-		if m.Address.Covers(a) {
-			found = m
-		}
+	i, ok := c.boxes[a.Key()]
+	if !ok {
+		i, ok = c.boxes[domainKey(a)]
 	}
-	return found, !found.Address.IsZero()
+	if !ok {
+		return Mailbox{}, false
+	}
+	return c.Mailboxes[i], true
 }
 
 // Identity returns the identity with a name; false if there is none.

@@ -230,6 +230,10 @@ func (c *Config) completeMailboxes() {
 			c.Mailboxes = append(c.Mailboxes, c.plainMailbox(sender.Mailbox))
 		}
 	}
+	c.boxes = make(map[string]int, len(c.Mailboxes))
+	for i, m := range c.Mailboxes {
+		c.boxes[m.Address.Key()] = i
+	}
 }
 
 // plainMailbox is a mailbox of which the file says nothing; there is one

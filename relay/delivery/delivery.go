@@ -294,6 +294,9 @@ func (d *Delivery) holdMissing(mailbox envelope.Address, now time.Time) {
 
 // endMissing ends that hold when the route is back.
 func (d *Delivery) endMissing(mailbox envelope.Address) {
+	if d.holds.none() {
+		return
+	}
 	if h, ok := d.holds.end(routeKey(mailbox)); ok {
 		d.lanesDone.Go(func() { d.endHold(h) })
 	}

@@ -81,6 +81,14 @@ func (h *holds) restore(stored []spool.Hold, now time.Time) {
 	}
 }
 
+// none tells whether there are neither holds nor strikes, as nearly always: then
+// an answer need not be held against them.
+func (h *holds) none() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.byKey) == 0 && len(h.strikes) == 0
+}
+
 // blocking returns the key of the hold that stops a whole lane, or "".
 func (h *holds) blocking(identity string, mailbox envelope.Address) string {
 	h.mu.Lock()

@@ -40,7 +40,9 @@ func (l *lane) conclude(a answer) {
 	default:
 		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
 	}
-	o.over = l.d.holds.passed(cleared(a, o.dec), a.rec.ID, a.began)
+	if !l.d.holds.none() {
+		o.over = l.d.holds.passed(cleared(a, o.dec), a.rec.ID, a.began)
+	}
 	if o.dec.Hold {
 		l.beginHold(&o, now)
 	}
