@@ -78,8 +78,8 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 			continue
 		}
 		report := dsn.Report{Delayed: true, Others: l.Queued - 1, MaySent: rec.Unknown}
-		if d.cfg.MaxAge > 0 {
-			report.Until = rec.Accepted.Add(rec.HeldFor + d.cfg.MaxAge)
+		if limits := d.limits(); limits.MaxAge > 0 {
+			report.Until = rec.Accepted.Add(rec.HeldFor + limits.MaxAge)
 		}
 		return true, d.putReport(ctx, rec, header, []envelope.Address{r.Postmaster}, report)
 	}

@@ -94,7 +94,7 @@ func sameRecipients(a, b []envelope.Address) bool {
 // settleDoubt looks up a message that may have been sent, before it is sent
 // again. It tells whether to send it; else a says what becomes of it.
 func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
-	if d.cfg.Unknown != LookUp || !a.rec.Unknown {
+	if d.limits().Unknown != LookUp || !a.rec.Unknown {
 		return true
 	}
 	a.looked = true

@@ -107,6 +107,20 @@ func TestLookupFindsIt(t *testing.T) {
 	})
 }
 
+// TestLookupAfterReload: what a reload says of unknown outcomes is asked for each message.
+func TestLookupAfterReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { return nil, searched })
+		r.SetLimits(Limits{Unknown: Retry})
+		r.wait(5 * time.Minute)
+		r.wantState(id, spool.Sent)
+		if len(f.at) != 0 {
+			t.Errorf("looked up at %v", f.at)
+		}
+		r.stop()
+	})
+}
+
 // TestLookupFindsNothing: it is sent again, but not before ten minutes.
 func TestLookupFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
