@@ -5,10 +5,12 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RACE      ?=
+ARCH      ?= amd64,arm64
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint test-interop test-console fuzz torture bench clean
+.PHONY: help build run test lint test-interop test-console fuzz torture bench man package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,13 @@ torture: ## kill -9, power cut, full disk, failing fsync (as root); TORTURE_ROUN
 
 bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run
 	$(GO) test -count=1 -tags bench -timeout 60m -v -run TestBench ./relay/e2e/bench
+
+man: ## build the manual pages into dist/man (needs scdoc)
+	@mkdir -p dist/man
+	@for page in packaging/man/*.scd; do scdoc <$$page >dist/man/$$(basename $$page .scd) || exit 1; done; ls dist/man
+
+package: ## build deb and rpm for amd64 and arm64, with bills of materials, into dist (needs scdoc); the same source gives the same bytes
+	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH)
 
 clean: ## remove what was built and fetched
 	rm -rf bin dist .cache

@@ -79,7 +79,7 @@ const (
 
 // file checks one file; an empty path is none.
 func (k *hostCheck) file(key, path string, u use) {
-	if path == "" {
+	if path == "" || Path(path).AwaitsService() {
 		return
 	}
 	info, err := os.Stat(path)

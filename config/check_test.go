@@ -163,3 +163,33 @@ func busy(t *testing.T, network, address string) string {
 	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
 }
+
+// A credential of systemd is found in the service by the variable, and by a
+// command in a shell where systemd puts it.
+func TestCredentialsOfSystemd(t *testing.T) {
+	text := strings.Replace(minimal, "certificate_file: entra.pem", "certificate_file: ${CREDENTIALS_DIRECTORY}/entra.pem", 1)
+	if text == minimal {
+		t.Fatal("minimal has no certificate_file: entra.pem")
+	}
+	for _, c := range []struct{ env, want string }{
+		{"/run/credentials/x.service", "/run/credentials/x.service/entra.pem"},
+		{"", "/run/credentials/graphrelay.service/entra.pem"},
+		{"relative", "/run/credentials/graphrelay.service/entra.pem"},
+	} {
+		t.Setenv("CREDENTIALS_DIRECTORY", c.env)
+		cfg := parse1(t, text)
+		if got := string(cfg.Identities[0].CertificateFile); got != c.want {
+			t.Errorf("with %q: %s, want %s", c.env, got, c.want)
+		}
+		if waits := cfg.Identities[0].CertificateFile.AwaitsService(); waits != (c.env != "/run/credentials/x.service") {
+			t.Errorf("with %q: AwaitsService = %v", c.env, waits)
+		}
+	}
+}
+
+// The configuration that the packages install is valid as it is.
+func TestThePackagedConfigurationIsValid(t *testing.T) {
+	if _, err := Load(filepath.Join("..", "packaging", "config.yaml")); err != nil {
+		t.Error(err)
+	}
+}

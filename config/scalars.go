@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -187,6 +190,9 @@ func (p *Path) read(text string) *fault {
 	if strings.HasSuffix(text, "/") {
 		return bad("is a folder", "write the path of a file")
 	}
+	if strings.Contains(strings.TrimPrefix(text, credentialsVariable), "${") {
+		return bad("holds a variable that is not expanded", "write the path itself, or one that begins with "+credentialsVariable)
+	}
 	*p = Path(text)
 	return nil
 }
@@ -194,7 +200,38 @@ func (p *Path) read(text string) *fault {
 func (*Path) kind() string { return "path" }
 func (*Path) like() string { return "the path of a file" }
 
-func (p *Path) resolve(base string) { *p = Path(absolute(string(*p), base)) }
+func (p *Path) resolve(base string) {
+	if name, ok := strings.CutPrefix(string(*p), credentialsVariable); ok {
+		*p = Path(filepath.Join(credentialsFolder(), name))
+		return
+	}
+	*p = Path(absolute(string(*p), base))
+}
+
+// credentialsVariable is the one variable that a path may begin with, and
+// serviceCredentials what systemd sets it to in the service; a command in a
+// shell has no such variable, and reads the same file.
+const (
+	credentialsVariable = "${CREDENTIALS_DIRECTORY}/"
+	serviceCredentials  = "/run/credentials/graphrelay.service"
+)
+
+func credentialsFolder() string {
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); filepath.IsAbs(dir) {
+		return dir
+	}
+	return serviceCredentials
+}
+
+// AwaitsService tells whether p is a credential that systemd will hand over
+// when the service starts, so that it cannot be looked at now.
+func (p Path) AwaitsService() bool {
+	if !strings.HasPrefix(string(p), serviceCredentials+"/") {
+		return false
+	}
+	_, err := os.Lstat(string(p))
+	return errors.Is(err, fs.ErrNotExist)
+}
 
 func absolute(path, base string) string {
 	if filepath.IsAbs(path) {

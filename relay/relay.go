@@ -80,6 +80,8 @@ type Relay struct {
 	mu        sync.Mutex
 	listeners []listener
 	inherited map[string][]net.Listener // of systemd, not taken yet
+
+	submitBySystemd bool // the submit socket is among them
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs

@@ -25,6 +25,13 @@ type listener struct {
 	options smtpd.ListenerOptions
 }
 
+// submitUnit is the FileDescriptorName= of graphrelay-submit.socket: the socket
+// where sendmail hands over needs no entry in the configuration.
+const (
+	submitUnit = "submit"
+	submitName = "systemd:" + submitUnit
+)
+
 // wanted is a listener of the configuration.
 type wanted struct {
 	address string
@@ -140,13 +147,20 @@ func listenerOptions(g *generation, l config.Listener) smtpd.ListenerOptions {
 // unless the configuration names it, with options of its own.
 func (r *Relay) wantedListeners(g *generation) (list []wanted) {
 	submit := "unix:" + r.submit
+	named := r.submit == ""
 	for _, l := range g.cfg.SMTP.Listeners {
-		list = append(list, wanted{l.Address.String(), listenerOptions(g, l)})
-		if l.Address.String() == submit {
-			submit = "unix:"
+		address := l.Address.String()
+		if address == submit && r.submitBySystemd {
+			address = submitName
 		}
+		named = named || address == submit || address == submitName
+		list = append(list, wanted{address, listenerOptions(g, l)})
 	}
-	if submit != "unix:" {
+	switch {
+	case named:
+	case r.submitBySystemd:
+		list = append(list, wanted{submitName, smtpd.ListenerOptions{Name: submit}})
+	default:
 		list = append(list, wanted{submit, smtpd.ListenerOptions{Name: submit}})
 	}
 	return list
@@ -158,6 +172,7 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 		return fmt.Errorf("sockets of systemd: %w", err)
 	}
 	defer r.closeUnused()
+	r.submitBySystemd = len(r.inherited[submitUnit]) > 0
 	for _, w := range r.wantedListeners(g) {
 		list, err := r.bind(ctx, w)
 		if err != nil {
