@@ -49,7 +49,7 @@ type Attachment struct {
 	Name      string // never empty, without control characters and slashes
 	Type      string // media type without parameters
 	ContentID string // without angle brackets; the text may refer to it
-	Inline    bool   // the text shows it
+	Inline    bool   // the text is HTML and shows it
 	Size      int64  // octets, decoded
 	open      func() io.Reader
 }
@@ -72,7 +72,7 @@ func ReadParts(r io.ReadSeeker, size int64) (*Parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := sorter{r: r, root: root}
+	s := sorter{r: r, root: root, shown: cidFinder{found: map[string]bool{}}}
 	if err := s.sort(root, place{}); err != nil {
 		return nil, err
 	}
@@ -100,13 +100,8 @@ type sorter struct {
 	r      io.ReadSeeker
 	root   *node
 	text   *node
-	others []other
-}
-
-// other is a part that becomes an attachment.
-type other struct {
-	*node
-	related bool // it belongs to a text that may show it
+	others []*node   // what becomes an attachment
+	shown  cidFinder // fed with the text, if it is HTML
 }
 
 // place is where a part stands.
@@ -157,7 +152,7 @@ func (s *sorter) leaf(n *node, at place) {
 	case isText && !file && s.text == nil && !at.related:
 		s.text = n
 	default:
-		s.others = append(s.others, other{n, at.related})
+		s.others = append(s.others, n)
 	}
 }
 
@@ -240,8 +235,12 @@ func (s *sorter) readText(n *node) (Text, error) {
 		}
 	}
 	t := Text{HTML: n.head.mediaType == typeHTML, open: func() io.Reader { return utf8Reader(s.open(n), e) }}
+	to := io.Discard
+	if t.HTML {
+		to = &s.shown
+	}
 	var err error
-	t.Size, err = io.Copy(io.Discard, t.Open())
+	t.Size, err = io.Copy(to, t.Open())
 	return t, err
 }
 
@@ -254,9 +253,9 @@ func isUTF8(r io.Reader) (bool, error) {
 	return err == nil, err
 }
 
-func (s *sorter) attachment(n other, number int) (Attachment, error) {
-	a := Attachment{Type: n.head.mediaType, ContentID: printable(n.head.contentID), open: func() io.Reader { return s.open(n.node) }}
-	a.Inline = a.ContentID != "" && n.head.disposition != "attachment" && (n.related || n.head.disposition == "inline")
+func (s *sorter) attachment(n *node, number int) (Attachment, error) {
+	a := Attachment{Type: n.head.mediaType, ContentID: printable(n.head.contentID), open: func() io.Reader { return s.open(n) }}
+	a.Inline = s.shown.found[n.head.contentID]
 	a.Name = fileName(n.head, number)
 	var err error
 	a.Size, err = io.Copy(io.Discard, a.Open())
