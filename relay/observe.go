@@ -87,9 +87,7 @@ func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
 		scope, _, _ := strings.Cut(h.Key, ":")
 		s.Holds = append(s.Holds, monitor.Hold{Key: h.Key, Scope: scope, Text: h.Text, Since: h.Since})
 	}
-	if s.Mailboxes, err = r.usage(ctx); err != nil {
-		return s, err
-	}
+	s.Mailboxes = r.usage()
 	r.addDisk(&s)
 	r.addConnections(&s)
 	r.addCredentials(&s)
@@ -100,21 +98,17 @@ func (r *Relay) snapshot(ctx context.Context) (monitor.Snapshot, error) {
 	return s, nil
 }
 
-// usage sums up what the mailboxes have sent in 24 hours, the busiest first.
-func (r *Relay) usage(ctx context.Context) ([]monitor.MailboxDay, error) {
-	hours, err := r.store.SentRecipients(ctx, time.Now().Add(-24*time.Hour))
-	sum := map[string]int{}
-	for _, h := range hours {
-		sum[h.Mailbox.String()] += h.Recipients
-	}
+// usage is what the mailboxes have sent in 24 hours, the busiest first. Delivery
+// keeps count, for a scrape must not read a day of history.
+func (r *Relay) usage() []monitor.MailboxDay {
 	var list []monitor.MailboxDay
-	for mailbox, n := range sum {
-		list = append(list, monitor.MailboxDay{Mailbox: mailbox, Recipients: n})
+	for _, u := range r.delivery.Status().Usage {
+		list = append(list, monitor.MailboxDay{Mailbox: u.Mailbox.String(), Recipients: u.Recipients})
 	}
 	slices.SortFunc(list, func(a, b monitor.MailboxDay) int {
 		return cmp.Or(b.Recipients-a.Recipients, cmp.Compare(a.Mailbox, b.Mailbox))
 	})
-	return list, err
+	return list
 }
 
 // laneStates joins what the store and what delivery know of each mailbox.
