@@ -249,7 +249,7 @@ func TestUsageAcrossRestart(t *testing.T) {
 		}
 		r.start()
 		r.wait(time.Second)
-		if a.text("capacity:box@contoso.com") != "" {
+		if a.text("limit:box@contoso.com") != "" {
 			t.Error("an alarm below 80 %")
 		}
 		r.from(box, clientHeader)
@@ -258,11 +258,11 @@ func TestUsageAcrossRestart(t *testing.T) {
 		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 8000 {
 			t.Errorf("usage: %v", got)
 		}
-		if a.text("capacity:box@contoso.com") == "" || r.log.count("mailbox nears its daily limit") != 1 {
+		if a.text("limit:box@contoso.com") == "" || r.log.count("mailbox nears its daily limit") != 1 {
 			t.Error("no alarm at 80 %")
 		}
 		r.wait(6 * time.Hour)
-		if a.text("capacity:box@contoso.com") != "" {
+		if a.text("limit:box@contoso.com") != "" {
 			t.Error("the alarm goes on")
 		}
 		r.stop()

@@ -137,12 +137,12 @@ func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at 
 	}
 	text := fmt.Sprintf("mailbox %s has sent to %d recipients within a day, and Exchange Online takes %d; spread the mail over several mailboxes", mailbox, sum, recipientLimit)
 	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum, "limit", recipientLimit, "text", text)
-	d.alarm("capacity:"+mailbox.Key(), text, true)
+	d.alarm("limit:"+mailbox.String(), text, true)
 }
 
 // endWarnings takes alarms back.
 func (d *Delivery) endWarnings(now time.Time) {
 	for _, m := range d.usage.over(now) {
-		d.alarm("capacity:"+m.Key(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
+		d.alarm("limit:"+m.String(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
 	}
 }
