@@ -6,6 +6,9 @@ import (
 	"graphrelay/relay/graph"
 )
 
+// mostSlots is how many requests at once Graph takes for one app and mailbox.
+const mostSlots = 4
+
 // Rate is a number of messages in a time. The zero Rate is no limit.
 type Rate struct {
 	Count int
@@ -51,7 +54,7 @@ func (p *pace) isFresh(now time.Time) bool {
 			x.advance(now)
 		}
 	}
-	p.limiter.allowed(now, 1) // forgets what is over
+	p.limiter.allowed(now, mostSlots) // forgets what is over
 	return b.upload.sum == 0 && b.requests.sum == 0 && b.rate.sum == 0 && p.limiter.lowered == 0 && p.pausedUntil(now).IsZero()
 }
 

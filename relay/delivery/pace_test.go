@@ -194,6 +194,26 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// TestPaceIsRemembered: what a mailbox without mail was slowed down to is not
+// forgotten before it is over.
+func TestPaceIsRemembered(t *testing.T) {
+	p := &pace{budgets: newBudgets()}
+	if !p.isFresh(noon) {
+		t.Error("a new one is not fresh")
+	}
+	p.limiter.throttled(noon, noon, noon, 3, 3)
+	if p.isFresh(noon.Add(raiseEvery)) || p.limiter.allowed(noon.Add(raiseEvery), 3) != 2 {
+		t.Error("forgotten while its slots come back")
+	}
+	if !p.isFresh(noon.Add(10 * raiseEvery)) {
+		t.Error("never forgotten")
+	}
+	p.budgets.spend(noon, 1)
+	if p.isFresh(noon.Add(uploadPer)) || !p.isFresh(noon.Add(2*requestPer)) {
+		t.Error("what was spent is forgotten too early or never")
+	}
+}
+
 // TestUploadBudget: 150 MB of requests in five minutes for a mailbox.
 func TestUploadBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
