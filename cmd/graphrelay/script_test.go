@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 // `waitfor ADDRESS` waits until a unix socket or a port answers; `waitsent N`
 // until N messages are sent; `showfirst` runs queue show on the first sent one;
 // `submit SERVER FROM TO FILE` hands a message over by SMTP as it is; `setids
-// NAME...` sets each to a queue ID, in order; `waitstate STATE N` waits until N
-// messages are in a state and are past their first attempt.
+// NAME...` sets each to a queue ID, in order; `waitstate STATE N TRIES` waits
+// until N messages are in a state after at least so many attempts.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -151,10 +151,12 @@ func setIDs(ts *testscript.TestScript, _ bool, names []string) {
 func waitState(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	tries, err := strconv.Atoi(args[2])
+	ts.Check(err)
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		tried := 0
 		for _, m := range listed(ts, "--state", args[0]) {
-			if m.Attempts > 0 {
+			if m.Attempts >= tries {
 				tried++
 			}
 		}
