@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -256,7 +257,7 @@ func (c *Client) pause(ctx context.Context, tries int, after time.Duration) bool
 func (c *Client) uploadURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.User != nil || u.Fragment != "" {
-		return nil, fmt.Errorf("the upload URL is not of the form https://host/...")
+		return nil, errors.New("the upload URL is not https, or names a user or a fragment")
 	}
 	if u.Host == c.cfg.Graph.Host || isUploadHost(u) {
 		return u, nil

@@ -27,7 +27,7 @@ func parseFilter(filter string) (func(mailItem) bool, error) {
 		}
 		var joined bool
 		if rest, joined = strings.CutPrefix(after, " and "); !joined {
-			return nil, fmt.Errorf("Invalid filter clause: '%s'.", filter)
+			return nil, fmt.Errorf("invalid filter clause: '%s'", filter)
 		}
 	}
 	return func(it mailItem) bool {
@@ -62,7 +62,7 @@ func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {
 		id, want := unquoteOData(m[1]), unquoteOData(m[2])
 		return func(it mailItem) bool { value, ok := it.properties[id]; return ok && value == want }, s[len(m[0]):], nil
 	}
-	return nil, "", fmt.Errorf("Invalid filter clause: '%s'.", s)
+	return nil, "", fmt.Errorf("invalid filter clause: '%s'", s)
 }
 
 func unquoteOData(s string) string { return strings.ReplaceAll(s, "''", "'") }
