@@ -8,6 +8,7 @@ import (
 	"net/smtp"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 // Beyond testscript's own commands: `exits CODE PROGRAM ARG...`; `freeports
 // NAME...` sets each to a free port; `expand FILE` replaces $NAME in it;
 // `waitfor ADDRESS` waits until a unix socket or a port answers; `waitsent N`
-// until N messages are sent; `showfirst` runs queue show on the first sent one;
+// until N messages are sent; `waitstatus PATTERN` until status prints it; `showfirst` runs queue show on the first sent one;
 // `submit SERVER FROM TO FILE` hands a message over by SMTP as it is; `setids
 // NAME...` sets each to a queue ID, in order; `waitstate STATE N TRIES` waits
 // until N messages are in a state after at least so many attempts.
@@ -34,13 +35,14 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     exits,
-			"waitfor":   waitFor,
-			"waitsent":  waitSent,
-			"showfirst": showFirst,
-			"submit":    submit,
-			"setids":    setIDs,
-			"waitstate": waitState,
+			"exits":      exits,
+			"waitfor":    waitFor,
+			"waitsent":   waitSent,
+			"waitstatus": waitStatus,
+			"showfirst":  showFirst,
+			"submit":     submit,
+			"setids":     setIDs,
+			"waitstate":  waitState,
 			"expand": func(ts *testscript.TestScript, _ bool, files []string) {
 				for _, f := range files {
 					path := ts.MkAbs(f)
@@ -116,6 +118,20 @@ func waitSent(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%d sent, want %d", len(sent(ts)), want)
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// waitStatus waits until what status prints matches.
+func waitStatus(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[0])
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		ts.Check(ts.Exec("graphrelay", "status", "-c", "config.yaml"))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("status does not say %q:\n%s", args[0], ts.ReadFile("stdout"))
+		}
 	}
 }
 

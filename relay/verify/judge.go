@@ -120,6 +120,9 @@ func (e Evidence) howToClose() string {
 		return fmt.Sprintf("the token carries %s, consented in Entra for the whole organisation: with RBAC for Applications remove that consent, for the two add up; "+
 			"with an access policy check its group, and wait, for it takes an hour or more to reach Graph", strings.Join(consents, " and "))
 	}
+	if e.Token.Expires.IsZero() { // an audit does not look at the token
+		return "run graphrelay verify, which tells whether a consent in Entra, the group of an access policy or the scope of a role is to blame, and mend it at once"
+	}
 	return "nothing is consented in Entra, so a role in Exchange reaches too far: check the scope and the group's members (Get-ManagementRoleAssignment -RoleAssignee), and wait, for a change takes 30 minutes to 2 hours to reach Graph"
 }
 
