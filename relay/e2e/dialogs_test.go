@@ -189,7 +189,23 @@ func loginDialogs() map[string]produce {
 		"535 5.7.8 Authentication as one user for another is not possible": logsIn("AUTH PLAIN " + secret("boss", "scanner", goodPassword)),
 		"421 4.7.0 Too many failed logins, closing connection":             at(authOnlyPort, fromNarrow, append([]string{ehlo}, times(5, wrong)...)...),
 		"454 4.7.0 Too many failed logins, try again later":                locks(wrong),
+		"421 4.7.0 The settings of this relay have changed, connect again": changesPassword,
 	}
+}
+
+// changesPassword gives a client another password while it is logged in.
+func changesPassword(t *testing.T, _ *front) string {
+	port, before, after := harness.FreeAddr(t), hashOf(t, goodPassword), hashOf(t, "another")
+	r, _ := start(t, harness.With("smtp", "  - {address: "+port+", auth: required, plaintext_auth: [127.0.0.0/8]}"),
+		harness.With("top", "clients:", "  - {name: scanner, username: scanner, password_hash: \""+before+"\"}"))
+	k := dialFrom(t, fromEverybody, port)
+	_ = k.reply()
+	if got := k.ask(ehlo, "AUTH PLAIN "+secret("", "scanner", goodPassword), mailFrom, "RSET"); !strings.HasPrefix(got, "250 ") {
+		t.Fatalf("before the reload: %q", got)
+	}
+	edit(t, r, before, after)
+	reload(t, r)
+	return k.ask(mailFrom)
 }
 
 // locks makes ten failures of one user from one address, on as many connections

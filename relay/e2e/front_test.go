@@ -51,10 +51,7 @@ const (
 func newFront(t *testing.T) *front {
 	t.Helper()
 	certificate, key := makeCertificate(t)
-	hash, err := bcrypt.GenerateFromPassword([]byte(goodPassword), bcrypt.DefaultCost)
-	if err != nil {
-		t.Fatal(err)
-	}
+	hash := hashOf(t, goodPassword)
 	f := &front{required: harness.FreeAddr(t), auth: harness.FreeAddr(t), authTLS: harness.FreeAddr(t),
 		authOnly: harness.FreeAddr(t), noLogin: harness.FreeAddr(t), strictLF: harness.FreeAddr(t)}
 	f.Relay, _ = start(t, harness.With("smtp",
@@ -73,9 +70,18 @@ func newFront(t *testing.T) *front {
 		"  - {name: few, networks: [127.0.0.3], max_connections: 1}",
 		"  - {name: unmended, networks: [127.0.0.4], repair: none}",
 		"  - {name: narrow, networks: [127.0.0.5], recipients: [\"*@contoso.com\"]}",
-		"  - {name: scanner, username: scanner, password_hash: \""+string(hash)+"\"}",
+		"  - {name: scanner, username: scanner, password_hash: \""+hash+"\"}",
 	))
 	return f
+}
+
+func hashOf(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(hash)
 }
 
 // makeCertificate writes a self-signed one with an ECDSA key.

@@ -22,7 +22,8 @@
 // the listener names.
 //
 // Peer is the real client: behind a load balancer the PROXY header tells it,
-// which is required from the listener's networks and from nobody else taken.
+// which is required from the listener's networks and from nobody else taken. On
+// a unix socket the kernel tells which user it is.
 //
 // A panic in the Handler is logged, answered 421, and ends that connection
 // alone. Memory per connection is bounded whatever the client sends: lines of
