@@ -1,7 +1,7 @@
 // Package verify proves on the live service that an identity may send as the
 // mailboxes it was given and as no others, once on request (Verifier) and again
 // and again while the relay runs (Auditor). It also asks what of the way to
-// Entra and Graph works from this host (Examine).
+// Entra and Graph works from this host (Reach, Examine).
 //
 // What a script or a test cmdlet says is intention; what counts is Graph's
 // answer. A mailbox that must be refused, ordinary and licensed, is tried with a
