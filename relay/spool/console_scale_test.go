@@ -99,7 +99,8 @@ func history() int {
 	return 1_000_000
 }
 
-// look asks the store for what the overview shows.
+// look asks the store for what the overview shows at each look; delivery keeps
+// count of what the mailboxes have sent.
 func look(ctx context.Context, s *spool.SQLite) (snap monitor.Snapshot, err error) {
 	st, err := s.Stats(ctx)
 	if err != nil {
@@ -113,12 +114,6 @@ func look(ctx context.Context, s *spool.SQLite) (snap monitor.Snapshot, err erro
 	for _, l := range lanes {
 		snap.Lanes = append(snap.Lanes, monitor.Lane{Mailbox: l.Mailbox.String(), Queued: l.Queued, Oldest: l.Oldest})
 	}
-	if _, err = s.Holds(ctx); err != nil {
-		return snap, err
-	}
-	usage, err := s.SentRecipients(ctx, time.Now().Add(-24*time.Hour))
-	for _, u := range usage {
-		snap.Mailboxes = append(snap.Mailboxes, monitor.MailboxDay{Mailbox: u.Mailbox.String(), Recipients: u.Recipients})
-	}
+	_, err = s.Holds(ctx)
 	return snap, err
 }
