@@ -2,10 +2,9 @@ package relay
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/graph"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/verify"
 )
@@ -177,47 +177,25 @@ func (d *doctor) identities(ctx context.Context) {
 	}
 }
 
-// reach tries both servers of an identity; false if one cannot be reached.
+// reach tries both servers of an identity, by the way that its mail takes;
+// false if one cannot be reached.
 func (d *doctor) reach(ctx context.Context, id config.Identity) bool {
-	login, graph := "https://login.microsoftonline.com", "https://graph.microsoft.com"
-	if e := id.Endpoints; e != nil {
-		login, graph = string(e.Login), string(e.Graph)
-	}
-	roots, err := rootsOf(string(id.CAFile))
+	name := string(id.Name)
+	way, err := graph.WayOf(newRelay(Options{Version: d.version, Log: slog.New(slog.DiscardHandler)}).graphConfig(id))
 	if err != nil {
-		d.fail(string(id.Name)+" roots", err.Error(), "correct ca_file")
+		d.fail(name+" way", err.Error(), "correct the configuration")
 		return false
 	}
 	well := true
-	for _, way := range []struct{ what, host, path string }{
-		{"login", login, "/" + string(id.TenantID) + "/v2.0/.well-known/openid-configuration"}, {"graph", graph, "/v1.0/"},
+	for _, server := range []struct {
+		what string
+		url  *url.URL
+	}{
+		{"login", way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")}, {"graph", way.Graph.JoinPath("v1.0/")},
 	} {
-		u, err := url.Parse(way.host + way.path)
-		if err != nil {
-			d.fail(string(id.Name)+" "+way.what, err.Error(), "correct endpoints")
-			return false
-		}
-		f := verify.Reach{What: way.what, URL: u, Proxy: http.ProxyFromEnvironment, Roots: roots, Now: time.Now}.Try(ctx)
-		d.tell(Symptom{f.Mark, string(id.Name) + " " + way.what, f.Text, f.Remedy})
+		f := verify.Reach{What: server.what, URL: server.url, Proxy: way.Proxy, Roots: way.Roots, Now: time.Now}.Try(ctx)
+		d.tell(Symptom{f.Mark, name + " " + server.what, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}
 	return well
-}
-
-func rootsOf(file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return pool, nil
 }

@@ -2,9 +2,17 @@ package relay
 
 import (
 	"bufio"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"graphrelay/config"
@@ -60,6 +68,82 @@ smtp:
 	} {
 		if got := strings.Join(d.listenersFor(netip.MustParsePrefix(network)), " "); got != want {
 			t.Errorf("%s: %s, want %s", network, got, want)
+		}
+	}
+}
+
+// The doctor goes the way of the mail: to the hosts of the cloud, through the
+// proxy of the identity.
+func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.Method+" "+r.Host+" "+r.Header.Get("Proxy-Authorization"))
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	file := filepath.Join(t.TempDir(), "proxy")
+	if err := os.WriteFile(file, []byte(strings.Replace(proxy.URL, "//", "//relay:hunter2@", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for cloud, want := range map[string]string{
+		"usgov":     "CONNECT login.microsoftonline.us:443, CONNECT graph.microsoft.us:443",
+		"usgov-dod": "CONNECT login.microsoftonline.us:443, CONNECT dod-graph.microsoft.us:443",
+	} {
+		for _, id := range []config.Identity{
+			{Proxy: config.ProxyURL(proxy.URL)}, {ProxyFile: config.Path(file)},
+		} {
+			mu.Lock()
+			asked = nil
+			mu.Unlock()
+			id.Name, id.TenantID, id.ClientID, id.CertificateFile, id.Cloud = "contoso", "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222", "/nowhere/entra.pem", cloud
+			var told []Symptom
+			d := &doctor{tell: func(s Symptom) { told = append(told, s) }}
+			if d.reach(t.Context(), id) {
+				t.Error("the proxy refused, and the way is said to be open")
+			}
+			authorized := ""
+			if id.ProxyFile != "" {
+				authorized = "Basic " + base64.StdEncoding.EncodeToString([]byte("relay:hunter2"))
+			}
+			mu.Lock()
+			for i, a := range asked {
+				bare, found := strings.CutSuffix(a, " "+authorized)
+				if asked[i] = bare; !found {
+					t.Errorf("%s: %q, want it to log in with %q", cloud, a, authorized)
+				}
+			}
+			if got := strings.Join(asked, ", "); got != want || len(told) != 2 {
+				t.Errorf("%s: %s, want %s; told %v", cloud, got, want, told)
+			}
+			mu.Unlock()
+			if s := fmt.Sprint(told); strings.Contains(s, "hunter2") || !strings.Contains(s, "through the proxy") {
+				t.Error(s)
+			}
+		}
+	}
+}
+
+// ca_file is trusted, and a bad one is told of.
+func TestDoctorTrustsTheRootsOfTheIdentity(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	dir := t.TempDir()
+	ca, bad := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bad.pem")
+	for name, data := range map[string][]byte{ca: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), bad: []byte("x")} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]bool{ca: true, bad: false} {
+		id := config.Identity{Name: "contoso", TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222", CertificateFile: "/nowhere/entra.pem",
+			CAFile: config.Path(file), Endpoints: &config.Endpoints{Login: config.BaseURL(server.URL), Graph: config.BaseURL(server.URL)}}
+		var told []Symptom
+		d := &doctor{tell: func(s Symptom) { told = append(told, s) }}
+		if got := d.reach(t.Context(), id); got != want {
+			t.Errorf("%s: %v, told %v", file, got, told)
 		}
 	}
 }

@@ -59,13 +59,11 @@ func New(cfg Config) (*Client, error) {
 	if c.credential, err = loadCredential(cfg); err != nil {
 		return nil, err
 	}
-	pool, err := roots(cfg.CAFile)
+	pool, p, err := cfg.way()
 	if err != nil {
 		return nil, err
 	}
-	if c.proxy, err = newProxy(cfg); err != nil {
-		return nil, err
-	}
+	c.proxy = p
 	c.transport = newTransport(pool, cfg.MaxConcurrent, c.proxy)
 	c.tokens = &tokens{login: c.login, now: cfg.Now, log: cfg.Log}
 	if c.adapter, err = c.newAdapter(); err != nil {

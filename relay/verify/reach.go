@@ -87,13 +87,13 @@ func (r Reach) lost(err error, stage, via string) Finding {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &dns):
-		f.Remedy = "see that this host can look up names (resolvectl query " + r.URL.Hostname() + "), or set HTTPS_PROXY where a proxy has to do it"
+		f.Remedy = "see that this host can look up names (resolvectl query " + r.URL.Hostname() + "), or set proxy (or HTTPS_PROXY) where a proxy has to do it"
 	case errors.As(err, &unknown):
 		f.Remedy = "something on the way opens TLS: let it leave this host alone, or trust its root with ca_file"
 	case errors.As(err, &invalid):
 		f.Remedy = "check this host's clock, and what opens TLS on the way"
 	default:
-		f.Remedy = "let this host out to " + r.URL.Host + ", port 443, or set HTTPS_PROXY"
+		f.Remedy = "let this host out to " + r.URL.Host + ", port 443, or set proxy (or HTTPS_PROXY); where one is set, see that it lets CONNECT through"
 	}
 	return f
 }
