@@ -11,6 +11,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
 	"graphrelay/relay/setup"
 )
 
@@ -89,6 +90,9 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
 		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
 		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: relay.NeedsReadWrite(c),
+	}
+	if id.Endpoints == nil {
+		p.Cloud, p.GraphURL = id.Cloud, graph.URLOf(id.Cloud)
 	}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {

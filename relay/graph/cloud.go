@@ -21,6 +21,16 @@ func clouds() map[string]endpoints {
 	}
 }
 
+// URLOf is the address of a cloud's Graph, for commands of other programs; empty
+// where there is no such cloud.
+func URLOf(cloud string) string {
+	e, ok := clouds()[firstOf(cloud, "public")]
+	if !ok {
+		return ""
+	}
+	return "https://" + e.graph
+}
+
 // setEndpoints fills in Login and Graph from Cloud, or checks those given.
 func (cfg *Config) setEndpoints() error {
 	switch {

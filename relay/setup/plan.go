@@ -48,6 +48,8 @@ type Plan struct {
 	ClientID    string // of an app registration that is there already
 	Certificate string // path of the .cer file, on the administrator's machine
 	PEM         string // path of the relay's own file, for the YAML
+	Cloud       string // of the configuration; empty is public
+	GraphURL    string // of that cloud, for az; empty is the public one's
 	Mailboxes   []envelope.Address
 	Denied      envelope.Address
 	ReadWrite   bool // large mail or lookup is configured: Mail.ReadWrite, too
@@ -58,7 +60,7 @@ func (p Plan) Check() error {
 	if len(p.Mailboxes) == 0 {
 		return fmt.Errorf("identity %s has no mailbox with an address of its own, only wildcards: add a sender with one address", p.Identity)
 	}
-	checks := []error{writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity)}
+	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity)}
 	for _, m := range p.Mailboxes {
 		checks = append(checks, writable("the mailbox", m.String()))
 		if m.Wildcard() {

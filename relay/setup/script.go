@@ -46,13 +46,13 @@ func (p Plan) about() []string {
 	if p.Method == Policy {
 		way = "an application access policy"
 	}
-	return []string{
+	return append([]string{
 		what + " (" + way + ").",
 		"",
 		"Made by `graphrelay setup`, for exactly the identity and mailboxes of its configuration. Read it, then run it, as somebody who is",
 		"Application Administrator, Privileged Role Administrator (for consents) and Exchange Administrator with the Organization Management role.",
 		"It can be run again at any time: each step looks whether it was done before.",
-	}
+	}, p.cloudNote()...)
 }
 
 // titles numbers the steps.
@@ -114,8 +114,8 @@ func (p Plan) powershell() string {
 	for _, m := range []string{"Microsoft.Graph.Authentication", "Microsoft.Graph.Applications", "ExchangeOnlineManagement"} {
 		s.lines(psModule(m))
 	}
-	s.line("Connect-MgGraph -TenantId $Tenant -Scopes 'Application.ReadWrite.All', 'AppRoleAssignment.ReadWrite.All' -NoWelcome")
-	s.line("Connect-ExchangeOnline -ShowBanner:$false")
+	s.line("%s", p.psConnectGraph())
+	s.line("%s", p.psConnectExchange())
 	s.line("")
 	s.comment("The app registration of the configuration, or else the one with this name.")
 	s.lines(findApp)

@@ -207,6 +207,46 @@ func TestReadWriteOnlyWhereItIsNeeded(t *testing.T) {
 	}
 }
 
+// A script logs in to the cloud of the configuration, everywhere where it logs
+// in, and calls no host of another one.
+func TestScriptsForNationalClouds(t *testing.T) {
+	for cloud, want := range map[string][3]string{
+		"usgov":     {"-Environment USGov", "-ExchangeEnvironmentName O365USGovGCCHigh", "AzureUSGovernment"},
+		"usgov-dod": {"-Environment USGovDoD", "-ExchangeEnvironmentName O365USGovDoD", ""},
+		"china":     {"-Environment China", "-ExchangeEnvironmentName O365China", "AzureChinaCloud"},
+		"public":    {"-NoWelcome", "-ShowBanner:$false", "none"},
+	} {
+		everyPlan(t, func(t *testing.T, p setup.Plan, _ string) {
+			p.Cloud = cloud
+			if cloud != "public" {
+				p.GraphURL = "https://graph.example"
+			}
+			script, err := setup.Script(p)
+			if p.Shell == setup.Az && want[2] == "" {
+				if err == nil || !strings.Contains(err.Error(), "--shell powershell") {
+					t.Error(err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(script) {
+				line = strings.TrimSpace(line)
+				if strings.HasPrefix(line, "Connect-MgGraph") && !strings.HasSuffix(line, want[0]) || strings.HasPrefix(line, "Connect-ExchangeOnline") && !strings.HasSuffix(line, want[1]) {
+					t.Errorf("%s: %s", cloud, line)
+				}
+			}
+			if strings.Contains(script, "common knowledge") != (cloud != "public") || cloud != "public" && strings.Contains(script, "graph.microsoft.com") {
+				t.Errorf("%s: its note, or a host of another cloud:\n%s", cloud, script)
+			}
+			if p.Shell == setup.Az && strings.Contains(script, "\naz cloud set --name "+want[2]+"\n") != (cloud != "public") {
+				t.Errorf("%s: az is not told of it", cloud)
+			}
+		})
+	}
+}
+
 // Every cmdlet and parameter stands in the list, and everything in the list is
 // used.
 func TestCmdletsAreDocumented(t *testing.T) {
@@ -265,6 +305,8 @@ func TestPlansThatCannotBe(t *testing.T) {
 		"hidden direction": func(p *setup.Plan) { p.App = "a\u202eb" },
 		"an empty name":    func(p *setup.Plan) { p.App = "" },
 		"denied = allowed": func(p *setup.Plan) { p.Denied = p.Mailboxes[0] },
+		"unknown cloud":    func(p *setup.Plan) { p.Cloud = "mars" },
+		"az without Graph": func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
 		"migrate a policy": func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
 	} {
 		p := plan(t, 1)

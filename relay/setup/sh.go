@@ -1,6 +1,10 @@
 package setup
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // heredocEnd ends the part for pwsh. No line of it can be the same: every value
 // stands within quotes on a line that begins otherwise.
@@ -24,10 +28,14 @@ func (p Plan) sh() string {
 	s.line("APP_NAME=%s", shQuote(p.App))
 	s.line("TENANT=%s", shQuote(p.TenantID))
 	s.line("CLIENT_ID=%s", shQuote(p.ClientID))
+	if callsGraph(steps) {
+		s.line("GRAPH=%s", shQuote(p.graphURL()))
+	}
 	if p.Task == Create {
 		s.line("CERTIFICATE=%s", shQuote(p.Certificate))
 	}
 	s.line("")
+	s.lines(p.shCloud())
 	s.line(`az login --tenant "$TENANT" --allow-no-subscriptions --output none`)
 	s.line("")
 	s.lines(shFind)
@@ -59,6 +67,11 @@ func (p Plan) sh() string {
 	return s.String()
 }
 
+// callsGraph tells whether a step uses $GRAPH.
+func callsGraph(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return strings.Contains(strings.Join(s.sh, "\n"), "$GRAPH/") })
+}
+
 func (p Plan) openExchange(s *script) {
 	s.line("")
 	s.line(`cat >"$WORK/exchange.ps1" <<'%s'`, heredocEnd)
@@ -67,7 +80,7 @@ func (p Plan) openExchange(s *script) {
 	s.line("$SpId = $env:SP_ID")
 	s.lines(p.psValues())
 	s.lines(psModule("ExchangeOnlineManagement"))
-	s.line("Connect-ExchangeOnline -ShowBanner:$false")
+	s.line("%s", p.psConnectExchange())
 }
 
 // closeExchange runs what openExchange began: as a file, for pwsh reads standard

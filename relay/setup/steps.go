@@ -114,7 +114,7 @@ var psConsents = []string{
 
 var shConsents = []string{
 	`GRAPH_ID=$(az ad sp show --id ` + graphApp + ` --query id --output tsv)`,
-	`CONSENTS=$(az rest --method get --url "https://graph.microsoft.com/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" \`,
+	`CONSENTS=$(az rest --method get --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" \`,
 	`  --query "value[?resourceId=='$GRAPH_ID'].id" --output tsv)`,
 }
 
@@ -166,9 +166,9 @@ func (p Plan) consent() step {
 			`  $null = New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $SpId -PrincipalId $SpId -ResourceId $graph.Id -AppRoleId '`+perm.id+`'`,
 			`}`)
 		s.sh = append(s.sh,
-			`if [ -z "$(az rest --method get --url "https://graph.microsoft.com/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" \`,
+			`if [ -z "$(az rest --method get --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" \`,
 			`  --query "value[?appRoleId=='`+perm.id+`'].id" --output tsv)" ]; then # `+perm.name,
-			`  az rest --method post --url "https://graph.microsoft.com/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" --output none \`,
+			`  az rest --method post --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" --output none \`,
 			`    --body "{\"principalId\":\"$SP_ID\",\"resourceId\":\"$GRAPH_ID\",\"appRoleId\":\"`+perm.id+`\"}"`,
 			`fi`)
 	}
@@ -185,7 +185,7 @@ func (p Plan) removeConsent() step {
 			`}`),
 		sh: append(append([]string{}, shConsents...),
 			`for one in $CONSENTS; do`,
-			`  az rest --method delete --url "https://graph.microsoft.com/v1.0/servicePrincipals/$SP_ID/appRoleAssignments/$one"`,
+			`  az rest --method delete --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments/$one"`,
 			`done`),
 	}
 }
