@@ -227,11 +227,11 @@ func TestUploadBudget(t *testing.T) {
 		if n := r.graph.count(); n != 51 {
 			t.Errorf("%d in five minutes, want 51", n)
 		}
-		r.wait(6 * time.Minute)
-		if n := r.graph.count(); n != 120 && n != 102 {
-			t.Errorf("%d in eleven minutes, want 102", n)
+		r.wait(4 * time.Minute)
+		if n := r.graph.count(); n != 102 {
+			t.Errorf("%d in nine minutes, want 102", n)
 		}
-		r.wait(5 * time.Minute)
+		r.wait(2 * time.Minute)
 		if n := r.store.states()[spool.Sent]; n != 120 {
 			t.Errorf("%d sent of 120", n)
 		}
