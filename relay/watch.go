@@ -6,17 +6,17 @@ import (
 	"time"
 
 	"graphrelay/relay/alert"
+	"graphrelay/relay/graph"
 	"graphrelay/relay/monitor"
 )
 
 // When a state becomes a fault that an operator is told of.
 const (
-	watchEvery       = 15 * time.Second
-	watchAgain       = time.Second // at the earliest
-	oldMail          = time.Hour
-	credentialNotice = 21 * 24 * time.Hour
-	certNotice       = 14 * 24 * time.Hour
-	dailyRecipients  = 8000 // of the 10,000 that Exchange allows a mailbox in 24 hours
+	watchEvery      = 15 * time.Second
+	watchAgain      = time.Second // at the earliest
+	oldMail         = time.Hour
+	certNotice      = 14 * 24 * time.Hour
+	dailyRecipients = 8000 // of the 10,000 that Exchange allows a mailbox in 24 hours
 )
 
 // openAlerts makes the board of alarms, before whatever raises one.
@@ -36,7 +36,7 @@ func (r *Relay) openAlerts() error {
 func (r *Relay) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var before map[string]string
+	var before map[string]fault
 	for {
 		if s, err := r.snapshot(ctx); err == nil {
 			r.monitor.Sampled(s)
@@ -73,9 +73,13 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // compare tells the board what came and what went.
-func (r *Relay) compare(before, now map[string]string) map[string]string {
-	for key, text := range now {
-		r.alerts.Alarm(key, text, true)
+func (r *Relay) compare(before, now map[string]fault) map[string]fault {
+	for key, f := range now {
+		if f.stage == "" {
+			r.alerts.Alarm(key, f.text, true)
+		} else {
+			r.alerts.Stage(key, f.text, f.stage)
+		}
 	}
 	for key := range before {
 		if _, still := now[key]; !still {
@@ -85,10 +89,13 @@ func (r *Relay) compare(before, now map[string]string) map[string]string {
 	return now
 }
 
+// fault is what an operator is told of. One that comes nearer by stages has one.
+type fault struct{ text, stage string }
+
 // faultsOf are the faults in a state, by key, each with what to do. It is pure.
-func faultsOf(s monitor.Snapshot, now time.Time) map[string]string {
-	faults := map[string]string{}
-	raise := func(key, format string, args ...any) { faults[key] = fmt.Sprintf(format, args...) }
+func faultsOf(s monitor.Snapshot, now time.Time) map[string]fault {
+	faults := map[string]fault{}
+	raise := func(key, format string, args ...any) { faults[key] = fault{text: fmt.Sprintf(format, args...)} }
 	switch {
 	case s.Unhealthy != nil:
 		raise("store", "no mail is accepted or sent: %v", s.Unhealthy)
@@ -111,17 +118,27 @@ func faultsOf(s monitor.Snapshot, now time.Time) map[string]string {
 			raise("old:"+l.Mailbox, "mail of %s waits since %s; see graphrelay status and graphrelay queue list --mailbox %s", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339), l.Mailbox)
 		}
 	}
+	credentials(s, now, faults)
 	expiries(s, now, raise)
 	return faults
 }
 
-func expiries(s monitor.Snapshot, now time.Time, raise func(key, format string, args ...any)) {
+// credentials warns of the end of each credential by the stages of graph; one
+// that has expired is a fault like others, and repeated.
+func credentials(s monitor.Snapshot, now time.Time, faults map[string]fault) {
 	for _, c := range s.Credentials {
-		if !c.NotAfter.IsZero() && c.NotAfter.Sub(now) < credentialNotice {
-			raise("credential:"+c.Identity, "the %s of identity %s ends on %s; make a new one, upload it to the app registration, and put it in place: it is read by itself",
-				c.Kind, c.Identity, c.NotAfter.UTC().Format(time.DateOnly))
+		stage, text := graph.CredentialInfo{Kind: c.Kind, NotAfter: c.NotAfter}.Expiry(now)
+		if stage == "" {
+			continue
 		}
+		if stage == graph.Expired {
+			stage = ""
+		}
+		faults["credential:"+c.Identity] = fault{"identity " + c.Identity + ": " + text, stage}
 	}
+}
+
+func expiries(s monitor.Snapshot, now time.Time, raise func(key, format string, args ...any)) {
 	if !s.Certificate.IsZero() && s.Certificate.Sub(now) < certNotice {
 		raise("certificate", "the TLS certificate of the listeners ends on %s; renew smtp.tls.certificate_file: it is read by itself", s.Certificate.UTC().Format(time.DateOnly))
 	}

@@ -1,11 +1,15 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"graphrelay/relay/alert"
 	"graphrelay/relay/monitor"
 )
 
@@ -30,14 +34,15 @@ func TestFaultsOf(t *testing.T) {
 		{"damaged", monitor.Snapshot{Damaged: 1}, "damaged"},
 		{"old", monitor.Snapshot{Lanes: []monitor.Lane{{Mailbox: "a@b", Queued: 1, Oldest: now.Add(-2 * time.Hour)}}}, "old:a@b"},
 		{"held mail is not old mail", monitor.Snapshot{Lanes: []monitor.Lane{{Mailbox: "a@b", Held: 1, Oldest: now.Add(-2 * time.Hour)}}}, ""},
-		{"credential", monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", NotAfter: in(20)}}}, "credential:x"},
+		{"credential", monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", NotAfter: in(30)}}}, "credential:x"},
 		{"expired", monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", NotAfter: in(-1)}}}, "credential:x"},
 		{"certificate", monitor.Snapshot{Certificate: in(13)}, "certificate"},
 		{"audit", monitor.Snapshot{Audits: []monitor.Audit{{Identity: "x", Text: "not restricted; do this"}}}, "audit:x"},
 		{"limit", monitor.Snapshot{Mailboxes: []monitor.MailboxDay{{Mailbox: "a@b", Recipients: 8001}}}, "limit:a@b"},
 	} {
 		var keys []string
-		for key, text := range faultsOf(c.s, now) {
+		for key, f := range faultsOf(c.s, now) {
+			text := f.text
 			keys = append(keys, key)
 			if key != "store" && !strings.ContainsAny(text, ";") && key != "hold:mailbox:a@b" {
 				t.Errorf("%s: %q has no remedy", c.name, text)
@@ -46,5 +51,33 @@ func TestFaultsOf(t *testing.T) {
 		if strings.Join(keys, " ") != c.want {
 			t.Errorf("%s: faults %v, want %s", c.name, keys, c.want)
 		}
+	}
+}
+
+// A credential that nobody renews alarms 30, 14, 7, 3 and 1 days before its end,
+// and daily after it; nothing else raises or ends this key.
+func TestExpiryAlarmsInStages(t *testing.T) {
+	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	now, end := start, start.AddDate(0, 0, 40)
+	var log bytes.Buffer
+	r := &Relay{alerts: alert.New(alert.Config{Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})}
+	var before map[string]fault
+	var told []string
+	for day := range 43 {
+		for _, hour := range []int{0, 6} {
+			now = start.AddDate(0, 0, day).Add(time.Duration(hour) * time.Hour)
+			lines := strings.Count(log.String(), "msg=alarm")
+			before = r.compare(before, faultsOf(monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", Kind: "certificate", NotAfter: end}}}, now))
+			if strings.Count(log.String(), "msg=alarm") > lines {
+				told = append(told, fmt.Sprint(40-day))
+			}
+		}
+	}
+	if got := strings.Join(told, " "); got != "30 14 7 3 1 0" || strings.Contains(log.String(), "alarm is over") {
+		t.Errorf("alarmed %s days before the end:\n%s", got, &log)
+	}
+	r.compare(before, faultsOf(monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", Kind: "certificate", NotAfter: now.AddDate(1, 0, 0)}}}, now))
+	if len(r.alerts.Firing()) != 0 {
+		t.Error("a renewed credential still alarms")
 	}
 }

@@ -98,6 +98,42 @@ func TestAFaultIsToldOnceRepeatedSeldomAndResolved(t *testing.T) {
 	})
 }
 
+// Each stage is told once, and between them there is silence; what is no stage
+// any longer is repeated like other faults.
+func TestStagesAreToldOnceEach(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		for _, stage := range []string{"30 days", "14 days"} {
+			for range 100 {
+				b.Stage("credential:x", "it ends; renew it", stage)
+				time.Sleep(time.Hour)
+			}
+			h.expect(t, map[string]string{"30 days": "credential:x firing", "14 days": "credential:x firing again"}[stage])
+		}
+		b.Alarm("credential:x", "it has ended; renew it", true)
+		h.expect(t, "credential:x firing again")
+		time.Sleep(24 * time.Hour)
+		h.expect(t, "credential:x firing again")
+		b.Alarm("credential:x", "", false)
+		h.expect(t, "credential:x resolved")
+	})
+}
+
+// A stage that comes while the one before is being told is told, too.
+func TestAStageDuringThePost(t *testing.T) {
+	running(t, func(b *Board, h *hook) {
+		h.set(func() {
+			h.before = func(n Notice) error {
+				if !n.Repeated {
+					b.Stage("credential:x", "it ends soon; renew it", "14 days")
+				}
+				return nil
+			}
+		})
+		b.Stage("credential:x", "it ends; renew it", "30 days")
+		h.expect(t, "credential:x firing", "credential:x firing again")
+	})
+}
+
 func TestAWebhookThatWasDownHearsTheNewestState(t *testing.T) {
 	running(t, func(b *Board, h *hook) {
 		b.Alarm("stays", "x", true)

@@ -41,9 +41,10 @@ type Alarm struct {
 type fault struct {
 	Alarm
 	firing bool
+	stage  string // how near it has come, where it comes by stages
 	ended  time.Time
-	told   bool // the webhook knows that it is firing
-	toldAt time.Time
+	told   bool      // the webhook knows that it is firing
+	toldAt time.Time // zero: it knows another stage
 	failed time.Time // when a post about it last failed
 }
 
@@ -68,7 +69,13 @@ func New(cfg Config) *Board {
 
 // Alarm says that the fault of this key is on (firing) or over. text is for the
 // operator and ends with a remedy.
-func (b *Board) Alarm(key, text string, firing bool) {
+func (b *Board) Alarm(key, text string, firing bool) { b.set(key, text, "", firing) }
+
+// Stage says that a fault is on that comes nearer by stages: each is logged and
+// told once, and none is repeated. Alarm ends it, or makes it one like others.
+func (b *Board) Stage(key, text, stage string) { b.set(key, text, stage, true) }
+
+func (b *Board) set(key, text, stage string, firing bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.faults[key]
@@ -81,11 +88,14 @@ func (b *Board) Alarm(key, text string, firing bool) {
 		b.faults[key] = f
 		fallthrough
 	case firing && !f.firing:
-		f.Alarm, f.firing = Alarm{key, text, b.cfg.Now()}, true
+		f.Alarm, f.firing, f.stage = Alarm{key, text, b.cfg.Now()}, true, stage
 		b.cfg.Log.Error("alarm", "key", key, "text", text)
-	case firing:
+	case firing && f.stage == stage:
 		f.Text = text
 		return
+	case firing:
+		f.Text, f.stage, f.toldAt = text, stage, time.Time{}
+		b.cfg.Log.Error("alarm", "key", key, "text", text)
 	case f == nil || !f.firing:
 		return
 	default:
@@ -124,6 +134,7 @@ func (b *Board) next(now time.Time) (n Notice, ok bool, wait time.Duration) {
 	for _, f := range b.faults {
 		left := b.cfg.Repeat - now.Sub(f.toldAt)
 		switch {
+		case f.told && f.firing && f.stage != "" && !f.toldAt.IsZero(): // until its next stage
 		case f.told && f.firing && left > 0:
 			if wait == 0 || left < wait {
 				wait = left
@@ -154,7 +165,7 @@ func (b *Board) refused(key string, now time.Time) {
 }
 
 func (b *Board) notice(f *fault, now time.Time) Notice {
-	n := Notice{Service: "graphrelay", Host: b.cfg.Host, Key: f.Key, Status: "firing", Message: f.Text, Since: f.Since, At: now, Repeated: f.told}
+	n := Notice{Service: "graphrelay", Host: b.cfg.Host, Key: f.Key, Status: "firing", Message: f.Text, Since: f.Since, At: now, Repeated: f.told, stage: f.stage}
 	n.Text = "graphrelay on " + b.cfg.Host + ": " + f.Text
 	if !f.firing {
 		n.Status, n.At, n.Repeated = "resolved", f.ended, false
@@ -172,8 +183,10 @@ func (b *Board) heard(n Notice, now time.Time) {
 	case f == nil && n.Status == "firing": // it ended while it was being told: tell that too
 		b.faults[n.Key] = &fault{Alarm: Alarm{n.Key, n.Message, n.Since}, ended: now, told: true, toldAt: now}
 	case f == nil:
-	case n.Status == "firing":
+	case n.Status == "firing" && n.stage == f.stage:
 		f.told, f.toldAt = true, now
+	case n.Status == "firing": // it came nearer while it was being told
+		f.told = true
 	case f.firing: // it began again: tell it anew
 		f.told = false
 	default:

@@ -3,12 +3,13 @@
 //
 // A fault has a key ("hold:mailbox:a@b", "disk"). Whoever notices it calls
 // Alarm with firing set, as often as it likes, and again without when it is
-// over. Firing lists what is on.
+// over. What comes nearer by stages, as the end of a credential does, is said
+// with Stage. Firing lists what is on.
 //
 // # Promises
 //
 // Alarm never blocks on the network. Each key is told once when it begins,
-// again after Config.Repeat while it lasts, and once when it is over: what
+// again after Config.Repeat while it lasts (by stages: at each), and once when it is over: what
 // began and ended while the webhook was down is only in the log. Memory is
 // bounded: at most maxKeys faults are known at one time, and a further one is
 // logged and not told. A webhook that is down is tried again after 5 s, 10 s,

@@ -26,6 +26,8 @@ type Notice struct {
 	Since    time.Time `json:"since"`
 	At       time.Time `json:"at"`
 	Repeated bool      `json:"repeated"` // it was told before and lasts
+
+	stage string
 }
 
 // The bounds of a post.

@@ -95,8 +95,8 @@ func (s tokenSource) GetToken(ctx context.Context, _ policy.TokenRequestOptions)
 	return azcore.AccessToken{Token: t.value, ExpiresOn: t.expires}, err
 }
 
-// Run keeps a token ready, takes changed credential files over and warns of a
-// credential that expires, until ctx ends. Without it tokens are fetched when
+// Run keeps a token ready and takes changed credential files over, until ctx
+// ends. Without it tokens are fetched when
 // they are first needed, and renewed when they are next used, from the files as
 // they are then.
 func (c *Client) Run(ctx context.Context) {

@@ -49,9 +49,6 @@ type Config struct {
 	// OnCredentialChange is called by Run after a changed credential file was
 	// taken over: what Graph or Entra refused may pass now. It must not block.
 	OnCredentialChange func()
-	// Alarm raises and ends "credential:NAME", for a credential that expires soon.
-	// Run calls it, again with another text at each stage; it must not block.
-	Alarm func(key, text string, firing bool)
 }
 
 // ManagedIdentity says which identity of the machine logs in.
@@ -84,9 +81,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.OnCredentialChange == nil {
 		cfg.OnCredentialChange = func() {}
-	}
-	if cfg.Alarm == nil {
-		cfg.Alarm = func(string, string, bool) {}
 	}
 	return cfg, nil
 }

@@ -24,6 +24,23 @@ func expiryStage(now, expires time.Time) int {
 	return -1
 }
 
+// Expiry tells how near the end of a credential is: stage is empty as long as
+// nobody need care, then "30 days", "14 days", "7 days", "3 days", "1 days" and
+// "expired"; text is for the operator. It is pure.
+func (i CredentialInfo) Expiry(now time.Time) (stage, text string) {
+	switch days := expiryStage(now, i.NotAfter); {
+	case days < 0:
+		return "", ""
+	case days == 0:
+		return Expired, expiryText(i, now)
+	default:
+		return fmt.Sprintf("%d days", days), expiryText(i, now)
+	}
+}
+
+// Expired is the stage of a credential that has ended.
+const Expired = "expired"
+
 // expiryText is what the operator reads at a stage.
 func expiryText(i CredentialInfo, now time.Time) string {
 	remedy := "make a new secret in the app registration, put its Value into the file, and correct client_secret_expires"
@@ -32,7 +49,7 @@ func expiryText(i CredentialInfo, now time.Time) string {
 	}
 	date := i.NotAfter.UTC().Format(time.DateOnly)
 	if !now.Before(i.NotAfter) {
-		return fmt.Sprintf("the %s has expired on %s and nothing is sent once the last token ends; %s", i.Kind, date, remedy)
+		return fmt.Sprintf("the %s has expired on %s and nothing is sent once the last token ends; %s; it is taken over without a restart", i.Kind, date, remedy)
 	}
 	left := i.NotAfter.Sub(now).Round(time.Hour)
 	return fmt.Sprintf("the %s expires on %s, in %s; %s; it is taken over without a restart", i.Kind, date, days(left), remedy)
@@ -43,25 +60,4 @@ func days(d time.Duration) string {
 		return fmt.Sprintf("%d hours", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours())/24)
-}
-
-// expiryWatch remembers what was said, so that each stage is said once.
-type expiryWatch struct{ said int }
-
-// look warns when a new stage is reached and takes the warning back when the
-// credential was renewed.
-func (w *expiryWatch) look(c *Client) {
-	i, now := c.Credential(), c.cfg.Now()
-	stage := expiryStage(now, i.NotAfter)
-	switch key := "credential:" + c.cfg.Name; {
-	case stage == w.said:
-		return
-	case stage < 0:
-		c.cfg.Log.Info("credential renewed", "kind", string(i.Kind), "expires", i.NotAfter)
-		c.cfg.Alarm(key, "the "+string(i.Kind)+" was renewed", false)
-	default:
-		c.cfg.Log.Warn("credential expires", "kind", string(i.Kind), "expires", i.NotAfter, "reason", expiryText(i, now))
-		c.cfg.Alarm(key, expiryText(i, now), true)
-	}
-	w.said = stage
 }

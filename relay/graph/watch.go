@@ -13,11 +13,8 @@ import (
 // sees what replaces a file or turns a symbolic link, as Kubernetes does.
 const watchInterval = 5 * time.Second
 
-// watch takes changed files over and warns of an expiring credential, until
-// ctx ends.
+// watch takes changed files over, until ctx ends.
 func (c *Client) watch(ctx context.Context) {
-	expiry := expiryWatch{said: -1}
-	expiry.look(c)
 	seen, told := c.loaded, c.secretsInUse()
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
@@ -31,7 +28,6 @@ func (c *Client) watch(ctx context.Context) {
 			seen = now
 			told = c.reload(told)
 		}
-		expiry.look(c)
 	}
 }
 

@@ -26,48 +26,16 @@ func TestExpiryStage(t *testing.T) {
 	}
 }
 
-// A warning for each stage, once; and its end when the credential is renewed.
-func TestExpiryIsWarnedAboutInStages(t *testing.T) {
-	d := newDouble(t)
-	cfg := d.config()
-	var log bytes.Buffer
-	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	now := noon
-	cfg.Now = func() time.Time { return now }
-	cfg.SecretExpires = noon.AddDate(0, 0, 40)
-	var alarms []string
-	cfg.Alarm = func(key, text string, firing bool) {
-		if key != "credential:test" || text == "" {
-			t.Errorf("%s: %s", key, text)
+// What the operator reads has the date, what is left, and what to do.
+func TestExpiryText(t *testing.T) {
+	end := noon.AddDate(0, 0, 40)
+	for days, want := range map[int][3]string{
+		9: {"", "", ""}, 10: {"30 days", "in 30 days; ", "put its Value into the file"}, 27: {"14 days", "in 13 days; ", ""}, 39: {"1 days", "in 24 hours; ", ""}, 40: {Expired, "has expired on ", ""},
+	} {
+		stage, text := CredentialInfo{Kind: KindSecret, NotAfter: end}.Expiry(noon.AddDate(0, 0, days))
+		if stage != want[0] || !strings.Contains(text, want[1]) || !strings.Contains(text, want[2]) || (text == "") != (stage == "") || stage != "" && !strings.Contains(text, end.UTC().Format(time.DateOnly)) {
+			t.Errorf("day %d: %s, %s", days, stage, text)
 		}
-		alarms = append(alarms, map[bool]string{true: "raised", false: "ended"}[firing])
-	}
-	c := mustNew(t, cfg)
-	w := expiryWatch{said: -1}
-	var warned []string
-	for day := range 42 {
-		now = noon.AddDate(0, 0, day)
-		before := len(alarms)
-		w.look(c)
-		w.look(c)
-		if len(alarms) == before+1 {
-			warned = append(warned, now.Format("02"))
-		} else if len(alarms) != before {
-			t.Errorf("day %d: %d alarms", day, len(alarms)-before)
-		}
-	}
-	// From 22 November on: 30, 14, 7, 3, 1 and 0 days before the first of January.
-	if got := strings.Join(warned, " "); got != "02 18 25 29 31 01" {
-		t.Errorf("warned on %s", got)
-	}
-	for _, want := range []string{"expires on 2027-01-01, in 30 days", "in 24 hours", "has expired on 2027-01-01", "put its Value into the file"} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("%q is not in the log:\n%s", want, &log)
-		}
-	}
-	c.credential.expires = now.AddDate(1, 0, 0)
-	if w.look(c); alarms[len(alarms)-1] != "ended" {
-		t.Error(alarms)
 	}
 }
 
