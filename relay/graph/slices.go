@@ -113,6 +113,9 @@ func (u *upload) fill(ctx context.Context, s session, f File) (Answer, error) {
 			have = at
 		}
 		next, a, err := u.put(ctx, s, part, at, f.Content.Size)
+		if a.Outcome == Delivered && next > at+int64(len(part)) { // it would go on behind octets that it does not have
+			return sliceStep.lost(fmt.Errorf("the service expects octet %d, and was sent %d", next, at+int64(len(part))), true, nil), errSessionOver
+		}
 		switch {
 		case err != nil || a.Outcome == Hold || a.Outcome == Bounce:
 			return a, err

@@ -325,3 +325,23 @@ func TestUploadRenewsASession(t *testing.T) {
 type expiring struct{ d *sandbox.Double }
 
 func (e expiring) Read([]byte) (int, error) { e.d.ExpireUploadSessions(); return 0, io.EOF }
+
+// A service that counts octets which it was not sent has lost count: what it
+// holds is not the file, so that a new session takes over.
+func TestUploadThatIsCountedWrong(t *testing.T) {
+	for _, next := range []string{"999999999", "6291456", "3145729"} {
+		t.Run(next, func(t *testing.T) {
+			d, c := start(t, readWrite)
+			m := large(t)
+			m.Attachments = m.Attachments[4:5]
+			if next == "6291456" {
+				m.Attachments[0].Content = ofSize(6291456) // as if the file were complete
+			}
+			inject(t, d, sandbox.Fault{Endpoint: "upload", Status: 202, Body: `{"nextExpectedRanges":["` + next + `"]}`, Count: 1})
+			if a := upload(t, c, m); a.Outcome != graph.Delivered {
+				t.Fatalf("%+v", a)
+			}
+			checkArrived(t, d, m)
+		})
+	}
+}
