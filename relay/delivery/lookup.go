@@ -164,11 +164,26 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 		d.alarm("lookup:"+a.identity.name, lookupForbidden(a.rec.Mailbox, a.Answer), true)
 		a.doubt("the app may not read the mailbox: " + a.Text)
 	case a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage:
-		a.again = now
+		d.searchRefused(a, now)
 	case now.Sub(t.since) >= lookupFor:
 		a.doubt("it cannot be looked up: " + a.Text)
 	default:
 		a.again = now.Add(max(clampPause(a.RetryAfter), UnknownDelay))
+	}
+}
+
+// searchRefused begins the hold that the refusal is about. Where others have
+// passed since, so that it concerns nobody else, the message waits alone, and is
+// held alone in the end, like one that is refused when it is sent.
+func (d *Delivery) searchRefused(a *answer, now time.Time) {
+	alone := d.holds.struck(a.rec.ID, scopeKey(a.Scope, a.identity.name, a.rec), now)
+	switch {
+	case alone >= maxAlone:
+		a.doubt("it cannot be looked up, while others can be sent: " + a.Text)
+	case alone > 0:
+		a.again, a.Scope = now.Add(probeAfter(alone-1)), graph.ScopeMessage
+	default:
+		a.again = now
 	}
 }
 

@@ -268,3 +268,66 @@ func TestUsageAcrossRestart(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestLookupAloneRefused: a search that meets a refusal again and again while
+// other messages pass holds its own message alone, and not the mailbox.
+func TestLookupAloneRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+			return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 404, Text: "no such mailbox"}
+		})
+		r.graph.set(func() {
+			r.graph.answer = func(_ envelope.Address, which envelope.QueueID, n int) graph.Answer {
+				if which == id && n == 0 {
+					return graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504, Text: "timed out"}
+				}
+				return sent
+			}
+		})
+		for range 6 * 60 { // mail keeps coming
+			r.wait(10 * time.Second)
+			r.arrive(addr(t, "box@contoso.com"))
+		}
+		r.wait(time.Minute)
+		r.wantState(id, spool.Held)
+		if n := r.log.count("hold begins"); n != 1 || len(r.Status().Holds) != 0 {
+			t.Errorf("the mailbox was held %d times, looked up at %v", n, f.at)
+		}
+		r.stop()
+	})
+}
+
+// TestLookupSpendsNoProbe: messages that were found leave the turn to probe a
+// hold to the next one, for looking proves nothing about sending.
+func TestLookupSpendsNoProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		box := addr(t, "box@contoso.com")
+		f := &finder{double: r.graph, find: func(int) ([]graph.Copy, graph.Answer) {
+			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+		}}
+		route := r.cfg.Route
+		r.cfg.Unknown = LookUp
+		r.cfg.Route = func(m envelope.Address) (Route, bool) {
+			x, ok := route(m)
+			x.Finder = f
+			return x, ok
+		}
+		if err := r.store.SetHold(t.Context(), spool.Hold{Key: mailboxKey(box), Mailbox: box, Identity: "contoso", Since: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			id := r.from(box, clientHeader)
+			r.store.set(func() { m := r.store.msgs[id]; m.Unknown, m.Attempts = true, 1 })
+		}
+		time.Sleep(time.Second)
+		last := r.from(box, clientHeader)
+		r.store.set(func() { r.store.msgs[last].LastAttempt = time.Now() })
+		r.start()
+		r.wait(10 * time.Minute)
+		if n := r.store.states()[spool.Sent]; n != 9 {
+			t.Errorf("%d of 9 sent; holds: %+v", n, r.Status().Holds)
+		}
+		r.stop()
+	})
+}

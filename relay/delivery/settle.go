@@ -48,13 +48,23 @@ func (l *lane) conclude(a answer) {
 	}
 	if a.probe != "" {
 		l.probing = false
-		l.d.holds.probeDone(a.probe, now)
+		l.probed(a, now)
 		o.holds = append(o.holds, a.probe)
 	}
 	l.pace.budgets.uploaded(now, a.rec.Size, a.Uploaded)
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	go func() { l.settled <- l.d.record(o) }()
+}
+
+// probed notes the end of a probe. One that was only looked up has probed
+// nothing: the turn is that of the next message, which is not sent later for it.
+func (l *lane) probed(a answer, now time.Time) {
+	if a.looked {
+		l.d.holds.dropProbe(a.probe)
+		return
+	}
+	l.d.holds.probeDone(a.probe, now)
 }
 
 // cleared lists the holds that this answer proves wrong: all of them when Graph
