@@ -60,7 +60,14 @@ func (p Plan) Check() error {
 	if len(p.Mailboxes) == 0 {
 		return fmt.Errorf("identity %s has no mailbox with an address of its own, only wildcards: add a sender with one address", p.Identity)
 	}
-	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity)}
+	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity),
+		writable("the path of certificate_file", p.PEM)}
+	if !p.Denied.IsZero() {
+		checks = append(checks, writable("the denied mailbox", p.Denied.String()))
+		if p.Denied.Wildcard() {
+			checks = append(checks, fmt.Errorf("%s is no mailbox: name a single one that must be refused", p.Denied))
+		}
+	}
 	for _, m := range p.Mailboxes {
 		checks = append(checks, writable("the mailbox", m.String()))
 		if m.Wildcard() {

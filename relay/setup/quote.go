@@ -4,23 +4,38 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
-// psQuote writes s as a verbatim string of PowerShell. In it nothing is
-// expanded; a quote is doubled, and PowerShell takes the typographic ones for
-// quotes, too.
+// psQuote writes s as a string of PowerShell in which nothing is expanded. Only
+// ASCII stands in it: Windows PowerShell reads a script without a byte order mark
+// in the code page of the machine, in which an octet of a UTF-8 letter can be a
+// typographic quote, and that ends a string as the plain one does.
 func psQuote(s string) string {
 	var b strings.Builder
+	ascii := true
 	b.WriteByte('\'')
 	for _, r := range s {
-		switch r {
-		case '\'', '\u2018', '\u2019', '\u201a', '\u201b':
+		switch {
+		case r == '\'':
+			b.WriteString("''")
+		case r < utf8.RuneSelf:
 			b.WriteRune(r)
+		default:
+			ascii = false
+			b.WriteByte('\'')
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, " + [char]0x%04X", unit)
+			}
+			b.WriteString(" + '")
 		}
-		b.WriteRune(r)
 	}
 	b.WriteByte('\'')
-	return b.String()
+	if ascii {
+		return b.String()
+	}
+	return "(" + b.String() + ")"
 }
 
 // shQuote writes s as a string of a POSIX shell, in which nothing is expanded.

@@ -171,6 +171,33 @@ func TestOrderOfSteps(t *testing.T) {
 	}
 }
 
+// Windows PowerShell reads a script without a byte order mark in the machine's
+// code page: there the second octet of Ñ is a quote that ends a string, and what
+// follows would run. So whatever PowerShell reads is ASCII.
+func TestPowerShellIsASCII(t *testing.T) {
+	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
+		if p.Shell == setup.Az {
+			_, script, _ = strings.Cut(script, "<<'END_OF_EXCHANGE'")
+			script, _, _ = strings.Cut(script, "\nEND_OF_EXCHANGE\n")
+		}
+		for i := range len(script) {
+			if script[i] > '~' {
+				t.Fatalf("an octet %#x: %s", script[i], script[max(0, i-40):i])
+			}
+		}
+	})
+	p := plan(t, 1)
+	p.App = "\u00d1and\u00fa's \U0001f600"
+	script, err := setup.Script(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `$AppName = ('' + [char]0x00D1 + 'and' + [char]0x00FA + '''s ' + [char]0xD83D + [char]0xDE00 + '')`
+	if !strings.Contains(script, want+"\n") {
+		t.Errorf("not %s in:\n%s", want, script)
+	}
+}
+
 // The RBAC route consents to nothing, and a role never goes without a scope.
 func TestRBACConsentsToNothing(t *testing.T) {
 	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
@@ -300,14 +327,16 @@ func cmdlets(t *testing.T) map[string][]string {
 
 func TestPlansThatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(*setup.Plan){
-		"no mailbox":       func(p *setup.Plan) { p.Mailboxes = nil },
-		"a line end":       func(p *setup.Plan) { p.App = "a\nRemove-Everything" },
-		"hidden direction": func(p *setup.Plan) { p.App = "a\u202eb" },
-		"an empty name":    func(p *setup.Plan) { p.App = "" },
-		"denied = allowed": func(p *setup.Plan) { p.Denied = p.Mailboxes[0] },
-		"unknown cloud":    func(p *setup.Plan) { p.Cloud = "mars" },
-		"az without Graph": func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
-		"migrate a policy": func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
+		"no mailbox":        func(p *setup.Plan) { p.Mailboxes = nil },
+		"a line end":        func(p *setup.Plan) { p.App = "a\nRemove-Everything" },
+		"hidden direction":  func(p *setup.Plan) { p.App = "a\u202eb" },
+		"an empty name":     func(p *setup.Plan) { p.App = "" },
+		"a denied wildcard": func(p *setup.Plan) { p.Denied = parse(t, "*@contoso.com") },
+		"hidden in a path":  func(p *setup.Plan) { p.PEM = "/etc/\u202emep.artne" },
+		"denied = allowed":  func(p *setup.Plan) { p.Denied = p.Mailboxes[0] },
+		"migrate a policy":  func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
+		"unknown cloud":     func(p *setup.Plan) { p.Cloud = "mars" },
+		"az without Graph":  func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
 	} {
 		p := plan(t, 1)
 		change(&p)
