@@ -115,7 +115,7 @@ func faultsOf(s monitor.Snapshot, now time.Time) map[string]fault {
 	}
 	for _, l := range s.Lanes {
 		if l.Queued > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail {
-			raise("old:"+l.Mailbox, "mail of %s waits since %s; see graphrelay status and graphrelay queue list --mailbox %s", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339), l.Mailbox)
+			raise("old:"+l.Mailbox, "mail of %s waits since %s; see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
 		}
 	}
 	credentials(s, now, faults)

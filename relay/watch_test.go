@@ -33,6 +33,7 @@ func TestFaultsOf(t *testing.T) {
 		{"held alone", monitor.Snapshot{Held: 1}, "queue:held"},
 		{"damaged", monitor.Snapshot{Damaged: 1}, "damaged"},
 		{"old", monitor.Snapshot{Lanes: []monitor.Lane{{Mailbox: "a@b", Queued: 1, Oldest: now.Add(-2 * time.Hour)}}}, "old:a@b"},
+		{"old, of a name for a shell", monitor.Snapshot{Lanes: []monitor.Lane{{Mailbox: "'|id|'@b", Queued: 1, Oldest: now.Add(-2 * time.Hour)}}}, "old:'|id|'@b"},
 		{"held mail is not old mail", monitor.Snapshot{Lanes: []monitor.Lane{{Mailbox: "a@b", Held: 1, Oldest: now.Add(-2 * time.Hour)}}}, ""},
 		{"credential", monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", NotAfter: in(30)}}}, "credential:x"},
 		{"expired", monitor.Snapshot{Credentials: []monitor.Credential{{Identity: "x", NotAfter: in(-1)}}}, "credential:x"},
@@ -44,6 +45,9 @@ func TestFaultsOf(t *testing.T) {
 		for key, f := range faultsOf(c.s, now) {
 			text := f.text
 			keys = append(keys, key)
+			if _, command, _ := strings.Cut(text, "; "); strings.Contains(command, "|id|") {
+				t.Errorf("%s: %q has a command to copy with what a client chose", c.name, text)
+			}
 			if key != "store" && !strings.ContainsAny(text, ";") && key != "hold:mailbox:a@b" {
 				t.Errorf("%s: %q has no remedy", c.name, text)
 			}

@@ -52,10 +52,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "graphrelay: %v\n", err)
+		fmt.Fprintf(stderr, "graphrelay: %s\n", visibleLines(err.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "graphrelay: %v\n", err)
+		fmt.Fprintf(stderr, "graphrelay: %s\n", visibleLines(err.Error())) // a server's words may be in it
 		return exitFailed
 	}
 }

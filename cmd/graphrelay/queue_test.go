@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,33 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
 		}
+	}
+}
+
+// With a wildcard in senders a client chooses what a mailbox is named, and what
+// is shown to be copied into a shell must stay one word of it.
+func TestStatusShowsCommandsThatAreSafeToCopy(t *testing.T) {
+	key := "mailbox:'|id|'@contoso.com"
+	var b bytes.Buffer
+	if err := printStatus(&b, admin.Status{Holds: []admin.Hold{{Key: key}}}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	_, argument, _ := strings.Cut(b.String(), "--hold ")
+	argument, _, _ = strings.Cut(argument, "\n")
+	out, err := exec.Command("sh", "-c", "printf %s "+argument).CombinedOutput()
+	if err != nil || string(out) != key {
+		t.Errorf("--hold %s is %q to a shell, %v", argument, out, err)
+	}
+}
+
+// An error can have the words of a server, or a name, in it.
+func TestErrorsAreHarmlessToATerminal(t *testing.T) {
+	var b bytes.Buffer
+	if code := run(t.Context(), []string{"cert", "show", "\x1b]0;owned\a\u202e"}, io.Discard, &b); code != exitFailed {
+		t.Error(code)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\a\u202e") || !strings.Contains(b.String(), `\u001b]0;owned`) {
+		t.Errorf("%q", b.String())
 	}
 }
 

@@ -78,7 +78,7 @@ func printHolds(w io.Writer, p painter, holds []admin.Hold, now time.Time) {
 		if h.Next.After(now) {
 			next = ago(now.Sub(h.Next))
 		}
-		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold '%s'\n", h.Probes, next, visible(h.Key))
+		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, shellWord(visible(h.Key)))
 	}
 }
 

@@ -28,6 +28,10 @@ func visible(s string) string {
 	return b.String()
 }
 
+// shellWord quotes a text in a command that is shown to be copied: with a wildcard
+// in senders, a client chooses what stands in the name of a mailbox.
+func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
 // visibleLines is visible for a text of several lines.
 func visibleLines(s string) string {
 	lines := strings.Split(strings.ReplaceAll(s, "\r\n", "\n"), "\n")
