@@ -220,6 +220,9 @@ to upload and to switch. The certificate in use stays as it is until then.`,
 			if err != nil {
 				return err
 			}
+			if old.Form != "PEM" || !old.HasKey {
+				return usageError{fmt.Errorf("%s is no PEM file with a private key, and the next one would be: name that of certificate_file, or make a pair with `graphrelay cert new` and write it there", args[0])}
+			}
 			if !cmd.Flags().Changed("name") {
 				r.Name = strings.TrimPrefix(old.Subject, "CN=")
 			}
