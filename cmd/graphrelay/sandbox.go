@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +65,7 @@ func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, p
 	}
 	d, files, err := startDouble(o, listen, page, dir)
 	if err != nil {
-		return err
+		return busy(err, "or choose other ports with --listen and --page")
 	}
 	defer d.Close()
 	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Ctrl-C ends it.\n", d.URL(), d.PageURL(), files.Config)
@@ -89,6 +91,14 @@ func startDouble(o sandbox.Options, listen, page, dir string) (d *sandbox.Double
 	return d, f, nil
 }
 
+// busy adds what to do where a port is somebody else's.
+func busy(err error, remedy string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; end what listens there, %s", err, remedy)
+	}
+	return err
+}
+
 // serveSandbox runs relay and double together in a temporary folder.
 func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	dir, err := os.MkdirTemp("", "graphrelay-sandbox-")
@@ -99,7 +109,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
 	d, files, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025", dir)
 	if err != nil {
-		return err
+		return busy(err, "it may be another `graphrelay serve --sandbox`")
 	}
 	defer d.Close()
 	c, err := config.Load(files.Config)
