@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -72,8 +73,21 @@ func judge(rec spool.Record, t trace, now time.Time) (v verdict, why string) {
 		return notYet, ""
 	case drafts > 0:
 		return inDoubt, "the mailbox holds a draft of it"
+	case !isSearchable(rec.MessageID):
+		return inDoubt, "its Message-ID is not one that a search surely finds"
 	}
 	return notSent, ""
+}
+
+// isSearchable tells whether finding nothing means something: the queue has the
+// Message-ID as it was sent, with no character replaced by "?", and it is one
+// that no server writes in another way.
+func isSearchable(id string) bool {
+	inside, ok := strings.CutPrefix(id, "<")
+	inside, closed := strings.CutSuffix(inside, ">")
+	return ok && closed && inside != "" && !strings.ContainsFunc(inside, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune("<>?()", c)
+	})
 }
 
 // sameRecipients compares as sets.

@@ -22,6 +22,11 @@ func TestJudge(t *testing.T) {
 	found := func(after time.Duration, to ...envelope.Address) graph.Copy {
 		return graph.Copy{Sent: first.Add(after), Recipients: to}
 	}
+	named := func(id string) spool.Record {
+		x := rec
+		x.MessageID = id
+		return x
+	}
 	for _, c := range []struct {
 		name   string
 		rec    spool.Record
@@ -46,6 +51,10 @@ func TestJudge(t *testing.T) {
 		{"a draft and the copy", rec, []graph.Copy{{Draft: true, Recipients: both}, found(0, both...)}, false, late, wasSent},
 		{"a Message-ID that another message has", rec, []graph.Copy{found(time.Second, both...)}, true, late, inDoubt},
 		{"no Message-ID", spool.Record{}, nil, false, late, inDoubt},
+		{"nothing, but the queue may not know its Message-ID octet for octet", named("<a?b@test>"), nil, false, late, inDoubt},
+		{"nothing, and its Message-ID has a comment", named("<1@test> (x)"), nil, false, late, inDoubt},
+		{"nothing, and its Message-ID is not ASCII", named("<ä@test>"), nil, false, late, inDoubt},
+		{"found by such a Message-ID", named("<a?b@test>"), []graph.Copy{found(0, both...)}, false, late, wasSent},
 	} {
 		v, why := judge(c.rec, trace{first: first, since: since, copies: c.copies, others: c.others}, c.now)
 		if v != c.want || (v == inDoubt) == (why == "") {
