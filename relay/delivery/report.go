@@ -60,15 +60,15 @@ func (d *Delivery) report(ctx context.Context) {
 	if d.cfg.Reports == nil {
 		return
 	}
+	stuck := false
 	for {
 		err := d.reportAll(ctx)
 		if err == nil {
 			err = d.warnOfDelays(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
-			d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", err)
-			d.unsentReports.Store(true)
-			d.alarm(reportAlarm, "reports of failed mail cannot be made: "+err.Error()+"; look at graphrelay status", true)
+		if ctx.Err() == nil {
+			d.reportsStuck(err, stuck)
+			stuck = err != nil
 		}
 		timer := time.NewTimer(reportAgain)
 		select {
@@ -80,6 +80,18 @@ func (d *Delivery) report(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+	}
+}
+
+// reportsStuck is loud about reports that cannot be made, and ends that alarm
+// when they can, or are not owed any more. One that was made and not sent keeps it.
+func (d *Delivery) reportsStuck(err error, before bool) {
+	switch {
+	case err != nil:
+		d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", err)
+		d.alarm(reportAlarm, "reports of failed mail cannot be made: "+err.Error()+"; look at graphrelay status", true)
+	case before && !d.unsentReports.Load():
+		d.alarm(reportAlarm, "reports can be made again", false)
 	}
 }
 

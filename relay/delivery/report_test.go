@@ -229,6 +229,43 @@ func TestReportWaitsForStore(t *testing.T) {
 	})
 }
 
+// TestReportNotNeeded: the alarm of a report that could not be made ends when it
+// is not owed any more, though none is sent.
+func TestReportNotNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting()
+		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
+		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+			if n == 0 {
+				return refusal
+			}
+			return sent
+		}
+		r.store.failIf = func(op string, _ envelope.QueueID) error {
+			if op == "begin" {
+				return spool.ErrFull
+			}
+			return nil
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		if a.text(reportAlarm) == "" {
+			t.Error("no alarm")
+		}
+		if err := r.store.Move(t.Context(), bad, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Notify(addr(t, "box@contoso.com"))
+		r.wait(5 * time.Minute)
+		r.wantState(bad, spool.Sent)
+		if a.text(reportAlarm) != "" {
+			t.Errorf("the alarm goes on: %s", a.text(reportAlarm))
+		}
+		r.stop()
+	})
+}
+
 // TestReportThatFails stays failed and visible, raises an alarm, and is not reported.
 func TestReportThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
