@@ -166,6 +166,7 @@ func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
 		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
 		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
+		Identity: r.hasIdentity,
 	}
 }
 
@@ -217,6 +218,12 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 		route.Uploader, route.MIMELimit = g.identities[m.Identity], int64(g.cfg.Delivery.MIMELimit)
 	}
 	return route, ok
+}
+
+// hasIdentity tells whether the configuration in force has an identity.
+func (r *Relay) hasIdentity(name string) bool {
+	_, ok := r.now.Load().identities[config.Name(name)]
+	return ok
 }
 
 // Listeners tells where SMTP clients connect, with the ports that were chosen

@@ -48,6 +48,7 @@ type Config struct {
 	Rand         func() float64                               // 0 <= x < 1, for jitter; safe for use at once; = math/rand
 	Log          *slog.Logger                                 // = none
 	Reports      func() Reports                               // asked before each report; nil makes none
+	Identity     func(name string) bool                       // tells whether it is configured still: holds of others end; nil is always
 	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; must not block; may be nil
 	OnEvent      func(Event)                                  // for metrics; called at once from many goroutines, must not block; may be nil
 }

@@ -70,7 +70,8 @@
 // found that it may send as more than it should.
 //
 // A mailbox that no sender in the configuration uses any more is held with that
-// cause, until it is configured again.
+// cause, until it is configured again. The hold of an identity that is not
+// configured any more ends.
 //
 // # Reports
 //

@@ -419,3 +419,38 @@ func TestNarrowRefusalEndsWideHold(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestHoldsOfAnIdentityThatIsGone end, whatever began them; those of mailboxes
+// and of other identities stay.
+func TestHoldsOfAnIdentityThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		a := r.reporting()
+		box := addr(t, "box@contoso.com")
+		r.cfg.Identity = func(name string) bool { return name == "contoso" }
+		for _, h := range []spool.Hold{
+			{Key: identityKey("old"), Identity: "old", Text: "the secret has expired"},
+			{Key: stopKey("old"), Identity: "old", Text: "not restricted"},
+			{Key: stopKey("contoso"), Identity: "contoso", Text: "not restricted"},
+			{Key: mailboxKey(box), Identity: "old", Mailbox: box, Text: "refused"},
+		} {
+			h.Since = time.Now()
+			if err := r.store.SetHold(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.start()
+		r.wait(time.Minute)
+		var left []string
+		for _, h := range r.Status().Holds {
+			left = append(left, h.Key)
+		}
+		if got := strings.Join(left, " "); got != "audit:contoso mailbox:box@contoso.com" || len(r.store.holds) != 2 {
+			t.Errorf("left: %s, stored: %v", got, r.store.holds)
+		}
+		if a.text("hold:identity:old") != "" || a.text("hold:audit:old") != "" || a.text("hold:audit:contoso") == "" {
+			t.Error("the alarm of a hold that is over goes on, or another has stopped")
+		}
+		r.stop()
+	})
+}

@@ -54,6 +54,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	now := d.cfg.Now()
 	d.forgetPaces(now)
 	d.endWarnings(now)
+	d.endOrphans()
 	for _, l := range lanes {
 		if l.Queued == 0 {
 			continue
@@ -63,6 +64,22 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 			next = now
 		}
 		d.tell(l.Mailbox, news{due: next})
+	}
+}
+
+// endOrphans ends the holds of identities that the configuration has no more:
+// no message waits for them, and no probe or audit would end them.
+func (d *Delivery) endOrphans() {
+	if d.cfg.Identity == nil {
+		return
+	}
+	for _, h := range d.holds.list() {
+		if !h.Mailbox.IsZero() || d.cfg.Identity(h.Identity) {
+			continue
+		}
+		if over, ok := d.holds.end(h.Key); ok {
+			d.lanesDone.Go(func() { d.endHold(over) })
+		}
 	}
 }
 
