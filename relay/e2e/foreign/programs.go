@@ -78,7 +78,7 @@ func Nodemailer(t testing.TB) Program {
 		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "nodemailer@10.6.0")
 	})
 	return func(args ...string) *exec.Cmd {
-		cmd := exec.Command("node", args...)
+		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)
 		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 		return cmd
 	}
@@ -93,14 +93,16 @@ func Playwright(t testing.TB) Program {
 		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "playwright-core@1.65.1", "axe-core@4.14.1")
 	})
 	return func(args ...string) *exec.Cmd {
-		cmd := exec.Command("node", args...)
+		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)
 		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 		return cmd
 	}
 }
 
 // PowerShellGrammar returns a Program that runs a script by Node.js in which
-// require("web-tree-sitter") and the grammar of PowerShell are to be had.
+// require("web-tree-sitter") and the grammar of PowerShell are to be had. The
+// grammar is compiled quickly and not well: Node.js waits at its end for a good
+// compilation, which takes a hundred times as long as reading the scripts.
 func PowerShellGrammar(t testing.TB) Program {
 	t.Helper()
 	Need(t, "node", "npm")
@@ -109,7 +111,7 @@ func PowerShellGrammar(t testing.TB) Program {
 			"web-tree-sitter@0.25.10", "tree-sitter-powershell@0.26.4")
 	})
 	return func(args ...string) *exec.Cmd {
-		cmd := exec.Command("node", args...)
+		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)
 		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 		return cmd
 	}

@@ -39,7 +39,11 @@ func setupScripts(t *testing.T) (powershell, shell []string) {
 			}
 		}
 	}
-	return powershell, shell
+	p := scripts.Plan{Method: scripts.RBAC, Task: scripts.Create, Identity: "i", App: "a", TenantID: "contoso.com", Certificate: "a.cer", PEM: "a.pem",
+		Mailboxes: setupMailboxes(t, 1), Cloud: "usgov", GraphURL: "https://graph.example", Shell: scripts.PowerShell}
+	powershell = append(powershell, writeScript(t, filepath.Join(dir, "national.ps1"), p))
+	p.Shell = scripts.Az
+	return powershell, append(shell, writeScript(t, filepath.Join(dir, "national.sh"), p))
 }
 
 func setupMailboxes(t *testing.T, n int) (list []envelope.Address) {
