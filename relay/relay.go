@@ -212,10 +212,10 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	route := delivery.Route{
 		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
-		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
+		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(g.cfg.Delivery.MIMELimit),
 	}
 	if g.cfg.Delivery.Upload() {
-		route.Uploader, route.MIMELimit = g.identities[m.Identity], int64(g.cfg.Delivery.MIMELimit)
+		route.Uploader = g.identities[m.Identity]
 	}
 	return route, ok
 }

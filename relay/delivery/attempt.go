@@ -46,6 +46,9 @@ func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans graph.Answer
 			panicked = true
 		}
 	}()
+	if r.stranded(rec.Size) {
+		return noLongerSent(rec.Size, r.MIMELimit), false
+	}
 	if r.byParts(rec.Size) {
 		return d.upload(r, rec, b), false
 	}

@@ -32,7 +32,7 @@ type Route struct {
 	Rate               Rate   // messages in a time for this mailbox; = no limit
 
 	Uploader  Uploader // for what is too large for one request; nil: it bounces
-	MIMELimit int64    // octets above which a message goes to the Uploader at once
+	MIMELimit int64    // octets above which a message goes to the Uploader at once, or is held without one; 0 = no limit
 }
 
 // Config is what a Delivery works with. Store and Route are required.

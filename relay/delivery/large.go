@@ -23,6 +23,20 @@ type Uploader interface {
 // byParts tells whether a message is known to be too large for one request.
 func (r Route) byParts(size int64) bool { return r.Uploader != nil && size > r.MIMELimit }
 
+// stranded tells whether a message was accepted when larger mail was sent than
+// is now: the configuration has changed since.
+func (r Route) stranded(size int64) bool {
+	return r.Uploader == nil && r.MIMELimit > 0 && size > r.MIMELimit
+}
+
+// noLongerSent is the answer for such a message. Nothing is asked of Graph: the
+// configuration is to blame, so the message waits for whoever changed it.
+func noLongerSent(size, limit int64) graph.Answer {
+	return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMessage, Status: status.Enhanced{4, 3, 4},
+		Text:   fmt.Sprintf("the message has %d octets, more than delivery.mime_limit (%d), and was accepted before delivery.large_messages or that limit changed", size, limit),
+		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it"}
+}
+
 // upload takes a stored message apart and sends it in parts.
 func (d *Delivery) upload(r Route, rec spool.Record, b *body) graph.Answer {
 	stored, err := b.seekable()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -116,9 +117,33 @@ func TestLargeMailByLimitAndByAnswer(t *testing.T) {
 	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20}, nil); ans.Outcome != graph.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 {
 		t.Errorf("%+v after %d requests and %d drafts", ans, len(s.tries), len(u.drafts))
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 100}, nil); ans.Outcome != graph.TooLarge || len(s.tries) != 2 {
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 1 << 20}, nil); ans.Outcome != graph.TooLarge || len(s.tries) != 2 {
 		t.Errorf("without an uploader: %+v", ans)
 	}
+}
+
+// Large mail that was accepted while it could be uploaded is held when the
+// configuration takes that away: it neither bounces nor says anything of Graph,
+// and goes out when it is released under one that sends it.
+func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		u := &uploads{answer: sent}
+		route := Route{Identity: "contoso", Sender: r.graph, MIMELimit: 100}
+		r.cfg.Route = func(envelope.Address) (Route, bool) { return route, true }
+		box := addr(t, "relay@contoso.com")
+		id := r.store.put(box, box, func(r *spool.Record) { r.Size = 101 })
+		r.start()
+		r.wait(time.Minute)
+		m := r.store.msgs[id]
+		if m.State != spool.Held || m.LastStatus != (status.Enhanced{4, 3, 4}) || !strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
+			t.Errorf("%+v after %d requests", m.Record, r.graph.count())
+		}
+		r.stop()
+		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) || (Route{MIMELimit: 100}).stranded(100) {
+			t.Error("stranded is what has no way left")
+		}
+	})
 }
 
 func TestSealedLargeMailBounces(t *testing.T) {

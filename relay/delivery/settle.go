@@ -74,6 +74,8 @@ func cleared(a answer, dec Decision) []string {
 	switch {
 	case a.looked:
 		return nil // that it may be read says nothing of sending
+	case a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage && a.HTTPStatus == 0:
+		return nil // Graph was not asked
 	case dec.Passed || a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage:
 		return keys[:]
 	case a.Outcome == graph.Hold && a.Scope == graph.ScopeFrom:

@@ -1,0 +1,32 @@
+package relay
+
+import (
+	"testing"
+
+	"graphrelay/config"
+)
+
+// The limit holds without upload, too: larger mail that was accepted under
+// another configuration must be held, and not tried as it is.
+func TestRouteOfLargeMail(t *testing.T) {
+	for word, uploads := range map[string]bool{"upload": true, `"off"`: false} {
+		c, err := config.Parse("config.yaml", []byte(`
+identities:
+  - tenant_id: 11111111-1111-1111-1111-111111111111
+    client_id: 22222222-2222-2222-2222-222222222222
+    certificate_file: entra.pem
+senders:
+  - address: a@contoso.com
+delivery: {large_messages: `+word+`}
+`), "/etc/graphrelay")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRelay(Options{})
+		r.now.Store(&generation{cfg: c})
+		route, ok := r.route(c.DefaultSender)
+		if !ok || (route.Uploader != nil) != uploads || route.MIMELimit != int64(c.Delivery.MIMELimit) {
+			t.Errorf("large_messages: %s: %+v", word, route)
+		}
+	}
+}
