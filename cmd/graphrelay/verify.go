@@ -66,8 +66,11 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 		return err
 	}
 	to, err := envelope.ParseAddress(v.to)
-	if v.to == "" || err != nil {
+	if v.to == "" || err != nil || to.Wildcard() {
 		return usageError{errors.New("name with --to ADDRESS the administrator who gets the test mails")}
+	}
+	if v.wait < 0 {
+		return usageError{fmt.Errorf("--wait %s is negative; write how long to look again, as in 2h", v.wait)}
 	}
 	identities, err := v.identities(c)
 	if err != nil {
@@ -124,6 +127,9 @@ func addressFlags(flag string, values []string) ([]envelope.Address, error) {
 		a, err := envelope.ParseAddress(s)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
+		}
+		if a.Wildcard() { // no mailbox has this name, and that it is refused proves nothing
+			return nil, usageError{fmt.Errorf("%s: %s is a wildcard; write one address", flag, a)}
 		}
 		out = append(out, a)
 	}
