@@ -32,7 +32,8 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 }
 
 func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
-	v := verify.Identity{Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID), Reads: NeedsReadWrite(c)}
+	v := verify.Identity{Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID), Reads: NeedsReadWrite(c),
+		Uploads: c.Delivery.Upload(), Looks: c.Delivery.UnknownOutcome == "lookup"}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
 			v.Allowed = append(v.Allowed, m.Address)

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Examine looks at an identity without sending anything: credential, token,
-// what is consented, and a probe of each mailbox. Each finding goes to note.
+// Examine looks at an identity without sending or changing anything: credential,
+// token, what is consented, a probe of each mailbox, and where the configuration
+// looks outcomes up, a search of it. Each finding goes to note.
 func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 	v = v.withDefaults()
 	v.Progress = note
@@ -25,6 +26,9 @@ func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 			f.Remedy += fmt.Sprintf("; %s without any policy in the tenant means that the tenant lets no app use mailboxes by consent alone, or that the mailbox is an administrator's: assign a role (graphrelay setup --method rbac)", policyBlock)
 		}
 		note(f)
+		if t.Access == Open {
+			r.needs(ctx, m, false)
+		}
 	}
 	r.denied(ctx)
 	if len(id.Denied) == 0 {

@@ -17,6 +17,7 @@ type Client interface {
 	Prober
 	Credential() graph.CredentialInfo
 	Token(ctx context.Context) (graph.TokenInfo, error)
+	TryDraft(ctx context.Context, mailbox envelope.Address) graph.Answer
 }
 
 // Prober is the part of it that asks about mailboxes.

@@ -53,7 +53,8 @@ const (
 	StepSend       Step = "send"    // a test mail from it
 	StepDenied     Step = "denied"  // a probe of a mailbox that must be closed
 	StepWitness    Step = "witness" // a probe of another mailbox, which proves something only if it is open
-	StepRead       Step = "read"    // reading a mailbox that must be closed
+	StepRead       Step = "read"    // reading a mailbox: one that must be closed, or one that is looked into
+	StepWrite      Step = "write"   // creating a draft in a mailbox that must be open
 )
 
 // Mark says how a step went.

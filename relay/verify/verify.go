@@ -19,6 +19,8 @@ type Identity struct {
 	Allowed  []envelope.Address // that it must be able to send as
 	Denied   []envelope.Address // that it must not be able to use
 	Reads    bool               // the configuration needs Mail.ReadWrite, so reading is tried as well
+	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
+	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
 	// Open makes a client that logs in anew.
 	Open func() (Client, error)
 }
@@ -192,6 +194,9 @@ func (r *round) allowed(ctx context.Context, mailed map[string]bool) {
 		if t.Access == Open && !mailed[m.Key()] {
 			t = r.mail(ctx, m)
 			mailed[m.Key()] = t.Access == Open
+		}
+		if t.Access == Open {
+			r.needs(ctx, m, true)
 		}
 		r.evidence.Allowed = append(r.evidence.Allowed, t)
 	}

@@ -1,0 +1,67 @@
+package verify_test
+
+import (
+	"strings"
+	"testing"
+
+	"graphrelay/relay/sandbox"
+	"graphrelay/relay/verify"
+)
+
+// What large mail and lookups need in the allowed mailboxes is told of, with
+// what to do, and leaves the verdict and the mailbox as they are.
+func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
+	granted := func(roles ...string) sandbox.Access {
+		a := role(sender)
+		for _, r := range roles {
+			a.Assignments = append(a.Assignments, sandbox.RoleAssignment{Role: r, Scope: group})
+		}
+		return a
+	}
+	for name, tc := range map[string]struct {
+		access         sandbox.Access
+		uploads, looks bool
+		want           string
+	}{
+		"nothing needed":          {granted(), false, false, ""},
+		"upload, not granted":     {granted(), true, false, "write warn Application Mail.ReadWrite"},
+		"upload, read only":       {granted("Application Mail.Read"), true, true, "write warn Application Mail.ReadWrite, read ok"},
+		"upload, granted":         {granted("Application Mail.ReadWrite"), true, true, "write ok, read ok"},
+		"lookup, not granted":     {granted(), false, true, "read warn Application Mail.Read"},
+		"lookup, granted":         {granted("Application Mail.Read"), false, true, "read ok"},
+		"both needed, neither is": {granted(), true, true, "write warn Application Mail.ReadWrite, read warn Application Mail.Read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTenant(t)
+			x.set(tc.access, 0)
+			x.id.Uploads, x.id.Looks = tc.uploads, tc.looks
+			r := x.verify()
+			var got []string
+			for _, f := range r.Findings {
+				if f.Step != verify.StepWrite && f.Step != verify.StepRead {
+					continue
+				}
+				s := string(f.Step) + " " + string(f.Mark)
+				if remedy, _, found := strings.Cut(strings.TrimPrefix(f.Remedy, "grant "), " for this mailbox"); found {
+					s += " " + remedy
+				}
+				got = append(got, s)
+			}
+			if strings.Join(got, ", ") != tc.want || r.Verdict != verify.Restricted || x.Drafts() != 0 {
+				t.Errorf("%v, verdict %s, %d drafts left; findings %+v", got, r.Verdict, x.Drafts(), r.Findings)
+			}
+			found := 0
+			verify.Examine(t.Context(), x.id, verify.Verifier{}, func(f verify.Finding) {
+				if f.Step == verify.StepWrite {
+					t.Error("an examination changes nothing")
+				}
+				if f.Step == verify.StepRead {
+					found++
+				}
+			})
+			if (found == 1) != tc.looks {
+				t.Errorf("an examination found %d times whether it may read", found)
+			}
+		})
+	}
+}
