@@ -93,6 +93,7 @@ type Delivery struct {
 	identities map[string]*identity
 	panics     map[envelope.QueueID]int
 	paces      map[string]*pace
+	unread     map[string]string // by identity: the mailbox that the alarm names which it may not search
 
 	usage usage
 }
@@ -113,7 +114,7 @@ func New(cfg Config) *Delivery {
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}), restored: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
+		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, unread: map[string]string{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
 	d.SetLimits(Limits{MaxAge: cfg.MaxAge, MaxHold: cfg.MaxHold, Unknown: cfg.Unknown})
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())

@@ -137,6 +137,7 @@ func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
 		d.notFoundOut(a, t)
 		return false
 	}
+	d.searchAllowed(a.identity.name, a.rec.Mailbox)
 	return d.follow(a, t)
 }
 
@@ -175,7 +176,7 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 	now := d.cfg.Now()
 	switch {
 	case a.HTTPStatus == http.StatusForbidden:
-		d.alarm("lookup:"+a.identity.name, lookupForbidden(a.rec.Mailbox, a.Answer), true)
+		d.searchForbidden(a.identity.name, a.rec.Mailbox, lookupForbidden(a.rec.Mailbox, a.Answer))
 		a.doubt("the app may not read the mailbox: " + a.Text)
 	case a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage:
 		d.searchRefused(a, now)
@@ -204,6 +205,28 @@ func (d *Delivery) searchRefused(a *answer, now time.Time) {
 func lookupForbidden(mailbox envelope.Address, a graph.Answer) string {
 	return fmt.Sprintf("unknown_outcome: lookup needs to read mailbox %s, and Graph refuses it (%s); %s; until then messages that may have been sent are held",
 		mailbox, a.Text, a.Advice)
+}
+
+// searchForbidden raises the alarm of an identity that may not read a mailbox.
+// There is one for each identity; its mailboxes may be many.
+func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, text string) {
+	d.mu.Lock()
+	d.unread[identity] = mailbox.Key()
+	d.mu.Unlock()
+	d.alarm("lookup:"+identity, text, true)
+}
+
+// searchAllowed ends that alarm when the mailbox that it names can be read.
+func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
+	d.mu.Lock()
+	named := d.unread[identity] == mailbox.Key()
+	if named {
+		delete(d.unread, identity)
+	}
+	d.mu.Unlock()
+	if named {
+		d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" can be searched again", false)
+	}
 }
 
 // doubt holds the message for a person.
@@ -248,7 +271,10 @@ func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address
 		if a.HTTPStatus == http.StatusForbidden {
 			text := lookupForbidden(m, a)
 			d.cfg.Log.Warn("mailbox cannot be searched", "mailbox", m.String(), "identity", r.Identity, "text", text)
-			d.alarm("lookup:"+r.Identity, text, true)
+			d.searchForbidden(r.Identity, m, text)
+		}
+		if a.Outcome == graph.Delivered {
+			d.searchAllowed(r.Identity, m)
 		}
 	}
 }

@@ -172,7 +172,11 @@ func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 // TestLookupNotAllowed: without the permission to read, hold instead of retry, and an alarm.
 func TestLookupNotAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		granted := false
 		r, _, a, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+			if granted {
+				return nil, searched
+			}
 			return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
 		})
 		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
@@ -183,6 +187,11 @@ func TestLookupNotAllowed(t *testing.T) {
 		r.wantState(id, spool.Held)
 		if holds := r.Status().Holds; len(holds) != 0 {
 			t.Errorf("the mailbox is held for what it may not read: %+v", holds)
+		}
+		r.graph.set(func() { granted = true })
+		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
+		if text := a.text("lookup:contoso"); text != "" {
+			t.Errorf("the alarm goes on when the mailbox may be read: %s", text)
 		}
 		r.stop()
 	})
