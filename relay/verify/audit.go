@@ -128,6 +128,7 @@ func (a *Auditor) unnamed(ctx context.Context, i int) {
 	one.Text = "no denied_mailbox is configured, so whether the app is restricted is not known; write one: existing, licensed, ordinary"
 	a.keep(i, one)
 	a.cfg.Log.Warn("audit", "identity", one.Identity, "verdict", string(one.Verdict), "cause", one.Text)
+	a.alarm(one, false) // of a time when there was one
 	a.resume(ctx, one)
 }
 
@@ -192,7 +193,11 @@ func stopText(one Audit) string {
 
 func (a *Auditor) alarm(one Audit, firing bool) {
 	if a.cfg.Alarm != nil {
-		a.cfg.Alarm("audit:"+one.Identity, "NOT RESTRICTED: "+one.Text, firing)
+		text := one.Text
+		if firing {
+			text = "NOT RESTRICTED: " + text
+		}
+		a.cfg.Alarm("audit:"+one.Identity, text, firing)
 	}
 }
 

@@ -116,14 +116,15 @@ func TestAuditLoudAndQuiet(t *testing.T) {
 }
 
 // An earlier run may have stopped an identity whose denied mailbox is gone from
-// the configuration.
+// the configuration, and raised its alarm.
 func TestAuditWithoutDeniedMailbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
+		b.alarms["audit:contoso"] = true
 		a := verify.NewAuditor(b.config(verify.Audited{Name: "contoso", Client: b}))
 		a.Run(t.Context())
-		if l := a.Last()[0]; l.Verdict != verify.Unproven || !strings.Contains(l.Text, "denied_mailbox") || b.attempts != 0 || b.resumed != 1 {
-			t.Errorf("%+v, %d probes, %d resumed", l, b.attempts, b.resumed)
+		if l := a.Last()[0]; l.Verdict != verify.Unproven || !strings.Contains(l.Text, "denied_mailbox") || b.attempts != 0 || b.resumed != 1 || b.alarms["audit:contoso"] {
+			t.Errorf("%+v, %d probes, %d resumed, alarms %v", l, b.attempts, b.resumed, b.alarms)
 		}
 	})
 }
