@@ -224,7 +224,7 @@ to upload and to switch. The certificate in use stays as it is until then.`,
 				return usageError{fmt.Errorf("%s is no PEM file with a private key, and the next one would be: name that of certificate_file, or make a pair with `graphrelay cert new` and write it there", args[0])}
 			}
 			if !cmd.Flags().Changed("name") {
-				r.Name = strings.TrimPrefix(old.Subject, "CN=")
+				r.Name = old.Name
 			}
 			base := strings.TrimSuffix(args[0], filepath.Ext(args[0])) + "-next"
 			if err := makePair(cmd.OutOrStdout(), base, r); err != nil {

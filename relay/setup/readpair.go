@@ -22,6 +22,7 @@ import (
 type PairInfo struct {
 	Form      string // "PEM", "PFX" or "DER"
 	Subject   string
+	Name      string // common name, as it was given
 	KeyType   string // of the certificate, such as "RSA 3072"
 	NotBefore time.Time
 	NotAfter  time.Time
@@ -145,7 +146,7 @@ func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Pai
 	}
 	one, two := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
 	return PairInfo{
-		Form: form, Subject: cert.Subject.String(), KeyType: keyType(cert.PublicKey),
+		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		SHA1: fmt.Sprintf("%X", one), KeyID: base64.StdEncoding.EncodeToString(one[:]), SHA256: fmt.Sprintf("%X", two),
 		HasKey: key != nil, KeyFits: fits,
