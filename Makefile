@@ -10,7 +10,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint test-interop test-console fuzz torture bench man package clean
+.PHONY: help build run test lint test-interop test-console fuzz torture bench man package test-system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ man: ## build the manual pages into dist/man (needs scdoc)
 
 package: ## build deb and rpm for amd64 and arm64, with bills of materials, into dist (needs scdoc); the same source gives the same bytes
 	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH)
+
+test-system: ## boot a Debian, install the package there, and use it: reload, restart under load, upgrade, crash (as root)
+	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system
 
 clean: ## remove what was built and fetched
 	rm -rf bin dist .cache
