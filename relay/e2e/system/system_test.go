@@ -131,7 +131,7 @@ func (m *machine) configure() {
 	})
 	made := m.read("/srv/sandbox/config.yaml")
 	keep, _, _ := strings.Cut(made, "smtp:\n")
-	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllString(keep, "client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
+	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllLiteralString(keep, "client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
 	keep = strings.ReplaceAll(keep, "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/secret.txt", "/etc/graphrelay/secret.txt")
