@@ -23,13 +23,13 @@ run: build ## build and run relay and a double of Microsoft 365 together, for a 
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test $(if $(RACE),-race) ./...
-	@echo "Left out here, for want of foreign programs or root: make test-interop, make torture."
+	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture."
 
 lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l cmd config relay); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags interop,torture,bench,browser ./...
-	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser ./...
+	$(GO) vet -tags interop,torture,bench,browser,system ./...
+	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system ./...
 
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
@@ -53,7 +53,7 @@ man: ## build the manual pages into dist/man (needs scdoc)
 package: ## build deb and rpm for amd64 and arm64, with bills of materials, into dist (needs scdoc); the same source gives the same bytes
 	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH)
 
-test-system: ## boot a Debian, install the package there, and use it: reload, restart under load, upgrade, crash (as root)
+test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
 	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system
 
 clean: ## remove what was built and fetched

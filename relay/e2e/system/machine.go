@@ -22,25 +22,21 @@ import (
 )
 
 // bootLimit bounds the boot of a machine.
-const bootLimit = 90 * time.Second
+const bootLimit = 5 * time.Minute
 
 // machine is a booted Debian.
 type machine struct {
+	mail
 	t      *testing.T
 	root   string // its file system
 	leader int    // its PID 1, as the host counts
+	dials  chan chan dialed
 }
 
 // debian returns an archive of a small Debian, made once and kept in the cache.
 func debian(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv("GRAPHRELAY_CACHE")
-	if dir == "" {
-		dir = filepath.Join(moduleDir(t), ".cache")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := foreign.CacheDir(t)
 	defer harness.LockFile(t, filepath.Join(dir, "debian-root.lock"))()
 	archive := filepath.Join(dir, "debian-root-bookworm.tar")
 	if _, err := os.Stat(archive); err == nil {
@@ -55,16 +51,10 @@ func debian(t *testing.T) string {
 	return archive
 }
 
-func moduleDir(t *testing.T) string {
-	t.Helper()
-	return filepath.Dir(strings.TrimSpace(host(t, "go", "env", "GOMOD")))
-}
-
 // host runs a program on this host.
 func host(t *testing.T, command ...string) string {
 	t.Helper()
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir = "../../.."
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -76,21 +66,13 @@ func host(t *testing.T, command ...string) string {
 // boot boots a new machine, which ends with the test.
 func boot(t *testing.T) *machine {
 	t.Helper()
-	for _, program := range []string{"debootstrap", "systemd-nspawn", "nsenter"} {
-		if _, err := exec.LookPath(program); err != nil {
-			foreign.LeaveOut(t, "%s is not installed", program)
-		}
-	}
-	if os.Geteuid() != 0 {
-		foreign.LeaveOut(t, "a machine is booted as root")
-	}
 	m := &machine{t: t, root: filepath.Join(t.TempDir(), "root")}
 	if err := os.Mkdir(m.root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	host(t, "tar", "-C", m.root, "-xf", debian(t))
 	cmd := exec.Command("systemd-nspawn", "--quiet", "--boot", "--directory="+m.root, "--register=no", "--keep-unit",
-		"--private-network", "--console=pipe", "--machine=graphrelay-test")
+		"--private-network", "--console=pipe", fmt.Sprintf("--machine=graphrelay-%d", os.Getpid()))
 	p := harness.Start(t, cmd)
 	t.Cleanup(func() { // before the process is killed: PID 1 takes its machine with it
 		if m.leader != 0 {
@@ -108,16 +90,26 @@ func boot(t *testing.T) *machine {
 		state, _ := m.try("systemctl", "is-system-running")
 		return strings.TrimSpace(state) == "running" || strings.TrimSpace(state) == "degraded"
 	})
+	m.enterNetwork()
 	return m
 }
 
-// childOf is the only child of a process; 0 before it has one.
+// childOf is the child of systemd-nspawn that is PID 1 of the machine; 0 before
+// there is one. A child before that is still on this host.
 func childOf(pid int) int {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
 		return 0
 	}
-	child, _ := strconv.Atoi(strings.TrimSpace(string(b)))
+	child, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0
+	}
+	its, errIts := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", child))
+	ours, errOurs := os.Readlink("/proc/self/ns/pid")
+	if errIts != nil || errOurs != nil || its == ours {
+		return 0
+	}
 	return child
 }
 
@@ -162,30 +154,46 @@ func (m *machine) read(path string) string {
 	return string(b)
 }
 
-// dial connects within the machine's own network: the thread of this goroutine
-// enters it, and is given up afterwards.
-func (m *machine) dial(addr string) (net.Conn, error) {
-	type result struct {
-		nc  net.Conn
-		err error
-	}
-	done := make(chan result)
+// dialed is what came of a connection.
+type dialed struct {
+	nc  net.Conn
+	err error
+}
+
+// enterNetwork starts the one goroutine that connects within the machine's own
+// network. Its thread enters that network and is kept until the process ends: a
+// thread that ended would take with it the programs that it has started.
+func (m *machine) enterNetwork() {
+	m.t.Helper()
+	m.dials = make(chan chan dialed)
+	entered := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread()
 		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", m.leader))
 		if err == nil {
-			defer ns.Close()
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+			ns.Close()
 		}
-		if err != nil {
-			done <- result{nil, err}
-			return
+		entered <- err
+		for answer := range m.dials {
+			nc, err := net.DialTimeout("tcp", "127.0.0.1:25", patience)
+			if err == nil {
+				err = nc.SetDeadline(time.Now().Add(patience))
+			}
+			answer <- dialed{nc, err}
 		}
-		nc, err := net.DialTimeout("tcp", addr, 60*time.Second)
-		done <- result{nc, err}
 	}()
-	r := <-done
-	return r.nc, r.err
+	if err := <-entered; err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// dial connects to port 25 of the machine.
+func (m *machine) dial() (net.Conn, error) {
+	answer := make(chan dialed)
+	m.dials <- answer
+	d := <-answer
+	return d.nc, d.err
 }
 
 // property is a property of a unit.

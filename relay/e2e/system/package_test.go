@@ -1,0 +1,86 @@
+//go:build system
+
+package system
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"graphrelay/relay/e2e/foreign"
+	"graphrelay/relay/e2e/harness"
+)
+
+func TestPackage(t *testing.T) {
+	foreign.NeedRoot(t, "a machine is booted")
+	foreign.Need(t, "scdoc", "lintian", "rpm", "debootstrap", "systemd-nspawn", "nsenter")
+	pack := packer(t)
+	older := pack("v1.0.0")
+	t.Run("without a complaint of lintian", func(t *testing.T) {
+		t.Parallel()
+		host(t, "lintian", "--allow-root", "--fail-on", "error,warning", one(t, older, "*.deb"))
+	})
+	t.Run("whole for rpm", func(t *testing.T) {
+		t.Parallel()
+		file := one(t, older, "*.rpm")
+		host(t, "rpm", "--checksig", "--nosignature", file)
+		if list := host(t, "rpm", "--query", "--list", "--package", file); !strings.Contains(list, "/usr/bin/graphrelay\n") {
+			t.Errorf("the package holds\n%s", list)
+		}
+	})
+	again := pack("v1.0.0")
+	for _, pattern := range []string{"*.deb", "*.rpm", "*.cdx.json"} {
+		same(t, one(t, older, pattern), one(t, again, pattern))
+	}
+	newer := pack("v1.0.1")
+	t.Run("on a booted Debian", func(t *testing.T) {
+		t.Parallel()
+		onABootedDebian(t, one(t, older, "*.deb"), one(t, newer, "*.deb"))
+	})
+}
+
+// packer returns what builds the packages of a version into a folder.
+func packer(t *testing.T) func(version string) (dir string) {
+	t.Helper()
+	root := harness.ModuleDir(t)
+	program := filepath.Join(t.TempDir(), "pack")
+	run := func(command ...string) {
+		t.Helper()
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Dir = filepath.Join(root, "packaging", "pack")
+		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+		}
+	}
+	run("go", "build", "-o", program, ".")
+	return func(version string) string {
+		t.Helper()
+		dir := t.TempDir()
+		run(program, "-root", root, "-out", dir, "-version", version, "-arch", "amd64")
+		return dir
+	}
+}
+
+// one is the only file of a folder by a pattern.
+func one(t *testing.T, dir, pattern string) string {
+	t.Helper()
+	list, _ := filepath.Glob(filepath.Join(dir, pattern))
+	if len(list) != 1 {
+		t.Fatalf("%s: %q, want one", pattern, list)
+	}
+	return list[0]
+}
+
+// same fails where the same source has made other bytes.
+func same(t *testing.T, a, b string) {
+	t.Helper()
+	x, errX := os.ReadFile(a)
+	y, errY := os.ReadFile(b)
+	if errX != nil || errY != nil || !bytes.Equal(x, y) {
+		t.Errorf("%s was made twice and differs (%v, %v)", filepath.Base(a), errX, errY)
+	}
+}
