@@ -24,6 +24,9 @@ import (
 // bootLimit bounds the boot of a machine.
 const bootLimit = 5 * time.Minute
 
+// patience bounds each wait for what comes soon where the machine is not busy.
+const patience = 3 * time.Minute
+
 // machine is a booted Debian.
 type machine struct {
 	mail

@@ -12,13 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"graphrelay/relay/e2e/harness"
 )
-
-// patience bounds each wait for what comes soon where the machine is not busy.
-const patience = 3 * time.Minute
 
 // onABootedDebian is the life of a package on a machine.
 func onABootedDebian(t *testing.T, older, newer string) {
@@ -74,13 +70,16 @@ func onABootedDebian(t *testing.T, older, newer string) {
 func (m *machine) configure() {
 	m.t.Helper()
 	m.run("systemd-run", "--quiet", "--unit=sandbox", "graphrelay", "sandbox", "--dir", "/srv/sandbox")
-	var keep string
 	harness.Until(m.t, patience, "the files of the sandbox", func() bool {
-		made, err := os.ReadFile(filepath.Join(m.root, "/srv/sandbox/config.yaml"))
-		var whole bool
-		keep, _, whole = strings.Cut(string(made), "smtp:\n")
-		return err == nil && whole
+		for file, end := range map[string]string{"config.yaml": "smtp:\n", "ca.pem": "-----END CERTIFICATE-----\n", "secret.txt": "\n"} {
+			b, err := os.ReadFile(filepath.Join(m.root, "/srv/sandbox", file))
+			if err != nil || !strings.Contains(string(b), end) {
+				return false
+			}
+		}
+		return true
 	})
+	keep, _, _ := strings.Cut(m.read("/srv/sandbox/config.yaml"), "smtp:\n")
 	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllLiteralString(keep, "client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
 	keep = strings.ReplaceAll(keep, "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
