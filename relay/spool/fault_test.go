@@ -429,3 +429,27 @@ func TestFailedCheckpoint(t *testing.T) {
 	})
 	wantOnly(t, s, ids...)
 }
+
+// TestReportTakenBackOfAQueuedMessage: one that an operator queued again in the
+// batch of its lost report has not failed, so nothing is reported of it.
+func TestReportTakenBackOfAQueuedMessage(t *testing.T) {
+	s := open(t, newPath(t))
+	about := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
+	must(t, s.Move(t.Context(), about.ID, Failed, time.Time{}, "why", time.Now()))
+	report := newMessage(t, "box@example.org")
+	report.ReportOf = about.ID
+	accept(t, s, report, []byte("report"))
+	must(t, s.Move(t.Context(), about.ID, Queued, time.Now(), "again", time.Now()))
+	must(t, s.small(t.Context(), true, func(x *tx) error {
+		var n int64
+		err := x.query("SELECT n FROM message WHERE id = ?", []any{string(report.ID)}, func(r *row) error { n = r.int(); return nil })
+		if err != nil {
+			return err
+		}
+		return oweAgain(x.conn, n)
+	}))
+	owed, err := s.Owed(t.Context(), 10)
+	if err != nil || len(owed) != 0 {
+		t.Errorf("%d reports are owed (%v), want none: the message is queued", len(owed), err)
+	}
+}

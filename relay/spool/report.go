@@ -83,10 +83,10 @@ func settleReport(c *conn, m *Message) error {
 }
 
 // oweAgain takes back what the commit of message n did to the one that it
-// reports, for n is not kept.
+// reports, for n is not kept. One that was queued again meanwhile owes nothing.
 func oweAgain(c *conn, n int64) error {
-	_, err := c.exec(`UPDATE message SET report = 1 WHERE report = 2
-		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, n)
+	_, err := c.exec(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
+		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, codeBounced, n)
 	if err != nil {
 		return err
 	}
