@@ -121,15 +121,17 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 	var last Progress
 	changer := &Changer{Store: s.Store, Wake: s.Wake, Now: time.Now}
 	err = changer.Do(r.Context(), c, func(p Progress) error {
-		last = p
+		if last = p; p.Done {
+			return nil // told below: who reads of the end finds it in the log
+		}
 		return errors.Join(out.Encode(p), flush.Flush())
 	})
 	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r), "changed", last.Changed,
 		"skipped", last.Skipped, "queue_ids", len(c.IDs), "filter", values(c.Filter).Encode(), "error", err)
 	if err != nil {
 		last.Failed = err.Error()
-		_ = out.Encode(last) // the operator may be gone
 	}
+	_ = out.Encode(last) // the operator may be gone
 }
 
 func changeOf(w http.ResponseWriter, r *http.Request) (Change, error) {
