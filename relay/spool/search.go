@@ -58,7 +58,7 @@ type search struct {
 const (
 	defaultSparse = 2000
 	skewTime      = time.Minute
-	skewNumber    = 1 << placeBits
+	skewNumber    = 4096
 )
 
 // errEnough ends a query whose further rows nobody wants.
