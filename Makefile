@@ -45,6 +45,7 @@ torture: ## kill -9, power cut, full disk, failing fsync (as root); TORTURE_ROUN
 
 bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run
 	$(GO) test -count=1 -tags bench -timeout 60m -v -run TestBench ./relay/e2e/bench
+	$(if $(BENCH_SHORT),,$(GO) test -count=1 -tags bench -timeout 60m -v -run 'TestScale|TestConsoleScale' ./relay/spool)
 
 man: ## build the manual pages into dist/man (needs scdoc)
 	@mkdir -p dist/man

@@ -156,7 +156,7 @@ func (p *parser) group(e *entry) error {
 // and the blanks and comments after it. colon tells that it was the name of a
 // group instead; then nothing was added.
 func (p *parser) mailbox(lo int) (colon bool, err error) {
-	b := box{lo: lo, textLo: p.i}
+	b := box{lo: lo, textLo: p.i, text: p.i}
 	words, plain := 0, true
 	for !p.end() && !p.at('<') && !p.at(',') && !p.at(';') && !p.at(':') {
 		bare, err := p.word()

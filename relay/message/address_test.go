@@ -96,6 +96,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"Team: Inner: a@b.example;;":                 errSyntax,
 		": a@b.example;":                             errSyntax,
 		"a@b.example;":                               errSyntax,
+		" ;":                                         errSyntax,
 		"=?utf-8?q?evil=40x.example=3e?=a@b.example": errWord,
 		"<=?utf-8?q?evil=40x?=a@b.example>":          errWord,
 		"a\x01@b.example":                            errControl,
