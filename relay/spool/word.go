@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"graphrelay/relay/envelope"
 )
@@ -51,7 +52,7 @@ func bucketKeys(b, word int64) (first, last int64) {
 	return wordKey(b<<placeBits, word), wordKey(b<<placeBits|placeMask, word)
 }
 
-// wordsOf lists the words of a message, some of them perhaps twice.
+// wordsOf lists the words of a message, each once.
 func wordsOf(m *Message) []int64 {
 	words := []int64{senderWord(m.From), senderWord(m.Mailbox), clientWord(m.Client.Name), messageIDWord(m.MessageID)}
 	if !m.Envelope.ReversePath.IsZero() {
@@ -63,7 +64,8 @@ func wordsOf(m *Message) []int64 {
 	for _, to := range m.Envelope.Recipients {
 		words = append(words, recipientWord(to))
 	}
-	return words
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 func insertWords(c *conn, n int64, m *Message) error {
