@@ -76,7 +76,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	case err != nil:
 		c.broken(w, r, s, err)
 	default:
-		c.Log.Info("console: "+r.PathValue("action"), "queue_id", string(id), "client_addr", remoteAddr(r).String())
+		c.Log.Info("console: "+r.PathValue("action"), "queue_id", string(id), "client_addr", clientAddr(r).String())
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 	}
 }

@@ -9,7 +9,10 @@
 // Nothing but the login page is shown without a session, and nothing is changed
 // by GET. A session needs the password (a bcrypt hash in the configuration);
 // attempts are checked one at a time and each failure from an address makes its
-// next attempt slower. The cookie is HttpOnly and SameSite=Strict; each change
+// next attempt slower. Who guesses locks out no browser that has logged in
+// before, at whatever address, nor those whom a proxy on this host tells from
+// him (X-Forwarded-For, believed from loopback only); and however many addresses
+// guess, they fail once in two seconds. The cookie is HttpOnly and SameSite=Strict; each change
 // needs the session's token in its form and a request from the console's own
 // pages (Sec-Fetch-Site, Origin). The Host header must be a loopback name, the
 // address that was connected to, or the relay's own name, so that no foreign

@@ -86,6 +86,6 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request, s *session) {
 		again(http.StatusUnprocessableEntity, "The relay refused the mail: "+err.Error())
 		return
 	}
-	c.Log.Info("console: test mail", "queue_id", string(id), "client_addr", remoteAddr(r).String())
+	c.Log.Info("console: test mail", "queue_id", string(id), "client_addr", clientAddr(r).String())
 	http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 }
