@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
 )
 
 // maxStrangers is how many connections from one address may be open that are
@@ -24,8 +25,8 @@ type limits struct {
 
 // owner is whom a connection counts for: a client by name, or a stranger.
 type owner struct {
-	client  string
-	network netip.Prefix
+	client string
+	from   place
 }
 
 func (o owner) stranger() bool { return o.client == "" }
@@ -34,13 +35,13 @@ func newLimits() *limits {
 	return &limits{open: map[owner]int{}, buckets: map[string]*policy.Bucket{}}
 }
 
-// enter counts a connection of c, which comes from addr. At most allStrangers
+// enter counts a connection of c, which comes from there. At most allStrangers
 // (0 = any number) may be strangers: the other places are for clients, however
 // many addresses somebody has.
-func (l *limits) enter(c policy.Client, addr netip.Addr, allStrangers int) (owner, error) {
+func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, error) {
 	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
 	if c.NeedsLogin() {
-		who, most = owner{network: networkOf(addr)}, maxStrangers
+		who, most = owner{from: from}, maxStrangers
 		refusal = func() error {
 			return errStrangers.Becausef("%d connections from there have not logged in; find out who opens them, or write the network under networks of a client", maxStrangers)
 		}
@@ -87,13 +88,29 @@ func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err e
 	return sync.OnceFunc(b.Return), nil
 }
 
-// networkOf is what belongs to one peer: its address, and of IPv6 its /64. It
-// is zero for a unix socket.
-func networkOf(a netip.Addr) netip.Prefix {
+// place is what belongs to one peer: its address, and of IPv6 its /64; on a
+// unix socket, where nobody has an address, the user of the system.
+type place struct {
+	network netip.Prefix
+	user    string // empty where the kernel does not tell
+}
+
+func placeOf(p smtpd.Peer) place {
+	a := p.Addr.Addr()
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = 64
 	}
-	p, _ := a.Prefix(bits)
-	return p
+	network, _ := a.Prefix(bits)
+	return place{network, p.User}
+}
+
+func (p place) String() string {
+	switch {
+	case p.network.IsValid():
+		return p.network.String()
+	case p.user != "":
+		return "user ID " + p.user + " on the unix socket"
+	}
+	return "the unix socket"
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -16,7 +15,7 @@ const (
 	// goodFor is how long a password that was right need not be checked by
 	// bcrypt again: devices log in for each mail.
 	goodFor = 5 * time.Minute
-	// lockAfter failures of one user name from one address lock this pair for
+	// lockAfter failures of one user name from one place lock this pair for
 	// lockFor since the last of them.
 	lockAfter = 10
 	lockFor   = 15 * time.Minute
@@ -47,8 +46,8 @@ type goodLogin struct {
 
 // pair is what a lock is about.
 type pair struct {
-	network netip.Prefix
-	user    string
+	from place
+	user string // of clients
 }
 
 type failures struct {
@@ -65,7 +64,7 @@ func newLogins(now func() time.Time) *logins {
 // attempt is one login: what the client says, and the hash of the user's
 // password; known tells whether there is such a user for this peer.
 type attempt struct {
-	addr           netip.Addr
+	from           place
 	user, password string
 	hash           string
 	known          bool
@@ -74,12 +73,12 @@ type attempt struct {
 // check returns nil for the right password: 535 5.7.8 for a wrong one, 454
 // 4.7.0 where the pair is locked or its turn does not come.
 func (l *logins) check(ctx context.Context, a attempt) error {
-	who := pair{networkOf(a.addr), a.user[:min(len(a.user), maxUsername)]}
+	who := pair{a.from, a.user[:min(len(a.user), maxUsername)]}
 	if until, locked := l.locked(who); locked {
 		// Also for who was right lately: else a lock would not stop a guesser
 		// from guessing what is remembered.
 		return errLocked.Becausef("user name %q is locked for %s until %s, for %d wrong passwords; correct the password in the client, or run graphrelay passwd for a new one",
-			who.user, who.network, until.Format(time.RFC3339), lockAfter)
+			who.user, who.from, until.Format(time.RFC3339), lockAfter)
 	}
 	mac := l.mac(a)
 	if a.known && l.remembers(a.user, mac) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
 	"graphrelay/relay/status"
 )
 
@@ -34,7 +35,11 @@ func codeOf(err error) string {
 	return fmt.Sprintf("%d %s", e.Code, e.Enhanced)
 }
 
-var here = netip.MustParseAddr("10.0.0.1")
+func from(addr string) place {
+	return placeOf(smtpd.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(addr), 1)})
+}
+
+var here = from("10.0.0.1")
 
 func TestLoginChecks(t *testing.T) {
 	hash := hashOf("secret")
@@ -120,7 +125,7 @@ func TestLockOfAPair(t *testing.T) {
 		l := newLogins(time.Now)
 		hash := hashOf("secret")
 		at := func(addr, user, password string) string {
-			return codeOf(l.check(t.Context(), attempt{netip.MustParseAddr(addr), user, password, hash, true}))
+			return codeOf(l.check(t.Context(), attempt{from(addr), user, password, hash, true}))
 		}
 		if got := at("10.0.0.1", "scanner", "secret"); got != "" {
 			t.Fatal(got)
@@ -165,10 +170,34 @@ func TestLockOfAPair(t *testing.T) {
 	})
 }
 
+// On a unix socket nobody has an address: the lock is of the system's user.
+func TestLockOnAUnixSocket(t *testing.T) {
+	l := newLogins(time.Now)
+	hash := hashOf("secret")
+	as := func(user, password string) error {
+		return l.check(t.Context(), attempt{placeOf(smtpd.Peer{Unix: true, User: user}), "scanner", password, hash, true})
+	}
+	for range lockAfter {
+		if got := codeOf(as("1000", "guess")); got != "535 5.7.8" {
+			t.Fatal(got)
+		}
+	}
+	err := as("1000", "secret")
+	if codeOf(err) != "454 4.7.0" || !strings.Contains(status.Of(err).Cause.Error(), "locked for user ID 1000 on the unix socket until") {
+		t.Errorf("who failed: %v", err)
+	}
+	if err := as("1001", "secret"); err != nil {
+		t.Errorf("another user of the system: %v", err)
+	}
+	if err := as("", "secret"); err != nil {
+		t.Errorf("whom the kernel does not name: %v", err)
+	}
+}
+
 func TestFailuresTakeBoundedMemory(t *testing.T) {
 	l := newLogins(time.Now)
 	for i := range 3 * maxPairs {
-		l.fail(pair{netip.PrefixFrom(here, 32), fmt.Sprint(i)})
+		l.fail(pair{here, fmt.Sprint(i)})
 	}
 	if len(l.failed) > maxPairs {
 		t.Errorf("%d pairs", len(l.failed))
@@ -222,7 +251,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := policy.New(policy.Rules{Clients: []policy.ClientRule{{Name: "scanner", Username: "scanner", PasswordHash: string(strong)}}})
-	c, err := p.Connect(policy.Peer{Addr: netip.AddrPortFrom(here, 1), Auth: policy.AuthOptional})
+	c, err := p.Connect(policy.Peer{Addr: netip.MustParseAddrPort("10.0.0.1:1"), Auth: policy.AuthOptional})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error
 	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
-	if s.owner, err = in.limits.enter(s.client, p.Addr.Addr(), s.rules.MaxStrangers); err != nil {
+	if s.owner, err = in.limits.enter(s.client, placeOf(p), s.rules.MaxStrangers); err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	return s, nil
@@ -96,7 +96,7 @@ func (s *session) Authenticate(ctx context.Context, username, password string) e
 
 func (s *session) login(ctx context.Context, username, password string) error {
 	next, hash, known := s.rules.Policy.Login(s.client, username)
-	if err := s.in.logins.check(ctx, attempt{s.peer.Addr.Addr(), username, password, hash, known}); err != nil {
+	if err := s.in.logins.check(ctx, attempt{placeOf(s.peer), username, password, hash, known}); err != nil {
 		return err
 	}
 	return s.become(next, hash, s.rules)
@@ -104,7 +104,7 @@ func (s *session) login(ctx context.Context, username, password string) error {
 
 // become makes the connection count for another client.
 func (s *session) become(next policy.Client, hash string, rules *Rules) error {
-	owner, err := s.in.limits.enter(next, s.peer.Addr.Addr(), rules.MaxStrangers)
+	owner, err := s.in.limits.enter(next, placeOf(s.peer), rules.MaxStrangers)
 	if err != nil {
 		return err
 	}
