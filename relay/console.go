@@ -32,7 +32,7 @@ func (r *Relay) openConsole(ctx context.Context) error {
 
 func (r *Relay) newConsole() *console.Console {
 	return console.New(console.Config{
-		Hostname: string(r.cfg().Hostname), PasswordHash: func() string { return string(r.cfg().Console.PasswordHash) },
+		Hostname: r.hostname, PasswordHash: func() string { return string(r.cfg().Console.PasswordHash) },
 		Store: r.store, Operator: operator{r}, Seen: r.monitor, Snapshot: r.snapshot, Setup: r.consoleSetup,
 		Now: time.Now, Log: r.log,
 	})

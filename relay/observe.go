@@ -21,7 +21,7 @@ import (
 // openMonitor makes what counts, before the flows that tell it, and opens the
 // address of metrics and health where the configuration names one.
 func (r *Relay) openMonitor(ctx context.Context) error {
-	r.monitor = monitor.New(monitor.Config{Version: r.version, Snapshot: r.snapshot})
+	r.monitor = monitor.New(monitor.Config{Version: r.version, Hostname: r.hostname, Snapshot: r.snapshot})
 	m := r.cfg().Metrics
 	if m == nil {
 		return nil

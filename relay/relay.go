@@ -220,6 +220,9 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	return route, ok
 }
 
+// hostname is the name of the configuration in force.
+func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
+
 // hasIdentity tells whether the configuration in force has an identity.
 func (r *Relay) hasIdentity(name string) bool {
 	_, ok := r.now.Load().identities[config.Name(name)]

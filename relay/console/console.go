@@ -58,7 +58,7 @@ type Identity struct {
 
 // Config is what a Console works with; every field is required.
 type Config struct {
-	Hostname     string // of the relay; one of the names it answers to
+	Hostname     func() string // of the relay; one of the names it answers to
 	PasswordHash func() string
 	Store        Store
 	Operator     Operator

@@ -119,7 +119,7 @@ func newBench(t *testing.T, records ...spool.Record) *bench {
 	f := &fake{hash: string(hash), now: noon, records: records, header: "Subject: x\r\n\r\n"}
 	now := func() time.Time { return f.now }
 	f.monitor = monitor.New(monitor.Config{Now: now})
-	c := New(Config{Hostname: "relay.example.org", PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
+	c := New(Config{Hostname: func() string { return "relay.example.org" }, PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
 		Snapshot: func(context.Context) (monitor.Snapshot, error) { return f.snap, f.snapErr },
 		Setup: func() Setup {
 			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}, Identities: []Identity{{Name: "contoso", Kind: "certificate", Subject: hostile}}}

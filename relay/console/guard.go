@@ -40,7 +40,7 @@ func (c *Console) guarded(next http.Handler) http.Handler {
 // can make its own name lead here, but cannot make the browser send ours.
 func (c *Console) knownHost(r *http.Request) bool {
 	name := hostOf(r.Host)
-	if strings.EqualFold(name, "localhost") || strings.EqualFold(name, c.Hostname) {
+	if strings.EqualFold(name, "localhost") || strings.EqualFold(name, c.Hostname()) {
 		return true
 	}
 	ip, err := netip.ParseAddr(name)

@@ -44,7 +44,7 @@ type page struct {
 
 // show renders a page, whole or not at all.
 func (c *Console) show(w http.ResponseWriter, _ *http.Request, s *session, code int, name string, p page) {
-	p.Host = c.Hostname
+	p.Host = c.Hostname()
 	if s != nil {
 		p.Token = s.token
 	}

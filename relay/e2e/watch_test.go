@@ -54,13 +54,12 @@ func TestAHoldIsToldAndResolved(t *testing.T) {
 	hook, heard := notices(t)
 	d := harness.StartDouble(t)
 	d.SetAllowed([]string{"else@contoso.com"})
-	address := harness.FreeAddr(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte("hunter2 and more"), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	consoleAt := harness.FreeAddr(t)
-	r := harness.NewRelay(t, d, harness.With("top", "metrics: {address: "+address+"}", "alerts: {webhook_url_file: hook.url}",
+	r := harness.NewRelay(t, d, harness.Watched(), harness.With("top", "alerts: {webhook_url_file: hook.url}",
 		fmt.Sprintf("console: {address: %s, password_hash: %q}", consoleAt, hash)))
 	harness.WriteFile(t, filepath.Join(r.Dir, "hook.url"), hook+"/secret-path\n")
 	r.Start()
@@ -70,32 +69,18 @@ func TestAHoldIsToldAndResolved(t *testing.T) {
 	key := "hold:mailbox:" + harness.Sender
 	expect(t, r, heard, key+" firing")
 	for path, want := range map[string]string{"/metrics": `graphrelay_holds{scope="mailbox"} 1`, "/readyz": key, "/healthz": `"degraded"`} {
-		harness.Until(t, time.Minute, path+" to hold "+want, func() bool { return strings.Contains(page(t, "http://"+address+path), want) })
+		harness.Until(t, time.Minute, path+" to hold "+want, func() bool { return strings.Contains(r.Page(path), want) })
 	}
 	d.SetAllowed([]string{harness.Sender})
 	retryInConsole(t, "http://"+consoleAt, r.Queue()[0].QueueID) // so that nobody waits for the next probe
 	d.WaitFor(t, 1, time.Minute)
 	expect(t, r, heard, key+" resolved")
 	for _, want := range []string{`graphrelay_alert_notifications_total{result="delivered"}`, `outcome="sent"} 1`, `graphrelay_mailbox_recipients_last_day{mailbox="` + harness.Sender + `"} 1`} {
-		harness.Until(t, time.Minute, "/metrics to hold "+want, func() bool { return strings.Contains(page(t, "http://"+address+"/metrics"), want) })
+		harness.Until(t, time.Minute, "/metrics to hold "+want, func() bool { return strings.Contains(r.Page("/metrics"), want) })
 	}
 	if strings.Contains(r.Output(), "secret-path") {
 		t.Error("the log shows the webhook's URL")
 	}
-}
-
-func page(t *testing.T, url string) string {
-	t.Helper()
-	res, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("%s = %s, %v: %s", url, res.Status, err, b)
-	}
-	return string(b)
 }
 
 // retryInConsole logs in and presses the button.

@@ -7,7 +7,8 @@
 //
 // # Promises
 //
-// Looking changes nothing: Handler answers GET and HEAD only. Counting never
+// Looking changes nothing: Handler answers GET and HEAD only, and no name that a
+// foreign page could have given this host (DNS rebinding). Counting never
 // blocks on I/O and takes bounded memory, whoever connects and however many
 // mailboxes a wildcard makes: a label has at most maxLabels values, and what
 // comes later counts as "other". Each metric is named in Metrics, which a test

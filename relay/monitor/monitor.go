@@ -14,6 +14,7 @@ import (
 // Config is what a Monitor works with.
 type Config struct {
 	Version  string
+	Hostname func() string                           // of the relay, a name that it is asked by; nil: it has none
 	Snapshot func(context.Context) (Snapshot, error) // asked at each look; nil: there are no states
 	Now      func() time.Time                        // = time.Now
 }
@@ -39,6 +40,9 @@ type Monitor struct {
 func New(cfg Config) *Monitor {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Hostname == nil {
+		cfg.Hostname = func() string { return "" }
 	}
 	if cfg.Snapshot == nil {
 		cfg.Snapshot = func(context.Context) (Snapshot, error) { return Snapshot{}, nil }

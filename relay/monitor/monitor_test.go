@@ -42,7 +42,7 @@ func full(t *testing.T) *Monitor {
 
 func get(m *Monitor, path string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:9725"+path, nil))
 	return w
 }
 
@@ -186,9 +186,29 @@ func TestOnlyReading(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			w := httptest.NewRecorder()
-			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
 			if w.Code != http.StatusMethodNotAllowed {
 				t.Errorf("%s %s = %d", method, path, w.Code)
+			}
+		}
+	}
+}
+
+// A page elsewhere can make its own name lead here, and must not read.
+func TestHostHeader(t *testing.T) {
+	m := New(Config{Hostname: func() string { return "Relay.contoso.local" }})
+	for host, want := range map[string]int{
+		"": 200, "127.0.0.1:9725": 200, "[::1]:9725": 200, "192.0.2.7": 200, "localhost:9725": 200, "graphrelay:9725": 200,
+		"relay.contoso.local:9725": 200, "relay.contoso.local.": 200,
+		"evil.example": 421, "evil.example:9725": 421, "relay.contoso.local.evil.example": 421, "127.0.0.1.evil.example": 421, "127.0.0.1@evil.example": 421,
+	} {
+		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
+			r := httptest.NewRequest(http.MethodGet, path, nil)
+			r.Host = host
+			w := httptest.NewRecorder()
+			m.Handler().ServeHTTP(w, r)
+			if w.Code != want || want == 421 && !strings.Contains(w.Body.String(), "hostname") {
+				t.Errorf("%q %s = %d %s", host, path, w.Code, w.Body)
 			}
 		}
 	}

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,7 +24,8 @@ func contextFor(r *http.Request) (context.Context, context.CancelFunc) {
 //	/healthz  200 while the service is alive, degraded or not; 503 when dead
 //	/readyz   200 while mail is accepted, else 503
 //
-// both with the reasons in JSON (Health). It answers GET and HEAD only.
+// both with the reasons in JSON (Health). It answers GET and HEAD only, and only
+// to names of this host (knownHost).
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}))
@@ -33,7 +37,24 @@ func (m *Monitor) Handler() http.Handler {
 		h := m.health(r)
 		answerHealth(w, h, h.Ready)
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !m.knownHost(r.Host) {
+			http.Error(w, "This address does not answer to the name in the Host header. Ask by its IP address, localhost, a name without a dot, or the name in hostname of the configuration.", http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// knownHost tells whether a Host header may be one of ours. There is no
+// password here, and a page elsewhere can make a name of its own lead to us (DNS
+// rebinding): the browser would let it read. It cannot do so with an address,
+// nor with a name without a dot, which only the local network resolves; so
+// whoever scrapes and probes by those, or without any Host, is served.
+func (m *Monitor) knownHost(host string) bool {
+	name := strings.TrimSuffix((&url.URL{Host: host}).Hostname(), ".")
+	_, err := netip.ParseAddr(name)
+	return err == nil || !strings.Contains(name, ".") || strings.EqualFold(name, m.cfg.Hostname())
 }
 
 // Serve answers on l until ctx ends; then it closes l.

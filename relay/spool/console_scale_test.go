@@ -48,7 +48,7 @@ func TestConsoleScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := console.New(console.Config{Hostname: "relay", PasswordHash: func() string { return string(hash) }, Store: s, Operator: idle{},
+	c := console.New(console.Config{Hostname: func() string { return "relay" }, PasswordHash: func() string { return string(hash) }, Store: s, Operator: idle{},
 		Seen: monitor.New(monitor.Config{}), Snapshot: func(ctx context.Context) (monitor.Snapshot, error) { return look(ctx, s) },
 		Setup: func() console.Setup { return console.Setup{} }, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewServer(c.Handler())

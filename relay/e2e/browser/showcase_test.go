@@ -39,7 +39,7 @@ func startShowcase(t *testing.T) string {
 		t.Fatal(err)
 	}
 	c := console.New(console.Config{
-		Hostname: "relay.contoso.local", PasswordHash: func() string { return string(hash) }, Store: sc, Operator: sc,
+		Hostname: func() string { return "relay.contoso.local" }, PasswordHash: func() string { return string(hash) }, Store: sc, Operator: sc,
 		Seen: sc.traffic(), Snapshot: sc.snapshot, Setup: sc.setup, Now: func() time.Time { return sc.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	address := harness.FreeAddr(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -29,6 +30,7 @@ type Relay struct {
 	Store  string // the SQLite file
 	Config string // the configuration file
 	Socket string // the admin socket
+	Watch  string // the address of metrics and health; "" without Watched
 
 	t      testing.TB
 	binary string
@@ -44,6 +46,7 @@ type plan struct {
 	store   string
 	senders []string
 	extra   map[string][]string // section -> lines
+	watched bool
 	env     []string
 	before  []string
 }
@@ -61,6 +64,9 @@ func Senders(addresses ...string) Setting { return func(p *plan) { p.senders = a
 func With(section string, lines ...string) Setting {
 	return func(p *plan) { p.extra[section] = append(p.extra[section], lines...) }
 }
+
+// Watched opens an address of metrics and health, for Page.
+func Watched() Setting { return func(p *plan) { p.watched = true } }
 
 // Env adds to the relay's environment.
 func Env(vars ...string) Setting { return func(p *plan) { p.env = append(p.env, vars...) } }
@@ -80,6 +86,10 @@ func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
 	r := &Relay{
 		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir, "config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
 		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...), before: p.before,
+	}
+	if p.watched {
+		r.Watch = FreeAddr(t)
+		With("top", "metrics: {address: "+r.Watch+"}")(&p)
 	}
 	WriteFile(t, filepath.Join(dir, "ca.pem"), string(d.CA()))
 	WriteFile(t, filepath.Join(dir, "secret.txt"), d.Secret()+"\n")
@@ -240,6 +250,21 @@ func (r *Relay) admin(path string, into any) (int, error) {
 		err = json.NewDecoder(res.Body).Decode(into)
 	}
 	return res.StatusCode, err
+}
+
+// Page is what a Watched relay answers at a path, such as /metrics.
+func (r *Relay) Page(path string) string {
+	r.t.Helper()
+	res, err := http.Get("http://" + r.Watch + path)
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", path, err, r.Tail())
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s = %s, %v: %s", path, res.Status, err, b)
+	}
+	return string(b)
 }
 
 // FreeAddr returns a loopback address at which nothing listens just now. Its

@@ -4,8 +4,6 @@ package interop_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,13 +25,12 @@ func TestPromtool(t *testing.T) {
 		}
 	}
 	d := harness.StartDouble(t)
-	address := harness.FreeAddr(t)
-	r := harness.StartRelay(t, d, harness.With("top", "metrics: {address: "+address+"}"))
+	r := harness.StartRelay(t, d, harness.Watched())
 	if out, err := r.Run("send", "--server", r.Addr, "--to", "a@example.org"); err != nil {
 		t.Fatalf("send: %v: %s", err, out)
 	}
 	d.WaitFor(t, 1, patience)
-	scrape := fetch(t, "http://"+address+"/metrics")
+	scrape := r.Page("/metrics")
 	check := promtool("check", "metrics")
 	check.Stdin = strings.NewReader(scrape)
 	if out, err := check.CombinedOutput(); err != nil {
@@ -41,7 +38,7 @@ func TestPromtool(t *testing.T) {
 	}
 	checkDashboard(t, promtool)
 	var health struct{ Status string }
-	if err := json.Unmarshal([]byte(fetch(t, "http://"+address+"/readyz")), &health); err != nil || health.Status != "ok" {
+	if err := json.Unmarshal([]byte(r.Page("/readyz")), &health); err != nil || health.Status != "ok" {
 		t.Errorf("/readyz = %+v, %v", health, err)
 	}
 }
@@ -76,18 +73,4 @@ func checkDashboard(t *testing.T, promtool foreign.Program) {
 	if out, err := promtool("check", "rules", file).CombinedOutput(); err != nil || n < 20 {
 		t.Errorf("%d queries of the dashboard: %v\n%s", n, err, out)
 	}
-}
-
-func fetch(t *testing.T, url string) string {
-	t.Helper()
-	res, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("%s = %s, %v: %s", url, res.Status, err, b)
-	}
-	return string(b)
 }
