@@ -70,6 +70,7 @@ type parser struct {
 	i      int
 	odd    [4][2]int // comments and display names with an @ since the last mailbox
 	oddLen int
+	open   openWord // of the display name that is being read
 }
 
 func (p *parser) end() bool { return p.i >= len(p.value) }
@@ -344,7 +345,7 @@ func (p *parser) add(b box) error {
 	if len(p.boxes) == maxList {
 		return errMany
 	}
-	b.hi = p.i
+	b.hi, p.open = p.i, 0
 	b.wide = isWide(p.text(b))
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)

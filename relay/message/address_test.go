@@ -58,6 +58,12 @@ func TestParseList(t *testing.T) {
 		{" a@b..example", "!a@b..example"},
 		{" =?utf-8?q?a=40b?=", "!=?utf-8?q?a=40b?="},
 		{" \r\n a@b.example,\r\n\tc@d.example", "a@b.example c@d.example"},
+		{" \"Last,\r\n First\" <a@b.example>", "a@b.example"},
+		{" \"a@b.example\r\n \" <a@b.example>", "a@b.example"},
+		{" \"Caf\xc3\xa9 \\\"x@y.example\\\"\" <a@b.example>", "a@b.example"},
+		{" \"=?utf-8?q?x@y.example\" <a@b.example>", "a@b.example"},
+		{" =?utf-8?q?Last?= \"x@y.example\" <a@b.example>", "a@b.example"},
+		{" =?utf-8?q?Last =2C First?= \"x@y.example\" <a@b.example>", "a@b.example"},
 	} {
 		l, err := parseList([]byte(c.in))
 		if err != nil {
@@ -108,6 +114,16 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"<@x.example,a@b.example>":                   errSyntax,
 		"\\a@b.example":                              errSyntax,
 		"[a]@b.example":                              errSyntax,
+		// Python's older reader ends a quoted string at a fold, its newer one
+		// finds encoded words first, and a reader of Shift-JIS takes the second
+		// octet of a letter for no backslash.
+		"\"x\r\n <c@d.example>, \"<a@b.example>":                              errAt,
+		"=?utf-8?q?\"?= <c@d.example>, =?utf-8?q?\"?= <a@b.example>":          errAt,
+		"=?utf-8?q? \"?= <c@d.example>, =?utf-8?q? \"?= <a@b.example>":        errAt,
+		"=?utf-8?q?=41\"?= <c@d.example>, =?utf-8?q?=41\"?= <a@b.example>":    errAt,
+		"=?utf-8?q?=\"?= <c@d.example>, =?utf-8?q?=\"?= <a@b.example>":        errAt,
+		"x=?utf-8?q?y?=?utf-8?q?\"?= <c@d.example>, =?x?q?\"?= <a@b.example>": errAt,
+		"\"\x95\\\" <c@d.example>, \" <a@b.example>":                          errAt,
 	} {
 		if l, err := parseList([]byte(in)); err != want {
 			t.Errorf("%q: error %v (%s), want %v", in, err, show(l), want)

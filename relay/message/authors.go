@@ -10,6 +10,7 @@ import (
 var (
 	errGroup     = errors.New("a group in place of an author")
 	errNoAddress = errors.New("text that is no address")
+	errRoute     = errors.New("a source route, which some readers take for an address")
 	errDomain    = errors.New("a domain that readers map to different hosts")
 )
 
@@ -59,6 +60,9 @@ func (h *Header) authors(to []envelope.Address, f field) ([]envelope.Address, er
 		// "Surname, Name <a@b>". Alone it may be the mailbox of a local program.
 		if b.addr.IsZero() || b.addr.Domain() == "" && len(l.boxes) > 1 {
 			return nil, h.refuseField(f, errNoAddress)
+		}
+		if b.route {
+			return nil, h.refuseField(f, errRoute)
 		}
 		if l.differsByReader(b) {
 			return nil, h.refuseField(f, errDomain)

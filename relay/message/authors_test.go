@@ -21,7 +21,9 @@ func TestAuthors(t *testing.T) {
 		{"no domain", "From: root (Cron Daemon)\r\n", "[root]  [] []"},
 		{"empty fields", "From:\r\nSender: \r\nResent-Sender:\r\n", "[]  [] []"},
 		{"a domain in other letters", "From: Jürgen <jürgen@bücher.example>\r\n", "[jürgen@xn--bcher-kva.example]  [] []"},
-		{"route", "From: <@x.example:a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"a folded name", "From: \"Last,\r\n First\" <a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"an encoded word with a blank in it", "From: =?utf-8?q?Last \"First\" ?= <a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"a domain of capitals", "From: a@BÜCHER.example\r\n", "[a@xn--bcher-kva.example]  [] []"},
 		{"names that look like it", "X-From: a@b.example\r\nFrom-: x\r\n", "[]  [] []"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -56,6 +58,12 @@ func TestAuthorsRefuses(t *testing.T) {
 		"From: \"a@b.example",
 		"From: a@b.example\x0b",
 		"From: a@faß.example",
+		"From: a@b.\uff45xample",  // fullwidth
+		"From: a@b\u3002example",  // an ideographic full stop
+		"From: a@b.example\u212a", // the Kelvin sign
+		"From: <@x.example:a@b.example>",
+		"Sender: <@x.example,@y.example:a@b.example>",
+		"From: =?utf-8?q?\"?= <ceo@x.example>, =?utf-8?q?\"?= <a@b.example>",
 		"Sender: a@b\u200d.example",
 		"Sender: a@b.example, c@d.example",
 		"Sender: a@b.example c@d.example",
