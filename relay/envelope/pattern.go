@@ -1,5 +1,7 @@
 package envelope
 
+import "strings"
+
 // anyone is the local part that stands for all of a domain.
 const anyone = "*"
 
@@ -9,10 +11,19 @@ const anyone = "*"
 func (a Address) Wildcard() bool { return a.local == anyone && a.domain != "" }
 
 // Covers tells whether a, an entry of a list of what is allowed, allows b: they
-// name the same mailbox, or a is the wildcard of b's domain.
+// name the same mailbox, or a is the wildcard of b's domain and b is no other
+// address in disguise.
 func (a Address) Covers(b Address) bool {
 	if a.Wildcard() {
-		return a.domain == b.domain && b.local != ""
+		return a.domain == b.domain && b.local != "" && !b.Encapsulated()
 	}
 	return !a.IsZero() && a.Equal(b)
+}
+
+// Encapsulated tells whether a holds another address that Exchange takes out and
+// uses in its place, wherever a's domain is its own (MS-OXCMAIL 2.2.3.1.2):
+// IMCEASMTP-user+40example+2Eorg@contoso.com is user@example.org to it.
+func (a Address) Encapsulated() bool {
+	const prefix = "imcea"
+	return len(a.local) > len(prefix) && strings.EqualFold(a.local[:len(prefix)], prefix)
 }

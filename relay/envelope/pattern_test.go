@@ -18,6 +18,10 @@ func TestCovers(t *testing.T) {
 		{"*@contoso.com", `"b@contoso.com"@evil.example`, false},
 		{"*@bücher.example", "b@xn--bcher-kva.example", true},
 		{"b@contoso.com", "*@contoso.com", false},
+		{"*@contoso.com", "IMCEASMTP-b+40evil+2Eexample@contoso.com", false},
+		{"*@contoso.com", `"imceaEX-_O=x"@contoso.com`, false},
+		{"*@contoso.com", "imcea@contoso.com", true},
+		{"IMCEAEX-_O=x@contoso.com", "imceaex-_O=x@contoso.com", true},
 		{"x*@contoso.com", "xy@contoso.com", false},
 	} {
 		if got := must(t, c.entry).Covers(must(t, c.address)); got != c.want {

@@ -19,6 +19,7 @@ func FuzzGrant(f *testing.F) {
 	f.Add("a@x.com", "", uint8(3), "", "root", "a@x.com", "", "")
 	f.Add("root", "root", uint8(7), "root", "root", "root", "root", "root")
 	f.Add("k@x.com a@bücher.example", "", uint8(0), "\u212a@x.com", "k@x.com", "a@xn--bcher-kva.example", "", "k@x.com.evil")
+	f.Add("*@x.com>self", "", uint8(0), "IMCEASMTP-ceo+40y+2Ecom@x.com", "imceaEX-_o=x@x.com", "", "", "")
 	f.Add("*@x.com>self a@x.com", "", uint8(0), "b@x.com", "b@x.com", "", "", "")
 	f.Add("*@x.com>b@y.com a@x.com", "*@x.com a@x.com", uint8(7), "root@localhost", "ceo@y.com", "root", "", "")
 	f.Add("a@x.com b@x.com", "b@x.com", uint8(4), "a@x.com", "a@x.com", "a@x.com", "", "")
@@ -109,7 +110,7 @@ func (o oracle) mailbox(a envelope.Address) envelope.Address {
 		}
 	}
 	for _, s := range o.list {
-		if s.Address.Local() != "*" || s.Address.Domain() != a.Domain() || !plainLocal.MatchString(a.Local()) {
+		if s.Address.Local() != "*" || s.Address.Domain() != a.Domain() || !plainLocal.MatchString(a.Local()) || disguised.MatchString(a.Local()) {
 			continue
 		}
 		if s.Mailbox.Local() == "*" {
@@ -119,6 +120,8 @@ func (o oracle) mailbox(a envelope.Address) envelope.Address {
 	}
 	return envelope.Address{}
 }
+
+var disguised = regexp.MustCompile("^(?i)imcea.") // Exchange takes another address out of it
 
 var plainLocal = regexp.MustCompile("^[A-Za-z0-9!#$&'+=^_{|}~-]+([.][A-Za-z0-9!#$&'+=^_{|}~-]+)*$")
 

@@ -19,7 +19,8 @@
 // case, quoted or not, domains as A-labels. A sub-address (a+b@) is another
 // address than a@ (RFC 5321 section 2.3.11: only the host may read more into a
 // local part). A wildcard covers its own domain and no subdomain, and only
-// local parts that a mailbox of Exchange can have: no look-alikes, no quotes.
+// local parts that a mailbox of Exchange can have: no look-alikes, no quotes, and
+// no address with another one in it (IMCEASMTP-), among recipients neither.
 //
 // # On failure
 //

@@ -183,6 +183,8 @@ func TestRecipient(t *testing.T) {
 		{"strict", "x@mail.contoso.com", "! 5.7.1 Recipient address x@mail.contoso.com not allowed"},
 		{"strict", `"x@contoso.com"@evil.example`, "! 5.7.1 not allowed"},
 		{"strict", "jürgen2@bücher.example", "! 5.7.1 Recipient address not allowed"},
+		{"strict", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "! 5.7.1 not allowed"}, // Exchange would send it to x@evil.example
+		{"local", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "IMCEASMTP-x+40evil+2Eexample@contoso.com"},
 		{"strict", "root", "admin@contoso.com"},
 		{"strict", "postmaster", "! 5.7.1 Recipient address pm@fabrikam.com not allowed"},
 	} {

@@ -58,7 +58,7 @@ func (s senders) find(a envelope.Address) (Sender, bool) {
 	rule, ok := s.exact[a.Key()]
 	if !ok {
 		rule, ok = s.domains[a.Domain()]
-		ok = ok && isOrdinary(a.Local())
+		ok = ok && isOrdinary(a.Local()) && !a.Encapsulated()
 	}
 	if !ok || !s.allows(a) {
 		return Sender{}, false
