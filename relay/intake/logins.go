@@ -74,22 +74,26 @@ type attempt struct {
 // 4.7.0 where the pair is locked or its turn does not come.
 func (l *logins) check(ctx context.Context, a attempt) error {
 	who := pair{a.from, a.user[:min(len(a.user), maxUsername)]}
-	if until, locked := l.locked(who); locked {
-		// Also for who was right lately: else a lock would not stop a guesser
-		// from guessing what is remembered.
-		return errLocked.Becausef("user name %q is locked for %s until %s, for %d wrong passwords; correct the password in the client, or run graphrelay passwd for a new one",
-			who.user, who.from, until.Format(time.RFC3339), lockAfter)
+	// Also for who was right lately: else a lock would not stop a guesser from
+	// guessing what is remembered.
+	if err := l.lockedOut(who); err != nil {
+		return err
 	}
 	mac := l.mac(a)
 	if a.known && l.remembers(a.user, mac) {
 		l.succeed(who, a.user, mac)
 		return nil
 	}
-	right, err := l.compare(ctx, a)
-	switch {
-	case err != nil:
+	leave, err := l.takeTurn(ctx, a)
+	if err != nil {
 		return err
-	case !right || !a.known:
+	}
+	defer leave()
+	if err := l.lockedOut(who); err != nil { // by those that waited before this one
+		return err
+	}
+	right := bcrypt.CompareHashAndPassword([]byte(a.hash), []byte(a.password)) == nil
+	if !right || !a.known {
 		l.fail(who)
 		return wrong(a)
 	}
@@ -104,19 +108,18 @@ func wrong(a attempt) error {
 	return errCredentials.Becausef("wrong password for user name %q; correct it in the client, or run graphrelay passwd for a new password_hash", a.user)
 }
 
-// compare runs bcrypt when its turn has come.
-func (l *logins) compare(ctx context.Context, a attempt) (right bool, err error) {
+// takeTurn waits until bcrypt may run: once at a time for the whole service.
+func (l *logins) takeTurn(ctx context.Context, a attempt) (leave func(), err error) {
 	patience := time.NewTimer(maxWait)
 	defer patience.Stop()
 	select {
 	case l.turn <- struct{}{}:
+		return func() { <-l.turn }, nil
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return nil, ctx.Err()
 	case <-patience.C:
-		return false, errBusy.Becausef("user name %q waited %s for other logins to be checked; find out who tries to log in so often", a.user, maxWait)
+		return nil, errBusy.Becausef("user name %q waited %s for other logins to be checked; find out who tries to log in so often", a.user, maxWait)
 	}
-	defer func() { <-l.turn }()
-	return bcrypt.CompareHashAndPassword([]byte(a.hash), []byte(a.password)) == nil, nil
 }
 
 // mac stands for a user, the hash of the configuration and a password: another
@@ -138,12 +141,16 @@ func (l *logins) remembers(user string, mac [sha256.Size]byte) bool {
 	return ok && l.now().Before(g.until) && hmac.Equal(g.mac[:], mac[:])
 }
 
-func (l *logins) locked(who pair) (until time.Time, locked bool) {
+func (l *logins) lockedOut(who pair) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.failed[who]
-	until = f.last.Add(lockFor)
-	return until, f.count >= lockAfter && l.now().Before(until)
+	until := f.last.Add(lockFor)
+	if f.count < lockAfter || !l.now().Before(until) {
+		return nil
+	}
+	return errLocked.Becausef("user name %q is locked for %s until %s, for %d wrong passwords; correct the password in the client, or run graphrelay passwd for a new one",
+		who.user, who.from, until.Format(time.RFC3339), lockAfter)
 }
 
 func (l *logins) succeed(who pair, user string, mac [sha256.Size]byte) {

@@ -267,3 +267,28 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		}
 	}
 }
+
+// Guesses that were all under way before the first of them failed count too.
+func TestALockStopsThoseThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		hash := hashOf("secret")
+		results := make(chan string, 30)
+		l.blocked(t, func() {
+			for i := range 30 {
+				go func() {
+					err := l.check(t.Context(), attempt{here, "scanner", fmt.Sprint("guess ", i), hash, true})
+					results <- codeOf(err)
+				}()
+			}
+			synctest.Wait()
+		})
+		got := map[string]int{}
+		for range 30 {
+			got[<-results]++
+		}
+		if got["535 5.7.8"] != lockAfter || got["454 4.7.0"] != 30-lockAfter {
+			t.Errorf("of 30 guesses at once: %v", got)
+		}
+	})
+}
