@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/status"
@@ -38,25 +39,39 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans graph.Answer, damaged, p
 }
 
 func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans graph.Answer, panicked bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			d.cfg.Log.Error("panic while sending", "queue_id", string(rec.ID), "panic", panicText(p), "stack", string(debug.Stack()))
-			ans = graph.Answer{Outcome: graph.Unknown, Status: status.Enhanced{4, 3, 0},
-				Text: "an internal fault interrupted the attempt; the log has the details for a bug report"}
-			panicked = true
-		}
-	}()
+	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, b) })
+	if panicked {
+		ans = graph.Answer{Outcome: graph.Unknown, Status: status.Enhanced{4, 3, 0},
+			Text: "an internal fault interrupted the attempt; the log has the details for a bug report"}
+	}
+	return ans, panicked
+}
+
+func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) graph.Answer {
 	if r.stranded(rec.Size) {
-		return noLongerSent(rec.Size, r.MIMELimit), false
+		return noLongerSent(rec.Size, r.MIMELimit)
 	}
 	if r.byParts(rec.Size) {
-		return d.upload(r, rec, b), false
+		return d.upload(r, rec, b)
 	}
-	ans = r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
+	ans := r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
 	if ans.Outcome == graph.TooLarge && r.Uploader != nil {
 		ans = d.upload(r, rec, b)
 	}
-	return ans, false
+	return ans
+}
+
+// guard does what foreign code may break: a panic is logged and told, and costs
+// nobody but this message anything.
+func (d *Delivery) guard(what string, id envelope.QueueID, do func()) (panicked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.cfg.Log.Error(what, "queue_id", string(id), "panic", panicText(p), "stack", string(debug.Stack()))
+			panicked = true
+		}
+	}()
+	do()
+	return false
 }
 
 // panicText names a panic without printing values that could be a part of a message.

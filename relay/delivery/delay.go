@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"graphrelay/relay/dsn"
@@ -34,6 +36,7 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 		return err
 	}
 	warned := map[string]time.Time{}
+	var failed error
 	for _, l := range lanes {
 		key := l.Mailbox.Key()
 		if at, ok := d.warned[key]; ok {
@@ -43,15 +46,13 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 			continue
 		}
 		did, err := d.warnOfLane(ctx, l, r, now)
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err) // and keeps no other mailbox back
 		if did {
 			warned[key] = now
 		}
 	}
 	d.warned = warned // without the mailboxes that have no mail any more
-	return nil
+	return failed
 }
 
 // isStopped tells whether a hold stops the whole mailbox.
@@ -66,13 +67,15 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 		return false, err
 	}
 	froms := d.holds.froms(l.Mailbox)
+	var failed error // with one message, while another may be warned about
 	for _, rec := range oldest {
 		if !isDelayed(rec, now, r.DelayWarning) || heldFrom(froms, rec.From) {
 			continue
 		}
 		header, err := d.header(ctx, rec)
 		if err != nil {
-			return false, err
+			failed = errors.Join(failed, fmt.Errorf("message %s cannot be read: %w", rec.ID, err))
+			continue
 		}
 		if dsn.Unwanted(header) != "" {
 			continue
@@ -81,7 +84,8 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 		if limits := d.limits(); limits.MaxAge > 0 {
 			report.Until = rec.Accepted.Add(rec.HeldFor + limits.MaxAge)
 		}
-		return true, d.putReport(ctx, rec, header, []envelope.Address{r.Postmaster}, report)
+		err = d.putReport(ctx, rec, header, []envelope.Address{r.Postmaster}, report)
+		return err == nil, errors.Join(failed, err)
 	}
-	return false, nil
+	return false, failed
 }

@@ -106,8 +106,24 @@ func sameRecipients(a, b []envelope.Address) bool {
 }
 
 // settleDoubt looks up a message that may have been sent, before it is sent
-// again. It tells whether to send it; else a says what becomes of it.
+// again. It tells whether to send it; else a says what becomes of it. A panic on
+// the way has found nothing out: the message is looked up again, and held for a
+// person where that breaks each time.
 func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
+	if !d.guard("panic while looking a message up", a.rec.ID, func() { send = d.lookUp(a, f) }) {
+		return send
+	}
+	const fault = "an internal fault interrupts the search; the log has the details for a bug report"
+	a.looked, a.Answer = true, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMessage, Text: fault}
+	if d.panicked(a.rec.ID) >= maxCrashes {
+		a.doubt(fault)
+	} else {
+		a.again = d.cfg.Now().Add(UnknownDelay)
+	}
+	return false
+}
+
+func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 	if d.limits().Unknown != LookUp || !a.rec.Unknown {
 		return true
 	}
@@ -267,7 +283,8 @@ func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address
 		if !ok || r.Finder == nil {
 			continue
 		}
-		_, a := r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>")
+		var a graph.Answer // zero after a panic, which says nothing
+		d.guard("panic while trying whether a mailbox can be searched", "", func() { _, a = r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>") })
 		if a.HTTPStatus == http.StatusForbidden {
 			text := lookupForbidden(m, a)
 			d.cfg.Log.Warn("mailbox cannot be searched", "mailbox", m.String(), "identity", r.Identity, "text", text)

@@ -287,6 +287,76 @@ func TestUsageAcrossRestart(t *testing.T) {
 	})
 }
 
+// TestUsageCountsOnce: what is sent while the history is still being read is in
+// it too, and counts once.
+func TestUsageCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		box := addr(t, "box@contoso.com")
+		reads := 0
+		r.store.failIf = func(op string, _ envelope.QueueID) error {
+			if op != "usage" {
+				return nil
+			}
+			if reads++; reads == 1 {
+				return errDisk
+			}
+			return nil
+		}
+		for range 3 {
+			r.from(box, clientHeader)
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		if n := r.store.states()[spool.Sent]; n != 3 || reads != 2 {
+			t.Errorf("%d sent, the history read %d times", n, reads)
+		}
+		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 3 {
+			t.Errorf("usage: %v", got)
+		}
+		r.stop()
+	})
+}
+
+// TestLookupPanics: a search that breaks ends nothing but itself: it is made
+// again, and in the end a person decides. The message is never sent unproven.
+func TestLookupPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { panic("broken") })
+		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
+		r.wait(2*UnknownDelay + 30*time.Second)
+		if rec := r.store.get(id); rec.State != spool.Queued || !rec.Unknown {
+			t.Errorf("after two panics: %+v", rec)
+		}
+		r.wait(time.Hour)
+		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "internal fault") || !strings.Contains(rec.LastText, "release or delete") {
+			t.Errorf("%+v", rec)
+		}
+		if len(r.graph.times(id)) != 1 || len(f.at) != 1+maxCrashes || r.log.count("panic while looking a message up") != maxCrashes {
+			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
+		}
+		r.stop()
+	})
+}
+
+// TestLookupPanicsOnce: one panic costs a minute.
+func TestLookupPanicsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, _, id := looking(t, func(n int) ([]graph.Copy, graph.Answer) {
+			if n == 1 {
+				panic("broken")
+			}
+			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+		})
+		r.wait(5 * time.Minute)
+		r.wantState(id, spool.Sent)
+		if len(r.graph.times(id)) != 1 {
+			t.Errorf("%d attempts", len(r.graph.times(id)))
+		}
+		r.stop()
+	})
+}
+
 // TestLookupAloneRefused: a search that meets a refusal again and again while
 // other messages pass holds its own message alone, and not the mailbox.
 func TestLookupAloneRefused(t *testing.T) {

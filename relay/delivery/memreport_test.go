@@ -81,8 +81,17 @@ func (s *memStore) Reported(ctx context.Context, id envelope.QueueID) error {
 	return nil
 }
 
-func (s *memStore) SentRecipients(context.Context, time.Time) ([]spool.Usage, error) {
+func (s *memStore) SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error) {
+	if err := s.change(ctx, "usage", ""); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.usage), s.sick
+	out := slices.Clone(s.usage)
+	for _, m := range s.msgs {
+		if m.State == spool.Sent && !m.FinishedAt.Before(since) && m.FinishedAt.Before(until) {
+			out = append(out, spool.Usage{Mailbox: m.Mailbox, Hour: m.FinishedAt.Truncate(time.Hour), Recipients: len(m.Envelope.Recipients)})
+		}
+	}
+	return out, nil
 }

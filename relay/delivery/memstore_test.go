@@ -203,6 +203,9 @@ func (s *memStore) Settle(ctx context.Context, x spool.Settlement) error {
 	if x.State == spool.Sent || x.State == spool.Bounced {
 		m.body, m.BodyGone = nil, true
 	}
+	if x.State == spool.Sent {
+		m.FinishedAt = x.At
+	}
 	return nil
 }
 
@@ -248,6 +251,11 @@ func (s *memStore) Open(_ context.Context, id envelope.QueueID) (io.ReadSeekClos
 	defer s.mu.Unlock()
 	if s.openFail != nil {
 		return nil, s.openFail
+	}
+	if s.failIf != nil {
+		if err := s.failIf("open", id); err != nil {
+			return nil, err
+		}
 	}
 	return nopCloser{bytes.NewReader(s.msgs[id].body)}, nil
 }

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"graphrelay/relay/dsn"
@@ -24,7 +27,8 @@ type Reports struct {
 }
 
 const (
-	reportBatch = 20 // messages in memory at a time
+	reportBatch = 20   // messages in memory at a time, beside those
+	maxStuck    = 1000 // whose report could not be made in this round
 	reportAgain = time.Minute
 	reportAlarm = "report" // key of the alarm about reports that cannot be sent or made
 )
@@ -62,10 +66,7 @@ func (d *Delivery) report(ctx context.Context) {
 	}
 	stuck := false
 	for {
-		err := d.reportAll(ctx)
-		if err == nil {
-			err = d.warnOfDelays(ctx)
-		}
+		err := errors.Join(d.reportAll(ctx), d.warnOfDelays(ctx))
 		if ctx.Err() == nil {
 			d.reportsStuck(err, stuck)
 			stuck = err != nil
@@ -88,8 +89,9 @@ func (d *Delivery) report(ctx context.Context) {
 func (d *Delivery) reportsStuck(err error, before bool) {
 	switch {
 	case err != nil:
-		d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", err)
-		d.alarm(reportAlarm, "reports of failed mail cannot be made: "+err.Error()+"; look at graphrelay status", true)
+		text := strings.ReplaceAll(err.Error(), "\n", "; ")
+		d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", text)
+		d.alarm(reportAlarm, "reports of failed mail cannot be made: "+text+"; look at graphrelay status, and check the disk that holds the queue", true)
 	case before && !d.unsentReports.Load():
 		d.alarm(reportAlarm, "reports can be made again", false)
 	}
@@ -102,24 +104,54 @@ func (d *Delivery) askReport() {
 	}
 }
 
+// reportAll makes what is owed. A message that cannot be read is passed over,
+// so that it keeps no other report back, and tried again in the next round; a
+// store that takes no report ends the round.
 func (d *Delivery) reportAll(ctx context.Context) error {
+	stuck := map[envelope.QueueID]error{}
 	for {
-		owed, err := d.cfg.Store.Owed(ctx, reportBatch)
-		if err != nil || len(owed) == 0 {
-			return err
+		owed, err := d.cfg.Store.Owed(ctx, reportBatch+len(stuck)) // the stuck ones first, for they failed first
+		if err != nil {
+			return errors.Join(err, stuckReports(stuck))
+		}
+		owed = slices.DeleteFunc(owed, func(rec spool.Record) bool { return stuck[rec.ID] != nil })
+		if len(owed) == 0 || len(stuck) >= maxStuck {
+			return stuckReports(stuck)
 		}
 		for _, rec := range owed {
-			if err := d.reportOne(ctx, rec); err != nil {
-				return err
+			err := d.reportOne(ctx, rec)
+			var own *unreadableError
+			switch {
+			case errors.As(err, &own):
+				stuck[rec.ID] = own.error
+			case err != nil:
+				return errors.Join(err, stuckReports(stuck))
 			}
 		}
 	}
 }
 
+// unreadableError concerns one message, and no other.
+type unreadableError struct{ error }
+
+// stuckReports says which messages owe a report that cannot be made: the first,
+// and how many there are.
+func stuckReports(stuck map[envelope.QueueID]error) error {
+	if len(stuck) == 0 {
+		return nil
+	}
+	first := slices.Min(slices.Collect(maps.Keys(stuck)))
+	err := fmt.Errorf("message %s cannot be read: %w", first, stuck[first])
+	if n := len(stuck) - 1; n > 0 {
+		err = fmt.Errorf("%w (and %d more)", err, n)
+	}
+	return err
+}
+
 func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 	header, err := d.header(ctx, rec)
 	if err != nil {
-		return err
+		return &unreadableError{err}
 	}
 	to, why := addressees(rec, header, d.cfg.Reports())
 	if len(to) == 0 {
@@ -132,7 +164,7 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 	}
 	mayBeSent, err := d.mayBeSent(ctx, rec)
 	if err != nil {
-		return err
+		return &unreadableError{err}
 	}
 	return d.putReport(ctx, rec, header, to, dsn.Report{MaySent: mayBeSent})
 }
@@ -194,7 +226,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 		Mailbox: rec.Mailbox, Accepted: rec.Accepted, Header: header}
 	octets, headerSize, err := report.Bytes()
 	if err != nil {
-		return err
+		return &unreadableError{err}
 	}
 	m := spool.Message{ID: id, Envelope: envelope.Envelope{Recipients: to}, Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox,
 		From: cfg.From, SenderFixed: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),

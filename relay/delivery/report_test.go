@@ -229,6 +229,70 @@ func TestReportWaitsForStore(t *testing.T) {
 	})
 }
 
+// TestReportPassesTheStuck: messages that cannot be read keep no other report
+// and no warning back; they are visible, and reported when they can be read.
+func TestReportPassesTheStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		a := r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
+		box, slow := addr(t, "box@contoso.com"), addr(t, "slow@contoso.com")
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			if m.Equal(slow) {
+				return graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, Status: status.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
+			}
+			return sent
+		}
+		bad := map[envelope.QueueID]bool{}
+		var ids []envelope.QueueID
+		fail := func(unreadable bool) {
+			id := r.from(box, clientHeader)
+			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed, time.Time{}) })
+			ids, bad[id] = append(ids, id), unreadable
+		}
+		for range reportBatch + 5 {
+			fail(true)
+		}
+		for range 3 * reportBatch {
+			fail(false)
+		}
+		bad[r.from(slow, clientHeader)] = true // the oldest, of which the postmaster would be told
+		late := r.from(slow, clientHeader)
+		r.store.failIf = func(op string, id envelope.QueueID) error {
+			if op == "open" && bad[id] {
+				return errDisk
+			}
+			return nil
+		}
+		r.start()
+		r.wait(10 * time.Minute)
+		if got := len(r.store.reports()); got != 3*reportBatch {
+			t.Errorf("%d reports", got)
+		}
+		if text := a.text(reportAlarm); !strings.Contains(text, string(ids[0])) || !strings.Contains(text, "24 more") || !strings.Contains(text, "check the disk") {
+			t.Errorf("the alarm says %q", text)
+		}
+		r.wait(4 * time.Hour)
+		if got := r.store.reports(); len(got) != 3*reportBatch+1 || got[len(got)-1].ReportOf != late {
+			t.Errorf("%d reports; no warning of the message that can be read", len(got))
+		}
+		r.store.set(func() { clear(bad) })
+		r.wait(2 * time.Minute)
+		reported := map[envelope.QueueID]int{}
+		for _, rec := range r.store.reports() {
+			reported[rec.ReportOf]++
+		}
+		for _, id := range ids {
+			if reported[id] != 1 {
+				t.Errorf("message %s has %d reports", id, reported[id])
+			}
+		}
+		if text := a.text(reportAlarm); text != "" {
+			t.Errorf("the alarm goes on: %s", text)
+		}
+		r.stop()
+	})
+}
+
 // TestReportNotNeeded: the alarm of a report that could not be made ends when it
 // is not owed any more, though none is sent.
 func TestReportNotNeeded(t *testing.T) {

@@ -112,11 +112,12 @@ func (u *usage) list(now time.Time) []Usage {
 	return list
 }
 
-// loadUsage counts what earlier runs sent. Nothing waits for it.
+// loadUsage counts what earlier runs sent. Nothing waits for it: what this run
+// sends meanwhile is counted as it leaves, and not here.
 func (d *Delivery) loadUsage(ctx context.Context) {
 	now := d.started
 	for {
-		sent, err := d.cfg.Store.SentRecipients(ctx, now.Add(-usageHours*time.Hour))
+		sent, err := d.cfg.Store.SentRecipients(ctx, now.Add(-usageHours*time.Hour), now)
 		if err == nil {
 			slices.SortFunc(sent, func(a, b spool.Usage) int { return a.Hour.Compare(b.Hour) })
 			for _, s := range sent {

@@ -43,13 +43,13 @@ func (v *view) Owed(ctx context.Context, limit int) ([]Record, error) {
 
 // SentRecipients implements Store. It reads each message that was sent since,
 // so it is for the start of a service.
-func (v *view) SentRecipients(ctx context.Context, since time.Time) ([]Usage, error) {
+func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]Usage, error) {
 	var list []Usage
 	err := v.readers.with(ctx, func(c *conn) error {
 		const hour = int64(time.Hour)
 		return c.query(`SELECT lane, finished / ?, sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
-			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? GROUP BY 1, 2`,
-			[]any{hour, nanos(since)}, func(r *row) error {
+			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? AND finished < ? GROUP BY 1, 2`,
+			[]any{hour, nanos(since), nanos(until)}, func(r *row) error {
 				mailbox, err := addressOf(r.str())
 				list = append(list, Usage{Mailbox: mailbox, Hour: timeOf(r.int() * hour), Recipients: int(r.int())})
 				return err

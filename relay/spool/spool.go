@@ -261,9 +261,10 @@ type Store interface {
 	// error where none was.
 	Reported(ctx context.Context, id envelope.QueueID) error
 
-	// SentRecipients counts the recipients of what was sent since a time, as far
-	// back as the history goes: the use of Exchange's daily limit.
-	SentRecipients(ctx context.Context, since time.Time) ([]Usage, error)
+	// SentRecipients counts the recipients of what was sent since a time and
+	// before another, as far back as the history goes: the use of Exchange's
+	// daily limit.
+	SentRecipients(ctx context.Context, since, until time.Time) ([]Usage, error)
 
 	// Delete removes the body of a message by the operator's will; the message
 	// stays in the history as Deleted. One that is Active cannot be deleted,

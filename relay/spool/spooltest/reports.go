@@ -120,7 +120,7 @@ func sentRecipients(_ *testing.T, f *fixture) {
 		f.must(f.settle(f.active(c.mailbox), c.state))
 	}
 	f.accept("box@example.org")
-	got, err := f.store.SentRecipients(f.ctx, began)
+	got, err := f.store.SentRecipients(f.ctx, began, f.clock.Add(time.Hour))
 	f.must(err)
 	sums := map[string]int{}
 	for _, u := range got {
@@ -135,7 +135,12 @@ func sentRecipients(_ *testing.T, f *fixture) {
 			f.Errorf("counted %v, want %v", sums, want)
 		}
 	}
-	got, err = f.store.SentRecipients(f.ctx, f.clock.Add(time.Hour))
+	got, err = f.store.SentRecipients(f.ctx, began, began.Add(30*time.Minute))
+	f.must(err)
+	if len(got) != 1 || got[0].Recipients != 4 || !got[0].Hour.Equal(began.Truncate(time.Hour)) {
+		f.Errorf("counted %v in the first half hour, want 4", got)
+	}
+	got, err = f.store.SentRecipients(f.ctx, f.clock.Add(time.Hour), f.clock.Add(2*time.Hour))
 	f.must(err)
 	if len(got) != 0 {
 		f.Errorf("counted %v of the future", got)
