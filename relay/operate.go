@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"graphrelay/relay/admin"
+	"graphrelay/relay/delivery"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
@@ -53,8 +54,18 @@ func (r *Relay) giveToGroup(l net.Listener) error {
 
 func (r *Relay) adminServer() *admin.Server {
 	return &admin.Server{
-		Store: r.store, Status: r.status, Wake: r.delivery.Notify, ProbeNow: r.delivery.ProbeNow, Reload: r.Reload, Log: r.log,
+		Store: r.store, Status: r.status, Wake: r.delivery.Notify, ProbeNow: r.probe, Reload: r.Reload, Log: r.log,
 		Holds: func(context.Context) ([]spool.Hold, error) { return r.delivery.Status().Holds, nil },
+	}
+}
+
+// probe has holds tried now: by a message, and those that an audit made by an audit.
+func (r *Relay) probe(keys ...string) {
+	r.delivery.ProbeNow(keys...)
+	for _, key := range keys {
+		if identity, ok := delivery.Stopped(key); ok {
+			r.now.Load().auditor.TryNow(identity)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"graphrelay/relay/alert"
@@ -41,6 +42,7 @@ func (r *Relay) watch(ctx context.Context) {
 		if s, err := r.snapshot(ctx); err == nil {
 			r.monitor.Sampled(s)
 			before = r.compare(before, faultsOf(s, time.Now()))
+			r.endOrphans()
 		} else if ctx.Err() == nil {
 			r.log.Warn("the state of the service cannot be watched", "cause", err)
 		}
@@ -87,6 +89,17 @@ func (r *Relay) compare(before, now map[string]fault) map[string]fault {
 		}
 	}
 	return now
+}
+
+// endOrphans ends the alarms of identities that the configuration has no more:
+// whoever raised them is gone too.
+func (r *Relay) endOrphans() {
+	for _, a := range r.alerts.Firing() {
+		kind, name, _ := strings.Cut(a.Key, ":")
+		if (kind == "audit" || kind == "lookup") && !r.hasIdentity(name) {
+			r.alerts.Alarm(a.Key, "identity "+name+" is not configured any more", false)
+		}
+	}
 }
 
 // fault is what an operator is told of. One that comes nearer by stages has one.

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"graphrelay/config"
 	"graphrelay/relay/alert"
+	"graphrelay/relay/graph"
 	"graphrelay/relay/monitor"
 )
 
@@ -55,6 +58,24 @@ func TestFaultsOf(t *testing.T) {
 		if strings.Join(keys, " ") != c.want {
 			t.Errorf("%s: faults %v, want %s", c.name, keys, c.want)
 		}
+	}
+}
+
+// An identity that a reload took out leaves no alarm behind.
+func TestAlarmsOfAnIdentityThatIsGone(t *testing.T) {
+	r := &Relay{alerts: alert.New(alert.Config{})}
+	r.now.Store(&generation{identities: map[config.Name]*graph.Client{"contoso": nil}})
+	for _, key := range []string{"audit:contoso", "audit:fabrikam", "lookup:contoso", "lookup:fabrikam", "hold:identity:fabrikam", "disk"} {
+		r.alerts.Alarm(key, "something; do this", true)
+	}
+	r.endOrphans()
+	var left []string
+	for _, a := range r.alerts.Firing() {
+		left = append(left, a.Key)
+	}
+	slices.Sort(left)
+	if got := strings.Join(left, " "); got != "audit:contoso disk hold:identity:fabrikam lookup:contoso" {
+		t.Errorf("left: %s", got)
 	}
 }
 

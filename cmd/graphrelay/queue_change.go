@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -164,7 +165,8 @@ func newQueueRelease() *cobra.Command {
 		`Let held messages go: they are due now. Flags and --all select among the held
 ones. With --mailbox or --all the holds that stop that mailbox, or any, are
 probed now too; with --hold the one of this key is (graphrelay status lists
-them). A hold ends when its probe passes.`,
+them). A hold ends when its probe passes. The hold of an audit (audit:IDENTITY)
+is tried by an audit, and ends only when that finds the app refused again.`,
 		`  graphrelay queue release 06hhgq2g00dcrdpj
   graphrelay queue release --mailbox notifications@contoso.com
   graphrelay queue release --hold identity:contoso`)
@@ -210,10 +212,17 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 		return fmt.Errorf("no hold %q; `graphrelay status` lists them", key)
 	}
 	for _, k := range keys {
-		fmt.Fprintf(cmd.OutOrStdout(), "probing hold %s; it ends when a message passes: graphrelay status\n", visible(k))
+		doing, until := "probing", "a message passes"
+		if isAudit(k) {
+			doing, until = "auditing for", "Graph refuses the denied mailbox"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s: graphrelay status\n", doing, visible(k), until)
 	}
 	return nil
 }
+
+// isAudit tells the holds that an audit made: no message ends them.
+func isAudit(key string) bool { return strings.HasPrefix(key, "audit:") }
 
 func newQueueDelete() *cobra.Command {
 	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}

@@ -74,6 +74,10 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 func printHolds(w io.Writer, p painter, holds []admin.Hold, now time.Time) {
 	for _, h := range holds {
 		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.paint(red, "hold:"), visible(h.Key), ago(now.Sub(h.Since)), h.Status, visible(h.Text))
+		if isAudit(h.Key) {
+			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", shellWord(visible(h.Key)))
+			continue
+		}
 		next := "now"
 		if h.Next.After(now) {
 			next = ago(now.Sub(h.Next))

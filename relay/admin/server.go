@@ -21,7 +21,7 @@ type Server struct {
 	Store    Writer
 	Status   func(context.Context) (Status, error)
 	Wake     func(mailbox envelope.Address) // a mailbox has mail that is due; may be nil
-	ProbeNow func()                         // probes every hold; may be nil
+	ProbeNow func(keys ...string)           // probes these holds; may be nil
 	Holds    func(context.Context) ([]spool.Hold, error)
 	Reload   func(context.Context) error // nil where nothing can be reloaded
 	Log      *slog.Logger
@@ -181,7 +181,7 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(keys) > 0 && s.ProbeNow != nil {
 		s.Log.Info("operator has holds probed", "user", userOf(r), "uid", uidOf(r), "holds", keys)
-		s.ProbeNow()
+		s.ProbeNow(keys...)
 	}
 	reply(w, keys, nil)
 }

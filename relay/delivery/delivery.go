@@ -93,7 +93,7 @@ type Delivery struct {
 	identities map[string]*identity
 	panics     map[envelope.QueueID]int
 	paces      map[string]*pace
-	unread     map[string]string // by identity: the mailbox that the alarm names which it may not search
+	unread     map[string]envelope.Address // by identity: the mailbox that the alarm names which it may not search
 
 	usage usage
 }
@@ -114,7 +114,7 @@ func New(cfg Config) *Delivery {
 	}
 	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}), restored: make(chan struct{}),
 		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, unread: map[string]string{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
+		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, unread: map[string]envelope.Address{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
 	d.SetLimits(Limits{MaxAge: cfg.MaxAge, MaxHold: cfg.MaxHold, Unknown: cfg.Unknown})
 	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
 	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
@@ -246,9 +246,10 @@ func (d *Delivery) retire(l *lane) bool {
 }
 
 // ProbeNow probes every hold at once and looks at every lane again: call it
-// after a reload, a changed credential file or an operator's release.
-func (d *Delivery) ProbeNow() {
-	d.holds.probeNow(d.cfg.Now())
+// after a reload, a changed credential file or an operator's release. With keys
+// it probes these holds and no other.
+func (d *Delivery) ProbeNow(keys ...string) {
+	d.holds.probeNow(d.cfg.Now(), keys...)
 	d.askPoll()
 	d.wakeAll()
 }

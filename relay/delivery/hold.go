@@ -21,6 +21,31 @@ type hold struct {
 	probing bool            // a probe is on its way
 	ending  bool            // a probe passed; the hold blocks until the store has credited its time
 	probed  map[string]bool // lanes that had their turn to probe an identity
+
+	stopped map[string]envelope.Address // mailboxes that an identity's hold was seen to stop: they are credited also when they belong to another one by then
+}
+
+func newHold(s spool.Hold) *hold {
+	x := &hold{Hold: s, probed: map[string]bool{}, stopped: map[string]envelope.Address{}}
+	for _, m := range s.Mailboxes {
+		x.stopped[m.Key()] = m
+	}
+	x.Mailboxes = nil
+	return x
+}
+
+// stored is the hold as the store has it.
+func (x *hold) stored() spool.Hold {
+	s := x.Hold
+	s.Mailboxes = x.seen()
+	return s
+}
+
+func (x *hold) seen() (list []envelope.Address) {
+	for _, key := range slices.Sorted(maps.Keys(x.stopped)) {
+		list = append(list, x.stopped[key])
+	}
+	return list
 }
 
 // strike remembers that a message met the refusal that began a hold.
@@ -77,7 +102,7 @@ func (h *holds) restore(stored []spool.Hold, now time.Time) {
 	defer h.mu.Unlock()
 	for _, s := range stored {
 		s.NextProbe = now
-		h.byKey[s.Key] = &hold{Hold: s, probed: map[string]bool{}}
+		h.byKey[s.Key] = newHold(s)
 	}
 }
 
@@ -104,6 +129,32 @@ func (h *holds) blocking(identity string, mailbox envelope.Address) string {
 	return ""
 }
 
+// stops notes that hold key stops a mailbox, and tells whether that is news. It
+// is of interest for an identity's hold only: others name their mailbox.
+func (h *holds) stops(key string, mailbox envelope.Address) (news bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	x := h.byKey[key]
+	if x == nil || !x.Mailbox.IsZero() {
+		return false
+	}
+	_, known := x.stopped[mailbox.Key()]
+	x.stopped[mailbox.Key()] = mailbox
+	return !known
+}
+
+// others lists the holds of other identities that were seen to stop a mailbox.
+func (h *holds) others(identity string, mailbox envelope.Address) (out []spool.Hold) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, x := range h.byKey {
+		if _, ok := x.stopped[mailbox.Key()]; ok && x.Identity != identity {
+			out = append(out, x.Hold)
+		}
+	}
+	return out
+}
+
 // froms lists the SendAs holds of a mailbox, in order of key.
 func (h *holds) froms(mailbox envelope.Address) []spool.Hold {
 	h.mu.Lock()
@@ -126,7 +177,7 @@ func (h *holds) set(s spool.Hold) bool {
 		x.Status, x.Text, x.ending = s.Status, s.Text, false
 		return false
 	}
-	h.byKey[s.Key] = &hold{Hold: s, probed: map[string]bool{}}
+	h.byKey[s.Key] = newHold(s)
 	return true
 }
 
@@ -263,13 +314,15 @@ func (h *holds) stoppedFor(key string, accepted, now time.Time) time.Duration {
 	return 0
 }
 
-// probeNow makes every hold due for a probe.
-func (h *holds) probeNow(now time.Time) {
+// probeNow makes holds due for a probe: those of the keys, or all.
+func (h *holds) probeNow(now time.Time, keys ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, x := range h.byKey {
-		x.NextProbe = now
-		clear(x.probed)
+	for key, x := range h.byKey {
+		if len(keys) == 0 || slices.Contains(keys, key) {
+			x.NextProbe = now
+			clear(x.probed)
+		}
 	}
 }
 
@@ -285,14 +338,19 @@ func (h *holds) save(ctx context.Context, key string) error {
 }
 
 // finish ends a hold in the store, and then in memory, unless a refusal renewed
-// it meanwhile. An identity's hold needs the mailboxes that it stopped, for the
-// store does not know them.
+// it meanwhile. An identity's hold needs the mailboxes that it stops by now,
+// beside those that it was seen to stop.
 func (h *holds) finish(ctx context.Context, key string, mailboxes []envelope.Address, now time.Time) (over bool, err error) {
 	err = h.inTurn(ctx, key, func(copied spool.Hold, ending bool) error {
 		if !ending {
 			return nil
 		}
-		if copied.Mailboxes = mailboxes; len(mailboxes) > 0 {
+		for _, m := range mailboxes {
+			if !slices.ContainsFunc(copied.Mailboxes, m.Equal) {
+				copied.Mailboxes = append(copied.Mailboxes, m)
+			}
+		}
+		if len(copied.Mailboxes) > 0 {
 			if err := h.store.SetHold(ctx, copied); err != nil {
 				return err
 			}
@@ -321,7 +379,7 @@ func (h *holds) inTurn(ctx context.Context, key string, do func(copied spool.Hol
 		h.mu.Unlock()
 		return nil
 	}
-	copied, ending := x.Hold, x.ending
+	copied, ending := x.stored(), x.ending
 	h.mu.Unlock()
 	return do(copied, ending)
 }

@@ -55,6 +55,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	d.forgetPaces(now)
 	d.endWarnings(now)
 	d.endOrphans()
+	d.endUnread()
 	for _, l := range lanes {
 		if l.Queued == 0 {
 			continue
@@ -74,13 +75,42 @@ func (d *Delivery) endOrphans() {
 		return
 	}
 	for _, h := range d.holds.list() {
-		if !h.Mailbox.IsZero() || d.cfg.Identity(h.Identity) {
-			continue
-		}
-		if over, ok := d.holds.end(h.Key); ok {
-			d.lanesDone.Go(func() { d.endHold(over) })
+		if h.Mailbox.IsZero() && !d.cfg.Identity(h.Identity) {
+			d.endOrphan(h)
 		}
 	}
+}
+
+func (d *Delivery) endOrphan(h spool.Hold) {
+	if over, ok := d.holds.end(h.Key); ok {
+		d.lanesDone.Go(func() { d.endHold(over) })
+	}
+}
+
+// heldBy returns the key of the hold that stops a whole lane, or "". The hold of
+// an identity that was renamed or taken out stops the mailboxes that it had
+// stopped until their time in it is credited: else their mail would be given up
+// for its age.
+func (d *Delivery) heldBy(identity string, mailbox envelope.Address) string {
+	if d.holds.none() {
+		return ""
+	}
+	if key := d.holds.blocking(identity, mailbox); key != "" {
+		if d.holds.stops(key, mailbox) {
+			d.lanesDone.Go(func() { d.saveHold(key) })
+		}
+		return key
+	}
+	if d.cfg.Identity == nil {
+		return ""
+	}
+	for _, h := range d.holds.others(identity, mailbox) {
+		if !d.cfg.Identity(h.Identity) {
+			d.endOrphan(h)
+			return h.Key
+		}
+	}
+	return ""
 }
 
 // askPoll asks for a poll soon. It does not block.

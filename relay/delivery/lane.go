@@ -188,7 +188,7 @@ func (l *lane) look() time.Time {
 	l.d.endMissing(l.mailbox)
 	id := l.d.identity(route)
 	until := later(l.pace.pausedUntil(now), id.pausedUntil(now))
-	held := l.d.holds.blocking(route.Identity, l.mailbox)
+	held := l.d.heldBy(route.Identity, l.mailbox)
 	l.withhold(now, held, until)
 	switch {
 	case held != "":

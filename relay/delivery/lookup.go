@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -227,7 +228,7 @@ func lookupForbidden(mailbox envelope.Address, a graph.Answer) string {
 // There is one for each identity; its mailboxes may be many.
 func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, text string) {
 	d.mu.Lock()
-	d.unread[identity] = mailbox.Key()
+	d.unread[identity] = mailbox
 	d.mu.Unlock()
 	d.alarm("lookup:"+identity, text, true)
 }
@@ -235,13 +236,35 @@ func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, te
 // searchAllowed ends that alarm when the mailbox that it names can be read.
 func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
 	d.mu.Lock()
-	named := d.unread[identity] == mailbox.Key()
+	named := d.unread[identity].Equal(mailbox)
 	if named {
 		delete(d.unread, identity)
 	}
 	d.mu.Unlock()
 	if named {
 		d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" can be searched again", false)
+	}
+}
+
+// endUnread ends that alarm where nothing looks into the mailbox any more: the
+// configuration has it no more, gives it to another identity, or looks nothing up.
+func (d *Delivery) endUnread() {
+	d.mu.Lock()
+	unread := maps.Clone(d.unread)
+	d.mu.Unlock()
+	for identity, mailbox := range unread {
+		if r, ok := d.route(mailbox); ok && r.Identity == identity && d.limits().Unknown == LookUp {
+			continue
+		}
+		d.mu.Lock()
+		named := d.unread[identity].Equal(mailbox)
+		if named {
+			delete(d.unread, identity)
+		}
+		d.mu.Unlock()
+		if named {
+			d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" is not searched any more", false)
+		}
 	}
 }
 

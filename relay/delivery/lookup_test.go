@@ -287,6 +287,45 @@ func TestUsageAcrossRestart(t *testing.T) {
 	})
 }
 
+// TestLookupAlarmOfAMailboxThatIsGone: nobody is left to search it, so its alarm ends.
+func TestLookupAlarmOfAMailboxThatIsGone(t *testing.T) {
+	for name, change := range map[string]func(r *rig, gone, moved *bool){
+		"taken out":         func(_ *rig, gone, _ *bool) { *gone = true },
+		"moved":             func(_ *rig, _, moved *bool) { *moved = true },
+		"lookup is no more": func(r *rig, _, _ *bool) { r.SetLimits(Limits{Unknown: Retry}) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, time.Second)
+			a := r.reporting()
+			var gone, moved bool
+			f := &finder{double: r.graph, find: func(int) ([]graph.Copy, graph.Answer) {
+				return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+			}}
+			r.cfg.Unknown = LookUp
+			r.cfg.Route = func(m envelope.Address) (Route, bool) {
+				identity := "contoso"
+				if moved {
+					identity = "fabrikam"
+				}
+				return Route{Identity: identity, Sender: r.graph, Finder: f}, !gone
+			}
+			r.start()
+			r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
+			r.wait(5 * time.Minute)
+			if a.text("lookup:contoso") == "" {
+				t.Errorf("%s: the alarm ended too soon", name)
+			}
+			r.graph.set(func() { change(r, &gone, &moved) })
+			r.ProbeNow()
+			r.wait(2 * time.Minute)
+			if text := a.text("lookup:contoso"); text != "" {
+				t.Errorf("%s: the alarm goes on: %s", name, text)
+			}
+			r.stop()
+		})
+	}
+}
+
 // TestUsageCountsOnce: what is sent while the history is still being read is in
 // it too, and counts once.
 func TestUsageCountsOnce(t *testing.T) {

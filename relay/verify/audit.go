@@ -55,6 +55,7 @@ func (a Audit) Alarming() bool { return !a.Concluded.IsZero() && !a.Passed }
 // Auditor tries the denied mailbox of each identity while the relay runs.
 type Auditor struct {
 	cfg AuditConfig
+	now []chan struct{} // by identity: TryNow
 
 	mu   sync.Mutex
 	last []Audit
@@ -78,9 +79,22 @@ func NewAuditor(cfg AuditConfig) *Auditor {
 		if !id.Denied.IsZero() {
 			one.Denied = id.Denied.String()
 		}
-		a.last = append(a.last, one)
+		a.last, a.now = append(a.last, one), append(a.now, make(chan struct{}, 1))
 	}
 	return a
+}
+
+// TryNow audits an identity at once and not at its next interval. It does not
+// block.
+func (a *Auditor) TryNow(identity string) {
+	for i, id := range a.cfg.Identities {
+		if id.Name == identity {
+			select {
+			case a.now[i] <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // Last tells what was found out last, in the order of the identities.
@@ -116,10 +130,23 @@ func (a *Auditor) watch(ctx context.Context, i int) {
 		if one.Verdict == Unproven {
 			wait = min(wait, retryUnclear)
 		}
-		if sleep(ctx, wait) != nil {
+		if !a.rest(ctx, i, wait) {
 			return
 		}
 	}
+}
+
+// rest waits for the next try; false when ctx ended first.
+func (a *Auditor) rest(ctx context.Context, i int, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.now[i]:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // unnamed is for an identity without a denied mailbox.
@@ -188,7 +215,7 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; sending goes on by itself when Graph refuses %s again, which is tried at the next audit and at a restart", one.Text, one.Denied)
+	return fmt.Sprintf("the audit found the app not restricted: %s; sending goes on by itself when Graph refuses %s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s", one.Text, one.Denied, one.Identity)
 }
 
 func (a *Auditor) alarm(one Audit, firing bool) {

@@ -115,6 +115,36 @@ func TestAuditLoudAndQuiet(t *testing.T) {
 	})
 }
 
+// An operator who has restricted the app need not wait for the next interval.
+func TestAuditTriedNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBook()
+		b.answer = accepted
+		other := audited(t, b)
+		other.Name = "fabrikam"
+		a := verify.NewAuditor(b.config(audited(t, b), other))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go a.Run(ctx)
+		synctest.Wait()
+		if len(b.stopped) != 2 || !strings.Contains(b.stopped["contoso"], "queue release --hold audit:contoso") {
+			t.Fatalf("stopped %v", b.stopped)
+		}
+		a.TryNow("contoso") // still open
+		synctest.Wait()
+		if b.stopped["contoso"] == "" || b.attempts != 3 {
+			t.Errorf("stopped %v after %d probes", b.stopped, b.attempts)
+		}
+		b.set(refused)
+		a.TryNow("contoso")
+		a.TryNow("nobody")
+		synctest.Wait()
+		if b.stopped["contoso"] != "" || b.stopped["fabrikam"] == "" || b.attempts != 4 {
+			t.Errorf("stopped %v after %d probes", b.stopped, b.attempts)
+		}
+	})
+}
+
 // An earlier run may have stopped an identity whose denied mailbox is gone from
 // the configuration, and raised its alarm.
 func TestAuditWithoutDeniedMailbox(t *testing.T) {
