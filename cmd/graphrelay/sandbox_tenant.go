@@ -65,6 +65,9 @@ not there: each call replaces what was set up before.`,
 }
 
 func (c tenantChange) apply(ctx context.Context, keep bool) error {
+	if err := c.access().Validate(); err != nil {
+		return usageError{err}
+	}
 	for flag, list := range map[string][]string{"--role": c.role, "--policy": c.policy, "--administrator": c.admins, "--on-premises": c.onPremises} {
 		if _, err := addressFlags(flag, list); err != nil {
 			return err

@@ -30,6 +30,10 @@ func TestTryOut(t *testing.T) {
 	if found == nil {
 		t.Fatalf("it ended:\n%s", p.Tail())
 	}
+	harness.Until(t, patience, "the first audit", func() bool { return strings.Contains(p.Output(), "msg=audit") })
+	if out := p.Output(); !strings.Contains(out, "verdict=RESTRICTED") || strings.Contains(out, "UNPROVEN") {
+		t.Errorf("a newcomer is not told RESTRICTED:\n%s", out)
+	}
 	if out, err := exec.Command(binary, strings.Fields(found[1])...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", found[1], err, out)
 	}

@@ -43,8 +43,16 @@ type RoleAssignment struct {
 	Scope string `json:"scope,omitempty"` // a group (direct members only) or a mailbox; empty is every mailbox
 }
 
+// permissions are those of mail that a consent can give [D permissions-reference].
+var permissions = []string{"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite", "Mail.Send", "full_access_as_app"}
+
 // Validate tells which word of a is none that the service takes.
 func (a Access) Validate() error {
+	for _, c := range a.Consents {
+		if !slices.Contains(permissions, c) {
+			return fmt.Errorf("access: no permission of mail: %q; known are %s", c, strings.Join(permissions, ", "))
+		}
+	}
 	for _, p := range a.Policies {
 		if p.Right != "RestrictAccess" && p.Right != "DenyAccess" {
 			return fmt.Errorf("access: the right %q of a policy is neither RestrictAccess nor DenyAccess", p.Right)

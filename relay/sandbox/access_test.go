@@ -125,6 +125,8 @@ func TestAccessIsChecked(t *testing.T) {
 		{Policies: []sandbox.AccessPolicy{{Right: "Allow", Scope: group}}},
 		{Policies: []sandbox.AccessPolicy{{Right: "DenyAccess"}}},
 		{Assignments: []sandbox.RoleAssignment{{Role: "Mail.Send"}}},
+		{Consents: []string{"Mail.Send", "mail.send"}},
+		{Consents: []string{"Mail.Sned"}},
 	} {
 		if err := d.SetAccess(bad, 0); err == nil {
 			t.Errorf("%+v was taken", bad)

@@ -185,12 +185,34 @@ func TestWriteFiles(t *testing.T) {
 		t.Errorf("%s", ca)
 	}
 	config, _ := os.ReadFile(f.Config)
-	for _, want := range []string{d.TenantID(), d.ClientID(), `client_secret_file: "` + f.Secret + `"`, `ca_file: "` + f.CA + `"`, `login: "` + d.URL() + `"`, `graph: "` + d.URL() + `"`, "  - address: \"a@contoso.com\"\n  - address: \"b@contoso.com\"\nsmtp:"} {
+	for _, want := range []string{d.TenantID(), d.ClientID(), `client_secret_file: "` + f.Secret + `"`, `ca_file: "` + f.CA + `"`, `login: "` + d.URL() + `"`, `graph: "` + d.URL() + `"`, "    denied_mailbox: \"ceo@contoso.com\"\n", "  - address: \"a@contoso.com\"\n  - address: \"b@contoso.com\"\nsmtp:"} {
 		if !strings.Contains(string(config), want) {
 			t.Errorf("no %q in\n%s", want, config)
 		}
 	}
+	if got := deniedIn(t, sandbox.Options{Allowed: []string{"a@contoso.com"}}); got != "canary@contoso.com" { // every address exists
+		t.Errorf("denied_mailbox = %q where one mailbox is allowed", got)
+	}
+	if got := deniedIn(t, sandbox.Options{Mailboxes: []string{"a@contoso.com"}}) + deniedIn(t, sandbox.Options{}); got != "" {
+		t.Errorf("denied_mailbox = %q where none is refused", got)
+	}
 	if strings.Contains(string(config), d.Secret()) {
 		t.Error("the secret is in the configuration")
 	}
+}
+
+// deniedIn is the denied_mailbox that a double of o writes.
+func deniedIn(t *testing.T, o sandbox.Options) string {
+	t.Helper()
+	f, err := start(t, o).WriteFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(f.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "denied_mailbox: \"")
+	denied, _, _ := strings.Cut(after, "\"")
+	return denied
 }

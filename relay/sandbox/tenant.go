@@ -163,6 +163,26 @@ func (t *tenant) maySay(mailbox, address string) bool {
 	return address == mailbox || t.sendAs[mailbox][address]
 }
 
+// denied is a mailbox that exists and that the application may not use; "" where
+// it may use all.
+func (t *tenant) denied() string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.allowed == nil {
+		return ""
+	}
+	candidates := []string{"canary@contoso.com"} // every address exists
+	if t.mailboxes != nil {
+		candidates = slices.Sorted(maps.Keys(t.mailboxes))
+	}
+	for _, m := range candidates {
+		if !t.allowed[m] {
+			return m
+		}
+	}
+	return ""
+}
+
 // senders lists the mailboxes worth naming in an example configuration.
 func (t *tenant) senders() []string {
 	t.mu.RLock()
