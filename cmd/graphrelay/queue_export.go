@@ -26,7 +26,9 @@ func newQueueExport() *cobra.Command {
 		Short: "Write messages as they are stored into .eml files or an mbox",
 		Long: `Write messages as they are stored: one to standard output, several into a folder
 (QUEUE-ID.eml each) or into an mbox (mboxrd). The queue keeps them. What is sent
-or deleted has no octets left. Files that exist are not overwritten.`,
+or deleted has no octets left. Files that exist are not overwritten. A message
+that cannot be read to its end is left out of a folder or an mbox; standard
+output ends there, and the exit code is 1.`,
 		Example: `  graphrelay queue export 06hhgq2g00dcrdpj > message.eml
   graphrelay queue export --all --dir /var/tmp/queue
   graphrelay queue export --state failed --mbox failed.mbox`,
@@ -55,7 +57,8 @@ or deleted has no octets left. Files that exist are not overwritten.`,
 // exporter writes messages to one of three places.
 type exporter struct {
 	dir, mbox string
-	out       io.Writer // of mbox, or of a single message
+	out       io.Writer // standard output
+	file      *os.File  // of mbox; nil where that is standard output
 	count     int
 	failed    int
 }
@@ -78,21 +81,27 @@ func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.Queu
 		return err
 	}
 	m := newMeter(cmd.ErrOrStderr(), "exporting", len(ids))
-	each := func(id envelope.QueueID, message admin.Message) {
-		if err := e.one(cmd.Context(), q, message); err != nil {
+	each := func(message admin.Message) error {
+		switch err := e.one(cmd.Context(), q, message); {
+		case errors.Is(err, errCut):
+			return fmt.Errorf("%s: %w", message.QueueID, err)
+		case err != nil:
 			e.failed++
-			fmt.Fprintf(cmd.ErrOrStderr(), "not exported: %s: %v\n", id, err)
-		} else {
+			fmt.Fprintf(cmd.ErrOrStderr(), "not exported: %s: %s\n", message.QueueID, visible(err.Error()))
+		default:
 			e.count++
 		}
 		m.show(e.count + e.failed)
+		return nil
 	}
 	if len(ids) > 0 {
 		err = e.named(cmd.Context(), q, ids, each)
 	} else {
 		err = pages(cmd.Context(), q, f, 1<<62, func(page []admin.Message) error {
 			for _, message := range page {
-				each(envelope.QueueID(message.QueueID), message)
+				if err := each(message); err != nil {
+					return err
+				}
 			}
 			return cmd.Context().Err()
 		})
@@ -110,13 +119,15 @@ func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.Queu
 	return nil
 }
 
-func (e *exporter) named(ctx context.Context, q queueReader, ids []envelope.QueueID, each func(envelope.QueueID, admin.Message)) error {
+func (e *exporter) named(ctx context.Context, q queueReader, ids []envelope.QueueID, each func(admin.Message) error) error {
 	for _, id := range ids {
 		d, err := q.Show(ctx, id)
 		if err != nil {
 			return noMessage(id, err)
 		}
-		each(id, d.Message)
+		if err := each(d.Message); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -135,9 +146,15 @@ func (e *exporter) open(out io.Writer) (closing func() error, err error) {
 	if errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("%s exists and is not overwritten; name another file", e.mbox)
 	}
-	e.out = f
-	return f.Close, err
+	if err != nil {
+		return nil, err
+	}
+	e.file = f
+	return f.Close, nil
 }
+
+// errCut is what cannot be taken back.
+var errCut = errors.New("the output ends within this message: do not use it, and export with --dir FOLDER or --mbox FILE, where each message is whole or left out")
 
 func (e *exporter) one(ctx context.Context, q queueReader, m admin.Message) error {
 	body, err := q.Body(ctx, envelope.QueueID(m.QueueID))
@@ -149,13 +166,31 @@ func (e *exporter) one(ctx context.Context, q queueReader, m admin.Message) erro
 	}
 	defer body.Close()
 	switch {
-	case e.mbox != "":
-		return writeMbox(e.out, m.ReversePath, m.Accepted, body)
+	case e.file != nil:
+		return e.appendWhole(m, body)
 	case e.dir != "":
 		return writeWhole(filepath.Join(e.dir, m.QueueID+".eml"), body)
+	case e.mbox != "":
+		err = writeMbox(e.out, m.ReversePath, m.Accepted, body)
+	default:
+		_, err = io.Copy(e.out, body)
 	}
-	_, err = io.Copy(e.out, body)
-	return err
+	if err != nil {
+		return fmt.Errorf("%w; %w", err, errCut)
+	}
+	return nil
+}
+
+// appendWhole adds a message to the mbox whole or not at all.
+func (e *exporter) appendWhole(m admin.Message, body io.Reader) error {
+	end, err := e.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if err := writeMbox(e.file, m.ReversePath, m.Accepted, body); err != nil {
+		return errors.Join(err, e.file.Truncate(end))
+	}
+	return nil
 }
 
 // writeWhole writes a file whole or not at all.
