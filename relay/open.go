@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"syscall"
 
 	"graphrelay/config"
@@ -13,9 +15,17 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// OpenStopped opens the store of a service that is not running, to look at it.
+// ErrNoStore means that there is no store yet.
+var ErrNoStore = errors.New("its first start makes it (systemctl start graphrelay); where the service runs with another configuration, name that with -c FILE")
+
+// OpenStopped opens the store of a service that is not running, to look at it;
+// ErrNoStore where none was ever made.
 func OpenStopped(ctx context.Context, c *config.Config) (*spool.ReadOnly, error) {
-	return spool.OpenReadOnly(ctx, c.Queue.Store.Path)
+	path := c.Queue.Store.Path
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no store at %s: %w", path, ErrNoStore)
+	}
+	return spool.OpenReadOnly(ctx, path)
 }
 
 // listenHint adds to an error of listening what to do about it.

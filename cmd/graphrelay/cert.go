@@ -19,8 +19,11 @@ func newCert() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
 		Short: "Make, show and renew the certificate that the relay logs in with",
-		Args:  usageArgs(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  graphrelay cert new --out /etc/graphrelay
+  graphrelay cert show /etc/graphrelay/entra.pem
+  graphrelay cert renew /etc/graphrelay/entra.pem`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newCertNew(), newCertShow(), newCertRenew())
 	return cmd
@@ -41,7 +44,7 @@ Files that are there already are never overwritten; the private key leaves this
 host by nobody's hand but yours.`,
 		Example: `  graphrelay cert new --out /etc/graphrelay
   graphrelay cert new --out . --name relay01 --days 365`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return makePair(cmd.OutOrStdout(), filepath.Join(dir, "entra"), r)
 		},
@@ -109,7 +112,7 @@ PFX or .cer file, and whether the private key beside it belongs to it. The key
 itself is never shown. Exit code 1: the relay could not log in with this file.`,
 		Example: `  graphrelay cert show /etc/graphrelay/entra.pem
   graphrelay cert show --password-file pfx-password.txt relay.pfx`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args: arguments(1, 1, "a FILE with a certificate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			info, err := readPair(args[0], passwordFile)
 			if err != nil {
@@ -214,7 +217,7 @@ func newCertRenew() *cobra.Command {
 entra-next.pem and entra-next.cer), with the same name, and say in which order
 to upload and to switch. The certificate in use stays as it is until then.`,
 		Example: `  graphrelay cert renew /etc/graphrelay/entra.pem`,
-		Args:    usageArgs(cobra.ExactArgs(1)),
+		Args:    arguments(1, 1, "a FILE with a certificate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			old, err := readPair(args[0], "")
 			if err != nil {

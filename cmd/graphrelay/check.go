@@ -28,7 +28,7 @@ default filled in, and looks at nothing else. Secrets are not in it: files are
 named and not read, and password hashes left out.`,
 		Example: `  graphrelay check -c /etc/graphrelay/config.yaml
   graphrelay check --show`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {

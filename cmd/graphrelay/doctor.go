@@ -24,7 +24,7 @@ credential, the token, and what the app may do with each mailbox. It sends no
 mail and changes nothing. Run it as root, or as the service's user. Exit code 1:
 something failed.`,
 		Example: `  sudo graphrelay doctor`,
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {

@@ -77,30 +77,13 @@ Try it without a tenant:   graphrelay serve --sandbox
 Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: usageArgs(func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q; `graphrelay --help` lists the commands", args[0])
-			}
-			return nil
-		}),
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          noArguments,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(), newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
 	return root
-}
-
-// usageArgs makes an argument error a usage error, with exit code 2.
-func usageArgs(f cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := f(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w; `%s --help` shows examples", err, cmd.CommandPath())}
-		}
-		return nil
-	}
 }
 
 // defaultConfig is where the configuration is read from without -c.

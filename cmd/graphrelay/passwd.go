@@ -24,7 +24,7 @@ On a terminal the password is asked for twice and not shown; otherwise it is
 the first line of standard input. It is kept nowhere.`,
 		Example: `  graphrelay passwd
   openssl rand -base64 18 | tee scanner.txt | graphrelay passwd`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			password, err := readPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {

@@ -29,11 +29,15 @@ func withQueue(ctx context.Context, file string, ask func(queueReader) error) er
 	if err != nil {
 		return err
 	}
-	err = ask(admin.Dial(c.Admin.Address.Address))
-	if !errors.Is(err, admin.ErrNotRunning) {
-		return err
+	service := admin.Dial(c.Admin.Address.Address)
+	// Asked first, for ask must run once: it may have made files before it fails.
+	if err = service.Answers(ctx); err == nil {
+		return ask(service)
 	}
 	store, openErr := relay.OpenStopped(ctx, c)
+	if errors.Is(openErr, relay.ErrNoStore) {
+		return fmt.Errorf("no service answers at %s, and %w", c.Admin.Address, openErr)
+	}
 	if openErr != nil {
 		return fmt.Errorf("%w; and its store cannot be read: %v", err, openErr)
 	}
@@ -55,7 +59,7 @@ other invisible characters written as escapes.`,
   graphrelay queue list --state held --client erp
   graphrelay queue show 06hhgq2g00dcrdpj
   graphrelay queue release --mailbox notifications@contoso.com`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newQueueList(), newQueueShow(), newQueueRetry(), newQueueHold(), newQueueRelease(), newQueueDelete(), newQueueExport())

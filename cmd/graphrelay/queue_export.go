@@ -32,7 +32,7 @@ output ends there, and the exit code is 1.`,
 		Example: `  graphrelay queue export 06hhgq2g00dcrdpj > message.eml
   graphrelay queue export --all --dir /var/tmp/queue
   graphrelay queue export --state failed --mbox failed.mbox`,
-		Args: usageArgs(cobra.ArbitraryArgs),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, f, err := pick.read(args, time.Now())
 			if err == nil {

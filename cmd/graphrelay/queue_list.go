@@ -28,7 +28,7 @@ than its first attempt stands why.`,
   graphrelay queue list --older 4h --client erp
   graphrelay queue list --state sent --newest --limit 20
   graphrelay queue list --mailbox notifications@contoso.com --json`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := flags.filter(time.Now())
 			if err == nil && limit < 1 {

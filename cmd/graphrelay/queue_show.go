@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ func newQueueShow() *cobra.Command {
 The body is shown only with --body; to get it as it is: graphrelay queue export.`,
 		Example: `  graphrelay queue show 06hhgq2g00dcrdpj
   graphrelay queue show --body 06hhgq2g00dcrdpj | less`,
-		Args: usageArgs(cobra.MinimumNArgs(1)),
+		Args: arguments(1, math.MaxInt, "a queue ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
 			if err == nil && asJSON && body {

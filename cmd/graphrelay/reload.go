@@ -19,7 +19,7 @@ SIGHUP do. It takes over all of it or, where something is wrong, nothing, and
 this command says what; the exit code is then 2. Connections and messages under
 way are not disturbed.`,
 		Example: `  graphrelay check && graphrelay reload`,
-		Args:    usageArgs(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			socket, err := adminSocket(file)
 			errReload := admin.Dial(socket).Reload(cmd.Context())

@@ -38,7 +38,7 @@ authority), secret.txt (the client secret), config.yaml (a configuration for
 graphrelay that points here) and each message it receives as .eml.`,
 		Example: `  graphrelay sandbox --dir /tmp/sandbox
   graphrelay serve -c /tmp/sandbox/config.yaml`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"})
 			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page)

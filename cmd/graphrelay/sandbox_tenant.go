@@ -40,7 +40,7 @@ not there: each call replaces what was set up before.`,
 		Example: `  graphrelay sandbox tenant --certificate entra.cer --role notifications@contoso.com
   graphrelay sandbox tenant --consent Mail.Send --policy notifications@contoso.com --propagation 1h
   graphrelay sandbox tenant --keep --advance 2h`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 	}
 	var keep bool
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -38,7 +38,7 @@ configuration that wants neither TLS nor a login, from default_sender, unless
 --server and --from say otherwise.`,
 		Example: `  graphrelay send --to admin@contoso.com
   graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := m.complete(file); err != nil {
 				return err

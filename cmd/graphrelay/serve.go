@@ -28,7 +28,7 @@ With --sandbox it runs beside a double of Entra and Microsoft Graph, on loopback
 and with a temporary store: a try-out that needs no tenant and no configuration.`,
 		Example: `  graphrelay serve -c /etc/graphrelay/config.yaml
   graphrelay serve --sandbox`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if sandbox {
 				if cmd.Flags().Changed("config") {

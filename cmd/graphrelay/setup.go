@@ -42,7 +42,7 @@ policy. --migrate leads from that to the first without interruption.`,
   graphrelay setup --method policy > setup.ps1
   graphrelay setup --migrate > migrate.ps1
   graphrelay setup --undo > undo.ps1`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			script, err := s.script()
 			if err != nil {

@@ -22,7 +22,7 @@ with what to do, then traffic, queue, credentials, audits, and each mailbox that
 has mail waiting.`,
 		Example: `  graphrelay status
   graphrelay status --json`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			service, err := dialService(file)
 			if err != nil {

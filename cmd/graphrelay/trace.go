@@ -36,7 +36,7 @@ in angle brackets), recipient, sender or time, for as long as the history is kep
   graphrelay trace '<20260131.1@erp.contoso.com>'
   graphrelay trace customer@example.org --since 2d
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
-		Args: usageArgs(cobra.MaximumNArgs(1)),
+		Args: arguments(0, 1, "a queue ID, a Message-ID or a recipient"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := flags.read(args, time.Now())
 			if err != nil {

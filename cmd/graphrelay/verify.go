@@ -44,7 +44,7 @@ A change in the tenant takes 30 minutes to 2 hours to reach Graph: --wait 2h
 looks again every 5 minutes until it has.`,
 		Example: `  graphrelay verify --to admin@contoso.com
   graphrelay verify --to admin@contoso.com --denied canary@contoso.com --wait 2h`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return v.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

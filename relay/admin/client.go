@@ -20,14 +20,26 @@ import (
 var ErrNotRunning = errors.New("the service does not answer at its admin socket; is it running, and may this user open the socket (group graphrelay)?")
 
 // Client talks to a running service.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	dial func(ctx context.Context, _, _ string) (net.Conn, error)
+}
 
 // Dial returns a Client for the unix socket at path. It connects on first use.
 func Dial(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
-	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}, dial}
+}
+
+// Answers tells whether the service can be asked: nil, or ErrNotRunning.
+func (c *Client) Answers(ctx context.Context) error {
+	conn, err := c.dial(ctx, "", "")
+	if err != nil {
+		return fmt.Errorf("%w (%v)", ErrNotRunning, err)
+	}
+	return conn.Close()
 }
 
 // Status asks how the service is.
@@ -48,11 +60,7 @@ func (c *Client) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := c.http.Do(req)
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return fmt.Errorf("%w (%v)", ErrNotRunning, dial)
-	}
+	res, err := c.do(req)
 	if err != nil {
 		return err
 	}
@@ -140,11 +148,7 @@ func (c *Client) ask(ctx context.Context, method, path string, q url.Values, bod
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.http.Do(req)
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return nil, fmt.Errorf("%w (%v)", ErrNotRunning, dial)
-	}
+	res, err := c.do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -157,4 +161,14 @@ func (c *Client) ask(ctx context.Context, method, path string, q url.Values, bod
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
 	return nil, fmt.Errorf("the service answered %s: %s", res.Status, strings.TrimSpace(string(text)))
+}
+
+// do makes a request; ErrNotRunning where nobody answers.
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	res, err := c.http.Do(req)
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		err = fmt.Errorf("%w (%v)", ErrNotRunning, dial)
+	}
+	return res, err
 }
