@@ -21,6 +21,8 @@ import (
 //     goes. Repeated fields are merged into the first.
 //   - A To or Cc with no single reading is renamed X-Graphrelay-To or -Cc as a
 //     whole: its recipients get the message blind.
+//   - In From, Sender, Resent-From and Resent-Sender a domain in other letters than
+//     ASCII is written in A-labels: Exchange compares them with its mailboxes.
 //   - Bcc is replaced by one that names the recipients that To and Cc do not, or
 //     dropped if there are none.
 //   - Resent-To and Resent-Cc become X-Graphrelay-Resent-To and -Cc; Resent-Bcc,
@@ -42,6 +44,7 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 	p.trace(kindMessageID, "Message-ID", func() string { return e.MessageID })
 	p.blind()
 	p.others()
+	p.authors()
 	return p.assemble(e.Received), p.report, nil
 }
 

@@ -18,6 +18,51 @@ func isWide(text []byte) bool {
 	return false
 }
 
+// authors writes the domains of who wrote or sent the message as Microsoft 365
+// keeps those of its mailboxes and as every reader knows them: nothing says that
+// Exchange finds `a@bücher.example` to be its `a@xn--bcher-kva.example`, and
+// where it does not it refuses the sender. Reply-To stays as it is.
+func (p *plan) authors() {
+	for i, f := range p.h.fields {
+		switch f.kind {
+		case kindFrom, kindSender, kindResentFrom, kindResentSender:
+			if v, ok := asciiDomains(p.h.value(f)); ok {
+				p.change(i, bytes.Join([][]byte{p.h.name(f), {':'}, v, []byte("\r\n")}, nil))
+			}
+		}
+	}
+}
+
+// asciiDomains writes the domains of a list in A-labels; false where there is
+// nothing to write, or the list has no single reading.
+func asciiDomains(v []byte) ([]byte, bool) {
+	if isASCII(v) {
+		return nil, false
+	}
+	l, err := parseList(v)
+	if err != nil {
+		return nil, false
+	}
+	var out []byte
+	done := 0
+	for _, b := range l.boxes {
+		if b.wide && !b.addr.IsZero() && !b.route {
+			out = append(append(out, v[done:b.lo]...), l.written(b)...)
+			done = b.hi
+		}
+	}
+	return append(out, v[done:]...), done > 0
+}
+
+func isASCII(v []byte) bool {
+	for _, c := range v {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // differsByReader tells whether readers map a wide domain to different hosts.
 // The sharp s, the final sigma and the joiners are letters of their own to IDNA
 // 2008, and something else, or nothing, to IDNA 2003. Letters that only IDNA
