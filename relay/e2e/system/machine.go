@@ -169,6 +169,7 @@ type dialed struct {
 func (m *machine) enterNetwork() {
 	m.t.Helper()
 	m.dials = make(chan chan dialed)
+	m.load.dial, m.limit = m.dial, patience
 	entered := make(chan error)
 	go func() {
 		runtime.LockOSThread()

@@ -3,46 +3,19 @@
 package system
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"graphrelay/relay/e2e/harness"
 )
 
 // mail keeps which messages were accepted and which have arrived, by subject.
 type mail struct {
-	mu       sync.Mutex
-	begun    int
-	accepted []string
-	read     map[string]bool // the files of the double that have been read
-	arrived  map[string]bool
-}
-
-// accept keeps that the relay has taken a message.
-func (l *mail) accept(subject string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.accepted = append(l.accepted, subject)
-}
-
-func (l *mail) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.accepted)
-}
-
-func (l *mail) subject() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.begun++
-	return fmt.Sprintf("message %d", l.begun)
+	load
+	read    map[string]bool // the files of the double that have been read
+	arrived map[string]bool
 }
 
 // missing is what of the accepted messages has not arrived in a folder.
@@ -100,73 +73,9 @@ func (m *machine) send() {
 	}
 }
 
-// submit sends one message over a connection, and closes it.
-func (m *machine) submit(nc io.ReadWriteCloser) error {
-	defer nc.Close()
-	subject := m.subject()
-	r := bufio.NewReader(nc)
-	for _, step := range []struct{ say, want string }{
-		{"", "220"}, {"HELO c", "250"}, {"MAIL FROM:<notifications@contoso.com>", "250"}, {"RCPT TO:<you@example.org>", "250"}, {"DATA", "354"},
-		{"From: notifications@contoso.com\r\nTo: you@example.org\r\nSubject: " + subject + "\r\n\r\nx\r\n.", "250"},
-	} {
-		if step.say != "" {
-			if _, err := fmt.Fprintf(nc, "%s\r\n", step.say); err != nil {
-				return broken{err}
-			}
-		}
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return broken{err}
-		}
-		if strings.HasPrefix(line, "421") {
-			return broken{fmt.Errorf("%s", line)}
-		}
-		if !strings.HasPrefix(line, step.want) {
-			return fmt.Errorf("after %.20q: %s", step.say, line)
-		}
-	}
-	m.accept(subject)
-	_, _ = io.WriteString(nc, "QUIT\r\n")
-	return nil
-}
-
-// broken is a dialog that the relay ended before it took the message: the client
-// of a relay that stops sends again. Its 421 may be lost to a reset.
-type broken struct{ error }
-
-// underLoad sends from four clients while do runs, and after it. Every connection
-// must be taken, and every dialog on it end with 250, or with 421.
+// underLoad runs do under load.
 func (m *machine) underLoad(t *testing.T, do func()) {
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	for range 4 {
-		clients.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(20 * time.Millisecond): // which spares the machine
-				}
-				nc, err := m.dial()
-				if err != nil {
-					t.Errorf("a connection was not taken: %v", err)
-					return
-				}
-				if err := m.submit(nc); err != nil {
-					if _, ok := err.(broken); !ok {
-						t.Error(err)
-					}
-				}
-			}
-		})
+	for _, fault := range m.during(do) {
+		t.Error(fault)
 	}
-	defer clients.Wait()
-	defer close(stop)
-	more := func(what string) {
-		begin := m.count()
-		harness.Until(t, patience, what, func() bool { return m.count() >= begin+8 })
-	}
-	more("mail before")
-	do()
-	more("mail after")
 }
