@@ -83,14 +83,12 @@ func panicText(p any) string {
 	return fmt.Sprintf("%T", p)
 }
 
-// unreadable is the answer for a message that could not be read to its end:
-// what was announced with Content-Length and cut short is never taken.
+// unreadable replaces the answer to a message that could not be read to its
+// end, and keeps what is known of the request.
 func unreadable(ans graph.Answer, err error) graph.Answer {
-	ans.Outcome, ans.Scope, ans.RetryAfter = graph.Retry, graph.ScopeMessage, 0
-	ans.Status = status.Enhanced{4, 3, 0}
-	ans.Text = fmt.Sprintf("the message could not be read from the queue: %v", err)
-	ans.Advice = "check the disk that holds the queue"
-	return ans
+	u := graph.Unreadable(err)
+	u.HTTPStatus, u.RequestID, u.Duration, u.Uploaded = ans.HTTPStatus, ans.RequestID, ans.Duration, ans.Uploaded
+	return u
 }
 
 // body opens a message for the Sender and watches how reading it goes: errors

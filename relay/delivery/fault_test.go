@@ -268,7 +268,7 @@ func TestDamaged(t *testing.T) {
 		id = r.arrive(box)
 		r.wait(time.Second)
 		r.wantState(id, spool.Queued)
-		if rec := r.store.get(id); rec.Unknown || !strings.Contains(rec.LastText, "could not be read") {
+		if rec := r.store.get(id); rec.Unknown || !strings.Contains(rec.LastText, "cannot be read") {
 			t.Errorf("%+v", rec)
 		}
 		r.stop()

@@ -60,9 +60,9 @@ The log line of each attempt has the text, what Graph said and the request ID by
 	}
 	const columns = "| HTTP | Code | Meaning | Outcome | Scope | Status | What to do |"
 	section("Answers to sendMail", "`xx` stands for any two digits, `X*` for every code that begins so. The code may also be that of an inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
-	exceptions(&b, "Answers to the steps of large mail", "A draft is made, its attachments are sent, and then it is sent itself. For each request the table above holds, but for these rows; "+
-		"nothing was sent as long as they are met. What is left of the draft is deleted.", columns, createStep)
-	exceptions(&b, "Answers to the last step of large mail", "", columns, sendStep)
+	section("Answers to the steps of large mail", "A draft is made, its attachments are sent, and then it is sent itself. For each request the table above holds, but for these rows; "+
+		"nothing was sent as long as they are met. What is left of the draft is deleted.", columns, answer, OfDraft)
+	section("Answers to the last step of large mail", "", columns, answer, OfDraftSend)
 	section("No answer", "", "| What happens | Outcome | Scope | Status | What to do |", func(f Fact) string {
 		advice := f.Advice
 		if f.When == "the same on the way to Entra" {
@@ -75,18 +75,6 @@ The log line of each attempt has the text, what Graph said and the request ID by
 		func(f Fact) string { return cells(code(strings.ReplaceAll(f.When, " ", "`, `")), f.Advice) }, OfNumber)
 	section("Answers of the metadata service", "With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).", columns, answer, OfMetadata)
 	return b.String()
-}
-
-// exceptions lists where a step differs.
-func exceptions(b *strings.Builder, title, intro, columns string, s step) {
-	if intro != "" {
-		intro += "\n\n"
-	}
-	fmt.Fprintf(b, "\n## %s\n\n%s%s\n%s\n", title, intro, columns, strings.Repeat("|---", strings.Count(columns, "|")-1)+"|")
-	for _, r := range s.exceptions() {
-		f := Fact{HTTP: r.http, Code: r.code, Match: r.match, Page: r.body == "html"}
-		b.WriteString(cells(code(orAny(r.http)), answerCode(f), r.text, r.outcome.String(), r.scope.String(), r.status.String(), r.advice) + "\n")
-	}
 }
 
 func cells(words ...string) string {

@@ -29,6 +29,8 @@ type Source string
 // The sources, in the order of Catalogue.
 const (
 	OfGraph      Source = "sendMail"   // answers to sendMail
+	OfDraft      Source = "draft"      // answers to the requests that make the draft of large mail, where they mean something else
+	OfDraftSend  Source = "send"       // the same of the request that sends the draft
 	OfConnection Source = "connection" // no answer
 	OfLogin      Source = "login"      // answers to a login
 	OfNumber     Source = "number"     // advice for the numbers in them
@@ -40,11 +42,10 @@ const (
 func Catalogue() []Fact {
 	var all []Fact
 	for _, group := range catalogue() {
-		for _, r := range group() {
-			all = append(all, Fact{Of: OfGraph, HTTP: r.http, Code: r.code, Match: r.match, Page: r.body == "html",
-				Outcome: r.outcome, Scope: r.scope, Status: r.status, Text: r.text, Advice: r.advice})
-		}
+		all = append(all, graphFacts(OfGraph, group())...)
 	}
+	all = append(all, graphFacts(OfDraft, createStep.exceptions())...)
+	all = append(all, graphFacts(OfDraftSend, sendStep.exceptions())...)
 	for _, r := range lossCatalogue() {
 		all = append(all, Fact{Of: OfConnection, When: r.when, Outcome: r.outcome, Scope: r.scope, Status: r.status, Text: r.text, Advice: r.advice})
 	}
@@ -53,6 +54,15 @@ func Catalogue() []Fact {
 		all = append(all, Fact{Of: OfNumber, When: aadsts(n.numbers), Scope: ScopeIdentity, Advice: n.advice})
 	}
 	return append(all, loginFacts(OfMetadata, managedCatalogue())...)
+}
+
+func graphFacts(of Source, rows []row) []Fact {
+	var all []Fact
+	for _, r := range rows {
+		all = append(all, Fact{Of: of, HTTP: r.http, Code: r.code, Match: r.match, Page: r.body == "html",
+			Outcome: r.outcome, Scope: r.scope, Status: r.status, Text: r.text, Advice: r.advice})
+	}
+	return all
 }
 
 func loginFacts(of Source, rows []loginRow) []Fact {

@@ -74,6 +74,10 @@ func classifyLoss(err error, left bool, unreadable error) Answer {
 	return rows[connectionLoss(err)].answer(err)
 }
 
+// Unreadable is the answer for a message that could not be read from the queue
+// to its end: what was announced with its length and cut short is never taken.
+func Unreadable(err error) Answer { return lossCatalogue()[lostUnreadable].answer(err) }
+
 // withoutLogin is a login that got no answer.
 func withoutLogin(err error) Answer {
 	rows := lossCatalogue()
