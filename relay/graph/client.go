@@ -28,6 +28,7 @@ type Client struct {
 	tokens    *tokens
 	buffers   *sync.Pool // *[]byte of rawBuffer
 	uploads   chan struct{}
+	left      *leftovers
 
 	loaded        []string      // the fingerprints of the files that New read
 	every         time.Duration // watchInterval
@@ -54,6 +55,7 @@ func New(cfg Config) (*Client, error) {
 		metadataRetry: time.Second,
 		buffers:       &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }},
 		uploads:       make(chan struct{}, maxUploads),
+		left:          newLeftovers(),
 	}
 	c.loaded = c.fingerprint() // before reading, so that no change is missed
 	if c.credential, err = loadCredential(cfg); err != nil {
@@ -95,13 +97,14 @@ func (s tokenSource) GetToken(ctx context.Context, _ policy.TokenRequestOptions)
 	return azcore.AccessToken{Token: t.value, ExpiresOn: t.expires}, err
 }
 
-// Run keeps a token ready and takes changed credential files over, until ctx
-// ends. Without it tokens are fetched when
+// Run keeps a token ready, takes changed credential files over and deletes drafts
+// that Upload had to leave, until ctx ends. Without it tokens are fetched when
 // they are first needed, and renewed when they are next used, from the files as
 // they are then.
 func (c *Client) Run(ctx context.Context) {
 	var watching sync.WaitGroup
 	watching.Go(func() { c.watch(ctx) })
+	watching.Go(func() { c.runLeftovers(ctx) })
 	c.tokens.run(ctx)
 	watching.Wait()
 	c.transport.CloseIdleConnections()

@@ -22,6 +22,7 @@ const (
 	maxDraftBody = 8 << 20 // octets of the answer to a new draft, which repeats it
 	discardTime  = 4 * time.Second
 	longestWait  = 10 * time.Second // within one attempt; what takes longer ends it
+	createPath   = "/messages"
 )
 
 // The steps of the way, each with what the documents name as its success.
@@ -38,13 +39,16 @@ var (
 // parts, its files by upload sessions where they are large, and then send. It
 // makes one attempt, like Send; before the request that sends the draft nothing
 // can have been sent, so that only a lost answer to that one is Unknown. A draft
-// that is given up is deleted, as far as that can be done within seconds, and
-// one that an earlier attempt left is deleted first. Nothing of d is read after
+// that is given up is deleted: within seconds where that can be, else by Run
+// within about two hours, and one that an earlier attempt left is deleted first.
+// Nothing of d is read after
 // Upload has returned. It needs Application Mail.ReadWrite beside Mail.Send.
 func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) Answer {
 	start := time.Now()
 	u := &upload{c: c, mailbox: mailbox, d: d}
+	u.d.Again = c.left.begin(ctx, d.ID) || d.Again
 	a := u.run(ctx)
+	c.left.end(d.ID, u.leftover(a))
 	a.Duration, a.Uploaded = time.Since(start), u.octets
 	return a
 }
@@ -56,12 +60,26 @@ type upload struct {
 	d       Draft
 	id      string // of the draft
 	octets  int64  // of the bodies of all requests
+	left    bool   // beside the draft there may be others in the mailbox, or it may be there still
+}
+
+// leftover is what Run has to delete after an attempt with this answer.
+func (u *upload) leftover(a Answer) *leftover {
+	if !u.left {
+		return nil
+	}
+	x := &leftover{mailbox: u.mailbox, due: u.c.cfg.Now().Add(leftoverEvery)}
+	if a.Outcome == Delivered || a.Outcome == Unknown {
+		x.keep = u.id
+	}
+	return x
 }
 
 func (u *upload) run(ctx context.Context) Answer {
 	if u.d.Again {
 		a := u.removeLeftovers(ctx)
 		if a.Outcome == Retry {
+			u.left = true
 			return a
 		}
 		u.checkRemoved(a)
@@ -102,6 +120,8 @@ func (u *upload) patiently(ctx context.Context, q request) (reply, Answer) {
 		if a.Outcome != Retry || !busy || a.RetryAfter > longestWait || !u.c.pause(ctx, tries, a.RetryAfter) {
 			return r, a
 		}
+		// The draft may be there all the same, and would be one too many.
+		u.left = u.left || q.path == createPath && a.HTTPStatus == http.StatusServiceUnavailable
 	}
 }
 
@@ -117,7 +137,7 @@ func (u *upload) create(ctx context.Context) Answer {
 	case !ok:
 		return Answer{Outcome: Bounce, Status: status.Enhanced{5, 3, 4}, Text: "the header of the message is too large to be sent in parts", Advice: adviceSize}
 	}
-	r, a := u.patiently(ctx, request{step: createStep, method: abs.POST, path: "/messages", body: body, limit: maxDraftBody})
+	r, a := u.patiently(ctx, request{step: createStep, method: abs.POST, path: createPath, body: body, limit: maxDraftBody})
 	if a.Outcome != Delivered {
 		return a
 	}
@@ -187,7 +207,8 @@ func (u *upload) send(ctx context.Context) Answer {
 	return a
 }
 
-// removeLeftovers deletes the drafts that carry our mark for this message.
+// removeLeftovers deletes the drafts that carry our mark for this message, but
+// for the one of this attempt.
 func (u *upload) removeLeftovers(ctx context.Context) Answer {
 	items, a := u.c.search(ctx, u.mailbox, "singleValueExtendedProperties/Any(ep: ep/id eq "+quoteOData(markerID)+
 		" and ep/value eq "+quoteOData(string(u.d.ID))+") and isDraft eq true", "isDraft")
@@ -195,7 +216,7 @@ func (u *upload) removeLeftovers(ctx context.Context) Answer {
 		return a
 	}
 	for _, it := range items {
-		if !it.IsDraft || it.ID == "" {
+		if !it.IsDraft || it.ID == "" || it.ID == u.id {
 			continue
 		}
 		if _, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}", params: map[string]string{"id": it.ID}}); a.Outcome != Delivered {
@@ -207,7 +228,7 @@ func (u *upload) removeLeftovers(ctx context.Context) Answer {
 
 // discard deletes what a failed attempt has left, also while the service is
 // being stopped. A draft whose creation got no answer is looked for. What
-// cannot be deleted now is deleted by the next attempt.
+// cannot be deleted now is deleted by the next attempt, or by Run.
 func (u *upload) discard(ctx context.Context, why Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
@@ -227,6 +248,7 @@ func (u *upload) discard(ctx context.Context, why Answer) {
 // does no harm there: nothing sends it.
 func (u *upload) checkRemoved(a Answer) {
 	if a.Outcome != Delivered {
+		u.left = true
 		u.c.cfg.Log.Warn("a draft may have been left in the mailbox", "queue_id", string(u.d.ID), "mailbox", u.mailbox.String(), "reason", a.Text)
 	}
 }
