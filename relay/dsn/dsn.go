@@ -55,7 +55,7 @@ type Report struct {
 type Original struct {
 	ID         envelope.QueueID
 	MessageID  string
-	Subject    string // as in the header
+	Subject    string // for people: decoded
 	Recipients []envelope.Address
 	Mailbox    envelope.Address
 	Accepted   time.Time

@@ -32,7 +32,7 @@ func example() Report {
 		Status: status.Enhanced{5, 1, 3}, RequestID: "a-request",
 		Text:        "a recipient address is not valid (Graph answered 400 ErrorInvalidRecipients: At least one recipient is not valid.); correct the recipients",
 		LastAttempt: at.Add(time.Minute),
-		Original: Original{ID: "0123456789abcdef", MessageID: "<invoice-17@erp.contoso.local>", Subject: "=?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?=",
+		Original: Original{ID: "0123456789abcdef", MessageID: "<invoice-17@erp.contoso.local>", Subject: "Rechnung für März",
 			Recipients: []envelope.Address{addr("one@example.net"), addr("jürgen@bücher.example")}, Mailbox: addr("notifications@contoso.com"), Accepted: at,
 			Header: []byte("From: erp@contoso.com\r\nTo: one@example.net\r\nBcc: secret@example.net,\r\n other@example.net\r\nSubject: =?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?=\r\nX-Long: a\r\n b\r\n\r\n")},
 	}

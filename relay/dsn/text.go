@@ -2,7 +2,6 @@ package dsn
 
 import (
 	"fmt"
-	"mime"
 	"strings"
 	"time"
 	"unicode"
@@ -22,14 +21,10 @@ func (r Report) subject() string {
 
 // subject is the subject of the message as people read it.
 func (o Original) subject() string {
-	s := oneLine(o.Subject)
-	if decoded, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
-		s = oneLine(decoded)
+	if s := oneLine(o.Subject); s != "" {
+		return cut(s, 150)
 	}
-	if s == "" {
-		return "(no subject)"
-	}
-	return cut(s, 150)
+	return "(no subject)"
 }
 
 // words is the part for people.

@@ -28,6 +28,7 @@ type entry struct {
 // address ("John Smith", "<>", "a..b@example.org") has a zero addr.
 type box struct {
 	lo, hi       int // with the blanks and comments around it
+	angle        int // the place of "<", -1 where there is none
 	textLo, text int // value[textLo:text] is the address as written, or all there is
 	addr         envelope.Address
 	route        bool // <@a,@b:c@d>, obsolete and not understood everywhere
@@ -37,6 +38,29 @@ type box struct {
 }
 
 func (l *list) text(b box) []byte { return l.value[b.textLo:b.text] }
+
+// phrase is the display name as written, with the comments in it; empty without
+// an angle bracket.
+func (l *list) phrase(b box) []byte { return trimBlank(l.value[b.lo:max(b.lo, b.angle)]) }
+
+// remark is the first comment behind the address, where old programs write the
+// name, without its parentheses and escapes.
+func (l *list) remark(b box) string {
+	p := parser{list: list{value: bytes.TrimPrefix(trimLeft(l.value[b.text:b.hi]), []byte{'>'})}}
+	p.blank()
+	lo := p.i + 1
+	if !p.at('(') || p.comment() != nil {
+		return ""
+	}
+	var text []byte
+	for inner := p.value[lo : p.i-1]; len(inner) > 0; inner = inner[1:] {
+		if inner[0] == '\\' {
+			inner = inner[1:]
+		}
+		text = append(text, inner[0])
+	}
+	return string(text)
+}
 
 // Two ways to read a list are one too many: the errors of this file all mean
 // that readers may differ about who is in it.
@@ -157,7 +181,7 @@ func (p *parser) group(e *entry) error {
 // and the blanks and comments after it. colon tells that it was the name of a
 // group instead; then nothing was added.
 func (p *parser) mailbox(lo int) (colon bool, err error) {
-	b := box{lo: lo, textLo: p.i, text: p.i}
+	b := box{lo: lo, angle: -1, textLo: p.i, text: p.i}
 	words, plain := 0, true
 	for !p.end() && !p.at('<') && !p.at(',') && !p.at(';') && !p.at(':') {
 		bare, err := p.word()
@@ -217,6 +241,7 @@ func (p *parser) addrFirst(b box) error {
 
 // angle reads "<" [route] addr-spec ">".
 func (p *parser) angle(b box) error {
+	b.angle = p.i
 	p.i++
 	p.blank()
 	if err := p.route(&b); err != nil {

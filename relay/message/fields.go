@@ -103,25 +103,16 @@ func mailboxes(value []byte) []Mailbox {
 }
 
 // nameBeside is what stands before the angle bracket, or else in the comment
-// after the address, as old programs write it.
+// after the address.
 func nameBeside(l *list, b box) string {
-	before, _, _ := strings.Cut(string(l.value[b.lo:b.textLo]), "<")
-	if i := strings.LastIndexByte(string(l.value[b.lo:b.textLo]), '<'); i >= 0 {
-		before = string(l.value[b.lo : b.lo+i])
-	}
-	if name := phrase(before); name != "" {
+	if name := decodePhrase(string(l.phrase(b))); name != "" {
 		return name
 	}
-	after := string(l.value[b.text:b.hi])
-	open, end := strings.IndexByte(after, '('), strings.LastIndexByte(after, ')')
-	if open >= 0 && end > open {
-		return readable(decodeWords(after[open+1 : end]))
-	}
-	return ""
+	return readable(decodeWords(l.remark(b)))
 }
 
-// phrase joins words, quoted or not, and leaves comments out.
-func phrase(s string) string {
+// decodePhrase joins words, quoted or not, and leaves comments out.
+func decodePhrase(s string) string {
 	var b strings.Builder
 	depth := 0
 	for i := 0; i < len(s); i++ {

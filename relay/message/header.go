@@ -2,7 +2,6 @@ package message
 
 import (
 	"bytes"
-	"mime"
 	"strings"
 
 	"graphrelay/relay/status"
@@ -113,17 +112,6 @@ func (h *Header) name(f field) []byte { return h.raw[f.start:f.colon] }
 // value is what stands after the colon, without the last CRLF.
 func (h *Header) value(f field) []byte { return h.raw[f.colon+1 : f.end-2] }
 
-// Count returns how many fields have that name, in whatever case.
-func (h *Header) Count(name string) int {
-	n := 0
-	for _, f := range h.fields {
-		if equalFold(h.name(f), name) {
-			n++
-		}
-	}
-	return n
-}
-
 // Get returns the value of the first field of that name, unfolded and without
 // blanks around it, otherwise as it was sent; empty if there is none.
 func (h *Header) Get(name string) string {
@@ -148,16 +136,9 @@ func (h *Header) MessageID() string {
 	return ""
 }
 
-// Subject returns the subject for people to read: encoded words decoded where
-// their character set is UTF-8, ASCII or Latin-1, control characters and broken
-// UTF-8 replaced.
-func (h *Header) Subject() string {
-	s := h.Get("Subject")
-	if d, err := new(mime.WordDecoder).DecodeHeader(s); err == nil {
-		s = d
-	}
-	return printable(s)
-}
+// Subject returns the subject for people to read: encoded words decoded,
+// control characters replaced.
+func (h *Header) Subject() string { return printable(decodeWords(h.Get("Subject"))) }
 
 // Notes tell what was odd about the header alone.
 func (h *Header) Notes() Notes { return h.notes }

@@ -89,37 +89,18 @@ func displayName(v []byte) []byte {
 		return nil
 	}
 	b := l.boxes[0]
-	behind, angle := bytes.CutPrefix(trimLeft(v[b.text:b.hi]), []byte{'>'})
-	if angle {
-		phrase := v[b.lo : b.lo+bytes.LastIndexByte(v[b.lo:b.textLo], '<')]
-		if b.name > 0 {
-			return bytes.Join([][]byte{{}, v[b.nameLo:b.name], {}}, []byte{'"'})
-		}
-		if phrase = trimBlank(phrase); len(phrase) > 0 {
-			return phrase
-		}
+	if b.name > 0 {
+		return bytes.Join([][]byte{{}, v[b.nameLo:b.name], {}}, []byte{'"'})
 	}
-	return commentName(trimLeft(behind))
+	if phrase := l.phrase(b); len(phrase) > 0 {
+		return phrase
+	}
+	return atomsOf(l.remark(b))
 }
 
-// commentName makes a display name of the comment at the head of v.
-func commentName(v []byte) []byte {
-	p := parser{list: list{value: v}}
-	if !p.at('(') || p.comment() != nil {
-		return nil
-	}
-	var b strings.Builder
-	inner := v[1 : p.i-1]
-	for i := 0; i < len(inner); i++ {
-		if inner[i] == '\\' {
-			i++
-		}
-		b.WriteByte(inner[i])
-	}
-	text := strings.Join(strings.Fields(b.String()), " ")
-	if text == "" {
-		return nil
-	}
+// atomsOf makes a display name of a text, in quotes where it needs them.
+func atomsOf(remark string) []byte {
+	text := strings.Join(strings.Fields(remark), " ")
 	if strings.IndexFunc(text, isNoAtom) >= 0 {
 		text = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 	}
