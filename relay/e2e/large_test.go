@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/sandbox"
@@ -88,4 +89,85 @@ func TestWhatGraphCallsTooLargeGoesInParts(t *testing.T) {
 	if all := d.Messages(); len(all) != 1 || all[0].Form != "draft" || all[0].Size < 100_000 || d.Ledger()["<x@client.example>"] != 1 {
 		t.Errorf("%+v", all)
 	}
+}
+
+// A crash in the middle of an upload leaves a draft and an attempt whose outcome
+// nobody knows. After the next start it is treated as the configuration says;
+// the message goes out once, and the draft is gone.
+func TestACrashAmidAnUpload(t *testing.T) {
+	for _, unknown := range []string{"retry", "hold"} {
+		t.Run(unknown, func(t *testing.T) {
+			t.Parallel() // the retry waits for a minute
+			d := harness.StartDouble(t, mayWrite)
+			r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: upload", "mime_limit: 128KiB", "unknown_outcome: "+unknown))
+			file := crashAmidUpload(t, d, r)
+			crashed := time.Now()
+			r.Start()
+			var entry harness.Entry
+			harness.Until(t, 2*longPatience, "the message to be listed", func() bool {
+				list := r.Queue()
+				if len(list) == 1 {
+					entry = list[0]
+				}
+				return len(list) == 1 && (unknown == "retry" || entry.State == "held")
+			})
+			if !entry.Unknown || d.Count() != 0 {
+				t.Errorf("after the start: %+v, %d sent", entry, d.Count())
+			}
+			if unknown == "hold" {
+				if !strings.Contains(entry.Reason, "may have been sent") || d.Drafts() != 1 {
+					t.Errorf("held for %q, %d drafts", entry.Reason, d.Drafts())
+				}
+				if out, err := r.Run("queue", "release", entry.QueueID); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			r.WaitEmpty(2 * longPatience)
+			if took := time.Since(crashed); unknown == "retry" && took < time.Minute {
+				t.Errorf("sent again after %s, within the minute that an unknown outcome waits", took)
+			}
+			all := d.Messages()
+			if len(all) != 1 || d.Drafts() != 0 || d.Ledger()["<crash@client.example>"] != 1 {
+				t.Fatalf("%d messages, %d drafts: %+v", len(all), d.Drafts(), all)
+			}
+			if a := all[0].Attachments; len(a) != 1 || a[0].Size != int64(len(file)) || a[0].SHA256 != hex.EncodeToString(sum(file)) {
+				t.Errorf("arrived: %+v", a)
+			}
+			if !strings.Contains(r.Output(), "possible_duplicate=true") {
+				t.Error("the log does not say that it may be a duplicate")
+			}
+		})
+	}
+}
+
+func sum(b []byte) []byte { s := sha256.Sum256(b); return s[:] }
+
+// crashAmidUpload sends a message with a file, lets the double take a part of it
+// and kills the relay.
+func crashAmidUpload(t *testing.T, d *harness.Double, r *harness.Relay) (file []byte) {
+	t.Helper()
+	if err := d.Inject(sandbox.Fault{Endpoint: "upload", Skip: 2, Latency: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	file = []byte(strings.Repeat("0123456789abcdef", 600_000)) // four slices
+	encoded := base64.StdEncoding.EncodeToString(file)
+	var text strings.Builder
+	text.WriteString("From: " + harness.Sender + "\r\nMessage-ID: <crash@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\ntext\r\n" +
+		"--B\r\nContent-Type: application/pdf; name=x.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+	for len(encoded) > 76 {
+		text.WriteString(encoded[:76] + "\r\n")
+		encoded = encoded[76:]
+	}
+	text.WriteString(encoded + "\r\n--B--\r\n")
+	harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, text.String())
+	harness.Until(t, patience, "two slices and a third under way", func() bool {
+		s := d.Stats()
+		return s.Answers["upload"][200] == 2 && s.Concurrent == 1
+	})
+	r.Kill()
+	d.ClearFaults()
+	if d.Drafts() != 1 || d.Count() != 0 {
+		t.Fatalf("after the crash: %d drafts, %d messages", d.Drafts(), d.Count())
+	}
+	return file
 }
