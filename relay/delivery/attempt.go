@@ -56,7 +56,9 @@ func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) graph.Answer
 	}
 	ans := r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
 	if ans.Outcome == graph.TooLarge && r.Uploader != nil {
+		octets, requests := requestCost(rec.Size)
 		ans = d.upload(r, rec, b)
+		ans.Uploaded, ans.Requests = ans.Uploaded+octets, ans.Requests+int(requests)
 	}
 	return ans
 }
@@ -87,7 +89,7 @@ func panicText(p any) string {
 // end, and keeps what is known of the request.
 func unreadable(ans graph.Answer, err error) graph.Answer {
 	u := graph.Unreadable(err)
-	u.HTTPStatus, u.RequestID, u.Duration, u.Uploaded = ans.HTTPStatus, ans.RequestID, ans.Duration, ans.Uploaded
+	u.HTTPStatus, u.RequestID, u.Duration, u.Uploaded, u.Requests = ans.HTTPStatus, ans.RequestID, ans.Duration, ans.Uploaded, ans.Requests
 	return u
 }
 

@@ -121,11 +121,11 @@ func (b *budgets) spend(now time.Time, size int64) {
 }
 
 // uploaded adds what an upload cost beyond the guess that spend made of size:
-// slices that had to be repeated.
-func (b *budgets) uploaded(now time.Time, size, octets int64) {
-	if guess, _ := requestCost(size); octets > guess {
-		b.upload.spend(now, octets-guess)
-	}
+// slices that had to be repeated, many small files, an attempt as MIME before it.
+func (b *budgets) uploaded(now time.Time, size, octets, requests int64) {
+	guess, guessed := requestCost(size)
+	b.upload.spend(now, max(octets-guess, 0))
+	b.requests.spend(now, max(requests-guessed, 0))
 }
 
 // messages is how many messages may be sent now, as far as their number counts.

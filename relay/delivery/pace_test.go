@@ -239,15 +239,16 @@ func TestUploadBudget(t *testing.T) {
 	})
 }
 
-// TestUploadsCountWithTheirRepetitions: what an upload sent twice is spent too.
+// TestUploadsCountWithTheirRepetitions: what an upload sent twice is spent too,
+// and each of its many requests.
 func TestUploadsCountWithTheirRepetitions(t *testing.T) {
 	b, now := newBudgets(), time.Unix(1_800_000_000, 0)
 	b.spend(now, 60_000_000) // 80 MB as guessed
-	if b.uploaded(now, 60_000_000, 70_000_000); b.upload.sum != 60_000_000*4/3+2048 {
-		t.Errorf("less than the guess: %d", b.upload.sum)
+	if b.uploaded(now, 60_000_000, 70_000_000, 20); b.upload.sum != 60_000_000*4/3+2048 || b.requests.sum != 23 {
+		t.Errorf("less than the guess: %d octets, %d requests", b.upload.sum, b.requests.sum)
 	}
-	if b.uploaded(now, 60_000_000, 120_000_000); b.upload.sum != 120_000_000 {
-		t.Errorf("more than the guess: %d", b.upload.sum)
+	if b.uploaded(now, 60_000_000, 120_000_000, 1_000); b.upload.sum != 120_000_000 || b.requests.sum != 1_000 {
+		t.Errorf("more than the guess: %d octets, %d requests", b.upload.sum, b.requests.sum)
 	}
 }
 

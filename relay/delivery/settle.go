@@ -51,7 +51,7 @@ func (l *lane) conclude(a answer) {
 		l.probed(a, now)
 		o.holds = append(o.holds, a.probe)
 	}
-	l.pace.budgets.uploaded(now, a.rec.Size, a.Uploaded)
+	l.pace.budgets.uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	go func() { l.settled <- l.d.record(o) }()

@@ -62,4 +62,5 @@ type Answer struct {
 	RequestID  string          // Graph's request-id, or Entra's correlation id
 	Duration   time.Duration   // from request to answer
 	Uploaded   int64           // of Upload: octets of all request bodies, which count towards the limit of the mailbox
+	Requests   int             // of Upload: how many requests it made, which count towards another limit
 }

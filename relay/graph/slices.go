@@ -192,6 +192,7 @@ func (u *upload) call(ctx context.Context, method string, s session, part []byte
 	if err != nil {
 		return reply{}, sliceStep.lost(errors.New("the upload URL cannot be used"), false, nil)
 	}
+	u.requests++
 	req.Header.Set("User-Agent", u.c.cfg.UserAgent)
 	req.Header.Set("Accept", "application/json")
 	var body *content

@@ -49,7 +49,7 @@ func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) 
 	u.d.Again = c.left.begin(ctx, d.ID) || d.Again
 	a := u.run(ctx)
 	c.left.end(d.ID, u.leftover(a))
-	a.Duration, a.Uploaded = time.Since(start), u.octets
+	a.Duration, a.Uploaded, a.Requests = time.Since(start), u.octets, u.requests
 	return a
 }
 
@@ -59,8 +59,11 @@ type upload struct {
 	mailbox envelope.Address
 	d       Draft
 	id      string // of the draft
-	octets  int64  // of the bodies of all requests
-	left    bool   // beside the draft there may be others in the mailbox, or it may be there still
+
+	octets   int64 // of the bodies of all requests
+	requests int
+
+	left bool // beside the draft there may be others in the mailbox, or it may be there still
 }
 
 // leftover is what Run has to delete after an attempt with this answer.
@@ -97,8 +100,9 @@ func (u *upload) run(ctx context.Context) Answer {
 	return a
 }
 
-// do makes a request of the draft and counts its octets.
+// do makes a request of the draft and counts it and its octets.
 func (u *upload) do(ctx context.Context, q request) (reply, Answer) {
+	u.requests++
 	if q.body != nil {
 		u.octets += q.body.size
 	}
@@ -210,6 +214,7 @@ func (u *upload) send(ctx context.Context) Answer {
 // removeLeftovers deletes the drafts that carry our mark for this message, but
 // for the one of this attempt.
 func (u *upload) removeLeftovers(ctx context.Context) Answer {
+	u.requests++
 	items, a := u.c.search(ctx, u.mailbox, "singleValueExtendedProperties/Any(ep: ep/id eq "+quoteOData(markerID)+
 		" and ep/value eq "+quoteOData(string(u.d.ID))+") and isDraft eq true", "isDraft")
 	if a.Outcome != Delivered {

@@ -96,11 +96,23 @@ func checkArrived(t *testing.T, d *sandbox.Double, want graph.Draft) {
 	}
 }
 
+// requestsOf is how many requests the double has answered, logins aside.
+func requestsOf(d *sandbox.Double) (n int) {
+	for endpoint, answers := range d.Stats().Answers {
+		for _, count := range answers {
+			if endpoint != "token" && endpoint != "discovery" {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
 func TestUpload(t *testing.T) {
 	d, c := start(t, readWrite)
 	want := large(t)
 	a := upload(t, c, want)
-	if a.Outcome != graph.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 {
+	if a.Outcome != graph.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 || a.Requests != requestsOf(d) {
 		t.Fatalf("%+v", a)
 	}
 	checkArrived(t, d, want)
