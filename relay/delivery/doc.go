@@ -71,7 +71,8 @@
 //
 // A mailbox that no sender in the configuration uses any more is held with that
 // cause, until it is configured again. The hold of an identity that is not
-// configured any more ends.
+// configured any more, or has another name by now, ends: its mailboxes go on
+// when their time in it is credited.
 //
 // # Reports
 //
@@ -80,16 +81,19 @@
 // the lanes like any other mail. The store keeps who is owed a report and clears
 // that in the commit of the report, so that a crash loses and doubles none.
 // Nobody is told of mail with a null reverse-path, auto-submitted mail and
-// reports; a report that fails stays Failed and raises an alarm. The postmaster
-// alone is warned of mail that waits for long without a hold.
+// reports; a report that fails stays Failed and raises an alarm. One that cannot
+// be made, for its message cannot be read, raises it too, is tried every minute
+// and keeps no other back. The postmaster alone is warned of mail that waits for
+// long without a hold.
 //
 // # On failure
 //
 // An outcome that cannot be recorded is tried until it can; its message stays
 // Active, and so is not attempted meanwhile. A Claim that fails makes its lane
-// wait, up to 30 s. A panic of the Sender costs one attempt of one message.
-// After many failures in a row a lane tries one message at a time, with pauses
-// of 15 s to 5 min, so that a backlog is not burnt through while Graph is away.
+// wait, up to 30 s. A panic of the Sender costs one attempt of one message, and
+// one of the Finder a minute; the third holds the message. After many failures in
+// a row a lane tries one message at a time, with pauses of 15 s to 5 min, so that
+// a backlog is not burnt through while Graph is away.
 // Times read from the store are clamped: a clock that jumped back does not make
 // a message wait for longer than the longest backoff.
 //

@@ -26,6 +26,8 @@
 //     Microsoft's upload hosts or the configured one.
 //   - A proxy is used by CONNECT alone and sees no token. Only the metadata
 //     service of an Azure machine is asked in clear text, and never through one.
+//   - A draft of large mail that is given up is deleted, if need be by Run, for
+//     about two hours; what stays is told in the log, and nothing sends it.
 //   - Run takes over what changes in the credential files. CredentialInfo tells
 //     when 30, 14, 7, 3 and 1 days are left until a credential expires.
 //   - Tokens are fetched ahead of need and by one login at a time. A sender
