@@ -14,6 +14,10 @@ type list struct {
 	value   []byte
 	entries []entry
 	boxes   []box // of all entries, in order
+	// shifted tells that a quoted string or comment is folded, and that one
+	// holds an @: some readers, such as Python's older one, end both at a fold,
+	// and take for an address what then seems to stand outside of quotes.
+	shifted bool
 }
 
 // entry is what stands between two commas: one mailbox, or a group.
@@ -69,7 +73,7 @@ var (
 	errQuote   = errors.New("a quoted string or comment that does not end")
 	errControl = errors.New("a control character")
 	errSyntax  = errors.New("text that is no address list")
-	errWord    = errors.New("an encoded word in an address")
+	errWord    = errors.New("an encoded word in an address, or part of a quoted string in one")
 	errMany    = errors.New("too many addresses")
 )
 
@@ -85,7 +89,11 @@ func parseList(v []byte) (list, error) {
 	if n := bytes.Count(v, []byte{','}) + 1; n <= 8 { // most lists are short: one allocation each
 		p.entries, p.boxes = make([]entry, 0, n), make([]box, 0, n)
 	}
+	if splitsQuotes(v) {
+		return p.list, errWord
+	}
 	err := p.list0()
+	p.shifted = p.folded && p.hidden
 	return p.list, err
 }
 
@@ -94,7 +102,8 @@ type parser struct {
 	i      int
 	odd    [4][2]int // comments and display names with an @ since the last mailbox
 	oddLen int
-	open   openWord // of the display name that is being read
+	folded bool // a quoted string or a comment is
+	hidden bool // a quoted string holds an @
 }
 
 func (p *parser) end() bool { return p.i >= len(p.value) }
@@ -370,7 +379,7 @@ func (p *parser) add(b box) error {
 	if len(p.boxes) == maxList {
 		return errMany
 	}
-	b.hi, p.open = p.i, 0
+	b.hi = p.i
 	b.wide = isWide(p.text(b))
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)

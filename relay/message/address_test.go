@@ -59,10 +59,12 @@ func TestParseList(t *testing.T) {
 		{" =?utf-8?q?a=40b?=", "!=?utf-8?q?a=40b?="},
 		{" \r\n a@b.example,\r\n\tc@d.example", "a@b.example c@d.example"},
 		{" \"Last,\r\n First\" <a@b.example>", "a@b.example"},
-		{" \"a@b.example\r\n \" <a@b.example>", "a@b.example"},
 		{" \"Caf\xc3\xa9 \\\"x@y.example\\\"\" <a@b.example>", "a@b.example"},
 		{" \"=?utf-8?q?x@y.example\" <a@b.example>", "a@b.example"},
 		{" =?utf-8?q?Last?= \"x@y.example\" <a@b.example>", "a@b.example"},
+		{" =?utf-8?q?Last \"First\"?= <a@b.example>, =?utf-8?q?Last (x)?= <c@d.example>", "a@b.example c@d.example"},
+		{" \"=?utf-8?q?Last?=\" <a@b.example>, \"=?utf-8?q?x=22?=\" <c@d.example>", "a@b.example c@d.example"},
+		{" \"\xc3\xa9\\\"\" <a@b.example>", "a@b.example"},
 		{" =?utf-8?q?Last =2C First?= \"x@y.example\" <a@b.example>", "a@b.example"},
 	} {
 		l, err := parseList([]byte(c.in))
@@ -114,16 +116,18 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"<@x.example,a@b.example>":                   errSyntax,
 		"\\a@b.example":                              errSyntax,
 		"[a]@b.example":                              errSyntax,
-		// Python's older reader ends a quoted string at a fold, its newer one
-		// finds encoded words first, and a reader of Shift-JIS takes the second
-		// octet of a letter for no backslash.
-		"\"x\r\n <c@d.example>, \"<a@b.example>":                              errAt,
-		"=?utf-8?q?\"?= <c@d.example>, =?utf-8?q?\"?= <a@b.example>":          errAt,
-		"=?utf-8?q? \"?= <c@d.example>, =?utf-8?q? \"?= <a@b.example>":        errAt,
-		"=?utf-8?q?=41\"?= <c@d.example>, =?utf-8?q?=41\"?= <a@b.example>":    errAt,
-		"=?utf-8?q?=\"?= <c@d.example>, =?utf-8?q?=\"?= <a@b.example>":        errAt,
-		"x=?utf-8?q?y?=?utf-8?q?\"?= <c@d.example>, =?x?q?\"?= <a@b.example>": errAt,
-		"\"\x95\\\" <c@d.example>, \" <a@b.example>":                          errAt,
+		// A reader that looks for encoded words first sees other quoted strings,
+		// and one of Shift-JIS takes the second octet of a letter for no backslash.
+		"=?utf-8?q?\"?= <c@d.example>, =?utf-8?q?\"?= <a@b.example>":             errWord,
+		"=?utf-8?q? \"?= <c@d.example>, =?utf-8?q? \"?= <a@b.example>":           errWord,
+		"=?utf-8?q?=41\"?= <c@d.example>, =?utf-8?q?=41\"?= <a@b.example>":       errWord,
+		"=?utf-8?q?\"?= x\" <a@b.example>, \"c@d.example\" <a@b.example>":        errWord,
+		"=?utf-8?q?(?= \"x) <a@b.example>, \"c@d.example\" <a@b.example>":        errWord,
+		"\"a =?utf-8?q?\" <a@b.example>, x?= \"c@d.example\" <a@b.example>":      errWord,
+		"=?utf-8?q?(\")\"?= <c@d.example>, =?utf-8?q?\"\"?= \"x\" <a@b.example>": errWord,
+		"=?utf-8?q?\"\\\"?= <c@d.example>, \" <a@b.example>":                     errWord,
+		"\"\x95\\\" <c@d.example>, \" <a@b.example>":                             errQuote,
+		"(\x95\\) \" <c@d.example>) x\" <a@b.example>":                           errQuote,
 	} {
 		if l, err := parseList([]byte(in)); err != want {
 			t.Errorf("%q: error %v (%s), want %v", in, err, show(l), want)

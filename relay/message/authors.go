@@ -9,6 +9,7 @@ import (
 
 var (
 	errGroup     = errors.New("a group in place of an author")
+	errFold      = errors.New("a folded quoted string beside an @ in quotes")
 	errNoAddress = errors.New("text that is no address")
 	errRoute     = errors.New("a source route, which some readers take for an address")
 	errDomain    = errors.New("a domain that readers map to different hosts")
@@ -49,6 +50,9 @@ func (h *Header) authors(to []envelope.Address, f field) ([]envelope.Address, er
 	l, err := parseList(h.value(f))
 	if err != nil {
 		return nil, h.refuseField(f, err)
+	}
+	if l.shifted {
+		return nil, h.refuseField(f, errFold)
 	}
 	for _, e := range l.entries {
 		if e.group {

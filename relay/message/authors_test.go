@@ -63,6 +63,8 @@ func TestAuthorsRefuses(t *testing.T) {
 		"From: a@b.example\u212a", // the Kelvin sign
 		"From: <@x.example:a@b.example>",
 		"Sender: <@x.example,@y.example:a@b.example>",
+		"From: \"Last,\r\n ceo@x.example \" <a@b.example>",
+		"From: (x\r\n \" y) <a@b.example>, \"ceo@x.example\" <c@b.example>",
 		"From: =?utf-8?q?\"?= <ceo@x.example>, =?utf-8?q?\"?= <a@b.example>",
 		"Sender: a@b\u200d.example",
 		"Sender: a@b.example, c@d.example",

@@ -24,6 +24,8 @@ func addCorpus(f *testing.F, add func([]byte)) {
 		"To: a@x.example (b@y.example)\r\n\r\n", "To: \"a@x.example\r\n \" <b@y.example>\r\n\r\n", "To: <@a,@b:c@d>,\r\n \r\n e@f\r\n\r\n",
 		"To: g:a@b,c@d;,h:;\r\nTo: a@b <a@b>\r\nCc : x\r\nBCC:y@z\r\n\r\nbody", "From: a\r\nFrom : b\r\n\r\n", "\r\n", "x", " x\r\n",
 		"To: \"\\\"\" <a@b>, \\\r\n\r\n", "To: =?utf-8?q?a=40b?= <c@d>\r\n\r\n", "To: a@[1.2.3.4], \"a b\"@c, a.@b, \xff@b\r\n\r\n",
+		"To: \"x\r\n y\" <a@b>, \"c@d\" <e@f>\r\n\r\n", "To: =?utf-8?q?\"?= <a@b>, =?utf-8?q?\"?= <c@d>\r\n\r\n",
+		"To: (x\r\n \" y) <a@b>, \"c@d\" <e@f>\r\n\r\n", "To: \"a =?x?q?\" <a@b>, x?= \"c@d\" <e@f>\r\n\r\n",
 	} {
 		add([]byte(s))
 	}

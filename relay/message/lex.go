@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 )
 
 // The words, blanks and comments of RFC 5322 section 3.2, as parser reads them.
@@ -18,7 +19,6 @@ func (p *parser) word() (bare bool, err error) {
 	}
 	switch {
 	case p.i > lo:
-		p.open.pass(p.value[lo:p.i])
 		return true, nil
 	case p.at('@'):
 		return false, errAt
@@ -28,47 +28,73 @@ func (p *parser) word() (bare bool, err error) {
 	return false, errSyntax
 }
 
-// quoted passes a quoted string. Readers differ about where it ends if it begins
-// within an encoded word, if it is folded, and if a backslash comes behind an
-// 8-bit octet, which is half a letter of Shift-JIS or GBK to some: what it hides
-// from us is then looked at like a comment.
+// quoted passes a quoted string.
 func (p *parser) quoted() error {
-	lo, doubtful := p.i+1, p.open > 0
 	for p.i++; !p.end(); p.i++ {
 		switch c := p.value[p.i]; {
 		case c == '"':
 			p.i++
-			if doubtful {
-				return p.note(lo, p.i-1)
-			}
 			return nil
-		case c == '\r':
-			doubtful = true
+		case c == '@':
+			p.hidden = true
+		case c == '\n':
+			p.folded = true
 		case c == '\\':
-			doubtful = doubtful || p.value[p.i-1] >= 0x80
-			if p.i++; p.end() || isControl(p.value[p.i]) {
+			if !p.escape() {
 				return errQuote
 			}
-		case isControl(c) && c != '\n':
+		case isControl(c) && c != '\r':
 			return errControl
 		}
 	}
 	return errQuote
 }
 
-// openWord counts the question marks of an encoded word of RFC 2047 that has
-// begun and not ended: =?charset?encoding?text?= has four. Programs write some
-// with blanks in it, so that it goes on in the next word.
-type openWord int
+// escape passes a backslash and what it quotes. Behind half a letter of UTF-8
+// it may be the other half of one of Shift-JIS or GBK, and quote nothing.
+func (p *parser) escape() bool {
+	if r, n := utf8.DecodeLastRune(p.value[:p.i]); r == utf8.RuneError && n == 1 {
+		return false
+	}
+	p.i++
+	return !p.end() && !isControl(p.value[p.i])
+}
 
-func (o *openWord) pass(word []byte) {
-	if *o == 0 && !isEncodedWord(word) {
-		return
+// splitsQuotes finds an encoded word with a quote or a parenthesis in it that
+// is no word of its own to readers that look for encoded words first, as one of
+// Python's does: what is a quoted string to them is none to us, or ends later.
+func splitsQuotes(v []byte) bool {
+	for {
+		start := bytes.Index(v, []byte("=?"))
+		if start < 0 {
+			return false
+		}
+		v = v[start+2:]
+		_, rest, _ := bytes.Cut(v, []byte{'?'})
+		_, rest, _ = bytes.Cut(rest, []byte{'?'})
+		_, rest, ended := bytes.Cut(rest, []byte("?="))
+		if !ended {
+			return false
+		}
+		if !isEven(v[:len(v)-len(rest)]) {
+			return true
+		}
+		v = rest
 	}
-	*o += openWord(bytes.Count(word, []byte{'?'}))
-	if *o >= 4 && bytes.HasSuffix(word, []byte("?=")) {
-		*o = 0
+}
+
+// isEven tells whether word can be left out without a change to the quoted
+// strings and comments around it.
+func isEven(word []byte) bool {
+	quotes := bytes.Count(word, []byte{'"'})
+	open, closed := bytes.Count(word, []byte{'('}), bytes.Count(word, []byte{')'})
+	switch {
+	case quotes+open+closed == 0:
+		return true
+	case bytes.IndexByte(word, '\\') >= 0:
+		return false
 	}
+	return quotes == 0 && open == closed || open+closed == 0 && quotes%2 == 0
 }
 
 // skip passes blanks, folds and comments. Comments nest; their depth is only
@@ -102,19 +128,20 @@ func (p *parser) comment() error {
 				p.i++
 				return p.note(lo+1, p.i-1)
 			}
+		case c == '\n':
+			p.folded = true
 		case c == '\\':
-			if p.i++; p.end() || isControl(p.value[p.i]) {
+			if !p.escape() {
 				return errQuote
 			}
-		case isControl(c) && c != '\r' && c != '\n':
+		case isControl(c) && c != '\r':
 			return errControl
 		}
 	}
 	return errQuote
 }
 
-// isWordByte takes 8-bit characters for letters: ASCII structure is the same
-// whatever their character set.
+// isWordByte takes 8-bit characters for letters, whatever their character set.
 func isWordByte(c byte) bool {
 	return c > ' ' && c != 0x7f && strings.IndexByte(`()<>[]:;@\,"`, c) < 0
 }

@@ -80,7 +80,7 @@ func (p *parser) wordEnds() bool {
 // without an @ outside of the address.
 func oneMailbox(v []byte) (list, bool) {
 	l, err := parseList(v)
-	if err != nil || len(l.boxes) != 1 || len(l.entries) != 1 || l.entries[0].group {
+	if err != nil || l.shifted || len(l.boxes) != 1 || len(l.entries) != 1 || l.entries[0].group {
 		return list{}, false
 	}
 	return l, !l.boxes[0].addr.IsZero() && l.boxes[0].name == 0

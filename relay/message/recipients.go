@@ -55,6 +55,9 @@ func (p *plan) find(b box) int {
 // untouched tells whether a field can stay as it is. A domain in other letters
 // than ASCII cannot: not every reader maps it to the host in the envelope.
 func untouched(l *list) bool {
+	if l.shifted {
+		return false
+	}
 	for _, b := range l.boxes {
 		if b.name > 0 || b.wide || b.rcpt == noRcpt {
 			return false
@@ -211,11 +214,9 @@ func (l *list) keepBoxes(e entry) []byte {
 }
 
 // written is the mailbox with a display name that is a bare address put in
-// quotes, and with a domain in A-labels; every other mailbox is left as it is.
+// quotes, with a domain in A-labels, and unfolded where that makes a
+// difference; every other mailbox is left as it is.
 func (l *list) written(b box) []byte {
-	if b.name == 0 && !b.wide {
-		return l.value[b.lo:b.hi]
-	}
 	var out []byte
 	at := b.lo
 	if b.name > 0 {
@@ -226,7 +227,11 @@ func (l *list) written(b box) []byte {
 		out = append(append(out, l.value[at:b.textLo]...), b.addr.String()...)
 		at = b.text
 	}
-	return append(out, l.value[at:b.hi]...)
+	out = append(out, l.value[at:b.hi]...)
+	if l.shifted {
+		out = append(bytes.Clone(leading(out)), bytes.ReplaceAll(trimLeft(out), []byte("\r\n"), nil)...)
+	}
+	return out
 }
 
 // appendList joins two lists on a line of their own each.
