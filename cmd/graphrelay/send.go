@@ -34,7 +34,8 @@ func newSend() *cobra.Command {
 		Short: "Send a test mail through the running relay, over SMTP",
 		Long: `Send a test mail through the running relay as any program would, over SMTP,
 and print the queue ID it was given. It goes to the first listener of the
-configuration that wants neither TLS nor a login, from default_sender, unless
+configuration that wants neither TLS nor a login, or else to the socket where
+sendmail hands over (/run/graphrelay/submit.sock), from default_sender, unless
 --server and --from say otherwise.`,
 		Example: `  graphrelay send --to admin@contoso.com
   graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
@@ -52,7 +53,7 @@ configuration that wants neither TLS nor a login, from default_sender, unless
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&m.server, "server", "", "`HOST:PORT` or unix:/path of the relay (default: the first listener)")
+	cmd.Flags().StringVar(&m.server, "server", "", "`HOST:PORT` or unix:/path of the relay (default: the first listener that wants neither TLS nor a login)")
 	cmd.Flags().StringVar(&m.from, "from", "", "sender `ADDRESS` (default: default_sender)")
 	cmd.Flags().StringSliceVar(&m.to, "to", nil, "recipient `ADDRESS`; may be repeated")
 	cmd.Flags().StringVar(&m.subject, "subject", "Test mail from graphrelay", "`SUBJECT` of the mail")
@@ -90,10 +91,13 @@ func (m *testMail) complete(file string) error {
 }
 
 // plainListener finds where a program of this host can hand over a mail
-// without TLS and without a login.
+// without TLS and without a login. Which port a socket of systemd has is not
+// known here, but where there is one there is that of sendmail too.
 func plainListener(all []config.Listener) (string, error) {
+	bySystemd := false
 	for _, l := range all {
 		a := l.Address
+		bySystemd = bySystemd || a.Network == "systemd"
 		if a.Network == "systemd" || l.TLS == "required" || l.TLS == "implicit" || l.Auth == "required" {
 			continue
 		}
@@ -102,7 +106,10 @@ func plainListener(all []config.Listener) (string, error) {
 		}
 		return a.String(), nil
 	}
-	return "", usageError{errors.New("every listener of the configuration wants TLS, a login, or is systemd's; say with --server HOST:PORT where to send")}
+	if bySystemd {
+		return defaultServer.network + ":" + defaultServer.address, nil
+	}
+	return "", usageError{errors.New("every listener of the configuration wants TLS or a login, which send does not speak; say with --server HOST:PORT or unix:/PATH where it needs neither")}
 }
 
 func (m *testMail) send() (string, error) {
