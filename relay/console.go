@@ -21,7 +21,7 @@ func (r *Relay) openConsole(ctx context.Context) error {
 	}
 	l, err := smtpd.Listen(ctx, c.Address.String(), 0)
 	if err != nil {
-		return listenHint(c.Address.String(), err)
+		return listenHint("console.address", c.Address.String(), err)
 	}
 	if !c.Address.Loopback() {
 		r.log.Warn("the console can be reached from other hosts without TLS; put a proxy with TLS before it, and let only that reach it", "address", c.Address.String())

@@ -105,7 +105,7 @@ func (d *doctor) disk() {
 	dir := filepath.Dir(d.c.Queue.Store.Path)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		d.fail("disk", dir+" cannot be looked at: "+err.Error(), "create it: install -d -o graphrelay -g graphrelay -m 750 "+dir)
+		d.fail("disk", dir+" cannot be looked at: "+err.Error(), "where it is missing create it: install -d -o graphrelay -g graphrelay -m 750 "+dir+"; else run this as root")
 		return
 	}
 	free, least := int64(fs.Bavail)*fs.Bsize, int64(d.c.Queue.MinFreeSpace)

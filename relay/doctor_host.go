@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"graphrelay/config"
 )
 
 // ports tells who holds port 25 and each port of the configuration.
@@ -24,21 +26,34 @@ func (d *doctor) ports() {
 		}
 	}
 	for _, p := range wanted {
-		about := fmt.Sprintf("port %d", p)
-		holder, taken := holderOf(p)
-		switch {
-		case !taken:
-			d.ok(about, "free")
-		case holder == "graphrelay":
-			d.ok(about, "held by graphrelay")
-		case holder == "":
-			d.warn(about, "held by a program of another user", "run this as root, or look with: ss -ltnp")
-		case d.wants(p) && !d.running:
-			d.fail(about, "held by "+holder, "stop "+holder+" (systemctl disable --now "+holder+"), or write another port")
-		default:
-			d.warn(about, "held by "+holder, "see whether "+holder+" is meant to have it: programs of this host that send to localhost end up there")
-		}
+		holders, taken := holdersOf(p)
+		d.port(p, holders, taken)
 	}
+}
+
+// port judges who holds a port. A socket that systemd has handed over is held
+// by both, and before the first mail by systemd alone.
+func (d *doctor) port(p uint16, holders []string, taken bool) {
+	about, names := fmt.Sprintf("port %d", p), strings.Join(holders, " and ")
+	switch {
+	case !taken:
+		d.ok(about, "free")
+	case slices.Contains(holders, "graphrelay"):
+		d.ok(about, "held by graphrelay")
+	case len(holders) == 0:
+		d.warn(about, "held by a program of another user", "run this as root, or look with: ss -ltnp")
+	case slices.Contains(holders, "systemd") && d.bySystemd():
+		d.ok(about, "held by systemd, for a socket unit")
+	case d.wants(p) && !d.running:
+		d.fail(about, "held by "+names, "stop "+names+" (systemctl disable --now "+holders[0]+"), or write another port")
+	default:
+		d.warn(about, "held by "+names, "see whether "+names+" is meant to have it: programs of this host that send to localhost end up there")
+	}
+}
+
+// bySystemd tells whether a listener of the configuration is a socket of systemd.
+func (d *doctor) bySystemd() bool {
+	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool { return l.Address.Network == "systemd" })
 }
 
 // wants tells whether a listener of the configuration has the port.
@@ -51,9 +66,9 @@ func (d *doctor) wants(port uint16) bool {
 	return false
 }
 
-// holderOf finds the program that listens on a port; its name is "" where it is
-// somebody else's and may not be looked at.
-func holderOf(port uint16) (name string, taken bool) {
+// holdersOf finds the programs that listen on a port; those of others may not be
+// looked at and are left out.
+func holdersOf(port uint16) (names []string, taken bool) {
 	var inodes []string
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)
@@ -64,11 +79,10 @@ func holderOf(port uint16) (name string, taken bool) {
 		_ = f.Close()
 	}
 	for _, inode := range inodes {
-		if name := programOf("socket:[" + inode + "]"); name != "" {
-			return name, true
-		}
+		names = append(names, programsOf("socket:["+inode+"]")...)
 	}
-	return "", len(inodes) > 0
+	slices.Sort(names)
+	return slices.Compact(names), len(inodes) > 0
 }
 
 // listening reads a table of the kernel (proc(5), /proc/net/tcp) and returns the
@@ -88,21 +102,21 @@ func listening(lines *bufio.Scanner, port uint16) (inodes []string) {
 	return inodes
 }
 
-// programOf is the name of the program that has a socket open.
-func programOf(socket string) string {
+// programsOf are the names of the programs that have a socket open.
+func programsOf(socket string) (names []string) {
 	files, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, f := range files {
 		if target, err := os.Readlink(f); err == nil && target == socket {
 			name, err := os.ReadFile(filepath.Join(filepath.Dir(filepath.Dir(f)), "comm"))
 			if err == nil {
-				return strings.TrimSpace(string(name))
+				names = append(names, strings.TrimSpace(string(name)))
 			}
 		}
 	}
-	return ""
+	return names
 }
 
 // unit asks systemd how the service runs.

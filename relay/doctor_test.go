@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +14,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"graphrelay/config"
+	"graphrelay/relay/verify"
 )
 
 func TestListeningSockets(t *testing.T) {
@@ -31,6 +34,66 @@ func TestListeningSockets(t *testing.T) {
 		}
 	}
 }
+
+// With the packages' configuration systemd holds the port, and that is well.
+func TestWhoHoldsAPort(t *testing.T) {
+	tcp, systemd := "127.0.0.1:25", "systemd:smtp"
+	for name, c := range map[string]struct {
+		listener string
+		running  bool
+		holders  []string
+		taken    bool
+		mark     verify.Mark
+		text     string
+	}{
+		"free":                             {tcp, false, nil, false, verify.OK, "free"},
+		"ours":                             {tcp, true, []string{"graphrelay"}, true, verify.OK, "held by graphrelay"},
+		"ours, handed over by systemd":     {systemd, true, []string{"graphrelay", "systemd"}, true, verify.OK, "held by graphrelay"},
+		"systemd's, before the first mail": {systemd, false, []string{"systemd"}, true, verify.OK, "for a socket unit"},
+		"systemd's, for somebody else":     {tcp, true, []string{"systemd"}, true, verify.Warn, "held by systemd"},
+		"somebody else's":                  {tcp, false, []string{"master"}, true, verify.Fail, "held by master"},
+		"not wanted":                       {"127.0.0.1:2525", false, []string{"master"}, true, verify.Warn, "held by master"},
+		"not to be looked at":              {tcp, false, nil, true, verify.Warn, "another user"},
+	} {
+		conf, err := config.Parse("config.yaml", []byte(minimal+"smtp: {listeners: [{address: '"+c.listener+"'}]}\n"), "/etc/graphrelay")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Symptom
+		d := &doctor{c: conf, running: c.running, tell: func(s Symptom) { got = s }}
+		d.port(25, c.holders, c.taken)
+		if got.Mark != c.mark || !strings.Contains(got.Text, c.text) || got.Mark != verify.OK && got.Remedy == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// An address that cannot be listened on is named by its key.
+func TestListenHint(t *testing.T) {
+	for _, c := range []struct {
+		key, address string
+		err          error
+		want         string
+	}{
+		{"console.address", "127.0.0.1:8025", syscall.EADDRINUSE, "choose another address in console.address"},
+		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "CAP_NET_BIND_SERVICE"},
+		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES, "the folder of unix:/run/x/admin.sock must let"},
+		{"admin.address", "unix:/run/x/admin.sock", syscall.ENOENT, "must exist"},
+	} {
+		if err := listenHint(c.key, c.address, c.err); !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.key, err)
+		}
+	}
+}
+
+const minimal = `
+identities:
+  - tenant_id: 11111111-1111-1111-1111-111111111111
+    client_id: 22222222-2222-2222-2222-222222222222
+    certificate_file: entra.pem
+senders:
+  - address: a@contoso.com
+`
 
 func TestUnitState(t *testing.T) {
 	s := unitState("LoadState=loaded\nActiveState=active\nUser=graphrelay\n\nOdd\n")

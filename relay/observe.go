@@ -28,7 +28,7 @@ func (r *Relay) openMonitor(ctx context.Context) error {
 	}
 	l, err := smtpd.Listen(ctx, m.Address.String(), 0)
 	if err != nil {
-		return listenHint(m.Address.String(), err)
+		return listenHint("metrics.address", m.Address.String(), err)
 	}
 	r.metrics = l
 	return nil

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 
 	"graphrelay/config"
@@ -28,13 +29,16 @@ func OpenStopped(ctx context.Context, c *config.Config) (*spool.ReadOnly, error)
 	return spool.OpenReadOnly(ctx, path)
 }
 
-// listenHint adds to an error of listening what to do about it.
-func listenHint(address string, err error) error {
+// listenHint adds to an error of listening what to do about it; key is where the
+// address stands in the configuration.
+func listenHint(key, address string, err error) error {
 	switch {
+	case errors.Is(err, syscall.EACCES) && strings.HasPrefix(address, "unix:"):
+		return fmt.Errorf("%w; the folder of %s must let the user who runs this write into it: chown it, or write another path in %s", err, address, key)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it), or choose a port such as 2525", err)
+		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it), or choose a port such as 2525 in %s", err, key)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another program listens on %s: stop it (often postfix or exim4), or choose another address in smtp.listeners", err, address)
+		return fmt.Errorf("%w; another program listens on %s: stop it (ss -ltnp shows it; often postfix or exim4), or choose another address in %s", err, address, key)
 	case errors.Is(err, syscall.ENOENT):
 		return fmt.Errorf("%w; the folder of %s must exist: create it, or let systemd do so (RuntimeDirectory=)", err, address)
 	}

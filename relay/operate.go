@@ -28,7 +28,7 @@ func (r *Relay) openAdmin(ctx context.Context) error {
 	address := r.cfg().Admin.Address.String()
 	l, err := smtpd.Listen(ctx, address, adminMode)
 	if err != nil {
-		return listenHint(address, err)
+		return listenHint("admin.address", address, err)
 	}
 	r.admin = l
 	return r.giveToGroup(l)

@@ -190,7 +190,7 @@ func (r *Relay) bind(ctx context.Context, w wanted) ([]listener, error) {
 	}
 	l, err := smtpd.Listen(ctx, w.address, smtpd.DefaultSocketMode)
 	if err != nil {
-		return nil, listenHint(w.address, err)
+		return nil, listenHint("smtp.listeners", w.address, err)
 	}
 	return []listener{{l, w.address, w.options}}, nil
 }

@@ -22,7 +22,7 @@ const (
 
 // openAlerts makes the board of alarms, before whatever raises one.
 func (r *Relay) openAlerts() error {
-	c := alert.Config{Host: string(r.cfg().Hostname), Log: r.log, OnPost: r.monitor.AlertPosted}
+	c := alert.Config{Host: r.hostname, Log: r.log, OnPost: r.monitor.AlertPosted}
 	if a := r.cfg().Alerts; a != nil {
 		if err := alert.CheckURLFile(string(a.WebhookURLFile)); err != nil {
 			return fmt.Errorf("alerts.webhook_url_file: %w", err)

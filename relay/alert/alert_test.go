@@ -52,7 +52,7 @@ func running(t *testing.T, f func(b *Board, h *hook)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := &hook{}
-		b := New(Config{Host: "relay", URLFile: "-"})
+		b := New(Config{Host: func() string { return "relay" }, URLFile: "-"})
 		b.post = h.post
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -232,7 +232,7 @@ func TestThePost(t *testing.T) {
 	}))
 	defer srv.Close()
 	since := time.Unix(1_800_000_000, 0).UTC()
-	b := New(Config{Host: "relay.example.org", URLFile: urlFile(t, srv.URL+"/hook"), Now: func() time.Time { return since }})
+	b := New(Config{Host: func() string { return "relay.example.org" }, URLFile: urlFile(t, srv.URL+"/hook"), Now: func() time.Time { return since }})
 	b.Alarm("hold:mailbox:a@b", "held; do this", true)
 	n, ok, _ := b.next(since)
 	if err := b.post(t.Context(), n); err != nil || !ok {

@@ -14,7 +14,7 @@ const maxKeys = 500
 
 // Config is what a Board works with.
 type Config struct {
-	Host    string        // names this relay in each post
+	Host    func() string // names this relay in each post; nil: nameless
 	URLFile string        // file that holds the webhook's URL; "": nobody is told
 	Repeat  time.Duration // how often a fault that lasts is told; = 24 h
 	OnPost  func(error)   // for metrics, after each post; may be nil
@@ -50,6 +50,9 @@ type fault struct {
 
 // New makes a Board. Nothing is told before Run.
 func New(cfg Config) *Board {
+	if cfg.Host == nil {
+		cfg.Host = func() string { return "" }
+	}
 	if cfg.Repeat <= 0 {
 		cfg.Repeat = 24 * time.Hour
 	}
@@ -165,11 +168,11 @@ func (b *Board) refused(key string, now time.Time) {
 }
 
 func (b *Board) notice(f *fault, now time.Time) Notice {
-	n := Notice{Service: "graphrelay", Host: b.cfg.Host, Key: f.Key, Status: "firing", Message: f.Text, Since: f.Since, At: now, Repeated: f.told, stage: f.stage}
-	n.Text = "graphrelay on " + b.cfg.Host + ": " + f.Text
+	n := Notice{Service: "graphrelay", Host: b.cfg.Host(), Key: f.Key, Status: "firing", Message: f.Text, Since: f.Since, At: now, Repeated: f.told, stage: f.stage}
+	n.Text = "graphrelay on " + b.cfg.Host() + ": " + f.Text
 	if !f.firing {
 		n.Status, n.At, n.Repeated = "resolved", f.ended, false
-		n.Text = "graphrelay on " + b.cfg.Host + ": over after " + f.ended.Sub(f.Since).Round(time.Second).String() + ": " + f.Text
+		n.Text = "graphrelay on " + b.cfg.Host() + ": over after " + f.ended.Sub(f.Since).Round(time.Second).String() + ": " + f.Text
 	}
 	return n
 }

@@ -45,9 +45,6 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 // PID is the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Gone is closed when the process has ended.
-func (p *Process) Gone() <-chan struct{} { return p.gone }
-
 // Ended tells whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
@@ -87,7 +84,7 @@ func (p *Process) Wait(limit time.Duration) error {
 }
 
 // Freeze stops the process where it stands and waits until all its threads are
-// stopped; Thaw lets it go on.
+// stopped.
 func (p *Process) Freeze() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -95,9 +92,6 @@ func (p *Process) Freeze() {
 	}
 	Until(p.t, 10*time.Second, "the process to be frozen", func() bool { return p.stopped() })
 }
-
-// Thaw ends a Freeze.
-func (p *Process) Thaw() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
 
 // stopped reads the state of every thread: one may still be in a system call
 // when the first already stands. A thread in uninterruptible sleep ("D") ends

@@ -35,7 +35,6 @@ type Relay struct {
 	t      testing.TB
 	binary string
 	env    []string
-	before []string // of the command line: strace, prlimit
 }
 
 // Setting changes a relay before its first start.
@@ -48,7 +47,6 @@ type plan struct {
 	extra   map[string][]string // section -> lines
 	watched bool
 	env     []string
-	before  []string
 }
 
 // Tags builds the binary with build tags.
@@ -71,10 +69,6 @@ func Watched() Setting { return func(p *plan) { p.watched = true } }
 // Env adds to the relay's environment.
 func Env(vars ...string) Setting { return func(p *plan) { p.env = append(p.env, vars...) } }
 
-// Under runs the relay by another program, such as strace with its options. The
-// relay must then be the process that is started (strace -D).
-func Under(command ...string) Setting { return func(p *plan) { p.before = command } }
-
 // NewRelay configures a relay that sends to d. It does not start it.
 func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
 	t.Helper()
@@ -85,7 +79,7 @@ func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
 	}
 	r := &Relay{
 		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir, "config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
-		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...), before: p.before,
+		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...),
 	}
 	if p.watched {
 		r.Watch = FreeAddr(t)
@@ -153,8 +147,7 @@ func (r *Relay) Start() {
 // Launch runs the relay and does not wait.
 func (r *Relay) Launch() {
 	r.t.Helper()
-	line := append(append([]string{}, r.before...), r.binary, "serve", "-c", r.Config)
-	cmd := exec.Command(line[0], line[1:]...)
+	cmd := exec.Command(r.binary, "serve", "-c", r.Config)
 	cmd.Env = r.env
 	cmd.Dir = r.Dir
 	r.Process = Start(r.t, cmd)
