@@ -80,7 +80,7 @@ func dueQuery(c Claim) (string, []any) {
 
 // take records an attempt for each message found that is still as it was.
 func (s *SQLite) take(ctx context.Context, found []stored, now time.Time) ([]Record, error) {
-	var taken []Record
+	var taken []stored
 	err := s.small(ctx, true, func(t *tx) error {
 		taken = taken[:0]
 		for _, m := range found {
@@ -91,7 +91,7 @@ func (s *SQLite) take(ctx context.Context, found []stored, now time.Time) ([]Rec
 			if ok {
 				m.State, m.LastAttempt, m.NextAttempt = Active, now, time.Time{}
 				m.Attempts++
-				taken = append(taken, m.Record)
+				taken = append(taken, m)
 			}
 		}
 		return nil
@@ -99,7 +99,18 @@ func (s *SQLite) take(ctx context.Context, found []stored, now time.Time) ([]Rec
 	if err != nil {
 		return nil, err
 	}
-	return taken, nil
+	for _, m := range taken {
+		s.claims.note(m)
+	}
+	return records(taken), nil
+}
+
+func records(list []stored) []Record {
+	out := make([]Record, len(list))
+	for i, m := range list {
+		out[i] = m.Record
+	}
+	return out
 }
 
 func takeOne(t *tx, m stored, now time.Time) (bool, error) {
@@ -116,8 +127,8 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 
 // Unclaim implements Store. Taking back what is taken back already is no error.
 func (s *SQLite) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error {
-	return s.small(ctx, true, func(t *tx) error {
-		b, err := find(t.conn, id)
+	err := s.small(ctx, true, func(t *tx) error {
+		b, err := s.findClaimed(t.conn, id)
 		if err != nil {
 			return err
 		}
@@ -133,6 +144,10 @@ func (s *SQLite) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, 
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeActive, to: codeQueued, size: b.size})
 		return forgetAttempt(t.conn, b.n, int64(attempt))
 	})
+	if err == nil {
+		s.claims.forget(id)
+	}
+	return err
 }
 
 // forgetAttempt removes an attempt that was not made from the history.

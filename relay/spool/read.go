@@ -10,6 +10,7 @@ import (
 type view struct {
 	readers *pool
 	tally   *tally
+	claims  *claims
 	sparse  int64 // see search; tests lower it
 }
 

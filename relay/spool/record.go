@@ -116,8 +116,12 @@ func readBrief(r *row) brief {
 
 // find reads the brief of a message: ErrNotFound.
 func find(c *conn, id envelope.QueueID) (brief, error) {
+	return findBy(c, "id = ?", string(id), id)
+}
+
+func findBy(c *conn, where string, key any, id envelope.QueueID) (brief, error) {
 	var b brief
-	err := c.query("SELECT "+briefColumns+" FROM message WHERE id = ?", []any{string(id)}, func(r *row) error {
+	err := c.query("SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, func(r *row) error {
 		b = readBrief(r)
 		return nil
 	})

@@ -23,8 +23,8 @@ func (s *SQLite) Settle(ctx context.Context, o Settlement) error {
 	if to == codeActive || to == codeDeleted {
 		return fmt.Errorf("%w: %s is no outcome", ErrState, o.State)
 	}
-	return s.small(ctx, true, func(t *tx) error {
-		b, err := find(t.conn, o.ID)
+	err = s.small(ctx, true, func(t *tx) error {
+		b, err := s.findClaimed(t.conn, o.ID)
 		if err != nil {
 			return err
 		}
@@ -37,18 +37,18 @@ func (s *SQLite) Settle(ctx context.Context, o Settlement) error {
 		}
 		return settle(t, b, to, &o)
 	})
+	if err == nil {
+		s.claims.forget(o.ID)
+	}
+	return err
 }
 
 func settle(t *tx, b brief, to int64, o *Settlement) error {
-	_, err := t.exec(`UPDATE message SET settled = ?, unknown = ?, status = ?, text = ?, request = ? WHERE n = ?`,
-		b.attempts, o.Unknown, statusCode(o.Status), cut(o.Text), cut(o.RequestID), b.n)
-	if err != nil {
-		return err
-	}
 	return enter(t, b, to, o.NextAttempt, &Event{
 		At: o.At, Kind: outcomeKind(to, o.Unknown), Attempt: o.Attempt, Status: o.Status,
 		Text: o.Text, RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration,
-	})
+	}, set{", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
+		[]any{b.attempts, o.Unknown, statusCode(o.Status), cut(o.Text), cut(o.RequestID)}})
 }
 
 func outcomeKind(to int64, unknown bool) EventKind {
@@ -71,9 +71,16 @@ func outcomeKind(to int64, unknown bool) EventKind {
 	}
 }
 
+// set is further columns for the one UPDATE of a change of state: a second one
+// would find and write the row once more.
+type set struct {
+	columns string // each ", name = ?"
+	values  []any
+}
+
 // enter moves a message into a state, with a row of history and all that the
 // state implies.
-func enter(t *tx, b brief, to int64, next time.Time, e *Event) error {
+func enter(t *tx, b brief, to int64, next time.Time, e *Event, also set) error {
 	at := nanos(e.At)
 	var heldSince, finished, due int64
 	heldFor := b.heldFor
@@ -88,9 +95,9 @@ func enter(t *tx, b brief, to int64, next time.Time, e *Event) error {
 	default:
 		finished = max(at, 1)
 	}
+	values := append([]any{to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), reportAfter(b.report, to)}, also.values...)
 	_, err := t.exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
-		events = events + 1, body_gone = ?, report = ? WHERE n = ?`,
-		to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), reportAfter(b.report, to), b.n)
+		events = events + 1, body_gone = ?, report = ?`+also.columns+` WHERE n = ?`, append(values, b.n)...)
 	if err != nil {
 		return err
 	}
@@ -138,12 +145,11 @@ func (s *SQLite) Move(ctx context.Context, id envelope.QueueID, to State, next t
 		case !movable(b, code):
 			return wrongState(b, "move to "+string(to))
 		}
+		var also set
 		if code == codeHeld || b.state == codeHeld && code == codeQueued {
-			if _, err := t.exec("UPDATE message SET status = 0, text = ? WHERE n = ?", cut(why), b.n); err != nil {
-				return err
-			}
+			also = set{", status = 0, text = ?", []any{cut(why)}}
 		}
-		return enter(t, b, code, next, &Event{At: at, Kind: moveKind(code), Text: why})
+		return enter(t, b, code, next, &Event{At: at, Kind: moveKind(code), Text: why}, also)
 	})
 }
 
@@ -169,7 +175,7 @@ func (s *SQLite) Delete(ctx context.Context, id envelope.QueueID, why string, at
 		case b.state == codeActive || !hasBody(b.state):
 			return wrongState(b, "delete")
 		}
-		return enter(t, b, codeDeleted, time.Time{}, &Event{At: at, Kind: EventDeleted, Text: why})
+		return enter(t, b, codeDeleted, time.Time{}, &Event{At: at, Kind: EventDeleted, Text: why}, set{})
 	})
 }
 

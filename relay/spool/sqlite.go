@@ -122,7 +122,7 @@ func newSQLite(opts Options, lock *os.File) *SQLite {
 	}
 	opts.BallastSize = max(opts.BallastSize, 0)
 	s := &SQLite{
-		view:     view{tally: newTally(), sparse: defaultSparse},
+		view:     view{tally: newTally(), claims: newClaims(), sparse: defaultSparse},
 		opts:     opts,
 		log:      opts.Log,
 		lock:     lock,
@@ -240,12 +240,10 @@ func (s *SQLite) bringBack(c *conn) error {
 	}
 	now := s.opts.Now()
 	t := &tx{conn: c}
+	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
 	for _, b := range interrupted {
-		if _, err := c.exec("UPDATE message SET unknown = 1, crashes = crashes + 1, settled = attempts WHERE n = ?", b.n); err != nil {
-			return err
-		}
 		event := Event{At: now, Kind: EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
-		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &event); err != nil {
+		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &event, counted); err != nil {
 			return err
 		}
 	}

@@ -4,14 +4,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// Binary builds graphrelay with build tags and returns its path. It is kept in
-// the module's .cache, where a second call finds it up to date. More flags for
-// the build may stand in $GRAPHRELAY_BUILD_FLAGS, such as -race.
+// Binary builds graphrelay with build tags, as `make build` does, and returns
+// its path. It is kept in the module's .cache, where a second call finds it up
+// to date. More flags for the build may stand in $GRAPHRELAY_BUILD_FLAGS, such
+// as -race.
 func Binary(t testing.TB, tags ...string) string {
 	t.Helper()
 	dir := filepath.Join(ModuleDir(t), ".cache", "e2e")
@@ -21,8 +23,13 @@ func Binary(t testing.TB, tags ...string) string {
 	unlock := LockFile(t, filepath.Join(dir, "lock"))
 	defer unlock()
 	path := filepath.Join(dir, strings.Join(append([]string{"graphrelay"}, tags...), "-"))
-	args := append([]string{"build", "-o", path, "-tags", strings.Join(tags, ",")}, strings.Fields(os.Getenv("GRAPHRELAY_BUILD_FLAGS"))...)
-	out, err := exec.Command("go", append(args, "graphrelay/cmd/graphrelay")...).CombinedOutput()
+	more := strings.Fields(os.Getenv("GRAPHRELAY_BUILD_FLAGS"))
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", path, "-tags", strings.Join(tags, ",")}, more...)
+	build := exec.Command("go", append(args, "graphrelay/cmd/graphrelay")...)
+	if !slices.Contains(more, "-race") { // which needs cgo
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
+	out, err := build.CombinedOutput()
 	if err != nil {
 		t.Fatalf("build graphrelay: %v\n%s", err, out)
 	}
