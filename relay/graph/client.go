@@ -66,7 +66,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c.proxy = p
-	c.transport = newTransport(pool, cfg.MaxConcurrent, c.proxy)
+	c.transport = newTransport(pool, cfg.MaxConcurrent, c.proxy, cfg.Dial)
 	c.tokens = &tokens{login: c.login, now: cfg.Now, log: cfg.Log}
 	if c.adapter, err = c.newAdapter(); err != nil {
 		return nil, err

@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -46,6 +48,11 @@ type Config struct {
 	Log           *slog.Logger     // nil is silence
 	UserAgent     string           // product and version; empty is "graphrelay"
 
+	// Dial opens the connections to both endpoints and to the proxy, in place of
+	// TCP; TLS is spoken over them all the same. nil is TCP. It is what lets a
+	// whole relay run without a network, under a clock that is not real.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	// OnCredentialChange is called by Run after a changed credential file was
 	// taken over: what Graph or Entra refused may pass now. It must not block.
 	OnCredentialChange func()
@@ -78,6 +85,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "graphrelay"
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
 	if cfg.OnCredentialChange == nil {
 		cfg.OnCredentialChange = func() {}

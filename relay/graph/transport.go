@@ -20,11 +20,11 @@ import (
 // Idle connections are closed after a minute, before load balancers forget
 // them, and HTTP/2 ones are pinged, so that a dead connection is noticed
 // before a body is written into it.
-func newTransport(pool *x509.CertPool, idle int, p *proxy) *http.Transport {
+func newTransport(pool *x509.CertPool, idle int, p *proxy, dial dialer) *http.Transport {
 	return &http.Transport{
 		Proxy:                  p.choose,
 		OnProxyConnectResponse: proxyRefusal,
-		DialContext:            counted(&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}),
+		DialContext:            counted(dial),
 		TLSClientConfig:        &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    15 * time.Second,
 		ForceAttemptHTTP2:      true,
@@ -65,9 +65,12 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func counted(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// dialer is Config.Dial.
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func counted(dial dialer) dialer {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := d.DialContext(ctx, network, addr)
+		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}

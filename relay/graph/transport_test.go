@@ -151,3 +151,27 @@ func TestWireProvesOnlyWhatItCan(t *testing.T) {
 		t.Error("without a connection nothing is proved")
 	}
 }
+
+// Everything goes over the connections that Config.Dial opens, and over TLS.
+func TestDial(t *testing.T) {
+	d := newDouble(t)
+	var dialled atomic.Int64
+	cfg := d.config()
+	host := cfg.Graph.Host
+	u, _ := url.Parse("https://127.0.0.1:9")
+	cfg.Login, cfg.Graph, d.URL = u, u, u.String() // URL is what discovery says
+	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr != "127.0.0.1:9" {
+			t.Errorf("asked for %s", addr)
+		}
+		dialled.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, host)
+	}
+	c := mustNew(t, cfg)
+	if a := c.Send(t.Context(), address(t, "box@contoso.com"), mail("To: a@example.net\r\n\r\nx")); a.Outcome != Delivered {
+		t.Errorf("%+v", a)
+	}
+	if dialled.Load() == 0 {
+		t.Error("nothing was dialled")
+	}
+}

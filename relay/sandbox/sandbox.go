@@ -150,6 +150,16 @@ func or[T comparable](v, instead T) T {
 // loopback is an error.
 func (d *Double) Start(addr string) error { return d.api.start(addr) }
 
+// Serve is Start on a listener of the caller's, whose address must be one of
+// loopback too and is what URL says; Close closes it. It may be in memory, so
+// that a whole relay can run without a network, under a clock that is not real.
+func (d *Double) Serve(l net.Listener) error {
+	if _, err := loopback(l.Addr().String()); err != nil {
+		return err
+	}
+	return d.api.listen(func() (net.Listener, error) { return l, nil })
+}
+
 // StartPage serves the page, the JSON and the controls over HTTP at addr, with
 // the rules of Start.
 func (d *Double) StartPage(addr string) error { return d.page.start(addr) }

@@ -34,12 +34,17 @@ func (s *server) start(addr string) error {
 	if err != nil {
 		return err
 	}
+	return s.listen(func() (net.Listener, error) { return net.Listen("tcp", addr) })
+}
+
+// listen serves what open opens in the background.
+func (s *server) listen(open func() (net.Listener, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.http != nil {
 		return fmt.Errorf("already listening on %s", s.addr)
 	}
-	listener, err := net.Listen("tcp", addr)
+	listener, err := open()
 	if err != nil {
 		return err
 	}
