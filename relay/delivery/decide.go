@@ -89,7 +89,7 @@ func Decide(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) Deci
 			d.wrongSender()
 			break
 		}
-		d.hold(ans, now, rules)
+		d.hold(rec, ans, now, rules)
 	default:
 		d.unknown(rec, now, rules)
 	}
@@ -118,7 +118,7 @@ func (d *Decision) retry(rec spool.Record, ans graph.Answer, now time.Time, rule
 	d.expire(rec, now, rules)
 }
 
-func (d *Decision) hold(ans graph.Answer, now time.Time, rules Rules) {
+func (d *Decision) hold(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) {
 	switch {
 	case ans.Scope == graph.ScopeMessage || rules.Alone >= maxAlone:
 		d.State, d.Event = spool.Held, spool.EventHeld
@@ -126,7 +126,8 @@ func (d *Decision) hold(ans graph.Answer, now time.Time, rules Rules) {
 		d.State, d.Event = spool.Queued, spool.EventDeferred
 		d.Next = now.Add(probeAfter(rules.Alone - 1))
 	default:
-		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, now
+		// Who probes for all the others keeps the place in line.
+		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, dueAgain(rec, now)
 		d.Hold, d.Scope = true, ans.Scope
 	}
 }

@@ -314,6 +314,19 @@ func (h *holds) stoppedFor(key string, accepted, now time.Time) time.Duration {
 	return 0
 }
 
+// stoppedSince tells whether a hold of its own stops a mailbox since a time or
+// longer.
+func (h *holds) stoppedSince(mailbox envelope.Address, since time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, key := range []string{routeKey(mailbox), mailboxKey(mailbox)} {
+		if x := h.byKey[key]; x != nil && !x.Since.After(since) {
+			return true
+		}
+	}
+	return false
+}
+
 // probeNow makes holds due for a probe: those of the keys, or all.
 func (h *holds) probeNow(now time.Time, keys ...string) {
 	h.mu.Lock()
@@ -339,18 +352,24 @@ func (h *holds) save(ctx context.Context, key string) error {
 
 // finish ends a hold in the store, and then in memory, unless a refusal renewed
 // it meanwhile. An identity's hold needs the mailboxes that it stops by now,
-// beside those that it was seen to stop.
+// beside those that it was seen to stop; none would be taken for everybody's.
+// Those that a hold of their own stopped before it, and still does, are left
+// out: the time of that one counts, and none counts twice.
 func (h *holds) finish(ctx context.Context, key string, mailboxes []envelope.Address, now time.Time) (over bool, err error) {
 	err = h.inTurn(ctx, key, func(copied spool.Hold, ending bool) error {
 		if !ending {
 			return nil
 		}
-		for _, m := range mailboxes {
-			if !slices.ContainsFunc(copied.Mailboxes, m.Equal) {
-				copied.Mailboxes = append(copied.Mailboxes, m)
+		if copied.Mailbox.IsZero() {
+			for _, m := range mailboxes {
+				if !slices.ContainsFunc(copied.Mailboxes, m.Equal) {
+					copied.Mailboxes = append(copied.Mailboxes, m)
+				}
 			}
-		}
-		if len(copied.Mailboxes) > 0 {
+			copied.Mailboxes = slices.DeleteFunc(copied.Mailboxes, func(m envelope.Address) bool { return h.stoppedSince(m, copied.Since) })
+			if len(copied.Mailboxes) == 0 {
+				copied.Since = now
+			}
 			if err := h.store.SetHold(ctx, copied); err != nil {
 				return err
 			}

@@ -136,7 +136,8 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 		return nil
 	}
 	now := d.cfg.Now()
-	err := d.eachMessage(ctx, spool.Filter{States: []spool.State{spool.Held}}, func(r spool.Record) error {
+	old := spool.Filter{States: []spool.State{spool.Held}, Until: now.Add(-limit)} // others cannot have been held for so long
+	err := d.eachMessage(ctx, old, func(r spool.Record) error {
 		return d.expireIf(ctx, r, limit, r.HeldSince, now)
 	})
 	if err != nil {
@@ -146,12 +147,11 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	old.States = []spool.State{spool.Queued}
 	for _, h := range d.holds.list() {
-		if now.Sub(h.Since) < limit {
-			continue
-		}
 		for _, l := range lanes {
-			if err := d.expireLane(ctx, h, limit, l.Mailbox, now); err != nil {
+			old.Mailbox = l.Mailbox
+			if err := d.expireLane(ctx, h, limit, old, now); err != nil {
 				return err
 			}
 		}
@@ -159,13 +159,13 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 	return nil
 }
 
-// expireLane fails the messages of one mailbox that hold h has stopped too long.
-func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, limit time.Duration, mailbox envelope.Address, now time.Time) error {
-	if !d.holdCovers(h, mailbox) {
+// expireLane fails the messages of one mailbox, among the old ones, that hold h
+// has stopped too long. The hold itself may be young: earlier ones count too.
+func (d *Delivery) expireLane(ctx context.Context, h spool.Hold, limit time.Duration, old spool.Filter, now time.Time) error {
+	if !d.holdCovers(h, old.Mailbox) {
 		return nil
 	}
-	f := spool.Filter{States: []spool.State{spool.Queued}, Mailbox: mailbox}
-	return d.eachMessage(ctx, f, func(r spool.Record) error {
+	return d.eachMessage(ctx, old, func(r spool.Record) error {
 		if !h.From.IsZero() && !h.From.Equal(r.From) {
 			return nil
 		}
@@ -198,9 +198,10 @@ func (d *Delivery) eachMessage(ctx context.Context, f spool.Filter, do func(spoo
 	}
 }
 
-// expireIf fails a message whose time in holds is over max_hold.
+// expireIf fails a message whose time in holds is over max_hold. Where holds
+// overlapped that time may count twice, but none is held for longer than it is old.
 func (d *Delivery) expireIf(ctx context.Context, r spool.Record, limit time.Duration, since, now time.Time) error {
-	if since.IsZero() || now.Sub(since)+r.HeldFor < limit {
+	if since.IsZero() || min(now.Sub(since)+r.HeldFor, now.Sub(r.Accepted)) < limit {
 		return nil
 	}
 	why := fmt.Sprintf("held for longer than queue.max_hold (%s); last: %s", limit, r.LastText)

@@ -334,14 +334,10 @@ func (l *lane) unclaim(rec spool.Record, now time.Time) {
 	go func() { l.settled <- l.d.unclaim(rec, dueAgain(rec, now)) }()
 }
 
-// dueAgain is when a message that was claimed is due, so that it keeps its
-// place: a claimed message does not tell when it was due.
-func dueAgain(rec spool.Record, now time.Time) time.Time {
-	if rec.Attempts <= 1 && rec.Accepted.Before(now) {
-		return rec.Accepted
-	}
-	return now
-}
+// dueAgain is when a message that was claimed is due, so that it keeps its place
+// in line. A claimed message does not tell when it was due; whatever was tried
+// before, only to probe a hold perhaps, has come to its turn when it is claimed.
+func dueAgain(rec spool.Record, now time.Time) time.Time { return earlier(rec.Accepted, now) }
 
 // LaneStatus tells how one mailbox is doing.
 type LaneStatus struct {
