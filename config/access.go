@@ -93,7 +93,7 @@ func isPlainText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// PasswordHash is a bcrypt hash: $2y$, a cost from 10 to 14, and 53 characters.
+// PasswordHash is a bcrypt hash: $2a$, $2b$ or $2y$, a cost from 10 to 14, and 53 characters.
 type PasswordHash string
 
 const bcryptLetters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

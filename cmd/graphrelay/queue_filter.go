@@ -14,9 +14,10 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// allStates are those that --state takes.
+// allStates are those that --state takes. What was refused for good is Failed,
+// for its report may still fail; nothing of this version becomes Bounced.
 func allStates() []spool.State {
-	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Bounced, spool.Failed, spool.Damaged, spool.Deleted}
+	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Failed, spool.Damaged, spool.Deleted}
 }
 
 // filterFlags are the flags that select messages.
@@ -27,7 +28,7 @@ type filterFlags struct {
 
 func (f *filterFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.states, "state", nil, "only these `STATES`: queued, active, held, sent, bounced, failed, damaged, deleted")
+	flags.StringSliceVar(&f.states, "state", nil, "only these `STATES`: queued, active, held, sent, failed, damaged, deleted")
 	flags.StringVar(&f.mailbox, "mailbox", "", "only those sent through this `MAILBOX`")
 	flags.StringVar(&f.client, "client", "", "only those of this client, a `NAME` of the configuration or an IP address")
 	flags.StringVar(&f.recipient, "recipient", "", "only those to this `ADDRESS`")
@@ -90,6 +91,9 @@ func parseState(s string) (spool.State, error) {
 			return state, nil
 		}
 		names = append(names, string(state))
+	}
+	if s == string(spool.Bounced) {
+		return "", errors.New("--state bounced is none: what was refused for good is failed")
 	}
 	return "", fmt.Errorf("--state %q is none of %s", s, strings.Join(names, ", "))
 }
