@@ -469,6 +469,25 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// What keeps a mailbox from sending is said, whatever kind of hold it is.
+func TestLanesTellTheirHold(t *testing.T) {
+	lane := monitor.Lane{Mailbox: "A@example.org", Identity: "contoso", Queued: 1}
+	for key, want := range map[string]string{
+		"":                                      "flows",
+		"mailbox:a@example.org":                 "on hold: because",
+		"identity:contoso":                      "on hold: because",
+		"audit:contoso":                         "on hold: because",
+		"sendas:a@example.org from c@x.example": "mail from c@x.example is on hold",
+		"mailbox:b@example.org":                 "flows",
+		"identity:other":                        "flows",
+	} {
+		list, _ := lanesOf(monitor.Snapshot{Lanes: []monitor.Lane{lane}, Holds: []monitor.Hold{{Key: key, Text: "because"}}}, noon)
+		if got := string(list[0].State); got != want || (got == "flows") != (list[0].Class == "good") {
+			t.Errorf("%q: %q, %s, want %q", key, got, list[0].Class, want)
+		}
+	}
+}
+
 func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b := newBench(t).logIn()
 	b.snap = monitor.Snapshot{Full: errors.New("no room"), Held: 2, Alarms: []monitor.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},

@@ -108,6 +108,7 @@ func TestWords(t *testing.T) {
 		{"identity on hold for this mailbox", queued, hold("", "", "b@example.org", "a@example.org"), "identity contoso is on hold"},
 		{"identity on hold for others", queued, hold("", "", "b@example.org"), "waits for its turn"},
 		{"another mailbox on hold", queued, hold("b@example.org", ""), "waits for its turn"},
+		{"identity that an audit stopped", queued, []spool.Hold{{Key: "audit:contoso", Identity: "contoso", Text: "not restricted"}}, "Not restricted. No probe ends this, but an audit that passes."},
 		{"From on hold", queued, hold("a@example.org", "a@example.org"), "because sending as a@example.org from mailbox"},
 		{"another From on hold", queued, hold("a@example.org", "b@example.org"), "waits for its turn"},
 		{"deferred", tried, nil, "tried again in 3 min. The last attempt: Graph is busy (503); nothing to do."},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"graphrelay/relay/monitor"
@@ -120,19 +121,18 @@ func merged(list []monitor.Minute, n int) []monitor.Minute {
 
 // lanesOf are the mailboxes with mail, those that need attention first.
 func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
-	held := map[string]string{}
-	for _, h := range s.Holds {
-		held[h.Key] = h.Text
-	}
 	today := map[string]int{}
 	for _, m := range s.Mailboxes {
 		today[m.Mailbox] = m.Recipients
 	}
 	for _, l := range s.Lanes {
 		v := lane{Lane: l, Class: "good", State: "flows", Today: today[l.Mailbox]}
-		switch text, hold := firstOf(held, "mailbox:"+l.Mailbox, "identity:"+l.Identity); {
-		case hold:
-			v.Class, v.State = "bad", foreign("on hold: "+text)
+		hold, from := holdOf(l, s.Holds)
+		switch {
+		case hold != "":
+			v.Class, v.State = "bad", foreign("on hold: "+hold)
+		case from != "":
+			v.Class, v.State = "bad", foreign("mail from "+from+" is on hold")
 		case l.PausedUntil.After(now):
 			v.Class, v.State = "warn", foreign("throttled by Microsoft, goes on in "+lasting(l.PausedUntil.Sub(now)))
 		case l.Failures > 0:
@@ -152,11 +152,25 @@ func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
 	return list, more
 }
 
-func firstOf(m map[string]string, keys ...string) (string, bool) {
-	for _, k := range keys {
-		if v, ok := m[k]; ok {
-			return v, true
+// holdOf is why a mailbox does not send; else from is an address that it does
+// not send as, if there is one.
+func holdOf(l monitor.Lane, holds []monitor.Hold) (text, from string) {
+	for _, h := range holds {
+		kind, of, _ := strings.Cut(h.Key, ":")
+		switch kind {
+		case "mailbox":
+			if strings.EqualFold(of, l.Mailbox) {
+				return h.Text, ""
+			}
+		case "identity", "audit":
+			if of == l.Identity {
+				return h.Text, ""
+			}
+		case "sendas":
+			if mailbox, address, _ := strings.Cut(of, " from "); strings.EqualFold(mailbox, l.Mailbox) {
+				from = address
+			}
 		}
 	}
-	return "", false
+	return "", from
 }

@@ -35,7 +35,11 @@ func words(r spool.Record, holds []spool.Hold, now time.Time) string {
 func waiting(r spool.Record, holds []spool.Hold, now time.Time, last string) string {
 	for _, h := range holds {
 		if stops(h, r) {
-			return "It waits because " + what(h) + " is on hold. " + sentence(h.Text) + " The relay probes by itself and goes on when that succeeds."
+			ends := "The relay probes by itself and goes on when that succeeds."
+			if strings.HasPrefix(h.Key, "audit:") {
+				ends = "No probe ends this, but an audit that passes."
+			}
+			return "It waits because " + what(h) + " is on hold. " + sentence(h.Text) + " " + ends
 		}
 	}
 	doubt := ""

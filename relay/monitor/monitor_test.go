@@ -46,6 +46,19 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 	return w
 }
 
+// Each kind of hold is counted, an audit's too: with it no mail of an identity goes.
+func TestHoldsAreCountedByScope(t *testing.T) {
+	m := New(Config{Snapshot: func(context.Context) (Snapshot, error) {
+		return Snapshot{Holds: []Hold{{Scope: "identity"}, {Scope: "audit"}, {Scope: "mailbox"}, {Scope: "mailbox"}, {Scope: "sendas"}}}, nil
+	}})
+	text := get(m, "/metrics").Body.String()
+	for _, want := range []string{`{scope="identity"} 1`, `{scope="audit"} 1`, `{scope="mailbox"} 2`, `{scope="sendas"} 1`} {
+		if !strings.Contains(text, "graphrelay_holds"+want+"\n") {
+			t.Errorf("lacks %s", want)
+		}
+	}
+}
+
 // What is served is what Metrics lists, and the other way round.
 func TestMetricsAreThoseServed(t *testing.T) {
 	families, err := full(t).registry.Gather()

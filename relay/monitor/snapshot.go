@@ -40,7 +40,7 @@ type Lane struct {
 // Hold pauses an identity, a mailbox, or a From address in a mailbox.
 type Hold struct {
 	Key   string
-	Scope string // identity, mailbox or sendas: the word before the colon of Key
+	Scope string // identity, audit, mailbox or sendas: the word before the colon of Key
 	Text  string
 	Since time.Time
 }

@@ -35,7 +35,7 @@ func (m *Monitor) describeStates() {
 		busy:        m.gauge("lane_busy", "Requests of a mailbox under way.", "mailbox"),
 		failures:    m.gauge("lane_failures", "Failed attempts of a mailbox in a row.", "mailbox"),
 		paused:      m.gauge("lane_paused_seconds", "How long a mailbox still rests because Graph throttled it.", "mailbox"),
-		holds:       m.gauge("holds", "Holds in force, by scope: identity, mailbox, or sendas (a From address in a mailbox).", "scope"),
+		holds:       m.gauge("holds", "Holds in force, by scope: identity, audit (an identity that an audit stopped), mailbox, or sendas (a From address in a mailbox).", "scope"),
 		day:         m.gauge("mailbox_recipients_last_day", "Recipients that a mailbox has sent to in the last 24 hours; Exchange allows 10,000.", "mailbox"),
 		healthy:     m.gauge("store_healthy", "1 while the store takes writes."),
 		diskFree:    m.gauge("disk_free_bytes", "Free octets of the store's file system."),
@@ -81,7 +81,7 @@ func (m *Monitor) collectQueue(s Snapshot, ch chan<- prometheus.Metric) {
 	}
 	ch <- st.bytes.is(float64(s.Bytes))
 	ch <- st.oldest.is(m.age(s.Oldest()))
-	count := map[string]int{"identity": 0, "mailbox": 0, "sendas": 0}
+	count := map[string]int{"identity": 0, "audit": 0, "mailbox": 0, "sendas": 0}
 	for _, h := range s.Holds {
 		if _, known := count[h.Scope]; known {
 			count[h.Scope]++
