@@ -43,29 +43,6 @@ type box struct {
 
 func (l *list) text(b box) []byte { return l.value[b.textLo:b.text] }
 
-// phrase is the display name as written, with the comments in it; empty without
-// an angle bracket.
-func (l *list) phrase(b box) []byte { return trimBlank(l.value[b.lo:max(b.lo, b.angle)]) }
-
-// remark is the first comment behind the address, where old programs write the
-// name, without its parentheses and escapes.
-func (l *list) remark(b box) string {
-	p := parser{list: list{value: bytes.TrimPrefix(trimLeft(l.value[b.text:b.hi]), []byte{'>'})}}
-	p.blank()
-	lo := p.i + 1
-	if !p.at('(') || p.comment() != nil {
-		return ""
-	}
-	var text []byte
-	for inner := p.value[lo : p.i-1]; len(inner) > 0; inner = inner[1:] {
-		if inner[0] == '\\' {
-			inner = inner[1:]
-		}
-		text = append(text, inner[0])
-	}
-	return string(text)
-}
-
 // Two ways to read a list are one too many: the errors of this file all mean
 // that readers may differ about who is in it.
 var (
@@ -218,8 +195,8 @@ func (p *parser) mailbox(lo int) (colon bool, err error) {
 	case p.at('<'):
 		return false, p.angle(b)
 	}
-	if words == 1 && plain && !isEncodedWord(p.text(b)) {
-		b.addr = bareLocal(p.text(b))
+	if words == 1 && plain {
+		b.addr, _ = addressOf(p.text(b))
 	}
 	return false, p.add(b)
 }
@@ -241,10 +218,10 @@ func (p *parser) addrFirst(b box) error {
 		}
 		return p.angle(b)
 	}
-	if isEncodedWord(p.text(b)) {
-		return errWord
+	var err error
+	if b.addr, err = addressOf(p.text(b)); err != nil {
+		return err
 	}
-	b.addr, _ = envelope.ParseAddress(string(p.text(b)))
 	return p.add(b)
 }
 
@@ -257,40 +234,38 @@ func (p *parser) angle(b box) error {
 		return err
 	}
 	b.textLo = p.i
-	local := !p.at('>')
-	if local {
-		if _, err := p.word(); err != nil {
-			return err
-		}
-	}
-	if p.at('@') {
-		if !local {
-			return errSyntax
-		}
-		if err := p.domain(); err != nil {
-			return err
-		}
-		local = false
+	if err := p.addrSpec(); err != nil {
+		return err
 	}
 	b.text = p.i
-	text := p.text(b)
 	p.blank()
 	if !p.at('>') {
 		return errSyntax
 	}
 	p.i++
-	if isEncodedWord(text) {
-		return errWord
-	}
-	if local {
-		b.addr = bareLocal(text)
-	} else {
-		b.addr, _ = envelope.ParseAddress(string(text))
+	var err error
+	if b.addr, err = addressOf(p.text(b)); err != nil {
+		return err
 	}
 	if err := p.skip(); err != nil {
 		return err
 	}
 	return p.add(b)
+}
+
+// addrSpec reads what stands in angle brackets: an address, a local part, or
+// nothing.
+func (p *parser) addrSpec() error {
+	if p.at('>') {
+		return nil
+	}
+	if _, err := p.word(); err != nil {
+		return err
+	}
+	if p.at('@') {
+		return p.domain()
+	}
+	return nil
 }
 
 // route skips an obsolete source route, "@a,@b:".
@@ -385,13 +360,17 @@ func (p *parser) add(b box) error {
 	return p.settle(b.addr)
 }
 
-// bareLocal reads a mailbox without domain, "root"; zero if it is none.
-func bareLocal(text []byte) envelope.Address {
-	a, err := envelope.ParseRecipient(string(text))
-	if err != nil || a.Domain() != "" {
-		return envelope.Address{}
+// addressOf is the address that text is, or a mailbox without a domain, "root";
+// zero if it is neither.
+func addressOf(text []byte) (envelope.Address, error) {
+	if isEncodedWord(text) {
+		return envelope.Address{}, errWord
 	}
-	return a
+	a, err := envelope.ParseRecipient(string(text))
+	if err != nil {
+		return envelope.Address{}, nil // some text, which is for the caller to judge
+	}
+	return a, nil
 }
 
 // isEncodedWord finds what an eager reader would decode before it looks for

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 
@@ -109,6 +110,29 @@ func nameBeside(l *list, b box) string {
 		return name
 	}
 	return readable(decodeWords(l.remark(b)))
+}
+
+// phrase is the display name as written, with the comments in it; empty without
+// an angle bracket.
+func (l *list) phrase(b box) []byte { return trimBlank(l.value[b.lo:max(b.lo, b.angle)]) }
+
+// remark is the first comment behind the address, where old programs write the
+// name, without its parentheses and escapes.
+func (l *list) remark(b box) string {
+	p := parser{list: list{value: bytes.TrimPrefix(trimLeft(l.value[b.text:b.hi]), []byte{'>'})}}
+	p.blank()
+	lo := p.i + 1
+	if !p.at('(') || p.comment() != nil {
+		return ""
+	}
+	var text []byte
+	for inner := p.value[lo : p.i-1]; len(inner) > 0; inner = inner[1:] {
+		if inner[0] == '\\' {
+			inner = inner[1:]
+		}
+		text = append(text, inner[0])
+	}
+	return string(text)
 }
 
 // decodePhrase joins words, quoted or not, and leaves comments out.
