@@ -136,7 +136,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 }
 
 func TestParseListTakesTimeInProportion(t *testing.T) {
-	for _, part := range []string{"(", "\"", "a@b.example,", "a:;,", "<", ",", "@a,", "\\", "a,", "a:a,", "(a@b.example)", "a@b.example (a@b.example),"} {
+	for _, part := range []string{"(", "\"", "a@b.example,", "a:;,", "<", ",", "@a,", "\\", "a,", "a:a,", "(a@b.example)", "a@b.example (a@b.example),", "=?", "=?a?b?", "=?a?b?c?=", "\"\xc3\xa9\\\" "} {
 		in := []byte(strings.Repeat(part, 1<<20/len(part)))
 		l, err := parseList(in)
 		if len(l.boxes) > maxList || len(l.entries) > maxList {
