@@ -59,12 +59,30 @@ type operator struct{ r *Relay }
 const byConsole = "by the operator, in the console"
 
 func (o operator) Retry(ctx context.Context, id envelope.QueueID) error {
+	m, err := o.r.store.Get(ctx, id)
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	if err := o.r.store.Move(ctx, id, spool.Queued, now, byConsole, now); err != nil {
 		return err
 	}
-	o.r.delivery.ProbeNow()
+	o.r.delivery.Notify(m.Mailbox)
+	if keys := o.r.holdsOf(m.Mailbox); len(keys) > 0 {
+		o.r.delivery.ProbeNow(keys...)
+	}
 	return nil
+}
+
+// holdsOf are the keys of the holds that can stop the mail of a mailbox.
+func (r *Relay) holdsOf(mailbox envelope.Address) (keys []string) {
+	route, _ := r.route(mailbox)
+	for _, h := range r.delivery.Status().Holds {
+		if h.Mailbox.Equal(mailbox) || h.Mailbox.IsZero() && h.Identity == route.Identity {
+			keys = append(keys, h.Key)
+		}
+	}
+	return keys
 }
 
 func (o operator) Hold(ctx context.Context, id envelope.QueueID) error {
