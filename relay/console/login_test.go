@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -148,5 +149,61 @@ func TestGuessesFromEverywhereAreFew(t *testing.T) {
 	b.now = b.now.Add(attemptEvery)
 	if code := b.try(password, "203.0.113.1:1"); code != http.StatusSeeOther {
 		t.Errorf("a stranger, a little later = %d", code)
+	}
+}
+
+func TestTheCookie(t *testing.T) {
+	b := newBench(t).logIn()
+	if c := b.cookie; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Secure || len(c.Value) < 26 || c.Domain != "" {
+		t.Errorf("cookie = %+v", c)
+	}
+	w := b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") })
+	if c := w.Result().Cookies()[0]; !c.Secure || c.Value == b.cookie.Value {
+		t.Errorf("behind TLS: cookie = %+v", c)
+	}
+}
+
+func TestSessionsEnd(t *testing.T) {
+	b := newBench(t).logIn()
+	b.now = b.now.Add(sessionIdle - time.Second)
+	if w := b.get("/setup"); w.Code != http.StatusOK {
+		t.Fatalf("after almost an hour: %d", w.Code)
+	}
+	for range 11 { // in use all the time
+		b.now = b.now.Add(59 * time.Minute)
+		b.get("/setup")
+	}
+	if w := b.get("/setup"); w.Code != http.StatusOK {
+		t.Errorf("a session in use ended: %d", w.Code)
+	}
+	b.now = b.now.Add(59 * time.Minute)
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after twelve hours: %d", w.Code)
+	}
+	b.logIn()
+	b.now = b.now.Add(sessionIdle + time.Second)
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after an idle hour: %d", w.Code)
+	}
+	old := b.logIn().cookie
+	if w := b.do(http.MethodPost, "/logout", url.Values{"token": {b.token()}}); w.Code != http.StatusSeeOther {
+		t.Fatalf("logout = %d", w.Code)
+	}
+	b.cookie = old
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after the logout the old cookie works: %d", w.Code)
+	}
+	b.logIn()
+	hash := b.hash
+	b.hash = "another, after a reload"
+	if w := b.get("/setup"); w.Code != http.StatusSeeOther {
+		t.Errorf("after the password changed: %d", w.Code)
+	}
+	b.hash = hash
+	for range 2 * maxSessions {
+		b.logIn()
+	}
+	if n := len(b.console.sessions.all); n > maxSessions {
+		t.Errorf("%d sessions", n)
 	}
 }
