@@ -19,6 +19,8 @@ func TestUsageErrors(t *testing.T) {
 		"nonsense":            "unknown command \"nonsense\"; `graphrelay --help` lists the commands",
 		"queue purge":         "unknown command \"purge\"; `graphrelay queue --help` lists the commands",
 		"sandbox start":       "unknown command \"start\"; `graphrelay sandbox --help` lists the commands",
+		"completion tcsh":     "unknown command \"tcsh\"; `graphrelay completion --help` lists the commands",
+		"completion bash x":   "\"x\" is one word too many: `graphrelay completion bash` takes only flags, as in `graphrelay completion bash`",
 		"send --to":           "--to needs a value: write --to ADDRESS; `graphrelay send --help` shows the flags",
 		"verify --wait 2":     "--wait takes no \"2\": write a time with its unit, as in 30s, 10m or 2h; `graphrelay verify --help` shows the flags",
 		"trace --limit few":   "--limit takes no \"few\": write a number; `graphrelay trace --help` shows the flags",

@@ -80,9 +80,9 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 		Args:          noArguments,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(), newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
+	ownCompletion(root)
 	return root
 }
 
