@@ -241,13 +241,14 @@ func (r *Relay) Listeners() []string {
 
 // Warnings are what every start and every status says loudly.
 func (r *Relay) Warnings() []string {
+	g := r.now.Load()
 	var list []string
-	for name, c := range r.now.Load().identities {
-		if !c.Microsoft() {
-			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", name))
+	for _, id := range g.cfg.Identities {
+		if !g.identities[id.Name].Microsoft() {
+			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", id.Name))
 		}
 	}
-	return append(list, auditWarnings(r.now.Load().auditor.Last())...)
+	return append(list, auditWarnings(g.auditor.Last())...)
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
