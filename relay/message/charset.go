@@ -60,7 +60,8 @@ func decodeWords(s string) string {
 		return s
 	}
 	d := mime.WordDecoder{CharsetReader: func(label string, in io.Reader) (io.Reader, error) {
-		return utf8Reader(in, decoderOf(label)), nil
+		word, err := io.ReadAll(in) // short, and there may be many: no reader with buffers for each
+		return strings.NewReader(toUTF8(string(word), label)), err
 	}}
 	out, err := d.DecodeHeader(s)
 	if err != nil {

@@ -136,9 +136,15 @@ func (h *Header) MessageID() string {
 	return ""
 }
 
+// maxSubject is how much of a subject is looked at, in octets.
+const maxSubject = 4 << 10
+
 // Subject returns the subject for people to read: encoded words decoded,
-// control characters replaced.
-func (h *Header) Subject() string { return printable(decodeWords(h.Get("Subject"))) }
+// control characters replaced, and cut where it is endless.
+func (h *Header) Subject() string {
+	s := h.Get("Subject")
+	return printable(decodeWords(s[:min(len(s), maxSubject)]))
+}
 
 // Notes tell what was odd about the header alone.
 func (h *Header) Notes() Notes { return h.notes }
