@@ -3,8 +3,12 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"graphrelay/config"
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/verify"
 )
@@ -24,6 +28,47 @@ func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: g.identities[id.Name]})
 	}
 	return verify.NewAuditor(a)
+}
+
+// carryStops keeps mail stopped that an audit has stopped, where its identity has
+// another name in c: the audit under that name ends it, when it passes.
+func (r *Relay) carryStops(ctx context.Context, c *config.Config, stop func(ctx context.Context, identity, text string) error) error {
+	holds, err := r.store.Holds(ctx)
+	if err != nil || c.Audit.OnFailure != "stop" {
+		return err
+	}
+	for _, h := range holds {
+		old, ok := delivery.Stopped(h.Key)
+		if _, still := c.Identity(config.Name(old)); !ok || still {
+			continue
+		}
+		for _, name := range auditedSenders(c, h.Mailboxes) {
+			text := fmt.Sprintf("mail of this identity was stopped by the audit of %s, its name until now; sending goes on by itself when an audit finds the app refused, "+
+				"which is tried at once, and by graphrelay queue release --hold audit:%s", old, name)
+			if err := stop(ctx, name, text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// auditedSenders are the identities that send for any of the mailboxes and have
+// something to audit.
+func auditedSenders(c *config.Config, mailboxes []envelope.Address) (names []string) {
+	for _, m := range mailboxes {
+		box, _ := c.Mailbox(m)
+		id, ok := c.Identity(box.Identity)
+		if ok && !id.DeniedMailbox.IsZero() && !slices.Contains(names, string(id.Name)) {
+			names = append(names, string(id.Name))
+		}
+	}
+	return names
+}
+
+// stopInStore stops an identity before delivery runs.
+func (r *Relay) stopInStore(ctx context.Context, identity, text string) error {
+	return r.store.SetHold(ctx, delivery.StopHold(identity, text, time.Now()))
 }
 
 // auditStates are the last audits that proved something.

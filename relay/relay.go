@@ -101,6 +101,9 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
 		return nil, err
 	}
+	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
+		return nil, err
+	}
 	if err = r.openMonitor(ctx); err != nil {
 		return nil, err
 	}

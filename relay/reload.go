@@ -83,6 +83,10 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.carryStops(ctx, c, r.delivery.Stop); err != nil {
+		closeAll(fresh)
+		return fmt.Errorf("the queue does not tell what an audit has stopped; look at graphrelay status: %w", err)
+	}
 	r.swap(g, list, fresh)
 	return nil
 }

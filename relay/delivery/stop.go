@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"strings"
+	"time"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/status"
@@ -28,14 +29,19 @@ func (d *Delivery) Stop(ctx context.Context, identity, text string) error {
 	if err := d.awaitRestored(ctx); err != nil {
 		return err
 	}
-	now := d.cfg.Now()
-	h := spool.Hold{Key: stopKey(identity), Identity: identity, Status: status.Enhanced{4, 7, 1}, Text: text, Since: now, NextProbe: now.Add(maxBackoff)}
+	h := StopHold(identity, text, d.cfg.Now())
 	if d.holds.set(h) {
 		d.logHoldBegins(h)
 	}
 	d.saveHold(h.Key)
 	d.wakeAll() // what was claimed ahead goes back
 	return nil
+}
+
+// StopHold is the hold that Stop makes, for who writes it into the store before
+// Run reads it.
+func StopHold(identity, text string, now time.Time) spool.Hold {
+	return spool.Hold{Key: stopKey(identity), Identity: identity, Status: status.Enhanced{4, 7, 1}, Text: text, Since: now, NextProbe: now.Add(maxBackoff)}
 }
 
 // Resume ends what Stop began; without it, nothing happens.

@@ -1,0 +1,51 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/e2e/harness"
+	"graphrelay/relay/sandbox"
+)
+
+// What an audit has stopped stays stopped when the identity gets another name, by
+// a reload or a restart, though the audit under that name finds nothing out: only
+// an audit that passes lets mail go.
+func TestAnAuditsStopOutlivesTheName(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		const canary = "canary@contoso.com"
+		d := harness.StartDouble(t)
+		r := harness.StartRelay(t, d, harness.With("identity", "name: first", "denied_mailbox: "+canary), harness.With("top", "audit: {every: 24h, on_failure: stop}"))
+		holds := func(key string) bool {
+			out, err := r.Run("status")
+			return err == nil && strings.Contains(out, "hold: "+key+" ")
+		}
+		harness.Until(t, patience, "the audit to stop the identity", func() bool { return holds("audit:first") })
+		harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, plain("stopped"))
+
+		if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: canary, Status: 503}); err != nil {
+			t.Fatal(err)
+		}
+		edit(t, r, "name: first", "name: second")
+		if restart {
+			if err := r.Stop(patience); err != nil {
+				t.Error(err)
+			}
+			r.Start()
+		} else {
+			reload(t, r)
+		}
+		harness.Until(t, 2*time.Minute, "the hold of the old name to end", func() bool { return strings.Contains(r.Output(), "hold ends") && !holds("audit:first") })
+		if d.Count() != 0 || !holds("audit:second") {
+			t.Fatalf("restart %v: %d sent, stopped under the new name: %v", restart, d.Count(), holds("audit:second"))
+		}
+		d.ClearFaults()
+		d.SetAllowed([]string{harness.Sender})
+		if out, err := r.Run("queue", "release", "--hold", "audit:second"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		d.WaitFor(t, 1, patience)
+		r.WaitEmpty(patience)
+	}
+}
