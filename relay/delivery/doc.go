@@ -66,6 +66,10 @@
 // two hours the same request is refused or taken by chance. A refusal of
 // something narrower (the mailbox) ends a wider hold (its identity).
 //
+// Whoever probed, or was taken back because a hold began, keeps the place in
+// line. The time in a hold is no part of a message's age, and ends it at max_hold;
+// time in two holds at once counts once.
+//
 // Stop holds a whole identity without probes, until Resume: for the audit, which
 // found that it may send as more than it should.
 //

@@ -14,13 +14,18 @@ import (
 	"graphrelay/relay/spool"
 )
 
+// slotBack is the time after which a throttled mailbox gets a slot back.
+const slotBack = 15 * time.Second
+
 // referee watches a Delivery from outside, between it and its store and between
 // it and its Sender, and holds it to the rules by which mail may wait:
 //
 //   - idle: a message that is due waits only while its mailbox is paused by a
 //     Retry-After, uses all of its slots, or finds none free of its identity, or
-//     while a hold is on. Slots are three, one after throttling, and one more for
-//     every 15 s since sending went on.
+//     while a hold is on. A mailbox has three slots, one after throttling, and one
+//     more for every 15 s since sending went on. An identity has 64, and when two
+//     mailboxes were throttled within 30 s at least one, and 4 more for every 15 s
+//     since.
 //   - order: a message waits for no more than those that were due before it.
 //     With the first rule this bounds its time: what was ahead of it, divided by
 //     what the mailbox could send while Graph let it.
@@ -36,18 +41,21 @@ type referee struct {
 	latency time.Duration                          // of one request
 	limit   func(at time.Time) (now int, then int) // slots of the identity, now and at a time before
 
-	mu        sync.Mutex
-	last      time.Time // up to when all was judged
-	gate      int       // slots of the identity from then on
-	held      bool      // the hold of the identity is on
-	busy      int       // requests under way
-	boxes     map[string]*boxView
-	mails     map[envelope.QueueID]*mailView
-	probes    []time.Time // requests during the hold of the identity
-	throttled int
-	limited   time.Duration // for which mail waited because the identity had no slot
-	worst     int           // messages that were sent before one which was due before them
-	faults    int
+	mu          sync.Mutex
+	last        time.Time // up to when all was judged
+	gate        int       // slots of the identity from then on
+	held        bool      // the hold of the identity is on
+	busy        int       // requests under way
+	boxes       map[string]*boxView
+	mails       map[envelope.QueueID]*mailView
+	probes      []time.Time           // requests during the hold of the identity
+	asked       map[time.Duration]int // how often Graph asked for how long
+	lastAsked   *boxView
+	lastAskedAt time.Time
+	together    time.Time     // when mailboxes were last throttled together
+	limited     time.Duration // for which mail waited because the identity had no slot
+	worst       int           // messages that were sent before one which was due before them
+	faults      int
 }
 
 // boxView is what the referee knows of a mailbox.
@@ -77,7 +85,7 @@ type mailView struct {
 }
 
 func newReferee(t *testing.T, latency time.Duration) *referee {
-	return &referee{t: t, latency: latency, last: time.Now(), boxes: map[string]*boxView{}, mails: map[envelope.QueueID]*mailView{}}
+	return &referee{t: t, latency: latency, last: time.Now(), boxes: map[string]*boxView{}, asked: map[time.Duration]int{}, mails: map[envelope.QueueID]*mailView{}}
 }
 
 func (j *referee) fault(format string, args ...any) {
@@ -96,11 +104,19 @@ func (j *referee) event(change func(now time.Time)) {
 	j.gate, then = j.limit(j.last)
 	if now.After(j.last) {
 		for _, b := range j.boxes {
-			j.judge(b, now, j.busy < min(gate, then))
+			j.judge(b, now, j.busy < max(min(gate, then), j.atLeast(j.last)))
 		}
 		j.last = now
 	}
 	change(now)
+}
+
+// atLeast is how many slots the identity has by the rules, whatever it says.
+func (j *referee) atLeast(t time.Time) int {
+	if j.together.IsZero() {
+		return defaultIdentitySlots
+	}
+	return min(1+4*int(max(t.Sub(j.together)-j.latency, 0)/slotBack), defaultIdentitySlots)
 }
 
 // judge looks at one mailbox from the last event until now. Nothing has happened
@@ -137,13 +153,13 @@ func (b *boxView) slots(t time.Time, latency time.Duration) int {
 	if b.asked.IsZero() {
 		return defaultSlots
 	}
-	return min(1+int(max(t.Sub(b.paused)-latency, 0)/raiseEvery), defaultSlots)
+	return min(1+int(max(t.Sub(b.paused)-latency, 0)/slotBack), defaultSlots)
 }
 
 // steps are the times at which slots changes.
 func (b *boxView) steps(latency time.Duration) (at []time.Time) {
 	for n := 1; n < defaultSlots; n++ {
-		at = append(at, b.paused.Add(time.Duration(n)*raiseEvery+latency))
+		at = append(at, b.paused.Add(time.Duration(n)*slotBack+latency))
 	}
 	return at
 }
@@ -230,12 +246,7 @@ func (j *referee) end(id envelope.QueueID, a graph.Answer) {
 			j.inOrder(m)
 		case a.Outcome == graph.Bounce:
 		case a.Outcome == graph.Retry && a.HTTPStatus == http.StatusTooManyRequests && a.RetryAfter > 0:
-			j.throttled++
-			m.retried++
-			m.due = now.Add(a.RetryAfter)
-			b.asked, b.paused = now, later(b.paused, m.due)
-			at, _ := slices.BinarySearchFunc(b.later, m, func(x, y *mailView) int { return x.due.Compare(y.due) })
-			b.later = slices.Insert(b.later, at, m)
+			j.throttled(m, a.RetryAfter, now)
 		case a.Outcome == graph.Hold:
 			b.waiting++ // at its place, for it has lost nothing
 			b.lost = b.lost || a.Scope == graph.ScopeMailbox
@@ -243,6 +254,21 @@ func (j *referee) end(id envelope.QueueID, a graph.Answer) {
 			j.fault("message %s got an answer that has no place in this week: %+v", id, a)
 		}
 	})
+}
+
+// throttled notes that Graph asked for time.
+func (j *referee) throttled(m *mailView, wait time.Duration, now time.Time) {
+	b := m.box
+	j.asked[wait]++
+	m.retried++
+	m.due = now.Add(wait)
+	b.asked, b.paused = now, later(b.paused, m.due)
+	if j.lastAsked != b && now.Sub(j.lastAskedAt) < 30*time.Second {
+		j.together = now
+	}
+	j.lastAsked, j.lastAskedAt = b, now
+	at, _ := slices.BinarySearchFunc(b.later, m, func(x, y *mailView) int { return x.due.Compare(y.due) })
+	b.later = slices.Insert(b.later, at, m)
 }
 
 // overtaking is how many messages may be sent before one that was due before
@@ -309,6 +335,6 @@ func (j *referee) summary() string {
 	for _, b := range j.boxes {
 		wasted += b.wasted
 	}
-	return fmt.Sprintf("%d answers 429; %v of slots wasted; mail waited %v for slots of the identity; at most %d messages overtook one; %d probes of the identity",
-		j.throttled, wasted, j.limited.Round(time.Second), j.worst, len(j.probes))
+	return fmt.Sprintf("Graph asked for time as often as %v; %v of slots wasted; mail waited %v for slots of the identity; at most %d messages overtook one; %d probes of the identity",
+		j.asked, wasted, j.limited.Round(time.Second), j.worst, len(j.probes))
 }
