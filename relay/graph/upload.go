@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	abs "github.com/microsoft/kiota-abstractions-go"
@@ -23,6 +24,8 @@ const (
 	discardTime  = 4 * time.Second
 	longestWait  = 10 * time.Second // within one attempt; what takes longer ends it
 	createPath   = "/messages"
+	attachPath   = "/messages/{id}/attachments"
+	maxFiles     = 1000 // of a draft, asked for at once
 )
 
 // The steps of the way, each with what the documents name as its success.
@@ -30,6 +33,7 @@ var (
 	createStep  = step{name: "creating the draft", want: []int{http.StatusCreated}, needs: roleReadWrite}
 	discardStep = step{name: "deleting the draft", want: []int{http.StatusNoContent, http.StatusNotFound}, needs: roleReadWrite, aside: true}
 	attachStep  = step{name: "attaching a file", want: []int{http.StatusCreated}, needs: roleReadWrite}
+	countStep   = step{name: "counting the files of the draft", want: []int{http.StatusOK}, needs: roleReadWrite, aside: true}
 	sessionStep = step{name: "opening an upload session", want: []int{http.StatusCreated, http.StatusOK}, needs: roleReadWrite}
 	sliceStep   = step{name: "uploading a file", want: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted}, needs: roleReadWrite}
 	sendStep    = step{name: "sending the draft", want: []int{http.StatusAccepted}, needs: roleSend, mayDepart: true}
@@ -89,7 +93,7 @@ func (u *upload) run(ctx context.Context) Answer {
 	}
 	a := u.create(ctx)
 	for i := 0; a.Outcome == Delivered && i < len(u.d.Attachments); i++ {
-		a = u.attach(ctx, u.d.Attachments[i])
+		a = u.attach(ctx, u.d.Attachments[i], i)
 	}
 	if a.Outcome == Delivered {
 		a = u.send(ctx)
@@ -120,13 +124,18 @@ func (u *upload) do(ctx context.Context, q request) (reply, Answer) {
 func (u *upload) patiently(ctx context.Context, q request) (reply, Answer) {
 	for tries := 0; ; tries++ {
 		r, a := u.do(ctx, q)
-		busy := a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusServiceUnavailable
-		if a.Outcome != Retry || !busy || a.RetryAfter > longestWait || !u.c.pause(ctx, tries, a.RetryAfter) {
+		if !u.again(ctx, a, tries) {
 			return r, a
 		}
 		// The draft may be there all the same, and would be one too many.
 		u.left = u.left || q.path == createPath && a.HTTPStatus == http.StatusServiceUnavailable
 	}
+}
+
+// again waits for the next try where an answer says that there may be one.
+func (u *upload) again(ctx context.Context, a Answer, tries int) bool {
+	busy := a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusServiceUnavailable
+	return a.Outcome == Retry && busy && a.RetryAfter <= longestWait && u.c.pause(ctx, tries, a.RetryAfter)
 }
 
 func (u *upload) create(ctx context.Context) Answer {
@@ -165,10 +174,10 @@ type fileAttachment struct {
 	Bytes       string `json:"contentBytes"`
 }
 
-// attach adds a file: in one request where it fits, else by an upload session.
-// The border that the documents give, 3 MB, can be read in two ways, so that
-// the service may correct the choice.
-func (u *upload) attach(ctx context.Context, f File) Answer {
+// attach adds a file to those that are there: in one request where it fits, else
+// by an upload session. The border that the documents give, 3 MB, can be read in
+// two ways, so that the service may correct the choice.
+func (u *upload) attach(ctx context.Context, f File, there int) Answer {
 	body, err := u.fileContent(f)
 	if err != nil {
 		return attachStep.lost(err, false, err)
@@ -179,11 +188,47 @@ func (u *upload) attach(ctx context.Context, f File) Answer {
 			return a
 		}
 	}
-	_, a := u.patiently(ctx, request{step: attachStep, method: abs.POST, path: "/messages/{id}/attachments", body: body})
+	a := u.attachOnce(ctx, body, there)
 	if a.HTTPStatus == http.StatusRequestEntityTooLarge && body.size <= maxJSON {
 		return u.uploadFile(ctx, f)
 	}
 	return a
+}
+
+// attachOnce adds a small file. A 503 may hide that it was added: the files are
+// counted before the next try, so that nobody gets one twice. Where they cannot
+// be counted the attempt is over.
+func (u *upload) attachOnce(ctx context.Context, body *content, there int) Answer {
+	for tries := 0; ; tries++ {
+		_, a := u.do(ctx, request{step: attachStep, method: abs.POST, path: attachPath, body: body})
+		if !u.again(ctx, a, tries) {
+			return a
+		}
+		if a.HTTPStatus != http.StatusServiceUnavailable {
+			continue
+		}
+		switch n, known := u.files(ctx); {
+		case !known:
+			return a
+		case n > there:
+			a.Outcome = Delivered
+			return a
+		}
+	}
+}
+
+// files counts the files of the draft.
+func (u *upload) files(ctx context.Context) (n int, known bool) {
+	r, a := u.patiently(ctx, request{step: countStep, method: abs.GET, path: attachPath, limit: maxPage,
+		query: url.Values{"$select": {"id"}, "$top": {strconv.Itoa(maxFiles)}}})
+	var page struct {
+		Value []struct{} `json:"value"`
+		Next  *string    `json:"@odata.nextLink"`
+	}
+	if a.Outcome != Delivered || json.Unmarshal(r.body, &page) != nil || page.Value == nil {
+		return 0, false
+	}
+	return len(page.Value), page.Next == nil
 }
 
 // fileContent is the request that adds a small file, its octets streamed.

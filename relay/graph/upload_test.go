@@ -163,6 +163,8 @@ func TestUploadSurvives(t *testing.T) {
 		{Endpoint: "createDraft", Status: 429, RetryAfter: time.Second, Count: 1},
 		{Endpoint: "createDraft", Status: 401, Count: 1},
 		{Endpoint: "attach", Status: 503, Count: 1},
+		{Endpoint: "attach", Status: 503, Stored: true, Count: 1}, // it hid that the file is there
+		{Endpoint: "attach", Status: 503, Stored: true, Skip: 2, Count: 1},
 		{Endpoint: "createUploadSession", Status: 429, Count: 2},
 		{Endpoint: "upload", Status: 429, RetryAfter: time.Second, Count: 1},
 		{Endpoint: "upload", Status: 500, Count: 2},
@@ -189,6 +191,22 @@ func TestUploadSurvives(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where nobody can tell whether a file was attached, the draft is made anew.
+func TestUploadThatCannotCountItsFiles(t *testing.T) {
+	d, c := start(t, readWrite)
+	inject(t, d, sandbox.Fault{Endpoint: "attach", Status: 503, Stored: true, Count: 1})
+	inject(t, d, sandbox.Fault{Endpoint: "attachments", Status: 500, Count: 1})
+	m := large(t)
+	if a := upload(t, c, m); a.Outcome != graph.Retry || d.Count() != 0 || d.Drafts() != 0 {
+		t.Errorf("%+v, %d messages, %d drafts", a, d.Count(), d.Drafts())
+	}
+	m.Again = true
+	if a := upload(t, c, m); a.Outcome != graph.Delivered {
+		t.Errorf("%+v", a)
+	}
+	checkArrived(t, d, m)
 }
 
 // TestUploadGivesUp: before send nothing is sent, nothing is left behind, and

@@ -228,6 +228,22 @@ func (d *Double) attach(x *exchange, id string) *answer {
 	return jsonAnswer(http.StatusCreated, map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": "AAMkFile" + newID(), "name": f.Name, "size": f.Size})
 }
 
+// listFiles is GET messages/{id}/attachments [D message-list-attachments]: all of
+// a draft's on one page, without their content.
+func (d *Double) listFiles(x *exchange, id string) *answer {
+	d.drafts.mu.Lock()
+	defer d.drafts.mu.Unlock()
+	m, refused := d.drafts.find(x.mailbox, id)
+	if refused != nil {
+		return refused
+	}
+	value := make([]map[string]any, 0, len(m.files))
+	for i, f := range m.files {
+		value = append(value, map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": fmt.Sprintf("AAMkFile%s-%d", id, i), "name": f.Name, "size": f.Size})
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{"value": value})
+}
+
 // add puts a finished file into the draft. Its content stays where there is
 // room for it; its digest always does.
 func (m *draft) add(f *file, d *Double) {

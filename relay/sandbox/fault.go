@@ -63,7 +63,7 @@ type Fault struct {
 }
 
 // endpoints are the names by which faults and counters know the requests.
-var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach", "createUploadSession", "upload", "send"}
+var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach", "attachments", "createUploadSession", "upload", "send"}
 
 // Validate tells which combination of fields cannot be played.
 func (f Fault) Validate() error {

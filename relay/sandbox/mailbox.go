@@ -70,6 +70,8 @@ func (d *Double) messageAction(verb string, path []string) action {
 		return action{"send", []string{"Mail.Send"}, func(x *exchange) *answer { return d.sendDraft(x, id) }}
 	case len(path) == 3 && verb == "POST attachments":
 		return action{"attach", toWrite, func(x *exchange) *answer { return d.attach(x, id) }}
+	case len(path) == 3 && verb == "GET attachments":
+		return action{"attachments", toRead, func(x *exchange) *answer { return d.listFiles(x, id) }}
 	case len(path) == 4 && verb == "POST createuploadsession" && fold(path[2]) == "attachments":
 		return action{"createUploadSession", toWrite, func(x *exchange) *answer { return d.createSession(x, id) }}
 	}
