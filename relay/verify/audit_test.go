@@ -42,6 +42,12 @@ func (b *book) Lookup(context.Context, envelope.Address, string) ([]graph.Copy, 
 	return nil, b.read
 }
 
+func (b *book) note(what func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	what()
+}
+
 func (b *book) set(a graph.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,9 +57,12 @@ func (b *book) set(a graph.Answer) {
 func (b *book) config(ids ...verify.Audited) verify.AuditConfig {
 	return verify.AuditConfig{
 		Identities: ids, Every: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Alarm:  func(key, text string, firing bool) { b.alarms[key], b.text = firing, text },
-		Stop:   func(_ context.Context, id, text string) error { b.stopped[id] = text; return nil },
-		Resume: func(_ context.Context, id string) error { delete(b.stopped, id); b.resumed++; return nil },
+		Alarm: func(key, text string, firing bool) { b.note(func() { b.alarms[key], b.text = firing, text }) },
+		Stop:  func(_ context.Context, id, text string) error { b.note(func() { b.stopped[id] = text }); return nil },
+		Resume: func(_ context.Context, id string) error {
+			b.note(func() { delete(b.stopped, id); b.resumed++ })
+			return nil
+		},
 	}
 }
 
