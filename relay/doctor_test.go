@@ -21,6 +21,24 @@ import (
 	"graphrelay/relay/verify"
 )
 
+// configured is the least configuration that there is, and more.
+func configured(t *testing.T, more string) *config.Config {
+	t.Helper()
+	const least = `
+identities:
+  - tenant_id: 11111111-1111-1111-1111-111111111111
+    client_id: 22222222-2222-2222-2222-222222222222
+    certificate_file: entra.pem
+senders:
+  - address: a@contoso.com
+`
+	c, err := config.Parse("config.yaml", []byte(least+more), "/etc/graphrelay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func TestListeningSockets(t *testing.T) {
 	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
@@ -55,10 +73,7 @@ func TestWhoHoldsAPort(t *testing.T) {
 		"not wanted":                       {"127.0.0.1:2525", false, []string{"master"}, true, verify.Warn, "held by master"},
 		"not to be looked at":              {tcp, false, nil, true, verify.Warn, "another user"},
 	} {
-		conf, err := config.Parse("config.yaml", []byte(minimal+"smtp: {listeners: [{address: '"+c.listener+"'}]}\n"), "/etc/graphrelay")
-		if err != nil {
-			t.Fatal(err)
-		}
+		conf := configured(t, "smtp: {listeners: [{address: '"+c.listener+"'}]}\n")
 		var got Symptom
 		d := &doctor{c: conf, running: c.running, tell: func(s Symptom) { got = s }}
 		d.port(25, c.holders, c.taken)
@@ -86,15 +101,6 @@ func TestListenHint(t *testing.T) {
 	}
 }
 
-const minimal = `
-identities:
-  - tenant_id: 11111111-1111-1111-1111-111111111111
-    client_id: 22222222-2222-2222-2222-222222222222
-    certificate_file: entra.pem
-senders:
-  - address: a@contoso.com
-`
-
 func TestUnitState(t *testing.T) {
 	s := unitState("LoadState=loaded\nActiveState=active\nUser=graphrelay\n\nOdd\n")
 	if s["LoadState"] != "loaded" || s["User"] != "graphrelay" || s["Odd"] != "" {
@@ -103,14 +109,7 @@ func TestUnitState(t *testing.T) {
 }
 
 func TestListenersThatANetworkReaches(t *testing.T) {
-	const file = `
-identities:
-  - tenant_id: 11111111-1111-1111-1111-111111111111
-    client_id: 22222222-2222-2222-2222-222222222222
-    certificate_file: entra.pem
-senders:
-  - address: a@contoso.com
-clients:
+	const more = `clients:
   - {name: erp, networks: [10.1.2.0/24]}
 smtp:
   listeners:
@@ -119,10 +118,7 @@ smtp:
     - address: unix:/run/graphrelay/submit.sock
     - address: "[::]:2525"
 `
-	c, err := config.Parse("config.yaml", []byte(file), "/etc/graphrelay")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := configured(t, more)
 	d := &doctor{c: c}
 	for network, want := range map[string]string{
 		"10.1.2.0/24":   "10.1.2.1:25 [::]:2525",

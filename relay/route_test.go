@@ -1,27 +1,12 @@
 package relay
 
-import (
-	"testing"
-
-	"graphrelay/config"
-)
+import "testing"
 
 // The limit holds without upload, too: larger mail that was accepted under
 // another configuration must be held, and not tried as it is.
 func TestRouteOfLargeMail(t *testing.T) {
 	for word, uploads := range map[string]bool{"upload": true, `"off"`: false} {
-		c, err := config.Parse("config.yaml", []byte(`
-identities:
-  - tenant_id: 11111111-1111-1111-1111-111111111111
-    client_id: 22222222-2222-2222-2222-222222222222
-    certificate_file: entra.pem
-senders:
-  - address: a@contoso.com
-delivery: {large_messages: `+word+`}
-`), "/etc/graphrelay")
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := configured(t, "delivery: {large_messages: "+word+"}\n")
 		r := newRelay(Options{})
 		r.now.Store(&generation{cfg: c})
 		route, ok := r.route(c.DefaultSender)
