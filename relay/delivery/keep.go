@@ -150,6 +150,9 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 	old.States = []spool.State{spool.Queued}
 	for _, h := range d.holds.list() {
 		for _, l := range lanes {
+			if now.Sub(l.Oldest) < limit {
+				continue
+			}
 			old.Mailbox = l.Mailbox
 			if err := d.expireLane(ctx, h, limit, old, now); err != nil {
 				return err
