@@ -37,6 +37,8 @@ func listenHint(key, address string, err error) error {
 		return fmt.Errorf("%w; the folder of %s must let the user who runs this write into it: chown it, or write another path in %s", err, address, key)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it), or choose a port such as 2525 in %s", err, key)
+	case errors.Is(err, syscall.EADDRINUSE) && strings.HasPrefix(address, "unix:"):
+		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), or choose another path in %s", err, address, key)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w; another program listens on %s: stop it (ss -ltnp shows it; often postfix or exim4), or choose another address in %s", err, address, key)
 	case errors.Is(err, syscall.ENOENT):

@@ -31,7 +31,8 @@ func newTrace() *cobra.Command {
 		Long: `Tell what became of messages, newest first: who sent what to whom, where it is
 now, and why it failed. They are found by queue ID, Message-ID (as in the header,
 in angle brackets), recipient, sender or time, for as long as the history is kept
-(queue.history, 30 days) after their end. It reads a stopped service's store too.`,
+(queue.history, 30 days) after their end. It reads a stopped service's store too.
+The exit code is 1 where none is found, with --json as well.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
   graphrelay trace customer@example.org --since 2d
@@ -116,23 +117,28 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	if err != nil {
 		return err
 	}
-	if t.asJSON {
-		return printJSON(cmd.OutOrStdout(), found)
-	}
 	w := cmd.OutOrStdout()
+	if t.asJSON {
+		err = printJSON(w, found)
+	} else {
+		t.print(w, found)
+	}
+	if err == nil && len(found) == 0 {
+		err = errors.New("no message is known; its history may have ended (queue.history), or it never came: see the log, and `graphrelay status`")
+	}
+	return err
+}
+
+func (t *traceFlags) print(w io.Writer, found []*admin.Detail) {
 	for i, d := range found {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
 		printTrace(w, d, time.Now())
 	}
-	switch {
-	case len(found) == 0:
-		return errors.New("no message is known; its history may have ended (queue.history), or it never came: see the log, and `graphrelay status`")
-	case len(found) == t.limit:
+	if len(found) == t.limit {
 		fmt.Fprintf(w, "\n%s; there may be more: --limit\n", messages(len(found)))
 	}
-	return nil
 }
 
 func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admin.Detail, error) {
