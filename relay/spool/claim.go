@@ -16,34 +16,45 @@ const maxClaim = 1000
 // Claim implements Store. A Limit below 1 is taken as 1, one above 1,000 as
 // 1,000.
 //
-// It looks for messages with a reading connection, and the writer then takes
-// those that nobody else has changed since. So a long search (thousands of
-// messages behind a SendAs hold) delays nobody, and no message is taken twice.
-// Where all that were found went to others, it looks again.
+// What is due next stands at one place of an index, so the writer itself looks:
+// it has the pages in memory, which a reader must fetch anew after each commit.
+// A search (behind a SendAs hold, or for a probe) may pass thousands of messages,
+// and is a reader's.
 func (s *SQLite) Claim(ctx context.Context, c Claim) ([]Record, error) {
 	if err := s.sick(); err != nil {
 		return nil, err
 	}
-	for s.tally.waits(c.Mailbox.Key()) {
-		found, err := s.findDue(ctx, c)
+	if !s.tally.waits(c.Mailbox.Key()) {
+		return nil, nil
+	}
+	if c.Probe || len(c.ExceptFrom) > 0 {
+		return s.searchAndTake(ctx, c)
+	}
+	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.conn, c) })
+}
+
+// searchAndTake looks for messages with a reading connection, and the writer
+// then takes those that nobody else has changed since. So a long search delays
+// nobody, and no message is taken twice. Where all that were found went to
+// others, it looks again.
+func (s *SQLite) searchAndTake(ctx context.Context, c Claim) (taken []Record, err error) {
+	for err == nil && len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
+		var found []stored
+		err = s.readers.with(ctx, func(conn *conn) (err error) {
+			found, err = findDue(conn, c)
+			return err
+		})
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
-		taken, err := s.take(ctx, found, c.Now)
-		if err != nil || len(taken) > 0 {
-			return taken, err
-		}
+		taken, err = s.take(ctx, c.Now, func(*tx) ([]stored, error) { return found, nil })
 	}
-	return nil, nil
+	return taken, err
 }
 
-func (s *SQLite) findDue(ctx context.Context, c Claim) ([]stored, error) {
+func findDue(conn *conn, c Claim) ([]stored, error) {
 	sql, args := dueQuery(c)
-	var found []stored
-	err := s.readers.with(ctx, func(c *conn) (err error) {
-		found, err = readRecords(c, sql, args...)
-		return err
-	})
+	found, err := readRecords(conn, sql, args...)
 	slices.SortFunc(found, func(a, b stored) int {
 		if c.Probe {
 			return cmp.Or(a.LastAttempt.Compare(b.LastAttempt), a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
@@ -78,11 +89,16 @@ func dueQuery(c Claim) (string, []any) {
 	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, limit)
 }
 
-// take records an attempt for each message found that is still as it was.
-func (s *SQLite) take(ctx context.Context, found []stored, now time.Time) ([]Record, error) {
+// take records an attempt for each message that find finds and that is as it
+// was then.
+func (s *SQLite) take(ctx context.Context, now time.Time, find func(*tx) ([]stored, error)) ([]Record, error) {
 	var taken []stored
 	err := s.small(ctx, true, func(t *tx) error {
 		taken = taken[:0]
+		found, err := find(t)
+		if err != nil {
+			return err
+		}
 		for _, m := range found {
 			ok, err := takeOne(t, m, now)
 			if err != nil {
