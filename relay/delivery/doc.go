@@ -20,7 +20,8 @@
 // configuration gives the mailbox. When Graph asks for time all the same, the
 // lane waits for exactly as long (an hour at most) and then goes on with half of
 // its slots, which come back one by one. The identity loses slots only where the
-// answer was about it, or when two of its mailboxes were throttled together.
+// answer was about it, or when most of its mailboxes with mail are throttled; then
+// each of them keeps one.
 //
 // # The life of a message
 //

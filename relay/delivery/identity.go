@@ -14,13 +14,7 @@ type identity struct {
 	throttle   throttle
 	limiter    limiter
 	configured int
-	lastLane   string // that was throttled
-	lastAt     time.Time
 }
-
-// sameCause is how close together the throttling of two mailboxes must come to
-// be taken for that of their identity.
-const sameCause = 30 * time.Second
 
 func (i *identity) pause(now time.Time, d time.Duration, jitter float64) {
 	i.mu.Lock()
@@ -36,17 +30,30 @@ func (i *identity) slots(now time.Time, configured int) {
 	i.gate.resize(i.limiter.allowed(now, configured))
 }
 
-// throttled notes that Graph throttled a mailbox. sure says that the answer was
-// about the identity.
-func (i *identity) throttled(lane string, sure bool, began, now time.Time) {
+// census counts the lanes of an identity.
+type census struct {
+	all    int
+	slowed int // throttled by Graph, and not yet back at all their slots
+}
+
+// common tells whether throttling is taken for that of the identity: most of its
+// mailboxes with mail are throttled.
+func (c census) common() bool { return c.slowed >= 2 && 2*c.slowed > c.all }
+
+// throttled notes that Graph throttled a mailbox. about says that the answer was
+// about the identity; where that is only guessed, each lane keeps a slot: a
+// throttled mailbox must not delay another.
+func (i *identity) throttled(about bool, c census, began, now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	other := i.lastLane != "" && i.lastLane != lane && now.Sub(i.lastAt) < sameCause
-	i.lastLane, i.lastAt = lane, now
-	if !sure && !other {
-		return
+	least := 1
+	if !about {
+		if !c.common() {
+			return
+		}
+		least = c.all
 	}
-	i.limiter.throttled(began, now, now, i.configured, i.gate.inUse()+1)
+	i.limiter.throttled(began, now, now, i.configured, i.gate.inUse()+1, least)
 	i.gate.resize(i.limiter.allowed(now, i.configured))
 }
 

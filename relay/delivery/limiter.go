@@ -16,16 +16,16 @@ type limiter struct {
 	since   time.Time // when it was lowered, or when sending goes on after that
 }
 
-// throttled lowers the limit, from what is allowed or from what was under way,
-// whichever is less. began is when the throttled request began: one from before
+// throttled lowers the limit to half of what is allowed or of what was under way,
+// whichever is less, but not below least. began is when the throttled request began: one from before
 // the last change says nothing new. Until resume nothing is sent, so that raising
 // begins then.
-func (l *limiter) throttled(began, now, resume time.Time, configured, underWay int) {
+func (l *limiter) throttled(began, now, resume time.Time, configured, underWay, least int) {
 	at := l.allowed(now, configured)
 	if l.lowered > 0 && (began.Before(l.since) || now.Sub(l.since) < lowerEvery) {
 		return
 	}
-	l.lowered, l.since = max(min(at, max(underWay, 1))/2, 1), later(now, resume)
+	l.lowered, l.since = max(min(at, underWay)/2, min(at, least), 1), later(now, resume)
 }
 
 // allowed is the limit at a time.

@@ -79,11 +79,27 @@ func (d *Delivery) forgetPaces(now time.Time) {
 	}
 }
 
-// slowDown lowers the limits after Graph asked for time. The mailbox that was
-// throttled is slowed down; the identity only where the answer said so, or where
-// another mailbox was throttled just before, so that one busy mailbox does not
-// slow the others down.
+// slowDown lowers the limits after Graph asked for time: that of the mailbox,
+// and that of the identity where the answer was about it or most of its mailboxes
+// fare alike.
 func (l *lane) slowDown(a answer, dec Decision, now time.Time) {
-	l.pace.limiter.throttled(a.began, now, l.pace.throttle.until, l.configured, l.busy+1)
-	a.identity.throttled(l.key, dec.Scope == graph.ScopeIdentity, a.began, now)
+	l.pace.limiter.throttled(a.began, now, l.pace.throttle.until, l.configured, l.busy+1, 1)
+	a.identity.throttled(dec.Scope == graph.ScopeIdentity, l.d.census(a.identity.name, l), a.began, now)
+}
+
+// census counts the lanes of an identity as they were when they looked last, and
+// asking, whose mailbox was throttled just now.
+func (d *Delivery) census(identity string, asking *lane) census {
+	c := census{all: 1, slowed: 1}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lanes {
+		if of, slowed := l.fares(); l != asking && of == identity {
+			c.all++
+			if slowed {
+				c.slowed++
+			}
+		}
+	}
+	return c
 }

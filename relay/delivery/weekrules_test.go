@@ -24,8 +24,8 @@ const slotBack = 15 * time.Second
 //     Retry-After, uses all of its slots, or finds none free of its identity, or
 //     while a hold is on. A mailbox has three slots, one after throttling, and one
 //     more for every 15 s since sending went on. An identity has 64, and when two
-//     mailboxes were throttled within 30 s at least one, and 4 more for every 15 s
-//     since.
+//     mailboxes were throttled within 30 s at least one for each with mail, and 4
+//     more for every 15 s since.
 //   - order: a message waits for no more than those that were due before it.
 //     With the first rule this bounds its time: what was ahead of it, divided by
 //     what the mailbox could send while Graph let it.
@@ -53,6 +53,7 @@ type referee struct {
 	lastAsked   *boxView
 	lastAskedAt time.Time
 	together    time.Time     // when mailboxes were last throttled together
+	crowd       int           // mailboxes with mail then
 	limited     time.Duration // for which mail waited because the identity had no slot
 	worst       int           // messages that were sent before one which was due before them
 	faults      int
@@ -116,7 +117,7 @@ func (j *referee) atLeast(t time.Time) int {
 	if j.together.IsZero() {
 		return defaultIdentitySlots
 	}
-	return min(1+4*int(max(t.Sub(j.together)-j.latency, 0)/slotBack), defaultIdentitySlots)
+	return min(j.crowd+4*int(max(t.Sub(j.together)-j.latency, 0)/slotBack), defaultIdentitySlots)
 }
 
 // judge looks at one mailbox from the last event until now. Nothing has happened
@@ -264,11 +265,22 @@ func (j *referee) throttled(m *mailView, wait time.Duration, now time.Time) {
 	m.due = now.Add(wait)
 	b.asked, b.paused = now, later(b.paused, m.due)
 	if j.lastAsked != b && now.Sub(j.lastAskedAt) < 30*time.Second {
-		j.together = now
+		j.together, j.crowd = now, j.withMail()
 	}
 	j.lastAsked, j.lastAskedAt = b, now
 	at, _ := slices.BinarySearchFunc(b.later, m, func(x, y *mailView) int { return x.due.Compare(y.due) })
 	b.later = slices.Insert(b.later, at, m)
+}
+
+// withMail counts the mailboxes that wait for something, that of the last answer
+// among them.
+func (j *referee) withMail() (n int) {
+	for _, b := range j.boxes {
+		if b.waiting+b.busy+len(b.later) > 0 {
+			n++
+		}
+	}
+	return max(n, 1)
 }
 
 // overtaking is how many messages may be sent before one that was due before

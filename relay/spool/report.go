@@ -30,7 +30,7 @@ func reportAfter(was, to int64) int64 {
 func (v *view) Owed(ctx context.Context, limit int) ([]Record, error) {
 	var records []Record
 	err := v.readers.with(ctx, func(c *conn) error {
-		found, err := readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT ?",
+		found, err := readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?",
 			int64(min(max(limit, 1), maxPage)))
 		records = make([]Record, 0, len(found))
 		for _, s := range found {
