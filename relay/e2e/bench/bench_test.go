@@ -38,9 +38,9 @@ func (s slots) most() int { return min(3*s.boxes, s.identity) }
 
 func formOf() form {
 	if testing.Short() || os.Getenv("BENCH_SHORT") != "" {
-		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60, backlog: 3000, drains: []slots{{1, 256}, {20, 256}}}
+		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60, backlog: 3000, drains: []slots{{1, 200}, {20, 200}}}
 	}
-	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400, backlog: 100_000, drains: []slots{{1, 256}, {20, 256}, {200, 256}, {200, 600}}}
+	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400, backlog: 100_000, drains: []slots{{1, 200}, {20, 200}, {200, 200}, {200, 600}}}
 }
 
 // TestBench runs all measurements one after the other and prints the table.
