@@ -212,13 +212,15 @@ func (l *lane) take(c claim) {
 }
 
 // drained follows a claim that found less than it asked for: nothing more is
-// due. When the next message is, only the store knows.
+// due. When the next message is, only the store knows; and not even the store
+// where a SendAs hold stops some of them, so that the lane stays and looks again.
 func (l *lane) drained() {
-	now := l.d.cfg.Now()
-	if len(l.d.holds.froms(l.mailbox)) > 0 {
-		l.quiet = now.Add(time.Minute)
-	}
-	if l.stale {
+	switch {
+	case len(l.d.holds.froms(l.mailbox)) > 0:
+		l.quiet = l.d.cfg.Now().Add(time.Minute)
+		l.add(news{due: l.quiet})
+		l.stale = false
+	case l.stale:
 		l.stale = false
 		l.d.askPoll()
 	}

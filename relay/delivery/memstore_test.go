@@ -33,6 +33,7 @@ type memStore struct {
 	owed     []*memMsg            // that owe a report, or did
 	own      map[string]int       // Active messages by mailbox
 	count    map[spool.State]int
+	claims   int
 	unclaims int
 	holds    map[string]spool.Hold
 	seq      int
@@ -156,6 +157,7 @@ func (s *memStore) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.claims++
 	var due []*memMsg
 	for _, m := range s.waits[c.Mailbox.Key()] {
 		if !c.Probe && (m.NextAttempt.After(c.Now) || len(due) == c.Limit) {
