@@ -24,6 +24,7 @@ type pump struct {
 	sent    atomic.Int64 // answered 250
 	failed  atomic.Int64
 	dots    func(number int64, at time.Time) // told when a final dot is sent; may be nil
+	pace    <-chan time.Time                 // a message begins at each tick; nil is at once
 	clients sync.WaitGroup
 }
 
@@ -61,7 +62,7 @@ func (p *pump) client(ctx context.Context) error {
 	if err := expect(c, in, "EHLO pump.example.org\r\n", 250); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for p.wait(ctx) {
 		n := p.left.Add(-1)
 		if n < 0 {
 			break
@@ -72,6 +73,17 @@ func (p *pump) client(ctx context.Context) error {
 		p.sent.Add(1)
 	}
 	return expect(c, in, "QUIT\r\n", 221)
+}
+
+// wait is over when the next message may begin; false when ctx has ended.
+func (p *pump) wait(ctx context.Context) bool {
+	if p.pace != nil {
+		select {
+		case <-p.pace:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
 }
 
 func (p *pump) send(c net.Conn, in *bufio.Reader, n int64) error {
