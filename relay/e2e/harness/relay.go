@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -260,13 +262,19 @@ func (r *Relay) Page(path string) string {
 	return string(b)
 }
 
-// FreeAddr returns a loopback address at which nothing listens just now. Its
-// port is below those that the kernel gives to outgoing connections, of which a
-// load test makes thousands: one of them would take it before the listener does.
+// FreeAddr returns a loopback address at which nothing listens just now, and
+// which is given to no other test before this one has ended: a relay that is
+// restarted leaves its port alone for a moment. Its port is below those that the
+// kernel gives to outgoing connections, of which a load test makes thousands: one
+// of them would take it before the listener does.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		port := 10_000 + rand.IntN(20_000)
+		if !reserve(t, port) {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			defer l.Close()
 			return l.Addr().String()
@@ -274,6 +282,26 @@ func FreeAddr(t testing.TB) string {
 	}
 	t.Fatal("no free port between 10000 and 30000")
 	return ""
+}
+
+// reserve keeps a port from the tests of all processes of this user until t has
+// ended.
+func reserve(t testing.TB, port int) bool {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("graphrelay-test-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		f.Close()
+		return false
+	}
+	t.Cleanup(func() { f.Close() })
+	return true
 }
 
 // WriteFile writes a file that only its owner reads.
