@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/rand"
 	"net/http"
+
+	"graphrelay/relay/envelope"
 )
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
@@ -19,7 +21,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	browser := knownBrowser(r, hash)
 	from := source{browser: browser}
 	if browser == "" {
-		from.network = networkOf(clientAddr(r))
+		from.network = envelope.NetworkOf(clientAddr(r))
 	}
 	ok, wait := c.gate.check(from, hash, r.PostFormValue("password"))
 	switch {

@@ -255,7 +255,7 @@ func (h *holds) takeProbe(key, lane string, now time.Time) (ok bool, again time.
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	x := h.byKey[key]
-	if x == nil || x.probing || x.ending || unprobed(key) {
+	if _, stopped := Stopped(key); x == nil || x.probing || x.ending || stopped {
 		return false, time.Time{}
 	}
 	if latest := now.Add(maxBackoff); x.NextProbe.After(latest) {

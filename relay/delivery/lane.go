@@ -41,7 +41,6 @@ type lane struct {
 	mu     sync.Mutex
 	told   news       // what was said since the lane looked last
 	status LaneStatus // as of the last look
-	slowed bool       // then Graph had throttled the mailbox, and not all slots were back
 
 	news
 	ready      []pending // claimed, not begun
@@ -349,28 +348,22 @@ type LaneStatus struct {
 	Ahead       int // attempts recorded ahead
 	Failures    int // in a row
 	PausedUntil time.Time
+
+	slowed bool // Graph has throttled the mailbox, and not all slots are back
 }
 
 func (l *lane) publish(r Route, now time.Time) {
 	l.limit = l.slots(r, now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slowed = l.pace.limiter.lowered > 0
 	l.status = LaneStatus{Mailbox: l.mailbox, Identity: r.Identity, Slots: l.limit, Busy: l.busy,
-		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.pace.pausedUntil(now)}
+		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.pace.pausedUntil(now), slowed: l.pace.limiter.lowered > 0}
 }
 
 func (l *lane) view() LaneStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.status
-}
-
-// fares tells whose lane it is, and whether Graph has slowed it down.
-func (l *lane) fares() (identity string, slowed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.status.Identity, l.slowed
 }
 
 // later and earlier compare times of which zero means "none".

@@ -17,9 +17,9 @@ type limiter struct {
 }
 
 // throttled lowers the limit to half of what is allowed or of what was under way,
-// whichever is less, but not below least. began is when the throttled request began: one from before
-// the last change says nothing new. Until resume nothing is sent, so that raising
-// begins then.
+// whichever is less, but not below least. began is when the throttled request
+// began: one from before the last change says nothing new. Until resume nothing is
+// sent, so that raising begins then.
 func (l *limiter) throttled(began, now, resume time.Time, configured, underWay, least int) {
 	at := l.allowed(now, configured)
 	if l.lowered > 0 && (began.Before(l.since) || now.Sub(l.since) < lowerEvery) {

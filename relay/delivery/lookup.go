@@ -235,6 +235,11 @@ func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, te
 
 // searchAllowed ends that alarm when the mailbox that it names can be read.
 func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
+	d.endSearchAlarm(identity, mailbox, "can be searched again")
+}
+
+// endSearchAlarm ends the alarm of an identity if it names that mailbox.
+func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why string) {
 	d.mu.Lock()
 	named := d.unread[identity].Equal(mailbox)
 	if named {
@@ -242,7 +247,7 @@ func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
 	}
 	d.mu.Unlock()
 	if named {
-		d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" can be searched again", false)
+		d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" "+why, false)
 	}
 }
 
@@ -253,17 +258,8 @@ func (d *Delivery) endUnread() {
 	unread := maps.Clone(d.unread)
 	d.mu.Unlock()
 	for identity, mailbox := range unread {
-		if r, ok := d.route(mailbox); ok && r.Identity == identity && d.limits().Unknown == LookUp {
-			continue
-		}
-		d.mu.Lock()
-		named := d.unread[identity].Equal(mailbox)
-		if named {
-			delete(d.unread, identity)
-		}
-		d.mu.Unlock()
-		if named {
-			d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" is not searched any more", false)
+		if r, ok := d.route(mailbox); !ok || r.Identity != identity || d.limits().Unknown != LookUp {
+			d.endSearchAlarm(identity, mailbox, "is not searched any more")
 		}
 	}
 }

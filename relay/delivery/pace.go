@@ -94,9 +94,9 @@ func (d *Delivery) census(identity string, asking *lane) census {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range d.lanes {
-		if of, slowed := l.fares(); l != asking && of == identity {
+		if s := l.view(); l != asking && s.Identity == identity {
 			c.all++
-			if slowed {
+			if s.slowed {
 				c.slowed++
 			}
 		}

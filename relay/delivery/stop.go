@@ -15,11 +15,8 @@ const stopPrefix = "audit:"
 func stopKey(identity string) string { return stopPrefix + identity }
 
 // Stopped tells which identity the hold with this key stops by Stop, if it is
-// one of these: no probe ends it.
+// one of these: no probe ends it, only Resume does.
 func Stopped(key string) (identity string, ok bool) { return strings.CutPrefix(key, stopPrefix) }
-
-// unprobed tells the holds that no probe may end: only Resume does.
-func unprobed(key string) bool { return strings.HasPrefix(key, stopPrefix) }
 
 // Stop holds everything that an identity sends until Resume: no message of it
 // is tried, not even as a probe. text is for the operator and ends in a remedy.

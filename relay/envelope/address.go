@@ -98,7 +98,7 @@ func (a Address) Domain() string { return a.domain }
 func (a Address) IsZero() bool { return a.local == "" && a.domain == "" }
 
 // ASCII tells whether a can be written without SMTPUTF8.
-func (a Address) ASCII() bool { return isASCII(a.local) }
+func (a Address) ASCII() bool { return IsASCII(a.local) }
 
 // String writes a as RFC 5321 does, the local part quoted where it must be.
 func (a Address) String() string {
@@ -212,7 +212,7 @@ func canonicalDomain(d string) (string, error) {
 		return "", errors.New("is not valid UTF-8")
 	}
 	ascii := lowerASCII(d)
-	if !isASCII(d) || strings.Contains(ascii, "xn--") {
+	if !IsASCII(d) || strings.Contains(ascii, "xn--") {
 		p := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
 		var err error
 		if ascii, err = p.ToASCII(d); err != nil {
@@ -287,9 +287,10 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
+// IsASCII tells whether text holds no octet of another character set.
+func IsASCII[T string | []byte](text T) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
 			return false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 )
@@ -96,13 +97,7 @@ type place struct {
 }
 
 func placeOf(p smtpd.Peer) place {
-	a := p.Addr.Addr()
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	network, _ := a.Prefix(bits)
-	return place{network, p.User}
+	return place{envelope.NetworkOf(p.Addr.Addr()), p.User}
 }
 
 func (p place) String() string {

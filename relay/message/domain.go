@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"graphrelay/relay/envelope"
 )
 
 // isWide tells whether the domain of an address as written has other letters
@@ -36,31 +38,15 @@ func (p *plan) authors() {
 // asciiDomains writes the domains of a list in A-labels; false where there is
 // nothing to write, or the list has no single reading.
 func asciiDomains(v []byte) ([]byte, bool) {
-	if isASCII(v) {
+	if envelope.IsASCII(v) {
 		return nil, false
 	}
-	l, err := parseList(v)
-	if err != nil {
-		return nil, false
-	}
-	var out []byte
-	done := 0
-	for _, b := range l.boxes {
+	return replaced(v, func(l *list, b box) (lo, hi int, by []byte) {
 		if b.wide && !b.addr.IsZero() && !b.route {
-			out = append(append(out, v[done:b.lo]...), l.written(b)...)
-			done = b.hi
+			by = l.written(b)
 		}
-	}
-	return append(out, v[done:]...), done > 0
-}
-
-func isASCII(v []byte) bool {
-	for _, c := range v {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+		return b.lo, b.hi, by
+	})
 }
 
 // differsByReader tells whether readers map a wide domain to different hosts.

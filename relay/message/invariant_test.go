@@ -194,7 +194,7 @@ func untouchedFields(h *Header) []keptField {
 		case kindOther:
 			all = append(all, u)
 		case kindFrom, kindSender, kindResentFrom, kindResentSender:
-			u.wide = !isASCII(h.value(f))
+			u.wide = !envelope.IsASCII(h.value(f))
 			if list, err := netmail.ParseAddressList(string(h.value(f))); err == nil {
 				u.read = string(h.name(f))
 				for _, a := range list {
@@ -221,7 +221,7 @@ func checkAuthors(t testing.TB, before, after *Header) {
 		switch f.kind {
 		case kindFrom, kindSender, kindResentFrom, kindResentSender:
 			for _, s := range naive(string(after.value(f))) {
-				if _, domain, _ := strings.Cut(s, "@"); !isASCII([]byte(domain)) {
+				if _, domain, _ := strings.Cut(s, "@"); !envelope.IsASCII([]byte(domain)) {
 					t.Errorf("an author's domain is not in A-labels: %q", after.value(f))
 				}
 			}

@@ -105,24 +105,16 @@ func (h *Header) ExpandAliases(alias func(envelope.Address) (envelope.Address, b
 }
 
 func expand(v []byte, alias func(envelope.Address) (envelope.Address, bool)) ([]byte, bool) {
-	l, err := parseList(v)
-	if err != nil {
-		return nil, false
-	}
-	var out []byte
-	done := 0
-	for _, b := range l.boxes {
+	return replaced(v, func(_ *list, b box) (lo, hi int, by []byte) {
 		if d := b.addr.Domain(); b.addr.IsZero() || d != "" && d != "localhost" {
-			continue
+			return 0, 0, nil
 		}
 		to, ok := alias(b.addr)
 		if !ok || to.Domain() == "" || CheckRecipient(to) != nil {
-			continue
+			return 0, 0, nil
 		}
-		out = append(append(out, v[done:b.textLo]...), to.String()...)
-		done = b.text
-	}
-	return append(out, v[done:]...), done > 0
+		return b.textLo, b.text, []byte(to.String())
+	})
 }
 
 // newField is a field to add.

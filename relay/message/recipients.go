@@ -234,6 +234,24 @@ func (l *list) written(b box) []byte {
 	return out
 }
 
+// replaced writes a list with the octets from lo to hi of some mailboxes replaced
+// by others, nil for none; false where nothing was, or v has no single reading.
+func replaced(v []byte, part func(*list, box) (lo, hi int, by []byte)) ([]byte, bool) {
+	l, err := parseList(v)
+	if err != nil {
+		return nil, false
+	}
+	var out []byte
+	done := 0
+	for _, b := range l.boxes {
+		if lo, hi, by := part(&l, b); by != nil {
+			out = append(append(out, v[done:lo]...), by...)
+			done = hi
+		}
+	}
+	return append(out, v[done:]...), done > 0
+}
+
 // appendList joins two lists on a line of their own each.
 func appendList(to, more []byte) []byte {
 	if len(to) == 0 || len(more) == 0 {

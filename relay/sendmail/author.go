@@ -36,7 +36,7 @@ func cleanName(name string) string {
 		name = strings.TrimRight(strings.ToValidUTF8(name[:maxName], ""), " ")
 	}
 	switch {
-	case !isASCII([]byte(name)):
+	case !envelope.IsASCII(name):
 		return mime.BEncoding.Encode("utf-8", name) // B: no character of it has a meaning in a phrase
 	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 -_") == "":
 		return name

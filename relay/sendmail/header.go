@@ -160,18 +160,9 @@ func (h *Header) utf8() bool {
 		if !utf8.Valid(f.text) {
 			return false // in some other character set; nothing announces that
 		}
-		ascii = ascii && isASCII(f.text)
+		ascii = ascii && envelope.IsASCII(f.text)
 	}
 	return !ascii
-}
-
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }
 
 // block writes the header as it goes out, with the empty line: without the

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"graphrelay/relay/envelope"
 )
 
 const (
@@ -49,7 +51,7 @@ func (q *Quiet) Log(level slog.Level, kind string, client netip.Addr, msg string
 	if !q.log.Enabled(ctx, level) {
 		return
 	}
-	if q.admits(quietKey{kind, network(client)}) {
+	if q.admits(quietKey{kind, envelope.NetworkOf(client)}) {
 		q.log.LogAttrs(ctx, level, msg, attrs...)
 	}
 }
@@ -105,13 +107,4 @@ func (q *Quiet) Flush() {
 	for key, w := range all {
 		q.endWindow(key, w)
 	}
-}
-
-func network(a netip.Addr) netip.Prefix {
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) // zero for the zero Addr
-	return p
 }

@@ -30,7 +30,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		if err != nil {
 			return forLibrary(errBadSender.Because(err))
 		}
-		if !opts.UTF8 && !isASCII(from) {
+		if !opts.UTF8 && !envelope.IsASCII(from) {
 			return forLibrary(errNeedsUTF8)
 		}
 		m.Path = path
@@ -55,7 +55,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if err != nil {
 		return forLibrary(errBadRecipient.Because(err))
 	}
-	if !c.utf8 && !isASCII(to) {
+	if !c.utf8 && !envelope.IsASCII(to) {
 		return forLibrary(errNeedsUTF8)
 	}
 	return forLibrary(c.guard(func() error { return c.tx.Rcpt(c.ctx, rcpt) }))
@@ -92,13 +92,4 @@ func (c *conn) abort() {
 	}
 	c.tx = nil
 	_ = c.guard(func() error { tx.Abort(); return nil })
-}
-
-func isASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] > 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -30,18 +30,17 @@ var errBodyClosed = errors.New("spool: the stored message is closed")
 func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
 	r := &body{ctx: ctx, v: v, id: id}
 	err := v.readers.with(ctx, func(c *conn) error {
-		if n, size, ok := v.claims.number(id); ok {
-			r.n, r.size = n, size
-			return r.load(c, 0)
+		var claimed bool
+		if r.n, r.size, claimed = v.claims.number(id); !claimed {
+			b, err := find(c, id)
+			if err == nil && b.bodyGone {
+				err = notFound(id)
+			}
+			if err != nil {
+				return err
+			}
+			r.n, r.size = b.n, b.size
 		}
-		b, err := find(c, id)
-		if err == nil && b.bodyGone {
-			err = notFound(id)
-		}
-		if err != nil {
-			return err
-		}
-		r.n, r.size = b.n, b.size
 		return r.load(c, 0)
 	})
 	if err != nil {

@@ -28,17 +28,13 @@ func reportAfter(was, to int64) int64 {
 
 // Owed implements Store.
 func (v *view) Owed(ctx context.Context, limit int) ([]Record, error) {
-	var records []Record
-	err := v.readers.with(ctx, func(c *conn) error {
-		found, err := readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?",
+	var found []stored
+	err := v.readers.with(ctx, func(c *conn) (err error) {
+		found, err = readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?",
 			int64(min(max(limit, 1), maxPage)))
-		records = make([]Record, 0, len(found))
-		for _, s := range found {
-			records = append(records, s.Record)
-		}
 		return err
 	})
-	return records, err
+	return records(found), err
 }
 
 // SentRecipients implements Store. It reads each message that was sent since,
