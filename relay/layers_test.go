@@ -2,27 +2,51 @@ package relay_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// layer gives each package of ours its height in the design (section 1).
-// Imports point down only, and packages of one layer never import each other.
+// layer gives each package of ours its height, as packaging/doc/design.md
+// draws it. Imports point down only.
 var layer = map[string]int{
-	"relay/envelope": 0, "relay/status": 0, "config": 1,
-	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/spool": 1, "relay/spool/spooltest": 1, "relay/graph": 1,
-	"relay/dsn": 1, "relay/setup": 1, "relay/sandbox": 1, "relay/sendmail": 1,
-	"relay/monitor": 1, "relay/alert": 1,
-	"relay/intake": 2, "relay/delivery": 2, "relay/verify": 2, "relay/admin": 2, "relay/console": 2,
-	"relay": 3, "cmd/graphrelay": 4,
+	// words
+	"relay/envelope": 0, "relay/reply": 0, "relay/outcome": 0, "relay/pacing": 0, "relay/text": 0, "relay/state": 0,
+	// organs
+	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/message/parts": 1,
+	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
+	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1, "relay/setup": 1,
+	"relay/watchfile": 1, "relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1,
+	// flows
+	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2, "relay/verify": 2,
+	"relay/operator": 2, "relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
+	// the whole
+	"relay/wiring": 3, "relay/doctor": 3, "relay": 3, "cmd/graphrelay": 4,
 }
 
-// allowed are the imports that the heights alone would not tell apart.
-var (
-	onlyLayer0 = map[string]bool{"config": true} // config imports layer 0 only, and ...
-	mayConfig  = map[string]bool{"relay": true, "cmd/graphrelay": true}
-	inside     = map[string]string{"relay/spool/spooltest": "relay/spool"} // a suite belongs to its package
-)
+// sideways are the only imports within a layer: a child's of its parent, a
+// parent's of the children that only it uses, and a few between neighbours.
+var sideways = map[string][]string{
+	"relay/outcome":         {"relay/reply"},
+	"relay/state":           {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
+	"relay/message/parts":   {"relay/message"},
+	"relay/spool/sqlite":    {"relay/spool"},
+	"relay/spool/spooltest": {"relay/spool"},
+	"relay/entra":           {"relay/watchfile"},
+	"relay/smtpd":           {"relay/watchfile"},
+	"relay/graph":           {"relay/entra"},
+	"relay/graph/largemail": {"relay/graph", "relay/entra"},
+	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold"},
+	"relay/admin":           {"relay/operator"},
+	"relay/console":         {"relay/operator", "relay/monitor"},
+	"relay/doctor":          {"relay/wiring"},
+	"relay":                 {"relay/wiring"},
+	"config":                {"config/strict"},
+}
+
+// mayConfig are the packages that know the configuration. The others get what
+// they need as options, so that a key is translated in one place.
+var mayConfig = []string{"relay/wiring", "relay/doctor", "relay", "cmd/graphrelay"}
 
 func TestImportsPointDown(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, "graphrelay/...").Output()
@@ -34,29 +58,36 @@ func TestImportsPointDown(t *testing.T) {
 		if strings.HasPrefix(pkg, "relay/e2e") {
 			continue // tests of the whole
 		}
-		height, known := layer[pkg]
-		if !known {
-			t.Errorf("package %s has no layer; give it one in design section 1 and here", pkg)
+		if _, known := layer[pkg]; !known {
+			t.Errorf("package %s has no layer: give it one here and in packaging/doc/design.md", pkg)
+			continue
 		}
 		for _, imp := range strings.Fields(imports) {
 			if imp, ours := strings.CutPrefix(imp, "graphrelay/"); ours {
-				checkImport(t, pkg, height, imp)
+				checkImport(t, pkg, imp)
 			}
 		}
 	}
 }
 
-func checkImport(t *testing.T, pkg string, height int, imp string) {
+func checkImport(t *testing.T, pkg, imp string) {
 	t.Helper()
+	height, under := layer[pkg], layer[imp]
 	switch {
-	case inside[pkg] == imp:
-	case imp == "config" && !mayConfig[pkg]:
-		t.Errorf("%s imports config; only relay and cmd may", pkg)
-	case onlyLayer0[pkg] && layer[imp] != 0:
-		t.Errorf("%s imports %s; of ours it may import layer 0 only", pkg, imp)
-	case height == 0:
-		t.Errorf("%s (layer 0) imports %s; layer 0 imports nothing of ours", pkg, imp)
-	case layer[imp] >= height:
-		t.Errorf("%s (layer %d) imports %s (layer %d); imports point down only", pkg, height, imp, layer[imp])
+	case imp == "config":
+		if !slices.Contains(mayConfig, pkg) {
+			t.Errorf("%s imports config: only %s may; translate the key in relay/wiring and pass the value",
+				pkg, strings.Join(mayConfig, ", "))
+		}
+	case slices.Contains(sideways[pkg], imp):
+	case pkg == "config" && under != 0:
+		t.Errorf("config imports %s: of ours it may import config/strict and layer 0; move what both need to layer 0", imp)
+	case under > height:
+		t.Errorf("%s (layer %d) imports %s (layer %d): imports point down; move what both need below %s, "+
+			"or declare the interface in %s and let its caller pass it in", pkg, height, imp, under, pkg, pkg)
+	case under == height:
+		t.Errorf("%s imports its neighbour %s (layer %d): move what both need to layer 0, "+
+			"or let the layer above connect them; a new arrow between neighbours belongs in sideways, with its reason",
+			pkg, imp, height)
 	}
 }

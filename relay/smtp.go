@@ -14,6 +14,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/message"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 )
@@ -117,7 +118,7 @@ func clientRule(c config.Client) policy.ClientRule {
 			MissingFrom: c.Repair.Has(config.RepairMissingFrom),
 			LocalSender: c.Repair.Has(config.RepairLocalSender),
 		},
-		Recipients: c.Recipients, Rate: policy.Rate{Count: c.Rate.Count, Per: c.Rate.Per}, MaxConnections: c.MaxConnections,
+		Recipients: c.Recipients, Rate: pacing.Rate{Count: c.Rate.Count, Per: c.Rate.Per}, MaxConnections: c.MaxConnections,
 	}
 }
 

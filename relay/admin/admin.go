@@ -19,8 +19,8 @@ package admin
 import (
 	"time"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Status is the answer to `graphrelay status` and the readiness of the service.
@@ -197,5 +197,5 @@ func enhanced(e [3]int) string {
 	if e[0] == 0 {
 		return ""
 	}
-	return status.Enhanced(e).String()
+	return reply.Enhanced(e).String()
 }

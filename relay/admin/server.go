@@ -52,7 +52,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.Status(r.Context())
-		reply(w, st, err)
+		answer(w, st, err)
 	})
 	mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, r *http.Request) {
 		f, err := filterOf(r.URL.Query())
@@ -61,11 +61,11 @@ func (s *Server) routes() *http.ServeMux {
 			return
 		}
 		list, err := Queue{s.Store}.List(r.Context(), f)
-		reply(w, list, err)
+		answer(w, list, err)
 	})
 	mux.HandleFunc("GET /v1/queue/{id}", withID(func(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
 		d, err := Queue{s.Store}.Show(r.Context(), id)
-		reply(w, d, err)
+		answer(w, d, err)
 	}))
 	mux.HandleFunc("GET /v1/queue/{id}/body", withID(s.body))
 	mux.HandleFunc("POST /v1/queue/{action}", s.change)
@@ -90,7 +90,7 @@ func withID(do func(http.ResponseWriter, *http.Request, envelope.QueueID)) http.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
 	b, err := Queue{s.Store}.Body(r.Context(), id)
 	if err != nil {
-		reply(w, nil, err)
+		answer(w, nil, err)
 		return
 	}
 	defer b.Close()
@@ -162,7 +162,7 @@ func changeOf(w http.ResponseWriter, r *http.Request) (Change, error) {
 func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 	holds, err := s.Holds(r.Context())
 	if err != nil {
-		reply(w, nil, err)
+		answer(w, nil, err)
 		return
 	}
 	q := r.URL.Query()
@@ -183,7 +183,7 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 		s.Log.Info("operator has holds probed", "user", userOf(r), "uid", uidOf(r), "holds", keys)
 		s.ProbeNow(keys...)
 	}
-	reply(w, keys, nil)
+	answer(w, keys, nil)
 }
 
 // covers tells whether a hold can stop the mail of a mailbox. An identity's may.
@@ -212,7 +212,7 @@ func uidOf(r *http.Request) uint32 {
 	return g.uid
 }
 
-func reply(w http.ResponseWriter, v any, err error) {
+func answer(w http.ResponseWriter, v any, err error) {
 	switch {
 	case errors.Is(err, spool.ErrNotFound):
 		http.Error(w, "no such message", http.StatusNotFound)

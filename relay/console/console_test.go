@@ -18,8 +18,8 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 const password = "hunter2 and more"
@@ -59,7 +59,7 @@ func (f *fake) List(_ context.Context, filter spool.Filter) (list []spool.Record
 }
 
 func (f *fake) History(_ context.Context, id envelope.QueueID) ([]spool.Event, error) {
-	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403, Status: status.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
+	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403, Status: reply.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
 }
 
 func (f *fake) Holds(context.Context) ([]spool.Hold, error) { return f.holds, nil }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 const (
@@ -227,7 +227,7 @@ func (c *Console) header(ctx context.Context, r spool.Record) (foreign, bool, er
 	return foreign(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
 }
 
-func enhanced(e status.Enhanced) string {
+func enhanced(e reply.Enhanced) string {
 	if e[0] == 0 {
 		return ""
 	}

@@ -11,21 +11,22 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // send makes one attempt, in parts where the message is too large for one
 // request. damaged tells that the stored octets cannot be
 // trusted; panicked that the Sender broke, which is an unknown outcome.
-func (d *Delivery) send(r Route, rec spool.Record) (ans graph.Answer, damaged, panicked bool) {
+func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
 	body := &body{size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.sendCtx, rec.ID) }}
 	began := d.cfg.Now()
 	ans, panicked = d.guarded(r, rec, body)
 	if ans.Duration == 0 {
 		ans.Duration = d.cfg.Now().Sub(began)
 	}
-	if ans.Outcome == graph.Delivered {
+	if ans.Outcome == outcome.Delivered {
 		return ans, false, panicked
 	}
 	err := body.failure()
@@ -38,16 +39,16 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans graph.Answer, damaged, p
 	return ans, false, panicked
 }
 
-func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans graph.Answer, panicked bool) {
+func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans outcome.Answer, panicked bool) {
 	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, b) })
 	if panicked {
-		ans = graph.Answer{Outcome: graph.Unknown, Status: status.Enhanced{4, 3, 0},
+		ans = outcome.Answer{Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
 			Text: "an internal fault interrupted the attempt; the log has the details for a bug report"}
 	}
 	return ans, panicked
 }
 
-func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) graph.Answer {
+func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) outcome.Answer {
 	if r.stranded(rec.Size) {
 		return noLongerSent(rec.Size, r.MIMELimit)
 	}
@@ -55,7 +56,7 @@ func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) graph.Answer
 		return d.upload(r, rec, b)
 	}
 	ans := r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
-	if ans.Outcome == graph.TooLarge && r.Uploader != nil {
+	if ans.Outcome == outcome.TooLarge && r.Uploader != nil {
 		octets, requests := requestCost(rec.Size)
 		ans = d.upload(r, rec, b)
 		ans.Uploaded, ans.Requests = ans.Uploaded+octets, ans.Requests+int(requests)
@@ -87,7 +88,7 @@ func panicText(p any) string {
 
 // unreadable replaces the answer to a message that could not be read to its
 // end, and keeps what is known of the request.
-func unreadable(ans graph.Answer, err error) graph.Answer {
+func unreadable(ans outcome.Answer, err error) outcome.Answer {
 	u := graph.Unreadable(err)
 	u.HTTPStatus, u.RequestID, u.Duration, u.Uploaded, u.Requests = ans.HTTPStatus, ans.RequestID, ans.Duration, ans.Uploaded, ans.Requests
 	return u

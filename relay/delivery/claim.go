@@ -252,6 +252,6 @@ func (l *lane) refuse(r refused) {
 		go func() { l.settled <- l.d.unclaim(r.rec, r.dec.Next) }()
 		return
 	}
-	o := outcome{rec: r.rec, dec: r.dec, at: l.d.cfg.Now()}
+	o := settling{rec: r.rec, dec: r.dec, at: l.d.cfg.Now()}
 	go func() { l.settled <- l.d.record(o) }()
 }

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // UnknownOutcome is delivery.unknown_outcome: what becomes of a message that
@@ -56,11 +56,11 @@ type Decision struct {
 	Event   spool.EventKind // what is logged
 	Next    time.Time       // for Queued
 	Unknown bool            // it may have been sent
-	Status  status.Enhanced
+	Status  reply.Enhanced
 	Text    string // for the operator, one line
 
-	Hold  bool        // a hold begins, or goes on, for Scope
-	Scope graph.Scope // of Hold or Pause
+	Hold  bool          // a hold begins, or goes on, for Scope
+	Scope outcome.Scope // of Hold or Pause
 
 	Pause    bool          // nothing in Scope (mailbox or identity) is tried for a while
 	PauseFor time.Duration // as long as Graph said; 0 = it did not say
@@ -70,22 +70,22 @@ type Decision struct {
 
 // Decide tells what the answer to an attempt means. rec is the message as
 // claimed: its Attempts include this one. It is pure.
-func Decide(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) Decision {
+func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) Decision {
 	d := Decision{Status: ans.Status, Text: ans.Text}
 	if ans.Advice != "" {
 		d.Text += "; " + ans.Advice
 	}
 	switch ans.Outcome {
-	case graph.Delivered:
+	case outcome.Delivered:
 		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
-	case graph.Bounce, graph.TooLarge:
+	case outcome.Bounce, outcome.TooLarge:
 		// Failed, not Bounced, which deletes the body: a report may fail too, and
 		// an operator who mends the cause can still send the message.
 		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
-	case graph.Retry:
+	case outcome.Retry:
 		d.retry(rec, ans, now, rules)
-	case graph.Hold:
-		if ans.Scope == graph.ScopeFrom && !rec.SenderFixed {
+	case outcome.Hold:
+		if ans.Scope == outcome.ScopeFrom && !rec.SenderFixed {
 			d.wrongSender()
 			break
 		}
@@ -104,13 +104,13 @@ func (d *Decision) wrongSender() {
 	d.Status[0] = 5
 }
 
-func (d *Decision) retry(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) {
+func (d *Decision) retry(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
 	d.State, d.Event = spool.Queued, spool.EventDeferred
 	d.Next = now.Add(backoff(minBackoff, rec.Attempts, rules.Jitter))
 	// Other failures may have a wide scope too, but one of them says little
 	// about the next message, so only asking for time pauses others.
 	if after := clampPause(ans.RetryAfter); after > 0 || ans.HTTPStatus == http.StatusTooManyRequests {
-		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, graph.ScopeMailbox)
+		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, outcome.ScopeMailbox)
 		if after > 0 {
 			d.Next = now.Add(after)
 		}
@@ -118,9 +118,9 @@ func (d *Decision) retry(rec spool.Record, ans graph.Answer, now time.Time, rule
 	d.expire(rec, now, rules)
 }
 
-func (d *Decision) hold(rec spool.Record, ans graph.Answer, now time.Time, rules Rules) {
+func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
 	switch {
-	case ans.Scope == graph.ScopeMessage || rules.Alone >= maxAlone:
+	case ans.Scope == outcome.ScopeMessage || rules.Alone >= maxAlone:
 		d.State, d.Event = spool.Held, spool.EventHeld
 	case rules.Alone > 0:
 		d.State, d.Event = spool.Queued, spool.EventDeferred
@@ -169,7 +169,7 @@ func Review(rec spool.Record, released bool, started, now time.Time, rules Rules
 	if rec.Crashes == 0 || released {
 		return Decision{}, true
 	}
-	d = Decision{State: spool.Held, Event: spool.EventHeld, Unknown: rec.Unknown, Status: status.Enhanced{4, 3, 0}}
+	d = Decision{State: spool.Held, Event: spool.EventHeld, Unknown: rec.Unknown, Status: reply.Enhanced{4, 3, 0}}
 	if rec.Crashes >= maxCrashes {
 		d.Text = fmt.Sprintf("graphrelay crashed %d times while sending this message; export it for a bug report, then release or delete it", rec.Crashes)
 		return d, false

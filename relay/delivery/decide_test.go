@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 func TestDecide(t *testing.T) {
@@ -21,86 +21,86 @@ func TestDecide(t *testing.T) {
 	in := func(d time.Duration) time.Time { return now.Add(d) }
 	rules := Rules{MaxAge: 5 * day}
 	fixed := rec(func(r *spool.Record) { r.SenderFixed = true })
-	st := status.Enhanced{5, 1, 3}
+	st := reply.Enhanced{5, 1, 3}
 
 	for _, tt := range []struct {
 		name  string
 		rec   spool.Record
-		ans   graph.Answer
+		ans   outcome.Answer
 		rules Rules
 		want  Decision
 	}{
-		{"sent", young, graph.Answer{Outcome: graph.Delivered, Text: "202"}, rules,
+		{"sent", young, outcome.Answer{Outcome: outcome.Delivered, Text: "202"}, rules,
 			Decision{State: spool.Sent, Event: spool.EventSent, Text: "202", Passed: true}},
-		{"sent although too old", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), graph.Answer{Outcome: graph.Delivered}, rules,
+		{"sent although too old", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), outcome.Answer{Outcome: outcome.Delivered}, rules,
 			Decision{State: spool.Sent, Event: spool.EventSent, Passed: true}},
-		{"bounce keeps its body", young, graph.Answer{Outcome: graph.Bounce, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
+		{"bounce keeps its body", young, outcome.Answer{Outcome: outcome.Bounce, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
 			Decision{State: spool.Failed, Event: spool.EventBounced, Status: st, Text: "no such recipient; correct it", Passed: true}},
-		{"too large without a larger way", young, graph.Answer{Outcome: graph.TooLarge, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
+		{"too large without a larger way", young, outcome.Answer{Outcome: outcome.TooLarge, Status: st, Text: "no such recipient", Advice: "correct it"}, rules,
 			Decision{State: spool.Failed, Event: spool.EventBounced, Status: st, Text: "no such recipient; correct it", Passed: true}},
 
-		{"first failure", young, graph.Answer{Outcome: graph.Retry}, rules,
+		{"first failure", young, outcome.Answer{Outcome: outcome.Retry}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
-		{"third failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 3 }), graph.Answer{Outcome: graph.Retry}, Rules{MaxAge: 5 * day, Jitter: 1},
+		{"third failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 3 }), outcome.Answer{Outcome: outcome.Retry}, Rules{MaxAge: 5 * day, Jitter: 1},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(75 * time.Second)}},
-		{"hundredth failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 100 }), graph.Answer{Outcome: graph.Retry}, Rules{Jitter: 1},
+		{"hundredth failure, full jitter", rec(func(r *spool.Record) { r.Attempts = 100 }), outcome.Answer{Outcome: outcome.Retry}, Rules{Jitter: 1},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(30 * time.Minute)}},
-		{"failure with a wide scope pauses nobody", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 503}, rules,
+		{"failure with a wide scope pauses nobody", young, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 503}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
-		{"429 with Retry-After", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: 7 * time.Second}, rules,
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(7 * time.Second), Pause: true, PauseFor: 7 * time.Second, Scope: graph.ScopeMailbox}},
-		{"429 without", young, graph.Answer{Outcome: graph.Retry, HTTPStatus: 429}, rules,
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second), Pause: true, Scope: graph.ScopeMailbox}},
-		{"503 with Retry-After for the identity", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 503, RetryAfter: time.Minute}, rules,
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Pause: true, PauseFor: time.Minute, Scope: graph.ScopeIdentity}},
-		{"Retry-After of a week", young, graph.Answer{Outcome: graph.Retry, RetryAfter: 7 * day}, Rules{},
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: graph.ScopeMailbox}},
-		{"the hour of a used-up quota", young, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, RetryAfter: time.Hour}, Rules{},
-			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: graph.ScopeMailbox}},
-		{"negative Retry-After", young, graph.Answer{Outcome: graph.Retry, RetryAfter: -time.Hour}, rules,
+		{"429 with Retry-After", young, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 7 * time.Second}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(7 * time.Second), Pause: true, PauseFor: 7 * time.Second, Scope: outcome.ScopeMailbox}},
+		{"429 without", young, outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 429}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second), Pause: true, Scope: outcome.ScopeMailbox}},
+		{"503 with Retry-After for the identity", young, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 503, RetryAfter: time.Minute}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Pause: true, PauseFor: time.Minute, Scope: outcome.ScopeIdentity}},
+		{"Retry-After of a week", young, outcome.Answer{Outcome: outcome.Retry, RetryAfter: 7 * day}, Rules{},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: outcome.ScopeMailbox}},
+		{"the hour of a used-up quota", young, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, RetryAfter: time.Hour}, Rules{},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true, PauseFor: time.Hour, Scope: outcome.ScopeMailbox}},
+		{"negative Retry-After", young, outcome.Answer{Outcome: outcome.Retry, RetryAfter: -time.Hour}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
 
-		{"too old", rec(func(r *spool.Record) { r.Accepted = in(-5 * day) }), graph.Answer{Outcome: graph.Retry, Text: "500"}, rules,
+		{"too old", rec(func(r *spool.Record) { r.Accepted = in(-5 * day) }), outcome.Answer{Outcome: outcome.Retry, Text: "500"}, rules,
 			Decision{State: spool.Failed, Event: spool.EventFailed, Text: "given up after queue.max_age (120h0m0s); last: 500"}},
-		{"old, but held for long", rec(func(r *spool.Record) { r.Accepted, r.HeldFor = in(-9*day), 5*day }), graph.Answer{Outcome: graph.Retry}, rules,
+		{"old, but held for long", rec(func(r *spool.Record) { r.Accepted, r.HeldFor = in(-9*day), 5*day }), outcome.Answer{Outcome: outcome.Retry}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
-		{"accepted in the future", rec(func(r *spool.Record) { r.Accepted = in(9 * day) }), graph.Answer{Outcome: graph.Retry}, rules,
+		{"accepted in the future", rec(func(r *spool.Record) { r.Accepted = in(9 * day) }), outcome.Answer{Outcome: outcome.Retry}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
-		{"no limit of age", rec(func(r *spool.Record) { r.Accepted = in(-999 * day) }), graph.Answer{Outcome: graph.Retry}, Rules{},
+		{"no limit of age", rec(func(r *spool.Record) { r.Accepted = in(-999 * day) }), outcome.Answer{Outcome: outcome.Retry}, Rules{},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
 
-		{"hold of the mailbox", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, Status: st, Text: "404"}, rules,
-			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-time.Hour), Status: st, Text: "404", Hold: true, Scope: graph.ScopeMailbox}},
-		{"a hold does not expire", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, rules,
-			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-9 * day), Hold: true, Scope: graph.ScopeIdentity}},
-		{"hold of what was accepted in the future", rec(func(r *spool.Record) { r.Accepted = in(9 * day) }), graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, rules,
-			Decision{State: spool.Queued, Event: spool.EventHeld, Next: now, Hold: true, Scope: graph.ScopeIdentity}},
-		{"hold of this message", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMessage}, rules,
+		{"hold of the mailbox", young, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, Status: st, Text: "404"}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-time.Hour), Status: st, Text: "404", Hold: true, Scope: outcome.ScopeMailbox}},
+		{"a hold does not expire", rec(func(r *spool.Record) { r.Accepted = in(-9 * day) }), outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-9 * day), Hold: true, Scope: outcome.ScopeIdentity}},
+		{"hold of what was accepted in the future", rec(func(r *spool.Record) { r.Accepted = in(9 * day) }), outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: now, Hold: true, Scope: outcome.ScopeIdentity}},
+		{"hold of this message", young, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage}, rules,
 			Decision{State: spool.Held, Event: spool.EventHeld}},
-		{"others pass, once", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox}, Rules{Alone: 1},
+		{"others pass, once", young, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox}, Rules{Alone: 1},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute)}},
-		{"a From that the client chose", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, Status: status.Enhanced{4, 7, 1}, Text: "send as", Advice: "grant it"}, rules,
-			Decision{State: spool.Failed, Event: spool.EventBounced, Status: status.Enhanced{5, 7, 1}, Text: "send as; grant it"}},
-		{"a From that the configuration chose", fixed, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, Status: status.Enhanced{4, 7, 1}, Text: "send as"}, rules,
-			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-time.Hour), Status: status.Enhanced{4, 7, 1}, Text: "send as", Hold: true, Scope: graph.ScopeFrom}},
-		{"others pass, twice", fixed, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom}, Rules{Alone: 2},
+		{"a From that the client chose", young, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeFrom, Status: reply.Enhanced{4, 7, 1}, Text: "send as", Advice: "grant it"}, rules,
+			Decision{State: spool.Failed, Event: spool.EventBounced, Status: reply.Enhanced{5, 7, 1}, Text: "send as; grant it"}},
+		{"a From that the configuration chose", fixed, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeFrom, Status: reply.Enhanced{4, 7, 1}, Text: "send as"}, rules,
+			Decision{State: spool.Queued, Event: spool.EventHeld, Next: in(-time.Hour), Status: reply.Enhanced{4, 7, 1}, Text: "send as", Hold: true, Scope: outcome.ScopeFrom}},
+		{"others pass, twice", fixed, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeFrom}, Rules{Alone: 2},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(2 * time.Minute)}},
-		{"others pass: the odd one", young, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity}, Rules{Alone: 3},
+		{"others pass: the odd one", young, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity}, Rules{Alone: 3},
 			Decision{State: spool.Held, Event: spool.EventHeld}},
 
-		{"unknown, retry", young, graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504}, rules,
+		{"unknown, retry", young, outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
-		{"unknown, later retry", rec(func(r *spool.Record) { r.Attempts = 4 }), graph.Answer{}, Rules{UnknownDelay: 10 * time.Second},
+		{"unknown, later retry", rec(func(r *spool.Record) { r.Attempts = 4 }), outcome.Answer{}, Rules{UnknownDelay: 10 * time.Second},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(80 * time.Second), Unknown: true}},
-		{"unknown, hold", young, graph.Answer{}, Rules{Unknown: HoldIt},
+		{"unknown, hold", young, outcome.Answer{}, Rules{Unknown: HoldIt},
 			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
-		{"unknown, too old", rec(func(r *spool.Record) { r.Accepted = in(-6 * day) }), graph.Answer{}, rules,
+		{"unknown, too old", rec(func(r *spool.Record) { r.Accepted = in(-6 * day) }), outcome.Answer{}, rules,
 			Decision{State: spool.Failed, Event: spool.EventFailed, Unknown: true, Text: "given up after queue.max_age (120h0m0s); last: "}},
-		{"third panic", young, graph.Answer{}, Rules{Panics: 3},
+		{"third panic", young, outcome.Answer{}, Rules{Panics: 3},
 			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
-		{"panic after two crashes", rec(func(r *spool.Record) { r.Crashes = 2 }), graph.Answer{}, Rules{Panics: 1},
+		{"panic after two crashes", rec(func(r *spool.Record) { r.Crashes = 2 }), outcome.Answer{}, Rules{Panics: 1},
 			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
-		{"an outcome nobody knows", young, graph.Answer{Outcome: 99}, rules,
+		{"an outcome nobody knows", young, outcome.Answer{Outcome: 99}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
 	} {
 		if got := Decide(tt.rec, tt.ans, now, tt.rules); got != tt.want {

@@ -13,13 +13,14 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
 // Sender makes one attempt to send m as mailbox. It returns soon after ctx
 // ends, with what is then known. It may be called for many messages at once.
 type Sender interface {
-	Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer
+	Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) outcome.Answer
 }
 
 // Route says how the mail of a mailbox is sent.
@@ -320,7 +321,7 @@ func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
 	if a.panicked {
 		r.Panics = d.panicked(a.rec.ID)
 	}
-	if a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage {
+	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
 		r.Alone = d.holds.struck(a.rec.ID, scopeKey(a.Scope, a.identity.name, a.rec), now)
 	}
 	return r

@@ -5,9 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Event is one step of one message, for the log and for metrics.
@@ -15,7 +15,7 @@ type Event struct {
 	Kind       spool.EventKind // Attempted, EventSent, EventDeferred, EventHeld, EventBounced or EventFailed
 	Record     spool.Record    // as claimed; Attempts is the number of this attempt
 	Identity   string
-	Status     status.Enhanced
+	Status     reply.Enhanced
 	HTTPStatus int
 	Text       string
 	RequestID  string
@@ -24,7 +24,7 @@ type Event struct {
 	Duplicate  bool          // the message may have been, or may be, sent twice
 }
 
-func outcomeEvent(rec spool.Record, identity string, dec Decision, ans graph.Answer) Event {
+func outcomeEvent(rec spool.Record, identity string, dec Decision, ans outcome.Answer) Event {
 	return Event{Kind: dec.Event, Record: rec, Identity: identity, Status: dec.Status, HTTPStatus: ans.HTTPStatus,
 		Text: dec.Text, RequestID: ans.RequestID, Duration: ans.Duration, Next: dec.Next, Duplicate: dec.Unknown}
 }

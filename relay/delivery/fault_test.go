@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -147,7 +147,7 @@ func TestPoison(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
 		poison := r.store.put(box, box)
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if id == poison {
 				panic("body of the message")
 			}
@@ -181,9 +181,9 @@ func TestUnknownOutcome(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, 0)
 			r.cfg.Unknown = treatment
-			r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+			r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 				if n == 0 {
-					return graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504, Text: "504"}
+					return outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504, Text: "504"}
 				}
 				return sent
 			}
@@ -253,8 +253,8 @@ func TestDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
-			return graph.Answer{Outcome: graph.Unknown, Text: "cannot read"}
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			return outcome.Answer{Outcome: outcome.Unknown, Text: "cannot read"}
 		}
 		r.store.set(func() { r.store.openFail = spool.ErrDamaged })
 		id := r.store.put(box, box)

@@ -12,8 +12,9 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // try is one attempt that the double saw.
@@ -26,7 +27,7 @@ type try struct {
 // double is a Sender that answers as told.
 type double struct {
 	latency time.Duration
-	answer  func(m envelope.Address, id envelope.QueueID, n int) graph.Answer // n = earlier tries of the message
+	answer  func(m envelope.Address, id envelope.QueueID, n int) outcome.Answer // n = earlier tries of the message
 
 	seeBody func(id envelope.QueueID, body []byte) // may be nil
 
@@ -44,9 +45,9 @@ func newDouble(latency time.Duration) *double {
 		busy: map[string]int{}, most: map[string]int{}}
 }
 
-var sent = graph.Answer{Outcome: graph.Delivered, HTTPStatus: 202, Status: status.Enhanced{2, 0, 0}, RequestID: "req"}
+var sent = outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 202, Status: reply.Enhanced{2, 0, 0}, RequestID: "req"}
 
-func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer {
+func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) outcome.Answer {
 	s.mu.Lock()
 	key := mailbox.Key()
 	s.tries = append(s.tries, try{m.ID, key, time.Since(s.began)})
@@ -74,13 +75,13 @@ func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mai
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		return graph.Answer{Outcome: graph.Unknown, Text: "cancelled"}
+		return outcome.Answer{Outcome: outcome.Unknown, Text: "cancelled"}
 	}
 	return s.answered(mailbox, m.ID, n)
 }
 
 // answered may panic, as a test may want.
-func (s *double) answered(mailbox envelope.Address, id envelope.QueueID, n int) graph.Answer {
+func (s *double) answered(mailbox envelope.Address, id envelope.QueueID, n int) outcome.Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.answer == nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -24,13 +24,13 @@ func TestProbesKeepTheirPlace(t *testing.T) {
 		}
 		broken, throttled := true, false
 		var passed envelope.QueueID // the probe that ends the hold
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case broken:
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			case id == ids[2] && !throttled:
 				throttled = true
-				return graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: 5 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 5 * time.Second}
 			case passed == "":
 				passed = id
 			}
@@ -65,14 +65,14 @@ func TestOverlappingHolds(t *testing.T) {
 		r.cfg.MaxHold = 24 * time.Hour
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@contoso.com")
 		stage := 0
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case stage == 0:
-				return graph.Answer{Outcome: graph.Retry}
+				return outcome.Answer{Outcome: outcome.Retry}
 			case stage == 2:
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			case m.Equal(box):
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			}
 			return sent
 		}
@@ -105,12 +105,12 @@ func TestMaxHoldCountsEarlierHolds(t *testing.T) {
 		r := newRig(t, 0)
 		r.cfg.MaxHold = 24 * time.Hour
 		box := addr(t, "a@contoso.com")
-		scope := graph.ScopeIdentity
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer { return held(scope) }
+		scope := outcome.ScopeIdentity
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer { return held(scope) }
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(20 * time.Hour)
-		r.graph.set(func() { scope = graph.ScopeMailbox })
+		r.graph.set(func() { scope = outcome.ScopeMailbox })
 		r.wait(4*time.Hour - time.Second)
 		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:a@contoso.com" {
 			t.Errorf("%+v", h)
@@ -130,12 +130,12 @@ func TestHoldThatStoppedNothing(t *testing.T) {
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
 		r.cfg.Route = func(m envelope.Address) (Route, bool) { return Route{Identity: m.Domain(), Sender: r.graph}, true }
 		broken := true
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case m.Equal(other):
-				return graph.Answer{Outcome: graph.Retry}
+				return outcome.Answer{Outcome: outcome.Retry}
 			case broken:
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			}
 			return sent
 		}

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // hold is a spool.Hold with what only this run knows of it.
@@ -84,11 +84,11 @@ func messageKeys(id string, r spool.Record) [3]string {
 }
 
 // scopeKey names the hold that an answer with this scope begins.
-func scopeKey(scope graph.Scope, identity string, r spool.Record) string {
+func scopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 	switch scope {
-	case graph.ScopeIdentity:
+	case outcome.ScopeIdentity:
 		return identityKey(identity)
-	case graph.ScopeFrom:
+	case outcome.ScopeFrom:
 		return sendAsKey(r.Mailbox, r.From)
 	default:
 		return mailboxKey(r.Mailbox)
@@ -429,7 +429,7 @@ func (h *holds) list() []spool.Hold {
 
 // missingRoute is the hold of a mailbox that the configuration does not name.
 func missingRoute(m envelope.Address, now time.Time) spool.Hold {
-	return spool.Hold{Key: routeKey(m), Mailbox: m, Status: status.Enhanced{4, 3, 5}, Since: now, NextProbe: now,
+	return spool.Hold{Key: routeKey(m), Mailbox: m, Status: reply.Enhanced{4, 3, 5}, Since: now, NextProbe: now,
 		Text: "no sender in the configuration uses this mailbox; add it under senders: and reload, or delete its messages with graphrelay queue delete"}
 }
 

@@ -9,20 +9,20 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
-func held(scope graph.Scope) graph.Answer {
-	return graph.Answer{Outcome: graph.Hold, Scope: scope, HTTPStatus: 403, Status: status.Enhanced{4, 7, 1}, Text: "refused", Advice: "check the app"}
+func held(scope outcome.Scope) outcome.Answer {
+	return outcome.Answer{Outcome: outcome.Hold, Scope: scope, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1}, Text: "refused", Advice: "check the app"}
 }
 
 // TestHoldProbeResume: one refusal stops the mailbox and only it; probes come
 // at growing intervals, each with another message; the first that passes ends
 // the hold, and everything is sent.
 func TestHoldProbeResume(t *testing.T) {
-	for _, scope := range []graph.Scope{graph.ScopeMailbox, graph.ScopeIdentity} {
+	for _, scope := range []outcome.Scope{outcome.ScopeMailbox, outcome.ScopeIdentity} {
 		t.Run(fmt.Sprint(scope), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 0)
@@ -31,7 +31,7 @@ func TestHoldProbeResume(t *testing.T) {
 				}
 				box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
 				broken := true
-				r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+				r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 					if broken && m.Equal(box) {
 						return held(scope)
 					}
@@ -97,9 +97,9 @@ func TestOddOne(t *testing.T) {
 		r := newRig(t, 100*time.Millisecond)
 		box := addr(t, "a@contoso.com")
 		odd := r.store.put(box, box)
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if id == odd {
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			}
 			return sent
 		}
@@ -135,9 +135,9 @@ func TestOutageHoldsNobodyAlone(t *testing.T) {
 		r := newRig(t, 100*time.Millisecond)
 		box := addr(t, "a@contoso.com")
 		broken := true
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			if broken {
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			}
 			return sent
 		}
@@ -162,9 +162,9 @@ func TestSendAsHold(t *testing.T) {
 		box, alias, third := addr(t, "a@contoso.com"), addr(t, "alias@contoso.com"), addr(t, "c@contoso.com")
 		bad := map[envelope.QueueID]bool{}
 		broken := true
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if broken && bad[id] {
-				return held(graph.ScopeFrom)
+				return held(outcome.ScopeFrom)
 			}
 			return sent
 		}
@@ -205,9 +205,9 @@ func TestHoldRestored(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
 		broken := true
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			if broken {
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			}
 			return sent
 		}
@@ -270,14 +270,14 @@ func TestMaxHold(t *testing.T) {
 		r.cfg.MaxHold = 2 * 24 * time.Hour
 		box, free, shared := addr(t, "a@contoso.com"), addr(t, "b@contoso.com"), addr(t, "c@contoso.com")
 		var aliased envelope.QueueID
-		r.graph.answer = func(m envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case m.Equal(box):
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			case m.Equal(shared) && id == aliased:
-				return held(graph.ScopeFrom)
+				return held(outcome.ScopeFrom)
 			}
-			return graph.Answer{Outcome: graph.Retry}
+			return outcome.Answer{Outcome: outcome.Retry}
 		}
 		aliased = r.store.put(shared, box)
 		own := r.store.put(shared, shared)
@@ -311,12 +311,12 @@ func TestExpiryLeavesOutHeldTime(t *testing.T) {
 		r.store.commit = 50 * time.Millisecond
 		box := addr(t, "a@contoso.com")
 		stage := 0
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case stage == 0:
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			case stage == 1 && id != "0000000000000001":
-				return graph.Answer{Outcome: graph.Retry, Text: "500"}
+				return outcome.Answer{Outcome: outcome.Retry, Text: "500"}
 			}
 			return sent
 		}
@@ -345,12 +345,12 @@ func TestIdentityProbesRotate(t *testing.T) {
 			return Route{Identity: m.Domain(), Sender: r.graph, MaxConcurrent: 1}, true
 		}
 		broken := true
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case m.Domain() == "fabrikam.com":
-				return graph.Answer{Outcome: graph.Retry}
+				return outcome.Answer{Outcome: outcome.Retry}
 			case broken:
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			}
 			return sent
 		}
@@ -398,12 +398,12 @@ func TestNarrowRefusalEndsWideHold(t *testing.T) {
 		r := newRig(t, 0)
 		gone, good := addr(t, "gone@contoso.com"), addr(t, "good@contoso.com")
 		broken := true
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case broken:
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			case m.Equal(gone):
-				return held(graph.ScopeMailbox)
+				return held(outcome.ScopeMailbox)
 			}
 			return sent
 		}

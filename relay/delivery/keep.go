@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 const (
@@ -220,9 +220,9 @@ func (d *Delivery) expireIf(ctx context.Context, r spool.Record, limit time.Dura
 }
 
 // lastStatus is the status of the last outcome, or that of a delivery time expired.
-func lastStatus(r spool.Record) status.Enhanced {
-	if r.LastStatus == (status.Enhanced{}) {
-		return status.Enhanced{4, 4, 7}
+func lastStatus(r spool.Record) reply.Enhanced {
+	if r.LastStatus == (reply.Enhanced{}) {
+		return reply.Enhanced{4, 4, 7}
 	}
 	return r.LastStatus
 }

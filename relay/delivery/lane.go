@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -87,7 +87,7 @@ type answer struct {
 	pending
 	identity *identity
 	began    time.Time
-	graph.Answer
+	outcome.Answer
 	damaged, panicked bool
 
 	looked  bool      // the message was looked up first

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // TestDrainRate is design section 7: a lane reaches 95 % of slots/latency with
@@ -106,8 +106,8 @@ func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		r.cfg.MaxAge = 3 * time.Hour
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
-			return graph.Answer{Outcome: graph.Retry, HTTPStatus: 500, Text: "500", Status: status.Enhanced{4, 3, 0}}
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 500, Text: "500", Status: reply.Enhanced{4, 3, 0}}
 		}
 		r.start()
 		id := r.arrive(addr(t, "a@contoso.com"))
@@ -161,10 +161,10 @@ func TestThrottledLaneAlone(t *testing.T) {
 		r := newRig(t, 100*time.Millisecond)
 		slow, fast := addr(t, "slow@contoso.com"), addr(t, "fast@contoso.com")
 		throttled := false
-		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) outcome.Answer {
 			if m.Equal(slow) && !throttled {
 				throttled = true
-				return graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: 37 * time.Second, Text: "429"}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 37 * time.Second, Text: "429"}
 			}
 			return sent
 		}
@@ -205,9 +205,9 @@ func TestThrottledIdentity(t *testing.T) {
 		r.cfg.Route = func(m envelope.Address) (Route, bool) {
 			return Route{Identity: m.Domain(), Sender: r.graph}, true
 		}
-		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) outcome.Answer {
 			if m.Equal(a) && n == 0 {
-				return graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeIdentity, HTTPStatus: 429, RetryAfter: 20 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 429, RetryAfter: 20 * time.Second}
 			}
 			return sent
 		}
@@ -272,9 +272,9 @@ func TestTrouble(t *testing.T) {
 		r := newRig(t, time.Millisecond)
 		box := addr(t, "a@contoso.com")
 		away := true
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			if away {
-				return graph.Answer{Outcome: graph.Retry, Text: "no route to host"}
+				return outcome.Answer{Outcome: outcome.Retry, Text: "no route to host"}
 			}
 			return sent
 		}
@@ -302,9 +302,9 @@ func TestClock(t *testing.T) {
 		box := addr(t, "a@contoso.com")
 		var skew atomic.Int64
 		r.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
-		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 			if n < 9 {
-				return graph.Answer{Outcome: graph.Retry, Text: "500"}
+				return outcome.Answer{Outcome: outcome.Retry, Text: "500"}
 			}
 			return sent
 		}

@@ -11,13 +11,14 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/message"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Uploader sends what is too large for one request, as a draft of its parts.
 type Uploader interface {
-	Upload(ctx context.Context, mailbox envelope.Address, d graph.Draft) graph.Answer
+	Upload(ctx context.Context, mailbox envelope.Address, d graph.Draft) outcome.Answer
 }
 
 // byParts tells whether a message is known to be too large for one request.
@@ -31,17 +32,17 @@ func (r Route) stranded(size int64) bool {
 
 // noLongerSent is the answer for such a message. Nothing is asked of Graph: the
 // configuration is to blame, so the message waits for whoever changed it.
-func noLongerSent(size, limit int64) graph.Answer {
-	return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMessage, Status: status.Enhanced{4, 3, 4},
+func noLongerSent(size, limit int64) outcome.Answer {
+	return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
 		Text:   fmt.Sprintf("the message has %d octets, more than delivery.mime_limit (%d), and was accepted before delivery.large_messages or that limit changed", size, limit),
 		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it"}
 }
 
 // upload takes a stored message apart and sends it in parts.
-func (d *Delivery) upload(r Route, rec spool.Record, b *body) graph.Answer {
+func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 	stored, err := b.seekable()
 	if err != nil {
-		return unreadable(graph.Answer{}, err)
+		return unreadable(outcome.Answer{}, err)
 	}
 	defer stored.Close()
 	parts, err := message.ReadParts(stored, rec.Size)
@@ -52,9 +53,9 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) graph.Answer {
 }
 
 // notInParts is the answer for a message that cannot be taken apart.
-func notInParts(err error) graph.Answer {
-	a := graph.Answer{Outcome: graph.Bounce, Status: status.Enhanced{5, 3, 4}, Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error()}
-	var refused *status.Error
+func notInParts(err error) outcome.Answer {
+	a := outcome.Answer{Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4}, Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error()}
+	var refused *reply.Error
 	switch {
 	case errors.Is(err, message.ErrSealed):
 		a.Advice = "taken apart, its signature or encryption would break: send a smaller message or a link, or leave it unsigned and unencrypted"
@@ -63,7 +64,7 @@ func notInParts(err error) graph.Answer {
 	case errors.As(err, &refused):
 		a.Advice = "correct the program that made the message"
 	default:
-		return unreadable(graph.Answer{}, err)
+		return unreadable(outcome.Answer{}, err)
 	}
 	return a
 }

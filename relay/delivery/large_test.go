@@ -14,8 +14,9 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/message"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // uploads is an Uploader that takes everything and remembers it.
@@ -23,10 +24,10 @@ type uploads struct {
 	mu     sync.Mutex
 	drafts []graph.Draft
 	text   []string // of each draft: its text and its files
-	answer graph.Answer
+	answer outcome.Answer
 }
 
-func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) graph.Answer {
+func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) outcome.Answer {
 	text, err := io.ReadAll(d.Body.Open())
 	for _, f := range d.Attachments {
 		content, ferr := io.ReadAll(f.Content.Open())
@@ -38,7 +39,7 @@ func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) g
 	defer u.mu.Unlock()
 	u.drafts, u.text = append(u.drafts, d), append(u.text, string(text))
 	if err != nil {
-		return graph.Answer{Outcome: graph.Retry, Text: err.Error()}
+		return outcome.Answer{Outcome: outcome.Retry, Text: err.Error()}
 	}
 	return u.answer
 }
@@ -74,7 +75,7 @@ const largeText = "From: Relay <relay@contoso.com>\r\nSender: relay@contoso.com\
 	"--B\r\n\r\ntext\r\n--B\r\nContent-Type: a/b; name=f\r\n\r\nfile\r\n--B--\r\n"
 
 // tryLarge makes one attempt with a message of largeText.
-func tryLarge(t *testing.T, text string, r Route, storeErr error) (graph.Answer, bool) {
+func tryLarge(t *testing.T, text string, r Route, storeErr error) (outcome.Answer, bool) {
 	t.Helper()
 	d := New(Config{Store: oneBody{text: text, err: storeErr}, Route: func(envelope.Address) (Route, bool) { return r, true }, Now: time.Now})
 	rec := spool.Record{Message: spool.Message{ID: "q1", Mailbox: mustAddress(t, "relay@contoso.com"), From: mustAddress(t, "relay@contoso.com"), MessageID: "<1@x>", Size: int64(len(text)),
@@ -98,7 +99,7 @@ func mustAddress(t *testing.T, s string) envelope.Address {
 func TestLargeMailGoesInParts(t *testing.T) {
 	u := &uploads{answer: sent}
 	ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
-	if ans.Outcome != graph.Delivered || len(u.drafts) != 1 {
+	if ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
 		t.Fatalf("%+v", ans)
 	}
 	d := u.drafts[0]
@@ -111,14 +112,14 @@ func TestLargeMailGoesInParts(t *testing.T) {
 
 func TestLargeMailByLimitAndByAnswer(t *testing.T) {
 	s, u := newDouble(0), &uploads{answer: sent}
-	s.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
-		return graph.Answer{Outcome: graph.TooLarge}
+	s.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+		return outcome.Answer{Outcome: outcome.TooLarge}
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20}, nil); ans.Outcome != graph.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 ||
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20}, nil); ans.Outcome != outcome.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 ||
 		ans.Requests != 1 || ans.Uploaded < int64(len(largeText))*4/3 {
 		t.Errorf("%+v after %d requests and %d drafts; what the first one cost counts too", ans, len(s.tries), len(u.drafts))
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 1 << 20}, nil); ans.Outcome != graph.TooLarge || len(s.tries) != 2 {
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 1 << 20}, nil); ans.Outcome != outcome.TooLarge || len(s.tries) != 2 {
 		t.Errorf("without an uploader: %+v", ans)
 	}
 }
@@ -137,7 +138,7 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		r.start()
 		r.wait(time.Minute)
 		m := r.store.msgs[id]
-		if m.State != spool.Held || m.LastStatus != (status.Enhanced{4, 3, 4}) || !strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
+		if m.State != spool.Held || m.LastStatus != (reply.Enhanced{4, 3, 4}) || !strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
 			t.Errorf("%+v after %d requests", m.Record, r.graph.count())
 		}
 		r.stop()
@@ -155,17 +156,17 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	u := &uploads{answer: sent}
 	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
 	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
-	if ans.Outcome != graph.Bounce || ans.Status != (status.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, message.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
+	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, message.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
 }
 
 func TestLargeMailThatCannotBeRead(t *testing.T) {
 	r := Route{Sender: newDouble(0), Uploader: &uploads{answer: sent}, MIMELimit: 100}
-	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged || ans.Outcome == graph.Delivered {
+	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged || ans.Outcome == outcome.Delivered {
 		t.Errorf("%+v, damaged %v", ans, damaged)
 	}
-	if ans, damaged := tryLarge(t, largeText, r, io.ErrUnexpectedEOF); damaged || ans.Outcome != graph.Retry {
+	if ans, damaged := tryLarge(t, largeText, r, io.ErrUnexpectedEOF); damaged || ans.Outcome != outcome.Retry {
 		t.Errorf("%+v, damaged %v", ans, damaged)
 	}
 }

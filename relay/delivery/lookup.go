@@ -10,13 +10,14 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Finder looks a message up in its mailbox. *graph.Client is one.
 type Finder interface {
-	Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]graph.Copy, graph.Answer)
+	Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]graph.Copy, outcome.Answer)
 }
 
 const (
@@ -115,7 +116,7 @@ func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
 		return send
 	}
 	const fault = "an internal fault interrupts the search; the log has the details for a bug report"
-	a.looked, a.Answer = true, graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMessage, Text: fault}
+	a.looked, a.Answer = true, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMessage, Text: fault}
 	if d.panicked(a.rec.ID) >= maxCrashes {
 		a.doubt(fault)
 	} else {
@@ -150,7 +151,7 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		a.doubt("nothing can look it up")
 		return false
 	}
-	if t.copies, a.Answer = f.Lookup(d.sendCtx, a.rec.Mailbox, a.rec.MessageID); a.Outcome != graph.Delivered {
+	if t.copies, a.Answer = f.Lookup(d.sendCtx, a.rec.Mailbox, a.rec.MessageID); a.Outcome != outcome.Delivered {
 		d.notFoundOut(a, t)
 		return false
 	}
@@ -176,7 +177,7 @@ func traceOf(rec spool.Record, history []spool.Event) trace {
 func (d *Delivery) follow(a *answer, t trace) (send bool) {
 	switch v, why := judge(a.rec, t, d.cfg.Now()); v {
 	case wasSent:
-		a.Answer = graph.Answer{Outcome: graph.Delivered, Status: status.Enhanced{2, 0, 0}, RequestID: a.RequestID, Duration: a.Duration,
+		a.Answer = outcome.Answer{Outcome: outcome.Delivered, Status: reply.Enhanced{2, 0, 0}, RequestID: a.RequestID, Duration: a.Duration,
 			Text: "found in the mailbox: an earlier attempt had sent it"}
 	case notSent:
 		return true
@@ -195,7 +196,7 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 	case a.HTTPStatus == http.StatusForbidden:
 		d.searchForbidden(a.identity.name, a.rec.Mailbox, lookupForbidden(a.rec.Mailbox, a.Answer))
 		a.doubt("the app may not read the mailbox: " + a.Text)
-	case a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage:
+	case a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage:
 		d.searchRefused(a, now)
 	case now.Sub(t.since) >= lookupFor:
 		a.doubt("it cannot be looked up: " + a.Text)
@@ -213,13 +214,13 @@ func (d *Delivery) searchRefused(a *answer, now time.Time) {
 	case alone >= maxAlone:
 		a.doubt("it cannot be looked up, while others can be sent: " + a.Text)
 	case alone > 0:
-		a.again, a.Scope = now.Add(probeAfter(alone-1)), graph.ScopeMessage
+		a.again, a.Scope = now.Add(probeAfter(alone-1)), outcome.ScopeMessage
 	default:
 		a.again = now
 	}
 }
 
-func lookupForbidden(mailbox envelope.Address, a graph.Answer) string {
+func lookupForbidden(mailbox envelope.Address, a outcome.Answer) string {
 	return fmt.Sprintf("unknown_outcome: lookup needs to read mailbox %s, and Graph refuses it (%s); %s; until then messages that may have been sent are held",
 		mailbox, a.Text, a.Advice)
 }
@@ -266,15 +267,15 @@ func (d *Delivery) endUnread() {
 
 // doubt holds the message for a person.
 func (a *answer) doubt(why string) {
-	a.verdict = &Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: status.Enhanced{4, 4, 7},
+	a.verdict = &Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: reply.Enhanced{4, 4, 7},
 		Text: "the message may have been sent, and looking it up gave no proof: " + why + "; look into the Sent Items of the mailbox, then release or delete it"}
 }
 
 // putOff follows an attempt that was not made, for its message must be looked up
 // first: the attempt is taken back.
 func (l *lane) putOff(a answer, now time.Time) {
-	o := outcome{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now}
-	if a.Outcome == graph.Hold && a.Scope != graph.ScopeMessage {
+	o := settling{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now}
+	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
 		o.dec = Decision{Hold: true, Scope: a.Scope, Status: a.Status, Text: a.Text}
 		l.beginHold(&o, now)
 	}
@@ -302,14 +303,14 @@ func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address
 		if !ok || r.Finder == nil {
 			continue
 		}
-		var a graph.Answer // zero after a panic, which says nothing
+		var a outcome.Answer // zero after a panic, which says nothing
 		d.guard("panic while trying whether a mailbox can be searched", "", func() { _, a = r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>") })
 		if a.HTTPStatus == http.StatusForbidden {
 			text := lookupForbidden(m, a)
 			d.cfg.Log.Warn("mailbox cannot be searched", "mailbox", m.String(), "identity", r.Identity, "text", text)
 			d.searchForbidden(r.Identity, m, text)
 		}
-		if a.Outcome == graph.Delivered {
+		if a.Outcome == outcome.Delivered {
 			d.searchAllowed(r.Identity, m)
 		}
 	}

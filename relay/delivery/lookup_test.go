@@ -9,8 +9,9 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 func TestJudge(t *testing.T) {
@@ -66,21 +67,21 @@ func TestJudge(t *testing.T) {
 // finder is a Finder that finds as told.
 type finder struct {
 	double *double
-	find   func(n int) ([]graph.Copy, graph.Answer)
+	find   func(n int) ([]graph.Copy, outcome.Answer)
 	at     []time.Duration
 }
 
-func (f *finder) Lookup(_ context.Context, _ envelope.Address, id string) ([]graph.Copy, graph.Answer) {
+func (f *finder) Lookup(_ context.Context, _ envelope.Address, id string) ([]graph.Copy, outcome.Answer) {
 	f.double.mu.Lock()
 	defer f.double.mu.Unlock()
 	f.at = append(f.at, time.Since(f.double.began))
 	return f.find(len(f.at))
 }
 
-var searched = graph.Answer{Outcome: graph.Delivered, HTTPStatus: 200}
+var searched = outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 200}
 
 // looking makes a rig whose first attempt of a message has an unknown outcome.
-func looking(t *testing.T, find func(n int) ([]graph.Copy, graph.Answer)) (*rig, *finder, *alarms, envelope.QueueID) {
+func looking(t *testing.T, find func(n int) ([]graph.Copy, outcome.Answer)) (*rig, *finder, *alarms, envelope.QueueID) {
 	r := newRig(t, time.Second)
 	a := r.reporting()
 	f := &finder{double: r.graph, find: find}
@@ -91,9 +92,9 @@ func looking(t *testing.T, find func(n int) ([]graph.Copy, graph.Answer)) (*rig,
 		x.Finder = f
 		return x, ok
 	}
-	r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+	r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 		if n == 0 {
-			return graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504, Status: status.Enhanced{4, 4, 7}, Text: "timed out"}
+			return outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504, Status: reply.Enhanced{4, 4, 7}, Text: "timed out"}
 		}
 		return sent
 	}
@@ -104,7 +105,7 @@ func looking(t *testing.T, find func(n int) ([]graph.Copy, graph.Answer)) (*rig,
 
 func TestLookupFindsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
 			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
 		})
 		r.wait(5 * time.Minute)
@@ -119,7 +120,7 @@ func TestLookupFindsIt(t *testing.T) {
 // TestLookupAfterReload: what a reload says of unknown outcomes is asked for each message.
 func TestLookupAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { return nil, searched })
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) { return nil, searched })
 		r.SetLimits(Limits{Unknown: Retry})
 		r.wait(5 * time.Minute)
 		r.wantState(id, spool.Sent)
@@ -133,7 +134,7 @@ func TestLookupAfterReload(t *testing.T) {
 // TestLookupFindsNothing: it is sent again, but not before ten minutes.
 func TestLookupFindsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { return nil, searched })
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) { return nil, searched })
 		r.wait(10 * time.Minute)
 		if n := len(r.graph.times(id)); n != 1 {
 			t.Errorf("%d attempts within ten minutes", n)
@@ -152,7 +153,7 @@ func TestLookupFindsNothing(t *testing.T) {
 
 func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, _, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+		r, _, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
 			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "stranger@example.net")}}}, searched
 		})
 		r.wait(time.Hour)
@@ -173,11 +174,11 @@ func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 func TestLookupNotAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		granted := false
-		r, _, a, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
+		r, _, a, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
 			if granted {
 				return nil, searched
 			}
-			return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
 		})
 		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
 		if text := a.text("lookup:contoso"); !strings.Contains(text, "grant Mail.Read") {
@@ -201,12 +202,12 @@ func TestLookupNotAllowed(t *testing.T) {
 // that meets an expired secret holds the identity like any other request.
 func TestLookupFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(n int) ([]graph.Copy, graph.Answer) {
+		r, f, _, id := looking(t, func(n int) ([]graph.Copy, outcome.Answer) {
 			switch n {
 			case 1:
-				return nil, graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, RetryAfter: 90 * time.Second, Text: "busy"}
+				return nil, outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, RetryAfter: 90 * time.Second, Text: "busy"}
 			case 2:
-				return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeIdentity, HTTPStatus: 401, Text: "the secret has expired"}
+				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity, HTTPStatus: 401, Text: "the secret has expired"}
 			}
 			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
 		})
@@ -298,8 +299,8 @@ func TestLookupAlarmOfAMailboxThatIsGone(t *testing.T) {
 			r := newRig(t, time.Second)
 			a := r.reporting()
 			var gone, moved bool
-			f := &finder{double: r.graph, find: func(int) ([]graph.Copy, graph.Answer) {
-				return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+			f := &finder{double: r.graph, find: func(int) ([]graph.Copy, outcome.Answer) {
+				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
 			}}
 			r.cfg.Unknown = LookUp
 			r.cfg.Route = func(m envelope.Address) (Route, bool) {
@@ -361,7 +362,7 @@ func TestUsageCountsOnce(t *testing.T) {
 // again, and in the end a person decides. The message is never sent unproven.
 func TestLookupPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) { panic("broken") })
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) { panic("broken") })
 		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
 		r.wait(2*UnknownDelay + 30*time.Second)
 		if rec := r.store.get(id); rec.State != spool.Queued || !rec.Unknown {
@@ -381,7 +382,7 @@ func TestLookupPanics(t *testing.T) {
 // TestLookupPanicsOnce: one panic costs a minute.
 func TestLookupPanicsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, _, _, id := looking(t, func(n int) ([]graph.Copy, graph.Answer) {
+		r, _, _, id := looking(t, func(n int) ([]graph.Copy, outcome.Answer) {
 			if n == 1 {
 				panic("broken")
 			}
@@ -400,13 +401,13 @@ func TestLookupPanicsOnce(t *testing.T) {
 // other messages pass holds its own message alone, and not the mailbox.
 func TestLookupAloneRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, f, _, id := looking(t, func(int) ([]graph.Copy, graph.Answer) {
-			return nil, graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 404, Text: "no such mailbox"}
+		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
+			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 404, Text: "no such mailbox"}
 		})
 		r.graph.set(func() {
-			r.graph.answer = func(_ envelope.Address, which envelope.QueueID, n int) graph.Answer {
+			r.graph.answer = func(_ envelope.Address, which envelope.QueueID, n int) outcome.Answer {
 				if which == id && n == 0 {
-					return graph.Answer{Outcome: graph.Unknown, HTTPStatus: 504, Text: "timed out"}
+					return outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504, Text: "timed out"}
 				}
 				return sent
 			}
@@ -430,7 +431,7 @@ func TestLookupSpendsNoProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "box@contoso.com")
-		f := &finder{double: r.graph, find: func(int) ([]graph.Copy, graph.Answer) {
+		f := &finder{double: r.graph, find: func(int) ([]graph.Copy, outcome.Answer) {
 			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
 		}}
 		route := r.cfg.Route

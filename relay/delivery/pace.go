@@ -3,7 +3,7 @@ package delivery
 import (
 	"time"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // mostSlots is how many requests at once Graph takes for one app and mailbox.
@@ -84,7 +84,7 @@ func (d *Delivery) forgetPaces(now time.Time) {
 // fare alike.
 func (l *lane) slowDown(a answer, dec Decision, now time.Time) {
 	l.pace.limiter.throttled(a.began, now, l.pace.throttle.until, l.configured, l.busy+1, 1)
-	a.identity.throttled(dec.Scope == graph.ScopeIdentity, l.d.census(a.identity.name, l), a.began, now)
+	a.identity.throttled(dec.Scope == outcome.ScopeIdentity, l.d.census(a.identity.name, l), a.began, now)
 }
 
 // census counts the lanes of an identity as they were when they looked last, and

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -259,10 +259,10 @@ func TestThrottlingLowersSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
 		throttled := map[string]bool{}
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			if throttled[m.Key()] {
 				delete(throttled, m.Key())
-				return graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: 2 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 2 * time.Second}
 			}
 			return sent
 		}
@@ -321,9 +321,9 @@ func TestThrottlingLowersSlots(t *testing.T) {
 func TestQuotaHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
-		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 			if n == 0 {
-				return graph.Answer{Outcome: graph.Retry, Scope: graph.ScopeMailbox, HTTPStatus: 429, RetryAfter: time.Hour}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: time.Hour}
 			}
 			return sent
 		}

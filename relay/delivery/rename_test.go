@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // TestRenamedIdentity: an identity that has another name by now ends the hold of
@@ -29,15 +29,15 @@ func TestRenamedIdentity(t *testing.T) {
 			}
 			r.cfg.Identity = func(x string) bool { return x == name || x == "fabrikam" }
 			works := false
-			away := graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, Status: status.Enhanced{4, 3, 2}, Text: "unavailable"}
-			r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+			away := outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "unavailable"}
+			r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 				switch {
 				case works:
 					return sent
 				case m.Equal(other) || name == "new":
 					return away
 				}
-				return held(graph.ScopeIdentity)
+				return held(outcome.ScopeIdentity)
 			}
 			r.start()
 			id := r.arrive(box)
@@ -76,11 +76,11 @@ func TestProbeNowByKey(t *testing.T) {
 		r := newRig(t, time.Second)
 		one, two := addr(t, "one@contoso.com"), addr(t, "two@contoso.com")
 		works := false
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			if works {
 				return sent
 			}
-			return held(graph.ScopeMailbox)
+			return held(outcome.ScopeMailbox)
 		}
 		r.start()
 		first, second := r.arrive(one), r.arrive(two)

@@ -14,12 +14,12 @@ import (
 	gomessage "github.com/emersion/go-message"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
-var refusal = graph.Answer{Outcome: graph.Bounce, HTTPStatus: 400, Status: status.Enhanced{5, 1, 3}, Text: "a recipient address is not valid", Advice: "correct the recipients"}
+var refusal = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Status: reply.Enhanced{5, 1, 3}, Text: "a recipient address is not valid", Advice: "correct the recipients"}
 
 func TestAddressees(t *testing.T) {
 	sender, admin := addr(t, "erp@contoso.com"), addr(t, "admin@contoso.com")
@@ -122,7 +122,7 @@ func TestRefusedIsReportedOnce(t *testing.T) {
 		box := addr(t, "box@contoso.com")
 		bad := r.from(box, clientHeader)
 		var arrived []byte
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if id == bad {
 				return refusal
 			}
@@ -203,7 +203,7 @@ func TestReportWaitsForStore(t *testing.T) {
 		r := newRig(t, time.Second)
 		a := r.reporting()
 		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if id == bad {
 				return refusal
 			}
@@ -236,9 +236,9 @@ func TestReportPassesTheStuck(t *testing.T) {
 		r := newRig(t, time.Second)
 		a := r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
 		box, slow := addr(t, "box@contoso.com"), addr(t, "slow@contoso.com")
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			if m.Equal(slow) {
-				return graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, Status: status.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
+				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
 			}
 			return sent
 		}
@@ -300,7 +300,7 @@ func TestReportNotNeeded(t *testing.T) {
 		r := newRig(t, time.Second)
 		a := r.reporting()
 		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 			if n == 0 {
 				return refusal
 			}
@@ -337,7 +337,7 @@ func TestReportThatFails(t *testing.T) {
 		a := r.reporting()
 		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
 		fails := true
-		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if id == bad || fails {
 				return refusal
 			}
@@ -367,7 +367,7 @@ func TestNoReports(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
 		r.reporting()
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer { return refusal }
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer { return refusal }
 		box := addr(t, "box@contoso.com")
 		auto := r.from(box, "Auto-Submitted: auto-generated\r\n\r\n")
 		null := r.from(box, clientHeader)
@@ -396,12 +396,12 @@ func TestDelayWarning(t *testing.T) {
 		r := newRig(t, time.Second)
 		r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
 		slow, held := addr(t, "slow@contoso.com"), addr(t, "held@contoso.com")
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {
 			case m.Equal(slow):
-				return graph.Answer{Outcome: graph.Retry, HTTPStatus: 503, Status: status.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
+				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
 			case m.Equal(held):
-				return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "no access"}
+				return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "no access"}
 			}
 			return sent
 		}
@@ -463,14 +463,14 @@ func TestWrongSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "box@contoso.com")
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
-			return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeFrom, HTTPStatus: 403, Status: status.Enhanced{4, 7, 1}, Text: "may not send as"}
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeFrom, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1}, Text: "may not send as"}
 		}
 		chosen := r.store.put(box, addr(t, "chosen@contoso.com"), func(rec *spool.Record) { rec.SenderFixed = false })
 		fixed := r.store.put(box, addr(t, "fixed@contoso.com"))
 		r.start()
 		r.wait(10 * time.Second)
-		if rec := r.store.get(chosen); rec.State != spool.Failed || rec.LastStatus != (status.Enhanced{5, 7, 1}) {
+		if rec := r.store.get(chosen); rec.State != spool.Failed || rec.LastStatus != (reply.Enhanced{5, 7, 1}) {
 			t.Errorf("chosen by the client: %s %v", rec.State, rec.LastStatus)
 		}
 		r.wantState(fixed, spool.Queued)
@@ -488,11 +488,11 @@ func TestHoldAlarms(t *testing.T) {
 		r := newRig(t, time.Second)
 		a := r.reporting()
 		works := false
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) graph.Answer {
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			if works {
 				return sent
 			}
-			return graph.Answer{Outcome: graph.Hold, Scope: graph.ScopeMailbox, HTTPStatus: 403, Text: "no access", Advice: "check the policy"}
+			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "no access", Advice: "check the policy"}
 		}
 		r.start()
 		r.arrive(addr(t, "box@contoso.com"))

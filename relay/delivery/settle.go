@@ -6,17 +6,17 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
-// outcome is what is to be recorded of one message.
-type outcome struct {
+// settling is what is to be recorded of one message.
+type settling struct {
 	rec      spool.Record
 	identity string
 	dec      Decision
-	ans      graph.Answer
+	ans      outcome.Answer
 	at       time.Time
 	damaged  bool
 	holds    []string     // keys of holds that changed
@@ -31,7 +31,7 @@ func (l *lane) conclude(a answer) {
 		l.putOff(a, now)
 		return
 	}
-	o := outcome{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now, damaged: a.damaged}
+	o := settling{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now, damaged: a.damaged}
 	switch {
 	case a.damaged:
 		o.dec = damagedDecision()
@@ -74,25 +74,25 @@ func cleared(a answer, dec Decision) []string {
 	switch {
 	case a.looked:
 		return nil // that it may be read says nothing of sending
-	case a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage && a.HTTPStatus == 0:
+	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage && a.HTTPStatus == 0:
 		return nil // Graph was not asked
-	case dec.Passed || a.Outcome == graph.Hold && a.Scope == graph.ScopeMessage:
+	case dec.Passed || a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage:
 		return keys[:]
-	case a.Outcome == graph.Hold && a.Scope == graph.ScopeFrom:
+	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeFrom:
 		return keys[:2]
-	case a.Outcome == graph.Hold && a.Scope == graph.ScopeMailbox:
+	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox:
 		return keys[:1]
 	}
 	return nil
 }
 
-func (l *lane) beginHold(o *outcome, now time.Time) {
+func (l *lane) beginHold(o *settling, now time.Time) {
 	h := spool.Hold{Key: scopeKey(o.dec.Scope, o.identity, o.rec), Identity: o.identity,
 		Status: o.dec.Status, Text: o.dec.Text, Since: now, NextProbe: now.Add(probeAfter(0))}
-	if o.dec.Scope != graph.ScopeIdentity {
+	if o.dec.Scope != outcome.ScopeIdentity {
 		h.Mailbox = o.rec.Mailbox
 	}
-	if o.dec.Scope == graph.ScopeFrom {
+	if o.dec.Scope == outcome.ScopeFrom {
 		h.From = o.rec.From
 	}
 	o.holds = append(o.holds, h.Key)
@@ -110,13 +110,13 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 		l.trouble = 0
 		l.pace.throttle.reset()
 		a.identity.reset()
-	case dec.Pause && dec.Scope == graph.ScopeIdentity:
+	case dec.Pause && dec.Scope == outcome.ScopeIdentity:
 		a.identity.pause(now, dec.PauseFor, l.d.cfg.Rand())
 		l.slowDown(a, dec, now)
 	case dec.Pause:
 		l.pace.throttle.hit(now, dec.PauseFor, l.d.cfg.Rand())
 		l.slowDown(a, dec, now)
-	case a.Outcome == graph.Retry || a.Outcome == graph.Unknown:
+	case a.Outcome == outcome.Retry || a.Outcome == outcome.Unknown:
 		if l.trouble++; l.trouble >= troubleAfter {
 			wait := min(backoff(minBackoff, l.trouble-troubleAfter+1, l.d.cfg.Rand()), longestTrouble)
 			l.pace.throttle.until = later(l.pace.throttle.until, now.Add(wait))
@@ -126,7 +126,7 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 
 // record writes an outcome into the log and the store, however long that
 // takes, and returns when the message is due again.
-func (d *Delivery) record(o outcome) time.Time {
+func (d *Delivery) record(o settling) time.Time {
 	d.emit(outcomeEvent(o.rec, o.identity, o.dec, o.ans))
 	for _, key := range o.holds {
 		d.saveHold(key)
@@ -155,7 +155,7 @@ func (d *Delivery) record(o outcome) time.Time {
 	return o.dec.Next
 }
 
-func settlement(o outcome) spool.Settlement {
+func settlement(o settling) spool.Settlement {
 	return spool.Settlement{ID: o.rec.ID, Attempt: o.rec.Attempts, State: o.dec.State, NextAttempt: o.dec.Next,
 		Unknown: o.dec.Unknown, Status: o.dec.Status, Text: o.dec.Text, RequestID: o.ans.RequestID,
 		HTTPStatus: o.ans.HTTPStatus, Duration: o.ans.Duration, At: o.at}
@@ -166,10 +166,10 @@ const damagedText = "the stored message is damaged and was not sent; restore the
 // damagedDecision holds a message whose octets cannot be trusted; setAside then
 // moves it, for a settlement cannot.
 func damagedDecision() Decision {
-	return Decision{State: spool.Held, Event: spool.EventHeld, Status: status.Enhanced{5, 6, 0}, Text: damagedText}
+	return Decision{State: spool.Held, Event: spool.EventHeld, Status: reply.Enhanced{5, 6, 0}, Text: damagedText}
 }
 
-func (d *Delivery) setAside(o outcome) {
+func (d *Delivery) setAside(o settling) {
 	d.alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
 	d.cfg.Log.Error("a stored message is damaged: check the disk that holds the queue", "queue_id", string(o.rec.ID),
 		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())

@@ -12,6 +12,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -90,9 +91,9 @@ func TestSQLite(t *testing.T) {
 	}
 	s := newDouble(10 * time.Millisecond)
 	var outage atomic.Bool
-	s.answer = func(m envelope.Address, _ envelope.QueueID, _ int) graph.Answer {
+	s.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 		if outage.Load() && m.Equal(boxes[0]) {
-			return held(graph.ScopeMailbox)
+			return held(outcome.ScopeMailbox)
 		}
 		return sent
 	}
@@ -164,12 +165,12 @@ type stuckSender struct {
 	release chan struct{}
 }
 
-func (s *stuckSender) Send(context.Context, envelope.Address, graph.Mail) graph.Answer {
+func (s *stuckSender) Send(context.Context, envelope.Address, graph.Mail) outcome.Answer {
 	s.mu.Lock()
 	s.n++
 	s.mu.Unlock()
 	<-s.release
-	return graph.Answer{Outcome: graph.Unknown}
+	return outcome.Answer{Outcome: outcome.Unknown}
 }
 
 func (s *stuckSender) count() int {

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // stopPrefix begins the keys of the holds that Stop makes.
@@ -38,7 +38,7 @@ func (d *Delivery) Stop(ctx context.Context, identity, text string) error {
 // StopHold is the hold that Stop makes, for who writes it into the store before
 // Run reads it.
 func StopHold(identity, text string, now time.Time) spool.Hold {
-	return spool.Hold{Key: stopKey(identity), Identity: identity, Status: status.Enhanced{4, 7, 1}, Text: text, Since: now, NextProbe: now.Add(maxBackoff)}
+	return spool.Hold{Key: stopKey(identity), Identity: identity, Status: reply.Enhanced{4, 7, 1}, Text: text, Since: now, NextProbe: now.Add(maxBackoff)}
 }
 
 // Resume ends what Stop began; without it, nothing happens.

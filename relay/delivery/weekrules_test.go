@@ -11,6 +11,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
 )
 
@@ -235,22 +236,22 @@ func (j *referee) begin(id envelope.QueueID) {
 	})
 }
 
-func (j *referee) end(id envelope.QueueID, a graph.Answer) {
+func (j *referee) end(id envelope.QueueID, a outcome.Answer) {
 	j.event(func(now time.Time) {
 		m := j.mails[id]
 		b := m.box
 		b.busy--
 		j.busy--
 		switch {
-		case a.Outcome == graph.Delivered:
+		case a.Outcome == outcome.Delivered:
 			m.sent = now
 			j.inOrder(m)
-		case a.Outcome == graph.Bounce:
-		case a.Outcome == graph.Retry && a.HTTPStatus == http.StatusTooManyRequests && a.RetryAfter > 0:
+		case a.Outcome == outcome.Bounce:
+		case a.Outcome == outcome.Retry && a.HTTPStatus == http.StatusTooManyRequests && a.RetryAfter > 0:
 			j.throttled(m, a.RetryAfter, now)
-		case a.Outcome == graph.Hold:
+		case a.Outcome == outcome.Hold:
 			b.waiting++ // at its place, for it has lost nothing
-			b.lost = b.lost || a.Scope == graph.ScopeMailbox
+			b.lost = b.lost || a.Scope == outcome.ScopeMailbox
 		default:
 			j.fault("message %s got an answer that has no place in this week: %+v", id, a)
 		}
@@ -306,7 +307,7 @@ type watchedSender struct {
 	j *referee
 }
 
-func (s watchedSender) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer {
+func (s watchedSender) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) outcome.Answer {
 	s.j.begin(m.ID)
 	a := s.Sender.Send(ctx, mailbox, m)
 	s.j.end(m.ID, a)

@@ -26,7 +26,7 @@ import (
 	gomessage "github.com/emersion/go-message"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Report is what a report says. From, To, Hostname and the fields of the
@@ -43,7 +43,7 @@ type Report struct {
 	Others  int       // further messages of the mailbox that wait
 	MaySent bool      // an attempt may have succeeded all the same
 
-	Status      status.Enhanced
+	Status      reply.Enhanced
 	Text        string // what happened and what to do, in one line
 	RequestID   string // of the last attempt, for Microsoft's support
 	LastAttempt time.Time

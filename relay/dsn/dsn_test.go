@@ -13,7 +13,7 @@ import (
 	_ "github.com/emersion/go-message/charset"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 func addr(s string) envelope.Address {
@@ -29,7 +29,7 @@ func example() Report {
 	return Report{
 		From: addr("notifications@contoso.com"), To: []envelope.Address{addr("erp@contoso.com"), addr("admin@contoso.com")},
 		Hostname: "relay.contoso.local", MessageID: "<1@relay.contoso.local>", Date: at.Add(time.Hour),
-		Status: status.Enhanced{5, 1, 3}, RequestID: "a-request",
+		Status: reply.Enhanced{5, 1, 3}, RequestID: "a-request",
 		Text:        "a recipient address is not valid (Graph answered 400 ErrorInvalidRecipients: At least one recipient is not valid.); correct the recipients",
 		LastAttempt: at.Add(time.Minute),
 		Original: Original{ID: "0123456789abcdef", MessageID: "<invoice-17@erp.contoso.local>", Subject: "Rechnung für März",
@@ -133,7 +133,7 @@ func golden(t *testing.T, name string, report []byte) {
 
 func TestDelayed(t *testing.T) {
 	r := example()
-	r.Delayed, r.Others, r.Until, r.Status = true, 41, r.Date.Add(5*24*time.Hour), status.Enhanced{4, 7, 0}
+	r.Delayed, r.Others, r.Until, r.Status = true, 41, r.Date.Add(5*24*time.Hour), reply.Enhanced{4, 7, 0}
 	report, _, err := r.Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -153,12 +153,12 @@ func TestDelayed(t *testing.T) {
 // the last attempt said.
 func TestStatusClass(t *testing.T) {
 	for _, c := range []struct {
-		was     status.Enhanced
+		was     reply.Enhanced
 		delayed bool
 		want    string
 	}{
-		{status.Enhanced{4, 7, 1}, false, "5.7.1"}, {status.Enhanced{5, 3, 4}, false, "5.3.4"}, {status.Enhanced{}, false, "5.4.7"},
-		{status.Enhanced{4, 4, 1}, true, "4.4.1"}, {status.Enhanced{}, true, "4.4.7"},
+		{reply.Enhanced{4, 7, 1}, false, "5.7.1"}, {reply.Enhanced{5, 3, 4}, false, "5.3.4"}, {reply.Enhanced{}, false, "5.4.7"},
+		{reply.Enhanced{4, 4, 1}, true, "4.4.1"}, {reply.Enhanced{}, true, "4.4.7"},
 	} {
 		if got := (Report{Status: c.was, Delayed: c.delayed}).status().String(); got != c.want {
 			t.Errorf("%v, delayed %v: %s, want %s", c.was, c.delayed, got, c.want)

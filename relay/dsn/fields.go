@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // fields is the part for programs: a group of fields for the message, and one
@@ -44,10 +44,10 @@ func (r Report) fields() string {
 // status is the status of the last outcome with the class that the action
 // demands: what was given up has failed for good, though each attempt failed
 // for a passing reason.
-func (r Report) status() status.Enhanced {
+func (r Report) status() reply.Enhanced {
 	s := r.Status
-	if s == (status.Enhanced{}) {
-		s = status.Enhanced{4, 4, 7} // delivery time expired
+	if s == (reply.Enhanced{}) {
+		s = reply.Enhanced{4, 4, 7} // delivery time expired
 	}
 	s[0] = 5
 	if r.Delayed {

@@ -22,6 +22,7 @@ import (
 	"graphrelay/relay"
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // TestEveryAnswer makes the double give each answer of the catalogue to a
@@ -75,7 +76,7 @@ func tryAnswer(t *testing.T, f graph.Fact) {
 	r.wantOutcome(t, f, entry)
 	switch entry.Msg {
 	case "held":
-		if f.Scope != graph.ScopeMessage { // alone it begins no hold
+		if f.Scope != outcome.ScopeMessage { // alone it begins no hold
 			r.wantHold(t, f)
 		}
 	case "bounced":
@@ -85,7 +86,7 @@ func tryAnswer(t *testing.T, f graph.Fact) {
 	if f.Of == graph.OfGraph || isOfLargeMail(f) {
 		r.wantMetric(t, `graphrelay_graph_responses_total{code="`+strconv.Itoa(entry.HTTPStatus)+`",identity="default"}`)
 	}
-	if got := r.double.Ledger()[rowID]; f.Outcome != graph.Delivered && got != 0 || f.Outcome == graph.Delivered && got != 1 {
+	if got := r.double.Ledger()[rowID]; f.Outcome != outcome.Delivered && got != 0 || f.Outcome == outcome.Delivered && got != 1 {
 		t.Errorf("the double has recorded it %d times", got)
 	}
 }
@@ -112,13 +113,13 @@ func (a *answered) wantOutcome(t *testing.T, f graph.Fact, entry logLine) {
 	if !slices.Contains(want, entry.Msg) {
 		t.Errorf("the log says %q, want one of %q: %+v", entry.Msg, want, entry)
 	}
-	if f.Outcome != graph.Delivered && (!strings.HasPrefix(entry.Text, text) && f.Of != graph.OfNumber && !isOfLargeMail(f) || !strings.Contains(entry.Text, text) || !strings.Contains(entry.Text, f.Advice)) {
+	if f.Outcome != outcome.Delivered && (!strings.HasPrefix(entry.Text, text) && f.Of != graph.OfNumber && !isOfLargeMail(f) || !strings.Contains(entry.Text, text) || !strings.Contains(entry.Text, f.Advice)) {
 		t.Errorf("the log says %q, want %q and %q", entry.Text, text, f.Advice)
 	}
 	if f.Of != graph.OfNumber && entry.Status != f.Status.String() {
 		t.Errorf("status %s, want %s", entry.Status, f.Status)
 	}
-	if entry.Duplicate != (f.Of != graph.OfNumber && f.Outcome == graph.Unknown) {
+	if entry.Duplicate != (f.Of != graph.OfNumber && f.Outcome == outcome.Unknown) {
 		t.Errorf("possible duplicate: %v", entry.Duplicate)
 	}
 }
@@ -153,13 +154,13 @@ func outcomeOf(f graph.Fact) []string {
 	switch {
 	case f.Of == graph.OfNumber:
 		return []string{"held", "deferred"}
-	case f.Outcome == graph.Delivered:
+	case f.Outcome == outcome.Delivered:
 		return []string{"sent"}
-	case f.Outcome == graph.Bounce || f.Outcome == graph.TooLarge:
+	case f.Outcome == outcome.Bounce || f.Outcome == outcome.TooLarge:
 		return []string{"bounced"}
-	case f.Outcome == graph.Hold && f.Scope == graph.ScopeFrom:
+	case f.Outcome == outcome.Hold && f.Scope == outcome.ScopeFrom:
 		return []string{"held", "bounced"}
-	case f.Outcome == graph.Hold:
+	case f.Outcome == outcome.Hold:
 		return []string{"held"}
 	}
 	return []string{"deferred"}
@@ -306,7 +307,7 @@ func (a *answered) outcome(t *testing.T) logLine {
 
 func (a *answered) wantHold(t *testing.T, f graph.Fact) {
 	t.Helper()
-	want := map[graph.Scope]string{graph.ScopeIdentity: "identity:", graph.ScopeMailbox: "mailbox:", graph.ScopeFrom: "sendas:"}[f.Scope]
+	want := map[outcome.Scope]string{outcome.ScopeIdentity: "identity:", outcome.ScopeMailbox: "mailbox:", outcome.ScopeFrom: "sendas:"}[f.Scope]
 	ok := harness.Holds(10*time.Second, func() bool {
 		a.log.mu.Lock()
 		defer a.log.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -150,7 +151,7 @@ func (a *answered) hideBodies(t *testing.T) {
 func graphFault(f graph.Fact) sandbox.Fault {
 	x := sandbox.Fault{Endpoint: "sendMail", Status: statusOf(f.HTTP), Code: exampleCode(f.Code), Message: f.Match, Headers: map[string]string{}}
 	switch {
-	case f.Outcome == graph.Delivered:
+	case f.Outcome == outcome.Delivered:
 		return sandbox.Fault{}
 	case f.Page:
 		x.Status, x.Body = 200, sandbox.BodyHTML

@@ -3,7 +3,8 @@ package graph
 import (
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // row is one fact of the catalogue: what an answer looks like, and what it
@@ -14,9 +15,9 @@ type row struct {
 	match string // part of error.message, case ignored
 	body  string // "html": the body is a page
 
-	outcome Outcome
-	scope   Scope
-	status  status.Enhanced
+	outcome outcome.Outcome
+	scope   outcome.Scope
+	status  reply.Enhanced
 	pause   time.Duration // for Retry, where the answer does not say
 	text    string        // what happened
 	advice  string        // what to do
@@ -52,24 +53,24 @@ func catalogue() []func() []row {
 // settled are the answers whose status leaves nothing to ask.
 func settled() []row {
 	return []row{
-		{http: "202", outcome: Delivered, status: status.Enhanced{2, 0, 0}, text: "accepted by Graph"},
-		{http: "504 408", outcome: Unknown, status: status.Enhanced{4, 4, 7}, text: "timed out behind Graph's front door; the message may have been sent", advice: adviceCheck},
-		{http: "2xx 3xx", body: "html", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "a web page came in place of Graph's answer", advice: adviceProxy},
-		{http: "200", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "not sent: Graph answers so when the message is too large", advice: adviceLarge},
-		{http: "2xx", outcome: Unknown, status: status.Enhanced{4, 3, 5}, text: "a success that sendMail does not document; the message may have been sent", advice: adviceCheck},
-		{http: "3xx", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "a redirect, which is not followed", advice: adviceProxy},
+		{http: "202", outcome: outcome.Delivered, status: reply.Enhanced{2, 0, 0}, text: "accepted by Graph"},
+		{http: "504 408", outcome: outcome.Unknown, status: reply.Enhanced{4, 4, 7}, text: "timed out behind Graph's front door; the message may have been sent", advice: adviceCheck},
+		{http: "2xx 3xx", body: "html", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "a web page came in place of Graph's answer", advice: adviceProxy},
+		{http: "200", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "not sent: Graph answers so when the message is too large", advice: adviceLarge},
+		{http: "2xx", outcome: outcome.Unknown, status: reply.Enhanced{4, 3, 5}, text: "a success that sendMail does not document; the message may have been sent", advice: adviceCheck},
+		{http: "3xx", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "a redirect, which is not followed", advice: adviceProxy},
 	}
 }
 
 // throttled are the limits of the service, by status or by name.
 func throttled() []row {
 	return []row{
-		{code: "ErrorSubmissionQuotaExceeded", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has used up its sending quota", advice: adviceQuota},
-		{code: "ErrorExceededMessageLimit", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has reached its daily limit of messages or recipients", advice: adviceQuota},
-		{code: "ApplicationThrottled", match: "MailboxConcurrency", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "too many requests at once for this mailbox", advice: "lower max_concurrent of the mailbox, or keep other programs of the same app from using it"},
-		{code: "ApplicationThrottled TooManyRequests activityLimitReached", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "throttled"},
-		{http: "429", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "throttled"},
-		{http: "509", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "the bandwidth limit of the app was reached"},
+		{code: "ErrorSubmissionQuotaExceeded", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has used up its sending quota", advice: adviceQuota},
+		{code: "ErrorExceededMessageLimit", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has reached its daily limit of messages or recipients", advice: adviceQuota},
+		{code: "ApplicationThrottled", match: "MailboxConcurrency", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "too many requests at once for this mailbox", advice: "lower max_concurrent of the mailbox, or keep other programs of the same app from using it"},
+		{code: "ApplicationThrottled TooManyRequests activityLimitReached", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "throttled"},
+		{http: "429", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "throttled"},
+		{http: "509", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "the bandwidth limit of the app was reached"},
 	}
 }
 
@@ -77,50 +78,50 @@ func throttled() []row {
 // that look like them.
 func messageFaults() []row {
 	return []row{
-		{code: "ErrorMimeContentInvalidBase64String", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "the body arrived as broken base64", advice: adviceBug},
-		{code: "UnableToDeserializePostBody RequestBodyRead", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "the request was not understood", advice: adviceBug},
-		{http: "400", code: "BadRequest", match: "json", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "the body was taken for JSON", advice: adviceBug},
-		{http: "400 404", code: "BadRequest", match: "resource not found for the segment", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "the URL was not understood", advice: adviceProxy},
-		{http: "400 422", code: "ErrorMimeContentInvalid ErrorMimeContentConversionFailed", outcome: Bounce, status: status.Enhanced{5, 6, 0}, text: "the message is malformed", advice: "correct the program that made the message"},
-		{http: "400 422", match: "MIME content", outcome: Bounce, status: status.Enhanced{5, 6, 0}, text: "the message is malformed, empty or incomplete", advice: "correct the program that made the message"},
-		{http: "400 422", code: "ErrorInvalidRecipients", match: "no recipients", outcome: Bounce, status: status.Enhanced{5, 5, 4}, text: "no recipient was recognised in the message", advice: "correct the recipients; if they look right, report it with the request ID"},
-		{http: "400 422", code: "ErrorInvalidRecipients", outcome: Bounce, status: status.Enhanced{5, 1, 3}, text: "a recipient address is not valid", advice: "correct the recipients"},
-		{http: "400 422", code: "ErrorExceededMaxRecipientLimit*", outcome: Bounce, status: status.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
-		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: Hold, scope: ScopeMessage, status: status.Enhanced{4, 3, 5}, text: "a header field of the request is not one that Graph takes", advice: adviceBug},
-		{http: "400 413", code: "ErrorMessageSizeExceeded", outcome: Bounce, status: status.Enhanced{5, 3, 4}, text: "the message exceeds the size that the mailbox may send", advice: adviceSize},
-		{http: "400", match: "maximum request length", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
-		{http: "413", outcome: TooLarge, status: status.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
+		{code: "ErrorMimeContentInvalidBase64String", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the body arrived as broken base64", advice: adviceBug},
+		{code: "UnableToDeserializePostBody RequestBodyRead", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the request was not understood", advice: adviceBug},
+		{http: "400", code: "BadRequest", match: "json", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the body was taken for JSON", advice: adviceBug},
+		{http: "400 404", code: "BadRequest", match: "resource not found for the segment", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the URL was not understood", advice: adviceProxy},
+		{http: "400 422", code: "ErrorMimeContentInvalid ErrorMimeContentConversionFailed", outcome: outcome.Bounce, status: reply.Enhanced{5, 6, 0}, text: "the message is malformed", advice: "correct the program that made the message"},
+		{http: "400 422", match: "MIME content", outcome: outcome.Bounce, status: reply.Enhanced{5, 6, 0}, text: "the message is malformed, empty or incomplete", advice: "correct the program that made the message"},
+		{http: "400 422", code: "ErrorInvalidRecipients", match: "no recipients", outcome: outcome.Bounce, status: reply.Enhanced{5, 5, 4}, text: "no recipient was recognised in the message", advice: "correct the recipients; if they look right, report it with the request ID"},
+		{http: "400 422", code: "ErrorInvalidRecipients", outcome: outcome.Bounce, status: reply.Enhanced{5, 1, 3}, text: "a recipient address is not valid", advice: "correct the recipients"},
+		{http: "400 422", code: "ErrorExceededMaxRecipientLimit*", outcome: outcome.Bounce, status: reply.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
+		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: outcome.Hold, scope: outcome.ScopeMessage, status: reply.Enhanced{4, 3, 5}, text: "a header field of the request is not one that Graph takes", advice: adviceBug},
+		{http: "400 413", code: "ErrorMessageSizeExceeded", outcome: outcome.Bounce, status: reply.Enhanced{5, 3, 4}, text: "the message exceeds the size that the mailbox may send", advice: adviceSize},
+		{http: "400", match: "maximum request length", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
+		{http: "413", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
 	}
 }
 
 // identityFaults pause every mailbox of the app.
 func identityFaults() []row {
 	return []row{
-		{code: "InvalidAudience InvalidAudienceForResource", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "the token is meant for another service or cloud", advice: "check the endpoints in the configuration: login and graph must belong to the same cloud"},
-		{code: "InvalidAuthenticationToken unauthenticated", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
-		{code: "insufficient_claims", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 7, 1}, text: "a Conditional Access policy refuses the app", advice: "look into the sign-in log of the service principal, and exempt the app or this machine's address from the policy"},
-		{code: "Authorization_RequestDenied", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 7, 1}, text: "the app has no permission for this", advice: adviceAccess},
-		{http: "401", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
-		{http: "403 407 451", code: "-", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 7, 1}, text: "refused by something that is not Graph", advice: adviceProxy},
-		{http: "404 405", code: "-", outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 3, 5}, text: "what answered is not Graph", advice: adviceProxy},
+		{code: "InvalidAudience InvalidAudienceForResource", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the token is meant for another service or cloud", advice: "check the endpoints in the configuration: login and graph must belong to the same cloud"},
+		{code: "InvalidAuthenticationToken unauthenticated", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
+		{code: "insufficient_claims", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "a Conditional Access policy refuses the app", advice: "look into the sign-in log of the service principal, and exempt the app or this machine's address from the policy"},
+		{code: "Authorization_RequestDenied", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "the app has no permission for this", advice: adviceAccess},
+		{http: "401", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
+		{http: "403 407 451", code: "-", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "refused by something that is not Graph", advice: adviceProxy},
+		{http: "404 405", code: "-", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "what answered is not Graph", advice: adviceProxy},
 	}
 }
 
 // mailboxFaults pause one mailbox, or one From address of it.
 func mailboxFaults() []row {
 	return []row{
-		{code: "ErrorSendAsDenied", outcome: Hold, scope: ScopeFrom, status: status.Enhanced{4, 7, 1}, text: "the mailbox may not send with this From address", advice: "grant the mailbox Send As for the address (Add-RecipientPermission), give the sender its own mailbox in the configuration, or correct From"},
-		{code: "ErrorAccessDenied", match: "[RAOP]", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess + "; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"},
-		{match: "Access to OData is disabled", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess},
-		{code: "ErrorAccessDenied accessDenied", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "the app may not use this mailbox", advice: adviceAccess},
-		{code: "extensionError", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "the mailbox is on-premises, or a policy blocks the app", advice: adviceAccess},
-		{code: "ErrorMessageSubmissionBlocked", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "Exchange has blocked the mailbox from sending", advice: "look under Restricted entities in the Defender portal, find the cause, and unblock the mailbox"},
-		{code: "ErrorAccountSuspend", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 0}, text: "the account of the mailbox is suspended", advice: "look under Restricted entities in the Defender portal, and at the account in the admin centre"},
-		{code: "ErrorQuotaExceeded", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
-		{http: "507", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
-		{code: "MailboxNotEnabledForRESTAPI MailboxNotSupportedForRESTAPI", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 2, 1}, text: "the mailbox is inactive, unlicensed, on-premises or not ready yet", advice: adviceMailbox},
-		{code: "ErrorNonExistentMailbox", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 2, 1}, text: "the address has no mailbox", advice: adviceMailbox},
-		{code: "ErrorInvalidUser ResourceNotFound Request_ResourceNotFound", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 1, 8}, text: "the mailbox is not in the directory", advice: adviceUser},
+		{code: "ErrorSendAsDenied", outcome: outcome.Hold, scope: outcome.ScopeFrom, status: reply.Enhanced{4, 7, 1}, text: "the mailbox may not send with this From address", advice: "grant the mailbox Send As for the address (Add-RecipientPermission), give the sender its own mailbox in the configuration, or correct From"},
+		{code: "ErrorAccessDenied", match: "[RAOP]", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess + "; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"},
+		{match: "Access to OData is disabled", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess},
+		{code: "ErrorAccessDenied accessDenied", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "the app may not use this mailbox", advice: adviceAccess},
+		{code: "extensionError", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "the mailbox is on-premises, or a policy blocks the app", advice: adviceAccess},
+		{code: "ErrorMessageSubmissionBlocked", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "Exchange has blocked the mailbox from sending", advice: "look under Restricted entities in the Defender portal, find the cause, and unblock the mailbox"},
+		{code: "ErrorAccountSuspend", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "the account of the mailbox is suspended", advice: "look under Restricted entities in the Defender portal, and at the account in the admin centre"},
+		{code: "ErrorQuotaExceeded", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
+		{http: "507", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
+		{code: "MailboxNotEnabledForRESTAPI MailboxNotSupportedForRESTAPI", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 1}, text: "the mailbox is inactive, unlicensed, on-premises or not ready yet", advice: adviceMailbox},
+		{code: "ErrorNonExistentMailbox", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 1}, text: "the address has no mailbox", advice: adviceMailbox},
+		{code: "ErrorInvalidUser ResourceNotFound Request_ResourceNotFound", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 1, 8}, text: "the mailbox is not in the directory", advice: adviceUser},
 	}
 }
 
@@ -128,11 +129,11 @@ func mailboxFaults() []row {
 // that says "server busy" must not bounce.
 func transient() []row {
 	return []row{
-		{code: "ErrorItemNotFound ErrorIrresolvableConflict", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "an item vanished or changed meanwhile"},
-		{code: "invalidRange*", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "a part was sent that does not follow the last one"},
+		{code: "ErrorItemNotFound ErrorIrresolvableConflict", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "an item vanished or changed meanwhile"},
+		{code: "invalidRange*", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "a part was sent that does not follow the last one"},
 		{code: "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress " +
-			"ServiceUnavailable serviceNotAvailable", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
-		{http: "400 422", code: "generalException UnknownError", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
+			"ServiceUnavailable serviceNotAvailable", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
+		{http: "400 422", code: "generalException UnknownError", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
 	}
 }
 
@@ -140,13 +141,13 @@ func transient() []row {
 // 422 is about the message; anything else loses nothing by waiting.
 func remainders() []row {
 	return []row{
-		{http: "503", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 2}, text: "the service is unavailable for now"},
-		{http: "502", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 4, 1}, text: "Graph's front door could not reach the service"},
-		{http: "5xx", outcome: Retry, scope: ScopeMailbox, status: status.Enhanced{4, 3, 0}, text: "a failure of the service"},
-		{http: "409 412 416 423 425", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "a conflict with something else"},
-		{http: "400 422", code: "-", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 3, 5}, text: "refused without an error of Graph, so perhaps by something else on the way", advice: adviceProxy},
-		{http: "400 422", outcome: Bounce, status: status.Enhanced{5, 0, 0}, text: "refused for a reason that is not in the catalogue", advice: "look up the code; if it is not the message's fault, report it with the request ID"},
-		{http: "403 404", outcome: Hold, scope: ScopeMailbox, status: status.Enhanced{4, 7, 1}, text: "refused for a reason that is not in the catalogue", advice: adviceAccess},
-		{outcome: Hold, scope: ScopeIdentity, status: status.Enhanced{4, 0, 0}, text: "an answer that is not in the catalogue", advice: adviceProxy},
+		{http: "503", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 2}, text: "the service is unavailable for now"},
+		{http: "502", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 4, 1}, text: "Graph's front door could not reach the service"},
+		{http: "5xx", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a failure of the service"},
+		{http: "409 412 416 423 425", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "a conflict with something else"},
+		{http: "400 422", code: "-", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 5}, text: "refused without an error of Graph, so perhaps by something else on the way", advice: adviceProxy},
+		{http: "400 422", outcome: outcome.Bounce, status: reply.Enhanced{5, 0, 0}, text: "refused for a reason that is not in the catalogue", advice: "look up the code; if it is not the message's fault, report it with the request ID"},
+		{http: "403 404", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "refused for a reason that is not in the catalogue", advice: adviceAccess},
+		{outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 0, 0}, text: "an answer that is not in the catalogue", advice: adviceProxy},
 	}
 }

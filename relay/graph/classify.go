@@ -13,7 +13,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // maxBody bounds how much of an answer is read.
@@ -21,10 +22,10 @@ const maxBody = 64 << 10
 
 // classify says what an answer to sendMail means. It is pure, takes any body,
 // and needs no more than the first maxBody octets of it.
-func classify(httpStatus int, h http.Header, body []byte, now time.Time) Answer {
+func classify(httpStatus int, h http.Header, body []byte, now time.Time) outcome.Answer {
 	e := readServiceError(body)
 	r := lookup(httpStatus, e, isPage(h, body))
-	a := Answer{
+	a := outcome.Answer{
 		Outcome:    r.outcome,
 		Scope:      r.scope,
 		Status:     r.status,
@@ -33,14 +34,14 @@ func classify(httpStatus int, h http.Header, body []byte, now time.Time) Answer 
 		Advice:     r.advice,
 		RequestID:  line(firstOf(header(h, "request-id"), e.requestID, header(h, "x-ms-ags-diagnostic-request-id")), maxWord),
 	}
-	if a.Outcome == Retry {
+	if a.Outcome == outcome.Retry {
 		a.RetryAfter = retryAfter(header(h, "Retry-After"), header(h, "Date"), now)
 		if a.RetryAfter == 0 {
 			a.RetryAfter = r.pause
 		}
 	}
 	a.Text = r.text
-	if a.Outcome != Delivered {
+	if a.Outcome != outcome.Delivered {
 		a.Text = fmt.Sprintf("%s (Graph answered %s)", r.text, saying(httpStatus, strings.Join(e.codes, "/"), e.message, body))
 	}
 	return a
@@ -147,7 +148,7 @@ func readRefusal(body []byte) loginRefusal {
 // classifyToken says what a failed login means for a message. It takes the
 // error of azidentity; its whole answer is used, its text only where there was
 // no answer.
-func classifyToken(err error, now time.Time) Answer {
+func classifyToken(err error, now time.Time) outcome.Answer {
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) || failed.RawResponse == nil {
 		return withoutLogin(err)
@@ -156,9 +157,9 @@ func classifyToken(err error, now time.Time) Answer {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	refusal := readRefusal(body)
 	r := lookupLogin(resp.StatusCode, refusal.Error)
-	a := Answer{
+	a := outcome.Answer{
 		Outcome:    r.outcome,
-		Scope:      ScopeIdentity,
+		Scope:      outcome.ScopeIdentity,
 		Status:     r.status,
 		HTTPStatus: resp.StatusCode,
 		Code:       line(refusal.Error, maxWord),
@@ -166,7 +167,7 @@ func classifyToken(err error, now time.Time) Answer {
 		Advice:     r.advice,
 		RequestID:  line(firstOf(refusal.CorrelationID, header(resp.Header, "x-ms-request-id")), maxWord),
 	}
-	if a.Outcome == Retry {
+	if a.Outcome == outcome.Retry {
 		a.RetryAfter = retryAfter(header(resp.Header, "Retry-After"), header(resp.Header, "Date"), now)
 	}
 	for _, n := range refusal.Codes {
@@ -188,5 +189,5 @@ func lookupLogin(httpStatus int, word string) loginRow {
 			return r
 		}
 	}
-	return loginRow{outcome: Hold, status: status.Enhanced{4, 7, 0}} // not reached
+	return loginRow{outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}} // not reached
 }

@@ -20,7 +20,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -33,113 +34,113 @@ func graphError(code, message string) string {
 
 // TestClassify has a case for each row of the catalogue, and bodies that break SDKs.
 func TestClassify(t *testing.T) {
-	e := func(a, b, c int) status.Enhanced { return status.Enhanced{a, b, c} }
+	e := func(a, b, c int) reply.Enhanced { return reply.Enhanced{a, b, c} }
 	const page = "<!DOCTYPE html><html><title>Bad gateway</title></html>"
 	for _, c := range []struct {
 		http    int
 		body    string
-		outcome Outcome
-		scope   Scope
-		status  status.Enhanced
+		outcome outcome.Outcome
+		scope   outcome.Scope
+		status  reply.Enhanced
 		advice  string // part of it
 	}{
-		{202, "", Delivered, ScopeMessage, e(2, 0, 0), ""},
-		{202, page, Delivered, ScopeMessage, e(2, 0, 0), ""},
-		{200, "", TooLarge, ScopeMessage, e(5, 3, 4), "max_message_size"},
-		{200, "{}", TooLarge, ScopeMessage, e(5, 3, 4), "max_message_size"},
-		{200, page, Hold, ScopeIdentity, e(4, 3, 5), "proxy"},
-		{201, `{"id":"x"}`, Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
-		{204, "", Unknown, ScopeMessage, e(4, 3, 5), "Sent Items"},
-		{301, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{302, page, Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{304, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{202, "", outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
+		{202, page, outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
+		{200, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, "{}", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "proxy"},
+		{201, `{"id":"x"}`, outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{204, "", outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{301, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{302, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{304, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
 
-		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), Hold, ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), Hold, ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("RequestBodyRead", "x"), Hold, ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("BadRequest", "Unable to read JSON request payload."), Hold, ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{400, graphError("ErrorMimeContentInvalid", "x"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("ErrorMimeContentConversionFailed", "x"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("X", "MIME content does not contain all required information"), Bounce, ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients."), Bounce, ScopeMessage, e(5, 5, 4), "recipients"},
-		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), Bounce, ScopeMessage, e(5, 1, 3), "recipients"},
-		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), Bounce, ScopeMessage, e(5, 5, 3), "max_recipients"},
-		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), Bounce, ScopeMessage, e(5, 3, 4), "size"},
-		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), TooLarge, ScopeMessage, e(5, 3, 4), "size"},
-		{413, graphError("RequestEntityTooLarge", "x"), TooLarge, ScopeMessage, e(5, 3, 4), "size"},
-		{413, page, TooLarge, ScopeMessage, e(5, 3, 4), "size"},
-		{413, "", TooLarge, ScopeMessage, e(5, 3, 4), "size"},
-		{400, `{"error":{"code":"X"}}`, Bounce, ScopeMessage, e(5, 0, 0), "code"},
-		{422, graphError("Unheard", "of"), Bounce, ScopeMessage, e(5, 0, 0), "code"},
-		{400, "", Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, "{}", Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, `{"error":{"code":`, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, `{"error":"invalid"}`, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, page, Hold, ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, graphError("ErrorServerBusy", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
-		{400, graphError("generalException", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("RequestBodyRead", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Unable to read JSON request payload."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{400, graphError("ErrorMimeContentInvalid", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorMimeContentConversionFailed", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("X", "MIME content does not contain all required information"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients."), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 4), "recipients"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), outcome.Bounce, outcome.ScopeMessage, e(5, 1, 3), "recipients"},
+		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 3), "max_recipients"},
+		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), outcome.Bounce, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, graphError("RequestEntityTooLarge", "x"), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, page, outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{400, `{"error":{"code":"X"}}`, outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
+		{422, graphError("Unheard", "of"), outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
+		{400, "", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, "{}", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":{"code":`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":"invalid"}`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, page, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{400, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
 
-		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), Hold, ScopeIdentity, e(4, 7, 0), "clock"},
-		{401, graphError("unauthenticated", "x"), Hold, ScopeIdentity, e(4, 7, 0), "app registration"},
-		{401, graphError("InvalidAudience", "x"), Hold, ScopeIdentity, e(4, 3, 5), "same cloud"},
-		{401, "", Hold, ScopeIdentity, e(4, 7, 0), "app registration"},
-		{402, "", Hold, ScopeIdentity, e(4, 0, 0), "proxy"},
-		{403, graphError("ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."), Hold, ScopeMailbox, e(4, 7, 1), "administrators"},
-		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), Hold, ScopeMailbox, e(4, 7, 1), "two hours"},
-		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), Hold, ScopeMailbox, e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
-		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), Hold, ScopeIdentity, e(4, 7, 1), "RBAC"},
-		{403, graphError("accessDenied", "x"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, graphError("insufficient_claims", "x"), Hold, ScopeIdentity, e(4, 7, 1), "sign-in log"},
-		{403, graphError("extensionError", "x"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), Hold, ScopeFrom, e(4, 7, 1), "Send As"},
-		{403, graphError("ErrorMessageSubmissionBlocked", "x"), Hold, ScopeMailbox, e(4, 7, 0), "Defender"},
-		{403, graphError("ErrorAccountSuspend", "x"), Hold, ScopeMailbox, e(4, 7, 0), "Defender"},
-		{403, graphError("ErrorExceededMessageLimit", "x"), Retry, ScopeMailbox, e(4, 7, 0), "limits"},
-		{403, graphError("Unheard", "of"), Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, page, Hold, ScopeIdentity, e(4, 7, 1), "proxy"},
-		{403, "", Hold, ScopeIdentity, e(4, 7, 1), "proxy"},
-		{404, graphError("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("ErrorNonExistentMailbox", "x"), Hold, ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), Hold, ScopeMailbox, e(4, 1, 8), "distribution list"},
-		{404, graphError("ResourceNotFound", "x"), Hold, ScopeMailbox, e(4, 1, 8), "address"},
-		{404, graphError("Request_ResourceNotFound", "x"), Hold, ScopeMailbox, e(4, 1, 8), "address"},
-		{404, graphError("ErrorItemNotFound", "x"), Retry, ScopeMessage, e(4, 3, 0), ""},
-		{404, graphError("Unheard", "of"), Hold, ScopeMailbox, e(4, 7, 1), ""},
-		{404, page, Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{405, "", Hold, ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{408, "", Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{409, graphError("ErrorIrresolvableConflict", "x"), Retry, ScopeMessage, e(4, 3, 0), ""},
-		{412, "", Retry, ScopeMessage, e(4, 3, 0), ""},
-		{418, "", Hold, ScopeIdentity, e(4, 0, 0), ""},
-		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), Retry, ScopeMailbox, e(4, 7, 0), "max_concurrent"},
-		{429, graphError("TooManyRequests", "x"), Retry, ScopeMailbox, e(4, 7, 0), ""},
-		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), Retry, ScopeMailbox, e(4, 7, 0), "limits"},
-		{429, page, Retry, ScopeMailbox, e(4, 7, 0), ""},
-		{500, graphError("ErrorInternalServerError", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
-		{500, graphError("generalException", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
-		{501, "", Retry, ScopeMailbox, e(4, 3, 0), ""},
-		{502, page, Retry, ScopeMailbox, e(4, 4, 1), ""},
-		{503, graphError("ErrorServerBusy", "x"), Retry, ScopeMailbox, e(4, 3, 0), ""},
-		{503, page, Retry, ScopeMailbox, e(4, 3, 2), ""},
-		{504, graphError("UnknownError", ""), Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{504, page, Unknown, ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), Hold, ScopeMailbox, e(4, 2, 2), "retention"},
-		{400, graphError("ErrorQuotaExceeded", "x"), Hold, ScopeMailbox, e(4, 2, 2), "retention"},
-		{507, "", Hold, ScopeMailbox, e(4, 2, 2), "retention"},
-		{509, "", Retry, ScopeMailbox, e(4, 7, 0), ""},
+		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "clock"},
+		{401, graphError("unauthenticated", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
+		{401, graphError("InvalidAudience", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "same cloud"},
+		{401, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
+		{402, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), "proxy"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "administrators"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "two hours"},
+		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
+		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "RBAC"},
+		{403, graphError("accessDenied", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("insufficient_claims", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "sign-in log"},
+		{403, graphError("extensionError", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), outcome.Hold, outcome.ScopeFrom, e(4, 7, 1), "Send As"},
+		{403, graphError("ErrorMessageSubmissionBlocked", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorAccountSuspend", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorExceededMessageLimit", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
+		{403, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, page, outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
+		{403, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
+		{404, graphError("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorNonExistentMailbox", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "distribution list"},
+		{404, graphError("ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("Request_ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("ErrorItemNotFound", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{404, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), ""},
+		{404, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{405, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{408, "", outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{409, graphError("ErrorIrresolvableConflict", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{412, "", outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{418, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), ""},
+		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "max_concurrent"},
+		{429, graphError("TooManyRequests", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
+		{429, page, outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+		{500, graphError("ErrorInternalServerError", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{500, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{501, "", outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{502, page, outcome.Retry, outcome.ScopeMailbox, e(4, 4, 1), ""},
+		{503, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{503, page, outcome.Retry, outcome.ScopeMailbox, e(4, 3, 2), ""},
+		{504, graphError("UnknownError", ""), outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{504, page, outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{400, graphError("ErrorQuotaExceeded", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{507, "", outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{509, "", outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
 
 		// The inner code is the more exact one.
-		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, Hold, ScopeFrom, e(4, 7, 1), "Send As"},
-		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, Hold, ScopeMailbox, e(4, 2, 1), "licence"},
-		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, Hold, ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, outcome.Hold, outcome.ScopeFrom, e(4, 7, 1), "Send As"},
+		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
 	} {
 		a := classify(c.http, http.Header{}, []byte(c.body), noon)
 		if a.Outcome != c.outcome || a.Scope != c.scope || a.Status != c.status || !strings.Contains(a.Advice, c.advice) {
 			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
 		}
-		if a.HTTPStatus != c.http || a.Text == "" || a.Outcome == Hold && a.Advice == "" {
+		if a.HTTPStatus != c.http || a.Text == "" || a.Outcome == outcome.Hold && a.Advice == "" {
 			t.Errorf("%d %s: incomplete: %+v", c.http, c.body, a)
 		}
 	}
@@ -215,8 +216,8 @@ func TestClassifyRetryAfter(t *testing.T) {
 
 // TestCatalogueKeepsItsPromises holds every row to the rules of the package.
 func TestCatalogueKeepsItsPromises(t *testing.T) {
-	final := map[Outcome][]string{Bounce: {"400", "413", "422"}, TooLarge: {"200", "400", "413"}}
-	class := map[Outcome]int{Delivered: 2, Retry: 4, Hold: 4, Unknown: 4, Bounce: 5, TooLarge: 5}
+	final := map[outcome.Outcome][]string{outcome.Bounce: {"400", "413", "422"}, outcome.TooLarge: {"200", "400", "413"}}
+	class := map[outcome.Outcome]int{outcome.Delivered: 2, outcome.Retry: 4, outcome.Hold: 4, outcome.Unknown: 4, outcome.Bounce: 5, outcome.TooLarge: 5}
 	for _, group := range catalogue() {
 		for _, r := range group() {
 			for p := range strings.FieldsSeq(r.http) {
@@ -230,16 +231,16 @@ func TestCatalogueKeepsItsPromises(t *testing.T) {
 			if final[r.outcome] != nil && r.http == "" {
 				t.Errorf("bounce at any status: %+v", r)
 			}
-			if r.status[0] != class[r.outcome] || r.text == "" || (r.outcome == Delivered) == (r.advice != "") && r.outcome != Retry {
+			if r.status[0] != class[r.outcome] || r.text == "" || (r.outcome == outcome.Delivered) == (r.advice != "") && r.outcome != outcome.Retry {
 				t.Errorf("incomplete: %+v", r)
 			}
-			if r.pause != 0 && r.outcome != Retry {
+			if r.pause != 0 && r.outcome != outcome.Retry {
 				t.Errorf("a pause without a retry: %+v", r)
 			}
 		}
 	}
 	for _, r := range loginCatalogue() {
-		if r.outcome != Hold && r.outcome != Retry || r.status[0] != 4 || r.text == "" || r.outcome == Hold && r.advice == "" {
+		if r.outcome != outcome.Hold && r.outcome != outcome.Retry || r.status[0] != 4 || r.text == "" || r.outcome == outcome.Hold && r.advice == "" {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -256,31 +257,31 @@ func TestClassifyToken(t *testing.T) {
 	for _, c := range []struct {
 		http    int
 		body    string
-		outcome Outcome
+		outcome outcome.Outcome
 		code    string
 		advice  string
 	}{
-		{401, entra("invalid_client", 7000215), Hold, "invalid_client", "not its Secret ID"},
-		{401, entra("invalid_client", 7000222), Hold, "invalid_client", "expired"},
-		{401, entra("invalid_client", 700027), Hold, "invalid_client", "upload"},
-		{400, entra("invalid_request", 90002), Hold, "invalid_request", "tenant_id"},
-		{400, entra("unauthorized_client", 700016), Hold, "unauthorized_client", "client_id"},
-		{400, entra("invalid_grant", 53003), Hold, "invalid_grant", "Conditional Access"},
-		{400, entra("invalid_scope", 70011), Hold, "invalid_scope", "same cloud"},
-		{400, entra("something_new", 1), Hold, "something_new", "look up"},
-		{400, entra("temporarily_unavailable", 90033), Retry, "temporarily_unavailable", "try again later"},
-		{401, entra("invalid_client", 90033), Hold, "invalid_client", ""}, // the number decides nothing
-		{503, entra("invalid_client", 7000215), Retry, "invalid_client", ""},
-		{429, "", Retry, "", "often"},
-		{500, "<html>", Retry, "", ""},
-		{403, "<html>Blocked", Hold, "", "proxy"},
-		{404, "", Hold, "", "endpoint"},
-		{302, "", Hold, "", "endpoint"},
-		{400, `{"error":17,"error_codes":"x"}`, Hold, "", "endpoint"},
-		{400, `{"error":`, Hold, "", "endpoint"},
+		{401, entra("invalid_client", 7000215), outcome.Hold, "invalid_client", "not its Secret ID"},
+		{401, entra("invalid_client", 7000222), outcome.Hold, "invalid_client", "expired"},
+		{401, entra("invalid_client", 700027), outcome.Hold, "invalid_client", "upload"},
+		{400, entra("invalid_request", 90002), outcome.Hold, "invalid_request", "tenant_id"},
+		{400, entra("unauthorized_client", 700016), outcome.Hold, "unauthorized_client", "client_id"},
+		{400, entra("invalid_grant", 53003), outcome.Hold, "invalid_grant", "Conditional Access"},
+		{400, entra("invalid_scope", 70011), outcome.Hold, "invalid_scope", "same cloud"},
+		{400, entra("something_new", 1), outcome.Hold, "something_new", "look up"},
+		{400, entra("temporarily_unavailable", 90033), outcome.Retry, "temporarily_unavailable", "try again later"},
+		{401, entra("invalid_client", 90033), outcome.Hold, "invalid_client", ""}, // the number decides nothing
+		{503, entra("invalid_client", 7000215), outcome.Retry, "invalid_client", ""},
+		{429, "", outcome.Retry, "", "often"},
+		{500, "<html>", outcome.Retry, "", ""},
+		{403, "<html>Blocked", outcome.Hold, "", "proxy"},
+		{404, "", outcome.Hold, "", "endpoint"},
+		{302, "", outcome.Hold, "", "endpoint"},
+		{400, `{"error":17,"error_codes":"x"}`, outcome.Hold, "", "endpoint"},
+		{400, `{"error":`, outcome.Hold, "", "endpoint"},
 	} {
 		a := classifyToken(loginFailure(c.http, nil, c.body), noon)
-		if a.Outcome != c.outcome || a.Scope != ScopeIdentity || a.Code != c.code || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != c.http || strings.ContainsAny(a.Text, "\r\n") {
+		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || a.Code != c.code || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != c.http || strings.ContainsAny(a.Text, "\r\n") {
 			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
 		}
 	}
@@ -312,22 +313,22 @@ func TestWithoutAnAnswer(t *testing.T) {
 		err        error
 		left       bool
 		unreadable error
-		outcome    Outcome
-		scope      Scope
+		outcome    outcome.Outcome
+		scope      outcome.Scope
 		advice     string
 	}{
-		"dial":             {refused, false, nil, Retry, ScopeIdentity, "firewall"},
-		"dns":              {&net.DNSError{Err: "no such host"}, false, nil, Retry, ScopeIdentity, "name servers"},
-		"certificate":      {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false, nil, Retry, ScopeIdentity, "ca_file"},
-		"proxy":            {errors.New("proxyconnect tcp: dial tcp 10.0.0.1:3128: refused"), false, nil, Retry, ScopeIdentity, "CONNECT"},
-		"proxy password":   {errors.New("the proxy refuses CONNECT: 407 Proxy Authentication Required"), false, nil, Retry, ScopeIdentity, "CONNECT"},
-		"stopped":          {context.Canceled, false, nil, Retry, ScopeMessage, ""},
-		"late":             {context.DeadlineExceeded, false, nil, Retry, ScopeIdentity, "network"},
-		"left":             {io.ErrUnexpectedEOF, true, nil, Unknown, ScopeMessage, "Sent Items"},
-		"left and stopped": {context.Canceled, true, nil, Unknown, ScopeMessage, "Sent Items"},
-		"left and late":    {context.DeadlineExceeded, true, nil, Unknown, ScopeMessage, "Sent Items"},
-		"spool":            {errors.New("http2: stream error"), true, &spoolError{errors.New("bad checksum")}, Retry, ScopeMessage, "store"},
-		"spool on replay":  {fmt.Errorf("x: %w", &spoolError{errors.New("bad checksum")}), false, nil, Retry, ScopeMessage, "store"},
+		"dial":             {refused, false, nil, outcome.Retry, outcome.ScopeIdentity, "firewall"},
+		"dns":              {&net.DNSError{Err: "no such host"}, false, nil, outcome.Retry, outcome.ScopeIdentity, "name servers"},
+		"certificate":      {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false, nil, outcome.Retry, outcome.ScopeIdentity, "ca_file"},
+		"proxy":            {errors.New("proxyconnect tcp: dial tcp 10.0.0.1:3128: refused"), false, nil, outcome.Retry, outcome.ScopeIdentity, "CONNECT"},
+		"proxy password":   {errors.New("the proxy refuses CONNECT: 407 Proxy Authentication Required"), false, nil, outcome.Retry, outcome.ScopeIdentity, "CONNECT"},
+		"stopped":          {context.Canceled, false, nil, outcome.Retry, outcome.ScopeMessage, ""},
+		"late":             {context.DeadlineExceeded, false, nil, outcome.Retry, outcome.ScopeIdentity, "network"},
+		"left":             {io.ErrUnexpectedEOF, true, nil, outcome.Unknown, outcome.ScopeMessage, "Sent Items"},
+		"left and stopped": {context.Canceled, true, nil, outcome.Unknown, outcome.ScopeMessage, "Sent Items"},
+		"left and late":    {context.DeadlineExceeded, true, nil, outcome.Unknown, outcome.ScopeMessage, "Sent Items"},
+		"spool":            {errors.New("http2: stream error"), true, &spoolError{errors.New("bad checksum")}, outcome.Retry, outcome.ScopeMessage, "store"},
+		"spool on replay":  {fmt.Errorf("x: %w", &spoolError{errors.New("bad checksum")}), false, nil, outcome.Retry, outcome.ScopeMessage, "store"},
 	} {
 		a := classifyLoss(c.err, c.left, c.unreadable)
 		if a.Outcome != c.outcome || a.Scope != c.scope || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != 0 || a.Text == "" {
@@ -335,7 +336,7 @@ func TestWithoutAnAnswer(t *testing.T) {
 		}
 	}
 	a := classifyToken(errors.New("ClientSecretCredential: dial tcp: no such host. To troubleshoot, visit https://aka.ms/x"), noon)
-	if a.Outcome != Retry || a.Scope != ScopeIdentity || strings.Contains(a.Text, "aka.ms") || !strings.Contains(a.Advice, "name servers") {
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || strings.Contains(a.Text, "aka.ms") || !strings.Contains(a.Advice, "name servers") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -349,10 +350,10 @@ func FuzzClassify(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code int, body, after, kind string) {
 		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}}, []byte(body), noon)
-		if a.Outcome == Bounce && code != 400 && code != 413 && code != 422 || a.Outcome == TooLarge && code != 200 && code != 400 && code != 413 {
+		if a.Outcome == outcome.Bounce && code != 400 && code != 413 && code != 422 || a.Outcome == outcome.TooLarge && code != 200 && code != 400 && code != 413 {
 			t.Fatalf("%d is %v", code, a.Outcome)
 		}
-		if (a.Outcome == Delivered) != (code == 202) {
+		if (a.Outcome == outcome.Delivered) != (code == 202) {
 			t.Fatalf("%d is %v", code, a.Outcome)
 		}
 		for _, s := range []string{a.Text, a.Code, a.RequestID} {

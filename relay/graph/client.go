@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"graphrelay/relay/outcome"
+
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -176,8 +178,8 @@ func (c *Client) loginError(err error) error {
 
 // redacted is a without what must not be shown, should a service or a proxy
 // have echoed it.
-func (c *Client) redacted(a Answer) Answer {
-	if a.Outcome == Delivered {
+func (c *Client) redacted(a outcome.Answer) outcome.Answer {
+	if a.Outcome == outcome.Delivered {
 		return a
 	}
 	cred := c.current()

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"graphrelay/relay/outcome"
 )
 
 func pemBlock(kind string, der []byte) string {
@@ -194,7 +196,7 @@ func TestCertificateLogsIn(t *testing.T) {
 		cfg := d.config()
 		cfg.SecretFile, cfg.CertificateFile = "", writeCertificate(t, key, chain...)
 		c := mustNew(t, cfg)
-		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 			t.Errorf("%s: %+v", name, a)
 		}
 		i := c.Credential()
@@ -234,7 +236,7 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 	c := mustNew(t, cfg)
 	d.login = loginFails(401, "invalid_client", 7000215)
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Hold || a.Scope != ScopeIdentity || a.RequestID != "corr-1" || !strings.Contains(a.Advice, "Value") {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.RequestID != "corr-1" || !strings.Contains(a.Advice, "Value") {
 		t.Fatalf("%+v", a)
 	}
 	// The double's answer echoes the secret.
@@ -244,7 +246,7 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 	d.login = nil
 	writeFile(t, cfg.SecretFile, []byte(testSecret))
 	now = now.Add(failurePause)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	writeFile(t, cfg.SecretFile, nil)

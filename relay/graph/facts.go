@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // Fact is one row of the catalogue as people read it: the manual is made of
@@ -16,9 +17,9 @@ type Fact struct {
 	Match   string // part of the message; empty is any
 	Page    bool   // a web page
 	When    string // in place of all these, where no answer came; for Numbers "AADSTS..."
-	Outcome Outcome
-	Scope   Scope
-	Status  status.Enhanced
+	Outcome outcome.Outcome
+	Scope   outcome.Scope
+	Status  reply.Enhanced
 	Text    string // what happened
 	Advice  string // what to do
 }
@@ -51,7 +52,7 @@ func Catalogue() []Fact {
 	}
 	all = append(all, loginFacts(OfLogin, loginCatalogue())...)
 	for _, n := range loginNumbers() {
-		all = append(all, Fact{Of: OfNumber, When: aadsts(n.numbers), Scope: ScopeIdentity, Advice: n.advice})
+		all = append(all, Fact{Of: OfNumber, When: aadsts(n.numbers), Scope: outcome.ScopeIdentity, Advice: n.advice})
 	}
 	return append(all, loginFacts(OfMetadata, managedCatalogue())...)
 }
@@ -68,7 +69,7 @@ func graphFacts(of Source, rows []row) []Fact {
 func loginFacts(of Source, rows []loginRow) []Fact {
 	var all []Fact
 	for _, r := range rows {
-		all = append(all, Fact{Of: of, HTTP: r.http, Code: r.error, Outcome: r.outcome, Scope: ScopeIdentity, Status: r.status, Text: r.text, Advice: r.advice})
+		all = append(all, Fact{Of: of, HTTP: r.http, Code: r.error, Outcome: r.outcome, Scope: outcome.ScopeIdentity, Status: r.status, Text: r.text, Advice: r.advice})
 	}
 	return all
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -37,7 +38,7 @@ func imitated(t *testing.T, o sandbox.Options) (*sandbox.Double, Config) {
 
 func delivers(t *testing.T, c *Client) {
 	t.Helper()
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail("From: relay@contoso.com\r\nTo: a@example.com\r\n\r\nx\r\n")); a.Outcome != Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail("From: relay@contoso.com\r\nTo: a@example.com\r\n\r\nx\r\n")); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 }
@@ -86,7 +87,7 @@ func TestManagedIdentity(t *testing.T) {
 				return
 			}
 			a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-			if a.Outcome != Hold || a.Scope != ScopeIdentity || a.HTTPStatus != 400 || !strings.Contains(a.Text, "Identity not found") || !strings.Contains(a.Advice, "assign") {
+			if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 400 || !strings.Contains(a.Text, "Identity not found") || !strings.Contains(a.Advice, "assign") {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -101,7 +102,7 @@ func TestManagedIdentityWithoutAzure(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
 	}
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Retry || a.Scope != ScopeIdentity || !strings.Contains(a.Advice, "169.254.169.254") || strings.Contains(a.Text, "aka.ms") {
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || !strings.Contains(a.Advice, "169.254.169.254") || strings.Contains(a.Text, "aka.ms") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -126,7 +127,7 @@ func TestWorkloadIdentity(t *testing.T) {
 	cfg.Now = func() time.Time { return now }
 	c := mustNew(t, cfg)
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Hold || !strings.Contains(a.Text, "AADSTS700024") || !strings.Contains(log.String(), "expired") || strings.Contains(a.Text+log.String(), expired) {
+	if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "AADSTS700024") || !strings.Contains(log.String(), "expired") || strings.Contains(a.Text+log.String(), expired) {
 		t.Errorf("%+v\n%s", a, &log)
 	}
 	federated(time.Hour) // renewed in its file by the kubelet: no restart, no reload
@@ -163,7 +164,7 @@ func TestProxyOfTheConfiguration(t *testing.T) {
 	cfg.OnCredentialChange = func() { changed <- struct{}{} }
 	c := mustNew(t, cfg)
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Retry || a.Scope != ScopeIdentity || !strings.Contains(a.Advice, "proxy_file") {
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || !strings.Contains(a.Advice, "proxy_file") {
 		t.Errorf("%+v", a)
 	}
 	if s := a.Text + a.Advice + log.String(); strings.Contains(s, "hunter2") {

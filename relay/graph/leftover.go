@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/outcome"
 )
 
 const (
@@ -127,7 +128,7 @@ func (c *Client) removeLeft(ctx context.Context, now time.Time) {
 		a := u.removeLeftovers(try)
 		cancel()
 		switch {
-		case a.Outcome == Delivered:
+		case a.Outcome == outcome.Delivered:
 			c.left.give(id, time.Time{})
 			c.cfg.Log.Info("a draft that was left is deleted, if there was one", "queue_id", string(id), "mailbox", x.mailbox.String())
 		case x.tries+1 >= leftoverTries:

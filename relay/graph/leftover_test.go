@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -37,7 +38,7 @@ func inject(t *testing.T, d *sandbox.Double, f sandbox.Fault) {
 func TestADraftThatA503HidIsDeleted(t *testing.T) {
 	d, c, now, m := leaving(t)
 	inject(t, d, sandbox.Fault{Endpoint: "createDraft", Status: 503, Stored: true, Count: 1})
-	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != Delivered {
+	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	if d.Count() != 1 || d.Drafts() != 1 {
@@ -64,7 +65,7 @@ func TestADraftThatCannotBeDeleted(t *testing.T) {
 	d, c, now, m := leaving(t)
 	inject(t, d, sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorInvalidRecipients"})
 	inject(t, d, sandbox.Fault{Endpoint: "deleteDraft", Status: 500})
-	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != Bounce {
+	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != outcome.Bounce {
 		t.Fatalf("%+v", a)
 	}
 	var at []string
@@ -88,7 +89,7 @@ func TestTheEndOfRunDeletesWhatIsLeft(t *testing.T) {
 	d, c, _, m := leaving(t)
 	inject(t, d, sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorInvalidRecipients"})
 	inject(t, d, sandbox.Fault{Endpoint: "deleteDraft", Status: 500, Count: 1})
-	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != Bounce || d.Drafts() != 1 {
+	if a := c.Upload(within10s(t), m.From.Address, m); a.Outcome != outcome.Bounce || d.Drafts() != 1 {
 		t.Fatalf("%+v, %d drafts", a, d.Drafts())
 	}
 	over, cancel := context.WithCancel(t.Context())

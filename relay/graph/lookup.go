@@ -12,7 +12,8 @@ import (
 	abs "github.com/microsoft/kiota-abstractions-go"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // Copy is a message found in a mailbox: in Sent Items, in Drafts, or where it
@@ -36,7 +37,7 @@ var lookupStep = step{name: "searching the mailbox", want: []int{http.StatusOK},
 // an HTTPStatus of 403 means that the app may not read the mailbox (it needs
 // Application Mail.Read or Mail.ReadWrite), and the Advice says so. A message
 // takes its time to appear, so that finding nothing proves nothing at once.
-func (c *Client) Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]Copy, Answer) {
+func (c *Client) Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]Copy, outcome.Answer) {
 	items, a := c.search(ctx, mailbox, "internetMessageId eq "+quoteOData(messageID),
 		"internetMessageId,isDraft,sentDateTime,toRecipients,ccRecipients,bccRecipients")
 	var copies []Copy
@@ -72,13 +73,13 @@ func (it item) copy() Copy {
 
 // search reads the messages that match an OData filter, page by page. A search
 // that does not come to its end is none.
-func (c *Client) search(ctx context.Context, mailbox envelope.Address, filter, fields string) ([]item, Answer) {
+func (c *Client) search(ctx context.Context, mailbox envelope.Address, filter, fields string) ([]item, outcome.Answer) {
 	var items []item
 	for range lookupPages {
 		r, a := c.do(ctx, mailbox, request{step: lookupStep, method: abs.GET, path: "/messages", limit: maxPage,
 			header: map[string]string{"Prefer": preferImmutable},
 			query:  url.Values{"$filter": {filter}, "$select": {fields}, "$top": {strconv.Itoa(lookupPage)}, "$skip": {strconv.Itoa(len(items))}}})
-		if a.Outcome != Delivered {
+		if a.Outcome != outcome.Delivered {
 			return nil, a
 		}
 		var page struct {
@@ -93,6 +94,6 @@ func (c *Client) search(ctx context.Context, mailbox envelope.Address, filter, f
 			return items, a
 		}
 	}
-	return nil, Answer{Outcome: Hold, Scope: ScopeMessage, Status: status.Enhanced{4, 3, 0},
+	return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 0},
 		Text: "searching the mailbox: there are more than " + strconv.Itoa(lookupPage*lookupPages) + " messages with this Message-ID", Advice: adviceCheck}
 }

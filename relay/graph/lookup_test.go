@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -20,21 +20,21 @@ func TestLookupFindsWhatWasSent(t *testing.T) {
 		send(t, c, "From: "+mailbox+"\nTo: Ann <a@example.com>\nCc: b@example.com\nBcc: c@example.com\nMessage-ID: "+id+"\n\nx\n")
 	}
 	copies, a := c.Lookup(soon(t), parse(t, mailbox), oddID)
-	if a.Outcome != graph.Delivered || len(copies) != 1 {
+	if a.Outcome != outcome.Delivered || len(copies) != 1 {
 		t.Fatalf("%v %+v", copies, a)
 	}
 	got := copies[0]
 	if !got.Sent.Equal(at.Truncate(time.Second)) || got.Draft || fmt.Sprint(got.Recipients) != "[a@example.com b@example.com c@example.com]" {
 		t.Errorf("found %+v", got)
 	}
-	if copies, a := c.Lookup(soon(t), parse(t, mailbox), "<nobody@contoso.com>"); a.Outcome != graph.Delivered || len(copies) != 0 {
+	if copies, a := c.Lookup(soon(t), parse(t, mailbox), "<nobody@contoso.com>"); a.Outcome != outcome.Delivered || len(copies) != 0 {
 		t.Errorf("%v %+v", copies, a)
 	}
-	if copies, a := c.Lookup(soon(t), parse(t, "else@contoso.com"), oddID); a.Outcome != graph.Delivered || len(copies) != 0 {
+	if copies, a := c.Lookup(soon(t), parse(t, "else@contoso.com"), oddID); a.Outcome != outcome.Delivered || len(copies) != 0 {
 		t.Errorf("another mailbox: %v %+v", copies, a)
 	}
 	d.SetSentItemsDelay(time.Minute)
-	if copies, a := c.Lookup(soon(t), parse(t, mailbox), oddID); a.Outcome != graph.Delivered || len(copies) != 0 {
+	if copies, a := c.Lookup(soon(t), parse(t, mailbox), oddID); a.Outcome != outcome.Delivered || len(copies) != 0 {
 		t.Errorf("before it appears: %v %+v", copies, a)
 	}
 }
@@ -45,7 +45,7 @@ func TestLookupReadsEveryPage(t *testing.T) {
 		send(t, c, "From: "+mailbox+"\nTo: a@example.com\nMessage-ID: <same@contoso.com>\n\nx\n")
 	}
 	copies, a := c.Lookup(soon(t), parse(t, mailbox), "<same@contoso.com>")
-	if a.Outcome != graph.Delivered || len(copies) != 120 {
+	if a.Outcome != outcome.Delivered || len(copies) != 120 {
 		t.Fatalf("%d copies, %+v", len(copies), a)
 	}
 }
@@ -53,7 +53,7 @@ func TestLookupReadsEveryPage(t *testing.T) {
 func TestLookupWithoutPermission(t *testing.T) {
 	_, c := start(t, sandbox.Options{})
 	copies, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>")
-	if a.Outcome != graph.Hold || a.Scope != graph.ScopeMessage || a.HTTPStatus != 403 || !strings.Contains(a.Advice, "Application Mail.Read") || copies != nil {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage || a.HTTPStatus != 403 || !strings.Contains(a.Advice, "Application Mail.Read") || copies != nil {
 		t.Fatalf("%v %+v", copies, a)
 	}
 }
@@ -69,7 +69,7 @@ func TestLookupFails(t *testing.T) {
 			f.Endpoint = "search"
 			inject(t, d, f)
 			copies, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>")
-			if a.Outcome != graph.Retry && a.Outcome != graph.Hold || copies != nil || !strings.HasPrefix(a.Text, "searching the mailbox: ") && f.Status != 401 {
+			if a.Outcome != outcome.Retry && a.Outcome != outcome.Hold || copies != nil || !strings.HasPrefix(a.Text, "searching the mailbox: ") && f.Status != 401 {
 				t.Errorf("%v %+v", copies, a)
 			}
 		})
@@ -78,11 +78,11 @@ func TestLookupFails(t *testing.T) {
 
 func TestLookupWithARefusedToken(t *testing.T) {
 	d, c := start(t, sandbox.Options{Granted: []string{"Mail.Read"}})
-	if _, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>"); a.Outcome != graph.Delivered {
+	if _, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>"); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	d.RevokeTokens()
-	if _, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>"); a.Outcome != graph.Delivered {
+	if _, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>"); a.Outcome != outcome.Delivered {
 		t.Fatalf("after the revocation: %+v", a)
 	}
 }

@@ -8,15 +8,16 @@ import (
 	"net"
 	"strings"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // lossRow is one fact about a request that got no answer.
 type lossRow struct {
 	when    string // for the manual
-	outcome Outcome
-	scope   Scope
-	status  status.Enhanced
+	outcome outcome.Outcome
+	scope   outcome.Scope
+	status  reply.Enhanced
 	text    string
 	advice  string
 }
@@ -35,22 +36,22 @@ const (
 
 func lossCatalogue() []lossRow {
 	row := func(when, advice string) lossRow {
-		return lossRow{when, Retry, ScopeIdentity, status.Enhanced{4, 4, 1}, "no connection to Graph", advice}
+		return lossRow{when, outcome.Retry, outcome.ScopeIdentity, reply.Enhanced{4, 4, 1}, "no connection to Graph", advice}
 	}
 	return []lossRow{
-		lostUnreadable: {"the message cannot be read from the queue", Retry, ScopeMessage, status.Enhanced{4, 3, 0}, "the stored message cannot be read", "check the disk and the queue's store"},
-		lostAfter:      {"the connection is lost, or time runs out, after octets of the message have left", Unknown, ScopeMessage, status.Enhanced{4, 4, 2}, "no answer came after the message had left, which may have been sent", adviceCheck},
-		lostStopped:    {"the relay stops before anything has left", Retry, ScopeMessage, status.Enhanced{4, 3, 2}, "stopped before anything was sent", ""},
+		lostUnreadable: {"the message cannot be read from the queue", outcome.Retry, outcome.ScopeMessage, reply.Enhanced{4, 3, 0}, "the stored message cannot be read", "check the disk and the queue's store"},
+		lostAfter:      {"the connection is lost, or time runs out, after octets of the message have left", outcome.Unknown, outcome.ScopeMessage, reply.Enhanced{4, 4, 2}, "no answer came after the message had left, which may have been sent", adviceCheck},
+		lostStopped:    {"the relay stops before anything has left", outcome.Retry, outcome.ScopeMessage, reply.Enhanced{4, 3, 2}, "stopped before anything was sent", ""},
 		lostTLS:        row("the server's certificate is not trusted, or TLS fails", "the server's certificate is not trusted; if a proxy inspects TLS, add its root certificate as ca_file, and check this machine's clock"),
 		lostDNS:        row("the name is not resolved", "check the name servers of this machine"),
 		lostProxy:      row("the proxy refuses or does not answer", "check the proxy (proxy or proxy_file in the configuration, else HTTPS_PROXY and NO_PROXY), its password, and that it lets CONNECT to port 443 through"),
 		lostConnection: row("anything else before octets have left: no route, refused, reset, timeout", "check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"),
-		lostLogin:      {"the same on the way to Entra", Retry, ScopeIdentity, status.Enhanced{4, 4, 1}, "cannot log in to Entra", ""},
+		lostLogin:      {"the same on the way to Entra", outcome.Retry, outcome.ScopeIdentity, reply.Enhanced{4, 4, 1}, "cannot log in to Entra", ""},
 	}
 }
 
-func (r lossRow) answer(err error) Answer {
-	a := Answer{Outcome: r.outcome, Scope: r.scope, Status: r.status, Text: r.text, Advice: r.advice}
+func (r lossRow) answer(err error) outcome.Answer {
+	a := outcome.Answer{Outcome: r.outcome, Scope: r.scope, Status: r.status, Text: r.text, Advice: r.advice}
 	if err != nil {
 		a.Text += ": " + line(withoutHelp(err), maxText)
 	}
@@ -60,7 +61,7 @@ func (r lossRow) answer(err error) Answer {
 // classifyLoss says what it means that a request got no answer. left tells
 // whether octets of the body were handed to the connection, and unreadable is
 // the failure to read the message, if that ended it.
-func classifyLoss(err error, left bool, unreadable error) Answer {
+func classifyLoss(err error, left bool, unreadable error) outcome.Answer {
 	rows := lossCatalogue()
 	var spool *spoolError
 	switch {
@@ -76,10 +77,10 @@ func classifyLoss(err error, left bool, unreadable error) Answer {
 
 // Unreadable is the answer for a message that could not be read from the queue
 // to its end: what was announced with its length and cut short is never taken.
-func Unreadable(err error) Answer { return lossCatalogue()[lostUnreadable].answer(err) }
+func Unreadable(err error) outcome.Answer { return lossCatalogue()[lostUnreadable].answer(err) }
 
 // withoutLogin is a login that got no answer.
-func withoutLogin(err error) Answer {
+func withoutLogin(err error) outcome.Answer {
 	rows := lossCatalogue()
 	a := rows[lostLogin].answer(err)
 	a.Advice = rows[connectionLoss(err)].advice

@@ -11,6 +11,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -64,7 +65,7 @@ func send(t *testing.T, c *graph.Client, text string) {
 	text = strings.ReplaceAll(text, "\n", "\r\n")
 	a := c.Send(soon(t), parse(t, mailbox), graph.Mail{ID: "q", Size: int64(len(text)),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }})
-	if a.Outcome != graph.Delivered {
+	if a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // How long the metadata service of an Azure machine is waited for: it answers
@@ -87,9 +88,9 @@ func (c *Client) managedToken(ctx context.Context) (azcore.AccessToken, error) {
 
 // classifyManaged says what a refusal of the metadata service means. resp is
 // nil where nothing answered.
-func classifyManaged(err error, resp *http.Response, now time.Time) Answer {
+func classifyManaged(err error, resp *http.Response, now time.Time) outcome.Answer {
 	const where = "the metadata service of this machine"
-	a := Answer{Outcome: Retry, Scope: ScopeIdentity, Status: status.Enhanced{4, 4, 1}}
+	a := outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, Status: reply.Enhanced{4, 4, 1}}
 	if resp == nil {
 		a.Text = "cannot log in: " + where + " does not answer: " + line(withoutHelp(err), maxText)
 		a.Advice = "managed_identity works on machines of Azure only (or under Azure Arc): check that this is one, and that nothing blocks 169.254.169.254"
@@ -99,7 +100,7 @@ func classifyManaged(err error, resp *http.Response, now time.Time) Answer {
 	r := managedRow(resp.StatusCode)
 	a.Outcome, a.Status, a.Advice, a.HTTPStatus = r.outcome, r.status, r.advice, resp.StatusCode
 	a.Code, a.Text = readRefusal(body).Error, fmt.Sprintf("%s (%s answered %s)", r.text, where, saying(resp.StatusCode, "", "", body))
-	if a.Outcome == Retry {
+	if a.Outcome == outcome.Retry {
 		a.RetryAfter = retryAfter(header(resp.Header, "Retry-After"), header(resp.Header, "Date"), now)
 	}
 	return a
@@ -111,5 +112,5 @@ func managedRow(httpStatus int) loginRow {
 			return r
 		}
 	}
-	return loginRow{outcome: Hold, status: status.Enhanced{4, 7, 0}} // not reached
+	return loginRow{outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}} // not reached
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -26,11 +27,11 @@ func TestEveryAnswerOfTheMetadataService(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-			if a.Outcome != f.Outcome || a.Scope != ScopeIdentity || a.Status != f.Status || a.Advice != f.Advice || a.HTTPStatus != httpStatus || a.Code != "no" {
+			if a.Outcome != f.Outcome || a.Scope != outcome.ScopeIdentity || a.Status != f.Status || a.Advice != f.Advice || a.HTTPStatus != httpStatus || a.Code != "no" {
 				t.Errorf("%+v\nwant %+v", a, f)
 			}
 			tries := d.Stats().Answers["metadata"][httpStatus]
-			if want := map[Outcome]int{Retry: metadataTries, Hold: 1}[f.Outcome]; tries != want {
+			if want := map[outcome.Outcome]int{outcome.Retry: metadataTries, outcome.Hold: 1}[f.Outcome]; tries != want {
 				t.Errorf("%d tries, want %d", tries, want)
 			}
 		})

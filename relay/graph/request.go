@@ -17,6 +17,7 @@ import (
 	abs "github.com/microsoft/kiota-abstractions-go"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/outcome"
 )
 
 // request is one call of the API of a mailbox other than sendMail.
@@ -45,15 +46,15 @@ func jsonContent(b []byte) *content {
 		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
 }
 
-// reply is what came back. Its body is bounded.
-type reply struct {
+// response is what came back. Its body is bounded.
+type response struct {
 	header http.Header
 	body   []byte
 }
 
 // do makes a request, once more with a new token after a 401, and says what
 // came of it: Delivered where the step succeeded.
-func (c *Client) do(ctx context.Context, mailbox envelope.Address, q request) (reply, Answer) {
+func (c *Client) do(ctx context.Context, mailbox envelope.Address, q request) (response, outcome.Answer) {
 	r, token, a := c.once(ctx, mailbox, q)
 	if a.HTTPStatus != http.StatusUnauthorized || token == "" {
 		return r, a
@@ -66,11 +67,11 @@ func (c *Client) do(ctx context.Context, mailbox envelope.Address, q request) (r
 	return r, again
 }
 
-func (c *Client) once(ctx context.Context, mailbox envelope.Address, q request) (reply, string, Answer) {
+func (c *Client) once(ctx context.Context, mailbox envelope.Address, q request) (response, string, outcome.Answer) {
 	id := requestID()
 	req, err := c.build(ctx, mailbox, q, id)
 	if err != nil {
-		return reply{}, "", c.redacted(noToken(err))
+		return response{}, "", c.redacted(noToken(err))
 	}
 	start := time.Now()
 	r, a := c.exchange(ctx, req, q.step, q.body, q.limit)
@@ -119,12 +120,12 @@ func quoteOData(s string) string { return "'" + strings.ReplaceAll(s, "'", "''")
 
 // exchange sends req, whose URL and header are complete, and reads the answer.
 // Nothing of the content is read after it has returned.
-func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *content, limit int64) (reply, Answer) {
+func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *content, limit int64) (response, outcome.Answer) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime(body))
 	defer cancel()
 	var streams streams
 	if err := streams.attach(req, body); err != nil {
-		return reply{}, c.redacted(s.lost(err, false, err))
+		return response{}, c.redacted(s.lost(err, false, err))
 	}
 	var began atomic.Bool // a connection was there, so octets of the request may have left
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { began.Store(true) }})
@@ -135,7 +136,7 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *
 		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w (%w)", err, cause)
 		}
-		return reply{}, c.redacted(s.lost(err, began.Load() && !w.wasDead(err), unreadable))
+		return response{}, c.redacted(s.lost(err, began.Load() && !w.wasDead(err), unreadable))
 	}
 	defer resp.Body.Close()
 	if limit == 0 {
@@ -144,10 +145,10 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *
 	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	_ = streams.stop()
 	a := s.judge(resp.StatusCode, resp.Header, text[:min(len(text), maxBody)], c.cfg.Now())
-	if a.Outcome == Delivered && (err != nil || int64(len(text)) > limit) && !s.mayDepart {
+	if a.Outcome == outcome.Delivered && (err != nil || int64(len(text)) > limit) && !s.mayDepart {
 		a = s.lost(fmt.Errorf("the answer could not be read whole: %w", firstError(err, errors.New("it is too long"))), true, nil)
 	}
-	return reply{resp.Header, text}, c.redacted(a)
+	return response{resp.Header, text}, c.redacted(a)
 }
 
 func requestTime(body *content) time.Duration {

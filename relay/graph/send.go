@@ -13,7 +13,8 @@ import (
 	abs "github.com/microsoft/kiota-abstractions-go"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // The time limit of one request: a fixed part, which is also what the SDKs
@@ -28,9 +29,9 @@ const (
 // own time limit (100 s and a second for every 64 KiB) ends. An attempt that
 // ctx ends after octets have left is Unknown. m.Open is not called, and what
 // it returned not read, after Send has returned.
-func (c *Client) Send(ctx context.Context, mailbox envelope.Address, m Mail) Answer {
+func (c *Client) Send(ctx context.Context, mailbox envelope.Address, m Mail) outcome.Answer {
 	if m.Size <= 0 || m.Open == nil {
-		return Answer{Outcome: Hold, Scope: ScopeMessage, Status: status.Enhanced{4, 3, 0},
+		return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 0},
 			Text: "the message has no octets, so its record is damaged", Advice: "check the disk and the queue's store; delete the message"}
 	}
 	a, x := c.attempt(ctx, mailbox, m)
@@ -50,7 +51,7 @@ func (c *Client) Send(ctx context.Context, mailbox envelope.Address, m Mail) Ans
 
 // unauthorized is the answer where Graph refused the token and no other one
 // could be had. What the login said is the better clue.
-func unauthorized(a Answer, err error) Answer {
+func unauthorized(a outcome.Answer, err error) outcome.Answer {
 	b := noToken(err)
 	b.Text = "Graph refused the token (401), and a new login failed: " + b.Text
 	b.Duration = a.Duration
@@ -64,7 +65,7 @@ type exchange struct {
 	dead   bool // the connection had died before the request: nothing left
 }
 
-func (c *Client) attempt(ctx context.Context, mailbox envelope.Address, m Mail) (Answer, exchange) {
+func (c *Client) attempt(ctx context.Context, mailbox envelope.Address, m Mail) (outcome.Answer, exchange) {
 	size := encodedLen(m.Size)
 	ctx, cancel := context.WithTimeout(ctx, baseTimeout+time.Duration(size/slowestBytes)*time.Second)
 	defer cancel()
@@ -90,7 +91,7 @@ func (c *Client) attempt(ctx context.Context, mailbox envelope.Address, m Mail) 
 }
 
 // roundTrip sends req and reads the answer to it, if one comes.
-func (c *Client) roundTrip(ctx context.Context, req *http.Request, b *bodies) (Answer, exchange) {
+func (c *Client) roundTrip(ctx context.Context, req *http.Request, b *bodies) (outcome.Answer, exchange) {
 	var w wire
 	resp, err := c.transport.RoundTrip(req.WithContext(w.trace(ctx)))
 	if err != nil {
@@ -151,15 +152,15 @@ func (b *bodies) attach(req *http.Request, size int64) error {
 }
 
 // noToken says what it means that a request could not be made ready.
-func noToken(err error) Answer {
+func noToken(err error) outcome.Answer {
 	var refused *LoginError
 	switch {
 	case errors.As(err, &refused):
 		return refused.Answer
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return Answer{Outcome: Retry, Scope: ScopeMessage, Status: status.Enhanced{4, 4, 1}, Text: "stopped before anything was sent: " + line(err.Error(), maxText)}
+		return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 4, 1}, Text: "stopped before anything was sent: " + line(err.Error(), maxText)}
 	}
-	return Answer{Outcome: Hold, Scope: ScopeIdentity, Status: status.Enhanced{4, 3, 5}, Text: line(err.Error(), maxText), Advice: adviceBug}
+	return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity, Status: reply.Enhanced{4, 3, 5}, Text: line(err.Error(), maxText), Advice: adviceBug}
 }
 
 // requestID makes a client-request-id, a random UUID, by which Microsoft can

@@ -16,7 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 const sample = "From: a@contoso.com\r\nTo: b@example.org\r\nSubject: test\r\n\r\nHello.\r\n"
@@ -27,7 +28,7 @@ func TestSendDeliversTheExactOctets(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 4, 71, rawBuffer - 1, rawBuffer, rawBuffer + 1, 100_000, 2_200_001} {
 		text := strings.Repeat("From: x\r\n\x00\xff=?", size/12+1)[:size]
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(text))
-		if a.Outcome != Delivered || a.HTTPStatus != 202 || a.Status != (status.Enhanced{2, 0, 0}) || a.RequestID == "" || a.Duration <= 0 {
+		if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.Status != (reply.Enhanced{2, 0, 0}) || a.RequestID == "" || a.Duration <= 0 {
 			t.Fatalf("size %d: %+v", size, a)
 		}
 		_, n := d.counts()
@@ -73,7 +74,7 @@ func TestMailboxIsOnePathSegment(t *testing.T) {
 	for _, in := range []string{"a+b@contoso.com", "o'brien@contoso.com", "a#b@contoso.com", "100%41@contoso.com", "a/b@contoso.com",
 		"a?b@contoso.com", "ext_gmail.com#EXT#@contoso.onmicrosoft.com", "jürgen@contoso.com", `"a b"@contoso.com`, "a&b=c@contoso.com"} {
 		mailbox := address(t, in)
-		if a := c.Send(within10s(t), mailbox, mail(sample)); a.Outcome != Delivered {
+		if a := c.Send(within10s(t), mailbox, mail(sample)); a.Outcome != outcome.Delivered {
 			t.Errorf("%s: %+v", in, a)
 			continue
 		}
@@ -97,7 +98,7 @@ func TestUnauthorizedGetsANewToken(t *testing.T) {
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	logins, sends := d.counts()
-	if a.Outcome != Delivered || logins != 2 || sends != 2 {
+	if a.Outcome != outcome.Delivered || logins != 2 || sends != 2 {
 		t.Fatalf("%+v after %d logins and %d sends", a, logins, sends)
 	}
 	if unbase64(t, d.sent(1).body) != sample {
@@ -109,7 +110,7 @@ func TestUnauthorizedTwiceHoldsTheIdentity(t *testing.T) {
 	d := newDouble(t)
 	d.send = func(_ int, w http.ResponseWriter, _ *http.Request, _ received) { w.WriteHeader(401) }
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, sends := d.counts(); a.Outcome != Hold || a.Scope != ScopeIdentity || logins != 2 || sends != 2 {
+	if logins, sends := d.counts(); a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || logins != 2 || sends != 2 {
 		t.Fatalf("%+v after %d logins and %d sends", a, logins, sends)
 	}
 }
@@ -126,7 +127,7 @@ func TestClaimsChallengeReachesTheLogin(t *testing.T) {
 		w.WriteHeader(202)
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Delivered {
+	if a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	if got := d.logins[1].Get("claims"); !strings.Contains(got, `"1652813508"`) || !strings.Contains(got, "CP1") {
@@ -144,7 +145,7 @@ func TestMalformedClaimsAreNoClaims(t *testing.T) {
 		}
 		w.WriteHeader(202)
 	}
-	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 }
@@ -158,7 +159,7 @@ func TestLoginFailureAfterUnauthorizedIsTheAnswer(t *testing.T) {
 		w.WriteHeader(401)
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Hold || a.Scope != ScopeIdentity || a.Code != "invalid_client" || !strings.Contains(a.Advice, "expired") {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.Code != "invalid_client" || !strings.Contains(a.Advice, "expired") {
 		t.Fatalf("%+v", a)
 	}
 	if strings.Contains(a.Text+a.Advice, testSecret) {
@@ -179,7 +180,7 @@ func TestNothingLeavesWithoutAToken(t *testing.T) {
 	}
 	c.cfg.Graph, c.adapter = cfg.Graph, adapter
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if _, sends := d.counts(); sends != 0 || a.Outcome != Hold || a.Scope != ScopeIdentity || !strings.Contains(a.Text, "without a token") {
+	if _, sends := d.counts(); sends != 0 || a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || !strings.Contains(a.Text, "without a token") {
 		t.Fatalf("%d sends, %+v", sends, a)
 	}
 }
@@ -190,7 +191,7 @@ func TestNothingLeavesForAnotherHost(t *testing.T) {
 	other := newDouble(t)
 	c.base = other.URL + "/v1.0" // same name, other port: the SDK does not mind
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if _, sends := other.counts(); sends != 0 || a.Outcome != Hold || a.Scope != ScopeIdentity {
+	if _, sends := other.counts(); sends != 0 || a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity {
 		t.Fatalf("%d sends, %+v", sends, a)
 	}
 }
@@ -203,7 +204,7 @@ func TestRedirectIsAnAnswer(t *testing.T) {
 			w.WriteHeader(307)
 		}
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-		if _, sends := d.counts(); sends != 1 || a.Outcome != Hold || a.HTTPStatus != 307 {
+		if _, sends := d.counts(); sends != 1 || a.Outcome != outcome.Hold || a.HTTPStatus != 307 {
 			t.Errorf("location %q: %d sends, %+v", location, sends, a)
 		}
 	}
@@ -216,7 +217,7 @@ func TestThrottlingIsOneRequest(t *testing.T) {
 		w.WriteHeader(429)
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if _, sends := d.counts(); sends != 1 || a.Outcome != Retry || a.RetryAfter != 7*time.Second {
+	if _, sends := d.counts(); sends != 1 || a.Outcome != outcome.Retry || a.RetryAfter != 7*time.Second {
 		t.Fatalf("%d sends, %+v", sends, a)
 	}
 }
@@ -242,7 +243,7 @@ func TestManySendersOneLogin(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -267,7 +268,7 @@ func TestManyUnauthorizedOneLogin(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -295,7 +296,7 @@ func TestUnreadableMessageIsNotSent(t *testing.T) {
 			}
 		}
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), m)
-		if a.Outcome != Retry || a.Scope != ScopeMessage || a.Advice == "" {
+		if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeMessage || a.Advice == "" {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
@@ -307,7 +308,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestEmptyMessageIsHeld(t *testing.T) {
 	d := newDouble(t)
-	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail("")); a.Outcome != Hold || a.Scope != ScopeMessage {
+	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail("")); a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage {
 		t.Errorf("%+v", a)
 	}
 }
@@ -318,7 +319,7 @@ func TestNoConnectionIsRetry(t *testing.T) {
 	cfg.Graph = gone.config().Graph
 	gone.Close()
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, _ := d.counts(); logins != 1 || a.Outcome != Retry || a.Scope != ScopeIdentity || a.HTTPStatus != 0 || a.Advice == "" {
+	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 0 || a.Advice == "" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -328,7 +329,7 @@ func TestUntrustedCertificateIsRetryWithAdvice(t *testing.T) {
 	cfg := d.config()
 	cfg.CAFile = ""
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, _ := d.counts(); logins != 0 || a.Outcome != Retry || !strings.Contains(a.Advice, "ca_file") {
+	if logins, _ := d.counts(); logins != 0 || a.Outcome != outcome.Retry || !strings.Contains(a.Advice, "ca_file") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -341,7 +342,7 @@ func TestLostAfterTheBodyIsUnknown(t *testing.T) {
 		c := d.client()
 		setHTTP2(c, http2)
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-		if _, sends := d.counts(); sends != 1 || a.Outcome != Unknown || a.HTTPStatus != 0 || len(a.RequestID) != 36 {
+		if _, sends := d.counts(); sends != 1 || a.Outcome != outcome.Unknown || a.HTTPStatus != 0 || len(a.RequestID) != 36 {
 			t.Errorf("http2 %v: %d sends, %+v", http2, sends, a)
 		}
 	}
@@ -363,7 +364,7 @@ func TestCancelledAfterTheBodyIsUnknown(t *testing.T) {
 		<-r.Context().Done()
 	}
 	a := d.client().Send(ctx, address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Unknown {
+	if a.Outcome != outcome.Unknown {
 		t.Errorf("%+v", a)
 	}
 }
@@ -376,7 +377,7 @@ func TestCancelledBeforeTheRequestIsRetry(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(within10s(t))
 	cancel()
-	if a := c.Send(ctx, address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Retry {
+	if a := c.Send(ctx, address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry {
 		t.Errorf("%+v", a)
 	}
 }
@@ -387,13 +388,13 @@ func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 	d := newDouble(t)
 	c := d.client()
 	setHTTP2(c, false)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	d.Server.CloseClientConnections()
 	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
 	c.transport.CloseIdleConnections()
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Retry || a.Scope != ScopeIdentity {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
 	}
 }
@@ -430,7 +431,7 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 			counted.Conn = brokenWriter{counted.Conn, broken}
 			return counted, nil
 		}
-		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 			t.Fatalf("%+v", a)
 		}
 		broken.Store(true)
@@ -440,7 +441,7 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 		again.Open = func() (io.ReadCloser, error) { opened++; return m.Open() }
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), again)
 		_, sends := d.counts()
-		if a.Outcome != Delivered || opened != 2 || sends != 2 {
+		if a.Outcome != outcome.Delivered || opened != 2 || sends != 2 {
 			t.Errorf("http2 %v: opened %d times, %d sends: %+v", http2, opened, sends, a)
 			continue
 		}
@@ -461,7 +462,7 @@ func TestEarlyAnswerEndsTheReading(t *testing.T) {
 	var closed, late atomic.Bool
 	m := Mail{Size: 3 << 20, Open: func() (io.ReadCloser, error) { return &watched{closed: &closed, late: &late}, nil }}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), m)
-	if a.Outcome != TooLarge || a.Status != (status.Enhanced{5, 3, 4}) || !closed.Load() || late.Load() {
+	if a.Outcome != outcome.TooLarge || a.Status != (reply.Enhanced{5, 3, 4}) || !closed.Load() || late.Load() {
 		t.Errorf("closed %v, read late %v: %+v", closed.Load(), late.Load(), a)
 	}
 }
@@ -516,7 +517,7 @@ func BenchmarkSend(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				if a := c.Send(b.Context(), to, m); a.Outcome != Delivered {
+				if a := c.Send(b.Context(), to, m); a.Outcome != outcome.Delivered {
 					b.Fatal(a)
 				}
 			}
@@ -555,7 +556,7 @@ func TestCutBeforeTheBodyIsRetry(t *testing.T) {
 	cfg := d.config()
 	cfg.Graph, _ = url.Parse("https://" + l.Addr().String())
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != Retry || a.Scope != ScopeIdentity {
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
 	}
 }
@@ -593,7 +594,7 @@ func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 	c := d.client()
 	u, seen := connectProxy(t, false)
 	c.transport.Proxy = http.ProxyURL(u)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	if len(seen) == 0 {
@@ -607,7 +608,7 @@ func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 	refusing, _ := connectProxy(t, true)
 	c = d.client()
 	c.transport.Proxy = http.ProxyURL(refusing)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Retry || !strings.Contains(a.Advice, "CONNECT") {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || !strings.Contains(a.Advice, "CONNECT") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -637,7 +638,7 @@ func TestTokenTellsWhyThereIsNone(t *testing.T) {
 	d := newDouble(t)
 	d.login = loginFails(401, "invalid_client", 7000222)
 	var refused *LoginError
-	if _, err := d.client().Token(within10s(t)); !errors.As(err, &refused) || refused.Answer.Outcome != Hold || !strings.Contains(err.Error(), "expired") {
+	if _, err := d.client().Token(within10s(t)); !errors.As(err, &refused) || refused.Answer.Outcome != outcome.Hold || !strings.Contains(err.Error(), "expired") {
 		t.Error(err)
 	}
 }
@@ -647,29 +648,29 @@ func TestOddLogins(t *testing.T) {
 	var endless int
 	for name, c := range map[string]struct {
 		login   http.HandlerFunc
-		outcome Outcome
+		outcome outcome.Outcome
 	}{
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.org/", http.StatusFound)
-		}, Hold},
-		"html":      {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }, Retry},
-		"no token":  {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, Retry},
-		"throttled": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, Retry},
-		"busy":      {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, Retry},
-		"cut":       {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, Retry},
+		}, outcome.Hold},
+		"html":      {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }, outcome.Retry},
+		"no token":  {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, outcome.Retry},
+		"throttled": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, outcome.Retry},
+		"busy":      {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, outcome.Retry},
+		"cut":       {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, outcome.Retry},
 		"endless": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(400)
 			for err := error(nil); err == nil && endless < 256<<20; endless += 64 << 10 {
 				_, err = io.WriteString(w, strings.Repeat(" ", 64<<10))
 			}
-		}, Hold},
+		}, outcome.Hold},
 	} {
 		d := newDouble(t)
 		d.login = c.login
 		start := time.Now()
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 		logins, sends := d.counts()
-		if a.Outcome != c.outcome || a.Scope != ScopeIdentity || sends != 0 || logins != 1 || time.Since(start) > 5*time.Second {
+		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || sends != 0 || logins != 1 || time.Since(start) > 5*time.Second {
 			t.Errorf("%s: %d logins, %d sends, %+v", name, logins, sends, a)
 		}
 		if d.Close(); endless > 64<<20 {

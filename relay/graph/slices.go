@@ -15,7 +15,8 @@ import (
 
 	abs "github.com/microsoft/kiota-abstractions-go"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 const (
@@ -47,10 +48,10 @@ var errSessionOver = errors.New("the upload session is over")
 
 // uploadFile brings a large file over, with a new session where one expires.
 // A session that ended before the last octet has left nothing in the draft.
-func (u *upload) uploadFile(ctx context.Context, f File) (a Answer) {
+func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 	for range maxSessions {
 		var s session
-		if s, a = u.openSession(ctx, f); a.Outcome != Delivered {
+		if s, a = u.openSession(ctx, f); a.Outcome != outcome.Delivered {
 			return a
 		}
 		var err error
@@ -61,7 +62,7 @@ func (u *upload) uploadFile(ctx context.Context, f File) (a Answer) {
 	return a
 }
 
-func (u *upload) openSession(ctx context.Context, f File) (session, Answer) {
+func (u *upload) openSession(ctx context.Context, f File) (session, outcome.Answer) {
 	var item attachmentItem
 	item.Item.Type, item.Item.Name, item.Item.Size, item.Item.ContentType = "file", f.Name, f.Content.Size, f.Type
 	item.Item.IsInline, item.Item.ContentID = f.Inline, f.ContentID
@@ -70,7 +71,7 @@ func (u *upload) openSession(ctx context.Context, f File) (session, Answer) {
 		return session{}, sessionStep.lost(err, false, err)
 	}
 	r, a := u.patiently(ctx, request{step: sessionStep, method: abs.POST, path: "/messages/{id}/attachments/createUploadSession", body: jsonContent(body)})
-	if a.Outcome != Delivered {
+	if a.Outcome != outcome.Delivered {
 		return session{}, a
 	}
 	var made struct {
@@ -82,7 +83,7 @@ func (u *upload) openSession(ctx context.Context, f File) (session, Answer) {
 	}
 	s := session{}
 	if s.url, err = u.c.uploadURL(made.URL); err != nil {
-		a.Outcome, a.Scope, a.Status, a.Advice = Hold, ScopeMessage, status.Enhanced{4, 3, 5}, adviceProxy
+		a.Outcome, a.Scope, a.Status, a.Advice = outcome.Hold, outcome.ScopeMessage, reply.Enhanced{4, 3, 5}, adviceProxy
 		a.Text = sessionStep.name + ": " + err.Error()
 		return s, a
 	}
@@ -92,7 +93,7 @@ func (u *upload) openSession(ctx context.Context, f File) (session, Answer) {
 
 // fill puts the file into a session, slice by slice, in order. errSessionOver
 // means that the answer would be another with a new session.
-func (u *upload) fill(ctx context.Context, s session, f File) (Answer, error) {
+func (u *upload) fill(ctx context.Context, s session, f File) (outcome.Answer, error) {
 	select {
 	case u.c.uploads <- struct{}{}:
 		defer func() { <-u.c.uploads }()
@@ -113,19 +114,19 @@ func (u *upload) fill(ctx context.Context, s session, f File) (Answer, error) {
 			have = at
 		}
 		next, a, err := u.put(ctx, s, part, at, f.Content.Size)
-		if a.Outcome == Delivered && next > at+int64(len(part)) { // it would go on behind octets that it does not have
+		if a.Outcome == outcome.Delivered && next > at+int64(len(part)) { // it would go on behind octets that it does not have
 			return sliceStep.lost(fmt.Errorf("the service expects octet %d, and was sent %d", next, at+int64(len(part))), true, nil), errSessionOver
 		}
 		switch {
-		case err != nil || a.Outcome == Hold || a.Outcome == Bounce:
+		case err != nil || a.Outcome == outcome.Hold || a.Outcome == outcome.Bounce:
 			return a, err
-		case a.Outcome == Delivered && next == f.Content.Size:
+		case a.Outcome == outcome.Delivered && next == f.Content.Size:
 			return a, nil
-		case a.Outcome == Delivered && next > at:
+		case a.Outcome == outcome.Delivered && next > at:
 			at, tries = next, 0
 			continue
 		}
-		if a.Outcome == Delivered {
+		if a.Outcome == outcome.Delivered {
 			a = sliceStep.lost(fmt.Errorf("the service expects octet %d again", next), true, nil)
 		}
 		if a.RetryAfter > longestWait || !u.c.pause(ctx, tries, a.RetryAfter) {
@@ -138,7 +139,7 @@ func (u *upload) fill(ctx context.Context, s session, f File) (Answer, error) {
 // put sends one slice and returns the octet that comes next. Where no answer
 // came, the session is asked. Only a lost last slice leaves a doubt: the
 // attachment may be there, so that the whole draft must be made anew.
-func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64) (next int64, a Answer, err error) {
+func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64) (next int64, a outcome.Answer, err error) {
 	end := at + int64(len(part))
 	r, a := u.call(ctx, http.MethodPut, s, part, fmt.Sprintf("bytes %d-%d/%d", at, end-1, size))
 	switch {
@@ -147,18 +148,18 @@ func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64
 			return size, a, nil
 		}
 		return at, sliceStep.lost(errors.New("the service took a part for the whole"), true, nil), nil
-	case a.Outcome == Delivered:
+	case a.Outcome == outcome.Delivered:
 		return nextExpected(r.body, at), a, nil
 	case isOver(a.HTTPStatus):
 		again := sliceStep.lost(fmt.Errorf("%w (Graph answered %d)", errSessionOver, a.HTTPStatus), true, nil)
 		again.HTTPStatus, again.RequestID = a.HTTPStatus, a.RequestID
 		return at, again, errSessionOver
-	case a.HTTPStatus == http.StatusTooManyRequests || a.Outcome == Hold || a.Outcome == Bounce || ctx.Err() != nil:
+	case a.HTTPStatus == http.StatusTooManyRequests || a.Outcome == outcome.Hold || a.Outcome == outcome.Bounce || ctx.Err() != nil:
 		return at, a, nil
 	}
 	state, b := u.call(ctx, http.MethodGet, s, nil, "")
 	switch {
-	case b.Outcome == Delivered && b.HTTPStatus == http.StatusOK:
+	case b.Outcome == outcome.Delivered && b.HTTPStatus == http.StatusOK:
 		return nextExpected(state.body, at), keepAnswer(a, nextExpected(state.body, at) > at), nil
 	case isOver(b.HTTPStatus) && end < size:
 		return at, a, errSessionOver
@@ -169,9 +170,9 @@ func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64
 }
 
 // keepAnswer makes a lost answer a success where the session knows better.
-func keepAnswer(a Answer, progress bool) Answer {
+func keepAnswer(a outcome.Answer, progress bool) outcome.Answer {
 	if progress {
-		a.Outcome = Delivered
+		a.Outcome = outcome.Delivered
 	}
 	return a
 }
@@ -187,10 +188,10 @@ func isOver(httpStatus int) bool {
 }
 
 // call speaks to the upload URL: without our token, which is not meant for it.
-func (u *upload) call(ctx context.Context, method string, s session, part []byte, contentRange string) (reply, Answer) {
+func (u *upload) call(ctx context.Context, method string, s session, part []byte, contentRange string) (response, outcome.Answer) {
 	req, err := http.NewRequestWithContext(ctx, method, s.url.String(), nil)
 	if err != nil {
-		return reply{}, sliceStep.lost(errors.New("the upload URL cannot be used"), false, nil)
+		return response{}, sliceStep.lost(errors.New("the upload URL cannot be used"), false, nil)
 	}
 	u.requests++
 	req.Header.Set("User-Agent", u.c.cfg.UserAgent)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"graphrelay/relay/outcome"
 )
 
 // stepAnswer is an answer to a request of large mail; lost is none at all, after
@@ -20,7 +22,7 @@ type stepAnswer struct {
 	page, lost    bool
 }
 
-func (x stepAnswer) judged(s step) Answer {
+func (x stepAnswer) judged(s step) outcome.Answer {
 	if x.lost {
 		return s.lost(errors.New("connection reset by peer"), true, nil)
 	}
@@ -67,20 +69,20 @@ func (r largeRow) steps() []step {
 }
 
 // fits tells whether an answer means what the row says.
-func (r largeRow) fits(a Answer) bool {
+func (r largeRow) fits(a outcome.Answer) bool {
 	switch word, _, _ := strings.Cut(r.becomes, ":"); {
 	case strings.HasPrefix(r.becomes, "tried again"):
-		return a.Outcome == Retry
+		return a.Outcome == outcome.Retry
 	case strings.HasPrefix(r.becomes, "held alone"):
-		return a.Outcome == Hold && a.Scope == ScopeMessage
+		return a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage
 	case word == "the mailbox is held":
-		return a.Outcome == Hold && a.Scope == ScopeMailbox
+		return a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox
 	case word == "the identity is held":
-		return a.Outcome == Hold && a.Scope == ScopeIdentity
+		return a.Outcome == outcome.Hold && a.Scope == outcome.ScopeIdentity
 	case word == "unknown":
-		return a.Outcome == Unknown
+		return a.Outcome == outcome.Unknown
 	}
-	return a.Outcome == Bounce && "bounce "+a.Status.String() == r.becomes
+	return a.Outcome == outcome.Bounce && "bounce "+a.Status.String() == r.becomes
 }
 
 // The table in large-mail.md is what the program does: each of its rows is judged,

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"graphrelay/relay/outcome"
 )
 
 const (
@@ -42,7 +44,7 @@ func (t token) usable(now time.Time) bool {
 
 // LoginError says why there is no token. Its Answer is what a message that
 // waits for the token gets.
-type LoginError struct{ Answer Answer }
+type LoginError struct{ Answer outcome.Answer }
 
 func (e *LoginError) Error() string {
 	if e.Answer.Advice == "" {

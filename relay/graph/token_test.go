@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"graphrelay/relay/outcome"
 )
 
 // entra is a login that takes a while and gives tokens of an hour.
@@ -35,7 +37,7 @@ func (e *entra) login(ctx context.Context, claims string) (token, error) {
 		return token{}, ctx.Err()
 	}
 	if e.fail.Load() {
-		return token{}, &LoginError{Answer{Outcome: Hold, Text: "refused"}}
+		return token{}, &LoginError{outcome.Answer{Outcome: outcome.Hold, Text: "refused"}}
 	}
 	return newToken(fmt.Sprintf("t%d", n), time.Now(), time.Now().Add(e.life), time.Time{}), nil
 }
@@ -163,7 +165,7 @@ func TestFailedLoginAnswersForAMoment(t *testing.T) {
 		ts := newTokens(e)
 		for range 50 {
 			var refused *LoginError
-			if _, err := ts.get(t.Context()); !errors.As(err, &refused) || refused.Answer.Outcome != Hold {
+			if _, err := ts.get(t.Context()); !errors.As(err, &refused) || refused.Answer.Outcome != outcome.Hold {
 				t.Fatal(err)
 			}
 		}
@@ -241,8 +243,8 @@ func TestReadToken(t *testing.T) {
 }
 
 func TestLoginErrorText(t *testing.T) {
-	err := &LoginError{Answer{Text: "refused", Advice: "do this"}}
-	if err.Error() != "refused: do this" || (&LoginError{Answer{Text: "refused"}}).Error() != "refused" {
+	err := &LoginError{outcome.Answer{Text: "refused", Advice: "do this"}}
+	if err.Error() != "refused: do this" || (&LoginError{outcome.Answer{Text: "refused"}}).Error() != "refused" {
 		t.Error(err)
 	}
 }

@@ -3,7 +3,8 @@ package graph
 import (
 	"slices"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 // loginRow is one fact about a login that Entra refused. The outcome follows
@@ -12,24 +13,24 @@ import (
 type loginRow struct {
 	http    string // as in row
 	error   string // "error" of the answer, any of these words; "-" is none
-	outcome Outcome
-	status  status.Enhanced
+	outcome outcome.Outcome
+	status  reply.Enhanced
 	text    string
 	advice  string
 }
 
 func loginCatalogue() []loginRow {
 	return []loginRow{
-		{http: "429", outcome: Retry, status: status.Enhanced{4, 7, 0}, text: "Entra throttles logins", advice: "find what else logs in with this app so often"},
-		{http: "408 5xx", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "Entra has a transient failure"},
-		{error: "temporarily_unavailable server_error slow_down", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "Entra has a transient failure"},
-		{error: "invalid_client", outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "Entra refuses the app's credential", advice: "check the secret or certificate in place against those of the app registration"},
-		{error: "unauthorized_client", outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "Entra does not let the app log in", advice: "check client_id and tenant_id in the configuration"},
-		{error: "invalid_scope invalid_resource", outcome: Hold, status: status.Enhanced{4, 3, 5}, text: "Entra does not know the resource asked for", advice: "check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud"},
-		{error: "invalid_request", outcome: Hold, status: status.Enhanced{4, 3, 5}, text: "Entra does not understand the login", advice: "check client_id, tenant_id and cloud (or endpoints) in the configuration"},
-		{error: "interaction_required invalid_grant access_denied", outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "a policy of the tenant refuses the login", advice: "look into the sign-in log of the service principal"},
-		{error: "-", outcome: Hold, status: status.Enhanced{4, 3, 5}, text: "what answered the login is not Entra", advice: "check the login endpoint in the configuration, and any proxy between this machine and login.microsoftonline.com (HTTPS_PROXY, NO_PROXY)"},
-		{outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "Entra refuses the login", advice: "look up the code, and look into the sign-in log of the service principal"},
+		{http: "429", outcome: outcome.Retry, status: reply.Enhanced{4, 7, 0}, text: "Entra throttles logins", advice: "find what else logs in with this app so often"},
+		{http: "408 5xx", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "Entra has a transient failure"},
+		{error: "temporarily_unavailable server_error slow_down", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "Entra has a transient failure"},
+		{error: "invalid_client", outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "Entra refuses the app's credential", advice: "check the secret or certificate in place against those of the app registration"},
+		{error: "unauthorized_client", outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "Entra does not let the app log in", advice: "check client_id and tenant_id in the configuration"},
+		{error: "invalid_scope invalid_resource", outcome: outcome.Hold, status: reply.Enhanced{4, 3, 5}, text: "Entra does not know the resource asked for", advice: "check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud"},
+		{error: "invalid_request", outcome: outcome.Hold, status: reply.Enhanced{4, 3, 5}, text: "Entra does not understand the login", advice: "check client_id, tenant_id and cloud (or endpoints) in the configuration"},
+		{error: "interaction_required invalid_grant access_denied", outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "a policy of the tenant refuses the login", advice: "look into the sign-in log of the service principal"},
+		{error: "-", outcome: outcome.Hold, status: reply.Enhanced{4, 3, 5}, text: "what answered the login is not Entra", advice: "check the login endpoint in the configuration, and any proxy between this machine and login.microsoftonline.com (HTTPS_PROXY, NO_PROXY)"},
+		{outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "Entra refuses the login", advice: "look up the code, and look into the sign-in log of the service principal"},
 	}
 }
 
@@ -37,11 +38,11 @@ func loginCatalogue() []loginRow {
 // [how-to-use-vm-token]; error and description differ from source to source.
 func managedCatalogue() []loginRow {
 	return []loginRow{
-		{http: "429", outcome: Retry, status: status.Enhanced{4, 7, 0}, text: "the machine asks for tokens too often", advice: "find what else on this machine logs in with its identity so often"},
-		{http: "404 410 408 5xx", outcome: Retry, status: status.Enhanced{4, 3, 0}, text: "the machine's identity is not ready, as it is for a minute after an update", advice: "if it lasts, restart the machine"},
-		{http: "400", outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "this machine has no such identity", advice: "assign the managed identity to the machine (Identity, in its page of the portal), or correct managed_identity in the configuration"},
-		{http: "401 403", outcome: Hold, status: status.Enhanced{4, 7, 0}, text: "the metadata service refuses this program", advice: "check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"},
-		{outcome: Hold, status: status.Enhanced{4, 3, 5}, text: "what answers is no metadata service", advice: "check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"},
+		{http: "429", outcome: outcome.Retry, status: reply.Enhanced{4, 7, 0}, text: "the machine asks for tokens too often", advice: "find what else on this machine logs in with its identity so often"},
+		{http: "404 410 408 5xx", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "the machine's identity is not ready, as it is for a minute after an update", advice: "if it lasts, restart the machine"},
+		{http: "400", outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "this machine has no such identity", advice: "assign the managed identity to the machine (Identity, in its page of the portal), or correct managed_identity in the configuration"},
+		{http: "401 403", outcome: outcome.Hold, status: reply.Enhanced{4, 7, 0}, text: "the metadata service refuses this program", advice: "check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"},
+		{outcome: outcome.Hold, status: reply.Enhanced{4, 3, 5}, text: "what answers is no metadata service", advice: "check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"},
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"graphrelay/relay/outcome"
+
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -80,27 +82,27 @@ func TestEndOfAnHTTP2Stream(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		end     func(f *http2.Framer, stream uint32) (hangUp bool)
-		outcome Outcome
+		outcome outcome.Outcome
 		tries   int
 	}{
 		{"refused", func(f *http2.Framer, stream uint32) bool {
 			return f.WriteRSTStream(stream, http2.ErrCodeRefusedStream) != nil
-		}, Delivered, 2},
+		}, outcome.Delivered, 2},
 		{"GOAWAY before it", func(f *http2.Framer, stream uint32) bool {
 			return f.WriteGoAway(stream-1, http2.ErrCodeNo, nil) != nil
-		}, Delivered, 2},
+		}, outcome.Delivered, 2},
 		{"GOAWAY after it, and then the end of the connection", func(f *http2.Framer, stream uint32) bool {
 			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			return true
-		}, Unknown, 1},
+		}, outcome.Unknown, 1},
 		{"GOAWAY after it, and then its answer", func(f *http2.Framer, stream uint32) bool {
 			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true}) != nil
-		}, Delivered, 1},
+		}, outcome.Delivered, 1},
 		{"reset", func(f *http2.Framer, stream uint32) bool {
 			return f.WriteRSTStream(stream, http2.ErrCodeInternal) != nil
-		}, Unknown, 1},
-		{"hung up", func(*http2.Framer, uint32) bool { return true }, Unknown, 1},
+		}, outcome.Unknown, 1},
+		{"hung up", func(*http2.Framer, uint32) bool { return true }, outcome.Unknown, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDouble(t)
@@ -168,7 +170,7 @@ func TestDial(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, host)
 	}
 	c := mustNew(t, cfg)
-	if a := c.Send(t.Context(), address(t, "box@contoso.com"), mail("To: a@example.net\r\n\r\nx")); a.Outcome != Delivered {
+	if a := c.Send(t.Context(), address(t, "box@contoso.com"), mail("To: a@example.net\r\n\r\nx")); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	if dialled.Load() == 0 {

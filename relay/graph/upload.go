@@ -15,7 +15,8 @@ import (
 	abs "github.com/microsoft/kiota-abstractions-go"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 )
 
 const (
@@ -47,7 +48,7 @@ var (
 // within about two hours, and one that an earlier attempt left is deleted first.
 // Nothing of d is read after
 // Upload has returned. It needs Application Mail.ReadWrite beside Mail.Send.
-func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) Answer {
+func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) outcome.Answer {
 	start := time.Now()
 	u := &upload{c: c, mailbox: mailbox, d: d}
 	u.d.Again = c.left.begin(ctx, d.ID) || d.Again
@@ -71,41 +72,41 @@ type upload struct {
 }
 
 // leftover is what Run has to delete after an attempt with this answer.
-func (u *upload) leftover(a Answer) *leftover {
+func (u *upload) leftover(a outcome.Answer) *leftover {
 	if !u.left {
 		return nil
 	}
 	x := &leftover{mailbox: u.mailbox, due: u.c.cfg.Now().Add(leftoverEvery)}
-	if a.Outcome == Delivered || a.Outcome == Unknown {
+	if a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown {
 		x.keep = u.id
 	}
 	return x
 }
 
-func (u *upload) run(ctx context.Context) Answer {
+func (u *upload) run(ctx context.Context) outcome.Answer {
 	if u.d.Again {
 		a := u.removeLeftovers(ctx)
-		if a.Outcome == Retry {
+		if a.Outcome == outcome.Retry {
 			u.left = true
 			return a
 		}
 		u.checkRemoved(a)
 	}
 	a := u.create(ctx)
-	for i := 0; a.Outcome == Delivered && i < len(u.d.Attachments); i++ {
+	for i := 0; a.Outcome == outcome.Delivered && i < len(u.d.Attachments); i++ {
 		a = u.attach(ctx, u.d.Attachments[i], i)
 	}
-	if a.Outcome == Delivered {
+	if a.Outcome == outcome.Delivered {
 		a = u.send(ctx)
 	}
-	if a.Outcome != Delivered && a.Outcome != Unknown {
+	if a.Outcome != outcome.Delivered && a.Outcome != outcome.Unknown {
 		u.discard(ctx, a)
 	}
 	return a
 }
 
 // do makes a request of the draft and counts it and its octets.
-func (u *upload) do(ctx context.Context, q request) (reply, Answer) {
+func (u *upload) do(ctx context.Context, q request) (response, outcome.Answer) {
 	u.requests++
 	if q.body != nil {
 		u.octets += q.body.size
@@ -121,7 +122,7 @@ func (u *upload) do(ctx context.Context, q request) (reply, Answer) {
 
 // patiently repeats a request that Graph put off for a moment. Only answers
 // that say so are repeated: after any other, what was asked for may be there.
-func (u *upload) patiently(ctx context.Context, q request) (reply, Answer) {
+func (u *upload) patiently(ctx context.Context, q request) (response, outcome.Answer) {
 	for tries := 0; ; tries++ {
 		r, a := u.do(ctx, q)
 		if !u.again(ctx, a, tries) {
@@ -133,12 +134,12 @@ func (u *upload) patiently(ctx context.Context, q request) (reply, Answer) {
 }
 
 // again waits for the next try where an answer says that there may be one.
-func (u *upload) again(ctx context.Context, a Answer, tries int) bool {
+func (u *upload) again(ctx context.Context, a outcome.Answer, tries int) bool {
 	busy := a.HTTPStatus == http.StatusTooManyRequests || a.HTTPStatus == http.StatusServiceUnavailable
-	return a.Outcome == Retry && busy && a.RetryAfter <= longestWait && u.c.pause(ctx, tries, a.RetryAfter)
+	return a.Outcome == outcome.Retry && busy && a.RetryAfter <= longestWait && u.c.pause(ctx, tries, a.RetryAfter)
 }
 
-func (u *upload) create(ctx context.Context) Answer {
+func (u *upload) create(ctx context.Context) outcome.Answer {
 	body, ok, err := u.d.content()
 	if err == nil && !ok {
 		u.d = u.d.withTextAttached()
@@ -148,10 +149,10 @@ func (u *upload) create(ctx context.Context) Answer {
 	case err != nil:
 		return createStep.lost(err, false, err)
 	case !ok:
-		return Answer{Outcome: Bounce, Status: status.Enhanced{5, 3, 4}, Text: "the header of the message is too large to be sent in parts", Advice: adviceSize}
+		return outcome.Answer{Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4}, Text: "the header of the message is too large to be sent in parts", Advice: adviceSize}
 	}
 	r, a := u.patiently(ctx, request{step: createStep, method: abs.POST, path: createPath, body: body, limit: maxDraftBody})
-	if a.Outcome != Delivered {
+	if a.Outcome != outcome.Delivered {
 		return a
 	}
 	var made struct {
@@ -177,7 +178,7 @@ type fileAttachment struct {
 // attach adds a file to those that are there: in one request where it fits, else
 // by an upload session. The border that the documents give, 3 MB, can be read in
 // two ways, so that the service may correct the choice.
-func (u *upload) attach(ctx context.Context, f File, there int) Answer {
+func (u *upload) attach(ctx context.Context, f File, there int) outcome.Answer {
 	body, err := u.fileContent(f)
 	if err != nil {
 		return attachStep.lost(err, false, err)
@@ -198,7 +199,7 @@ func (u *upload) attach(ctx context.Context, f File, there int) Answer {
 // attachOnce adds a small file. A 503 may hide that it was added: the files are
 // counted before the next try, so that nobody gets one twice. Where they cannot
 // be counted the attempt is over.
-func (u *upload) attachOnce(ctx context.Context, body *content, there int) Answer {
+func (u *upload) attachOnce(ctx context.Context, body *content, there int) outcome.Answer {
 	for tries := 0; ; tries++ {
 		_, a := u.do(ctx, request{step: attachStep, method: abs.POST, path: attachPath, body: body})
 		if !u.again(ctx, a, tries) {
@@ -211,7 +212,7 @@ func (u *upload) attachOnce(ctx context.Context, body *content, there int) Answe
 		case !known:
 			return a
 		case n > there:
-			a.Outcome = Delivered
+			a.Outcome = outcome.Delivered
 			return a
 		}
 	}
@@ -225,7 +226,7 @@ func (u *upload) files(ctx context.Context) (n int, known bool) {
 		Value []struct{} `json:"value"`
 		Next  *string    `json:"@odata.nextLink"`
 	}
-	if a.Outcome != Delivered || json.Unmarshal(r.body, &page) != nil || page.Value == nil {
+	if a.Outcome != outcome.Delivered || json.Unmarshal(r.body, &page) != nil || page.Value == nil {
 		return 0, false
 	}
 	return len(page.Value), page.Next == nil
@@ -251,25 +252,25 @@ func (u *upload) fileContent(f File) (*content, error) {
 }
 
 // send makes the draft leave. It is the one request whose answer must not be lost.
-func (u *upload) send(ctx context.Context) Answer {
+func (u *upload) send(ctx context.Context) outcome.Answer {
 	_, a := u.patiently(ctx, request{step: sendStep, method: abs.POST, path: "/messages/{id}/send"})
 	return a
 }
 
 // removeLeftovers deletes the drafts that carry our mark for this message, but
 // for the one of this attempt.
-func (u *upload) removeLeftovers(ctx context.Context) Answer {
+func (u *upload) removeLeftovers(ctx context.Context) outcome.Answer {
 	u.requests++
 	items, a := u.c.search(ctx, u.mailbox, "singleValueExtendedProperties/Any(ep: ep/id eq "+quoteOData(markerID)+
 		" and ep/value eq "+quoteOData(string(u.d.ID))+") and isDraft eq true", "isDraft")
-	if a.Outcome != Delivered {
+	if a.Outcome != outcome.Delivered {
 		return a
 	}
 	for _, it := range items {
 		if !it.IsDraft || it.ID == "" || it.ID == u.id {
 			continue
 		}
-		if _, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}", params: map[string]string{"id": it.ID}}); a.Outcome != Delivered {
+		if _, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}", params: map[string]string{"id": it.ID}}); a.Outcome != outcome.Delivered {
 			return a
 		}
 	}
@@ -279,10 +280,10 @@ func (u *upload) removeLeftovers(ctx context.Context) Answer {
 // discard deletes what a failed attempt has left, also while the service is
 // being stopped. A draft whose creation got no answer is looked for. What
 // cannot be deleted now is deleted by the next attempt, or by Run.
-func (u *upload) discard(ctx context.Context, why Answer) {
+func (u *upload) discard(ctx context.Context, why outcome.Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
 	defer cancel()
-	var a Answer
+	var a outcome.Answer
 	switch {
 	case u.id != "":
 		_, a = u.do(ctx, request{step: discardStep, method: abs.DELETE, path: "/messages/{id}"})
@@ -296,8 +297,8 @@ func (u *upload) discard(ctx context.Context, why Answer) {
 
 // checkRemoved tells the operator of a draft that may lie in the mailbox. It
 // does no harm there: nothing sends it.
-func (u *upload) checkRemoved(a Answer) {
-	if a.Outcome != Delivered {
+func (u *upload) checkRemoved(a outcome.Answer) {
+	if a.Outcome != outcome.Delivered {
 		u.left = true
 		u.c.cfg.Log.Warn("a draft may have been left in the mailbox", "queue_id", string(u.d.ID), "mailbox", u.mailbox.String(), "reason", a.Text)
 	}

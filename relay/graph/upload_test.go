@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
 
@@ -68,7 +69,7 @@ func large(t testing.TB) graph.Draft {
 	}
 }
 
-func upload(t testing.TB, c *graph.Client, d graph.Draft) graph.Answer {
+func upload(t testing.TB, c *graph.Client, d graph.Draft) outcome.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -112,7 +113,7 @@ func TestUpload(t *testing.T) {
 	d, c := start(t, readWrite)
 	want := large(t)
 	a := upload(t, c, want)
-	if a.Outcome != graph.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 || a.Requests != requestsOf(d) {
+	if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 || a.Requests != requestsOf(d) {
 		t.Fatalf("%+v", a)
 	}
 	checkArrived(t, d, want)
@@ -149,7 +150,7 @@ func TestUploadOfALongText(t *testing.T) {
 	want := large(t)
 	want.Body = ofText(strings.Repeat("<b>long</b>\r\n", 400_000))
 	want.Attachments = nil
-	if a := upload(t, c, want); a.Outcome != graph.Delivered {
+	if a := upload(t, c, want); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	want.Attachments = []graph.File{{Name: "message.html", Type: "text/html", Content: want.Body}}
@@ -182,7 +183,7 @@ func TestUploadSurvives(t *testing.T) {
 			d, c := start(t, readWrite)
 			inject(t, d, f)
 			want := large(t)
-			if a := upload(t, c, want); a.Outcome != graph.Delivered {
+			if a := upload(t, c, want); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			checkArrived(t, d, want)
@@ -199,11 +200,11 @@ func TestUploadThatCannotCountItsFiles(t *testing.T) {
 	inject(t, d, sandbox.Fault{Endpoint: "attach", Status: 503, Stored: true, Count: 1})
 	inject(t, d, sandbox.Fault{Endpoint: "attachments", Status: 500, Count: 1})
 	m := large(t)
-	if a := upload(t, c, m); a.Outcome != graph.Retry || d.Count() != 0 || d.Drafts() != 0 {
+	if a := upload(t, c, m); a.Outcome != outcome.Retry || d.Count() != 0 || d.Drafts() != 0 {
 		t.Errorf("%+v, %d messages, %d drafts", a, d.Count(), d.Drafts())
 	}
 	m.Again = true
-	if a := upload(t, c, m); a.Outcome != graph.Delivered {
+	if a := upload(t, c, m); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	checkArrived(t, d, m)
@@ -214,31 +215,31 @@ func TestUploadThatCannotCountItsFiles(t *testing.T) {
 func TestUploadGivesUp(t *testing.T) {
 	for _, c := range []struct {
 		f       sandbox.Fault
-		outcome graph.Outcome
-		scope   graph.Scope
+		outcome outcome.Outcome
+		scope   outcome.Scope
 	}{
-		{sandbox.Fault{Endpoint: "createDraft", Status: 504}, graph.Retry, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 504, Stored: true}, graph.Retry, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "createDraft", Drop: sandbox.DropStored}, graph.Retry, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 403}, graph.Hold, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 403, Message: "Access to OData is disabled: [RAOP] : Blocked"}, graph.Hold, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "InvalidInternetMessageHeader"}, graph.Hold, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "ErrorInvalidRecipients"}, graph.Bounce, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 413}, graph.Bounce, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 202}, graph.Hold, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 201, Body: "{}", Stored: true}, graph.Retry, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 429, RetryAfter: 2 * time.Minute}, graph.Retry, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "attach", Status: 504, Stored: true}, graph.Retry, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "attach", Drop: sandbox.DropStored}, graph.Retry, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "attach", Status: 400, Code: "ErrorMessageSizeExceeded"}, graph.Bounce, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createUploadSession", Status: 404, Code: "ErrorItemNotFound"}, graph.Retry, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createUploadSession", Status: 201, Body: `{"uploadUrl":"https://evil.example/x?authtoken=1"}`}, graph.Hold, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "upload", Status: 401}, graph.Retry, graph.ScopeMessage},
-		{sandbox.Fault{Endpoint: "upload", Status: 302, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, graph.Hold, graph.ScopeIdentity},
-		{sandbox.Fault{Endpoint: "upload", Drop: sandbox.DropStored, Skip: 1, Count: 1}, graph.Retry, graph.ScopeMessage}, // the last slice of above.bin
-		{sandbox.Fault{Endpoint: "send", Status: 507}, graph.Hold, graph.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "send", Status: 403, Code: "ErrorSendAsDenied"}, graph.Hold, graph.ScopeFrom},
-		{sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorMessageSizeExceeded"}, graph.Bounce, graph.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 504}, outcome.Retry, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 504, Stored: true}, outcome.Retry, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Drop: sandbox.DropStored}, outcome.Retry, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 403}, outcome.Hold, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 403, Message: "Access to OData is disabled: [RAOP] : Blocked"}, outcome.Hold, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "InvalidInternetMessageHeader"}, outcome.Hold, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "ErrorInvalidRecipients"}, outcome.Bounce, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 413}, outcome.Bounce, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 202}, outcome.Hold, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 201, Body: "{}", Stored: true}, outcome.Retry, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 429, RetryAfter: 2 * time.Minute}, outcome.Retry, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "attach", Status: 504, Stored: true}, outcome.Retry, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "attach", Drop: sandbox.DropStored}, outcome.Retry, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "attach", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createUploadSession", Status: 404, Code: "ErrorItemNotFound"}, outcome.Retry, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createUploadSession", Status: 201, Body: `{"uploadUrl":"https://evil.example/x?authtoken=1"}`}, outcome.Hold, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "upload", Status: 401}, outcome.Retry, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "upload", Status: 302, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, outcome.Hold, outcome.ScopeIdentity},
+		{sandbox.Fault{Endpoint: "upload", Drop: sandbox.DropStored, Skip: 1, Count: 1}, outcome.Retry, outcome.ScopeMessage}, // the last slice of above.bin
+		{sandbox.Fault{Endpoint: "send", Status: 507}, outcome.Hold, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "send", Status: 403, Code: "ErrorSendAsDenied"}, outcome.Hold, outcome.ScopeFrom},
+		{sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce, outcome.ScopeMessage},
 	} {
 		t.Run(fmt.Sprint(c.f.Endpoint, c.f.Status, c.f.Drop, c.f.Code, c.f.Stored), func(t *testing.T) {
 			t.Parallel()
@@ -265,12 +266,12 @@ func TestUploadUnknown(t *testing.T) {
 			inject(t, d, f)
 			m := large(t)
 			m.Attachments = nil
-			if a := upload(t, c, m); a.Outcome != graph.Unknown {
+			if a := upload(t, c, m); a.Outcome != outcome.Unknown {
 				t.Fatalf("%+v", a)
 			}
 			before := d.Count()
 			m.Again = true
-			if a := upload(t, c, m); a.Outcome != graph.Delivered {
+			if a := upload(t, c, m); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			if d.Count() != before+1 || d.Drafts() != 0 {
@@ -287,7 +288,7 @@ func TestUploadThoughLeftoversCannotBeFound(t *testing.T) {
 		inject(t, d, sandbox.Fault{Endpoint: "search", Status: status, Code: "ErrorInvalidUrlQueryFilter"})
 		m := large(t)
 		m.Again, m.Attachments = true, nil
-		if a := upload(t, c, m); a.Outcome != graph.Delivered {
+		if a := upload(t, c, m); a.Outcome != outcome.Delivered {
 			t.Errorf("%d: %+v", status, a)
 		}
 	}
@@ -296,7 +297,7 @@ func TestUploadThoughLeftoversCannotBeFound(t *testing.T) {
 func TestUploadWithoutPermission(t *testing.T) {
 	d, c := start(t, sandbox.Options{Granted: []string{"Mail.Read"}})
 	a := upload(t, c, large(t))
-	if a.Outcome != graph.Hold || a.Scope != graph.ScopeMessage || !strings.Contains(a.Advice, "Application Mail.ReadWrite") || d.Count() != 0 {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage || !strings.Contains(a.Advice, "Application Mail.ReadWrite") || d.Count() != 0 {
 		t.Fatalf("%+v", a)
 	}
 }
@@ -308,7 +309,7 @@ func TestUploadIsCancelled(t *testing.T) {
 	m := large(t)
 	m.Attachments[4].Content.Open = func() io.Reader { cancel(); return &pattern{size: 10<<20 + 7} }
 	a := c.Upload(ctx, parse(t, mailbox), m)
-	if a.Outcome != graph.Retry || d.Count() != 0 || d.Drafts() != 0 {
+	if a.Outcome != outcome.Retry || d.Count() != 0 || d.Drafts() != 0 {
 		t.Fatalf("%+v, %d messages, %d drafts", a, d.Count(), d.Drafts())
 	}
 }
@@ -321,7 +322,7 @@ func TestUploadOfAnUnreadableFile(t *testing.T) {
 		size := m.Attachments[i].Content.Size
 		m.Attachments[i].Content.Open = func() io.Reader { return io.MultiReader(&pattern{size: size - 10}, failing{}) }
 		a := upload(t, c, m)
-		if a.Outcome != graph.Retry || a.Scope != graph.ScopeMessage || !strings.Contains(a.Text, "cannot read the message") || d.Count()+d.Drafts() != 0 {
+		if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeMessage || !strings.Contains(a.Text, "cannot read the message") || d.Count()+d.Drafts() != 0 {
 			t.Errorf("%d: %+v", i, a)
 		}
 	}
@@ -342,7 +343,7 @@ func TestUploadRenewsASession(t *testing.T) {
 		}
 		return &pattern{size: size}
 	}
-	if a := upload(t, c, m); a.Outcome != graph.Delivered {
+	if a := upload(t, c, m); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	if opened < 2 {
@@ -368,7 +369,7 @@ func TestUploadThatIsCountedWrong(t *testing.T) {
 				m.Attachments[0].Content = ofSize(6291456) // as if the file were complete
 			}
 			inject(t, d, sandbox.Fault{Endpoint: "upload", Status: 202, Body: `{"nextExpectedRanges":["` + next + `"]}`, Count: 1})
-			if a := upload(t, c, m); a.Outcome != graph.Delivered {
+			if a := upload(t, c, m); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			checkArrived(t, d, m)

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"graphrelay/relay/outcome"
 )
 
 func TestExpiryStage(t *testing.T) {
@@ -68,7 +70,7 @@ func TestChangedFileIsTakenOver(t *testing.T) {
 	c := mustNew(t, cfg)
 	c.every = time.Millisecond
 	d.login = loginFails(401, "invalid_client", 7000222)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Hold {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Hold {
 		t.Fatalf("%+v", a)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -81,7 +83,7 @@ func TestChangedFileIsTakenOver(t *testing.T) {
 	put("v2", testSecret)
 	<-changed
 	// Without the pause that follows a failed login.
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	for _, word := range []string{"the-expired-secret", testSecret} {
@@ -121,7 +123,7 @@ func TestRestartDuringALogin(t *testing.T) {
 		began <- n
 		if n == 1 {
 			<-end
-			return token{}, &LoginError{Answer{Outcome: Hold, Text: "old secret"}}
+			return token{}, &LoginError{outcome.Answer{Outcome: outcome.Hold, Text: "old secret"}}
 		}
 		return newToken("new", time.Now(), time.Now().Add(time.Hour), time.Time{}), nil
 	}

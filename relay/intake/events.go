@@ -2,7 +2,7 @@ package intake
 
 import (
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Event is one message accepted or one refusal, for metrics. A connection that
@@ -10,7 +10,7 @@ import (
 type Event struct {
 	At      string // connect, auth, mail, rcpt or data
 	Client  envelope.Client
-	Refusal *status.Error // nil: accepted
+	Refusal *reply.Error // nil: accepted
 
 	Mailbox    envelope.Address // of an accepted message, as are the others
 	Recipients int

@@ -10,9 +10,10 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // site has a client by network, one by login, and one by both.
@@ -27,7 +28,7 @@ func site(c *Config) {
 		Hosts:   []string{"web01.example.org"},
 		Clients: []policy.ClientRule{
 			{Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Senders: []envelope.Address{addr("erp@example.org")},
-				Recipients: []envelope.Address{addr("boss@example.org")}, Rate: policy.Rate{Count: 2, Per: time.Minute}, MaxConnections: 2},
+				Recipients: []envelope.Address{addr("boss@example.org")}, Rate: pacing.Rate{Count: 2, Per: time.Minute}, MaxConnections: 2},
 			{Name: "scanner", Username: "scanner", PasswordHash: hash, Senders: []envelope.Address{addr("scans@example.org")}, Rewrite: true,
 				Repair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true}, MaxConnections: 1},
 			{Name: "plc", Username: "plc", PasswordHash: hash, Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
@@ -313,7 +314,7 @@ func TestGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := "From: erp@example.org\r\n\r\nx\r\n"
-	if _, err := b.deliver(t, s, "erp@example.org", nil, text); codeOf(err) != "554 5.5.1" || status.Of(err).Text != errNoRcpt.Text {
+	if _, err := b.deliver(t, s, "erp@example.org", nil, text); codeOf(err) != "554 5.5.1" || reply.Of(err).Text != errNoRcpt.Text {
 		t.Errorf("no recipients: %v", err)
 	}
 	h, _, err := message.Read(strings.NewReader(text), message.Options{})
@@ -326,7 +327,7 @@ func TestGuards(t *testing.T) {
 		t.Errorf("what was granted is refused: %v", err)
 	}
 	wanted.Mailbox = addr("mailbox@example.org")
-	if err := tx.judgeAgain(h, wanted); status.Of(err).Text != errRewrite.Text {
+	if err := tx.judgeAgain(h, wanted); reply.Of(err).Text != errRewrite.Text {
 		t.Errorf("another mailbox than granted: %v", err)
 	}
 	b.empty(t)

@@ -8,7 +8,7 @@
 // Data returns a queue ID only after the spool's commit returned, so that 250
 // means durable. What is stored has passed policy: where policy demands a
 // rewrite, the rewritten header is judged again. Every refusal is a
-// status.Error and one log line, "rejected", that names the client and ends
+// reply.Error and one log line, "rejected", that names the client and ends
 // with a remedy where there is one; of a flood of the same kind from one client
 // the first lines and a count. What cannot be kept now (a full disk, an
 // unhealthy spool) is refused with 4xx, before the body where that can be known.
@@ -30,9 +30,9 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Config is what an Intake works with; every field but Notify and OnEvent is required.
@@ -93,14 +93,14 @@ func (in *Intake) Flush() { in.quiet.Flush() }
 
 // The replies of this package; policy and message have their own.
 var (
-	errFull        = status.New(452, status.Enhanced{4, 3, 1}, "Insufficient system storage, try again later")
-	errUnhealthy   = status.New(451, status.Enhanced{4, 3, 0}, "Mail system not able to store mail, try again later")
-	errNoRcpt      = status.New(554, status.Enhanced{5, 5, 1}, "No valid recipients")
-	errTooBig      = status.New(552, status.Enhanced{5, 3, 4}, "Message size exceeds the limit of this relay")
-	errCredentials = status.New(535, status.Enhanced{5, 7, 8}, "Authentication credentials invalid")
-	errLocked      = status.New(454, status.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
-	errBusy        = status.New(454, status.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
-	errChanged     = status.New(421, status.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
-	errStrangers   = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
-	errRewrite     = status.New(550, status.Enhanced{5, 6, 0}, "From, Sender and Reply-To of this message cannot be rewritten safely")
+	errFull        = reply.New(452, reply.Enhanced{4, 3, 1}, "Insufficient system storage, try again later")
+	errUnhealthy   = reply.New(451, reply.Enhanced{4, 3, 0}, "Mail system not able to store mail, try again later")
+	errNoRcpt      = reply.New(554, reply.Enhanced{5, 5, 1}, "No valid recipients")
+	errTooBig      = reply.New(552, reply.Enhanced{5, 3, 4}, "Message size exceeds the limit of this relay")
+	errCredentials = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication credentials invalid")
+	errLocked      = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
+	errBusy        = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
+	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
+	errStrangers   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
+	errRewrite     = reply.New(550, reply.Enhanced{5, 6, 0}, "From, Sender and Reply-To of this message cannot be rewritten safely")
 )

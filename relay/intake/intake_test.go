@@ -16,9 +16,9 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\nSubject: x\r\n"
@@ -165,7 +165,7 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
 			id, err := b.send(t, c.from, []string{c.to}, c.text)
-			e := status.Of(err)
+			e := reply.Of(err)
 			if id != "" || e == nil || e.Code != c.code || e.Enhanced.String() != c.enhanced {
 				t.Fatalf("got %q, %v; want %d %s", id, err, c.code, c.enhanced)
 			}
@@ -179,7 +179,7 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 
 func TestRejectsExtraRecipientsWhereConfigured(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Extra = message.RejectExtra })
-	if _, err := b.send(t, "reports@example.org", []string{"b@example.net"}, goodHeader+"\r\nb\r\n"); status.Of(err) == nil || status.Of(err).Code != 550 {
+	if _, err := b.send(t, "reports@example.org", []string{"b@example.net"}, goodHeader+"\r\nb\r\n"); reply.Of(err) == nil || reply.Of(err).Code != 550 {
 		t.Fatalf("err = %v, want 550", err)
 	}
 	b.empty(t)
@@ -188,7 +188,7 @@ func TestRejectsExtraRecipientsWhereConfigured(t *testing.T) {
 func TestStrangersAreRefusedAtConnect(t *testing.T) {
 	b := newBench(t)
 	_, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
-	if e := status.Of(err); e == nil || e.Code != 554 || e.Enhanced.String() != "5.7.1" {
+	if e := reply.Of(err); e == nil || e.Code != 554 || e.Enhanced.String() != "5.7.1" {
 		t.Fatalf("err = %v, want 554 5.7.1", err)
 	}
 }
@@ -272,10 +272,10 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
 			id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n")
-			if e := status.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
+			if e := reply.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
 				t.Fatalf("got %q, %v; want %s", id, err, c.want)
 			}
-			if strings.Contains(status.Of(err).Text, "disk I/O") {
+			if strings.Contains(reply.Of(err).Text, "disk I/O") {
 				t.Error("the client reads the cause")
 			}
 			b.empty(t)

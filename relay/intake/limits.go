@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 )
@@ -21,7 +22,7 @@ type limits struct {
 	mu        sync.Mutex
 	open      map[owner]int
 	strangers int // of all of open
-	buckets   map[string]*policy.Bucket
+	buckets   map[string]*pacing.Bucket
 }
 
 // owner is whom a connection counts for: a client by name, or a stranger.
@@ -33,7 +34,7 @@ type owner struct {
 func (o owner) stranger() bool { return o.client == "" }
 
 func newLimits() *limits {
-	return &limits{open: map[owner]int{}, buckets: map[string]*policy.Bucket{}}
+	return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}}
 }
 
 // enter counts a connection of c, which comes from there. At most allStrangers
@@ -79,7 +80,7 @@ func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err e
 	l.mu.Lock()
 	b := l.buckets[c.Name]
 	if b == nil || b.Rate() != c.Rate { // a reload may change it
-		b = policy.NewBucket(c.Rate)
+		b = pacing.NewBucket(c.Rate)
 		l.buckets[c.Name] = b
 	}
 	l.mu.Unlock()

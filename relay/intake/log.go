@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 
 	"graphrelay/relay/message"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // reject logs a refusal and returns it. A connection that died needs no reply
 // and is logged at debug level only: it is everyday life of a port.
 func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	level := slog.LevelWarn
-	e := status.Of(err)
+	e := reply.Of(err)
 	if !isReply(err) && e.Cause != nil && isConnectionEnd(e.Cause) {
 		level = slog.LevelDebug
 	}
@@ -47,7 +47,7 @@ func (s *session) clientAttrs() []slog.Attr {
 }
 
 func isReply(err error) bool {
-	var e *status.Error
+	var e *reply.Error
 	return errors.As(err, &e)
 }
 

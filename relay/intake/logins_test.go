@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"graphrelay/relay/policy"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // hashOf is a cheap hash: what it costs is not what is tested.
@@ -31,7 +31,7 @@ func codeOf(err error) string {
 	if err == nil {
 		return ""
 	}
-	e := status.Of(err)
+	e := reply.Of(err)
 	return fmt.Sprintf("%d %s", e.Code, e.Enhanced)
 }
 
@@ -60,8 +60,8 @@ func TestLoginChecks(t *testing.T) {
 	} {
 		if err := l.check(t.Context(), c.a); codeOf(err) != c.want {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
-		} else if err != nil && strings.Contains(status.Of(err).Text, "scanner") {
-			t.Errorf("%s: the client reads %q", c.name, status.Of(err).Text)
+		} else if err != nil && strings.Contains(reply.Of(err).Text, "scanner") {
+			t.Errorf("%s: the client reads %q", c.name, reply.Of(err).Text)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func TestLockOnAUnixSocket(t *testing.T) {
 		}
 	}
 	err := as("1000", "secret")
-	if codeOf(err) != "454 4.7.0" || !strings.Contains(status.Of(err).Cause.Error(), "locked for user ID 1000 on the unix socket until") {
+	if codeOf(err) != "454 4.7.0" || !strings.Contains(reply.Of(err).Cause.Error(), "locked for user ID 1000 on the unix socket until") {
 		t.Errorf("who failed: %v", err)
 	}
 	if err := as("1001", "secret"); err != nil {

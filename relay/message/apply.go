@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Apply returns the header block as it must be handed on, with the empty line
@@ -54,7 +54,7 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 // Apply checks again.
 func CheckRecipient(a envelope.Address) error {
 	if strings.ContainsAny(a.Local(), `@,;:<>()[]\"`) || strings.Contains(a.Local(), "=?") {
-		return status.New(550, status.Enhanced{5, 1, 3}, "Recipient address has a local part that mail headers cannot carry safely")
+		return reply.New(550, reply.Enhanced{5, 1, 3}, "Recipient address has a local part that mail headers cannot carry safely")
 	}
 	return nil
 }

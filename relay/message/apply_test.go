@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 func addrs(t testing.TB, list string) []envelope.Address {
@@ -205,7 +205,7 @@ func TestApplyCanRefuseExtraRecipients(t *testing.T) {
 		"To: <a@x.example\r\n", "Bcc: a@x.example; b@x.example\r\n", "To: G: c@x.example;\r\n",
 	} {
 		_, _, err := apply(t, in, e)
-		if s := status.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.6.0" || strings.Contains(s.Text, "c@x") {
+		if s := reply.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.6.0" || strings.Contains(s.Text, "c@x") {
 			t.Errorf("%q: %v, want 550 5.6.0 that names no address", in, err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestApplyRefusesRecipientsThatHeadersCannotCarry(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err = apply(t, "Subject: s\r\n", Edits{Recipients: []envelope.Address{a}})
-		if s := status.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.1.3" {
+		if s := reply.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.1.3" {
 			t.Errorf("%s: %v, want 550 5.1.3", a, err)
 		}
 	}
@@ -245,7 +245,7 @@ func TestApplyNeedsRealRecipients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rcpts := range [][]envelope.Address{nil, {bare}} {
-		if _, _, err := apply(t, "", Edits{Recipients: rcpts}); err == nil || !status.Of(err).Temporary() {
+		if _, _, err := apply(t, "", Edits{Recipients: rcpts}); err == nil || !reply.Of(err).Temporary() {
 			t.Errorf("%v: %v", rcpts, err)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 func TestAuthors(t *testing.T) {
@@ -81,7 +81,7 @@ func TestAuthorsRefuses(t *testing.T) {
 			t.Errorf("%q gave %v", field, a)
 			continue
 		}
-		e := status.Of(err)
+		e := reply.Of(err)
 		if name, _, _ := strings.Cut(field, ":"); e.Code != 550 || e.Enhanced.String() != "5.6.0" || !strings.Contains(e.Text, name) || strings.Contains(e.Text, "@b") {
 			t.Errorf("%q refused with %v: the text must name the field and show nothing of it", field, e)
 		}

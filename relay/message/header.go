@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"strings"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Header is the top header block of a message. Read makes it; it does not
@@ -169,6 +169,6 @@ func unfold(v []byte) string {
 
 func trimBlank(v []byte) []byte { return bytes.Trim(v, " \t\r\n") }
 
-func refuse(text string) *status.Error {
-	return status.New(550, status.Enhanced{5, 6, 0}, text)
+func refuse(text string) *reply.Error {
+	return reply.New(550, reply.Enhanced{5, 6, 0}, text)
 }

@@ -3,7 +3,7 @@ package message
 import (
 	"strings"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Bounds of the way behind a message: RFC 5321 section 6.3 wants at least 100
@@ -39,6 +39,6 @@ func (h *Header) CheckLoop(hostname string) error {
 	if all <= maxHops && own < maxOwn {
 		return nil
 	}
-	return status.New(554, status.Enhanced{5, 4, 6}, "Too many hops, this message is in a mail loop").
+	return reply.New(554, reply.Enhanced{5, 4, 6}, "Too many hops, this message is in a mail loop").
 		Becausef("header has %d Received fields, %d of them of this relay; look in them for who sends mail back here, such as a connector or a forwarding rule", all, own)
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 const (
@@ -15,7 +15,7 @@ const (
 )
 
 // Read takes exactly the header block from r and returns it with a Body that
-// yields the rest. It returns a *status.Error for a header that cannot be
+// yields the rest. It returns a *reply.Error for a header that cannot be
 // accepted, 550 5.6.0 or 552 5.3.4, or the error of r unchanged. A message that
 // ends after its header fields, without an empty line, has an empty body; one
 // whose first line is no field has an empty header.
@@ -155,7 +155,7 @@ func (s *scanner) canonical(start int) error {
 
 func (s *scanner) checkSize() error {
 	if len(s.h.raw) > s.opt.MaxHeader {
-		return status.New(552, status.Enhanced{5, 3, 4}, "Message header is too large")
+		return reply.New(552, reply.Enhanced{5, 3, 4}, "Message header is too large")
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func cutName(line []byte) (name, colon int) {
 func (s *scanner) add(start, colon int) error {
 	h := s.h
 	if len(h.fields) == maxFields {
-		return status.New(552, status.Enhanced{5, 3, 4}, "Message header has too many fields")
+		return reply.New(552, reply.Enhanced{5, 3, 4}, "Message header has too many fields")
 	}
 	h.fields = append(h.fields, field{
 		start: int32(start), colon: int32(colon), end: int32(len(h.raw)),

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // readAll reads a whole message and gives its header and body back.
@@ -100,7 +100,7 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, _, _, err := readAll(t, c.in, Options{RejectBareLF: c.text == lf})
-			var e *status.Error
+			var e *reply.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v, want a refusal", err)
 			}
@@ -139,7 +139,7 @@ func TestReadRefusesLargeHeadersEarly(t *testing.T) {
 	} {
 		src := &endless{line: c.line}
 		_, _, err := Read(io.MultiReader(strings.NewReader("To: a@b\r\nX: "), src), Options{MaxHeader: c.max})
-		var e *status.Error
+		var e *reply.Error
 		if !errors.As(err, &e) || e.Code != 552 || e.Enhanced.String() != "5.3.4" {
 			t.Errorf("%.10q: error %v, want 552 5.3.4", c.line, err)
 		}

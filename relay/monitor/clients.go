@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // maxClients bounds the clients that are remembered; the one that was not seen
@@ -22,7 +22,7 @@ type Client struct {
 
 	// Of the last refusal:
 	RefusedAt  time.Time
-	Status     status.Enhanced
+	Status     reply.Enhanced
 	Step       string // of the dialog
 	Reply, Why string
 }

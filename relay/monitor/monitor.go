@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Config is what a Monitor works with.
@@ -92,7 +92,7 @@ func (m *Monitor) Accepted(t Taken) {
 type Refused struct {
 	Client, Addr string
 	At           string // step of the dialog
-	Status       status.Enhanced
+	Status       reply.Enhanced
 	Reply        string // what the client read
 	Cause        string // for the operator; may be empty
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 var update = flag.Bool("update", false, "rewrite packaging/doc/metrics.md; then read the difference")
@@ -33,7 +33,7 @@ func full(t *testing.T) *Monitor {
 		}, nil
 	}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100})
-	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: status.Enhanced{5, 7, 1}})
+	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202, Duration: time.Second, Delay: 2 * time.Second, Duplicate: true})
 	m.AlertPosted(nil)
@@ -265,7 +265,7 @@ func TestClientsAreBounded(t *testing.T) {
 	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
 		t.Errorf("%d clients, first %+v", len(list), list[0])
 	}
-	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: status.Enhanced{5, 7, 1}, Reply: strings.Repeat("x", 9000), Cause: "not granted"})
+	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: reply.Enhanced{5, 7, 1}, Reply: strings.Repeat("x", 9000), Cause: "not granted"})
 	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 || c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)
 	}

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/pacing"
+	"graphrelay/relay/reply"
 )
 
 // localName is what the built-in client of this host is called.
@@ -36,8 +37,8 @@ type Client struct {
 	Name           string // of the rule that matched; empty where a login must come first
 	Login          string // user name of that rule, if it has one
 	Repair         Repair
-	Rate           Rate // of all connections of this client together; zero for none
-	MaxConnections int  // of this client at one time; 0 for no limit of its own
+	Rate           pacing.Rate // of all connections of this client together; zero for none
+	MaxConnections int         // of this client at one time; 0 for no limit of its own
 
 	ip    netip.Addr
 	unix  bool
@@ -155,7 +156,7 @@ func (c Client) own() envelope.Address {
 // ready refuses whoever has not logged in yet.
 func (c Client) ready() error {
 	if c.NeedsLogin() {
-		return status.New(530, status.Enhanced{5, 7, 0}, "Authentication required").
+		return reply.New(530, reply.Enhanced{5, 7, 0}, "Authentication required").
 			Becausef("client %s must log in on this listener; set a user name and a password in the program that sends, or write its address under networks of a client", c.peer())
 	}
 	return nil
@@ -176,19 +177,19 @@ func (c Client) peer() string {
 	return c.ip.String()
 }
 
-func errClient() *status.Error {
-	return status.New(554, status.Enhanced{5, 7, 1}, "Access denied; ask the administrator of this relay to allow this client")
+func errClient() *reply.Error {
+	return reply.New(554, reply.Enhanced{5, 7, 1}, "Access denied; ask the administrator of this relay to allow this client")
 }
 
 // TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is how
 // long until the next one is in order.
 func (c Client) TooFast(wait time.Duration) error {
-	return status.New(452, status.Enhanced{4, 7, 1}, "Too many messages, try again later; ask the administrator of this relay for a higher rate").
+	return reply.New(452, reply.Enhanced{4, 7, 1}, "Too many messages, try again later; ask the administrator of this relay for a higher rate").
 		Becausef("client %s sends more than its rate, %s, and may send again in %s; if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
 }
 
 // TooMany is the refusal, 421 4.7.0, of a connection beyond c.MaxConnections.
 func (c Client) TooMany() error {
-	return status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later; ask the administrator of this relay for more").
+	return reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later; ask the administrator of this relay for more").
 		Becausef("client %s has %d connections already; if that is too few, raise max_connections of clients: %s", c, c.MaxConnections, c.Name)
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 )
 
 const someHash = "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ."
@@ -29,7 +30,7 @@ func site(t testing.TB) Rules {
 		LocalClient: true,
 		Senders:     []Sender{{Address: addr(t, "a@contoso.com")}, {Address: addr(t, "b@contoso.com")}},
 		Clients: []ClientRule{
-			{Name: "host", Networks: networks(t, "10.1.2.3/32"), Rate: Rate{5, time.Minute}, MaxConnections: 7},
+			{Name: "host", Networks: networks(t, "10.1.2.3/32"), Rate: pacing.Rate{Count: 5, Per: time.Minute}, MaxConnections: 7},
 			{Name: "erp", Networks: networks(t, "10.1.2.0/24", "fe80::/10", "fd00::/8")},
 			{Name: "scanner", Username: "scanner", PasswordHash: someHash, Senders: []envelope.Address{addr(t, "b@contoso.com")}},
 			{Name: "both", Username: "both", PasswordHash: someHash, Networks: networks(t, "10.9.0.0/16")},
@@ -79,7 +80,7 @@ func TestConnect(t *testing.T) {
 		t.Errorf("of a unix socket the address is not looked at: %v, %v", c, err)
 	}
 	host, _ := p.Connect(peerOf("10.1.2.3:1", AuthOff))
-	if host.Rate != (Rate{5, time.Minute}) || host.MaxConnections != 7 {
+	if host.Rate != (pacing.Rate{Count: 5, Per: time.Minute}) || host.MaxConnections != 7 {
 		t.Errorf("limits of %+v", host)
 	}
 }
@@ -140,7 +141,7 @@ func TestLoginReplacesRights(t *testing.T) {
 	}
 	c, _, _ = p.Login(c, "scanner")
 	wantRefusal(t, p.ReversePath(c, addr(t, "a@contoso.com")), 550, "not allowed", "client scanner (10.1.2.3)")
-	if c.Rate != (Rate{}) || c.MaxConnections != 0 {
+	if c.Rate != (pacing.Rate{}) || c.MaxConnections != 0 {
 		t.Errorf("limits of the network's client stayed: %+v", c)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Whatever rules and message hold: a grant carries a configured sender with its
@@ -144,7 +144,7 @@ func sameLocal(a, b string) bool {
 }
 
 func isRefusal(t *testing.T, err error) {
-	e, ok := err.(*status.Error)
+	e, ok := err.(*reply.Error)
 	if !ok || e.Code != 550 || e.Cause == nil {
 		t.Fatalf("refusal %#v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Message is what policy looks at of a message.
@@ -246,8 +246,8 @@ func (c Client) remedy(a envelope.Address) string {
 	return "if it may send, add it under senders of the client, and under senders of the relay unless it stands there: " + plain(a)
 }
 
-func refusal(text string) *status.Error {
-	return status.New(550, status.Enhanced{5, 7, 1}, text)
+func refusal(text string) *reply.Error {
+	return reply.New(550, reply.Enhanced{5, 7, 1}, text)
 }
 
 // shown is an address for the text to the client, which is ASCII: it reads its

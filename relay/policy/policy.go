@@ -44,6 +44,7 @@ import (
 	"net/netip"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 )
 
 // Rules are the configuration that policy decides by.
@@ -76,7 +77,7 @@ type ClientRule struct {
 	Rewrite        bool               // other_senders: rewrite
 	Repair         Repair
 	Recipients     []envelope.Address // none = anyone
-	Rate           Rate
+	Rate           pacing.Rate
 	MaxConnections int // 0 = no limit of its own
 }
 

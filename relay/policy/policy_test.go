@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 func TestClientIsThisHostOnly(t *testing.T) {
@@ -251,12 +251,12 @@ func TestFirstOfTwoEqualSendersWins(t *testing.T) {
 // wantRefusal checks all three audiences of a refusal.
 func wantRefusal(t *testing.T, err error, code int, text, cause string) {
 	t.Helper()
-	var e *status.Error
+	var e *reply.Error
 	if !errors.As(err, &e) {
-		t.Errorf("error is %v, want a status.Error", err)
+		t.Errorf("error is %v, want a reply.Error", err)
 		return
 	}
-	if e.Code != code || e.Enhanced != (status.Enhanced{5, 7, 1}) || !strings.Contains(e.Text, text) {
+	if e.Code != code || e.Enhanced != (reply.Enhanced{5, 7, 1}) || !strings.Contains(e.Text, text) {
 		t.Errorf("refused with %d %s %s; want %d 5.7.1 ... %s", e.Code, e.Enhanced, e.Text, code, text)
 	}
 	if e.Cause == nil || !strings.Contains(e.Cause.Error(), cause) {

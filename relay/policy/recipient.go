@@ -2,7 +2,7 @@ package policy
 
 import (
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Alias returns who gets the mail of a recipient without a domain; false if
@@ -26,7 +26,7 @@ func (p *Policy) Recipient(c Client, to envelope.Address) (envelope.Address, err
 	if to.Domain() == "" {
 		var ok bool
 		if full, ok = p.Alias(to); !ok {
-			return envelope.Address{}, status.New(550, status.Enhanced{5, 1, 2}, "Recipient address needs a domain, as in user@example.org; or ask the administrator of this relay for an alias").
+			return envelope.Address{}, reply.New(550, reply.Enhanced{5, 1, 2}, "Recipient address needs a domain, as in user@example.org; or ask the administrator of this relay for an alias").
 				Becausef("recipient %s of client %s has no domain and is no alias; let the client use a full address, or write under aliases: %s: user@example.org", plain(to), c, plain(to))
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // maxLogins is how many failed logins end a connection.
@@ -31,7 +31,7 @@ func (c *conn) auth(arg string) error {
 		initial = "" // an empty response says nothing: ask
 	}
 	var user, password string
-	var refusal *status.Error
+	var refusal *reply.Error
 	var err error
 	if strings.EqualFold(mechanism, "PLAIN") {
 		user, password, refusal, err = c.plain(initial)
@@ -48,7 +48,7 @@ func (c *conn) auth(arg string) error {
 }
 
 // mayAuth tells why AUTH is out of place, nil if it is not.
-func (c *conn) mayAuth(mechanism string) *status.Error {
+func (c *conn) mayAuth(mechanism string) *reply.Error {
 	switch {
 	case c.gate.options.Auth == AuthOff:
 		return errNotImplemented
@@ -76,7 +76,7 @@ func (c *conn) offersAuth() bool {
 
 // plain reads "authorization NUL user NUL password". Nobody may act for
 // somebody else, so the first is empty or the user.
-func (c *conn) plain(initial string) (user, password string, refusal *status.Error, err error) {
+func (c *conn) plain(initial string) (user, password string, refusal *reply.Error, err error) {
 	message, refusal, err := c.response("", initial)
 	if refusal != nil || err != nil {
 		return "", "", refusal, err
@@ -91,7 +91,7 @@ func (c *conn) plain(initial string) (user, password string, refusal *status.Err
 	return string(parts[1]), string(parts[2]), nil, nil
 }
 
-func (c *conn) login(initial string) (user, password string, refusal *status.Error, err error) {
+func (c *conn) login(initial string) (user, password string, refusal *reply.Error, err error) {
 	u, refusal, err := c.response(challengeUser, initial)
 	if refusal != nil || err != nil {
 		return "", "", refusal, err
@@ -104,7 +104,7 @@ func (c *conn) login(initial string) (user, password string, refusal *status.Err
 }
 
 // response decodes what the client gave already, or asks for it.
-func (c *conn) response(challenge, given string) ([]byte, *status.Error, error) {
+func (c *conn) response(challenge, given string) ([]byte, *reply.Error, error) {
 	if given == "" {
 		c.out = append(append(append(c.out, "334 "...), challenge...), '\r', '\n')
 		line, refusal, err := c.readLine()
@@ -132,7 +132,7 @@ func (c *conn) authenticate(user, password string) error {
 		c.reply = append(c.reply, "235 2.7.0 Authentication successful\r\n"...)
 		return c.settle()
 	}
-	refusal := status.Of(err)
+	refusal := reply.Of(err)
 	if refusal.Code != 535 {
 		return c.refuse(refusal)
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // plainAuth lets everybody on this host log in without TLS.
@@ -163,7 +163,7 @@ func TestAuthErrors(t *testing.T) {
 		want string
 	}{
 		{errors.New("file /etc/x"), "451 4.3.0 Local error in processing, try again later"},
-		{status.New(454, status.Enhanced{4, 7, 0}, "Later"), "454 4.7.0 Later"},
+		{reply.New(454, reply.Enhanced{4, 7, 0}, "Later"), "454 4.7.0 Later"},
 	} {
 		h.set(hooks{auth: func(string, string) error { return row.err }})
 		c := greeted(t, plainAuth(smtpd.AuthOptional), h)

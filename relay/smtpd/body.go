@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"io"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // body is the message that a handler reads, of DATA or of BDAT chunks. Its
@@ -56,7 +56,7 @@ func (c *conn) endBody(b *body, err error) error {
 	case err != nil && b.tooLarge:
 		err = errTooLarge
 	}
-	if err != nil && status.Of(err).Code == 421 {
+	if err != nil && reply.Of(err).Code == 421 {
 		c.hangUp = true
 	} else if !b.complete {
 		c.hangUp = !b.discard()

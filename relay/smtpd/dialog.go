@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 const (
@@ -109,7 +109,7 @@ func (c *conn) take(line []byte) error {
 }
 
 // barred tells what must come before a command of this verb.
-func (c *conn) barred(verb string) *status.Error {
+func (c *conn) barred(verb string) *reply.Error {
 	switch verb {
 	case "EHLO", "NOOP", "QUIT", "STARTTLS":
 		return nil
@@ -140,7 +140,7 @@ func (c *conn) pass(cmd command) {
 }
 
 // refuse answers a command that the library does not get to see.
-func (c *conn) refuse(e *status.Error) error {
+func (c *conn) refuse(e *reply.Error) error {
 	c.verb, c.reply = "", appendStatus(c.reply, e)
 	return c.settle()
 }
@@ -201,7 +201,7 @@ func (c *conn) say() int {
 }
 
 // bye gives the last reply and ends the connection.
-func (c *conn) bye(e *status.Error) error {
+func (c *conn) bye(e *reply.Error) error {
 	if c.gate.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
 		c.out = appendStatus(c.out, e)
 	}
@@ -209,7 +209,7 @@ func (c *conn) bye(e *status.Error) error {
 }
 
 // cutOff is bye to a client that may be in the middle of sending.
-func (c *conn) cutOff(e *status.Error) error {
+func (c *conn) cutOff(e *reply.Error) error {
 	c.linger = true
 	return c.bye(e)
 }

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // script is a connection whose client sends fixed octets, so many at a time,
@@ -90,7 +90,7 @@ func FuzzConn(f *testing.F) {
 		h.set(hooks{auth: func(user, _ string) error {
 			h.note("login")
 			if user != "scanner" {
-				return status.New(454, status.Enhanced{4, 7, 0}, "Later") // 535 would cost a second
+				return reply.New(454, reply.Enhanced{4, 7, 0}, "Later") // 535 would cost a second
 			}
 			return nil
 		}})

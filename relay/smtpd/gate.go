@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // gate is the listener that go-smtp serves: it lets through what the limits and
@@ -61,7 +61,7 @@ func (g *gate) Accept() (net.Conn, error) {
 
 // admit enters c with the registry and the handler. Who is behind a load
 // balancer is asked later, when the header has told the address.
-func (c *conn) admit() *status.Error {
+func (c *conn) admit() *reply.Error {
 	if refusal := c.server.conns.add(c); refusal != nil {
 		c.noteRefused(refusal)
 		return refusal
@@ -77,7 +77,7 @@ func (c *conn) admit() *status.Error {
 }
 
 // identify asks the handler about the peer.
-func (c *conn) identify() *status.Error {
+func (c *conn) identify() *reply.Error {
 	c.server.conns.admitted()
 	if c.gate.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
 		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
@@ -92,10 +92,10 @@ func (c *conn) identify() *status.Error {
 		return nil
 	}
 	c.session = nil
-	return status.Of(err)
+	return reply.Of(err)
 }
 
-func (c *conn) noteRefused(refusal *status.Error) {
+func (c *conn) noteRefused(refusal *reply.Error) {
 	c.note(slog.LevelWarn, "connections refused", "connections refused", slog.String("reply", refusal.Text),
 		slog.String("remedy", "find out why the client has so many, or raise smtp.max_connections"))
 }
@@ -103,7 +103,7 @@ func (c *conn) noteRefused(refusal *status.Error) {
 // turnAway answers a connection that is not served. It must not hold up the
 // accept loop: the reply fits the empty send buffer of a new socket. A client
 // that expects TLS would not understand it.
-func (c *conn) turnAway(refusal *status.Error) {
+func (c *conn) turnAway(refusal *reply.Error) {
 	c.cancel()
 	if c.gate.options.TLS != TLSImplicit && !c.proxied {
 		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // recorder is a Handler that notes what reaches it and answers as told.
@@ -124,7 +124,7 @@ func (s *recSession) Authenticate(_ context.Context, user, password string) erro
 	return nil
 }
 
-var errBadLogin = status.New(535, status.Enhanced{5, 7, 8}, "Authentication credentials invalid")
+var errBadLogin = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication credentials invalid")
 
 func (s *recSession) Close() { s.h.note("close") }
 

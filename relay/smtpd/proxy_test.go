@@ -11,8 +11,8 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 func behindProxy() smtpd.ListenerOptions {
@@ -132,7 +132,7 @@ func TestProxyLimits(t *testing.T) {
 	h := &recorder{}
 	h.set(hooks{connect: func(p smtpd.Peer) error {
 		if p.Addr.Addr().String() == "10.0.0.1" {
-			return status.New(421, status.Enhanced{4, 7, 0}, "Too many connections")
+			return reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections")
 		}
 		return nil
 	}})

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 func TestQuietCountsFloods(t *testing.T) {
@@ -97,7 +97,7 @@ func TestQuietIsBounded(t *testing.T) {
 func TestRefusalsOfTheDialogAreLogged(t *testing.T) {
 	var log logBuffer
 	h := &recorder{}
-	h.set(hooks{rcpt: func(envelope.Address) error { return status.New(550, status.Enhanced{5, 1, 1}, "Not here") }})
+	h.set(hooks{rcpt: func(envelope.Address) error { return reply.New(550, reply.Enhanced{5, 1, 1}, "Not here") }})
 	c := open(t, smtpd.Config{MaxMessageSize: 1000, Log: slog.New(slog.NewTextHandler(&log, nil))}, h)
 	c.say("EHLO x", "250-")
 	for _, d := range [][2]string{{"MAIL FROM:<a@b> SIZE=9999", "552 5.3.4"}, {"HELP", "502"}, {"MAIL FROM:<a@b>", "250"}, {"RCPT TO:<c@d>", "550 5.1.1"}, {"NOOP", "250"}} {

@@ -3,7 +3,7 @@ package smtpd
 import (
 	"sync"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // registry knows every open connection, for the limits and for the stop:
@@ -33,7 +33,7 @@ func (r *registry) limit(max int) {
 }
 
 // add enters c, or says why not.
-func (r *registry) add(c *conn) *status.Error {
+func (r *registry) add(c *conn) *reply.Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

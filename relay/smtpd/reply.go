@@ -8,56 +8,56 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // The replies that this package gives by itself.
 var (
-	errStopping        = status.New(421, status.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
-	errManyConnections = status.New(421, status.Enhanced{4, 7, 0}, "Too many connections, try again later")
-	errManyLogins      = status.New(421, status.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
-	errNoLogin         = status.New(554, status.Enhanced{5, 7, 1}, "Access denied, no login is possible from your address")
-	errIdle            = status.New(421, status.Enhanced{4, 4, 2}, "Timeout, closing connection")
-	errManyErrors      = status.New(421, status.Enhanced{4, 7, 0}, "Too many errors, closing connection")
-	errManyCommands    = status.New(421, status.Enhanced{4, 7, 0}, "Too many commands without a message, closing connection")
-	errNotSMTP         = status.New(421, status.Enhanced{4, 7, 0}, "This is SMTP, closing connection")
-	errPanic           = status.New(421, status.Enhanced{4, 3, 0}, "Internal error, closing connection")
-	errFlood           = status.New(500, status.Enhanced{5, 5, 2}, "Line too long, closing connection")
-	errLongLine        = status.New(500, status.Enhanced{5, 5, 2}, "Line too long")
-	errCharacters      = status.New(500, status.Enhanced{5, 5, 2}, "Control characters in command")
-	errUnknown         = status.New(500, status.Enhanced{5, 5, 2}, "Command not recognized")
-	errNotImplemented  = status.New(502, status.Enhanced{5, 5, 1}, "Command not implemented")
-	errChunkSize       = status.New(501, status.Enhanced{5, 5, 4}, "Chunk size not understood, closing connection")
-	errInChunks        = status.New(503, status.Enhanced{5, 5, 1}, "Message transfer with BDAT is under way")
-	errNestedMail      = status.New(503, status.Enhanced{5, 5, 1}, "Sender already given")
-	errSequence        = status.New(503, status.Enhanced{5, 5, 1}, "Bad sequence of commands")
-	errSecure          = status.New(503, status.Enhanced{5, 5, 1}, "TLS is active already")
-	errInTransaction   = status.New(503, status.Enhanced{5, 5, 1}, "Not within a mail transaction")
-	errNoArgument      = status.New(501, status.Enhanced{5, 5, 4}, "No argument allowed")
-	errNeedsTLS        = status.New(530, status.Enhanced{5, 7, 0}, "Must issue a STARTTLS command first")
-	errNeedsAuth       = status.New(530, status.Enhanced{5, 7, 0}, "Authentication required")
-	errAuthNeedsTLS    = status.New(538, status.Enhanced{5, 7, 11}, "Encryption required for authentication")
-	errAuthenticated   = status.New(503, status.Enhanced{5, 5, 1}, "Already authenticated")
-	errNoMechanism     = status.New(501, status.Enhanced{5, 5, 4}, "Authentication mechanism missing")
-	errMechanism       = status.New(504, status.Enhanced{5, 5, 4}, "Authentication mechanism not supported")
-	errCancelled       = status.New(501, status.Enhanced{5, 7, 0}, "Authentication cancelled")
-	errEncoding        = status.New(501, status.Enhanced{5, 5, 2}, "Authentication response not understood")
-	errActingFor       = status.New(535, status.Enhanced{5, 7, 8}, "Authentication as one user for another is not possible")
-	errParameter       = status.New(555, status.Enhanced{5, 5, 4}, "Parameter not recognized or not implemented")
-	errBadSender       = status.New(501, status.Enhanced{5, 1, 7}, "Bad sender address syntax")
-	errBadRecipient    = status.New(501, status.Enhanced{5, 1, 3}, "Bad recipient address syntax")
-	errNeedsUTF8       = status.New(553, status.Enhanced{5, 6, 7}, "Non-ASCII address needs SMTPUTF8")
-	errUnread          = status.New(451, status.Enhanced{4, 3, 0}, "Local error in processing, try again later")
-	errTooLarge        = status.New(552, status.Enhanced{5, 3, 4}, "Message size exceeds fixed limit")
+	errStopping        = reply.New(421, reply.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
+	errManyConnections = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later")
+	errManyLogins      = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
+	errNoLogin         = reply.New(554, reply.Enhanced{5, 7, 1}, "Access denied, no login is possible from your address")
+	errIdle            = reply.New(421, reply.Enhanced{4, 4, 2}, "Timeout, closing connection")
+	errManyErrors      = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many errors, closing connection")
+	errManyCommands    = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many commands without a message, closing connection")
+	errNotSMTP         = reply.New(421, reply.Enhanced{4, 7, 0}, "This is SMTP, closing connection")
+	errPanic           = reply.New(421, reply.Enhanced{4, 3, 0}, "Internal error, closing connection")
+	errFlood           = reply.New(500, reply.Enhanced{5, 5, 2}, "Line too long, closing connection")
+	errLongLine        = reply.New(500, reply.Enhanced{5, 5, 2}, "Line too long")
+	errCharacters      = reply.New(500, reply.Enhanced{5, 5, 2}, "Control characters in command")
+	errUnknown         = reply.New(500, reply.Enhanced{5, 5, 2}, "Command not recognized")
+	errNotImplemented  = reply.New(502, reply.Enhanced{5, 5, 1}, "Command not implemented")
+	errChunkSize       = reply.New(501, reply.Enhanced{5, 5, 4}, "Chunk size not understood, closing connection")
+	errInChunks        = reply.New(503, reply.Enhanced{5, 5, 1}, "Message transfer with BDAT is under way")
+	errNestedMail      = reply.New(503, reply.Enhanced{5, 5, 1}, "Sender already given")
+	errSequence        = reply.New(503, reply.Enhanced{5, 5, 1}, "Bad sequence of commands")
+	errSecure          = reply.New(503, reply.Enhanced{5, 5, 1}, "TLS is active already")
+	errInTransaction   = reply.New(503, reply.Enhanced{5, 5, 1}, "Not within a mail transaction")
+	errNoArgument      = reply.New(501, reply.Enhanced{5, 5, 4}, "No argument allowed")
+	errNeedsTLS        = reply.New(530, reply.Enhanced{5, 7, 0}, "Must issue a STARTTLS command first")
+	errNeedsAuth       = reply.New(530, reply.Enhanced{5, 7, 0}, "Authentication required")
+	errAuthNeedsTLS    = reply.New(538, reply.Enhanced{5, 7, 11}, "Encryption required for authentication")
+	errAuthenticated   = reply.New(503, reply.Enhanced{5, 5, 1}, "Already authenticated")
+	errNoMechanism     = reply.New(501, reply.Enhanced{5, 5, 4}, "Authentication mechanism missing")
+	errMechanism       = reply.New(504, reply.Enhanced{5, 5, 4}, "Authentication mechanism not supported")
+	errCancelled       = reply.New(501, reply.Enhanced{5, 7, 0}, "Authentication cancelled")
+	errEncoding        = reply.New(501, reply.Enhanced{5, 5, 2}, "Authentication response not understood")
+	errActingFor       = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication as one user for another is not possible")
+	errParameter       = reply.New(555, reply.Enhanced{5, 5, 4}, "Parameter not recognized or not implemented")
+	errBadSender       = reply.New(501, reply.Enhanced{5, 1, 7}, "Bad sender address syntax")
+	errBadRecipient    = reply.New(501, reply.Enhanced{5, 1, 3}, "Bad recipient address syntax")
+	errNeedsUTF8       = reply.New(553, reply.Enhanced{5, 6, 7}, "Non-ASCII address needs SMTPUTF8")
+	errUnread          = reply.New(451, reply.Enhanced{4, 3, 0}, "Local error in processing, try again later")
+	errTooLarge        = reply.New(552, reply.Enhanced{5, 3, 4}, "Message size exceeds fixed limit")
 )
 
-func appendReply(b []byte, code int, enhanced status.Enhanced, text string) []byte {
+func appendReply(b []byte, code int, enhanced reply.Enhanced, text string) []byte {
 	b = strconv.AppendInt(b, int64(code), 10)
 	b = fmt.Appendf(b, " %d.%d.%d ", enhanced[0], enhanced[1], enhanced[2])
 	return append(append(b, oneLine(text)...), '\r', '\n')
 }
 
-func appendStatus(b []byte, e *status.Error) []byte {
+func appendStatus(b []byte, e *reply.Error) []byte {
 	return appendReply(b, e.Code, e.Enhanced, e.Text)
 }
 
@@ -79,7 +79,7 @@ func forLibrary(err error) error {
 	if err == nil {
 		return nil
 	}
-	e := status.Of(err)
+	e := reply.Of(err)
 	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.EnhancedCode(e.Enhanced), Message: oneLine(e.Text)}
 }
 

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 func TestRowEndOfData(t *testing.T) {
@@ -193,14 +193,14 @@ func TestRowSTARTTLS(t *testing.T) {
 }
 
 func TestRowErrorMapping(t *testing.T) {
-	full := status.New(452, status.Enhanced{4, 3, 1}, "Insufficient system storage")
+	full := reply.New(452, reply.Enhanced{4, 3, 1}, "Insufficient system storage")
 	for _, row := range []struct {
 		err  error
 		want string
 	}{
 		{fmt.Errorf("spool /var/lib: %w", full), "452 4.3.1 Insufficient system storage"},
 		{errors.New("open /var/lib/secret"), "451 4.3.0 Local error in processing, try again later"},
-		{status.New(550, status.Enhanced{5, 7, 1}, "No\r\n250 2.0.0 yes"), "550 5.7.1 No??250 2.0.0 yes"},
+		{reply.New(550, reply.Enhanced{5, 7, 1}, "No\r\n250 2.0.0 yes"), "550 5.7.1 No??250 2.0.0 yes"},
 	} {
 		for verb, h := range map[string]*recorder{
 			"MAIL": {hooks: hooks{mail: func(smtpd.MailFrom) error { return row.err }}},
@@ -228,11 +228,11 @@ func TestRowErrorMapping(t *testing.T) {
 			c.say("NOOP", "250")
 		}
 	}
-	for _, e := range []error{errors.New("secret"), status.New(554, status.Enhanced{5, 7, 1}, "Access denied")} {
+	for _, e := range []error{errors.New("secret"), reply.New(554, reply.Enhanced{5, 7, 1}, "Access denied")} {
 		h := &recorder{hooks: hooks{connect: func(smtpd.Peer) error { return e }}}
 		_, addr := start(t, smtpd.Config{}, h)
 		c := dial(t, addr)
-		if got, want := c.reply(), fmt.Sprint(status.Of(e).Code); !strings.HasPrefix(got, want) || strings.Contains(got, "secret") {
+		if got, want := c.reply(), fmt.Sprint(reply.Of(e).Code); !strings.HasPrefix(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("greeting %q", got)
 		}
 		c.expectEnd()
@@ -458,7 +458,7 @@ func TestRowBDATRefused(t *testing.T) {
 	c.expect("503 5.5.1")
 	c.expect("250 2.0.0")
 	c.begin()
-	no := status.New(550, status.Enhanced{5, 7, 1}, "No")
+	no := reply.New(550, reply.Enhanced{5, 7, 1}, "No")
 	h.set(hooks{data: func(context.Context, io.Reader) error { return no }})
 	c.send(fmt.Sprintf("BDAT %d\r\n%sBDAT %d LAST\r\n%sNOOP\r\n", len(evil), evil, len(evil), evil))
 	c.expect("550 5.7.1")

@@ -23,8 +23,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/status"
 )
 
 // rsaKey is one key for all tests: making it takes time.
@@ -231,7 +231,7 @@ func TestTLSImplicit(t *testing.T) {
 		t.Error("a transaction under implicit TLS does not say so")
 	}
 	// Who is refused, and who speaks no TLS, reads nothing.
-	h.set(hooks{connect: func(smtpd.Peer) error { return status.New(554, status.Enhanced{5, 7, 1}, "No") }})
+	h.set(hooks{connect: func(smtpd.Peer) error { return reply.New(554, reply.Enhanced{5, 7, 1}, "No") }})
 	refused := dial(t, addr)
 	refused.expectEnd()
 	h.set(hooks{})

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // readLine returns the next command line without its end, CRLF or LF (old
 // scripts send that), or the reply to one that is too long. The line is valid
 // until the next read.
-func (c *conn) readLine() (line []byte, refusal *status.Error, err error) {
+func (c *conn) readLine() (line []byte, refusal *reply.Error, err error) {
 	if c.held != nil {
 		line, c.held = c.held, nil
 		return line, nil, nil

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // How the words of the contract are written in the columns.
@@ -68,12 +68,12 @@ func timeOf(n int64) time.Time {
 	return time.Unix(0, n).UTC()
 }
 
-func statusCode(e status.Enhanced) int64 {
+func statusCode(e reply.Enhanced) int64 {
 	return int64(e[0])*1_000_000 + int64(e[1])*1_000 + int64(e[2])
 }
 
-func statusOf(n int64) status.Enhanced {
-	return status.Enhanced{int(n / 1_000_000), int(n / 1_000 % 1_000), int(n % 1_000)}
+func statusOf(n int64) reply.Enhanced {
+	return reply.Enhanced{int(n / 1_000_000), int(n / 1_000 % 1_000), int(n % 1_000)}
 }
 
 func addressOf(s string) (envelope.Address, error) {

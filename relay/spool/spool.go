@@ -30,7 +30,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/status"
+	"graphrelay/relay/reply"
 )
 
 // Errors that callers tell apart with errors.Is.
@@ -90,7 +90,7 @@ type Record struct {
 	LastAttempt time.Time     // zero before the first
 	HeldFor     time.Duration // time in holds that is over; does not count towards max_age
 	HeldSince   time.Time     // for Held
-	LastStatus  status.Enhanced
+	LastStatus  reply.Enhanced
 	LastText    string // of the last outcome, for the operator
 	LastRequest string // Graph request-id of the last attempt
 	FinishedAt  time.Time
@@ -117,7 +117,7 @@ type Settlement struct {
 	State       State // Queued, Held, Sent, Bounced or Failed
 	NextAttempt time.Time
 	Unknown     bool
-	Status      status.Enhanced
+	Status      reply.Enhanced
 	Text        string
 	RequestID   string
 	HTTPStatus  int
@@ -131,7 +131,7 @@ type Event struct {
 	At         time.Time
 	Kind       EventKind
 	Attempt    int
-	Status     status.Enhanced
+	Status     reply.Enhanced
 	Text       string
 	RequestID  string
 	HTTPStatus int
@@ -173,7 +173,7 @@ type Hold struct {
 	Mailboxes []envelope.Address // those an identity's hold stops; none means all
 	From      envelope.Address   // only for SendAs
 	Identity  string
-	Status    status.Enhanced
+	Status    reply.Enhanced
 	Text      string
 	Since     time.Time
 	Probes    int

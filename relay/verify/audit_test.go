@@ -12,6 +12,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/verify"
 )
@@ -25,20 +26,20 @@ type book struct {
 	resumed  int
 	log      bytes.Buffer
 	attempts int
-	answer   graph.Answer
-	read     graph.Answer
+	answer   outcome.Answer
+	read     outcome.Answer
 }
 
 func newBook() *book { return &book{alarms: map[string]bool{}, stopped: map[string]string{}} }
 
-func (b *book) Send(_ context.Context, _ envelope.Address, m graph.Mail) graph.Answer {
+func (b *book) Send(_ context.Context, _ envelope.Address, m graph.Mail) outcome.Answer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.attempts++
 	return b.answer
 }
 
-func (b *book) Lookup(context.Context, envelope.Address, string) ([]graph.Copy, graph.Answer) {
+func (b *book) Lookup(context.Context, envelope.Address, string) ([]graph.Copy, outcome.Answer) {
 	return nil, b.read
 }
 
@@ -48,7 +49,7 @@ func (b *book) note(what func()) {
 	what()
 }
 
-func (b *book) set(a graph.Answer) {
+func (b *book) set(a outcome.Answer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.answer = a
@@ -67,9 +68,9 @@ func (b *book) config(ids ...verify.Audited) verify.AuditConfig {
 }
 
 var (
-	refused  = graph.Answer{Outcome: graph.Hold, HTTPStatus: 403, Code: "ErrorAccessDenied", Text: "refused"}
-	accepted = graph.Answer{Outcome: graph.Bounce, HTTPStatus: 400, Code: "ErrorInvalidRecipients", Text: "no recipient"}
-	lost     = graph.Answer{Outcome: graph.Retry, Text: "no network"}
+	refused  = outcome.Answer{Outcome: outcome.Hold, HTTPStatus: 403, Code: "ErrorAccessDenied", Text: "refused"}
+	accepted = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Code: "ErrorInvalidRecipients", Text: "no recipient"}
+	lost     = outcome.Answer{Outcome: outcome.Retry, Text: "no network"}
 )
 
 func audited(t *testing.T, b *book) verify.Audited {
@@ -171,7 +172,7 @@ func TestAuditWithoutDeniedMailbox(t *testing.T) {
 func TestAuditAlsoReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
-		b.answer, b.read = refused, graph.Answer{Outcome: graph.Delivered, HTTPStatus: 200}
+		b.answer, b.read = refused, outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 200}
 		id := audited(t, b)
 		id.Reads = true
 		a := verify.NewAuditor(b.config(id))

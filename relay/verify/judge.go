@@ -7,6 +7,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // Evidence is everything that one round found out.
@@ -26,7 +27,7 @@ type Evidence struct {
 // Trial is what became of trying one mailbox.
 type Trial struct {
 	Mailbox envelope.Address
-	Answer  graph.Answer
+	Answer  outcome.Answer
 	Access  Access
 }
 
@@ -43,7 +44,7 @@ func Judge(e Evidence) (v Verdict, text, remedy string, final bool) {
 		return Unproven, "the credential cannot be used: " + e.Credential.Error(), "", true
 	case e.Login != nil:
 		a := e.Login.Answer
-		return Unproven, "no token: " + a.Text, or(a.Advice, again), a.Outcome == graph.Hold
+		return Unproven, "no token: " + a.Text, or(a.Advice, again), a.Outcome == outcome.Hold
 	case e.Stopped != nil:
 		return Unproven, "broken off: " + e.Stopped.Error(), "run it again", true
 	}

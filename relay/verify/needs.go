@@ -6,7 +6,7 @@ import (
 	"net/http"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // need is a permission that the configuration needs beside Mail.Send, and why.
@@ -35,10 +35,10 @@ func (r *round) needs(ctx context.Context, m envelope.Address, changes bool) {
 	}
 }
 
-func (n need) finding(m envelope.Address, a graph.Answer) Finding {
+func (n need) finding(m envelope.Address, a outcome.Answer) Finding {
 	f := Finding{Step: n.step, Mailbox: m, Mark: Warn}
 	switch {
-	case a.Outcome == graph.Delivered:
+	case a.Outcome == outcome.Delivered:
 		f.Mark, f.Text = OK, fmt.Sprintf("%s: the app may %s it, as %s needs it (%s)", m, n.what, n.key, n.permission)
 	case a.HTTPStatus == http.StatusForbidden:
 		f.Text = fmt.Sprintf("%s: the app may not %s it, as %s needs it (%s): %s", m, n.what, n.key, n.permission, a.Text)

@@ -10,6 +10,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // Client is an identity's way to Entra and Graph; *graph.Client is one.
@@ -17,13 +18,13 @@ type Client interface {
 	Prober
 	Credential() graph.CredentialInfo
 	Token(ctx context.Context) (graph.TokenInfo, error)
-	TryDraft(ctx context.Context, mailbox envelope.Address) graph.Answer
+	TryDraft(ctx context.Context, mailbox envelope.Address) outcome.Answer
 }
 
 // Prober is the part of it that asks about mailboxes.
 type Prober interface {
-	Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) graph.Answer
-	Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]graph.Copy, graph.Answer)
+	Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) outcome.Answer
+	Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]graph.Copy, outcome.Answer)
 }
 
 // Probe asks Graph whether the application may send as mailbox, by a message
@@ -36,7 +37,7 @@ func Probe(ctx context.Context, c Prober, mailbox envelope.Address, now time.Tim
 }
 
 // testMail sends a mail that says what it is, from mailbox to the administrator.
-func testMail(ctx context.Context, c Prober, mailbox, to envelope.Address, now time.Time) graph.Answer {
+func testMail(ctx context.Context, c Prober, mailbox, to envelope.Address, now time.Time) outcome.Answer {
 	return c.Send(ctx, mailbox, mail(fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: Test mail of graphrelay verify, sent as %s\r\nDate: %s\r\nMessage-ID: %s\r\n"+
 		"Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"+
 		"This is a test mail: somebody ran `graphrelay verify` and named your address for it.\r\n\r\n"+
@@ -45,7 +46,7 @@ func testMail(ctx context.Context, c Prober, mailbox, to envelope.Address, now t
 }
 
 // canRead tries to search a mailbox for a message that nobody has.
-func canRead(ctx context.Context, c Prober, mailbox envelope.Address) (Access, graph.Answer) {
+func canRead(ctx context.Context, c Prober, mailbox envelope.Address) (Access, outcome.Answer) {
 	_, a := c.Lookup(ctx, mailbox, messageID(mailbox))
 	return ReadList(a), a
 }

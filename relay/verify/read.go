@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"strings"
 
-	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // Access is what an answer proves about a mailbox.
@@ -25,7 +25,7 @@ const policyBlock = "[RAOP]"
 // Read says what the answer to a probe or a test mail proves. A refusal counts
 // only with the code of Graph's own access check: the 403 of a proxy has none,
 // and ErrorSendAsDenied comes after the mailbox was opened.
-func Read(a graph.Answer) Access {
+func Read(a outcome.Answer) Access {
 	code := strings.ToLower(a.Code)
 	switch {
 	case a.HTTPStatus == http.StatusAccepted:
@@ -43,7 +43,7 @@ func Read(a graph.Answer) Access {
 }
 
 // ReadList says the same of the answer to a search of a mailbox.
-func ReadList(a graph.Answer) Access {
+func ReadList(a outcome.Answer) Access {
 	if a.HTTPStatus == http.StatusOK {
 		return Open
 	}

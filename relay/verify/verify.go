@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 )
 
 // Identity is what is to be verified.
@@ -128,7 +129,7 @@ func (r *round) logIn(ctx context.Context) bool {
 	if err != nil {
 		var refused *graph.LoginError
 		if !errors.As(err, &refused) {
-			refused = &graph.LoginError{Answer: graph.Answer{Outcome: graph.Retry, Text: err.Error(), Advice: "run it again"}}
+			refused = &graph.LoginError{Answer: outcome.Answer{Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again"}}
 		}
 		r.evidence.Login = refused
 		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.Text, Remedy: refused.Answer.Advice})
@@ -207,7 +208,7 @@ func (r *round) mail(ctx context.Context, m envelope.Address) Trial {
 	a := testMail(ctx, r.client, m, r.To, r.Now())
 	t := Trial{Mailbox: m, Answer: a, Access: Read(a)}
 	switch {
-	case a.Outcome == graph.Delivered:
+	case a.Outcome == outcome.Delivered:
 		r.note(Finding{Step: StepSend, Mailbox: m, Mark: OK, Text: fmt.Sprintf("%s: test mail to %s accepted", m, r.To)})
 		return t
 	case a.HTTPStatus == 403:

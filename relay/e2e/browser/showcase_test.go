@@ -19,8 +19,8 @@ import (
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // showcase is a console over invented data: a relay that has run for hours,
@@ -114,8 +114,8 @@ func (sc *showcase) traffic() *monitor.Monitor {
 		}
 		m.Sampled(monitor.Snapshot{Queued: late*3 + i%4, Held: 1})
 	}
-	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: status.Enhanced{5, 7, 1}, Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
-	m.Rejected(monitor.Refused{Client: "erp", Addr: "10.1.2.17", At: "mail", Status: status.Enhanced{5, 7, 1}, Reply: "Sender address not allowed", Cause: "ceo@contoso.com is no sender of client erp; add it to senders of the client, or correct the program"})
+	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: reply.Enhanced{5, 7, 1}, Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
+	m.Rejected(monitor.Refused{Client: "erp", Addr: "10.1.2.17", At: "mail", Status: reply.Enhanced{5, 7, 1}, Reply: "Sender address not allowed", Cause: "ceo@contoso.com is no sender of client erp; add it to senders of the client, or correct the program"})
 	return m
 }
 
@@ -163,7 +163,7 @@ func (sc *showcase) History(ctx context.Context, id envelope.QueueID) ([]spool.E
 	return []spool.Event{
 		{ID: id, At: r.Accepted, Kind: spool.Accepted},
 		{ID: id, At: r.Accepted.Add(20 * time.Millisecond), Kind: spool.Attempted, Attempt: 1},
-		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventUnknown, Attempt: 1, HTTPStatus: 504, Status: status.Enhanced{4, 4, 7}, Text: r.LastText, RequestID: "6d1f3f0e-9f0b-4d0a-8b6e-3f5c2d7a1b44", Duration: 1900 * time.Millisecond},
+		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventUnknown, Attempt: 1, HTTPStatus: 504, Status: reply.Enhanced{4, 4, 7}, Text: r.LastText, RequestID: "6d1f3f0e-9f0b-4d0a-8b6e-3f5c2d7a1b44", Duration: 1900 * time.Millisecond},
 		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventHeld, Attempt: 1, Text: "delivery.unknown_outcome is hold"},
 	}, err
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 func (f *fixture) list(filter spool.Filter) []envelope.QueueID {
@@ -130,7 +130,7 @@ func lanesAndStats(_ *testing.T, f *fixture) {
 
 func (f *fixture) hold(key string, change func(*spool.Hold)) spool.Hold {
 	f.Helper()
-	h := spool.Hold{Key: key, Status: status.Enhanced{4, 7, 0}, Text: "secret expired", Since: f.clock, NextProbe: f.clock.Add(time.Minute)}
+	h := spool.Hold{Key: key, Status: reply.Enhanced{4, 7, 0}, Text: "secret expired", Since: f.clock, NextProbe: f.clock.Add(time.Minute)}
 	change(&h)
 	f.must(f.store.SetHold(f.ctx, h))
 	return h

@@ -20,8 +20,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // Open makes an empty store for one test and closes it at its end. now is the
@@ -179,7 +179,7 @@ func (f *fixture) active(mailbox string) spool.Record {
 
 func (f *fixture) settle(r spool.Record, state spool.State, change ...func(*spool.Settlement)) error {
 	s := spool.Settlement{
-		ID: r.ID, Attempt: r.Attempts, State: state, NextAttempt: f.clock.Add(time.Minute), Status: status.Enhanced{4, 7, 12},
+		ID: r.ID, Attempt: r.Attempts, State: state, NextAttempt: f.clock.Add(time.Minute), Status: reply.Enhanced{4, 7, 12},
 		Text: "an outcome", RequestID: "request-1", HTTPStatus: 503, Duration: 250 * time.Millisecond, At: f.clock,
 	}
 	for _, c := range change {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/status"
 )
 
 // queuedFor puts a message back to be due after a delay.
@@ -128,7 +128,7 @@ func settleEachState(_ *testing.T, f *fixture) {
 		f.clock = f.clock.Add(time.Second)
 		f.must(f.settle(r, c.state))
 		want := r
-		want.State, want.LastStatus, want.LastText, want.LastRequest, want.BodyGone = c.state, status.Enhanced{4, 7, 12}, "an outcome", "request-1", c.gone
+		want.State, want.LastStatus, want.LastText, want.LastRequest, want.BodyGone = c.state, reply.Enhanced{4, 7, 12}, "an outcome", "request-1", c.gone
 		want.ReportOwed = c.state == spool.Failed || c.state == spool.Bounced
 		switch c.state {
 		case spool.Queued:
@@ -293,7 +293,7 @@ func history(_ *testing.T, f *fixture) {
 	want := []spool.Event{
 		{ID: r.ID, At: r.Accepted, Kind: spool.Accepted},
 		{ID: r.ID, At: claimed, Kind: spool.Attempted, Attempt: 1},
-		{ID: r.ID, At: f.clock, Kind: spool.EventDeferred, Attempt: 1, Status: status.Enhanced{4, 7, 12}, Text: "an outcome",
+		{ID: r.ID, At: f.clock, Kind: spool.EventDeferred, Attempt: 1, Status: reply.Enhanced{4, 7, 12}, Text: "an outcome",
 			RequestID: "request-1", HTTPStatus: 503, Duration: 250 * time.Millisecond},
 	}
 	if !reflect.DeepEqual(got, want) {

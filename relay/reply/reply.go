@@ -1,4 +1,4 @@
-// Package status holds the one error type that travels from the inner
+// Package reply holds the one error type that travels from the inner
 // packages of graphrelay to the SMTP client and to the log.
 //
 // An Error has three audiences. The client reads Code, Enhanced and Text, and
@@ -8,7 +8,7 @@
 // Codes follow RFC 5321 section 4.2, enhanced codes RFC 3463. An error that
 // nobody classified is temporary (451 4.3.0): a client that tries again loses
 // nothing, one that is told 5xx throws its mail away.
-package status
+package reply
 
 import (
 	"errors"
