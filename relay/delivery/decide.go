@@ -85,7 +85,7 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 	case outcome.Retry:
 		d.retry(rec, ans, now, rules)
 	case outcome.Hold:
-		if ans.Scope == outcome.ScopeFrom && !rec.SenderFixed {
+		if ans.Scope == outcome.ScopeSendAs && !rec.SenderFixed {
 			d.wrongSender()
 			break
 		}

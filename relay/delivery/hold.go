@@ -88,7 +88,7 @@ func scopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 	switch scope {
 	case outcome.ScopeIdentity:
 		return identityKey(identity)
-	case outcome.ScopeFrom:
+	case outcome.ScopeSendAs:
 		return sendAsKey(r.Mailbox, r.From)
 	default:
 		return mailboxKey(r.Mailbox)

@@ -164,7 +164,7 @@ func TestSendAsHold(t *testing.T) {
 		broken := true
 		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
 			if broken && bad[id] {
-				return held(outcome.ScopeFrom)
+				return held(outcome.ScopeSendAs)
 			}
 			return sent
 		}
@@ -275,7 +275,7 @@ func TestMaxHold(t *testing.T) {
 			case m.Equal(box):
 				return held(outcome.ScopeMailbox)
 			case m.Equal(shared) && id == aliased:
-				return held(outcome.ScopeFrom)
+				return held(outcome.ScopeSendAs)
 			}
 			return outcome.Answer{Outcome: outcome.Retry}
 		}

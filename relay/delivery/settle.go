@@ -78,7 +78,7 @@ func cleared(a answer, dec Decision) []string {
 		return nil // Graph was not asked
 	case dec.Passed || a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage:
 		return keys[:]
-	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeFrom:
+	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeSendAs:
 		return keys[:2]
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox:
 		return keys[:1]
@@ -92,7 +92,7 @@ func (l *lane) beginHold(o *settling, now time.Time) {
 	if o.dec.Scope != outcome.ScopeIdentity {
 		h.Mailbox = o.rec.Mailbox
 	}
-	if o.dec.Scope == outcome.ScopeFrom {
+	if o.dec.Scope == outcome.ScopeSendAs {
 		h.From = o.rec.From
 	}
 	o.holds = append(o.holds, h.Key)

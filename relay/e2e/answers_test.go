@@ -158,7 +158,7 @@ func outcomeOf(f graph.Fact) []string {
 		return []string{"sent"}
 	case f.Outcome == outcome.Bounce || f.Outcome == outcome.TooLarge:
 		return []string{"bounced"}
-	case f.Outcome == outcome.Hold && f.Scope == outcome.ScopeFrom:
+	case f.Outcome == outcome.Hold && f.Scope == outcome.ScopeSendAs:
 		return []string{"held", "bounced"}
 	case f.Outcome == outcome.Hold:
 		return []string{"held"}
@@ -307,7 +307,7 @@ func (a *answered) outcome(t *testing.T) logLine {
 
 func (a *answered) wantHold(t *testing.T, f graph.Fact) {
 	t.Helper()
-	want := map[outcome.Scope]string{outcome.ScopeIdentity: "identity:", outcome.ScopeMailbox: "mailbox:", outcome.ScopeFrom: "sendas:"}[f.Scope]
+	want := map[outcome.Scope]string{outcome.ScopeIdentity: "identity:", outcome.ScopeMailbox: "mailbox:", outcome.ScopeSendAs: "sendas:"}[f.Scope]
 	ok := harness.Holds(10*time.Second, func() bool {
 		a.log.mu.Lock()
 		defer a.log.mu.Unlock()

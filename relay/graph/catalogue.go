@@ -110,7 +110,7 @@ func identityFaults() []row {
 // mailboxFaults pause one mailbox, or one From address of it.
 func mailboxFaults() []row {
 	return []row{
-		{code: "ErrorSendAsDenied", outcome: outcome.Hold, scope: outcome.ScopeFrom, status: reply.Enhanced{4, 7, 1}, text: "the mailbox may not send with this From address", advice: "grant the mailbox Send As for the address (Add-RecipientPermission), give the sender its own mailbox in the configuration, or correct From"},
+		{code: "ErrorSendAsDenied", outcome: outcome.Hold, scope: outcome.ScopeSendAs, status: reply.Enhanced{4, 7, 1}, text: "the mailbox may not send with this From address", advice: "grant the mailbox Send As for the address (Add-RecipientPermission), give the sender its own mailbox in the configuration, or correct From"},
 		{code: "ErrorAccessDenied", match: "[RAOP]", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess + "; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"},
 		{match: "Access to OData is disabled", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess},
 		{code: "ErrorAccessDenied accessDenied", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "the app may not use this mailbox", advice: adviceAccess},

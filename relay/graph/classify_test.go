@@ -93,7 +93,7 @@ func TestClassify(t *testing.T) {
 		{403, graphError("accessDenied", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
 		{403, graphError("insufficient_claims", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "sign-in log"},
 		{403, graphError("extensionError", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), outcome.Hold, outcome.ScopeFrom, e(4, 7, 1), "Send As"},
+		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
 		{403, graphError("ErrorMessageSubmissionBlocked", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
 		{403, graphError("ErrorAccountSuspend", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
 		{403, graphError("ErrorExceededMessageLimit", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
@@ -132,7 +132,7 @@ func TestClassify(t *testing.T) {
 		{509, "", outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
 
 		// The inner code is the more exact one.
-		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, outcome.Hold, outcome.ScopeFrom, e(4, 7, 1), "Send As"},
+		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
 		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
 		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
 	} {

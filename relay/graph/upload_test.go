@@ -238,7 +238,7 @@ func TestUploadGivesUp(t *testing.T) {
 		{sandbox.Fault{Endpoint: "upload", Status: 302, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, outcome.Hold, outcome.ScopeIdentity},
 		{sandbox.Fault{Endpoint: "upload", Drop: sandbox.DropStored, Skip: 1, Count: 1}, outcome.Retry, outcome.ScopeMessage}, // the last slice of above.bin
 		{sandbox.Fault{Endpoint: "send", Status: 507}, outcome.Hold, outcome.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "send", Status: 403, Code: "ErrorSendAsDenied"}, outcome.Hold, outcome.ScopeFrom},
+		{sandbox.Fault{Endpoint: "send", Status: 403, Code: "ErrorSendAsDenied"}, outcome.Hold, outcome.ScopeSendAs},
 		{sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce, outcome.ScopeMessage},
 	} {
 		t.Run(fmt.Sprint(c.f.Endpoint, c.f.Status, c.f.Drop, c.f.Code, c.f.Stored), func(t *testing.T) {

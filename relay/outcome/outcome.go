@@ -34,7 +34,7 @@ type Scope int
 // The scopes, from narrow to wide.
 const (
 	ScopeMessage Scope = iota
-	ScopeFrom          // this mailbox with this From address (SendAs)
+	ScopeSendAs        // this mailbox with this From address: it may not send as it
 	ScopeMailbox
 	ScopeIdentity
 )
