@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"graphrelay/relay/admin"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
@@ -63,7 +63,7 @@ func (r *Relay) adminServer() *admin.Server {
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := delivery.Stopped(key); ok {
+		if identity, ok := hold.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}

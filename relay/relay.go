@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
@@ -165,10 +166,9 @@ func (r *Relay) spoolOptions(sandbox bool) spool.Options {
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := deliveryLimits(r.cfg())
 	return delivery.Config{
 		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
-		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
+		Limits: deliveryLimits(r.cfg()), Reports: r.reports,
 		Identity: r.hasIdentity,
 	}
 }
@@ -215,7 +215,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	route := delivery.Route{
 		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
 		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
-		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(g.cfg.Delivery.MIMELimit),
+		Rate: pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(g.cfg.Delivery.MIMELimit),
 	}
 	if g.cfg.Delivery.Upload() {
 		route.Uploader = g.identities[m.Identity]

@@ -83,7 +83,7 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carryStops(ctx, c, r.delivery.Stop); err != nil {
+	if err := r.carryStops(ctx, c, r.delivery.HoldIdentity); err != nil {
 		closeAll(fresh)
 		return fmt.Errorf("the queue does not tell what an audit has stopped; look at graphrelay status: %w", err)
 	}

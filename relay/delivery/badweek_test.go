@@ -137,7 +137,7 @@ func (w *badWeek) start() (stop func()) {
 	r := Reports{ToSender: true, Postmaster: addr(w.t, "admin@contoso.com"), DelayWarning: 4 * time.Hour,
 		From: w.reports, Mailbox: w.reports, Hostname: "relay.test"}
 	route := Route{Identity: "contoso", Sender: watchedSender{client, w.referee}}
-	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold,
+	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, Limits: Limits{MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold},
 		Route:   func(envelope.Address) (Route, bool) { return route, true },
 		Reports: func() Reports { return r }, Alarm: w.alarm, Log: log})
 	w.referee.limit = w.slots
@@ -168,12 +168,7 @@ func (w *badWeek) slots(at time.Time) (now, then int) {
 	if id == nil {
 		return defaultIdentitySlots, defaultIdentitySlots
 	}
-	id.mu.Lock()
-	defer id.mu.Unlock()
-	id.gate.mu.Lock()
-	defer id.gate.mu.Unlock()
-	limiter := id.limiter
-	return id.gate.limit, limiter.allowed(at, id.configured)
+	return id.Load().Limit, id.SlotsAt(at)
 }
 
 // alarm is the operator's.

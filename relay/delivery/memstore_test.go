@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
@@ -383,7 +384,7 @@ func (s *memStore) EndHold(ctx context.Context, key string, at time.Time) error 
 	for _, m := range s.msgs {
 		stopped := h.Mailbox.Equal(m.Mailbox) || h.Mailbox.IsZero() && (len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, m.Mailbox.Equal))
 		if stopped && (m.State == spool.Queued || m.State == spool.Active) {
-			m.HeldFor += at.Sub(later(h.Since, m.Accepted))
+			m.HeldFor += at.Sub(pacing.Later(h.Since, m.Accepted))
 		}
 	}
 	return nil
