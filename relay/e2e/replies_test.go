@@ -126,8 +126,10 @@ func libraryNever(r refusal) bool {
 	if r.code == "500" || r.code == "502" || r.code == "504" {
 		return true
 	}
-	for _, part := range []string{"Internal server error", "Too busy", "Idle timeout", "Connection error", "Bad command", "TLS is required", "Invalid base64 data", "Negotiation cancelled", "Handshake error",
-		"chunk size argument", "Too many arguments", "BDAT argument", "Malformed size argument", "RET value", "ENVID", "NOTIFY", "ORCPT", "RRVS", " BY ", "BY parameter", "MT-PRIORITY"} {
+	for _, part := range []string{"Internal server error", "Too busy", "Idle timeout", "Connection error",
+		"Bad command", "TLS is required", "Invalid base64 data", "Negotiation cancelled", "Handshake error",
+		"chunk size argument", "Too many arguments", "BDAT argument", "Malformed size argument", "RET value", "ENVID",
+		"NOTIFY", "ORCPT", "RRVS", " BY ", "BY parameter", "MT-PRIORITY"} {
 		if strings.Contains(r.text, part) {
 			return true
 		}
@@ -317,7 +319,8 @@ func libraryRefusals(t *testing.T) []refusal {
 	for _, file := range parseFolder(t, strings.TrimSpace(string(out))) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) < 3 || lastName(call.Fun) != "writeResponse" && lastName(call.Fun) != "protocolError" {
+			if !ok || len(call.Args) < 3 ||
+				lastName(call.Fun) != "writeResponse" && lastName(call.Fun) != "protocolError" {
 				return true
 			}
 			code, isNumber := call.Args[0].(*ast.BasicLit)
