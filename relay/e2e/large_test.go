@@ -27,7 +27,8 @@ func TestHundredMegabytes(t *testing.T) {
 	const lines = 1_300_000 // of 57 octets, written as 76 characters: 74 MB, and 101 MB on the wire
 	c.Envelope(harness.Sender, "a@example.org")
 	_ = c.Raw("From: " + harness.Sender +
-		"\r\nMessage-ID: <huge@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\ntext\r\n" +
+		"\r\nMessage-ID: <huge@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\n" +
+		"text\r\n" +
 		"--B\r\nContent-Type: application/pdf; name=huge.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 	hash := sha256.New()
 	var chunk strings.Builder
@@ -159,7 +160,8 @@ func crashAmidUpload(t *testing.T, d *harness.Double, r *harness.Relay) (file []
 	encoded := base64.StdEncoding.EncodeToString(file)
 	var text strings.Builder
 	text.WriteString("From: " + harness.Sender +
-		"\r\nMessage-ID: <crash@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\ntext\r\n" +
+		"\r\nMessage-ID: <crash@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\n" +
+		"text\r\n" +
 		"--B\r\nContent-Type: application/pdf; name=x.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 	for len(encoded) > 76 {
 		text.WriteString(encoded[:76] + "\r\n")

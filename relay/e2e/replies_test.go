@@ -39,13 +39,15 @@ func (r refusal) matches(reply string) bool {
 // and the test that does in a part of it, or in the whole under fault injection.
 func faults() map[string]string {
 	return map[string]string{
-		"421 4.3.0 Internal error, closing connection":                                   "smtpd TestRowPanic",
-		"454 4.7.0 Too many logins at once, try again later":                             "intake TestOneVerificationAtATime",
+		"421 4.3.0 Internal error, closing connection": "smtpd TestRowPanic",
+
+		"454 4.7.0 Too many logins at once, try again later": "intake TestOneVerificationAtATime",
+
 		"550 5.6.0 From, Sender and Reply-To of this message cannot be rewritten safely": "intake TestGuards",
 		"550 5.7.1 Sending is not allowed here; ask the administrator of this relay":     "policy TestTheZeroClientMaySendAsNobody",
-		"554 5.5.1 No valid recipients":                                                  "intake TestGuards",
-		"451 4.3.0 Mail system not able to store mail, try again later":                  "e2e/torture TestFailedFlush",
-		"451 4.3.0 Local error in processing, try again later":                           "smtpd TestRowErrorMapping",
+		"554 5.5.1 No valid recipients":                                 "intake TestGuards",
+		"451 4.3.0 Mail system not able to store mail, try again later": "e2e/torture TestFailedFlush",
+		"451 4.3.0 Local error in processing, try again later":          "smtpd TestRowErrorMapping",
 	}
 }
 
