@@ -7,7 +7,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/keypair"
 	"graphrelay/relay/verify"
 )
 
@@ -17,7 +17,7 @@ type generation struct {
 	cfg        *config.Config
 	since      time.Time
 	identities map[config.Name]*graph.Client
-	keyPair    *smtpd.KeyPair // nil without smtp.tls
+	keyPair    *keypair.Pair // nil without smtp.tls
 	auditor    *verify.Auditor
 	retire     context.CancelFunc
 }
@@ -34,7 +34,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		g.identities[id.Name] = client
 	}
 	if t := c.SMTP.TLS; t != nil {
-		pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), r.log)
+		pair, err := keypair.Load(string(t.CertificateFile), string(t.KeyFile), r.log)
 		if err != nil {
 			return nil, fmt.Errorf("smtp.tls: %w", err)
 		}

@@ -13,10 +13,12 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
+	"graphrelay/relay/keypair"
 	"graphrelay/relay/message"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // listener is an open socket and what of the configuration belongs to it.
@@ -169,7 +171,7 @@ func (r *Relay) wantedListeners(g *generation) (list []wanted) {
 
 // listen opens every listener, or takes it over from systemd.
 func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
-	if r.inherited, err = smtpd.Inherited(); err != nil {
+	if r.inherited, err = socket.Inherited(); err != nil {
 		return fmt.Errorf("sockets of systemd: %w", err)
 	}
 	defer r.closeUnused()
@@ -189,7 +191,7 @@ func (r *Relay) bind(ctx context.Context, w wanted) ([]listener, error) {
 	if name, ok := strings.CutPrefix(w.address, "systemd:"); ok {
 		return r.inherit(name, w)
 	}
-	l, err := smtpd.Listen(ctx, w.address, smtpd.DefaultSocketMode)
+	l, err := socket.Listen(ctx, w.address, socket.DefaultMode)
 	if err != nil {
 		return nil, listenHint("smtp.listeners", w.address, err)
 	}
@@ -236,7 +238,7 @@ func CheckCertificate(c *config.Config) error {
 	if t == nil {
 		return nil
 	}
-	pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), nil)
+	pair, err := keypair.Load(string(t.CertificateFile), string(t.KeyFile), nil)
 	if err != nil {
 		return fmt.Errorf("smtp.tls: %w", err)
 	}
