@@ -50,7 +50,8 @@ func TestManualListsEveryKey(t *testing.T) {
 	}
 	for i, line := range strings.Split(want, "\n") {
 		if got := strings.Split(text, "\n"); i >= len(got) || got[i] != line {
-			t.Fatalf("%s differs from the keys of the program at line %d, which must be\n%s\nrun: go test ./relay/e2e -run TestManualListsEveryKey -update", page, i+1, line)
+			t.Fatalf("%s differs from the keys of the program at line %d, which must be\n%s\nrun: go test "+
+				"./relay/e2e -run TestManualListsEveryKey -update", page, i+1, line)
 		}
 	}
 	if text != want {
@@ -97,8 +98,10 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // Each piece of configuration in the manual is one that the program takes.
 func TestManualConfigurationsAreValid(t *testing.T) {
-	const least = "identities:\n  - tenant_id: 11111111-1111-1111-1111-111111111111\n    client_id: 22222222-2222-2222-2222-222222222222\n" +
-		"    certificate_file: entra.pem\nsenders:\n  - address: notifications@contoso.com\n  - address: erp@contoso.com\n"
+	const least = "identities:\n  - tenant_id: 11111111-1111-1111-1111-111111111111\n    client_id: " +
+		"22222222-2222-2222-2222-222222222222\n" +
+		"    certificate_file: entra.pem\nsenders:\n  - address: notifications@contoso.com\n  - address: " +
+		"erp@contoso.com\n"
 	hash := "$2a$10$" + strings.Repeat("a", 53)
 	count := 0
 	for _, page := range []string{"configuration.md", "front-door.md"} {

@@ -1,4 +1,19 @@
-package relay
+// Package doctor examines this host for whatever keeps mail from flowing: files
+// and their modes, ports and who holds them, disk, store, systemd, the networks
+// of the clients, and the connection to Entra and Graph.
+//
+// # Promises
+//
+// It sends no mail and changes nothing. Each symptom that is not ok ends with
+// what to do about it. Whatever cannot be examined from here, such as a firewall
+// between two networks or the sockets of another user's program, is reported as
+// a warning and never as ok. Examine does not fail: what goes wrong in it is a
+// symptom.
+//
+// # What it must not know
+//
+// The running service, beyond what its admin socket answers.
+package doctor
 
 import (
 	"context"
@@ -17,6 +32,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/verify"
+	"graphrelay/relay/wiring"
 )
 
 // Symptom is one line of the doctor.
@@ -27,19 +43,18 @@ type Symptom struct {
 	Remedy string      `json:"remedy,omitempty"`
 }
 
-// doctor examines this host and what it reaches.
-type doctor struct {
+// examiner examines this host and what it reaches.
+type examiner struct {
 	c       *config.Config
 	version string
 	running bool // a service with this configuration answers
-	tell    func(Symptom)
+	report  func(Symptom)
 }
 
-// Doctor tells everything that can be found out from this host, each with what
-// to do about it. It sends no mail and changes nothing. It is to be run as the
-// service's user or as root.
-func Doctor(ctx context.Context, c *config.Config, version string, tell func(Symptom)) {
-	d := &doctor{c: c, version: version, tell: tell}
+// Examine reports everything that can be found out from this host, each with what
+// to do about it. Run it as the service's user or as root.
+func Examine(ctx context.Context, c *config.Config, version string, report func(Symptom)) {
+	d := &examiner{c: c, version: version, report: report}
 	d.service(ctx)
 	d.host()
 	d.ports()
@@ -50,20 +65,20 @@ func Doctor(ctx context.Context, c *config.Config, version string, tell func(Sym
 	d.identities(ctx)
 }
 
-func (d *doctor) ok(about, format string, args ...any) {
-	d.tell(Symptom{Mark: verify.OK, About: about, Text: fmt.Sprintf(format, args...)})
+func (d *examiner) ok(about, format string, args ...any) {
+	d.report(Symptom{Mark: verify.OK, About: about, Text: fmt.Sprintf(format, args...)})
 }
 
-func (d *doctor) fail(about, text, remedy string) {
-	d.tell(Symptom{Mark: verify.Fail, About: about, Text: text, Remedy: remedy})
+func (d *examiner) fail(about, text, remedy string) {
+	d.report(Symptom{Mark: verify.Fail, About: about, Text: text, Remedy: remedy})
 }
 
-func (d *doctor) warn(about, text, remedy string) {
-	d.tell(Symptom{Mark: verify.Warn, About: about, Text: text, Remedy: remedy})
+func (d *examiner) warn(about, text, remedy string) {
+	d.report(Symptom{Mark: verify.Warn, About: about, Text: text, Remedy: remedy})
 }
 
 // service asks the running service how it is.
-func (d *doctor) service(ctx context.Context) {
+func (d *examiner) service(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	s, err := admin.Dial(d.c.Admin.Address.Address).Status(ctx)
@@ -87,7 +102,7 @@ func (d *doctor) service(ctx context.Context) {
 
 // host is what `graphrelay check` looks at: files with their modes and owners,
 // folders, free ports.
-func (d *doctor) host() {
+func (d *examiner) host() {
 	found := config.Check(d.c)
 	for _, p := range found {
 		d.fail("host", p.Key+" "+p.Wrong, p.Remedy)
@@ -101,7 +116,7 @@ func (d *doctor) host() {
 }
 
 // disk looks at the room that the store has.
-func (d *doctor) disk() {
+func (d *examiner) disk() {
 	dir := filepath.Dir(d.c.Queue.Store.Path)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
@@ -138,7 +153,7 @@ func networkFS(kind int64) string {
 
 // store looks for damage. A running service holds the store and watches over it
 // itself.
-func (d *doctor) store(ctx context.Context) {
+func (d *examiner) store(ctx context.Context) {
 	path := d.c.Queue.Store.Path
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		d.ok("spool", "%s is not there yet; the first start makes it", path)
@@ -162,8 +177,8 @@ func (d *doctor) store(ctx context.Context) {
 }
 
 // identities tries the way to Entra and Graph, and what each identity may do.
-func (d *doctor) identities(ctx context.Context) {
-	all, err := VerifyIdentities(d.c, d.version, nil)
+func (d *examiner) identities(ctx context.Context) {
+	all, err := wiring.VerifyIdentities(d.c, d.version, nil)
 	if err != nil {
 		d.fail("identity", err.Error(), "correct the configuration")
 		return
@@ -171,7 +186,7 @@ func (d *doctor) identities(ctx context.Context) {
 	for i, id := range all {
 		if d.reach(ctx, d.c.Identities[i]) {
 			verify.Examine(ctx, id, verify.Verifier{}, func(f verify.Finding) {
-				d.tell(Symptom{f.Mark, id.Name + " " + string(f.Step), f.Text, f.Remedy})
+				d.report(Symptom{f.Mark, id.Name + " " + string(f.Step), f.Text, f.Remedy})
 			})
 		}
 	}
@@ -179,9 +194,9 @@ func (d *doctor) identities(ctx context.Context) {
 
 // reach tries both servers of an identity, by the way that its mail takes;
 // false if one cannot be reached.
-func (d *doctor) reach(ctx context.Context, id config.Identity) bool {
+func (d *examiner) reach(ctx context.Context, id config.Identity) bool {
 	name := string(id.Name)
-	way, err := graph.WayOf(newRelay(Options{Version: d.version, Log: slog.New(slog.DiscardHandler)}).graphConfig(id))
+	way, err := graph.WayOf(wiring.Graph(id, d.version, slog.New(slog.DiscardHandler), nil))
 	if err != nil {
 		d.fail(name+" way", err.Error(), "correct the configuration")
 		return false
@@ -194,7 +209,7 @@ func (d *doctor) reach(ctx context.Context, id config.Identity) bool {
 		{"login", way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")}, {"graph", way.Graph.JoinPath("v1.0/")},
 	} {
 		f := verify.Reach{What: server.what, URL: server.url, Proxy: way.Proxy, Roots: way.Roots, Now: time.Now}.Try(ctx)
-		d.tell(Symptom{f.Mark, name + " " + server.what, f.Text, f.Remedy})
+		d.report(Symptom{f.Mark, name + " " + server.what, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}
 	return well

@@ -1,4 +1,4 @@
-package relay
+package doctor
 
 import (
 	"bufio"
@@ -18,7 +18,7 @@ import (
 )
 
 // ports tells who holds port 25 and each port of the configuration.
-func (d *doctor) ports() {
+func (d *examiner) ports() {
 	wanted := []uint16{25}
 	for _, l := range d.c.SMTP.Listeners {
 		if p := l.Address.Addr.Port(); l.Address.Network == "tcp" && p != 0 && !slices.Contains(wanted, p) {
@@ -33,7 +33,7 @@ func (d *doctor) ports() {
 
 // port judges who holds a port. A socket that systemd has handed over is held
 // by both, and before the first mail by systemd alone.
-func (d *doctor) port(p uint16, holders []string, taken bool) {
+func (d *examiner) port(p uint16, holders []string, taken bool) {
 	about, names := fmt.Sprintf("port %d", p), strings.Join(holders, " and ")
 	switch {
 	case !taken:
@@ -52,12 +52,12 @@ func (d *doctor) port(p uint16, holders []string, taken bool) {
 }
 
 // bySystemd tells whether a listener of the configuration is a socket of systemd.
-func (d *doctor) bySystemd() bool {
+func (d *examiner) bySystemd() bool {
 	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool { return l.Address.Network == "systemd" })
 }
 
 // wants tells whether a listener of the configuration has the port.
-func (d *doctor) wants(port uint16) bool {
+func (d *examiner) wants(port uint16) bool {
 	for _, l := range d.c.SMTP.Listeners {
 		if l.Address.Network == "tcp" && l.Address.Addr.Port() == port {
 			return true
@@ -120,7 +120,7 @@ func programsOf(socket string) (names []string) {
 }
 
 // unit asks systemd how the service runs.
-func (d *doctor) unit(ctx context.Context) {
+func (d *examiner) unit(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "systemctl", "show", "graphrelay.service", "--property=LoadState,ActiveState,UnitFileState,User,NoNewPrivileges,ProtectSystem").Output()
@@ -157,7 +157,7 @@ func unitState(out string) map[string]string {
 
 // clients tells whether each network of a client can get at some listener, as
 // far as this host can tell: firewalls between are not seen from here.
-func (d *doctor) clients() {
+func (d *examiner) clients() {
 	own := ownPrefixes()
 	for _, c := range d.c.Clients {
 		for _, n := range c.Networks {
@@ -175,7 +175,7 @@ func (d *doctor) clients() {
 }
 
 // dialled is how somebody else would name a listener: HOST PORT.
-func (d *doctor) dialled(listener string) string {
+func (d *examiner) dialled(listener string) string {
 	host, port, err := net.SplitHostPort(listener)
 	if err != nil {
 		return string(d.c.Hostname) + " 25"
@@ -187,7 +187,7 @@ func (d *doctor) dialled(listener string) string {
 }
 
 // listenersFor are the listeners that a network could connect to.
-func (d *doctor) listenersFor(network netip.Prefix) (list []string) {
+func (d *examiner) listenersFor(network netip.Prefix) (list []string) {
 	for _, l := range d.c.SMTP.Listeners {
 		a := l.Address.Addr.Addr()
 		switch {

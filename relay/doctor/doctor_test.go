@@ -1,10 +1,9 @@
-package relay
+package doctor
 
 import (
 	"bufio"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"graphrelay/config"
@@ -75,29 +73,10 @@ func TestWhoHoldsAPort(t *testing.T) {
 	} {
 		conf := configured(t, "smtp: {listeners: [{address: '"+c.listener+"'}]}\n")
 		var got Symptom
-		d := &doctor{c: conf, running: c.running, tell: func(s Symptom) { got = s }}
+		d := &examiner{c: conf, running: c.running, report: func(s Symptom) { got = s }}
 		d.port(25, c.holders, c.taken)
 		if got.Mark != c.mark || !strings.Contains(got.Text, c.text) || got.Mark != verify.OK && got.Remedy == "" {
 			t.Errorf("%s: %+v", name, got)
-		}
-	}
-}
-
-// An address that cannot be listened on is named by its key.
-func TestListenHint(t *testing.T) {
-	for _, c := range []struct {
-		key, address string
-		err          error
-		want         string
-	}{
-		{"console.address", "127.0.0.1:8025", syscall.EADDRINUSE, "choose another address in console.address"},
-		{"admin.address", "unix:/run/graphrelay/admin.sock", syscall.EADDRINUSE, "ss -lxp shows it"},
-		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "CAP_NET_BIND_SERVICE"},
-		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES, "the folder of unix:/run/x/admin.sock must let"},
-		{"admin.address", "unix:/run/x/admin.sock", syscall.ENOENT, "must exist"},
-	} {
-		if err := listenHint(c.key, c.address, c.err); !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.key, err)
 		}
 	}
 }
@@ -120,7 +99,7 @@ smtp:
     - address: "[::]:2525"
 `
 	c := configured(t, more)
-	d := &doctor{c: c}
+	d := &examiner{c: c}
 	for network, want := range map[string]string{
 		"10.1.2.0/24":   "10.1.2.1:25 [::]:2525",
 		"127.0.0.0/8":   "127.0.0.1:25 10.1.2.1:25 [::]:2525",
@@ -160,7 +139,7 @@ func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
 			mu.Unlock()
 			id.Name, id.TenantID, id.ClientID, id.CertificateFile, id.Cloud = "contoso", "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222", "/nowhere/entra.pem", cloud
 			var told []Symptom
-			d := &doctor{tell: func(s Symptom) { told = append(told, s) }}
+			d := &examiner{report: func(s Symptom) { told = append(told, s) }}
 			if d.reach(t.Context(), id) {
 				t.Error("the proxy refused, and the way is said to be open")
 			}
@@ -201,7 +180,7 @@ func TestDoctorTrustsTheRootsOfTheIdentity(t *testing.T) {
 		id := config.Identity{Name: "contoso", TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222", CertificateFile: "/nowhere/entra.pem",
 			CAFile: config.Path(file), Endpoints: &config.Endpoints{Login: config.BaseURL(server.URL), Graph: config.BaseURL(server.URL)}}
 		var told []Symptom
-		d := &doctor{tell: func(s Symptom) { told = append(told, s) }}
+		d := &examiner{report: func(s Symptom) { told = append(told, s) }}
 		if got := d.reach(t.Context(), id); got != want {
 			t.Errorf("%s: %v, told %v", file, got, told)
 		}
