@@ -11,7 +11,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/keypair"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/wiring"
 )
@@ -50,7 +50,7 @@ func CheckCertificate(c *config.Config) error {
 	if t == nil {
 		return nil
 	}
-	pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), nil)
+	pair, err := keypair.Load(string(t.CertificateFile), string(t.KeyFile), nil)
 	if err != nil {
 		return fmt.Errorf("smtp.tls: %w", err)
 	}

@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"bytes"
@@ -18,72 +18,70 @@ import (
 // the nesting (100 KB of "[" took more than 5 GB) and time in the square of
 // the keys of one section (15,000 took 3 s).
 const (
-	maxFile   = 1 << 20 // octets
+	MaxFile   = 1 << 20 // octets
 	maxTokens = 50_000  // an entry "- address: a@b" is four
 	maxFlow   = 16      // brackets within brackets
 	maxColumn = 200     // of a key or a dash outside brackets
 )
 
-// lineFault is a fault of the file's form, before there are keys.
-type lineFault struct {
-	line int
-	text string
-	*fault
+// inLine is a mistake of the file's form, before there are keys.
+func inLine(line int, text string, f *Fault) *Problem {
+	return &Problem{Line: line, Wrong: f.wrong, Text: text, Remedy: f.remedy}
 }
 
-// parseYAML returns the one document of a file. The library is used for its
-// syntax tree only: aliases, merges and tags in it are left alone, and refused
-// by whoever walks the tree.
-func parseYAML(data []byte) (ast.Node, *lineFault) {
+// parse returns the one document of a file; least is what to write into an
+// empty one. The library is used for its syntax tree only: aliases, merges and
+// tags in it are left alone, and refused by whoever walks the tree.
+func parse(data []byte, least string) (ast.Node, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if f := checkBytes(data); f != nil {
-		return nil, f
+	if p := checkBytes(data); p != nil {
+		return nil, p
 	}
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	lines := strings.Split(text, "\n")
-	tokens, file, err := parse(text)
+	tokens, file, err := runParser(text)
 	if t, f := excess(tokens); t != nil {
-		return nil, &lineFault{lineOf(t), lineText(lines, lineOf(t)), f}
+		return nil, inLine(lineOf(t), lineText(lines, lineOf(t)), f)
 	}
 	if err != nil {
 		return nil, syntaxFault(err, lines)
 	}
-	return onlyDocument(file, lines)
+	return onlyDocument(file, lines, least)
 }
 
 // checkBytes refuses what is no text, and tabs where YAML counts blanks.
-func checkBytes(data []byte) *lineFault {
-	if len(data) > maxFile {
-		return &lineFault{1, "", bad("file is larger than 1 MiB", "write less than that; a configuration has some hundred lines")}
+func checkBytes(data []byte) *Problem {
+	if len(data) > MaxFile {
+		return inLine(1, "", Bad("file is larger than 1 MiB", "write less than that; a configuration has some hundred lines"))
 	}
 	for i, raw := range bytes.Split(data, []byte("\n")) {
 		line := string(bytes.TrimSuffix(raw, []byte("\r")))
 		if f := checkLine(line); f != nil {
-			return &lineFault{i + 1, strings.TrimSpace(line), f}
+			return inLine(i+1, strings.TrimSpace(line), f)
 		}
 	}
 	return nil
 }
 
-func checkLine(line string) *fault {
+func checkLine(line string) *Fault {
 	if !utf8.ValidString(line) {
-		return bad("line is not UTF-8", "save the file as UTF-8")
+		return Bad("line is not UTF-8", "save the file as UTF-8")
 	}
 	for _, c := range line {
 		if c < ' ' && c != '\t' || c == 0x7f {
-			return bad(fmt.Sprintf("line holds the control character %U", c), "take it out")
+			return Bad(fmt.Sprintf("line holds the control character %U", c), "take it out")
 		}
 	}
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	if strings.Contains(indent, "\t") {
-		return bad("line is indented with a tab", "write blanks instead")
+		return Bad("line is indented with a tab", "write blanks instead")
 	}
 	return nil
 }
 
-// parse runs the library. It has panicked on odd input before; a mistake in a
+// runParser runs the library. It has panicked on odd input before; a mistake in a
 // file must not end a daemon that is being reloaded.
-func parse(text string) (tokens token.Tokens, file *ast.File, err error) {
+func runParser(text string) (tokens token.Tokens, file *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("YAML parser gave up: %v", r)
@@ -99,22 +97,22 @@ func parse(text string) (tokens token.Tokens, file *ast.File, err error) {
 
 // excess returns the token at which the file becomes more than any
 // configuration needs, and than the parser can bear; nil if it does not.
-func excess(tokens token.Tokens) (*token.Token, *fault) {
+func excess(tokens token.Tokens) (*token.Token, *Fault) {
 	depth := 0
 	for i, t := range tokens {
 		switch t.Type {
 		case token.MappingKeyType:
-			return t, bad("has a key after a question mark", "write KEY: VALUE")
+			return t, Bad("has a key after a question mark", "write KEY: VALUE")
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
 		case token.SequenceEndType, token.MappingEndType:
 			depth--
 		}
 		if depth > maxFlow || depth <= 0 && isDeep(t) {
-			return t, bad("is nested too deeply", "write it as in the example configuration")
+			return t, Bad("is nested too deeply", "write it as in the example configuration")
 		}
 		if i == maxTokens {
-			return t, bad("file holds more than 50,000 words", "write fewer entries")
+			return t, Bad("file holds more than 50,000 words", "write fewer entries")
 		}
 	}
 	return nil, nil
@@ -128,14 +126,14 @@ func isDeep(t *token.Token) bool {
 
 // syntaxFault puts the library's message into our form; it quotes the line
 // itself, for the library's own excerpt is many lines long.
-func syntaxFault(err error, lines []string) *lineFault {
+func syntaxFault(err error, lines []string) *Problem {
 	line, message := 1, err.Error()
 	var e yaml.Error
 	if errors.As(err, &e) {
 		line, message = lineOf(e.GetToken()), e.GetMessage()
 	}
 	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "?")), " ")
-	return &lineFault{line, lineText(lines, line), bad("is not valid YAML: "+cut(message, 120), syntaxRemedy(message))}
+	return inLine(line, lineText(lines, line), Bad("is not valid YAML: "+cut(message, 120), syntaxRemedy(message)))
 }
 
 func syntaxRemedy(message string) string {
@@ -150,19 +148,19 @@ func syntaxRemedy(message string) string {
 	return "write it as in the example configuration"
 }
 
-func onlyDocument(file *ast.File, lines []string) (ast.Node, *lineFault) {
+func onlyDocument(file *ast.File, lines []string, least string) (ast.Node, *Problem) {
 	var body ast.Node
 	for i, doc := range file.Docs {
 		if i > 0 && doc.Start != nil {
 			n := lineOf(doc.Start)
-			return nil, &lineFault{n, lineText(lines, n), bad("a second YAML document or a directive", "write one document, without lines that begin with --- or %")}
+			return nil, inLine(n, lineText(lines, n), Bad("a second YAML document or a directive", "write one document, without lines that begin with --- or %"))
 		}
 		if doc.Body != nil {
 			body = doc.Body
 		}
 	}
 	if body == nil {
-		return nil, &lineFault{1, "", bad("file is empty", "write at least identities and senders")}
+		return nil, inLine(1, "", Bad("file is empty", least))
 	}
 	return body, nil
 }

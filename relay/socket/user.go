@@ -1,4 +1,4 @@
-package smtpd
+package socket
 
 import (
 	"net"
@@ -6,10 +6,11 @@ import (
 	"syscall"
 )
 
-// userOf asks the kernel which user opened the other end of a unix socket
-// (SO_PEERCRED). It is empty for other connections, and where the kernel does
-// not tell: nobody gains a right by it, it is for the log and for Received.
-func userOf(nc net.Conn) string {
+// UserOf returns the decimal ID of the user who opened the other end of a unix
+// socket (SO_PEERCRED). It is empty for other connections, and where the kernel
+// does not know: it gives nobody a right, and serves only the log and the
+// Received field.
+func UserOf(nc net.Conn) string {
 	unix, ok := nc.(*net.UnixConn)
 	if !ok {
 		return ""

@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"fmt"
@@ -8,84 +8,86 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-
-	"graphrelay/relay/envelope"
 )
 
 // concealed stands for what Show does not show.
 const concealed = "***"
 
-// Show is c as YAML, with every default filled in and without the keys that
-// have none. Of secrets it has the paths of their files alone: password hashes
-// are left out, and so are user information and query of any URL.
-func Show(c *Config) (string, error) {
-	text, err := yaml.MarshalWithOptions(shownSection(reflect.ValueOf(c).Elem()), yaml.Indent(2), yaml.IndentSequence(true))
+// Shower is a Scalar that the file may write in another way than String does.
+type Shower interface{ Shown() string }
+
+// Show is the struct that v points to as YAML, with every default filled in and
+// without the keys that have none. Hidden values are left out, and so are user
+// information and query of any URL.
+func (f Format) Show(v any) (string, error) {
+	section := f.shownSection(reflect.ValueOf(v).Elem())
+	text, err := yaml.MarshalWithOptions(section, yaml.Indent(2), yaml.IndentSequence(true))
 	return string(text), err
 }
 
-func shownSection(v reflect.Value) yaml.MapSlice {
+func (f Format) shownSection(v reflect.Value) yaml.MapSlice {
 	var section yaml.MapSlice
-	for _, f := range fieldsOf(v.Type()) {
-		if value, ok := shown(v.FieldByIndex(f.Index), f.Tag); ok {
-			section = append(section, yaml.MapItem{Key: f.Tag.Get("yaml"), Value: value})
+	for _, field := range fieldsOf(v.Type()) {
+		if value, ok := f.shown(v.FieldByIndex(field.Index), field.Tag); ok {
+			section = append(section, yaml.MapItem{Key: field.Tag.Get("yaml"), Value: value})
 		}
 	}
 	return section
 }
 
 // shown is a value of the configuration as YAML; false where there is none.
-func shown(v reflect.Value, tag reflect.StructTag) (any, bool) {
+func (f Format) shown(v reflect.Value, tag reflect.StructTag) (any, bool) {
 	switch {
-	case isScalar(v.Type()):
-		return shownScalar(v, tag)
+	case f.isScalar(v.Type()):
+		return f.shownScalar(v, tag)
 	case v.Kind() == reflect.Pointer:
 		if v.IsNil() {
 			return nil, false
 		}
-		if section := shownSection(v.Elem()); len(section) > 0 {
+		if section := f.shownSection(v.Elem()); len(section) > 0 {
 			return section, true
 		}
 		return true, true // a section that one word stands for
 	case v.Kind() == reflect.Slice:
-		return shownList(v, tag)
+		return f.shownList(v, tag)
 	case v.Kind() == reflect.Map:
-		return shownNames(v, tag)
+		return f.shownNames(v, tag)
 	}
-	section := shownSection(v)
+	section := f.shownSection(v)
 	return section, len(section) > 0
 }
 
-func shownList(v reflect.Value, tag reflect.StructTag) (any, bool) {
+func (f Format) shownList(v reflect.Value, tag reflect.StructTag) (any, bool) {
 	if v.Len() == 0 {
-		if _, short := reflect.New(v.Type()).Interface().(shorthand); short && !v.IsNil() {
+		if _, short := reflect.New(v.Type()).Interface().(Shorthand); short && !v.IsNil() {
 			return "none", true
 		}
 		return nil, false
 	}
 	var list []any
 	for i := range v.Len() {
-		value, _ := shown(v.Index(i), tag)
+		value, _ := f.shown(v.Index(i), tag)
 		list = append(list, value)
 	}
 	return list, true
 }
 
-func shownNames(v reflect.Value, tag reflect.StructTag) (any, bool) {
+func (f Format) shownNames(v reflect.Value, tag reflect.StructTag) (any, bool) {
 	var names yaml.MapSlice
 	for key, value := range v.Seq2() {
-		text, _ := shown(value, tag)
+		text, _ := f.shown(value, tag)
 		names = append(names, yaml.MapItem{Key: fmt.Sprint(key), Value: text})
 	}
 	slices.SortFunc(names, func(a, b yaml.MapItem) int { return strings.Compare(a.Key.(string), b.Key.(string)) })
 	return names, len(names) > 0
 }
 
-func shownScalar(v reflect.Value, tag reflect.StructTag) (any, bool) {
-	if _, is := reflect.New(v.Type()).Interface().(hidden); is {
+func (f Format) shownScalar(v reflect.Value, tag reflect.StructTag) (any, bool) {
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	scalar := f.asScalar(p.Elem(), tag.Get("range"))
+	if _, is := scalar.(Hidden); is {
 		return concealed, !v.IsZero()
-	}
-	if a, is := v.Interface().(envelope.Address); is && a.Wildcard() && strings.Contains(tag.Get("range"), "self") {
-		return "self", true
 	}
 	switch v.Kind() {
 	case reflect.Bool:
@@ -95,6 +97,9 @@ func shownScalar(v reflect.Value, tag reflect.StructTag) (any, bool) {
 	}
 	if v.IsZero() && v.Kind() != reflect.Int64 {
 		return nil, false
+	}
+	if s, is := scalar.(Shower); is {
+		return withoutSecrets(s.Shown()), true
 	}
 	return withoutSecrets(fmt.Sprint(v.Interface())), true
 }

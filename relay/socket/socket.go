@@ -1,4 +1,7 @@
-package smtpd
+// Package socket opens the sockets that the service listens on: TCP ports, unix
+// sockets, and those that systemd passes on. It must not know which protocol is
+// spoken there.
+package socket
 
 import (
 	"context"
@@ -14,17 +17,17 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// DefaultSocketMode lets every local user submit, as a mail socket does; who
-// may send what is decided later.
-const DefaultSocketMode fs.FileMode = 0o666
+// DefaultMode of a unix socket lets every local user connect, as is usual for
+// mail; who may send what is decided later.
+const DefaultMode fs.FileMode = 0o666
 
 // Listen opens address: "host:port", "[::1]:port", ":port" or "unix:/path". A
-// unix socket gets mode (DefaultSocketMode when 0); a stale one that nobody
-// serves is replaced, one that somebody serves is an error. The socket file is
+// unix socket gets mode, or DefaultMode if mode is 0. A stale socket file that
+// no program serves is replaced; one in use is an error. The socket file is
 // removed when the listener closes.
 func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener, error) {
-	// Idle timeouts end dead connections; keep-alive would only cost four
-	// system calls for each connection.
+	// Idle timeouts end dead connections; keep-alive would cost four more
+	// system calls per connection.
 	lc := net.ListenConfig{KeepAlive: -1}
 	path, unix := strings.CutPrefix(address, "unix:")
 	if !unix {
@@ -38,7 +41,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 		return nil, err
 	}
 	if mode == 0 {
-		mode = DefaultSocketMode
+		mode = DefaultMode
 	}
 	if err := os.Chmod(path, mode); err != nil {
 		_ = l.Close()
@@ -47,7 +50,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 	return l, nil
 }
 
-// removeStale removes the socket at path when nobody listens there.
+// removeStale removes the socket at path if no program listens there.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +60,7 @@ func removeStale(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s exists and is no socket: remove it, or listen elsewhere", path)
+		return fmt.Errorf("%s exists and is not a socket: remove it, or listen elsewhere", path)
 	}
 	nc, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
@@ -71,8 +74,8 @@ func removeStale(path string) error {
 }
 
 // Inherited returns the sockets that systemd opened for this process (see
-// sd_listen_fds(3)), by the names that FileDescriptorName= gave them. It can be
-// asked once. A socket that nobody wants must be closed by the caller.
+// sd_listen_fds(3)), by their FileDescriptorName=. Only the first call returns
+// them. The caller must close those that it does not use.
 func Inherited() (map[string][]net.Listener, error) {
 	return activation.ListenersWithNames()
 }

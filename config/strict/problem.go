@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"fmt"
@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Problem is one mistake in a file, or one thing that Check found.
+// Problem is one mistake in a file, or a thing found out later about its values.
 type Problem struct {
 	File   string
 	Line   int    // from 1; 0 where the file could not be read at all
@@ -50,19 +50,19 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// byLine sorts problems; those of one line stay in the order they were found.
-func (e Errors) byLine() {
+// ByLine sorts problems; those of one line stay in the order they were found.
+func (e Errors) ByLine() {
 	slices.SortStableFunc(e, func(a, b Problem) int { return a.Line - b.Line })
 }
 
-// fault is a Problem that does not know yet where it is.
-type fault struct{ wrong, remedy string }
+// Fault is a Problem that does not know yet where it is.
+type Fault struct{ wrong, remedy string }
 
-func (f *fault) Error() string { return f.wrong + "; " + f.remedy }
+func (f *Fault) Error() string { return f.wrong + "; " + f.remedy }
 
-// bad makes a fault. wrong completes a sentence about the key, remedy begins
+// Bad makes a Fault. wrong completes a sentence about the key, remedy begins
 // with what to do.
-func bad(wrong, remedy string) *fault { return &fault{wrong, remedy} }
+func Bad(wrong, remedy string) *Fault { return &Fault{wrong, remedy} }
 
 // cut shortens s to n characters.
 func cut(s string, n int) string {
@@ -73,4 +73,20 @@ func cut(s string, n int) string {
 		}
 	}
 	return s
+}
+
+// hidePassword takes the user information out of a text that may be a URL,
+// with a scheme or without, before it gets into a message.
+func hidePassword(text string) string {
+	at := strings.LastIndex(text, "@")
+	if at < 0 {
+		return text
+	}
+	if begin := strings.Index(text, "//"); begin >= 0 && begin < at {
+		return text[:begin] + "//***" + text[at:]
+	}
+	if user, password, ok := strings.Cut(text[:at], ":"); ok && user != "" && password != "" && !strings.ContainsAny(text, " \t") {
+		return "***" + text[at:]
+	}
+	return text
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // TestInherited runs this program again as systemd would: with sockets at 3 and
@@ -69,7 +70,7 @@ func TestInherited(t *testing.T) {
 
 // serveInherited serves each inherited socket until it had one connection.
 func serveInherited(t *testing.T) {
-	sockets, err := smtpd.Inherited()
+	sockets, err := socket.Inherited()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func serveInherited(t *testing.T) {
 		p := h.peer(i)
 		fmt.Println("peer", p.Listener, p.String(), "unix="+fmt.Sprint(p.Unix))
 	}
-	if again, _ := smtpd.Inherited(); len(again) > 0 {
+	if again, _ := socket.Inherited(); len(again) > 0 {
 		t.Error("the sockets can be had twice")
 	}
 }

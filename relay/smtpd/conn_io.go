@@ -3,11 +3,13 @@ package smtpd
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 const (
@@ -34,18 +36,18 @@ func (c *conn) readLine() (line []byte, refusal *reply.Error, err error) {
 		line, c.held = c.held, nil
 		return line, nil, nil
 	}
-	c.in.shrink()
+	c.in.Shrink()
 	c.lineEnd = time.Time{}
 	for seen := 0; ; {
-		b := c.in.bytes()
+		b := c.in.Bytes()
 		if i := bytes.IndexByte(b[seen:], '\n'); i >= 0 {
-			c.in.skip(seen + i + 1)
-			if seen+i >= maxLine {
+			c.in.Skip(seen + i + 1)
+			if seen+i >= wire.MaxLine {
 				return nil, errLongLine, nil
 			}
 			return bytes.TrimSuffix(b[:seen+i], []byte{'\r'}), nil, nil
 		}
-		if seen = len(b); seen >= maxLine {
+		if seen = len(b); seen >= wire.MaxLine {
 			return nil, errLongLine, c.skipLine()
 		}
 		if err := c.fill(); err != nil {
@@ -57,13 +59,13 @@ func (c *conn) readLine() (line []byte, refusal *reply.Error, err error) {
 // skipLine drops the rest of an over-long line; a flood ends the connection.
 func (c *conn) skipLine() error {
 	for skipped := 0; skipped < maxFlood; {
-		b := c.in.bytes()
+		b := c.in.Bytes()
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
-			c.in.skip(i + 1)
+			c.in.Skip(i + 1)
 			return nil
 		}
 		skipped += len(b)
-		c.in.skip(len(b))
+		c.in.Skip(len(b))
 		if err := c.fill(); err != nil {
 			return err
 		}
@@ -74,7 +76,7 @@ func (c *conn) skipLine() error {
 // skipChunk drops the rest of a chunk; false means that the connection has
 // ended or must end.
 func (c *conn) skipChunk() bool {
-	if c.chunk.left > c.cfg.drainLimit() {
+	if c.chunk.Left > c.cfg.drainLimit() {
 		return false
 	}
 	c.inBody = true
@@ -82,10 +84,10 @@ func (c *conn) skipChunk() bool {
 	if c.txEnd.IsZero() {
 		c.txEnd = time.Now().Add(c.cfg.TransactionTimeout)
 	}
-	for c.chunk.left > 0 {
-		n := min(c.chunk.left, int64(len(c.in.bytes())))
-		c.in.skip(int(n))
-		if c.chunk.left -= n; c.chunk.left > 0 && c.fill() != nil {
+	for c.chunk.Left > 0 {
+		n := min(c.chunk.Left, int64(len(c.in.Bytes())))
+		c.in.Skip(int(n))
+		if c.chunk.Left -= n; c.chunk.Left > 0 && c.fill() != nil {
 			return false
 		}
 	}
@@ -106,11 +108,12 @@ func (c *conn) fill() error {
 		return err
 	}
 	for {
-		n, err := c.nc.Read(c.in.free())
+		room := c.in.Free()
+		n, err := c.nc.Read(room)
 		if c.inBody {
-			c.keepTail(c.in.buf[c.in.w : c.in.w+n])
+			c.tail.Keep(room[:n])
 		}
-		c.in.w += n
+		c.in.Filled(n)
 		if n > 0 {
 			return nil
 		}
@@ -169,6 +172,19 @@ func (c *conn) readFailed(err error) error {
 		return c.bye(errIdle)
 	}
 	return c.finish(err.Error())
+}
+
+// noteTimeout logs a message that did not end in time: a client that ends its
+// messages wrongly looks like one that hangs.
+func (c *conn) noteTimeout() {
+	if !c.inBody {
+		return
+	}
+	cause := "the client sent nothing more, or too slowly"
+	if end := c.tail.WrongEnd(); end != "" && c.chunk.Left == 0 {
+		cause = "the message ended with " + end + ", and only CRLF.CRLF ends one: let the client end its lines with CRLF"
+	}
+	c.note(slog.LevelWarn, "message timed out", "message timed out", slog.String("cause", cause))
 }
 
 // flush sends the replies that wait.

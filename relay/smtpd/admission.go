@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
-// gate is the listener that go-smtp serves: it lets through what the limits and
-// the handler admit, wrapped in conn.
-type gate struct {
+// acceptLoop is the listener that go-smtp serves: it returns the connections that
+// the limits and the handler admit, wrapped in conn. It ends when its settings
+// are no longer the present ones.
+type acceptLoop struct {
 	net.Listener
 	server   *Server
 	port     *port
@@ -22,23 +24,28 @@ type gate struct {
 	tls      *tls.Config
 }
 
-func newGate(s *Server, p *port) *gate {
+func newAcceptLoop(s *Server, p *port) *acceptLoop {
 	o := p.options.Load()
-	g := &gate{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), made: o, options: *o}
+	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), made: o, options: *o}
 	if o.TLS != TLSOff {
-		g.tls = g.options.tlsConfig()
+		l.tls = l.options.tlsConfig()
 	}
-	return g
+	return l
 }
 
-// Accept returns the next admitted connection. Strangers and those who have too
-// many are turned away here: a flood of them takes nobody's place, and costs no
-// goroutine.
-func (g *gate) Accept() (net.Conn, error) {
+// outdated reports whether l was made of what has changed since.
+func (l *acceptLoop) outdated() bool {
+	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.made
+}
+
+// Accept returns the next admitted connection. Strangers and clients with too
+// many connections are turned away here: a flood of them takes no place of
+// others, and costs no goroutine.
+func (l *acceptLoop) Accept() (net.Conn, error) {
 	for {
-		nc, err := g.port.next()
-		if g.port.poked(err) {
-			if g.changed() {
+		nc, err := l.port.next()
+		if l.port.poked(err) {
+			if l.outdated() {
 				return nil, errChanged
 			}
 			continue
@@ -46,11 +53,11 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if g.changed() {
-			g.port.early = nc
+		if l.outdated() {
+			l.port.early = nc
 			return nil, errChanged
 		}
-		c := newConn(g, nc)
+		c := newConn(l, nc)
 		if refusal := c.admit(); refusal != nil {
 			c.turnAway(refusal)
 			continue
@@ -79,7 +86,7 @@ func (c *conn) admit() *reply.Error {
 // identify asks the handler about the peer.
 func (c *conn) identify() *reply.Error {
 	c.server.conns.admitted()
-	if c.gate.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
+	if c.loop.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
 		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
 			"this listener requires a login, and has no TLS to log in with; write the client's network under plaintext_auth, or give the listener tls"))
 		return errNoLogin
@@ -105,9 +112,9 @@ func (c *conn) noteRefused(refusal *reply.Error) {
 // that expects TLS would not understand it.
 func (c *conn) turnAway(refusal *reply.Error) {
 	c.cancel()
-	if c.gate.options.TLS != TLSImplicit && !c.proxied {
+	if c.loop.options.TLS != TLSImplicit && !c.proxied {
 		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = c.raw.Write(appendStatus(nil, refusal))
+		_, _ = c.raw.Write(wire.AppendReply(nil, refusal))
 	}
 	_ = c.raw.Close()
 }
