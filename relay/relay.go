@@ -18,7 +18,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 // How long a stop waits: for messages being received, then for messages being sent.
@@ -56,7 +56,7 @@ type Relay struct {
 	onChange   func(*config.Config)
 	onReload   func() (done func())
 	started    time.Time
-	store      *spool.SQLite
+	store      *sqlite.Store
 	closeStore sync.Once
 	delivery   *delivery.Delivery
 	intake     *intake.Intake
@@ -98,7 +98,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
+	if r.store, err = sqlite.Open(ctx, r.spoolOptions(o.Sandbox)); err != nil {
 		return nil, err
 	}
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
@@ -156,9 +156,9 @@ func (r *Relay) graphConfig(id config.Identity) graph.Config {
 	return g
 }
 
-func (r *Relay) spoolOptions(sandbox bool) spool.Options {
+func (r *Relay) spoolOptions(sandbox bool) sqlite.Options {
 	q := r.cfg().Queue
-	return spool.Options{
+	return sqlite.Options{
 		Path: q.Store.Path, MinFree: int64(q.MinFreeSpace), MaxMessages: q.MaxMessages,
 		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay, MarkSandbox: sandbox, Log: r.log,
 	}
