@@ -12,8 +12,9 @@ import (
 var layer = map[string]int{
 	// words
 	"relay/envelope": 0, "relay/reply": 0, "relay/outcome": 0, "relay/pacing": 0, "relay/text": 0, "relay/state": 0,
+	"relay/message/charset": 0,
 	// organs
-	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/message/parts": 1,
+	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
 	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1, "relay/setup": 1,
 	"relay/watchfile": 1, "relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1,
@@ -29,7 +30,8 @@ var layer = map[string]int{
 var sideways = map[string][]string{
 	"relay/outcome":         {"relay/reply"},
 	"relay/state":           {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
-	"relay/message/parts":   {"relay/message"},
+	"relay/message":         {"relay/message/address"}, // the lists in its fields
+	"relay/message/parts":   {"relay/message", "relay/message/address"},
 	"relay/spool/sqlite":    {"relay/spool"},
 	"relay/spool/spooltest": {"relay/spool"},
 	"relay/entra":           {"relay/watchfile"},
