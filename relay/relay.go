@@ -14,11 +14,11 @@ import (
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/wiring"
 )
 
 // How long a stop waits: for messages being received, then for messages being sent.
@@ -51,7 +51,7 @@ type Options struct {
 type Relay struct {
 	version    string
 	log        *slog.Logger
-	submit     string
+	submit     wiring.Submit
 	load       func() (*config.Config, error)
 	onChange   func(*config.Config)
 	onReload   func() (done func())
@@ -80,8 +80,6 @@ type Relay struct {
 	mu        sync.Mutex
 	listeners []listener
 	inherited map[string][]net.Listener // of systemd, not taken yet
-
-	submitBySystemd bool // the submit socket is among them
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -98,7 +96,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
+	if r.store, err = spool.OpenSQLite(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
@@ -122,7 +120,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 }
 
 func newRelay(o Options) *Relay {
-	r := &Relay{version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now(), up: make(chan struct{}), watchNow: make(chan struct{}, 1),
+	r := &Relay{version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket}, started: time.Now(), up: make(chan struct{}), watchNow: make(chan struct{}, 1),
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -133,94 +131,36 @@ func newRelay(o Options) *Relay {
 	return r
 }
 
-func (r *Relay) graphConfig(id config.Identity) graph.Config {
-	g := graph.Config{
-		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
-		CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
-		WorkloadIdentity: id.WorkloadIdentity, CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile),
-		MaxConcurrent: id.MaxConcurrent, Log: r.log, UserAgent: "graphrelay/" + r.version,
-		OnCredentialChange: func() { r.delivery.ProbeNow() },
-	}
-	if id.ManagedIdentity != nil {
-		g.ManagedIdentity = &graph.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
-	}
-	if id.Proxy != "" {
-		g.Proxy = mustURL(string(id.Proxy))
-	}
-	if id.Endpoints != nil {
-		g.Login, g.Graph = mustURL(string(id.Endpoints.Login)), mustURL(string(id.Endpoints.Graph))
-	} else {
-		g.Cloud = id.Cloud
-	}
-	return g
-}
-
-func (r *Relay) spoolOptions(sandbox bool) spool.Options {
-	q := r.cfg().Queue
-	return spool.Options{
-		Path: q.Store.Path, MinFree: int64(q.MinFreeSpace), MaxMessages: q.MaxMessages,
-		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay, MarkSandbox: sandbox, Log: r.log,
-	}
-}
-
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := deliveryLimits(r.cfg())
+	l := wiring.Limits(r.cfg())
 	return delivery.Config{
 		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
-		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
+		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
 		Identity: r.hasIdentity,
 	}
 }
 
-// reports tells who is told of failed mail, and as whom.
-func (r *Relay) reports() delivery.Reports {
-	c := r.cfg()
-	return delivery.Reports{
-		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster, DelayWarning: time.Duration(c.Reports.DelayWarning),
-		From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
-	}
-}
-
-// checkLookup finds out at start whether the app may read the mailboxes of the
-// configuration, where it must.
+// checkLookup finds out whether the app may read the mailboxes that c looks
+// unknown outcomes up in.
 func (r *Relay) checkLookup(ctx context.Context, c *config.Config) {
-	if c.Delivery.UnknownOutcome != "lookup" {
-		return
-	}
-	var boxes []envelope.Address
-	for _, m := range c.Mailboxes {
-		if !m.Address.Wildcard() {
-			boxes = append(boxes, m.Address)
-		}
-	}
-	r.delivery.CheckLookup(ctx, boxes)
-}
-
-func deliveryLimits(c *config.Config) delivery.Limits {
-	unknown := map[string]delivery.UnknownOutcome{"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp}
-	return delivery.Limits{
-		Unknown: unknown[c.Delivery.UnknownOutcome], MaxAge: time.Duration(c.Queue.MaxAge), MaxHold: time.Duration(c.Queue.MaxHold),
+	if mailboxes := wiring.Lookups(c); mailboxes != nil {
+		r.delivery.CheckLookup(ctx, mailboxes)
 	}
 }
 
-// route tells through which identity a mailbox sends.
+// route returns the way of a mailbox to Graph, by the configuration in force.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	g := r.now.Load()
-	m, ok := g.cfg.Mailbox(mailbox)
+	route, ok := wiring.Route(g.cfg, mailbox)
 	if !ok {
-		return delivery.Route{}, false
+		return route, false
 	}
-	id, ok := g.cfg.Identity(m.Identity)
-	route := delivery.Route{
-		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
-		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
-		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(g.cfg.Delivery.MIMELimit),
-	}
+	client := g.identities[config.Name(route.Identity)]
+	route.Sender, route.Finder = client, client
 	if g.cfg.Delivery.Upload() {
-		route.Uploader = g.identities[m.Identity]
+		route.Uploader = client
 	}
-	return route, ok
+	return route, true
 }
 
 // hostname is the name of the configuration in force.
@@ -314,8 +254,8 @@ func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Minute)
 	defer tick.Stop()
 	for {
-		q := r.cfg().Queue
-		if err := r.store.Sweep(ctx, time.Now(), time.Duration(q.History), time.Duration(q.KeepFailed)); err != nil && ctx.Err() == nil {
+		history, failed := wiring.Retention(r.cfg())
+		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
 			r.log.Warn("sweep failed", "cause", err)
 		}
 		select {

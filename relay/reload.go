@@ -10,6 +10,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/wiring"
 )
 
 // Reload is the outcome of the last reload.
@@ -133,19 +134,19 @@ func sameFixed(old, next *config.Config) error {
 func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
 	open := r.openListeners()
 	for _, w := range r.wantedListeners(g) {
-		kept := takeListeners(&open, w.address)
+		kept := takeListeners(&open, w.Address)
 		if len(kept) == 0 {
 			l, err := r.bind(ctx, w)
 			if err != nil {
 				closeAll(fresh)
-				return nil, nil, portHint(err, w.address, open)
+				return nil, nil, portHint(err, w.Address, open)
 			}
 			fresh = append(fresh, l...)
 			list = append(list, l...)
 			continue
 		}
 		for _, l := range kept {
-			list = append(list, listener{l.Listener, w.address, w.options})
+			list = append(list, listener{l.Listener, w.Address, w.Options})
 		}
 	}
 	return list, fresh, nil
@@ -189,9 +190,9 @@ func (r *Relay) swap(g *generation, list, fresh []listener) {
 	old := r.now.Swap(g)
 	r.runIdentities(g)
 	old.retire()
-	r.intake.SetRules(r.intakeRules(g.cfg))
-	r.delivery.SetLimits(deliveryLimits(g.cfg))
-	r.smtp.Reconfigure(r.smtpConfig(g.cfg))
+	r.intake.SetRules(wiring.Intake(g.cfg, hostName()))
+	r.delivery.SetLimits(wiring.Limits(g.cfg))
+	r.smtp.Reconfigure(wiring.SMTP(g.cfg, r.log))
 	r.setListeners(list, fresh)
 	r.onChange(g.cfg)
 	// Holds may be over now, and senders that are gone must be held.
