@@ -1,4 +1,4 @@
-package message
+package parts
 
 import "net/url"
 
@@ -51,4 +51,11 @@ func (c *cidFinder) take() {
 
 func endsCID(b byte) bool {
 	return b <= ' ' || b == '"' || b == '\'' || b == '<' || b == '>' || b == ')' || b == '\\'
+}
+
+func lower(b byte) byte {
+	if b >= 'A' && b <= 'Z' {
+		return b + 'a' - 'A'
+	}
+	return b
 }

@@ -1,4 +1,4 @@
-package message
+package address
 
 import (
 	"bytes"
@@ -7,6 +7,14 @@ import (
 )
 
 // The words, blanks and comments of RFC 5322 section 3.2, as parser reads them.
+
+const blanks = " \t\r\n"
+
+func trimBlank(v []byte) []byte { return bytes.Trim(v, blanks) }
+
+func trimLeft(v []byte) []byte { return bytes.TrimLeft(v, blanks) }
+
+func leading(v []byte) []byte { return v[:len(v)-len(trimLeft(v))] }
 
 // word reads a quoted string or a run of atom characters and dots.
 func (p *parser) word() (bare bool, err error) {
@@ -28,15 +36,31 @@ func (p *parser) word() (bare bool, err error) {
 	return false, errSyntax
 }
 
-// quoted passes a quoted string.
-func (p *parser) quoted() error {
-	for p.i++; !p.end(); p.i++ {
+// quoted passes over a quoted string.
+func (p *parser) quoted() error { return p.enclosed('"', '"') }
+
+// comment passes over a comment. Comments nest; only their depth is counted.
+func (p *parser) comment() error {
+	lo := p.i
+	if err := p.enclosed('(', ')'); err != nil {
+		return err
+	}
+	return p.note(lo+1, p.i-1)
+}
+
+// enclosed passes over what begins with opening, here, and ends with closing.
+func (p *parser) enclosed(opening, closing byte) error {
+	for depth := 0; !p.end(); p.i++ {
 		switch c := p.value[p.i]; {
-		case c == '"':
-			p.i++
-			return nil
+		case c == closing && depth > 0:
+			if depth--; depth == 0 {
+				p.i++
+				return nil
+			}
+		case c == opening:
+			depth++
 		case c == '@':
-			p.hidden = true
+			p.hidden = p.hidden || opening == '"'
 		case c == '\n':
 			p.folded = true
 		case c == '\\':
@@ -50,8 +74,9 @@ func (p *parser) quoted() error {
 	return errQuote
 }
 
-// escape passes a backslash and what it quotes. Behind half a letter of UTF-8
-// it may be the other half of one of Shift-JIS or GBK, and quote nothing.
+// escape passes over a backslash and what it quotes. After half of a UTF-8
+// character it may be the second byte of one in Shift-JIS or GBK, and quote
+// nothing.
 func (p *parser) escape() bool {
 	if r, n := utf8.DecodeLastRune(p.value[:p.i]); r == utf8.RuneError && n == 1 {
 		return false
@@ -61,8 +86,9 @@ func (p *parser) escape() bool {
 }
 
 // splitsQuotes finds an encoded word with a quote or a parenthesis in it that
-// is no word of its own to readers that look for encoded words first, as one of
-// Python's does: what is a quoted string to them is none to us, or ends later.
+// is not a word of its own to readers that look for encoded words first, as one
+// of Python's does: they see no quoted string where we see one, or see it end
+// later.
 func splitsQuotes(v []byte) bool {
 	for {
 		start := bytes.Index(v, []byte("=?"))
@@ -83,7 +109,7 @@ func splitsQuotes(v []byte) bool {
 	}
 }
 
-// isEven tells whether word can be left out without a change to the quoted
+// isEven reports whether word can be left out without a change to the quoted
 // strings and comments around it.
 func isEven(word []byte) bool {
 	quotes := bytes.Count(word, []byte{'"'})
@@ -97,8 +123,11 @@ func isEven(word []byte) bool {
 	return quotes == 0 && open == closed || open+closed == 0 && quotes%2 == 0
 }
 
-// skip passes blanks, folds and comments. Comments nest; their depth is only
-// counted.
+// isEncodedWord finds what an eager reader would decode before it looks for
+// the address.
+func isEncodedWord(text []byte) bool { return bytes.Contains(text, []byte("=?")) }
+
+// skip passes over blanks, folds and comments.
 func (p *parser) skip() error {
 	for {
 		p.blank()
@@ -112,33 +141,9 @@ func (p *parser) skip() error {
 }
 
 func (p *parser) blank() {
-	for !p.end() && strings.IndexByte(" \t\r\n", p.value[p.i]) >= 0 {
+	for !p.end() && strings.IndexByte(blanks, p.value[p.i]) >= 0 {
 		p.i++
 	}
-}
-
-func (p *parser) comment() error {
-	lo, depth := p.i, 0
-	for ; !p.end(); p.i++ {
-		switch c := p.value[p.i]; {
-		case c == '(':
-			depth++
-		case c == ')':
-			if depth--; depth == 0 {
-				p.i++
-				return p.note(lo+1, p.i-1)
-			}
-		case c == '\n':
-			p.folded = true
-		case c == '\\':
-			if !p.escape() {
-				return errQuote
-			}
-		case isControl(c) && c != '\r':
-			return errControl
-		}
-	}
-	return errQuote
 }
 
 // isWordByte takes 8-bit characters for letters, whatever their character set.

@@ -264,7 +264,7 @@ func checkAuthor(t testing.TB, h *Header, want envelope.Address) {
 		t.Errorf("authors are %v after the rewrite", a)
 	}
 	for _, i := range h.numbers("From") {
-		v := strings.TrimSpace(unfold(h.value(h.fields[i])))
+		v := strings.TrimSpace(Unfold(h.value(h.fields[i])))
 		if list, err := netmail.ParseAddressList(v); err == nil && (len(list) != 1 || list[0].Address != want.String()) {
 			t.Errorf("net/mail reads %v from %q", list, v)
 		}

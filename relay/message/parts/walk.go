@@ -1,4 +1,4 @@
-package message
+package parts
 
 import (
 	"bufio"
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"graphrelay/relay/message"
 )
 
 // The bounds of the part reader. Deeper multiparts are taken as one part, and
@@ -102,7 +104,7 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 		return w.begin(at) // no header, or one that is broken off: what follows is content
 	}
 	if begins && line[0] != ' ' && line[0] != '\t' {
-		w.fields, w.keeping = true, hasPrefixFold(line, "Content-")
+		w.fields, w.keeping = true, isContentField(line)
 	}
 	if w.keeping && len(w.header)+len(line) <= maxPartHeader {
 		w.header = append(w.header, line...)
@@ -114,8 +116,12 @@ func isHeaderLine(line []byte, further bool) bool {
 	if line[0] == ' ' || line[0] == '\t' {
 		return further
 	}
-	name, colon := cutName(line)
-	return name > 0 && colon >= 0
+	return message.IsField(line)
+}
+
+func isContentField(line []byte) bool {
+	const prefix = "Content-"
+	return len(line) >= len(prefix) && bytes.EqualFold(line[:len(prefix)], []byte(prefix))
 }
 
 // delimiter tells whether a line is the delimiter of an open multipart.

@@ -1,11 +1,11 @@
-package message
+package address
 
 import (
 	"strings"
 	"testing"
 )
 
-func show(l list) string {
+func show(l List) string {
 	var s []string
 	for _, b := range l.boxes {
 		text := b.addr.String()
@@ -67,7 +67,7 @@ func TestParseList(t *testing.T) {
 		{" \"\xc3\xa9\\\"\" <a@b.example>", "a@b.example"},
 		{" =?utf-8?q?Last =2C First?= \"x@y.example\" <a@b.example>", "a@b.example"},
 	} {
-		l, err := parseList([]byte(c.in))
+		l, err := Parse([]byte(c.in))
 		if err != nil {
 			t.Errorf("%q: %v", c.in, err)
 		} else if got := show(l); got != c.want {
@@ -129,7 +129,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"\"\x95\\\" <c@d.example>, \" <a@b.example>":                             errQuote,
 		"(\x95\\) \" <c@d.example>) x\" <a@b.example>":                           errQuote,
 	} {
-		if l, err := parseList([]byte(in)); err != want {
+		if l, err := Parse([]byte(in)); err != want {
 			t.Errorf("%q: error %v (%s), want %v", in, err, show(l), want)
 		}
 	}
@@ -138,7 +138,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 func TestParseListTakesTimeInProportion(t *testing.T) {
 	for _, part := range []string{"(", "\"", "a@b.example,", "a:;,", "<", ",", "@a,", "\\", "a,", "a:a,", "(a@b.example)", "a@b.example (a@b.example),", "=?", "=?a?b?", "=?a?b?c?=", "\"\xc3\xa9\\\" "} {
 		in := []byte(strings.Repeat(part, 1<<20/len(part)))
-		l, err := parseList(in)
+		l, err := Parse(in)
 		if len(l.boxes) > maxList || len(l.entries) > maxList {
 			t.Errorf("%q: %d mailboxes, %v", part, len(l.boxes), err)
 		}
@@ -147,10 +147,10 @@ func TestParseListTakesTimeInProportion(t *testing.T) {
 
 func TestParseListBoundsAGroup(t *testing.T) {
 	in := "Team: " + strings.Repeat("a@b.example,", maxList-1) + "a@b.example"
-	if _, err := parseList([]byte(in + ";")); err != nil {
+	if _, err := Parse([]byte(in + ";")); err != nil {
 		t.Errorf("%d members: %v", maxList, err)
 	}
-	if l, err := parseList([]byte(in + ",a@b.example;")); err == nil || len(l.boxes) > maxList {
+	if l, err := Parse([]byte(in + ",a@b.example;")); err == nil || len(l.boxes) > maxList {
 		t.Errorf("one member more: %d mailboxes, %v", len(l.boxes), err)
 	}
 }

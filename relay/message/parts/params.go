@@ -1,9 +1,11 @@
-package message
+package parts
 
 import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"graphrelay/relay/message/charset"
 )
 
 // maxParams bounds the parameters of one field.
@@ -30,7 +32,7 @@ func readParams(field string) (value string, params map[string]string) {
 		if base, rest, extended := strings.Cut(name, "*"); extended {
 			split[base] = append(split[base], newSection(rest, unquote(text)))
 		} else if _, seen := plain[name]; !seen {
-			plain[name] = decodeWords(unquote(text))
+			plain[name] = charset.DecodeWords(unquote(text))
 		}
 	}
 	for name, sections := range split { // RFC 2231 counts more, where both are given
@@ -110,7 +112,7 @@ func newSection(rest, text string) section {
 func joinSections(sections []section) (string, bool) {
 	sort.SliceStable(sections, func(i, j int) bool { return sections[i].number < sections[j].number })
 	var b strings.Builder
-	charset, next := "", 0
+	label, next := "", 0
 	for _, s := range sections {
 		if s.number != next {
 			continue
@@ -119,7 +121,7 @@ func joinSections(sections []section) (string, bool) {
 		if s.encoded {
 			if next == 0 {
 				if parts := strings.SplitN(text, "'", 3); len(parts) == 3 {
-					charset, text = parts[0], parts[2]
+					label, text = parts[0], parts[2]
 				}
 			}
 			text = unpercent(text)
@@ -127,7 +129,7 @@ func joinSections(sections []section) (string, bool) {
 		b.WriteString(text)
 		next++
 	}
-	return toUTF8(b.String(), charset), next > 0
+	return charset.ToUTF8(b.String(), label), next > 0
 }
 
 func unpercent(s string) string {
