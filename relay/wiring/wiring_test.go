@@ -19,7 +19,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/verify"
 )
 
@@ -35,7 +35,7 @@ type options struct {
 	KeyPair   []string
 	Policy    policy.Rules
 	Intake    intake.Rules
-	Store     spool.Options
+	Store     sqlite.Options
 	Retention []time.Duration
 	Limits    delivery.Limits
 	Reports   delivery.Reports
