@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
-	"graphrelay/relay"
+	"graphrelay/relay/doctor"
 	"graphrelay/relay/verify"
 )
 
@@ -30,9 +30,9 @@ something failed.`,
 			if err != nil {
 				return err
 			}
-			var all []relay.Symptom
+			var all []doctor.Symptom
 			w := cmd.OutOrStdout()
-			relay.Doctor(cmd.Context(), c, versionString(), func(s relay.Symptom) {
+			doctor.Examine(cmd.Context(), c, versionString(), func(s doctor.Symptom) {
 				if all = append(all, s); !asJSON {
 					printSymptom(w, s)
 				}
@@ -50,14 +50,14 @@ something failed.`,
 	return cmd
 }
 
-func printSymptom(w io.Writer, s relay.Symptom) {
+func printSymptom(w io.Writer, s doctor.Symptom) {
 	fmt.Fprintf(w, "%-4s %-20s %s\n", s.Mark, visible(s.About), visible(s.Text))
 	if s.Remedy != "" && s.Mark != verify.OK {
 		fmt.Fprintf(w, "     %-20s -> %s\n", "", visible(s.Remedy))
 	}
 }
 
-func judgement(all []relay.Symptom) error {
+func judgement(all []doctor.Symptom) error {
 	failed := 0
 	for _, s := range all {
 		if s.Mark == verify.Fail {

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
-	"graphrelay/relay"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/doctor"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 )
@@ -34,8 +34,8 @@ func withQueue(ctx context.Context, file string, ask func(queueReader) error) er
 	if err = service.Answers(ctx); err == nil {
 		return ask(service)
 	}
-	store, openErr := relay.OpenStopped(ctx, c)
-	if errors.Is(openErr, relay.ErrNoStore) {
+	store, openErr := doctor.OpenStopped(ctx, c)
+	if errors.Is(openErr, doctor.ErrNoStore) {
 		return fmt.Errorf("no service answers at %s, and %w", c.Admin.Address, openErr)
 	}
 	if openErr != nil {

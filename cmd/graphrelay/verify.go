@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
-	"graphrelay/relay"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/verify"
+	"graphrelay/relay/wiring"
 )
 
 // verification is one call of `graphrelay verify`.
@@ -101,7 +101,7 @@ func (v verification) identities(c *config.Config) ([]verify.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := relay.VerifyIdentities(c, versionString(), allowed)
+	all, err := wiring.VerifyIdentities(c, versionString(), allowed)
 	if err != nil {
 		return nil, usageError{err}
 	}

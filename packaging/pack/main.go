@@ -30,7 +30,8 @@ func main() {
 	flag.Parse()
 	epoch, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
-		log.Fatal("SOURCE_DATE_EPOCH must be set: the time of the source in seconds, as git log -1 --format=%ct says it")
+		log.Fatal("SOURCE_DATE_EPOCH must be set: the time of the source in seconds, "+
+			"as git log -1 --format=%ct prints it")
 	}
 	p.at = time.Unix(epoch, 0).UTC()
 	p.version = packageVersion(p.describe, p.at)
@@ -79,7 +80,8 @@ func (p plan) pack(arch string) error {
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
 	}
-	for _, step := range []func(stage, arch string) error{p.build, p.copyFiles, p.manual, p.completions, p.notices, p.stamp, p.packages} {
+	for _, step := range []func(stage, arch string) error{p.build, p.copyFiles, p.manual, p.completions, p.notices,
+		p.stamp, p.packages} {
 		if err := step(stage, arch); err != nil {
 			return err
 		}

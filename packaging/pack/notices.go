@@ -34,7 +34,8 @@ func (p plan) notices(stage, arch string) error {
 	var b bytes.Buffer
 	b.WriteString("graphrelay holds code of these modules, under their own licences.\n")
 	for _, m := range mods {
-		fmt.Fprintf(&b, "\n%s\n%s %s (%s)\n\n%s\n", strings.Repeat("=", 78), m.path, m.version, m.license, strings.Join(m.texts, "\n"))
+		fmt.Fprintf(&b, "\n%s\n%s %s (%s)\n\n%s\n", strings.Repeat("=", 78), m.path, m.version, m.license,
+			strings.Join(m.texts, "\n"))
 	}
 	if err := writeGzip(stage, "THIRD-PARTY-NOTICES.gz", b.Bytes()); err != nil {
 		return err
@@ -42,20 +43,23 @@ func (p plan) notices(stage, arch string) error {
 	if err := write(stage, "copyright", []byte(copyrightFile(string(own), mods))); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.out, fmt.Sprintf("graphrelay_%s_%s.cdx.json", p.version, arch)), p.bill(mods), 0o644)
+	return os.WriteFile(filepath.Join(p.out, fmt.Sprintf("graphrelay_%s_%s.cdx.json", p.version, arch)),
+		p.bill(mods), 0o644)
 }
 
 // copyrightFile is /usr/share/doc/graphrelay/copyright, by Debian's form 1.0.
 func copyrightFile(own string, mods []module) string {
 	var b strings.Builder
-	b.WriteString("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: graphrelay\n\nFiles: *\nCopyright: the authors of graphrelay\nLicense: MIT\n")
+	b.WriteString("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: " +
+		"graphrelay\n\nFiles: *\nCopyright: the authors of graphrelay\nLicense: MIT\n")
 	for _, line := range strings.Split(strings.TrimSpace(own), "\n") {
 		if line = strings.TrimRight(line, " \t\r"); line == "" {
 			line = "."
 		}
 		b.WriteString(" " + line + "\n")
 	}
-	b.WriteString("\nComment:\n The program holds code of these modules; THIRD-PARTY-NOTICES.gz in this folder\n has their licences in full.\n .\n")
+	b.WriteString("\nComment:\n The program holds code of these modules; THIRD-PARTY-NOTICES.gz in this folder\n has " +
+		"their licences in full.\n .\n")
 	for _, m := range mods {
 		fmt.Fprintf(&b, " %s (%s)\n", m.path, m.license)
 	}
@@ -82,7 +86,8 @@ func (p plan) modules(program string) ([]module, error) {
 	if err != nil {
 		return nil, err
 	}
-	mods = append(mods, module{path: "std", version: strings.TrimPrefix(info.GoVersion, "go"), license: "BSD-3-Clause", texts: []string{goLicense}})
+	mods = append(mods, module{path: "std", version: strings.TrimPrefix(info.GoVersion, "go"), license: "BSD-3-Clause",
+		texts: []string{goLicense}})
 	slices.SortFunc(mods, func(a, b module) int { return strings.Compare(a.path, b.path) })
 	return mods, nil
 }
@@ -111,7 +116,8 @@ func (p plan) license(m *module) error {
 		return err
 	}
 	for _, e := range entries {
-		if !regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|copyright)([._-].*)?$`).MatchString(e.Name()) || e.IsDir() {
+		if !regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|copyright)([._-].*)?$`).MatchString(e.Name()) ||
+			e.IsDir() {
 			continue
 		}
 		b, err := os.ReadFile(filepath.Join(dir, e.Name()))

@@ -19,7 +19,8 @@ func (p plan) build(stage, arch string) error {
 }
 
 func (p plan) goBuild(to, arch string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+p.version, "-o", to, "./cmd/graphrelay")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+p.version,
+		"-o", to, "./cmd/graphrelay")
 	cmd.Dir = p.root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=")
 	return run(cmd, nil)
@@ -45,7 +46,8 @@ func (p plan) copyFiles(stage, _ string) error {
 		return err
 	}
 	units, _ := filepath.Glob(filepath.Join(p.root, "systemd", "graphrelay*"))
-	files := map[string]string{"config.yaml": "packaging/config.yaml", "lintian-overrides": "packaging/lintian/overrides"}
+	files := map[string]string{"config.yaml": "packaging/config.yaml",
+		"lintian-overrides": "packaging/lintian/overrides"}
 	for _, u := range units {
 		files[filepath.Base(u)] = "systemd/" + filepath.Base(u)
 	}
@@ -75,13 +77,13 @@ func (p plan) copyFiles(stage, _ string) error {
 
 // schema is the version of the store that this source writes.
 func (p plan) schema() (string, error) {
-	b, err := os.ReadFile(filepath.Join(p.root, "relay/spool/schema.go"))
+	b, err := os.ReadFile(filepath.Join(p.root, "relay/spool/sqlite/schema.go"))
 	if err != nil {
 		return "", err
 	}
 	m := regexp.MustCompile(`schemaVersion += (\d+)`).FindSubmatch(b)
 	if m == nil {
-		return "", fmt.Errorf("relay/spool/schema.go names no schemaVersion")
+		return "", fmt.Errorf("relay/spool/sqlite/schema.go names no schemaVersion")
 	}
 	return string(m[1]), nil
 }
@@ -113,7 +115,8 @@ func (p plan) manual(stage, _ string) error {
 			return err
 		}
 	}
-	entry := fmt.Sprintf("graphrelay (%s-1) stable; urgency=medium\n\n  * See CHANGELOG.md at the project's home.\n\n -- graphrelay maintainers <maintainers@graphrelay.invalid>  %s\n",
+	entry := fmt.Sprintf("graphrelay (%s-1) stable; urgency=medium\n\n  * See CHANGELOG.md at the project's "+
+		"home.\n\n -- graphrelay maintainers <maintainers@graphrelay.invalid>  %s\n",
 		p.version, p.at.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	return writeGzip(stage, "changelog.gz", []byte(entry))
 }

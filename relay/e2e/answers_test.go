@@ -54,7 +54,8 @@ const (
 )
 
 func firstWord(f graph.Fact) string {
-	return strings.TrimSpace(strings.Join([]string{f.HTTP, strings.Split(f.Code, " ")[0], f.Match, strings.Split(f.When, ",")[0]}, " "))
+	return strings.TrimSpace(strings.Join([]string{f.HTTP, strings.Split(f.Code, " ")[0], f.Match,
+		strings.Split(f.When, ",")[0]}, " "))
 }
 
 // rowID is the Message-ID by which the fault finds the message, and not its report.
@@ -84,9 +85,11 @@ func tryAnswer(t *testing.T, f graph.Fact) {
 	}
 	r.wantMetric(t, `graphrelay_delivery_outcomes_total{mailbox="`+harness.Sender+`",outcome="`+entry.Msg+`"}`)
 	if f.Of == graph.OfGraph || isOfLargeMail(f) {
-		r.wantMetric(t, `graphrelay_graph_responses_total{code="`+strconv.Itoa(entry.HTTPStatus)+`",identity="default"}`)
+		r.wantMetric(t, `graphrelay_graph_responses_total{code="`+strconv.Itoa(entry.HTTPStatus)+
+			`",identity="default"}`)
 	}
-	if got := r.double.Ledger()[rowID]; f.Outcome != outcome.Delivered && got != 0 || f.Outcome == outcome.Delivered && got != 1 {
+	if got := r.double.Ledger()[rowID]; f.Outcome != outcome.Delivered && got != 0 ||
+		f.Outcome == outcome.Delivered && got != 1 {
 		t.Errorf("the double has recorded it %d times", got)
 	}
 }
@@ -100,7 +103,8 @@ func (a *answered) submit(t *testing.T, text string) {
 	c.Want(c.Say("MAIL FROM:<"+harness.Sender+">"), 250)
 	c.Want(c.Say("RCPT TO:<someone@example.org>"), 250)
 	c.Want(c.Say("DATA"), 354)
-	c.Want(c.Say("From: "+harness.Sender+"\r\nTo: someone@example.org\r\nSubject: x\r\nMessage-ID: "+rowID+"\r\n\r\n"+text+"\r\n."), 250)
+	c.Want(c.Say("From: "+harness.Sender+"\r\nTo: someone@example.org\r\nSubject: x\r\nMessage-ID: "+rowID+"\r\n\r\n"+
+		text+"\r\n."), 250)
 }
 
 // wantOutcome holds the line of the log against the row.
@@ -113,7 +117,9 @@ func (a *answered) wantOutcome(t *testing.T, f graph.Fact, entry logLine) {
 	if !slices.Contains(want, entry.Msg) {
 		t.Errorf("the log says %q, want one of %q: %+v", entry.Msg, want, entry)
 	}
-	if f.Outcome != outcome.Delivered && (!strings.HasPrefix(entry.Text, text) && f.Of != graph.OfNumber && !isOfLargeMail(f) || !strings.Contains(entry.Text, text) || !strings.Contains(entry.Text, f.Advice)) {
+	if f.Outcome != outcome.Delivered &&
+		(!strings.HasPrefix(entry.Text, text) && f.Of != graph.OfNumber && !isOfLargeMail(f) ||
+			!strings.Contains(entry.Text, text) || !strings.Contains(entry.Text, f.Advice)) {
 		t.Errorf("the log says %q, want %q and %q", entry.Text, text, f.Advice)
 	}
 	if f.Of != graph.OfNumber && entry.Status != f.Status.String() {
@@ -186,7 +192,8 @@ func newAnswered(t *testing.T, f graph.Fact) *answered {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	harness.WriteFile(t, filepath.Join(dir, "ca.pem"), string(d.CA()))
 	harness.WriteFile(t, filepath.Join(dir, "secret"), d.Secret())
-	a := &answered{double: d, dir: dir, smtp: harness.FreeAddr(t), metrics: harness.FreeAddr(t), log: &logLines{lines: make(chan logLine, 1000), attempts: make(chan struct{}, 1)}}
+	a := &answered{double: d, dir: dir, smtp: harness.FreeAddr(t), metrics: harness.FreeAddr(t),
+		log: &logLines{lines: make(chan logLine, 1000), attempts: make(chan struct{}, 1)}}
 	s := scenarioOf(t, f, d)
 	if s.fault.Endpoint != "" {
 		if s.fault.Endpoint == "sendMail" {
@@ -212,7 +219,8 @@ func runRelay(t *testing.T, yaml, dir string, log io.Writer) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.New(t.Context(), relay.Options{Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(log, nil))})
+	r, err := relay.New(t.Context(),
+		relay.Options{Config: c, Version: "test", Log: slog.New(slog.NewJSONHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +250,8 @@ func (a *answered) yaml(d *harness.Double, s scenario, dir string) string {
 		credential = s.credential
 	}
 	return "hostname: relay.contoso.local\n" +
-		"identities:\n  - {tenant_id: " + d.TenantID() + ", client_id: " + d.ClientID() + ", " + credential + ", ca_file: ca.pem, endpoints: {login: \"" + login + "\", graph: \"" + graphURL + "\"}" + s.identity + "}\n" +
+		"identities:\n  - {tenant_id: " + d.TenantID() + ", client_id: " + d.ClientID() + ", " + credential +
+		", ca_file: ca.pem, endpoints: {login: \"" + login + "\", graph: \"" + graphURL + "\"}" + s.identity + "}\n" +
 		"senders: [{address: " + harness.Sender + "}]\n" +
 		"smtp: {listeners: [{address: \"" + a.smtp + "\"}]}\n" +
 		"queue: {store: \"sqlite:queue.db\"}\n" +
@@ -307,11 +316,13 @@ func (a *answered) outcome(t *testing.T) logLine {
 
 func (a *answered) wantHold(t *testing.T, f graph.Fact) {
 	t.Helper()
-	want := map[outcome.Scope]string{outcome.ScopeIdentity: "identity:", outcome.ScopeMailbox: "mailbox:", outcome.ScopeSendAs: "sendas:"}[f.Scope]
+	want := map[outcome.Scope]string{outcome.ScopeIdentity: "identity:", outcome.ScopeMailbox: "mailbox:",
+		outcome.ScopeSendAs: "sendas:"}[f.Scope]
 	ok := harness.Holds(10*time.Second, func() bool {
 		a.log.mu.Lock()
 		defer a.log.mu.Unlock()
-		return slices.ContainsFunc(a.log.holds, func(l logLine) bool { return strings.HasPrefix(l.Hold, want) && strings.Contains(l.Text, f.Advice) })
+		return slices.ContainsFunc(a.log.holds,
+			func(l logLine) bool { return strings.HasPrefix(l.Hold, want) && strings.Contains(l.Text, f.Advice) })
 	})
 	if !ok {
 		t.Errorf("no hold %q begins: %+v", want, a.log.holds)
@@ -323,7 +334,8 @@ func (a *answered) wantHold(t *testing.T, f graph.Fact) {
 func (a *answered) wantReport(t *testing.T, entry logLine) {
 	t.Helper()
 	report := string(a.double.WaitFor(t, 1, time.Minute)[0].Raw)
-	for _, want := range []string{"multipart/report", "Status: " + entry.Status, "Final-Recipient: rfc822; someone@example.org", rowID} {
+	for _, want := range []string{"multipart/report", "Status: " + entry.Status,
+		"Final-Recipient: rfc822; someone@example.org", rowID} {
 		if !strings.Contains(report, want) {
 			t.Errorf("%q is not in the report:\n%s", want, report)
 		}

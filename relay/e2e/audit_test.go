@@ -16,7 +16,8 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		const canary = "canary@contoso.com"
 		d := harness.StartDouble(t)
-		r := harness.StartRelay(t, d, harness.With("identity", "name: first", "denied_mailbox: "+canary), harness.With("top", "audit: {every: 24h, on_failure: stop}"))
+		r := harness.StartRelay(t, d, harness.With("identity", "name: first", "denied_mailbox: "+canary),
+			harness.With("top", "audit: {every: 24h, on_failure: stop}"))
 		holds := func(key string) bool {
 			out, err := r.Run("status")
 			return err == nil && strings.Contains(out, "hold: "+key+" ")
@@ -36,7 +37,11 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 		} else {
 			reload(t, r)
 		}
-		harness.Until(t, 2*time.Minute, "the hold of the old name to end", func() bool { return strings.Contains(r.Output(), "hold ends") && !holds("audit:first") })
+		harness.Until(t, 2*time.Minute,
+			"the hold of the old name to end", func() bool {
+				return strings.Contains(r.Output(), "hold ends") &&
+					!holds("audit:first")
+			})
 		if d.Count() != 0 || !holds("audit:second") {
 			t.Fatalf("restart %v: %d sent, stopped under the new name: %v", restart, d.Count(), holds("audit:second"))
 		}

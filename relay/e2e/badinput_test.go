@@ -80,20 +80,28 @@ func badDialogs() []bad {
 		{"RCPT first", says("RCPT TO:<" + anyone + ">")},
 		{"DATA first", says("DATA")},
 		{"control characters in MAIL", says("MAIL FROM:<a\x00\rb@c\x01>", "MAIL FROM:<notifications\x07@contoso.com>")},
-		{"control characters in RCPT", afterMail("RCPT TO:<a\x00@example.org>", "RCPT TO:<a\x01b@example.org>", "RCPT TO:<a@exam\x0bple.org>")},
+		{"control characters in RCPT",
+			afterMail("RCPT TO:<a\x00@example.org>", "RCPT TO:<a\x01b@example.org>", "RCPT TO:<a@exam\x0bple.org>")},
 		{"bare CR in a command", afterMail("RCPT TO:<a\r@example.org>")},
-		{"two addresses", afterMail("RCPT TO:<a@example.org,b@example.org>", "RCPT TO:<a@example.org> <b@example.org>")},
+		{"two addresses", afterMail("RCPT TO:<a@example.org,b@example.org>",
+			"RCPT TO:<a@example.org> <b@example.org>")},
 		{"a command of 4 MB", says("EHLO " + strings.Repeat("x", 4<<20))},
-		{"4 MB without a line end", func(t *testing.T, c *harness.Conn) { _ = c.Raw(strings.Repeat("y", 4<<20)); c.Close() }},
-		{"declared size too large", says("MAIL FROM:<"+harness.Sender+"> SIZE=99999999", "MAIL FROM:<"+harness.Sender+"> SIZE=99999999999999999999")},
+		{"4 MB without a line end",
+			func(t *testing.T, c *harness.Conn) { _ = c.Raw(strings.Repeat("y", 4<<20)); c.Close() }},
+		{"declared size too large",
+			says("MAIL FROM:<"+harness.Sender+"> SIZE=99999999", "MAIL FROM:<"+harness.Sender+
+				"> SIZE=99999999999999999999")},
 		{"NUL in the header", refused("550 554", harness.DotStuff(header+"X-N: a\x00b\r\n\r\nBody\r\n"))},
 		{"NUL in the body", refused("550 554", harness.DotStuff(header+"\r\na\x00b\r\n"))},
 		{"bare CR in the header", refused("550 554", harness.DotStuff(header+"X-N: a\rb\r\n\r\nBody\r\n"))},
 		{"bare CR in the body", refused("550 554", harness.DotStuff(header+"\r\na\rb\r\n"))},
-		{"a header line without a colon", refused("550 554", harness.DotStuff(header+"no colon here\r\nX-After: 1\r\n\r\nBody\r\n"))},
+		{"a header line without a colon",
+			refused("550 554", harness.DotStuff(header+"no colon here\r\nX-After: 1\r\n\r\nBody\r\n"))},
 		{"a header of 10 MB", refused("550 552 554", manyFields(header, 10<<20))},
-		{"a header line of 10 MB", refused("550 552 554", header, "X-Long: ", strings.Repeat("z", 10<<20), "\r\n\r\nBody\r\n.\r\n")},
-		{"a body above the limit", refused("552", header+"\r\n", strings.Repeat("0123456789abcdef\r\n", 300_000), ".\r\n")},
+		{"a header line of 10 MB",
+			refused("550 552 554", header, "X-Long: ", strings.Repeat("z", 10<<20), "\r\n\r\nBody\r\n.\r\n")},
+		{"a body above the limit",
+			refused("552", header+"\r\n", strings.Repeat("0123456789abcdef\r\n", 300_000), ".\r\n")},
 		{"the connection dies in the header", dies(false, "From: "+harness.Sender+"\r\nSubj")},
 		{"the connection dies in the body", dies(false, header+"\r\nHalf a mess")},
 		{"the connection dies after a line", dies(false, header+"\r\nHalf a message\r\n")},
@@ -107,7 +115,8 @@ func badDialogs() []bad {
 			c.Close()
 		}},
 	}
-	for _, end := range []string{"\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n\x00.\r\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n"} {
+	for _, end := range []string{"\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n\x00.\r\n",
+		"\r\n.\r\r\n", "\r\r\n.\r\r\n"} {
 		list = append(list, bad{fmt.Sprintf("smuggling by %q", end), smuggle(header, end)})
 	}
 	return list
@@ -118,7 +127,8 @@ func badDialogs() []bad {
 func smuggle(header, end string) func(*testing.T, *harness.Conn) {
 	return func(_ *testing.T, c *harness.Conn) {
 		c.Envelope(harness.Sender, anyone)
-		_ = c.Raw(header + "\r\nfirst" + end + "MAIL FROM:<" + harness.Sender + ">\r\nRCPT TO:<victim@example.org>\r\nDATA\r\n" + header + "\r\nsmuggled")
+		_ = c.Raw(header + "\r\nfirst" + end + "MAIL FROM:<" + harness.Sender +
+			">\r\nRCPT TO:<victim@example.org>\r\nDATA\r\n" + header + "\r\nsmuggled")
 		c.Close()
 	}
 }
@@ -209,9 +219,12 @@ func TestOddMessagesArriveUnchanged(t *testing.T) {
 		{"no body", header + "\r\n"},
 		{"bare LF in the body", header + "\r\nline\nline\r\n"},
 		{"no header", "\r\nBody alone\r\n"},
-		{"folded recipients", "From: " + harness.Sender + "\r\nTo:\r\n\t\"Admin, the\"\r\n\t<" + anyone + ">\r\n\r\nBody\r\n"},
+		{"folded recipients", "From: " + harness.Sender + "\r\nTo:\r\n\t\"Admin, the\"\r\n\t<" + anyone +
+			">\r\n\r\nBody\r\n"},
 		{"a group", "From: " + harness.Sender + "\r\nTo: undisclosed-recipients:;\r\n\r\nBody\r\n"},
-		{"signed", header + "Content-Type: multipart/signed; boundary=b;\r\n protocol=\"application/pgp-signature\"\r\n\r\n--b\r\n\r\nBody \t\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\nxyz\r\n--b--\r\n"},
+		{"signed", header + "Content-Type: multipart/signed; boundary=b;\r\n " +
+			"protocol=\"application/pgp-signature\"\r\n\r\n--b\r\n\r\nBody \t\r\n--b\r\nContent-Type: " +
+			"application/pgp-signature\r\n\r\nxyz\r\n--b--\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := len(d.Received())

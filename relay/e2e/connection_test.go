@@ -20,7 +20,8 @@ const (
 // plain is a small message that says what it is.
 func plain(subject string) string {
 	return "From: " + harness.Sender + "\r\nTo: " + anyone + "\r\nSubject: " + subject +
-		"\r\nMessage-ID: <" + subject + "@client.example.org>\r\nDate: Sun, 22 Nov 2026 08:00:00 +0000\r\n\r\nText of " + subject + "\r\n"
+		"\r\nMessage-ID: <" + subject +
+		"@client.example.org>\r\nDate: Sun, 22 Nov 2026 08:00:00 +0000\r\n\r\nText of " + subject + "\r\n"
 }
 
 func start(t *testing.T, settings ...harness.Setting) (*harness.Relay, *harness.Double) {
@@ -48,7 +49,8 @@ func TestTwentyMessagesOnOneConnectionArriveAsTwenty(t *testing.T) {
 			arrived, _ := harness.Split(string(m.Raw))
 			if harness.Field(arrived, "Message-ID") == harness.Field(fields, "Message-ID") {
 				found++
-				harness.CompareMessage(t, harness.Sent{From: harness.Sender, To: []string{anyone}, Data: message}, m.Raw)
+				harness.CompareMessage(t,
+					harness.Sent{From: harness.Sender, To: []string{anyone}, Data: message}, m.Raw)
 			}
 		}
 		if found != 1 {
@@ -64,7 +66,8 @@ func TestTwentyMessagesOnOneConnectionArriveAsTwenty(t *testing.T) {
 // envelope, and d, who is in To as well, is not in the envelope.
 func TestExactlyTheEnvelopeGetsIt(t *testing.T) {
 	r, d := start(t)
-	message := "From: " + harness.Sender + "\r\nTo: A <a@example.org>,\r\n\td@example.net\r\nSubject: three\r\n\r\nBody\r\n"
+	message := "From: " + harness.Sender +
+		"\r\nTo: A <a@example.org>,\r\n\td@example.net\r\nSubject: three\r\n\r\nBody\r\n"
 	to := []string{"a@example.org", "b@example.org", "c@example.com"}
 	harness.Hello(t, r.Addr).Send(harness.Sender, to, message)
 	got := d.WaitFor(t, 1, patience)[0]
@@ -122,7 +125,8 @@ func TestPipelining(t *testing.T) {
 	for _, code := range []int{250, 250, 354} {
 		c.Want(c.Read(), code)
 	}
-	_ = c.Raw(harness.DotStuff(plain("piped-1")) + "MAIL FROM:<" + harness.Sender + ">\r\nRCPT TO:<" + anyone + ">\r\nDATA\r\n")
+	_ = c.Raw(harness.DotStuff(plain("piped-1")) + "MAIL FROM:<" + harness.Sender + ">\r\nRCPT TO:<" + anyone +
+		">\r\nDATA\r\n")
 	for _, code := range []int{250, 250, 250, 354} {
 		c.Want(c.Read(), code)
 	}

@@ -44,7 +44,8 @@ func TestEveryCredential(t *testing.T) {
 	password := filepath.Join(dir, "password")
 	harness.WriteFile(t, password, "pass word-ü\n")
 	cert := testCertificate(t)
-	d := harness.StartDouble(t, func(o *sandbox.Options) { o.Certificates, o.Secret = []*x509.Certificate{cert}, "a-good-secret" })
+	d := harness.StartDouble(t,
+		func(o *sandbox.Options) { o.Certificates, o.Secret = []*x509.Certificate{cert}, "a-good-secret" })
 	if err := d.StartMetadata(""); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,8 @@ func TestEveryCredential(t *testing.T) {
 	} {
 		t.Run(credential, func(t *testing.T) {
 			before := d.Count()
-			smtp := runWith(t, "identities:\n  - "+identityOf(t, d, credential)+"\nsenders: [{address: "+harness.Sender+"}]\n")
+			smtp := runWith(t, "identities:\n  - "+identityOf(t, d, credential)+"\nsenders: [{address: "+
+				harness.Sender+"}]\n")
 			sendTo(t, smtp, harness.Sender)
 			d.WaitFor(t, before+1, time.Minute)
 		})
@@ -121,7 +123,8 @@ func identityOf(t *testing.T, d *harness.Double, keys string) string {
 	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	harness.WriteFile(t, ca, string(d.CA()))
-	return strings.Join(append(strings.Split(keys, ", "), "tenant_id: "+d.TenantID(), "client_id: "+d.ClientID(), "ca_file: "+ca,
+	return strings.Join(append(strings.Split(keys, ", "), "tenant_id: "+d.TenantID(), "client_id: "+d.ClientID(),
+		"ca_file: "+ca,
 		"endpoints: {login: \""+d.URL()+"\", graph: \""+d.URL()+"\"}"), "\n    ")
 }
 
@@ -134,7 +137,9 @@ func runWith(t *testing.T, yaml string) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	smtp := harness.FreeAddr(t)
-	runRelay(t, yaml+"smtp: {listeners: [{address: \""+smtp+"\"}]}\nqueue: {store: \"sqlite:queue.db\"}\nadmin: {address: \"unix:"+filepath.Join(dir, "a.sock")+"\"}\n", dir, io.Discard)
+	runRelay(t, yaml+"smtp: {listeners: [{address: \""+smtp+
+		"\"}]}\nqueue: {store: \"sqlite:queue.db\"}\nadmin: {address: \"unix:"+filepath.Join(dir, "a.sock")+
+		"\"}\n", dir, io.Discard)
 	return smtp
 }
 
@@ -142,5 +147,6 @@ func sendTo(t *testing.T, smtp, from string) {
 	t.Helper()
 	c := harness.Hello(t, smtp)
 	defer c.Close()
-	c.Want(c.Send(from, []string{"someone@example.org"}, strings.Join([]string{"From: " + from, "To: someone@example.org", "Subject: x", "", "x", ""}, "\r\n")), 250)
+	c.Want(c.Send(from, []string{"someone@example.org"},
+		strings.Join([]string{"From: " + from, "To: someone@example.org", "Subject: x", "", "x", ""}, "\r\n")), 250)
 }

@@ -70,7 +70,8 @@ func times(n int, text string) []string {
 // dialogs are, by refusal, how to get it.
 func dialogs() map[string]produce {
 	all := map[string]produce{}
-	for _, some := range []map[string]produce{connectionDialogs(), commandDialogs(), loginDialogs(), senderDialogs(), recipientDialogs(), messageDialogs()} {
+	for _, some := range []map[string]produce{connectionDialogs(), commandDialogs(), loginDialogs(), senderDialogs(),
+		recipientDialogs(), messageDialogs()} {
 		for text, p := range some {
 			all[text] = p
 		}
@@ -80,17 +81,25 @@ func dialogs() map[string]produce {
 
 func connectionDialogs() map[string]produce {
 	return map[string]produce{
-		"554 5.7.1 Access denied; ask the administrator of this relay to allow this client":             at(plainPort, fromStranger),
-		"554 5.7.1 Access denied, no login is possible from your address":                               at(noLoginPort, fromEverybody),
-		"421 4.7.0 Too many connections, try again later":                                               tooMany(3, harness.With("smtp", "max_connections: 3")),
-		"421 4.7.0 Too many connections, try again later; ask the administrator of this relay for more": connects(2, plainPort, fromFew),
-		"421 4.7.0 Too many connections without a login, try again later":                               connects(21, authOnlyPort, fromStranger),
-		"421 4.3.2 Service is shutting down, try again later":                                           stops,
-		"421 4.4.2 Timeout, closing connection":                                                         idles,
-		"421 4.7.0 Too many errors, closing connection":                                                 speaks(times(11, "FOO")...),
-		"421 4.7.0 Too many commands without a message, closing connection":                             speaks(times(100, "NOOP")...),
-		"421 4.7.0 This is SMTP, closing connection":                                                    at(plainPort, fromEverybody, "GET / HTTP/1.1"),
-		"452 4.3.1 Insufficient system storage, try again later":                                        fills,
+		"554 5.7.1 Access denied; ask the administrator of this relay to allow this client": at(plainPort,
+			fromStranger),
+		"554 5.7.1 Access denied, no login is possible from your address": at(noLoginPort,
+			fromEverybody),
+		"421 4.7.0 Too many connections, try again later": tooMany(3,
+			harness.With("smtp", "max_connections: 3")),
+		"421 4.7.0 Too many connections, try again later; ask the administrator of this relay for more": connects(2,
+			plainPort, fromFew),
+		"421 4.7.0 Too many connections without a login, try again later": connects(21,
+			authOnlyPort, fromStranger),
+		"421 4.3.2 Service is shutting down, try again later": stops,
+		"421 4.4.2 Timeout, closing connection":               idles,
+		"421 4.7.0 Too many errors, closing connection": speaks(times(11,
+			"FOO")...),
+		"421 4.7.0 Too many commands without a message, closing connection": speaks(times(100,
+			"NOOP")...),
+		"421 4.7.0 This is SMTP, closing connection": at(plainPort,
+			fromEverybody, "GET / HTTP/1.1"),
+		"452 4.3.1 Insufficient system storage, try again later": fills,
 	}
 }
 
@@ -180,14 +189,16 @@ func twiceTLS(t *testing.T, f *front) string {
 func loginDialogs() map[string]produce {
 	right, wrong := "AUTH PLAIN "+secret("", "scanner", goodPassword), "AUTH PLAIN "+secret("", "scanner", "wrong")
 	return map[string]produce{
-		"503 5.5.1 Already authenticated":                                  logsIn(right, right),
-		"501 5.5.4 Authentication mechanism missing":                       logsIn("AUTH"),
-		"504 5.5.4 Authentication mechanism not supported":                 logsIn("AUTH CRAM-MD5"),
-		"501 5.7.0 Authentication cancelled":                               logsIn("AUTH LOGIN", "*"),
-		"501 5.5.2 Authentication response not understood":                 logsIn("AUTH LOGIN", "!"),
-		"535 5.7.8 Authentication credentials invalid":                     logsIn(wrong),
-		"535 5.7.8 Authentication as one user for another is not possible": logsIn("AUTH PLAIN " + secret("boss", "scanner", goodPassword)),
-		"421 4.7.0 Too many failed logins, closing connection":             at(authOnlyPort, fromNarrow, append([]string{ehlo}, times(5, wrong)...)...),
+		"503 5.5.1 Already authenticated":                  logsIn(right, right),
+		"501 5.5.4 Authentication mechanism missing":       logsIn("AUTH"),
+		"504 5.5.4 Authentication mechanism not supported": logsIn("AUTH CRAM-MD5"),
+		"501 5.7.0 Authentication cancelled":               logsIn("AUTH LOGIN", "*"),
+		"501 5.5.2 Authentication response not understood": logsIn("AUTH LOGIN", "!"),
+		"535 5.7.8 Authentication credentials invalid":     logsIn(wrong),
+		"535 5.7.8 Authentication as one user for another is not possible": logsIn("AUTH PLAIN " +
+			secret("boss", "scanner", goodPassword)),
+		"421 4.7.0 Too many failed logins, closing connection": at(authOnlyPort, fromNarrow,
+			append([]string{ehlo}, times(5, wrong)...)...),
 		"454 4.7.0 Too many failed logins, try again later":                locks(wrong),
 		"421 4.7.0 The settings of this relay have changed, connect again": changesPassword,
 	}
@@ -200,7 +211,8 @@ func changesPassword(t *testing.T, _ *front) string {
 		harness.With("top", "clients:", "  - {name: scanner, username: scanner, password_hash: \""+before+"\"}"))
 	k := dialFrom(t, fromEverybody, port)
 	_ = k.reply()
-	if got := k.ask(ehlo, "AUTH PLAIN "+secret("", "scanner", goodPassword), mailFrom, "RSET"); !strings.HasPrefix(got, "250 ") {
+	if got := k.ask(ehlo, "AUTH PLAIN "+secret("", "scanner", goodPassword), mailFrom,
+		"RSET"); !strings.HasPrefix(got, "250 ") {
 		t.Fatalf("before the reload: %q", got)
 	}
 	edit(t, r, before, after)
@@ -233,25 +245,39 @@ func senderDialogs() map[string]produce {
 	return map[string]produce{
 		"501 5.1.7 Bad sender address syntax":        speaks("MAIL FROM:<a@[300.1.1.1]>"),
 		"553 5.6.7 Non-ASCII address needs SMTPUTF8": speaks("MAIL FROM:<ü@contoso.com>"),
-		"550 5.7.1 … address … not allowed here; ask the administrator of this relay to add it to senders":         speaks("MAIL FROM:<boss@contoso.com>"),
-		"550 5.7.1 … address has no domain; set a full address, as in user@example.org, in the program that sends": at(plainPort, fromUnmended, ehlo, "MAIL FROM:<root>"),
-		"550 5.7.1 Message has no From address; set one in the program that sends":                                 sendsFrom(fromUnmended, "Subject: no author\r\n\r\ntext"),
-		"550 5.6.0 Message has more than one From field":                                                           sends(headFrom + headFrom + "\r\ntext"),
-		"550 5.6.0 Message has more than one Sender field":                                                         sends(headFrom + "Sender: " + harness.Sender + "\r\nSender: " + harness.Sender + "\r\n\r\ntext"),
-		"550 5.6.0 Field … names more than one address":                                                            sends(headFrom + "Sender: " + harness.Sender + ", a@example.org\r\n\r\ntext"),
-		"550 5.6.0 Field … has no unambiguous address list: …":                                                     sends("From: <>\r\n\r\ntext"),
-		"452 4.7.1 Too many messages, try again later; ask the administrator of this relay for a higher rate":      at(plainPort, fromSlow, ehlo, mailFrom, rcptTo, "DATA", headFrom+"\r\ntext\r\n.", mailFrom),
+		"550 5.7.1 … address … not allowed here; ask the administrator of this relay to add it to senders": speaks(
+			"MAIL FROM:<boss@contoso.com>"),
+		"550 5.7.1 … address has no domain; set a full address, as in user@example.org, in the program that sends": at(
+			plainPort, fromUnmended, ehlo,
+			"MAIL FROM:<root>"),
+		"550 5.7.1 Message has no From address; set one in the program that sends": sendsFrom(fromUnmended,
+			"Subject: no author\r\n\r\ntext"),
+		"550 5.6.0 Message has more than one From field": sends(headFrom + headFrom +
+			"\r\ntext"),
+		"550 5.6.0 Message has more than one Sender field": sends(headFrom +
+			"Sender: " + harness.Sender + "\r\nSender: " + harness.Sender + "\r\n\r\ntext"),
+		"550 5.6.0 Field … names more than one address": sends(headFrom +
+			"Sender: " + harness.Sender + ", a@example.org\r\n\r\ntext"),
+		"550 5.6.0 Field … has no unambiguous address list: …": sends(
+			"From: <>\r\n\r\ntext"),
+		"452 4.7.1 Too many messages, try again later; ask the administrator of this relay for a higher rate": at(
+			plainPort, fromSlow, ehlo, mailFrom, rcptTo,
+			"DATA", headFrom+"\r\ntext\r\n.", mailFrom),
 	}
 }
 
 func recipientDialogs() map[string]produce {
 	return map[string]produce{
 		"501 5.1.3 Bad recipient address syntax": inMail("RCPT TO:<b@[300.1.1.1]>"),
-		"550 5.1.2 Recipient address needs a domain, as in user@example.org; or ask the administrator of this relay for an alias":             inMail("RCPT TO:<root>"),
-		"550 5.7.1 Recipient address … not allowed for this client; ask the administrator of this relay to add it to the client's recipients": at(plainPort, fromNarrow, ehlo, mailFrom, rcptTo),
-		"550 5.1.3 Recipient address has a local part that mail headers cannot carry safely":                                                  inMail(`RCPT TO:<"a,b"@example.org>`),
-		"452 4.5.3 Maximum limit of … recipients reached":                                                                                     inMail(times(501, rcptTo)...),
-		"550 5.6.0 Message header names a recipient that the envelope does not":                                                               strict(headFrom + "To: other@example.org\r\n\r\ntext"),
+		"550 5.1.2 Recipient address needs a domain, as in user@example.org; or ask the administrator of this relay " +
+			"for an alias": inMail("RCPT TO:<root>"),
+		"550 5.7.1 Recipient address … not allowed for this client; ask the administrator of this relay to add it to " +
+			"the client's recipients": at(plainPort, fromNarrow, ehlo, mailFrom, rcptTo),
+		"550 5.1.3 Recipient address has a local part that mail headers cannot carry safely": inMail(
+			`RCPT TO:<"a,b"@example.org>`),
+		"452 4.5.3 Maximum limit of … recipients reached": inMail(times(501, rcptTo)...),
+		"550 5.6.0 Message header names a recipient that the envelope does not": strict(headFrom +
+			"To: other@example.org\r\n\r\ntext"),
 	}
 }
 
@@ -265,20 +291,29 @@ func strict(message string) produce {
 
 func messageDialogs() map[string]produce {
 	return map[string]produce{
-		"552 5.3.4 Max message size exceeded":                                  speaks(mailFrom + " SIZE=99999999"),
-		"552 5.3.4 Message size exceeds fixed limit":                           sends(headFrom + "\r\n" + strings.Repeat("0123456789abcdef\r\n", 130_000)),
-		"552 5.3.4 Message size exceeds the limit of this relay":               growsTooLarge,
-		"552 5.3.4 Message header is too large":                                sends(headFrom + strings.Repeat("X-Filler: "+strings.Repeat("f", 1000)+"\r\n", 1100) + "\r\ntext"),
-		"552 5.3.4 Message header has too many fields":                         sends(headFrom + strings.Repeat("X: y\r\n", 10_001) + "\r\ntext"),
-		"554 5.4.6 Too many hops, this message is in a mail loop":              sends(strings.Repeat("Received: by x\r\n", 31) + headFrom + "\r\ntext"),
-		"550 5.6.0 Message header begins with a continuation line":             sends(" fold\r\n" + headFrom + "\r\ntext"),
-		"550 5.6.0 Header line … has no colon":                                 sends(headFrom + "no field\r\n\r\ntext"),
-		"550 5.6.0 Header line … has no field name":                            sends(headFrom + ": x\r\n\r\ntext"),
-		"550 5.6.0 Header line … has a blank in the field name":                sends(headFrom + "Reply To: x\r\n\r\ntext"),
-		"550 5.6.0 Header line … has a field name that is not printable ASCII": sends(headFrom + "Grüße: x\r\n\r\ntext"),
-		"550 5.6.0 Message contains a CR without LF":                           sends(headFrom + "\r\na\rb"),
-		"550 5.6.0 Message contains a LF without CR":                           at(strictLFPort, fromEverybody, ehlo, mailFrom, rcptTo, "DATA", headFrom+"\r\na\nb\r\n."),
-		"550 5.6.0 Message contains a NUL character":                           sends(headFrom + "\r\na\x00b"),
+		"552 5.3.4 Max message size exceeded": speaks(mailFrom + " SIZE=99999999"),
+		"552 5.3.4 Message size exceeds fixed limit": sends(headFrom + "\r\n" +
+			strings.Repeat("0123456789abcdef\r\n", 130_000)),
+		"552 5.3.4 Message size exceeds the limit of this relay": growsTooLarge,
+		"552 5.3.4 Message header is too large": sends(headFrom + strings.Repeat(
+			"X-Filler: "+strings.Repeat("f", 1000)+"\r\n", 1100) + "\r\ntext"),
+		"552 5.3.4 Message header has too many fields": sends(headFrom + strings.Repeat(
+			"X: y\r\n", 10_001) + "\r\ntext"),
+		"554 5.4.6 Too many hops, this message is in a mail loop": sends(strings.Repeat("Received: by "+
+			"x\r\n", 31) + headFrom + "\r\ntext"),
+		"550 5.6.0 Message header begins with a continuation line": sends(" fold\r\n" +
+			headFrom + "\r\ntext"),
+		"550 5.6.0 Header line … has no colon": sends(headFrom +
+			"no field\r\n\r\ntext"),
+		"550 5.6.0 Header line … has no field name": sends(headFrom + ": x\r\n\r\ntext"),
+		"550 5.6.0 Header line … has a blank in the field name": sends(headFrom +
+			"Reply To: x\r\n\r\ntext"),
+		"550 5.6.0 Header line … has a field name that is not printable ASCII": sends(headFrom +
+			"Grüße: x\r\n\r\ntext"),
+		"550 5.6.0 Message contains a CR without LF": sends(headFrom + "\r\na\rb"),
+		"550 5.6.0 Message contains a LF without CR": at(strictLFPort, fromEverybody, ehlo,
+			mailFrom, rcptTo, "DATA", headFrom+"\r\na\nb\r\n."),
+		"550 5.6.0 Message contains a NUL character": sends(headFrom + "\r\na\x00b"),
 	}
 }
 
@@ -288,7 +323,8 @@ func growsTooLarge(t *testing.T, _ *front) string {
 	r, _ := start(t, harness.With("smtp", "max_message_size: 64KiB"), harness.With("delivery", "mime_limit: 128KiB"))
 	texts := []string{ehlo, mailFrom}
 	for i := range 500 {
-		texts = append(texts, fmt.Sprintf("RCPT TO:<r%d@%s.example.org>", i, strings.Repeat(strings.Repeat("d", 60)+".", 3)+"d"))
+		texts = append(texts,
+			fmt.Sprintf("RCPT TO:<r%d@%s.example.org>", i, strings.Repeat(strings.Repeat("d", 60)+".", 3)+"d"))
 	}
 	texts = append(texts, "DATA", headFrom+"\r\n"+strings.Repeat("0123456789abcdef\r\n", 3000)+".")
 	return at(plainPort, fromEverybody, texts...)(t, &front{Relay: r})

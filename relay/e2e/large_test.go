@@ -26,7 +26,9 @@ func TestHundredMegabytes(t *testing.T) {
 
 	const lines = 1_300_000 // of 57 octets, written as 76 characters: 74 MB, and 101 MB on the wire
 	c.Envelope(harness.Sender, "a@example.org")
-	_ = c.Raw("From: " + harness.Sender + "\r\nMessage-ID: <huge@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\ntext\r\n" +
+	_ = c.Raw("From: " + harness.Sender +
+		"\r\nMessage-ID: <huge@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\n" +
+		"text\r\n" +
 		"--B\r\nContent-Type: application/pdf; name=huge.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 	hash := sha256.New()
 	var chunk strings.Builder
@@ -48,7 +50,8 @@ func TestHundredMegabytes(t *testing.T) {
 
 	all := d.Messages()
 	m := all[len(all)-1]
-	if m.MessageID != "<huge@client.example>" || len(m.Attachments) != 1 || m.Attachments[0].Size != lines*57 || m.Attachments[0].SHA256 != hex.EncodeToString(hash.Sum(nil)) {
+	if m.MessageID != "<huge@client.example>" || len(m.Attachments) != 1 || m.Attachments[0].Size != lines*57 ||
+		m.Attachments[0].SHA256 != hex.EncodeToString(hash.Sum(nil)) {
 		t.Errorf("arrived: %+v", m)
 	}
 	added := r.Memory("VmHWM") - before
@@ -83,10 +86,12 @@ func TestWhatGraphCallsTooLargeGoesInParts(t *testing.T) {
 	d := harness.StartDouble(t, mayWrite, func(o *sandbox.Options) { o.SilentAbove = 50_000 })
 	r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: upload", "mime_limit: 3MiB"))
 	c := harness.Hello(t, r.Addr)
-	text := "From: " + harness.Sender + "\r\nMessage-ID: <x@client.example>\r\n\r\n" + strings.Repeat(strings.Repeat("x", 98)+"\r\n", 1000)
+	text := "From: " + harness.Sender + "\r\nMessage-ID: <x@client.example>\r\n\r\n" +
+		strings.Repeat(strings.Repeat("x", 98)+"\r\n", 1000)
 	c.Send(harness.Sender, []string{"a@example.org"}, text)
 	r.WaitEmpty(patience)
-	if all := d.Messages(); len(all) != 1 || all[0].Form != "draft" || all[0].Size < 100_000 || d.Ledger()["<x@client.example>"] != 1 {
+	if all := d.Messages(); len(all) != 1 || all[0].Form != "draft" || all[0].Size < 100_000 ||
+		d.Ledger()["<x@client.example>"] != 1 {
 		t.Errorf("%+v", all)
 	}
 }
@@ -99,7 +104,8 @@ func TestACrashAmidAnUpload(t *testing.T) {
 		t.Run(unknown, func(t *testing.T) {
 			t.Parallel() // the retry waits for a minute
 			d := harness.StartDouble(t, mayWrite)
-			r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: upload", "mime_limit: 128KiB", "unknown_outcome: "+unknown))
+			r := harness.StartRelay(t, d,
+				harness.With("delivery", "large_messages: upload", "mime_limit: 128KiB", "unknown_outcome: "+unknown))
 			file := crashAmidUpload(t, d, r)
 			crashed := time.Now()
 			r.Start()
@@ -130,7 +136,8 @@ func TestACrashAmidAnUpload(t *testing.T) {
 			if len(all) != 1 || d.Drafts() != 0 || d.Ledger()["<crash@client.example>"] != 1 {
 				t.Fatalf("%d messages, %d drafts: %+v", len(all), d.Drafts(), all)
 			}
-			if a := all[0].Attachments; len(a) != 1 || a[0].Size != int64(len(file)) || a[0].SHA256 != hex.EncodeToString(sum(file)) {
+			if a := all[0].Attachments; len(a) != 1 || a[0].Size != int64(len(file)) ||
+				a[0].SHA256 != hex.EncodeToString(sum(file)) {
 				t.Errorf("arrived: %+v", a)
 			}
 			if !strings.Contains(r.Output(), "possible_duplicate=true") {
@@ -152,7 +159,9 @@ func crashAmidUpload(t *testing.T, d *harness.Double, r *harness.Relay) (file []
 	file = []byte(strings.Repeat("0123456789abcdef", 600_000)) // four slices
 	encoded := base64.StdEncoding.EncodeToString(file)
 	var text strings.Builder
-	text.WriteString("From: " + harness.Sender + "\r\nMessage-ID: <crash@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\ntext\r\n" +
+	text.WriteString("From: " + harness.Sender +
+		"\r\nMessage-ID: <crash@client.example>\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n\r\n" +
+		"text\r\n" +
 		"--B\r\nContent-Type: application/pdf; name=x.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n")
 	for len(encoded) > 76 {
 		text.WriteString(encoded[:76] + "\r\n")

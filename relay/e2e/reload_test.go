@@ -40,7 +40,8 @@ func TestReloadTakesOverEverythingAndDisturbsNobody(t *testing.T) {
 	edit(t, r, "  - address: "+harness.Sender, "  - address: "+harness.Sender+"\n  - address: second@contoso.com")
 	reload(t, r)
 	open.Send(harness.Sender, []string{anyone}, plain("on the connection from before"))
-	harness.Hello(t, other).Send("second@contoso.com", []string{anyone}, "From: second@contoso.com\r\nTo: "+anyone+"\r\n\r\nnew sender, new listener\r\n")
+	harness.Hello(t, other).Send("second@contoso.com", []string{anyone}, "From: second@contoso.com\r\nTo: "+anyone+
+		"\r\n\r\nnew sender, new listener\r\n")
 	d.WaitFor(t, 2, patience)
 	if got := greeting(t, r.Addr); !strings.Contains(got, "renamed.contoso.local") {
 		t.Errorf("greeting %q", got)
@@ -88,7 +89,8 @@ func TestAReloadThatFailsChangesNothing(t *testing.T) {
 		{"a mistake", "hostname: relay", "hostnam: relay", "unknown key"},
 		{"a missing secret", "secret.txt", "gone.txt", "gone.txt"},
 		{"another store", "store: sqlite:", "store: sqlite:/elsewhere", "queue.store cannot change"},
-		{"a port in use", "    - address: " + r.Addr, "    - address: " + fresh + "\n    - address: " + busy.Addr().String(), "another program listens"},
+		{"a port in use", "    - address: " + r.Addr, "    - address: " + fresh + "\n    - address: " +
+			busy.Addr().String(), "another program listens"},
 	} {
 		harness.WriteFile(t, r.Config, strings.Replace(string(good), "hostname: relay", "hostname: other", 1))
 		if c.name == "a mistake" {
@@ -119,11 +121,14 @@ func TestAReloadThatFailsChangesNothing(t *testing.T) {
 func TestSIGHUPHoldsTheMailOfASenderThatIsGone(t *testing.T) {
 	r, d := start(t, harness.Senders(harness.Sender, "second@contoso.com"))
 	const second = "  - address: second@contoso.com\n"
-	if err := d.Inject(sandbox.Fault{Mailbox: "second@contoso.com", Status: 403, Code: "ErrorAccessDenied"}); err != nil {
+	if err := d.Inject(sandbox.Fault{Mailbox: "second@contoso.com", Status: 403,
+		Code: "ErrorAccessDenied"}); err != nil {
 		t.Fatal(err)
 	}
-	harness.Hello(t, r.Addr).Send("second@contoso.com", []string{anyone}, "From: second@contoso.com\r\nTo: "+anyone+"\r\n\r\nx\r\n")
-	harness.Until(t, patience, "the refusal", func() bool { return strings.Contains(r.Output(), "mailbox:second@contoso.com") })
+	harness.Hello(t, r.Addr).Send("second@contoso.com", []string{anyone}, "From: second@contoso.com\r\nTo: "+anyone+
+		"\r\n\r\nx\r\n")
+	harness.Until(t, patience,
+		"the refusal", func() bool { return strings.Contains(r.Output(), "mailbox:second@contoso.com") })
 	d.ClearFaults()
 	edit(t, r, second, "")
 	if err := syscall.Kill(r.PID(), syscall.SIGHUP); err != nil {

@@ -39,13 +39,15 @@ func (r refusal) matches(reply string) bool {
 // and the test that does in a part of it, or in the whole under fault injection.
 func faults() map[string]string {
 	return map[string]string{
-		"421 4.3.0 Internal error, closing connection":                                   "smtpd TestRowPanic",
-		"454 4.7.0 Too many logins at once, try again later":                             "intake TestOneVerificationAtATime",
+		"421 4.3.0 Internal error, closing connection": "smtpd TestRowPanic",
+
+		"454 4.7.0 Too many logins at once, try again later": "intake TestOneVerificationAtATime",
+
 		"550 5.6.0 From, Sender and Reply-To of this message cannot be rewritten safely": "intake TestGuards",
 		"550 5.7.1 Sending is not allowed here; ask the administrator of this relay":     "policy TestTheZeroClientMaySendAsNobody",
-		"554 5.5.1 No valid recipients":                                                  "intake TestGuards",
-		"451 4.3.0 Mail system not able to store mail, try again later":                  "e2e/torture TestFailedFlush",
-		"451 4.3.0 Local error in processing, try again later":                           "smtpd TestRowErrorMapping",
+		"554 5.5.1 No valid recipients":                                 "intake TestGuards",
+		"451 4.3.0 Mail system not able to store mail, try again later": "e2e/torture TestFailedFlush",
+		"451 4.3.0 Local error in processing, try again later":          "smtpd TestRowErrorMapping",
 	}
 }
 
@@ -126,8 +128,10 @@ func libraryNever(r refusal) bool {
 	if r.code == "500" || r.code == "502" || r.code == "504" {
 		return true
 	}
-	for _, part := range []string{"Internal server error", "Too busy", "Idle timeout", "Connection error", "Bad command", "TLS is required", "Invalid base64 data", "Negotiation cancelled", "Handshake error",
-		"chunk size argument", "Too many arguments", "BDAT argument", "Malformed size argument", "RET value", "ENVID", "NOTIFY", "ORCPT", "RRVS", " BY ", "BY parameter", "MT-PRIORITY"} {
+	for _, part := range []string{"Internal server error", "Too busy", "Idle timeout", "Connection error",
+		"Bad command", "TLS is required", "Invalid base64 data", "Negotiation cancelled", "Handshake error",
+		"chunk size argument", "Too many arguments", "BDAT argument", "Malformed size argument", "RET value", "ENVID",
+		"NOTIFY", "ORCPT", "RRVS", " BY ", "BY parameter", "MT-PRIORITY"} {
 		if strings.Contains(r.text, part) {
 			return true
 		}
@@ -317,7 +321,8 @@ func libraryRefusals(t *testing.T) []refusal {
 	for _, file := range parseFolder(t, strings.TrimSpace(string(out))) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) < 3 || lastName(call.Fun) != "writeResponse" && lastName(call.Fun) != "protocolError" {
+			if !ok || len(call.Args) < 3 ||
+				lastName(call.Fun) != "writeResponse" && lastName(call.Fun) != "protocolError" {
 				return true
 			}
 			code, isNumber := call.Args[0].(*ast.BasicLit)

@@ -51,7 +51,9 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 		}
 		t.Setenv("IDENTITY_ENDPOINT", d.MetadataURL()) // as App Service says where its own is
 		t.Setenv("IDENTITY_HEADER", d.MetadataSecret())
-		return scenario{credential: "managed_identity: true", fault: sandbox.Fault{Endpoint: "metadata", Status: statusOf(f.HTTP), Body: `{"error":"no","error_description":"not today"}`}}
+		return scenario{credential: "managed_identity: true",
+			fault: sandbox.Fault{Endpoint: "metadata", Status: statusOf(f.HTTP),
+				Body: `{"error":"no","error_description":"not today"}`}}
 	}
 	switch {
 	case strings.Contains(f.When, "after octets"):
@@ -74,7 +76,8 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 	case f.When == whenUnreadable:
 		return scenario{} // hideBodies
 	case f.When == whenStopped:
-		return scenario{graph: "https://192.0.2.1", identity: ", proxy: \"" + silentProxy(t, strings.TrimPrefix(d.URL(), "https://")) + "\""}
+		return scenario{graph: "https://192.0.2.1", identity: ", proxy: \"" +
+			silentProxy(t, strings.TrimPrefix(d.URL(), "https://")) + "\""}
 	}
 	t.Fatalf("there is no scenario for %+v", f)
 	return scenario{}
@@ -149,7 +152,8 @@ func (a *answered) hideBodies(t *testing.T) {
 
 // graphFault is an answer that a row describes, and no row before it.
 func graphFault(f graph.Fact) sandbox.Fault {
-	x := sandbox.Fault{Endpoint: "sendMail", Status: statusOf(f.HTTP), Code: exampleCode(f.Code), Message: f.Match, Headers: map[string]string{}}
+	x := sandbox.Fault{Endpoint: "sendMail", Status: statusOf(f.HTTP), Code: exampleCode(f.Code), Message: f.Match,
+		Headers: map[string]string{}}
 	switch {
 	case f.Outcome == outcome.Delivered:
 		return sandbox.Fault{}

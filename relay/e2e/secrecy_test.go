@@ -38,7 +38,8 @@ func TestThroughAProxy(t *testing.T) {
 		t.Fatal("the proxy was not used")
 	}
 	for _, seen := range p.Seen() {
-		if seen.Method != "CONNECT" || "https://"+seen.Target != d.URL() || seen.Status != 200 || seen.Header.Get("Authorization") != "" || len(seen.Up) > 0 && seen.Up[0] != 0x16 {
+		if seen.Method != "CONNECT" || "https://"+seen.Target != d.URL() || seen.Status != 200 ||
+			seen.Header.Get("Authorization") != "" || len(seen.Up) > 0 && seen.Up[0] != 0x16 {
 			t.Errorf("the proxy saw %s %s, answered %d: %.20q", seen.Method, seen.Target, seen.Status, seen.Up)
 		}
 	}
@@ -56,8 +57,10 @@ func TestNoSecretInAFailingRun(t *testing.T) {
 	_, file := startProxy(t)
 	d := harness.StartDouble(t)
 	for _, f := range []sandbox.Fault{
-		{Endpoint: "token", Count: 1, Status: 401, Code: "invalid_client", AADSTS: 7000215, Message: "The secret " + d.Secret() + " is wrong; assertion eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl."},
-		{Endpoint: "sendMail", Count: 1, Status: 403, Code: "ErrorAccessDenied", Message: "Bearer eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl; " + d.Secret() + "; " + proxyPassword},
+		{Endpoint: "token", Count: 1, Status: 401, Code: "invalid_client", AADSTS: 7000215, Message: "The secret " +
+			d.Secret() + " is wrong; assertion eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl."},
+		{Endpoint: "sendMail", Count: 1, Status: 403, Code: "ErrorAccessDenied",
+			Message: "Bearer eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl; " + d.Secret() + "; " + proxyPassword},
 		{Endpoint: "sendMail", Count: 1, Drop: sandbox.DropBody},
 	} {
 		if err := d.Inject(f); err != nil {
@@ -98,7 +101,8 @@ func TestNoSecretInAFailingRun(t *testing.T) {
 			t.Errorf("%q is shown: ...%s", word, all[max(0, i-300):min(len(all), i+300)])
 		}
 	}
-	for _, word := range []string{"[secret]", "[token]", "refuses CONNECT", "holds no URL of a proxy", "proxy_file: " + file} {
+	for _, word := range []string{"[secret]", "[token]", "refuses CONNECT", "holds no URL of a proxy",
+		"proxy_file: " + file} {
 		if !strings.Contains(all, word) {
 			t.Errorf("%q did not come up", word)
 		}
@@ -109,7 +113,8 @@ func sendOne(t *testing.T, r *harness.Relay, subject string) {
 	t.Helper()
 	c := harness.Hello(t, r.Addr)
 	defer c.Close()
-	c.Want(c.Send(harness.Sender, []string{"someone@example.org"}, "From: "+harness.Sender+"\r\nTo: someone@example.org\r\nSubject: "+subject+"\r\n\r\nx\r\n"), 250)
+	c.Want(c.Send(harness.Sender, []string{"someone@example.org"}, "From: "+harness.Sender+
+		"\r\nTo: someone@example.org\r\nSubject: "+subject+"\r\n\r\nx\r\n"), 250)
 }
 
 func readFile(t *testing.T, path string) string {

@@ -62,7 +62,8 @@ func TestHundredShapesOfMail(t *testing.T) {
 				t.Errorf("in parts: %+v", m)
 			case !s.IsSealed():
 				comparePartsOf(t, d, s, m)
-				if shown := strings.Contains(s.Body, "cid:"); shown != (len(m.Attachments) > 0 && m.Attachments[0].Inline) {
+				if shown := strings.Contains(s.Body,
+					"cid:"); shown != (len(m.Attachments) > 0 && m.Attachments[0].Inline) {
 					t.Errorf("the text shows an image: %v; attachments %+v", shown, m.Attachments)
 				}
 			}

@@ -72,7 +72,8 @@ func suiteTable(t *testing.T) string {
 	}
 	for _, s := range all {
 		if s.SupportedVersions[0] < tls.VersionTLS13 {
-			row(s.Name, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{s.ID}})
+			row(s.Name, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS12,
+				CipherSuites: []uint16{s.ID}})
 		} else {
 			row(s.Name, &tls.Config{MinVersion: tls.VersionTLS13}) // Go lets nobody choose among these
 		}

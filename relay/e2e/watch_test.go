@@ -68,15 +68,19 @@ func TestAHoldIsToldAndResolved(t *testing.T) {
 	}
 	key := "hold:mailbox:" + harness.Sender
 	expect(t, r, heard, key+" firing")
-	for path, want := range map[string]string{"/metrics": `graphrelay_holds{scope="mailbox"} 1`, "/readyz": key, "/healthz": `"degraded"`} {
-		harness.Until(t, time.Minute, path+" to hold "+want, func() bool { return strings.Contains(r.Page(path), want) })
+	for path, want := range map[string]string{"/metrics": `graphrelay_holds{scope="mailbox"} 1`, "/readyz": key,
+		"/healthz": `"degraded"`} {
+		harness.Until(t, time.Minute, path+" to hold "+want,
+			func() bool { return strings.Contains(r.Page(path), want) })
 	}
 	d.SetAllowed([]string{harness.Sender})
 	retryInConsole(t, "http://"+consoleAt, r.Queue()[0].QueueID) // so that nobody waits for the next probe
 	d.WaitFor(t, 1, time.Minute)
 	expect(t, r, heard, key+" resolved")
-	for _, want := range []string{`graphrelay_alert_notifications_total{result="delivered"}`, `outcome="sent"} 1`, `graphrelay_mailbox_recipients_last_day{mailbox="` + harness.Sender + `"} 1`} {
-		harness.Until(t, time.Minute, "/metrics to hold "+want, func() bool { return strings.Contains(r.Page("/metrics"), want) })
+	for _, want := range []string{`graphrelay_alert_notifications_total{result="delivered"}`, `outcome="sent"} 1`,
+		`graphrelay_mailbox_recipients_last_day{mailbox="` + harness.Sender + `"} 1`} {
+		harness.Until(t, time.Minute, "/metrics to hold "+want,
+			func() bool { return strings.Contains(r.Page("/metrics"), want) })
 	}
 	if strings.Contains(r.Output(), "secret-path") {
 		t.Error("the log shows the webhook's URL")
@@ -117,7 +121,8 @@ func TestAWebhookThatIsNotHTTPS(t *testing.T) {
 	r := harness.NewRelay(t, d, harness.With("top", "alerts: {webhook_url_file: hook.url}"))
 	harness.WriteFile(t, filepath.Join(r.Dir, "hook.url"), "http://hooks.example.org/secret-path\n")
 	r.Launch()
-	if err := r.Wait(time.Minute); err == nil || !strings.Contains(r.Output(), "is not https") || strings.Contains(r.Output(), "secret-path") {
+	if err := r.Wait(time.Minute); err == nil || !strings.Contains(r.Output(), "is not https") ||
+		strings.Contains(r.Output(), "secret-path") {
 		t.Errorf("%v: %s", err, r.Output())
 	}
 }

@@ -15,8 +15,9 @@ import (
 // which count for the whole tenant unless a policy narrows them, and roles in
 // Exchange, which count within their scope whatever the policies say.
 type Access struct {
-	Consents    []string            `json:"consents,omitempty"` // in Entra, such as Mail.Send: the roles claim of tokens issued from then on
-	Groups      map[string][]string `json:"groups,omitempty"`   // address of a group -> members, which may be groups
+	// in Entra, such as Mail.Send: the roles claim of tokens issued from then on
+	Consents    []string            `json:"consents,omitempty"`
+	Groups      map[string][]string `json:"groups,omitempty"` // address of a group -> members, which may be groups
 	Policies    []AccessPolicy      `json:"policies,omitempty"`
 	Assignments []RoleAssignment    `json:"assignments,omitempty"`
 
@@ -44,7 +45,8 @@ type RoleAssignment struct {
 }
 
 // permissions are those of mail that a consent can give [D permissions-reference].
-var permissions = []string{"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite", "Mail.Send", "full_access_as_app"}
+var permissions = []string{"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite", "Mail.Send",
+	"full_access_as_app"}
 
 // Validate tells which word of a is none that the service takes.
 func (a Access) Validate() error {
@@ -63,7 +65,8 @@ func (a Access) Validate() error {
 	}
 	for _, r := range a.Assignments {
 		if rolePermissions(r.Role) == nil {
-			return fmt.Errorf("access: %q is none of the roles Application Mail.Send, Mail.Read, Mail.ReadBasic, Mail.ReadWrite, Mail Full Access", r.Role)
+			return fmt.Errorf("access: %q is none of the roles Application Mail.Send, Mail.Read, Mail.ReadBasic, "+
+				"Mail.ReadWrite, Mail Full Access", r.Role)
 		}
 	}
 	return nil
@@ -203,7 +206,8 @@ func (a Access) refusal(anyOf, consents []string, mailbox string) *answer {
 	consented := slices.ContainsFunc(anyOf, func(p string) bool { return slices.Contains(consents, p) })
 	switch {
 	case !consented:
-		return graphError(http.StatusForbidden, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+		return graphError(http.StatusForbidden, "ErrorAccessDenied",
+			"Access is denied. Check credentials and try again.")
 	case a.ClosedByDefault, slices.Contains(a.Administrators, mailbox), !a.policyAllows(mailbox):
 		return blockedByPolicy()
 	}
@@ -213,7 +217,8 @@ func (a Access) refusal(anyOf, consents []string, mailbox string) *answer {
 // blockedByPolicy is in the words of [D auth-limit-mailbox-access] and of the
 // reports.
 func blockedByPolicy() *answer {
-	return graphError(http.StatusForbidden, "ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.")
+	return graphError(http.StatusForbidden, "ErrorAccessDenied",
+		"Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.")
 }
 
 // Verdict is what the test cmdlets of Exchange say, which look past every cache.

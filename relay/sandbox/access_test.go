@@ -37,21 +37,37 @@ func TestAccessRules(t *testing.T) {
 	}{
 		{"nothing set up", sandbox.Access{}, mailbox, denied},
 		{"consent alone opens every mailbox", sandbox.Access{Consents: consent}, canary, ""},
-		{"a policy grants its members", sandbox.Access{Consents: consent, Groups: groups, Policies: restrict}, mailbox, ""},
-		{"nested members too", sandbox.Access{Consents: consent, Groups: groups, Policies: restrict}, "deep@contoso.com", ""},
+		{"a policy grants its members", sandbox.Access{Consents: consent, Groups: groups, Policies: restrict},
+			mailbox, ""},
+		{"nested members too", sandbox.Access{Consents: consent, Groups: groups, Policies: restrict},
+			"deep@contoso.com", ""},
 		{"and denies the others", sandbox.Access{Consents: consent, Groups: groups, Policies: restrict}, canary, raop},
-		{"a policy grants nothing without consent", sandbox.Access{Groups: groups, Policies: restrict}, mailbox, denied},
-		{"a deny wins", sandbox.Access{Consents: consent, Groups: groups, Policies: append([]sandbox.AccessPolicy{{Right: "DenyAccess", Scope: mailbox}}, restrict...)}, mailbox, raop},
+		{"a policy grants nothing without consent", sandbox.Access{Groups: groups, Policies: restrict},
+			mailbox, denied},
+		{"a deny wins", sandbox.Access{Consents: consent, Groups: groups,
+			Policies: append([]sandbox.AccessPolicy{{Right: "DenyAccess", Scope: mailbox}},
+				restrict...)}, mailbox, raop},
 		{"a role grants its members", sandbox.Access{Groups: groups, Assignments: role}, mailbox, ""},
 		{"direct ones only", sandbox.Access{Groups: groups, Assignments: role}, "deep@contoso.com", denied},
 		{"and no others", sandbox.Access{Groups: groups, Assignments: role}, canary, denied},
-		{"a left-over consent adds up with it", sandbox.Access{Consents: consent, Groups: groups, Assignments: role}, canary, ""},
-		{"a role counts whatever the policy", sandbox.Access{Consents: consent, Policies: []sandbox.AccessPolicy{{Right: "RestrictAccess", Scope: canary}}, Assignments: []sandbox.RoleAssignment{{Role: "Application Mail Full Access", Scope: mailbox}}}, mailbox, ""},
-		{"a role to read does not send", sandbox.Access{Assignments: []sandbox.RoleAssignment{{Role: "Application Mail.Read"}}}, mailbox, denied},
-		{"no consent opens an administrator's mailbox", sandbox.Access{Consents: consent, Administrators: []string{canary}}, canary, raop},
-		{"a newer tenant is closed to consents", sandbox.Access{Consents: consent, ClosedByDefault: true}, mailbox, raop},
-		{"and open to roles", sandbox.Access{Consents: consent, ClosedByDefault: true, Groups: groups, Assignments: role}, mailbox, ""},
-		{"a mailbox on-premises", sandbox.Access{Consents: consent, OnPremises: []string{"Relay@contoso.com"}}, mailbox, "MailboxNotEnabledForRESTAPI"},
+		{"a left-over consent adds up with it",
+			sandbox.Access{Consents: consent, Groups: groups, Assignments: role}, canary, ""},
+		{"a role counts whatever the policy",
+			sandbox.Access{Consents: consent,
+				Policies: []sandbox.AccessPolicy{{Right: "RestrictAccess",
+					Scope: canary}},
+				Assignments: []sandbox.RoleAssignment{{Role: "Application Mail Full Access", Scope: mailbox}}}, mailbox,
+			""},
+		{"a role to read does not send",
+			sandbox.Access{Assignments: []sandbox.RoleAssignment{{Role: "Application Mail.Read"}}}, mailbox, denied},
+		{"no consent opens an administrator's mailbox",
+			sandbox.Access{Consents: consent, Administrators: []string{canary}}, canary, raop},
+		{"a newer tenant is closed to consents", sandbox.Access{Consents: consent, ClosedByDefault: true},
+			mailbox, raop},
+		{"and open to roles",
+			sandbox.Access{Consents: consent, ClosedByDefault: true, Groups: groups, Assignments: role}, mailbox, ""},
+		{"a mailbox on-premises", sandbox.Access{Consents: consent, OnPremises: []string{"Relay@contoso.com"}}, mailbox,
+			"MailboxNotEnabledForRESTAPI"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := start(t, sandbox.Options{})
@@ -59,7 +75,8 @@ func TestAccessRules(t *testing.T) {
 				t.Fatal(err)
 			}
 			status, body := sent(t, d, tc.from)
-			if tc.refuse == "" && status != http.StatusAccepted || tc.refuse != "" && (status == http.StatusAccepted || !strings.Contains(body, tc.refuse)) {
+			if tc.refuse == "" && status != http.StatusAccepted ||
+				tc.refuse != "" && (status == http.StatusAccepted || !strings.Contains(body, tc.refuse)) {
 				t.Errorf("%d %s, want %q", status, body, tc.refuse)
 			}
 		})
@@ -73,7 +90,8 @@ func TestAccessPropagates(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := tokenFor(t, d)
-	restricted := sandbox.Access{Consents: []string{"Mail.Send"}, Policies: []sandbox.AccessPolicy{{Right: "RestrictAccess", Scope: mailbox}}}
+	restricted := sandbox.Access{Consents: []string{"Mail.Send"},
+		Policies: []sandbox.AccessPolicy{{Right: "RestrictAccess", Scope: mailbox}}}
 	if err := d.SetAccess(restricted, time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +122,13 @@ func TestAccessPropagates(t *testing.T) {
 // nobody would get.
 func TestProbeWithoutRecipient(t *testing.T) {
 	d := start(t, sandbox.Options{})
-	if err := d.SetAccess(sandbox.Access{Assignments: []sandbox.RoleAssignment{{Role: "Application Mail.Send", Scope: mailbox}}}, 0); err != nil {
+	if err := d.SetAccess(sandbox.Access{Assignments: []sandbox.RoleAssignment{{Role: "Application Mail.Send",
+		Scope: mailbox}}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	token := tokenFor(t, d)
-	if g := post(t, d, mailbox, token, noRecip); g.status != http.StatusBadRequest || g.code() != "ErrorInvalidRecipients" {
+	if g := post(t, d, mailbox, token, noRecip); g.status != http.StatusBadRequest ||
+		g.code() != "ErrorInvalidRecipients" {
 		t.Errorf("allowed: %d %s", g.status, g.body)
 	}
 	if g := post(t, d, canary, token, noRecip); g.status != http.StatusForbidden || g.code() != "ErrorAccessDenied" {

@@ -47,15 +47,22 @@ func jsonAnswer(status int, payload any) *answer {
 // RFC 6750 asks for.
 func unauthorized(message string) *answer {
 	a := graphError(http.StatusUnauthorized, "InvalidAuthenticationToken", message)
-	a.header = map[string]string{"WWW-Authenticate": `Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000"`}
+	a.header = map[string]string{"WWW-Authenticate": `Bearer realm="", ` +
+		`authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", ` +
+		`client_id="00000003-0000-0000-c000-000000000000"`}
 	return a
 }
 
 // claimsChallenge is the 401 of continuous access evaluation [D
 // app-resilience-continuous-access-evaluation].
 func claimsChallenge(revoked time.Time) *answer {
-	a := graphError(http.StatusUnauthorized, "InvalidAuthenticationToken", "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp")
-	a.header = map[string]string{"WWW-Authenticate": fmt.Sprintf(`Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000", error="insufficient_claims", claims="%s"`, challenge(revoked))}
+	a := graphError(http.StatusUnauthorized, "InvalidAuthenticationToken",
+		"Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "+
+			"TokenIssuedBeforeRevocationTimestamp")
+	a.header = map[string]string{"WWW-Authenticate": fmt.Sprintf(`Bearer realm="", `+
+		`authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", `+
+		`client_id="00000003-0000-0000-c000-000000000000", error="insufficient_claims", claims="%s"`, challenge(
+		revoked))}
 	return a
 }
 
@@ -140,8 +147,9 @@ func (x *exchange) entraPayload(b *entraBody) any {
 	now := x.d.o.Now().UTC().Format("2006-01-02 15:04:05Z")
 	return map[string]any{
 		"error": b.code, "error_codes": []int{b.number}, "timestamp": now,
-		"error_description": fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", b.number, b.text, x.requestID, x.clientID, now),
-		"trace_id":          x.requestID, "correlation_id": x.clientID,
+		"error_description": fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s", b.number, b.text,
+			x.requestID, x.clientID, now),
+		"trace_id": x.requestID, "correlation_id": x.clientID,
 		"error_uri": fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", b.number),
 	}
 }
@@ -159,5 +167,6 @@ func (x *exchange) logRefusal(a *answer) {
 	case a.entra != nil:
 		code = fmt.Sprintf("%s AADSTS%d", a.entra.code, a.entra.number)
 	}
-	x.d.log.Info("refused", "endpoint", x.endpoint, "mailbox", x.mailbox, "status", a.status, "code", code, "path", strings.ToValidUTF8(printable(x.r.URL.Path), "?"))
+	x.d.log.Info("refused", "endpoint", x.endpoint, "mailbox", x.mailbox, "status", a.status, "code", code,
+		"path", strings.ToValidUTF8(printable(x.r.URL.Path), "?"))
 }

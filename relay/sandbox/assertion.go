@@ -49,9 +49,12 @@ func (d *Double) checkAssertion(r *http.Request, tenant string) *answer {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return invalidClient(50027, "JWT token is invalid or malformed.")
 	case err != nil:
-		return invalidClient(700027, fmt.Sprintf("Client assertion failed signature validation. [Reason - %s.]", reason(err)))
+		return invalidClient(700027,
+			fmt.Sprintf("Client assertion failed signature validation. [Reason - %s.]", reason(err)))
 	case !d.inTime(claims):
-		return invalidClient(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", d.o.Now().UTC().Format(time.RFC3339)))
+		return invalidClient(700024,
+			fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.",
+				d.o.Now().UTC().Format(time.RFC3339)))
 	case !d.names(claims.Issuer) || !d.names(claims.Subject):
 		return invalidClient(700021, "Client assertion application identifier doesn't match 'client_id' parameter.")
 	case !slices.ContainsFunc(claims.Audience, func(a string) bool { return isAudience(a, r.Host, tenant) }):

@@ -32,7 +32,8 @@ func keyPair(t *testing.T, from, to time.Time) (*x509.Certificate, *rsa.PrivateK
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay"}, NotBefore: from, NotAfter: to}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay"}, NotBefore: from,
+		NotAfter: to}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -64,14 +65,17 @@ func TestAzidentityCertificate(t *testing.T) {
 	}
 	_, err := certificateToken(d, stranger, strangersKey, false)
 	var failed *azidentity.AuthenticationFailedError
-	if !errors.As(err, &failed) || failed.RawResponse.StatusCode != 401 || !strings.Contains(err.Error(), "AADSTS700027") {
+	if !errors.As(err, &failed) || failed.RawResponse.StatusCode != 401 ||
+		!strings.Contains(err.Error(), "AADSTS700027") {
 		t.Errorf("a stranger's certificate: %v", err)
 	}
 }
 
 func certificateToken(d *sandbox.Double, cert *x509.Certificate, key *rsa.PrivateKey, chain bool) (string, error) {
-	credential, err := azidentity.NewClientCertificateCredential(d.TenantID(), d.ClientID(), []*x509.Certificate{cert}, key,
-		&azidentity.ClientCertificateCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true, SendCertificateChain: chain})
+	credential, err := azidentity.NewClientCertificateCredential(d.TenantID(), d.ClientID(),
+		[]*x509.Certificate{cert}, key,
+		&azidentity.ClientCertificateCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true,
+			SendCertificateChain: chain})
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +105,8 @@ func TestAssertions(t *testing.T) {
 		number int           // 0: accepted
 	}{
 		{name: "PS256 x5t#S256"},
-		{name: "RS256 x5t", method: jwt.SigningMethodRS256, header: map[string]any{"x5t": base64.URLEncoding.EncodeToString(s1[:])}},
+		{name: "RS256 x5t", method: jwt.SigningMethodRS256,
+			header: map[string]any{"x5t": base64.URLEncoding.EncodeToString(s1[:])}},
 		{name: "MSAL's alphabet", header: map[string]any{"x5t#S256": base64.StdEncoding.EncodeToString(s256[:])}},
 		{name: "the tenant as audience", claims: jwt.MapClaims{"aud": d.URL() + "/" + d.TenantID() + "/v2.0"}},
 		{name: "no nbf", claims: jwt.MapClaims{"nbf": nil}},
@@ -109,19 +114,23 @@ func TestAssertions(t *testing.T) {
 		{name: "key of a stranger", key: strangersKey, number: 700027},
 		{name: "no thumbprint", header: map[string]any{}, number: 700027},
 		{name: "unknown thumbprint", header: map[string]any{"x5t#S256": "AAAA"}, number: 700027},
-		{name: "certificate is over", key: expiredKey, header: map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(old[:])}, number: 700027},
+		{name: "certificate is over", key: expiredKey,
+			header: map[string]any{"x5t#S256": base64.RawURLEncoding.EncodeToString(old[:])}, number: 700027},
 		{name: "unsigned", method: jwt.SigningMethodNone, key: jwt.UnsafeAllowNoneSignatureType, number: 700027},
-		{name: "HMAC with the public key", method: jwt.SigningMethodHS256, key: x509.MarshalPKCS1PublicKey(&key.PublicKey), number: 700027},
+		{name: "HMAC with the public key", method: jwt.SigningMethodHS256,
+			key: x509.MarshalPKCS1PublicKey(&key.PublicKey), number: 700027},
 		{name: "EC key", method: jwt.SigningMethodES256, key: curve, number: 700027},
 		{name: "expired", claims: jwt.MapClaims{"exp": now.Add(-6 * time.Minute).Unix()}, number: 700024},
 		{name: "not yet valid", claims: jwt.MapClaims{"nbf": now.Add(6 * time.Minute).Unix()}, number: 700024},
 		{name: "no exp", claims: jwt.MapClaims{"exp": nil}, number: 700024},
 		{name: "other issuer", claims: jwt.MapClaims{"iss": "x"}, number: 700021},
 		{name: "other subject", claims: jwt.MapClaims{"sub": "x"}, number: 700021},
-		{name: "other audience", claims: jwt.MapClaims{"aud": "https://login.microsoftonline.com/x/v2.0"}, number: 700023},
+		{name: "other audience", claims: jwt.MapClaims{"aud": "https://login.microsoftonline.com/x/v2.0"},
+			number: 700023},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			claims := jwt.MapClaims{"iss": d.ClientID(), "sub": d.ClientID(), "aud": audience, "exp": now.Add(time.Minute).Unix(), "nbf": now.Unix(), "jti": row.name}
+			claims := jwt.MapClaims{"iss": d.ClientID(), "sub": d.ClientID(), "aud": audience,
+				"exp": now.Add(time.Minute).Unix(), "nbf": now.Unix(), "jti": row.name}
 			for name, value := range row.claims {
 				if claims[name] = value; value == nil {
 					delete(claims, name)

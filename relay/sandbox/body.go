@@ -78,11 +78,13 @@ func formOf(contentTypes []string) (string, *answer) {
 	if err == nil && contentType == "application/json" {
 		return "json", nil
 	}
-	return "", graphError(http.StatusUnsupportedMediaType, "UnsupportedMediaType", "The content type of the request is a format that is not supported by the service.")
+	return "", graphError(http.StatusUnsupportedMediaType, "UnsupportedMediaType",
+		"The content type of the request is a format that is not supported by the service.")
 }
 
 func tooLarge() *answer {
-	return graphError(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The maximum request length supported is 4MB.")
+	return graphError(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+		"The maximum request length supported is 4MB.")
 }
 
 // refusedBody is the answer to a body that could not be read to its end.
@@ -91,7 +93,8 @@ func refusedBody(err error) *answer {
 	case errors.Is(err, errTooLarge):
 		return tooLarge()
 	case errors.Is(err, errBadBase64): // [D user-sendmail]
-		return graphError(http.StatusBadRequest, "ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content.")
+		return graphError(http.StatusBadRequest, "ErrorMimeContentInvalidBase64String",
+			"Invalid base64 string for MIME content.")
 	}
 	return graphError(http.StatusBadRequest, "RequestBodyRead", "The request body could not be read.")
 }

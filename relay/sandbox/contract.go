@@ -131,7 +131,9 @@ func (d *Double) readJSON(body io.Reader, in *incoming) (*answer, error) {
 	var parameters map[string]any
 	if err := json.Unmarshal(raw, &parameters); err != nil {
 		// [K] the words for a JSON content type on something else
-		return graphError(http.StatusBadRequest, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."), nil
+		return graphError(http.StatusBadRequest, "BadRequest",
+			"Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid "+
+				"JSON format."), nil
 	}
 	return d.readMessageResource(parameters, in), nil
 }
@@ -139,7 +141,8 @@ func (d *Double) readJSON(body io.Reader, in *incoming) (*answer, error) {
 func (d *Double) readMessageResource(parameters map[string]any, in *incoming) *answer {
 	capitalise(parameters)
 	if _, ok := parameters["Message"].(map[string]any); !ok {
-		return graphError(http.StatusBadRequest, "ErrorInvalidRequest", "The request is invalid: the parameter 'Message' is missing.")
+		return graphError(http.StatusBadRequest, "ErrorInvalidRequest",
+			"The request is invalid: the parameter 'Message' is missing.")
 	}
 	message, _ := json.Marshal(parameters["Message"]) // it came out of JSON
 	attachments, err := takeAttachments(parameters["Message"].(map[string]any))
@@ -147,13 +150,15 @@ func (d *Double) readMessageResource(parameters map[string]any, in *incoming) *a
 		err = d.schema.checkSendMail(parameters)
 	}
 	if err != nil {
-		return graphError(http.StatusBadRequest, "RequestBodyRead", "The request body does not match the schema of sendMail: "+oneLine(err))
+		return graphError(http.StatusBadRequest, "RequestBodyRead",
+			"The request body does not match the schema of sendMail: "+oneLine(err))
 	}
 	var m jsonMail
 	if err := json.Unmarshal(message, &m); err != nil {
 		return graphError(http.StatusBadRequest, "RequestBodyRead", oneLine(err))
 	}
-	in.Parts = append([]string{strings.TrimSpace(fmt.Sprintf("body %s %d", m.Body.ContentType, len(m.Body.Content)))}, attachments...)
+	in.Parts = append([]string{strings.TrimSpace(fmt.Sprintf("body %s %d", m.Body.ContentType, len(m.Body.Content)))},
+		attachments...)
 	m.fill(&in.Message)
 	return m.checkHeaders()
 }
@@ -187,7 +192,8 @@ func takeAttachments(message map[string]any) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("attachments: contentBytes is not base64: %w", err)
 		}
-		lines = append(lines, printable(fmt.Sprintf("attachment %v %d %v", attachment["contentType"], len(decoded), attachment["name"])))
+		lines = append(lines,
+			printable(fmt.Sprintf("attachment %v %d %v", attachment["contentType"], len(decoded), attachment["name"])))
 		for _, name := range []string{"contentBytes", "contentId", "contentLocation"} {
 			delete(attachment, name)
 		}
@@ -236,11 +242,14 @@ func addresses(list []jsonRecipient) []string {
 // [I], and names that start with x- [D message resource].
 func (m *jsonMail) checkHeaders() *answer {
 	if len(m.InternetMessageHeaders) > 5 {
-		return graphError(http.StatusBadRequest, "InvalidInternetMessageHeaderCollection", "Maximum number of headers in one message should be less than or equal to 5.")
+		return graphError(http.StatusBadRequest, "InvalidInternetMessageHeaderCollection",
+			"Maximum number of headers in one message should be less than or equal to 5.")
 	}
 	for _, h := range m.InternetMessageHeaders {
 		if !strings.HasPrefix(fold(h.Name), "x-") {
-			return graphError(http.StatusBadRequest, "InvalidInternetMessageHeader", fmt.Sprintf("The internet message header name '%s' should start with 'x-' or 'X-'.", printable(h.Name)))
+			return graphError(http.StatusBadRequest,
+				"InvalidInternetMessageHeader", fmt.Sprintf("The internet message header name '%s' should start with "+
+					"'x-' or 'X-'.", printable(h.Name)))
 		}
 	}
 	return nil

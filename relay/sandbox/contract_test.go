@@ -18,16 +18,27 @@ func TestJSONMail(t *testing.T) {
 		status     int
 		code       string
 	}{
-		{"as the sample writes it", `{"message":{"subject":"Lunch?","body":{"contentType":"Text","content":"x"},` + to + `,"ccRecipients":[{"emailAddress":{"address":"b@example.com"}}]},"saveToSentItems":"false"}`, 202, ""},
-		{"with a boolean", `{"message":{"subject":"Lunch?","body":{"contentType":"text","content":"x"},` + to + `,"ccRecipients":[{"emailAddress":{"address":"b@example.com"}}]},"saveToSentItems":false}`, 202, ""},
+		{"as the sample writes it", `{"message":{"subject":"Lunch?","body":{"contentType":"Text","content":"x"},` + to +
+			`,"ccRecipients":[{"emailAddress":{"address":"b@example.com"}}]},"saveToSentItems":"false"}`, 202, ""},
+		{"with a boolean", `{"message":{"subject":"Lunch?","body":{"contentType":"text","content":"x"},` + to +
+			`,"ccRecipients":[{"emailAddress":{"address":"b@example.com"}}]},"saveToSentItems":false}`, 202, ""},
 		{"neither true nor false", `{"message":{` + to + `},"saveToSentItems":"no"}`, 400, "RequestBodyRead"},
 		{"body is neither", `{"message":{` + to + `,"body":{"contentType":"rtf"}}}`, 400, "RequestBodyRead"},
-		{"attachment", `{"Message":{` + to + `,"attachments":[{"@odata.type":"#microsoft.graph.fileAttachment","name":"a.txt","contentType":"text/plain","contentBytes":"SGk="}]}}`, 202, ""},
-		{"attachment no base64", `{"Message":{` + to + `,"attachments":[{"@odata.type":"#microsoft.graph.fileAttachment","name":"a.txt","contentBytes":"!"}]}}`, 400, "RequestBodyRead"},
+		{"attachment", `{"Message":{` + to +
+			`,"attachments":[{"@odata.type":"#microsoft.graph.fileAttachment","name":"a.txt",` +
+			`"contentType":"text/plain","contentBytes":"SGk="}]}}`, 202, ""},
+		{"attachment no base64", `{"Message":{` + to +
+			`,"attachments":[{"@odata.type":"#microsoft.graph.fileAttachment","name":"a.txt",` +
+			`"contentBytes":"!"}]}}`, 400,
+			"RequestBodyRead"},
 		{"header", `{"Message":{` + to + `,"internetMessageHeaders":[{"name":"x-a","value":"b"}]}}`, 202, ""},
-		{"header without x-", `{"Message":{` + to + `,"internetMessageHeaders":[{"name":"List-Id","value":"b"}]}}`, 400, "InvalidInternetMessageHeader"},
-		{"six headers", `{"Message":{` + to + `,"internetMessageHeaders":[` + strings.TrimSuffix(strings.Repeat(`{"name":"x-a","value":"b"},`, 6), ",") + `]}}`, 400, "InvalidInternetMessageHeaderCollection"},
-		{"other From", `{"Message":{` + to + `,"from":{"emailAddress":{"address":"ceo@contoso.com"}}}}`, 403, "ErrorSendAsDenied"},
+		{"header without x-", `{"Message":{` + to + `,"internetMessageHeaders":[{"name":"List-Id","value":"b"}]}}`, 400,
+			"InvalidInternetMessageHeader"},
+		{"six headers", `{"Message":{` + to + `,"internetMessageHeaders":[` +
+			strings.TrimSuffix(strings.Repeat(`{"name":"x-a","value":"b"},`, 6), ",") +
+			`]}}`, 400, "InvalidInternetMessageHeaderCollection"},
+		{"other From", `{"Message":{` + to + `,"from":{"emailAddress":{"address":"ceo@contoso.com"}}}}`, 403,
+			"ErrorSendAsDenied"},
 		{"no recipient", `{"Message":{"subject":"x"}}`, 400, "ErrorInvalidRecipients"},
 		{"no message", `{}`, 400, "ErrorInvalidRequest"},
 		{"wrong type", `{"Message":{"subject":1,` + to + `}}`, 400, "RequestBodyRead"},
@@ -47,7 +58,8 @@ func TestJSONMail(t *testing.T) {
 		})
 	}
 	m, _ := d.Message(1)
-	if m.Form != "json" || m.Subject != "Lunch?" || !slices.Equal(m.Recipients, []string{"a@example.com", "b@example.com"}) {
+	if m.Form != "json" || m.Subject != "Lunch?" ||
+		!slices.Equal(m.Recipients, []string{"a@example.com", "b@example.com"}) {
 		t.Errorf("%+v", m)
 	}
 	if m, _ := d.Message(3); !slices.Equal(m.Parts, []string{"body  0", "attachment text/plain 2 a.txt"}) {

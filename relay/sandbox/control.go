@@ -51,10 +51,13 @@ func (d *Double) controls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/faults", d.postFaults)
 	mux.HandleFunc("DELETE /api/faults", done(d.ClearFaults))
 	mux.HandleFunc("POST /api/latency", setting(d.changeLatency))
-	mux.HandleFunc("POST /api/allowed", setting(func(v struct{ Allowed []string }) error { d.SetAllowed(v.Allowed); return nil }))
-	mux.HandleFunc("POST /api/mailboxes", setting(func(v struct{ Mailboxes []string }) error { d.SetMailboxes(v.Mailboxes); return nil }))
+	mux.HandleFunc("POST /api/allowed",
+		setting(func(v struct{ Allowed []string }) error { d.SetAllowed(v.Allowed); return nil }))
+	mux.HandleFunc("POST /api/mailboxes",
+		setting(func(v struct{ Mailboxes []string }) error { d.SetMailboxes(v.Mailboxes); return nil }))
 	mux.HandleFunc("POST /api/sendas", setting(d.changeSendAs))
-	mux.HandleFunc("POST /api/granted", setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
+	mux.HandleFunc("POST /api/granted",
+		setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
 	mux.HandleFunc("GET /api/access", d.getAccess)
 	mux.HandleFunc("POST /api/access", setting(d.changeAccess))
 	mux.HandleFunc("GET /api/access/test", func(w http.ResponseWriter, r *http.Request) {
@@ -62,7 +65,8 @@ func (d *Double) controls(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /api/certificates", setting(d.changeCertificates))
 	mux.HandleFunc("POST /api/clock", setting(d.changeClock))
-	mux.HandleFunc("POST /api/secret", setting(func(v struct{ Secret string }) error { d.SetSecret(v.Secret); return nil }))
+	mux.HandleFunc("POST /api/secret",
+		setting(func(v struct{ Secret string }) error { d.SetSecret(v.Secret); return nil }))
 	mux.HandleFunc("POST /api/revoke", setting(d.changeTokens))
 }
 
@@ -183,7 +187,8 @@ func (d *Double) getWait(w http.ResponseWriter, r *http.Request) {
 	count, err := strconv.Atoi(r.FormValue("count"))
 	timeout, timeErr := time.ParseDuration(or(r.FormValue("timeout"), "30s"))
 	if err != nil || timeErr != nil {
-		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "count must be a number and timeout a duration such as 30s"})
+		writeJSON(w, http.StatusBadRequest,
+			map[string]string{"error": "count must be a number and timeout a duration such as 30s"})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), min(timeout, 10*time.Minute))

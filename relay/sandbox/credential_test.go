@@ -22,7 +22,8 @@ func TestAzidentityAppService(t *testing.T) {
 	}
 	t.Setenv("IDENTITY_ENDPOINT", d.MetadataURL())
 	t.Setenv("IDENTITY_HEADER", d.MetadataSecret())
-	credential, err := azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(d.ClientID())})
+	credential, err := azidentity.NewManagedIdentityCredential(
+		&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(d.ClientID())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +55,12 @@ func TestMetadataService(t *testing.T) {
 		"no header":        {good, http.Header{}, 400},
 		"forwarded":        {good, http.Header{"Metadata": {"true"}, "X-Forwarded-For": {"10.0.0.1"}}, 400},
 		"another identity": {good + "&client_id=" + d.ClientID(), http.Header{"Metadata": {"true"}}, 400},
-		"no resource":      {"/metadata/identity/oauth2/token?api-version=2018-02-01", http.Header{"Metadata": {"true"}}, 400},
-		"app service":      {"/msi/token?api-version=2019-08-01&resource=https://graph.microsoft.com", http.Header{"X-Identity-Header": {d.MetadataSecret()}}, 200},
-		"wrong secret":     {"/msi/token?api-version=2019-08-01&resource=https://graph.microsoft.com", http.Header{"X-Identity-Header": {"x"}}, 400},
+		"no resource": {"/metadata/identity/oauth2/token?api-version=2018-02-01",
+			http.Header{"Metadata": {"true"}}, 400},
+		"app service": {"/msi/token?api-version=2019-08-01&resource=https://graph.microsoft.com",
+			http.Header{"X-Identity-Header": {d.MetadataSecret()}}, 200},
+		"wrong secret": {"/msi/token?api-version=2019-08-01&resource=https://graph.microsoft.com",
+			http.Header{"X-Identity-Header": {"x"}}, 400},
 	} {
 		req, _ := http.NewRequest(http.MethodGet, "http://"+base.Host+x.path, nil)
 		req.Header = x.header
@@ -65,7 +69,8 @@ func TestMetadataService(t *testing.T) {
 			t.Fatal(err)
 		}
 		var body map[string]string
-		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != x.status || (body["access_token"] != "") != (x.status == 200) {
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil || resp.StatusCode != x.status ||
+			(body["access_token"] != "") != (x.status == 200) {
 			t.Errorf("%s: %d %v %v", name, resp.StatusCode, body, err)
 		}
 		_ = resp.Body.Close()

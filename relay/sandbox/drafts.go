@@ -74,10 +74,13 @@ func (d *Double) readResource(x *exchange, path string) (map[string]any, []byte,
 	}
 	var value map[string]any
 	if err := json.Unmarshal(raw, &value); err != nil {
-		return nil, nil, graphError(http.StatusBadRequest, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
+		return nil, nil, graphError(http.StatusBadRequest, "BadRequest",
+			"Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid "+
+				"JSON format.")
 	}
 	if err := d.schema.check(path, value); err != nil {
-		return nil, nil, graphError(http.StatusBadRequest, "RequestBodyRead", "The request body does not match the schema: "+oneLine(err))
+		return nil, nil, graphError(http.StatusBadRequest, "RequestBodyRead",
+			"The request body does not match the schema: "+oneLine(err))
 	}
 	return value, raw, nil
 }
@@ -107,14 +110,16 @@ func (d *Double) createDraft(x *exchange) *answer {
 	if refused != nil {
 		return refused
 	}
-	m := &draft{id: "AAMkDraft" + newID(), mailbox: x.mailbox, body: raw, created: d.o.Now(), properties: properties(value)}
+	m := &draft{id: "AAMkDraft" + newID(), mailbox: x.mailbox, body: raw, created: d.o.Now(),
+		properties: properties(value)}
 	if err := json.Unmarshal(raw, &m.resource); err != nil {
 		return graphError(http.StatusBadRequest, "RequestBodyRead", oneLine(err))
 	}
 	if refused := m.resource.checkHeaders(); refused != nil {
 		return refused
 	}
-	m.resource.InternetMessageID = or(m.resource.InternetMessageID, "<"+newID()+"@sandbox.invalid>") // [D] it is assigned
+	// [D] it is assigned
+	m.resource.InternetMessageID = or(m.resource.InternetMessageID, "<"+newID()+"@sandbox.invalid>")
 	d.drafts.mu.Lock()
 	d.drafts.byID[m.id] = m
 	d.drafts.mu.Unlock()
@@ -184,7 +189,8 @@ func (d *Double) sendDraft(x *exchange, id string) *answer {
 
 // incoming makes the record of a draft that is sent.
 func (m *draft) incoming(keep bool) *incoming {
-	in := &incoming{Message: Message{Mailbox: m.mailbox, Form: "draft", Size: int64(len(m.body)), SHA256: sumOf(m.body)}}
+	in := &incoming{Message: Message{Mailbox: m.mailbox, Form: "draft", Size: int64(len(m.body)),
+		SHA256: sumOf(m.body)}}
 	m.resource.fill(&in.Message)
 	if keep {
 		in.raw = m.body
@@ -213,7 +219,8 @@ func (d *Double) attach(x *exchange, id string) *answer {
 	content, err := base64.StdEncoding.DecodeString(text)
 	name, _ := value["name"].(string)
 	if err != nil || name == "" {
-		return graphError(http.StatusBadRequest, "RequestBodyRead", "The attachment has no name, or contentBytes is not base64.")
+		return graphError(http.StatusBadRequest, "RequestBodyRead",
+			"The attachment has no name, or contentBytes is not base64.")
 	}
 	f := newFile(value)
 	f.write(content, true)
@@ -225,7 +232,9 @@ func (d *Double) attach(x *exchange, id string) *answer {
 		return refused
 	}
 	m.add(f, d)
-	return jsonAnswer(http.StatusCreated, map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": "AAMkFile" + newID(), "name": f.Name, "size": f.Size})
+	return jsonAnswer(http.StatusCreated,
+		map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": "AAMkFile" + newID(), "name": f.Name,
+			"size": f.Size})
 }
 
 // listFiles is GET messages/{id}/attachments [D message-list-attachments]: all of
@@ -239,7 +248,9 @@ func (d *Double) listFiles(x *exchange, id string) *answer {
 	}
 	value := make([]map[string]any, 0, len(m.files))
 	for i, f := range m.files {
-		value = append(value, map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": fmt.Sprintf("AAMkFile%s-%d", id, i), "name": f.Name, "size": f.Size})
+		value = append(value,
+			map[string]any{"@odata.type": "#microsoft.graph.fileAttachment", "id": fmt.Sprintf("AAMkFile%s-%d", id, i),
+				"name": f.Name, "size": f.Size})
 	}
 	return jsonAnswer(http.StatusOK, map[string]any{"value": value})
 }
@@ -261,8 +272,10 @@ func (d *Double) draftItems(mailbox string) []mailItem {
 	var list []mailItem
 	for _, m := range d.drafts.byID {
 		if m.mailbox == mailbox {
-			list = append(list, mailItem{id: m.id, messageID: m.resource.InternetMessageID, subject: m.resource.Subject, draft: true,
-				to: addresses(m.resource.ToRecipients), cc: addresses(m.resource.CcRecipients), bcc: addresses(m.resource.BccRecipients), properties: m.properties})
+			list = append(list, mailItem{id: m.id, messageID: m.resource.InternetMessageID,
+				subject: m.resource.Subject, draft: true,
+				to: addresses(m.resource.ToRecipients), cc: addresses(m.resource.CcRecipients), bcc: addresses(
+					m.resource.BccRecipients), properties: m.properties})
 		}
 	}
 	slices.SortFunc(list, func(a, b mailItem) int { return strings.Compare(a.id, b.id) })

@@ -34,7 +34,10 @@ func (d *Double) entra(w http.ResponseWriter, r *http.Request, tenant string, re
 func (d *Double) knowsTenant(tenant string) bool { return strings.EqualFold(tenant, d.o.TenantID) }
 
 func unknownTenant(code, tenant string) *answer {
-	return entraError(http.StatusBadRequest, code, 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.", printable(tenant)))
+	return entraError(http.StatusBadRequest, code, 90002,
+		fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into "+
+			"the correct cloud. Check with your subscription administrator, this may happen if there are no active "+
+			"subscriptions for the tenant.", printable(tenant)))
 }
 
 // openIDConfiguration names this host in every URL, so that a client that came
@@ -45,8 +48,9 @@ func (d *Double) openIDConfiguration(r *http.Request, tenant string) *answer {
 	}
 	base := "https://" + r.Host + "/" + d.o.TenantID
 	return jsonAnswer(http.StatusOK, map[string]any{
-		"token_endpoint":                        base + "/oauth2/v2.0/token",
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
+		"token_endpoint": base + "/oauth2/v2.0/token",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt",
+			"client_secret_basic"},
 		"jwks_uri":                              base + "/discovery/v2.0/keys",
 		"response_modes_supported":              []string{"query", "fragment", "form_post"},
 		"subject_types_supported":               []string{"pairwise"},
@@ -75,11 +79,13 @@ func instanceDiscovery(r *http.Request, tenant string) *answer {
 // [D v2-oauth2-client-creds-grant-flow].
 func (d *Double) token(r *http.Request, tenant string) *answer {
 	if r.Method != http.MethodPost {
-		return entraError(http.StatusBadRequest, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+printable(r.Method)+" request.")
+		return entraError(http.StatusBadRequest, "invalid_request", 900561,
+			"The endpoint only accepts POST requests. Received a "+printable(r.Method)+" request.")
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, 256<<10)
 	if err := r.ParseForm(); err != nil {
-		return entraError(http.StatusBadRequest, "invalid_request", 900144, "The request body could not be read as a form.")
+		return entraError(http.StatusBadRequest, "invalid_request", 900144,
+			"The request body could not be read as a form.")
 	}
 	if !d.knowsTenant(tenant) {
 		return unknownTenant("invalid_request", tenant)
@@ -96,7 +102,8 @@ func (d *Double) token(r *http.Request, tenant string) *answer {
 
 // missing is Entra's answer for an absent parameter.
 func missing(name string) *answer {
-	return entraError(http.StatusBadRequest, "invalid_request", 900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", name))
+	return entraError(http.StatusBadRequest, "invalid_request", 900144,
+		fmt.Sprintf("The request body must contain the following parameter: '%s'.", name))
 }
 
 // grantedResource checks grant_type and scope, and returns the resource asked
@@ -107,7 +114,8 @@ func grantedResource(r *http.Request) (string, *answer) {
 	case "":
 		return "", missing("grant_type")
 	default:
-		return "", entraError(http.StatusBadRequest, "unsupported_grant_type", 70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", printable(grant)))
+		return "", entraError(http.StatusBadRequest, "unsupported_grant_type", 70003,
+			fmt.Sprintf("The app requested an unsupported grant type '%s'.", printable(grant)))
 	}
 	var resource string
 	for scope := range strings.FieldsSeq(r.PostForm.Get("scope")) {
@@ -117,7 +125,9 @@ func grantedResource(r *http.Request) (string, *answer) {
 		}
 		name, ok := strings.CutSuffix(scope, "/.default")
 		if !ok || resource != "" {
-			return "", entraError(http.StatusBadRequest, "invalid_scope", 1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", printable(scope)))
+			return "", entraError(http.StatusBadRequest, "invalid_scope", 1002012,
+				fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope "+
+					"value with /.default suffixed to the resource identifier (application ID URI).", printable(scope)))
 		}
 		resource = name
 	}
@@ -138,7 +148,10 @@ func knownResource(resource string) *answer {
 	if isGraph(resource) {
 		return nil
 	}
-	return entraError(http.StatusBadRequest, "invalid_resource", 500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named sandbox. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", printable(resource)))
+	return entraError(http.StatusBadRequest, "invalid_resource", 500011,
+		fmt.Sprintf("The resource principal named %s was not found in the tenant named sandbox. This can happen if "+
+			"the application has not been installed by the administrator of the tenant or consented to by any user "+
+			"in the tenant. You might have sent your authentication request to the wrong tenant.", printable(resource)))
 }
 
 // authenticate checks who asks: by signed assertion, by secret in the form, or
@@ -152,13 +165,20 @@ func (d *Double) authenticate(r *http.Request, tenant string) *answer {
 	case client == "":
 		return missing("client_id")
 	case !strings.EqualFold(client, d.o.ClientID):
-		return entraError(http.StatusBadRequest, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory 'sandbox'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.", printable(client)))
+		return entraError(http.StatusBadRequest, "unauthorized_client", 700016,
+			fmt.Sprintf("Application with identifier '%s' was not found in the directory 'sandbox'. This can happen "+
+				"if the application has not been installed by the administrator of the tenant or consented to by any "+
+				"user in the tenant. You may have sent your authentication request to the wrong tenant.", printable(
+				client)))
 	case r.PostForm.Has("client_assertion"):
 		return d.checkAssertion(r, tenant)
 	case secret == "":
-		return entraError(http.StatusUnauthorized, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+		return entraError(http.StatusUnauthorized, "invalid_client", 7000218,
+			"The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	case !d.tenant.secretMatches(secret):
-		return entraError(http.StatusUnauthorized, "invalid_client", 7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", d.o.ClientID))
+		return entraError(http.StatusUnauthorized, "invalid_client", 7000215,
+			fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client "+
+				"secret value, not the client secret ID, for a secret added to app '%s'.", d.o.ClientID))
 	}
 	return nil
 }
@@ -167,7 +187,8 @@ func (d *Double) newToken(resource string) *answer {
 	issuer := "https://sts.windows.net/" + d.o.TenantID + "/"
 	token, err := d.tokens.issue(resource, issuer, d.tenant.currentRoles())
 	if err != nil {
-		return entraError(http.StatusServiceUnavailable, "temporarily_unavailable", 90033, "A transient error has occurred. Please try again.")
+		return entraError(http.StatusServiceUnavailable, "temporarily_unavailable", 90033,
+			"A transient error has occurred. Please try again.")
 	}
 	seconds := int(d.o.TokenLifetime.Seconds())
 	return jsonAnswer(http.StatusOK, map[string]any{

@@ -19,11 +19,13 @@ import (
 
 func TestAzidentitySecret(t *testing.T) {
 	d := start(t, sandbox.Options{})
-	credential, err := azidentity.NewClientSecretCredential(d.TenantID(), d.ClientID(), d.Secret(), &azidentity.ClientSecretCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true})
+	credential, err := azidentity.NewClientSecretCredential(d.TenantID(), d.ClientID(), d.Secret(),
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := credential.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
+	token, err := credential.GetToken(context.Background(),
+		policy.TokenRequestOptions{Scopes: []string{scope}, EnableCAE: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,9 @@ func checkTokenAnswer(t *testing.T, g got, status int, code string, number int) 
 		}
 		return
 	}
-	if !slices.Equal(body.Codes, []int{number}) || !strings.HasPrefix(body.Description, fmt.Sprintf("AADSTS%d: ", number)) || body.Trace == "" || body.Correlation == "" {
+	if !slices.Equal(body.Codes, []int{number}) ||
+		!strings.HasPrefix(body.Description, fmt.Sprintf("AADSTS%d: ", number)) || body.Trace == "" ||
+		body.Correlation == "" {
 		t.Errorf("%s", g.body)
 	}
 }
@@ -113,7 +117,8 @@ func TestAccessTokenClaims(t *testing.T) {
 		if _, _, err := jwt.NewParser().ParseUnverified(tokenFor(t, d), claims); err != nil {
 			t.Fatal(err)
 		}
-		if claims["aud"] != "https://graph.microsoft.com" || claims["appid"] != d.ClientID() || claims["tid"] != d.TenantID() || claims["exp"].(float64)-claims["iat"].(float64) != 3599 {
+		if claims["aud"] != "https://graph.microsoft.com" || claims["appid"] != d.ClientID() ||
+			claims["tid"] != d.TenantID() || claims["exp"].(float64)-claims["iat"].(float64) != 3599 {
 			t.Errorf("%v", claims)
 		}
 		if _, has := claims["roles"]; has != (roles != nil) {
@@ -130,7 +135,8 @@ func TestTokensThatGraphRefuses(t *testing.T) {
 	refused := func(name, text string) {
 		t.Helper()
 		g := c.send(mailbox, simple)
-		if g.status != 401 || g.code() != "InvalidAuthenticationToken" || !strings.Contains(string(g.body), text) || g.header.Get("WWW-Authenticate") == "" {
+		if g.status != 401 || g.code() != "InvalidAuthenticationToken" || !strings.Contains(string(g.body), text) ||
+			g.header.Get("WWW-Authenticate") == "" {
 			t.Errorf("%s: %d %v %s", name, g.status, g.header, g.body)
 		}
 		if claims := strings.Contains(g.header.Get("WWW-Authenticate"), `claims="`); claims != (name == "revoked") {
@@ -158,7 +164,8 @@ func TestTokensThatGraphRefuses(t *testing.T) {
 func TestSecretRotation(t *testing.T) {
 	d := start(t, sandbox.Options{Secret: "old"})
 	d.SetSecret("new")
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {d.ClientID()}, "client_secret": {"old"}, "scope": {scope}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {d.ClientID()}, "client_secret": {"old"},
+		"scope": {scope}}
 	checkTokenAnswer(t, postToken(t, d, d.TenantID(), form), 401, "invalid_client", 7000215)
 	form.Set("client_secret", "new")
 	checkTokenAnswer(t, postToken(t, d, d.TenantID(), form), 200, "", 0)
@@ -185,7 +192,8 @@ func TestDiscovery(t *testing.T) {
 		if g.status != status || !json.Valid(g.body) {
 			t.Errorf("%s: %d %s", path, g.status, g.body)
 		}
-		if strings.Contains(path, "openid") && status == 200 && !strings.Contains(string(g.body), d.URL()+"/"+d.TenantID()+"/oauth2/v2.0/token") {
+		if strings.Contains(path, "openid") && status == 200 &&
+			!strings.Contains(string(g.body), d.URL()+"/"+d.TenantID()+"/oauth2/v2.0/token") {
 			t.Errorf("%s", g.body)
 		}
 	}

@@ -56,14 +56,17 @@ type Fault struct {
 	Headers        map[string]string // further headers of the answer, such as Location
 	RetryAfter     time.Duration     // Retry-After; 0 means none
 	RetryAfterDate bool              // as an HTTP date instead of seconds
-	Body           string            // instead of the error document: BodyEmpty, BodyHTML, BodyBroken, BodyNull, or literally
-	Stored         bool              // the message is recorded all the same, if it was acceptable, and only then the fault strikes
-	Drop           Drop              // instead of an answer
-	DropAfter      int64             // octets, for DropPartial
+	// instead of the error document: BodyEmpty, BodyHTML, BodyBroken, BodyNull, or literally
+	Body string
+	// the message is recorded all the same, if it was acceptable, and only then the fault strikes
+	Stored    bool
+	Drop      Drop  // instead of an answer
+	DropAfter int64 // octets, for DropPartial
 }
 
 // endpoints are the names by which faults and counters know the requests.
-var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach", "attachments", "createUploadSession", "upload", "send"}
+var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach",
+	"attachments", "createUploadSession", "upload", "send"}
 
 // Validate tells which combination of fields cannot be played.
 func (f Fault) Validate() error {
@@ -71,11 +74,13 @@ func (f Fault) Validate() error {
 	switch {
 	case f.Endpoint != "" && !slices.Contains(endpoints, f.Endpoint):
 		return fmt.Errorf("fault: endpoint %q is none of %s", f.Endpoint, strings.Join(endpoints, ", "))
-	case f.Skip < 0 || f.Count < 0 || f.Percent < 0 || f.Percent > 99 || f.Latency < 0 || f.RetryAfter < 0 || f.DropAfter < 0:
+	case f.Skip < 0 || f.Count < 0 || f.Percent < 0 || f.Percent > 99 || f.Latency < 0 || f.RetryAfter < 0 ||
+		f.DropAfter < 0:
 		return errors.New("fault: a number is negative, or percent is above 99")
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("fault: status %d is not between 200 and 599", f.Status)
-	case f.Status == 0 && (f.Code != "" || f.Body != "" || f.AADSTS != 0 || f.RetryAfter != 0 || f.Stored && f.Drop == ""):
+	case f.Status == 0 &&
+		(f.Code != "" || f.Body != "" || f.AADSTS != 0 || f.RetryAfter != 0 || f.Stored && f.Drop == ""):
 		return errors.New("fault: code, body, aadsts, retry_after and stored need a status")
 	case byContent && (f.Drop == DropConnect || f.Drop == DropHeaders || f.Drop == DropPartial):
 		return fmt.Errorf("fault: drop %q happens before from, subject and message_id are known", f.Drop)
@@ -256,7 +261,8 @@ func (f *Fault) replaceBody(a *answer) {
 	case BodyEmpty:
 		body, contentType = "", ""
 	case BodyHTML:
-		body, contentType = "<!DOCTYPE html><html><body><h1>Our services aren't available right now</h1></body></html>", "text/html"
+		body, contentType = "<!DOCTYPE html><html><body><h1>Our services aren't available right now</h1></body></html>",
+			"text/html"
 	case BodyBroken:
 		body = `{"error":{"code":"Unkno`
 	case BodyNull:

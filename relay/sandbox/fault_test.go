@@ -32,16 +32,23 @@ func TestFaultActions(t *testing.T) {
 		stored int
 	}{
 		{"error", sandbox.Fault{Status: 503}, 503, nil, `"code":"ServiceUnavailable"`, 0},
-		{"code and message", sandbox.Fault{Status: 403, Code: "ErrorAccountSuspend", Message: "Why not"}, 403, nil, `"message":"Why not"`, 0},
-		{"Retry-After in seconds", sandbox.Fault{Status: 429, RetryAfter: 1500 * time.Millisecond}, 429, map[string]string{"Retry-After": "2"}, "ApplicationThrottled", 0},
-		{"own header", sandbox.Fault{Status: 307, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, 307, map[string]string{"Location": "https://127.0.0.1:1/"}, "", 0},
+		{"code and message", sandbox.Fault{Status: 403, Code: "ErrorAccountSuspend", Message: "Why not"}, 403, nil,
+			`"message":"Why not"`, 0},
+		{"Retry-After in seconds", sandbox.Fault{Status: 429, RetryAfter: 1500 * time.Millisecond}, 429,
+			map[string]string{"Retry-After": "2"}, "ApplicationThrottled", 0},
+		{"own header", sandbox.Fault{Status: 307, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, 307,
+			map[string]string{"Location": "https://127.0.0.1:1/"}, "", 0},
 		{"200 instead of 202", sandbox.Fault{Status: 200}, 200, nil, "-", 0},
 		{"202 and lost", sandbox.Fault{Status: 202}, 202, nil, "-", 0},
-		{"HTML", sandbox.Fault{Status: 502, Body: sandbox.BodyHTML}, 502, map[string]string{"Content-Type": "text/html"}, "<html>", 0},
-		{"empty body", sandbox.Fault{Status: 503, Body: sandbox.BodyEmpty}, 503, map[string]string{"Content-Type": ""}, "-", 0},
-		{"broken JSON", sandbox.Fault{Status: 500, Body: sandbox.BodyBroken}, 500, map[string]string{"Content-Type": "application/json"}, `{"error":{"code":"Unkno`, 0},
+		{"HTML", sandbox.Fault{Status: 502, Body: sandbox.BodyHTML}, 502,
+			map[string]string{"Content-Type": "text/html"}, "<html>", 0},
+		{"empty body", sandbox.Fault{Status: 503, Body: sandbox.BodyEmpty}, 503,
+			map[string]string{"Content-Type": ""}, "-", 0},
+		{"broken JSON", sandbox.Fault{Status: 500, Body: sandbox.BodyBroken}, 500,
+			map[string]string{"Content-Type": "application/json"}, `{"error":{"code":"Unkno`, 0},
 		{"empty object", sandbox.Fault{Status: 500, Body: sandbox.BodyNull}, 500, nil, "{}", 0},
-		{"literal body", sandbox.Fault{Status: 400, Body: `{"error":{"code":"X"}}`}, 400, map[string]string{"Content-Type": "application/json"}, `{"error":{"code":"X"}}`, 0},
+		{"literal body", sandbox.Fault{Status: 400, Body: `{"error":{"code":"X"}}`}, 400,
+			map[string]string{"Content-Type": "application/json"}, `{"error":{"code":"X"}}`, 0},
 		{"504 after storing", sandbox.Fault{Status: 504, Stored: true}, 504, nil, "UnknownError", 1},
 		{"dropped at the header", sandbox.Fault{Drop: sandbox.DropHeaders}, 0, nil, "", 0},
 		{"dropped within the body", sandbox.Fault{Drop: sandbox.DropPartial, DropAfter: 10}, 0, nil, "", 0},
@@ -187,7 +194,8 @@ func TestImpatientClient(t *testing.T) {
 	inject(t, d, sandbox.Fault{Latency: 1200 * time.Millisecond, Count: 1})
 	ctx, cancel := context.WithTimeout(context.Background(), 600*time.Millisecond)
 	defer cancel()
-	if _, err := c.http.Do(c.request(mailbox, "text/plain", encode(simple)).WithContext(ctx)); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.http.Do(c.request(mailbox, "text/plain", encode(simple)).WithContext(ctx)); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Fatalf("%v", err)
 	}
 	wait, stop := context.WithTimeout(context.Background(), 10*time.Second)
@@ -199,9 +207,11 @@ func TestImpatientClient(t *testing.T) {
 
 func TestTokenFaults(t *testing.T) {
 	d := start(t, sandbox.Options{})
-	inject(t, d, sandbox.Fault{Endpoint: "token", Status: 401, Code: "invalid_client", AADSTS: 7000222, Message: "The provided client secret keys for app are expired.", Count: 1})
+	inject(t, d, sandbox.Fault{Endpoint: "token", Status: 401, Code: "invalid_client", AADSTS: 7000222,
+		Message: "The provided client secret keys for app are expired.", Count: 1})
 	inject(t, d, sandbox.Fault{Endpoint: "token", Drop: sandbox.DropBody, Count: 1})
-	credential, err := azidentity.NewClientSecretCredential(d.TenantID(), d.ClientID(), d.Secret(), &azidentity.ClientSecretCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true})
+	credential, err := azidentity.NewClientSecretCredential(d.TenantID(), d.ClientID(), d.Secret(),
+		&azidentity.ClientSecretCredentialOptions{ClientOptions: azure(d), DisableInstanceDiscovery: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +226,8 @@ func TestTokenFaults(t *testing.T) {
 func TestImpossibleFaults(t *testing.T) {
 	d := start(t, sandbox.Options{})
 	for _, f := range []sandbox.Fault{
-		{Endpoint: "sendmail", Status: 500}, {Status: 99}, {Status: 600}, {Count: -1, Status: 500}, {Percent: 100, Status: 500},
+		{Endpoint: "sendmail", Status: 500}, {Status: 99}, {Status: 600}, {Count: -1, Status: 500}, {Percent: 100,
+			Status: 500},
 		{Code: "X"}, {Body: "x"}, {RetryAfter: time.Second}, {Stored: true}, {Drop: "late"},
 		{Drop: sandbox.DropHeaders, Subject: "x"}, {Drop: sandbox.DropConnect, Mailbox: "x"},
 	} {

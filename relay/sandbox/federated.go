@@ -29,7 +29,8 @@ func (d *Double) federatedToken(issuer, subject string, lifetime time.Duration) 
 	now := d.o.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.RegisteredClaims{
 		Issuer: issuer, Subject: subject, Audience: jwt.ClaimStrings{federatedAudience},
-		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
+		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(
+			lifetime)),
 	})
 	token.Header["kid"] = d.tokens.keyID
 	return token.SignedString(d.tokens.key) // the cluster's key is the tenant's here; nobody looks
@@ -48,18 +49,26 @@ func (d *Double) federated(assertion string) bool {
 func (d *Double) checkFederated(r *http.Request) *answer {
 	var claims jwt.RegisteredClaims
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"ES256"}), jwt.WithoutClaimsValidation())
-	_, err := parser.ParseWithClaims(r.PostForm.Get("client_assertion"), &claims, func(*jwt.Token) (any, error) { return &d.tokens.key.PublicKey, nil })
+	_, err := parser.ParseWithClaims(r.PostForm.Get("client_assertion"), &claims,
+		func(*jwt.Token) (any, error) { return &d.tokens.key.PublicKey, nil })
 	switch {
 	case claims.Issuer != federatedIssuer:
-		return invalidClient(700211, fmt.Sprintf("No matching federated identity record found for presented assertion issuer '%s'.", printable(claims.Issuer)))
+		return invalidClient(700211,
+			fmt.Sprintf("No matching federated identity record found for presented assertion issuer '%s'.",
+				printable(claims.Issuer)))
 	case err != nil:
-		return invalidClient(700027, fmt.Sprintf("Client assertion failed signature validation. [Reason - %s.]", reason(err)))
+		return invalidClient(700027,
+			fmt.Sprintf("Client assertion failed signature validation. [Reason - %s.]", reason(err)))
 	case claims.Subject != federatedSubject:
-		return invalidClient(700213, fmt.Sprintf("No matching federated identity record found for presented assertion subject '%s'.", printable(claims.Subject)))
+		return invalidClient(700213,
+			fmt.Sprintf("No matching federated identity record found for presented assertion subject '%s'.",
+				printable(claims.Subject)))
 	case !slices.Contains(claims.Audience, federatedAudience):
 		return invalidClient(700212, "No matching federated identity record found for presented assertion audience.")
 	case !d.inTime(claims):
-		return invalidClient(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", d.o.Now().UTC().Format(time.RFC3339)))
+		return invalidClient(700024,
+			fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.",
+				d.o.Now().UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

@@ -26,11 +26,13 @@ func (d *Double) WriteFiles(dir string) (Files, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Files{}, err
 	}
-	f := Files{CA: filepath.Join(dir, "ca.pem"), Secret: filepath.Join(dir, "secret.txt"), Config: filepath.Join(dir, "config.yaml")}
+	f := Files{CA: filepath.Join(dir, "ca.pem"), Secret: filepath.Join(dir, "secret.txt"),
+		Config: filepath.Join(dir, "config.yaml")}
 	if d.URL() == "" || d.Secret() == "" {
 		return Files{}, fmt.Errorf("the sandbox writes a configuration only while it listens and has a client secret")
 	}
-	for path, content := range map[string]string{f.CA: string(d.CAPEM()), f.Secret: d.Secret() + "\n", f.Config: d.config(dir, f)} {
+	for path, content := range map[string]string{f.CA: string(d.CAPEM()), f.Secret: d.Secret() + "\n",
+		f.Config: d.config(dir, f)} {
 		if err := replace(path, content); err != nil {
 			return Files{}, err
 		}

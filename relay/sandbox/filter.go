@@ -46,7 +46,8 @@ const literal = `'((?:[^']|'')*)'`
 var (
 	byMessageID = regexp.MustCompile(`^internetMessageId eq ` + literal)
 	byDraft     = regexp.MustCompile(`^isDraft eq (true|false)`)
-	byProperty  = regexp.MustCompile(`^singleValueExtendedProperties/Any\(ep: ep/id eq ` + literal + ` and ep/value eq ` + literal + `\)`)
+	byProperty  = regexp.MustCompile(`^singleValueExtendedProperties/Any\(ep: ep/id eq ` + literal +
+		` and ep/value eq ` + literal + `\)`)
 )
 
 func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {

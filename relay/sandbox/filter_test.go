@@ -21,7 +21,8 @@ func TestParseFilter(t *testing.T) {
 			t.Errorf("%s: %v, want %v", filter, err, want)
 		}
 	}
-	for _, filter := range []string{"subject eq 'x'", "isDraft eq true or isDraft eq false", "internetMessageId eq '<a'b@c>'", "internetMessageId eq 'x", "isDraft eq true and "} {
+	for _, filter := range []string{"subject eq 'x'", "isDraft eq true or isDraft eq false",
+		"internetMessageId eq '<a'b@c>'", "internetMessageId eq 'x", "isDraft eq true and "} {
 		if _, err := parseFilter(filter); err == nil {
 			t.Errorf("%s passes", filter)
 		}
@@ -30,7 +31,8 @@ func TestParseFilter(t *testing.T) {
 
 // A filter that is taken says only what is supported, and never panics.
 func FuzzParseFilter(f *testing.F) {
-	for _, s := range []string{"", "isDraft eq true", "internetMessageId eq '<a''b@c>' and isDraft eq false", "singleValueExtendedProperties/Any(ep: ep/id eq 'x' and ep/value eq 'y')"} {
+	for _, s := range []string{"", "isDraft eq true", "internetMessageId eq '<a''b@c>' and isDraft eq false",
+		"singleValueExtendedProperties/Any(ep: ep/id eq 'x' and ep/value eq 'y')"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

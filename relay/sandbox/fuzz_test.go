@@ -16,12 +16,14 @@ import (
 // The decoder agrees with encoding/base64 on what decodes to what, however the
 // octets arrive.
 func FuzzDecodeBase64(f *testing.F) {
-	for _, seed := range []string{"", "QQ==", "QUI=", "QUJD", "QUJD\r\nREVG\n", "QQ==QQ==", "QQ", "====", "Q\nQ\r=\n=", "Q Q=", "-_-_", strings.Repeat("QUJD", 8200), strings.Repeat("A", 32<<10) + "="} {
+	for _, seed := range []string{"", "QQ==", "QUI=", "QUJD", "QUJD\r\nREVG\n", "QQ==QQ==", "QQ", "====", "Q\nQ\r=\n=",
+		"Q Q=", "-_-_", strings.Repeat("QUJD", 8200), strings.Repeat("A", 32<<10) + "="} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		want, wantErr := base64.StdEncoding.DecodeString(string(body))
-		for _, src := range []io.Reader{bytes.NewReader(body), iotest.OneByteReader(bytes.NewReader(body)), iotest.DataErrReader(bytes.NewReader(body))} {
+		for _, src := range []io.Reader{bytes.NewReader(body), iotest.OneByteReader(bytes.NewReader(body)),
+			iotest.DataErrReader(bytes.NewReader(body))} {
 			var got bytes.Buffer
 			err := decodeBase64(&got, src)
 			if (err != nil) != (wantErr != nil) || err == nil && !bytes.Equal(got.Bytes(), want) {
@@ -37,8 +39,10 @@ func FuzzDecodeBase64(f *testing.F) {
 func FuzzRecognise(f *testing.F) {
 	for _, seed := range []string{
 		"", "\r\n\r\n", "To: a@x.org\r\n\r\n", "To: a@x.org\n\nbody", "To:\r\n a@x.org\r\nBcc: b@x.org\r\n\r\nx",
-		"To: \"a\" <a@x.org>, (c) b@x.org;\r\n\r\n", "To: <<a@x.org>>\r\n\r\n", "\nTo: a@x.org\n\n", "From: a@b <a@b>\r\nTo: g: a@x.org;\r\n\r\n",
-		"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n--x--", "To: a@x.org\rBcc: b@x.org\r\n\r\n", "Bcc : a@x.org\n\n",
+		"To: \"a\" <a@x.org>, (c) b@x.org;\r\n\r\n", "To: <<a@x.org>>\r\n\r\n", "\nTo: a@x.org\n\n",
+		"From: a@b <a@b>\r\nTo: g: a@x.org;\r\n\r\n",
+		"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n--x--", "To: a@x.org\rBcc: b@x.org\r\n\r\n",
+		"Bcc : a@x.org\n\n",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -58,7 +62,8 @@ func FuzzRecognise(f *testing.F) {
 				t.Fatalf("%q: %q is not in %q", raw, address, whole.Recipients)
 			}
 		}
-		if parsed, err := mail.ReadMessage(bytes.NewReader(withoutBcc(raw))); err == nil && len(parsed.Header["Bcc"]) > 0 {
+		if parsed, err := mail.ReadMessage(bytes.NewReader(withoutBcc(raw))); err == nil &&
+			len(parsed.Header["Bcc"]) > 0 {
 			t.Fatalf("%q: Bcc left", raw)
 		}
 	})

@@ -23,8 +23,9 @@ type Stats struct {
 	Concurrent    int                     `json:"concurrent"`     // requests in progress
 	MaxConcurrent int                     `json:"max_concurrent"` // the most that ever were
 	Mailboxes     map[string]MailboxStats `json:"mailboxes"`      // sendMail, whatever came of it
-	Answers       map[string]map[int]int  `json:"answers"`        // endpoint -> status -> count; dropped connections have no status
-	Duplicates    int                     `json:"duplicates"`     // messages whose Message-ID had come before
+	// endpoint -> status -> count; dropped connections have no status
+	Answers    map[string]map[int]int `json:"answers"`
+	Duplicates int                    `json:"duplicates"` // messages whose Message-ID had come before
 }
 
 // MailboxStats are the counters of one mailbox.

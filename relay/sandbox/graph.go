@@ -58,7 +58,8 @@ func (d *Double) graph(w http.ResponseWriter, r *http.Request, path []string) {
 		if refused := d.tokens.check(r.Header.Get("Authorization")); refused != nil {
 			return refused
 		}
-		return graphError(http.StatusBadRequest, "BadRequest", fmt.Sprintf("Resource not found for the segment '%s'.", printable(path[len(path)-1])))
+		return graphError(http.StatusBadRequest,
+			"BadRequest", fmt.Sprintf("Resource not found for the segment '%s'.", printable(path[len(path)-1])))
 	})
 }
 
@@ -167,7 +168,8 @@ func methodAllowed(method string) *answer {
 	if method == http.MethodPost {
 		return nil
 	}
-	return graphError(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+	return graphError(http.StatusMethodNotAllowed, "Request_BadRequest",
+		"Specified HTTP method is not allowed for the request target.")
 }
 
 // throttled holds Graph's limit of 4 concurrent requests per application and
@@ -178,7 +180,8 @@ func (d *Double) throttled(x *exchange) *answer {
 	if limit < 0 || x.crowd <= limit {
 		return nil
 	}
-	a := graphError(http.StatusTooManyRequests, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.")
+	a := graphError(http.StatusTooManyRequests, "ApplicationThrottled",
+		"Application is over its MailboxConcurrency limit.")
 	a.header = map[string]string{"Retry-After": "1"}
 	return a
 }
@@ -189,11 +192,13 @@ func (d *Double) mailboxExists(id string) *answer {
 	access, _ := d.tenant.effective(d.o.Now())
 	switch {
 	case slices.Contains(access.OnPremises, fold(id)):
-		return graphError(http.StatusNotFound, "MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise.")
+		return graphError(http.StatusNotFound, "MailboxNotEnabledForRESTAPI",
+			"The mailbox is either inactive, soft-deleted, or is hosted on-premise.")
 	case d.tenant.exists(fold(id)):
 		return nil
 	case strings.Contains(id, "@"):
-		return graphError(http.StatusNotFound, "ErrorInvalidUser", fmt.Sprintf("The requested user '%s' is invalid.", printable(id)))
+		return graphError(http.StatusNotFound,
+			"ErrorInvalidUser", fmt.Sprintf("The requested user '%s' is invalid.", printable(id)))
 	}
 	return graphError(http.StatusNotFound, "ResourceNotFound", "Resource could not be discovered.")
 }
@@ -217,10 +222,13 @@ func (d *Double) mayUse(x *exchange, anyOf []string) *answer {
 func (d *Double) checkMail(mailbox string, m *Message) *answer {
 	if len(m.Recipients) == 0 {
 		// [I] also where To is only undisclosed-recipients:; and there is no Bcc
-		return graphError(http.StatusBadRequest, "ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients.")
+		return graphError(http.StatusBadRequest, "ErrorInvalidRecipients",
+			"At least one recipient is not valid., A message can't be sent because it contains no recipients.")
 	}
 	if !d.mayBeFrom(mailbox, m) {
-		return graphError(http.StatusForbidden, "ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message.")
+		return graphError(http.StatusForbidden, "ErrorSendAsDenied",
+			"The user account which was used to submit this request does not have the right to send mail on behalf "+
+				"of the specified sending account., Cannot submit message.")
 	}
 	return nil
 }
@@ -252,9 +260,11 @@ func (d *Double) accept(x *exchange, in *incoming) *answer {
 	m, err := d.store.add(in)
 	if err != nil {
 		d.log.Error("a message could not be stored; free the disk or correct the folder's owner", "error", err)
-		return graphError(http.StatusInternalServerError, "ErrorInternalServerError", "An internal server error occurred. The operation failed.")
+		return graphError(http.StatusInternalServerError, "ErrorInternalServerError",
+			"An internal server error occurred. The operation failed.")
 	}
-	d.log.Info("received", "id", m.ID, "mailbox", m.Mailbox, "from", m.From, "recipients", len(m.Recipients), "size", m.Size, "message_id", m.MessageID, "subject", m.Subject)
+	d.log.Info("received", "id", m.ID, "mailbox", m.Mailbox, "from", m.From, "recipients", len(m.Recipients),
+		"size", m.Size, "message_id", m.MessageID, "subject", m.Subject)
 	if d.o.OnMessage != nil {
 		d.o.OnMessage(m)
 	}

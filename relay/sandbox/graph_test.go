@@ -39,35 +39,59 @@ func TestSendMailAnswers(t *testing.T) {
 	}{
 		{name: "accepted", body: simple, status: 202},
 		{name: "mailbox in another case", mailbox: "RELAY@contoso.com", body: simple, status: 202},
-		{name: "mailbox that must be escaped", mailbox: "o'hara+x@contoso.com", body: header("From: o'hara+x@contoso.com", "To: a@example.com"), status: 202},
+		{name: "mailbox that must be escaped", mailbox: "o'hara+x@contoso.com",
+			body: header("From: o'hara+x@contoso.com", "To: a@example.com"), status: 202},
 		{name: "From by SendAs", body: header("From: sales@contoso.com", "To: a@example.com"), status: 202},
 		{name: "no From", body: header("To: a@example.com"), status: 202},
 		{name: "Bcc alone", body: header("From: relay@contoso.com", "Bcc: a@example.com"), status: 202},
-		{name: "text/plain with a charset", change: setHeader("Content-Type", "text/plain; charset=utf-8"), body: simple, status: 202},
-		{name: "no token", change: dropHeader("Authorization"), body: simple, status: 401, code: "InvalidAuthenticationToken", text: "empty"},
-		{name: "basic authentication", change: setHeader("Authorization", "Basic eDp5"), body: simple, status: 401, code: "InvalidAuthenticationToken"},
-		{name: "no JWT", change: setHeader("Authorization", "Bearer x"), body: simple, status: 401, code: "InvalidAuthenticationToken", text: "CompactToken"},
-		{name: "forged JWT", change: setHeader("Authorization", "Bearer a.b.c"), body: simple, status: 401, code: "InvalidAuthenticationToken", text: "Signature"},
-		{name: "unknown mailbox", mailbox: "gone@contoso.com", body: simple, status: 404, code: "ErrorInvalidUser", text: "'gone@contoso.com'"},
+		{name: "text/plain with a charset", change: setHeader("Content-Type", "text/plain; charset=utf-8"),
+			body: simple, status: 202},
+		{name: "no token", change: dropHeader("Authorization"), body: simple, status: 401,
+			code: "InvalidAuthenticationToken", text: "empty"},
+		{name: "basic authentication", change: setHeader("Authorization", "Basic eDp5"), body: simple, status: 401,
+			code: "InvalidAuthenticationToken"},
+		{name: "no JWT", change: setHeader("Authorization", "Bearer x"), body: simple, status: 401,
+			code: "InvalidAuthenticationToken", text: "CompactToken"},
+		{name: "forged JWT", change: setHeader("Authorization", "Bearer a.b.c"), body: simple, status: 401,
+			code: "InvalidAuthenticationToken", text: "Signature"},
+		{name: "unknown mailbox", mailbox: "gone@contoso.com", body: simple, status: 404, code: "ErrorInvalidUser",
+			text: "'gone@contoso.com'"},
 		{name: "unknown object id", mailbox: "7b9d", body: simple, status: 404, code: "ResourceNotFound"},
-		{name: "mailbox outside the policy", mailbox: "ceo@contoso.com", body: simple, status: 403, code: "ErrorAccessDenied", text: "[RAOP]"},
-		{name: "From is another", body: header("From: ceo@contoso.com", "To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
-		{name: "one of two From is another", body: header("From: relay@contoso.com, ceo@contoso.com", "To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
-		{name: "second From field is another", body: header("From: relay@contoso.com", "From: ceo@contoso.com", "To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
-		{name: "bare address as display name", body: header("From: relay@contoso.com <relay@contoso.com>", "To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
-		{name: "quoted address as display name", body: header(`From: "relay@contoso.com" <relay@contoso.com>`, "To: a@example.com"), status: 202},
-		{name: "no recipient", body: header("From: relay@contoso.com"), status: 400, code: "ErrorInvalidRecipients", text: "no recipients"},
-		{name: "undisclosed recipients", body: header("From: relay@contoso.com", "To: undisclosed-recipients:;"), status: 400, code: "ErrorInvalidRecipients"},
-		{name: "recipients in the body only", body: "From: relay@contoso.com\r\n\r\nTo: a@example.com\r\n\r\n", status: 400, code: "ErrorInvalidRecipients"},
-		{name: "Resent-To is no recipient", body: header("From: relay@contoso.com", "Resent-To: a@example.com"), status: 400, code: "ErrorInvalidRecipients"},
+		{name: "mailbox outside the policy", mailbox: "ceo@contoso.com", body: simple, status: 403,
+			code: "ErrorAccessDenied", text: "[RAOP]"},
+		{name: "From is another", body: header("From: ceo@contoso.com", "To: a@example.com"), status: 403,
+			code: "ErrorSendAsDenied"},
+		{name: "one of two From is another",
+			body: header("From: relay@contoso.com, ceo@contoso.com",
+				"To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
+		{name: "second From field is another",
+			body: header("From: relay@contoso.com", "From: ceo@contoso.com",
+				"To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
+		{name: "bare address as display name",
+			body: header("From: relay@contoso.com <relay@contoso.com>",
+				"To: a@example.com"), status: 403, code: "ErrorSendAsDenied"},
+		{name: "quoted address as display name",
+			body: header(`From: "relay@contoso.com" <relay@contoso.com>`, "To: a@example.com"), status: 202},
+		{name: "no recipient", body: header("From: relay@contoso.com"), status: 400, code: "ErrorInvalidRecipients",
+			text: "no recipients"},
+		{name: "undisclosed recipients", body: header("From: relay@contoso.com", "To: undisclosed-recipients:;"),
+			status: 400, code: "ErrorInvalidRecipients"},
+		{name: "recipients in the body only", body: "From: relay@contoso.com\r\n\r\nTo: a@example.com\r\n\r\n",
+			status: 400, code: "ErrorInvalidRecipients"},
+		{name: "Resent-To is no recipient", body: header("From: relay@contoso.com", "Resent-To: a@example.com"),
+			status: 400, code: "ErrorInvalidRecipients"},
 		{name: "nothing", body: "", status: 400, code: "ErrorInvalidRecipients"},
 		{name: "GET", change: func(r *http.Request) { r.Method = "GET" }, body: simple, status: 405},
 		{name: "unknown content type", change: setHeader("Content-Type", "message/rfc822"), body: simple, status: 415},
 		{name: "no content type", change: dropHeader("Content-Type"), body: simple, status: 415},
-		{name: "two content types", change: func(r *http.Request) { r.Header.Add("Content-Type", "application/json") }, body: simple, status: 400, code: "UnableToDeserializePostBody"},
-		{name: "MIME labelled JSON", change: setHeader("Content-Type", "application/json"), body: simple, status: 400, code: "BadRequest"},
-		{name: "label gzip on plain", change: setHeader("Content-Encoding", "gzip"), body: simple, status: 400, code: "RequestBodyRead"},
-		{name: "unknown encoding", change: setHeader("Content-Encoding", "br"), body: simple, status: 400, code: "RequestBodyRead"},
+		{name: "two content types", change: func(r *http.Request) { r.Header.Add("Content-Type", "application/json") },
+			body: simple, status: 400, code: "UnableToDeserializePostBody"},
+		{name: "MIME labelled JSON", change: setHeader("Content-Type", "application/json"), body: simple, status: 400,
+			code: "BadRequest"},
+		{name: "label gzip on plain", change: setHeader("Content-Encoding", "gzip"), body: simple, status: 400,
+			code: "RequestBodyRead"},
+		{name: "unknown encoding", change: setHeader("Content-Encoding", "br"), body: simple, status: 400,
+			code: "RequestBodyRead"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before := d.Count()
@@ -80,7 +104,8 @@ func TestSendMailAnswers(t *testing.T) {
 				row.change(r)
 			}
 			g := c.do(r)
-			if g.status != row.status || row.code != "" && g.code() != row.code || !strings.Contains(string(g.body), row.text) {
+			if g.status != row.status || row.code != "" && g.code() != row.code ||
+				!strings.Contains(string(g.body), row.text) {
 				t.Errorf("%d %s, want %d %s %q", g.status, g.body, row.status, row.code, row.text)
 			}
 			if stored := d.Count() - before; stored != b2i(row.status == 202) {
@@ -178,9 +203,11 @@ func TestBase64(t *testing.T) {
 	for name, body := range map[string]string{
 		"no base64": "From: a@b", "padding missing": strings.TrimRight(encodeTo(4), "="),
 		"text behind": plain + "====", "two joined": encodeTo(4) + encodeTo(4), "url alphabet": "-_-_",
-		"blanks": "QUJD REVG", "padding alone": "====", "one letter": "A", "bad at the end": plain[:len(plain)-4] + "!!!!",
+		"blanks": "QUJD REVG", "padding alone": "====", "one letter": "A", "bad at the end": plain[:len(plain)-4] +
+			"!!!!",
 	} {
-		if g := c.do(c.request(mailbox, "text/plain", []byte(body))); g.status != 400 || g.code() != "ErrorMimeContentInvalidBase64String" {
+		if g := c.do(c.request(mailbox, "text/plain", []byte(body))); g.status != 400 ||
+			g.code() != "ErrorMimeContentInvalidBase64String" {
 			t.Errorf("%s: %d %s", name, g.status, g.body)
 		}
 	}
@@ -301,7 +328,8 @@ func TestConcurrencyLimit(t *testing.T) {
 
 // quietly sends and does not mind a lost connection.
 func quietly(c *client, mailbox string) int {
-	r, err := c.http.Do(c.request(mailbox, "text/plain", encode(strings.ReplaceAll(simple, "relay@contoso.com", mailbox))))
+	r, err := c.http.Do(c.request(mailbox, "text/plain",
+		encode(strings.ReplaceAll(simple, "relay@contoso.com", mailbox))))
 	if err != nil {
 		return 0
 	}

@@ -22,7 +22,8 @@ import (
 const (
 	mailbox = "relay@contoso.com"
 	scope   = "https://graph.microsoft.com/.default"
-	simple  = "From: relay@contoso.com\r\nTo: a@example.com\r\nSubject: hello\r\nMessage-ID: <1@contoso.com>\r\n\r\nHi\r\n"
+	simple  = "From: relay@contoso.com\r\nTo: a@example.com\r\nSubject: hello\r\nMessage-ID: " +
+		"<1@contoso.com>\r\n\r\nHi\r\n"
 )
 
 // start runs a double that the test's end closes.
@@ -120,7 +121,8 @@ func signIn(t testing.TB, d *sandbox.Double) *client {
 func (c *client) request(mailbox, contentType string, body []byte) *http.Request {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	c.t.Cleanup(cancel)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.d.URL()+"/v1.0/users/"+url.PathEscape(mailbox)+"/sendMail", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.d.URL()+"/v1.0/users/"+url.PathEscape(mailbox)+
+		"/sendMail", bytes.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}

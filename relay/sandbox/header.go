@@ -24,7 +24,8 @@ func recognise(m *Message, header, raw []byte, fast bool) {
 	m.MessageID = first(fields, "message-id")
 	m.From = decodeWords(first(fields, "from"))
 	m.Sender = first(fields, "sender")
-	m.To, m.Cc, m.Bcc = generousAddresses(fields, "to"), generousAddresses(fields, "cc"), generousAddresses(fields, "bcc")
+	m.To, m.Cc, m.Bcc = generousAddresses(fields, "to"), generousAddresses(fields,
+		"cc"), generousAddresses(fields, "bcc")
 	m.FromAddresses = generousAddresses(fields, "from")
 	m.badFrom = slices.ContainsFunc(values(fields, "from"), bareAddressAsName)
 	m.Lenient = unite(m.To, m.Cc, m.Bcc)

@@ -21,25 +21,37 @@ func TestRecipients(t *testing.T) {
 		want   []string
 		differ bool
 	}{
-		{name: "plain", header: []string{"To: a@x.org, b@x.org", "Cc: c@x.org", "Bcc: d@x.org"}, want: []string{"a@x.org", "b@x.org", "c@x.org", "d@x.org"}},
-		{name: "names", header: []string{`To: Anna <a@x.org>, "B, the <second> \"b\"" <b@x.org>`}, want: []string{"a@x.org", "b@x.org"}},
-		{name: "folded", header: []string{"To: a@x.org,", " b@x.org,", "\tc@x.org"}, want: []string{"a@x.org", "b@x.org", "c@x.org"}},
+		{name: "plain", header: []string{"To: a@x.org, b@x.org", "Cc: c@x.org", "Bcc: d@x.org"},
+			want: []string{"a@x.org", "b@x.org", "c@x.org", "d@x.org"}},
+		{name: "names", header: []string{`To: Anna <a@x.org>, "B, the <second> \"b\"" <b@x.org>`},
+			want: []string{"a@x.org", "b@x.org"}},
+		{name: "folded", header: []string{"To: a@x.org,", " b@x.org,", "\tc@x.org"},
+			want: []string{"a@x.org", "b@x.org", "c@x.org"}},
 		{name: "encoded", header: []string{"To: =?utf-8?q?J=C3=B6rg=2C_b=40x?= <a@x.org>"}, want: []string{"a@x.org"}},
 		{name: "comment", header: []string{"To: a@x.org (not (really) b@x.org)"}, want: []string{"a@x.org"}},
-		{name: "group", header: []string{"To: Team: a@x.org, B <b@x.org>;, c@x.org"}, want: []string{"a@x.org", "b@x.org", "c@x.org"}},
-		{name: "empty group", header: []string{"To: undisclosed-recipients:;", "Bcc: a@x.org"}, want: []string{"a@x.org"}},
+		{name: "group", header: []string{"To: Team: a@x.org, B <b@x.org>;, c@x.org"},
+			want: []string{"a@x.org", "b@x.org", "c@x.org"}},
+		{name: "empty group", header: []string{"To: undisclosed-recipients:;", "Bcc: a@x.org"},
+			want: []string{"a@x.org"}},
 		{name: "empty fields", header: []string{"To:", "Cc: ", "Bcc: a@x.org"}, want: []string{"a@x.org"}},
-		{name: "repeated fields", header: []string{"To: a@x.org", "to: b@x.org", "TO:c@x.org"}, want: []string{"a@x.org", "b@x.org", "c@x.org"}},
+		{name: "repeated fields", header: []string{"To: a@x.org", "to: b@x.org", "TO:c@x.org"},
+			want: []string{"a@x.org", "b@x.org", "c@x.org"}},
 		{name: "repeated address", header: []string{"To: a@x.org, A@x.org", "Cc: a@X.org"}, want: []string{"a@x.org"}},
 		{name: "quoted local part", header: []string{`To: "a b"@x.org`}, want: []string{`"a b"@x.org`}},
-		{name: "quoted colon", header: []string{`To: "a:b"@x.org`, "Cc: a@[192.0.2.1]"}, want: []string{`"a:b"@x.org`, "a@[192.0.2.1]"}},
+		{name: "quoted colon", header: []string{`To: "a:b"@x.org`, "Cc: a@[192.0.2.1]"},
+			want: []string{`"a:b"@x.org`, "a@[192.0.2.1]"}},
 		{name: "source route", header: []string{"To: <@r.org:a@x.org>"}, want: []string{"a@x.org"}, differ: true},
-		{name: "no recipients elsewhere", header: []string{"Resent-To: a@x.org", "Apparently-To: b@x.org", "X-To: c@x.org", "Reply-To: d@x.org"}},
+		{name: "no recipients elsewhere",
+			header: []string{"Resent-To: a@x.org", "Apparently-To: b@x.org", "X-To: c@x.org", "Reply-To: d@x.org"}},
 		{name: "no colon", header: []string{"nonsense", "To: a@x.org"}, want: []string{"a@x.org"}, differ: true},
-		{name: "mbox line", header: []string{"From a@x.org Mon", "To: a@x.org"}, want: []string{"a@x.org"}, differ: true},
-		{name: "blank before the colon", header: []string{"To: a@x.org", "Bcc : b@x.org"}, want: []string{"a@x.org", "b@x.org"}, differ: true},
-		{name: "bare CR hides a field", header: []string{"To: a@x.org", "Subject: x\rBcc: b@x.org"}, want: []string{"a@x.org", "b@x.org"}, differ: true},
-		{name: "unclosed quote", header: []string{`To: "Anna <a@x.org>, b@x.org`}, want: []string{"a@x.org", "b@x.org"}, differ: true},
+		{name: "mbox line", header: []string{"From a@x.org Mon", "To: a@x.org"}, want: []string{"a@x.org"},
+			differ: true},
+		{name: "blank before the colon", header: []string{"To: a@x.org", "Bcc : b@x.org"},
+			want: []string{"a@x.org", "b@x.org"}, differ: true},
+		{name: "bare CR hides a field", header: []string{"To: a@x.org", "Subject: x\rBcc: b@x.org"},
+			want: []string{"a@x.org", "b@x.org"}, differ: true},
+		{name: "unclosed quote", header: []string{`To: "Anna <a@x.org>, b@x.org`}, want: []string{"a@x.org", "b@x.org"},
+			differ: true},
 		{name: "unclosed bracket", header: []string{"To: Anna <a@x.org"}, want: []string{"a@x.org"}, differ: true},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -47,7 +59,8 @@ func TestRecipients(t *testing.T) {
 			if !slices.Equal(m.Recipients, row.want) {
 				t.Errorf("%q, want %q", m.Recipients, row.want)
 			}
-			if differ := slices.Contains(m.Notes, "two readings of the recipients differ") || strings.Contains(strings.Join(m.Notes, " "), "strict reader"); differ != row.differ {
+			if differ := slices.Contains(m.Notes, "two readings of the recipients differ") ||
+				strings.Contains(strings.Join(m.Notes, " "), "strict reader"); differ != row.differ {
 				t.Errorf("notes %q, strict %q, lenient %q", m.Notes, m.Strict, m.Lenient)
 			}
 		})
@@ -55,8 +68,10 @@ func TestRecipients(t *testing.T) {
 }
 
 func TestWhatElseIsRead(t *testing.T) {
-	m := read("From: =?utf-8?q?J=C3=B6rg?= <a@x.org>", "Sender: s@x.org", "Subject: =?utf-8?b?w6Q=?=", " folded", "Message-ID: <1@x>", "Date: a", "Date: b", "Resent-To: r@x.org")
-	if m.From != "Jörg <a@x.org>" || m.Sender != "s@x.org" || m.Subject != "ä folded" || m.MessageID != "<1@x>" || !slices.Equal(m.FromAddresses, []string{"a@x.org"}) {
+	m := read("From: =?utf-8?q?J=C3=B6rg?= <a@x.org>", "Sender: s@x.org", "Subject: =?utf-8?b?w6Q=?=", " folded",
+		"Message-ID: <1@x>", "Date: a", "Date: b", "Resent-To: r@x.org")
+	if m.From != "Jörg <a@x.org>" || m.Sender != "s@x.org" || m.Subject != "ä folded" || m.MessageID != "<1@x>" ||
+		!slices.Equal(m.FromAddresses, []string{"a@x.org"}) {
 		t.Errorf("%+v", m)
 	}
 	if !slices.Equal(m.Notes, []string{"more than one date field", "has resent-to"}) {
@@ -79,9 +94,11 @@ func TestParts(t *testing.T) {
 		"To: a@x.org", "Content-Type: multipart/mixed; boundary=o", "",
 		"--o", "Content-Type: multipart/alternative; boundary=i", "",
 		"--i", "", "plain", "--i", "Content-Type: text/html", "", "<p>", "--i--", "",
-		"--o", "Content-Type: application/pdf", "Content-Disposition: attachment; filename=\"r.pdf\"", "", "PDF", "--o--", "",
+		"--o", "Content-Type: application/pdf", "Content-Disposition: attachment; filename=\"r.pdf\"", "", "PDF",
+		"--o--", "",
 	}, "\r\n")
-	want := []string{"multipart/mixed", "  multipart/alternative", "    text/plain 5", "    text/html 3", "  application/pdf 3 r.pdf"}
+	want := []string{"multipart/mixed", "  multipart/alternative", "    text/plain 5", "    text/html 3",
+		"  application/pdf 3 r.pdf"}
 	if got := parts([]byte(raw)); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

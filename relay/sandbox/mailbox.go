@@ -130,8 +130,9 @@ func (d *Double) searchFolder(x *exchange, folder string) *answer {
 		value = append(value, it.resource(query.Get("$select")))
 	}
 	payload := map[string]any{
-		"@odata.context": fmt.Sprintf("https://graph.microsoft.com/v1.0/$metadata#users('%s')/messages", url.PathEscape(x.mailbox)),
-		"value":          value,
+		"@odata.context": fmt.Sprintf("https://graph.microsoft.com/v1.0/$metadata#users('%s')/messages",
+			url.PathEscape(x.mailbox)),
+		"value": value,
 	}
 	if skip+top < len(found) {
 		query.Set("$skip", strconv.Itoa(skip+top))

@@ -49,13 +49,16 @@ func (d *Double) machineToken(r *http.Request) *answer {
 	case r.Method != http.MethodGet:
 		return &answer{status: http.StatusMethodNotAllowed}
 	case q.Get("api-version") == "":
-		return metadataError(http.StatusBadRequest, "invalid_request", "Required query variable 'api-version' is missing")
+		return metadataError(http.StatusBadRequest, "invalid_request",
+			"Required query variable 'api-version' is missing")
 	case resource == "":
 		return metadataError(http.StatusBadRequest, "invalid_request", "Required query variable 'resource' is missing")
 	case !d.assigned(q.Get("client_id")):
 		return metadataError(http.StatusBadRequest, "invalid_request", "Identity not found")
 	case knownResource(resource) != nil:
-		return metadataError(http.StatusBadRequest, "invalid_resource", fmt.Sprintf("AADSTS500011: The resource principal named %s was not found in the tenant named sandbox.", printable(resource)))
+		return metadataError(http.StatusBadRequest,
+			"invalid_resource", fmt.Sprintf("AADSTS500011: The resource principal named %s was not found in the "+
+				"tenant named sandbox.", printable(resource)))
 	}
 	token, err := d.tokens.issue(resource, "https://sts.windows.net/"+d.o.TenantID+"/", d.tenant.currentRoles())
 	if err != nil {
@@ -64,7 +67,8 @@ func (d *Double) machineToken(r *http.Request) *answer {
 	now, seconds := d.o.Now(), int64(d.o.TokenLifetime.Seconds())
 	return jsonAnswer(http.StatusOK, map[string]string{ // numbers are strings here [D]
 		"access_token": token, "client_id": d.o.ClientID, "resource": resource, "token_type": "Bearer",
-		"expires_in": strconv.FormatInt(seconds, 10), "expires_on": strconv.FormatInt(now.Unix()+seconds, 10), "not_before": strconv.FormatInt(now.Unix(), 10),
+		"expires_in": strconv.FormatInt(seconds, 10), "expires_on": strconv.FormatInt(now.Unix()+seconds,
+			10), "not_before": strconv.FormatInt(now.Unix(), 10),
 	})
 }
 

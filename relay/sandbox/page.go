@@ -32,7 +32,8 @@ type pages struct {
 // requests for a loopback name, so that a foreign page whose name points here
 // learns nothing, and takes changes only from itself or from programs.
 func (d *Double) PageHandler() http.Handler {
-	functions := template.FuncMap{"show": visible, "join": func(list []string) string { return strings.Join(list, ", ") }}
+	functions := template.FuncMap{"show": visible,
+		"join": func(list []string) string { return strings.Join(list, ", ") }}
 	p := &pages{d, template.Must(template.New("").Funcs(functions).ParseFS(web, "web/*.html"))}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.list)
@@ -48,7 +49,9 @@ func (d *Double) PageHandler() http.Handler {
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; "+
+				"form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")

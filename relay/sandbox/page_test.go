@@ -47,8 +47,10 @@ func TestPageEscapes(t *testing.T) {
 	}
 	evil := "<script>alert(1)</script>"
 	message := strings.Join([]string{
-		"From: " + `"` + evil + `" <relay@contoso.com>`, "To: a@example.com, \"" + evil + "\"@example.com", "Message-ID: <" + evil + "@x>",
-		"Subject: =?utf-8?q?=1B[31m=E2=80=AE?=" + evil, "Content-Type: text/plain; name=\"" + evil + "\"", "", "body \x1b[2J\x00 \xff " + evil, "",
+		"From: " + `"` + evil + `" <relay@contoso.com>`, "To: a@example.com, \"" + evil +
+			"\"@example.com", "Message-ID: <" + evil + "@x>",
+		"Subject: =?utf-8?q?=1B[31m=E2=80=AE?=" + evil, "Content-Type: text/plain; name=\"" + evil +
+			"\"", "", "body \x1b[2J\x00 \xff " + evil, "",
 	}, "\r\n")
 	if g := c.send(mailbox, message); g.status != 202 {
 		t.Fatalf("%d %s", g.status, g.body)
@@ -56,18 +58,22 @@ func TestPageEscapes(t *testing.T) {
 	for _, path := range []string{"/", "/messages/1"} {
 		g := page(t, d, "GET", path, "")
 		text := strings.Replace(string(g.body), `<script src="/script.js" defer></script>`, "", 1)
-		if g.status != 200 || strings.Contains(text, "<script") || strings.ContainsAny(text, "\x1b\x00\u202e") || !strings.Contains(text, "&lt;script&gt;") || !strings.Contains(text, "\u241b[31m\\u{202e}") {
+		if g.status != 200 || strings.Contains(text, "<script") || strings.ContainsAny(text, "\x1b\x00\u202e") ||
+			!strings.Contains(text, "&lt;script&gt;") || !strings.Contains(text, "\u241b[31m\\u{202e}") {
 			t.Errorf("%s: %d %s", path, g.status, text)
 		}
 		csp := g.header.Get("Content-Security-Policy")
-		if !strings.HasPrefix(csp, "default-src 'none'; style-src 'self';") || g.header.Get("X-Content-Type-Options") != "nosniff" {
+		if !strings.HasPrefix(csp, "default-src 'none'; style-src 'self';") ||
+			g.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%v", g.header)
 		}
 		if strings.Contains(text, "style=") || strings.Contains(text, "http://") || strings.Contains(text, "https://") {
 			t.Errorf("%s: the policy forbids what the page has: %s", path, text)
 		}
 	}
-	if g := page(t, d, "GET", "/api/messages/1/raw", ""); string(g.body) != message || g.header.Get("Content-Type") != "message/rfc822" || !strings.HasPrefix(g.header.Get("Content-Disposition"), "attachment") {
+	if g := page(t, d, "GET", "/api/messages/1/raw", ""); string(g.body) != message ||
+		g.header.Get("Content-Type") != "message/rfc822" ||
+		!strings.HasPrefix(g.header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("%v %q", g.header, g.body)
 	}
 }
@@ -80,14 +86,17 @@ func TestPageOfLargeAndForgottenMessages(t *testing.T) {
 			t.Fatalf("%d", g.status)
 		}
 	}
-	if g := page(t, d, "GET", "/messages/1", ""); g.status != 200 || !strings.Contains(string(g.body), "not kept any more") {
+	if g := page(t, d, "GET", "/messages/1", ""); g.status != 200 ||
+		!strings.Contains(string(g.body), "not kept any more") {
 		t.Errorf("%d", g.status)
 	}
-	if g := page(t, d, "GET", "/messages/2", ""); g.status != 200 || !strings.Contains(string(g.body), "Cut here") || len(g.body) > 70<<10 {
+	if g := page(t, d, "GET", "/messages/2", ""); g.status != 200 || !strings.Contains(string(g.body), "Cut here") ||
+		len(g.body) > 70<<10 {
 		t.Errorf("%d, %d octets", g.status, len(g.body))
 	}
 	for path, status := range map[string]int{
-		"/messages/3": 404, "/messages/x": 404, "/api/messages/1/raw": 404, "/api/messages/0": 404, "/style.css": 200, "/nothing": 404,
+		"/messages/3": 404, "/messages/x": 404, "/api/messages/1/raw": 404, "/api/messages/0": 404, "/style.css": 200,
+		"/nothing": 404,
 	} {
 		if g := page(t, d, "GET", path, ""); g.status != status {
 			t.Errorf("%s: %d", path, g.status)
@@ -144,7 +153,8 @@ func TestPaging(t *testing.T) {
 			Next     int
 			Messages []sandbox.Message
 		}
-		if err := json.Unmarshal(page(t, d, "GET", fmt.Sprintf("/api/messages?limit=2&after=%d", after), "").body, &answer); err != nil || answer.Count != 5 {
+		if err := json.Unmarshal(page(t, d, "GET", fmt.Sprintf("/api/messages?limit=2&after=%d", after), "").body,
+			&answer); err != nil || answer.Count != 5 {
 			t.Fatalf("%v %+v", err, answer)
 		}
 		for _, m := range answer.Messages {
@@ -157,13 +167,15 @@ func TestPaging(t *testing.T) {
 	if fmt.Sprint(seen) != "[1 2 3 4 5]" {
 		t.Errorf("%v", seen)
 	}
-	if g := page(t, d, "GET", "/api/messages/2/delivered", ""); strings.Contains(string(g.body), "Bcc") || g.status != 200 {
+	if g := page(t, d, "GET", "/api/messages/2/delivered", ""); strings.Contains(string(g.body), "Bcc") ||
+		g.status != 200 {
 		t.Errorf("%s", g.body)
 	}
 	if g := page(t, d, "GET", "/api/ledger", ""); !strings.Contains(string(g.body), `:1`) {
 		t.Errorf("%s", g.body)
 	}
-	if g := page(t, d, "GET", "/api/ledger?id="+url.QueryEscape("<2@x>"), ""); strings.TrimSpace(string(g.body)) != `{"\u003c2@x\u003e":1}` {
+	if g := page(t, d, "GET", "/api/ledger?id="+url.QueryEscape("<2@x>"),
+		""); strings.TrimSpace(string(g.body)) != `{"\u003c2@x\u003e":1}` {
 		t.Errorf("%s", g.body)
 	}
 }
@@ -197,7 +209,8 @@ func TestControls(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", row.name, g.status, g.body, row.status)
 		}
 	}
-	if g := page(t, d, "POST", "/api/faults", `{"status":500,"latency":"1.5s"}`); g.status != 204 || d.Faults()[0].Latency != 1500*time.Millisecond {
+	if g := page(t, d, "POST", "/api/faults", `{"status":500,"latency":"1.5s"}`); g.status != 204 ||
+		d.Faults()[0].Latency != 1500*time.Millisecond {
 		t.Errorf("%s %v", g.body, d.Faults())
 	}
 	if g := page(t, d, "GET", "/api/faults", ""); !strings.Contains(string(g.body), `{"latency":"1.5s","status":500}`) {
@@ -209,7 +222,8 @@ func TestControls(t *testing.T) {
 	if g := page(t, d, "POST", "/api/secret", `{"secret":"new"}`); g.status != 204 || d.Secret() != "new" {
 		t.Errorf("%d", g.status)
 	}
-	if g := page(t, d, "POST", "/api/sendas", `{"mailbox":"relay@contoso.com","addresses":["x@contoso.com"]}`); g.status != 204 {
+	if g := page(t, d, "POST", "/api/sendas",
+		`{"mailbox":"relay@contoso.com","addresses":["x@contoso.com"]}`); g.status != 204 {
 		t.Errorf("%d", g.status)
 	}
 	c.token = tokenFor(t, d)
@@ -217,7 +231,8 @@ func TestControls(t *testing.T) {
 		t.Errorf("%d %s", g.status, g.body)
 	}
 	var s sandbox.Stats
-	if err := json.Unmarshal(page(t, d, "GET", "/api/stats", "").body, &s); err != nil || s.Messages != d.Count() || s.Answers["sendMail"][503] != 1 {
+	if err := json.Unmarshal(page(t, d, "GET", "/api/stats", "").body, &s); err != nil || s.Messages != d.Count() ||
+		s.Answers["sendMail"][503] != 1 {
 		t.Errorf("%v %+v", err, s)
 	}
 	if g := page(t, d, "DELETE", "/api/messages", ""); g.status != 204 || d.Count() != 0 {
@@ -230,7 +245,8 @@ func TestControlWait(t *testing.T) {
 	c := signIn(t, d)
 	sendAll(t, c, 1)
 	for path, status := range map[string]int{
-		"/api/wait?count=1": 200, "/api/wait?count=2&timeout=1ms": 408, "/api/wait": 400, "/api/wait?count=1&timeout=x": 400,
+		"/api/wait?count=1": 200, "/api/wait?count=2&timeout=1ms": 408,
+		"/api/wait": 400, "/api/wait?count=1&timeout=x": 400,
 	} {
 		if g := page(t, d, "GET", path, ""); g.status != status {
 			t.Errorf("%s: %d %s", path, g.status, g.body)

@@ -55,7 +55,8 @@ func (w *partWalk) walk(header textproto.MIMEHeader, body io.Reader, depth int) 
 	}
 }
 
-func (w *partWalk) leaf(header textproto.MIMEHeader, contentType string, params map[string]string, body io.Reader, depth int) {
+func (w *partWalk) leaf(header textproto.MIMEHeader, contentType string, params map[string]string,
+	body io.Reader, depth int) {
 	size, _ := io.Copy(io.Discard, body) // a part cut short is shown as far as it goes
 	name := params["name"]
 	if _, disposition, err := mime.ParseMediaType(header.Get("Content-Disposition")); err == nil {

@@ -63,9 +63,12 @@ func (s *server) newHTTP() *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		// Dropped connections and refused handshakes are scripted here; the
 		// standard log would only repeat them.
-		ErrorLog:    log.New(io.Discard, "", 0),
-		ConnState:   s.count,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ErrorLog:  log.New(io.Discard, "", 0),
+		ConnState: s.count,
+		ConnContext: func(ctx context.Context,
+			c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          1000,
 			MaxReceiveBufferPerStream:     1 << 20,

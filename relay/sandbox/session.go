@@ -76,7 +76,8 @@ type session struct {
 // createSession is POST attachments/createUploadSession: 201, as the documents
 // say and the description does not.
 func (d *Double) createSession(x *exchange, id string) *answer {
-	value, _, refused := d.readResource(x, "/users/{user-id}/messages/{message-id}/attachments/microsoft.graph.createUploadSession")
+	value, _, refused := d.readResource(x,
+		"/users/{user-id}/messages/{message-id}/attachments/microsoft.graph.createUploadSession")
 	if refused != nil {
 		return refused
 	}
@@ -88,7 +89,8 @@ func (d *Double) createSession(x *exchange, id string) *answer {
 	case !strings.EqualFold(kind, "file") || name == "" || size > maxSession:
 		return graphError(http.StatusBadRequest, "ErrorInvalidRequest", "The attachment item is not valid.")
 	case size < minSession: // [K] the code; [D] the rule
-		return graphError(http.StatusBadRequest, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize", "Attachment size must be greater than the minimum size.")
+		return graphError(http.StatusBadRequest, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize",
+			"Attachment size must be greater than the minimum size.")
 	}
 	d.drafts.mu.Lock()
 	defer d.drafts.mu.Unlock()
@@ -97,11 +99,13 @@ func (d *Double) createSession(x *exchange, id string) *answer {
 		return refused
 	}
 	token := rand.Text()
-	s := &session{draft: m, id: newID(), size: int64(size), expires: d.o.Now().Add(d.o.SessionLifetime), file: newFile(item)}
+	s := &session{draft: m, id: newID(), size: int64(size), expires: d.o.Now().Add(d.o.SessionLifetime),
+		file: newFile(item)}
 	d.drafts.sessions[token] = s
 	return jsonAnswer(http.StatusCreated, map[string]any{
 		"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#microsoft.graph.uploadSession",
-		"uploadUrl": fmt.Sprintf("https://%s/api/gv1.0/users('%s')/messages('%s')/AttachmentSessions('%s')?authtoken=%s",
+		"uploadUrl": fmt.Sprintf("https://%s/api/gv1.0/users('%s')/messages('%s')/"+
+			"AttachmentSessions('%s')?authtoken=%s",
 			x.r.Host, url.PathEscape(m.mailbox), m.id, s.id, token),
 		"expirationDateTime": s.expires.UTC().Format(time.RFC3339Nano), "nextExpectedRanges": []string{"0-"},
 	})
@@ -130,9 +134,11 @@ func (d *Double) upload(w http.ResponseWriter, r *http.Request) {
 	x.run(func() *answer {
 		switch {
 		case r.Header.Get("Authorization") != "":
-			return graphError(http.StatusUnauthorized, "InvalidAudienceForResource", "The audience claim value is invalid for current resource.")
+			return graphError(http.StatusUnauthorized, "InvalidAudienceForResource",
+				"The audience claim value is invalid for current resource.")
 		case s == nil || !d.o.Now().Before(s.expires): // [K]
-			return graphError(http.StatusNotFound, "ErrorItemNotFound", "The specified object was not found in the store.")
+			return graphError(http.StatusNotFound, "ErrorItemNotFound",
+				"The specified object was not found in the store.")
 		}
 		switch r.Method {
 		case http.MethodPut:
@@ -145,7 +151,8 @@ func (d *Double) upload(w http.ResponseWriter, r *http.Request) {
 			d.drafts.mu.Unlock()
 			return &answer{status: http.StatusNoContent}
 		}
-		return graphError(http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+		return graphError(http.StatusMethodNotAllowed, "Request_BadRequest",
+			"Specified HTTP method is not allowed for the request target.")
 	})
 }
 
@@ -154,8 +161,9 @@ func (d *Double) uploadStatus(s *session) *answer {
 	d.drafts.mu.Lock()
 	defer d.drafts.mu.Unlock()
 	return jsonAnswer(http.StatusOK, map[string]any{
-		"@odata.context":     "https://outlook.office.com/api/gv1.0/$metadata#UploadSession",
-		"ExpirationDateTime": s.expires.UTC().Format(time.RFC3339Nano), "nextExpectedRanges": []string{strconv.FormatInt(s.file.Size, 10)},
+		"@odata.context": "https://outlook.office.com/api/gv1.0/$metadata#UploadSession",
+		"ExpirationDateTime": s.expires.UTC().Format(
+			time.RFC3339Nano), "nextExpectedRanges": []string{strconv.FormatInt(s.file.Size, 10)},
 	})
 }
 
@@ -164,8 +172,10 @@ func (d *Double) uploadStatus(s *session) *answer {
 func (d *Double) uploadRange(x *exchange, token string, s *session) *answer {
 	first, last, total, ok := parseRange(x.r.Header.Get("Content-Range"))
 	switch {
-	case !ok || total != s.size || x.r.ContentLength != last-first+1 || x.r.Header.Get("Content-Type") != "application/octet-stream":
-		return graphError(http.StatusBadRequest, "ErrorInvalidRequest", "The range, its length or its type is not valid.")
+	case !ok || total != s.size || x.r.ContentLength != last-first+1 ||
+		x.r.Header.Get("Content-Type") != "application/octet-stream":
+		return graphError(http.StatusBadRequest, "ErrorInvalidRequest",
+			"The range, its length or its type is not valid.")
 	case x.r.ContentLength > maxRequest:
 		return tooLarge()
 	}
@@ -174,7 +184,8 @@ func (d *Double) uploadRange(x *exchange, token string, s *session) *answer {
 	s.busy = s.busy || !wrong
 	d.drafts.mu.Unlock()
 	if wrong {
-		return graphError(http.StatusRequestedRangeNotSatisfiable, "invalidRange", "The range is not the next expected one.")
+		return graphError(http.StatusRequestedRangeNotSatisfiable, "invalidRange",
+			"The range is not the next expected one.")
 	}
 	body, err := io.ReadAll(io.LimitReader(x.r.Body, maxRequest))
 	d.drafts.mu.Lock()
@@ -195,7 +206,8 @@ func (d *Double) uploadRange(x *exchange, token string, s *session) *answer {
 		return d.uploadStatus(s)
 	}
 	return &answer{status: http.StatusCreated, header: map[string]string{
-		"Location": fmt.Sprintf("https://%s/api/v2.0/Users('%s')/Messages('%s')/Attachments('%s')", x.r.Host, s.draft.mailbox, s.draft.id, s.id)}}
+		"Location": fmt.Sprintf("https://%s/api/v2.0/Users('%s')/Messages('%s')/Attachments('%s')", x.r.Host,
+			s.draft.mailbox, s.draft.id, s.id)}}
 }
 
 func parseRange(s string) (first, last, total int64, ok bool) {

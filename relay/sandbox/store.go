@@ -32,10 +32,11 @@ type Message struct {
 	Recipients []string `json:"recipients"` // who gets it: the addresses of either reading, each once
 
 	FromAddresses []string `json:"from_addresses"` // every address of From, in either reading
-	Strict        []string `json:"strict"`         // recipients as net/mail reads them; empty where it refuses the header
-	Lenient       []string `json:"lenient"`        // recipients as the generous reader sees them
-	Notes         []string `json:"notes"`          // what is odd, such as differing readings
-	Parts         []string `json:"parts"`          // what the message is made of, one line for each part
+	// recipients as net/mail reads them; empty where it refuses the header
+	Strict  []string `json:"strict"`
+	Lenient []string `json:"lenient"` // recipients as the generous reader sees them
+	Notes   []string `json:"notes"`   // what is odd, such as differing readings
+	Parts   []string `json:"parts"`   // what the message is made of, one line for each part
 
 	Attachments []Attachment `json:"attachments,omitempty"` // of a draft, in the order of their arrival
 
@@ -77,7 +78,8 @@ func (k kept) octets() int64 {
 }
 
 func newStore(o Options) (*store, error) {
-	s := &store{keep: o.Keep, keepBytes: o.KeepBytes, dir: o.Dir, ledger: map[string]int{}, changed: make(chan struct{})}
+	s := &store{keep: o.Keep, keepBytes: o.KeepBytes, dir: o.Dir, ledger: map[string]int{},
+		changed: make(chan struct{})}
 	if o.Dir == "" {
 		return s, nil
 	}

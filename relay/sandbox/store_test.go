@@ -15,7 +15,8 @@ import (
 )
 
 func numbered(n int) string {
-	return header("From: relay@contoso.com", "To: a@example.com", "Bcc: b@example.com", fmt.Sprintf("Message-ID: <%d@x>", n), "Subject: "+strings.Repeat("s", 100))
+	return header("From: relay@contoso.com", "To: a@example.com",
+		"Bcc: b@example.com", fmt.Sprintf("Message-ID: <%d@x>", n), "Subject: "+strings.Repeat("s", 100))
 }
 
 // sendAll sends messages numbered from 1.
@@ -35,10 +36,12 @@ func TestRawAndDelivered(t *testing.T) {
 	if err != nil || string(raw) != numbered(1) {
 		t.Errorf("%q %v", raw, err)
 	}
-	if delivered, err := d.Delivered(1); err != nil || string(delivered) != strings.Replace(numbered(1), "Bcc: b@example.com\r\n", "", 1) {
+	if delivered, err := d.Delivered(1); err != nil ||
+		string(delivered) != strings.Replace(numbered(1), "Bcc: b@example.com\r\n", "", 1) {
 		t.Errorf("%q %v", delivered, err)
 	}
-	if m, ok := d.Message(1); !ok || len(m.Recipients) != 2 || len(m.Bcc) != 1 || m.Size != int64(len(raw)) || len(m.SHA256) != 64 {
+	if m, ok := d.Message(1); !ok || len(m.Recipients) != 2 || len(m.Bcc) != 1 || m.Size != int64(len(raw)) ||
+		len(m.SHA256) != 64 {
 		t.Errorf("%+v", m)
 	}
 	if _, err := d.Raw(2); err == nil {
@@ -86,11 +89,13 @@ func TestDuplicatesAndReset(t *testing.T) {
 	c := signIn(t, d)
 	sendAll(t, c, 2)
 	sendAll(t, c, 1)
-	if s := d.Stats(); s.Messages != 3 || s.Duplicates != 1 || d.Ledger()["<1@x>"] != 2 || s.Answers["sendMail"][202] != 3 {
+	if s := d.Stats(); s.Messages != 3 || s.Duplicates != 1 || d.Ledger()["<1@x>"] != 2 ||
+		s.Answers["sendMail"][202] != 3 {
 		t.Errorf("%+v", s)
 	}
 	d.Reset()
-	if s := d.Stats(); s.Messages != 0 || len(d.Messages()) != 0 || len(d.Ledger()) != 0 || len(s.Answers) != 0 || s.MaxConcurrent != 0 {
+	if s := d.Stats(); s.Messages != 0 || len(d.Messages()) != 0 || len(d.Ledger()) != 0 || len(s.Answers) != 0 ||
+		s.MaxConcurrent != 0 {
 		t.Errorf("%+v", s)
 	}
 	sendAll(t, c, 1)
@@ -126,7 +131,8 @@ func TestDir(t *testing.T) {
 	}
 	record, err := os.ReadFile(strings.TrimSuffix(m.File, ".eml") + ".json")
 	var read sandbox.Message
-	if err != nil || json.Unmarshal(record, &read) != nil || len(read.Recipients) != 2 || read.Bcc[0] != "b@example.com" {
+	if err != nil || json.Unmarshal(record, &read) != nil || len(read.Recipients) != 2 ||
+		read.Bcc[0] != "b@example.com" {
 		t.Errorf("%s %v", record, err)
 	}
 	if raw, err := d.Raw(1); err != nil || string(raw) != numbered(1) {
@@ -158,7 +164,8 @@ func TestDirFails(t *testing.T) {
 }
 
 func TestWriteFiles(t *testing.T) {
-	d, err := sandbox.New(sandbox.Options{Mailboxes: []string{"b@contoso.com", "a@contoso.com", "ceo@contoso.com"}, Allowed: []string{"b@contoso.com", "a@contoso.com"}})
+	d, err := sandbox.New(sandbox.Options{Mailboxes: []string{"b@contoso.com", "a@contoso.com", "ceo@contoso.com"},
+		Allowed: []string{"b@contoso.com", "a@contoso.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,15 +192,20 @@ func TestWriteFiles(t *testing.T) {
 		t.Errorf("%s", ca)
 	}
 	config, _ := os.ReadFile(f.Config)
-	for _, want := range []string{d.TenantID(), d.ClientID(), `client_secret_file: "` + f.Secret + `"`, `ca_file: "` + f.CA + `"`, `login: "` + d.URL() + `"`, `graph: "` + d.URL() + `"`, "    denied_mailbox: \"ceo@contoso.com\"\n", "  - address: \"a@contoso.com\"\n  - address: \"b@contoso.com\"\nsmtp:"} {
+	for _, want := range []string{d.TenantID(), d.ClientID(), `client_secret_file: "` + f.Secret + `"`, `ca_file: "` +
+		f.CA + `"`, `login: "` + d.URL() + `"`, `graph: "` + d.URL() +
+		`"`, "    denied_mailbox: \"ceo@contoso.com\"\n", "  - address: \"a@contoso.com\"\n  - address: " +
+		"\"b@contoso.com\"\nsmtp:"} {
 		if !strings.Contains(string(config), want) {
 			t.Errorf("no %q in\n%s", want, config)
 		}
 	}
-	if got := deniedIn(t, sandbox.Options{Allowed: []string{"a@contoso.com"}}); got != "canary@contoso.com" { // every address exists
+	// every address exists
+	if got := deniedIn(t, sandbox.Options{Allowed: []string{"a@contoso.com"}}); got != "canary@contoso.com" {
 		t.Errorf("denied_mailbox = %q where one mailbox is allowed", got)
 	}
-	if got := deniedIn(t, sandbox.Options{Mailboxes: []string{"a@contoso.com"}}) + deniedIn(t, sandbox.Options{}); got != "" {
+	if got := deniedIn(t, sandbox.Options{Mailboxes: []string{"a@contoso.com"}}) + deniedIn(t,
+		sandbox.Options{}); got != "" {
 		t.Errorf("denied_mailbox = %q where none is refused", got)
 	}
 	if strings.Contains(string(config), d.Secret()) {

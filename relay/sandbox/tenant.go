@@ -25,7 +25,8 @@ type tenant struct {
 }
 
 func newTenant(o Options) *tenant {
-	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles), granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}}
+	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles),
+		granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}}
 	if len(o.Mailboxes) > 0 {
 		t.mailboxes = addressSet(o.Mailboxes)
 	}
@@ -151,7 +152,8 @@ func (t *tenant) permits(mailbox string) bool {
 func (t *tenant) has(anyOf ...string) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return slices.ContainsFunc(anyOf, func(p string) bool { return slices.Contains(t.granted, p) || slices.Contains(t.roles, p) })
+	return slices.ContainsFunc(anyOf,
+		func(p string) bool { return slices.Contains(t.granted, p) || slices.Contains(t.roles, p) })
 }
 
 // maySay reports whether a message sent through mailbox (folded) may carry

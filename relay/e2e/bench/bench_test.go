@@ -38,9 +38,11 @@ func (s slots) most() int { return min(3*s.boxes, s.identity) }
 
 func formOf() form {
 	if testing.Short() || os.Getenv("BENCH_SHORT") != "" {
-		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60, backlog: 3000, drains: []slots{{1, 128}, {20, 128}}}
+		return form{rounds: 1, messages: map[int]int{1: 300, 16: 1000, 64: 1000}, window: 3 * time.Second, lags: 60,
+			backlog: 3000, drains: []slots{{1, 128}, {20, 128}}}
 	}
-	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400, backlog: 100_000, drains: []slots{{1, 128}, {20, 128}, {200, 128}, {200, 200}, {200, 600}}}
+	return form{rounds: 5, messages: map[int]int{1: 1500, 16: 5000, 64: 5000}, window: 8 * time.Second, lags: 400,
+		backlog: 100_000, drains: []slots{{1, 128}, {20, 128}, {200, 128}, {200, 200}, {200, 600}}}
 }
 
 // TestBench runs all measurements one after the other and prints the table.
@@ -50,7 +52,8 @@ func TestBench(t *testing.T) {
 	for _, m := range []struct {
 		name string
 		run  func(*testing.T, form, *report)
-	}{{"accept", accept}, {"kept", kept}, {"drain", drain}, {"lag", lag}, {"memory", memory}, {"flood", flood}, {"backlog", backlog}} {
+	}{{"accept", accept}, {"kept", kept}, {"drain", drain}, {"lag", lag}, {"memory", memory}, {"flood",
+		flood}, {"backlog", backlog}} {
 		if only := os.Getenv("BENCH"); only == "" || strings.Contains(only, m.name) {
 			t.Run(m.name, func(t *testing.T) { m.run(t, f, r) })
 		}
@@ -71,7 +74,8 @@ func quiet() []harness.Setting {
 // source runs smtp-source and returns its messages per second.
 func source(t *testing.T, program foreign.Program, addr string, clients, messages int, more ...string) float64 {
 	t.Helper()
-	args := append([]string{"-s", strconv.Itoa(clients), "-m", strconv.Itoa(messages), "-l", "10240", "-f", harness.Sender, "-t", "to@example.org"}, more...)
+	args := append([]string{"-s", strconv.Itoa(clients), "-m", strconv.Itoa(messages), "-l", "10240", "-f",
+		harness.Sender, "-t", "to@example.org"}, more...)
 	begin := time.Now()
 	out, err := program(append(args, addr)...).CombinedOutput()
 	if err != nil || len(out) > 0 {
@@ -86,16 +90,19 @@ func accept(t *testing.T, f form, r *report) {
 	program := foreign.SMTPSource(t)
 	targets := map[int]string{1: "1.2 x", 16: "2.5 x", 64: "3 x"}
 	for _, clients := range []int{1, 16, 64} {
-		ours, theirs := interleave(t, f, func(addr string) float64 { return source(t, program, addr, clients, f.messages[clients]) })
+		ours, theirs := interleave(t, f,
+			func(addr string) float64 { return source(t, program, addr, clients, f.messages[clients]) })
 		r.row(fmt.Sprintf("durable accepts/s, 10 KB, a connection per message, %d clients", clients),
-			median(ours), fmt.Sprintf("Postfix %.4g; ratio %.3g", median(theirs), median(ratios(ours, theirs))), targets[clients])
+			median(ours), fmt.Sprintf("Postfix %.4g; ratio %.3g", median(theirs),
+				median(ratios(ours, theirs))), targets[clients])
 	}
 }
 
 // kept: one connection, many messages.
 func kept(t *testing.T, f form, r *report) {
 	program := foreign.SMTPSource(t)
-	ours, theirs := interleave(t, f, func(addr string) float64 { return source(t, program, addr, 1, f.messages[1], "-d") })
+	ours, theirs := interleave(t, f,
+		func(addr string) float64 { return source(t, program, addr, 1, f.messages[1], "-d") })
 	r.row("durable accepts/s, 10 KB, one connection kept open", median(ours),
 		fmt.Sprintf("Postfix %.4g; ratio %.3g", median(theirs), median(ratios(ours, theirs))), "1 x")
 }
@@ -110,7 +117,8 @@ func interleave(t *testing.T, f form, measure func(addr string) float64) (ours, 
 			warm(t, relay.Addr)
 			before := d.Count()
 			ours = append(ours, measure(relay.Addr))
-			t.Logf("graphrelay %.0f/s; %d were delivered meanwhile, accepted all: %v", ours[len(ours)-1], d.Count()-before, !relay.Ended())
+			t.Logf("graphrelay %.0f/s; %d were delivered meanwhile, accepted all: %v", ours[len(ours)-1],
+				d.Count()-before, !relay.Ended())
 		})
 		t.Run("postfix", func(t *testing.T) {
 			p := foreign.StartPostfix(t, t.TempDir(), false, "default_transport = discard", "relay_transport = discard")
@@ -153,7 +161,9 @@ func drain(t *testing.T, f form, r *report) {
 					}
 				}
 			})
-			relay := harness.StartRelay(t, d, append(quiet(), harness.Senders(append(senders, large)...), harness.With("identity", fmt.Sprintf("max_concurrent: %d", n.identity+3)))...)
+			relay := harness.StartRelay(t, d,
+				append(quiet(), harness.Senders(append(senders, large)...),
+					harness.With("identity", fmt.Sprintf("max_concurrent: %d", n.identity+3)))...)
 			preferSelf()
 			bound := float64(n.most()) / graphLatency.Seconds()
 			p := newPump(relay.Addr, 10_000, senders...)
@@ -177,9 +187,14 @@ func drain(t *testing.T, f form, r *report) {
 			t.Logf("meanwhile %.0f/s of 10 KB and %.1f/s of 2 MB were accepted", <-accepts, <-megabytes)
 			count, ours, theirs := sent.Load(), relay.CPU(), cpu()
 			after := rate(&sent, f.window)
-			each := func(t time.Duration) float64 { return float64(t.Microseconds()) / float64(max(sent.Load()-count, 1)) }
-			t.Logf("after: %.0f µs of processor time a message in the relay, %.0f in the double", each(relay.CPU()-ours), each(cpu()-theirs))
-			r.row(fmt.Sprintf("drain of %d mailboxes, max_concurrent %d, messages/s while accepting 100/s of 10 KB and 5/s of 2 MB / after", n.boxes, n.identity), fmt.Sprintf("%.4g / %.4g", during, after),
+			each := func(t time.Duration) float64 {
+				return float64(t.Microseconds()) / float64(max(sent.Load()-count,
+					1))
+			}
+			t.Logf("after: %.0f µs of processor time a message in the relay, %.0f in the double",
+				each(relay.CPU()-ours), each(cpu()-theirs))
+			r.row(fmt.Sprintf("drain of %d mailboxes, max_concurrent %d, messages/s while accepting 100/s of 10 KB "+
+				"and 5/s of 2 MB / after", n.boxes, n.identity), fmt.Sprintf("%.4g / %.4g", during, after),
 				fmt.Sprintf("bound %.4g: %.0f %% / %.0f %%", bound, 100*during/bound, 100*after/bound), "95 %")
 		})
 	}
@@ -213,7 +228,8 @@ func lag(t *testing.T, f form, r *report) {
 		}
 		relay.WaitEmpty(10 * time.Second)
 	}
-	r.row("final dot to Graph request, idle queue, ms, p50 / p99", fmt.Sprintf("%.2f / %.2f", quantile(took, 0.5), quantile(took, 0.99)), "", "3 / 30")
+	r.row("final dot to Graph request, idle queue, ms, p50 / p99",
+		fmt.Sprintf("%.2f / %.2f", quantile(took, 0.5), quantile(took, 0.99)), "", "3 / 30")
 }
 
 // memory: resident memory idle, with 1,000 idle connections, and with 200
@@ -257,12 +273,15 @@ func backlog(t *testing.T, f form, r *report) {
 	if p.sent.Load() != f.backlog {
 		t.Fatalf("%d of %d messages were queued", p.sent.Load(), f.backlog)
 	}
-	r.row(fmt.Sprintf("memory with %d / %d queued, MB", f.backlog/10, f.backlog), fmt.Sprintf("%d / %d", tenth, relay.Memory("VmRSS")/1024), "", "flat")
+	r.row(fmt.Sprintf("memory with %d / %d queued, MB", f.backlog/10, f.backlog),
+		fmt.Sprintf("%d / %d", tenth, relay.Memory("VmRSS")/1024), "", "flat")
 
 	relay.Kill()
 	begin := time.Now()
 	relay.Start()
-	r.row(fmt.Sprintf("start with %d queued after kill -9, s", f.backlog), fmt.Sprintf("%.2f", time.Since(begin).Seconds()), "", "1")
+	r.row(fmt.Sprintf("start with %d queued after kill -9, s", f.backlog),
+		fmt.Sprintf("%.2f", time.Since(begin).Seconds()), "", "1")
 	full := source(t, program, relay.Addr, 16, f.messages[16])
-	r.row(fmt.Sprintf("accepts/s with %d queued, 16 clients", f.backlog), full, fmt.Sprintf("empty %.4g; ratio %.2f", emptyRate, full/emptyRate), "0.8")
+	r.row(fmt.Sprintf("accepts/s with %d queued, 16 clients", f.backlog), full,
+		fmt.Sprintf("empty %.4g; ratio %.2f", emptyRate, full/emptyRate), "0.8")
 }

@@ -47,9 +47,11 @@ func flood(t *testing.T, _ form, r *report) {
 		c.Close()
 	}
 	if len(kept) != most || p.sent.Load() != int64(len(took)) {
-		t.Errorf("the flood got %d connections, not %d; %d of %d mails of the other client were accepted", len(kept), most, p.sent.Load(), len(took))
+		t.Errorf("the flood got %d connections, not %d; %d of %d mails of the other client were accepted", len(kept),
+			most, p.sent.Load(), len(took))
 	}
-	r.row("a mail while another client tries 10,000 connections, ms, p50 / p99", fmt.Sprintf("%.1f / %.1f", quantile(took, 0.5), quantile(took, 0.99)), "", "p99 1000")
+	r.row("a mail while another client tries 10,000 connections, ms, p50 / p99",
+		fmt.Sprintf("%.1f / %.1f", quantile(took, 0.5), quantile(took, 0.99)), "", "p99 1000")
 }
 
 // tryFrom connects from an address; nil where the relay refuses.

@@ -15,7 +15,8 @@ import (
 // machine describes where the figures come from.
 func machine(dir string) string {
 	return fmt.Sprintf("%d cores (%s), %s, %s, Linux %s, %s", runtime.NumCPU(), cpuModel(), diskOf(dir),
-		runtime.Version(), strings.TrimSpace(readAll("/proc/sys/kernel/osrelease")), time.Now().UTC().Format("2006-01-02"))
+		runtime.Version(), strings.TrimSpace(readAll("/proc/sys/kernel/osrelease")), time.Now().UTC().Format(
+			"2006-01-02"))
 }
 
 func cpuModel() string {

@@ -30,7 +30,8 @@ type pump struct {
 
 // newPump makes messages of about size octets.
 func newPump(addr string, size int, senders ...string) *pump {
-	return &pump{addr: addr, senders: senders, body: strings.Repeat("0123456789012345678901234567890123456789012345678901234567890\r\n", max(1, size/63))}
+	return &pump{addr: addr, senders: senders,
+		body: strings.Repeat("0123456789012345678901234567890123456789012345678901234567890\r\n", max(1, size/63))}
 }
 
 // run sends count messages over so many connections, or until ctx ends, and
@@ -96,7 +97,8 @@ func (p *pump) send(c net.Conn, in *bufio.Reader, n int64) error {
 			return err
 		}
 	}
-	head := fmt.Sprintf("From: %s\r\nTo: to@example.org\r\nSubject: pump\r\nMessage-ID: <%d.%p@pump>\r\n\r\n", from, n, c)
+	head := fmt.Sprintf("From: %s\r\nTo: to@example.org\r\nSubject: pump\r\nMessage-ID: <%d.%p@pump>\r\n\r\n", from, n,
+		c)
 	if _, err := c.Write([]byte(head + p.body)); err != nil {
 		return err
 	}

@@ -53,7 +53,8 @@ func startSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	address := harness.FreeAddr(t)
-	r := harness.StartRelay(t, d, harness.Senders(harness.Sender, other), harness.With("delivery", "unknown_outcome: hold"),
+	r := harness.StartRelay(t, d, harness.Senders(harness.Sender, other),
+		harness.With("delivery", "unknown_outcome: hold"),
 		harness.With("top", fmt.Sprintf("console: {address: %s, password_hash: %q}", address, hash)))
 	return &site{t: t, d: d, relay: r, url: "http://" + address}
 }
@@ -107,12 +108,14 @@ func (s *site) act(what string) {
 	switch what {
 	case "send":
 		for _, m := range []struct{ from, subject string }{
-			{harness.Sender, "Backup of db01 finished"}, {other, "Scan from the second floor"}, {harness.Sender, "UPS: battery test passed"},
+			{harness.Sender, "Backup of db01 finished"}, {other, "Scan from the second floor"}, {harness.Sender,
+				"UPS: battery test passed"},
 		} {
 			s.send(m.from, m.subject)
 		}
 	case "break":
-		if err := s.d.Inject(sandbox.Fault{Endpoint: "sendMail", Subject: "Monthly report", Drop: sandbox.DropBody}); err != nil {
+		if err := s.d.Inject(sandbox.Fault{Endpoint: "sendMail", Subject: "Monthly report",
+			Drop: sandbox.DropBody}); err != nil {
 			s.t.Fatal(err)
 		}
 		s.send(harness.Sender, "Monthly report")
@@ -120,7 +123,8 @@ func (s *site) act(what string) {
 		s.d.ClearFaults()
 	case "hostile":
 		s.send(harness.Sender, "<script>document.title='owned'</script> \u202egnp.exe")
-		if out, err := s.relay.Run("send", "--server", s.relay.Addr, "--from", "stranger@contoso.com", "--to", "a@example.org"); err == nil {
+		if out, err := s.relay.Run("send", "--server", s.relay.Addr, "--from", "stranger@contoso.com", "--to",
+			"a@example.org"); err == nil {
 			s.t.Fatalf("a stranger was accepted: %s", out)
 		}
 	default:
@@ -130,7 +134,8 @@ func (s *site) act(what string) {
 
 func (s *site) send(from, subject string) {
 	s.t.Helper()
-	if out, err := s.relay.Run("send", "--server", s.relay.Addr, "--from", from, "--to", "admin@example.org", "--subject", subject); err != nil {
+	if out, err := s.relay.Run("send", "--server", s.relay.Addr, "--from", from, "--to", "admin@example.org",
+		"--subject", subject); err != nil {
 		s.t.Fatalf("send: %v: %s", err, out)
 	}
 }

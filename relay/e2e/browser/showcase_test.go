@@ -39,8 +39,12 @@ func startShowcase(t *testing.T) string {
 		t.Fatal(err)
 	}
 	c := console.New(console.Config{
-		Hostname: func() string { return "relay.contoso.local" }, PasswordHash: func() string { return string(hash) }, Store: sc, Operator: sc,
-		Seen: sc.traffic(), Snapshot: sc.snapshot, Setup: sc.setup, Now: func() time.Time { return sc.now }, Log: slog.New(slog.DiscardHandler),
+		Hostname: func() string { return "relay.contoso.local" }, PasswordHash: func() string {
+			return string(
+				hash)
+		}, Store: sc, Operator: sc,
+		Seen: sc.traffic(), Snapshot: sc.snapshot, Setup: sc.setup, Now: func() time.Time { return sc.now },
+		Log: slog.New(slog.DiscardHandler),
 	})
 	address := harness.FreeAddr(t)
 	l, err := net.Listen("tcp", address)
@@ -64,32 +68,50 @@ func address(s string) envelope.Address {
 
 func newShowcase(now time.Time) *showcase {
 	sc := &showcase{now: now}
-	const refused = "Graph refused the mailbox erp@contoso.com: ErrorAccessDenied (403). Add it to the scope of the application's role in Exchange Online; a new scope reaches Graph within two hours"
-	sc.holds = []spool.Hold{{Key: "mailbox:erp@contoso.com", Mailbox: address("erp@contoso.com"), Identity: "contoso", Text: refused, Since: now.Add(-25 * time.Minute), Probes: 4}}
+	const refused = "Graph refused the mailbox erp@contoso.com: ErrorAccessDenied (403). Add it to the scope of the " +
+		"application's role in Exchange Online; a new scope reaches Graph within two hours"
+	sc.holds = []spool.Hold{{Key: "mailbox:erp@contoso.com", Mailbox: address("erp@contoso.com"), Identity: "contoso",
+		Text: refused, Since: now.Add(-25 * time.Minute), Probes: 4}}
 	add := func(age time.Duration, state spool.State, from, to, subject, client string, attempts int, why string) {
 		at := now.Add(-age)
-		r := spool.Record{State: state, Attempts: attempts, LastText: why, BodyGone: state == spool.Sent, Message: spool.Message{
-			ID: envelope.FirstQueueID(at), Mailbox: address(from), From: address(from), Subject: subject, Accepted: at, Size: 14_300, HeaderSize: int64(len(sampleHeader)),
-			MessageID: "<20261125.8841@erp.contoso.local>", Client: envelope.Client{Name: client, Addr: netip.MustParseAddrPort("10.1.2.17:40112"), Helo: "erp.contoso.local"},
-			Envelope: envelope.Envelope{ReversePath: address(from), Recipients: []envelope.Address{address(to)}}}}
+		r := spool.Record{State: state, Attempts: attempts, LastText: why, BodyGone: state == spool.Sent,
+			Message: spool.Message{
+				ID: envelope.FirstQueueID(at), Mailbox: address(from), From: address(
+					from), Subject: subject, Accepted: at, Size: 14_300, HeaderSize: int64(len(sampleHeader)),
+				MessageID: "<20261125.8841@erp.contoso.local>", Client: envelope.Client{Name: client,
+					Addr: netip.MustParseAddrPort("10.1.2.17:40112"), Helo: "erp.contoso.local"},
+				Envelope: envelope.Envelope{ReversePath: address(from), Recipients: []envelope.Address{address(to)}}}}
 		if attempts > 0 {
 			r.LastAttempt, r.NextAttempt = at.Add(2*time.Second), now.Add(3*time.Minute)
 		}
 		sc.records = append(sc.records, r)
 	}
-	const unknown = "the connection to Graph broke after the message had left (504): it may have been sent. Look into Sent Items of the mailbox, then retry or delete it"
-	add(40*time.Second, spool.Sent, "notifications@contoso.com", "admin@contoso.com", "Backup of db01 finished", "local", 1, "")
-	add(2*time.Minute, spool.Queued, "erp@contoso.com", "purchasing@fabrikam.com", "Order 4500017731", "erp", 1, refused)
-	add(3*time.Minute, spool.Queued, "notifications@contoso.com", "oncall@contoso.com", "UPS 2: on battery", "ups", 1, "Graph is throttling this mailbox (429); it goes on by itself")
-	add(6*time.Minute, spool.Held, "erp@contoso.com", "controlling@contoso.com", "Monthly report, November", "erp", 1, unknown)
-	add(9*time.Minute, spool.Sent, "scanner@contoso.com", "j.weber@contoso.com", "Scan from the second floor", "scanner", 1, "")
-	add(14*time.Minute, spool.Sent, "notifications@contoso.com", "admin@contoso.com", "cron: certbot renew", "local", 1, "")
-	add(31*time.Minute, spool.Failed, "erp@contoso.com", "nobody@fabrikam.invalid", "Invoice 90012", "erp", 1, "Graph refused a recipient for good: ErrorInvalidRecipients (400). Correct the address where the mail was written")
-	add(44*time.Minute, spool.Sent, "scanner@contoso.com", "hr@contoso.com", "Scan from the third floor", "scanner", 1, "")
+	const unknown = "the connection to Graph broke after the message had left (504): it may have been sent. Look " +
+		"into Sent Items of the mailbox, then retry or delete it"
+	add(40*time.Second, spool.Sent, "notifications@contoso.com", "admin@contoso.com", "Backup of db01 finished",
+		"local", 1, "")
+	add(2*time.Minute, spool.Queued, "erp@contoso.com", "purchasing@fabrikam.com", "Order 4500017731",
+		"erp", 1, refused)
+	add(3*time.Minute, spool.Queued, "notifications@contoso.com", "oncall@contoso.com", "UPS 2: on battery", "ups", 1,
+		"Graph is throttling this mailbox (429); it goes on by itself")
+	add(6*time.Minute, spool.Held, "erp@contoso.com", "controlling@contoso.com", "Monthly report, November",
+		"erp", 1, unknown)
+	add(9*time.Minute, spool.Sent, "scanner@contoso.com", "j.weber@contoso.com", "Scan from the second floor",
+		"scanner", 1, "")
+	add(14*time.Minute, spool.Sent, "notifications@contoso.com", "admin@contoso.com", "cron: certbot renew",
+		"local", 1, "")
+	add(31*time.Minute, spool.Failed, "erp@contoso.com", "nobody@fabrikam.invalid", "Invoice 90012", "erp", 1,
+		"Graph refused a recipient for good: ErrorInvalidRecipients (400). Correct the address where the mail was "+
+			"written")
+	add(44*time.Minute, spool.Sent, "scanner@contoso.com", "hr@contoso.com", "Scan from the third floor",
+		"scanner", 1, "")
 	return sc
 }
 
-const sampleHeader = "Received: from erp.contoso.local ([10.1.2.17])\r\n\tby relay.contoso.local (graphrelay) with ESMTP;\r\n\tWed, 25 Nov 2026 14:26:00 +0100\r\nDate: Wed, 25 Nov 2026 14:26:00 +0100\r\nFrom: ERP <erp@contoso.com>\r\nTo: controlling@contoso.com\r\nSubject: Monthly report, November\r\nMessage-ID: <20261125.8841@erp.contoso.local>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\n"
+const sampleHeader = "Received: from erp.contoso.local ([10.1.2.17])\r\n\tby relay.contoso.local (graphrelay) with " +
+	"ESMTP;\r\n\tWed, 25 Nov 2026 14:26:00 +0100\r\nDate: Wed, 25 Nov 2026 14:26:00 +0100\r\nFrom: ERP " +
+	"<erp@contoso.com>\r\nTo: controlling@contoso.com\r\nSubject: Monthly report, November\r\nMessage-ID: " +
+	"<20261125.8841@erp.contoso.local>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\n"
 
 // traffic is six hours of a working day.
 func (sc *showcase) traffic() *monitor.Monitor {
@@ -103,7 +125,8 @@ func (sc *showcase) traffic() *monitor.Monitor {
 			late = 6 + i%5
 		}
 		for n := range int(wave) {
-			m.Accepted(monitor.Taken{Client: []string{"erp", "scanner", "local"}[n%3], Addr: []string{"10.1.2.17", "10.1.3.40", "127.0.0.1"}[n%3], Recipients: 1, Size: 20_000})
+			m.Accepted(monitor.Taken{Client: []string{"erp", "scanner", "local"}[n%3],
+				Addr: []string{"10.1.2.17", "10.1.3.40", "127.0.0.1"}[n%3], Recipients: 1, Size: 20_000})
 			if n >= late {
 				delay := time.Duration(180+(n*i*37)%900) * time.Millisecond
 				m.Outcome(monitor.Outcome{Kind: "sent", Delay: delay + time.Duration(late)*2*time.Second})
@@ -114,8 +137,11 @@ func (sc *showcase) traffic() *monitor.Monitor {
 		}
 		m.Sampled(monitor.Snapshot{Queued: late*3 + i%4, Held: 1})
 	}
-	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: reply.Enhanced{5, 7, 1}, Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
-	m.Rejected(monitor.Refused{Client: "erp", Addr: "10.1.2.17", At: "mail", Status: reply.Enhanced{5, 7, 1}, Reply: "Sender address not allowed", Cause: "ceo@contoso.com is no sender of client erp; add it to senders of the client, or correct the program"})
+	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: reply.Enhanced{5, 7, 1},
+		Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
+	m.Rejected(monitor.Refused{Client: "erp", Addr: "10.1.2.17", At: "mail", Status: reply.Enhanced{5, 7, 1},
+		Reply: "Sender address not allowed", Cause: "ceo@contoso.com is no sender of client erp; add it to senders " +
+			"of the client, or correct the program"})
 	return m
 }
 
@@ -123,21 +149,28 @@ func (sc *showcase) snapshot(context.Context) (monitor.Snapshot, error) {
 	h := sc.holds[0]
 	return monitor.Snapshot{Queued: 2, Held: 1, Failed: 1, Connections: 4, DiskFree: 41 << 30, DiskReserve: 256 << 20,
 		Lanes: []monitor.Lane{
-			{Mailbox: "erp@contoso.com", Identity: "contoso", Queued: 1, Held: 1, Oldest: sc.now.Add(-6 * time.Minute), Slots: 3},
-			{Mailbox: "notifications@contoso.com", Identity: "contoso", Queued: 1, Oldest: sc.now.Add(-3 * time.Minute), Slots: 3, PausedUntil: sc.now.Add(40 * time.Second)},
+			{Mailbox: "erp@contoso.com", Identity: "contoso", Queued: 1, Held: 1,
+				Oldest: sc.now.Add(-6 * time.Minute), Slots: 3},
+			{Mailbox: "notifications@contoso.com", Identity: "contoso", Queued: 1, Oldest: sc.now.Add(-3 * time.Minute),
+				Slots: 3, PausedUntil: sc.now.Add(40 * time.Second)},
 		},
-		Holds:     []monitor.Hold{{Key: h.Key, Scope: "mailbox", Text: h.Text, Since: h.Since}},
-		Mailboxes: []monitor.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870}, {Mailbox: "notifications@contoso.com", Recipients: 412}},
-		Alarms:    []monitor.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
-		Audits:    []monitor.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true, Text: "the denied mailbox was refused"}},
-		Reload:    monitor.Reload{At: sc.now.Add(-50 * time.Hour)}, Certificate: sc.now.AddDate(0, 2, 0)}, nil
+		Holds: []monitor.Hold{{Key: h.Key, Scope: "mailbox", Text: h.Text, Since: h.Since}},
+		Mailboxes: []monitor.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
+			{Mailbox: "notifications@contoso.com", Recipients: 412}},
+		Alarms: []monitor.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
+		Audits: []monitor.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
+			Text: "the denied mailbox was refused"}},
+		Reload: monitor.Reload{At: sc.now.Add(-50 * time.Hour)}, Certificate: sc.now.AddDate(0, 2, 0)}, nil
 }
 
 func (sc *showcase) setup() console.Setup {
-	return console.Setup{Version: "1.0.0", Started: sc.now.Add(-50 * time.Hour), Listeners: []string{"10.1.2.1:25", "unix:/run/graphrelay/submit.sock"},
-		Senders: []envelope.Address{address("notifications@contoso.com"), address("erp@contoso.com")},
-		Identities: []console.Identity{{Name: "contoso", Tenant: "11111111-1111-1111-1111-111111111111", Client: "22222222-2222-2222-2222-222222222222",
-			Kind: "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012", NotAfter: sc.now.AddDate(0, 7, 3)}}}
+	return console.Setup{Version: "1.0.0", Started: sc.now.Add(-50 * time.Hour),
+		Listeners: []string{"10.1.2.1:25", "unix:/run/graphrelay/submit.sock"},
+		Senders:   []envelope.Address{address("notifications@contoso.com"), address("erp@contoso.com")},
+		Identities: []console.Identity{{Name: "contoso", Tenant: "11111111-1111-1111-1111-111111111111",
+			Client: "22222222-2222-2222-2222-222222222222",
+			Kind:   "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012",
+			NotAfter: sc.now.AddDate(0, 7, 3)}}}
 }
 
 func (sc *showcase) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
@@ -163,8 +196,12 @@ func (sc *showcase) History(ctx context.Context, id envelope.QueueID) ([]spool.E
 	return []spool.Event{
 		{ID: id, At: r.Accepted, Kind: spool.Accepted},
 		{ID: id, At: r.Accepted.Add(20 * time.Millisecond), Kind: spool.Attempted, Attempt: 1},
-		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventUnknown, Attempt: 1, HTTPStatus: 504, Status: reply.Enhanced{4, 4, 7}, Text: r.LastText, RequestID: "6d1f3f0e-9f0b-4d0a-8b6e-3f5c2d7a1b44", Duration: 1900 * time.Millisecond},
-		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventHeld, Attempt: 1, Text: "delivery.unknown_outcome is hold"},
+		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventUnknown, Attempt: 1, HTTPStatus: 504,
+			Status: reply.Enhanced{4, 4,
+				7}, Text: r.LastText, RequestID: "6d1f3f0e-9f0b-4d0a-8b6e-3f5c2d7a1b44",
+			Duration: 1900 * time.Millisecond},
+		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventHeld, Attempt: 1,
+			Text: "delivery.unknown_outcome is hold"},
 	}, err
 }
 

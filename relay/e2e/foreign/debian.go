@@ -16,21 +16,32 @@ type Tree struct{ Root string }
 // A program's packages: its own first, then the libraries that a small machine
 // may lack. Libraries that the machine has are not fetched.
 var (
-	postfixPackages    = []string{"postfix", "libdb5.3", "libicu72", "libnsl2", "libtirpc3", "libtirpc-common", "libsasl2-2", "libsasl2-modules", "libssl3"}
-	swaksPackages      = append([]string{"swaks", "libnet-ssleay-perl", "perl-openssl-defaults", "libssl3"}, perlPackages...)
-	msmtpPackages      = []string{"msmtp", "libgsasl18", "libgssglue1", "libidn12", "libntlm0", "libsecret-1-0", "libglib2.0-0", "libgnutls30"}
-	snailPackages      = []string{"s-nail", "libidn2-0", "libssl3", "libgssapi-krb5-2"}
-	curlPackages       = []string{"curl", "libcurl4", "libnghttp2-14", "librtmp1", "libssh2-1", "libpsl5", "libldap-2.5-0", "libbrotli1", "libsasl2-2"}
-	pythonPackages     = []string{"python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libexpat1", "libssl3"}
-	stracePackages     = []string{"strace", "libunwind8"}
-	eximPackages       = []string{"exim4-daemon-light", "libdb5.3", "libgnutls-dane0", "libgnutls30", "libidn12", "libidn2-0", "libnsl2", "libtirpc3", "libpcre2-8-0", "libunbound8", "libevent-2.1-7", "libnghttp2-14", "libprotobuf-c1", "libhogweed6", "libnettle8"}
+	postfixPackages = []string{"postfix", "libdb5.3", "libicu72", "libnsl2", "libtirpc3", "libtirpc-common",
+		"libsasl2-2", "libsasl2-modules", "libssl3"}
+	swaksPackages = append([]string{"swaks", "libnet-ssleay-perl", "perl-openssl-defaults", "libssl3"},
+		perlPackages...)
+	msmtpPackages = []string{"msmtp", "libgsasl18", "libgssglue1", "libidn12", "libntlm0", "libsecret-1-0",
+		"libglib2.0-0", "libgnutls30"}
+	snailPackages = []string{"s-nail", "libidn2-0", "libssl3", "libgssapi-krb5-2"}
+	curlPackages  = []string{"curl", "libcurl4", "libnghttp2-14", "librtmp1", "libssh2-1", "libpsl5",
+		"libldap-2.5-0", "libbrotli1", "libsasl2-2"}
+	pythonPackages = []string{"python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
+		"libexpat1", "libssl3"}
+	stracePackages = []string{"strace", "libunwind8"}
+	eximPackages   = []string{"exim4-daemon-light", "libdb5.3", "libgnutls-dane0", "libgnutls30", "libidn12",
+		"libidn2-0", "libnsl2", "libtirpc3", "libpcre2-8-0", "libunbound8", "libevent-2.1-7", "libnghttp2-14",
+		"libprotobuf-c1", "libhogweed6", "libnettle8"}
 	nullmailerPackages = []string{"nullmailer", "libgnutls30", "libstdc++6"}
 	dmaPackages        = []string{"dma", "libssl3"}
-	phpPackages        = []string{"php8.2-cli", "php8.2-common", "libedit2", "libbsd0", "libmd0", "libmagic1", "libmagic-mgc", "libargon2-1", "libpcre2-8-0", "libsodium23", "libssl3", "libxml2", "libicu72", "zlib1g"}
-	gitEmailPackages   = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl", "libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl", "libssl3"}, perlPackages...)
+	phpPackages        = []string{"php8.2-cli", "php8.2-common", "libedit2", "libbsd0", "libmd0", "libmagic1",
+		"libmagic-mgc", "libargon2-1", "libpcre2-8-0", "libsodium23", "libssl3", "libxml2", "libicu72", "zlib1g"}
+	gitEmailPackages = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl",
+		"libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl",
+		"libssl3"}, perlPackages...)
 	shellcheckPackages = []string{"shellcheck"}
 	opensslPackages    = []string{"openssl", "libssl3"}
-	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0", "ldnsutils", "libldns3", "libpcap0.8"}
+	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
+		"ldnsutils", "libldns3", "libpcap0.8"}
 	prometheusPackages = []string{"prometheus"}
 	perlPackages       = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
 )
@@ -108,7 +119,8 @@ func (tr Tree) Path(p string) string { return filepath.Join(tr.Root, p) }
 // Env returns the environment in which the tree's programs find one another,
 // their libraries and their modules.
 func (tr Tree) Env() []string {
-	perl := []string{"/etc/perl", "/usr/lib/x86_64-linux-gnu/perl/5.36", "/usr/lib/x86_64-linux-gnu/perl5/5.36", "/usr/lib/x86_64-linux-gnu/perl-base", "/usr/share/perl/5.36", "/usr/share/perl5"}
+	perl := []string{"/etc/perl", "/usr/lib/x86_64-linux-gnu/perl/5.36", "/usr/lib/x86_64-linux-gnu/perl5/5.36",
+		"/usr/lib/x86_64-linux-gnu/perl-base", "/usr/share/perl/5.36", "/usr/share/perl5"}
 	return append(os.Environ(),
 		"PATH="+tr.join("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/lib/git-core")+":"+os.Getenv("PATH"),
 		"LD_LIBRARY_PATH="+tr.Libraries(),
@@ -120,7 +132,8 @@ func (tr Tree) Env() []string {
 
 // Libraries is the tree's LD_LIBRARY_PATH.
 func (tr Tree) Libraries() string {
-	return tr.join("/usr/lib/postfix", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu")
+	return tr.join("/usr/lib/postfix", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu",
+		"/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu")
 }
 
 // SASL is where libsasl2 finds its plug-ins: the tree's or the machine's.

@@ -23,7 +23,8 @@ func TestProgramsRun(t *testing.T) {
 		{"s-nail", foreign.SNail, []string{"--version"}, "s-nail"},
 		{"curl", foreign.Curl, []string{"--version"}, "smtp"},
 		{"python", foreign.Python, []string{"-c", "import smtplib; print('smtplib')"}, "smtplib"},
-		{"nodemailer", foreign.Nodemailer, []string{"-e", "console.log(typeof require('nodemailer').createTransport)"}, "function"},
+		{"nodemailer", foreign.Nodemailer,
+			[]string{"-e", "console.log(typeof require('nodemailer').createTransport)"}, "function"},
 		{"smtp-source", foreign.SMTPSource, nil, "usage"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -37,7 +38,8 @@ func TestProgramsRun(t *testing.T) {
 
 func TestPostfixAcceptsAndDelivers(t *testing.T) {
 	p := foreign.StartPostfix(t, t.TempDir(), true, "default_transport = discard")
-	out, err := foreign.SMTPSource(t)("-m", "10", "-s", "2", "-l", "2000", "-f", "a@example.org", "-t", "b@example.org", p.Addr).CombinedOutput()
+	out, err := foreign.SMTPSource(t)("-m", "10", "-s", "2", "-l", "2000", "-f", "a@example.org", "-t",
+		"b@example.org", p.Addr).CombinedOutput()
 	if err != nil {
 		t.Fatalf("smtp-source: %v: %s\n%s", err, out, p.Log())
 	}

@@ -31,7 +31,8 @@ type Postfix struct {
 func StartPostfix(t testing.TB, dir string, logging bool, extra ...string) *Postfix {
 	t.Helper()
 	NeedRoot(t, "Postfix runs its parts under other users")
-	p := &Postfix{Addr: harness.FreeAddr(t), Queue: filepath.Join(dir, "queue"), conf: filepath.Join(dir, "etc"), tree: Debian(t, postfixPackages)}
+	p := &Postfix{Addr: harness.FreeAddr(t), Queue: filepath.Join(dir, "queue"), conf: filepath.Join(dir, "etc"),
+		tree: Debian(t, postfixPackages)}
 	if logging {
 		p.log = filepath.Join(dir, "maillog")
 		extra = append(extra, "maillog_file = "+p.log, "maillog_file_prefixes = "+dir)
@@ -52,7 +53,8 @@ func (p *Postfix) layout(t testing.TB, dir string) {
 	mkdir(t, p.conf, 0o755, 0, 0)
 	mkdir(t, p.Queue, 0o755, 0, 0)
 	mkdir(t, filepath.Join(dir, "data"), 0o700, uid, gid)
-	for _, d := range []string{"active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved", "trace"} {
+	for _, d := range []string{"active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+		"private", "saved", "trace"} {
 		mkdir(t, filepath.Join(p.Queue, d), 0o700, uid, 0)
 	}
 	mkdir(t, filepath.Join(p.Queue, "pid"), 0o755, 0, 0)

@@ -53,7 +53,8 @@ func TestSSL(t testing.TB) Program {
 	tree := Debian(t, testsslPackages)
 	return func(args ...string) *exec.Cmd {
 		cmd := tree.Command("/usr/bin/testssl", args...)
-		cmd.Env = append(cmd.Env, "TESTSSL_INSTALL_DIR="+tree.Path("/etc/testssl"), "CA_BUNDLES_PATH="+tree.Path("/etc/testssl"),
+		cmd.Env = append(cmd.Env, "TESTSSL_INSTALL_DIR="+tree.Path("/etc/testssl"), "CA_BUNDLES_PATH="+
+			tree.Path("/etc/testssl"),
 			"NO_ENGINE=true") // else it warns that openssl has no GOST
 		return cmd
 	}
@@ -75,7 +76,8 @@ func Nodemailer(t testing.TB) Program {
 	t.Helper()
 	Need(t, "node", "npm")
 	dir := entry(t, "npm-nodemailer", func(dir string) error {
-		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "nodemailer@10.6.0")
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"nodemailer@10.6.0")
 	})
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)
@@ -90,7 +92,8 @@ func Playwright(t testing.TB) Program {
 	t.Helper()
 	Need(t, "node", "npm")
 	dir := entry(t, "npm-playwright", func(dir string) error {
-		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, "playwright-core@1.65.1", "axe-core@4.14.1")
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"playwright-core@1.65.1", "axe-core@4.14.1")
 	})
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)

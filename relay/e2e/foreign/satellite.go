@@ -85,7 +85,8 @@ plain:
 func Dma(t testing.TB, dir string, h Smarthost) Program {
 	t.Helper()
 	tree := Debian(t, dmaPackages)
-	lines := []string{"SMARTHOST " + h.Host, "PORT " + h.Port, "AUTHPATH /etc/dma/auth.conf", "SECURETRANSFER", "MAILNAME satellite.example.org"}
+	lines := []string{"SMARTHOST " + h.Host, "PORT " + h.Port, "AUTHPATH /etc/dma/auth.conf", "SECURETRANSFER",
+		"MAILNAME satellite.example.org"}
 	if !h.Implicit {
 		lines = append(lines, "STARTTLS")
 	}
@@ -115,7 +116,8 @@ func Nullmailer(t testing.TB, dir string, h Smarthost) (inject, send Program) {
 		t.Fatalf("mkfifo: %v", err)
 	}
 	write(t, filepath.Join(conf, "remotes"), h.nullmailer()+"\n")
-	for name, target := range map[string]string{"conf": conf, "queue": queue, "protocols": tree.Path("/usr/lib/nullmailer")} {
+	for name, target := range map[string]string{"conf": conf, "queue": queue,
+		"protocols": tree.Path("/usr/lib/nullmailer")} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +141,8 @@ func (h Smarthost) nullmailer() string {
 	if h.Implicit {
 		how = "--tls"
 	}
-	return fmt.Sprintf("%s smtp --port=%s --user=%s --pass=%s --x509cafile=%s %s", h.Host, h.Port, h.User, h.Password, h.CAFile, how)
+	return fmt.Sprintf("%s smtp --port=%s --user=%s --pass=%s --x509cafile=%s %s", h.Host, h.Port, h.User, h.Password,
+		h.CAFile, how)
 }
 
 // ownSystem gives programs whose paths are compiled in an /etc and a /var of

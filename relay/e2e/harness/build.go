@@ -24,7 +24,8 @@ func Binary(t testing.TB, tags ...string) string {
 	defer unlock()
 	path := filepath.Join(dir, strings.Join(append([]string{"graphrelay"}, tags...), "-"))
 	more := strings.Fields(os.Getenv("GRAPHRELAY_BUILD_FLAGS"))
-	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", path, "-tags", strings.Join(tags, ",")}, more...)
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", path, "-tags", strings.Join(tags, ",")},
+		more...)
 	build := exec.Command("go", append(args, "graphrelay/cmd/graphrelay")...)
 	if !slices.Contains(more, "-race") { // which needs cgo
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -80,7 +80,8 @@ func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
 		s(&p)
 	}
 	r := &Relay{
-		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir, "config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
+		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir,
+			"config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
 		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...),
 	}
 	if p.watched {
@@ -235,7 +236,8 @@ func (r *Relay) admin(path string, into any) (int, error) {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", r.Socket)
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		Timeout: 10 * time.Second}
 	res, err := client.Get("http://graphrelay" + path)
 	if err != nil {
 		return 0, err

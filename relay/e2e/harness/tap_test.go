@@ -8,7 +8,8 @@ import (
 )
 
 func TestReadTalkFindsWhatWasSent(t *testing.T) {
-	talk := "EHLO x\r\nMAIL FROM:<a@b> SIZE=3\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nS: x\r\n\r\n..dot\r\nend\r\n.\r\n" +
+	talk := "EHLO x\r\nMAIL FROM:<a@b> SIZE=3\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nS: " +
+		"x\r\n\r\n..dot\r\nend\r\n.\r\n" +
 		"MAIL FROM:<lost@b>\r\nRSET\r\n" +
 		"mail from: <>\r\nrcpt to: <c@d>\r\nBDAT 4\r\nabcdBDAT 2 LAST\r\n\r\nQUIT\r\n"
 	want := []harness.Sent{

@@ -45,7 +45,8 @@ func startDeviceWith(t *testing.T, password, tls string, listener ...string) dev
 	lines = append(lines, fmt.Sprintf("tls: {certificate_file: %q, key_file: %q}", certificate, key))
 	d := harness.StartDouble(t)
 	r := harness.StartRelay(t, d, harness.With("smtp", lines...),
-		harness.With("top", "local_client: false", "clients:", "  - name: device", "    username: "+login, "    password_hash: \""+hash(t, password)+"\""))
+		harness.With("top", "local_client: false", "clients:", "  - name: device", "    username: "+login,
+			"    password_hash: \""+hash(t, password)+"\""))
 	host, port, _ := strings.Cut(r.Addr, ":")
 	return device{r, d, host, port, certificate}
 }
@@ -119,11 +120,13 @@ func TestSwaksAuthenticates(t *testing.T) {
 		{"STARTTLS and PLAIN", "required", []string{"--tls", "--auth", "PLAIN"}},
 		{"STARTTLS and LOGIN, pipelined", "starttls", []string{"--tls", "--auth", "LOGIN", "--pipeline"}},
 		{"implicit TLS and LOGIN", "implicit", []string{"--tls-on-connect", "--auth", "LOGIN"}},
-		{"implicit TLS and PLAIN, pipelined", "implicit", []string{"--tls-on-connect", "--auth", "PLAIN", "--pipeline"}},
+		{"implicit TLS and PLAIN, pipelined",
+			"implicit", []string{"--tls-on-connect", "--auth", "PLAIN", "--pipeline"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := startDevice(t, c.tls)
-			args := append([]string{"--server", d.host, "--port", d.port, "--helo", "client.example.org", "--from", harness.Sender,
+			args := append([]string{"--server", d.host, "--port", d.port, "--helo", "client.example.org", "--from",
+				harness.Sender,
 				"--tls-verify", "--tls-ca-path", d.certificate, "--auth-user", login, "--auth-password", password,
 				"--to", strings.Join(three, ","), "--data", "@" + file(t, unended(hard))}, c.extra...)
 			run(t, swaks(args...), "")
@@ -141,7 +144,8 @@ func TestSwaksWithAWrongPassword(t *testing.T) {
 	if !asExit(err, &exit) || exit.ExitCode() != 28 || !strings.Contains(string(out), "535 5.7.8") {
 		t.Errorf("swaks ends with %v, want 28 after 535 5.7.8\n%s", err, out)
 	}
-	out, err = foreign.Swaks(t)("--server", d.host, "--port", d.port, "--from", harness.Sender, "--to", three[0], "--tls").CombinedOutput()
+	out, err = foreign.Swaks(t)("--server", d.host, "--port", d.port, "--from", harness.Sender, "--to", three[0],
+		"--tls").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "530 5.7.0") {
 		t.Errorf("without a login: %v, want 530 5.7.0\n%s", err, out)
 	}
@@ -182,12 +186,16 @@ func TestSwaksByProxy(t *testing.T) {
 
 func TestMsmtpAuthenticates(t *testing.T) {
 	msmtp := foreign.Msmtp(t)
-	for _, c := range []struct{ tls, starttls, auth string }{{"required", "on", "plain"}, {"implicit", "off", "login"}} {
+	for _, c := range []struct{ tls, starttls, auth string }{{"required", "on", "plain"},
+		{"implicit", "off", "login"}} {
 		t.Run(c.tls, func(t *testing.T) {
 			d := startDevice(t, c.tls)
 			conf := filepath.Join(t.TempDir(), "msmtprc")
-			harness.WriteFile(t, conf, strings.Join([]string{"account default", "host " + d.host, "port " + d.port, "tls on", "tls_starttls " + c.starttls,
-				"tls_trust_file " + d.certificate, "auth " + c.auth, "user " + login, "password \"" + password + "\"", "from " + harness.Sender, ""}, "\n"))
+			harness.WriteFile(t, conf,
+				strings.Join([]string{"account default", "host " + d.host, "port " + d.port, "tls on",
+					"tls_starttls " + c.starttls,
+					"tls_trust_file " + d.certificate, "auth " + c.auth, "user " + login, "password \"" + password +
+						"\"", "from " + harness.Sender, ""}, "\n"))
 			run(t, msmtp(append([]string{"--file=" + conf, "--"}, three...)...), lf(hard))
 			d.delivered(t, hard)
 		})
@@ -196,11 +204,14 @@ func TestMsmtpAuthenticates(t *testing.T) {
 
 func TestCurlAuthenticates(t *testing.T) {
 	curl := foreign.Curl(t)
-	for _, c := range []struct{ tls, scheme, option string }{{"implicit", "smtps", "AUTH=PLAIN"}, {"required", "smtp", "AUTH=LOGIN"}} {
+	for _, c := range []struct{ tls, scheme, option string }{{"implicit", "smtps", "AUTH=PLAIN"},
+		{"required", "smtp", "AUTH=LOGIN"}} {
 		t.Run(c.scheme, func(t *testing.T) {
 			d := startDevice(t, c.tls)
-			args := []string{"-sS", "--ssl-reqd", "--cacert", d.certificate, "--login-options", c.option, "--user", login + ":" + password,
-				"--url", c.scheme + "://" + d.Addr + "/client.example.org", "--mail-from", harness.Sender, "--upload-file", file(t, hard)}
+			args := []string{"-sS", "--ssl-reqd", "--cacert", d.certificate, "--login-options", c.option,
+				"--user", login + ":" + password,
+				"--url", c.scheme + "://" + d.Addr +
+					"/client.example.org", "--mail-from", harness.Sender, "--upload-file", file(t, hard)}
 			for _, to := range three {
 				args = append(args, "--mail-rcpt", to)
 			}
@@ -215,7 +226,8 @@ func TestPythonAuthenticates(t *testing.T) {
 	for _, tls := range []string{"required", "implicit"} {
 		t.Run(tls, func(t *testing.T) {
 			d := startDevice(t, tls)
-			run(t, python("testdata/smtplib_login.py", tls, d.host, d.port, d.certificate, login, password, harness.Sender, file(t, hard), strings.Join(three, ",")), "")
+			run(t, python("testdata/smtplib_login.py", tls, d.host, d.port, d.certificate, login, password,
+				harness.Sender, file(t, hard), strings.Join(three, ",")), "")
 			d.delivered(t, hard)
 		})
 	}
@@ -226,7 +238,8 @@ func TestNodemailerAuthenticates(t *testing.T) {
 	for _, tls := range []string{"required", "implicit"} {
 		t.Run(tls, func(t *testing.T) {
 			d := startDevice(t, tls)
-			run(t, node("testdata/nodemailer_login.js", tls, d.host, d.port, d.certificate, login, password, harness.Sender, file(t, hard), strings.Join(three, ",")), "")
+			run(t, node("testdata/nodemailer_login.js", tls, d.host, d.port, d.certificate, login, password,
+				harness.Sender, file(t, hard), strings.Join(three, ",")), "")
 			d.delivered(t, hard)
 		})
 	}
@@ -235,12 +248,16 @@ func TestNodemailerAuthenticates(t *testing.T) {
 // s-nail composes by itself, so the text is what can be compared.
 func TestSNailAuthenticates(t *testing.T) {
 	snail := foreign.SNail(t)
-	for _, c := range []struct{ tls, scheme, auth string }{{"implicit", "smtps", "plain"}, {"required", "smtp", "login"}} {
+	for _, c := range []struct{ tls, scheme, auth string }{{"implicit", "smtps", "plain"},
+		{"required", "smtp", "login"}} {
 		t.Run(c.scheme, func(t *testing.T) {
 			d := startDeviceWith(t, plainPassword, c.tls)
-			cmd := snail("-n", "-#", "-S", "v15-compat", "-S", "mta="+c.scheme+"://"+login+":"+plainPassword+"@localhost:"+d.port, "-S", "smtp-auth="+c.auth,
-				"-S", "smtp-use-starttls", "-S", "tls-verify=strict", "-S", "tls-ca-file="+d.certificate, "-S", "tls-ca-no-defaults", "-S", "from="+harness.Sender,
-				"-r", harness.Sender, "-S", "sendwait", "-S", "ttycharset=utf-8", "-S", "sendcharsets=utf-8", "-S", "DEAD=/dev/null", "-s", "Secured",
+			cmd := snail("-n", "-#", "-S", "v15-compat", "-S", "mta="+c.scheme+"://"+login+":"+plainPassword+
+				"@localhost:"+d.port, "-S", "smtp-auth="+c.auth,
+				"-S", "smtp-use-starttls", "-S", "tls-verify=strict", "-S", "tls-ca-file="+
+					d.certificate, "-S", "tls-ca-no-defaults", "-S", "from="+harness.Sender,
+				"-r", harness.Sender, "-S", "sendwait", "-S", "ttycharset=utf-8", "-S", "sendcharsets=utf-8", "-S",
+				"DEAD=/dev/null", "-s", "Secured",
 				"-c", "b@example.org", "-b", "hidden@example.com", "a@example.org")
 			cmd.Env = append(cmd.Env, "HOME="+t.TempDir())
 			run(t, cmd, "Line one\n.\n..two\n")
@@ -261,7 +278,8 @@ func TestOpenSSLByHand(t *testing.T) {
 		lines = append(lines, "rcpt to:<"+to+">") // an upper-case R would renegotiate without -quiet
 	}
 	dialog := strings.Join(append(lines, "DATA", ""), "\r\n") + harness.DotStuff(hard) + "QUIT\r\n"
-	cmd := foreign.OpenSSL(t)("s_client", "-quiet", "-starttls", "smtp", "-connect", d.Addr, "-CAfile", d.certificate, "-verify_return_error")
+	cmd := foreign.OpenSSL(t)("s_client", "-quiet", "-starttls", "smtp", "-connect", d.Addr, "-CAfile", d.certificate,
+		"-verify_return_error")
 	run(t, cmd, dialog)
 	d.delivered(t, hard)
 }

@@ -15,7 +15,8 @@ import (
 func TestPythonReadsReports(t *testing.T) {
 	python := foreign.Python(t)
 	for name, want := range map[string][]string{
-		"failed.eml":  {"Not sent: Rechnung für März | auto-replied | dns; relay.contoso.local", "rfc822; one@example.net | failed | 5.1.3", "=?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?="},
+		"failed.eml": {"Not sent: Rechnung für März | auto-replied | dns; relay.contoso.local",
+			"rfc822; one@example.net | failed | 5.1.3", "=?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?="},
 		"delayed.eml": {"Delayed: Rechnung für März | auto-replied", "rfc822; one@example.net | delayed | 4.7.0"},
 	} {
 		report, err := filepath.Abs("../../dsn/testdata/" + name)

@@ -140,7 +140,8 @@ func TestSwaks(t *testing.T) {
 	swaks := foreign.Swaks(t)
 	for _, extra := range [][]string{nil, {"--pipeline"}} {
 		s := start(t)
-		args := append([]string{"--server", s.host, "--port", s.port, "--helo", "client.example.org", "--from", harness.Sender,
+		args := append([]string{"--server", s.host, "--port", s.port, "--helo", "client.example.org", "--from",
+			harness.Sender,
 			"--to", strings.Join(three, ","), "--no-data-fixup", "--data", "@" + file(t, hard)}, extra...)
 		run(t, swaks(args...), "")
 		s.arrived(t, 1)
@@ -149,7 +150,8 @@ func TestSwaks(t *testing.T) {
 
 func TestMsmtp(t *testing.T) {
 	s := start(t)
-	args := []string{"--file=/dev/null", "--host=" + s.host, "--port=" + s.port, "--auth=off", "--tls=off", "--from=" + harness.Sender, "--"}
+	args := []string{"--file=/dev/null", "--host=" + s.host, "--port=" + s.port, "--auth=off", "--tls=off", "--from=" +
+		harness.Sender, "--"}
 	run(t, foreign.Msmtp(t)(append(args, three...)...), lf(hard))
 	s.arrived(t, 1)
 	s.unspoiled(t, hard)
@@ -158,8 +160,10 @@ func TestMsmtp(t *testing.T) {
 // With -t msmtp reads the recipients from the header and strips Bcc.
 func TestMsmtpReadsRecipients(t *testing.T) {
 	s := start(t)
-	args := []string{"--file=/dev/null", "--host=" + s.host, "--port=" + s.port, "--auth=off", "--tls=off", "--from=" + harness.Sender, "-t"}
-	run(t, foreign.Msmtp(t)(args...), "From: "+harness.Sender+"\nTo: a@example.org\nBcc: hidden@example.com\nSubject: t\nMessage-ID: <t@x>\n\nBody\n")
+	args := []string{"--file=/dev/null", "--host=" + s.host, "--port=" + s.port, "--auth=off", "--tls=off", "--from=" +
+		harness.Sender, "-t"}
+	run(t, foreign.Msmtp(t)(args...), "From: "+harness.Sender+
+		"\nTo: a@example.org\nBcc: hidden@example.com\nSubject: t\nMessage-ID: <t@x>\n\nBody\n")
 	got := s.arrived(t, 1)[0]
 	if want := []string{"a@example.org", "hidden@example.com"}; !slices.Equal(harness.Folded(got.Recipients), want) {
 		t.Errorf("recipients %q, want %q", got.Recipients, want)
@@ -171,7 +175,8 @@ func TestCurl(t *testing.T) {
 	curl := foreign.Curl(t)
 	for _, message := range []string{hard, lf(hard)} {
 		s := start(t)
-		args := []string{"-sS", "--url", "smtp://" + s.tap.Addr + "/client.example.org", "--mail-from", harness.Sender, "--upload-file", file(t, message)}
+		args := []string{"-sS", "--url", "smtp://" + s.tap.Addr + "/client.example.org", "--mail-from", harness.Sender,
+			"--upload-file", file(t, message)}
 		for _, to := range three {
 			args = append(args, "--mail-rcpt", to)
 		}
@@ -185,7 +190,8 @@ func TestCurl(t *testing.T) {
 
 func TestPythonSmtplib(t *testing.T) {
 	s := start(t)
-	run(t, foreign.Python(t)("testdata/smtplib_raw.py", s.host, s.port, harness.Sender, file(t, hard), strings.Join(three, ",")), "")
+	run(t, foreign.Python(t)("testdata/smtplib_raw.py", s.host, s.port, harness.Sender, file(t, hard),
+		strings.Join(three, ",")), "")
 	s.arrived(t, 1)
 	s.unspoiled(t, hard)
 }
@@ -201,8 +207,10 @@ func TestPythonComposes(t *testing.T) {
 func TestSNail(t *testing.T) {
 	s := start(t)
 	attachment := file(t, strings.Repeat("Gr\u00fc\u00dfe, attached\n.\n", 200))
-	cmd := foreign.SNail(t)("-n", "-#", "-S", "v15-compat", "-S", "mta=smtp://"+s.tap.Addr, "-S", "smtp-auth=none", "-S", "from="+harness.Sender,
-		"-r", harness.Sender, "-S", "sendwait", "-S", "ttycharset=utf-8", "-S", "sendcharsets=utf-8", "-S", "DEAD=/dev/null", "-s", "Gr\u00fc\u00dfe von s-nail",
+	cmd := foreign.SNail(t)("-n", "-#", "-S", "v15-compat", "-S", "mta=smtp://"+s.tap.Addr, "-S", "smtp-auth=none",
+		"-S", "from="+harness.Sender,
+		"-r", harness.Sender, "-S", "sendwait", "-S", "ttycharset=utf-8", "-S", "sendcharsets=utf-8", "-S",
+		"DEAD=/dev/null", "-s", "Gr\u00fc\u00dfe von s-nail",
 		"-c", "b@example.org", "-b", "hidden@example.com", "-a", attachment, "a@example.org")
 	cmd.Env = append(cmd.Env, "HOME="+t.TempDir())
 	run(t, cmd, "Line one\n.\n..two\n\xc3\xa4\n")
@@ -225,7 +233,8 @@ func TestPostfixSatellite(t *testing.T) {
 	p := foreign.StartPostfix(t, t.TempDir(), true, "relayhost = [127.0.0.1]:"+s.port)
 	c := harness.Hello(t, p.Addr)
 	c.Send(harness.Sender, three, hard)
-	c.Send(harness.Sender, three[:1], "From: "+harness.Sender+"\r\nTo: a@example.org\r\nSubject: second\r\nMessage-ID: <second@x>\r\n\r\nBody\r\n")
+	c.Send(harness.Sender, three[:1], "From: "+harness.Sender+
+		"\r\nTo: a@example.org\r\nSubject: second\r\nMessage-ID: <second@x>\r\n\r\nBody\r\n")
 	c.Want(c.Say("QUIT"), 221)
 	s.arrived(t, 2)
 	harness.Until(t, patience, "Postfix's queue to be empty", func() bool { return p.Queued() == 0 })
@@ -238,7 +247,8 @@ func TestPostfixSatellite(t *testing.T) {
 func TestPostfixSatelliteBurst(t *testing.T) {
 	s := start(t)
 	p := foreign.StartPostfix(t, t.TempDir(), true, "relayhost = [127.0.0.1]:"+s.port)
-	run(t, foreign.SMTPSource(t)("-s", "5", "-m", "100", "-l", "4000", "-N", "-f", harness.Sender, "-t", "to@example.org", p.Addr), "")
+	run(t, foreign.SMTPSource(t)("-s", "5", "-m", "100", "-l", "4000", "-N", "-f", harness.Sender, "-t",
+		"to@example.org", p.Addr), "")
 	s.arrived(t, 100)
 	harness.Until(t, patience, "Postfix's queue to be empty", func() bool { return p.Queued() == 0 })
 }
@@ -247,8 +257,10 @@ func TestPostfixSatelliteBurst(t *testing.T) {
 func TestPostfixBouncesWhatIsRefused(t *testing.T) {
 	s := start(t)
 	p := foreign.StartPostfix(t, t.TempDir(), true, "relayhost = [127.0.0.1]:"+s.port)
-	harness.Hello(t, p.Addr).Send("stranger@contoso.com", []string{"a@example.org"}, "From: stranger@contoso.com\r\nSubject: x\r\n\r\nBody\r\n")
-	harness.Until(t, patience, "Postfix to see the refusal", func() bool { return strings.Contains(p.Log(), "status=bounced") })
+	harness.Hello(t, p.Addr).Send("stranger@contoso.com", []string{"a@example.org"},
+		"From: stranger@contoso.com\r\nSubject: x\r\n\r\nBody\r\n")
+	harness.Until(t, patience,
+		"Postfix to see the refusal", func() bool { return strings.Contains(p.Log(), "status=bounced") })
 	if !strings.Contains(p.Log(), "550 5.7.1") {
 		t.Errorf("Postfix was not told 550 5.7.1\n%s", p.Log())
 	}

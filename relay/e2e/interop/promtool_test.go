@@ -64,7 +64,8 @@ func checkDashboard(t *testing.T, promtool foreign.Program) {
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
 			expr, _ := json.Marshal(variables.ReplaceAllString(target.Expr, "5m")) // JSON is YAML
-			rules.WriteString("  - {record: dashboard:query" + strings.Repeat("x", n) + ", expr: " + string(expr) + "}\n")
+			rules.WriteString("  - {record: dashboard:query" + strings.Repeat("x", n) + ", expr: " +
+				string(expr) + "}\n")
 			n++
 		}
 	}

@@ -32,7 +32,8 @@ var hidden = []string{
 }
 
 // pieces are what more of them are made of.
-var pieces = []string{" ", ",", `"`, `"`, "(", ")", `\`, "x", "=?utf-8?q?", "?=", "=?utf-8?b?", "=?utf-8?q?=22?=", "=?", "\r\n ",
+var pieces = []string{" ", ",", `"`, `"`, "(", ")", `\`, "x", "=?utf-8?q?", "?=", "=?utf-8?b?", "=?utf-8?q?=22?=",
+	"=?", "\r\n ",
 	"\x95\\", "\xc3\xa9", ";", ":", "<", ">", "g:", "[", "<b@in.example>"}
 
 // TestPythonFindsNobodyElse: whom our reader does not see in a list, those of

@@ -14,7 +14,8 @@ import (
 // smarthost is the relay as the satellites see it. It goes by the name in its
 // certificate, which they verify.
 func (d device) smarthost() foreign.Smarthost {
-	return foreign.Smarthost{Host: "localhost", Port: d.port, User: login, Password: plainPassword, CAFile: d.certificate}
+	return foreign.Smarthost{Host: "localhost", Port: d.port, User: login, Password: plainPassword,
+		CAFile: d.certificate}
 }
 
 // tlsModes are the two ways in which a satellite can have TLS.
@@ -24,8 +25,10 @@ func TestPostfixAuthenticates(t *testing.T) {
 	for _, tls := range tlsModes {
 		t.Run(tls, func(t *testing.T) {
 			d := startDeviceWith(t, plainPassword, tls)
-			extra := []string{"relayhost = [localhost]:" + d.port, "smtp_tls_CAfile = " + d.certificate, "smtp_tls_security_level = verify",
-				"smtp_sasl_auth_enable = yes", "smtp_sasl_password_maps = static:" + login + ":" + plainPassword, "smtp_sasl_security_options = noanonymous", "smtp_line_length_limit = 0"}
+			extra := []string{"relayhost = [localhost]:" + d.port, "smtp_tls_CAfile = " + d.certificate,
+				"smtp_tls_security_level = verify",
+				"smtp_sasl_auth_enable = yes", "smtp_sasl_password_maps = static:" + login + ":" +
+					plainPassword, "smtp_sasl_security_options = noanonymous", "smtp_line_length_limit = 0"}
 			if tls == "implicit" {
 				extra = append(extra, "smtp_tls_wrappermode = yes")
 			}
@@ -50,7 +53,8 @@ func TestDmaAuthenticates(t *testing.T) {
 			d := startDeviceWith(t, plainPassword, tls)
 			h := d.smarthost()
 			h.Implicit = tls == "implicit"
-			run(t, foreign.Dma(t, t.TempDir(), h)(append([]string{"-i", "-f", harness.Sender}, three...)...), lf(message))
+			run(t, foreign.Dma(t, t.TempDir(), h)(append([]string{"-i", "-f", harness.Sender}, three...)...),
+				lf(message))
 			var to []string
 			for _, m := range d.double.WaitFor(t, 3, patience) {
 				harness.CompareMessage(t, harness.Sent{From: harness.Sender, To: m.Recipients, Data: message}, m.Raw)
@@ -68,7 +72,9 @@ func TestDmaAuthenticates(t *testing.T) {
 
 // nullmailer writes To and Cc anew, so they are given in its own form.
 func TestNullmailerAuthenticates(t *testing.T) {
-	message := strings.Replace(hard, "To: \"Admin, the\" <a@example.org>,\r\n  (a comment) outsider@example.net\r\nCc:b@", "To: a@example.org\r\nCc: b@", 1)
+	message := strings.Replace(hard,
+		"To: \"Admin, the\" <a@example.org>,\r\n  (a comment) outsider@example.net\r\nCc:b@",
+		"To: a@example.org\r\nCc: b@", 1)
 	for _, tls := range tlsModes {
 		t.Run(tls, func(t *testing.T) {
 			d := startDeviceWith(t, plainPassword, tls)

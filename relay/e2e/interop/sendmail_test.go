@@ -52,7 +52,8 @@ func TestCronJob(t *testing.T) {
 	cmd := exec.Command(link, "-i", "-FCronDaemon", "-B8BITMIME", "-oem", "root")
 	cmd.Env = env
 	run(t, cmd, "From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@web01> backup\nMIME-Version: 1.0\n"+
-		"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: <HOME=/root>\n\nGr\u00fc\u00dfe\n.\n..\n")
+		"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: "+
+		"<HOME=/root>\n\nGr\u00fc\u00dfe\n.\n..\n")
 	got := single(t, s)
 	fields, body := harness.Split(string(got.Raw))
 	if body != "Gr\u00fc\u00dfe\r\n.\r\n..\r\n" {
@@ -72,10 +73,12 @@ func TestMdadmReport(t *testing.T) {
 	link, env := s.sendmail(t)
 	cmd := exec.Command(link, "-t")
 	cmd.Env = env
-	run(t, cmd, "From: mdadm monitoring <root>\nTo: root\nSubject: DegradedArray event on /dev/md0:web01\n\nThis is an automatically generated mail message.\n")
+	run(t, cmd, "From: mdadm monitoring <root>\nTo: root\nSubject: DegradedArray event on /dev/md0:web01\n\nThis is "+
+		"an automatically generated mail message.\n")
 	got := single(t, s)
 	_, body := harness.Split(string(got.Raw))
-	if body != "This is an automatically generated mail message.\r\n" || !slices.Equal(got.Recipients, []string{"admin@example.org"}) {
+	if body != "This is an automatically generated mail message.\r\n" ||
+		!slices.Equal(got.Recipients, []string{"admin@example.org"}) {
 		t.Errorf("to %q: %q", got.Recipients, body)
 	}
 }
@@ -107,7 +110,8 @@ func repository(t *testing.T, git foreign.Program) string {
 	harness.WriteFile(t, filepath.Join(dir, "file.txt"), "Gr\u00fc\u00dfe\n.\n..two\n")
 	run(t, git("-C", dir, "init", "-q"), "")
 	run(t, git("-C", dir, "add", "file.txt"), "")
-	run(t, git("-C", dir, "-c", "user.name=J\u00fcrgen", "-c", "user.email="+harness.Sender, "commit", "-q", "-m", "A change \u2013 with a dash\n\n.\n..two"), "")
+	run(t, git("-C", dir, "-c", "user.name=J\u00fcrgen", "-c", "user.email="+harness.Sender, "commit", "-q", "-m",
+		"A change \u2013 with a dash\n\n.\n..two"), "")
 	run(t, git("-C", dir, "format-patch", "-q", "-1", "-o", "out"), "")
 	return dir
 }
@@ -128,8 +132,10 @@ func patch(t *testing.T, dir string) string {
 }
 
 func sendEmail(dir string, more ...string) []string {
-	args := []string{"-C", dir, "-c", "user.name=J\u00fcrgen", "-c", "user.email=" + harness.Sender, "send-email", "--quiet", "--confirm=never", "--suppress-cc=all",
-		"--from", "J\u00fcrgen <" + harness.Sender + ">", "--envelope-sender", harness.Sender, "--to", three[0], "--cc", three[1], "--bcc", three[2]}
+	args := []string{"-C", dir, "-c", "user.name=J\u00fcrgen", "-c", "user.email=" + harness.Sender, "send-email",
+		"--quiet", "--confirm=never", "--suppress-cc=all",
+		"--from", "J\u00fcrgen <" + harness.Sender +
+			">", "--envelope-sender", harness.Sender, "--to", three[0], "--cc", three[1], "--bcc", three[2]}
 	return append(append(args, more...), "out")
 }
 
@@ -150,8 +156,10 @@ func TestGitSendEmailAuthenticates(t *testing.T) {
 		t.Run(c.tls, func(t *testing.T) {
 			d := startDevice(t, c.tls)
 			dir := repository(t, git)
-			cmd := git(sendEmail(dir, "--smtp-server=localhost", "--smtp-server-port="+d.port, "--smtp-encryption="+c.encryption,
-				"--smtp-ssl-cert-path="+d.certificate, "--smtp-user="+login, "--smtp-pass="+password, "--smtp-domain=client.example.org")...)
+			cmd := git(sendEmail(dir, "--smtp-server=localhost", "--smtp-server-port="+d.port,
+				"--smtp-encryption="+c.encryption,
+				"--smtp-ssl-cert-path="+d.certificate, "--smtp-user="+login, "--smtp-pass="+
+					password, "--smtp-domain=client.example.org")...)
 			run(t, cmd, "")
 			_, body := harness.Split(string(d.one(t).Raw))
 			if want := harness.CRLF(patch(t, dir)); body != want {

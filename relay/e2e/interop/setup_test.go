@@ -22,12 +22,15 @@ func setupScripts(t *testing.T) (powershell, shell []string) {
 	for _, method := range []scripts.Method{scripts.RBAC, scripts.Policy} {
 		for _, task := range []scripts.Task{scripts.Create, scripts.Undo, scripts.Migrate} {
 			for i, n := range []int{1, 30} {
-				for _, app := range []string{[]string{"graphrelay", "Bob's \"relay\" $(touch /tmp/x) `id` ${HOME}; exit 1 #"}[i]} {
+				for _, app := range []string{[]string{"graphrelay",
+					"Bob's \"relay\" $(touch /tmp/x) `id` ${HOME}; exit 1 #"}[i]} {
 					if task == scripts.Migrate && method == scripts.Policy {
 						continue
 					}
-					p := scripts.Plan{Method: method, Task: task, Identity: app, App: app, TenantID: "11111111-1111-1111-1111-111111111111",
-						Certificate: app + "/entra.cer", PEM: app + "/entra.pem", Mailboxes: setupMailboxes(t, n), ReadWrite: n > 1}
+					p := scripts.Plan{Method: method, Task: task, Identity: app, App: app,
+						TenantID:    "11111111-1111-1111-1111-111111111111",
+						Certificate: app + "/entra.cer", PEM: app +
+							"/entra.pem", Mailboxes: setupMailboxes(t, n), ReadWrite: n > 1}
 					name := filepath.Join(dir, fmt.Sprintf("%s-%s-%d", method, task, n))
 					p.Shell = scripts.PowerShell
 					powershell = append(powershell, writeScript(t, name+".ps1", p))
@@ -39,7 +42,8 @@ func setupScripts(t *testing.T) (powershell, shell []string) {
 			}
 		}
 	}
-	p := scripts.Plan{Method: scripts.RBAC, Task: scripts.Create, Identity: "i", App: "a", TenantID: "contoso.com", Certificate: "a.cer", PEM: "a.pem",
+	p := scripts.Plan{Method: scripts.RBAC, Task: scripts.Create, Identity: "i", App: "a", TenantID: "contoso.com",
+		Certificate: "a.cer", PEM: "a.pem",
 		Mailboxes: setupMailboxes(t, 1), Cloud: "usgov", GraphURL: "https://graph.example", Shell: scripts.PowerShell}
 	powershell = append(powershell, writeScript(t, filepath.Join(dir, "national.ps1"), p))
 	p.Shell = scripts.Az

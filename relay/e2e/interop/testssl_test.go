@@ -65,7 +65,8 @@ func TestTestSSL(t *testing.T) {
 			compareFindings(t, report, c.finds)
 			got, want := offered(report), listed(t, c.column, c.key)
 			if !slices.Equal(got, want) {
-				t.Errorf("the listener offers\n%s\n%s lists\n%s", strings.Join(got, "\n"), suitesPage, strings.Join(want, "\n"))
+				t.Errorf("the listener offers\n%s\n%s lists\n%s", strings.Join(got, "\n"), suitesPage,
+					strings.Join(want, "\n"))
 			}
 		})
 	}
@@ -91,8 +92,9 @@ func ecdsaCertificate(t *testing.T) (certificate, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +119,8 @@ type finding struct{ ID, Severity, Finding string }
 func judge(t *testing.T, addr string, checks ...string) []finding {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "report.json")
-	args := append([]string{"--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--ip", "127.0.0.1", "--jsonfile", path}, checks...)
+	args := append([]string{"--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--ip", "127.0.0.1",
+		"--jsonfile", path}, checks...)
 	cmd := foreign.TestSSL(t)(append(args, addr)...)
 	cmd.Dir = t.TempDir()
 	cmd.WaitDelay = 10 * time.Second // its own children may outlive it
@@ -157,7 +160,8 @@ func compareFindings(t *testing.T, report []finding, want []string) {
 // offered are the protocols and suites of a report by their names in Go, sorted.
 func offered(report []finding) []string {
 	protocols := map[string]string{"SSLv2": "SSL 2", "SSLv3": "SSL 3", "TLS1": tls.VersionName(tls.VersionTLS10),
-		"TLS1_1": tls.VersionName(tls.VersionTLS11), "TLS1_2": tls.VersionName(tls.VersionTLS12), "TLS1_3": tls.VersionName(tls.VersionTLS13)}
+		"TLS1_1": tls.VersionName(tls.VersionTLS11), "TLS1_2": tls.VersionName(
+			tls.VersionTLS12), "TLS1_3": tls.VersionName(tls.VersionTLS13)}
 	var list []string
 	for _, f := range report {
 		if name, ok := protocols[f.ID]; ok && !strings.HasPrefix(f.Finding, "not offered") {

@@ -25,7 +25,8 @@ type File struct {
 
 // IsSealed tells whether the shape must not be taken apart.
 func (s Shape) IsSealed() bool {
-	return strings.Contains(s.Fields, "multipart/signed") || strings.Contains(s.Fields, "multipart/encrypted") || strings.Contains(s.Fields, "pkcs7-mime")
+	return strings.Contains(s.Fields, "multipart/signed") || strings.Contains(s.Fields, "multipart/encrypted") ||
+		strings.Contains(s.Fields, "pkcs7-mime")
 }
 
 // forms are the types that a text may have, of which one is kept.
@@ -36,7 +37,8 @@ var forms = []string{"text/plain", "text/html", "text/enriched", "text/x-amp-htm
 // without a name. It returns what is wrong.
 func Compare(leaves []Leaf, got []File) error {
 	for _, l := range leaves {
-		if len(got) > 0 && digest(got[0]) == l.SHA256 && (got[0].Type == l.Type || !strings.Contains(l.Type, "message/")) {
+		if len(got) > 0 && digest(got[0]) == l.SHA256 &&
+			(got[0].Type == l.Type || !strings.Contains(l.Type, "message/")) {
 			got = got[1:]
 		} else if l.Named || !slices.Contains(forms, l.Type) {
 			return fmt.Errorf("a part %s of %d octets is missing or changed", l.Type, l.Size)

@@ -110,7 +110,8 @@ func (l *load) submit(nc io.ReadWriteCloser) error {
 	subject := l.subject()
 	r := bufio.NewReader(nc)
 	for _, step := range []struct{ say, want string }{
-		{"", "220"}, {"HELO c", "250"}, {"MAIL FROM:<notifications@contoso.com>", "250"}, {"RCPT TO:<you@example.org>", "250"}, {"DATA", "354"},
+		{"", "220"}, {"HELO c", "250"}, {"MAIL FROM:<notifications@contoso.com>", "250"}, {"RCPT TO:<you@example.org>",
+			"250"}, {"DATA", "354"},
 		{"From: notifications@contoso.com\r\nTo: you@example.org\r\nSubject: " + subject + "\r\n\r\nx\r\n.", "250"},
 	} {
 		if step.say != "" {

@@ -27,7 +27,8 @@ func TestPackage(t *testing.T) {
 		t.Parallel()
 		file := one(t, older, "*.rpm")
 		host(t, "rpm", "--checksig", "--nosignature", file)
-		if list := host(t, "rpm", "--query", "--list", "--package", file); !strings.Contains(list, "/usr/bin/graphrelay\n") {
+		if list := host(t, "rpm", "--query", "--list", "--package", file); !strings.Contains(list,
+			"/usr/bin/graphrelay\n") {
 			t.Errorf("the package holds\n%s", list)
 		}
 	})

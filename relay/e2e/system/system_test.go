@@ -33,7 +33,8 @@ func onABootedDebian(t *testing.T, older, newer string) {
 	m.run("systemctl", "enable", "--now", "graphrelay-smtp.socket", "graphrelay-submit.socket", "graphrelay.service")
 
 	m.send()
-	m.run("sh", "-c", "printf 'From: notifications@contoso.com\\nTo: you@example.org\\nSubject: by sendmail\\n\\nx\\n' | sendmail -t")
+	m.run("sh", "-c", "printf 'From: notifications@contoso.com\\nTo: you@example.org\\nSubject: by "+
+		"sendmail\\n\\nx\\n' | sendmail -t")
 	m.accept("by sendmail")
 	m.arrived()
 
@@ -71,7 +72,8 @@ func (m *machine) configure() {
 	m.t.Helper()
 	m.run("systemd-run", "--quiet", "--unit=sandbox", "graphrelay", "sandbox", "--dir", "/srv/sandbox")
 	harness.Until(m.t, patience, "the files of the sandbox", func() bool {
-		for file, end := range map[string]string{"config.yaml": "smtp:\n", "ca.pem": "-----END CERTIFICATE-----\n", "secret.txt": "\n"} {
+		for file, end := range map[string]string{"config.yaml": "smtp:\n", "ca.pem": "-----END CERTIFICATE-----\n",
+			"secret.txt": "\n"} {
 			b, err := os.ReadFile(filepath.Join(m.root, "/srv/sandbox", file))
 			if err != nil || !strings.Contains(string(b), end) {
 				return false
@@ -80,7 +82,8 @@ func (m *machine) configure() {
 		return true
 	})
 	keep, _, _ := strings.Cut(m.read("/srv/sandbox/config.yaml"), "smtp:\n")
-	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllLiteralString(keep, "client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
+	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllLiteralString(keep,
+		"client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
 	keep = strings.ReplaceAll(keep, "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/secret.txt", "/etc/graphrelay/secret.txt")
@@ -131,7 +134,8 @@ func (m *machine) reload(t *testing.T) {
 	}
 	m.write(config, good, 0o640)
 	m.run("graphrelay", "reload")
-	if now := m.property("graphrelay.service", "MainPID"); now != pid || m.property("graphrelay.service", "ActiveState") != "active" {
+	if now := m.property("graphrelay.service", "MainPID"); now != pid ||
+		m.property("graphrelay.service", "ActiveState") != "active" {
 		t.Errorf("a reload changed the process: %s, was %s", now, pid)
 	}
 }
@@ -209,7 +213,8 @@ func (m *machine) downgrade(t *testing.T, older string) {
 
 func (m *machine) remove(t *testing.T) {
 	m.run("dpkg", "--remove", "graphrelay")
-	for path, want := range map[string]bool{"/var/lib/graphrelay/queue.db": true, "/etc/graphrelay/config.yaml": true, "/usr/bin/graphrelay": false, "/usr/sbin/sendmail": false} {
+	for path, want := range map[string]bool{"/var/lib/graphrelay/queue.db": true, "/etc/graphrelay/config.yaml": true,
+		"/usr/bin/graphrelay": false, "/usr/sbin/sendmail": false} {
 		if _, err := os.Lstat(filepath.Join(m.root, path)); (err == nil) != want {
 			t.Errorf("after the removal: %s there: %v, want %v", path, err == nil, want)
 		}

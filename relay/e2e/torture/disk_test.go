@@ -59,7 +59,8 @@ func free(t *testing.T, dir string) uint64 {
 func letterOf(n int, size int) (id, message, body string) {
 	id = fmt.Sprintf("<full-%d@torture.example.org>", n)
 	body = strings.Repeat(fmt.Sprintf("message %d 0123456789012345678901234567890123456789\r\n", n), size/60+1)
-	return id, "From: " + harness.Sender + "\r\nTo: a@example.org\r\nSubject: full\r\nMessage-ID: " + id + "\r\n\r\n" + body, body
+	return id, "From: " + harness.Sender + "\r\nTo: a@example.org\r\nSubject: full\r\nMessage-ID: " + id +
+		"\r\n\r\n" + body, body
 }
 
 // submit sends a message and notes the answer; it returns the last reply and
@@ -69,7 +70,8 @@ func submit(t *testing.T, r *harness.Relay, l *ledger, n, size int) (command str
 	id, message, body := letterOf(n, size)
 	c := harness.Hello(t, r.Addr)
 	defer c.Close()
-	for _, command = range []string{"MAIL FROM:<" + harness.Sender + fmt.Sprintf("> SIZE=%d", len(message)), "RCPT TO:<a@example.org>", "DATA"} {
+	for _, command = range []string{"MAIL FROM:<" + harness.Sender + fmt.Sprintf("> SIZE=%d", len(message)),
+		"RCPT TO:<a@example.org>", "DATA"} {
 		if reply = c.Say(command); reply.Code != 250 && reply.Code != 354 {
 			return command[:4], reply
 		}
@@ -90,7 +92,8 @@ func TestDiskFull(t *testing.T) {
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling()) // not listening: the mail stays
 	d.Watch(l.arrived)
-	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")), harness.With("queue", "min_free_space: 4MiB"))
+	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")),
+		harness.With("queue", "min_free_space: 4MiB"))
 	for n := range 20 {
 		if at, reply := submit(t, r, l, n, 40_000); reply.Code != 250 {
 			t.Fatalf("with room %s gets %q", at, reply)
@@ -139,7 +142,8 @@ func TestDiskFillsInData(t *testing.T) {
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling())
 	d.Watch(l.arrived)
-	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")), harness.With("queue", "min_free_space: 4MiB"))
+	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")),
+		harness.With("queue", "min_free_space: 4MiB"))
 	for n := range 5 {
 		submit(t, r, l, n, 10_000)
 	}
@@ -186,7 +190,8 @@ func TestNoInodes(t *testing.T) {
 	l := newLedger()
 	d := harness.NewDouble(t, harness.NoThrottling())
 	d.Watch(l.arrived)
-	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")), harness.With("queue", "min_free_space: 4MiB"))
+	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")),
+		harness.With("queue", "min_free_space: 4MiB"))
 	submit(t, r, l, 1, 1000)
 	var used []string
 	for i := range 20 {

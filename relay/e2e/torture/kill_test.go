@@ -111,7 +111,8 @@ func finish(t *testing.T, r *harness.Relay, l *ledger) {
 	case backlog > held:
 		t.Errorf("after %v %d acked messages are not sent, %d are in the queue", drainLimit, l.pending(), backlog)
 	case held > 0:
-		t.Errorf("%d messages are on hold, %d acked ones never arrived; one of them: %+v", held, l.pending(), r.Queue()[0])
+		t.Errorf("%d messages are on hold, %d acked ones never arrived; one of them: %+v", held, l.pending(),
+			r.Queue()[0])
 	}
 }
 

@@ -133,7 +133,8 @@ func (v *verdict) excuse(id string, n *note, cut map[int]int) {
 	for life, count := range perLife {
 		switch {
 		case count > copies:
-			v.Unexplained = append(v.Unexplained, fmt.Sprintf("%s: acked %d, unanswered %d, arrived in lives %v", id, n.acked, n.unsure, n.arrivals))
+			v.Unexplained = append(v.Unexplained,
+				fmt.Sprintf("%s: acked %d, unanswered %d, arrived in lives %v", id, n.acked, n.unsure, n.arrivals))
 		case life != last && excess > again:
 			cut[life] += min(count, excess-again)
 		}
@@ -142,8 +143,10 @@ func (v *verdict) excuse(id string, n *note, cut map[int]int) {
 
 // String is the line that a run prints.
 func (v verdict) String() string {
-	return fmt.Sprintf("%d acked, %d lost, %d truncated, %d invented; duplicates: %d attempt in flight (at most %d by one crash), %d 250 not received, %d unexplained",
-		v.Acked, len(v.Lost), len(v.Truncated), len(v.Invented), v.InFlight, v.MostCut, v.Unanswered, len(v.Unexplained))
+	return fmt.Sprintf("%d acked, %d lost, %d truncated, %d invented; duplicates: %d attempt in flight (at most %d "+
+		"by one crash), %d 250 not received, %d unexplained",
+		v.Acked, len(v.Lost), len(v.Truncated), len(v.Invented), v.InFlight, v.MostCut, v.Unanswered, len(
+			v.Unexplained))
 }
 
 // faults lists what no crash excuses.
@@ -152,7 +155,8 @@ func (v verdict) faults() string {
 	for _, f := range []struct {
 		name string
 		list []string
-	}{{"lost", v.Lost}, {"truncated", v.Truncated}, {"invented", v.Invented}, {"sent twice without an excuse", v.Unexplained}} {
+	}{{"lost", v.Lost}, {"truncated", v.Truncated}, {"invented", v.Invented}, {"sent twice without an excuse",
+		v.Unexplained}} {
 		if len(f.list) > 0 {
 			fmt.Fprintf(&b, "%d %s: %s\n", len(f.list), f.name, strings.Join(f.list[:min(10, len(f.list))], "; "))
 		}

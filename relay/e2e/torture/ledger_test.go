@@ -22,9 +22,16 @@ func TestLedgerJudges(t *testing.T) {
 		{"lost", func(l *ledger) { l.acked("<m>") }, true, verdict{Acked: 1}},
 		{"refused and gone", func(*ledger) {}, false, verdict{}},
 		{"refused and sent", func(l *ledger) { l.arrived(arrival("<m>", "body")) }, true, verdict{}},
-		{"unanswered and sent", func(l *ledger) { l.unsure("<m>"); l.arrived(arrival("<m>", "body")) }, false, verdict{}},
+		{"unanswered and sent", func(l *ledger) { l.unsure("<m>"); l.arrived(arrival("<m>", "body")) },
+			false, verdict{}},
 		{"truncated", func(l *ledger) { l.acked("<m>"); l.arrived(arrival("<m>", "bo")) }, true, verdict{Acked: 1}},
-		{"twice in one life", func(l *ledger) { l.acked("<m>"); l.arrived(arrival("<m>", "body")); l.arrived(arrival("<m>", "body")) }, true, verdict{Acked: 1, InFlight: 1}},
+		{"twice in one life",
+			func(l *ledger) {
+				l.acked("<m>")
+				l.arrived(arrival("<m>", "body"))
+				l.arrived(arrival("<m>",
+					"body"))
+			}, true, verdict{Acked: 1, InFlight: 1}},
 		{"again after a crash", func(l *ledger) {
 			l.acked("<m>")
 			l.arrived(arrival("<m>", "body"))
@@ -61,7 +68,8 @@ func TestLedgerJudges(t *testing.T) {
 		if (v.faults() != "") != c.fault {
 			t.Errorf("%s: faults %q, want some: %v", c.name, v.faults(), c.fault)
 		}
-		if v.Acked != c.want.Acked || v.InFlight != c.want.InFlight || v.Unanswered != c.want.Unanswered || v.MostCut != c.want.MostCut {
+		if v.Acked != c.want.Acked || v.InFlight != c.want.InFlight || v.Unanswered != c.want.Unanswered ||
+			v.MostCut != c.want.MostCut {
 			t.Errorf("%s: %s", c.name, v)
 		}
 	}

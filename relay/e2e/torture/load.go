@@ -157,7 +157,8 @@ func (ld *load) letter(r *rand.Rand) *letter {
 	id := fmt.Sprintf("<%d.%d@torture.example.org>", n, r.Uint64())
 	from := ld.senders[r.IntN(len(ld.senders))]
 	to := fmt.Sprintf("r%d@example.org", n)
-	header := "From: " + from + "\r\nTo: " + to + "\r\nSubject: torture\r\nDate: Sun, 22 Nov 2026 08:00:00 +0000\r\nMessage-ID: " + id + "\r\n"
+	header := "From: " + from + "\r\nTo: " + to +
+		"\r\nSubject: torture\r\nDate: Sun, 22 Nov 2026 08:00:00 +0000\r\nMessage-ID: " + id + "\r\n"
 	var b strings.Builder
 	for i := range lines {
 		fmt.Fprintf(&b, "%s line %d .............................................\r\n", id, i)

@@ -116,7 +116,8 @@ func TestPowerCut(t *testing.T) {
 	})
 	t.Logf("%d rounds: %s", n, sum)
 	if sum.MostCut > len(mailboxes)*inFlight {
-		t.Errorf("one cut left %d attempts without an outcome; only %d can be in flight", sum.MostCut, len(mailboxes)*inFlight)
+		t.Errorf("one cut left %d attempts without an outcome; only %d can be in flight", sum.MostCut,
+			len(mailboxes)*inFlight)
 	}
 	if sum.Acked < 20*n {
 		t.Errorf("only %d messages were acked in %d rounds: this proves nothing", sum.Acked, n)
@@ -130,7 +131,8 @@ func TestPowerCutSeesAMissingFlush(t *testing.T) {
 	for round := range 10 {
 		v := powerCut(t, harness.Tags("unsafe_sync"), harness.Env("GRAPHRELAY_UNSAFE_SYNCHRONOUS=off"))
 		if len(v.Lost) > 0 {
-			t.Logf("round %d lost %d of %d acked messages with synchronous=OFF, as it must", round+1, len(v.Lost), v.Acked)
+			t.Logf("round %d lost %d of %d acked messages with synchronous=OFF, as it must", round+1,
+				len(v.Lost), v.Acked)
 			return
 		}
 	}
@@ -158,7 +160,8 @@ func powerCut(t *testing.T, settings ...harness.Setting) verdict {
 	l.next()
 
 	d.SetLatency(2 * time.Millisecond)
-	again := harness.NewRelay(t, d, append(settings, harness.StoreAt(filepath.Join(after.point, "spool", "queue.db")))...)
+	again := harness.NewRelay(t, d,
+		append(settings, harness.StoreAt(filepath.Join(after.point, "spool", "queue.db")))...)
 	again.Launch()
 	if !harness.Holds(30*time.Second, func() bool { return again.Ended() || again.Ready() }) || again.Ended() {
 		t.Logf("the relay does not start on what the power cut left:\n%s", again.Tail())

@@ -66,7 +66,8 @@ func (tr *tracer) detach(t *testing.T) {
 func quiet(t *testing.T, settings ...harness.Setting) *harness.Relay {
 	t.Helper()
 	d := harness.StartDouble(t)
-	if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: http.StatusTooManyRequests, RetryAfter: delivery.MaxDelay}); err != nil {
+	if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: http.StatusTooManyRequests,
+		RetryAfter: delivery.MaxDelay}); err != nil {
 		t.Fatal(err)
 	}
 	r := harness.StartRelay(t, d, settings...)

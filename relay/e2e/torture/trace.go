@@ -92,7 +92,8 @@ func flushedBefore(calls []call, store, marker string) error {
 		}
 	}
 	if body < 0 || answer < 0 {
-		return fmt.Errorf("the trace of %d calls shows no write of the message (%d) or no 250 after it (%d)", len(calls), body, answer)
+		return fmt.Errorf("the trace of %d calls shows no write of the message (%d) or no 250 after it (%d)",
+			len(calls), body, answer)
 	}
 	last, file := body, fileOf(calls[body])
 	for i := body; i < answer; i++ {
@@ -105,7 +106,8 @@ func flushedBefore(calls []call, store, marker string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no flush of %s between its last write (line %d) and the 250 (line %d)", file, calls[last].begin, calls[answer].begin)
+	return fmt.Errorf("no flush of %s between its last write (line %d) and the 250 (line %d)", file, calls[last].begin,
+		calls[answer].begin)
 }
 
 // failedFlushOf checks that the first flush that a trace with injected errors
@@ -121,7 +123,8 @@ func failedFlushOf(calls []call, store, marker string) error {
 		case file == "":
 			return fmt.Errorf("a flush of %s (line %d) comes before the message is written", fileOf(c), c.begin)
 		case fileOf(c) != file || !strings.Contains(c.result, "INJECTED"):
-			return fmt.Errorf("after the message comes a flush of %s that ends with %q (line %d)", fileOf(c), c.result, c.begin)
+			return fmt.Errorf("after the message comes a flush of %s that ends with %q (line %d)", fileOf(c),
+				c.result, c.begin)
 		default:
 			return nil
 		}

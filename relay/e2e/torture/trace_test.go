@@ -59,9 +59,10 @@ func TestFailedFlushOf(t *testing.T) {
 	for name, trace := range map[string]string{
 		"the fault hit an earlier commit": failed + write + failed,
 		"another message":                 `101 pwrite64(5</s/queue.db-wal>, "other", 5, 0) = 5` + "\n" + failed,
-		"another file":                    write + `101 fsync(6</s/queue.db>) = -1 EIO (Input/output error) (INJECTED)` + "\n",
-		"the flush did not fail":          write + `101 fsync(5</s/queue.db-wal>) = 0` + "\n" + failed,
-		"no flush":                        write,
+		"another file": write +
+			`101 fsync(6</s/queue.db>) = -1 EIO (Input/output error) (INJECTED)` + "\n",
+		"the flush did not fail": write + `101 fsync(5</s/queue.db-wal>) = 0` + "\n" + failed,
+		"no flush":               write,
 	} {
 		if failedFlushOf(readTrace(trace), "/s/queue.db", "MARK") == nil {
 			t.Errorf("%s passes", name)
