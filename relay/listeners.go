@@ -13,6 +13,7 @@ import (
 
 	"graphrelay/relay/intake"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/wiring"
 )
 
@@ -75,7 +76,7 @@ func (r *Relay) wantedListeners(g *generation) []wiring.Listener {
 
 // listen opens every listener, or takes it over from systemd.
 func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
-	if r.inherited, err = smtpd.Inherited(); err != nil {
+	if r.inherited, err = socket.Inherited(); err != nil {
 		return fmt.Errorf("sockets of systemd: %w", err)
 	}
 	defer r.closeUnused()
@@ -95,7 +96,7 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) ([]listener, error)
 	if name, ok := strings.CutPrefix(w.Address, "systemd:"); ok {
 		return r.inherit(name, w)
 	}
-	l, err := smtpd.Listen(ctx, w.Address, smtpd.DefaultSocketMode)
+	l, err := socket.Listen(ctx, w.Address, socket.DefaultMode)
 	if err != nil {
 		return nil, listenHint("smtp.listeners", w.Address, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
 
@@ -56,7 +56,7 @@ type Relay struct {
 	onChange   func(*config.Config)
 	onReload   func() (done func())
 	started    time.Time
-	store      *spool.SQLite
+	store      *sqlite.Store
 	closeStore sync.Once
 	delivery   *delivery.Delivery
 	intake     *intake.Intake
@@ -96,7 +96,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = spool.OpenSQLite(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
+	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/cmd/graphrelay/terminal"
-	"graphrelay/relay/setup/keypair"
+	"graphrelay/relay/setup/certificate"
 	"graphrelay/relay/text"
 )
 
@@ -33,7 +33,7 @@ func newCert() *cobra.Command {
 
 func newCertNew() *cobra.Command {
 	var dir string
-	r := keypair.Request{}
+	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "new --out DIR",
 		Short: "Make an RSA key and a self-signed certificate",
@@ -56,14 +56,14 @@ host by nobody's hand but yours.`,
 	return cmd
 }
 
-func pairFlags(cmd *cobra.Command, r *keypair.Request) {
+func pairFlags(cmd *cobra.Command, r *certificate.Request) {
 	cmd.Flags().StringVar(&r.Name, "name", "graphrelay", "common `NAME` in the certificate, as Entra lists it")
 	cmd.Flags().IntVar(&r.Days, "days", 730, "`DAYS` of validity")
 	cmd.Flags().IntVar(&r.Bits, "bits", 3072, "`BITS` of the RSA key")
 }
 
 // makePair writes BASE.pem and BASE.cer and says what to do with them.
-func makePair(w io.Writer, base string, r keypair.Request) error {
+func makePair(w io.Writer, base string, r certificate.Request) error {
 	r.Now = time.Now()
 	if err := r.Check(); err != nil {
 		return usageError{err}
@@ -73,7 +73,7 @@ func makePair(w io.Writer, base string, r keypair.Request) error {
 			return fmt.Errorf("%s is there already and is not overwritten: choose another folder, or make the next one with `graphrelay cert renew %s.pem`", file, base)
 		}
 	}
-	p, err := keypair.New(r)
+	p, err := certificate.New(r)
 	if err != nil {
 		return err
 	}
@@ -141,20 +141,20 @@ itself is never shown. Exit code 1: the relay could not log in with this file.`,
 // maxPair bounds what is read; a chain with a key has a few KiB.
 const maxPair = 256 << 10
 
-func readPair(file, passwordFile string) (keypair.Info, error) {
+func readPair(file, passwordFile string) (certificate.Info, error) {
 	data, err := readSmall(file)
 	if err != nil {
-		return keypair.Info{}, err
+		return certificate.Info{}, err
 	}
 	password := ""
 	if passwordFile != "" {
 		text, err := readSmall(passwordFile)
 		if err != nil {
-			return keypair.Info{}, err
+			return certificate.Info{}, err
 		}
 		password = strings.TrimRight(string(text), "\r\n")
 	}
-	info, err := keypair.Read(data, password)
+	info, err := certificate.Read(data, password)
 	if err != nil {
 		return info, fmt.Errorf("%s: %w", file, err)
 	}
@@ -174,7 +174,7 @@ func readSmall(file string) ([]byte, error) {
 	return data, err
 }
 
-func printPair(w io.Writer, i keypair.Info, now time.Time) {
+func printPair(w io.Writer, i certificate.Info, now time.Time) {
 	key := "none in this file"
 	switch {
 	case i.KeyFits:
@@ -196,7 +196,7 @@ func printPair(w io.Writer, i keypair.Info, now time.Time) {
 	}
 }
 
-func remaining(i keypair.Info, now time.Time) string {
+func remaining(i certificate.Info, now time.Time) string {
 	switch {
 	case now.After(i.NotAfter):
 		return "EXPIRED"
@@ -206,7 +206,7 @@ func remaining(i keypair.Info, now time.Time) string {
 	return fmt.Sprintf("%d days left", int(i.NotAfter.Sub(now).Hours()/24))
 }
 
-func pairJSON(i keypair.Info, problem string) any {
+func pairJSON(i certificate.Info, problem string) any {
 	return map[string]any{
 		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(), "not_after": i.NotAfter.UTC(),
 		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits, "problem": problem,
@@ -214,7 +214,7 @@ func pairJSON(i keypair.Info, problem string) any {
 }
 
 func newCertRenew() *cobra.Command {
-	r := keypair.Request{}
+	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "renew FILE",
 		Short: "Make the next certificate beside the one in use, and say how to switch",
