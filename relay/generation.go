@@ -7,7 +7,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/keypair"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -18,7 +18,7 @@ type generation struct {
 	cfg        *config.Config
 	since      time.Time
 	identities map[config.Name]*graph.Client
-	keyPair    *smtpd.KeyPair // nil without smtp.tls
+	keyPair    *keypair.Pair // nil without smtp.tls
 	auditor    *verify.Auditor
 	retire     context.CancelFunc
 }
@@ -35,7 +35,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		g.identities[id.Name] = client
 	}
 	if certificate, key := wiring.KeyPair(c); certificate != "" {
-		pair, err := smtpd.LoadKeyPair(certificate, key, r.log)
+		pair, err := keypair.Load(certificate, key, r.log)
 		if err != nil {
 			return nil, fmt.Errorf("smtp.tls: %w", err)
 		}

@@ -11,8 +11,8 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/keypair"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
 
@@ -21,12 +21,12 @@ var ErrNoStore = errors.New("its first start makes it (systemctl start graphrela
 
 // OpenStopped opens the store of a service that is not running, to look at it;
 // ErrNoStore where none was ever made.
-func OpenStopped(ctx context.Context, c *config.Config) (*spool.ReadOnly, error) {
+func OpenStopped(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error) {
 	path := c.Queue.Store.Path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no store at %s: %w", path, ErrNoStore)
 	}
-	return spool.OpenReadOnly(ctx, path)
+	return sqlite.OpenReadOnly(ctx, path)
 }
 
 // CheckCredentials reads the credential of every identity, offline, and returns
@@ -50,7 +50,7 @@ func CheckCertificate(c *config.Config) error {
 	if t == nil {
 		return nil
 	}
-	pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), nil)
+	pair, err := keypair.Load(string(t.CertificateFile), string(t.KeyFile), nil)
 	if err != nil {
 		return fmt.Errorf("smtp.tls: %w", err)
 	}

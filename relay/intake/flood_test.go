@@ -14,6 +14,7 @@ import (
 
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // Ten thousand connection attempts of a client that may have twenty, and keeps
@@ -30,7 +31,7 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 		c.Notify, c.Now, c.Log = nil, time.Now, slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := smtpd.New(smtpd.Config{MaxConnections: 50}, b)
-	l, err := smtpd.Listen(t.Context(), "127.0.0.1:0", 0)
+	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

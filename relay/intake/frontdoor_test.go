@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/loglimit"
 	"graphrelay/relay/message"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
@@ -475,7 +476,7 @@ func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
-		b.quiet = smtpd.NewQuiet(b.Log, logLines)
+		b.quiet = loglimit.New(b.Log, logLines)
 		for range 1000 {
 			_, _ = b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
 		}

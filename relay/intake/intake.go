@@ -28,17 +28,17 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/loglimit"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/reply"
-	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
 
 // Config is what an Intake works with; every field but Notify and OnEvent is required.
 type Config struct {
 	Rules
-	Store   spool.Store
+	Store   spool.Intake
 	Notify  func(mailbox envelope.Address) // called after each commit; must not block
 	OnEvent func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
 	Now     func() time.Time
@@ -63,7 +63,7 @@ type Intake struct {
 	rules  atomic.Pointer[Rules]
 	logins *logins
 	limits *limits
-	quiet  *smtpd.Quiet
+	quiet  *loglimit.Limiter
 }
 
 // logLines is how many refusals of one kind and client are logged one by one
@@ -78,7 +78,7 @@ func New(c Config) *Intake {
 	if c.OnEvent == nil {
 		c.OnEvent = func(Event) {}
 	}
-	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: smtpd.NewQuiet(c.Log, logLines)}
+	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: loglimit.New(c.Log, logLines)}
 	in.Config.Rules = Rules{}
 	in.SetRules(c.Rules)
 	return in

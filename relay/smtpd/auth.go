@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/reply"
 )
 
@@ -50,7 +51,7 @@ func (c *conn) auth(arg string) error {
 // mayAuth tells why AUTH is out of place, nil if it is not.
 func (c *conn) mayAuth(mechanism string) *reply.Error {
 	switch {
-	case c.gate.options.Auth == AuthOff:
+	case c.loop.options.Auth == AuthOff:
 		return errNotImplemented
 	case c.authenticated:
 		return errAuthenticated
@@ -70,7 +71,7 @@ func (c *conn) mayAuth(mechanism string) *reply.Error {
 
 // offersAuth tells whether the client may log in as the connection is now.
 func (c *conn) offersAuth() bool {
-	o := &c.gate.options
+	o := &c.loop.options
 	return o.Auth != AuthOff && (c.secure || o.mayLoginPlain(c.peer))
 }
 
@@ -137,20 +138,10 @@ func (c *conn) authenticate(user, password string) error {
 		return c.refuse(refusal)
 	}
 	c.failedLogins++
-	c.pause(time.Duration(c.failedLogins) * time.Second)
+	_ = pacing.Sleep(c.ctx, time.Duration(c.failedLogins)*time.Second)
 	if c.failedLogins >= maxLogins {
 		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins", slog.Int("failures", c.failedLogins))
 		return c.cutOff(errManyLogins)
 	}
 	return c.refuse(refusal)
-}
-
-// pause does nothing for d, or until the connection is cut.
-func (c *conn) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.ctx.Done():
-	}
 }

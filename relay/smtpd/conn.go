@@ -8,6 +8,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"graphrelay/relay/smtpd/wire"
+	"graphrelay/relay/socket"
 )
 
 // conn is the net.Conn that go-smtp serves. It gives the library one checked
@@ -18,7 +21,7 @@ import (
 type conn struct {
 	server *Server
 	cfg    *settings
-	gate   *gate
+	loop   *acceptLoop
 	raw    net.Conn // the socket; deadlines and cuts go there
 	nc     net.Conn // what is read and written: raw, or TLS on it
 	peer   Peer
@@ -39,18 +42,18 @@ type conn struct {
 	helo  string
 	esmtp bool
 
-	in      input
+	in      wire.Input
 	line    []byte    // built for the library, when it is not yet read
 	lineBuf []byte    // its memory
 	feedDot bool      // the library waits for the end of a message
 	held    []byte    // the command that interrupted a series of chunks
 	lineEnd time.Time // when the command that is awaited must be complete; zero in a message
 
-	verb      string // of the command that the library is busy with
-	chunk     chunk  // of BDAT
-	inBody    bool   // from 354 to the reply
-	tail      []byte // the last octets that came in a body, for the log
-	reply     []byte // what the library wrote since it got the command
+	verb      string     // of the command that the library is busy with
+	chunk     wire.Chunk // of BDAT
+	inBody    bool       // from 354 to the reply
+	tail      wire.Tail  // of a message, for the log
+	reply     []byte     // what the library wrote since it got the command
 	dropReply bool
 	judged    bool   // the handler refused, and has logged that itself
 	out       []byte // replies to be sent before the next wait
@@ -70,7 +73,6 @@ type conn struct {
 	lineMem  [128]byte
 	replyMem [256]byte
 	outMem   [512]byte
-	tailMem  [tailSize]byte
 }
 
 // endedError is what every read gets after the connection's end, whatever the
@@ -81,13 +83,12 @@ type endedError struct{ cause string }
 func (e *endedError) Error() string        { return "connection ended: " + e.cause }
 func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
-func newConn(g *gate, nc net.Conn) *conn {
-	c := &conn{server: g.server, cfg: g.settings, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
-	c.peer.User = userOf(nc)
-	c.proxied = within(g.options.ProxyProtocol, c.peer.Addr.Addr())
+func newConn(l *acceptLoop, nc net.Conn) *conn {
+	c := &conn{server: l.server, cfg: l.settings, loop: l, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &l.options)}
+	c.peer.User = socket.UserOf(nc)
+	c.proxied = within(l.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.lineBuf, c.reply, c.out = c.lineMem[:0], c.replyMem[:0], c.outMem[:0]
-	c.tail = c.tailMem[:0]
 	return c
 }
 
@@ -142,7 +143,7 @@ func (c *conn) Close() error {
 	if c.session != nil {
 		_ = c.guard(func() error { c.session.Close(); return nil })
 	}
-	c.in.release()
+	c.in.Release()
 	if log := c.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "cause", c.end.Error())
 	}
@@ -211,7 +212,7 @@ func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
 		about = append(about, slog.String("client_user", c.peer.User))
 	}
 	attrs = append(about, attrs...)
-	c.server.quiet.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
+	c.server.events.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
 }
 
 // noteRefusal logs a refusal that no handler decided, such as a SIZE over the

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 const (
@@ -53,8 +54,8 @@ func (c *conn) nextCommand() error {
 // greeting, which is held back until then.
 func (c *conn) open() error {
 	c.opened = true
-	c.in.init(&c.server.buffers)
-	implicit := c.gate.options.TLS == TLSImplicit
+	c.in.Init(&c.server.buffers)
+	implicit := c.loop.options.TLS == TLSImplicit
 	if c.proxied {
 		if err := c.readProxy(); err != nil {
 			return err
@@ -74,20 +75,20 @@ func (c *conn) open() error {
 
 // take judges a command line. It either answers it or makes it the library's.
 func (c *conn) take(line []byte) error {
-	cmd, ok := parseCommand(line)
+	cmd, ok := wire.ParseCommand(line)
 	if !ok {
 		return c.refuse(errCharacters)
 	}
-	switch cmd.verb {
-	case unknown:
+	switch cmd.Verb {
+	case wire.Unknown:
 		return c.refuse(errUnknown)
-	case notImplemented:
+	case wire.NotImplemented:
 		return c.refuse(errNotImplemented)
-	case notSMTP:
+	case wire.NotSMTP:
 		return c.cutOff(errNotSMTP)
 	case "RCPT", "DATA":
 	case "BDAT":
-		if c.chunk, ok = parseChunk(cmd.arg); !ok {
+		if c.chunk, ok = wire.ParseChunk(cmd.Arg); !ok {
 			return c.cutOff(errChunkSize)
 		}
 	default:
@@ -95,14 +96,14 @@ func (c *conn) take(line []byte) error {
 			return c.cutOff(errManyCommands)
 		}
 	}
-	if refusal := c.barred(cmd.verb); refusal != nil {
+	if refusal := c.barred(cmd.Verb); refusal != nil {
 		return c.refuse(refusal)
 	}
-	switch cmd.verb {
+	switch cmd.Verb {
 	case "STARTTLS":
-		return c.starttls(cmd.arg)
+		return c.starttls(cmd.Arg)
 	case "AUTH":
-		return c.auth(cmd.arg)
+		return c.auth(cmd.Arg)
 	}
 	c.pass(cmd)
 	return nil
@@ -114,7 +115,7 @@ func (c *conn) barred(verb string) *reply.Error {
 	case "EHLO", "NOOP", "QUIT", "STARTTLS":
 		return nil
 	}
-	o := &c.gate.options
+	o := &c.loop.options
 	switch {
 	case o.TLS == TLSRequired && !c.secure:
 		return errNeedsTLS
@@ -129,19 +130,19 @@ func (c *conn) barred(verb string) *reply.Error {
 }
 
 // pass makes a command the library's.
-func (c *conn) pass(cmd command) {
-	if (cmd.verb == "EHLO" || cmd.verb == "HELO") && cmd.arg != "" {
-		name, _, _ := strings.Cut(cmd.arg, " ")
-		c.helo, c.esmtp = oneLine(name), cmd.verb == "EHLO"
+func (c *conn) pass(cmd wire.Command) {
+	if (cmd.Verb == "EHLO" || cmd.Verb == "HELO") && cmd.Arg != "" {
+		name, _, _ := strings.Cut(cmd.Arg, " ")
+		c.helo, c.esmtp = wire.OneLine(name), cmd.Verb == "EHLO"
 	}
-	c.verb = cmd.verb
-	c.lineBuf = cmd.forLibrary(c.lineBuf[:0])
+	c.verb = cmd.Verb
+	c.lineBuf = cmd.ForLibrary(c.lineBuf[:0])
 	c.line = c.lineBuf
 }
 
 // refuse answers a command that the library does not get to see.
 func (c *conn) refuse(e *reply.Error) error {
-	c.verb, c.reply = "", appendStatus(c.reply, e)
+	c.verb, c.reply = "", wire.AppendReply(c.reply, e)
 	return c.settle()
 }
 
@@ -149,7 +150,7 @@ func (c *conn) refuse(e *reply.Error) error {
 // where that is the last word, and skips the chunk of a refused BDAT, none of
 // which may be read as commands.
 func (c *conn) settle() error {
-	refused := c.chunk.left > 0
+	refused := c.chunk.Left > 0
 	code := c.say()
 	if code == 421 || c.hangUp {
 		c.linger = true
@@ -159,7 +160,7 @@ func (c *conn) settle() error {
 		c.linger = true
 		return c.finish("chunk too large to skip")
 	}
-	c.chunk = chunk{}
+	c.chunk = wire.Chunk{}
 	if c.tx == nil {
 		c.txEnd = time.Time{}
 	}
@@ -183,7 +184,7 @@ func (c *conn) say() int {
 	if verb == "EHLO" {
 		c.out = c.appendCapabilities(c.out, start)
 	}
-	code := replyCode(c.out[start:])
+	code := wire.ReplyCode(c.out[start:])
 	if code >= 400 && !c.judged {
 		c.noteRefusal(verb, c.out[start:])
 	}
@@ -191,9 +192,9 @@ func (c *conn) say() int {
 	switch {
 	case code == 250 && (verb == "DATA" || verb == "BDAT"):
 		c.errors, c.commands = 0, 0
-	case isClientError(code):
+	case wire.IsClientError(code):
 		if c.errors++; c.errors > maxErrors {
-			c.out = appendStatus(c.out[:start], errManyErrors)
+			c.out = wire.AppendReply(c.out[:start], errManyErrors)
 			code = errManyErrors.Code
 		}
 	}
@@ -202,8 +203,8 @@ func (c *conn) say() int {
 
 // bye gives the last reply and ends the connection.
 func (c *conn) bye(e *reply.Error) error {
-	if c.gate.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
-		c.out = appendStatus(c.out, e)
+	if c.loop.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
+		c.out = wire.AppendReply(c.out, e)
 	}
 	return c.finish(e.Text)
 }

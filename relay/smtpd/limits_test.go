@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -128,39 +126,6 @@ func TestReaderOutlivesTheMessage(t *testing.T) {
 	c.say("NOOP", "250")
 	if n, err := kept.Read(make([]byte, 10)); n > 0 || err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("Read = %d, %v", n, err)
-	}
-}
-
-func TestListenUnix(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := smtpd.Listen(t.Context(), "unix:"+path, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != smtpd.DefaultSocketMode {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if _, err := smtpd.Listen(t.Context(), "unix:"+path, 0); err == nil || !strings.Contains(err.Error(), "another program") {
-		t.Errorf("a served socket was taken: %v", err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after kill -9
-	l.Close()
-	l, err = smtpd.Listen(t.Context(), "unix:"+path, 0o600)
-	if err != nil {
-		t.Fatalf("a stale socket was not replaced: %v", err)
-	}
-	l.Close()
-	if _, err := os.Stat(path); err == nil {
-		t.Error("the socket stayed after Close")
-	}
-	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := smtpd.Listen(t.Context(), "unix:"+path, 0); err == nil {
-		t.Error("a file was replaced by a socket")
-	}
-	if b, _ := os.ReadFile(path); string(b) != "precious" {
-		t.Error("the file was damaged")
 	}
 }
 

@@ -79,8 +79,8 @@ func (s *Server) served() (list []*port) {
 // servePort runs accept loops until one ends for good.
 func (s *Server) servePort(p *port) error {
 	for {
-		g := newGate(s, p)
-		if err := g.settings.lib.Serve(g); !errors.Is(err, errChanged) {
+		l := newAcceptLoop(s, p)
+		if err := l.settings.lib.Serve(l); !errors.Is(err, errChanged) {
 			return err
 		}
 	}
@@ -130,9 +130,4 @@ func (p *port) poked(err error) bool {
 	_ = d.SetDeadline(time.Time{})
 	p.rounds.Add(1)
 	return true
-}
-
-// changed tells whether g was made of what is no longer so.
-func (g *gate) changed() bool {
-	return g.server.settings.Load() != g.settings || g.port.options.Load() != g.made
 }

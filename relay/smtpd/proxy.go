@@ -32,7 +32,7 @@ func (c *conn) readProxy() error {
 	if !ok {
 		return c.badProxy("the PROXY header names no TCP address")
 	}
-	peer := peerOf(source, &c.gate.options)
+	peer := peerOf(source, &c.loop.options)
 	// What is loopback to another host is not this host, which may send by
 	// rights of its own.
 	if peer.Addr.Addr().IsLoopback() && !c.peer.Addr.Addr().IsLoopback() || !isHost(peer.Addr.Addr()) {

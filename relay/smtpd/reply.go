@@ -2,13 +2,12 @@ package smtpd
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/emersion/go-smtp"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 // The replies that this package gives by itself.
@@ -51,28 +50,6 @@ var (
 	errTooLarge        = reply.New(552, reply.Enhanced{5, 3, 4}, "Message size exceeds fixed limit")
 )
 
-func appendReply(b []byte, code int, enhanced reply.Enhanced, text string) []byte {
-	b = strconv.AppendInt(b, int64(code), 10)
-	b = fmt.Appendf(b, " %d.%d.%d ", enhanced[0], enhanced[1], enhanced[2])
-	return append(append(b, oneLine(text)...), '\r', '\n')
-}
-
-func appendStatus(b []byte, e *reply.Error) []byte {
-	return appendReply(b, e.Code, e.Enhanced, e.Text)
-}
-
-// oneLine makes text fit for a reply line: printable ASCII, at most 400 octets.
-func oneLine(text string) string {
-	b := []byte(text)
-	b = b[:min(len(b), 400)]
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
-}
-
 // forLibrary makes the one error type of which go-smtp takes the reply; it
 // looks at no wrapped error, so the wrap is undone here.
 func forLibrary(err error) error {
@@ -80,25 +57,13 @@ func forLibrary(err error) error {
 		return nil
 	}
 	e := reply.Of(err)
-	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.EnhancedCode(e.Enhanced), Message: oneLine(e.Text)}
-}
-
-// replyCode reads the code of a reply, 0 when there is none.
-func replyCode(reply []byte) int {
-	if len(reply) < 3 {
-		return 0
-	}
-	code, err := strconv.Atoi(string(reply[:3]))
-	if err != nil {
-		return 0
-	}
-	return code
+	return &smtp.SMTPError{Code: e.Code, EnhancedCode: smtp.EnhancedCode(e.Enhanced), Message: wire.OneLine(e.Text)}
 }
 
 // appendPolished appends go-smtp's reply to a command, with the codes that the
 // RFCs ask for and without echoes of what the client sent.
 func appendPolished(b []byte, verb, hostname string, reply []byte) []byte {
-	switch code := replyCode(reply); {
+	switch code := wire.ReplyCode(reply); {
 	case code == 250 && verb == "MAIL":
 		return append(b, "250 2.1.0 Sender ok\r\n"...)
 	case code == 250 && verb == "RCPT":
@@ -110,9 +75,9 @@ func appendPolished(b []byte, verb, hostname string, reply []byte) []byte {
 		b = append(append(append(b, "250-"...), hostname...), '\r', '\n')
 		return append(b, capabilities...)
 	case code == 502 && verb != "":
-		return appendStatus(b, errSequence)
+		return wire.AppendReply(b, errSequence)
 	case (code == 500 || code == 504) && (verb == "MAIL" || verb == "RCPT"):
-		return appendStatus(b, errParameter)
+		return wire.AppendReply(b, errParameter)
 	}
 	return append(b, reply...)
 }
@@ -121,12 +86,12 @@ func appendPolished(b []byte, verb, hostname string, reply []byte) []byte {
 // the library's reply to EHLO, which begins at start.
 func (c *conn) appendCapabilities(out []byte, start int) []byte {
 	var lines string
-	if mode := c.gate.options.TLS; !c.secure && (mode == TLSOptional || mode == TLSRequired) {
+	if mode := c.loop.options.TLS; !c.secure && (mode == TLSOptional || mode == TLSRequired) {
 		lines += "250-STARTTLS\r\n"
 	}
 	if c.offersAuth() {
 		lines += "250-AUTH PLAIN LOGIN\r\n"
-		if c.gate.options.LegacyAuthLine {
+		if c.loop.options.LegacyAuthLine {
 			lines += "250-AUTH=LOGIN PLAIN\r\n"
 		}
 	}
@@ -136,7 +101,3 @@ func (c *conn) appendCapabilities(out []byte, start int) []byte {
 	}
 	return slices.Insert(out, start+first+2, []byte(lines)...)
 }
-
-// isClientError tells whether the reply blames the client's SMTP: syntax and
-// sequence, not a decision about mail.
-func isClientError(code int) bool { return code >= 500 && code <= 504 || code == 555 }

@@ -19,6 +19,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 func TestRowEndOfData(t *testing.T) {
@@ -481,7 +482,7 @@ func TestRowBDATRefused(t *testing.T) {
 
 func TestRowSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := smtpd.Listen(t.Context(), "unix:"+path, 0o620)
+	l, err := socket.Listen(t.Context(), "unix:"+path, 0o620)
 	if err != nil {
 		t.Fatal(err)
 	}

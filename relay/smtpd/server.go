@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"graphrelay/relay/loglimit"
+	"graphrelay/relay/smtpd/wire"
 
 	"github.com/emersion/go-smtp"
 )
@@ -40,8 +44,8 @@ type Server struct {
 	settings atomic.Pointer[settings]
 	handler  Handler
 	conns    registry
-	buffers  buffers
-	quiet    *Quiet
+	buffers  wire.Buffers
+	events   *loglimit.Limiter
 
 	mu       sync.Mutex
 	ports    map[net.Listener]*port
@@ -60,8 +64,8 @@ func New(cfg Config, h Handler) *Server {
 	s := &Server{handler: h, ports: map[net.Listener]*port{}}
 	s.settings.Store(set)
 	s.conns.init(set.MaxConnections)
-	s.buffers.init()
-	s.quiet = NewQuiet(set.Log, 1)
+	s.buffers.Init()
+	s.events = loglimit.New(set.Log, 1)
 	return s
 }
 
@@ -78,22 +82,14 @@ func newSettings(cfg Config) *settings {
 }
 
 func (c Config) withDefaults() Config {
-	c.Hostname = orDefault(c.Hostname, "localhost")
-	c.MaxMessageSize = min(orDefault(c.MaxMessageSize, 2100<<10), math.MaxUint32-1)
-	c.MaxRecipients = orDefault(c.MaxRecipients, 500)
-	c.MaxConnections = orDefault(c.MaxConnections, 200)
-	c.IdleTimeout = orDefault(c.IdleTimeout, 5*time.Minute)
-	c.TransactionTimeout = orDefault(c.TransactionTimeout, time.Hour)
-	c.Log = orDefault(c.Log, slog.New(slog.DiscardHandler))
+	c.Hostname = cmp.Or(c.Hostname, "localhost")
+	c.MaxMessageSize = min(cmp.Or(c.MaxMessageSize, 2100<<10), math.MaxUint32-1)
+	c.MaxRecipients = cmp.Or(c.MaxRecipients, 500)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 200)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 5*time.Minute)
+	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, time.Hour)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // Serve accepts connections on l until Shutdown, and then returns
@@ -134,7 +130,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
-	defer s.quiet.Flush()
+	defer s.events.Flush()
 	gone := s.conns.stop()
 	select {
 	case <-gone:

@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/smtpd/wire"
 )
 
 // session is go-smtp's view of a conn: the commands that it parsed and found in
@@ -26,7 +27,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	}
 	m := MailFrom{Size: opts.Size, UTF8: opts.UTF8, Helo: c.helo, ESMTP: c.esmtp, TLS: c.secure}
 	if from != "" {
-		path, err := mailbox(from)
+		path, err := wire.Mailbox(from)
 		if err != nil {
 			return forLibrary(errBadSender.Because(err))
 		}
@@ -51,7 +52,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 // Rcpt hands a recipient on. The count is limited by go-smtp.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	c := s.c
-	rcpt, err := mailbox(to)
+	rcpt, err := wire.Mailbox(to)
 	if err != nil {
 		return forLibrary(errBadRecipient.Because(err))
 	}
@@ -75,7 +76,7 @@ func (s *session) Data(io.Reader) error {
 	if err = c.endBody(b, err); err != nil {
 		return forLibrary(err)
 	}
-	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: oneLine(string(id)) + " accepted"}
+	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: wire.OneLine(string(id)) + " accepted"}
 }
 
 // Reset ends the transaction: RSET, EHLO, and after Data, where it is over.

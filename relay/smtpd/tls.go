@@ -51,7 +51,7 @@ func legacySuites() []uint16 {
 // starttls answers STARTTLS. What the client sent behind it in plain text is
 // dropped: somebody between could have added it (CVE-2011-0411).
 func (c *conn) starttls(arg string) error {
-	o := &c.gate.options
+	o := &c.loop.options
 	switch {
 	case c.secure:
 		return c.refuse(errSecure)
@@ -70,8 +70,8 @@ func (c *conn) starttls(arg string) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if n := len(c.in.bytes()); n > 0 {
-		c.in.skip(n)
+	if n := len(c.in.Bytes()); n > 0 {
+		c.in.Skip(n)
 		c.note(slog.LevelWarn, "plaintext after STARTTLS", "plaintext after STARTTLS dropped", slog.Int("octets", n))
 	}
 	// RFC 3207 section 4.2: nothing said before counts any more.
@@ -82,7 +82,7 @@ func (c *conn) starttls(arg string) error {
 // handshake puts TLS between the socket and c. When it fails, the connection
 // ends: going on in plain text is what an attacker would want.
 func (c *conn) handshake() error {
-	t := tls.Server(c.nc, c.gate.tls)
+	t := tls.Server(c.nc, c.loop.tls)
 	until := time.Now().Add(handshakeTimeout)
 	if err := c.awaitUntil(until, true); err != nil {
 		return err

@@ -14,8 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -347,67 +345,6 @@ func TestServeWantsACertificate(t *testing.T) {
 	}
 	if err := s.Serve(l, smtpd.ListenerOptions{TLS: smtpd.TLSOptional}); err == nil {
 		t.Error("served TLS without a certificate")
-	}
-}
-
-// The files of a renewed certificate are used by the next handshake; a broken
-// one changes nothing, and an open connection lives through it all.
-func TestKeyPairReloads(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	write := func(file string, b []byte, age time.Duration) {
-		t.Helper()
-		tmp := file + ".new"
-		if err := os.WriteFile(tmp, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		stamp := time.Now().Add(-age)
-		if err := os.Chtimes(tmp, stamp, stamp); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(tmp, file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, key := certificatePEM(t, "first.example")
-	second, _ := certificatePEM(t, "second.example")
-	write(certFile, first, 0)
-	write(keyFile, key, 0)
-	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		k, err := smtpd.LoadKeyPair(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		expect := func(name string) {
-			t.Helper()
-			pair, err := k.Certificate(nil)
-			if err != nil || pair.Leaf.Subject.CommonName != name {
-				t.Errorf("certificate of %v, %v; want %s", pair.Leaf.Subject, err, name)
-			}
-		}
-		expect("first.example")
-		write(certFile, second, time.Hour) // older than the first, as a restored backup
-		expect("first.example")            // at most one look a second
-		time.Sleep(time.Second)
-		expect("second.example")
-		write(certFile, []byte("half"), 2*time.Hour)
-		for range 3 {
-			time.Sleep(time.Second)
-			expect("second.example")
-		}
-		if n := strings.Count(log.String(), "certificate not reloaded"); n != 1 {
-			t.Errorf("%d lines about one broken file: %s", n, log.String())
-		}
-		_ = os.Remove(certFile)
-		time.Sleep(time.Second)
-		expect("second.example")
-		write(certFile, first, 3*time.Hour)
-		time.Sleep(time.Second)
-		expect("first.example")
-	})
-	if _, err := smtpd.LoadKeyPair(keyFile, certFile, nil); err == nil || !strings.Contains(err.Error(), "belong together") {
-		t.Errorf("exchanged files: %v", err)
 	}
 }
 
