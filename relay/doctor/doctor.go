@@ -31,6 +31,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -159,7 +160,7 @@ func (d *examiner) store(ctx context.Context) {
 		d.ok("spool", "%s is not there yet; the first start makes it", path)
 		return
 	}
-	s, err := spool.OpenReadOnly(ctx, path)
+	s, err := sqlite.OpenReadOnly(ctx, path)
 	switch {
 	case errors.Is(err, spool.ErrLocked):
 		d.ok("spool", "a service works on it (WAL, synchronous=FULL) and marks what is damaged; stop it for a look at every page")

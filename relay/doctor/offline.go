@@ -12,7 +12,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/keypair"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
 
@@ -21,12 +21,12 @@ var ErrNoStore = errors.New("its first start makes it (systemctl start graphrela
 
 // OpenStopped opens the store of a service that is not running, to look at it;
 // ErrNoStore where none was ever made.
-func OpenStopped(ctx context.Context, c *config.Config) (*spool.ReadOnly, error) {
+func OpenStopped(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error) {
 	path := c.Queue.Store.Path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no store at %s: %w", path, ErrNoStore)
 	}
-	return spool.OpenReadOnly(ctx, path)
+	return sqlite.OpenReadOnly(ctx, path)
 }
 
 // CheckCredentials reads the credential of every identity, offline, and returns

@@ -38,7 +38,7 @@ import (
 // Config is what an Intake works with; every field but Notify and OnEvent is required.
 type Config struct {
 	Rules
-	Store   spool.Store
+	Store   spool.Intake
 	Notify  func(mailbox envelope.Address) // called after each commit; must not block
 	OnEvent func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
 	Now     func() time.Time
