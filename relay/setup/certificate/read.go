@@ -1,4 +1,4 @@
-package setup
+package certificate
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// PairInfo is what can be told of a certificate file without showing its key.
-type PairInfo struct {
+// Info is what can be told of a certificate file without showing its key.
+type Info struct {
 	Form      string // "PEM", "PFX" or "DER"
 	Subject   string
 	Name      string // common name, as it was given
@@ -34,7 +34,7 @@ type PairInfo struct {
 }
 
 // Problem says why the relay cannot log in with the file now; "" if it can.
-func (i PairInfo) Problem(now time.Time) string {
+func (i Info) Problem(now time.Time) string {
 	switch {
 	case !i.HasKey:
 		return "there is no private key in the file; the relay needs the file that `graphrelay cert new` made, not the one for the upload"
@@ -55,9 +55,9 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 // errNoCertificate is for a file in which none of the forms was found.
 var errNoCertificate = errors.New("there is no certificate in it: name a PEM file (-----BEGIN CERTIFICATE-----), a PFX file or a .cer file")
 
-// ReadPair reads a PEM, PFX (PKCS#12) or DER file. The password is that of a
+// Read reads a PEM, PFX (PKCS#12) or DER file. The password is that of a
 // PFX file. An error continues a sentence that began with the file's name.
-func ReadPair(data []byte, password string) (PairInfo, error) {
+func Read(data []byte, password string) (Info, error) {
 	if block, _ := pem.Decode(data); block != nil {
 		return readPEM(data)
 	}
@@ -65,21 +65,21 @@ func ReadPair(data []byte, password string) (PairInfo, error) {
 		return describe("DER", []*x509.Certificate{cert}, nil), nil
 	}
 	if !bytes.HasPrefix(data, []byte{0x30}) {
-		return PairInfo{}, errNoCertificate
+		return Info{}, errNoCertificate
 	}
 	key, cert, chain, err := pkcs12.DecodeChain(data, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
-		return PairInfo{}, errors.New("it is a PFX file with a password: write the password into a file and name it with --password-file")
+		return Info{}, errors.New("it is a PFX file with a password: write the password into a file and name it with --password-file")
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
-		return PairInfo{}, errors.New("the password does not open the PFX file: correct the password file")
+		return Info{}, errors.New("the password does not open the PFX file: correct the password file")
 	case err != nil:
-		return PairInfo{}, fmt.Errorf("it cannot be read as PFX (%w): export it again, or name another file", err)
+		return Info{}, fmt.Errorf("it cannot be read as PFX (%w): export it again, or name another file", err)
 	}
 	return describe("PFX", append([]*x509.Certificate{cert}, chain...), key), nil
 }
 
-func readPEM(data []byte) (PairInfo, error) {
+func readPEM(data []byte) (Info, error) {
 	var certs []*x509.Certificate
 	var key crypto.PrivateKey
 	for {
@@ -90,17 +90,17 @@ func readPEM(data []byte) (PairInfo, error) {
 		cert, k, err := readBlock(block)
 		switch {
 		case err != nil:
-			return PairInfo{}, err
+			return Info{}, err
 		case cert != nil:
 			certs = append(certs, cert)
 		case k != nil && key != nil:
-			return PairInfo{}, errors.New("it holds more than one private key: keep the one that belongs to the certificate")
+			return Info{}, errors.New("it holds more than one private key: keep the one that belongs to the certificate")
 		case k != nil:
 			key = k
 		}
 	}
 	if len(certs) == 0 {
-		return PairInfo{}, errNoCertificate
+		return Info{}, errNoCertificate
 	}
 	return describe("PEM", certs, key), nil
 }
@@ -134,7 +134,7 @@ func readBlock(b *pem.Block) (*x509.Certificate, crypto.PrivateKey, error) {
 var errEncryptedKey = errors.New("its private key is encrypted: decrypt it with `openssl pkey -in old.pem -out key.pem`, and let the file's mode protect it")
 
 // describe takes the certificate that the key belongs to, or else the first.
-func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) PairInfo {
+func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Info {
 	cert, fits := certs[0], false
 	if public := publicOf(key); public != nil {
 		for _, c := range certs {
@@ -145,7 +145,7 @@ func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Pai
 		}
 	}
 	one, two := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
-	return PairInfo{
+	return Info{
 		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		SHA1: fmt.Sprintf("%X", one), KeyID: base64.StdEncoding.EncodeToString(one[:]), SHA256: fmt.Sprintf("%X", two),

@@ -1,4 +1,4 @@
-package setup_test
+package certificate_test
 
 import (
 	"bytes"
@@ -16,21 +16,21 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"graphrelay/relay/setup"
+	"graphrelay/relay/setup/certificate"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-func pair(t testing.TB) setup.Pair {
+func pair(t testing.TB) certificate.Pair {
 	t.Helper()
-	p, err := setup.NewPair(setup.PairRequest{Name: "graphrelay", Days: 730, Bits: 2048, Now: noon})
+	p, err := certificate.New(certificate.Request{Name: "graphrelay", Days: 730, Bits: 2048, Now: noon})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func TestNewPairIsWhatEntraTakes(t *testing.T) {
+func TestANewPairIsWhatEntraTakes(t *testing.T) {
 	p := pair(t)
 	cert, err := x509.ParseCertificate(p.Cer)
 	if err != nil {
@@ -55,15 +55,15 @@ func TestNewPairIsWhatEntraTakes(t *testing.T) {
 }
 
 func TestPairRequestIsChecked(t *testing.T) {
-	good := setup.PairRequest{Name: "graphrelay", Days: 1, Bits: 2048, Now: noon}
-	for name, change := range map[string]func(*setup.PairRequest){
-		"no name":        func(r *setup.PairRequest) { r.Name = "" },
-		"long name":      func(r *setup.PairRequest) { r.Name = strings.Repeat("x", 65) },
-		"line in a name": func(r *setup.PairRequest) { r.Name = "a\nb" },
-		"no days":        func(r *setup.PairRequest) { r.Days = 0 },
-		"too many days":  func(r *setup.PairRequest) { r.Days = 3651 },
-		"weak key":       func(r *setup.PairRequest) { r.Bits = 1024 },
-		"absurd key":     func(r *setup.PairRequest) { r.Bits = 1 << 20 },
+	good := certificate.Request{Name: "graphrelay", Days: 1, Bits: 2048, Now: noon}
+	for name, change := range map[string]func(*certificate.Request){
+		"no name":        func(r *certificate.Request) { r.Name = "" },
+		"long name":      func(r *certificate.Request) { r.Name = strings.Repeat("x", 65) },
+		"line in a name": func(r *certificate.Request) { r.Name = "a\nb" },
+		"no days":        func(r *certificate.Request) { r.Days = 0 },
+		"too many days":  func(r *certificate.Request) { r.Days = 3651 },
+		"weak key":       func(r *certificate.Request) { r.Bits = 1024 },
+		"absurd key":     func(r *certificate.Request) { r.Bits = 1 << 20 },
 	} {
 		r := good
 		change(&r)
@@ -76,7 +76,7 @@ func TestPairRequestIsChecked(t *testing.T) {
 	}
 }
 
-func TestReadPairOfEachForm(t *testing.T) {
+func TestReadOfEachForm(t *testing.T) {
 	p := pair(t)
 	key, cert := parts(t, p)
 	legacy, err := pkcs12.Legacy.Encode(key, cert, nil, "pass")
@@ -88,7 +88,7 @@ func TestReadPairOfEachForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for form, data := range map[string][]byte{"PEM": p.PEM, "PFX": modern, "PFX ": legacy} {
-		i, err := setup.ReadPair(data, "pass")
+		i, err := certificate.Read(data, "pass")
 		if err != nil || i.Form != strings.TrimSpace(form) || i.SHA1 != p.Info.SHA1 || !i.KeyFits {
 			t.Errorf("%s: %+v, %v", form, i, err)
 		}
@@ -96,17 +96,17 @@ func TestReadPairOfEachForm(t *testing.T) {
 			t.Errorf("%s: %s", form, problem)
 		}
 	}
-	if i, err := setup.ReadPair(p.Cer, ""); err != nil || i.Form != "DER" || i.HasKey || i.Problem(noon) == "" {
+	if i, err := certificate.Read(p.Cer, ""); err != nil || i.Form != "DER" || i.HasKey || i.Problem(noon) == "" {
 		t.Errorf("DER: %+v, %v", i, err)
 	}
 	for password, want := range map[string]string{"": "--password-file", "wrong": "does not open"} {
-		if _, err := setup.ReadPair(modern, password); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := certificate.Read(modern, password); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("password %q: %v", password, err)
 		}
 	}
 }
 
-func parts(t *testing.T, p setup.Pair) (any, *x509.Certificate) {
+func parts(t *testing.T, p certificate.Pair) (any, *x509.Certificate) {
 	t.Helper()
 	first, rest := pem.Decode(p.PEM)
 	second, _ := pem.Decode(rest)
@@ -122,7 +122,7 @@ func TestProblemsOfAPair(t *testing.T) {
 	p, other := pair(t), pair(t)
 	_, rest := pem.Decode(p.PEM)
 	foreign, _ := pem.Decode(other.PEM)
-	mixed, err := setup.ReadPair(append(pem.EncodeToMemory(foreign), rest...), "")
+	mixed, err := certificate.Read(append(pem.EncodeToMemory(foreign), rest...), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestProblemsOfAPair(t *testing.T) {
 	}
 }
 
-func ecPair(t *testing.T) setup.PairInfo {
+func ecPair(t *testing.T) certificate.Info {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -156,18 +156,18 @@ func ecPair(t *testing.T) setup.PairInfo {
 		t.Fatal(err)
 	}
 	data := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})...)
-	i, err := setup.ReadPair(data, "")
+	i, err := certificate.Read(data, "")
 	if err != nil || i.KeyType != "EC P-256" || !i.KeyFits {
 		t.Fatalf("%+v, %v", i, err)
 	}
 	return i
 }
 
-// FuzzReadPair: no file makes it panic, and every refusal says what to do. PFX
+// FuzzRead: no file makes it panic, and every refusal says what to do. PFX
 // is the library's to parse, and its counts of iterations, which a file may put
 // as high as it likes, would make the fuzzer stand still.
-func FuzzReadPair(f *testing.F) {
-	seeds, err := filepath.Glob("testdata/pairs/*")
+func FuzzRead(f *testing.F) {
+	seeds, err := filepath.Glob("testdata/*.*")
 	if err != nil || len(seeds) == 0 {
 		f.Fatal("no seeds", err)
 	}
@@ -186,7 +186,7 @@ func FuzzReadPair(f *testing.F) {
 				return
 			}
 		}
-		i, err := setup.ReadPair(data, password)
+		i, err := certificate.Read(data, password)
 		if err != nil && !strings.Contains(err.Error(), ": ") {
 			t.Errorf("no remedy: %v", err)
 		}

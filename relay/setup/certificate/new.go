@@ -1,4 +1,9 @@
-package setup
+// Package certificate makes and reads the certificate with which the relay logs in:
+// a new RSA key with the self-signed certificate to upload, and what a PEM, PFX
+// or DER file holds. It is pure, knows no clock but the one it is given, and
+// never returns or prints a private key that it has read. Every error says what
+// to do.
+package certificate
 
 import (
 	"bytes"
@@ -14,8 +19,8 @@ import (
 	"unicode"
 )
 
-// PairRequest says what key pair is wanted.
-type PairRequest struct {
+// Request says what key pair is wanted.
+type Request struct {
 	Name string    // common name, as Entra lists it
 	Days int       // validity; Entra takes what it is given, Microsoft advises a year or two
 	Bits int       // of the RSA key; the login takes RSA only
@@ -26,14 +31,14 @@ type PairRequest struct {
 type Pair struct {
 	PEM  []byte // certificate and private key, for the relay alone
 	Cer  []byte // the certificate in DER, for the upload; public
-	Info PairInfo
+	Info Info
 }
 
 // clockRoom is how far the clocks of the host and of Entra may differ.
 const clockRoom = 5 * time.Minute
 
 // Check says what of the request cannot be made.
-func (r PairRequest) Check() error {
+func (r Request) Check() error {
 	switch {
 	case r.Name == "" || len(r.Name) > 64:
 		return fmt.Errorf("the name %q cannot be a common name: write 1 to 64 characters", r.Name)
@@ -47,8 +52,8 @@ func (r PairRequest) Check() error {
 	return nil
 }
 
-// NewPair makes a key pair.
-func NewPair(r PairRequest) (Pair, error) {
+// New makes a key pair.
+func New(r Request) (Pair, error) {
 	if err := r.Check(); err != nil {
 		return Pair{}, err
 	}
@@ -64,11 +69,11 @@ func NewPair(r PairRequest) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	info, err := ReadPair(text, "")
+	info, err := Read(text, "")
 	return Pair{PEM: text, Cer: der, Info: info}, err
 }
 
-func selfSigned(r PairRequest, key *rsa.PrivateKey) ([]byte, error) {
+func selfSigned(r Request, key *rsa.PrivateKey) ([]byte, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, err
