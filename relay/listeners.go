@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -17,14 +19,14 @@ import (
 	"graphrelay/relay/wiring"
 )
 
-// listener is an open socket and what of the configuration belongs to it.
+// listener is an open socket and what the configuration says about it.
 type listener struct {
 	net.Listener
 	address string // as the configuration says it
 	options smtpd.ListenerOptions
 }
 
-// name tells where clients connect.
+// name returns where clients connect.
 func (l listener) name() string {
 	if l.Addr().Network() == "unix" {
 		return "unix:" + l.Addr().String()
@@ -32,7 +34,7 @@ func (l listener) name() string {
 	return l.Addr().String()
 }
 
-// openListeners are those in use now.
+// openListeners returns those in use now.
 func (r *Relay) openListeners() []listener {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,7 +67,7 @@ func hostName() string {
 	return name
 }
 
-// wantedListeners are those of g's configuration.
+// wantedListeners returns those of g's configuration.
 func (r *Relay) wantedListeners(g *generation) []wiring.Listener {
 	var certificate wiring.Certificate
 	if g.keyPair != nil {
@@ -74,7 +76,7 @@ func (r *Relay) wantedListeners(g *generation) []wiring.Listener {
 	return wiring.Listeners(g.cfg, r.submit, certificate)
 }
 
-// listen opens every listener, or takes it over from systemd.
+// listen opens every listener, or takes its socket from systemd.
 func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	if r.inherited, err = socket.Inherited(); err != nil {
 		return fmt.Errorf("sockets of systemd: %w", err)
@@ -91,7 +93,7 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	return nil
 }
 
-// bind opens a listener; of a name of systemd all its sockets.
+// bind opens a listener; for a name of systemd, all its sockets.
 func (r *Relay) bind(ctx context.Context, w wiring.Listener) ([]listener, error) {
 	if name, ok := strings.CutPrefix(w.Address, "systemd:"); ok {
 		return r.inherit(name, w)
@@ -103,14 +105,13 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) ([]listener, error)
 	return []listener{{l, w.Address, w.Options}}, nil
 }
 
-// inherit takes the sockets of a name out of those that systemd passed on.
+// inherit takes the sockets of a name out of those that systemd passed.
 func (r *Relay) inherit(name string, w wiring.Listener) (list []listener, err error) {
 	if len(r.inherited[name]) == 0 {
-		var names []string
-		for n := range r.inherited {
-			names = append(names, n)
-		}
-		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); start graphrelay through its socket unit, with FileDescriptorName=%s", name, orNone(names), name)
+		names := slices.Sorted(maps.Keys(r.inherited))
+		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); "+
+			"start graphrelay through its socket unit, with FileDescriptorName=%s",
+			name, cmp.Or(strings.Join(names, ", "), "none"), name)
 	}
 	for _, l := range r.inherited[name] {
 		list = append(list, listener{l, w.Address, w.Options})
@@ -119,38 +120,38 @@ func (r *Relay) inherit(name string, w wiring.Listener) (list []listener, err er
 	return list, nil
 }
 
-// closeUnused lets go of the sockets that no listener names.
+// closeUnused closes the sockets that no listener names.
 func (r *Relay) closeUnused() {
 	for name, rest := range r.inherited {
 		for _, l := range rest {
-			r.log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit", "name", name, "address", l.Addr().String())
+			r.log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit",
+				"name", name, "address", l.Addr().String())
 			_ = l.Close()
 		}
 	}
 	r.inherited = nil
 }
 
-func orNone(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
-}
-
-// listenHint adds to an error of listening what to do about it; key is where the
-// address stands in the configuration.
+// listenHint adds to an error of listening what to do about it; key is the key of
+// the address in the configuration.
 func listenHint(key, address string, err error) error {
+	unix := strings.HasPrefix(address, "unix:")
 	switch {
-	case errors.Is(err, syscall.EACCES) && strings.HasPrefix(address, "unix:"):
-		return fmt.Errorf("%w; the folder of %s must let the user who runs this write into it: chown it, or write another path in %s", err, address, key)
+	case errors.Is(err, syscall.EACCES) && unix:
+		return fmt.Errorf("%w; the user who runs this cannot write to the folder of %s: "+
+			"chown the folder, or choose another path in %s", err, address, key)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it), or choose a port such as 2525 in %s", err, key)
-	case errors.Is(err, syscall.EADDRINUSE) && strings.HasPrefix(address, "unix:"):
-		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), or choose another path in %s", err, address, key)
+		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it): "+
+			"use that unit, or choose a port such as 2525 in %s", err, key)
+	case errors.Is(err, syscall.EADDRINUSE) && unix:
+		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), "+
+			"or choose another path in %s", err, address, key)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another program listens on %s: stop it (ss -ltnp shows it; often postfix or exim4), or choose another address in %s", err, address, key)
+		return fmt.Errorf("%w; another program listens on %s: stop it (ss -ltnp shows it; often postfix or exim4), "+
+			"or choose another address in %s", err, address, key)
 	case errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("%w; the folder of %s must exist: create it, or let systemd do so (RuntimeDirectory=)", err, address)
+		return fmt.Errorf("%w; the folder of %s must exist: create it, or let systemd create it (RuntimeDirectory=)",
+			err, address)
 	}
 	return err
 }

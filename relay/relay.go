@@ -17,7 +17,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
 
@@ -32,15 +32,15 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	Sandbox bool // the store is a try-out's; a real service refuses it, and the other way round
+	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
 
 	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
 	// beside the listeners of the configuration.
 	SubmitSocket string
 
 	// Load reads the configuration again, for a reload; nil where there is none
-	// to read. OnChange is told of the one that was taken over; OnReload that a
-	// reload begins, and what it returns that it is over. Both may be nil and
+	// to read. OnChange is called with the one that came into force, OnReload when
+	// a reload begins, and what it returns when it is over. Both may be nil and
 	// must not block.
 	Load     func() (*config.Config, error)
 	OnChange func(*config.Config)
@@ -56,7 +56,7 @@ type Relay struct {
 	onChange   func(*config.Config)
 	onReload   func() (done func())
 	started    time.Time
-	store      *spool.SQLite
+	store      *sqlite.Store
 	closeStore sync.Once
 	delivery   *delivery.Delivery
 	intake     *intake.Intake
@@ -96,7 +96,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = spool.OpenSQLite(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
+	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
@@ -120,8 +120,17 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 }
 
 func newRelay(o Options) *Relay {
-	r := &Relay{version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket}, started: time.Now(), up: make(chan struct{}), watchNow: make(chan struct{}, 1),
-		load: o.Load, onChange: o.OnChange, onReload: o.OnReload}
+	r := &Relay{
+		version:  o.Version,
+		log:      o.Log,
+		submit:   wiring.Submit{Path: o.SubmitSocket},
+		load:     o.Load,
+		onChange: o.OnChange,
+		onReload: o.OnReload,
+		started:  time.Now(),
+		up:       make(chan struct{}),
+		watchNow: make(chan struct{}, 1),
+	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
 	}
@@ -134,9 +143,17 @@ func newRelay(o Options) *Relay {
 func (r *Relay) deliveryConfig() delivery.Config {
 	l := wiring.Limits(r.cfg())
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
-		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
+		Store:    r.store,
+		Route:    r.route,
+		MaxAge:   l.MaxAge,
+		MaxHold:  l.MaxHold,
+		Unknown:  l.Unknown,
+		Grace:    sendGrace,
+		Log:      r.log,
+		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
 		Identity: r.hasIdentity,
+		Alarm:    r.alerts.Alarm,
+		OnEvent:  r.countDelivery,
 	}
 }
 
@@ -166,13 +183,13 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 // hostname is the name of the configuration in force.
 func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
 
-// hasIdentity tells whether the configuration in force has an identity.
+// hasIdentity reports whether the configuration in force has an identity.
 func (r *Relay) hasIdentity(name string) bool {
 	_, ok := r.now.Load().identities[config.Name(name)]
 	return ok
 }
 
-// Listeners tells where SMTP clients connect, with the ports that were chosen
+// Listeners returns where SMTP clients connect, with the ports that were chosen
 // where the configuration says 0.
 func (r *Relay) Listeners() []string {
 	var list []string
@@ -182,13 +199,15 @@ func (r *Relay) Listeners() []string {
 	return list
 }
 
-// Warnings are what every start and every status says loudly.
+// Warnings returns what every start and every status must say: endpoints that are
+// not Microsoft's, and audits that did not pass.
 func (r *Relay) Warnings() []string {
 	g := r.now.Load()
 	var list []string
 	for _, id := range g.cfg.Identities {
 		if !g.identities[id.Name].Microsoft() {
-			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", id.Name))
+			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; "+
+				"mail does not leave through Microsoft 365", id.Name))
 		}
 	}
 	return append(list, auditWarnings(g.auditor.Last())...)
@@ -199,7 +218,7 @@ func (r *Relay) Warnings() []string {
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.close()
 	for _, w := range r.Warnings() {
-		r.log.Warn("not Microsoft", "warning", w)
+		r.log.Warn("starting with a warning", "warning", w)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -256,7 +275,7 @@ func (r *Relay) sweep(ctx context.Context) {
 	for {
 		history, failed := wiring.Retention(r.cfg())
 		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
-			r.log.Warn("sweep failed", "cause", err)
+			r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -277,7 +296,7 @@ func (r *Relay) close() {
 	if r.store != nil {
 		r.closeStore.Do(func() {
 			if err := r.store.Close(); err != nil {
-				r.log.Error("closing the store", "cause", err)
+				r.log.Error("cannot close the store", "error", err)
 			}
 		})
 	}

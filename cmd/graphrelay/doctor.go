@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
 	"graphrelay/relay/doctor"
 	"graphrelay/relay/verify"
@@ -34,11 +34,11 @@ something failed.`,
 			w := cmd.OutOrStdout()
 			doctor.Examine(cmd.Context(), c, versionString(), func(s doctor.Symptom) {
 				if all = append(all, s); !asJSON {
-					printSymptom(w, s)
+					printStep(w, fmt.Sprintf("%-4s %-20s", s.Mark, s.About), s.Mark, s.Text, s.Remedy)
 				}
 			})
 			if asJSON {
-				if err := printJSON(w, all); err != nil {
+				if err := terminal.PrintJSON(w, all); err != nil {
 					return err
 				}
 			}
@@ -48,13 +48,6 @@ something failed.`,
 	configFlag(cmd, &file)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-func printSymptom(w io.Writer, s doctor.Symptom) {
-	fmt.Fprintf(w, "%-4s %-20s %s\n", s.Mark, visible(s.About), visible(s.Text))
-	if s.Remedy != "" && s.Mark != verify.OK {
-		fmt.Fprintf(w, "     %-20s -> %s\n", "", visible(s.Remedy))
-	}
 }
 
 func judgement(all []doctor.Symptom) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/doctor"
@@ -91,4 +92,17 @@ func pages(ctx context.Context, q queueReader, f spool.Filter, limit int, do fun
 		f.After = envelope.QueueID(page[len(page)-1].QueueID)
 	}
 	return nil
+}
+
+// stateColour says at a glance whether somebody must do something.
+func stateColour(state string) string {
+	switch state {
+	case "held", "unknown", "deferred":
+		return terminal.Yellow
+	case "failed", "bounced", "damaged":
+		return terminal.Red
+	case "sent":
+		return terminal.Green
+	}
+	return ""
 }

@@ -40,7 +40,7 @@ import (
 // at once.
 type Config struct {
 	Rules
-	Store   spool.Store
+	Store   spool.Intake
 	Notify  func(mailbox envelope.Address) // called after each commit
 	OnEvent func(Event)                    // for metrics
 	Now     func() time.Time

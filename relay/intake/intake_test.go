@@ -19,6 +19,7 @@ import (
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\nSubject: x\r\n"
@@ -26,15 +27,15 @@ const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\n
 // bench is an Intake on a real store.
 type bench struct {
 	*Intake
-	store    *spool.SQLite
+	store    *sqlite.Store
 	log      bytes.Buffer
 	notified []envelope.Address
 }
 
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
-	store, err := spool.OpenSQLite(t.Context(), spool.Options{Path: filepath.Join(t.TempDir(), "queue.db"),
-		BallastSize: -1})
+	path := filepath.Join(t.TempDir(), "queue.db")
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, BallastSize: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +240,7 @@ func TestAConnectionThatDiesInDataLeavesNothing(t *testing.T) {
 
 // failing is a store that cannot do one thing.
 type failing struct {
-	spool.Store
+	spool.Intake
 	admit, begin, commit error
 }
 
@@ -249,7 +250,7 @@ func (f failing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 	if f.begin != nil {
 		return nil, f.begin
 	}
-	d, err := f.Store.Begin(ctx, size)
+	d, err := f.Intake.Begin(ctx, size)
 	return failingDraft{d, f.commit}, err
 }
 
@@ -282,7 +283,7 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 		{"commit unknown", failing{commit: errors.New("disk I/O error")}, "451 4.3.0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
+			b := newBench(t, func(cfg *Config) { c.store.Intake = cfg.Store; cfg.Store = c.store })
 			id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n")
 			if e := reply.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
 				t.Fatalf("got %q, %v; want %s", id, err, c.want)
@@ -297,12 +298,12 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 
 // departing is a store whose client goes away when the commit begins.
 type departing struct {
-	spool.Store
+	spool.Intake
 	leave context.CancelFunc
 }
 
 func (s departing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
-	d, err := s.Store.Begin(ctx, size)
+	d, err := s.Intake.Begin(ctx, size)
 	return departingDraft{d, s.leave}, err
 }
 

@@ -209,7 +209,7 @@ func TestFailuresTakeBoundedMemory(t *testing.T) {
 	_ = l.check(t.Context(), attempt{here, long, "x", "", false})
 	for who := range l.failed {
 		if len(who.user) > maxUsername {
-			t.Errorf("a key of %d octets", len(who.user))
+			t.Errorf("a key of %d bytes", len(who.user))
 		}
 	}
 }

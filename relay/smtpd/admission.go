@@ -66,8 +66,8 @@ func (l *acceptLoop) Accept() (net.Conn, error) {
 	}
 }
 
-// admit enters c with the registry and the handler. Who is behind a load
-// balancer is asked later, when the header has told the address.
+// admit enters c with the registry and asks the handler. For a client behind a
+// load balancer it is asked later, once the header has given the address.
 func (c *conn) admit() *reply.Error {
 	if refusal := c.server.conns.add(c); refusal != nil {
 		c.noteRefused(refusal)
@@ -87,8 +87,9 @@ func (c *conn) admit() *reply.Error {
 func (c *conn) identify() *reply.Error {
 	c.server.conns.admitted()
 	if c.loop.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
-		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
-			"this listener requires a login, and has no TLS to log in with; write the client's network under plaintext_auth, or give the listener tls"))
+		c.note(slog.LevelWarn, "no login possible", "connection refused",
+			slog.String("error", "this listener requires a login, and has no TLS to log in with"),
+			slog.String("remedy", "add the client's network to plaintext_auth, or give the listener tls"))
 		return errNoLogin
 	}
 	err := c.guard(func() (err error) {
@@ -103,13 +104,14 @@ func (c *conn) identify() *reply.Error {
 }
 
 func (c *conn) noteRefused(refusal *reply.Error) {
-	c.note(slog.LevelWarn, "connections refused", "connections refused", slog.String("reply", refusal.Text),
-		slog.String("remedy", "find out why the client has so many, or raise smtp.max_connections"))
+	c.note(slog.LevelWarn, "connections refused", "connections refused",
+		slog.String("reply", refusal.Text),
+		slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
 }
 
-// turnAway answers a connection that is not served. It must not hold up the
-// accept loop: the reply fits the empty send buffer of a new socket. A client
-// that expects TLS would not understand it.
+// turnAway answers a connection that is not served. It does not delay the accept
+// loop: the reply fits the empty send buffer of a new socket. A client that
+// expects TLS would not understand it.
 func (c *conn) turnAway(refusal *reply.Error) {
 	c.cancel()
 	if c.loop.options.TLS != TLSImplicit && !c.proxied {

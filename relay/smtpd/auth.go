@@ -14,8 +14,8 @@ import (
 // maxLogins is how many failed logins end a connection.
 const maxLogins = 5
 
-// The challenges of LOGIN, "Username:" and "Password:": devices compare them
-// octet by octet.
+// The challenges of LOGIN, "Username:" and "Password:": devices compare them byte
+// by byte.
 const (
 	challengeUser     = "VXNlcm5hbWU6"
 	challengePassword = "UGFzc3dvcmQ6"
@@ -29,7 +29,7 @@ func (c *conn) auth(arg string) error {
 	}
 	initial = strings.TrimSpace(initial)
 	if initial == "=" {
-		initial = "" // an empty response says nothing: ask
+		initial = "" // an empty response: ask for another
 	}
 	var user, password string
 	var refusal *reply.Error
@@ -48,7 +48,7 @@ func (c *conn) auth(arg string) error {
 	return c.authenticate(user, password)
 }
 
-// mayAuth tells why AUTH is out of place, nil if it is not.
+// mayAuth returns a refusal if AUTH is not possible now.
 func (c *conn) mayAuth(mechanism string) *reply.Error {
 	switch {
 	case c.loop.options.Auth == AuthOff:
@@ -69,14 +69,14 @@ func (c *conn) mayAuth(mechanism string) *reply.Error {
 	return nil
 }
 
-// offersAuth tells whether the client may log in as the connection is now.
+// offersAuth reports whether the client may log in with the connection as it is.
 func (c *conn) offersAuth() bool {
 	o := &c.loop.options
 	return o.Auth != AuthOff && (c.secure || o.mayLoginPlain(c.peer))
 }
 
-// plain reads "authorization NUL user NUL password". Nobody may act for
-// somebody else, so the first is empty or the user.
+// plain reads "authorization NUL user NUL password". No user may act for another,
+// so the first is empty or the user.
 func (c *conn) plain(initial string) (user, password string, refusal *reply.Error, err error) {
 	message, refusal, err := c.response("", initial)
 	if refusal != nil || err != nil {
@@ -104,7 +104,7 @@ func (c *conn) login(initial string) (user, password string, refusal *reply.Erro
 	return string(u), string(p), nil, nil
 }
 
-// response decodes what the client gave already, or asks for it.
+// response decodes what the client has given already, or asks for it.
 func (c *conn) response(challenge, given string) ([]byte, *reply.Error, error) {
 	if given == "" {
 		c.out = append(append(append(c.out, "334 "...), challenge...), '\r', '\n')
@@ -116,7 +116,7 @@ func (c *conn) response(challenge, given string) ([]byte, *reply.Error, error) {
 			return nil, errCancelled, nil
 		}
 	}
-	// Some devices leave the padding out.
+	// Some devices omit the padding.
 	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(given, "="))
 	if err != nil {
 		return nil, errEncoding, nil
@@ -124,8 +124,8 @@ func (c *conn) response(challenge, given string) ([]byte, *reply.Error, error) {
 	return decoded, nil, nil
 }
 
-// authenticate asks the handler. Each failure makes the client wait longer,
-// which costs a guesser time and everybody else nothing.
+// authenticate asks the handler. Each failure makes the client wait longer, which
+// costs only someone who guesses.
 func (c *conn) authenticate(user, password string) error {
 	err := c.guard(func() error { return c.session.Authenticate(c.ctx, user, password) })
 	if err == nil {
@@ -140,7 +140,8 @@ func (c *conn) authenticate(user, password string) error {
 	c.failedLogins++
 	_ = pacing.Sleep(c.ctx, time.Duration(c.failedLogins)*time.Second)
 	if c.failedLogins >= maxLogins {
-		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins", slog.Int("failures", c.failedLogins))
+		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins",
+			slog.Int("failures", c.failedLogins))
 		return c.cutOff(errManyLogins)
 	}
 	return c.refuse(refusal)

@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
-	"graphrelay/relay/setup"
+	"graphrelay/relay/setup/certificate"
 	"graphrelay/relay/verify"
 )
 
@@ -81,7 +81,7 @@ func (x *tenant) write(name string, data []byte) {
 // for the upload.
 func (x *tenant) newPair(from time.Time, days int) *x509.Certificate {
 	x.t.Helper()
-	p, err := setup.NewPair(setup.PairRequest{Name: "graphrelay", Days: days, Bits: 2048, Now: from})
+	p, err := certificate.New(certificate.Request{Name: "graphrelay", Days: days, Bits: 2048, Now: from})
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ import (
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 // Graph returns the options of the client of an identity. onCredentialChange is
@@ -72,8 +72,8 @@ func mustURL(u string) *url.URL {
 
 // Store returns the options of the queue's store. sandbox marks a store of a
 // try-out.
-func Store(c *config.Config, sandbox bool, log *slog.Logger) spool.Options {
-	return spool.Options{
+func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
+	return sqlite.Options{
 		Path:             c.Queue.Store.Path,
 		MinFree:          int64(c.Queue.MinFreeSpace),
 		MaxMessages:      c.Queue.MaxMessages,
