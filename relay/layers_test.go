@@ -17,6 +17,7 @@ var layer = map[string]int{
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
+	"relay/spool/sqlite/db": 1, "relay/spool/sqlite/disk": 1,
 	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
 	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
@@ -37,7 +38,8 @@ var sideways = map[string][]string{
 	// whole message and of its parts.
 	"relay/message":         {"relay/message/address"},
 	"relay/message/parts":   {"relay/message", "relay/message/address"},
-	"relay/spool/sqlite":    {"relay/spool"},
+	"relay/spool/sqlite":    {"relay/spool", "relay/spool/sqlite/db", "relay/spool/sqlite/disk"},
+	"relay/spool/sqlite/db": {"relay/spool"}, "relay/spool/sqlite/disk": {"relay/spool"},
 	"relay/spool/spooltest": {"relay/spool"},
 	"relay/entra":           {"relay/watchfile"},
 	"relay/keypair":         {"relay/watchfile"},
