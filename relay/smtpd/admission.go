@@ -19,23 +19,22 @@ type acceptLoop struct {
 	server   *Server
 	port     *port
 	settings *settings
-	made     *ListenerOptions // what options is a copy of
-	options  ListenerOptions
+	options  *ListenerOptions // another after a change
 	tls      *tls.Config
 }
 
 func newAcceptLoop(s *Server, p *port) *acceptLoop {
 	o := p.options.Load()
-	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), made: o, options: *o}
+	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), options: o}
 	if o.TLS != TLSOff {
-		l.tls = l.options.tlsConfig()
+		l.tls = o.tlsConfig()
 	}
 	return l
 }
 
 // outdated reports whether l was made of what has changed since.
 func (l *acceptLoop) outdated() bool {
-	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.made
+	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.options
 }
 
 // Accept returns the next admitted connection. Strangers and clients with too
@@ -70,7 +69,9 @@ func (l *acceptLoop) Accept() (net.Conn, error) {
 // load balancer it is asked later, once the header has given the address.
 func (c *conn) admit() *reply.Error {
 	if refusal := c.server.conns.add(c); refusal != nil {
-		c.noteRefused(refusal)
+		c.note(slog.LevelWarn, "connections refused", "connections refused",
+			slog.String("reply", refusal.Text),
+			slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
 		return refusal
 	}
 	if c.proxied {
@@ -101,12 +102,6 @@ func (c *conn) identify() *reply.Error {
 	}
 	c.session = nil
 	return reply.Of(err)
-}
-
-func (c *conn) noteRefused(refusal *reply.Error) {
-	c.note(slog.LevelWarn, "connections refused", "connections refused",
-		slog.String("reply", refusal.Text),
-		slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
 }
 
 // turnAway answers a connection that is not served. It does not delay the accept

@@ -84,7 +84,7 @@ func (e *endedError) Error() string        { return "connection ended: " + e.cau
 func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
 func newConn(l *acceptLoop, nc net.Conn) *conn {
-	c := &conn{server: l.server, cfg: l.settings, loop: l, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &l.options)}
+	c := &conn{server: l.server, cfg: l.settings, loop: l, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), l.options)}
 	c.peer.User = socket.UserOf(nc)
 	c.proxied = within(l.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -153,21 +153,11 @@ func (c *conn) Close() error {
 
 // The library's deadlines have no effect: they would cover a whole message, and
 // what arrived after them would be run as commands.
-
-// LocalAddr is that of the socket.
-func (c *conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
-
-// RemoteAddr is that of the socket.
-func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
-
-// SetDeadline does nothing.
-func (c *conn) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline does nothing.
-func (c *conn) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline does nothing.
+func (c *conn) SetDeadline(time.Time) error      { return nil }
+func (c *conn) SetReadDeadline(time.Time) error  { return nil }
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+func (c *conn) LocalAddr() net.Addr              { return c.raw.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr             { return c.raw.RemoteAddr() }
 
 // stop asks the connection to end: at once if it waits for a command, otherwise
 // before it would wait for the next one.

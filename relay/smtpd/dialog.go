@@ -55,19 +55,15 @@ func (c *conn) nextCommand() error {
 func (c *conn) open() error {
 	c.opened = true
 	c.in.Init(&c.server.buffers)
-	implicit := c.loop.options.TLS == TLSImplicit
 	if c.proxied {
 		if err := c.readProxy(); err != nil {
 			return err
 		}
-		switch refusal := c.identify(); {
-		case refusal != nil && implicit:
-			return c.finish(refusal.Text)
-		case refusal != nil:
+		if refusal := c.identify(); refusal != nil {
 			return c.bye(refusal)
 		}
 	}
-	if implicit {
+	if c.loop.options.TLS == TLSImplicit {
 		return c.handshake()
 	}
 	return nil
@@ -115,7 +111,7 @@ func (c *conn) barred(verb string) *reply.Error {
 	case "EHLO", "NOOP", "QUIT", "STARTTLS":
 		return nil
 	}
-	o := &c.loop.options
+	o := c.loop.options
 	switch {
 	case o.TLS == TLSRequired && !c.secure:
 		return errNeedsTLS

@@ -3,6 +3,7 @@ package smtpd
 import (
 	"crypto/tls"
 	"net/netip"
+	"slices"
 )
 
 // TLSMode is when a listener speaks TLS.
@@ -67,10 +68,5 @@ func (o *ListenerOptions) authFor(p Peer) AuthMode {
 }
 
 func within(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }

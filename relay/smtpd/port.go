@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 // port is a socket that is served. The socket outlives its options and the
@@ -98,12 +100,8 @@ func (p *port) next() (nc net.Conn, err error) {
 func (p *port) answers(ctx context.Context) bool {
 	before := p.rounds.Load()
 	p.poke()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for p.rounds.Load() == before && !p.retired.Load() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if pacing.Sleep(ctx, 5*time.Millisecond) != nil {
 			return false
 		}
 	}

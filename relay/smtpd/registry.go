@@ -16,7 +16,8 @@ type registry struct {
 	accepted uint64
 	refused  uint64
 	stopping bool
-	gone     chan struct{} // closed when stopping and open is empty
+	gone     chan struct{} // closed once, when stopping and open is empty
+	once     sync.Once
 }
 
 func (r *registry) init(max int) {
@@ -64,13 +65,8 @@ func (r *registry) remove(c *conn) {
 
 // closeGone closes gone once it is time; the caller holds mu.
 func (r *registry) closeGone() {
-	if !r.stopping || len(r.open) > 0 {
-		return
-	}
-	select {
-	case <-r.gone:
-	default:
-		close(r.gone)
+	if r.stopping && len(r.open) == 0 {
+		r.once.Do(func() { close(r.gone) })
 	}
 }
 

@@ -77,7 +77,8 @@ func newSettings(cfg Config) *settings {
 	lib.MaxRecipients = cfg.MaxRecipients
 	lib.MaxLineLength = 0 // conn bounds command lines; lines of a message are unbounded
 	lib.EnableSMTPUTF8 = true
-	lib.ErrorLog = libraryLog{cfg.Log}
+	// The library reports failures to accept, which it retries after a pause.
+	lib.ErrorLog = slog.NewLogLogger(cfg.Log.With("component", "go-smtp").Handler(), slog.LevelError)
 	return &settings{cfg, lib}
 }
 
@@ -178,16 +179,4 @@ func (s *Server) isStopping() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stopping
-}
-
-// libraryLog logs what go-smtp reports: failures to accept, which it retries
-// after a pause.
-type libraryLog struct{ log *slog.Logger }
-
-func (l libraryLog) Printf(format string, v ...any) {
-	l.log.Error("the SMTP library reported an error", "error", fmt.Sprintf(format, v...))
-}
-
-func (l libraryLog) Println(v ...any) {
-	l.log.Error("the SMTP library reported an error", "error", fmt.Sprint(v...))
 }

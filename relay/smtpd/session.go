@@ -7,6 +7,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd/wire"
 )
 
@@ -76,11 +77,7 @@ func (s *session) Data(io.Reader) error {
 	if err = c.endBody(b, err); err != nil {
 		return forLibrary(err)
 	}
-	return &smtp.SMTPError{
-		Code:         250,
-		EnhancedCode: smtp.EnhancedCode{2, 0, 0},
-		Message:      wire.OneLine(string(id)) + " accepted",
-	}
+	return forLibrary(&reply.Error{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: string(id) + " accepted"})
 }
 
 // Reset ends the transaction: RSET, EHLO, and after Data, where it is over.

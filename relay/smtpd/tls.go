@@ -53,7 +53,7 @@ func legacySuites() []uint16 {
 // starttls answers STARTTLS. Plain text that came behind it is dropped: an attacker
 // in between could have added it (CVE-2011-0411).
 func (c *conn) starttls(arg string) error {
-	o := &c.loop.options
+	o := c.loop.options
 	switch {
 	case c.secure:
 		return c.refuse(errSecure)
