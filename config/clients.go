@@ -27,7 +27,7 @@ type Client struct {
 // Repair names one thing that is repaired.
 type Repair string
 
-// The repairs.
+// The repairs that a client may ask for; packaging/doc/front-door.md describes them.
 const (
 	RepairDisplayName Repair = "display_name"
 	RepairMissingFrom Repair = "missing_from"

@@ -21,7 +21,7 @@ import (
 	"graphrelay/relay/text"
 )
 
-// Exit codes of every command but sendmail and verify.
+// Exit codes of every command but sendmail and verify; a program may rely on them.
 const (
 	exitFailed = 1
 	exitUsage  = 2

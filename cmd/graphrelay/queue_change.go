@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
@@ -214,7 +215,7 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 	}
 	for _, k := range keys {
 		doing, until := "probing", "a message is delivered"
-		if isAudit(k) {
+		if _, audited := state.AuditedIdentity(k); audited {
 			doing, until = "auditing for", "Graph refuses the denied mailbox"
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s (graphrelay status shows it)\n", doing,
@@ -222,9 +223,6 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 	}
 	return nil
 }
-
-// isAudit reports whether an audit made the hold: no message ends it.
-func isAudit(key string) bool { return strings.HasPrefix(key, "audit:") }
 
 func newQueueDelete() *cobra.Command {
 	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}

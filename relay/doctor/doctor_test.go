@@ -1,9 +1,9 @@
 package doctor
 
 import (
-	"bufio"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +15,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/procfs"
+
 	"graphrelay/config"
+	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/verify"
 )
 
@@ -37,17 +40,53 @@ senders:
 	return c
 }
 
-func TestListeningSockets(t *testing.T) {
-	const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:0019 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
-   1: 0100007F:0019 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 100 0 0 10 0
-   2: 0100007F:09DD 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
- a line of another kind
-`
-	for port, want := range map[uint16][]string{25: {"4711"}, 2525: {"4713"}, 26: nil} {
-		if got := listening(bufio.NewScanner(strings.NewReader(table)), port); !slices.Equal(got, want) {
-			t.Errorf("port %d: %v, want %v", port, got, want)
+// The tables are the kernel's (proc(5)); a program that holds the socket is found
+// by its open files.
+func TestWhoListensOnAPort(t *testing.T) {
+	const head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+	const zeros = " 00000000:00000000 00:00000000 00000000     0        0 "
+	const none6, tail = "00000000000000000000000000000000:0000", " 1 0 100 0 0 10 0\n"
+	dir := t.TempDir()
+	files := map[string]string{
+		"net/tcp": head + "   0: 0100007F:0019 00000000:0000 0A" + zeros + "4711" + tail +
+			"   1: 0100007F:0019 0100007F:C001 01" + zeros + "4712" + tail +
+			"   2: 0100007F:09DD 00000000:0000 0A" + zeros + "4713" + tail,
+		"net/tcp6": head + "   0: 00000000000000000000000000000000:0019 " + none6 + " 0A" + zeros + "4714" + tail,
+		"1/comm":   "systemd\n", "7/comm": "master\n", "8/comm": "sleep\n",
+	}
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+	}
+	for _, link := range [][2]string{{"1/fd/3", "4711"}, {"7/fd/0", "4714"}, {"7/fd/1", "4711"}, {"8/fd/1", "4712"}} {
+		path := filepath.Join(dir, link[0])
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Symlink("socket:["+link[1]+"]", path)); err != nil {
+			t.Fatal(err)
 		}
+	}
+	proc, err := procfs.NewFS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for port, want := range map[uint16]string{
+		25: "[socket:[4711] socket:[4714]] [master systemd] true", 2525: "[socket:[4713]] [] true", 26: "[] [] false",
+	} {
+		names, taken := holdersOf(proc, port)
+		if got := fmt.Sprint(listening(proc, port), names, taken); got != want {
+			t.Errorf("port %d: %s, want %s", port, got, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "net/tcp6")); err != nil {
+		t.Fatal(err)
+	}
+	if got := listening(proc, 25); !slices.Equal(got, []string{"socket:[4711]"}) {
+		t.Errorf("without IPv6: %v", got)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -81,8 +120,102 @@ func TestWhoHoldsAPort(t *testing.T) {
 	}
 }
 
+// What is wrong with the unit is named in the order in which it is to be fixed.
+func TestJudgesTheUnit(t *testing.T) {
+	s := map[string]string{}
+	for _, c := range []struct {
+		name, value string
+		mark        verify.Mark
+		text        string
+	}{
+		{"LoadState", "not-found", verify.Warn, "no unit"},
+		{"LoadState", "loaded", verify.Fail, "the unit is "},
+		{"ActiveState", "active", verify.Warn, "not enabled"},
+		{"UnitFileState", "enabled", verify.Warn, "as root"},
+		{"User", "root", verify.Warn, "as root"},
+		{"User", "graphrelay", verify.Warn, "outside its sandbox"},
+		{"NoNewPrivileges", "yes", verify.Warn, "outside its sandbox"},
+		{"ProtectSystem", "strict", verify.OK, "as user graphrelay"},
+	} {
+		var got Symptom
+		s[c.name] = c.value
+		(&examiner{report: func(s Symptom) { got = s }}).unitState(s)
+		if got.Mark != c.mark || !strings.Contains(got.Text, c.text) || got.Mark != verify.OK && got.Remedy == "" {
+			t.Errorf("%s=%s: %+v", c.name, c.value, got)
+		}
+	}
+}
+
+// A store that is missing, in use, intact or no store.
+func TestExaminesTheStore(t *testing.T) {
+	dir := t.TempDir()
+	c := configured(t, "queue: {store: 'sqlite:"+filepath.Join(dir, "queue.db")+"', min_free_space: 1}\n")
+	var got []Symptom
+	d := &examiner{c: c, report: func(s Symptom) { got = append(got, s) }}
+	expect := func(mark verify.Mark, about, text string) {
+		t.Helper()
+		last := got[len(got)-1]
+		if last.Mark != mark || last.About != about || !strings.Contains(last.Text, text) ||
+			mark != verify.OK && last.Remedy == "" {
+			t.Errorf("%+v, want %s: %s", last, mark, text)
+		}
+	}
+	d.store(t.Context())
+	expect(verify.OK, "spool", "does not exist yet")
+	if _, err := OpenStopped(t.Context(), c); !errors.Is(err, ErrNoStore) {
+		t.Error(err)
+	}
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: c.Queue.Store.Path, BallastSize: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.store(t.Context())
+	expect(verify.OK, "spool", "a running service uses it")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.store(t.Context())
+	expect(verify.OK, "spool", "is intact")
+	d.disk()
+	expect(verify.OK, "disk", "MiB free at "+dir)
+	write(t, c.Queue.Store.Path, "this is not a database, and it is long enough to be read as one")
+	d.store(t.Context())
+	expect(verify.Fail, "spool", "")
+	c.Queue.MinFreeSpace = 1 << 60
+	d.disk()
+	expect(verify.Fail, "disk", "below")
+	c.Queue.Store.Path = filepath.Join(dir, "nowhere", "queue.db")
+	d.disk()
+	expect(verify.Fail, "disk", "cannot examine")
+}
+
+// A network of a client is near, far, or cut off from every listener.
+func TestJudgesTheNetworksOfClients(t *testing.T) {
+	c := configured(t, `clients:
+  - {name: near, networks: [127.0.0.0/8]}
+  - {name: far, networks: [10.1.2.0/24]}
+smtp: {listeners: [{address: 127.0.0.1:25}]}
+`)
+	var got []string
+	d := &examiner{c: c, report: func(s Symptom) { got = append(got, string(s.Mark)+" "+s.About+": "+s.Text) }}
+	d.clients()
+	d.c = configured(t, "clients: [{name: far, networks: [10.1.2.0/24]}]\nsmtp: {listeners: [{address: 0.0.0.0:25}]}\n")
+	d.client("client far", c.Clients[1].Networks[0], nil)
+	want := []string{
+		"ok client near: 127.0.0.0/8 reaches 127.0.0.1:25 without a router",
+		"fail client far: no listener can be reached from 10.1.2.0/24",
+		"warn client far: 10.1.2.0/24 is another network, so routers and firewalls decide whether it reaches 0.0.0.0:25",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if at := d.dialled("0.0.0.0:2525"); at != string(c.Hostname)+" 2525" {
+		t.Errorf("a client would dial %s", at)
+	}
+}
+
 func TestUnitState(t *testing.T) {
-	s := unitState("LoadState=loaded\nActiveState=active\nUser=graphrelay\n\nOdd\n")
+	s := parseUnit("LoadState=loaded\nActiveState=active\nUser=graphrelay\n\nOdd\n")
 	if s["LoadState"] != "loaded" || s["User"] != "graphrelay" || s["Odd"] != "" {
 		t.Errorf("%v", s)
 	}

@@ -79,7 +79,8 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 	}
 	slices.Sort(times)
 	p99 := times[len(times)*99/100]
-	t.Logf("%d mails of the other client during %d attempts: p50 %v, p99 %v; %d octets of log", len(times), attempts, times[len(times)/2], p99, log.size())
+	t.Logf("%d mails of the other client during %d attempts: p50 %v, p99 %v; %d bytes of log", len(times), attempts,
+		times[len(times)/2], p99, log.size())
 	if len(kept) != most || refused != attempts-most {
 		t.Errorf("%d kept, %d refused", len(kept), refused)
 	}
@@ -118,7 +119,8 @@ func sendMail(t *testing.T, to string) {
 		line string
 		code int
 	}{
-		{"", 220}, {"EHLO x", 250}, {"MAIL FROM:<reports@example.org>", 250}, {"RCPT TO:<a@example.net>", 250}, {"DATA", 354},
+		{"", 220}, {"EHLO x", 250}, {"MAIL FROM:<reports@example.org>", 250}, {"RCPT TO:<a@example.net>", 250},
+		{"DATA", 354},
 		{"From: reports@example.org\r\n\r\nx\r\n.", 250}, {"QUIT", 221},
 	} {
 		if step.line != "" {

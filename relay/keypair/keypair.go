@@ -34,18 +34,13 @@ const recheck = time.Second
 // Load reads the files for the first time; a failure is returned. Failures to
 // load them again are written to log.
 func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
-	p := &Pair{
-		certFile: certFile,
-		keyFile:  keyFile,
-		log:      log,
-		files:    watchfile.New(certFile, keyFile), // before the files are read
-		checked:  time.Now(),
-	}
-	var err error
-	p.current, err = p.read()
+	p := &Pair{certFile: certFile, keyFile: keyFile, log: log, checked: time.Now()}
+	p.files = watchfile.New(certFile, keyFile) // before they are read
+	pair, err := p.read()
 	if err != nil {
 		return nil, err
 	}
+	p.current = pair
 	return p, nil
 }
 

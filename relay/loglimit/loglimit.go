@@ -10,6 +10,7 @@ package loglimit
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -106,13 +107,10 @@ func (l *Limiter) close(k key, w *window) {
 // Flush logs every count now. Call it when the program stops.
 func (l *Limiter) Flush() {
 	l.mu.Lock()
-	all := make(map[key]*window, len(l.windows))
-	for k, w := range l.windows {
-		w.end.Stop()
-		all[k] = w
-	}
+	all := maps.Clone(l.windows)
 	l.mu.Unlock()
 	for k, w := range all {
+		w.end.Stop()
 		l.close(k, w)
 	}
 }

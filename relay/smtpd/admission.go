@@ -19,23 +19,22 @@ type acceptLoop struct {
 	server   *Server
 	port     *port
 	settings *settings
-	made     *ListenerOptions // what options is a copy of
-	options  ListenerOptions
+	options  *ListenerOptions // another after a change
 	tls      *tls.Config
 }
 
 func newAcceptLoop(s *Server, p *port) *acceptLoop {
 	o := p.options.Load()
-	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), made: o, options: *o}
+	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), options: o}
 	if o.TLS != TLSOff {
-		l.tls = l.options.tlsConfig()
+		l.tls = o.tlsConfig()
 	}
 	return l
 }
 
 // outdated reports whether l was made of what has changed since.
 func (l *acceptLoop) outdated() bool {
-	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.made
+	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.options
 }
 
 // Accept returns the next admitted connection. Strangers and clients with too
@@ -66,11 +65,13 @@ func (l *acceptLoop) Accept() (net.Conn, error) {
 	}
 }
 
-// admit enters c with the registry and the handler. Who is behind a load
-// balancer is asked later, when the header has told the address.
+// admit enters c with the registry and asks the handler. For a client behind a
+// load balancer it is asked later, once the header has given the address.
 func (c *conn) admit() *reply.Error {
 	if refusal := c.server.conns.add(c); refusal != nil {
-		c.noteRefused(refusal)
+		c.note(slog.LevelWarn, "connections refused", "connections refused",
+			slog.String("reply", refusal.Text),
+			slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
 		return refusal
 	}
 	if c.proxied {
@@ -87,8 +88,9 @@ func (c *conn) admit() *reply.Error {
 func (c *conn) identify() *reply.Error {
 	c.server.conns.admitted()
 	if c.loop.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
-		c.note(slog.LevelWarn, "no login possible", "connection refused", slog.String("cause",
-			"this listener requires a login, and has no TLS to log in with; write the client's network under plaintext_auth, or give the listener tls"))
+		c.note(slog.LevelWarn, "no login possible", "connection refused",
+			slog.String("error", "this listener requires a login, and has no TLS to log in with"),
+			slog.String("remedy", "add the client's network to plaintext_auth, or give the listener tls"))
 		return errNoLogin
 	}
 	err := c.guard(func() (err error) {
@@ -102,14 +104,9 @@ func (c *conn) identify() *reply.Error {
 	return reply.Of(err)
 }
 
-func (c *conn) noteRefused(refusal *reply.Error) {
-	c.note(slog.LevelWarn, "connections refused", "connections refused", slog.String("reply", refusal.Text),
-		slog.String("remedy", "find out why the client has so many, or raise smtp.max_connections"))
-}
-
-// turnAway answers a connection that is not served. It must not hold up the
-// accept loop: the reply fits the empty send buffer of a new socket. A client
-// that expects TLS would not understand it.
+// turnAway answers a connection that is not served. It does not delay the accept
+// loop: the reply fits the empty send buffer of a new socket. A client that
+// expects TLS would not understand it.
 func (c *conn) turnAway(refusal *reply.Error) {
 	c.cancel()
 	if c.loop.options.TLS != TLSImplicit && !c.proxied {

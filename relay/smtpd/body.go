@@ -39,8 +39,8 @@ func (c *conn) beginBody() *body {
 	return b
 }
 
-// endBody gives the input back behind the message, or makes the connection end
-// after the reply, and returns the error that is to be the reply.
+// endBody continues the input behind the message, or makes the connection end
+// after the reply, and returns the error that becomes the reply.
 func (c *conn) endBody(b *body, err error) error {
 	defer func() { c.inBody, c.feedDot = false, true }()
 	switch {
@@ -50,7 +50,8 @@ func (c *conn) endBody(b *body, err error) error {
 		c.dropReply = true
 		return errSequence
 	case err == nil && !b.complete:
-		c.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it", "client", c.peer.String())
+		c.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it",
+			"client", c.peer.String())
 		err = errUnread
 	case err != nil && b.tooLarge:
 		err = errTooLarge
@@ -64,7 +65,7 @@ func (c *conn) endBody(b *body, err error) error {
 	return err
 }
 
-// Read gives the next octets of the message.
+// Read returns the next bytes of the message.
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -82,7 +83,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next reads some octets, or returns an error and none.
+// next reads some bytes, or returns an error and none.
 func (b *body) next(p []byte) (int, error) {
 	if b.chunked {
 		return b.nextOfChunk(p)
@@ -109,7 +110,7 @@ func (b *body) nextOfData(p []byte) (int, error) {
 	}
 }
 
-// nextOfChunk reads on in the chunk, or in the next one.
+// nextOfChunk reads some bytes of the chunk, or of the next one.
 func (b *body) nextOfChunk(p []byte) (int, error) {
 	c := b.c
 	for c.chunk.Left == 0 {
@@ -133,9 +134,9 @@ func (b *body) nextOfChunk(p []byte) (int, error) {
 	return n, nil
 }
 
-// awaitChunk acknowledges a chunk and waits for the next. What may not stand
-// between chunks is refused here; what ends the transaction is held back for
-// the library, and the reader gets an error.
+// awaitChunk acknowledges a chunk and waits for the next. Commands that are not
+// allowed between chunks are refused here; one that ends the transaction is held
+// back for the library, and the reader gets an error.
 func (b *body) awaitChunk() error {
 	c := b.c
 	c.out = append(c.out, "250 2.0.0 Chunk received\r\n"...)
@@ -170,8 +171,8 @@ func (b *body) awaitChunk() error {
 	}
 }
 
-// discard drops the rest of the message, or of the chunk that was refused;
-// false means that the connection has ended or must end.
+// discard drops the rest of the message, or of the refused chunk; false means
+// that the connection has ended or must end.
 func (b *body) discard() bool {
 	if b.chunked {
 		return b.c.skipChunk()

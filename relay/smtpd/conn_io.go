@@ -15,9 +15,9 @@ import (
 const (
 	// maxFlood is how much of an over-long command line is skipped.
 	maxFlood = 64 << 10
-	// minDrain is how much of a refused message or chunk is read to its end at
-	// least, so that the client gets to see the refusal; four times the largest
-	// message where that is more.
+	// minDrain is how much of a refused message or chunk is read at least, so
+	// that the client sees the refusal; four times the largest message if that
+	// is more.
 	minDrain = 64 << 20
 	// farewell bounds how long the last reply may take to leave.
 	farewell = 10 * time.Second
@@ -28,9 +28,9 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// readLine returns the next command line without its end, CRLF or LF (old
-// scripts send that), or the reply to one that is too long. The line is valid
-// until the next read.
+// readLine returns the next command line without its end, CRLF or the LF that old
+// scripts send, or the reply to one that is too long. The line is valid until the
+// next read.
 func (c *conn) readLine() (line []byte, refusal *reply.Error, err error) {
 	if c.held != nil {
 		line, c.held = c.held, nil
@@ -96,7 +96,7 @@ func (c *conn) skipChunk() bool {
 
 func (s *settings) drainLimit() int64 { return max(minDrain, 4*s.MaxMessageSize) }
 
-// fill reads at least one octet into c.in. Replies that wait are sent first.
+// fill reads at least one byte into c.in. It first sends the waiting replies.
 func (c *conn) fill() error {
 	if c.end != nil {
 		return c.end
@@ -124,7 +124,7 @@ func (c *conn) fill() error {
 }
 
 // arm sets the deadline of the next read: the idle timeout, rolling within a
-// message, fixed for a command line, and never beyond the transaction's end.
+// message, fixed for a command line, and never later than the transaction's.
 func (c *conn) arm() error {
 	until := time.Now().Add(c.cfg.IdleTimeout)
 	if !c.inBody {
@@ -139,8 +139,8 @@ func (c *conn) arm() error {
 	return c.awaitUntil(until, !c.inBody)
 }
 
-// awaitUntil sets the deadline of the next reads; a stop may end them where
-// they only wait.
+// awaitUntil sets the deadline of the next reads; stop may interrupt them if they
+// only wait.
 func (c *conn) awaitUntil(until time.Time, waiting bool) error {
 	c.mu.Lock()
 	c.waiting = waiting
@@ -159,8 +159,8 @@ func (c *conn) awaitUntil(until time.Time, waiting bool) error {
 	return nil
 }
 
-// readFailed ends the connection for good: after a deadline, too, nothing that
-// still arrives is read, for it may be the rest of a message.
+// readFailed ends the connection for good. Even after a mere deadline, nothing
+// that still arrives is read, for it may be the rest of a message.
 func (c *conn) readFailed(err error) error {
 	var ne net.Error
 	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
@@ -182,12 +182,13 @@ func (c *conn) noteTimeout() {
 	}
 	cause := "the client sent nothing more, or too slowly"
 	if end := c.tail.WrongEnd(); end != "" && c.chunk.Left == 0 {
-		cause = "the message ended with " + end + ", and only CRLF.CRLF ends one: let the client end its lines with CRLF"
+		cause = "the message ended with " + end + ", but only CRLF.CRLF ends one: " +
+			"make the client end its lines with CRLF"
 	}
-	c.note(slog.LevelWarn, "message timed out", "message timed out", slog.String("cause", cause))
+	c.note(slog.LevelWarn, "message timed out", "message timed out", slog.String("error", cause))
 }
 
-// flush sends the replies that wait.
+// flush sends the waiting replies.
 func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
@@ -205,11 +206,11 @@ func (c *conn) send(within time.Duration) error {
 	return err
 }
 
-// finish sends what waits and ends all reading and writing; it returns the
-// error that every read gets from now on.
-func (c *conn) finish(cause string) error {
+// finish sends the waiting replies and ends all reading and writing; it returns
+// the error that every read returns from now on.
+func (c *conn) finish(reason string) error {
 	if c.end == nil {
-		c.end = &endedError{cause}
+		c.end = &endedError{reason}
 		if len(c.out) > 0 {
 			_ = c.send(farewell)
 		}

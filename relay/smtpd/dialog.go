@@ -13,14 +13,14 @@ const (
 	// between two accepted messages.
 	maxErrors = 10
 	// maxCommands is how many commands other than RCPT, DATA and BDAT a client
-	// may give between two accepted messages.
+	// may send between two accepted messages.
 	maxCommands = 100
-	// maxReplies is how much of pipelined replies waits for a flush.
+	// maxReplies is how many bytes of pipelined replies may wait for a flush.
 	maxReplies = 4 << 10
 )
 
-// nextCommand finishes the last command and waits for one that the library is
-// to see, which it leaves in c.line.
+// nextCommand finishes the last command and waits for one for the library, which
+// it leaves in c.line.
 func (c *conn) nextCommand() error {
 	if !c.opened {
 		if err := c.open(); err != nil {
@@ -50,30 +50,26 @@ func (c *conn) nextCommand() error {
 	return nil
 }
 
-// open brings the connection to where SMTP begins. The library has written its
-// greeting, which is held back until then.
+// open does what comes before SMTP. The library has written its greeting already;
+// it is held back until then.
 func (c *conn) open() error {
 	c.opened = true
 	c.in.Init(&c.server.buffers)
-	implicit := c.loop.options.TLS == TLSImplicit
 	if c.proxied {
 		if err := c.readProxy(); err != nil {
 			return err
 		}
-		switch refusal := c.identify(); {
-		case refusal != nil && implicit:
-			return c.finish(refusal.Text)
-		case refusal != nil:
+		if refusal := c.identify(); refusal != nil {
 			return c.bye(refusal)
 		}
 	}
-	if implicit {
+	if c.loop.options.TLS == TLSImplicit {
 		return c.handshake()
 	}
 	return nil
 }
 
-// take judges a command line. It either answers it or makes it the library's.
+// take judges a command line. It either answers it or passes it to the library.
 func (c *conn) take(line []byte) error {
 	cmd, ok := wire.ParseCommand(line)
 	if !ok {
@@ -109,13 +105,13 @@ func (c *conn) take(line []byte) error {
 	return nil
 }
 
-// barred tells what must come before a command of this verb.
+// barred returns a refusal if something else must come before this verb.
 func (c *conn) barred(verb string) *reply.Error {
 	switch verb {
 	case "EHLO", "NOOP", "QUIT", "STARTTLS":
 		return nil
 	}
-	o := &c.loop.options
+	o := c.loop.options
 	switch {
 	case o.TLS == TLSRequired && !c.secure:
 		return errNeedsTLS
@@ -129,7 +125,7 @@ func (c *conn) barred(verb string) *reply.Error {
 	return nil
 }
 
-// pass makes a command the library's.
+// pass gives a command to the library.
 func (c *conn) pass(cmd wire.Command) {
 	if (cmd.Verb == "EHLO" || cmd.Verb == "HELO") && cmd.Arg != "" {
 		name, _, _ := strings.Cut(cmd.Arg, " ")
@@ -140,21 +136,21 @@ func (c *conn) pass(cmd wire.Command) {
 	c.line = c.lineBuf
 }
 
-// refuse answers a command that the library does not get to see.
+// refuse answers a command that the library never sees.
 func (c *conn) refuse(e *reply.Error) error {
 	c.verb, c.reply = "", wire.AppendReply(c.reply, e)
 	return c.settle()
 }
 
-// settle takes the library's reply to the last command, ends the connection
-// where that is the last word, and skips the chunk of a refused BDAT, none of
-// which may be read as commands.
+// settle takes the reply to the last command, ends the connection if that was the
+// last reply, and skips the chunk of a refused BDAT, none of which may be read as
+// commands.
 func (c *conn) settle() error {
 	refused := c.chunk.Left > 0
 	code := c.say()
 	if code == 421 || c.hangUp {
 		c.linger = true
-		return c.finish("hung up after a refusal")
+		return c.finish("closed after a refusal")
 	}
 	if refused && !c.skipChunk() {
 		c.linger = true
@@ -170,8 +166,8 @@ func (c *conn) settle() error {
 	return nil
 }
 
-// say moves the library's reply to what will be sent, and returns its code, 0
-// where there is none. One error too many becomes a 421.
+// say moves the reply to those that will be sent, and returns its code, 0 if there
+// is none. One error too many becomes a 421.
 func (c *conn) say() int {
 	verb, reply := c.verb, c.reply
 	c.verb, c.reply = "", c.reply[:0]
@@ -201,7 +197,7 @@ func (c *conn) say() int {
 	return code
 }
 
-// bye gives the last reply and ends the connection.
+// bye sends the last reply and ends the connection.
 func (c *conn) bye(e *reply.Error) error {
 	if c.loop.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
 		c.out = wire.AppendReply(c.out, e)
@@ -209,7 +205,7 @@ func (c *conn) bye(e *reply.Error) error {
 	return c.finish(e.Text)
 }
 
-// cutOff is bye to a client that may be in the middle of sending.
+// cutOff is bye for a client that may be in the middle of sending.
 func (c *conn) cutOff(e *reply.Error) error {
 	c.linger = true
 	return c.bye(e)

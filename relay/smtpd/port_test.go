@@ -94,7 +94,7 @@ func TestARetiredListenerIsClosedAndItsConnectionsGoOn(t *testing.T) {
 	c.begin()
 }
 
-func TestAliveTellsAnAcceptLoopThatIsStuck(t *testing.T) {
+func TestAliveFindsAnAcceptLoopThatIsStuck(t *testing.T) {
 	h, open := &recorder{}, make(chan struct{})
 	s, l, _ := serve(t, smtpd.Config{}, h)
 	dial(t, l.Addr().String()).expect("220")

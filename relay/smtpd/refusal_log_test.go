@@ -20,10 +20,15 @@ func TestRefusalsOfTheDialogAreLogged(t *testing.T) {
 	h.set(hooks{rcpt: func(envelope.Address) error { return reply.New(550, reply.Enhanced{5, 1, 1}, "Not here") }})
 	c := open(t, smtpd.Config{MaxMessageSize: 1000, Log: slog.New(slog.NewTextHandler(&log, nil))}, h)
 	c.say("EHLO x", "250-")
-	for _, d := range [][2]string{{"MAIL FROM:<a@b> SIZE=9999", "552 5.3.4"}, {"HELP", "502"}, {"MAIL FROM:<a@b>", "250"}, {"RCPT TO:<c@d>", "550 5.1.1"}, {"NOOP", "250"}} {
+	for _, d := range [][2]string{
+		{"MAIL FROM:<a@b> SIZE=9999", "552 5.3.4"}, {"HELP", "502"}, {"MAIL FROM:<a@b>", "250"},
+		{"RCPT TO:<c@d>", "550 5.1.1"}, {"NOOP", "250"},
+	} {
 		c.say(d[0], d[1])
 	}
-	for _, want := range []string{`msg=rejected client_addr=127.0.0.1`, `at=mail reply="552 5.3.4 `, `reply="502 5.5.1 `} {
+	for _, want := range []string{
+		`msg=rejected client_addr=127.0.0.1`, `at=mail reply="552 5.3.4 `, `reply="502 5.5.1 `,
+	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in %s", want, log.String())
 		}

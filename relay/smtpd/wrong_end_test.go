@@ -13,7 +13,7 @@ import (
 
 // A client that ends its messages wrongly looks like one that hangs. The log
 // tells the two apart.
-func TestTimeoutTellsTheWrongEnd(t *testing.T) {
+func TestTimeoutLogsTheWrongEnd(t *testing.T) {
 	for sent, want := range map[string]string{
 		"body\n.\n":               "ended with LF.LF,",
 		"body\r\n.\n":             "ended with CRLF.LF,",

@@ -19,7 +19,8 @@ func TestListenUnix(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socket.DefaultMode {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
-	if _, err := socket.Listen(t.Context(), "unix:"+path, 0); err == nil || !strings.Contains(err.Error(), "another program") {
+	_, err = socket.Listen(t.Context(), "unix:"+path, 0)
+	if err == nil || !strings.Contains(err.Error(), "another program") {
 		t.Errorf("a served socket was taken: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after kill -9

@@ -30,10 +30,7 @@ func ReplyCode(reply []byte) int {
 	if len(reply) < 3 {
 		return 0
 	}
-	code, err := strconv.Atoi(string(reply[:3]))
-	if err != nil {
-		return 0
-	}
+	code, _ := strconv.Atoi(string(reply[:3]))
 	return code
 }
 

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"log/slog"
+
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // The log is moved into the database in two steps, so that no commit waits
@@ -41,10 +43,10 @@ type checkpointRow struct {
 	log, done int64
 }
 
-func checkpoint(c *conn, mode string) (checkpointRow, error) {
+func checkpoint(c *db.Conn, mode string) (checkpointRow, error) {
 	var r checkpointRow
-	err := c.query("PRAGMA wal_checkpoint("+mode+")", nil, func(row *row) error {
-		r = checkpointRow{row.bool(), row.int(), row.int()}
+	err := c.Query("PRAGMA wal_checkpoint("+mode+")", nil, func(row *db.Row) error {
+		r = checkpointRow{row.Bool(), row.Int(), row.Int()}
 		return nil
 	})
 	return r, err
@@ -75,7 +77,7 @@ func (s *Store) noteGrowth(octets int64, changes int) {
 func (s *Store) firstStep(over chan<- struct{}) {
 	defer s.background.Done()
 	defer close(over)
-	err := s.checkpointer.with(context.Background(), moveBulk)
+	err := s.checkpointer.With(context.Background(), moveBulk)
 	if err == nil {
 		err = s.fault("checkpoint")
 	}
@@ -88,7 +90,7 @@ func (s *Store) firstStep(over chan<- struct{}) {
 
 // moveBulk checkpoints until what was added meanwhile is little, or bulk comes
 // in faster than it can be moved: the rest is the writer's, while mail waits.
-func moveBulk(c *conn) error {
+func moveBulk(c *db.Conn) error {
 	before := int64(0)
 	for range maxPasses {
 		r, err := checkpoint(c, "PASSIVE")

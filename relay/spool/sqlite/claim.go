@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // maxClaim bounds what one Claim returns.
@@ -31,7 +32,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if c.Probe || len(c.ExceptFrom) > 0 {
 		return s.searchAndTake(ctx, c)
 	}
-	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.conn, c) })
+	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
 }
 
 // searchAndTake looks for messages with a reading connection, and the writer
@@ -41,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
 	for err == nil && len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
 		var found []stored
-		err = s.readers.with(ctx, func(conn *conn) (err error) {
+		err = s.readers.With(ctx, func(conn *db.Conn) (err error) {
 			found, err = findDue(conn, c)
 			return err
 		})
@@ -53,7 +54,7 @@ func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool
 	return taken, err
 }
 
-func findDue(conn *conn, c spool.Claim) ([]stored, error) {
+func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 	sql, args := dueQuery(c)
 	found, err := readRecords(conn, sql, args...)
 	slices.SortFunc(found, func(a, b stored) int {
@@ -132,20 +133,20 @@ func records(list []stored) []spool.Record {
 
 func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 	attempt := int64(m.Attempts) + 1
-	changed, err := t.exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1
+	changed, err := t.Exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1
 		WHERE n = ? AND state = 0 AND events = ?`, attempt, nanos(now), m.n, m.events)
 	if err != nil || changed == 0 {
 		return false, err
 	}
 	t.attempts = append(t.attempts, recordedAttempt{n: m.n, attempt: attempt})
 	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: codeQueued, to: codeActive, size: m.Size})
-	return true, insertEvent(t.conn, m.n, m.events+1, &spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)})
+	return true, insertEvent(t.Conn, m.n, m.events+1, &spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)})
 }
 
 // Unclaim implements Store. Taking back what is taken back already is no error.
 func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error {
 	err := s.small(ctx, true, func(t *tx) error {
-		b, err := s.findOpenAttempt(t.conn, id)
+		b, err := s.findOpenAttempt(t.Conn, id)
 		if err != nil {
 			return err
 		}
@@ -155,11 +156,11 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 		if b.state != codeActive || b.attempts != int64(attempt) {
 			return wrongState(b, "take back")
 		}
-		if _, err := t.exec("UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?", nanos(next), b.n); err != nil {
+		if _, err := t.Exec("UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?", nanos(next), b.n); err != nil {
 			return err
 		}
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeActive, to: codeQueued, size: b.size})
-		return forgetAttempt(t.conn, b.n, int64(attempt))
+		return forgetAttempt(t.Conn, b.n, int64(attempt))
 	})
 	if err == nil {
 		s.openAttempts.forget(id)
@@ -168,11 +169,11 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 }
 
 // forgetAttempt removes an attempt that was not made from the history.
-func forgetAttempt(c *conn, n, attempt int64) error {
-	if _, err := c.exec("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
+func forgetAttempt(c *db.Conn, n, attempt int64) error {
+	if _, err := c.Exec("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
 		return err
 	}
-	_, err := c.exec(`UPDATE message SET events = events + 1, last =
+	_, err := c.Exec(`UPDATE message SET events = events + 1, last =
 		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(spool.Attempted), n)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // inline is the longest rest of a body that goes into the transaction of its
@@ -34,7 +35,7 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 		return nil, err
 	}
 	size = max(size, 0)
-	if err := s.room.begin(size); err != nil {
+	if err := s.space.Reserve(size); err != nil {
 		return nil, err
 	}
 	d := &draft{s: s, n: s.lastNumber.Add(1), declared: size}
@@ -49,7 +50,7 @@ func (s *Store) Admit(size int64) error {
 	if err := s.sick(); err != nil {
 		return err
 	}
-	return s.room.admit(max(size, 0))
+	return s.space.Admit(max(size, 0))
 }
 
 // Health implements Store.
@@ -78,7 +79,7 @@ func (d *draft) Write(p []byte) (int, error) {
 // flush stores a chunk in a transaction of its own.
 func (d *draft) flush() error {
 	used := min(int64(len(d.buf)), max(d.declared-d.stored, 0))
-	if err := d.s.room.wrote(used, int64(len(d.buf))-used); err != nil {
+	if err := d.s.space.Wrote(used, int64(len(d.buf))-used); err != nil {
 		return err
 	}
 	if d.stored/chunkSize >= 1<<chunkBits-1 {
@@ -88,10 +89,10 @@ func (d *draft) flush() error {
 	crc := checksum(d.buf)
 	err := d.s.big(context.Background(), func(t *tx) error {
 		t.octets += int64(len(d.buf))
-		if _, err := t.exec("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
+		if _, err := t.Exec("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
 			return err
 		}
-		return insertChunk(t.conn, d.n, d.stored/chunkSize, crc, d.buf)
+		return insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf)
 	})
 	if err != nil {
 		return err
@@ -110,8 +111,8 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if err == nil {
 		err = spool.CheckMessage(&m)
 	}
-	if err == nil && d.s.room.isFull() {
-		err = d.s.room.admit(0)
+	if err == nil && d.s.space.IsFull() {
+		err = d.s.space.Admit(0)
 	}
 	if err == nil {
 		m.Size = d.size
@@ -131,23 +132,23 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 	}
 	return d.s.submit(ctx, in, &change{apply: func(t *tx) error {
 		t.octets += int64(len(d.buf))
-		if err := settleReport(t.conn, &m); err != nil {
+		if err := settleReport(t.Conn, &m); err != nil {
 			return err
 		}
-		if err := insertMessage(t.conn, d.n, &m); err != nil {
+		if err := insertMessage(t.Conn, d.n, &m); err != nil {
 			return insertProblem(err, m.ID)
 		}
 		t.born = append(t.born, m.ID)
 		t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: none, to: codeQueued, size: m.Size})
 		if len(d.buf) > 0 {
-			if err := insertChunk(t.conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
+			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
 				return err
 			}
 		}
 		if d.stored == 0 {
 			return nil
 		}
-		_, err := t.exec("DELETE FROM draft WHERE n = ?", d.n)
+		_, err := t.Exec("DELETE FROM draft WHERE n = ?", d.n)
 		return err
 	}})
 }
@@ -164,7 +165,7 @@ func (d *draft) Abort() {
 func (d *draft) end(discard bool) {
 	d.over = true
 	d.buf = nil
-	d.s.room.end(max(d.declared-d.stored, 0))
+	d.s.space.Release(max(d.declared-d.stored, 0))
 	if discard && d.flushed {
 		d.s.discard(d.n)
 	}
@@ -175,8 +176,8 @@ func checksum(b []byte) int64 {
 	return int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-func insertChunk(c *conn, n, index, crc int64, data []byte) error {
-	_, err := c.exec("INSERT INTO chunk VALUES (?, ?, ?)", n<<chunkBits|index, crc, data)
+func insertChunk(c *db.Conn, n, index, crc int64, data []byte) error {
+	_, err := c.Exec("INSERT INTO chunk VALUES (?, ?, ?)", n<<chunkBits|index, crc, data)
 	return err
 }
 
@@ -200,7 +201,7 @@ func (s *Store) reap() {
 	s.mu.Unlock()
 	var gone bool
 	batch := []*change{{done: make(chan struct{}), apply: func(t *tx) (err error) {
-		gone, err = reapSome(t.conn, n)
+		gone, err = reapSome(t.Conn, n)
 		return err
 	}}}
 	s.commit(batch)
@@ -212,12 +213,12 @@ func (s *Store) reap() {
 	s.wake()
 }
 
-func reapSome(c *conn, n int64) (gone bool, err error) {
-	deleted, err := c.exec("DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE id >= ? AND id < ? LIMIT ?)",
+func reapSome(c *db.Conn, n int64) (gone bool, err error) {
+	deleted, err := c.Exec("DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE id >= ? AND id < ? LIMIT ?)",
 		n<<chunkBits, (n+1)<<chunkBits, int64(maxBigs))
 	if err != nil || deleted == maxBigs {
 		return false, err
 	}
-	_, err = c.exec("DELETE FROM draft WHERE n = ?", n)
+	_, err = c.Exec("DELETE FROM draft WHERE n = ?", n)
 	return true, err
 }

@@ -14,6 +14,8 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // faults makes a store fail where a test wants it to.
@@ -58,7 +60,7 @@ func (f *faults) pending(at string) bool {
 
 func (f *faults) into(s *Store) { s.fault = f.fault }
 
-var errDisk = &sqlError{code: 10, err: errors.New("disk I/O error")}
+var errDisk = &db.Error{Code: 10, Err: errors.New("disk I/O error")}
 
 // eventually waits for what the store does by itself in the background.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -141,12 +143,12 @@ func TestLogNotEmptied(t *testing.T) {
 	f, path := newFaults(), newPath(t)
 	s := open(t, path, f.into)
 	kept := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
-	reader, err := dial(path, readerParams)
+	reader, err := db.Dial(path, readerParams)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"BEGIN", "SELECT count(*) FROM message"} {
-		if _, err := reader.exec(sql); err != nil {
+		if _, err := reader.Exec(sql); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,7 +156,7 @@ func TestLogNotEmptied(t *testing.T) {
 	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("lost")); !errors.Is(err, spool.ErrUnhealthy) {
 		t.Errorf("Commit gave %v", err)
 	}
-	if err := reader.close(); err != nil {
+	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "recovery", func() bool { return s.Health() == nil })
@@ -188,8 +190,8 @@ func wantOnly(t *testing.T, s *Store, ids ...envelope.QueueID) {
 func count(t *testing.T, s *Store, table string) int64 {
 	t.Helper()
 	var n int64
-	err := s.readers.with(context.Background(), func(c *conn) (err error) {
-		n, err = c.number("SELECT count(*) FROM " + table)
+	err := s.readers.With(context.Background(), func(c *db.Conn) (err error) {
+		n, err = c.Number("SELECT count(*) FROM " + table)
 		return err
 	})
 	if err != nil {
@@ -288,7 +290,7 @@ func TestUnhealthy(t *testing.T) {
 	f.clear()
 	eventually(t, "recovery", func() bool { return s.Health() == nil })
 	wantOnly(t, s, kept.ID)
-	if _, err := os.Stat(path + lostSuffix); !os.IsNotExist(err) {
+	if _, err := os.Stat(path + disk.LostSuffix); !os.IsNotExist(err) {
 		t.Errorf("the list of lost messages stayed: %v", err)
 	}
 }
@@ -309,7 +311,7 @@ func TestLostStaysLost(t *testing.T) {
 	}
 	s = open(t, path)
 	wantOnly(t, s, kept.ID)
-	if _, err := os.Stat(path + lostSuffix); !os.IsNotExist(err) {
+	if _, err := os.Stat(path + disk.LostSuffix); !os.IsNotExist(err) {
 		t.Errorf("the list of lost messages stayed: %v", err)
 	}
 }
@@ -367,11 +369,11 @@ func TestFullDisk(t *testing.T) {
 	f, path := newFaults(), newPath(t)
 	var tight atomic.Bool
 	s := open(t, path, f.into, func(s *Store) {
-		s.room.statfs = func(string) (space, error) {
+		s.space.Measure = func(string) (disk.Free, error) {
 			if tight.Load() {
-				return space{octets: 1 << 20, inodes: -1}, nil
+				return disk.Free{Bytes: 1 << 20, Inodes: -1}, nil
 			}
-			return space{octets: 1 << 40, inodes: -1}, nil
+			return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil
 		}
 	})
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
@@ -379,7 +381,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	tight.Store(true)
-	f.set("before commit", &sqlError{code: codeFull, err: errors.New("database or disk is full")}, 1)
+	f.set("before commit", &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}, 1)
 	if err := s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}); err != nil {
 		t.Fatalf("Settle on a full disk: %v", err)
 	}
@@ -404,7 +406,7 @@ func TestFullDisk(t *testing.T) {
 func TestFullDiskAtCommit(t *testing.T) {
 	f := newFaults()
 	s := open(t, newPath(t), f.into)
-	f.set("before commit", &sqlError{code: codeFull, err: errors.New("database or disk is full")}, 1)
+	f.set("before commit", &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}, 1)
 	m := newMessage(t, "box@example.org")
 	if err := tryAccept(s, m, []byte("new")); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Commit gave %v", err)
@@ -443,11 +445,11 @@ func TestReportTakenBackOfAQueuedMessage(t *testing.T) {
 	must(t, s.Move(t.Context(), about.ID, spool.Queued, time.Now(), "again", time.Now()))
 	must(t, s.small(t.Context(), true, func(x *tx) error {
 		var n int64
-		err := x.query("SELECT n FROM message WHERE id = ?", []any{string(report.ID)}, func(r *row) error { n = r.int(); return nil })
+		err := x.Query("SELECT n FROM message WHERE id = ?", []any{string(report.ID)}, func(r *db.Row) error { n = r.Int(); return nil })
 		if err != nil {
 			return err
 		}
-		return oweAgain(x.conn, n)
+		return oweAgain(x.Conn, n)
 	}))
 	owed, err := s.Owed(t.Context(), 10)
 	if err != nil || len(owed) != 0 {

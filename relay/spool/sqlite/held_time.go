@@ -6,6 +6,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // endingSize is how many messages one step looks at.
@@ -23,7 +24,7 @@ type ending struct {
 
 // endingStep adds the time to some messages; done is true when nothing is
 // left to do.
-func endingStep(c *conn) (done bool, err error) {
+func endingStep(c *db.Conn) (done bool, err error) {
 	e, err := firstEnding(c)
 	if err != nil || e.e == 0 {
 		return err == nil, err
@@ -33,7 +34,7 @@ func endingStep(c *conn) (done bool, err error) {
 		return false, err
 	}
 	if len(candidates) == 0 {
-		_, err := c.exec("DELETE FROM ending WHERE e = ?", e.e)
+		_, err := c.Exec("DELETE FROM ending WHERE e = ?", e.e)
 		return false, err
 	}
 	for _, m := range candidates {
@@ -41,18 +42,18 @@ func endingStep(c *conn) (done bool, err error) {
 			return false, err
 		}
 	}
-	_, err = c.exec("UPDATE ending SET cursor = ? WHERE e = ?", string(candidates[len(candidates)-1].id), e.e)
+	_, err = c.Exec("UPDATE ending SET cursor = ? WHERE e = ?", string(candidates[len(candidates)-1].id), e.e)
 	return false, err
 }
 
-func firstEnding(c *conn) (ending, error) {
+func firstEnding(c *db.Conn) (ending, error) {
 	var e ending
-	err := c.query("SELECT e, mailboxes, sender, since, until, cursor FROM ending ORDER BY e LIMIT 1", nil, func(r *row) error {
-		e.e = r.int()
-		if lanes := r.str(); lanes != "" {
+	err := c.Query("SELECT e, mailboxes, sender, since, until, cursor FROM ending ORDER BY e LIMIT 1", nil, func(r *db.Row) error {
+		e.e = r.Int()
+		if lanes := r.Str(); lanes != "" {
 			e.lanes = strings.Split(lanes, "\n")
 		}
-		e.sender, e.since, e.until, e.cursor = r.str(), r.int(), r.int(), r.str()
+		e.sender, e.since, e.until, e.cursor = r.Str(), r.Int(), r.Int(), r.Str()
 		return nil
 	})
 	return e, err
@@ -69,12 +70,12 @@ type stoppedMessage struct {
 // candidates reads the next Queued and Active messages behind the cursor. A
 // message that goes from one of these states to the other keeps its queue ID
 // and so is met exactly once.
-func (e *ending) candidates(c *conn) ([]stoppedMessage, error) {
+func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeActive} {
-		err := c.query(`SELECT n, id, lane, sender, accepted, held_for FROM message INDEXED BY by_state
-			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, func(r *row) error {
-			list = append(list, stoppedMessage{n: r.int(), id: envelope.QueueID(r.str()), lane: r.str(), sender: r.str(), accepted: r.int(), was: r.int()})
+		err := c.Query(`SELECT n, id, lane, sender, accepted, held_for FROM message INDEXED BY by_state
+			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, func(r *db.Row) error {
+			list = append(list, stoppedMessage{n: r.Int(), id: envelope.QueueID(r.Str()), lane: r.Str(), sender: r.Str(), accepted: r.Int(), was: r.Int()})
 			return nil
 		})
 		if err != nil {
@@ -85,7 +86,7 @@ func (e *ending) candidates(c *conn) ([]stoppedMessage, error) {
 	return list[:min(endingSize, len(list))], nil
 }
 
-func (e *ending) addTo(c *conn, m stoppedMessage) error {
+func (e *ending) addTo(c *db.Conn, m stoppedMessage) error {
 	if len(e.lanes) > 0 && !slices.Contains(e.lanes, m.lane) {
 		return nil
 	}
@@ -98,6 +99,6 @@ func (e *ending) addTo(c *conn, m stoppedMessage) error {
 	if held == m.was {
 		return nil
 	}
-	_, err := c.exec("UPDATE message SET held_for = ?, events = events + 1 WHERE n = ?", held, m.n)
+	_, err := c.Exec("UPDATE message SET held_for = ?, events = events + 1 WHERE n = ?", held, m.n)
 	return err
 }

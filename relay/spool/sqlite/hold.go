@@ -6,15 +6,16 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 const holdColumns = "k, mailbox, mailboxes, sender, identity, status, text, since, probes, next_probe"
 
-func readHold(r *row) (spool.Hold, error) {
-	h := spool.Hold{Key: r.str()}
-	mailbox, mailboxes, sender := r.str(), r.str(), r.str()
-	h.Identity, h.Status, h.Text = r.str(), statusOf(r.int()), r.str()
-	h.Since, h.Probes, h.NextProbe = timeOf(r.int()), int(r.int()), timeOf(r.int())
+func readHold(r *db.Row) (spool.Hold, error) {
+	h := spool.Hold{Key: r.Str()}
+	mailbox, mailboxes, sender := r.Str(), r.Str(), r.Str()
+	h.Identity, h.Status, h.Text = r.Str(), statusOf(r.Int()), r.Str()
+	h.Since, h.Probes, h.NextProbe = timeOf(r.Int()), int(r.Int()), timeOf(r.Int())
 	var err error
 	if h.Mailbox, err = addressOf(mailbox); err != nil {
 		return h, err
@@ -29,8 +30,8 @@ func readHold(r *row) (spool.Hold, error) {
 // Holds implements Store, in order of their keys.
 func (v *view) Holds(ctx context.Context) ([]spool.Hold, error) {
 	var holds []spool.Hold
-	err := v.readers.with(ctx, func(c *conn) error {
-		return c.query("SELECT "+holdColumns+" FROM hold ORDER BY k", nil, func(r *row) error {
+	err := v.readers.With(ctx, func(c *db.Conn) error {
+		return c.Query("SELECT "+holdColumns+" FROM hold ORDER BY k", nil, func(r *db.Row) error {
 			h, err := readHold(r)
 			holds = append(holds, h)
 			return err
@@ -42,7 +43,7 @@ func (v *view) Holds(ctx context.Context) ([]spool.Hold, error) {
 // SetHold implements Store.
 func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 	return s.small(ctx, true, func(t *tx) error {
-		_, err := t.exec("INSERT OR REPLACE INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		_, err := t.Exec("INSERT OR REPLACE INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			h.Key, h.Mailbox.String(), joinAddresses(h.Mailboxes), h.From.String(), h.Identity, statusCode(h.Status),
 			spool.CutText(h.Text), nanos(h.Since), int64(h.Probes), nanos(h.NextProbe))
 		return err
@@ -58,7 +59,7 @@ func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 // in small steps. What is left to do is kept in the store: a crash amid it
 // loses and doubles nothing.
 func (s *Store) EndHold(ctx context.Context, key string, at time.Time) error {
-	err := s.small(ctx, true, func(t *tx) error { return beginEnding(t.conn, key, at) })
+	err := s.small(ctx, true, func(t *tx) error { return beginEnding(t.Conn, key, at) })
 	if err != nil {
 		return err
 	}
@@ -66,9 +67,9 @@ func (s *Store) EndHold(ctx context.Context, key string, at time.Time) error {
 }
 
 // beginEnding turns a hold into what is left to do to end it.
-func beginEnding(c *conn, key string, at time.Time) error {
+func beginEnding(c *db.Conn, key string, at time.Time) error {
 	var hold *spool.Hold
-	err := c.query("SELECT "+holdColumns+" FROM hold WHERE k = ?", []any{key}, func(r *row) error {
+	err := c.Query("SELECT "+holdColumns+" FROM hold WHERE k = ?", []any{key}, func(r *db.Row) error {
 		h, err := readHold(r)
 		hold = &h
 		return err
@@ -79,10 +80,10 @@ func beginEnding(c *conn, key string, at time.Time) error {
 	if !hold.Mailbox.IsZero() {
 		hold.Mailboxes = []envelope.Address{hold.Mailbox}
 	}
-	if _, err := c.exec("DELETE FROM hold WHERE k = ?", key); err != nil {
+	if _, err := c.Exec("DELETE FROM hold WHERE k = ?", key); err != nil {
 		return err
 	}
-	_, err = c.exec("INSERT INTO ending (mailboxes, sender, since, until, cursor) VALUES (?, ?, ?, ?, '')",
+	_, err = c.Exec("INSERT INTO ending (mailboxes, sender, since, until, cursor) VALUES (?, ?, ?, ?, '')",
 		joinKeys(hold.Mailboxes), hold.From.Key(), nanos(hold.Since), nanos(at))
 	return err
 }
@@ -91,7 +92,7 @@ func beginEnding(c *conn, key string, at time.Time) error {
 func (s *Store) finishEndings(ctx context.Context) error {
 	for done := false; !done; {
 		err := s.big(ctx, func(t *tx) (err error) {
-			done, err = endingStep(t.conn)
+			done, err = endingStep(t.Conn)
 			return err
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // claims remembers where the messages lie whose attempt is open, for each is
@@ -43,7 +44,7 @@ func (c *openAttempts) number(id envelope.QueueID) (n, size int64, ok bool) {
 }
 
 // findOpenAttempt is find for a message whose attempt is open.
-func (s *Store) findOpenAttempt(c *conn, id envelope.QueueID) (brief, error) {
+func (s *Store) findOpenAttempt(c *db.Conn, id envelope.QueueID) (brief, error) {
 	if n, _, ok := s.openAttempts.number(id); ok {
 		return findBy(c, "n = ?", n, id)
 	}

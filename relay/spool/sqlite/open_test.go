@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // tryOpen opens a store that may be refused.
@@ -26,16 +28,16 @@ func tryOpen(t *testing.T, o Options) error {
 
 func edit(t *testing.T, path string, statements ...string) {
 	t.Helper()
-	c, err := dial(path, commonParams)
+	c, err := db.Dial(path, commonParams)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range statements {
-		if _, err := c.exec(s); err != nil {
+		if _, err := c.Exec(s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.close(); err != nil {
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +123,7 @@ func TestFileModes(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
-	for _, suffix := range []string{"", "-wal", "-shm", lockSuffix, ballastSuffix} {
+	for _, suffix := range []string{"", "-wal", "-shm", disk.LockSuffix, disk.BallastSuffix} {
 		info, err := os.Stat(path + suffix)
 		must(t, err)
 		if info.Mode().Perm()&^0o640 != 0 {

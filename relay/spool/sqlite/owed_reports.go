@@ -2,11 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // The column report: whether a message owes a report of its failure.
@@ -30,7 +30,7 @@ func reportAfter(was, to int64) int64 {
 // Owed implements Store.
 func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
 	var found []stored
-	err := v.readers.with(ctx, func(c *conn) (err error) {
+	err := v.readers.With(ctx, func(c *db.Conn) (err error) {
 		found, err = readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?",
 			int64(min(max(limit, 1), spool.MaxPage)))
 		return err
@@ -42,13 +42,13 @@ func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
 // so it is for the start of a service.
 func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error) {
 	var list []spool.Usage
-	err := v.readers.with(ctx, func(c *conn) error {
+	err := v.readers.With(ctx, func(c *db.Conn) error {
 		const hour = int64(time.Hour)
-		return c.query(`SELECT lane, finished / ?, sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
+		return c.Query(`SELECT lane, finished / ?, sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
 			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? AND finished < ? GROUP BY 1, 2`,
-			[]any{hour, nanos(since), nanos(until)}, func(r *row) error {
-				mailbox, err := addressOf(r.str())
-				list = append(list, spool.Usage{Mailbox: mailbox, Hour: timeOf(r.int() * hour), Recipients: int(r.int())})
+			[]any{hour, nanos(since), nanos(until)}, func(r *db.Row) error {
+				mailbox, err := addressOf(r.Str())
+				list = append(list, spool.Usage{Mailbox: mailbox, Hour: timeOf(r.Int() * hour), Recipients: int(r.Int())})
 				return err
 			})
 	})
@@ -58,13 +58,13 @@ func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]sp
 // Reported implements Store.
 func (s *Store) Reported(ctx context.Context, id envelope.QueueID) error {
 	return s.small(ctx, true, func(t *tx) error {
-		_, err := t.exec("UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1", string(id))
+		_, err := t.Exec("UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1", string(id))
 		return err
 	})
 }
 
 // settleReport is the part of a report's commit that concerns the message it is about.
-func settleReport(c *conn, m *spool.Message) error {
+func settleReport(c *db.Conn, m *spool.Message) error {
 	if m.ReportOf == "" {
 		return nil
 	}
@@ -72,22 +72,22 @@ func settleReport(c *conn, m *spool.Message) error {
 	if m.ReportDelay {
 		sql = "UPDATE message SET warned = 1, events = events + 1 WHERE id = ? AND warned = 0 AND state < 3"
 	}
-	changed, err := c.exec(sql, string(m.ReportOf))
+	changed, err := c.Exec(sql, string(m.ReportOf))
 	if err == nil && changed == 0 {
-		err = fmt.Errorf("%w: message %s owes no report", spool.ErrState, m.ReportOf)
+		err = spool.NoReportOwed(m.ReportOf)
 	}
 	return err
 }
 
 // oweAgain takes back what the commit of message n did to the one that it
 // reports, for n is not kept. One that was queued again meanwhile owes nothing.
-func oweAgain(c *conn, n int64) error {
-	_, err := c.exec(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
+func oweAgain(c *db.Conn, n int64) error {
+	_, err := c.Exec(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
 		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, codeBounced, n)
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(`UPDATE message SET warned = 0 WHERE warned = 1
+	_, err = c.Exec(`UPDATE message SET warned = 0 WHERE warned = 1
 		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 1)`, n)
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // body reads a stored message, one chunk per transaction: an open cursor would
@@ -28,7 +29,7 @@ type body struct {
 // Open implements Store. A message whose bytes were deleted is ErrNotFound.
 func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
 	r := &body{ctx: ctx, v: v, id: id}
-	err := v.readers.with(ctx, func(c *conn) error {
+	err := v.readers.With(ctx, func(c *db.Conn) error {
 		var known bool
 		if r.n, r.size, known = v.openAttempts.number(id); !known {
 			b, err := find(c, id)
@@ -49,19 +50,19 @@ func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser
 }
 
 // load reads the chunk of an index and holds it against its checksum.
-func (r *body) load(c *conn, index int64) error {
+func (r *body) load(c *db.Conn, index int64) error {
 	if index*chunkSize >= r.size {
 		return nil
 	}
 	want := min(r.size-index*chunkSize, chunkSize)
 	found := false
-	err := c.query("SELECT crc, data FROM chunk WHERE id = ?", []any{r.n<<chunkBits | index}, func(row *row) error {
-		crc, data := row.int(), row.bytes()
+	err := c.Query("SELECT crc, data FROM chunk WHERE id = ?", []any{r.n<<chunkBits | index}, func(row *db.Row) error {
+		crc, data := row.Int(), row.Bytes()
 		if int64(len(data)) != want || checksum(data) != crc {
 			return fmt.Errorf("%w: chunk %d of message %s does not match its checksum", spool.ErrDamaged, index, r.id)
 		}
 		r.data, r.index, found = data, index, true
-		return row.err
+		return row.Err
 	})
 	if err != nil || found {
 		return err
@@ -70,7 +71,7 @@ func (r *body) load(c *conn, index int64) error {
 }
 
 // missing tells a damaged message from one that was finished meanwhile.
-func (r *body) missing(c *conn, index int64) error {
+func (r *body) missing(c *db.Conn, index int64) error {
 	b, err := find(c, r.id)
 	if err == nil && b.bodyGone {
 		err = spool.NotFound(r.id)
@@ -91,7 +92,7 @@ func (r *body) Read(p []byte) (int, error) {
 	index := r.offset / chunkSize
 	if r.data == nil || index != r.index {
 		r.data = nil
-		err := r.v.readers.with(r.ctx, func(c *conn) error { return r.load(c, index) })
+		err := r.v.readers.With(r.ctx, func(c *db.Conn) error { return r.load(c, index) })
 		if err != nil {
 			return 0, err
 		}

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // ReadOnly is a store whose service is stopped, opened to look at it.
@@ -24,13 +27,13 @@ func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockStore(path, syscall.LOCK_SH)
+	lock, err := disk.Lock(path, syscall.LOCK_SH)
 	if err != nil {
 		return nil, err
 	}
-	r := &ReadOnly{lock: lock, view: view{readers: newPool(path, viewerParams, 1), sparse: defaultSparse}}
-	err = r.readers.with(context.Background(), func(c *conn) error {
-		mark, err := c.text("SELECT v FROM meta WHERE k = 'mark'")
+	r := &ReadOnly{lock: lock, view: view{readers: db.NewPool(path, viewerParams, 1), sparse: defaultSparse}}
+	err = r.readers.With(context.Background(), func(c *db.Conn) error {
+		mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
 		if err != nil {
 			return err
 		}
@@ -48,21 +51,21 @@ func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 
 // Close lets go of the store.
 func (r *ReadOnly) Close() error {
-	r.readers.close()
+	r.readers.Close()
 	return r.lock.Close()
 }
 
 // Check looks for damage in the database file. It reads all of it.
 func (r *ReadOnly) Check(ctx context.Context) error {
-	return r.readers.with(ctx, func(c *conn) error {
-		verdict, err := c.text("PRAGMA quick_check(1)")
+	return r.readers.With(ctx, func(c *db.Conn) error {
+		verdict, err := c.Text("PRAGMA quick_check(1)")
 		if err == nil && verdict != "ok" {
 			err = fmt.Errorf("the database is damaged: %s; check the disk, stop the service and copy the file away before anything else", verdict)
 		}
 		if err != nil {
 			return err
 		}
-		mode, err := c.text("PRAGMA journal_mode")
+		mode, err := c.Text("PRAGMA journal_mode")
 		if err == nil && mode != "wal" {
 			err = errors.New("the database is not in WAL mode, so something else has written to it: find out what, and keep other programs away from it")
 		}

@@ -6,6 +6,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // recordColumns are those of a Record in the order in which readRecord takes
@@ -21,18 +22,18 @@ type stored struct {
 	events int64
 }
 
-func readRecord(r *row) (stored, error) {
-	s := stored{n: r.int(), events: r.int()}
-	s.ID = envelope.QueueID(r.str())
-	state := r.int()
-	addresses := [...]string{r.str(), r.str(), r.str(), r.str()}
-	s.Envelope.UTF8 = r.bool()
-	s.Client.Name = r.str()
-	addr := r.str()
-	s.Client.Helo, s.Client.Login = r.str(), r.str()
-	s.SenderFixed, s.ReportOf, s.ReportDelay = r.bool(), envelope.QueueID(r.str()), r.bool()
-	s.MessageID, s.Subject = r.str(), r.str()
-	s.HeaderSize, s.Size, s.Accepted = r.int(), r.int(), timeOf(r.int())
+func readRecord(r *db.Row) (stored, error) {
+	s := stored{n: r.Int(), events: r.Int()}
+	s.ID = envelope.QueueID(r.Str())
+	state := r.Int()
+	addresses := [...]string{r.Str(), r.Str(), r.Str(), r.Str()}
+	s.Envelope.UTF8 = r.Bool()
+	s.Client.Name = r.Str()
+	addr := r.Str()
+	s.Client.Helo, s.Client.Login = r.Str(), r.Str()
+	s.SenderFixed, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
+	s.MessageID, s.Subject = r.Str(), r.Str()
+	s.HeaderSize, s.Size, s.Accepted = r.Int(), r.Int(), timeOf(r.Int())
 	readState(r, &s.Record)
 
 	var errs [6]error
@@ -42,21 +43,21 @@ func readRecord(r *row) (stored, error) {
 	s.Envelope.ReversePath, errs[3] = addressOf(addresses[2])
 	s.Envelope.Recipients, errs[4] = splitAddresses(addresses[3])
 	s.Client.Addr, errs[5] = addrPortOf(addr)
-	return s, errors.Join(append(errs[:], r.err)...)
+	return s, errors.Join(append(errs[:], r.Err)...)
 }
 
-func readState(r *row, s *spool.Record) {
-	s.Attempts, s.Crashes, s.Unknown = int(r.int()), int(r.int()), r.bool()
-	s.NextAttempt, s.LastAttempt = timeOf(r.int()), timeOf(r.int())
-	s.HeldFor, s.HeldSince = durationOf(r.int()), timeOf(r.int())
-	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.int()), r.str(), r.str()
-	s.FinishedAt, s.BodyGone = timeOf(r.int()), r.bool()
-	s.ReportOwed, s.DelayWarned = r.int() == reportOwed, r.bool()
+func readState(r *db.Row, s *spool.Record) {
+	s.Attempts, s.Crashes, s.Unknown = int(r.Int()), int(r.Int()), r.Bool()
+	s.NextAttempt, s.LastAttempt = timeOf(r.Int()), timeOf(r.Int())
+	s.HeldFor, s.HeldSince = durationOf(r.Int()), timeOf(r.Int())
+	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.Int()), r.Str(), r.Str()
+	s.FinishedAt, s.BodyGone = timeOf(r.Int()), r.Bool()
+	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
 }
 
-func readRecords(c *conn, sql string, args ...any) ([]stored, error) {
+func readRecords(c *db.Conn, sql string, args ...any) ([]stored, error) {
 	var list []stored
-	err := c.query(sql, args, func(r *row) error {
+	err := c.Query(sql, args, func(r *db.Row) error {
 		s, err := readRecord(r)
 		if err == nil {
 			list = append(list, s)
@@ -67,8 +68,8 @@ func readRecords(c *conn, sql string, args ...any) ([]stored, error) {
 }
 
 // insertMessage stores m as Queued and due at once.
-func insertMessage(c *conn, n int64, m *spool.Message) error {
-	_, err := c.exec(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path, recipients, utf8,
+func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
+	_, err := c.Exec(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path, recipients, utf8,
 		client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject, header_size, size, accepted, next)
 		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
@@ -113,23 +114,23 @@ func (b brief) stateName() spool.State {
 
 const briefColumns = `n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, next, events, body_gone, report`
 
-func readBrief(r *row) brief {
+func readBrief(r *db.Row) brief {
 	return brief{
-		n: r.int(), id: envelope.QueueID(r.str()), state: r.int(), lane: r.str(),
-		attempts: r.int(), settled: r.int(), size: r.int(), accepted: r.int(),
-		heldFor: r.int(), heldSince: r.int(), next: r.int(), events: r.int(), bodyGone: r.bool(),
-		report: r.int(),
+		n: r.Int(), id: envelope.QueueID(r.Str()), state: r.Int(), lane: r.Str(),
+		attempts: r.Int(), settled: r.Int(), size: r.Int(), accepted: r.Int(),
+		heldFor: r.Int(), heldSince: r.Int(), next: r.Int(), events: r.Int(), bodyGone: r.Bool(),
+		report: r.Int(),
 	}
 }
 
 // find reads the brief of a message: ErrNotFound.
-func find(c *conn, id envelope.QueueID) (brief, error) {
+func find(c *db.Conn, id envelope.QueueID) (brief, error) {
 	return findBy(c, "id = ?", string(id), id)
 }
 
-func findBy(c *conn, where string, key any, id envelope.QueueID) (brief, error) {
+func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, error) {
 	var b brief
-	err := c.query("SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, func(r *row) error {
+	err := c.Query("SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, func(r *db.Row) error {
 		b = readBrief(r)
 		return nil
 	})
@@ -144,16 +145,16 @@ func durationOf(n int64) time.Duration { return time.Duration(n) }
 // insertEvent stores a row of history. seq numbers the events of a message;
 // there may be gaps. That a message was accepted is not stored as an event:
 // its own row says it.
-func insertEvent(c *conn, n, seq int64, e *spool.Event) error {
-	_, err := c.exec("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
+	_, err := c.Exec("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		n, seq, nanos(e.At), string(e.Kind), int64(e.Attempt), statusCode(e.Status), spool.CutText(e.Text),
 		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration))
 	return err
 }
 
-func readEvent(r *row, id envelope.QueueID) spool.Event {
+func readEvent(r *db.Row, id envelope.QueueID) spool.Event {
 	return spool.Event{
-		ID: id, At: timeOf(r.int()), Kind: spool.EventKind(r.str()), Attempt: int(r.int()), Status: statusOf(r.int()),
-		Text: r.str(), RequestID: r.str(), HTTPStatus: int(r.int()), Duration: durationOf(r.int()),
+		ID: id, At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
+		Text: r.Str(), RequestID: r.Str(), HTTPStatus: int(r.Int()), Duration: durationOf(r.Int()),
 	}
 }

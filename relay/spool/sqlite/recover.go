@@ -3,15 +3,13 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // health is what the writer knows of itself; others read it under the lock.
@@ -54,7 +52,7 @@ func (s *Store) recover(lost marks) error {
 		s.becomeWell()
 		return nil
 	}
-	if noteErr := noteLost(s.opts.Path, all.born); noteErr != nil {
+	if noteErr := disk.NoteLost(s.opts.Path, all.born); noteErr != nil {
 		err = errors.Join(err, fmt.Errorf("noting the lost messages: %w", noteErr))
 	}
 	s.becomeSick(err)
@@ -90,11 +88,11 @@ func (s *Store) housekeep() {
 
 // reopen is the procedure itself; see recover.
 func (s *Store) reopen(lost marks) error {
-	s.readers.shut()
-	defer s.readers.reopen()
-	s.checkpointer.shut()
-	defer s.checkpointer.reopen()
-	_ = s.writer.close() // nil would prove nothing, and an error changes nothing
+	s.readers.Shut()
+	defer s.readers.Reopen()
+	s.checkpointer.Shut()
+	defer s.checkpointer.Reopen()
+	_ = s.writer.Close() // nil would prove nothing, and an error changes nothing
 	s.writer = nil
 	if err := s.fault("reopen"); err != nil {
 		return err
@@ -113,7 +111,7 @@ func (s *Store) reopen(lost marks) error {
 	if err := probe(c); err != nil {
 		return fmt.Errorf("committing a probe: %w", err)
 	}
-	if err := forgetLost(s.opts.Path); err != nil {
+	if err := disk.ForgetLost(s.opts.Path); err != nil {
 		return err
 	}
 	return s.recount(c)
@@ -121,7 +119,7 @@ func (s *Store) reopen(lost marks) error {
 
 // emptyWAL moves the whole log into the database, and is content only if
 // nothing stayed behind.
-func emptyWAL(c *conn) error {
+func emptyWAL(c *db.Conn) error {
 	r, err := checkpoint(c, "TRUNCATE")
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
@@ -135,8 +133,8 @@ func emptyWAL(c *conn) error {
 // wipe removes messages whose callers were told that they were not kept, and
 // takes back attempts that nobody was told to make. Everything else in a
 // failed transaction either happened or did not, as its row now says.
-func wipe(c *conn, lost marks) error {
-	return inTransaction(c, func() error {
+func wipe(c *db.Conn, lost marks) error {
+	return c.Transaction(func() error {
 		for _, id := range lost.born {
 			if err := deleteMessage(c, id); err != nil {
 				return err
@@ -151,8 +149,8 @@ func wipe(c *conn, lost marks) error {
 	})
 }
 
-func deleteMessage(c *conn, id envelope.QueueID) error {
-	n, err := c.number("SELECT n FROM message WHERE id = ?", string(id))
+func deleteMessage(c *db.Conn, id envelope.QueueID) error {
+	n, err := c.Number("SELECT n FROM message WHERE id = ?", string(id))
 	if err != nil || n == 0 {
 		return err
 	}
@@ -166,8 +164,8 @@ func deleteMessage(c *conn, id envelope.QueueID) error {
 	return err
 }
 
-func takeBack(c *conn, a recordedAttempt) error {
-	changed, err := c.exec(`UPDATE message SET state = ?, attempts = attempts - 1
+func takeBack(c *db.Conn, a recordedAttempt) error {
+	changed, err := c.Exec(`UPDATE message SET state = ?, attempts = attempts - 1
 		WHERE n = ? AND state = ? AND attempts = ?`, codeQueued, a.n, codeActive, a.attempt)
 	if err != nil || changed == 0 {
 		return err
@@ -175,61 +173,7 @@ func takeBack(c *conn, a recordedAttempt) error {
 	return forgetAttempt(c, a.n, a.attempt)
 }
 
-func probe(c *conn) error {
-	_, err := c.exec("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
+func probe(c *db.Conn) error {
+	_, err := c.Exec("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
 	return err
-}
-
-func inTransaction(c *conn, do func() error) error {
-	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	if err := do(); err != nil {
-		_, _ = c.exec("ROLLBACK")
-		return err
-	}
-	_, err := c.exec("COMMIT")
-	return err
-}
-
-// noteLost keeps the queue IDs of messages that were refused but may come back
-// with the log, for the case that the program ends before the store is well:
-// the next start removes them. The IDs are random, so the list can never name
-// another message.
-func noteLost(path string, ids []envelope.QueueID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	var b strings.Builder
-	for _, id := range ids {
-		b.WriteString(string(id) + "\n")
-	}
-	f, err := os.OpenFile(path+lostSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(b.String())
-	return errors.Join(err, f.Sync(), f.Close(), syncFolder(filepath.Dir(path)))
-}
-
-func readLost(path string) ([]envelope.QueueID, error) {
-	b, err := os.ReadFile(path + lostSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var ids []envelope.QueueID
-	for line := range strings.Lines(string(b)) {
-		if id, err := envelope.ParseQueueID(strings.TrimSpace(line)); err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, err
-}
-
-func forgetLost(path string) error {
-	err := os.Remove(path + lostSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return errors.Join(err, syncFolder(filepath.Dir(path)))
 }

@@ -140,17 +140,17 @@ func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) e
 	}
 	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%d.example.org>", i, state)
 	n := s.lastNumber.Add(1)
-	if err := insertMessage(tx.conn, n, &m); err != nil {
+	if err := insertMessage(tx.Conn, n, &m); err != nil {
 		return err
 	}
 	if state == codeQueued {
-		return insertChunk(tx.conn, n, 0, 0, make([]byte, 1000))
+		return insertChunk(tx.Conn, n, 0, 0, make([]byte, 1000))
 	}
 	for seq, kind := range []spool.EventKind{spool.Attempted, spool.EventSent} {
-		if err := insertEvent(tx.conn, n, int64(seq), &spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}); err != nil {
+		if err := insertEvent(tx.Conn, n, int64(seq), &spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}); err != nil {
 			return err
 		}
 	}
-	_, err := tx.exec("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
+	_, err := tx.Exec("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
 	return err
 }

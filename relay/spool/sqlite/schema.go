@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // Numbers that mark a database as ours. The version grows with every change of
@@ -129,26 +130,26 @@ const (
 
 // dialWriter opens the writing connection and proves that it got the modes
 // that the promises rest on.
-func dialWriter(path string) (*conn, error) {
-	c, err := dial(path, writerParams)
+func dialWriter(path string) (*db.Conn, error) {
+	c, err := db.Dial(path, writerParams)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkModes(c); err != nil {
-		return nil, errors.Join(err, c.close())
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
-func checkModes(c *conn) error {
-	mode, err := c.text("PRAGMA journal_mode")
+func checkModes(c *db.Conn) error {
+	mode, err := c.Text("PRAGMA journal_mode")
 	if err != nil {
 		return err
 	}
 	if mode != "wal" {
 		return fmt.Errorf("spool: SQLite keeps journal mode %q instead of wal; put the store on a local file system", mode)
 	}
-	sync, err := c.number("PRAGMA synchronous")
+	sync, err := c.Number("PRAGMA synchronous")
 	if err == nil && sync != synchronousLevel {
 		err = fmt.Errorf("spool: SQLite runs with synchronous=%d instead of %d (%s)", sync, synchronousLevel, synchronous)
 	}
@@ -157,8 +158,8 @@ func checkModes(c *conn) error {
 
 // prepareSchema creates the tables of an empty store, or checks that a store
 // is one of ours, of this version, and of the wanted kind.
-func prepareSchema(c *conn, sandbox bool) error {
-	tables, err := c.number("SELECT count(*) FROM sqlite_master")
+func prepareSchema(c *db.Conn, sandbox bool) error {
+	tables, err := c.Number("SELECT count(*) FROM sqlite_master")
 	if err != nil {
 		return err
 	}
@@ -168,8 +169,8 @@ func prepareSchema(c *conn, sandbox bool) error {
 	return checkSchema(c, sandbox)
 }
 
-func createSchema(c *conn, sandbox bool) error {
-	if v, err := c.number("PRAGMA auto_vacuum"); err != nil || v != 2 {
+func createSchema(c *db.Conn, sandbox bool) error {
+	if v, err := c.Number("PRAGMA auto_vacuum"); err != nil || v != 2 {
 		return errors.Join(err, fmt.Errorf("spool: auto_vacuum is %d instead of 2 (INCREMENTAL) before the first table", v))
 	}
 	steps := []string{
@@ -181,22 +182,22 @@ func createSchema(c *conn, sandbox bool) error {
 		"COMMIT",
 	}
 	for _, s := range steps {
-		if _, err := c.exec(s); err != nil {
+		if _, err := c.Exec(s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkSchema(c *conn, sandbox bool) error {
-	id, err := c.number("PRAGMA application_id")
+func checkSchema(c *db.Conn, sandbox bool) error {
+	id, err := c.Number("PRAGMA application_id")
 	if err != nil {
 		return err
 	}
 	if id != applicationID {
 		return errors.New("spool: the file is a database of another program; name another file in queue.store")
 	}
-	version, err := c.number("PRAGMA user_version")
+	version, err := c.Number("PRAGMA user_version")
 	if err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func checkSchema(c *conn, sandbox bool) error {
 	if version < 1 {
 		return errors.New("spool: the store has no schema version; restore it from a backup, or name another file in queue.store")
 	}
-	mark, err := c.text("SELECT v FROM meta WHERE k = 'mark'")
+	mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // List implements Store. A Limit above 1,000 is taken as 1,000. The order is
@@ -19,8 +20,8 @@ import (
 func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
 	var records []spool.Record
-	err := v.readers.with(ctx, func(c *conn) error {
-		s := &search{Filter: f, conn: c, sparse: v.sparse}
+	err := v.readers.With(ctx, func(c *db.Conn) error {
+		s := &search{Filter: f, Conn: c, sparse: v.sparse}
 		err := s.run(ctx)
 		records = s.found
 		return err
@@ -39,7 +40,7 @@ func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]
 // search reads one page.
 type search struct {
 	spool.Filter
-	*conn
+	*db.Conn
 	sparse int64
 	found  []spool.Record
 }
@@ -93,7 +94,7 @@ func stateCodes(states []spool.State) ([]int64, error) {
 // collect runs a query of records and keeps those that match, up to limit.
 func (s *search) collect(ctx context.Context, limit int, sql string, args ...any) ([]spool.Record, error) {
 	var found []spool.Record
-	err := s.query(sql, args, func(r *row) error {
+	err := s.Query(sql, args, func(r *db.Row) error {
 		m, err := readRecord(r)
 		if err != nil {
 			return err
@@ -224,7 +225,7 @@ func (s *search) buckets(low, high int64) func(yield func(int64) bool) {
 func (s *search) numbers() (low, high int64, err error) {
 	var errs [5]error
 	number := func(i int, sql string, args ...any) (n int64) {
-		n, errs[i] = s.number(sql, args...)
+		n, errs[i] = s.Number(sql, args...)
 		return n
 	}
 	low = number(0, "SELECT min(n) FROM message") - 1
@@ -283,7 +284,7 @@ func (s *search) count(word, low, high int64) (wanted, error) {
 	w := wanted{word: word}
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, word)
-		n, err := s.number("SELECT count(*) FROM word WHERE k BETWEEN ? AND ?", first, last)
+		n, err := s.Number("SELECT count(*) FROM word WHERE k BETWEEN ? AND ?", first, last)
 		w.count += n
 		w.buckets++
 		if err != nil || w.count >= s.sparse {

@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // The table word finds messages by what trace and list are asked for: each
@@ -69,9 +70,9 @@ func wordsOf(m *spool.Message) []int64 {
 	return slices.Compact(words)
 }
 
-func insertWords(c *conn, n int64, m *spool.Message) error {
+func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 	for _, w := range wordsOf(m) {
-		if _, err := c.exec("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
+		if _, err := c.Exec("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
 			return err
 		}
 	}
@@ -79,14 +80,14 @@ func insertWords(c *conn, n int64, m *spool.Message) error {
 }
 
 // deleteWords removes the words of a message that is about to go.
-func deleteWords(c *conn, n int64) (deleted int, err error) {
+func deleteWords(c *db.Conn, n int64) (deleted int, err error) {
 	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
-	if _, sql := sqlCode(err); sql {
+	if _, sql := db.Code(err); sql {
 		return 0, err
 	}
 	for _, m := range found { // a row that cannot be read leaves its words behind; they lead nowhere
 		for _, w := range wordsOf(&m.Message) {
-			if _, err := c.exec("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
+			if _, err := c.Exec("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
 				return deleted, err
 			}
 			deleted++

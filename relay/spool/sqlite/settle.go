@@ -6,6 +6,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 func wrongState(b brief, doing string) error {
@@ -23,7 +24,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 		return err
 	}
 	err = s.small(ctx, true, func(t *tx) error {
-		b, err := s.findOpenAttempt(t.conn, o.ID)
+		b, err := s.findOpenAttempt(t.Conn, o.ID)
 		if err != nil {
 			return err
 		}
@@ -75,34 +76,34 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 		finished = max(at, 1)
 	}
 	values := append([]any{to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), reportAfter(b.report, to)}, also.values...)
-	_, err := t.exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
+	_, err := t.Exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
 		events = events + 1, body_gone = ?, report = ?`+also.columns+` WHERE n = ?`, append(values, b.n)...)
 	if err != nil {
 		return err
 	}
 	if !hasBody(to) && !b.bodyGone {
-		if err := deleteBody(t.conn, b.n); err != nil {
+		if err := deleteBody(t.Conn, b.n); err != nil {
 			return err
 		}
 	}
 	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.octets()})
-	return insertEvent(t.conn, b.n, b.events+1, e)
+	return insertEvent(t.Conn, b.n, b.events+1, e)
 }
 
-func deleteBody(c *conn, n int64) error {
-	_, err := c.exec("DELETE FROM chunk WHERE id >= ? AND id < ?", n<<chunkBits, (n+1)<<chunkBits)
+func deleteBody(c *db.Conn, n int64) error {
+	_, err := c.Exec("DELETE FROM chunk WHERE id >= ? AND id < ?", n<<chunkBits, (n+1)<<chunkBits)
 	return err
 }
 
 // deleteRows removes a message with its history, and tells how many words it had.
-func deleteRows(c *conn, n int64) (words int, err error) {
+func deleteRows(c *db.Conn, n int64) (words int, err error) {
 	if words, err = deleteWords(c, n); err != nil {
 		return words, err
 	}
-	if _, err := c.exec("DELETE FROM event WHERE n = ?", n); err != nil {
+	if _, err := c.Exec("DELETE FROM event WHERE n = ?", n); err != nil {
 		return words, err
 	}
-	_, err = c.exec("DELETE FROM message WHERE n = ?", n)
+	_, err = c.Exec("DELETE FROM message WHERE n = ?", n)
 	return words, err
 }
 
@@ -115,7 +116,7 @@ func (s *Store) Move(ctx context.Context, id envelope.QueueID, to spool.State, n
 		return err
 	}
 	return s.small(ctx, true, func(t *tx) error {
-		b, err := find(t.conn, id)
+		b, err := find(t.Conn, id)
 		switch {
 		case err != nil:
 			return err
@@ -135,7 +136,7 @@ func (s *Store) Move(ctx context.Context, id envelope.QueueID, to spool.State, n
 // Delete implements Store. Deleting what is deleted already is no error.
 func (s *Store) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
 	return s.small(ctx, true, func(t *tx) error {
-		b, err := find(t.conn, id)
+		b, err := find(t.Conn, id)
 		switch {
 		case err != nil:
 			return err

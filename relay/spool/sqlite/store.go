@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // Options say where a store is and how large it may get.
@@ -61,9 +63,9 @@ type Store struct {
 	tick    time.Duration
 	fault   func(at string) error // nil in the field; tests make things fail here
 
-	writer       *conn // of the writer's goroutine alone
-	checkpointer *pool
-	room         *room
+	writer       *db.Conn // of the writer's goroutine alone
+	checkpointer *db.Pool
+	space        *disk.Space
 	lastNumber   atomic.Int64 // of a draft
 
 	smalls, bigs  inlet
@@ -108,17 +110,17 @@ func openStore(ctx context.Context, opts Options, adjust func(*Store)) (*Store, 
 		return nil, err
 	}
 	opts.Path = path
-	if err := checkFolder(filepath.Dir(path)); err != nil {
+	if err := disk.CheckFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	lock, err := lockStore(path, syscall.LOCK_EX)
+	lock, err := disk.Lock(path, syscall.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
 	s := newStore(opts, lock)
 	adjust(s)
 	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.writer.close(), lock.Close())
+		return nil, errors.Join(err, s.writer.Close(), lock.Close())
 	}
 	return s, nil
 }
@@ -139,7 +141,7 @@ func newStore(opts Options, lock *os.File) *Store {
 		opts:     opts,
 		log:      opts.Log,
 		lock:     lock,
-		ballast:  opts.Path + ballastSuffix,
+		ballast:  opts.Path + disk.BallastSuffix,
 		tick:     time.Second,
 		walStart: walStartFor(opts.BallastSize),
 		fault:    func(string) error { return nil },
@@ -149,14 +151,16 @@ func newStore(opts Options, lock *os.File) *Store {
 		stop:     make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}
-	s.room = &room{path: opts.Path, minFree: opts.MinFree, maxMessages: opts.MaxMessages, statfs: statfs, queued: s.tally.queue}
+	s.space = disk.NewSpace(disk.Limits{
+		Path: opts.Path, MinFree: opts.MinFree, MaxMessages: opts.MaxMessages, Queued: s.tally.queue,
+	})
 	return s
 }
 
 // start brings the files into order and begins to serve.
 func (s *Store) start() error {
 	path := s.opts.Path
-	if err := ensureFile(path); err != nil {
+	if err := disk.EnsureFile(path); err != nil {
 		return err
 	}
 	c, err := dialWriter(path)
@@ -170,12 +174,12 @@ func (s *Store) start() error {
 	if err := s.cleanUp(c); err != nil {
 		return s.explain(err)
 	}
-	if err := makeBallast(s.ballast, s.opts.BallastSize); err != nil {
+	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
 		s.log.Warn("queue ballast cannot be made", slog.Any("error", err))
-		s.room.setFull(true)
+		s.space.SetFull(true)
 	}
-	s.readers = newPool(path, readerParams, readerCount)
-	s.checkpointer = newPool(path, checkpointParams, 1)
+	s.readers = db.NewPool(path, readerParams, readerCount)
+	s.checkpointer = db.NewPool(path, checkpointParams, 1)
 	go s.write()
 	if err := s.finishEndings(context.Background()); err != nil {
 		return errors.Join(err, s.Close())
@@ -184,9 +188,9 @@ func (s *Store) start() error {
 }
 
 func (s *Store) explain(err error) error {
-	if code, ok := sqlCode(err); ok {
+	if code, ok := db.Code(err); ok {
 		hint := "see that the disk has room and works"
-		if code == codeCorrupt || code == 26 {
+		if code == db.Corrupt || code == db.NotADB {
 			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
 		}
 		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)
@@ -195,8 +199,8 @@ func (s *Store) explain(err error) error {
 }
 
 // cleanUp brings the contents into order after whatever ended the last run.
-func (s *Store) cleanUp(c *conn) error {
-	lost, err := readLost(s.opts.Path)
+func (s *Store) cleanUp(c *db.Conn) error {
+	lost, err := disk.ReadLost(s.opts.Path)
 	if err != nil {
 		return err
 	}
@@ -207,14 +211,14 @@ func (s *Store) cleanUp(c *conn) error {
 		if err := emptyWAL(c); err != nil {
 			return err
 		}
-		if err := forgetLost(s.opts.Path); err != nil {
+		if err := disk.ForgetLost(s.opts.Path); err != nil {
 			return err
 		}
 	}
 	if err := s.recount(c); err != nil {
 		return err
 	}
-	return inTransaction(c, func() error {
+	return c.Transaction(func() error {
 		if err := s.bringBack(c); err != nil {
 			return err
 		}
@@ -223,12 +227,12 @@ func (s *Store) cleanUp(c *conn) error {
 }
 
 // recount reads what is kept in memory anew.
-func (s *Store) recount(c *conn) error {
+func (s *Store) recount(c *db.Conn) error {
 	t, err := countAll(c)
 	if err != nil {
 		return err
 	}
-	last, err := c.number(`SELECT max(coalesce((SELECT max(n) FROM message), 0),
+	last, err := c.Number(`SELECT max(coalesce((SELECT max(n) FROM message), 0),
 		coalesce((SELECT max(id) >> 16 FROM chunk), 0), coalesce((SELECT max(n) FROM draft), 0))`)
 	if err != nil {
 		return err
@@ -242,9 +246,9 @@ func (s *Store) recount(c *conn) error {
 
 // bringBack queues the messages whose attempt was interrupted, and finds the
 // drafts that were.
-func (s *Store) bringBack(c *conn) error {
+func (s *Store) bringBack(c *db.Conn) error {
 	var interrupted []brief
-	err := c.query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state = 1", nil, func(r *row) error {
+	err := c.Query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state = 1", nil, func(r *db.Row) error {
 		interrupted = append(interrupted, readBrief(r))
 		return nil
 	})
@@ -252,7 +256,7 @@ func (s *Store) bringBack(c *conn) error {
 		return err
 	}
 	now := s.opts.Now()
-	t := &tx{conn: c}
+	t := &tx{Conn: c}
 	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
 	for _, b := range interrupted {
 		event := spool.Event{At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
@@ -261,8 +265,8 @@ func (s *Store) bringBack(c *conn) error {
 		}
 	}
 	s.tally.apply(t.shifts)
-	return c.query("SELECT n FROM draft", nil, func(r *row) error {
-		s.orphans = append(s.orphans, r.int())
+	return c.Query("SELECT n FROM draft", nil, func(r *db.Row) error {
+		s.orphans = append(s.orphans, r.Int())
 		return nil
 	})
 }
@@ -274,12 +278,12 @@ func (s *Store) Close() error {
 		close(s.stop)
 		<-s.stopped
 		s.background.Wait()
-		s.readers.close()
-		s.checkpointer.close()
+		s.readers.Close()
+		s.checkpointer.Close()
 		if s.writer != nil && s.sick() == nil {
 			s.closeErr = emptyWAL(s.writer)
 		}
-		s.closeErr = errors.Join(s.closeErr, s.writer.close(), s.lock.Close())
+		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.lock.Close())
 	})
 	return s.closeErr
 }

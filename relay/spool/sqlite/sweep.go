@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"time"
+
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // How much one step of the sweeper does. A step takes some milliseconds, and
@@ -28,8 +30,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFaile
 		func(t *tx) (bool, error) { return sweepSome(t, codeBounced, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeDeleted, ended) },
-		func(t *tx) (bool, error) { return false, clampNext(t.conn, s.tally.snapshot(), now, s.opts.MaxDelay) },
-		func(t *tx) (bool, error) { return vacuumSome(t.conn) },
+		func(t *tx) (bool, error) { return false, clampNext(t.Conn, s.tally.snapshot(), now, s.opts.MaxDelay) },
+		func(t *tx) (bool, error) { return vacuumSome(t.Conn) },
 	}
 	for _, step := range steps {
 		if err := s.sweepAll(ctx, step); err != nil {
@@ -66,13 +68,13 @@ func (s *Store) sweepAll(ctx context.Context, step func(*tx) (bool, error)) erro
 // sweepSome deletes some messages without a body that were finished before a
 // time.
 func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
-	old, err := finished(t.conn, state, true, before, sweepRows)
+	old, err := finished(t.Conn, state, true, before, sweepRows)
 	if err != nil {
 		return false, err
 	}
 	words := 0
 	for _, b := range old {
-		n, err := deleteRows(t.conn, b.n)
+		n, err := deleteRows(t.Conn, b.n)
 		if err != nil {
 			return false, err
 		}
@@ -87,15 +89,15 @@ func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
 // dropBodies deletes the bodies of some Failed messages. Their rows stay with
 // their history; what could not be reported until now is not owed any more.
 func dropBodies(t *tx, before time.Time) (more bool, err error) {
-	old, err := finished(t.conn, codeFailed, false, before, sweepBodies)
+	old, err := finished(t.Conn, codeFailed, false, before, sweepBodies)
 	if err != nil {
 		return false, err
 	}
 	for _, b := range old {
-		if err := deleteBody(t.conn, b.n); err != nil {
+		if err := deleteBody(t.Conn, b.n); err != nil {
 			return false, err
 		}
-		if _, err := t.exec("UPDATE message SET body_gone = 1, report = min(2 * report, 2), events = events + 1 WHERE n = ?", b.n); err != nil {
+		if _, err := t.Exec("UPDATE message SET body_gone = 1, report = min(2 * report, 2), events = events + 1 WHERE n = ?", b.n); err != nil {
 			return false, err
 		}
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeFailed, to: none, size: b.size}, shift{lane: b.lane, from: none, to: codeFailed})
@@ -105,10 +107,10 @@ func dropBodies(t *tx, before time.Time) (more bool, err error) {
 
 // finished finds up to limit messages that were finished before a time,
 // earliest first.
-func finished(c *conn, state int64, bodyGone bool, before time.Time, limit int64) (old []brief, err error) {
-	err = c.query("SELECT "+briefColumns+` FROM message INDEXED BY done
+func finished(c *db.Conn, state int64, bodyGone bool, before time.Time, limit int64) (old []brief, err error) {
+	err = c.Query("SELECT "+briefColumns+` FROM message INDEXED BY done
 		WHERE finished > 0 AND state = ? AND body_gone = ? AND finished < ? ORDER BY finished LIMIT ?`,
-		[]any{state, bodyGone, nanos(before), limit}, func(r *row) error {
+		[]any{state, bodyGone, nanos(before), limit}, func(r *db.Row) error {
 			old = append(old, readBrief(r))
 			return nil
 		})
@@ -116,24 +118,24 @@ func finished(c *conn, state int64, bodyGone bool, before time.Time, limit int64
 }
 
 // vacuumSome gives some free pages at the end of the file back to the system.
-func vacuumSome(c *conn) (more bool, err error) {
-	free, err := c.number("PRAGMA freelist_count")
+func vacuumSome(c *db.Conn) (more bool, err error) {
+	free, err := c.Number("PRAGMA freelist_count")
 	if err != nil || free <= keepPages {
 		return false, err
 	}
-	_, err = c.exec("PRAGMA incremental_vacuum(128)")
+	_, err = c.Exec("PRAGMA incremental_vacuum(128)")
 	return err == nil && free > keepPages+vacuumPages, err
 }
 
 // clampNext repairs what a clock that once was wrong has left: no message
 // waits longer than the longest delay.
-func clampNext(c *conn, lanes []laneTally, now time.Time, longest time.Duration) error {
+func clampNext(c *db.Conn, lanes []laneTally, now time.Time, longest time.Duration) error {
 	if longest <= 0 {
 		return nil
 	}
 	latest := nanos(now.Add(longest))
 	for _, l := range lanes {
-		_, err := c.exec(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
+		_, err := c.Exec(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
 			WHERE state = 0 AND lane = ? AND next > ?`, latest, l.lane, latest)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // shift is a message that went from one state into another. none stands for
@@ -113,14 +114,14 @@ func (t *tally) snapshot() []laneTally {
 
 // countAll counts everything by one pass over an index, without a look at the
 // messages themselves.
-func countAll(c *conn) (*tally, error) {
+func countAll(c *db.Conn) (*tally, error) {
 	t := newTally()
-	err := c.query(`SELECT lane, sum(size * (1 - body_gone)), sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
-		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *row) error {
-		lane := r.str()
-		t.bytes += r.int()
+	err := c.Query(`SELECT lane, sum(size * (1 - body_gone)), sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
+		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *db.Row) error {
+		lane := r.Str()
+		t.bytes += r.Int()
 		for state := codeQueued; state <= codeDamaged; state++ {
-			t.add(lane, state, int(r.int()), 0)
+			t.add(lane, state, int(r.Int()), 0)
 		}
 		return nil
 	})
@@ -131,7 +132,7 @@ func countAll(c *conn) (*tally, error) {
 // holds messages, so it is not for calling once per message.
 func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	var lanes []spool.Lane
-	err := v.readers.with(ctx, func(c *conn) error {
+	err := v.readers.With(ctx, func(c *db.Conn) error {
 		for _, l := range v.tally.snapshot() {
 			lane, err := readLane(c, l)
 			if err != nil {
@@ -144,17 +145,17 @@ func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	return lanes, err
 }
 
-func readLane(c *conn, l laneTally) (spool.Lane, error) {
+func readLane(c *db.Conn, l laneTally) (spool.Lane, error) {
 	mailbox, err := addressOf(l.lane)
 	if err != nil {
 		return spool.Lane{}, err
 	}
-	next, err := c.number(`SELECT next FROM message INDEXED BY due
+	next, err := c.Number(`SELECT next FROM message INDEXED BY due
 		WHERE state = 0 AND lane = ? ORDER BY next LIMIT 1`, l.lane)
 	if err != nil {
 		return spool.Lane{}, err
 	}
-	oldest, err := c.number(`SELECT accepted FROM message INDEXED BY live
+	oldest, err := c.Number(`SELECT accepted FROM message INDEXED BY live
 		WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, l.lane)
 	return spool.Lane{
 		Mailbox: mailbox,

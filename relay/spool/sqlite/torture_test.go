@@ -15,6 +15,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // These tests need root and strace. They fail where these are missing: to
@@ -211,7 +212,7 @@ func TestRealFullDisk(t *testing.T) {
 	}
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
-	s.room.setFull(false) // forget the last statfs
+	s.space.SetFull(false) // forget the last statfs
 	if err := s.Admit(10 << 10); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Admit on a full disk: %v", err)
 	}
@@ -243,7 +244,7 @@ func TestRealFullDisk(t *testing.T) {
 func TestDiskFillsInDraft(t *testing.T) {
 	dir := mountSmall(t, "size=24m")
 	s, err := openStore(t.Context(), Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 6 << 20}, func(s *Store) {
-		s.room.statfs = func(string) (space, error) { return space{octets: 1 << 40, inodes: -1}, nil } // as if it came as a surprise
+		s.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil } // as if it came as a surprise
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -300,7 +301,7 @@ func TestNoInodes(t *testing.T) {
 	})
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
 	takeInodes(dir, "filler")
-	s.room.setFull(false) // forget the last statfs
+	s.space.SetFull(false) // forget the last statfs
 	if err := s.Admit(1); !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "inodes") {
 		t.Errorf("Admit without inodes: %v", err)
 	}

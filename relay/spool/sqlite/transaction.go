@@ -7,13 +7,14 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // change is one wish of one caller. The writer applies it inside a transaction
 // that it shares with all others waiting, and answers when that is durable.
 //
 // apply either succeeds, or refuses with an error of the spool before it has
-// written anything, or fails with a sqlError. It may run more than once, each
+// written anything, or fails with a db.Error. It may run more than once, each
 // time in a new transaction, so what it hands to its caller it assigns anew.
 type change struct {
 	apply func(*tx) error
@@ -24,7 +25,7 @@ type change struct {
 
 // tx is a transaction under way and what becomes true if it commits.
 type tx struct {
-	*conn
+	*db.Conn
 	shifts []shift
 	octets int64 // of bodies
 	marks
@@ -92,27 +93,19 @@ func (s *Store) big(ctx context.Context, apply func(*tx) error) error {
 // isolated tells failures of one statement on one message from failures of the
 // disk below all of them. After these SQLite can go on.
 func isolated(err error) bool {
-	code, _ := sqlCode(err)
-	return code == codeCorrupt || code == codeConstraint || code == codeTooBig
+	code, _ := db.Code(err)
+	return code == db.Corrupt || code == db.Constraint || code == db.TooBig
 }
 
 // isFull tells a full disk from a broken one.
 func isFull(err error) bool {
-	code, ok := sqlCode(err)
-	return ok && code == codeFull
-}
-
-// asCaller is what a caller learns of a failed statement on its own message.
-func asCaller(err error) error {
-	if code, _ := sqlCode(err); code == codeCorrupt {
-		return fmt.Errorf("%w: %w", spool.ErrDamaged, err)
-	}
-	return err
+	code, ok := db.Code(err)
+	return ok && code == db.Full
 }
 
 // insertProblem names a queue ID that is there already.
 func insertProblem(err error, id envelope.QueueID) error {
-	if code, _ := sqlCode(err); code == codeConstraint {
+	if code, _ := db.Code(err); code == db.Constraint {
 		return fmt.Errorf("spool: message %s exists already: %w", id, err)
 	}
 	return err

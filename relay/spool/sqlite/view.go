@@ -5,11 +5,12 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // view is the reading side of a store.
 type view struct {
-	readers      *pool
+	readers      *db.Pool
 	tally        *tally
 	openAttempts *openAttempts
 	sparse       int64 // see search; tests lower it
@@ -18,7 +19,7 @@ type view struct {
 // Get implements Store.
 func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
 	var found []stored
-	err := v.readers.with(ctx, func(c *conn) (err error) {
+	err := v.readers.With(ctx, func(c *db.Conn) (err error) {
 		found, err = readRecords(c, "SELECT "+recordColumns+" FROM message WHERE id = ?", string(id))
 		return err
 	})
@@ -34,14 +35,14 @@ func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, erro
 // History implements Store.
 func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error) {
 	var events []spool.Event
-	err := v.readers.with(ctx, func(c *conn) error {
+	err := v.readers.With(ctx, func(c *db.Conn) error {
 		b, err := find(c, id)
 		if err != nil {
 			return err
 		}
 		events = []spool.Event{{ID: id, At: timeOf(b.accepted), Kind: spool.Accepted}}
-		return c.query(`SELECT at, kind, attempt, status, text, request, http, duration
-			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, func(r *row) error {
+		return c.Query(`SELECT at, kind, attempt, status, text, request, http, duration
+			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, func(r *db.Row) error {
 			events = append(events, readEvent(r, id))
 			return nil
 		})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
 )
 
 // What one transaction takes. Small changes first, so that neither bodies nor
@@ -135,7 +136,7 @@ func (s *Store) redo(batch []*change, cause error) {
 // damaged, get their error and are left out; an error of the disk fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
-		t := &tx{conn: s.writer}
+		t := &tx{Conn: s.writer}
 		err := s.transact(t, batch)
 		switch {
 		case err == nil:
@@ -150,7 +151,7 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 
 // transact applies all changes without an error so far and commits.
 func (s *Store) transact(t *tx, batch []*change) error {
-	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
+	if _, err := t.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for _, ch := range batch {
@@ -158,7 +159,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 			continue
 		}
 		if err := ch.apply(t); err != nil {
-			if _, sql := sqlCode(err); !sql {
+			if _, sql := db.Code(err); !sql {
 				ch.err = err
 				continue
 			}
@@ -166,7 +167,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 				t.rollback()
 				return err
 			}
-			ch.err = asCaller(err)
+			ch.err = db.AsCaller(err)
 			t.rollback()
 			return errBlamed
 		}
@@ -175,7 +176,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 		t.rollback()
 		return err
 	}
-	if _, err := t.exec("COMMIT"); err != nil {
+	if _, err := t.Exec("COMMIT"); err != nil {
 		t.rollback()
 		return err
 	}
@@ -184,4 +185,4 @@ func (s *Store) transact(t *tx, batch []*change) error {
 
 // rollback leaves no transaction open. SQLite has ended it by itself after
 // some errors; then there is none to end, which is what is wanted.
-func (t *tx) rollback() { _, _ = t.exec("ROLLBACK") }
+func (t *tx) rollback() { _, _ = t.Exec("ROLLBACK") }

@@ -28,7 +28,8 @@ func TestCovers(t *testing.T) {
 			t.Errorf("%s covers %s: %v", c.entry, c.address, got)
 		}
 	}
-	if root := (Address{local: "root"}); must(t, "*@contoso.com").Covers(root) || must(t, "*@contoso.com").Covers(Address{}) {
+	if root := (Address{local: "root"}); must(t, "*@contoso.com").Covers(root) ||
+		must(t, "*@contoso.com").Covers(Address{}) {
 		t.Error("an address without domain is in no domain")
 	}
 	if (Address{}).Covers(Address{}) || (Address{local: anyone}).Wildcard() {

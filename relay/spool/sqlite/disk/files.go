@@ -1,4 +1,10 @@
-package sqlite
+// Package disk is what a store needs of the file system: a folder and a file that
+// nobody else can change, a lock against a second daemon, a measure of the free
+// space, a ballast file to free when there is none, and the list of messages that
+// were refused but may come back with SQLite's log.
+//
+// Each error of opening ends with what to do. The package knows no SQL.
+package disk
 
 import (
 	"errors"
@@ -15,14 +21,14 @@ import (
 
 // The files beside the database; SQLite adds -wal and -shm.
 const (
-	lockSuffix    = ".lock"
-	ballastSuffix = ".ballast"
-	lostSuffix    = ".lost"
+	LockSuffix    = ".lock"
+	BallastSuffix = ".ballast"
+	LostSuffix    = ".lost"
 )
 
-// checkFolder refuses a folder that is missing or that others could replace
+// CheckFolder refuses a folder that is missing or that others could replace
 // the database in.
-func checkFolder(dir string) error {
+func CheckFolder(dir string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("spool: folder %s does not exist; create it for the user of the service: install -d -m 0750 -o graphrelay -g graphrelay %s", dir, dir)
@@ -65,9 +71,9 @@ func checkFile(path string) error {
 	return checkOwner(path, info, false)
 }
 
-// ensureFile creates an empty database file, or checks the one that is there.
+// EnsureFile creates an empty database file, or checks the one that is there.
 // SQLite gives -wal and -shm the mode of the database.
-func ensureFile(path string) error {
+func EnsureFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	if errors.Is(err, fs.ErrExist) {
 		return checkFile(path)
@@ -86,12 +92,12 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// lockStore takes the lock that keeps a second daemon out. It is held until
+// Lock takes the lock that keeps a second daemon out. It is held until
 // the file is closed, or the process ends in whatever way. The lock is on a
 // file of its own because closing any handle of the database file would drop
 // SQLite's locks. how is LOCK_EX for a daemon, LOCK_SH for one who only reads.
-func lockStore(path string, how int) (*os.File, error) {
-	name, flags := path+lockSuffix, os.O_RDWR|os.O_CREATE
+func Lock(path string, how int) (*os.File, error) {
+	name, flags := path+LockSuffix, os.O_RDWR|os.O_CREATE
 	if how == syscall.LOCK_SH {
 		flags = os.O_RDONLY
 	}
