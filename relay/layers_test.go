@@ -27,7 +27,7 @@ var layer = map[string]int{
 // sideways are the only imports within a layer: a child's of its parent, a
 // parent's of the children that only it uses, and a few between neighbours.
 var sideways = map[string][]string{
-	"relay/outcome":         {"relay/reply"},
+	"relay/outcome":         {"relay/reply", "relay/text"},
 	"relay/state":           {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
 	"relay/message/parts":   {"relay/message"},
 	"relay/spool/sqlite":    {"relay/spool"},

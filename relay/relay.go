@@ -13,6 +13,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
@@ -135,15 +136,18 @@ func newRelay(o Options) *Relay {
 
 func (r *Relay) graphConfig(id config.Identity) graph.Config {
 	g := graph.Config{
-		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
-		CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
-		WorkloadIdentity: id.WorkloadIdentity, CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile),
+		Name: string(id.Name), CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile),
+		Identity: entra.Identity{
+			TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+			SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
+			CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
+			WorkloadIdentity: id.WorkloadIdentity,
+		},
 		MaxConcurrent: id.MaxConcurrent, Log: r.log, UserAgent: "graphrelay/" + r.version,
 		OnCredentialChange: func() { r.delivery.ProbeNow() },
 	}
 	if id.ManagedIdentity != nil {
-		g.ManagedIdentity = &graph.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
+		g.ManagedIdentity = &entra.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
 	}
 	if id.Proxy != "" {
 		g.Proxy = mustURL(string(id.Proxy))

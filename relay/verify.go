@@ -6,7 +6,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/verify"
 )
 
@@ -25,7 +25,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 		if len(allowed) > 0 {
 			v.Allowed = named[id.Name]
 		}
-		v.Open = func() (verify.Client, error) { return graph.New(r.graphConfig(id)) }
+		v.Open = func() (verify.Client, error) { return largemail.New(r.graphConfig(id)) }
 		out = append(out, v)
 	}
 	return out, nil

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"graphrelay/relay/alert"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/monitor"
 )
 
@@ -140,11 +140,11 @@ func faultsOf(s monitor.Snapshot, now time.Time) map[string]fault {
 // that has expired is a fault like others, and repeated.
 func credentials(s monitor.Snapshot, now time.Time, faults map[string]fault) {
 	for _, c := range s.Credentials {
-		stage, text := graph.CredentialInfo{Kind: c.Kind, NotAfter: c.NotAfter}.Expiry(now)
+		stage, text := entra.CredentialInfo{Kind: c.Kind, NotAfter: c.NotAfter}.Expiry(now)
 		if stage == "" {
 			continue
 		}
-		if stage == graph.Expired {
+		if stage == entra.Expired {
 			stage = ""
 		}
 		faults["credential:"+c.Identity] = fault{"identity " + c.Identity + ": " + text, stage}

@@ -12,7 +12,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/alert"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/monitor"
 )
 
@@ -64,7 +64,7 @@ func TestFaultsOf(t *testing.T) {
 // An identity that a reload took out leaves no alarm behind.
 func TestAlarmsOfAnIdentityThatIsGone(t *testing.T) {
 	r := &Relay{alerts: alert.New(alert.Config{})}
-	r.now.Store(&generation{identities: map[config.Name]*graph.Client{"contoso": nil}})
+	r.now.Store(&generation{identities: map[config.Name]*largemail.Client{"contoso": nil}})
 	for _, key := range []string{"audit:contoso", "audit:fabrikam", "lookup:contoso", "lookup:fabrikam", "hold:identity:fabrikam", "disk"} {
 		r.alerts.Alarm(key, "something; do this", true)
 	}

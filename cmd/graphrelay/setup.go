@@ -10,8 +10,8 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/setup"
 )
 
@@ -92,7 +92,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: relay.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
-		p.Cloud, p.GraphURL = id.Cloud, graph.URLOf(id.Cloud)
+		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
 	}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
