@@ -41,12 +41,12 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
 
 torture: ## kill -9, power cut, full disk, failing fsync (as root), and a bad week of 50,000 messages; TORTURE_ROUNDS and POWER_ROUNDS set the length
-	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m ./relay/spool ./relay/e2e/torture
+	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m ./relay/spool/sqlite ./relay/e2e/torture
 	$(GO) test -count=1 -tags torture -timeout 30m -v -run 'TestBadWeek$$' ./relay/delivery
 
 bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run
 	$(GO) test -count=1 -tags bench -timeout 60m -v -run TestBench ./relay/e2e/bench
-	$(if $(BENCH_SHORT),,$(GO) test -count=1 -tags bench -timeout 60m -v -run 'TestScale|TestConsoleScale' ./relay/spool)
+	$(if $(BENCH_SHORT),,$(GO) test -count=1 -tags bench -timeout 60m -v -run 'TestScale|TestConsoleScale' ./relay/spool/sqlite)
 
 man: ## build the manual pages into dist/man (needs scdoc)
 	@mkdir -p dist/man

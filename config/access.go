@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode"
 
+	"graphrelay/config/strict"
 	"graphrelay/relay/envelope"
 )
 
@@ -15,29 +16,29 @@ import (
 // IPv4 network is never mapped into IPv6, and host bits are zero.
 type Network struct{ netip.Prefix }
 
-func (n *Network) read(text string) *fault {
+func (n *Network) Read(text string) *strict.Fault {
 	p, err := netip.ParsePrefix(text)
 	if a, errHost := netip.ParseAddr(text); errHost == nil && a.Zone() == "" {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	if err != nil {
-		return bad("is no network", "write ADDRESS/BITS, as in 10.1.2.0/24 or 2001:db8::/32, or the IP address of one host")
+		return strict.Bad("is no network", "write ADDRESS/BITS, as in 10.1.2.0/24 or 2001:db8::/32, or the IP address of one host")
 	}
 	if p.Addr().Is4In6() {
 		if p.Bits() < 96 {
-			return bad("mixes IPv4 and IPv6", "write two entries, as in 10.0.0.0/8 and fd00::/8")
+			return strict.Bad("mixes IPv4 and IPv6", "write two entries, as in 10.0.0.0/8 and fd00::/8")
 		}
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return bad("has bits of a host behind the network's", fmt.Sprintf("write %s for the network, or %s for the one host", p.Masked(), p.Addr()))
+		return strict.Bad("has bits of a host behind the network's", fmt.Sprintf("write %s for the network, or %s for the one host", p.Masked(), p.Addr()))
 	}
 	n.Prefix = p
 	return nil
 }
 
-func (*Network) kind() string { return "network" }
-func (*Network) like() string { return "10.1.2.0/24" }
+func (*Network) Kind() string    { return "network" }
+func (*Network) Example() string { return "10.1.2.0/24" }
 
 // String writes n as the file does.
 func (n Network) String() string {
@@ -77,16 +78,16 @@ func privateNetworks() []netip.Prefix {
 // Username is what a client logs in with; capitals make a difference.
 type Username string
 
-func (u *Username) read(text string) *fault {
+func (u *Username) Read(text string) *strict.Fault {
 	if len(text) > 128 || !isPlainText(text) || strings.TrimSpace(text) != text {
-		return bad("is no user name", "write up to 128 printable characters without blanks around them, as in scanner")
+		return strict.Bad("is no user name", "write up to 128 printable characters without blanks around them, as in scanner")
 	}
 	*u = Username(text)
 	return nil
 }
 
-func (*Username) kind() string { return "user name" }
-func (*Username) like() string { return "scanner" }
+func (*Username) Kind() string    { return "user name" }
+func (*Username) Example() string { return "scanner" }
 
 // isPlainText refuses what does not show, or shows as something else.
 func isPlainText(text string) bool {
@@ -98,26 +99,22 @@ type PasswordHash string
 
 const bcryptLetters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-func (h *PasswordHash) read(text string) *fault {
+func (h *PasswordHash) Read(text string) *strict.Fault {
 	form := len(text) == 60 && (strings.HasPrefix(text, "$2a$") || strings.HasPrefix(text, "$2b$") || strings.HasPrefix(text, "$2y$")) &&
 		text[6] == '$' && strings.Trim(text[7:], bcryptLetters) == ""
 	if !form {
-		return bad("is no bcrypt hash", `run: graphrelay passwd, and write the line that it prints, within quotes`)
+		return strict.Bad("is no bcrypt hash", `run: graphrelay passwd, and write the line that it prints, within quotes`)
 	}
-	if cost, f := readDigits(text[4:6]); f != nil || cost < 10 || cost > 14 {
-		return bad("is a bcrypt hash with a cost outside of 10 to 14", "run: graphrelay passwd, and write the line that it prints, within quotes")
+	if cost, f := strict.Digits(text[4:6]); f != nil || cost < 10 || cost > 14 {
+		return strict.Bad("is a bcrypt hash with a cost outside of 10 to 14", "run: graphrelay passwd, and write the line that it prints, within quotes")
 	}
 	*h = PasswordHash(text)
 	return nil
 }
 
-func (*PasswordHash) kind() string { return "bcrypt hash" }
-func (*PasswordHash) like() string { return "the line that graphrelay passwd prints" }
-func (*PasswordHash) hidden()      {}
-
-// hidden marks a scalar whose text never stands in a message: somebody may
-// have written a password there.
-type hidden interface{ hidden() }
+func (*PasswordHash) Kind() string    { return "bcrypt hash" }
+func (*PasswordHash) Example() string { return "the line that graphrelay passwd prints" }
+func (*PasswordHash) Hidden()         {}
 
 // Rate is a number of messages in a time, written as in 30/min, 300/h or 5/s.
 // The zero Rate is no limit.
@@ -128,22 +125,22 @@ type Rate struct {
 
 const maxRate = 1_000_000
 
-func (r *Rate) read(text string) *fault {
+func (r *Rate) Read(text string) *strict.Fault {
 	digits, unit, _ := strings.Cut(text, "/")
 	per := map[string]time.Duration{"s": time.Second, "min": time.Minute, "h": time.Hour}[unit]
-	n, f := readDigits(digits)
+	n, f := strict.Digits(digits)
 	if f != nil || per == 0 {
-		return bad("is no rate", "write a number with /s, /min or /h, as in 30/min")
+		return strict.Bad("is no rate", "write a number with /s, /min or /h, as in 30/min")
 	}
 	if n < 1 || n > maxRate {
-		return bad("is a rate out of range", "write a number from 1 to 1000000, or take the key out for no limit")
+		return strict.Bad("is a rate out of range", "write a number from 1 to 1000000, or take the key out for no limit")
 	}
 	*r = Rate{int(n), per}
 	return nil
 }
 
-func (*Rate) kind() string { return "rate" }
-func (*Rate) like() string { return "a rate such as 30/min" }
+func (*Rate) Kind() string    { return "rate" }
+func (*Rate) Example() string { return "a rate such as 30/min" }
 
 // String writes r as the file does.
 func (r Rate) String() string {
@@ -158,31 +155,17 @@ func (r Rate) String() string {
 	return strconv.Itoa(r.Count) + "/h"
 }
 
-// truth is true or false, and none of YAML 1.1's other words for them.
-type truth bool
-
-func (b *truth) read(text string) *fault {
-	if text != "true" && text != "false" {
-		return bad("is neither true nor false", "write true or false")
-	}
-	*b = text == "true"
-	return nil
-}
-
-func (*truth) kind() string { return "true or false" }
-func (*truth) like() string { return "true or false" }
-
 // LocalPart is a recipient without a domain, as envelope.Address.Key has it.
 type LocalPart string
 
-func (l *LocalPart) read(text string) *fault {
+func (l *LocalPart) Read(text string) *strict.Fault {
 	a, err := envelope.ParseRecipient(text)
 	if err != nil || a.Domain() != "" {
-		return bad("is no name of a local recipient", "write what stands before the @, as in root: admin@contoso.com")
+		return strict.Bad("is no name of a local recipient", "write what stands before the @, as in root: admin@contoso.com")
 	}
 	*l = LocalPart(a.Key())
 	return nil
 }
 
-func (*LocalPart) kind() string { return "local recipient" }
-func (*LocalPart) like() string { return "root: admin@contoso.com" }
+func (*LocalPart) Kind() string    { return "local recipient" }
+func (*LocalPart) Example() string { return "root: admin@contoso.com" }

@@ -1,21 +1,23 @@
 package config
 
+import "graphrelay/config/strict"
+
 // Audit is how the restriction of the identities is watched while the relay runs.
 type Audit struct {
-	Every     Duration `yaml:"every" default:"24h" range:"1m..30d" doc:"How often Graph is asked whether it still refuses each identity's denied_mailbox; also at every start. Nothing is sent."`
-	OnFailure string   `yaml:"on_failure" default:"alarm" range:"alarm | stop" doc:"When it does not: raise the alarm, or also stop sending under this identity until it does again."`
+	Every     strict.Duration `yaml:"every" default:"24h" range:"1m..30d"`
+	OnFailure string          `yaml:"on_failure" default:"alarm" range:"alarm | stop"`
 }
 
 // checkDenied refuses a denied mailbox that the same identity must send as.
-func (c *Config) checkDenied(s scope) {
+func (c *Config) checkDenied(s strict.Scope) {
 	for i, id := range c.Identities {
-		key := entry("identities", i, "denied_mailbox")
-		if id.DeniedMailbox.IsZero() || !s.sound("senders") || !s.sound("mailboxes") {
+		key := strict.Entry("identities", i, "denied_mailbox")
+		if id.DeniedMailbox.IsZero() || !s.Sound("senders") || !s.Sound("mailboxes") {
 			continue
 		}
 		for _, sender := range c.Senders {
 			if box := sender.mailbox(); box.Equal(id.DeniedMailbox) && c.sendsFor(id.Name, box.Key()) {
-				s.fail(key, bad("is a mailbox that this identity sends as", "write another mailbox that exists, is licensed and belongs to no administrator"))
+				s.Fail(key, "is a mailbox that this identity sends as", "write another mailbox that exists, is licensed and belongs to no administrator")
 				break
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"graphrelay/config/strict"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +33,7 @@ func Check(c *Config) []Problem {
 	k.file("queue.store", c.Queue.Store.Path, store)
 	k.folder("admin.address", filepath.Dir(c.Admin.Address.Address))
 	for i, l := range c.SMTP.Listeners {
-		k.listener(entry("smtp.listeners", i, "address"), l.Address)
+		k.listener(strict.Entry("smtp.listeners", i, "address"), l.Address)
 	}
 	if a := c.Alerts; a != nil {
 		k.file("alerts.webhook_url_file", string(a.WebhookURLFile), secret)
@@ -42,7 +44,7 @@ func Check(c *Config) []Problem {
 	if m := c.Metrics; m != nil {
 		k.listener("metrics.address", m.Address)
 	}
-	k.found.byLine()
+	k.found.ByLine()
 	return k.found
 }
 
@@ -54,18 +56,16 @@ type hostCheck struct {
 	found   Errors
 }
 
-func (k *hostCheck) fail(key string, f *fault) {
-	d := decoder{file: k.c.file, places: k.c.places}
-	d.fail(key, f)
-	k.found = append(k.found, d.problems...)
+func (k *hostCheck) fail(key, wrong, remedy string) {
+	k.found = append(k.found, k.c.places.Problem(key, wrong, remedy))
 }
 
 func (k *hostCheck) identity(i int, id Identity) {
-	k.file(entry("identities", i, "certificate_file"), string(id.CertificateFile), secret)
-	k.file(entry("identities", i, "certificate_password_file"), string(id.CertificatePasswordFile), secret)
-	k.file(entry("identities", i, "client_secret_file"), string(id.ClientSecretFile), secret)
-	k.file(entry("identities", i, "proxy_file"), string(id.ProxyFile), secret)
-	k.file(entry("identities", i, "ca_file"), string(id.CAFile), public)
+	k.file(strict.Entry("identities", i, "certificate_file"), string(id.CertificateFile), secret)
+	k.file(strict.Entry("identities", i, "certificate_password_file"), string(id.CertificatePasswordFile), secret)
+	k.file(strict.Entry("identities", i, "client_secret_file"), string(id.ClientSecretFile), secret)
+	k.file(strict.Entry("identities", i, "proxy_file"), string(id.ProxyFile), secret)
+	k.file(strict.Entry("identities", i, "ca_file"), string(id.CAFile), public)
 }
 
 // use says what a file is for.
@@ -89,15 +89,15 @@ func (k *hostCheck) file(key, path string, u use) {
 	switch {
 	case u == store && errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		k.fail(key, bad("cannot be looked at: "+reason(err), "create "+path+", or correct the path or the rights of its folder"))
+		k.fail(key, "cannot be looked at: "+reason(err), "create "+path+", or correct the path or the rights of its folder")
 	case !info.Mode().IsRegular():
-		k.fail(key, bad("is no regular file", "write the path of a file"))
+		k.fail(key, "is no regular file", "write the path of a file")
 	case u != store && info.Size() == 0:
-		k.fail(key, bad("is an empty file", "write its content to "+path))
+		k.fail(key, "is an empty file", "write its content to "+path)
 	case u == store && info.Mode()&0o020 != 0:
-		k.fail(key, bad(fmt.Sprintf("can be written by its group (mode %04o)", info.Mode().Perm()), "run: chmod 640 "+path))
+		k.fail(key, fmt.Sprintf("can be written by its group (mode %04o)", info.Mode().Perm()), "run: chmod 640 "+path)
 	case u != public && info.Mode()&0o007 != 0:
-		k.fail(key, bad(fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()), "run: chmod o= "+path))
+		k.fail(key, fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()), "run: chmod o= "+path)
 	default:
 		k.access(key, path, u)
 	}
@@ -105,10 +105,10 @@ func (k *hostCheck) file(key, path string, u use) {
 
 func (k *hostCheck) access(key, path string, u use) {
 	if err := unix.Access(path, unix.R_OK); err != nil {
-		k.fail(key, bad("cannot be read by this user: "+reason(err), "run: chgrp graphrelay "+path+" && chmod 640 "+path))
+		k.fail(key, "cannot be read by this user: "+reason(err), "run: chgrp graphrelay "+path+" && chmod 640 "+path)
 	}
 	if err := unix.Access(path, unix.W_OK); u == store && err != nil {
-		k.fail(key, bad("cannot be written by this user: "+reason(err), "run: chown graphrelay "+path))
+		k.fail(key, "cannot be written by this user: "+reason(err), "run: chown graphrelay "+path)
 	}
 }
 
@@ -119,14 +119,14 @@ func (k *hostCheck) folder(key, path string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "/run/"):
 	case err != nil:
-		k.fail(key, bad("has a folder that cannot be used: "+reason(err), "run: install -d -o graphrelay -g graphrelay -m 750 "+path))
+		k.fail(key, "has a folder that cannot be used: "+reason(err), "run: install -d -o graphrelay -g graphrelay -m 750 "+path)
 	case !info.IsDir():
-		k.fail(key, bad("has a folder that is a file", "write another path, or move "+path+" away"))
+		k.fail(key, "has a folder that is a file", "write another path, or move "+path+" away")
 	case info.Mode()&0o002 != 0 && key == "queue.store":
-		k.fail(key, bad(fmt.Sprintf("has a folder that everybody may write to (mode %04o)", info.Mode().Perm()), "run: chmod 750 "+path))
+		k.fail(key, fmt.Sprintf("has a folder that everybody may write to (mode %04o)", info.Mode().Perm()), "run: chmod 750 "+path)
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
-			k.fail(key, bad("has a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path))
+			k.fail(key, "has a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)
 		}
 	}
 }
@@ -143,22 +143,23 @@ func (k *hostCheck) listener(key string, l ListenAddress) {
 	if err == nil {
 		s.Close()
 	}
-	if f := listenFault(err, k.running); f != nil {
-		k.fail(key, f)
+	if wrong, remedy := listenFault(err, k.running); wrong != "" {
+		k.fail(key, wrong, remedy)
 	}
 }
 
 // listenFault says what a failure to listen means.
-func listenFault(err error, running bool) *fault {
+func listenFault(err error, running bool) (wrong, remedy string) {
 	switch {
 	case err == nil, errors.Is(err, unix.EADDRINUSE) && running:
-		return nil
+		return "", ""
 	case errors.Is(err, unix.EADDRINUSE):
-		return bad("is in use by another program", "stop that program (ss -ltnp shows it), or write another port")
+		return "is in use by another program", "stop that program (ss -ltnp shows it), or write another port"
 	case errors.Is(err, fs.ErrPermission):
-		return bad("needs a right that this user lacks, for the port is below 1024", "start graphrelay by its systemd unit and check as root, or write a port from 1024")
+		return "needs a right that this user lacks, for the port is below 1024",
+			"start graphrelay by its systemd unit and check as root, or write a port from 1024"
 	}
-	return bad("cannot be listened on: "+reason(err), "write an address that this host has")
+	return "cannot be listened on: " + reason(err), "write an address that this host has"
 }
 
 // answers tells whether somebody listens on the admin socket.

@@ -147,9 +147,10 @@ func TestCheckOfRights(t *testing.T) {
 		{unix.EACCES, true, "needs a right"},
 		{unix.EADDRNOTAVAIL, false, "cannot be listened on: cannot assign requested address"},
 	} {
-		f := listenFault(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", c.errno)}, c.running)
-		if (f == nil) != (c.want == "") || f != nil && !strings.Contains(f.wrong, c.want) {
-			t.Errorf("%v, running %v: %v, want %q", c.errno, c.running, f, c.want)
+		err := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", c.errno)}
+		wrong, remedy := listenFault(err, c.running)
+		if (wrong == "") != (c.want == "") || !strings.Contains(wrong, c.want) || (wrong == "") != (remedy == "") {
+			t.Errorf("%v, running %v: %s; %s, want %q", c.errno, c.running, wrong, remedy, c.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"graphrelay/config/strict"
 	"graphrelay/relay/envelope"
 )
 
@@ -11,16 +12,16 @@ import (
 // both empty; Networks and Username are not both empty. Empty Senders stand for
 // every configured sender, empty Recipients for anyone.
 type Client struct {
-	Name           Name               `yaml:"name" required:"true" doc:"Name for logs and commands."`
-	Networks       []Network          `yaml:"networks" unset:"any, for a login" doc:"Networks and hosts it comes from; with username, both must match. A network that can be met on the Internet needs username or recipients."`
-	Username       Username           `yaml:"username" unset:"none" doc:"Name to log in with; needs password_hash, and a listener with auth."`
-	PasswordHash   PasswordHash       `yaml:"password_hash" unset:"none" doc:"bcrypt hash of its password, as graphrelay passwd prints it."`
-	Senders        []envelope.Address `yaml:"senders" range:"address | *@domain" unset:"every one of senders" doc:"What From may say; each is one of the configured senders, or within their wildcards."`
-	OtherSenders   string             `yaml:"other_senders" default:"reject" range:"reject | rewrite" doc:"Mail from any other address: refuse it, or let From say the first exact address of this client's senders and Reply-To the original."`
-	Repair         Repairs            `yaml:"repair" default:"all" doc:"What to mend in the header of a message: all, none, or a list of display_name (quote a bare @ in a display name), missing_from (make a From) and local_sender (give a sender without domain, or of this host, the client's first sender)."`
-	Recipients     []envelope.Address `yaml:"recipients" range:"address | *@domain" unset:"anyone" doc:"Whom it may send to."`
-	Rate           Rate               `yaml:"rate" unset:"none" doc:"Most messages in a time."`
-	MaxConnections int                `yaml:"max_connections" default:"20" range:"1..10000" doc:"Most connections at one time."`
+	Name           Name               `yaml:"name" required:"true"`
+	Networks       []Network          `yaml:"networks" unset:"any, for a login"`
+	Username       Username           `yaml:"username" unset:"none"`
+	PasswordHash   PasswordHash       `yaml:"password_hash" unset:"none"`
+	Senders        []envelope.Address `yaml:"senders" range:"address | *@domain" unset:"every one of senders"`
+	OtherSenders   string             `yaml:"other_senders" default:"reject" range:"reject | rewrite"`
+	Repair         Repairs            `yaml:"repair" default:"all"`
+	Recipients     []envelope.Address `yaml:"recipients" range:"address | *@domain" unset:"anyone"`
+	Rate           Rate               `yaml:"rate" unset:"none"`
+	MaxConnections int                `yaml:"max_connections" default:"20" range:"1..10000"`
 }
 
 // Repair names one thing that is mended.
@@ -33,16 +34,16 @@ const (
 	RepairLocalSender Repair = "local_sender"
 )
 
-func (r *Repair) read(text string) *fault {
+func (r *Repair) Read(text string) *strict.Fault {
 	if !slices.Contains(allRepairs(), Repair(text)) {
-		return bad("is no repair", "write display_name, missing_from or local_sender")
+		return strict.Bad("is no repair", "write display_name, missing_from or local_sender")
 	}
 	*r = Repair(text)
 	return nil
 }
 
-func (*Repair) kind() string { return "repair" }
-func (*Repair) like() string { return "display_name, missing_from or local_sender" }
+func (*Repair) Kind() string    { return "repair" }
+func (*Repair) Example() string { return "display_name, missing_from or local_sender" }
 
 // Repairs are what is mended, without order.
 type Repairs []Repair
@@ -52,74 +53,71 @@ func allRepairs() Repairs { return Repairs{RepairDisplayName, RepairMissingFrom,
 // Has tells whether r is among them.
 func (all Repairs) Has(r Repair) bool { return slices.Contains(all, r) }
 
-// shorthand is a list or a section that one word can stand for.
-type shorthand interface{ short(word string) *fault }
-
-func (all *Repairs) short(word string) *fault {
+func (all *Repairs) Short(word string) *strict.Fault {
 	switch word {
 	case "all":
 		*all = allRepairs()
 	case "none":
 		*all = Repairs{}
 	default:
-		return bad("is neither all nor none nor a list", "write all, none, or a list such as [display_name, missing_from]")
+		return strict.Bad("is neither all nor none nor a list", "write all, none, or a list such as [display_name, missing_from]")
 	}
 	return nil
 }
 
-func (c *Client) check(s scope) {
-	user, hash := s.given("username"), s.given("password_hash")
+func (c *Client) Check(s strict.Scope) {
+	user, hash := s.Given("username"), s.Given("password_hash")
 	switch {
 	case user && !hash:
-		s.fail("username", bad("has no password_hash beside it", "run: graphrelay passwd, and write the line that it prints as password_hash"))
+		s.Fail("username", "has no password_hash beside it", "run: graphrelay passwd, and write the line that it prints as password_hash")
 	case hash && !user:
-		s.fail("password_hash", bad("has no username beside it", "write the name that the client logs in with"))
-	case !user && !s.given("networks"):
-		s.fail("networks", bad("is missing, and so is username: every host would be this client", "write networks: [10.1.2.0/24], or username and password_hash"))
+		s.Fail("password_hash", "has no username beside it", "write the name that the client logs in with")
+	case !user && !s.Given("networks"):
+		s.Fail("networks", "is missing, and so is username: every host would be this client", "write networks: [10.1.2.0/24], or username and password_hash")
 	}
 	c.checkPublic(s)
 }
 
 // checkPublic keeps the relay from being an open one: a network that others
 // can be in must not send to anyone.
-func (c *Client) checkPublic(s scope) {
-	if s.given("username") || s.given("recipients") {
+func (c *Client) checkPublic(s strict.Scope) {
+	if s.Given("username") || s.Given("recipients") {
 		return
 	}
 	for i, n := range c.Networks {
 		if n.IsValid() && !n.Private() {
-			s.fail(indexed("networks", i), bad("is not a private network, and its hosts may send to anyone", "add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fc00::/7"))
+			s.Fail(strict.Indexed("networks", i), "is not a private network, and its hosts may send to anyone", "add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fc00::/7")
 		}
 	}
 }
 
 // checkClients holds the clients against each other, the senders and the
 // listeners.
-func (c *Config) checkClients(s scope) {
+func (c *Config) checkClients(s strict.Scope) {
 	names, users := map[Name]bool{localClient: true}, map[Username]bool{}
 	for i, client := range c.Clients {
 		if client.Name != "" && names[client.Name] {
-			s.fail(entry("clients", i, "name"), bad("is the name of a client above, or of the built-in client local", "write another name"))
+			s.Fail(strict.Entry("clients", i, "name"), "is the name of a client above, or of the built-in client local", "write another name")
 		}
 		if client.Username != "" && users[client.Username] {
-			s.fail(entry("clients", i, "username"), bad("is the user name of a client above", "write another one"))
+			s.Fail(strict.Entry("clients", i, "username"), "is the user name of a client above", "write another one")
 		}
-		if client.Username != "" && !c.offersAuth() && s.sound("smtp") {
-			s.fail(entry("clients", i, "username"), bad("cannot be used, for no listener has auth", "write auth: optional for a listener"))
+		if client.Username != "" && !c.offersAuth() && s.Sound("smtp") {
+			s.Fail(strict.Entry("clients", i, "username"), "cannot be used, for no listener has auth", "write auth: optional for a listener")
 		}
 		names[client.Name], users[client.Username] = true, true
 		c.checkShadow(s, i, client)
 		c.checkClientSenders(s, i, client)
 	}
-	if len(c.Clients) == 0 && !c.LocalClient && s.given("local_client") && s.sound("clients") && s.sound("local_client") {
-		s.fail("local_client", bad("is false, and there are no clients: nobody could send", "add a client, or take the key out"))
+	if len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client") && s.Sound("clients") && s.Sound("local_client") {
+		s.Fail("local_client", "is false, and there are no clients: nobody could send", "add a client, or take the key out")
 	}
 }
 
 // checkShadow finds a client that never matches, for those above take all its
 // networks.
-func (c *Config) checkShadow(s scope, i int, client Client) {
-	if client.Username != "" || len(client.Networks) == 0 || s.given(entry("clients", i, "username")) {
+func (c *Config) checkShadow(s strict.Scope, i int, client Client) {
+	if client.Username != "" || len(client.Networks) == 0 || s.Given(strict.Entry("clients", i, "username")) {
 		return
 	}
 	var above []netip.Prefix
@@ -135,7 +133,7 @@ func (c *Config) checkShadow(s scope, i int, client Client) {
 			return
 		}
 	}
-	s.fail(entry("clients", i, "networks"), bad("never match, for clients above have all of them", "write this client above those, or take it out"))
+	s.Fail(strict.Entry("clients", i, "networks"), "never match, for clients above have all of them", "write this client above those, or take it out")
 }
 
 // localClient is the name of the client that local_client stands for.
@@ -145,15 +143,15 @@ func (c *Config) offersAuth() bool {
 	return slices.ContainsFunc(c.SMTP.Listeners, func(l Listener) bool { return l.offersAuth() })
 }
 
-func (c *Config) checkClientSenders(s scope, i int, client Client) {
-	sound := s.sound("senders")
+func (c *Config) checkClientSenders(s strict.Scope, i int, client Client) {
+	sound := s.Sound("senders")
 	for j, a := range client.Senders {
 		if !a.IsZero() && sound && !c.covers(a) {
-			s.fail(indexed(entry("clients", i, "senders"), j), bad("is not one of senders", "write an address that stands there, or add it; a wildcard needs the same wildcard there"))
+			s.Fail(strict.Indexed(strict.Entry("clients", i, "senders"), j), "is not one of senders", "write an address that stands there, or add it; a wildcard needs the same wildcard there")
 		}
 	}
-	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() && s.sound(entry("clients", i, "senders")) {
-		s.fail(entry("clients", i, "other_senders"), bad("needs an address to write, and this client's senders are wildcards only", "add an exact address to its senders"))
+	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() && s.Sound(strict.Entry("clients", i, "senders")) {
+		s.Fail(strict.Entry("clients", i, "other_senders"), "needs an address to write, and this client's senders are wildcards only", "add an exact address to its senders")
 	}
 }
 

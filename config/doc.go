@@ -7,7 +7,7 @@
 // together fits. Load and Parse report all mistakes of a file at once, each
 // with file, line, key, the offending text and what to write instead. Nothing
 // is guessed: an unknown or repeated key, a key without a value, an alias, a
-// tag or a second document is a mistake. Text of a mistake never holds the
+// tag or a second document is a mistake. The text of a mistake never holds the
 // content of a secret file or a password in a URL.
 //
 // # What it does not do
@@ -18,16 +18,12 @@
 //
 // # Adding a key
 //
-// A key is a field with struct tags. yaml is its name; default is YAML text
-// that is decoded like text from the file; unset tells the manual what happens
-// without the key where no constant can say it; required makes its absence a
-// mistake; range is enforced ("1..64", "trim | reject", or "address | *@domain"
-// where an address may be more than one address) and printed; doc is the
-// manual's sentence. A list or section that one word can stand for is a shorthand, and a
-// value that must never be repeated is hidden. A new type of value gets a read
-// method (see scalar); what concerns one section goes into its check method,
-// what concerns several into rules.go, clients.go or listeners.go. Every mistake
-// is made by bad, and needs a file testdata/invalid-RULE.yaml with its message
-// in invalid-RULE.txt; a test
-// reads this source and fails for a mistake without one.
+// A key is a field with the struct tags that package strict reads; its sentence
+// in the manual is in the table of packaging/doc/configuration.md, and a test
+// demands it. A new type of value gets a Read method (see strict.Scalar); what
+// concerns one section goes into its Check method, what concerns several into
+// rules.go, clients.go or listeners.go. Every mistake, made by strict.Bad or
+// strict.Scope.Fail, needs a file testdata/invalid-RULE.yaml with its message
+// in invalid-RULE.txt; a test reads the source and fails for a mistake without
+// one.
 package config

@@ -50,7 +50,7 @@ func TestInvalidFilesNameLineAndRemedy(t *testing.T) {
 	}
 }
 
-// Every bad(...) in the source stands in some golden message, so that no rule
+// Every mistake in the source stands in some golden message, so that no rule
 // lacks its file.
 func TestEveryRuleHasAFile(t *testing.T) {
 	var messages strings.Builder
@@ -77,38 +77,59 @@ file holds more than 50,000 words
 cannot be read:
 `
 
-// rulesInSource collects the first argument of each call of bad outside
-// check.go, whose findings TestCheck shows.
+// rulesInSource collects what is wrong from each call of Bad and of Scope.Fail
+// outside check.go, whose findings TestCheck shows.
 func rulesInSource(t *testing.T) []string {
-	sources, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rules []string
-	for _, path := range sources {
-		if strings.HasSuffix(path, "_test.go") || path == "check.go" {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	for _, pattern := range []string{"*.go", "strict/*.go"} {
+		sources, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok && isBad(call) {
-				rules = append(rules, literals(call.Args[0])...)
+		for _, path := range sources {
+			if !strings.HasSuffix(path, "_test.go") && path != "check.go" {
+				rules = append(rules, rulesIn(t, path)...)
 			}
-			return true
-		})
+		}
 	}
-	if len(rules) < 40 {
+	if len(rules) < 100 {
 		t.Fatalf("found only %d rules in the source; the search is broken", len(rules))
 	}
 	return rules
 }
 
-func isBad(call *ast.CallExpr) bool {
-	name, ok := call.Fun.(*ast.Ident)
-	return ok && name.Name == "bad"
+func rulesIn(t *testing.T, path string) (rules []string) {
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if wrong := wrongOf(call); wrong != nil {
+				rules = append(rules, literals(wrong)...)
+			}
+		}
+		return true
+	})
+	return rules
+}
+
+// wrongOf is the argument of a call that says what is wrong; nil in other calls.
+func wrongOf(call *ast.CallExpr) ast.Expr {
+	name := ""
+	switch fun := call.Fun.(type) {
+	case *ast.Ident:
+		name = fun.Name
+	case *ast.SelectorExpr:
+		name = fun.Sel.Name
+	}
+	switch {
+	case name == "Bad":
+		return call.Args[0]
+	case name == "Fail" && len(call.Args) == 3:
+		return call.Args[1]
+	}
+	return nil
 }
 
 func literals(n ast.Node) []string {

@@ -3,6 +3,8 @@ package config
 import (
 	"net/netip"
 	"strings"
+
+	"graphrelay/config/strict"
 )
 
 // ListenAddress is where a socket listens. Network and Address go to
@@ -16,7 +18,7 @@ type ListenAddress struct {
 // maxSocketPath is sun_path of Linux without its final NUL.
 const maxSocketPath = 107
 
-func (l *ListenAddress) read(text string) *fault {
+func (l *ListenAddress) Read(text string) *strict.Fault {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		return l.readUnix(path)
 	}
@@ -25,28 +27,28 @@ func (l *ListenAddress) read(text string) *fault {
 	}
 	ap, err := netip.ParseAddrPort(text)
 	if err != nil || ap.Addr().Zone() != "" {
-		return bad("is no address to listen on", "write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
+		return strict.Bad("is no address to listen on", "write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
 	}
 	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	*l = ListenAddress{"tcp", ap.String(), ap}
 	return nil
 }
 
-func (l *ListenAddress) readUnix(path string) *fault {
+func (l *ListenAddress) readUnix(path string) *strict.Fault {
 	switch {
 	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/"):
-		return bad("is no absolute path of a socket", "write unix:/PATH, as in unix:/run/graphrelay/submit.sock")
+		return strict.Bad("is no absolute path of a socket", "write unix:/PATH, as in unix:/run/graphrelay/submit.sock")
 	case len(path) > maxSocketPath:
-		return bad("is too long a path for a socket", "write one of at most 107 octets")
+		return strict.Bad("is too long a path for a socket", "write one of at most 107 octets")
 	}
 	*l = ListenAddress{Network: "unix", Address: path}
 	return nil
 }
 
 // readSystemd takes what sd_listen_fds_with_names(3) can name.
-func (l *ListenAddress) readSystemd(name string) *fault {
+func (l *ListenAddress) readSystemd(name string) *strict.Fault {
 	if name == "" || len(name) > 255 || strings.Contains(name, ":") || !isASCIIText(name) {
-		return bad("is no name of a systemd socket", "write systemd:NAME with the FileDescriptorName= of the socket unit, as in systemd:smtp")
+		return strict.Bad("is no name of a systemd socket", "write systemd:NAME with the FileDescriptorName= of the socket unit, as in systemd:smtp")
 	}
 	*l = ListenAddress{Network: "systemd", Address: name}
 	return nil
@@ -56,8 +58,8 @@ func isASCIIText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func (*ListenAddress) kind() string { return "listen address" }
-func (*ListenAddress) like() string { return "127.0.0.1:25" }
+func (*ListenAddress) Kind() string    { return "listen address" }
+func (*ListenAddress) Example() string { return "127.0.0.1:25" }
 
 // Unix tells whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }

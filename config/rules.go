@@ -3,9 +3,8 @@ package config
 import (
 	"fmt"
 	"os"
-	"reflect"
-	"strings"
 
+	"graphrelay/config/strict"
 	"graphrelay/relay/envelope"
 )
 
@@ -13,48 +12,16 @@ import (
 // Bcc and the kept copies of To and Cc.
 const headerRoom = 64 << 10
 
-// scope lets a rule report about the keys of one section.
-type scope struct {
-	d    *decoder
-	path string
-}
-
-// given tells whether the file has the key, rightly written or not.
-func (s scope) given(key string) bool {
-	_, ok := s.d.places[join(s.path, key)]
-	return ok
-}
-
-// sound tells whether nothing under the key was wrong so far: only then does
-// it make sense to miss something there.
-func (s scope) sound(key string) bool {
-	path := join(s.path, key)
-	for _, p := range s.d.problems {
-		if strings.HasPrefix(p.Key, path) {
-			return false
-		}
-	}
-	return true
-}
-
-func (s scope) fail(key string, f *fault) { s.d.fail(join(s.path, key), f) }
-
-// entry is the path of a key in a list.
-func entry(list string, i int, key string) string { return join(indexed(list, i), key) }
-
-// indexed is the path of an entry of a list.
-func indexed(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
-
-func (a *Admin) check(s scope) {
+func (a *Admin) Check(s strict.Scope) {
 	if a.Address.Network != "" && !a.Address.Unix() {
-		s.fail("address", bad("is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock"))
+		s.Fail("address", "is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock")
 	}
 }
 
 // checkRules holds the sections against each other. What was not decoded is
 // zero here and left alone, for it has its own message.
-func (c *Config) checkRules(s scope) {
-	if len(c.Identities) == 1 && !s.given("identities[0].name") {
+func (c *Config) checkRules(s strict.Scope) {
+	if len(c.Identities) == 1 && !s.Given("identities[0].name") {
 		c.Identities[0].Name = "default"
 	}
 	c.checkNames(s)
@@ -67,45 +34,45 @@ func (c *Config) checkRules(s scope) {
 	c.checkDenied(s)
 }
 
-func (c *Config) checkNames(s scope) {
+func (c *Config) checkNames(s strict.Scope) {
 	seen := map[Name]bool{}
 	for i, id := range c.Identities {
-		key := entry("identities", i, "name")
-		if len(c.Identities) > 1 && !s.given(key) {
-			s.fail(key, bad("is missing, for there are several identities", "write a name for each"))
+		key := strict.Entry("identities", i, "name")
+		if len(c.Identities) > 1 && !s.Given(key) {
+			s.Fail(key, "is missing, for there are several identities", "write a name for each")
 		}
 		if id.Name != "" && seen[id.Name] {
-			s.fail(key, bad("is the name of an identity above", "write another name"))
+			s.Fail(key, "is the name of an identity above", "write another name")
 		}
 		seen[id.Name] = true
 	}
 }
 
-func (c *Config) checkSenders(s scope) {
+func (c *Config) checkSenders(s strict.Scope) {
 	seen := map[string]bool{}
 	for i, sender := range c.Senders {
 		key := sender.Address.Key()
 		if !sender.Address.IsZero() && seen[key] {
-			s.fail(entry("senders", i, "address"), bad("is the address of a sender above", "write one entry for each address; capitals make no difference"))
+			s.Fail(strict.Entry("senders", i, "address"), "is the address of a sender above", "write one entry for each address; capitals make no difference")
 		}
 		seen[key] = true
 	}
-	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.sound("senders") {
-		s.fail("default_sender", bad("is not one of senders", "write an address that stands there, or add it"))
+	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.Sound("senders") {
+		s.Fail("default_sender", "is not one of senders", "write an address that stands there, or add it")
 	}
-	if !s.given("default_sender") && len(c.Senders) > 0 && s.sound("senders") && (Client{}).firstSender(c.Senders).IsZero() {
-		s.fail("default_sender", bad("is missing, for senders has wildcards only", "write the address that reports come from"))
-	}
-}
-
-func (sender *Sender) check(s scope) {
-	if sender.Address.Wildcard() && !s.given("mailbox") {
-		s.fail("address", bad("is a wildcard without mailbox", "add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is a mailbox"))
+	if !s.Given("default_sender") && len(c.Senders) > 0 && s.Sound("senders") && (Client{}).firstSender(c.Senders).IsZero() {
+		s.Fail("default_sender", "is missing, for senders has wildcards only", "write the address that reports come from")
 	}
 }
 
-func (c *Config) checkMailboxes(s scope) {
-	used, sound := map[string]bool{}, s.sound("senders")
+func (sender *Sender) Check(s strict.Scope) {
+	if sender.Address.Wildcard() && !s.Given("mailbox") {
+		s.Fail("address", "is a wildcard without mailbox", "add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is a mailbox")
+	}
+}
+
+func (c *Config) checkMailboxes(s strict.Scope) {
+	used, sound := map[string]bool{}, s.Sound("senders")
 	for _, sender := range c.Senders {
 		used[sender.mailbox().Key()] = true
 	}
@@ -117,10 +84,10 @@ func (c *Config) checkMailboxes(s scope) {
 		}
 		key := m.Address.Key()
 		if listed[key] {
-			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox above", "write one entry for each mailbox"))
+			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox above", "write one entry for each mailbox")
 		}
 		if sound && !used[key] && !used[domainKey(m.Address)] {
-			s.fail(entry("mailboxes", i, "address"), bad("is a mailbox that no sender uses", "add a sender with it, or take the entry out"))
+			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox that no sender uses", "add a sender with it, or take the entry out")
 		}
 		listed[key] = true
 	}
@@ -132,33 +99,33 @@ func (c *Config) checkMailboxes(s scope) {
 // domainKey is the Key of the wildcard that covers a.
 func domainKey(a envelope.Address) string { return "*@" + a.Domain() }
 
-func (c *Config) checkMailbox(s scope, i int, m Mailbox) {
-	key := entry("mailboxes", i, "identity")
-	if len(c.Identities) > 1 && !s.given(key) {
-		s.fail(key, bad("is missing, for there are several identities", "write the name of the one that sends for this mailbox"))
+func (c *Config) checkMailbox(s strict.Scope, i int, m Mailbox) {
+	key := strict.Entry("mailboxes", i, "identity")
+	if len(c.Identities) > 1 && !s.Given(key) {
+		s.Fail(key, "is missing, for there are several identities", "write the name of the one that sends for this mailbox")
 	}
 	if m.Identity == "" {
 		return
 	}
-	if _, ok := c.Identity(m.Identity); !ok && s.sound("identities") {
-		s.fail(key, bad("is the name of no identity", "write a name that stands under identities"))
+	if _, ok := c.Identity(m.Identity); !ok && s.Sound("identities") {
+		s.Fail(key, "is the name of no identity", "write a name that stands under identities")
 	}
 }
 
 // checkEachHasIdentity finds mailboxes that only senders name, where nothing
 // says under which of several identities they send.
-func (c *Config) checkEachHasIdentity(s scope, listed map[string]bool) {
+func (c *Config) checkEachHasIdentity(s strict.Scope, listed map[string]bool) {
 	for i, sender := range c.Senders {
 		box := sender.mailbox()
 		if box.IsZero() || listed[box.Key()] {
 			continue
 		}
-		key := entry("senders", i, "mailbox")
+		key := strict.Entry("senders", i, "mailbox")
 		if sender.Mailbox.IsZero() {
-			key = entry("senders", i, "address")
+			key = strict.Entry("senders", i, "address")
 		}
 		listed[box.Key()] = true
-		s.fail(key, bad("is a mailbox without identity, and there are several identities", "add an entry to mailboxes with this address and an identity"))
+		s.Fail(key, "is a mailbox without identity, and there are several identities", "add an entry to mailboxes with this address and an identity")
 	}
 }
 
@@ -178,20 +145,20 @@ func (c *Config) Largest() int64 {
 	return int64(c.Delivery.MIMELimit)
 }
 
-func (c *Config) checkSizes(s scope) {
-	if c.Delivery.Upload() && !s.given("smtp.max_message_size") {
+func (c *Config) checkSizes(s strict.Scope) {
+	if c.Delivery.Upload() && !s.Given("smtp.max_message_size") {
 		c.SMTP.MaxMessageSize = largeMessages
 	}
 	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
-	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() || !s.sound("delivery.large_messages") {
+	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() || !s.Sound("delivery.large_messages") {
 		return
 	}
 	room := fmt.Sprintf("at most %s, raise delivery.mime_limit (to 3MiB at most), or write delivery.large_messages: upload", limit-headerRoom)
-	if s.given("smtp.max_message_size") {
-		s.fail("smtp.max_message_size", bad("leaves less than 64KiB below delivery.mime_limit for added header fields", "write "+room))
+	if s.Given("smtp.max_message_size") {
+		s.Fail("smtp.max_message_size", "leaves less than 64KiB below delivery.mime_limit for added header fields", "write "+room)
 		return
 	}
-	s.fail("delivery.mime_limit", bad(fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header fields", size), "write smtp.max_message_size: "+room))
+	s.Fail("delivery.mime_limit", fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header fields", size), "write smtp.max_message_size: "+room)
 }
 
 // complete fills in what follows from other keys.
@@ -240,8 +207,7 @@ func (c *Config) completeMailboxes() {
 // identity then.
 func (c *Config) plainMailbox(a envelope.Address) Mailbox {
 	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
-	d := &decoder{places: map[string]place{}}
-	d.absent("", reflect.ValueOf(&m).Elem(), map[string]bool{"address": true})
+	format().Defaults(&m, "address")
 	return m
 }
 
@@ -255,7 +221,7 @@ func (s Sender) mailbox() envelope.Address {
 // ownName is the host's name, or localhost where that is no domain name.
 func ownName() Hostname {
 	var h Hostname
-	if name, err := os.Hostname(); err == nil && h.read(name) == nil {
+	if name, err := os.Hostname(); err == nil && h.Read(name) == nil {
 		return h
 	}
 	return "localhost"

@@ -34,7 +34,7 @@ queue: {min_free_space: 0}
 		t.Run(name, func(t *testing.T) {
 			c := parse1(t, text)
 			first, err := Show(c)
-			if err != nil || strings.Contains(first, hash) || strings.Contains(first, concealed) != strings.Contains(text, hash) {
+			if err != nil || strings.Contains(first, hash) || strings.Contains(first, "***") != strings.Contains(text, hash) {
 				t.Fatalf("%v\n%s", err, first)
 			}
 			again, err := Parse("again", []byte(regexp.MustCompile(`"?'?\*\*\*"?'?`).ReplaceAllLiteralString(first, `"`+hash+`"`)), "/elsewhere")
@@ -67,18 +67,4 @@ func TestShowFillsInDefaults(t *testing.T) {
 // constant tells a default that is a value and not a phrase.
 func constant(k Key) bool {
 	return k.Type != "list" && k.Type != "section" && k.Type != "map" && k.Default != "none" && !strings.Contains(k.Default, " ")
-}
-
-func TestShowHidesWhatMayBeSecretInAURL(t *testing.T) {
-	for in, want := range map[string]string{
-		"https://relay:hunter2@proxy:3128":    "https://%2A%2A%2A@proxy:3128",
-		"https://hooks.example/a?key=hunter2": "https://hooks.example/a?***",
-		"https://127.0.0.1:8443":              "https://127.0.0.1:8443",
-		"sqlite:/var/lib/queue.db":            "sqlite:/var/lib/queue.db",
-		"https://%zz:hunter2@x":               "***",
-	} {
-		if got := withoutSecrets(in); got != want {
-			t.Errorf("%s: %s, want %s", in, got, want)
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/verify"
+	"graphrelay/relay/wiring"
 )
 
 // newAuditor makes the audit of the identities, each through the client that
@@ -25,7 +26,7 @@ func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.Resume(ctx, identity) }
 	}
 	for _, id := range c.Identities {
-		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: g.identities[id.Name]})
+		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Reads: wiring.NeedsReadWrite(c), Client: g.identities[id.Name]})
 	}
 	return verify.NewAuditor(a)
 }

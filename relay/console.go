@@ -10,6 +10,7 @@ import (
 	"graphrelay/relay/console"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 )
 
@@ -19,7 +20,7 @@ func (r *Relay) openConsole(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	l, err := smtpd.Listen(ctx, c.Address.String(), 0)
+	l, err := socket.Listen(ctx, c.Address.String(), 0)
 	if err != nil {
 		return listenHint("console.address", c.Address.String(), err)
 	}

@@ -7,8 +7,9 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/graph/largemail"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/keypair"
 	"graphrelay/relay/verify"
+	"graphrelay/relay/wiring"
 )
 
 // generation is what one reading of the configuration makes: a reload builds
@@ -17,7 +18,7 @@ type generation struct {
 	cfg        *config.Config
 	since      time.Time
 	identities map[config.Name]*largemail.Client
-	keyPair    *smtpd.KeyPair // nil without smtp.tls
+	keyPair    *keypair.Pair // nil without smtp.tls
 	auditor    *verify.Auditor
 	retire     context.CancelFunc
 }
@@ -27,14 +28,14 @@ type generation struct {
 func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*largemail.Client{}, retire: func() {}}
 	for _, id := range c.Identities {
-		client, err := largemail.New(r.graphConfig(id))
+		client, err := largemail.New(wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() }))
 		if err != nil {
 			return nil, fmt.Errorf("identity %s: %w", id.Name, err)
 		}
 		g.identities[id.Name] = client
 	}
-	if t := c.SMTP.TLS; t != nil {
-		pair, err := smtpd.LoadKeyPair(string(t.CertificateFile), string(t.KeyFile), r.log)
+	if certificate, key := wiring.KeyPair(c); certificate != "" {
+		pair, err := keypair.Load(certificate, key, r.log)
 		if err != nil {
 			return nil, fmt.Errorf("smtp.tls: %w", err)
 		}

@@ -12,11 +12,16 @@ import (
 var layer = map[string]int{
 	// words
 	"relay/envelope": 0, "relay/reply": 0, "relay/outcome": 0, "relay/pacing": 0, "relay/text": 0, "relay/state": 0,
+	"relay/message/charset": 0,
 	// organs
-	"relay/smtpd": 1, "relay/policy": 1, "relay/message": 1, "relay/message/parts": 1,
+	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
+	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
-	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1, "relay/setup": 1,
-	"relay/watchfile": 1, "relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1,
+	"relay/spool/sqlite/db": 1, "relay/spool/sqlite/disk": 1,
+	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1,
+	"relay/setup": 1, "relay/setup/certificate": 1,
+	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
+	"relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1, "cmd/graphrelay/terminal": 1,
 	// flows
 	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2, "relay/verify": 2,
 	"relay/operator": 2, "relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
@@ -27,13 +32,20 @@ var layer = map[string]int{
 // sideways are the only imports within a layer: a child's of its parent, a
 // parent's of the children that only it uses, and a few between neighbours.
 var sideways = map[string][]string{
-	"relay/outcome":         {"relay/reply", "relay/text"},
-	"relay/state":           {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
-	"relay/message/parts":   {"relay/message"},
-	"relay/spool/sqlite":    {"relay/spool"},
+	"relay/outcome": {"relay/reply", "relay/text"},
+	"relay/state":   {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
+	// address is the form of a list without a header; parts reads the header of a
+	// whole message and of its parts.
+	"relay/message":         {"relay/message/address"},
+	"relay/message/parts":   {"relay/message", "relay/message/address"},
+	"relay/spool/sqlite":    {"relay/spool", "relay/spool/sqlite/db", "relay/spool/sqlite/disk"},
+	"relay/spool/sqlite/db": {"relay/spool"}, "relay/spool/sqlite/disk": {"relay/spool"},
 	"relay/spool/spooltest": {"relay/spool"},
 	"relay/entra":           {"relay/watchfile"},
-	"relay/smtpd":           {"relay/watchfile"},
+	"relay/keypair":         {"relay/watchfile"},
+	// wire is the form of SMTP without a connection; the user of a unix socket and
+	// a limit for log lines are for more than SMTP.
+	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},
 	"relay/graph":           {"relay/entra"},
 	"relay/graph/largemail": {"relay/graph", "relay/entra"},
 	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold"},

@@ -14,7 +14,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 )
 
@@ -26,7 +26,7 @@ func (r *Relay) openMonitor(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	l, err := smtpd.Listen(ctx, m.Address.String(), 0)
+	l, err := socket.Listen(ctx, m.Address.String(), 0)
 	if err != nil {
 		return listenHint("metrics.address", m.Address.String(), err)
 	}

@@ -13,7 +13,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/monitor"
-	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 )
 
@@ -26,7 +26,7 @@ const (
 
 func (r *Relay) openAdmin(ctx context.Context) error {
 	address := r.cfg().Admin.Address.String()
-	l, err := smtpd.Listen(ctx, address, adminMode)
+	l, err := socket.Listen(ctx, address, adminMode)
 	if err != nil {
 		return listenHint("admin.address", address, err)
 	}

@@ -13,13 +13,12 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/wiring"
 )
 
 // How long a stop waits: for messages being received, then for messages being sent.
@@ -33,15 +32,15 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	Sandbox bool // the store is a try-out's; a real service refuses it, and the other way round
+	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
 
 	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
 	// beside the listeners of the configuration.
 	SubmitSocket string
 
 	// Load reads the configuration again, for a reload; nil where there is none
-	// to read. OnChange is told of the one that was taken over; OnReload that a
-	// reload begins, and what it returns that it is over. Both may be nil and
+	// to read. OnChange is called with the one that came into force, OnReload when
+	// a reload begins, and what it returns when it is over. Both may be nil and
 	// must not block.
 	Load     func() (*config.Config, error)
 	OnChange func(*config.Config)
@@ -52,12 +51,12 @@ type Options struct {
 type Relay struct {
 	version    string
 	log        *slog.Logger
-	submit     string
+	submit     wiring.Submit
 	load       func() (*config.Config, error)
 	onChange   func(*config.Config)
 	onReload   func() (done func())
 	started    time.Time
-	store      *spool.SQLite
+	store      *sqlite.Store
 	closeStore sync.Once
 	delivery   *delivery.Delivery
 	intake     *intake.Intake
@@ -81,8 +80,6 @@ type Relay struct {
 	mu        sync.Mutex
 	listeners []listener
 	inherited map[string][]net.Listener // of systemd, not taken yet
-
-	submitBySystemd bool // the submit socket is among them
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -99,7 +96,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = spool.OpenSQLite(ctx, r.spoolOptions(o.Sandbox)); err != nil {
+	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
@@ -123,8 +120,17 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 }
 
 func newRelay(o Options) *Relay {
-	r := &Relay{version: o.Version, log: o.Log, submit: o.SubmitSocket, started: time.Now(), up: make(chan struct{}), watchNow: make(chan struct{}, 1),
-		load: o.Load, onChange: o.OnChange, onReload: o.OnReload}
+	r := &Relay{
+		version:  o.Version,
+		log:      o.Log,
+		submit:   wiring.Submit{Path: o.SubmitSocket},
+		load:     o.Load,
+		onChange: o.OnChange,
+		onReload: o.OnReload,
+		started:  time.Now(),
+		up:       make(chan struct{}),
+		watchNow: make(chan struct{}, 1),
+	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
 	}
@@ -134,109 +140,56 @@ func newRelay(o Options) *Relay {
 	return r
 }
 
-func (r *Relay) graphConfig(id config.Identity) graph.Config {
-	g := graph.Config{
-		Name: string(id.Name), CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile),
-		Identity: entra.Identity{
-			TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-			SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
-			CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
-			WorkloadIdentity: id.WorkloadIdentity,
-		},
-		MaxConcurrent: id.MaxConcurrent, Log: r.log, UserAgent: "graphrelay/" + r.version,
-		OnCredentialChange: func() { r.delivery.ProbeNow() },
-	}
-	if id.ManagedIdentity != nil {
-		g.ManagedIdentity = &entra.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
-	}
-	if id.Proxy != "" {
-		g.Proxy = mustURL(string(id.Proxy))
-	}
-	if id.Endpoints != nil {
-		g.Login, g.Graph = mustURL(string(id.Endpoints.Login)), mustURL(string(id.Endpoints.Graph))
-	} else {
-		g.Cloud = id.Cloud
-	}
-	return g
-}
-
-func (r *Relay) spoolOptions(sandbox bool) spool.Options {
-	q := r.cfg().Queue
-	return spool.Options{
-		Path: q.Store.Path, MinFree: int64(q.MinFreeSpace), MaxMessages: q.MaxMessages,
-		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay, MarkSandbox: sandbox, Log: r.log,
-	}
-}
-
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := deliveryLimits(r.cfg())
+	l := wiring.Limits(r.cfg())
 	return delivery.Config{
-		Store: r.store, Route: r.route, Log: r.log, Grace: sendGrace, OnEvent: r.countDelivery, Alarm: r.alerts.Alarm,
-		Unknown: l.Unknown, MaxAge: l.MaxAge, MaxHold: l.MaxHold, Reports: r.reports,
+		Store:    r.store,
+		Route:    r.route,
+		MaxAge:   l.MaxAge,
+		MaxHold:  l.MaxHold,
+		Unknown:  l.Unknown,
+		Grace:    sendGrace,
+		Log:      r.log,
+		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
 		Identity: r.hasIdentity,
+		Alarm:    r.alerts.Alarm,
+		OnEvent:  r.countDelivery,
 	}
 }
 
-// reports tells who is told of failed mail, and as whom.
-func (r *Relay) reports() delivery.Reports {
-	c := r.cfg()
-	return delivery.Reports{
-		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster, DelayWarning: time.Duration(c.Reports.DelayWarning),
-		From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
-	}
-}
-
-// checkLookup finds out at start whether the app may read the mailboxes of the
-// configuration, where it must.
+// checkLookup finds out whether the app may read the mailboxes that c looks
+// unknown outcomes up in.
 func (r *Relay) checkLookup(ctx context.Context, c *config.Config) {
-	if c.Delivery.UnknownOutcome != "lookup" {
-		return
-	}
-	var boxes []envelope.Address
-	for _, m := range c.Mailboxes {
-		if !m.Address.Wildcard() {
-			boxes = append(boxes, m.Address)
-		}
-	}
-	r.delivery.CheckLookup(ctx, boxes)
-}
-
-func deliveryLimits(c *config.Config) delivery.Limits {
-	unknown := map[string]delivery.UnknownOutcome{"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp}
-	return delivery.Limits{
-		Unknown: unknown[c.Delivery.UnknownOutcome], MaxAge: time.Duration(c.Queue.MaxAge), MaxHold: time.Duration(c.Queue.MaxHold),
+	if mailboxes := wiring.Lookups(c); mailboxes != nil {
+		r.delivery.CheckLookup(ctx, mailboxes)
 	}
 }
 
-// route tells through which identity a mailbox sends.
+// route returns the way of a mailbox to Graph, by the configuration in force.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	g := r.now.Load()
-	m, ok := g.cfg.Mailbox(mailbox)
+	route, ok := wiring.Route(g.cfg, mailbox)
 	if !ok {
-		return delivery.Route{}, false
+		return route, false
 	}
-	id, ok := g.cfg.Identity(m.Identity)
-	route := delivery.Route{
-		Identity: string(m.Identity), Sender: g.identities[m.Identity], Finder: g.identities[m.Identity],
-		MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
-		Rate: delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(g.cfg.Delivery.MIMELimit),
-	}
+	client := g.identities[config.Name(route.Identity)]
+	route.Sender, route.Finder = client, client
 	if g.cfg.Delivery.Upload() {
-		route.Uploader = g.identities[m.Identity]
+		route.Uploader = client
 	}
-	return route, ok
+	return route, true
 }
 
 // hostname is the name of the configuration in force.
 func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
 
-// hasIdentity tells whether the configuration in force has an identity.
+// hasIdentity reports whether the configuration in force has an identity.
 func (r *Relay) hasIdentity(name string) bool {
 	_, ok := r.now.Load().identities[config.Name(name)]
 	return ok
 }
 
-// Listeners tells where SMTP clients connect, with the ports that were chosen
+// Listeners returns where SMTP clients connect, with the ports that were chosen
 // where the configuration says 0.
 func (r *Relay) Listeners() []string {
 	var list []string
@@ -246,13 +199,15 @@ func (r *Relay) Listeners() []string {
 	return list
 }
 
-// Warnings are what every start and every status says loudly.
+// Warnings returns what every start and every status must say: endpoints that are
+// not Microsoft's, and audits that did not pass.
 func (r *Relay) Warnings() []string {
 	g := r.now.Load()
 	var list []string
 	for _, id := range g.cfg.Identities {
 		if !g.identities[id.Name].Microsoft() {
-			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; mail does not leave through Microsoft 365", id.Name))
+			list = append(list, fmt.Sprintf("identity %s: its endpoints are not Microsoft's; "+
+				"mail does not leave through Microsoft 365", id.Name))
 		}
 	}
 	return append(list, auditWarnings(g.auditor.Last())...)
@@ -263,7 +218,7 @@ func (r *Relay) Warnings() []string {
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.close()
 	for _, w := range r.Warnings() {
-		r.log.Warn("not Microsoft", "warning", w)
+		r.log.Warn("starting with a warning", "warning", w)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -318,9 +273,9 @@ func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Minute)
 	defer tick.Stop()
 	for {
-		q := r.cfg().Queue
-		if err := r.store.Sweep(ctx, time.Now(), time.Duration(q.History), time.Duration(q.KeepFailed)); err != nil && ctx.Err() == nil {
-			r.log.Warn("sweep failed", "cause", err)
+		history, failed := wiring.Retention(r.cfg())
+		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
+			r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -341,7 +296,7 @@ func (r *Relay) close() {
 	if r.store != nil {
 		r.closeStore.Do(func() {
 			if err := r.store.Close(); err != nil {
-				r.log.Error("closing the store", "cause", err)
+				r.log.Error("cannot close the store", "error", err)
 			}
 		})
 	}

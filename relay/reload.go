@@ -1,15 +1,19 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"graphrelay/config"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/wiring"
 )
 
 // Reload is the outcome of the last reload.
@@ -18,13 +22,14 @@ type Reload struct {
 	Error string // for the operator, ends with what to do; empty where it went well
 }
 
-var errNoReload = errors.New("this relay was started without a configuration file, so there is nothing to read again; restart it instead")
+var errNoReload = errors.New("the service was started without a configuration file, so there is nothing to reload; " +
+	"restart it instead")
 
-// Reload reads the configuration again and takes it over as a whole, or not at
-// all: the error says why not, and ends with what to do. Listeners whose
-// address stays are kept, and no connection and no message under way notices;
-// options of a listener are those of its next connection. It waits for Run to
-// have begun; one reload follows another.
+// Reload reads the configuration again and puts it in force as a whole, or not at
+// all: the error says why not, and ends with what to do. Listeners whose address
+// stays are kept, and no connection and no message in progress is disturbed; a
+// listener's new options are those of its next connection. Reload waits until Run
+// has begun; reloads run one after another.
 func (r *Relay) Reload(ctx context.Context) error {
 	select {
 	case <-r.up:
@@ -41,7 +46,7 @@ func (r *Relay) Reload(ctx context.Context) error {
 	last := &Reload{At: time.Now()}
 	if err != nil {
 		last.Error = err.Error()
-		r.log.Error("configuration not reloaded; the earlier one stays in force", "cause", err)
+		r.log.Error("cannot reload the configuration; the previous one stays in force", "error", err)
 	} else {
 		r.log.Info("configuration reloaded", "listeners", r.Listeners())
 	}
@@ -49,13 +54,13 @@ func (r *Relay) Reload(ctx context.Context) error {
 	return err
 }
 
-// awaitReload waits for a reload under way; when Run stops, no other begins.
+// awaitReload waits for a reload in progress; once Run stops, no other begins.
 func (r *Relay) awaitReload() {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 }
 
-// LastReload is the outcome of the last reload; false before the first.
+// LastReload returns the outcome of the last reload; false before the first.
 func (r *Relay) LastReload() (Reload, bool) {
 	if last := r.lastReload.Load(); last != nil {
 		return *last, true
@@ -85,44 +90,39 @@ func (r *Relay) reload(ctx context.Context) error {
 	}
 	if err := r.carryStops(ctx, c, r.delivery.Stop); err != nil {
 		closeAll(fresh)
-		return fmt.Errorf("the queue does not tell what an audit has stopped; look at graphrelay status: %w", err)
+		return fmt.Errorf("cannot read from the queue which identities an audit stopped; see graphrelay status: %w", err)
 	}
 	r.swap(g, list, fresh)
 	return nil
 }
 
-// fixedKeys are the keys that only a start reads.
-func fixedKeys(c *config.Config) map[string]string {
-	metrics := "none"
-	if c.Metrics != nil {
-		metrics = c.Metrics.Address.String()
-	}
-	console, webhook := "none", "none"
-	if c.Console != nil {
-		console = c.Console.Address.String()
-	}
-	if c.Alerts != nil {
-		webhook = string(c.Alerts.WebhookURLFile)
-	}
-	return map[string]string{
-		"metrics.address":         metrics,
-		"console.address":         console,
-		"alerts.webhook_url_file": webhook,
-		"queue.store":             c.Queue.Store.String(),
-		"queue.min_free_space":    c.Queue.MinFreeSpace.String(),
-		"queue.max_messages":      fmt.Sprint(c.Queue.MaxMessages),
-		"admin.address":           c.Admin.Address.String(),
-		"log.format":              c.Log.Format,
+// setting is a key with its value.
+type setting struct{ key, value string }
+
+// fixed returns the settings that only a start reads, in the order in which a
+// reload refuses them.
+func fixed(c *config.Config) []setting {
+	admin, metrics, console := wiring.Services(c)
+	return []setting{
+		{"queue.store", c.Queue.Store.String()},
+		{"queue.min_free_space", c.Queue.MinFreeSpace.String()},
+		{"queue.max_messages", strconv.Itoa(c.Queue.MaxMessages)},
+		{"admin.address", admin},
+		{"metrics.address", cmp.Or(metrics, "none")},
+		{"console.address", cmp.Or(console, "none")},
+		{"alerts.webhook_url_file", cmp.Or(wiring.Alert(c).URLFile, "none")},
+		{"log.format", c.Log.Format},
 	}
 }
 
 // sameFixed refuses what cannot change while the service runs, all at once.
 func sameFixed(old, next *config.Config) error {
-	was, is := fixedKeys(old), fixedKeys(next)
 	var all []error
-	for _, key := range []string{"queue.store", "queue.min_free_space", "queue.max_messages", "admin.address", "metrics.address", "console.address", "alerts.webhook_url_file", "log.format"} {
-		if was[key] != is[key] {
-			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: restart it (systemctl restart graphrelay), or write the old value", key, was[key], is[key]))
+	now := fixed(next)
+	for i, was := range fixed(old) {
+		if now[i] != was {
+			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: "+
+				"restart it (systemctl restart graphrelay), or restore the old value", was.key, was.value, now[i].value))
 		}
 	}
 	return errors.Join(all...)
@@ -133,19 +133,19 @@ func sameFixed(old, next *config.Config) error {
 func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
 	open := r.openListeners()
 	for _, w := range r.wantedListeners(g) {
-		kept := takeListeners(&open, w.address)
+		kept := takeListeners(&open, w.Address)
 		if len(kept) == 0 {
 			l, err := r.bind(ctx, w)
 			if err != nil {
 				closeAll(fresh)
-				return nil, nil, portHint(err, w.address, open)
+				return nil, nil, portHint(err, w.Address, open)
 			}
 			fresh = append(fresh, l...)
 			list = append(list, l...)
 			continue
 		}
 		for _, l := range kept {
-			list = append(list, listener{l.Listener, w.address, w.options})
+			list = append(list, listener{l.Listener, w.Address, w.Options})
 		}
 	}
 	return list, fresh, nil
@@ -172,7 +172,8 @@ func portHint(err error, address string, leaving []listener) error {
 	_, port, _ := net.SplitHostPort(address)
 	for _, l := range leaving {
 		if _, other, _ := net.SplitHostPort(l.address); port != "" && port == other {
-			return fmt.Errorf("listener %s: the service itself listens on this port at %s until it stops: restart it (systemctl restart graphrelay)", address, l.address)
+			return fmt.Errorf("listener %s: the service itself listens on this port at %s until it stops: "+
+				"restart it (systemctl restart graphrelay)", address, l.address)
 		}
 	}
 	return err
@@ -189,9 +190,9 @@ func (r *Relay) swap(g *generation, list, fresh []listener) {
 	old := r.now.Swap(g)
 	r.runIdentities(g)
 	old.retire()
-	r.intake.SetRules(r.intakeRules(g.cfg))
-	r.delivery.SetLimits(deliveryLimits(g.cfg))
-	r.smtp.Reconfigure(r.smtpConfig(g.cfg))
+	r.intake.SetRules(wiring.Intake(g.cfg, hostName()))
+	r.delivery.SetLimits(wiring.Limits(g.cfg))
+	r.smtp.Reconfigure(wiring.SMTP(g.cfg, r.log))
 	r.setListeners(list, fresh)
 	r.onChange(g.cfg)
 	// Holds may be over now, and senders that are gone must be held.
@@ -220,18 +221,14 @@ func (r *Relay) setListeners(list, fresh []listener) {
 }
 
 func hasSocket(list []listener, socket net.Listener) bool {
-	for _, l := range list {
-		if l.Listener == socket {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(l listener) bool { return l.Listener == socket })
 }
 
-// leave stops serving a listener. What systemd holds open it goes on holding.
+// leave stops serving a listener. systemd keeps its own sockets open.
 func (r *Relay) leave(l listener) {
 	if strings.HasPrefix(l.address, "systemd:") {
-		r.log.Warn("a socket of systemd is no longer served, and its clients would wait: stop its unit, or name it in smtp.listeners and restart", "address", l.address)
+		r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
+			"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
 	}
 	r.smtp.Retire(l.Listener)
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"graphrelay/relay/setup"
+	"graphrelay/cmd/graphrelay/terminal"
+	"graphrelay/relay/setup/certificate"
+	"graphrelay/relay/text"
 )
 
 func newCert() *cobra.Command {
@@ -31,7 +33,7 @@ func newCert() *cobra.Command {
 
 func newCertNew() *cobra.Command {
 	var dir string
-	r := setup.PairRequest{}
+	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "new --out DIR",
 		Short: "Make an RSA key and a self-signed certificate",
@@ -54,14 +56,14 @@ host by nobody's hand but yours.`,
 	return cmd
 }
 
-func pairFlags(cmd *cobra.Command, r *setup.PairRequest) {
+func pairFlags(cmd *cobra.Command, r *certificate.Request) {
 	cmd.Flags().StringVar(&r.Name, "name", "graphrelay", "common `NAME` in the certificate, as Entra lists it")
 	cmd.Flags().IntVar(&r.Days, "days", 730, "`DAYS` of validity")
 	cmd.Flags().IntVar(&r.Bits, "bits", 3072, "`BITS` of the RSA key")
 }
 
 // makePair writes BASE.pem and BASE.cer and says what to do with them.
-func makePair(w io.Writer, base string, r setup.PairRequest) error {
+func makePair(w io.Writer, base string, r certificate.Request) error {
 	r.Now = time.Now()
 	if err := r.Check(); err != nil {
 		return usageError{err}
@@ -71,7 +73,7 @@ func makePair(w io.Writer, base string, r setup.PairRequest) error {
 			return fmt.Errorf("%s is there already and is not overwritten: choose another folder, or make the next one with `graphrelay cert renew %s.pem`", file, base)
 		}
 	}
-	p, err := setup.NewPair(r)
+	p, err := certificate.New(r)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ itself is never shown. Exit code 1: the relay could not log in with this file.`,
 			now := time.Now()
 			problem := info.Problem(now)
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), pairJSON(info, problem))
+				err = terminal.PrintJSON(cmd.OutOrStdout(), pairJSON(info, problem))
 			} else {
 				printPair(cmd.OutOrStdout(), info, now)
 			}
@@ -139,20 +141,20 @@ itself is never shown. Exit code 1: the relay could not log in with this file.`,
 // maxPair bounds what is read; a chain with a key has a few KiB.
 const maxPair = 256 << 10
 
-func readPair(file, passwordFile string) (setup.PairInfo, error) {
+func readPair(file, passwordFile string) (certificate.Info, error) {
 	data, err := readSmall(file)
 	if err != nil {
-		return setup.PairInfo{}, err
+		return certificate.Info{}, err
 	}
 	password := ""
 	if passwordFile != "" {
 		text, err := readSmall(passwordFile)
 		if err != nil {
-			return setup.PairInfo{}, err
+			return certificate.Info{}, err
 		}
 		password = strings.TrimRight(string(text), "\r\n")
 	}
-	info, err := setup.ReadPair(data, password)
+	info, err := certificate.Read(data, password)
 	if err != nil {
 		return info, fmt.Errorf("%s: %w", file, err)
 	}
@@ -172,7 +174,7 @@ func readSmall(file string) ([]byte, error) {
 	return data, err
 }
 
-func printPair(w io.Writer, i setup.PairInfo, now time.Time) {
+func printPair(w io.Writer, i certificate.Info, now time.Time) {
 	key := "none in this file"
 	switch {
 	case i.KeyFits:
@@ -180,18 +182,21 @@ func printPair(w io.Writer, i setup.PairInfo, now time.Time) {
 	case i.HasKey:
 		key = "in this file, but of ANOTHER certificate"
 	}
-	t := newTable(w)
-	fmt.Fprintf(t, "Subject\t%s\n", visible(i.Subject))
-	fmt.Fprintf(t, "Key\t%s\n", i.KeyType)
-	fmt.Fprintf(t, "Private key\t%s\n", key)
-	fmt.Fprintf(t, "Valid\t%s to %s (%s)\n", i.NotBefore.UTC().Format(time.DateOnly), i.NotAfter.UTC().Format(time.DateOnly), remaining(i, now))
-	fmt.Fprintf(t, "Thumbprint\t%s\n", i.SHA1)
-	fmt.Fprintf(t, "  as az and Graph list it\t%s\n", i.KeyID)
-	fmt.Fprintf(t, "  SHA-256\t%s\n", i.SHA256)
-	_ = t.Flush() // the caller's writer is the terminal
+	valid := i.NotBefore.UTC().Format(time.DateOnly) + " to " + i.NotAfter.UTC().Format(time.DateOnly)
+	for _, row := range [][2]string{
+		{"Subject", text.Line(i.Subject)},
+		{"Key", i.KeyType},
+		{"Private key", key},
+		{"Valid", valid + " (" + remaining(i, now) + ")"},
+		{"Thumbprint", i.SHA1},
+		{"  as az and Graph list it", i.KeyID},
+		{"  SHA-256", i.SHA256},
+	} {
+		fmt.Fprintf(w, "%-27s%s\n", row[0], row[1])
+	}
 }
 
-func remaining(i setup.PairInfo, now time.Time) string {
+func remaining(i certificate.Info, now time.Time) string {
 	switch {
 	case now.After(i.NotAfter):
 		return "EXPIRED"
@@ -201,7 +206,7 @@ func remaining(i setup.PairInfo, now time.Time) string {
 	return fmt.Sprintf("%d days left", int(i.NotAfter.Sub(now).Hours()/24))
 }
 
-func pairJSON(i setup.PairInfo, problem string) any {
+func pairJSON(i certificate.Info, problem string) any {
 	return map[string]any{
 		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(), "not_after": i.NotAfter.UTC(),
 		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits, "problem": problem,
@@ -209,7 +214,7 @@ func pairJSON(i setup.PairInfo, problem string) any {
 }
 
 func newCertRenew() *cobra.Command {
-	r := setup.PairRequest{}
+	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "renew FILE",
 		Short: "Make the next certificate beside the one in use, and say how to switch",

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
-	"graphrelay/relay"
+	"graphrelay/relay/doctor"
 )
 
 func newCheck() *cobra.Command {
@@ -45,7 +45,7 @@ named and not read, and password hashes left out.`,
 			if found := config.Check(c); len(found) > 0 {
 				return config.Errors(found)
 			}
-			if err := errors.Join(relay.CheckCredentials(c), relay.CheckCertificate(c)); err != nil {
+			if err := errors.Join(doctor.CheckCredentials(c), doctor.CheckCertificate(c)); err != nil {
 				return usageError{err}
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d identities, %d senders, %d listeners: everything is in order\n",

@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
-	"graphrelay/relay"
+	"graphrelay/relay/doctor"
 	"graphrelay/relay/verify"
 )
 
@@ -30,15 +30,15 @@ something failed.`,
 			if err != nil {
 				return err
 			}
-			var all []relay.Symptom
+			var all []doctor.Symptom
 			w := cmd.OutOrStdout()
-			relay.Doctor(cmd.Context(), c, versionString(), func(s relay.Symptom) {
+			doctor.Examine(cmd.Context(), c, versionString(), func(s doctor.Symptom) {
 				if all = append(all, s); !asJSON {
-					printSymptom(w, s)
+					printStep(w, fmt.Sprintf("%-4s %-20s", s.Mark, s.About), s.Mark, s.Text, s.Remedy)
 				}
 			})
 			if asJSON {
-				if err := printJSON(w, all); err != nil {
+				if err := terminal.PrintJSON(w, all); err != nil {
 					return err
 				}
 			}
@@ -50,14 +50,7 @@ something failed.`,
 	return cmd
 }
 
-func printSymptom(w io.Writer, s relay.Symptom) {
-	fmt.Fprintf(w, "%-4s %-20s %s\n", s.Mark, visible(s.About), visible(s.Text))
-	if s.Remedy != "" && s.Mark != verify.OK {
-		fmt.Fprintf(w, "     %-20s -> %s\n", "", visible(s.Remedy))
-	}
-}
-
-func judgement(all []relay.Symptom) error {
+func judgement(all []doctor.Symptom) error {
 	failed := 0
 	for _, s := range all {
 		if s.Mark == verify.Fail {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
+	"graphrelay/relay/text"
 )
 
 // Exit codes of design section 5.
@@ -52,10 +53,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "graphrelay: %s\n", visibleLines(err.Error()))
+		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error()))
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "graphrelay: %s\n", visibleLines(err.Error())) // a server's words may be in it
+		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error())) // a server's words may be in it
 		return exitFailed
 	}
 }

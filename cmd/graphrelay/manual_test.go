@@ -37,7 +37,7 @@ func TestManual(t *testing.T) {
 		{"graphrelay.8.scd", "replies", tableOf(t, "replies.md", "| Code |", 0, 1, 2, 3)},
 		{"graphrelay-queue.8.scd", "commands", commandsOf(queue, func(*cobra.Command) bool { return true })},
 		{"sendmail.8.scd", "options", literal(optionsOf(sendmail))},
-		{"graphrelay-config.5.scd", "keys", keysPart()},
+		{"graphrelay-config.5.scd", "keys", keysPart(t)},
 	} {
 		compare(t, filepath.Join("..", "..", "packaging", "man", part.page), part.name, part.text)
 	}
@@ -185,14 +185,27 @@ func escapeLine(line string) string {
 // named cells, the last one as the text below the others.
 func tableOf(t *testing.T, guide, head string, cells ...int) string {
 	t.Helper()
+	var b strings.Builder
+	rowsOf(t, guide, head, func(row []string) {
+		var title []string
+		for _, c := range cells[:len(cells)-1] {
+			title = append(title, row[c])
+		}
+		fmt.Fprintf(&b, "*%s*\n\t%s\n\n", escape(strings.Join(title, " ")), escapeLine(row[cells[len(cells)-1]]))
+	})
+	return b.String()
+}
+
+// rowsOf calls do with the cells of each row of the tables of a guide that begin
+// with head.
+func rowsOf(t *testing.T, guide, head string, do func(row []string)) {
+	t.Helper()
 	file, err := os.ReadFile(filepath.Join("..", "..", "packaging", "doc", guide))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var b strings.Builder
 	in, rows := false, 0
 	for line := range strings.Lines(string(file)) {
-		row := splitRow(line)
 		switch {
 		case strings.HasPrefix(line, head):
 			in = true
@@ -200,17 +213,12 @@ func tableOf(t *testing.T, guide, head string, cells ...int) string {
 			in = false
 		case in && !strings.HasPrefix(line, "|---"):
 			rows++
-			var title []string
-			for _, c := range cells[:len(cells)-1] {
-				title = append(title, row[c])
-			}
-			fmt.Fprintf(&b, "*%s*\n\t%s\n\n", escape(strings.Join(title, " ")), escapeLine(row[cells[len(cells)-1]]))
+			do(splitRow(line))
 		}
 	}
 	if rows == 0 {
 		t.Fatalf("%s holds no table that begins with %q", guide, head)
 	}
-	return b.String()
 }
 
 func splitRow(line string) []string {
@@ -224,10 +232,13 @@ func splitRow(line string) []string {
 }
 
 // keysPart describes every key of the configuration.
-func keysPart() string {
+func keysPart(t *testing.T) string {
+	t.Helper()
+	meanings := map[string]string{}
+	rowsOf(t, "configuration.md", "| Key |", func(row []string) { meanings[row[0]] = row[4] })
 	var b strings.Builder
 	for _, k := range config.Keys() {
-		fmt.Fprintf(&b, "*%s* (%s)\n\t%s", escape(k.Path), escape(k.Type), escape(k.Doc))
+		fmt.Fprintf(&b, "*%s* (%s)\n\t%s", escape(k.Path), escape(k.Type), escape(meanings[k.Path]))
 		if k.Range != "" {
 			fmt.Fprintf(&b, " Range: %s.", escape(k.Range))
 		}

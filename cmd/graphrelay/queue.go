@@ -8,9 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
-	"graphrelay/relay"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/doctor"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 )
@@ -34,8 +35,8 @@ func withQueue(ctx context.Context, file string, ask func(queueReader) error) er
 	if err = service.Answers(ctx); err == nil {
 		return ask(service)
 	}
-	store, openErr := relay.OpenStopped(ctx, c)
-	if errors.Is(openErr, relay.ErrNoStore) {
+	store, openErr := doctor.OpenStopped(ctx, c)
+	if errors.Is(openErr, doctor.ErrNoStore) {
 		return fmt.Errorf("no service answers at %s, and %w", c.Admin.Address, openErr)
 	}
 	if openErr != nil {
@@ -91,4 +92,17 @@ func pages(ctx context.Context, q queueReader, f spool.Filter, limit int, do fun
 		f.After = envelope.QueueID(page[len(page)-1].QueueID)
 	}
 	return nil
+}
+
+// stateColour says at a glance whether somebody must do something.
+func stateColour(state string) string {
+	switch state {
+	case "held", "unknown", "deferred":
+		return terminal.Yellow
+	case "failed", "bounced", "damaged":
+		return terminal.Red
+	case "sent":
+		return terminal.Green
+	}
+	return ""
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // changeCommand is what the commands that change messages have in common.
@@ -73,13 +75,13 @@ func dialService(file string) (*admin.Client, error) {
 // do makes the change and tells what came of it. IDs that could not be changed
 // are a failure; what a filter met in another state is not.
 func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change admin.Change) error {
-	m := newMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
+	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
 	var last admin.Progress
 	err := service.Change(cmd.Context(), change, func(p admin.Progress) {
 		last = p
-		m.show(p.Changed + p.Skipped)
+		m.Show(p.Changed + p.Skipped)
 	})
-	m.end()
+	m.End()
 	if err != nil {
 		if last.Changed > 0 {
 			err = fmt.Errorf("%w (after %s)", err, messages(last.Changed))
@@ -87,7 +89,7 @@ func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change adm
 		return err
 	}
 	if c.asJSON {
-		err = printJSON(cmd.OutOrStdout(), last)
+		err = terminal.PrintJSON(cmd.OutOrStdout(), last)
 	} else {
 		err = printProgress(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.done, last)
 	}
@@ -118,7 +120,7 @@ func (c *changeCommand) expected(ctx context.Context, service *admin.Client, cha
 
 func printProgress(out, errOut io.Writer, done string, p admin.Progress) error {
 	for _, e := range p.Errors {
-		fmt.Fprintf(errOut, "left alone: %s\n", visible(e))
+		fmt.Fprintf(errOut, "left alone: %s\n", text.Line(e))
 	}
 	if more := p.Skipped - len(p.Errors); more > 0 {
 		fmt.Fprintf(errOut, "left alone: %s more\n", messages(more))
@@ -216,7 +218,7 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 		if isAudit(k) {
 			doing, until = "auditing for", "Graph refuses the denied mailbox"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s: graphrelay status\n", doing, visible(k), until)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s: graphrelay status\n", doing, text.Line(k), until)
 	}
 	return nil
 }
@@ -240,7 +242,7 @@ ones. It asks first; where nobody can be asked it wants --yes.`,
 		if err != nil {
 			return err
 		}
-		if !yes && !isTerminal(cmd.InOrStdin()) {
+		if !yes && !terminal.Is(cmd.InOrStdin()) {
 			return usageError{errors.New("delete asks first, and here nobody can be asked: add --yes to delete for good")}
 		}
 		service, err := dialService(c.file)
@@ -252,7 +254,7 @@ ones. It asks first; where nobody can be asked it wants --yes.`,
 			if err != nil {
 				return err
 			}
-			if !confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question) {
+			if !terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question) {
 				return errors.New("nothing was deleted")
 			}
 		}

@@ -12,9 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 func newQueueExport() *cobra.Command {
@@ -69,7 +71,7 @@ func (e *exporter) check(out io.Writer, ids []envelope.QueueID) error {
 		return errors.New("--dir and --mbox exclude each other")
 	case e.dir == "" && e.mbox == "" && len(ids) != 1:
 		return errors.New("one message goes to standard output; for several add --dir FOLDER or --mbox FILE")
-	case e.dir == "" && (e.mbox == "" || e.mbox == "-") && isTerminal(out):
+	case e.dir == "" && (e.mbox == "" || e.mbox == "-") && terminal.Is(out):
 		return errors.New("a message as it is can harm a terminal: redirect the output into a file, or see `graphrelay queue show --body`")
 	}
 	return nil
@@ -80,18 +82,18 @@ func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.Queu
 	if err != nil {
 		return err
 	}
-	m := newMeter(cmd.ErrOrStderr(), "exporting", len(ids))
+	m := terminal.NewMeter(cmd.ErrOrStderr(), "exporting", len(ids))
 	each := func(message admin.Message) error {
 		switch err := e.one(cmd.Context(), q, message); {
 		case errors.Is(err, errCut):
 			return fmt.Errorf("%s: %w", message.QueueID, err)
 		case err != nil:
 			e.failed++
-			fmt.Fprintf(cmd.ErrOrStderr(), "not exported: %s: %s\n", message.QueueID, visible(err.Error()))
+			fmt.Fprintf(cmd.ErrOrStderr(), "not exported: %s: %s\n", message.QueueID, text.Line(err.Error()))
 		default:
 			e.count++
 		}
-		m.show(e.count + e.failed)
+		m.Show(e.count + e.failed)
 		return nil
 	}
 	if len(ids) > 0 {
@@ -106,7 +108,7 @@ func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.Queu
 			return cmd.Context().Err()
 		})
 	}
-	m.end()
+	m.End()
 	if err = errors.Join(err, closing()); err != nil {
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 func newQueueList() *cobra.Command {
@@ -61,7 +63,7 @@ func listJSON(cmd *cobra.Command, q queueReader, f spool.Filter, limit int) erro
 	w, between := cmd.OutOrStdout(), "["
 	err := pages(cmd.Context(), q, f, limit, func(page []admin.Message) error {
 		for _, m := range page {
-			b, err := visibleJSON(m, "  ")
+			b, err := terminal.JSON(m, "  ")
 			if err != nil {
 				return err
 			}
@@ -123,17 +125,17 @@ const (
 // printList keeps a line of 80 columns for each message, as postqueue does, and
 // one for the reason why it is still there.
 func printList(w io.Writer, list []admin.Message, now time.Time, head bool) error {
-	g := newGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-7s", "STATE"), "AGE ", "SIZE  ", fmt.Sprintf("%-*s", fromWidth, "FROM"), "TO")
+	g := terminal.NewGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-7s", "STATE"), "AGE ", "SIZE  ", fmt.Sprintf("%-*s", fromWidth, "FROM"), "TO")
 	for _, m := range list {
-		g.row(m.QueueID, m.State, ago(now.Sub(m.Accepted)), byteSize(m.Size), short(visible(m.From), fromWidth), listedRecipients(m.Recipients))
+		g.Row(m.QueueID, m.State, terminal.Ago(now.Sub(m.Accepted)), terminal.Size(m.Size), terminal.Short(text.Line(m.From), fromWidth), listedRecipients(m.Recipients))
 		if m.Reason != "" && m.State != "sent" && m.State != "active" {
-			g.note("    " + short(visible(strings.TrimSpace(m.Status+" "+m.Reason)), reasonWidth))
+			g.Note("    " + terminal.Short(text.Line(strings.TrimSpace(m.Status+" "+m.Reason)), reasonWidth))
 		}
 	}
 	if !head {
-		g.headless = true
+		g.Headless = true
 	}
-	return g.print(func(column int, cell string) string {
+	return g.Print(func(column int, cell string) string {
 		if column == 1 {
 			return stateColour(cell)
 		}
@@ -149,5 +151,5 @@ func listedRecipients(list []string) string {
 	if len(list) > 1 {
 		more = fmt.Sprintf(" +%d", len(list)-1)
 	}
-	return short(visible(list[0]), toWidth-len(more)) + more
+	return terminal.Short(text.Line(list[0]), toWidth-len(more)) + more
 }

@@ -11,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 func newQueueShow() *cobra.Command {
@@ -54,7 +56,7 @@ func show(cmd *cobra.Command, q queueReader, ids []envelope.QueueID, asJSON, bod
 			return noMessage(id, err)
 		}
 		if asJSON {
-			if err := printJSON(w, d); err != nil {
+			if err := terminal.PrintJSON(w, d); err != nil {
 				return err
 			}
 			continue
@@ -75,41 +77,41 @@ func show(cmd *cobra.Command, q queueReader, ids []envelope.QueueID, asJSON, bod
 }
 
 func printDetail(w io.Writer, d *admin.Detail, now time.Time) error {
-	p, m := newPainter(w), d.Message
+	p, m := terminal.NewPainter(w), d.Message
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "%-18s%s\n", name+":", value)
 		}
 	}
 	row("Queue ID", m.QueueID)
-	row("State", p.paint(stateColour(m.State), m.State))
-	row("Now", visible(whereabouts(m, now)))
+	row("State", p.Paint(stateColour(m.State), m.State))
+	row("Now", text.Line(whereabouts(m, now)))
 	row("Accepted", m.Accepted.Format(time.RFC3339))
 	row("Next attempt", stamp(m.NextAttempt))
 	row("Last attempt", stamp(m.LastAttempt))
 	row("Attempts", fmt.Sprint(m.Attempts))
-	row("Client", visible(strings.TrimSpace(m.Client+" "+m.ClientAddr)))
-	row("Reverse-path", visible("<"+m.ReversePath+">"))
-	row("From", visible(m.From))
-	row("Mailbox", visible(m.Mailbox))
-	row("Recipients", visible(strings.Join(m.Recipients, ", ")))
-	row("Message-ID", visible(m.MessageID))
-	row("Subject", visible(m.Subject))
+	row("Client", text.Line(strings.TrimSpace(m.Client+" "+m.ClientAddr)))
+	row("Reverse-path", text.Line("<"+m.ReversePath+">"))
+	row("From", text.Line(m.From))
+	row("Mailbox", text.Line(m.Mailbox))
+	row("Recipients", text.Line(strings.Join(m.Recipients, ", ")))
+	row("Message-ID", text.Line(m.MessageID))
+	row("Subject", text.Line(m.Subject))
 	row("Size", fmt.Sprint(m.Size))
-	row("Graph request-id", visible(m.RequestID))
+	row("Graph request-id", text.Line(m.RequestID))
 	fmt.Fprintln(w, "\nHistory:")
 	printHistory(w, d.History)
 	if d.Header == "" {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "\nHeader:\n%s", visibleLines(d.Header))
+	_, err := fmt.Fprintf(w, "\nHeader:\n%s", text.Lines(d.Header))
 	return err
 }
 
 func printHistory(w io.Writer, events []admin.Event) {
-	p := newPainter(w)
+	p := terminal.NewPainter(w)
 	for _, e := range events {
-		fmt.Fprintf(w, "  %s  %s", e.At.Format(time.RFC3339), p.paint(stateColour(e.Event), visible(e.Event)))
+		fmt.Fprintf(w, "  %s  %s", e.At.Format(time.RFC3339), p.Paint(stateColour(e.Event), text.Line(e.Event)))
 		if e.Attempt > 0 {
 			fmt.Fprintf(w, " (attempt %d)", e.Attempt)
 		}
@@ -117,10 +119,10 @@ func printHistory(w io.Writer, events []admin.Event) {
 			fmt.Fprintf(w, " after %d ms", e.DurationMS)
 		}
 		if e.Status != "" || e.Text != "" {
-			fmt.Fprintf(w, ": %s", visible(strings.TrimSpace(e.Status+" "+e.Text)))
+			fmt.Fprintf(w, ": %s", text.Line(strings.TrimSpace(e.Status+" "+e.Text)))
 		}
 		if e.RequestID != "" {
-			fmt.Fprintf(w, " [request-id %s]", visible(e.RequestID))
+			fmt.Fprintf(w, " [request-id %s]", text.Line(e.RequestID))
 		}
 		fmt.Fprintln(w)
 	}
@@ -159,7 +161,7 @@ func waiting(m admin.Message, reason string, now time.Time) string {
 		text = fmt.Sprintf("waits for attempt %d", m.Attempts+1)
 	}
 	if m.NextAttempt != nil && m.NextAttempt.After(now) {
-		text += ", due " + ago(now.Sub(*m.NextAttempt))
+		text += ", due " + terminal.Ago(now.Sub(*m.NextAttempt))
 	} else {
 		text += ", due now: its mailbox is busy, throttled or held (graphrelay status)"
 	}
@@ -176,7 +178,7 @@ func since(t *time.Time, now time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return " for " + ago(now.Sub(*t))
+	return " for " + terminal.Ago(now.Sub(*t))
 }
 
 func stamp(t *time.Time) string {
@@ -204,7 +206,7 @@ func printBody(cmd *cobra.Command, q queueReader, m admin.Message) error {
 	r := bufio.NewReaderSize(b, 64<<10)
 	for {
 		line, err := r.ReadSlice('\n')
-		if _, err := w.WriteString(visibleLines(string(line))); err != nil {
+		if _, err := w.WriteString(text.Lines(string(line))); err != nil {
 			return err
 		}
 		if errors.Is(err, io.EOF) {

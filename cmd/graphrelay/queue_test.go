@@ -3,15 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -162,7 +161,7 @@ func TestListFits80Columns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
-		if n := columnsOf(strings.TrimSuffix(line, "\n")); n > 80 {
+		if n := terminal.Columns(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -190,8 +189,8 @@ func TestStatusFitsAScreen(t *testing.T) {
 		t.Errorf("%d lines:\n%s", len(lines), b.String())
 	}
 	for _, l := range lines {
-		if columnsOf(l) > 80 {
-			t.Errorf("%d columns: %s", columnsOf(l), l)
+		if terminal.Columns(l) > 80 {
+			t.Errorf("%d columns: %s", terminal.Columns(l), l)
 		}
 	}
 	if !strings.Contains(b.String(), "... and 28 more") {
@@ -243,31 +242,6 @@ func TestErrorsAreHarmlessToATerminal(t *testing.T) {
 	}
 }
 
-func TestMeter(t *testing.T) {
-	if got := meterLine("deleting", 50, 100, 10*time.Second); got != "deleting [###############...............] 50 of 100, 5/s" {
-		t.Error(got)
-	}
-	if got := meterLine("deleting", 50, 0, 10*time.Second); got != "deleting 50, 5/s" {
-		t.Error(got)
-	}
-	var b bytes.Buffer
-	m := newMeter(&b, "x", 1)
-	m.begun = m.begun.Add(-time.Hour)
-	m.show(1)
-	m.end()
-	if b.Len() > 0 {
-		t.Errorf("a meter where nobody looks: %q", b.String())
-	}
-}
-
-func TestConfirm(t *testing.T) {
-	for in, want := range map[string]bool{"y\n": true, "Yes\n": true, "\n": false, "": false, "no\n": false, "yesterday\n": false} {
-		if got := confirm(strings.NewReader(in), io.Discard, "Delete?"); got != want {
-			t.Errorf("%q = %v", in, got)
-		}
-	}
-}
-
 // matching is a queue of so many messages.
 type matching int
 
@@ -285,35 +259,5 @@ func TestDeleteQuestion(t *testing.T) {
 	}
 	if got, _ := deleteQuestion(t.Context(), matching(0), admin.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages for good?" {
 		t.Error(got)
-	}
-}
-
-// JSON says the same to a program, and nothing to a terminal.
-func TestVisibleJSON(t *testing.T) {
-	in := "a\x1b\u202e\x7f\u200b\U000e0041 <é> \U0001f600"
-	b, err := visibleJSON(in, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.ContainsAny(string(b), "\x1b\u202e\x7f\u200b\U000e0041") || !strings.Contains(string(b), "<é>") {
-		t.Errorf("%s", b)
-	}
-	var out string
-	if err := json.Unmarshal(b, &out); err != nil || out != in {
-		t.Errorf("%q, %v", out, err)
-	}
-}
-
-func TestColourOnlyOnTerminals(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if newPainter(f).on || newPainter(&bytes.Buffer{}).on {
-		t.Error("a file is painted")
-	}
-	if got := (painter{on: true}).paint(red, "x"); got != "\x1b[31mx\x1b[0m" {
-		t.Errorf("%q", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/relay/sandbox"
+	"graphrelay/relay/text"
 )
 
 // sandboxGroup is the group that holds the senders in the imitated tenant.
@@ -145,7 +146,7 @@ func (c tenantChange) do(r *http.Request) ([]byte, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode >= 300 {
-		err = fmt.Errorf("the sandbox refused: %s", visible(strings.TrimSpace(string(body))))
+		err = fmt.Errorf("the sandbox refused: %s", text.Line(strings.TrimSpace(string(body))))
 	}
 	return body, err
 }

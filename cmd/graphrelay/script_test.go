@@ -193,17 +193,3 @@ func freePort(ts *testscript.TestScript) string {
 	ts.Check(err)
 	return port
 }
-
-// A message's text must not reach the terminal as control codes.
-func TestVisible(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain ümlaut":         "plain ümlaut",
-		"\x1b[31mred\r\n":      `\u001b[31mred\u000d\u000a`,
-		"a\u202etxt.exe\u200b": `a\u202etxt.exe\u200b`,
-		"bad \xff byte":        `bad \ufffd byte`,
-	} {
-		if got := visible(in); got != want {
-			t.Errorf("visible(%q) = %q, want %q", in, got, want)
-		}
-	}
-}

@@ -15,6 +15,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/text"
 )
 
 // testMail is what `graphrelay send` hands over.
@@ -48,7 +49,7 @@ sendmail hands over (/run/graphrelay/submit.sock), from default_sender, unless
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "accepted: %s\n", visible(reply))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "accepted: %s\n", text.Line(reply))
 			return err
 		},
 	}

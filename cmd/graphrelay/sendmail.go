@@ -18,6 +18,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/sendmail"
+	"graphrelay/relay/text"
 )
 
 // exitStatus is an exit code whose cause has been printed.
@@ -209,7 +210,7 @@ func (s *submission) letter(m *sendmail.Message, from envelope.Address) (*sendma
 func (s *submission) conclude(dead sendmail.DeadLetter, o sendmail.Outcome) error {
 	if s.Verbose {
 		for _, reply := range o.Replies {
-			s.tell(s.out, "%s", visible(reply))
+			s.tell(s.out, "%s", text.Line(reply))
 		}
 	}
 	failed := append(s.bad, o.Failed...)
@@ -233,11 +234,11 @@ func (s *submission) bury(dead sendmail.DeadLetter, cause error) error {
 	if filepath.IsAbs(s.home) {
 		var path string
 		if path, err = dead.Save(s.home); err == nil {
-			s.say("the message was saved in %s", visible(path))
+			s.say("the message was saved in %s", text.Line(path))
 			return cause
 		}
 	}
-	s.say("the message is lost, for it could not be saved in the home directory: %s; give this user one to write to", visible(err.Error()))
+	s.say("the message is lost, for it could not be saved in the home directory: %s; give this user one to write to", text.Line(err.Error()))
 	return cause
 }
 
@@ -279,7 +280,7 @@ func (s *submission) exit(err error) error {
 	if err == nil {
 		return nil
 	}
-	s.say("%s", visible(err.Error()))
+	s.say("%s", text.Line(err.Error()))
 	var conf confError
 	if errors.As(err, &conf) {
 		return exitStatus(sendmail.ExitConfig)

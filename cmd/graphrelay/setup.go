@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
-	"graphrelay/relay"
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/setup"
+	"graphrelay/relay/wiring"
 )
 
 // scripting is one call of `graphrelay setup`.
@@ -89,7 +89,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	p := setup.Plan{
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
 		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: relay.NeedsReadWrite(c),
+		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)

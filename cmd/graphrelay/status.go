@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/text"
 )
 
 func newStatus() *cobra.Command {
@@ -33,7 +35,7 @@ has mail waiting.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
+				return terminal.PrintJSON(cmd.OutOrStdout(), s)
 			}
 			return printStatus(cmd.OutOrStdout(), s, time.Now())
 		},
@@ -47,15 +49,15 @@ has mail waiting.`,
 const shownLanes = 12
 
 func printStatus(w io.Writer, s admin.Status, now time.Time) error {
-	p := newPainter(w)
-	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, ago(now.Sub(s.Started)), s.Connections)
+	p := terminal.NewPainter(w)
+	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)), s.Connections)
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "%s %s\n", p.paint(yellow, "warning:"), visible(warning))
+		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "warning:"), text.Line(warning))
 	}
 	if s.Healthy {
-		fmt.Fprintf(w, "spool: %s\n", p.paint(green, "healthy"))
+		fmt.Fprintf(w, "spool: %s\n", p.Paint(terminal.Green, "healthy"))
 	} else {
-		fmt.Fprintf(w, "spool: %s: %s\n", p.paint(red, "UNHEALTHY"), visible(s.Health))
+		fmt.Fprintf(w, "spool: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
 	}
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
@@ -71,18 +73,18 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	return printLanes(w, s.Lanes, now)
 }
 
-func printHolds(w io.Writer, p painter, holds []admin.Hold, now time.Time) {
+func printHolds(w io.Writer, p terminal.Painter, holds []admin.Hold, now time.Time) {
 	for _, h := range holds {
-		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.paint(red, "hold:"), visible(h.Key), ago(now.Sub(h.Since)), h.Status, visible(h.Text))
+		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key), terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
 		if isAudit(h.Key) {
-			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", shellWord(visible(h.Key)))
+			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", terminal.ShellWord(text.Line(h.Key)))
 			continue
 		}
 		next := "now"
 		if h.Next.After(now) {
-			next = ago(now.Sub(h.Next))
+			next = terminal.Ago(now.Sub(h.Next))
 		}
-		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, shellWord(visible(h.Key)))
+		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, terminal.ShellWord(text.Line(h.Key)))
 	}
 }
 
@@ -106,27 +108,27 @@ func oldest(lanes []admin.Lane, now time.Time) string {
 	if first == nil {
 		return ""
 	}
-	return "; the oldest waits for " + ago(now.Sub(*first))
+	return "; the oldest waits for " + terminal.Ago(now.Sub(*first))
 }
 
 // expiresSoon is when an end of validity becomes worth a colour.
 const expiresSoon = 30 * 24 * time.Hour
 
 // printProofs tells of credentials, certificate, audits and the configuration.
-func printProofs(w io.Writer, p painter, s admin.Status, now time.Time) {
+func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time) {
 	expiry := func(t *time.Time) string {
 		switch {
 		case t == nil:
 			return "no known end"
 		case t.Before(now):
-			return p.paint(red, "EXPIRED "+t.Format(time.DateOnly))
+			return p.Paint(terminal.Red, "EXPIRED "+t.Format(time.DateOnly))
 		case t.Sub(now) < expiresSoon:
-			return p.paint(yellow, "expires "+t.Format(time.DateOnly)+", "+ago(now.Sub(*t)))
+			return p.Paint(terminal.Yellow, "expires "+t.Format(time.DateOnly)+", "+terminal.Ago(now.Sub(*t)))
 		}
 		return "expires " + t.Format(time.DateOnly)
 	}
 	for _, c := range s.Credentials {
-		fmt.Fprintf(w, "credential: %s: %s, %s\n", visible(c.Identity), c.Kind, expiry(c.Expires))
+		fmt.Fprintf(w, "credential: %s: %s, %s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires))
 	}
 	if s.Certificate != nil {
 		fmt.Fprintf(w, "TLS certificate: %s\n", expiry(s.Certificate))
@@ -135,17 +137,17 @@ func printProofs(w io.Writer, p painter, s admin.Status, now time.Time) {
 		fmt.Fprintln(w, "last audit: none yet")
 	}
 	for _, a := range s.Audits {
-		verdict := p.paint(green, "passed")
+		verdict := p.Paint(terminal.Green, "passed")
 		if !a.Passed {
-			verdict = p.paint(red, "FAILED")
+			verdict = p.Paint(terminal.Red, "FAILED")
 		}
-		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", visible(a.Identity), verdict, ago(now.Sub(a.At)), visible(a.Text))
+		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)), text.Line(a.Text))
 	}
 	failed := ""
 	if s.Reload.Failed {
-		failed = "; " + p.paint(red, "a later reload FAILED") + ", see the log"
+		failed = "; " + p.Paint(terminal.Red, "a later reload FAILED") + ", see the log"
 	}
-	fmt.Fprintf(w, "configuration: read %s ago%s\n", ago(now.Sub(s.Reload.At)), failed)
+	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
 }
 
 func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
@@ -153,22 +155,22 @@ func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
 		return nil
 	}
 	fmt.Fprintln(w)
-	g := newGrid(w, "MAILBOX", "QUEUED", "ACTIVE", "HELD", "OLDEST", "SLOTS", "LANE")
+	g := terminal.NewGrid(w, "MAILBOX", "QUEUED", "ACTIVE", "HELD", "OLDEST", "SLOTS", "LANE")
 	for i, l := range lanes {
 		if i == shownLanes && len(lanes) > shownLanes+1 {
-			g.note(fmt.Sprintf("... and %d more: graphrelay status --json", len(lanes)-shownLanes))
+			g.Note(fmt.Sprintf("... and %d more: graphrelay status --json", len(lanes)-shownLanes))
 			break
 		}
 		age := ""
 		if l.Oldest != nil {
-			age = ago(now.Sub(*l.Oldest))
+			age = terminal.Ago(now.Sub(*l.Oldest))
 		}
-		g.row(short(visible(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held), age,
+		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held), age,
 			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
 	}
-	return g.print(func(column int, cell string) string {
+	return g.Print(func(column int, cell string) string {
 		if column == 6 && strings.HasPrefix(cell, "paused") {
-			return yellow
+			return terminal.Yellow
 		}
 		return ""
 	})

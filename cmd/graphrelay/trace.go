@@ -10,9 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // traceFlags say which messages are looked for.
@@ -119,7 +121,7 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	}
 	w := cmd.OutOrStdout()
 	if t.asJSON {
-		err = printJSON(w, found)
+		err = terminal.PrintJSON(w, found)
 	} else {
 		t.print(w, found)
 	}
@@ -171,9 +173,9 @@ func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admi
 }
 
 func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
-	p, m := newPainter(w), d.Message
-	fmt.Fprintf(w, "%s  %s  %s\n", p.paint(bold, m.QueueID), p.paint(stateColour(m.State), m.State), m.Accepted.Format(time.RFC3339))
-	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, visible(value)) }
+	p, m := terminal.NewPainter(w), d.Message
+	fmt.Fprintf(w, "%s  %s  %s\n", p.Paint(terminal.Bold, m.QueueID), p.Paint(stateColour(m.State), m.State), m.Accepted.Format(time.RFC3339))
+	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, text.Line(value)) }
 	line("client", strings.TrimSpace(m.Client+" "+m.ClientAddr))
 	line("from", m.From+sentThrough(m))
 	line("to", strings.Join(m.Recipients, ", "))

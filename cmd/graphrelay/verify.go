@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/config"
-	"graphrelay/relay"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/text"
 	"graphrelay/relay/verify"
+	"graphrelay/relay/wiring"
 )
 
 // verification is one call of `graphrelay verify`.
@@ -81,7 +84,7 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 		reports = append(reports, v.verifier(to, id.Name, progress).Verify(ctx, id))
 	}
 	if v.asJSON {
-		err = printJSON(out, reportsJSON(reports))
+		err = terminal.PrintJSON(out, reportsJSON(reports))
 	} else {
 		err = printVerdicts(out, reports)
 	}
@@ -101,7 +104,7 @@ func (v verification) identities(c *config.Config) ([]verify.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := relay.VerifyIdentities(c, versionString(), allowed)
+	all, err := wiring.VerifyIdentities(c, versionString(), allowed)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -139,24 +142,27 @@ func addressFlags(flag string, values []string) ([]envelope.Address, error) {
 func (v verification) verifier(to envelope.Address, name string, w io.Writer) verify.Verifier {
 	one := verify.Verifier{To: to, Wait: v.wait}
 	fmt.Fprintf(w, "Identity %s\n", name)
-	one.Progress = func(f verify.Finding) { printFinding(w, string(f.Mark), string(f.Step), f.Text, f.Remedy) }
+	one.Progress = func(f verify.Finding) {
+		printStep(w, fmt.Sprintf("  %-4s %-10s", f.Mark, f.Step), f.Mark, f.Text, f.Remedy)
+	}
 	one.Waiting = func(r verify.Report, passed, left time.Duration) {
-		fmt.Fprintf(w, "  ...  waiting for %s, for at most %s more; still missing: %s: %s\n", ago(passed), ago(left), r.Verdict, visible(r.Text))
+		fmt.Fprintf(w, "  ...  waiting for %s, for at most %s more; still missing: %s: %s\n", terminal.Ago(passed), terminal.Ago(left), r.Verdict, text.Line(r.Text))
 	}
 	return one
 }
 
-// printFinding prints one line of a step, and its remedy below.
-func printFinding(w io.Writer, mark, step, text, remedy string) {
-	fmt.Fprintf(w, "  %-4s %-10s %s\n", mark, step, visible(text))
-	if remedy != "" && mark != string(verify.OK) {
-		fmt.Fprintf(w, "       %-10s -> %s\n", "", visible(remedy))
+// printStep prints one line of an examination, and below a bad one its remedy.
+func printStep(w io.Writer, head string, mark verify.Mark, said, remedy string) {
+	head = text.Line(head)
+	fmt.Fprintf(w, "%s %s\n", head, text.Line(said))
+	if remedy != "" && mark != verify.OK {
+		fmt.Fprintf(w, "%s -> %s\n", strings.Repeat(" ", terminal.Columns(head)), text.Line(remedy))
 	}
 }
 
 func printVerdicts(w io.Writer, reports []verify.Report) error {
 	for _, r := range reports {
-		if _, err := fmt.Fprintln(w, visible(r.Line())); err != nil {
+		if _, err := fmt.Fprintln(w, text.Line(r.Line())); err != nil {
 			return err
 		}
 	}

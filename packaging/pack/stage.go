@@ -77,13 +77,13 @@ func (p plan) copyFiles(stage, _ string) error {
 
 // schema is the version of the store that this source writes.
 func (p plan) schema() (string, error) {
-	b, err := os.ReadFile(filepath.Join(p.root, "relay/spool/schema.go"))
+	b, err := os.ReadFile(filepath.Join(p.root, "relay/spool/sqlite/schema.go"))
 	if err != nil {
 		return "", err
 	}
 	m := regexp.MustCompile(`schemaVersion += (\d+)`).FindSubmatch(b)
 	if m == nil {
-		return "", fmt.Errorf("relay/spool/schema.go names no schemaVersion")
+		return "", fmt.Errorf("relay/spool/sqlite/schema.go names no schemaVersion")
 	}
 	return string(m[1]), nil
 }

@@ -22,6 +22,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 const (
@@ -41,7 +42,7 @@ type badWeek struct {
 	log     *logBook
 	alarms  *alarms
 	double  *sandbox.Double
-	store   *spool.SQLite
+	store   *sqlite.Store
 	secret  string // file
 	boxes   []envelope.Address
 	deleted envelope.Address

@@ -10,7 +10,8 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
-	"graphrelay/relay/message"
+	"graphrelay/relay/message/address"
+	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
@@ -45,11 +46,11 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 		return unreadable(outcome.Answer{}, err)
 	}
 	defer stored.Close()
-	parts, err := message.ReadParts(stored, rec.Size)
+	m, err := parts.Read(stored, rec.Size)
 	if err != nil {
 		return notInParts(err)
 	}
-	return r.Uploader.Upload(d.sendCtx, rec.Mailbox, draftOf(rec, parts))
+	return r.Uploader.Upload(d.sendCtx, rec.Mailbox, draftOf(rec, m))
 }
 
 // notInParts is the answer for a message that cannot be taken apart.
@@ -57,9 +58,9 @@ func notInParts(err error) outcome.Answer {
 	a := outcome.Answer{Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4}, Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error()}
 	var refused *reply.Error
 	switch {
-	case errors.Is(err, message.ErrSealed):
+	case errors.Is(err, parts.ErrSealed):
 		a.Advice = "taken apart, its signature or encryption would break: send a smaller message or a link, or leave it unsigned and unencrypted"
-	case errors.Is(err, message.ErrTooManyParts):
+	case errors.Is(err, parts.ErrTooManyParts):
 		a.Advice = "pack the files into an archive"
 	case errors.As(err, &refused):
 		a.Advice = "correct the program that made the message"
@@ -71,8 +72,8 @@ func notInParts(err error) outcome.Answer {
 
 // draftOf maps a message to what Graph has a place for. Its recipients are
 // those of the envelope, whatever the header says.
-func draftOf(rec spool.Record, p *message.Parts) largemail.Draft {
-	f := p.Header.Fields()
+func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
+	f := p.Fields
 	d := largemail.Draft{
 		ID: rec.ID, Again: rec.Attempts > 1,
 		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
@@ -84,9 +85,9 @@ func draftOf(rec spool.Record, p *message.Parts) largemail.Draft {
 		d.Sender = people(f.Sender)[0]
 	}
 	switch f.Importance {
-	case message.Low:
+	case parts.Low:
 		d.Importance = "low"
-	case message.High:
+	case parts.High:
 		d.Importance = "high"
 	}
 	for _, x := range f.Extra {
@@ -112,7 +113,7 @@ func mapped(name string) bool {
 }
 
 // author is the granted From with the name that the header gives it.
-func author(from []message.Mailbox, granted envelope.Address) largemail.Person {
+func author(from []address.Mailbox, granted envelope.Address) largemail.Person {
 	for _, m := range from {
 		if m.Address.Equal(granted) {
 			return largemail.Person(m)
@@ -121,7 +122,7 @@ func author(from []message.Mailbox, granted envelope.Address) largemail.Person {
 	return largemail.Person{Address: granted}
 }
 
-func people(list []message.Mailbox) []largemail.Person {
+func people(list []address.Mailbox) []largemail.Person {
 	var out []largemail.Person
 	for _, m := range list {
 		out = append(out, largemail.Person(m))
@@ -131,12 +132,12 @@ func people(list []message.Mailbox) []largemail.Person {
 
 // recipients puts each recipient of the envelope where the header has it first,
 // and those that it does not name into Bcc. Nobody else gets the message.
-func recipients(f message.Fields, rcpt []envelope.Address) (to, cc, bcc []largemail.Person) {
+func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []largemail.Person) {
 	open := make(map[string]bool, len(rcpt))
 	for _, a := range rcpt {
 		open[a.Key()] = true
 	}
-	take := func(list []message.Mailbox) (out []largemail.Person) {
+	take := func(list []address.Mailbox) (out []largemail.Person) {
 		for _, m := range list {
 			if open[m.Address.Key()] {
 				delete(open, m.Address.Key())

@@ -13,7 +13,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
-	"graphrelay/relay/message"
+	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
@@ -156,7 +156,7 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	u := &uploads{answer: sent}
 	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
 	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
-	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, message.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
+	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
 }

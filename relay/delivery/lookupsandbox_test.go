@@ -12,11 +12,12 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 // startLookup is a Delivery with unknown_outcome: lookup on the real store, that
 // sends through a real client to the double.
-func startLookup(t *testing.T, d *sandbox.Double, store *spool.SQLite) *sqliteRig {
+func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRig {
 	t.Helper()
 	if err := d.Start(""); err != nil {
 		t.Fatal(err)

@@ -14,26 +14,27 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 // sqliteRig is a Delivery on the real store, in real time.
 type sqliteRig struct {
 	*Delivery
-	store  *spool.SQLite
+	store  *sqlite.Store
 	cancel context.CancelFunc
 	ended  chan error
 }
 
-func openStore(t testing.TB, path string) *spool.SQLite {
+func openStore(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	s, err := spool.OpenSQLite(t.Context(), spool.Options{Path: path, BallastSize: -1, MaxDelay: MaxDelay})
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, BallastSize: -1, MaxDelay: MaxDelay})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func startSQLite(store *spool.SQLite, s Sender, grace time.Duration) *sqliteRig {
+func startSQLite(store *sqlite.Store, s Sender, grace time.Duration) *sqliteRig {
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
 	r.Delivery = New(Config{Store: store, UnknownDelay: 200 * time.Millisecond, Grace: grace, MaxAge: time.Hour,
 		Route: func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: s}, true }})

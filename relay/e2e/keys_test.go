@@ -26,7 +26,8 @@ func readPage(t *testing.T, page string) string {
 	return string(b)
 }
 
-// The table of keys in the manual is the one that the program decodes by.
+// The table of keys in the manual is the one that the program decodes by. The
+// meaning of a key is written there and nowhere else; every key needs one.
 func TestManualListsEveryKey(t *testing.T) {
 	const page = "configuration.md"
 	text := readPage(t, page)
@@ -34,7 +35,13 @@ func TestManualListsEveryKey(t *testing.T) {
 	if !found {
 		t.Fatalf("%s has no table that begins with | Key |", page)
 	}
-	want := head + keyTable(config.Keys())
+	meanings := meaningsIn(text)
+	for _, k := range config.Keys() {
+		if !strings.HasSuffix(meanings[k.Path], ".") {
+			t.Errorf("%s: write a sentence about %s into the last column of the table, not %q", page, k.Path, meanings[k.Path])
+		}
+	}
+	want := head + keyTable(config.Keys(), meanings)
 	if *update && text != want {
 		if err := os.WriteFile(manual(page), []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -48,11 +55,11 @@ func TestManualListsEveryKey(t *testing.T) {
 		}
 	}
 	if text != want {
-		t.Errorf("%s goes on behind the table of keys; the table is the last of the page", page)
+		t.Errorf("%s has text after the table of keys; the table comes last on the page", page)
 	}
 }
 
-func keyTable(keys []config.Key) string {
+func keyTable(keys []config.Key, meanings map[string]string) string {
 	var b strings.Builder
 	b.WriteString("| Key | Type | Default | Range | Meaning |\n|---|---|---|---|---|\n")
 	for _, k := range keys {
@@ -60,9 +67,23 @@ func keyTable(keys []config.Key) string {
 		if k.Required {
 			preset = "*required*"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(k.Path), k.Type, preset, code(k.Range), cell(k.Doc))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", code(k.Path), k.Type, preset, code(k.Range), meanings[k.Path])
 	}
 	return b.String()
+}
+
+// meaningsIn reads the last column of the table, by key.
+func meaningsIn(page string) map[string]string {
+	meanings := map[string]string{}
+	for line := range strings.Lines(page) {
+		key, found := strings.CutPrefix(line, "| `")
+		key, _, _ = strings.Cut(key, "`")
+		row := strings.TrimSuffix(strings.TrimSpace(line), " |")
+		if found {
+			meanings[key] = row[strings.LastIndex(row, " | ")+3:]
+		}
+	}
+	return meanings
 }
 
 func code(s string) string {

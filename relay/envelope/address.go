@@ -11,24 +11,24 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// Limits of RFC 5321 section 4.5.3.1, in octets.
+// Limits of RFC 5321 section 4.5.3.1, in bytes.
 const (
 	maxLocal  = 64
 	maxDomain = 255
 	maxPath   = 254
 
-	// maxInput bounds what is looked at before anything is parsed: a U-label
-	// takes up to four octets for each character of its A-label.
+	// maxInput bounds the input before anything is parsed: a U-label takes up to
+	// four bytes for each character of its A-label.
 	maxInput = 4 * maxPath
 )
 
-var errTooLong = fmt.Errorf("address is longer than %d octets", maxPath)
+var errTooLong = fmt.Errorf("address is longer than %d bytes", maxPath)
 
-// Address is a mailbox of RFC 5321, local-part@domain. The zero Address is no
-// address. A recipient such as "root" has no domain; only ParseRecipient makes
+// Address is a mailbox of RFC 5321, local-part@domain. The zero Address stands
+// for none. A recipient such as "root" has no domain; only ParseRecipient makes
 // such an Address.
 //
-// Addresses compare with Key or Equal, not with ==, for the local part keeps
+// Addresses compare with Key or Equal, not with ==, because the local part keeps
 // the case in which it was written.
 type Address struct {
 	local  string // without quotes and escapes
@@ -36,8 +36,8 @@ type Address struct {
 }
 
 // ParseAddress reads a mailbox, "user@example.org" or `"odd user"@example.org`,
-// without angle brackets. The local part may be non-ASCII (RFC 6531); whether
-// the transaction allows that is the caller's matter (see ASCII).
+// without angle brackets. The local part may be non-ASCII (RFC 6531); the caller
+// decides whether the transaction allows that (see ASCII).
 func ParseAddress(s string) (Address, error) {
 	if len(s) > maxInput {
 		return Address{}, errTooLong
@@ -94,10 +94,10 @@ func (a Address) Local() string { return a.local }
 // Domain returns the domain in lower-case A-labels; empty for a bare local part.
 func (a Address) Domain() string { return a.domain }
 
-// IsZero tells whether a is no address at all.
+// IsZero reports whether a is the zero Address.
 func (a Address) IsZero() bool { return a.local == "" && a.domain == "" }
 
-// ASCII tells whether a can be written without SMTPUTF8.
+// ASCII reports whether a can be written without SMTPUTF8.
 func (a Address) ASCII() bool { return IsASCII(a.local) }
 
 // String writes a as RFC 5321 does, the local part quoted where it must be.
@@ -117,15 +117,15 @@ func (a Address) String() string {
 
 // Key is equal for two addresses that name the same mailbox. RFC 5321 leaves
 // the case of the local part to its host, and Exchange, the only host whose
-// senders matter here, ignores it for ASCII letters; so does Key. Non-ASCII
-// letters are compared as they are, for folding them would make look-alikes equal.
+// senders matter here, ignores it for ASCII letters; so does Key. It compares
+// non-ASCII letters as they are, since folding them would make look-alikes equal.
 func (a Address) Key() string {
-	return lowerASCII(Address{local: a.local, domain: a.domain}.String())
+	return lowerASCII(a.String())
 }
 
-// Equal tells whether a and b name the same mailbox.
+// Equal reports whether a and b name the same mailbox.
 func (a Address) Equal(b Address) bool {
-	// Key keeps lengths, so that most of those that differ are told apart at once.
+	// Key keeps lengths, so comparing them first tells most addresses apart.
 	return len(a.local) == len(b.local) && len(a.domain) == len(b.domain) && a.Key() == b.Key()
 }
 
@@ -178,7 +178,7 @@ func checkLocal(local string) error {
 		return errors.New("local part is empty")
 	}
 	if len(local) > maxLocal {
-		return fmt.Errorf("local part is longer than %d octets", maxLocal)
+		return fmt.Errorf("local part is longer than %d bytes", maxLocal)
 	}
 	if !utf8.ValidString(local) {
 		return errors.New("local part is not valid UTF-8")
@@ -198,9 +198,8 @@ func isHostile(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs)
 }
 
-// canonicalDomain checks a domain or an address literal. Underscores are let
-// through: NetBIOS-born host names have them, and refusing such a device
-// protects nobody.
+// canonicalDomain checks a domain or an address literal. It allows underscores:
+// host names from NetBIOS have them, and refusing such a device protects nobody.
 func canonicalDomain(d string) (string, error) {
 	if strings.HasPrefix(d, "[") {
 		return canonicalLiteral(d)
@@ -220,7 +219,7 @@ func canonicalDomain(d string) (string, error) {
 		}
 	}
 	if len(ascii) > maxDomain {
-		return "", fmt.Errorf("is longer than %d octets", maxDomain)
+		return "", fmt.Errorf("is longer than %d bytes", maxDomain)
 	}
 	for _, label := range strings.Split(ascii, ".") {
 		if err := checkLabel(label); err != nil {
@@ -235,7 +234,7 @@ func checkLabel(label string) error {
 		return errors.New("has an empty label")
 	}
 	if len(label) > 63 {
-		return errors.New("has a label longer than 63 octets")
+		return errors.New("has a label longer than 63 bytes")
 	}
 	if label[0] == '-' || label[len(label)-1] == '-' {
 		return errors.New("has a label that begins or ends with a hyphen")
@@ -287,7 +286,7 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// IsASCII tells whether text holds no octet of another character set.
+// IsASCII reports whether all bytes of text are ASCII.
 func IsASCII[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {

@@ -1,3 +1,11 @@
+// Package envelope holds the words of a mail transaction: addresses, the
+// envelope itself, the client that speaks, and the queue ID.
+//
+// An Address that exists is valid: the only way to get one is to parse it by
+// the strict rules of RFC 5321 section 4.1.2 (RFC 6531 for non-ASCII), with no
+// control characters, and with its domain in canonical form (lower-case
+// A-labels, RFC 5891). Every other package relies on this and parses nothing
+// again. The package does no I/O and must not know SMTP replies.
 package envelope
 
 import (
@@ -16,7 +24,7 @@ type Envelope struct {
 	UTF8        bool      // MAIL carried SMTPUTF8
 }
 
-// Client is who handed a message over.
+// Client is the program or host that a message comes from.
 type Client struct {
 	Name  string         // of the clients: entry that matched, or "local"
 	Addr  netip.AddrPort // unmapped; zero on a unix socket
@@ -32,7 +40,18 @@ func (c Client) String() string {
 	return c.Addr.Addr().String()
 }
 
-// QueueID names one message for as long as anything is known of it: 16
+// NetworkOf returns what one peer has to itself: its address, or its /64 network
+// of IPv6. It is zero for the zero Addr, which a unix socket has.
+func NetworkOf(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p
+}
+
+// QueueID names one message for as long as anything is known about it: 16
 // characters of Crockford-like lower-case base32, ordered by time of creation
 // to the millisecond, unguessable in the rest.
 type QueueID string
@@ -48,8 +67,8 @@ func NewQueueID(now time.Time) QueueID {
 	return QueueID(idEncoding.EncodeToString(b[:]))
 }
 
-// FirstQueueID is not after any QueueID made at t or later, and after all that
-// were made before.
+// FirstQueueID sorts before every QueueID made at t or later, and after all made
+// before t.
 func FirstQueueID(t time.Time) QueueID {
 	var b [10]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(max(t.UnixMilli(), 0))<<16)

@@ -14,6 +14,7 @@ import (
 
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // Ten thousand connection attempts of a client that may have twenty, and keeps
@@ -30,7 +31,7 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 		c.Notify, c.Now, c.Log = nil, time.Now, slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := smtpd.New(smtpd.Config{MaxConnections: 50}, b)
-	l, err := smtpd.Listen(t.Context(), "127.0.0.1:0", 0)
+	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,8 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 	}
 	slices.Sort(times)
 	p99 := times[len(times)*99/100]
-	t.Logf("%d mails of the other client during %d attempts: p50 %v, p99 %v; %d octets of log", len(times), attempts, times[len(times)/2], p99, log.size())
+	t.Logf("%d mails of the other client during %d attempts: p50 %v, p99 %v; %d bytes of log", len(times), attempts,
+		times[len(times)/2], p99, log.size())
 	if len(kept) != most || refused != attempts-most {
 		t.Errorf("%d kept, %d refused", len(kept), refused)
 	}
@@ -117,7 +119,8 @@ func sendMail(t *testing.T, to string) {
 		line string
 		code int
 	}{
-		{"", 220}, {"EHLO x", 250}, {"MAIL FROM:<reports@example.org>", 250}, {"RCPT TO:<a@example.net>", 250}, {"DATA", 354},
+		{"", 220}, {"EHLO x", 250}, {"MAIL FROM:<reports@example.org>", 250}, {"RCPT TO:<a@example.net>", 250},
+		{"DATA", 354},
 		{"From: reports@example.org\r\n\r\nx\r\n.", 250}, {"QUIT", 221},
 	} {
 		if step.line != "" {

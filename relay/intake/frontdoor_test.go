@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/loglimit"
 	"graphrelay/relay/message"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
@@ -27,11 +28,17 @@ func site(c *Config) {
 		Aliases: map[string]envelope.Address{"root": addr("admin@example.org")},
 		Hosts:   []string{"web01.example.org"},
 		Clients: []policy.ClientRule{
-			{Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, Senders: []envelope.Address{addr("erp@example.org")},
-				Recipients: []envelope.Address{addr("boss@example.org")}, Rate: pacing.Rate{Count: 2, Per: time.Minute}, MaxConnections: 2},
-			{Name: "scanner", Username: "scanner", PasswordHash: hash, Senders: []envelope.Address{addr("scans@example.org")}, Rewrite: true,
+			{
+				Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+				Senders:    []envelope.Address{addr("erp@example.org")},
+				Recipients: []envelope.Address{addr("boss@example.org")},
+				Rate:       pacing.Rate{Count: 2, Per: time.Minute}, MaxConnections: 2,
+			},
+			{Name: "scanner", Username: "scanner", PasswordHash: hash,
+				Senders: []envelope.Address{addr("scans@example.org")}, Rewrite: true,
 				Repair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true}, MaxConnections: 1},
-			{Name: "plc", Username: "plc", PasswordHash: hash, Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
+			{Name: "plc", Username: "plc", PasswordHash: hash,
+				Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}},
 		},
 	})
 }
@@ -47,7 +54,9 @@ func (b *bench) from(t *testing.T, ip string, auth smtpd.AuthMode) (smtpd.Sessio
 }
 
 // deliver runs one transaction of a session.
-func (b *bench) deliver(t *testing.T, s smtpd.Session, reverse string, to []string, text string) (envelope.QueueID, error) {
+func (b *bench) deliver(t *testing.T, s smtpd.Session, reverse string, to []string, text string) (
+	envelope.QueueID, error,
+) {
 	t.Helper()
 	from := smtpd.MailFrom{ESMTP: true}
 	if reverse != "" {
@@ -105,7 +114,8 @@ func TestALoginReplacesTheClient(t *testing.T) {
 	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
 		t.Fatal(err)
 	}
-	id, err := b.deliver(t, s, "scans@example.org", []string{"a@example.net"}, "From: scans@example.org\r\nTo: a@example.net\r\n\r\nx\r\n")
+	id, err := b.deliver(t, s, "scans@example.org", []string{"a@example.net"},
+		"From: scans@example.org\r\nTo: a@example.net\r\n\r\nx\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +123,8 @@ func TestALoginReplacesTheClient(t *testing.T) {
 	if err != nil || r.Client.Name != "scanner" || r.Client.Login != "scanner" {
 		t.Errorf("%+v, %v", r.Client, err)
 	}
-	if log := b.log.String(); !strings.Contains(log, `at=auth code=535`) || !strings.Contains(log, `wrong password for user name`) || strings.Contains(log, "secret") {
+	if log := b.log.String(); !strings.Contains(log, `at=auth code=535`) ||
+		!strings.Contains(log, `wrong password for user name`) || strings.Contains(log, "secret") {
 		t.Errorf("log %s", log)
 	}
 	if got := b.stored(t, id); !strings.Contains(got, "with ESMTPA id") {
@@ -174,7 +185,8 @@ func TestConnectionsOfAClient(t *testing.T) {
 func TestConnectionCountsEndWithTheConnections(t *testing.T) {
 	b := newBench(t, site)
 	for range 100 {
-		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:1"), Auth: smtpd.AuthOptional})
+		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:1"),
+			Auth: smtpd.AuthOptional})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,10 +263,12 @@ func TestARefusedMessageDoesNotCount(t *testing.T) {
 	}
 	good, to := "From: erp@example.org\r\nTo: boss@example.org\r\n\r\nx\r\n", []string{"boss@example.org"}
 	for range 5 {
-		if _, err := b.deliver(t, s, "erp@example.org", to, strings.Replace(good, "erp@", "ceo@", 1)); codeOf(err) != "550 5.7.1" {
+		if _, err := b.deliver(t, s, "erp@example.org", to,
+			strings.Replace(good, "erp@", "ceo@", 1)); codeOf(err) != "550 5.7.1" {
 			t.Fatalf("a wrong From: %v", err)
 		}
-		if _, err := b.deliver(t, s, "erp@example.org", []string{"other@example.org"}, good); codeOf(err) != "550 5.7.1" {
+		_, err = b.deliver(t, s, "erp@example.org", []string{"other@example.org"}, good)
+		if codeOf(err) != "550 5.7.1" {
 			t.Fatalf("a wrong recipient: %v", err)
 		}
 	}
@@ -289,7 +303,8 @@ func TestTheUserBehindASocketIsTold(t *testing.T) {
 		t.Fatal("a wrong reverse-path is accepted")
 	}
 	for _, event := range []string{"msg=accepted", "msg=rejected"} {
-		if line := lineWith(b.log.String(), event); !strings.Contains(line, "client=local client_addr=unix client_user=33") {
+		const want = "client=local client_addr=unix client_user=33"
+		if line := lineWith(b.log.String(), event); !strings.Contains(line, want) {
 			t.Errorf("%s does not tell the user: %q", event, line)
 		}
 	}
@@ -314,7 +329,8 @@ func TestGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := "From: erp@example.org\r\n\r\nx\r\n"
-	if _, err := b.deliver(t, s, "erp@example.org", nil, text); codeOf(err) != "554 5.5.1" || reply.Of(err).Text != errNoRcpt.Text {
+	if _, err := b.deliver(t, s, "erp@example.org", nil, text); codeOf(err) != "554 5.5.1" ||
+		reply.Of(err).Text != errNoRcpt.Text {
 		t.Errorf("no recipients: %v", err)
 	}
 	h, _, err := message.Read(strings.NewReader(text), message.Options{})
@@ -322,7 +338,8 @@ func TestGuards(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx := &transaction{session: s.(*session), from: smtpd.MailFrom{Path: addr("erp@example.org")}}
-	wanted := policy.Grant{Mailbox: addr("erp@example.org"), From: addr("erp@example.org"), ReversePath: addr("erp@example.org")}
+	wanted := policy.Grant{Mailbox: addr("erp@example.org"), From: addr("erp@example.org"),
+		ReversePath: addr("erp@example.org")}
 	if err := tx.judgeAgain(h, wanted); err != nil {
 		t.Errorf("what was granted is refused: %v", err)
 	}
@@ -374,7 +391,8 @@ func TestLocalMail(t *testing.T) {
 	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
 		t.Fatal(err)
 	}
-	id, err := b.deliver(t, s, "root@web01.example.org", []string{"root", "root@LOCALHOST", "ROOT", "admin@example.org"},
+	id, err := b.deliver(t, s, "root@web01.example.org", []string{"root", "root@LOCALHOST", "ROOT",
+		"admin@example.org"},
 		"From: root (Cron Daemon)\r\nTo: root@localhost\r\nSender: www-data@web01.local\r\nSubject: x\r\n\r\nx\r\n")
 	if err != nil {
 		t.Fatal(err)
@@ -389,10 +407,12 @@ func TestLocalMail(t *testing.T) {
 		t.Errorf("stored %s", got)
 	}
 	r, err := b.store.Get(t.Context(), id)
-	if err != nil || len(r.Envelope.Recipients) != 1 || r.Envelope.ReversePath != addr("scans@example.org") || r.From != addr("scans@example.org") {
+	if err != nil || len(r.Envelope.Recipients) != 1 || r.Envelope.ReversePath != addr("scans@example.org") ||
+		r.From != addr("scans@example.org") {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if log := b.log.String(); !strings.Contains(log, "rewritten_for=local_sender from_was=root reverse_path_was=root@web01.example.org") {
+	const want = "rewritten_for=local_sender from_was=root reverse_path_was=root@web01.example.org"
+	if log := b.log.String(); !strings.Contains(log, want) {
 		t.Errorf("log %s", log)
 	}
 }
@@ -406,7 +426,8 @@ func TestRewriteOfOtherSenders(t *testing.T) {
 	if err := s.Authenticate(t.Context(), "scanner", "secret"); err != nil {
 		t.Fatal(err)
 	}
-	id, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"}, "From: The Boss <ceo@example.org>\r\nTo: a@example.net\r\n\r\nx\r\n")
+	id, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"},
+		"From: The Boss <ceo@example.org>\r\nTo: a@example.net\r\n\r\nx\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +441,8 @@ func TestRewriteOfOtherSenders(t *testing.T) {
 		t.Errorf("log %s", log)
 	}
 	// Resent fields are never replaced.
-	if _, err := b.deliver(t, s, "", []string{"a@example.net"}, "From: scans@example.org\r\nResent-From: ceo@example.org\r\n\r\nx\r\n"); codeOf(err) != "550 5.7.1" {
+	if _, err := b.deliver(t, s, "", []string{"a@example.net"},
+		"From: scans@example.org\r\nResent-From: ceo@example.org\r\n\r\nx\r\n"); codeOf(err) != "550 5.7.1" {
 		t.Error(err)
 	}
 }
@@ -433,7 +455,8 @@ func TestLoops(t *testing.T) {
 		strings.Repeat(own, 2): "", strings.Repeat(own, 3): "554 5.4.6",
 		strings.Repeat(other, 30): "", strings.Repeat(other, 31): "554 5.4.6",
 	} {
-		if _, err := b.send(t, "reports@example.org", []string{"a@example.net"}, fields+goodHeader+"\r\nx\r\n"); codeOf(err) != want {
+		if _, err := b.send(t, "reports@example.org", []string{"a@example.net"},
+			fields+goodHeader+"\r\nx\r\n"); codeOf(err) != want {
 			t.Errorf("%.20q...: %v, want %q", fields, err, want)
 		}
 	}
@@ -466,7 +489,8 @@ func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 		_, _ = s.Mail(t.Context(), smtpd.MailFrom{Path: addr(fmt.Sprintf("x%d@example.net", i))})
 	}
 	b.Flush()
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines || !strings.Contains(b.log.String(), "count=95") {
+	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+		!strings.Contains(b.log.String(), "count=95") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}
 }
@@ -475,14 +499,15 @@ func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	b := newBench(t)
 	synctest.Test(t, func(t *testing.T) {
-		b.quiet = smtpd.NewQuiet(b.Log, logLines)
+		b.quiet = loglimit.New(b.Log, logLines)
 		for range 1000 {
 			_, _ = b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("192.0.2.1:25")})
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 	})
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines || !strings.Contains(b.log.String(), "count=995") {
+	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+		!strings.Contains(b.log.String(), "count=995") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}
 }

@@ -8,18 +8,18 @@
 // Data returns a queue ID only after the spool's commit returned, so that 250
 // means durable. What is stored has passed policy: where policy demands a
 // rewrite, the rewritten header is judged again. Every refusal is a
-// reply.Error and one log line, "rejected", that names the client and ends
-// with a remedy where there is one; of a flood of the same kind from one client
-// the first lines and a count. What cannot be kept now (a full disk, an
-// unhealthy spool) is refused with 4xx, before the body where that can be known.
+// *reply.Error and one log line, "rejected", that names the client and ends
+// with a remedy if there is one; of a flood of the same kind from one client it
+// logs the first lines and a count. What cannot be kept now (a full disk, an
+// unhealthy spool) is refused with 4xx, before the body if that can be known.
 //
 // # Logins
 //
 // A password is checked against a bcrypt hash, one at a time for the whole
-// service, so that guessing costs the others no processor; the last good one of
-// each user counts for five minutes without that. An unknown user costs the
-// same. Ten failures of one user name from one address (an IPv6 /64) lock this
-// pair for a quarter of an hour: nobody else, and no network.
+// service, so that guessing takes no processor from other work; the last correct
+// one of each user is remembered for five minutes. An unknown user takes as
+// long. Ten failures of one user name from one address (an IPv6 /64) lock this
+// pair for a quarter of an hour, but no other user and no other address.
 package intake
 
 import (
@@ -28,21 +28,35 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/loglimit"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/reply"
-	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 )
 
-// Config is what an Intake works with; every field but Notify and OnEvent is required.
+// Config is what an Intake works with. Every field but Notify and OnEvent is
+// required. Notify and OnEvent must not block, and are called by many goroutines
+// at once.
 type Config struct {
 	Rules
-	Store   spool.Store
-	Notify  func(mailbox envelope.Address) // called after each commit; must not block
-	OnEvent func(Event)                    // for metrics; called at once from many goroutines, must not block; may be nil
+	Store   spool.Intake
+	Notify  func(mailbox envelope.Address) // called after each commit
+	OnEvent func(Event)                    // for metrics
 	Now     func() time.Time
 	Log     *slog.Logger
+}
+
+// Event is one message accepted or one refusal, for metrics. A connection that
+// died is neither.
+type Event struct {
+	At      string // connect, auth, mail, rcpt or data
+	Client  envelope.Client
+	Refusal *reply.Error // nil: accepted
+
+	Mailbox    envelope.Address // of an accepted message, as are the others
+	Recipients int
+	Size       int64 // bytes
 }
 
 // Rules are what a reload may change; see SetRules.
@@ -51,10 +65,12 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	// MaxStrangers is how many connections in all may be open that are no client
-	// before they log in; 0 = any number.
+	// MaxStrangers is how many connections that match no client may be open
+	// before they log in, from everywhere; 0 = any number.
 	MaxStrangers int
-	MaxSize      int64 // octets of the message after every edit (delivery.mime_limit, or more with large_messages: upload)
+	// MaxSize limits the bytes of a message after every edit: delivery.mime_limit,
+	// or more with large_messages: upload.
+	MaxSize int64
 }
 
 // Intake implements smtpd.Handler.
@@ -63,7 +79,7 @@ type Intake struct {
 	rules  atomic.Pointer[Rules]
 	logins *logins
 	limits *limits
-	quiet  *smtpd.Quiet
+	quiet  *loglimit.Limiter
 }
 
 // logLines is how many refusals of one kind and client are logged one by one
@@ -78,17 +94,17 @@ func New(c Config) *Intake {
 	if c.OnEvent == nil {
 		c.OnEvent = func(Event) {}
 	}
-	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: smtpd.NewQuiet(c.Log, logLines)}
+	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: loglimit.New(c.Log, logLines)}
 	in.Config.Rules = Rules{}
 	in.SetRules(c.Rules)
 	return in
 }
 
-// SetRules changes the rules. A transaction under way goes on under those it
-// began with; an open connection obeys the new ones from its next MAIL or AUTH.
+// SetRules changes the rules. A transaction in progress keeps those it began
+// with; an open connection obeys the new ones from its next MAIL or AUTH.
 func (in *Intake) SetRules(r Rules) { in.rules.Store(&r) }
 
-// Flush logs what was counted and not yet told; call it when SMTP has stopped.
+// Flush logs the counts that are due; call it when SMTP has stopped.
 func (in *Intake) Flush() { in.quiet.Flush() }
 
 // The replies of this package; policy and message have their own.
@@ -100,7 +116,10 @@ var (
 	errCredentials = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication credentials invalid")
 	errLocked      = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
 	errBusy        = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
-	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
-	errStrangers   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
-	errRewrite     = reply.New(550, reply.Enhanced{5, 6, 0}, "From, Sender and Reply-To of this message cannot be rewritten safely")
+	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0},
+		"The settings of this relay have changed, connect again")
+	errStrangers = reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many connections without a login, try again later")
+	errRewrite = reply.New(550, reply.Enhanced{5, 6, 0},
+		"From, Sender and Reply-To of this message cannot be rewritten safely")
 )

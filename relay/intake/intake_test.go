@@ -19,6 +19,7 @@ import (
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite"
 )
 
 const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\nSubject: x\r\n"
@@ -26,14 +27,15 @@ const goodHeader = "From: Reports <reports@example.org>\r\nTo: a@example.net\r\n
 // bench is an Intake on a real store.
 type bench struct {
 	*Intake
-	store    *spool.SQLite
+	store    *sqlite.Store
 	log      bytes.Buffer
 	notified []envelope.Address
 }
 
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
-	store, err := spool.OpenSQLite(t.Context(), spool.Options{Path: filepath.Join(t.TempDir(), "queue.db"), BallastSize: -1})
+	path := filepath.Join(t.TempDir(), "queue.db")
+	store, err := sqlite.Open(t.Context(), sqlite.Options{Path: path, BallastSize: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,8 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 			Hostname: "relay.example.org", MaxSize: 1 << 20,
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
-		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) },
+		Log:    slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	for _, f := range change {
 		f(&c)
@@ -108,19 +111,21 @@ func (b *bench) empty(t *testing.T) {
 		t.Errorf("the queue holds %v, %v; want nothing", list, err)
 	}
 	if len(b.notified) != 0 {
-		t.Errorf("delivery was told of %v", b.notified)
+		t.Errorf("delivery was notified of %v", b.notified)
 	}
 }
 
 func TestAMessageIsStoredAsItWillBeSent(t *testing.T) {
 	b := newBench(t)
-	id, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net", "A@Example.Net"}, goodHeader+"\r\nbody\nwith bare LF\r\n")
+	id, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net", "A@Example.Net"},
+		goodHeader+"\r\nbody\nwith bare LF\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := b.stored(t, id)
 	for _, want := range []string{
-		"Received: from host.evil.example ([127.0.0.1])\r\n\tby relay.example.org (graphrelay) with ESMTP id " + string(id) + ";\r\n\tFri, 15 Jan 2027 08:00:00 +0000\r\n",
+		"Received: from host.evil.example ([127.0.0.1])\r\n\tby relay.example.org (graphrelay) with ESMTP id " +
+			string(id) + ";\r\n\tFri, 15 Jan 2027 08:00:00 +0000\r\n",
 		"Bcc: b@example.net\r\n", "Message-ID: <" + string(id) + "@relay.example.org>\r\n", "Date: ", goodHeader,
 		"\r\n\r\nbody\r\nwith bare LF\r\n",
 	} {
@@ -132,13 +137,15 @@ func TestAMessageIsStoredAsItWillBeSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Envelope.Recipients) != 2 || r.Mailbox != addr("mailbox@example.org") || r.Size != int64(len(got)) || got[r.HeaderSize-4:r.HeaderSize] != "\r\n\r\n" {
+	if len(r.Envelope.Recipients) != 2 || r.Mailbox != addr("mailbox@example.org") || r.Size != int64(len(got)) ||
+		got[r.HeaderSize-4:r.HeaderSize] != "\r\n\r\n" {
 		t.Errorf("record = %+v", r)
 	}
 	if len(b.notified) != 1 || b.notified[0] != r.Mailbox {
 		t.Errorf("notified = %v, want the mailbox once", b.notified)
 	}
-	if log := b.log.String(); !strings.Contains(log, "msg=accepted queue_id="+string(id)) || !strings.Contains(log, "notes=bare_lf") {
+	if log := b.log.String(); !strings.Contains(log, "msg=accepted queue_id="+string(id)) ||
+		!strings.Contains(log, "notes=bare_lf") {
 		t.Errorf("log = %s", log)
 	}
 }
@@ -152,12 +159,16 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 	}{
 		{"reverse-path", "ceo@example.org", "a@example.net", goodHeader + "\r\nb\r\n", 550, "5.7.1"},
 		{"header From", "reports@example.org", "a@example.net", "From: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
-		{"header Sender", "reports@example.org", "a@example.net", goodHeader + "Sender: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
-		{"Resent-From", "reports@example.org", "a@example.net", goodHeader + "Resent-From: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
-		{"two From", "reports@example.org", "a@example.net", goodHeader + "From: ceo@example.org\r\n\r\nb\r\n", 550, "5.6.0"},
+		{"header Sender", "reports@example.org", "a@example.net", goodHeader + "Sender: ceo@example.org\r\n\r\nb\r\n",
+			550, "5.7.1"},
+		{"Resent-From", "reports@example.org", "a@example.net", goodHeader +
+			"Resent-From: ceo@example.org\r\n\r\nb\r\n", 550, "5.7.1"},
+		{"two From", "reports@example.org", "a@example.net", goodHeader + "From: ceo@example.org\r\n\r\nb\r\n", 550,
+			"5.6.0"},
 		{"no From", "reports@example.org", "a@example.net", "Subject: x\r\n\r\nb\r\n", 550, "5.7.1"},
 		{"recipient without domain", "reports@example.org", "root", goodHeader + "\r\nb\r\n", 550, "5.1.2"},
-		{"recipient that a header cannot say", "reports@example.org", `"a,b"@example.net`, goodHeader + "\r\nb\r\n", 550, "5.1.3"},
+		{"recipient that a header cannot say", "reports@example.org", `"a,b"@example.net`, goodHeader + "\r\nb\r\n",
+			550, "5.1.3"},
 		{"NUL", "reports@example.org", "a@example.net", goodHeader + "\r\nb\x00\r\n", 550, "5.6.0"},
 		{"bare CR", "reports@example.org", "a@example.net", goodHeader + "\r\na\rb\r\n", 550, "5.6.0"},
 		{"too big", "reports@example.org", "a@example.net", goodHeader + "\r\n" + big + "\r\n", 552, "5.3.4"},
@@ -179,7 +190,8 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 
 func TestRejectsExtraRecipientsWhereConfigured(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.Extra = message.RejectExtra })
-	if _, err := b.send(t, "reports@example.org", []string{"b@example.net"}, goodHeader+"\r\nb\r\n"); reply.Of(err) == nil || reply.Of(err).Code != 550 {
+	if _, err := b.send(t, "reports@example.org", []string{"b@example.net"},
+		goodHeader+"\r\nb\r\n"); reply.Of(err) == nil || reply.Of(err).Code != 550 {
 		t.Fatalf("err = %v, want 550", err)
 	}
 	b.empty(t)
@@ -193,7 +205,7 @@ func TestStrangersAreRefusedAtConnect(t *testing.T) {
 	}
 }
 
-// brokenReader fails after some octets, as a connection that dies in DATA.
+// brokenReader fails after some bytes, as a connection that dies in DATA.
 type brokenReader struct{ r io.Reader }
 
 func (b brokenReader) Read(p []byte) (int, error) {
@@ -205,7 +217,8 @@ func (b brokenReader) Read(p []byte) (int, error) {
 }
 
 func TestAConnectionThatDiesInDataLeavesNothing(t *testing.T) {
-	for _, text := range []string{goodHeader, goodHeader + "\r\nhalf a body", goodHeader + "\r\n" + strings.Repeat("line\r\n", 100_000)} {
+	for _, text := range []string{goodHeader, goodHeader + "\r\nhalf a body", goodHeader + "\r\n" +
+		strings.Repeat("line\r\n", 100_000)} {
 		b := newBench(t)
 		s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true})
 		if err != nil {
@@ -227,7 +240,7 @@ func TestAConnectionThatDiesInDataLeavesNothing(t *testing.T) {
 
 // failing is a store that cannot do one thing.
 type failing struct {
-	spool.Store
+	spool.Intake
 	admit, begin, commit error
 }
 
@@ -237,7 +250,7 @@ func (f failing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 	if f.begin != nil {
 		return nil, f.begin
 	}
-	d, err := f.Store.Begin(ctx, size)
+	d, err := f.Intake.Begin(ctx, size)
 	return failingDraft{d, f.commit}, err
 }
 
@@ -270,7 +283,7 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 		{"commit unknown", failing{commit: errors.New("disk I/O error")}, "451 4.3.0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b := newBench(t, func(cfg *Config) { c.store.Store = cfg.Store; cfg.Store = c.store })
+			b := newBench(t, func(cfg *Config) { c.store.Intake = cfg.Store; cfg.Store = c.store })
 			id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n")
 			if e := reply.Of(err); id != "" || e == nil || fmt.Sprintf("%d %s", e.Code, e.Enhanced) != c.want {
 				t.Fatalf("got %q, %v; want %s", id, err, c.want)
@@ -283,6 +296,57 @@ func TestStoreFailuresAreTemporary(t *testing.T) {
 	}
 }
 
+// departing is a store whose client goes away when the commit begins.
+type departing struct {
+	spool.Intake
+	leave context.CancelFunc
+}
+
+func (s departing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
+	d, err := s.Intake.Begin(ctx, size)
+	return departingDraft{d, s.leave}, err
+}
+
+type departingDraft struct {
+	spool.Draft
+	leave context.CancelFunc
+}
+
+func (d departingDraft) Commit(ctx context.Context, m spool.Message) error {
+	d.leave()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return d.Draft.Commit(ctx, m)
+}
+
+// The client may be gone, but the record must say whether it got the message.
+func TestACommitIsNotCancelledWhenTheClientGoesAway(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	b := newBench(t, func(c *Config) { c.Store = departing{c.Store, leave} })
+	s, err := b.from(t, "127.0.0.1", smtpd.AuthOff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.Mail(ctx, smtpd.MailFrom{Path: addr("reports@example.org")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Rcpt(ctx, addr("a@example.net")); err != nil {
+		t.Fatal(err)
+	}
+	id, err := tx.Data(ctx, strings.NewReader(goodHeader+"\r\nbody\r\n"))
+	if err != nil {
+		t.Fatalf("the commit was cancelled half-way: %v", err)
+	}
+	if ctx.Err() == nil {
+		t.Error("the client did not go away: the test tests nothing")
+	}
+	if got := b.stored(t, id); !strings.HasSuffix(got, "\r\n\r\nbody\r\n") || len(b.notified) != 1 {
+		t.Errorf("stored %q, notified %v", got, b.notified)
+	}
+}
+
 func TestReceivedForms(t *testing.T) {
 	m := &spool.Message{ID: "q", Accepted: time.Unix(0, 0).UTC()}
 	peer := smtpd.Peer{Addr: netip.MustParseAddrPort("[::1]:9")}
@@ -291,9 +355,13 @@ func TestReceivedForms(t *testing.T) {
 		from smtpd.MailFrom
 		want string
 	}{
-		{ReceivedFull, smtpd.MailFrom{Helo: "h", ESMTP: true, TLS: true}, "Received: from h ([IPv6:::1])\r\n\tby r (graphrelay) with ESMTPS id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
-		{ReceivedFull, smtpd.MailFrom{}, "Received: from unknown ([IPv6:::1])\r\n\tby r (graphrelay) with SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
-		{ReceivedShort, smtpd.MailFrom{Helo: "h", ESMTP: true, UTF8: true}, "Received: by r (graphrelay) with UTF8SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedFull, smtpd.MailFrom{Helo: "h", ESMTP: true, TLS: true},
+			"Received: from h ([IPv6:::1])\r\n\tby r (graphrelay) with ESMTPS id q;\r\n" +
+				"\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedFull, smtpd.MailFrom{}, "Received: from unknown ([IPv6:::1])\r\n" +
+			"\tby r (graphrelay) with SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
+		{ReceivedShort, smtpd.MailFrom{Helo: "h", ESMTP: true, UTF8: true},
+			"Received: by r (graphrelay) with UTF8SMTP id q;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"},
 		{ReceivedOff, smtpd.MailFrom{}, ""},
 	} {
 		if got := c.form.field("r", c.from, peer, m); got != c.want {
@@ -306,7 +374,8 @@ func TestReceivedForms(t *testing.T) {
 func TestAHostileMessageIDIsNotRepeated(t *testing.T) {
 	b := newBench(t)
 	hostile := "<\x1b[2J\x9b\xff@" + strings.Repeat("x", 100_000) + ">"
-	id, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"Message-ID: "+hostile+"\r\n\r\nx\r\n")
+	id, err := b.send(t, "reports@example.org", []string{"a@example.net"},
+		goodHeader+"Message-ID: "+hostile+"\r\n\r\nx\r\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,10 +384,10 @@ func TestAHostileMessageIDIsNotRepeated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "<?[2J??@"; !strings.HasPrefix(r.MessageID, want) || len(r.MessageID) > 998 {
-		t.Errorf("the queue has %d octets, %.40q", len(r.MessageID), r.MessageID)
+		t.Errorf("the queue has %d bytes, %.40q", len(r.MessageID), r.MessageID)
 	}
 	if len(b.log.String()) > 3000 {
-		t.Errorf("the log has %d octets", b.log.Len())
+		t.Errorf("the log has %d bytes", b.log.Len())
 	}
 	if !strings.Contains(b.stored(t, id), "Message-ID: "+hostile+"\r\n") {
 		t.Error("the message has another Message-ID than it came with")
@@ -327,18 +396,20 @@ func TestAHostileMessageIDIsNotRepeated(t *testing.T) {
 
 func TestCutKeepsWholeCharacters(t *testing.T) {
 	for n := range 8 {
-		if got := cut("aéü€", n); len(got) > n || !strings.HasPrefix("aéü€", got) || strings.ContainsRune(got, '\uFFFD') {
+		if got := cut("aéü€", n); len(got) > n || !strings.HasPrefix("aéü€", got) ||
+			strings.ContainsRune(got, '\uFFFD') {
 			t.Errorf("cut(%d) = %q", n, got)
 		}
 	}
 }
 
-// Metrics are told of each message and of each refusal, with its cause, and not
+// Metrics count each message and each refusal, with its cause, and not
 // of a connection that died.
 func TestEvents(t *testing.T) {
 	var events []Event
 	b := newBench(t, func(c *Config) { c.OnEvent = func(e Event) { events = append(events, e) } })
-	if _, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net"}, goodHeader+"\r\n"); err != nil {
+	if _, err := b.send(t, "reports@example.org", []string{"a@example.net", "b@example.net"},
+		goodHeader+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.send(t, "stranger@example.org", []string{"a@example.net"}, goodHeader+"\r\n"); err == nil {
@@ -361,7 +432,8 @@ func TestEvents(t *testing.T) {
 	if len(events) != 2 {
 		t.Fatalf("events = %+v, want two", events)
 	}
-	if e := events[0]; e.Refusal != nil || e.Mailbox != addr("mailbox@example.org") || e.Recipients != 2 || e.Size == 0 || e.Client.Name != "local" {
+	if e := events[0]; e.Refusal != nil || e.Mailbox != addr("mailbox@example.org") || e.Recipients != 2 ||
+		e.Size == 0 || e.Client.Name != "local" {
 		t.Errorf("accepted = %+v", e)
 	}
 	if e := events[1]; e.Refusal == nil || e.Refusal.Code != 550 || e.At != "mail" || e.Client.String() != "127.0.0.1" {

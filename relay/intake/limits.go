@@ -11,13 +11,13 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// maxStrangers is how many connections from one address may be open that are
-// no client before they log in.
+// maxStrangers is how many connections that match no client may be open from one
+// address before they log in.
 const maxStrangers = 20
 
-// limits counts what clients have open and hold them to their rates. The keys
+// limits counts the connections of clients and enforces their rates. The keys
 // are the names of configured clients, and addresses while a connection from
-// there is open: memory is bounded.
+// there is open, so memory is bounded.
 type limits struct {
 	mu        sync.Mutex
 	open      map[owner]int
@@ -37,15 +37,16 @@ func newLimits() *limits {
 	return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}}
 }
 
-// enter counts a connection of c, which comes from there. At most allStrangers
-// (0 = any number) may be strangers: the other places are for clients, however
-// many addresses somebody has.
+// enter counts a connection of c from a place. At most allStrangers (0 = any
+// number) may be strangers: the rest is left for clients, however many addresses
+// somebody has.
 func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, error) {
 	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
 	if c.NeedsLogin() {
 		who, most = owner{from: from}, maxStrangers
 		refusal = func() error {
-			return errStrangers.Becausef("%d connections from there have not logged in; find out who opens them, or write the network under networks of a client", maxStrangers)
+			return errStrangers.Becausef("%d connections from there have not logged in; "+
+				"find out who opens them, or add the network to networks of a client", maxStrangers)
 		}
 	}
 	l.mu.Lock()
@@ -54,7 +55,8 @@ func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, er
 	case most > 0 && l.open[who] >= most:
 		return owner{}, refusal()
 	case who.stranger() && allStrangers > 0 && l.strangers >= allStrangers:
-		return owner{}, errStrangers.Becausef("%d connections from everywhere have not logged in, which is half of smtp.max_connections; find out who opens them, or raise that number", l.strangers)
+		return owner{}, errStrangers.Becausef("%d connections in all have not logged in, "+
+			"which is half of smtp.max_connections; find out who opens them, or raise that number", l.strangers)
 	}
 	l.open[who]++
 	if who.stranger() {
@@ -74,8 +76,8 @@ func (l *limits) leave(who owner) {
 	}
 }
 
-// message takes one message from c's rate. giveBack must be called when none
-// comes of it: only what is accepted counts.
+// message takes one message from c's rate. If it is not accepted, the caller must
+// call giveBack: only accepted messages count.
 func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err error) {
 	l.mu.Lock()
 	b := l.buckets[c.Name]
@@ -90,11 +92,11 @@ func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err e
 	return sync.OnceFunc(b.Return), nil
 }
 
-// place is what belongs to one peer: its address, and of IPv6 its /64; on a
-// unix socket, where nobody has an address, the user of the system.
+// place is what one peer has to itself: its address, or its /64 network of IPv6;
+// on a unix socket, where nobody has an address, the user of the system.
 type place struct {
 	network netip.Prefix
-	user    string // empty where the kernel does not tell
+	user    string // empty if the kernel does not say
 }
 
 func placeOf(p smtpd.Peer) place {

@@ -15,7 +15,7 @@ import (
 )
 
 // reject logs a refusal and returns it. A connection that died needs no reply
-// and is logged at debug level only: it is everyday life of a port.
+// and is logged at debug level only: on an open port it happens every day.
 func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	level := slog.LevelWarn
 	e := reply.Of(err)
@@ -23,11 +23,12 @@ func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 		level = slog.LevelDebug
 	}
 	attrs = append(attrs, s.clientAttrs()...)
-	attrs = append(attrs, slog.String("at", at), slog.Int("code", e.Code), slog.String("status", e.Enhanced.String()), slog.String("reply", e.Text))
+	attrs = append(attrs, slog.String("at", at), slog.Int("code", e.Code),
+		slog.String("status", e.Enhanced.String()), slog.String("reply", e.Text))
 	if e.Cause != nil {
-		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
+		attrs = append(attrs, slog.String("error", e.Cause.Error()))
 	}
-	// The text is no part of the kind: it may hold what the client wrote.
+	// The kind does not include the text, which may hold what the client wrote.
 	s.in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), s.peer.Addr.Addr(), "rejected", attrs...)
 	if level == slog.LevelWarn {
 		s.in.OnEvent(Event{At: at, Client: s.who(""), Refusal: e})
@@ -56,11 +57,12 @@ func isConnectionEnd(err error) bool {
 }
 
 func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Report, n message.Notes) {
+	recipients := len(m.Envelope.Recipients)
 	attrs := []slog.Attr{slog.String("queue_id", string(m.ID)), slog.String("message_id", m.MessageID)}
 	attrs = append(attrs, t.clientAttrs()...)
 	attrs = append(attrs,
 		slog.String("reverse_path", m.Envelope.ReversePath.String()), slog.String("mailbox", m.Mailbox.String()),
-		slog.Int("recipients", len(m.Envelope.Recipients)), slog.Int64("size", m.Size))
+		slog.Int("recipients", recipients), slog.Int64("size", m.Size))
 	if len(r.Trimmed) > 0 {
 		attrs = append(attrs, slog.Int("trimmed", len(r.Trimmed)))
 	}
@@ -75,12 +77,12 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 		attrs = append(attrs, slog.String("notes", s))
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
-	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: len(m.Envelope.Recipients), Size: m.Size})
+	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients, Size: m.Size})
 }
 
-// traceable makes a Message-ID fit for logs, tables and the queue: a line of a
-// header has 998 octets, and none of a good one is a control character.
-func traceable(id string) string {
+// loggable makes a Message-ID fit for logs, tables and the queue: a line of a
+// header has 998 bytes, and none of a good one is a control character.
+func loggable(id string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {
 			return '?'
@@ -89,7 +91,7 @@ func traceable(id string) string {
 	}, cut(id, 998))
 }
 
-// cut shortens s to at most n octets without splitting a UTF-8 sequence.
+// cut shortens s to at most n bytes without splitting a UTF-8 sequence.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// goodFor is how long a password that was right need not be checked by
-	// bcrypt again: devices log in for each mail.
+	// goodFor is how long a correct password need not be checked by bcrypt again:
+	// devices log in for each mail.
 	goodFor = 5 * time.Minute
 	// lockAfter failures of one user name from one place lock this pair for
 	// lockFor since the last of them.
@@ -38,13 +38,13 @@ type logins struct {
 	failed map[pair]failures
 }
 
-// goodLogin is the last password that was right, as a MAC.
+// goodLogin is the last correct password, as a MAC.
 type goodLogin struct {
 	mac   [sha256.Size]byte
 	until time.Time
 }
 
-// pair is what a lock is about.
+// pair is what a lock applies to.
 type pair struct {
 	from place
 	user string // of clients
@@ -56,13 +56,18 @@ type failures struct {
 }
 
 func newLogins(now func() time.Time) *logins {
-	l := &logins{now: now, turn: make(chan struct{}, 1), good: map[string]goodLogin{}, failed: map[pair]failures{}}
+	l := &logins{
+		now:    now,
+		turn:   make(chan struct{}, 1),
+		good:   map[string]goodLogin{},
+		failed: map[pair]failures{},
+	}
 	_, _ = rand.Read(l.key[:]) // never fails since Go 1.24
 	return l
 }
 
 // attempt is one login: what the client says, and the hash of the user's
-// password; known tells whether there is such a user for this peer.
+// password; known is false if there is no such user for this peer.
 type attempt struct {
 	from           place
 	user, password string
@@ -70,12 +75,12 @@ type attempt struct {
 	known          bool
 }
 
-// check returns nil for the right password: 535 5.7.8 for a wrong one, 454
-// 4.7.0 where the pair is locked or its turn does not come.
+// check returns nil for the right password, 535 5.7.8 for a wrong one, and 454
+// 4.7.0 if the pair is locked or its turn does not come.
 func (l *logins) check(ctx context.Context, a attempt) error {
 	who := pair{a.from, a.user[:min(len(a.user), maxUsername)]}
-	// Also for who was right lately: else a lock would not stop a guesser from
-	// guessing what is remembered.
+	// Also for a password that is remembered: else a lock would not stop a guesser
+	// from guessing that one.
 	if err := l.lockedOut(who); err != nil {
 		return err
 	}
@@ -103,12 +108,14 @@ func (l *logins) check(ctx context.Context, a attempt) error {
 
 func wrong(a attempt) error {
 	if !a.known {
-		return errCredentials.Becausef("user name %q is none of clients, or not from this address; correct it in the client, or look at username and networks there", a.user)
+		return errCredentials.Becausef("user name %q is not one of clients, or not from this address; "+
+			"correct it in the client, or see username and networks there", a.user)
 	}
-	return errCredentials.Becausef("wrong password for user name %q; correct it in the client, or run graphrelay passwd for a new password_hash", a.user)
+	return errCredentials.Becausef("wrong password for user name %q; "+
+		"correct it in the client, or run graphrelay passwd for a new password_hash", a.user)
 }
 
-// takeTurn waits until bcrypt may run: once at a time for the whole service.
+// takeTurn waits until bcrypt may run: one at a time for the whole service.
 func (l *logins) takeTurn(ctx context.Context, a attempt) (leave func(), err error) {
 	patience := time.NewTimer(maxWait)
 	defer patience.Stop()
@@ -118,12 +125,13 @@ func (l *logins) takeTurn(ctx context.Context, a attempt) (leave func(), err err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-patience.C:
-		return nil, errBusy.Becausef("user name %q waited %s for other logins to be checked; find out who tries to log in so often", a.user, maxWait)
+		return nil, errBusy.Becausef("user name %q waited %s for other logins to be checked; "+
+			"find out who tries to log in so often", a.user, maxWait)
 	}
 }
 
-// mac stands for a user, the hash of the configuration and a password: another
-// hash makes what is remembered worthless.
+// mac covers a user, the hash of the configuration and a password, so that a new
+// hash invalidates what is remembered.
 func (l *logins) mac(a attempt) (sum [sha256.Size]byte) {
 	h := hmac.New(sha256.New, l.key[:])
 	for _, s := range []string{a.user, a.hash, a.password} {
@@ -149,7 +157,8 @@ func (l *logins) lockedOut(who pair) error {
 	if f.count < lockAfter || !l.now().Before(until) {
 		return nil
 	}
-	return errLocked.Becausef("user name %q is locked for %s until %s, for %d wrong passwords; correct the password in the client, or run graphrelay passwd for a new one",
+	return errLocked.Becausef("user name %q is locked for %s until %s after %d wrong passwords; "+
+		"correct the password in the client, or run graphrelay passwd for a new one",
 		who.user, who.from, until.Format(time.RFC3339), lockAfter)
 }
 
@@ -176,9 +185,9 @@ func (l *logins) fail(who pair) {
 	l.failed[who] = failures{f.count + 1, now}
 }
 
-// makeRoom forgets what is over, and where that is little, anything up to a
-// tenth, so that it is not called for each failure. Filling the memory takes
-// longer than a lock lasts, for failed logins are slow.
+// makeRoom forgets failures that no longer count, and if those are few, any
+// others up to a tenth, so that it is not called for each failure. Filling the
+// memory takes longer than a lock lasts, since failed logins are slow.
 func (l *logins) makeRoom(now time.Time) {
 	for who, f := range l.failed {
 		if now.Sub(f.last) >= lockFor {

@@ -53,7 +53,8 @@ func TestLoginChecks(t *testing.T) {
 		{"right again, from memory", attempt{here, "scanner", "secret", hash, true}, ""},
 		{"wrong", attempt{here, "scanner", "Secret", hash, true}, "535 5.7.8"},
 		{"empty", attempt{here, "scanner", "", hash, true}, "535 5.7.8"},
-		{"unknown user with a password that fits the hash", attempt{here, "nobody", "secret", hash, false}, "535 5.7.8"},
+		{"unknown user with a password that fits the hash", attempt{here, "nobody", "secret", hash, false},
+			"535 5.7.8"},
 		{"remembered for another user", attempt{here, "other", "secret", hashOf("x"), true}, "535 5.7.8"},
 		{"a new hash", attempt{here, "scanner", "secret", hashOf("new"), true}, "535 5.7.8"},
 		{"no hash at all", attempt{here, "scanner", "secret", "", true}, "535 5.7.8"},
@@ -175,7 +176,8 @@ func TestLockOnAUnixSocket(t *testing.T) {
 	l := newLogins(time.Now)
 	hash := hashOf("secret")
 	as := func(user, password string) error {
-		return l.check(t.Context(), attempt{placeOf(smtpd.Peer{Unix: true, User: user}), "scanner", password, hash, true})
+		return l.check(t.Context(), attempt{placeOf(smtpd.Peer{Unix: true, User: user}), "scanner", password, hash,
+			true})
 	}
 	for range lockAfter {
 		if got := codeOf(as("1000", "guess")); got != "535 5.7.8" {
@@ -183,7 +185,8 @@ func TestLockOnAUnixSocket(t *testing.T) {
 		}
 	}
 	err := as("1000", "secret")
-	if codeOf(err) != "454 4.7.0" || !strings.Contains(reply.Of(err).Cause.Error(), "locked for user ID 1000 on the unix socket until") {
+	if codeOf(err) != "454 4.7.0" ||
+		!strings.Contains(reply.Of(err).Cause.Error(), "locked for user ID 1000 on the unix socket until") {
 		t.Errorf("who failed: %v", err)
 	}
 	if err := as("1001", "secret"); err != nil {
@@ -206,7 +209,7 @@ func TestFailuresTakeBoundedMemory(t *testing.T) {
 	_ = l.check(t.Context(), attempt{here, long, "x", "", false})
 	for who := range l.failed {
 		if len(who.user) > maxUsername {
-			t.Errorf("a key of %d octets", len(who.user))
+			t.Errorf("a key of %d bytes", len(who.user))
 		}
 	}
 }
@@ -250,7 +253,8 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := policy.New(policy.Rules{Clients: []policy.ClientRule{{Name: "scanner", Username: "scanner", PasswordHash: string(strong)}}})
+	p := policy.New(policy.Rules{Clients: []policy.ClientRule{{Name: "scanner", Username: "scanner",
+		PasswordHash: string(strong)}}})
 	c, err := p.Connect(policy.Peer{Addr: netip.MustParseAddrPort("10.0.0.1:1"), Auth: policy.AuthOptional})
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +266,8 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 			t.Errorf("%s: cost %d, %v, known %v", user, cost, err, ok)
 		}
 		// Only a well-formed hash makes bcrypt do its work.
-		if err := bcrypt.CompareHashAndPassword([]byte(hash), []byte("x")); !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+		err = bcrypt.CompareHashAndPassword([]byte(hash), []byte("x"))
+		if !errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 			t.Errorf("%s: %v", user, err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // ReceivedForm is smtp.received: what the trace field of RFC 5321 section 4.4
-// tells about the client.
+// says about the client.
 type ReceivedForm int
 
 // The forms.
@@ -53,11 +53,12 @@ func protocol(from smtpd.MailFrom, login bool) string {
 	return p
 }
 
-// heloAtom keeps of a HELO argument what may stand in a header field: a client
-// must not be able to write comments or fields of its own.
+// heloAtom reduces a HELO argument to characters that are safe in a header
+// field: a client must not be able to write comments or fields of its own.
 func heloAtom(helo string) string {
 	clean := strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune(".-_:[]", r) {
+		const safe = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_:[]"
+		if strings.ContainsRune(safe, r) {
 			return r
 		}
 		return -1
@@ -68,7 +69,7 @@ func heloAtom(helo string) string {
 	return cut(clean, 255)
 }
 
-// origin is the address literal of the client, or which user of this host it is.
+// origin is the address literal of the client, or its user on this host.
 func origin(p smtpd.Peer) string {
 	switch {
 	case !p.Addr.IsValid() && p.User != "":

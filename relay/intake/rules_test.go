@@ -17,12 +17,14 @@ func rulesOf(senders []string, network, hash string) Rules {
 	}
 	var clients []policy.ClientRule
 	if network != "" {
-		clients = append(clients, policy.ClientRule{Name: "net", Networks: []netip.Prefix{netip.MustParsePrefix(network)}})
+		clients = append(clients, policy.ClientRule{Name: "net",
+			Networks: []netip.Prefix{netip.MustParsePrefix(network)}})
 	}
 	if hash != "" {
 		clients = append(clients, policy.ClientRule{Name: "user", Username: "scanner", PasswordHash: hash})
 	}
-	return Rules{Policy: policy.New(policy.Rules{Senders: list, Clients: clients}), Hostname: "relay.example.org", MaxSize: 1 << 20}
+	return Rules{Policy: policy.New(policy.Rules{Senders: list, Clients: clients}), Hostname: "relay.example.org",
+		MaxSize: 1 << 20}
 }
 
 func TestAnOpenConnectionObeysNewRulesFromItsNextMessage(t *testing.T) {
@@ -60,7 +62,8 @@ func TestALoginEndsWithItsPassword(t *testing.T) {
 	const a = "a@example.org"
 	hash := hashOf("secret")
 	in := newBench(t, func(c *Config) { c.Rules = rulesOf([]string{a}, "", hash) })
-	s, err := in.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("10.0.0.1:99"), Auth: smtpd.AuthOptional})
+	s, err := in.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("10.0.0.1:99"),
+		Auth: smtpd.AuthOptional})
 	if err != nil {
 		t.Fatal(err)
 	}

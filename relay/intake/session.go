@@ -37,9 +37,9 @@ func (s *session) policyPeer() policy.Peer {
 	return policy.Peer{Addr: s.peer.Addr, Unix: s.peer.Unix, Auth: authOf(s.peer.Auth)}
 }
 
-// renew makes the session obey the rules of now. Who may no longer send gets
-// the refusal that a new connection would get; who logged in with a password
-// that has changed must connect again.
+// renew makes the session obey the current rules. A client that may no longer
+// send gets the refusal that a new connection would get; one that logged in with
+// a password that has changed must connect again.
 func (s *session) renew() error {
 	rules := s.in.rules.Load()
 	if rules == s.rules {
@@ -52,7 +52,8 @@ func (s *session) renew() error {
 	if login := s.client.Login; login != "" {
 		next, hash, ok := rules.Policy.Login(client, login)
 		if !ok || hash != s.hash {
-			return errChanged.Becausef("user name %q is gone or has another password_hash since a reload; correct the client if it cannot log in again", login)
+			return errChanged.Becausef("a reload removed user name %q or changed its password_hash; "+
+				"correct the client if it cannot log in again", login)
 		}
 		client = next
 	}
@@ -96,7 +97,8 @@ func (s *session) Authenticate(ctx context.Context, username, password string) e
 
 func (s *session) login(ctx context.Context, username, password string) error {
 	next, hash, known := s.rules.Policy.Login(s.client, username)
-	if err := s.in.logins.check(ctx, attempt{placeOf(s.peer), username, password, hash, known}); err != nil {
+	a := attempt{from: placeOf(s.peer), user: username, password: password, hash: hash, known: known}
+	if err := s.in.logins.check(ctx, a); err != nil {
 		return err
 	}
 	return s.become(next, hash, s.rules)

@@ -51,14 +51,14 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	return nil
 }
 
-// withoutLocalhost takes root@localhost for root: programs write both.
+// withoutLocalhost reads root@localhost as root: programs write both.
 func withoutLocalhost(a envelope.Address) envelope.Address {
 	if a.Domain() != "localhost" {
 		return a
 	}
 	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Local())
 	bare, err := envelope.ParseRecipient(`"` + quoted + `"`)
-	if err != nil { // an @ within the local part: no name of an alias
+	if err != nil { // an @ within the local part: it cannot be an alias
 		return a
 	}
 	return bare
@@ -76,7 +76,7 @@ func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, 
 	return m.ID, nil
 }
 
-// receive reads, judges, edits and commits; nothing of it stays when it fails.
+// receive reads, judges, edits and commits; if it fails, nothing is stored.
 func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message, error) {
 	if len(t.recipients) == 0 {
 		return nil, errNoRcpt
@@ -105,15 +105,16 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	return m, nil
 }
 
-// repairs is what was changed for who the message says it comes from, for the log.
+// repairs records which author fields were changed and why, for the log.
 type repairs struct {
 	why    string   // the key of policy that asked for it
-	from   string   // of the message as it came; empty where it was left
+	from   string   // as it arrived; empty if it was left
 	fields []string // that changed
 }
 
-// authorize asks policy about the message as it will be sent: it mends what the
-// client's rule allows to mend first, and judges again what had to be rewritten.
+// authorize asks policy about the message as it will be sent: first it repairs
+// what the client's rule allows to repair, and it judges again what policy had
+// rewritten.
 func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Grant, repairs, error) {
 	var r repairs
 	if t.client.Repair.DisplayName {
@@ -135,13 +136,17 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 	if r.why = grant.Rewrite.Why; len(claims.From) > 0 {
 		r.from = claims.From[0].String()
 	}
-	h, rewritten := h.Rewrite(message.AuthorEdits{From: grant.Rewrite.From, ReplyTo: grant.Rewrite.ReplyTo, DropSender: grant.Rewrite.DropSender})
+	h, rewritten := h.Rewrite(message.AuthorEdits{
+		From:       grant.Rewrite.From,
+		ReplyTo:    grant.Rewrite.ReplyTo,
+		DropSender: grant.Rewrite.DropSender,
+	})
 	r.fields = append(r.fields, rewritten...)
 	return h, grant, r, t.judgeAgain(h, grant)
 }
 
-// judgeAgain holds the rewritten header against the rules as if it had come so:
-// policy must want nothing more, and the same mailbox.
+// judgeAgain checks the rewritten header as if it had arrived like that: policy
+// must demand no further rewrite and grant the same mailbox.
 func (t *transaction) judgeAgain(h *message.Header, grant policy.Grant) error {
 	claims, err := t.claims(h)
 	if err != nil {
@@ -153,7 +158,8 @@ func (t *transaction) judgeAgain(h *message.Header, grant policy.Grant) error {
 		return err
 	}
 	if again.Rewrite != (policy.Rewrite{}) || !again.Mailbox.Equal(grant.Mailbox) {
-		return errRewrite.Becausef("after the rewrite for %s policy wants another one; please report it with the header of the message", grant.Rewrite.Why)
+		return errRewrite.Becausef("after the rewrite for %s policy demands another one; "+
+			"please report it with the header of the message", grant.Rewrite.Why)
 	}
 	return nil
 }
@@ -172,14 +178,13 @@ func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
 	now := t.in.Now()
 	m := &spool.Message{
-		ID:       envelope.NewQueueID(now),
-		Envelope: envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
-		Client:   t.who,
-		Mailbox:  g.Mailbox,
-		From:     g.From,
-
+		ID:          envelope.NewQueueID(now),
+		Envelope:    envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
+		Client:      t.who,
+		Mailbox:     g.Mailbox,
+		From:        g.From,
 		SenderFixed: g.Fixed,
-		MessageID:   traceable(h.MessageID()),
+		MessageID:   loggable(h.MessageID()),
 		Subject:     cut(h.Subject(), 200),
 		Accepted:    now,
 	}
@@ -216,7 +221,8 @@ func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte,
 		return 0, err
 	}
 	if size += n; size > t.rules.MaxSize {
-		return 0, errTooBig.Becausef("with the added header fields the message has more than delivery.mime_limit (%d octets); raise mime_limit or lower smtp.max_message_size", t.rules.MaxSize)
+		return 0, errTooBig.Becausef("with the added header fields the message has more than "+
+			"delivery.mime_limit (%d bytes); raise mime_limit or lower smtp.max_message_size", t.rules.MaxSize)
 	}
 	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
 		return 0, storeReply(err)
@@ -224,8 +230,8 @@ func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte,
 	return size, nil
 }
 
-// draftWriter gives a write error of the spool its reply, so that io.Copy's
-// error tells a full disk from a broken connection.
+// draftWriter gives a write error of the spool its reply, so that the error of
+// io.Copy distinguishes a full disk from a broken connection.
 type draftWriter struct{ spool.Draft }
 
 func (w draftWriter) Write(p []byte) (int, error) {
@@ -241,6 +247,6 @@ func storeReply(err error) error {
 	case errors.Is(err, spool.ErrFull):
 		return errFull.Becausef("%w; free space on the disk of queue.store, or raise queue.max_messages", err)
 	default:
-		return errUnhealthy.Becausef("%w; `graphrelay status` tells the state of the spool", err)
+		return errUnhealthy.Becausef("%w; `graphrelay status` shows the state of the spool", err)
 	}
 }

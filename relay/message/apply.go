@@ -42,9 +42,9 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 	}
 	p.trace(kindDate, "Date", func() string { return dateField(e) })
 	p.trace(kindMessageID, "Message-ID", func() string { return e.MessageID })
-	p.blind()
+	p.bcc()
 	p.others()
-	p.authors()
+	p.asciiAuthors()
 	return p.assemble(e.Received), p.report, nil
 }
 
@@ -97,13 +97,13 @@ func (p *plan) wanted(rcpts []envelope.Address) error {
 }
 
 func (p *plan) reconcile() error {
-	if err := p.visible(kindTo, "To"); err != nil {
+	if err := p.toCc(kindTo, "To"); err != nil {
 		return err
 	}
-	if err := p.visible(kindCc, "Cc"); err != nil {
+	if err := p.toCc(kindCc, "Cc"); err != nil {
 		return err
 	}
-	return p.checkBlind()
+	return p.checkBcc()
 }
 
 func (p *plan) change(i int, text []byte) {
@@ -149,60 +149,6 @@ func dateField(e Edits) string {
 		return ""
 	}
 	return e.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700")
-}
-
-// blind writes the one Bcc, in the place of the first there was.
-func (p *plan) blind() {
-	missing := p.missing()
-	p.report.Blind = len(missing)
-	var text []byte
-	if len(missing) > 0 {
-		text = bccField(missing)
-	}
-	had := false
-	for i, f := range p.h.fields {
-		if f.kind == kindBcc {
-			p.change(i, text)
-			had, text = true, nil
-		}
-	}
-	if !had && len(missing) > 0 {
-		p.top = append(p.top, text...)
-		p.added("Bcc")
-	}
-}
-
-func (p *plan) missing() []envelope.Address {
-	var m []envelope.Address
-	for i, a := range p.rcpts {
-		if !p.covered[i] {
-			m = append(m, a)
-		}
-	}
-	return m
-}
-
-// bccField folds at 78 octets where the addresses are shorter than that.
-func bccField(rcpts []envelope.Address) []byte {
-	b := make([]byte, 0, 32*len(rcpts)+8)
-	b = append(b, "Bcc: "...)
-	line := len(b)
-	for i, a := range rcpts {
-		s := a.String()
-		if i > 0 {
-			b = append(b, ',')
-			if line+1+1+len(s)+1 > 78 {
-				b = append(b, "\r\n "...)
-				line = 1
-			} else {
-				b = append(b, ' ')
-				line += 2
-			}
-		}
-		b = append(b, s...)
-		line += len(s)
-	}
-	return append(b, "\r\n"...)
 }
 
 // others takes the meaning from fields that might add recipients, and ours

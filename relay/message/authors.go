@@ -1,42 +1,34 @@
 package message
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 
 	"graphrelay/relay/envelope"
-)
-
-var (
-	errGroup     = errors.New("a group in place of an author")
-	errFold      = errors.New("a folded quoted string beside an @ in quotes")
-	errNoAddress = errors.New("text that is no address")
-	errRoute     = errors.New("a source route, which some readers take for an address")
-	errDomain    = errors.New("a domain that readers map to different hosts")
+	"graphrelay/relay/message/address"
 )
 
 // Authors reads every field that says who wrote or sent the message. A field
-// whose addresses have no single reading, and one that names something else
-// than addresses, is refused with 550 5.6.0; an empty field names nobody.
-//
-// An unquoted @ in a display name, `printer@d.com <printer@d.com>`, is accepted
-// where name and address are the same.
+// whose addresses have no single reading, and one that names anything else but
+// addresses, is refused with 550 5.6.0; an empty field names nobody.
 func (h *Header) Authors() (Authors, error) {
 	var a Authors
 	for _, f := range h.fields {
+		var all []envelope.Address
 		var err error
 		switch f.kind {
 		case kindFrom:
-			a.From, err = h.authors(a.From, f)
+			a.From, err = h.authors(f)
 		case kindSender:
-			a.Sender, err = h.sender(f)
-		case kindResentFrom:
-			a.ResentFrom, err = h.authors(a.ResentFrom, f)
-		case kindResentSender:
-			var s envelope.Address
-			if s, err = h.sender(f); !s.IsZero() {
-				a.ResentSender = append(a.ResentSender, s)
+			if all, err = h.sender(f); len(all) > 0 {
+				a.Sender = all[0]
 			}
+		case kindResentFrom:
+			all, err = h.authors(f)
+			a.ResentFrom = append(a.ResentFrom, all...)
+		case kindResentSender:
+			all, err = h.sender(f)
+			a.ResentSender = append(a.ResentSender, all...)
 		}
 		if err != nil {
 			return Authors{}, err
@@ -45,48 +37,21 @@ func (h *Header) Authors() (Authors, error) {
 	return a, nil
 }
 
-// authors appends the addresses of f to to.
-func (h *Header) authors(to []envelope.Address, f field) ([]envelope.Address, error) {
-	l, err := parseList(h.value(f))
+func (h *Header) authors(f field) ([]envelope.Address, error) {
+	all, err := address.Authors(h.value(f))
 	if err != nil {
 		return nil, h.refuseField(f, err)
 	}
-	if l.shifted {
-		return nil, h.refuseField(f, errFold)
-	}
-	for _, e := range l.entries {
-		if e.group {
-			return nil, h.refuseField(f, errGroup)
-		}
-	}
-	for _, b := range l.boxes {
-		// A word beside addresses is a display name with a bare comma in it:
-		// "Surname, Name <a@b>". Alone it may be the mailbox of a local program.
-		if b.addr.IsZero() || b.addr.Domain() == "" && len(l.boxes) > 1 {
-			return nil, h.refuseField(f, errNoAddress)
-		}
-		if b.route {
-			return nil, h.refuseField(f, errRoute)
-		}
-		if l.differsByReader(b) {
-			return nil, h.refuseField(f, errDomain)
-		}
-		to = append(to, b.addr)
-	}
-	return to, nil
+	return all, nil
 }
 
-func (h *Header) sender(f field) (envelope.Address, error) {
-	all, err := h.authors(nil, f)
-	switch {
-	case err != nil:
-		return envelope.Address{}, err
-	case len(all) == 0:
-		return envelope.Address{}, nil
-	case len(all) > 1:
-		return envelope.Address{}, refuse(fmt.Sprintf("Field %s names more than one address", h.name(f)))
+// sender returns one address or none.
+func (h *Header) sender(f field) ([]envelope.Address, error) {
+	all, err := h.authors(f)
+	if err == nil && len(all) > 1 {
+		return nil, refuse(fmt.Sprintf("Field %s names more than one address", h.name(f)))
 	}
-	return all[0], nil
+	return all, err
 }
 
 // refuseField is safe to show: a field name is printable ASCII, and kinds that
@@ -96,5 +61,31 @@ func (h *Header) refuseField(f field, cause error) error {
 		Becausef("value %q", clip(h.value(f)))
 }
 
-// clip bounds what goes to the log.
-func clip(v []byte) []byte { return v[:min(len(v), 200)] }
+// maxShown is how many bytes of a value the log shows.
+const maxShown = 200
+
+func clip(v []byte) []byte { return v[:min(len(v), maxShown)] }
+
+// isAuthor reports whether a field says who wrote or sent the message.
+func (f field) isAuthor() bool {
+	switch f.kind {
+	case kindFrom, kindSender, kindResentFrom, kindResentSender:
+		return true
+	}
+	return false
+}
+
+// asciiAuthors writes the domains of the authors as Microsoft 365 keeps those of
+// its mailboxes and as every reader knows them: nothing says that Exchange takes
+// `a@bücher.example` for its `a@xn--bcher-kva.example`, and where it does not it
+// refuses the sender. Reply-To stays as it is.
+func (p *plan) asciiAuthors() {
+	for i, f := range p.h.fields {
+		if !f.isAuthor() {
+			continue
+		}
+		if v, ok := address.ASCIIDomains(p.h.value(f)); ok {
+			p.change(i, bytes.Join([][]byte{p.h.name(f), {':'}, v, []byte("\r\n")}, nil))
+		}
+	}
+}

@@ -2,8 +2,9 @@ package message
 
 import (
 	"bytes"
-	"strings"
+	"iter"
 
+	"graphrelay/relay/message/charset"
 	"graphrelay/relay/reply"
 )
 
@@ -117,7 +118,7 @@ func (h *Header) value(f field) []byte { return h.raw[f.colon+1 : f.end-2] }
 func (h *Header) Get(name string) string {
 	for _, f := range h.fields {
 		if equalFold(h.name(f), name) {
-			return unfold(h.value(f))
+			return Unfold(h.value(f))
 		}
 	}
 	return ""
@@ -128,7 +129,7 @@ func (h *Header) Get(name string) string {
 func (h *Header) MessageID() string {
 	for _, f := range h.fields {
 		if f.kind == kindMessageID {
-			if id := unfold(h.value(f)); id != "" {
+			if id := Unfold(h.value(f)); id != "" {
 				return id
 			}
 		}
@@ -143,23 +144,26 @@ const maxSubject = 4 << 10
 // control characters replaced, and cut where it is endless.
 func (h *Header) Subject() string {
 	s := h.Get("Subject")
-	return printable(decodeWords(s[:min(len(s), maxSubject)]))
+	return charset.Clean(charset.DecodeWords(s[:min(len(s), maxSubject)]), '\ufffd')
 }
 
 // Notes tell what was odd about the header alone.
 func (h *Header) Notes() Notes { return h.notes }
 
-// printable makes foreign text safe for a log or a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '\ufffd'
+// All yields the fields in order: the name as sent, and the value with its
+// folds, which Unfold takes out.
+func (h *Header) All() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, f := range h.fields {
+			if !yield(string(h.name(f)), h.value(f)) {
+				return
+			}
 		}
-		return r
-	}, strings.ToValidUTF8(s, "\ufffd"))
+	}
 }
 
-func unfold(v []byte) string {
+// Unfold returns a value on one line and without blanks around it.
+func Unfold(v []byte) string {
 	v = trimBlank(v)
 	if bytes.IndexByte(v, '\n') < 0 {
 		return string(v)

@@ -1,29 +1,25 @@
 // Package message reads a mail message in one pass over its bytes: the top
-// header block is held and understood, the body streams by.
+// header block is held and understood, the body streams through.
 //
 // Promises:
 //
-//   - Byte-true. Below the top header block nothing changes but line ends,
-//     which become CRLF. In it only the fields change that must. No part of a
-//     multipart body is looked at, so signatures survive and nesting costs
-//     nothing.
+//   - Byte-true. Below the top header block only line ends change, to CRLF. In
+//     it only the fields change that must. No part of a multipart body is looked
+//     at, so signatures survive and nesting costs nothing.
 //   - One reading. What two readers could cut differently is made unambiguous
-//     (Notes tell how) or refused with 550 5.6.0. Nothing handed on contains a
-//     bare CR, a bare LF or a NUL.
-//   - Envelope-true. Graph delivers to whoever stands in To, Cc and Bcc, so
-//     Apply makes these three together name exactly the envelope's recipients.
+//     (Notes say how) or refused with 550 5.6.0. No output contains a bare CR, a
+//     bare LF or a NUL.
+//   - Envelope-true. Graph delivers to everybody in To, Cc and Bcc, so Apply
+//     makes these three together name exactly the envelope's recipients.
 //
-// Only ReadParts looks into the body: it takes a stored message apart for mail
-// that is too large to be sent as it is, and needs its own seekable reader.
+// A header outside the bounds of Options is refused with 552 5.3.4 as soon as it
+// exceeds them; memory is bounded by Options.MaxHeader, whatever the size of the
+// body. Errors for the client are *reply.Error; an error of the underlying
+// reader is returned unchanged, and the caller must then drop the message.
 //
-// A header outside the bounds of Options is refused with 552 5.3.4 as soon as
-// it is; memory is bounded by Options.MaxHeader, whatever the size of the body.
-// Errors for the client are *status.Error; an error of the underlying reader
-// is returned unchanged, and the caller must then drop the message.
-//
-// RFC 5322 gives the syntax, with the obsolete forms that real mail uses;
-// RFC 2047 words are never decoded to find an address. The package knows
-// nothing of SMTP dialogs, the spool, the network or the clock.
+// RFC 5322 gives the syntax, with the obsolete forms that real mail uses. The
+// package must not know SMTP dialogs, the spool, the network or the clock.
+// Address lists are read and edited by package address, bodies by package parts.
 package message
 
 import (

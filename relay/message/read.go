@@ -197,6 +197,12 @@ func cutName(line []byte) (name, colon int) {
 	return name, colon
 }
 
+// IsField reports whether a line begins a field.
+func IsField(line []byte) bool {
+	name, colon := cutName(line)
+	return name > 0 && colon >= 0
+}
+
 func (s *scanner) add(start, colon int) error {
 	h := s.h
 	if len(h.fields) == maxFields {

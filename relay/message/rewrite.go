@@ -1,10 +1,8 @@
 package message
 
 import (
-	"bytes"
-	"strings"
-
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message/address"
 )
 
 // AuthorEdits say how the fields that name authors must differ. The zero value
@@ -25,7 +23,7 @@ func (h *Header) Rewrite(e AuthorEdits) (rewritten *Header, names []string) {
 	if from := h.numbers("From"); !e.From.IsZero() {
 		note(&names, "From")
 		if len(from) > 0 {
-			values[from[0]] = authorValue(h.value(h.fields[from[0]]), e.From)
+			values[from[0]] = address.Named(e.From, h.value(h.fields[from[0]]))
 		} else {
 			more = append(more, newField{"From", " " + e.From.String()})
 		}
@@ -63,53 +61,4 @@ func (h *Header) repliesElsewhere() bool {
 		}
 	}
 	return false
-}
-
-// authorValue writes a with the display name that old has. It is read again
-// before it is used: what another reader could cut differently is not written.
-func authorValue(old []byte, a envelope.Address) []byte {
-	bare := []byte(" " + a.String())
-	name := displayName(old)
-	if len(name) == 0 {
-		return bare
-	}
-	v := bytes.Join([][]byte{{' '}, name, []byte(" <"), []byte(a.String()), {'>'}}, nil)
-	if l, ok := oneMailbox(v); !ok || !l.boxes[0].addr.Equal(a) {
-		return bare
-	}
-	return v
-}
-
-// displayName is the phrase before the angle bracket with its own bytes and
-// folds, or else the first comment behind the address; nil without either, and
-// for a value that is not one mailbox.
-func displayName(v []byte) []byte {
-	l, err := parseList(v)
-	if err != nil || len(l.boxes) != 1 || l.entries[0].group {
-		return nil
-	}
-	b := l.boxes[0]
-	if b.name > 0 {
-		return bytes.Join([][]byte{{}, v[b.nameLo:b.name], {}}, []byte{'"'})
-	}
-	if phrase := l.phrase(b); len(phrase) > 0 {
-		return phrase
-	}
-	return atomsOf(l.remark(b))
-}
-
-// atomsOf makes a display name of a text, in quotes where it needs them.
-func atomsOf(remark string) []byte {
-	text := strings.Join(strings.Fields(remark), " ")
-	if strings.IndexFunc(text, isNoAtom) >= 0 {
-		text = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-	}
-	return []byte(text)
-}
-
-// isNoAtom tells of what cannot stand in a phrase without quotes. Encoded words
-// can, and must, or nobody would decode them.
-func isNoAtom(r rune) bool {
-	const atext = "!#$%&'*+-/=?^_`{|}~ "
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(atext, r))
 }

@@ -16,8 +16,8 @@ const localName = "local"
 // Auth says whether a peer can log in on its connection.
 type Auth int
 
-// The values of a listener's auth:. A listener that offers logins over TLS
-// alone, but has no TLS for this peer, is AuthOff.
+// The values of a listener's auth:. A listener that offers logins only over
+// TLS, but has no TLS for this peer, is AuthOff.
 const (
 	AuthOff Auth = iota
 	AuthOptional
@@ -26,7 +26,7 @@ const (
 
 // Peer is the other end of a connection.
 type Peer struct {
-	Addr netip.AddrPort // of the real client behind a proxy; not looked at for a unix socket
+	Addr netip.AddrPort // of the real client behind a proxy; ignored for a unix socket
 	Unix bool
 	Auth Auth
 }
@@ -34,7 +34,7 @@ type Peer struct {
 // Client is a peer that may send, or may log in. It comes from Connect, and
 // from Login. The zero Client may do nothing.
 type Client struct {
-	Name           string // of the rule that matched; empty where a login must come first
+	Name           string // of the rule that matched; empty if a login must come first
 	Login          string // user name of that rule, if it has one
 	Repair         Repair
 	Rate           pacing.Rate // of all connections of this client together; zero for none
@@ -46,7 +46,7 @@ type Client struct {
 	rule  *clientRule
 }
 
-// NeedsLogin tells whether c may send nothing before it has logged in.
+// NeedsLogin reports whether c may send nothing before it has logged in.
 func (c Client) NeedsLogin() bool { return c.known && c.rule == nil }
 
 // clientRule says which peers are a client, and what that client may do.
@@ -80,24 +80,24 @@ func within(ip netip.Addr, networks []netip.Prefix) bool {
 func isLocal(ip netip.Addr, unix bool) bool { return unix || ip.IsLoopback() }
 
 // Connect finds the client of a new connection: the first rule without a login
-// that the peer matches. Where there is none, or this listener requires logins,
-// and a login could match, the Client NeedsLogin. 554 5.7.1 where neither the
-// peer's address nor any login could match here.
+// that the peer matches. If there is none, or this listener requires logins, and
+// a login could match, the Client NeedsLogin. 554 5.7.1 if neither the peer's
+// address nor any login could match here.
 func (p *Policy) Connect(peer Peer) (Client, error) {
 	c := Client{ip: peer.Addr.Addr().Unmap().WithZone(""), unix: peer.Unix, known: true}
 	if peer.Auth != AuthRequired {
 		for _, rule := range p.clients {
 			if rule.Username == "" && rule.matches(c.ip, c.unix) {
-				return c.as(rule), nil
+				return c.withRule(rule), nil
 			}
 		}
 	}
 	if peer.Auth != AuthOff && p.mayLogin(c) {
 		return c, nil
 	}
-	remedy := "if it may send, write its address under networks of a client"
+	remedy := "if it may send, add its address to networks of a client"
 	if peer.Auth != AuthOff {
-		remedy += ", or make one that logs in"
+		remedy += ", or add one that logs in"
 	}
 	return Client{}, errClient().Becausef("client %s matches no rule of this listener; %s", c.peer(), remedy)
 }
@@ -111,21 +111,21 @@ func (p *Policy) mayLogin(c Client) bool {
 	return false
 }
 
-// Login finds whom a user name makes of c: the client of that name whose
-// networks, if it has some, the peer is in. The caller checks the password
-// against hash, and uses next only if both the password and ok are right. For
-// an unknown name, hash is one that no password has and that costs as much to
-// check, so that nobody can tell by the time it takes.
+// Login finds the client that c becomes by a user name: the one of that name
+// whose networks, if it has some, contain the peer. The caller checks the
+// password against hash, and uses next only if it matches and ok is true. For an
+// unknown name, hash matches no password and takes as long to check, so that the
+// time does not reveal which names exist.
 func (p *Policy) Login(c Client, username string) (next Client, hash string, ok bool) {
 	for _, rule := range p.clients {
 		if c.known && username != "" && rule.Username == username && rule.matches(c.ip, c.unix) {
-			return c.as(rule), rule.PasswordHash, true
+			return c.withRule(rule), rule.PasswordHash, true
 		}
 	}
 	return Client{}, p.noUser, false
 }
 
-// unmatchable is a bcrypt hash that no password is known for, at the highest
+// unmatchable is a bcrypt hash that no known password matches, at the highest
 // cost of those in use.
 func unmatchable(rules []ClientRule) string {
 	cost := "10"
@@ -138,26 +138,27 @@ func unmatchable(rules []ClientRule) string {
 	return "$2a$" + cost + "$" + saltAndHash
 }
 
-// as is c with the rights of rule.
-func (c Client) as(rule *clientRule) Client {
+// withRule is c with the rights of rule.
+func (c Client) withRule(rule *clientRule) Client {
 	c.Name, c.Login, c.Repair = rule.Name, rule.Username, rule.Repair
 	c.Rate, c.MaxConnections, c.rule = rule.Rate, rule.MaxConnections, rule
 	return c
 }
 
-// own is the address that c's senders begin with; zero if there is none.
-func (c Client) own() envelope.Address {
+// firstSender is the first exact address of c's senders; zero if there is none.
+func (c Client) firstSender() envelope.Address {
 	if c.rule == nil {
 		return envelope.Address{}
 	}
 	return c.rule.senders.first
 }
 
-// ready refuses whoever has not logged in yet.
-func (c Client) ready() error {
+// checkLogin refuses a client that has not logged in yet.
+func (c Client) checkLogin() error {
 	if c.NeedsLogin() {
 		return reply.New(530, reply.Enhanced{5, 7, 0}, "Authentication required").
-			Becausef("client %s must log in on this listener; set a user name and a password in the program that sends, or write its address under networks of a client", c.peer())
+			Becausef("client %s must log in on this listener; set a user name and a password in the program that "+
+				"sends, or add its address to networks of a client", c.peer())
 	}
 	return nil
 }
@@ -178,18 +179,23 @@ func (c Client) peer() string {
 }
 
 func errClient() *reply.Error {
-	return reply.New(554, reply.Enhanced{5, 7, 1}, "Access denied; ask the administrator of this relay to allow this client")
+	return reply.New(554, reply.Enhanced{5, 7, 1},
+		"Access denied; ask the administrator of this relay to allow this client")
 }
 
-// TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is how
-// long until the next one is in order.
+// TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is the
+// time until the client may send the next one.
 func (c Client) TooFast(wait time.Duration) error {
-	return reply.New(452, reply.Enhanced{4, 7, 1}, "Too many messages, try again later; ask the administrator of this relay for a higher rate").
-		Becausef("client %s sends more than its rate, %s, and may send again in %s; if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
+	return reply.New(452, reply.Enhanced{4, 7, 1},
+		"Too many messages, try again later; ask the administrator of this relay for a higher rate").
+		Becausef("client %s sends more than its rate, %s, and may send again in %s; "+
+			"if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
 }
 
 // TooMany is the refusal, 421 4.7.0, of a connection beyond c.MaxConnections.
 func (c Client) TooMany() error {
-	return reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later; ask the administrator of this relay for more").
-		Becausef("client %s has %d connections already; if that is too few, raise max_connections of clients: %s", c, c.MaxConnections, c.Name)
+	return reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many connections, try again later; ask the administrator of this relay for more").
+		Becausef("client %s has %d connections already; "+
+			"if that is too few, raise max_connections of clients: %s", c, c.MaxConnections, c.Name)
 }

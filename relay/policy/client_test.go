@@ -30,9 +30,11 @@ func site(t testing.TB) Rules {
 		LocalClient: true,
 		Senders:     []Sender{{Address: addr(t, "a@contoso.com")}, {Address: addr(t, "b@contoso.com")}},
 		Clients: []ClientRule{
-			{Name: "host", Networks: networks(t, "10.1.2.3/32"), Rate: pacing.Rate{Count: 5, Per: time.Minute}, MaxConnections: 7},
+			{Name: "host", Networks: networks(t, "10.1.2.3/32"), Rate: pacing.Rate{Count: 5, Per: time.Minute},
+				MaxConnections: 7},
 			{Name: "erp", Networks: networks(t, "10.1.2.0/24", "fe80::/10", "fd00::/8")},
-			{Name: "scanner", Username: "scanner", PasswordHash: someHash, Senders: []envelope.Address{addr(t, "b@contoso.com")}},
+			{Name: "scanner", Username: "scanner", PasswordHash: someHash,
+				Senders: []envelope.Address{addr(t, "b@contoso.com")}},
 			{Name: "both", Username: "both", PasswordHash: someHash, Networks: networks(t, "10.9.0.0/16")},
 		},
 	}
@@ -156,7 +158,8 @@ func TestNothingBeforeALogin(t *testing.T) {
 	_, errGrant := p.Grant(c, Message{From: []envelope.Address{a}})
 	_, errRcpt := p.Recipient(c, a)
 	for _, err := range []error{p.ReversePath(c, a), p.ReversePath(c, envelope.Address{}), errGrant, errRcpt} {
-		if err == nil || !strings.HasPrefix(err.Error(), "530 5.7.0 Authentication required: client 8.8.8.8 must log in") {
+		const want = "530 5.7.0 Authentication required: client 8.8.8.8 must log in"
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -200,8 +203,12 @@ func TestRuleWithoutNetworkAndLoginMatchesNobody(t *testing.T) {
 func TestLimitsSayWhatToRaise(t *testing.T) {
 	c, _ := New(site(t)).Connect(peerOf("10.1.2.3:1", AuthOff))
 	for err, want := range map[error]string{
-		c.TooFast(1500 * time.Millisecond): "452 4.7.1 Too many messages, try again later; ask the administrator of this relay for a higher rate: client host (10.1.2.3) sends more than its rate, 5 in 1m0s, and may send again in 2s; if that is too little, raise rate of clients: host",
-		c.TooMany():                        "421 4.7.0 Too many connections, try again later; ask the administrator of this relay for more: client host (10.1.2.3) has 7 connections already; if that is too few, raise max_connections of clients: host",
+		c.TooFast(1500 * time.Millisecond): "452 4.7.1 Too many messages, try again later; ask the administrator of " +
+			"this relay for a higher rate: client host (10.1.2.3) sends more than its rate, 5 in 1m0s, and may send " +
+			"again in 2s; if that is too little, raise rate of clients: host",
+		c.TooMany(): "421 4.7.0 Too many connections, try again later; ask the administrator " +
+			"of this relay for more: client host (10.1.2.3) has 7 connections already; if that is too few, raise " +
+			"max_connections of clients: host",
 	} {
 		if err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)

@@ -18,7 +18,8 @@ func FuzzGrant(f *testing.F) {
 	f.Add("a@x.com", "", uint8(0), "", "A@X.COM", "\"a\"@x.com", "a@x.com", "a@x.com")
 	f.Add("a@x.com", "", uint8(3), "", "root", "a@x.com", "", "")
 	f.Add("root", "root", uint8(7), "root", "root", "root", "root", "root")
-	f.Add("k@x.com a@bücher.example", "", uint8(0), "\u212a@x.com", "k@x.com", "a@xn--bcher-kva.example", "", "k@x.com.evil")
+	f.Add("k@x.com a@bücher.example", "", uint8(0), "\u212a@x.com", "k@x.com", "a@xn--bcher-kva.example", "",
+		"k@x.com.evil")
 	f.Add("*@x.com>self", "", uint8(0), "IMCEASMTP-ceo+40y+2Ecom@x.com", "imceaEX-_o=x@x.com", "", "", "")
 	f.Add("*@x.com>self a@x.com", "", uint8(0), "b@x.com", "b@x.com", "", "", "")
 	f.Add("*@x.com>b@y.com a@x.com", "*@x.com a@x.com", uint8(7), "root@localhost", "ceo@y.com", "root", "", "")
@@ -42,7 +43,8 @@ func FuzzGrant(f *testing.F) {
 			isRefusal(t, err)
 			return
 		}
-		if after := rewritten(t, m, g); !o.allows(after) || !g.From.Equal(after.From[0]) || !o.mailbox(g.From).Equal(g.Mailbox) {
+		if after := rewritten(t, m, g); !o.allows(after) || !g.From.Equal(after.From[0]) ||
+			!o.mailbox(g.From).Equal(g.Mailbox) {
 			t.Fatalf("%+v granted for %+v by %+v", g, m, o)
 		}
 		if flags&7 == 0 && g.Rewrite != (Rewrite{}) {
@@ -110,7 +112,8 @@ func (o oracle) mailbox(a envelope.Address) envelope.Address {
 		}
 	}
 	for _, s := range o.list {
-		if s.Address.Local() != "*" || s.Address.Domain() != a.Domain() || !plainLocal.MatchString(a.Local()) || disguised.MatchString(a.Local()) {
+		if s.Address.Local() != "*" || s.Address.Domain() != a.Domain() || !plainLocal.MatchString(a.Local()) ||
+			disguised.MatchString(a.Local()) {
 			continue
 		}
 		if s.Mailbox.Local() == "*" {

@@ -8,7 +8,7 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// Message is what policy looks at of a message.
+// Message is what policy decides about a message by.
 type Message struct {
 	ReversePath  envelope.Address // zero for <>
 	From         []envelope.Address
@@ -17,22 +17,22 @@ type Message struct {
 	ResentSender []envelope.Address
 }
 
-// Grant allows a message: once Rewrite is made it says From, and goes out
-// through Mailbox. ReversePath is the one to keep: the message's own, or From
-// where that one was not allowed.
+// Grant allows a message: after Rewrite its author is From, and it is sent
+// through Mailbox. ReversePath is the one to keep: the message's own, or From if
+// that one was not allowed.
 type Grant struct {
 	Mailbox     envelope.Address
 	From        envelope.Address
 	ReversePath envelope.Address // zero for <>
 	Rewrite     Rewrite
-	Fixed       bool // From is the configuration's choice: rewritten, or the only address that the client has
+	Fixed       bool // the configuration chose From: rewritten, or the only address that the client has
 }
 
 // Rewrite says how the header must differ. The zero Rewrite changes nothing.
 type Rewrite struct {
 	// Why names the key that asked for it, for the log: missing_from,
-	// local_sender or other_senders. It is set too where the reverse-path alone
-	// was replaced.
+	// local_sender or other_senders. It is also set if only the reverse-path was
+	// replaced.
 	Why        string
 	From       envelope.Address // replaces the address of From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // the address that From had, for Reply-To unless there is one; zero for none
@@ -56,10 +56,10 @@ type claim struct {
 const reversePath = "MAIL FROM"
 
 // ReversePath checks the address of MAIL. The null reverse-path, which reports
-// have, is allowed to whoever may send; From decides later. An address that
-// Grant would replace passes. 530 5.7.0, 550 5.7.1.
+// have, is allowed for every client that may send; From decides later. An address
+// that Grant would replace passes. 530 5.7.0, 550 5.7.1.
 func (p *Policy) ReversePath(c Client, rp envelope.Address) error {
-	if err := c.ready(); err != nil {
+	if err := c.checkLogin(); err != nil {
 		return err
 	}
 	if rp.IsZero() {
@@ -77,17 +77,17 @@ func (p *Policy) ReversePath(c Client, rp envelope.Address) error {
 func (c Client) maySend() error {
 	if c.rule == nil {
 		return refusal("Sending is not allowed here; ask the administrator of this relay").
-			Becausef("client %s may not send; write its address under networks of a client", c)
+			Becausef("client %s may not send; add its address to networks of a client", c)
 	}
 	return nil
 }
 
 // Grant checks every address of m, and returns the mailbox of the first From
 // address. 550 5.7.1 if an address is not allowed, or there is no From, and the
-// client's rule does not mend it. Several From addresses, and those of
-// Resent fields, are never replaced.
+// client's rule does not repair it. Several From addresses, and those of Resent
+// fields, are never replaced.
 func (p *Policy) Grant(c Client, m Message) (Grant, error) {
-	if err := c.ready(); err != nil {
+	if err := c.checkLogin(); err != nil {
 		return Grant{}, err
 	}
 	g, err := p.author(c, m)
@@ -123,7 +123,7 @@ func (p *Policy) author(c Client, m Message) (Grant, error) {
 		if why == "" || len(m.From) > 1 {
 			return Grant{}, err
 		}
-		g, err := c.grantOwn(c.own(), why)
+		g, err := c.grantOwn(c.firstSender(), why)
 		if !p.hosts.local(m.From[i]) {
 			g.Rewrite.ReplyTo = m.From[i]
 		}
@@ -133,16 +133,17 @@ func (p *Policy) author(c Client, m Message) (Grant, error) {
 	return Grant{Mailbox: s.Mailbox, From: s.Address}, err
 }
 
-// makeFrom gives a message without From the reverse-path, which is who sent
-// it, or where that is none of the client's senders, the first of those.
+// makeFrom gives a message without From the reverse-path, which names its sender,
+// or if that is not one of the client's senders, the first of those.
 func (c Client) makeFrom(m Message) (Grant, error) {
 	from := m.ReversePath
 	if _, err := c.allow(claim{reversePath, from}); err != nil {
-		from = c.own()
+		from = c.firstSender()
 	}
 	if !c.Repair.MissingFrom || from.IsZero() {
 		return Grant{}, refusal("Message has no From address; set one in the program that sends").
-			Becausef("header of client %s has no From address; let the sending program write From: with an address that stands under senders, or write missing_from under repair of the client", c)
+			Becausef("header of client %s has no From address; "+
+				"let the sending program write From: with one of senders, or add missing_from to repair of the client", c)
 	}
 	return c.grantOwn(from, whyMissing)
 }
@@ -156,8 +157,8 @@ func (c Client) grantOwn(from envelope.Address, why string) (Grant, error) {
 }
 
 // sender drops a Sender that is not allowed and would be replaced: From alone
-// says the same then. With several From addresses a Sender is needed (RFC 5322
-// section 3.6.2), and refused instead.
+// says the same then. With several From addresses a Sender is required (RFC 5322
+// section 3.6.2), so it is refused instead.
 func (p *Policy) sender(c Client, m Message, g *Grant) error {
 	if m.Sender.IsZero() {
 		return nil
@@ -201,11 +202,11 @@ func (r *Rewrite) because(why string) {
 	}
 }
 
-// replaces names the key by which an address that is not allowed is replaced;
-// empty if it is refused.
+// replaces names the key that has an address replaced which is not allowed; empty
+// if it is refused.
 func (p *Policy) replaces(c Client, a envelope.Address) string {
 	switch {
-	case a.IsZero() || c.own().IsZero():
+	case a.IsZero() || c.firstSender().IsZero():
 		return ""
 	case c.Repair.LocalSender && p.hosts.local(a):
 		return whyLocal
@@ -231,27 +232,32 @@ func (c Client) allow(what claim) (Sender, error) {
 		}
 	}
 	if what.address.Domain() == "" {
-		return Sender{}, refusal(what.field+" address has no domain; set a full address, as in user@example.org, in the program that sends").
-			Becausef("%s %s of client %s has no domain; let the sending program use an address that stands under senders", what.field, plain(what.address), c)
+		return Sender{}, refusal(what.field+
+			" address has no domain; set a full address, as in user@example.org, in the program that sends").
+			Becausef("%s %s of client %s has no domain; let the sending program use one of senders",
+				what.field, plain(what.address), c)
 	}
-	return Sender{}, refusal(what.field+" address"+shown(what.address)+" not allowed here; ask the administrator of this relay to add it to senders").
-		Becausef("%s %s of client %s is not under senders; %s", what.field, plain(what.address), c, c.remedy(what.address))
+	return Sender{}, refusal(what.field+" address"+shown(what.address)+
+		" not allowed here; ask the administrator of this relay to add it to senders").
+		Becausef("%s %s of client %s is not one of senders; %s",
+			what.field, plain(what.address), c, c.remedy(what.address))
 }
 
-// remedy tells where an address must be added.
+// remedy says where to add an address.
 func (c Client) remedy(a envelope.Address) string {
 	if c.rule == nil || len(c.rule.senders.only) == 0 {
 		return "if it may send, add there: - address: " + plain(a)
 	}
-	return "if it may send, add it under senders of the client, and under senders of the relay unless it stands there: " + plain(a)
+	return "if it may send, add it to senders of the client, and to senders of the relay unless it is there: " +
+		plain(a)
 }
 
 func refusal(text string) *reply.Error {
 	return reply.New(550, reply.Enhanced{5, 7, 1}, text)
 }
 
-// shown is an address for the text to the client, which is ASCII: it reads its
-// own words there, or nothing.
+// shown is an address for the text to the client, which is ASCII: as the client
+// wrote it, or nothing.
 func shown(a envelope.Address) string {
 	if !a.ASCII() {
 		return ""

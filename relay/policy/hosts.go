@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -10,9 +11,9 @@ import (
 // hosts are the domains that mean this host.
 type hosts map[string]bool
 
-// newHosts takes each name with its first label alone, and that label within
-// the domains that hosts call themselves by where they have none. A domain that
-// has senders is never one: who uses it means the senders.
+// newHosts takes each name, its first label alone, and that label within the
+// domains that hosts without a domain use. A domain that has senders is not among
+// them: an address in it means those senders.
 func newHosts(names []string, all senders) hosts {
 	set := hosts{}
 	for _, name := range append([]string{"localhost"}, names...) {
@@ -21,17 +22,17 @@ func newHosts(names []string, all senders) hosts {
 		if short == "" {
 			continue
 		}
-		for _, domain := range []string{name, short, short + ".local", short + ".localdomain", short + ".lan", short + ".internal"} {
-			if !all.has(domain) {
-				set[domain] = true
-			}
+		for _, suffix := range []string{"", ".local", ".localdomain", ".lan", ".internal"} {
+			set[short+suffix] = true
 		}
+		set[name] = true
 	}
+	maps.DeleteFunc(set, func(domain string, _ bool) bool { return all.has(domain) })
 	return set
 }
 
-// local tells whether a program on this host gave itself the address, for it
-// knew no better: root, root@localhost, www-data@web01.local.
+// local reports whether a program on this host gave itself the address because it
+// had no other: root, root@localhost, www-data@web01.local.
 func (h hosts) local(a envelope.Address) bool {
 	if a.IsZero() {
 		return false

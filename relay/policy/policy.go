@@ -2,42 +2,41 @@
 //
 // # Promises
 //
-// Every address that a message claims to come from, which are the reverse-path,
-// each From and Sender and each Resent-From and Resent-Sender, is held against
-// one set of rules; a message is granted a mailbox only if all of them are
-// allowed, and From decides which. What no rule names is refused: a client that
-// matches none, a message without From, an address without a domain, and the
-// zero Client. A Grant holds a mailbox of the configuration, or with mailbox:
-// self the From address itself.
+// Every address that a message claims to come from (the reverse-path, each From
+// and Sender, each Resent-From and Resent-Sender) is checked against one set of
+// rules. A message is granted a mailbox only if all of them are allowed, and
+// From decides which. What no rule names is refused: a client that matches none,
+// a message without From, an address without a domain, and the zero Client. A
+// Grant holds a mailbox of the configuration, or with mailbox: self the From
+// address itself.
 //
-// Where a client's rule says so, an address that is not allowed is replaced
-// instead by the first exact address among this client's senders: a right that
-// it has anyway. A Rewrite tells what the header must say then; a caller that
-// does not make it must not send the message.
+// If a client's rule says so, an address that is not allowed is replaced instead
+// by the first exact address among this client's senders, which the client may
+// use anyway. A Rewrite says how the header must change; a caller that does not
+// make the change must not send the message.
 //
 // Addresses are equal as envelope.Address.Key says: ASCII letters of either
-// case, quoted or not, domains as A-labels. A sub-address (a+b@) is another
-// address than a@ (RFC 5321 section 2.3.11: only the host may read more into a
-// local part). A wildcard covers its own domain and no subdomain, and only
-// local parts that a mailbox of Exchange can have: no look-alikes, no quotes, and
-// no address with another one in it (IMCEASMTP-), among recipients neither.
+// case, quoted or not, domains as A-labels. A sub-address (a+b@) differs from a@
+// (RFC 5321 section 2.3.11: only the host may interpret a local part). A wildcard
+// covers its own domain and no subdomain, and only local parts that a mailbox of
+// Exchange can have: no look-alikes, no quotes, and no address with another one
+// in it (IMCEASMTP-), which is not allowed among recipients either.
 //
 // # On failure
 //
-// A refusal is a *status.Error. Its text tells the client which of its own
-// addresses it was and whom to ask; its cause names field, address and client,
-// and ends with what an administrator who agrees writes into the configuration.
+// A refusal is a *reply.Error. Its text names the address that the client used
+// and whom to ask; its cause names field, address and client, and ends with what
+// an administrator who agrees writes into the configuration.
 //
-//	554 5.7.1  a peer that can be no client
+//	554 5.7.1  a peer that cannot be a client
 //	530 5.7.0  a peer that must log in first
 //	550 5.7.1  an address that is not allowed, as sender or as recipient
-//	550 5.1.2  a recipient without a domain that is no alias
+//	550 5.1.2  a recipient without a domain and without an alias
 //	452 4.7.1  more messages than the client's rate
 //	421 4.7.0  more connections than the client's
 //
-// The package is pure: no I/O, no clock. A Policy never changes after New; all
-// of its methods may be called at the same time. A Bucket is state, with the
-// time given by its caller.
+// The package is pure: no I/O, no clock, no state. A Policy never changes after
+// New; all of its methods may be called at the same time.
 package policy
 
 import (
@@ -52,11 +51,11 @@ type Rules struct {
 	Senders     []Sender
 	Clients     []ClientRule
 	LocalClient bool   // loopback and unix sockets may send as every sender
-	LocalRepair Repair // what is mended for them
-	// Aliases tell who gets the mail of recipients without a domain, by Key.
+	LocalRepair Repair // what is repaired for them
+	// Aliases say who gets the mail of recipients without a domain, by Key.
 	Aliases map[string]envelope.Address
 	// Hosts are the names of this host, for the repair of local senders;
-	// localhost is one without being listed.
+	// localhost is always one.
 	Hosts []string
 }
 
@@ -73,7 +72,7 @@ type ClientRule struct {
 	Networks       []netip.Prefix     // none = any, for a login
 	Username       string             // with Networks, both must match
 	PasswordHash   string             // bcrypt
-	Senders        []envelope.Address // none = every one of Rules.Senders; a right beyond those is none
+	Senders        []envelope.Address // none = every one of Rules.Senders; others have no effect
 	Rewrite        bool               // other_senders: rewrite
 	Repair         Repair
 	Recipients     []envelope.Address // none = anyone
@@ -81,7 +80,7 @@ type ClientRule struct {
 	MaxConnections int // 0 = no limit of its own
 }
 
-// Repair says what is mended in the header of a message.
+// Repair says what is repaired in the header of a message.
 type Repair struct {
 	DisplayName bool // for package message: quote a bare @ in a display name
 	MissingFrom bool
@@ -90,7 +89,7 @@ type Repair struct {
 
 // Policy is a set of rules, ready to ask.
 type Policy struct {
-	clients []*clientRule // the first that matches a peer wins
+	clients []*clientRule // the first that a peer matches wins
 	aliases map[string]envelope.Address
 	hosts   hosts
 	noUser  string // a hash that no password has

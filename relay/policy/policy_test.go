@@ -45,7 +45,8 @@ func TestClientIsThisHostOnly(t *testing.T) {
 			t.Errorf("Client(%s, %v) = %v, %v; want local", c.addr, c.unix, got, err)
 		}
 		if !c.ok {
-			wantRefusal(t, err, 554, "ask the administrator", "matches no rule of this listener; if it may send, write its address under networks of a client")
+			wantRefusal(t, err, 554, "ask the administrator", "matches no rule of this listener; if it may send, add "+
+				"its address to networks of a client")
 		}
 	}
 }
@@ -163,24 +164,34 @@ func TestGrant(t *testing.T) {
 	}{
 		{"all the same", Message{ReversePath: erp, From: list(erp), Sender: erp}, "erp@contoso.com", "", ""},
 		{"null reverse-path", Message{From: list(scan)}, "devices@contoso.com", "", ""},
-		{"From decides, not the reverse-path", Message{ReversePath: erp, From: list(scan)}, "devices@contoso.com", "", ""},
+		{"From decides, not the reverse-path", Message{ReversePath: erp, From: list(scan)}, "devices@contoso.com", "",
+			""},
 		{"From decides, not Sender", Message{From: list(scan), Sender: erp}, "devices@contoso.com", "", ""},
 		{"first From decides", Message{From: list(scan, erp), Sender: erp}, "devices@contoso.com", "", ""},
-		{"resent", Message{From: list(erp), ResentFrom: list(scan, odd), ResentSender: list(erp)}, "erp@contoso.com", "", ""},
+		{"resent", Message{From: list(erp), ResentFrom: list(scan, odd), ResentSender: list(erp)}, "erp@contoso.com",
+			"", ""},
 
 		{"no From", Message{ReversePath: erp}, "", "no From address", "no From address"},
-		{"no From, but Sender and Resent-From", Message{Sender: erp, ResentFrom: list(erp)}, "", "no From address", "no From address"},
-		{"reverse-path", Message{ReversePath: ceo, From: list(erp)}, "", "MAIL FROM address ceo@contoso.com", "MAIL FROM ceo@contoso.com"},
-		{"From", Message{ReversePath: erp, From: list(ceo)}, "", "From address ceo@contoso.com", "From ceo@contoso.com"},
+		{"no From, but Sender and Resent-From", Message{Sender: erp, ResentFrom: list(erp)}, "", "no From address",
+			"no From address"},
+		{"reverse-path", Message{ReversePath: ceo, From: list(erp)}, "", "MAIL FROM address ceo@contoso.com",
+			"MAIL FROM ceo@contoso.com"},
+		{"From", Message{ReversePath: erp, From: list(ceo)}, "", "From address ceo@contoso.com",
+			"From ceo@contoso.com"},
 		{"second From", Message{From: list(erp, ceo)}, "", "From address ceo@contoso.com", "From ceo@contoso.com"},
-		{"Sender", Message{From: list(erp), Sender: ceo}, "", "Sender address ceo@contoso.com", "Sender ceo@contoso.com"},
-		{"Resent-From", Message{From: list(erp), ResentFrom: list(erp, ceo)}, "", "Resent-From address ceo@contoso.com", "Resent-From ceo@contoso.com"},
-		{"Resent-Sender", Message{From: list(erp), ResentSender: list(ceo)}, "", "Resent-Sender address ceo@contoso.com", "Resent-Sender ceo@contoso.com"},
+		{"Sender", Message{From: list(erp), Sender: ceo}, "", "Sender address ceo@contoso.com",
+			"Sender ceo@contoso.com"},
+		{"Resent-From", Message{From: list(erp), ResentFrom: list(erp, ceo)}, "", "Resent-From address ceo@contoso.com",
+			"Resent-From ceo@contoso.com"},
+		{"Resent-Sender", Message{From: list(erp), ResentSender: list(ceo)}, "",
+			"Resent-Sender address ceo@contoso.com", "Resent-Sender ceo@contoso.com"},
 		{"zero From", Message{From: list(envelope.Address{})}, "", "From address has no domain", `From ""`},
 		{"zero second From", Message{From: list(erp, envelope.Address{})}, "", "From address has no domain", `From ""`},
-		{"zero Resent-From", Message{From: list(erp), ResentFrom: list(envelope.Address{})}, "", "Resent-From address has no domain", `Resent-From ""`},
+		{"zero Resent-From", Message{From: list(erp), ResentFrom: list(envelope.Address{})}, "",
+			"Resent-From address has no domain", `Resent-From ""`},
 		{"From without domain", Message{From: list(bare)}, "", "From address has no domain", "From root"},
-		{"reverse-path without domain", Message{ReversePath: bare, From: list(erp)}, "", "MAIL FROM address has no domain", "MAIL FROM root"},
+		{"reverse-path without domain", Message{ReversePath: bare, From: list(erp)}, "",
+			"MAIL FROM address has no domain", "MAIL FROM root"},
 	} {
 		g, err := p.Grant(c, row.m)
 		if row.mailbox != "" {
@@ -204,7 +215,8 @@ func TestReversePath(t *testing.T) {
 	wantRefusal(t, p.ReversePath(c, bare(t, "root")), 550, "no domain", "let the sending program use")
 	wantRefusal(t, p.ReversePath(c, addr(t, "ceo@contoso.com")), 550,
 		"MAIL FROM address ceo@contoso.com not allowed here; ask the administrator of this relay to add it to senders",
-		"MAIL FROM ceo@contoso.com of client local (127.0.0.1) is not under senders; if it may send, add there: - address: ceo@contoso.com")
+		"MAIL FROM ceo@contoso.com of client local (127.0.0.1) is not one of senders; "+
+			"if it may send, add there: - address: ceo@contoso.com")
 }
 
 // The client reads back its own words only where they are ASCII; the log
@@ -224,7 +236,8 @@ func TestTheZeroClientMaySendAsNobody(t *testing.T) {
 }
 
 func TestNewIgnoresSendersWithoutAFullAddress(t *testing.T) {
-	p := New(Rules{LocalClient: true, Senders: []Sender{{}, {Mailbox: addr(t, "a@contoso.com")}, {Address: bare(t, "root")}}})
+	p := New(Rules{LocalClient: true, Senders: []Sender{{}, {Mailbox: addr(t, "a@contoso.com")},
+		{Address: bare(t, "root")}}})
 	c, err := p.Connect(Peer{Unix: true})
 	if err != nil {
 		t.Fatal(err)
@@ -315,11 +328,15 @@ func TestGrantSaysWhoChoseFrom(t *testing.T) {
 		{"the client's only one of two", two, []envelope.Address{addr(t, "b@contoso.com")}, "b@contoso.com", true},
 		{"an exact one beside a wildcard", wild, nil, "a@contoso.com", false},
 		{"one of a wildcard", wild, nil, "x@contoso.com", false},
-		{"the client's exact one, the wildcard out of reach", wild, []envelope.Address{addr(t, "a@contoso.com")}, "a@contoso.com", true},
-		{"the client's exact one of a wildcard", wild, []envelope.Address{addr(t, "x@contoso.com")}, "x@contoso.com", false},
+		{"the client's exact one, the wildcard out of reach", wild, []envelope.Address{addr(t, "a@contoso.com")},
+			"a@contoso.com", true},
+		{"the client's exact one of a wildcard", wild, []envelope.Address{addr(t, "x@contoso.com")}, "x@contoso.com",
+			false},
 		{"rewritten", two, nil, "stranger@example.org", true},
 	} {
-		p := New(Rules{Senders: c.senders, Clients: []ClientRule{{Name: "c", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Senders: c.only, Rewrite: true}}})
+		p := New(Rules{Senders: c.senders,
+			Clients: []ClientRule{{Name: "c", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+				Senders: c.only, Rewrite: true}}})
 		client, err := p.Connect(Peer{Addr: netip.MustParseAddrPort("10.0.0.1:1")})
 		if err != nil {
 			t.Fatal(err)

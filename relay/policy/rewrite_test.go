@@ -30,11 +30,15 @@ func office(t testing.TB) Rules {
 		},
 		Clients: []ClientRule{
 			{Name: "strict", Networks: networks(t, "10.0.0.1/32"), Senders: list("b@contoso.com")},
-			{Name: "mend", Networks: networks(t, "10.0.0.2/32"), Senders: list("*@fabrikam.com", "b@contoso.com", "a@contoso.com"), Repair: all()},
-			{Name: "rewrite", Networks: networks(t, "10.0.0.3/32"), Senders: list("b@contoso.com", "x@fabrikam.com"), Rewrite: true},
+			{Name: "mend", Networks: networks(t, "10.0.0.2/32"), Senders: list("*@fabrikam.com", "b@contoso.com",
+				"a@contoso.com"), Repair: all()},
+			{Name: "rewrite", Networks: networks(t, "10.0.0.3/32"), Senders: list("b@contoso.com", "x@fabrikam.com"),
+				Rewrite: true},
 			{Name: "both", Networks: networks(t, "10.0.0.4/32"), Rewrite: true, Repair: all()},
-			{Name: "wild", Networks: networks(t, "10.0.0.5/32"), Senders: list("*@fabrikam.com"), Rewrite: true, Repair: all()},
-			{Name: "beyond", Networks: networks(t, "10.0.0.6/32"), Senders: list("ceo@contoso.com", "*@contoso.com"), Rewrite: true, Repair: all()},
+			{Name: "wild", Networks: networks(t, "10.0.0.5/32"), Senders: list("*@fabrikam.com"), Rewrite: true,
+				Repair: all()},
+			{Name: "beyond", Networks: networks(t, "10.0.0.6/32"), Senders: list("ceo@contoso.com", "*@contoso.com"),
+				Rewrite: true, Repair: all()},
 		},
 	}
 }
@@ -90,7 +94,8 @@ func TestRewriteAndRepair(t *testing.T) {
 		// a sender of this host
 		{"strict", "<> | root |", "! From address has no domain"},
 		{"mend", "root | root |", "box@contoso.com b@contoso.com b@contoso.com local_sender b@contoso.com"},
-		{"mend", "www-data@web01.local | www-data@localhost |", "box@contoso.com b@contoso.com b@contoso.com local_sender b@contoso.com"},
+		{"mend", "www-data@web01.local | www-data@localhost |",
+			"box@contoso.com b@contoso.com b@contoso.com local_sender b@contoso.com"},
 		{"mend", "<> | x@web01 |", "box@contoso.com b@contoso.com <> local_sender b@contoso.com"},
 		{"mend", "<> | x@WEB01.corp.example |", "box@contoso.com b@contoso.com <> local_sender b@contoso.com"},
 		{"mend", "<> | x@[127.0.0.1] |", "box@contoso.com b@contoso.com <> local_sender b@contoso.com"},
@@ -99,19 +104,28 @@ func TestRewriteAndRepair(t *testing.T) {
 		{"mend", "<> | x@web02.corp.example |", "! From address x@web02.corp.example"},
 		{"mend", "<> | x@corp.example |", "! From address x@corp.example"},
 		{"mend", "<> | x@web01.corp.example.evil.example |", "! From address x@web01.corp.example.evil.example"},
-		{"mend", "root@localhost | a@contoso.com |", "a@contoso.com a@contoso.com a@contoso.com local_sender"}, // PHP mail()
-		{"mend", "a@contoso.com | a@contoso.com | root@web01", "a@contoso.com a@contoso.com a@contoso.com local_sender drop"},
+		// PHP mail()
+		{"mend", "root@localhost | a@contoso.com |", "a@contoso.com a@contoso.com a@contoso.com local_sender"},
+		{"mend", "a@contoso.com | a@contoso.com | root@web01",
+			"a@contoso.com a@contoso.com a@contoso.com local_sender drop"},
 		{"wild", "<> | root |", "! From address has no domain"},
 
 		// other senders
-		{"rewrite", "ceo@contoso.com | ceo@contoso.com |", "box@contoso.com b@contoso.com b@contoso.com other_senders b@contoso.com <ceo@contoso.com>"},
-		{"rewrite", "<> | a@contoso.com |", "box@contoso.com b@contoso.com <> other_senders b@contoso.com <a@contoso.com>"}, // a sender, but not this client's
-		{"rewrite", "x@fabrikam.com | ceo@contoso.com |", "box@contoso.com b@contoso.com x@fabrikam.com other_senders b@contoso.com <ceo@contoso.com>"},
+		{"rewrite", "ceo@contoso.com | ceo@contoso.com |",
+			"box@contoso.com b@contoso.com b@contoso.com other_senders b@contoso.com <ceo@contoso.com>"},
+		// a sender, but not this client's
+		{"rewrite", "<> | a@contoso.com |",
+			"box@contoso.com b@contoso.com <> other_senders b@contoso.com <a@contoso.com>"},
+		{"rewrite", "x@fabrikam.com | ceo@contoso.com |",
+			"box@contoso.com b@contoso.com x@fabrikam.com other_senders b@contoso.com <ceo@contoso.com>"},
 		{"rewrite", "ceo@contoso.com | x@fabrikam.com |", "x@fabrikam.com x@fabrikam.com x@fabrikam.com other_senders"},
 		{"rewrite", "<> | b@contoso.com | ceo@contoso.com", "box@contoso.com b@contoso.com <> other_senders drop"},
-		{"rewrite", "<> | root |", "box@contoso.com b@contoso.com <> other_senders b@contoso.com"}, // nobody could answer root
+		// nobody could answer root
+		{"rewrite", "<> | root |", "box@contoso.com b@contoso.com <> other_senders b@contoso.com"},
 		{"rewrite", "<> | |", "! Message has no From address"},
-		{"both", "root | ceo@contoso.com | root", "desk@contoso.com boss@fabrikam.com boss@fabrikam.com other_senders boss@fabrikam.com <ceo@contoso.com> drop"},
+		{"both", "root | ceo@contoso.com | root",
+			"desk@contoso.com boss@fabrikam.com boss@fabrikam.com other_senders boss@fabrikam.com <ceo@contoso.com> " +
+				"drop"},
 		{"wild", "<> | ceo@contoso.com |", "! From address ceo@contoso.com"},
 
 		// several From addresses are all allowed, or refused
@@ -124,7 +138,8 @@ func TestRewriteAndRepair(t *testing.T) {
 	} {
 		c, m := clientNamed(t, p, row.client), messageOf(t, row.message)
 		g, err := p.Grant(c, m)
-		got := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", g.Mailbox, g.From, orNull(g.ReversePath), shownRewrite(g.Rewrite)))
+		got := strings.TrimSpace(fmt.Sprintf("%s %s %s %s", g.Mailbox, g.From, orNull(g.ReversePath),
+			shownRewrite(g.Rewrite)))
 		if want, refused := strings.CutPrefix(row.want, "! "); refused {
 			wantRefusal(t, err, 550, want, row.client)
 		} else if err != nil || got != row.want {
@@ -161,12 +176,14 @@ func TestADomainWithSendersIsNotLocal(t *testing.T) {
 func TestRefusalNamesTheClientsOwnList(t *testing.T) {
 	p := New(office(t))
 	err := p.ReversePath(clientNamed(t, p, "strict"), addr(t, "ceo@contoso.com"))
-	wantRefusal(t, err, 550, "ask the administrator", "if it may send, add it under senders of the client, and under senders of the relay unless it stands there: ceo@contoso.com")
+	wantRefusal(t, err, 550, "ask the administrator", "if it may send, add it to senders of the client, and to "+
+		"senders of the relay unless it is there: ceo@contoso.com")
 }
 
 func TestRecipient(t *testing.T) {
 	rules := office(t)
-	rules.Aliases = map[string]envelope.Address{"root": addr(t, "admin@contoso.com"), "postmaster": addr(t, "pm@fabrikam.com")}
+	rules.Aliases = map[string]envelope.Address{"root": addr(t, "admin@contoso.com"),
+		"postmaster": addr(t, "pm@fabrikam.com")}
 	rules.Clients[0].Recipients = []envelope.Address{addr(t, "*@contoso.com"), addr(t, "Jürgen@bücher.example")}
 	p := New(rules)
 	for _, row := range []struct{ client, to, want string }{
@@ -183,7 +200,8 @@ func TestRecipient(t *testing.T) {
 		{"strict", "x@mail.contoso.com", "! 5.7.1 Recipient address x@mail.contoso.com not allowed"},
 		{"strict", `"x@contoso.com"@evil.example`, "! 5.7.1 not allowed"},
 		{"strict", "jürgen2@bücher.example", "! 5.7.1 Recipient address not allowed"},
-		{"strict", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "! 5.7.1 not allowed"}, // Exchange would send it to x@evil.example
+		// Exchange would send it to x@evil.example
+		{"strict", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "! 5.7.1 not allowed"},
 		{"local", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "IMCEASMTP-x+40evil+2Eexample@contoso.com"},
 		{"strict", "root", "admin@contoso.com"},
 		{"strict", "postmaster", "! 5.7.1 Recipient address pm@fabrikam.com not allowed"},
@@ -197,7 +215,8 @@ func TestRecipient(t *testing.T) {
 			continue
 		}
 		code, text, _ := strings.Cut(want, " ")
-		if err == nil || !strings.Contains(err.Error(), "550 "+code) || !strings.Contains(err.Error(), text) || !got.IsZero() {
+		if err == nil || !strings.Contains(err.Error(), "550 "+code) || !strings.Contains(err.Error(), text) ||
+			!got.IsZero() {
 			t.Errorf("%s to %s: %v, %v; want %s", row.client, row.to, got, err, want)
 		}
 	}

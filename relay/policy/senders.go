@@ -6,12 +6,13 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// senders are what mail may come from, and for one client: only some of it.
+// senders are the addresses that mail may come from, or for one client some of
+// them.
 type senders struct {
-	exact   map[string]Sender // by Key
-	domains map[string]Sender // wildcards, by domain
-	first   envelope.Address  // the first exact address; zero if there is none
-	only    []envelope.Address
+	exact   map[string]Sender  // by Key
+	domains map[string]Sender  // wildcards, by domain
+	first   envelope.Address   // the first exact address; zero if there is none
+	only    []envelope.Address // of the client's own list; empty for all
 }
 
 // newSenders indexes list; the first of two equal entries wins.
@@ -37,7 +38,7 @@ func newSenders(list []Sender) senders {
 	return set
 }
 
-// limited is s for a client that has a list of its own; without one it is s.
+// limited is s for a client with its own list; without one it is s.
 func (s senders) limited(only []envelope.Address) senders {
 	if len(only) == 0 {
 		return s
@@ -52,15 +53,15 @@ func (s senders) limited(only []envelope.Address) senders {
 	return s
 }
 
-// find returns the rule that allows a; of a wildcard, the rule that it would
-// have as an exact entry. An exact entry wins over the wildcard of its domain.
+// find returns the rule that allows a; for a wildcard, the rule that a would have
+// as an exact entry. An exact entry wins over the wildcard of its domain.
 func (s senders) find(a envelope.Address) (Sender, bool) {
 	rule, ok := s.exact[a.Key()]
 	if !ok {
 		rule, ok = s.domains[a.Domain()]
 		ok = ok && isOrdinary(a.Local()) && !a.Encapsulated()
 	}
-	if !ok || !s.allows(a) {
+	if !ok || !covers(s.only, a) {
 		return Sender{}, false
 	}
 	if rule.Mailbox.Wildcard() {
@@ -72,7 +73,7 @@ func (s senders) find(a envelope.Address) (Sender, bool) {
 	return rule, true
 }
 
-// self is a as a mailbox: the same one for every way to write it.
+// self is a as a mailbox, the same one however a is written.
 func self(a envelope.Address) envelope.Address {
 	lower, err := envelope.ParseAddress(a.Key())
 	if err != nil {
@@ -81,24 +82,11 @@ func self(a envelope.Address) envelope.Address {
 	return lower
 }
 
-// allows tells whether a client's own list lets it.
-func (s senders) allows(a envelope.Address) bool {
-	if len(s.only) == 0 {
-		return true
-	}
-	for _, entry := range s.only {
-		if entry.Covers(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// single tells whether there is no choice: one exact address, and no wildcard.
+// single reports whether there is no choice: one exact address, and no wildcard.
 func (s senders) single() bool {
 	exact := 0
 	for _, sender := range s.exact {
-		if s.allows(sender.Address) {
+		if covers(s.only, sender.Address) {
 			exact++
 		}
 		if exact > 1 {
@@ -106,15 +94,15 @@ func (s senders) single() bool {
 		}
 	}
 	for domain := range s.domains {
-		if s.reaches(domain) {
+		if s.usesWildcard(domain) {
 			return false
 		}
 	}
 	return exact == 1
 }
 
-// reaches tells whether a client's own list leaves anything of a wildcard.
-func (s senders) reaches(domain string) bool {
+// usesWildcard reports whether a client's own list leaves anything of a wildcard.
+func (s senders) usesWildcard(domain string) bool {
 	if len(s.only) == 0 {
 		return true
 	}
@@ -129,7 +117,7 @@ func (s senders) reaches(domain string) bool {
 	return false
 }
 
-// has tells whether there is a sender in a domain.
+// has reports whether there is a sender in a domain.
 func (s senders) has(domain string) bool {
 	if _, wild := s.domains[domain]; wild {
 		return true
@@ -142,9 +130,9 @@ func (s senders) has(domain string) bool {
 	return false
 }
 
-// isOrdinary keeps a wildcard to local parts that a mailbox of Exchange can
+// isOrdinary limits a wildcard to local parts that a mailbox of Exchange can
 // have. What needs quotes, looks like something else, or changes the meaning
-// of a URL's path is allowed by an exact entry only.
+// of a URL's path needs an exact entry.
 func isOrdinary(local string) bool {
 	const others = ".!#$&'+-=^_{|}~"
 	return local != "" && !strings.ContainsFunc(local, func(r rune) bool {

@@ -1,6 +1,9 @@
 package setup
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // cloud is what the commands of a script call one of Microsoft's clouds. The
 // zero value is the public one, which no command needs to be told.
@@ -73,11 +76,4 @@ func (p Plan) shCloud() []string {
 }
 
 // graphURL is where az rest calls Microsoft Graph.
-func (p Plan) graphURL() string { return or(p.GraphURL, "https://graph.microsoft.com") }
-
-func or(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
-}
+func (p Plan) graphURL() string { return cmp.Or(p.GraphURL, "https://graph.microsoft.com") }

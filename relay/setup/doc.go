@@ -1,7 +1,6 @@
-// Package setup makes what an administrator needs to give the relay its rights
-// in a tenant, and to keep them narrow: the key pair with the file to upload
-// (NewPair, ReadPair), and the commented scripts that register the application,
-// restrict it to the configured mailboxes and only then let it send (Script).
+// Package setup writes the commented scripts by which an administrator gives the
+// relay its rights in a tenant and keeps them narrow: they register the
+// application, restrict it to the configured mailboxes and only then let it send.
 //
 // It is pure: it reads no file, asks no network and knows no clock but the one
 // it is given. The same plan gives the same script.

@@ -3,18 +3,20 @@ package smtpd
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
 
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/reply"
 )
 
 // maxLogins is how many failed logins end a connection.
 const maxLogins = 5
 
-// The challenges of LOGIN, "Username:" and "Password:": devices compare them
-// octet by octet.
+// The challenges of LOGIN, "Username:" and "Password:": devices compare them byte
+// by byte.
 const (
 	challengeUser     = "VXNlcm5hbWU6"
 	challengePassword = "UGFzc3dvcmQ6"
@@ -26,31 +28,28 @@ func (c *conn) auth(arg string) error {
 	if refusal := c.mayAuth(mechanism); refusal != nil {
 		return c.refuse(refusal)
 	}
-	initial = strings.TrimSpace(initial)
-	if initial == "=" {
-		initial = "" // an empty response says nothing: ask
+	if initial = strings.TrimSpace(initial); initial == "=" {
+		initial = "" // an empty response: ask for another
 	}
-	var user, password string
-	var refusal *reply.Error
-	var err error
+	credentials := c.login
 	if strings.EqualFold(mechanism, "PLAIN") {
-		user, password, refusal, err = c.plain(initial)
-	} else {
-		user, password, refusal, err = c.login(initial)
+		credentials = c.plain
 	}
+	user, password, err := credentials(initial)
+	var refusal *reply.Error
 	switch {
+	case errors.As(err, &refusal):
+		return c.refuse(refusal)
 	case err != nil:
 		return err
-	case refusal != nil:
-		return c.refuse(refusal)
 	}
 	return c.authenticate(user, password)
 }
 
-// mayAuth tells why AUTH is out of place, nil if it is not.
+// mayAuth returns a refusal if AUTH is not possible now.
 func (c *conn) mayAuth(mechanism string) *reply.Error {
 	switch {
-	case c.gate.options.Auth == AuthOff:
+	case c.loop.options.Auth == AuthOff:
 		return errNotImplemented
 	case c.authenticated:
 		return errAuthenticated
@@ -68,63 +67,64 @@ func (c *conn) mayAuth(mechanism string) *reply.Error {
 	return nil
 }
 
-// offersAuth tells whether the client may log in as the connection is now.
+// offersAuth reports whether the client may log in with the connection as it is.
 func (c *conn) offersAuth() bool {
-	o := &c.gate.options
+	o := c.loop.options
 	return o.Auth != AuthOff && (c.secure || o.mayLoginPlain(c.peer))
 }
 
-// plain reads "authorization NUL user NUL password". Nobody may act for
-// somebody else, so the first is empty or the user.
-func (c *conn) plain(initial string) (user, password string, refusal *reply.Error, err error) {
-	message, refusal, err := c.response("", initial)
-	if refusal != nil || err != nil {
-		return "", "", refusal, err
+// plain reads "authorization NUL user NUL password". No user may act for another,
+// so the first is empty or the user.
+func (c *conn) plain(initial string) (user, password string, err error) {
+	message, err := c.response("", initial)
+	if err != nil {
+		return "", "", err
 	}
 	parts := bytes.Split(message, []byte{0})
-	if len(parts) != 3 {
-		return "", "", errEncoding, nil
+	switch {
+	case len(parts) != 3:
+		return "", "", errEncoding
+	case len(parts[0]) > 0 && !bytes.Equal(parts[0], parts[1]):
+		return "", "", errActingFor
 	}
-	if len(parts[0]) > 0 && !bytes.Equal(parts[0], parts[1]) {
-		return "", "", errActingFor, nil
-	}
-	return string(parts[1]), string(parts[2]), nil, nil
+	return string(parts[1]), string(parts[2]), nil
 }
 
-func (c *conn) login(initial string) (user, password string, refusal *reply.Error, err error) {
-	u, refusal, err := c.response(challengeUser, initial)
-	if refusal != nil || err != nil {
-		return "", "", refusal, err
+func (c *conn) login(initial string) (user, password string, err error) {
+	u, err := c.response(challengeUser, initial)
+	if err != nil {
+		return "", "", err
 	}
-	p, refusal, err := c.response(challengePassword, "")
-	if refusal != nil || err != nil {
-		return "", "", refusal, err
-	}
-	return string(u), string(p), nil, nil
+	p, err := c.response(challengePassword, "")
+	return string(u), string(p), err
 }
 
-// response decodes what the client gave already, or asks for it.
-func (c *conn) response(challenge, given string) ([]byte, *reply.Error, error) {
+// response decodes what the client has given already, or asks for it. A refusal
+// is a reply.Error, any other error the end of the connection.
+func (c *conn) response(challenge, given string) ([]byte, error) {
 	if given == "" {
 		c.out = append(append(append(c.out, "334 "...), challenge...), '\r', '\n')
 		line, refusal, err := c.readLine()
-		if refusal != nil || err != nil {
-			return nil, refusal, err
+		if err != nil {
+			return nil, err
+		}
+		if refusal != nil {
+			return nil, refusal
 		}
 		if given = strings.TrimSpace(string(line)); given == "*" {
-			return nil, errCancelled, nil
+			return nil, errCancelled
 		}
 	}
-	// Some devices leave the padding out.
+	// Some devices omit the padding.
 	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(given, "="))
 	if err != nil {
-		return nil, errEncoding, nil
+		return nil, errEncoding
 	}
-	return decoded, nil, nil
+	return decoded, nil
 }
 
-// authenticate asks the handler. Each failure makes the client wait longer,
-// which costs a guesser time and everybody else nothing.
+// authenticate asks the handler. Each failure makes the client wait longer, which
+// costs only someone who guesses.
 func (c *conn) authenticate(user, password string) error {
 	err := c.guard(func() error { return c.session.Authenticate(c.ctx, user, password) })
 	if err == nil {
@@ -137,20 +137,11 @@ func (c *conn) authenticate(user, password string) error {
 		return c.refuse(refusal)
 	}
 	c.failedLogins++
-	c.pause(time.Duration(c.failedLogins) * time.Second)
+	_ = pacing.Sleep(c.ctx, time.Duration(c.failedLogins)*time.Second)
 	if c.failedLogins >= maxLogins {
-		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins", slog.Int("failures", c.failedLogins))
+		c.note(slog.LevelWarn, "failed logins", "connection closed after failed logins",
+			slog.Int("failures", c.failedLogins))
 		return c.cutOff(errManyLogins)
 	}
 	return c.refuse(refusal)
-}
-
-// pause does nothing for d, or until the connection is cut.
-func (c *conn) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.ctx.Done():
-	}
 }

@@ -20,7 +20,14 @@ import (
 
 // plainAuth lets everybody on this host log in without TLS.
 func plainAuth(mode smtpd.AuthMode) smtpd.ListenerOptions {
-	return smtpd.ListenerOptions{Name: "test", Auth: mode, PlaintextAuth: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	return smtpd.ListenerOptions{Name: "test", Auth: mode, PlaintextAuth: prefixes("127.0.0.0/8")}
+}
+
+func prefixes(networks ...string) (list []netip.Prefix) {
+	for _, n := range networks {
+		list = append(list, netip.MustParsePrefix(n))
+	}
+	return list
 }
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -39,31 +46,44 @@ func greeted(t testing.TB, o smtpd.ListenerOptions, h smtpd.Handler) *client {
 func TestAuthDialogs(t *testing.T) {
 	plain, user, password := b64("\x00scanner\x00secret"), b64("scanner"), b64("secret")
 	for name, lines := range map[string][]string{
-		"PLAIN":                        {"AUTH PLAIN " + plain + " -> 235 2.7.0"},
-		"plain in two steps":           {"auth plain -> 334 ", plain + " -> 235"},
-		"PLAIN with =":                 {"AUTH PLAIN = -> 334 ", plain + " -> 235"},
-		"PLAIN as itself":              {"AUTH PLAIN " + b64("scanner\x00scanner\x00secret") + " -> 235"},
-		"PLAIN as somebody else":       {"AUTH PLAIN " + b64("ceo\x00scanner\x00secret") + " -> 535 5.7.8"},
-		"PLAIN without padding":        {"AUTH PLAIN " + strings.TrimRight(b64("\x00scanner\x00secret"), "=") + " -> 235"},
-		"PLAIN with two parts":         {"AUTH PLAIN " + b64("scanner\x00secret") + " -> 501 5.5.2"},
-		"PLAIN with four parts":        {"AUTH PLAIN " + b64("\x00scanner\x00sec\x00ret") + " -> 501 5.5.2"},
-		"LOGIN":                        {"AUTH LOGIN -> 334 VXNlcm5hbWU6", user + " -> 334 UGFzc3dvcmQ6", password + " -> 235"},
-		"login with inline user":       {"auth login " + user + " -> 334 UGFzc3dvcmQ6", password + " -> 235"},
-		"LOGIN with =":                 {"AUTH LOGIN = -> 334 VXNlcm5hbWU6", user + " -> 334", password + " -> 235"},
-		"LOGIN without padding":        {"AUTH LOGIN -> 334", strings.TrimRight(user, "=") + " -> 334", strings.TrimRight(password, "=") + " -> 235"},
-		"LOGIN, blanks around":         {"AUTH   LOGIN -> 334", " " + user + "  -> 334", password + "\t -> 235"},
-		"LOGIN cancelled":              {"AUTH LOGIN -> 334", "* -> 501 5.7.0"},
-		"LOGIN cancelled late":         {"AUTH LOGIN -> 334", user + " -> 334", "* -> 501 5.7.0"},
-		"no base64":                    {"AUTH LOGIN -> 334", "scanner! -> 501 5.5.2"},
-		"wrong password":               {"AUTH LOGIN " + user + " -> 334", user + " -> 535 5.7.8 Authentication credentials invalid"},
-		"an empty password":            {"AUTH LOGIN " + user + " -> 334", " -> 535 5.7.8"},
-		"other mechanisms":             {"AUTH CRAM-MD5 -> 504 5.5.4", "AUTH -> 501 5.5.4", "AUTH PLAINX -> 504 5.5.4"},
-		"an over-long response":        {"AUTH PLAIN -> 334", strings.Repeat("A", 3000) + " -> 500 5.5.2", "NOOP -> 250"},
-		"twice":                        {"AUTH PLAIN " + plain + " -> 235", "AUTH PLAIN " + plain + " -> 503 5.5.1"},
-		"in a transaction":             {"MAIL FROM:<a@b> -> 250", "AUTH PLAIN " + plain + " -> 503 5.5.1"},
-		"RSET and EHLO keep the login": {"AUTH PLAIN " + plain + " -> 235", "RSET -> 250", "EHLO y -> 250-", "AUTH LOGIN -> 503"},
-		"MAIL with AUTH=":              {"AUTH PLAIN " + plain + " -> 235", "MAIL FROM:<a@b> AUTH=<> -> 250"},
-		"commands are responses":       {"AUTH LOGIN -> 334", "QUIT -> 334", "RSET -> 535"},
+		"PLAIN":                  {"AUTH PLAIN " + plain + " -> 235 2.7.0"},
+		"plain in two steps":     {"auth plain -> 334 ", plain + " -> 235"},
+		"PLAIN with =":           {"AUTH PLAIN = -> 334 ", plain + " -> 235"},
+		"PLAIN as itself":        {"AUTH PLAIN " + b64("scanner\x00scanner\x00secret") + " -> 235"},
+		"PLAIN as somebody else": {"AUTH PLAIN " + b64("ceo\x00scanner\x00secret") + " -> 535 5.7.8"},
+		"PLAIN without padding": {
+			"AUTH PLAIN " + strings.TrimRight(b64("\x00scanner\x00secret"), "=") + " -> 235",
+		},
+		"PLAIN with two parts":  {"AUTH PLAIN " + b64("scanner\x00secret") + " -> 501 5.5.2"},
+		"PLAIN with four parts": {"AUTH PLAIN " + b64("\x00scanner\x00sec\x00ret") + " -> 501 5.5.2"},
+		"LOGIN": {
+			"AUTH LOGIN -> 334 VXNlcm5hbWU6", user + " -> 334 UGFzc3dvcmQ6", password + " -> 235",
+		},
+		"login with inline user": {"auth login " + user + " -> 334 UGFzc3dvcmQ6", password + " -> 235"},
+		"LOGIN with =":           {"AUTH LOGIN = -> 334 VXNlcm5hbWU6", user + " -> 334", password + " -> 235"},
+		"LOGIN without padding": {
+			"AUTH LOGIN -> 334", strings.TrimRight(user, "=") + " -> 334",
+			strings.TrimRight(password, "=") + " -> 235",
+		},
+		"LOGIN, blanks around": {"AUTH   LOGIN -> 334", " " + user + "  -> 334", password + "\t -> 235"},
+		"LOGIN cancelled":      {"AUTH LOGIN -> 334", "* -> 501 5.7.0"},
+		"LOGIN cancelled late": {"AUTH LOGIN -> 334", user + " -> 334", "* -> 501 5.7.0"},
+		"no base64":            {"AUTH LOGIN -> 334", "scanner! -> 501 5.5.2"},
+		"wrong password": {
+			"AUTH LOGIN " + user + " -> 334", user + " -> 535 5.7.8 Authentication credentials invalid",
+		},
+		"an empty password": {"AUTH LOGIN " + user + " -> 334", " -> 535 5.7.8"},
+		"other mechanisms":  {"AUTH CRAM-MD5 -> 504 5.5.4", "AUTH -> 501 5.5.4", "AUTH PLAINX -> 504 5.5.4"},
+		"an over-long response": {
+			"AUTH PLAIN -> 334", strings.Repeat("A", 3000) + " -> 500 5.5.2", "NOOP -> 250",
+		},
+		"twice":            {"AUTH PLAIN " + plain + " -> 235", "AUTH PLAIN " + plain + " -> 503 5.5.1"},
+		"in a transaction": {"MAIL FROM:<a@b> -> 250", "AUTH PLAIN " + plain + " -> 503 5.5.1"},
+		"RSET and EHLO keep the login": {
+			"AUTH PLAIN " + plain + " -> 235", "RSET -> 250", "EHLO y -> 250-", "AUTH LOGIN -> 503",
+		},
+		"MAIL with AUTH=":        {"AUTH PLAIN " + plain + " -> 235", "MAIL FROM:<a@b> AUTH=<> -> 250"},
+		"commands are responses": {"AUTH LOGIN -> 334", "QUIT -> 334", "RSET -> 535"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,7 +242,9 @@ func TestAuthWithForeignClients(t *testing.T) {
 	o := withTLS(t, smtpd.TLSRequired)
 	o.Auth = smtpd.AuthRequired
 	_, addr := startOn(t, smtpd.Config{}, o, h)
-	for _, mechanism := range []sasl.Client{sasl.NewPlainClient("", "scanner", "secret"), sasl.NewLoginClient("scanner", "secret")} {
+	for _, mechanism := range []sasl.Client{
+		sasl.NewPlainClient("", "scanner", "secret"), sasl.NewLoginClient("scanner", "secret"),
+	} {
 		c, err := smtp.DialStartTLS(addr, trusting)
 		if err != nil {
 			t.Fatal(err)
@@ -230,7 +252,8 @@ func TestAuthWithForeignClients(t *testing.T) {
 		if err := c.Auth(mechanism); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SendMail("a@example.org", []string{"b@example.org"}, strings.NewReader("Subject: x\r\n\r\nbody\r\n")); err != nil {
+		body := strings.NewReader("Subject: x\r\n\r\nbody\r\n")
+		if err := c.SendMail("a@example.org", []string{"b@example.org"}, body); err != nil {
 			t.Error(err)
 		}
 		if err := c.Quit(); err != nil {

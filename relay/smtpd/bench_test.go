@@ -109,7 +109,7 @@ func TestRowMemory(t *testing.T) {
 	used := memory() - before
 	t.Logf("%d idle connections: %.1f MB of heap and stacks", connections, float64(used)/1e6)
 	if used > 30e6 {
-		t.Errorf("%d idle connections cost %d octets", connections, used)
+		t.Errorf("%d idle connections cost %d bytes", connections, used)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 // body is the message that a handler reads, of DATA or of BDAT chunks. Its
@@ -12,21 +13,19 @@ import (
 type body struct {
 	c       *conn
 	chunked bool
-	size    int64 // octets given to the reader
+	data    wire.DataDecoder
+	size    int64 // bytes given to the reader
 	err     error
 
 	complete    bool // the end was seen
 	tooLarge    bool
 	interrupted bool // another command came between two chunks
-
-	lineStart bool // the octets before the next were CRLF, or it is the first
-	afterCR   bool
 }
 
 // beginBody takes the input from the library: it wrote 354, so the command was
 // in order.
 func (c *conn) beginBody() *body {
-	b := &body{c: c, chunked: c.verb == "BDAT", lineStart: true}
+	b := &body{c: c, chunked: c.verb == "BDAT"}
 	if !b.chunked {
 		// Sent at once: the handler may take its time before it reads.
 		c.out = append(c.out, c.reply...)
@@ -34,14 +33,14 @@ func (c *conn) beginBody() *body {
 	}
 	c.reply = c.reply[:0]
 	c.inBody = true
-	c.in.enlarge()
-	c.tail = c.tail[:0]
-	c.keepTail(c.in.bytes())
+	c.in.Enlarge()
+	c.tail.Reset()
+	c.tail.Keep(c.in.Bytes())
 	return b
 }
 
-// endBody gives the input back behind the message, or makes the connection end
-// after the reply, and returns the error that is to be the reply.
+// endBody continues the input behind the message, or makes the connection end
+// after the reply, and returns the error that becomes the reply.
 func (c *conn) endBody(b *body, err error) error {
 	defer func() { c.inBody, c.feedDot = false, true }()
 	switch {
@@ -51,7 +50,8 @@ func (c *conn) endBody(b *body, err error) error {
 		c.dropReply = true
 		return errSequence
 	case err == nil && !b.complete:
-		c.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it", "client", c.peer.String())
+		c.cfg.Log.Error("a handler accepted a message without reading it to its end; please report it",
+			"client", c.peer.String())
 		err = errUnread
 	case err != nil && b.tooLarge:
 		err = errTooLarge
@@ -65,7 +65,7 @@ func (c *conn) endBody(b *body, err error) error {
 	return err
 }
 
-// Read gives the next octets of the message.
+// Read returns the next bytes of the message.
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -83,7 +83,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next reads some octets, or returns an error and none.
+// next reads some bytes, or returns an error and none.
 func (b *body) next(p []byte) (int, error) {
 	if b.chunked {
 		return b.nextOfChunk(p)
@@ -91,60 +91,30 @@ func (b *body) next(p []byte) (int, error) {
 	return b.nextOfData(p)
 }
 
-// nextOfData decodes DATA: it removes the dot that stands before others at the
-// start of a line, and ends at CRLF.CRLF alone. A line starts behind CRLF, also
-// behind CR CRLF, and never behind a bare LF or CR.
-func (b *body) nextOfData(p []byte) (n int, err error) {
+// nextOfData reads some bytes of a message of DATA.
+func (b *body) nextOfData(p []byte) (int, error) {
 	in := &b.c.in
-	for n < len(p) {
-		s := in.bytes()
-		dot := b.lineStart && len(s) > 0 && s[0] == '.'
-		end := dot && bytes.HasPrefix(s, []byte(".\r\n"))
+	for {
+		n, used, end := b.data.Decode(p, in.Bytes())
+		in.Skip(used)
 		switch {
-		case end && n > 0:
-			return n, nil
 		case end:
-			in.skip(3)
 			b.complete = true
 			return 0, io.EOF
-		case len(s) == 0, dot && bytes.HasPrefix([]byte(".\r\n"), s):
-			if n > 0 {
-				return n, nil
-			}
-			if err := b.c.fill(); err != nil {
-				return 0, err
-			}
-		case dot:
-			in.skip(1)
-			b.lineStart, b.afterCR = false, false
-		default:
-			k := b.copyLines(p[n:], s)
-			in.skip(k)
-			n += k
+		case n > 0:
+			return n, nil
+		}
+		if err := b.c.fill(); err != nil {
+			return 0, err
 		}
 	}
-	return n, nil
 }
 
-// copyLines copies from s to p up to the next line that begins with a dot.
-func (b *body) copyLines(p, s []byte) int {
-	if b.afterCR && s[0] == '\n' {
-		s = s[:1]
-	} else if i := bytes.Index(s, []byte("\r\n.")); i >= 0 {
-		s = s[:i+2]
-	}
-	n := copy(p, s)
-	last := s[n-1]
-	b.lineStart = last == '\n' && (n > 1 && s[n-2] == '\r' || n == 1 && b.afterCR)
-	b.afterCR = last == '\r'
-	return n
-}
-
-// nextOfChunk reads on in the chunk, or in the next one.
+// nextOfChunk reads some bytes of the chunk, or of the next one.
 func (b *body) nextOfChunk(p []byte) (int, error) {
 	c := b.c
-	for c.chunk.left == 0 {
-		if c.chunk.last {
+	for c.chunk.Left == 0 {
+		if c.chunk.Last {
 			b.complete = true
 			return 0, io.EOF
 		}
@@ -152,21 +122,21 @@ func (b *body) nextOfChunk(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if len(c.in.bytes()) == 0 {
+	if len(c.in.Bytes()) == 0 {
 		if err := c.fill(); err != nil {
 			return 0, err
 		}
 	}
-	s := c.in.bytes()
-	n := copy(p, s[:min(int64(len(s)), c.chunk.left)])
-	c.in.skip(n)
-	c.chunk.left -= int64(n)
+	s := c.in.Bytes()
+	n := copy(p, s[:min(int64(len(s)), c.chunk.Left)])
+	c.in.Skip(n)
+	c.chunk.Left -= int64(n)
 	return n, nil
 }
 
-// awaitChunk acknowledges a chunk and waits for the next. What may not stand
-// between chunks is refused here; what ends the transaction is held back for
-// the library, and the reader gets an error.
+// awaitChunk acknowledges a chunk and waits for the next. Commands that are not
+// allowed between chunks are refused here; one that ends the transaction is held
+// back for the library, and the reader gets an error.
 func (b *body) awaitChunk() error {
 	c := b.c
 	c.out = append(c.out, "250 2.0.0 Chunk received\r\n"...)
@@ -176,20 +146,20 @@ func (b *body) awaitChunk() error {
 			return err
 		}
 		if refusal == nil {
-			cmd, ok := parseCommand(line)
+			cmd, ok := wire.ParseCommand(line)
 			switch {
 			case !ok:
 				refusal = errCharacters
-			case cmd.verb == "BDAT":
-				if c.chunk, ok = parseChunk(cmd.arg); !ok {
+			case cmd.Verb == "BDAT":
+				if c.chunk, ok = wire.ParseChunk(cmd.Arg); !ok {
 					return c.cutOff(errChunkSize)
 				}
-				c.in.enlarge()
+				c.in.Enlarge()
 				return nil
-			case cmd.verb == "RSET", cmd.verb == "EHLO", cmd.verb == "HELO", cmd.verb == "QUIT":
+			case cmd.Verb == "RSET", cmd.Verb == "EHLO", cmd.Verb == "HELO", cmd.Verb == "QUIT":
 				c.held = bytes.Clone(line)
 				b.interrupted = true
-				return &endedError{"message interrupted by " + cmd.verb}
+				return &endedError{"message interrupted by " + cmd.Verb}
 			default:
 				refusal = errInChunks
 			}
@@ -197,18 +167,17 @@ func (b *body) awaitChunk() error {
 		if c.errors++; c.errors > maxErrors {
 			return c.cutOff(errManyErrors)
 		}
-		c.out = appendStatus(c.out, refusal)
+		c.out = wire.AppendReply(c.out, refusal)
 	}
 }
 
-// discard drops the rest of the message, or of the chunk that was refused;
-// false means that the connection has ended or must end.
+// discard drops the rest of the message, or of the refused chunk; false means
+// that the connection has ended or must end.
 func (b *body) discard() bool {
 	if b.chunked {
 		return b.c.skipChunk()
 	}
-	waste := b.c.server.buffers.large.Get().(*[bodyBuffer]byte)
-	defer b.c.server.buffers.large.Put(waste)
+	var waste [4 << 10]byte
 	for dropped := int64(0); dropped < b.c.cfg.drainLimit(); {
 		n, err := b.nextOfData(waste[:])
 		if err != nil {

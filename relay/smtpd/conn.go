@@ -8,25 +8,28 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"graphrelay/relay/smtpd/wire"
+	"graphrelay/relay/socket"
 )
 
 // conn is the net.Conn that go-smtp serves. It gives the library one checked
-// command line at a time and keeps everything else to itself: the limits of
-// time and length, the bodies of DATA and BDAT, the replies until a flush.
+// command line at a time and handles everything else itself: the limits of time
+// and length, the bodies of DATA and BDAT, the replies until a flush.
 //
-// One goroutine, the library's, calls all methods but stop and kill.
+// One goroutine, the library's, calls all methods except stop and kill.
 type conn struct {
 	server *Server
 	cfg    *settings
-	gate   *gate
-	raw    net.Conn // the socket; deadlines and cuts go there
+	loop   *acceptLoop
+	raw    net.Conn // the socket, for deadlines and for kill
 	nc     net.Conn // what is read and written: raw, or TLS on it
 	peer   Peer
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	proxied bool // peer is a load balancer, until its header was read
-	opened  bool // the first read of the library came
+	opened  bool // the library has read once
 	secure  bool // TLS
 
 	session       Session // nil until the handler admitted the connection
@@ -39,20 +42,20 @@ type conn struct {
 	helo  string
 	esmtp bool
 
-	in      input
-	line    []byte    // built for the library, when it is not yet read
+	in      wire.Input
+	line    []byte    // built for the library and not yet read by it
 	lineBuf []byte    // its memory
 	feedDot bool      // the library waits for the end of a message
 	held    []byte    // the command that interrupted a series of chunks
-	lineEnd time.Time // when the command that is awaited must be complete; zero in a message
+	lineEnd time.Time // when the next command must be complete; zero in a message
 
-	verb      string // of the command that the library is busy with
-	chunk     chunk  // of BDAT
-	inBody    bool   // from 354 to the reply
-	tail      []byte // the last octets that came in a body, for the log
-	reply     []byte // what the library wrote since it got the command
+	verb      string     // of the command that the library is busy with
+	chunk     wire.Chunk // of BDAT
+	inBody    bool       // from 354 to the reply
+	tail      wire.Tail  // of a message, for the log
+	reply     []byte     // what the library has written since it got the command
 	dropReply bool
-	judged    bool   // the handler refused, and has logged that itself
+	judged    bool   // the handler refused, and has logged it
 	out       []byte // replies to be sent before the next wait
 
 	errors   int
@@ -64,30 +67,28 @@ type conn struct {
 
 	mu       sync.Mutex
 	stopping bool
-	waiting  bool // for a command, so that a stop may interrupt
+	waiting  bool // for a command, so that stop may interrupt
 
 	// The first memory of lineBuf, reply and out, in one allocation.
 	lineMem  [128]byte
 	replyMem [256]byte
 	outMem   [512]byte
-	tailMem  [tailSize]byte
 }
 
-// endedError is what every read gets after the connection's end, whatever the
-// cause. It is net.ErrClosed to go-smtp, which then does nothing more, and
-// never io.EOF, so that no reader takes a cut for the end of a message.
+// endedError is what every read returns after the connection has ended, whatever
+// the cause. It is net.ErrClosed to go-smtp, which then does nothing more, and
+// never io.EOF, so that no reader mistakes it for the end of a message.
 type endedError struct{ cause string }
 
 func (e *endedError) Error() string        { return "connection ended: " + e.cause }
 func (e *endedError) Is(target error) bool { return target == net.ErrClosed }
 
-func newConn(g *gate, nc net.Conn) *conn {
-	c := &conn{server: g.server, cfg: g.settings, gate: g, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), &g.options)}
-	c.peer.User = userOf(nc)
-	c.proxied = within(g.options.ProxyProtocol, c.peer.Addr.Addr())
+func newConn(l *acceptLoop, nc net.Conn) *conn {
+	c := &conn{server: l.server, cfg: l.settings, loop: l, raw: nc, nc: nc, peer: peerOf(nc.RemoteAddr(), l.options)}
+	c.peer.User = socket.UserOf(nc)
+	c.proxied = within(l.options.ProxyProtocol, c.peer.Addr.Addr())
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.lineBuf, c.reply, c.out = c.lineMem[:0], c.replyMem[:0], c.outMem[:0]
-	c.tail = c.tailMem[:0]
 	return c
 }
 
@@ -117,7 +118,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// Write takes a piece of the library's reply to the command it is busy with.
+// Write collects the library's reply to the command that it is busy with.
 func (c *conn) Write(b []byte) (int, error) {
 	c.reply = append(c.reply, b...)
 	return len(b), nil
@@ -142,33 +143,23 @@ func (c *conn) Close() error {
 	if c.session != nil {
 		_ = c.guard(func() error { c.session.Close(); return nil })
 	}
-	c.in.release()
+	c.in.Release()
 	if log := c.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "cause", c.end.Error())
+		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "error", c.end.Error())
 	}
 	c.server.conns.remove(c)
 	return err
 }
 
-// The library's deadlines are not wanted: they would cover a whole message,
-// and what came after them would be run as commands.
-
-// LocalAddr is that of the socket.
-func (c *conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
-
-// RemoteAddr is that of the socket.
-func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
-
-// SetDeadline does nothing.
-func (c *conn) SetDeadline(time.Time) error { return nil }
-
-// SetReadDeadline does nothing.
-func (c *conn) SetReadDeadline(time.Time) error { return nil }
-
-// SetWriteDeadline does nothing.
+// The library's deadlines have no effect: they would cover a whole message, and
+// what arrived after them would be run as commands.
+func (c *conn) SetDeadline(time.Time) error      { return nil }
+func (c *conn) SetReadDeadline(time.Time) error  { return nil }
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+func (c *conn) LocalAddr() net.Addr              { return c.raw.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr             { return c.raw.RemoteAddr() }
 
-// stop asks the connection to end: at once when it waits for a command, else
+// stop asks the connection to end: at once if it waits for a command, otherwise
 // before it would wait for the next one.
 func (c *conn) stop() {
 	c.mu.Lock()
@@ -179,7 +170,7 @@ func (c *conn) stop() {
 	}
 }
 
-// kill cuts the connection; its goroutine notices at the next read or write.
+// kill closes the socket; the goroutine notices at the next read or write.
 func (c *conn) kill() {
 	c.cancel()
 	_ = c.raw.Close()
@@ -204,21 +195,21 @@ func (c *conn) guard(f func() error) (err error) {
 	return f()
 }
 
-// note logs an event of this connection, or counts it where there are many.
+// note logs an event of this connection, or counts it if there are many.
 func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
 	about := []slog.Attr{slog.String("client_addr", c.peer.String()), slog.String("listener", c.peer.Listener)}
 	if c.peer.User != "" {
 		about = append(about, slog.String("client_user", c.peer.User))
 	}
-	attrs = append(about, attrs...)
-	c.server.quiet.Log(level, kind, c.peer.Addr.Addr(), msg, attrs...)
+	c.server.events.Log(level, kind, c.peer.Addr.Addr(), msg, append(about, attrs...)...)
 }
 
 // noteRefusal logs a refusal that no handler decided, such as a SIZE over the
-// limit: a device whose mail never comes must leave a trace.
+// limit: a device whose mail never arrives must leave a trace.
 func (c *conn) noteRefusal(verb string, reply []byte) {
 	text := strings.TrimSpace(string(reply))
-	c.note(slog.LevelWarn, "rejected with "+text[:min(len(text), 9)], "rejected", slog.String("at", strings.ToLower(verb)), slog.String("reply", text))
+	c.note(slog.LevelWarn, "rejected with "+text[:min(len(text), 9)], "rejected",
+		slog.String("at", strings.ToLower(verb)), slog.String("reply", text))
 }
 
 func (c *conn) logPanic(p any) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 const (
@@ -12,14 +13,14 @@ const (
 	// between two accepted messages.
 	maxErrors = 10
 	// maxCommands is how many commands other than RCPT, DATA and BDAT a client
-	// may give between two accepted messages.
+	// may send between two accepted messages.
 	maxCommands = 100
-	// maxReplies is how much of pipelined replies waits for a flush.
+	// maxReplies is how many bytes of pipelined replies may wait for a flush.
 	maxReplies = 4 << 10
 )
 
-// nextCommand finishes the last command and waits for one that the library is
-// to see, which it leaves in c.line.
+// nextCommand finishes the last command and waits for one for the library, which
+// it leaves in c.line.
 func (c *conn) nextCommand() error {
 	if !c.opened {
 		if err := c.open(); err != nil {
@@ -49,45 +50,41 @@ func (c *conn) nextCommand() error {
 	return nil
 }
 
-// open brings the connection to where SMTP begins. The library has written its
-// greeting, which is held back until then.
+// open does what comes before SMTP. The library has written its greeting already;
+// it is held back until then.
 func (c *conn) open() error {
 	c.opened = true
-	c.in.init(&c.server.buffers)
-	implicit := c.gate.options.TLS == TLSImplicit
+	c.in.Init(&c.server.buffers)
 	if c.proxied {
 		if err := c.readProxy(); err != nil {
 			return err
 		}
-		switch refusal := c.identify(); {
-		case refusal != nil && implicit:
-			return c.finish(refusal.Text)
-		case refusal != nil:
+		if refusal := c.identify(); refusal != nil {
 			return c.bye(refusal)
 		}
 	}
-	if implicit {
+	if c.loop.options.TLS == TLSImplicit {
 		return c.handshake()
 	}
 	return nil
 }
 
-// take judges a command line. It either answers it or makes it the library's.
+// take judges a command line. It either answers it or passes it to the library.
 func (c *conn) take(line []byte) error {
-	cmd, ok := parseCommand(line)
+	cmd, ok := wire.ParseCommand(line)
 	if !ok {
 		return c.refuse(errCharacters)
 	}
-	switch cmd.verb {
-	case unknown:
+	switch cmd.Verb {
+	case wire.Unknown:
 		return c.refuse(errUnknown)
-	case notImplemented:
+	case wire.NotImplemented:
 		return c.refuse(errNotImplemented)
-	case notSMTP:
+	case wire.NotSMTP:
 		return c.cutOff(errNotSMTP)
 	case "RCPT", "DATA":
 	case "BDAT":
-		if c.chunk, ok = parseChunk(cmd.arg); !ok {
+		if c.chunk, ok = wire.ParseChunk(cmd.Arg); !ok {
 			return c.cutOff(errChunkSize)
 		}
 	default:
@@ -95,26 +92,26 @@ func (c *conn) take(line []byte) error {
 			return c.cutOff(errManyCommands)
 		}
 	}
-	if refusal := c.barred(cmd.verb); refusal != nil {
+	if refusal := c.barred(cmd.Verb); refusal != nil {
 		return c.refuse(refusal)
 	}
-	switch cmd.verb {
+	switch cmd.Verb {
 	case "STARTTLS":
-		return c.starttls(cmd.arg)
+		return c.starttls(cmd.Arg)
 	case "AUTH":
-		return c.auth(cmd.arg)
+		return c.auth(cmd.Arg)
 	}
 	c.pass(cmd)
 	return nil
 }
 
-// barred tells what must come before a command of this verb.
+// barred returns a refusal if something else must come before this verb.
 func (c *conn) barred(verb string) *reply.Error {
 	switch verb {
 	case "EHLO", "NOOP", "QUIT", "STARTTLS":
 		return nil
 	}
-	o := &c.gate.options
+	o := c.loop.options
 	switch {
 	case o.TLS == TLSRequired && !c.secure:
 		return errNeedsTLS
@@ -128,38 +125,38 @@ func (c *conn) barred(verb string) *reply.Error {
 	return nil
 }
 
-// pass makes a command the library's.
-func (c *conn) pass(cmd command) {
-	if (cmd.verb == "EHLO" || cmd.verb == "HELO") && cmd.arg != "" {
-		name, _, _ := strings.Cut(cmd.arg, " ")
-		c.helo, c.esmtp = oneLine(name), cmd.verb == "EHLO"
+// pass gives a command to the library.
+func (c *conn) pass(cmd wire.Command) {
+	if (cmd.Verb == "EHLO" || cmd.Verb == "HELO") && cmd.Arg != "" {
+		name, _, _ := strings.Cut(cmd.Arg, " ")
+		c.helo, c.esmtp = wire.OneLine(name), cmd.Verb == "EHLO"
 	}
-	c.verb = cmd.verb
-	c.lineBuf = cmd.forLibrary(c.lineBuf[:0])
+	c.verb = cmd.Verb
+	c.lineBuf = cmd.ForLibrary(c.lineBuf[:0])
 	c.line = c.lineBuf
 }
 
-// refuse answers a command that the library does not get to see.
+// refuse answers a command that the library never sees.
 func (c *conn) refuse(e *reply.Error) error {
-	c.verb, c.reply = "", appendStatus(c.reply, e)
+	c.verb, c.reply = "", wire.AppendReply(c.reply, e)
 	return c.settle()
 }
 
-// settle takes the library's reply to the last command, ends the connection
-// where that is the last word, and skips the chunk of a refused BDAT, none of
-// which may be read as commands.
+// settle takes the reply to the last command, ends the connection if that was the
+// last reply, and skips the chunk of a refused BDAT, none of which may be read as
+// commands.
 func (c *conn) settle() error {
-	refused := c.chunk.left > 0
+	refused := c.chunk.Left > 0
 	code := c.say()
 	if code == 421 || c.hangUp {
 		c.linger = true
-		return c.finish("hung up after a refusal")
+		return c.finish("closed after a refusal")
 	}
 	if refused && !c.skipChunk() {
 		c.linger = true
 		return c.finish("chunk too large to skip")
 	}
-	c.chunk = chunk{}
+	c.chunk = wire.Chunk{}
 	if c.tx == nil {
 		c.txEnd = time.Time{}
 	}
@@ -169,8 +166,8 @@ func (c *conn) settle() error {
 	return nil
 }
 
-// say moves the library's reply to what will be sent, and returns its code, 0
-// where there is none. One error too many becomes a 421.
+// say moves the reply to those that will be sent, and returns its code, 0 if there
+// is none. One error too many becomes a 421.
 func (c *conn) say() int {
 	verb, reply := c.verb, c.reply
 	c.verb, c.reply = "", c.reply[:0]
@@ -183,7 +180,7 @@ func (c *conn) say() int {
 	if verb == "EHLO" {
 		c.out = c.appendCapabilities(c.out, start)
 	}
-	code := replyCode(c.out[start:])
+	code := wire.ReplyCode(c.out[start:])
 	if code >= 400 && !c.judged {
 		c.noteRefusal(verb, c.out[start:])
 	}
@@ -191,24 +188,24 @@ func (c *conn) say() int {
 	switch {
 	case code == 250 && (verb == "DATA" || verb == "BDAT"):
 		c.errors, c.commands = 0, 0
-	case isClientError(code):
+	case wire.IsClientError(code):
 		if c.errors++; c.errors > maxErrors {
-			c.out = appendStatus(c.out[:start], errManyErrors)
+			c.out = wire.AppendReply(c.out[:start], errManyErrors)
 			code = errManyErrors.Code
 		}
 	}
 	return code
 }
 
-// bye gives the last reply and ends the connection.
+// bye sends the last reply and ends the connection.
 func (c *conn) bye(e *reply.Error) error {
-	if c.gate.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
-		c.out = appendStatus(c.out, e)
+	if c.loop.options.TLS != TLSImplicit || c.secure { // never plain text where TLS begins at once
+		c.out = wire.AppendReply(c.out, e)
 	}
 	return c.finish(e.Text)
 }
 
-// cutOff is bye to a client that may be in the middle of sending.
+// cutOff is bye for a client that may be in the middle of sending.
 func (c *conn) cutOff(e *reply.Error) error {
 	c.linger = true
 	return c.bye(e)

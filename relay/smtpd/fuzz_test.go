@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,7 +19,7 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// script is a connection whose client sends fixed octets, so many at a time,
+// script is a connection whose client sends fixed bytes, so many at a time,
 // then closes, and reads all replies.
 type script struct {
 	in   []byte
@@ -56,7 +55,7 @@ func (s *script) SetWriteDeadline(time.Time) error { return nil }
 
 const fuzzMax = 200
 
-// FuzzConn gives a whole connection arbitrary octets, and reads input and
+// FuzzConn gives a whole connection arbitrary bytes, and reads input and
 // replies side by side as RFC 5321 and 3030 say: each command has one reply,
 // what is accepted is complete, and nothing of a message is a command.
 func FuzzConn(f *testing.F) {
@@ -64,7 +63,8 @@ func FuzzConn(f *testing.F) {
 	for _, seed := range []string{
 		tx + "DATA\r\nhi\r\n..\r\n.\r\nQUIT\r\n",
 		tx + "DATA\r\nhi\n.\nMAIL FROM:<x@y>\r\r\n.\r\nNOOP\r\n",
-		tx + "DATA\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<root>\r\nDATA\r\n" + strings.Repeat("x", 300) + "\r\nRSET\r\n.\r\nRSET\r\n",
+		tx + "DATA\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<root>\r\nDATA\r\n" +
+			strings.Repeat("x", 300) + "\r\nRSET\r\n.\r\nRSET\r\n",
 		tx + "BDAT 3\r\nabcBDAT 3 LAST\r\n\r\n.NOOP\r\n",
 		tx + "BDAT 3\r\nabcRSET\r\n" + tx + "BDAT 9 LAST\r\nNOOP\r\n",
 		tx + "BDAT 3\r\nabcEHLO y\r\n" + tx + "BDAT 6 LAST\r\nNOOP\r\n",
@@ -72,14 +72,17 @@ func FuzzConn(f *testing.F) {
 		tx + "BDAT 300\r\n" + strings.Repeat("NOOP\r\n", 50) + "BDAT 0 LAST\r\n",
 		"BDAT 6\r\nNOOP\r\nBDAT x\r\nNOOP\r\n",
 		"\x16\x03\x01\x00\r\nEHLO x\r\nSTARTTLS\r\nAUTH PLAIN\r\nHELP\r\n\r\n",
-		"EHLO x\r\nMAIL FROM:<\"a\\\"@b\"@c> SIZE=99999999999 BODY=8BITMIME\r\nMAIL FROM:<é@ü> SMTPUTF8\r\nRCPT TO:<@a:b@c>\r\n",
+		"EHLO x\r\nMAIL FROM:<\"a\\\"@b\"@c> SIZE=99999999999 BODY=8BITMIME\r\n" +
+			"MAIL FROM:<é@ü> SMTPUTF8\r\nRCPT TO:<@a:b@c>\r\n",
 		"EHLO x\r\nAUTH PLAIN AHNjYW5uZXIAc2VjcmV0\r\n" + tx + "DATA\r\nhi\r\n.\r\nAUTH LOGIN\r\n",
 		"EHLO x\r\nauth login\r\nc2Nhbm5lcg==\r\nc2VjcmV0\r\nMAIL FROM:<a@b>\r\n",
-		"EHLO x\r\nAUTH LOGIN c2Nhbm5lcg\r\n*\r\nAUTH PLAIN =\r\nQUIT\r\nAUTH LOGIN\r\n\x00\r\nAUTH PLAIN\r\n" + strings.Repeat("A", 3000) + "\r\nNOOP\r\n",
+		"EHLO x\r\nAUTH LOGIN c2Nhbm5lcg\r\n*\r\nAUTH PLAIN =\r\nQUIT\r\n" +
+			"AUTH LOGIN\r\n\x00\r\nAUTH PLAIN\r\n" + strings.Repeat("A", 3000) + "\r\nNOOP\r\n",
 		"EHLO x\r\nAUTH LOGIN YQ==\r\nYQ==\r\nMAIL FROM:<a@b>\r\nAUTH LOGIN\r\nAUTH CRAM-MD5\r\nAUTH\r\n",
 		tx + "STARTTLS\r\nRSET\r\nSTARTTLS x\r\nSTARTTLS\r\n" + tx + "DATA\r\n.\r\n",
 		"NOOP " + strings.Repeat("x", 3000) + "\r\nNOOP\r\n",
-		strings.Repeat("NOOP\r\n", 110), strings.Repeat("x\n", 20), strings.Repeat("y", 70_000), "GET / HTTP/1.0\r\n\r\n",
+		strings.Repeat("NOOP\r\n", 110), strings.Repeat("x\n", 20), strings.Repeat("y", 70_000),
+		"GET / HTTP/1.0\r\n\r\n",
 	} {
 		f.Add([]byte(seed), byte(0))
 		f.Add([]byte(seed), byte(1))
@@ -107,7 +110,8 @@ func FuzzConn(f *testing.F) {
 		}
 		got := h.accepted()
 		if len(got) != len(o.accepted) || len(h.transactions()) != o.mails {
-			t.Fatalf("%d accepted, want %q; %d transactions, want %d\ninput %q\noutput %q", len(got), o.accepted, len(h.transactions()), o.mails, in, out)
+			t.Fatalf("%d accepted, want %q; %d transactions, want %d\ninput %q\noutput %q",
+				len(got), o.accepted, len(h.transactions()), o.mails, in, out)
 		}
 		for i, m := range got {
 			if m.body != o.accepted[i] {
@@ -125,20 +129,25 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// FuzzProxy gives the octets that come first from a load balancer. Whatever
+// FuzzProxy gives the bytes that come first from a load balancer. Whatever
 // they are, the peer is an address that a client can have, and nobody is served
 // without a header.
 func FuzzProxy(f *testing.F) {
-	for _, from := range []string{"10.1.2.3:4711", "[2001:db8::1]:1", "127.0.0.1:1", "0.0.0.0:1", "[::ffff:127.0.0.1]:1"} {
+	for _, from := range []string{
+		"10.1.2.3:4711", "[2001:db8::1]:1", "127.0.0.1:1", "0.0.0.0:1", "[::ffff:127.0.0.1]:1",
+	} {
 		f.Add([]byte(proxyHeader(f, 1, from) + "EHLO x\r\n"))
 		f.Add([]byte(proxyHeader(f, 2, from) + "EHLO x\r\n"))
 	}
-	for _, seed := range []string{"EHLO x\r\n", "PROXY UNKNOWN\r\nEHLO x\r\n", "PROXY ", "\r\n\r\n\x00\r\nQUIT\n \x00\x00\x00", "\r\n\r\n\x00\r\nQUIT\n!1\x00\xd8" + strings.Repeat("/", 216)} {
+	for _, seed := range []string{
+		"EHLO x\r\n", "PROXY UNKNOWN\r\nEHLO x\r\n", "PROXY ", "\r\n\r\n\x00\r\nQUIT\n \x00\x00\x00",
+		"\r\n\r\n\x00\r\nQUIT\n!1\x00\xd8" + strings.Repeat("/", 216),
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		h := &recorder{}
-		o := smtpd.ListenerOptions{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}
+		o := smtpd.ListenerOptions{ProxyProtocol: prefixes("192.0.2.1/32")}
 		out := converseOn(t, o, h, in, 0).out.String()
 		if len(h.peers) == 0 {
 			if out != "" {
@@ -181,8 +190,10 @@ func converseOn(t *testing.T, o smtpd.ListenerOptions, h *recorder, in []byte, s
 // fuzzOptions offer everything that a script can ask for.
 func fuzzOptions() smtpd.ListenerOptions {
 	return smtpd.ListenerOptions{
-		TLS: smtpd.TLSOptional, Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") },
-		Auth: smtpd.AuthOptional, PlaintextAuth: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")},
+		TLS:           smtpd.TLSOptional,
+		Certificate:   func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") },
+		Auth:          smtpd.AuthOptional,
+		PlaintextAuth: prefixes("192.0.2.1/32"),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // recorder is a Handler that notes what reaches it and answers as told.
@@ -257,7 +258,7 @@ func start(t testing.TB, cfg smtpd.Config, h smtpd.Handler) (*smtpd.Server, stri
 func startOn(t testing.TB, cfg smtpd.Config, o smtpd.ListenerOptions, h smtpd.Handler) (*smtpd.Server, string) {
 	t.Helper()
 	s := smtpd.New(cfg, h)
-	l, err := smtpd.Listen(t.Context(), "127.0.0.1:0", 0)
+	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,25 +8,27 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 // port is a socket that is served. The socket outlives its options and the
-// server's settings: where these change, the accept loop of the library is left
-// and another begins on the same socket, whose backlog the kernel keeps
-// meanwhile. No connection is refused and none that is open notices.
+// server's settings: when these change, the library's accept loop ends and another
+// begins on the same socket, whose backlog the kernel keeps meanwhile. No
+// connection is refused, and open ones do not notice.
 type port struct {
 	net.Listener
 	options atomic.Pointer[ListenerOptions]
 	rounds  atomic.Uint64 // of the accept loop, counted when it is poked
 	retired atomic.Bool
-	early   net.Conn // accepted by a loop that then found itself outdated; the loops' own
+	early   net.Conn // accepted by a loop that was outdated by then; for the next loop
 }
 
-// errChanged ends an accept loop whose settings are not the present ones.
+// errChanged ends an accept loop whose settings have changed.
 var errChanged = errors.New("settings have changed")
 
-// Reconfigure lets new connections have other settings, on all listeners; open
-// ones keep theirs. Log is taken from the first Config.
+// Reconfigure gives new connections other settings, on all listeners; open ones
+// keep theirs. Log stays that of the first Config.
 func (s *Server) Reconfigure(cfg Config) {
 	cfg.Log = s.settings.Load().Log
 	set := newSettings(cfg)
@@ -37,8 +39,8 @@ func (s *Server) Reconfigure(cfg Config) {
 	}
 }
 
-// SetOptions lets new connections on l have other options; open ones keep
-// theirs. TLS needs a Certificate.
+// SetOptions gives new connections on l other options; open ones keep theirs. TLS
+// needs a Certificate.
 func (s *Server) SetOptions(l net.Listener, o ListenerOptions) {
 	if p, ok := s.open(l); ok {
 		p.options.Store(&o)
@@ -46,7 +48,7 @@ func (s *Server) SetOptions(l net.Listener, o ListenerOptions) {
 	}
 }
 
-// Retire closes l and ends its Serve. Its open connections go on.
+// Retire closes l and ends its Serve. Its open connections continue.
 func (s *Server) Retire(l net.Listener) {
 	if p, ok := s.open(l); ok {
 		p.retired.Store(true)
@@ -79,14 +81,14 @@ func (s *Server) served() (list []*port) {
 // servePort runs accept loops until one ends for good.
 func (s *Server) servePort(p *port) error {
 	for {
-		g := newGate(s, p)
-		if err := g.settings.lib.Serve(g); !errors.Is(err, errChanged) {
+		l := newAcceptLoop(s, p)
+		if err := l.settings.lib.Serve(l); !errors.Is(err, errChanged) {
 			return err
 		}
 	}
 }
 
-// next is the next connection.
+// next returns the next connection.
 func (p *port) next() (nc net.Conn, err error) {
 	if nc, p.early = p.early, nil; nc != nil {
 		return nc, nil
@@ -94,16 +96,12 @@ func (p *port) next() (nc net.Conn, err error) {
 	return p.Listener.Accept()
 }
 
-// answers pokes the accept loop and waits for it to come round.
+// answers pokes the accept loop and waits until it has come round.
 func (p *port) answers(ctx context.Context) bool {
 	before := p.rounds.Load()
 	p.poke()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for p.rounds.Load() == before && !p.retired.Load() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		if pacing.Sleep(ctx, 5*time.Millisecond) != nil {
 			return false
 		}
 	}
@@ -120,8 +118,8 @@ func (p *port) poke() {
 // deadliner is what TCP and unix listeners are.
 type deadliner interface{ SetDeadline(time.Time) error }
 
-// poked tells whether err is the end of a poke, and takes the poke back. What
-// was changed before a poke is seen after it.
+// poked reports whether err comes from a poke, and takes the poke back. What was
+// changed before a poke is seen after it.
 func (p *port) poked(err error) bool {
 	d, ok := p.Listener.(deadliner)
 	if !ok || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -130,9 +128,4 @@ func (p *port) poked(err error) bool {
 	_ = d.SetDeadline(time.Time{})
 	p.rounds.Add(1)
 	return true
-}
-
-// changed tells whether g was made of what is no longer so.
-func (g *gate) changed() bool {
-	return g.server.settings.Load() != g.settings || g.port.options.Load() != g.made
 }

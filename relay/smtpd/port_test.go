@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 // serve runs a server on a port that the test may change.
 func serve(t *testing.T, cfg smtpd.Config, h smtpd.Handler) (*smtpd.Server, net.Listener, <-chan error) {
 	t.Helper()
 	s := smtpd.New(cfg, h)
-	l, err := smtpd.Listen(t.Context(), "127.0.0.1:0", 0)
+	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestARetiredListenerIsClosedAndItsConnectionsGoOn(t *testing.T) {
 	c.begin()
 }
 
-func TestAliveTellsAnAcceptLoopThatIsStuck(t *testing.T) {
+func TestAliveFindsAnAcceptLoopThatIsStuck(t *testing.T) {
 	h, open := &recorder{}, make(chan struct{})
 	s, l, _ := serve(t, smtpd.Config{}, h)
 	dial(t, l.Addr().String()).expect("220")

@@ -16,7 +16,7 @@ import (
 )
 
 func behindProxy() smtpd.ListenerOptions {
-	return smtpd.ListenerOptions{Name: "test", ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	return smtpd.ListenerOptions{Name: "test", ProxyProtocol: prefixes("127.0.0.0/8")}
 }
 
 // proxyHeader is what a load balancer sends for a client.
@@ -31,7 +31,7 @@ func proxyHeader(t testing.TB, version byte, from string) string {
 	return string(b)
 }
 
-func TestProxyTellsTheRealPeer(t *testing.T) {
+func TestProxyGivesTheRealPeer(t *testing.T) {
 	for _, version := range []byte{1, 2} {
 		for _, from := range []string{"10.1.2.3:4711", "[2001:db8::1]:4711"} {
 			h := &recorder{}
@@ -49,7 +49,8 @@ func TestProxyTellsTheRealPeer(t *testing.T) {
 }
 
 func TestProxyHeadersThatEndTheConnection(t *testing.T) {
-	unix, err := proxyproto.HeaderProxyFromAddrs(2, &net.UnixAddr{Name: "/run/x", Net: "unix"}, &net.UnixAddr{Name: "/run/y", Net: "unix"}).Format()
+	from, to := &net.UnixAddr{Name: "/run/x", Net: "unix"}, &net.UnixAddr{Name: "/run/y", Net: "unix"}
+	unix, err := proxyproto.HeaderProxyFromAddrs(2, from, to).Format()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestProxyLoopback(t *testing.T) {
 			h := &recorder{}
 			s := smtpd.New(smtpd.Config{}, h)
 			l := &pipes{make(chan net.Conn), make(chan struct{})}
-			o := smtpd.ListenerOptions{ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("10.9.9.9/32"), netip.MustParsePrefix("127.0.0.1/32")}}
+			o := smtpd.ListenerOptions{ProxyProtocol: prefixes("10.9.9.9/32", "127.0.0.1/32")}
 			go func() { _ = s.Serve(l, o) }()
 			defer func() { _ = s.Shutdown(t.Context()) }()
 			ours, theirs := net.Pipe()

@@ -6,8 +6,8 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// registry knows every open connection, for the limits and for the stop:
-// go-smtp has no limits, and its own Shutdown tells idle sessions nothing.
+// registry knows every open connection, for the limits and for Shutdown: go-smtp
+// has no limits, and its own Shutdown says nothing to idle sessions.
 type registry struct {
 	mu  sync.Mutex
 	max int
@@ -16,7 +16,8 @@ type registry struct {
 	accepted uint64
 	refused  uint64
 	stopping bool
-	gone     chan struct{} // closed when stopping and open is empty
+	gone     chan struct{} // closed once, when stopping and open is empty
+	once     sync.Once
 }
 
 func (r *registry) init(max int) {
@@ -25,14 +26,14 @@ func (r *registry) init(max int) {
 	r.gone = make(chan struct{})
 }
 
-// limit changes the limit, for those who come from now on.
+// limit changes the limit for connections from now on.
 func (r *registry) limit(max int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.max = max
 }
 
-// add enters c, or says why not.
+// add enters c, or returns why not.
 func (r *registry) add(c *conn) *reply.Error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +49,7 @@ func (r *registry) add(c *conn) *reply.Error {
 	return nil
 }
 
-// admitted counts a connection that the handler is to judge.
+// admitted counts a connection that the handler will judge.
 func (r *registry) admitted() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,23 +60,18 @@ func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, c)
-	r.report()
+	r.closeGone()
 }
 
-// report closes gone once; the caller holds mu.
-func (r *registry) report() {
-	if !r.stopping || len(r.open) > 0 {
-		return
-	}
-	select {
-	case <-r.gone:
-	default:
-		close(r.gone)
+// closeGone closes gone once it is time; the caller holds mu.
+func (r *registry) closeGone() {
+	if r.stopping && len(r.open) == 0 {
+		r.once.Do(func() { close(r.gone) })
 	}
 }
 
-// stop tells every connection to end after what it is doing, and returns a
-// channel that is closed when the last one is gone.
+// stop asks every connection to end after what it is doing, and returns a channel
+// that is closed when the last one has ended.
 func (r *registry) stop() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,11 +79,11 @@ func (r *registry) stop() <-chan struct{} {
 	for c := range r.open {
 		c.stop()
 	}
-	r.report()
+	r.closeGone()
 	return r.gone
 }
 
-// kill cuts every connection off.
+// kill closes every connection.
 func (r *registry) kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,7 +1,8 @@
 package smtpd_test
 
-// One test for each row of the table of go-smtp's faults in the facts about
-// libraries, named for the row.
+// One test for each thing that go-smtp gets wrong or leaves open when measured,
+// named for it: TestRowEndOfData, TestRowSequence and so on, here and in
+// timeouts_test.go. A new version of go-smtp is judged by them.
 
 import (
 	"context"
@@ -19,10 +20,14 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 )
 
 func TestRowEndOfData(t *testing.T) {
-	for _, odd := range []string{"\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n\x00.\r\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n", "\r\n.\n", "\r\n.\rX", "\r\n.\x00\r\n"} {
+	for _, odd := range []string{
+		"\n.\n", "\n.\r", "\r.\n", "\r.\r", "\n.\r\n", "\r.\r\n", "\r\n\x00.\r\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n",
+		"\r\n.\n", "\r\n.\rX", "\r\n.\x00\r\n",
+	} {
 		h := &recorder{}
 		c := inTransaction(t, smtpd.Config{}, h)
 		c.say("DATA", "354")
@@ -205,7 +210,10 @@ func TestRowErrorMapping(t *testing.T) {
 		for verb, h := range map[string]*recorder{
 			"MAIL": {hooks: hooks{mail: func(smtpd.MailFrom) error { return row.err }}},
 			"RCPT": {hooks: hooks{rcpt: func(envelope.Address) error { return row.err }}},
-			"DATA": {hooks: hooks{data: func(_ context.Context, r io.Reader) error { _, _ = io.Copy(io.Discard, r); return row.err }}},
+			"DATA": {hooks: hooks{data: func(_ context.Context, r io.Reader) error {
+				_, _ = io.Copy(io.Discard, r)
+				return row.err
+			}}},
 			"BDAT": {hooks: hooks{data: func(context.Context, io.Reader) error { return row.err }}},
 		} {
 			c := open(t, smtpd.Config{}, h)
@@ -232,7 +240,8 @@ func TestRowErrorMapping(t *testing.T) {
 		h := &recorder{hooks: hooks{connect: func(smtpd.Peer) error { return e }}}
 		_, addr := start(t, smtpd.Config{}, h)
 		c := dial(t, addr)
-		if got, want := c.reply(), fmt.Sprint(reply.Of(e).Code); !strings.HasPrefix(got, want) || strings.Contains(got, "secret") {
+		got, want := c.reply(), fmt.Sprint(reply.Of(e).Code)
+		if !strings.HasPrefix(got, want) || strings.Contains(got, "secret") {
 			t.Errorf("greeting %q", got)
 		}
 		c.expectEnd()
@@ -280,7 +289,7 @@ func TestRowSize(t *testing.T) {
 	if h.accepted()[0].body != exact || h.transactions()[0].Size != limit {
 		t.Error("the message of exactly the limit was damaged")
 	}
-	// One octet more, and then what would be a whole transaction.
+	// One byte more, and then what would be a whole transaction.
 	c.begin()
 	c.say("DATA", "354")
 	c.send("z" + exact + "RSET\r\nMAIL FROM:<evil@example.org>\r\n.\r\n")
@@ -448,7 +457,7 @@ func TestRowBDATInterrupted(t *testing.T) {
 	c.expectEnd()
 }
 
-// The octets of a refused chunk are no commands.
+// The bytes of a refused chunk are no commands.
 func TestRowBDATRefused(t *testing.T) {
 	h := &recorder{}
 	c := open(t, smtpd.Config{}, h)
@@ -464,7 +473,9 @@ func TestRowBDATRefused(t *testing.T) {
 	c.expect("550 5.7.1")
 	c.expect("503 5.5.1")
 	c.expect("250 2.0.0")
-	for _, odd := range []string{"BDAT", "BDAT x", "BDAT -1", "BDAT 5 FIRST", "BDAT 5 LAST LAST", "BDAT 99999999999999999999"} {
+	for _, odd := range []string{
+		"BDAT", "BDAT x", "BDAT -1", "BDAT 5 FIRST", "BDAT 5 LAST LAST", "BDAT 99999999999999999999",
+	} {
 		c := inTransaction(t, smtpd.Config{}, h)
 		c.send(odd + "\r\n" + evil)
 		c.expect("501 5.5.4")
@@ -481,7 +492,7 @@ func TestRowBDATRefused(t *testing.T) {
 
 func TestRowSockets(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	l, err := smtpd.Listen(t.Context(), "unix:"+path, 0o620)
+	l, err := socket.Listen(t.Context(), "unix:"+path, 0o620)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -498,7 +509,8 @@ func TestRowSockets(t *testing.T) {
 		c := &client{t: t, nc: nc, r: newReader(nc)}
 		c.expect("220")
 	}
-	if p := h.peer(0); !p.Unix || p.Addr.IsValid() || p.Listener != "unix:"+path || p.User != strconv.Itoa(os.Getuid()) {
+	p := h.peer(0)
+	if !p.Unix || p.Addr.IsValid() || p.Listener != "unix:"+path || p.User != strconv.Itoa(os.Getuid()) {
 		t.Errorf("peer %+v", p)
 	}
 	if err := s.Shutdown(t.Context()); err != nil {

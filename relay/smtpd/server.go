@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,16 +12,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/loglimit"
+	"graphrelay/relay/smtpd/wire"
+
 	"github.com/emersion/go-smtp"
 )
 
-// Config says how a Server behaves. Zero values take the defaults named here.
+// Config sets how a Server behaves. Zero values become the defaults named here.
 type Config struct {
-	Hostname string // of the greeting and of EHLO; = localhost
+	Hostname string // in the greeting and the reply to EHLO; = localhost
 
-	MaxMessageSize int64 // octets after dot-unstuffing, under 4 GiB; = 2100 KiB
+	MaxMessageSize int64 // bytes after dot-unstuffing, under 4 GiB; = 2100 KiB
 	MaxRecipients  int   // of one transaction; = 500
-	MaxConnections int   // of all listeners together; = 200. How many one client may have, the Handler says.
+	MaxConnections int   // of all listeners together; = 200. The Handler limits those of one client.
 
 	// IdleTimeout bounds the wait for a whole command line, and the wait
 	// between two reads of a message; = 5m (RFC 5321 section 4.5.3.2).
@@ -40,15 +44,15 @@ type Server struct {
 	settings atomic.Pointer[settings]
 	handler  Handler
 	conns    registry
-	buffers  buffers
-	quiet    *Quiet
+	buffers  wire.Buffers
+	events   *loglimit.Limiter
 
 	mu       sync.Mutex
 	ports    map[net.Listener]*port
 	stopping bool
 }
 
-// settings are what a Config makes. A connection keeps those it began with.
+// settings are made from a Config. A connection keeps those it began with.
 type settings struct {
 	Config
 	lib *smtp.Server
@@ -60,8 +64,8 @@ func New(cfg Config, h Handler) *Server {
 	s := &Server{handler: h, ports: map[net.Listener]*port{}}
 	s.settings.Store(set)
 	s.conns.init(set.MaxConnections)
-	s.buffers.init()
-	s.quiet = NewQuiet(set.Log, 1)
+	s.buffers.Init()
+	s.events = loglimit.New(set.Log, 1)
 	return s
 }
 
@@ -71,29 +75,22 @@ func newSettings(cfg Config) *settings {
 	lib.Domain = cfg.Hostname
 	lib.MaxMessageBytes = cfg.MaxMessageSize
 	lib.MaxRecipients = cfg.MaxRecipients
-	lib.MaxLineLength = 0 // conn bounds command lines; lines of a message have no bound
+	lib.MaxLineLength = 0 // conn bounds command lines; lines of a message are unbounded
 	lib.EnableSMTPUTF8 = true
-	lib.ErrorLog = libraryLog{cfg.Log}
+	// The library reports failures to accept, which it retries after a pause.
+	lib.ErrorLog = slog.NewLogLogger(cfg.Log.With("component", "go-smtp").Handler(), slog.LevelError)
 	return &settings{cfg, lib}
 }
 
 func (c Config) withDefaults() Config {
-	c.Hostname = orDefault(c.Hostname, "localhost")
-	c.MaxMessageSize = min(orDefault(c.MaxMessageSize, 2100<<10), math.MaxUint32-1)
-	c.MaxRecipients = orDefault(c.MaxRecipients, 500)
-	c.MaxConnections = orDefault(c.MaxConnections, 200)
-	c.IdleTimeout = orDefault(c.IdleTimeout, 5*time.Minute)
-	c.TransactionTimeout = orDefault(c.TransactionTimeout, time.Hour)
-	c.Log = orDefault(c.Log, slog.New(slog.DiscardHandler))
+	c.Hostname = cmp.Or(c.Hostname, "localhost")
+	c.MaxMessageSize = min(cmp.Or(c.MaxMessageSize, 2100<<10), math.MaxUint32-1)
+	c.MaxRecipients = cmp.Or(c.MaxRecipients, 500)
+	c.MaxConnections = cmp.Or(c.MaxConnections, 200)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 5*time.Minute)
+	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, time.Hour)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // Serve accepts connections on l until Shutdown, and then returns
@@ -122,11 +119,11 @@ func (s *Server) Serve(l net.Listener, o ListenerOptions) error {
 }
 
 // Shutdown stops the server: no new connection is accepted, a session that
-// waits for a command is told 421 4.3.2, one that is busy with a command or a
-// message is told after that. When ctx ends first, what is left is cut off and
-// the contexts of the handlers are cancelled. Shutdown returns only when every
-// connection is gone and every Session is closed; the error is ctx's, when it
-// had to cut.
+// waits for a command is answered 421 4.3.2, one that is busy with a command or a
+// message is answered after that. If ctx ends first, the remaining connections
+// are closed and the contexts of the handlers are cancelled. Shutdown returns
+// only when every connection has ended and every Session is closed; it returns
+// ctx's error if it had to close connections.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopping = true
@@ -134,7 +131,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = l.Close()
 	}
 	s.mu.Unlock()
-	defer s.quiet.Flush()
+	defer s.events.Flush()
 	gone := s.conns.stop()
 	select {
 	case <-gone:
@@ -149,7 +146,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Stats are counters for status and metrics.
 type Stats struct {
 	Connections int    // open now
-	Accepted    uint64 // connections since the start, without the refused
+	Accepted    uint64 // connections since the start, without the refused ones
 	Refused     uint64 // connections refused over a limit since the start
 }
 
@@ -182,16 +179,4 @@ func (s *Server) isStopping() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stopping
-}
-
-// libraryLog takes what go-smtp reports: failures to accept, which it repeats
-// after a pause.
-type libraryLog struct{ log *slog.Logger }
-
-func (l libraryLog) Printf(format string, v ...any) {
-	l.log.Error("smtp library reports an error", "error", fmt.Sprintf(format, v...))
-}
-
-func (l libraryLog) Println(v ...any) {
-	l.log.Error("smtp library reports an error", "error", fmt.Sprint(v...))
 }

@@ -11,7 +11,9 @@ func TestOneMessage(t *testing.T) {
 	h := &recorder{}
 	c := open(t, smtpd.Config{Hostname: "relay.example", MaxMessageSize: 1000, MaxRecipients: 7}, h)
 	got := c.say("EHLO client.example", "250-relay.example|")
-	for _, want := range []string{"PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 1000", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS RCPTMAX=7"} {
+	for _, want := range []string{
+		"PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 1000", "ENHANCEDSTATUSCODES", "CHUNKING", "LIMITS RCPTMAX=7",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("EHLO %q lacks %s", got, want)
 		}
@@ -24,7 +26,8 @@ func TestOneMessage(t *testing.T) {
 	}
 	c.say("QUIT", "221 2.0.0")
 	c.expectEnd()
-	if m := h.accepted(); len(m) != 1 || m[0].body != "Subject: x\r\n\r\nline\r\n.dots\r\n" || m[0].rcpts[0] != "b@example.org" {
+	const body = "Subject: x\r\n\r\nline\r\n.dots\r\n"
+	if m := h.accepted(); len(m) != 1 || m[0].body != body || m[0].rcpts[0] != "b@example.org" {
 		t.Errorf("accepted %q", m)
 	}
 }

@@ -7,17 +7,19 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
 )
 
 // session is go-smtp's view of a conn: the commands that it parsed and found in
-// order come back here. All of it runs in the connection's goroutine.
+// order come back here. All methods run in the connection's goroutine.
 type session struct{ c *conn }
 
 func newSession(lc *smtp.Conn) (smtp.Session, error) {
 	return &session{lc.Conn().(*conn)}, nil
 }
 
-// Mail opens a transaction. go-smtp would take a second MAIL and keep the
+// Mail opens a transaction. go-smtp would accept a second MAIL and keep the
 // recipients of the first.
 func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	c := s.c
@@ -26,7 +28,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	}
 	m := MailFrom{Size: opts.Size, UTF8: opts.UTF8, Helo: c.helo, ESMTP: c.esmtp, TLS: c.secure}
 	if from != "" {
-		path, err := mailbox(from)
+		path, err := wire.Mailbox(from)
 		if err != nil {
 			return forLibrary(errBadSender.Because(err))
 		}
@@ -48,10 +50,10 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	return nil
 }
 
-// Rcpt hands a recipient on. The count is limited by go-smtp.
+// Rcpt passes a recipient on. go-smtp limits their number.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	c := s.c
-	rcpt, err := mailbox(to)
+	rcpt, err := wire.Mailbox(to)
 	if err != nil {
 		return forLibrary(errBadRecipient.Because(err))
 	}
@@ -61,8 +63,8 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return forLibrary(c.guard(func() error { return c.tx.Rcpt(c.ctx, rcpt) }))
 }
 
-// Data lets the handler read the message. The library's own reader is left
-// alone: conn frames messages, and afterwards gives that reader an empty one.
+// Data lets the handler read the message. The library's own reader is not used:
+// conn frames messages, and afterwards gives that reader an empty one.
 func (s *session) Data(io.Reader) error {
 	c := s.c
 	b := c.beginBody()
@@ -75,7 +77,7 @@ func (s *session) Data(io.Reader) error {
 	if err = c.endBody(b, err); err != nil {
 		return forLibrary(err)
 	}
-	return &smtp.SMTPError{Code: 250, EnhancedCode: smtp.EnhancedCode{2, 0, 0}, Message: oneLine(string(id)) + " accepted"}
+	return forLibrary(&reply.Error{Code: 250, Enhanced: reply.Enhanced{2, 0, 0}, Text: string(id) + " accepted"})
 }
 
 // Reset ends the transaction: RSET, EHLO, and after Data, where it is over.

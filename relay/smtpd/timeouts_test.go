@@ -42,7 +42,9 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"
 
 // onFakeClock runs f with a server whose clock the test drives, and a way to
 // connect to it.
-func onFakeClock(t *testing.T, cfg smtpd.Config, h smtpd.Handler, f func(t *testing.T, s *smtpd.Server, connect func() *client)) {
+func onFakeClock(
+	t *testing.T, cfg smtpd.Config, h smtpd.Handler, f func(t *testing.T, s *smtpd.Server, connect func() *client),
+) {
 	synctest.Test(t, func(t *testing.T) {
 		s := smtpd.New(cfg, h)
 		l := &pipes{make(chan net.Conn), make(chan struct{})}
@@ -95,7 +97,8 @@ func TestRowTimeoutsStalledData(t *testing.T) {
 			at := time.Now()
 			go func() { // what must not be run
 				time.Sleep(5*time.Minute + time.Second)
-				_, _ = io.WriteString(c.nc, "\r\n.\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n.\r\n")
+				_, _ = io.WriteString(c.nc, "\r\n.\r\n"+
+					"MAIL FROM:<evil@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n.\r\n")
 			}()
 			c.expect("421 4.4.2")
 			if d := time.Since(at); d != 5*time.Minute {
@@ -195,7 +198,7 @@ func TestRowTimeoutsWrite(t *testing.T) {
 	})
 }
 
-func TestRowShutdownTellsIdleSessions(t *testing.T) {
+func TestRowShutdownAnswersIdleSessions(t *testing.T) {
 	h := &recorder{}
 	onFakeClock(t, smtpd.Config{}, h, func(t *testing.T, s *smtpd.Server, connect func() *client) {
 		idle, open, busy, chunks := connect(), connect(), connect(), connect()
@@ -239,7 +242,11 @@ func TestRowShutdownCuts(t *testing.T) {
 	for _, inHandler := range []bool{false, true} {
 		h := &recorder{}
 		if inHandler {
-			h.set(hooks{data: func(ctx context.Context, _ io.Reader) error { <-ctx.Done(); time.Sleep(time.Second); return nil }})
+			h.set(hooks{data: func(ctx context.Context, _ io.Reader) error {
+				<-ctx.Done()
+				time.Sleep(time.Second)
+				return nil
+			}})
 		}
 		onFakeClock(t, smtpd.Config{}, h, func(t *testing.T, s *smtpd.Server, connect func() *client) {
 			c := connect()

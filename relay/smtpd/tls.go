@@ -13,13 +13,15 @@ import (
 // handshakeTimeout bounds a handshake as a whole; a slow device needs seconds.
 const handshakeTimeout = 30 * time.Second
 
-// tlsConfig makes the settings of a listener's handshakes. Within TLS 1.2 only
-// suites with forward secrecy and AEAD are offered; Go chooses the order.
+// tlsConfig returns the settings of a listener's handshakes. In TLS 1.2 only
+// suites with forward secrecy and AEAD are offered; Go chooses their order.
 func (o *ListenerOptions) tlsConfig() *tls.Config {
 	c := &tls.Config{
-		GetCertificate: o.Certificate, MinVersion: tls.VersionTLS12, CipherSuites: modernSuites(),
-		// A ticket would stay good for a week, longer than the keys of a day
-		// should; and devices that connect for each mail seldom keep one.
+		GetCertificate: o.Certificate,
+		MinVersion:     tls.VersionTLS12,
+		CipherSuites:   modernSuites(),
+		// A ticket would be valid for a week, which weakens forward secrecy, and
+		// devices that connect for each message seldom keep one.
 		SessionTicketsDisabled: true,
 	}
 	if o.LegacyTLS {
@@ -36,8 +38,8 @@ func modernSuites() []uint16 {
 	}
 }
 
-// legacySuites are all that Go knows but RC4, which RFC 7465 forbids and which
-// no device needs that can do 3DES.
+// legacySuites are all that Go knows except RC4, which RFC 7465 forbids and which
+// no device with 3DES needs.
 func legacySuites() []uint16 {
 	var ids []uint16
 	for _, s := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
@@ -48,10 +50,10 @@ func legacySuites() []uint16 {
 	return ids
 }
 
-// starttls answers STARTTLS. What the client sent behind it in plain text is
-// dropped: somebody between could have added it (CVE-2011-0411).
+// starttls answers STARTTLS. Plain text that came behind it is dropped: an attacker
+// in between could have added it (CVE-2011-0411).
 func (c *conn) starttls(arg string) error {
-	o := &c.gate.options
+	o := c.loop.options
 	switch {
 	case c.secure:
 		return c.refuse(errSecure)
@@ -62,27 +64,27 @@ func (c *conn) starttls(arg string) error {
 	case c.tx != nil:
 		return c.refuse(errInTransaction)
 	case c.authenticated:
-		// A login in plain text may be somebody's between: under TLS the
-		// client's mail would go out under that name.
+		// A login in plain text may be that of an attacker in between: under TLS
+		// the client's mail would be sent under that name.
 		return c.refuse(errAuthenticated)
 	}
 	c.out = append(c.out, "220 2.0.0 Ready to start TLS\r\n"...)
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if n := len(c.in.bytes()); n > 0 {
-		c.in.skip(n)
-		c.note(slog.LevelWarn, "plaintext after STARTTLS", "plaintext after STARTTLS dropped", slog.Int("octets", n))
+	if n := len(c.in.Bytes()); n > 0 {
+		c.in.Skip(n)
+		c.note(slog.LevelWarn, "plaintext after STARTTLS", "plaintext after STARTTLS dropped", slog.Int("bytes", n))
 	}
-	// RFC 3207 section 4.2: nothing said before counts any more.
+	// RFC 3207 section 4.2: nothing that was said before counts any more.
 	c.helo, c.esmtp = "", false
 	return c.handshake()
 }
 
-// handshake puts TLS between the socket and c. When it fails, the connection
-// ends: going on in plain text is what an attacker would want.
+// handshake puts TLS between the socket and c. If it fails, the connection ends:
+// an attacker would want it to continue in plain text.
 func (c *conn) handshake() error {
-	t := tls.Server(c.nc, c.gate.tls)
+	t := tls.Server(c.nc, c.loop.tls)
 	until := time.Now().Add(handshakeTimeout)
 	if err := c.awaitUntil(until, true); err != nil {
 		return err
@@ -101,21 +103,24 @@ func (c *conn) logHandshake(err error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
 		level = slog.LevelDebug // a scanner, or a client that changed its mind
 	}
-	c.note(level, "TLS handshake failed", "TLS handshake failed", slog.String("cause", err.Error()), slog.String("remedy", handshakeRemedy(err)))
+	c.note(level, "TLS handshake failed", "TLS handshake failed",
+		slog.String("error", err.Error()), slog.String("remedy", handshakeRemedy(err)))
 }
 
-// handshakeRemedy tells an operator what the commonest failures of old and
-// of wrongly configured clients mean.
+// handshakeRemedy is the advice for the most common failures of old and of wrongly
+// configured clients.
 func handshakeRemedy(err error) string {
 	var noTLS tls.RecordHeaderError
-	text := err.Error()
+	has := func(part string) bool { return strings.Contains(err.Error(), part) }
 	switch {
 	case errors.As(err, &noTLS):
-		return "the client does not speak TLS here: choose STARTTLS or implicit TLS alike in the client and in the listener's tls"
-	case strings.Contains(text, "unsupported versions"), strings.Contains(text, "no cipher suite"), strings.Contains(text, "protocol version"):
+		return "the client does not start TLS here: choose the same in the client and in the listener's tls, " +
+			"STARTTLS or implicit TLS"
+	case has("unsupported versions"), has("no cipher suite"), has("protocol version"):
 		return "the client is too old for modern TLS: give it a listener of its own with legacy_tls: true"
-	case strings.Contains(text, "remote error") && strings.Contains(text, "certificate"):
-		return "the client does not trust smtp.tls.certificate_file: install its issuer in the client, or a certificate that the client trusts"
+	case has("remote error") && has("certificate"):
+		return "the client does not trust smtp.tls.certificate_file: install its issuer in the client, " +
+			"or use a certificate that the client trusts"
 	}
 	return "check that the client and the listener's tls agree"
 }

@@ -14,8 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -51,7 +49,8 @@ func certificatePEM(t testing.TB, name string) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k})
 }
 
 // withTLS are the options of a listener with a certificate.
@@ -62,7 +61,10 @@ func withTLS(t testing.TB, mode smtpd.TLSMode) smtpd.ListenerOptions {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return smtpd.ListenerOptions{Name: "test", TLS: mode, Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }}
+	return smtpd.ListenerOptions{
+		Name: "test", TLS: mode,
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil },
+	}
 }
 
 var trusting = &tls.Config{InsecureSkipVerify: true}
@@ -85,7 +87,10 @@ func TestSTARTTLS(t *testing.T) {
 	if got := c.say("EHLO before", "250-"); !strings.Contains(got, "|250-STARTTLS|") {
 		t.Errorf("EHLO %q", got)
 	}
-	c.dialog("STARTTLS now -> 501 5.5.4", "MAIL FROM:<a@example.org> -> 250", "STARTTLS -> 503 5.5.1", "RSET -> 250", "starttls -> 220 2.0.0")
+	c.dialog(
+		"STARTTLS now -> 501 5.5.4", "MAIL FROM:<a@example.org> -> 250", "STARTTLS -> 503 5.5.1", "RSET -> 250",
+		"starttls -> 220 2.0.0",
+	)
 	c.secure(trusting)
 	// Nothing of before is left (RFC 3207 section 4.2).
 	c.dialog("MAIL FROM:<a@example.org> -> 503 5.5.1", "RCPT TO:<a@example.org> -> 503 5.5.1", "DATA -> 503 5.5.1")
@@ -204,9 +209,10 @@ func TestTLSRequired(t *testing.T) {
 	_, addr := startOn(t, smtpd.Config{}, withTLS(t, smtpd.TLSRequired), h)
 	c := dial(t, addr)
 	c.expect("220")
-	c.dialog("EHLO x -> 250-", "NOOP -> 250", "HELO x -> 530 5.7.0", "MAIL FROM:<a@example.org> -> 530 5.7.0", "RCPT TO:<a@example.org> -> 530 5.7.0",
+	c.dialog("EHLO x -> 250-", "NOOP -> 250", "HELO x -> 530 5.7.0", "MAIL FROM:<a@example.org> -> 530 5.7.0",
+		"RCPT TO:<a@example.org> -> 530 5.7.0",
 		"DATA -> 530 5.7.0", "RSET -> 530 5.7.0", "VRFY a -> 530 5.7.0", "AUTH PLAIN -> 530 5.7.0")
-	// The octets of a chunk are skipped as ever.
+	// The bytes of a chunk are skipped as ever.
 	c.send("BDAT 6\r\nNOOP\r\n")
 	c.expect("530 5.7.0")
 	c.say("STARTTLS", "220")
@@ -350,67 +356,6 @@ func TestServeWantsACertificate(t *testing.T) {
 	}
 }
 
-// The files of a renewed certificate are used by the next handshake; a broken
-// one changes nothing, and an open connection lives through it all.
-func TestKeyPairReloads(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	write := func(file string, b []byte, age time.Duration) {
-		t.Helper()
-		tmp := file + ".new"
-		if err := os.WriteFile(tmp, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		stamp := time.Now().Add(-age)
-		if err := os.Chtimes(tmp, stamp, stamp); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(tmp, file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, key := certificatePEM(t, "first.example")
-	second, _ := certificatePEM(t, "second.example")
-	write(certFile, first, 0)
-	write(keyFile, key, 0)
-	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		k, err := smtpd.LoadKeyPair(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		expect := func(name string) {
-			t.Helper()
-			pair, err := k.Certificate(nil)
-			if err != nil || pair.Leaf.Subject.CommonName != name {
-				t.Errorf("certificate of %v, %v; want %s", pair.Leaf.Subject, err, name)
-			}
-		}
-		expect("first.example")
-		write(certFile, second, time.Hour) // older than the first, as a restored backup
-		expect("first.example")            // at most one look a second
-		time.Sleep(time.Second)
-		expect("second.example")
-		write(certFile, []byte("half"), 2*time.Hour)
-		for range 3 {
-			time.Sleep(time.Second)
-			expect("second.example")
-		}
-		if n := strings.Count(log.String(), "certificate not reloaded"); n != 1 {
-			t.Errorf("%d lines about one broken file: %s", n, log.String())
-		}
-		_ = os.Remove(certFile)
-		time.Sleep(time.Second)
-		expect("second.example")
-		write(certFile, first, 3*time.Hour)
-		time.Sleep(time.Second)
-		expect("first.example")
-	})
-	if _, err := smtpd.LoadKeyPair(keyFile, certFile, nil); err == nil || !strings.Contains(err.Error(), "belong together") {
-		t.Errorf("exchanged files: %v", err)
-	}
-}
-
 func TestTLSMemory(t *testing.T) {
 	const connections = 200
 	o := withTLS(t, smtpd.TLSOptional)
@@ -429,7 +374,7 @@ func TestTLSMemory(t *testing.T) {
 	used := memory() - before
 	t.Logf("%d idle TLS connections, the clients' ends included: %.1f MB", s.Stats().Connections, float64(used)/1e6)
 	if used > connections*80e3 {
-		t.Errorf("%d idle TLS connections cost %d octets", connections, used)
+		t.Errorf("%d idle TLS connections cost %d bytes", connections, used)
 	}
 	slices.Reverse(open)
 	open[0].say("NOOP", "250")

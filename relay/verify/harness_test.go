@@ -14,7 +14,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/sandbox"
-	"graphrelay/relay/setup"
+	"graphrelay/relay/setup/certificate"
 	"graphrelay/relay/verify"
 )
 
@@ -85,7 +85,7 @@ func (x *tenant) write(name string, data []byte) {
 // for the upload.
 func (x *tenant) newPair(from time.Time, days int) *x509.Certificate {
 	x.t.Helper()
-	p, err := setup.NewPair(setup.PairRequest{Name: "graphrelay", Days: days, Bits: 2048, Now: from})
+	p, err := certificate.New(certificate.Request{Name: "graphrelay", Days: days, Bits: 2048, Now: from})
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"graphrelay/relay/e2e/foreign"
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/e2e/shapes"
-	"graphrelay/relay/message"
+	"graphrelay/relay/message/parts"
 )
 
 // Python's email package and our part reader take a hundred messages apart in
@@ -45,8 +45,8 @@ func TestPartsAgreeWithPython(t *testing.T) {
 	}
 	for _, s := range shapes.All() {
 		text := s.Message("a@example.org", "b@example.org", 0)
-		p, err := message.ReadParts(strings.NewReader(text), int64(len(text)))
-		if sealed := errors.Is(err, message.ErrSealed); err != nil && !sealed || sealed != s.IsSealed() {
+		p, err := parts.Read(strings.NewReader(text), int64(len(text)))
+		if sealed := errors.Is(err, parts.ErrSealed); err != nil && !sealed || sealed != s.IsSealed() {
 			t.Errorf("%s: %v", s.Name, err)
 		}
 		if err != nil {

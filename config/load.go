@@ -1,0 +1,82 @@
+package config
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	"graphrelay/config/strict"
+	"graphrelay/relay/envelope"
+)
+
+// Problem is one mistake in a file, or one thing that Check found; Errors are
+// all of one file, by line, and never none. Key describes a key for the manual.
+type (
+	Problem = strict.Problem
+	Errors  = strict.Errors
+	Key     = strict.Key
+)
+
+// Load reads the file at path. Relative paths in it are resolved from its
+// folder. The error is Errors.
+func Load(path string) (*Config, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	f, err := os.Open(abs)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, strict.MaxFile+1))
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	return Parse(path, data, filepath.Dir(abs))
+}
+
+func unreadable(path string, err error) Errors {
+	if inner, ok := err.(*os.PathError); ok {
+		err = inner.Err
+	}
+	return Errors{{
+		File:   path,
+		Wrong:  "cannot be read: " + err.Error(),
+		Remedy: "name a configuration file with -c FILE, and see that this user may read it",
+	}}
+}
+
+// Parse decodes the content of a file; name is for messages, and relative
+// paths are resolved from baseDir. The error is Errors, each with a line from 1.
+func Parse(name string, data []byte, baseDir string) (*Config, error) {
+	c := &Config{}
+	places, err := format().Decode(name, data, baseDir, c, c.checkRules)
+	if err != nil {
+		return nil, err
+	}
+	c.places = places
+	c.complete()
+	return c, nil
+}
+
+// format lets the decoder read addresses.
+func format() strict.Format {
+	return strict.Format{Foreign: func(target any, limits string) strict.Scalar {
+		if a, ok := target.(*envelope.Address); ok {
+			return addressValue{a, limits}
+		}
+		return nil
+	}}
+}
+
+// Keys returns every key, in the order of the structs, sections before what is
+// in them. All of it is read from the structs that decode the file, so it cannot
+// differ from what the program does.
+func Keys() []Key { return format().Keys(reflect.TypeFor[Config]()) }
+
+// Show is c as YAML, with every default filled in and without the keys that
+// have none. Of secrets it has the paths of their files alone: password hashes
+// are left out, and so are user information and query of any URL.
+func Show(c *Config) (string, error) { return format().Show(c) }

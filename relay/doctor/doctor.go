@@ -1,0 +1,108 @@
+// Package doctor examines this host for whatever keeps mail from flowing: files
+// and their modes, ports and who holds them, disk, store, systemd, the networks
+// of the clients, and the connection to Entra and Graph.
+//
+// # Promises
+//
+// It sends no mail and changes nothing. Each symptom that is not ok ends with
+// what to do about it. Whatever cannot be examined from here, such as a firewall
+// between two networks or the sockets of another user's program, is reported as
+// a warning and never as ok. Examine does not fail: what goes wrong in it is a
+// symptom.
+//
+// # What it must not know
+//
+// The running service, beyond what its admin socket answers.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/admin"
+	"graphrelay/relay/verify"
+)
+
+// Symptom is one line of the doctor.
+type Symptom struct {
+	Mark   verify.Mark `json:"mark"`
+	About  string      `json:"about"`
+	Text   string      `json:"text"`
+	Remedy string      `json:"remedy,omitempty"`
+}
+
+// examiner examines this host and what it reaches.
+type examiner struct {
+	c       *config.Config
+	version string
+	running bool // a service with this configuration answers
+	report  func(Symptom)
+}
+
+// Examine reports everything that can be found out from this host, each with what
+// to do about it. Run it as the service's user or as root.
+func Examine(ctx context.Context, c *config.Config, version string, report func(Symptom)) {
+	d := &examiner{c: c, version: version, report: report}
+	d.service(ctx)
+	d.files()
+	d.ports()
+	d.disk()
+	d.store(ctx)
+	d.unit(ctx)
+	d.clients()
+	d.identities(ctx)
+}
+
+func (d *examiner) ok(about, format string, args ...any) {
+	d.report(Symptom{Mark: verify.OK, About: about, Text: fmt.Sprintf(format, args...)})
+}
+
+func (d *examiner) fail(about, text, remedy string) {
+	d.report(Symptom{Mark: verify.Fail, About: about, Text: text, Remedy: remedy})
+}
+
+func (d *examiner) warn(about, text, remedy string) {
+	d.report(Symptom{Mark: verify.Warn, About: about, Text: text, Remedy: remedy})
+}
+
+// service asks the running service for its status.
+func (d *examiner) service(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	s, err := admin.Dial(d.c.Admin.Address.Address).Status(ctx)
+	if err != nil {
+		d.warn("service", "it does not answer at "+d.c.Admin.Address.String(),
+			"start it (systemctl start graphrelay), or run this as root or as a member of the group graphrelay")
+		return
+	}
+	d.running = true
+	if !s.Healthy {
+		d.fail("service", "it is running but accepts no mail: "+s.Health, "see graphrelay status")
+		return
+	}
+	d.ok("service", "version %s, running since %s", s.Version, s.Started.Format(time.RFC3339))
+	for _, w := range s.Warnings {
+		d.warn("service", w, "see graphrelay status")
+	}
+	for _, h := range s.Holds {
+		d.warn("hold", h.Key+": "+h.Text, "delivery resumes by itself once the cause is fixed; see graphrelay status")
+	}
+}
+
+// files looks at what `graphrelay check` looks at: files with their modes and
+// owners, folders, free ports, credentials and the listeners' certificate.
+func (d *examiner) files() {
+	found := config.Check(d.c)
+	for _, p := range found {
+		d.fail("host", p.Key+" "+p.Wrong, p.Remedy)
+	}
+	if len(found) == 0 {
+		d.ok("host", "files, modes, owners and folders are correct")
+	}
+	if err := errors.Join(CheckCredentials(d.c), CheckCertificate(d.c)); err != nil {
+		d.fail("host", err.Error(), "see graphrelay check")
+	}
+}

@@ -1,0 +1,192 @@
+package parts
+
+import (
+	"bufio"
+	"io"
+	"strings"
+)
+
+// span reads a piece of a message. Spans of one message share its reader, each
+// with a place of its own; only one may be read at a time.
+type span struct {
+	r       io.ReadSeeker
+	at, end int64
+}
+
+func (s *span) Read(p []byte) (int, error) {
+	if s.at >= s.end {
+		return 0, io.EOF
+	}
+	if _, err := s.r.Seek(s.at, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, err := s.r.Read(p[:min(int64(len(p)), s.end-s.at)])
+	s.at += int64(n)
+	if err == io.EOF && s.at < s.end {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == io.EOF && n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// decoded undoes a transfer encoding; one that is not known changes nothing.
+func decoded(r io.Reader, encoding string) io.Reader {
+	switch encoding {
+	case "base64":
+		return &decoder{next: (&base64Decoder{in: buffered(r)}).next}
+	case "quoted-printable":
+		return &decoder{next: (&quotedDecoder{in: buffered(r)}).next}
+	}
+	return r
+}
+
+func buffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10) }
+
+// decoder reads what next appends to a buffer, a few bytes at a time.
+type decoder struct {
+	next  func(to []byte) ([]byte, error)
+	buf   []byte
+	ready []byte // of buf
+	err   error  // of next, returned when ready is empty
+}
+
+func (d *decoder) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) && (len(d.ready) > 0 || d.err == nil) {
+		if len(d.ready) == 0 {
+			d.buf, d.err = d.next(d.buf[:0])
+			d.ready = d.buf
+			continue
+		}
+		k := copy(p[n:], d.ready)
+		d.ready = d.ready[k:]
+		n += k
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, d.err
+	}
+	return n, nil
+}
+
+// base64Decoder decodes as RFC 2045 asks: it passes over what is not in the
+// alphabet. After padding a new piece may begin.
+type base64Decoder struct {
+	in  *bufio.Reader
+	acc uint32
+	n   int // characters in acc
+}
+
+// next decodes one quantum.
+func (b *base64Decoder) next(to []byte) ([]byte, error) {
+	for {
+		c, err := b.in.ReadByte()
+		if err == io.EOF {
+			return b.flush(to), err
+		}
+		if err != nil {
+			return to, err
+		}
+		switch v := base64Value[c]; {
+		case v < 64:
+			b.acc = b.acc<<6 | uint32(v)
+			if b.n++; b.n == 4 {
+				return b.flush(to), nil
+			}
+		case c == '=' && b.n > 0:
+			return b.flush(to), nil
+		}
+	}
+}
+
+// flush appends what acc holds, which may be an incomplete quantum.
+func (b *base64Decoder) flush(to []byte) []byte {
+	switch acc := b.acc; b.n {
+	case 2:
+		to = append(to, byte(acc>>4))
+	case 3:
+		to = append(to, byte(acc>>10), byte(acc>>2))
+	case 4:
+		to = append(to, byte(acc>>16), byte(acc>>8), byte(acc))
+	}
+	b.acc, b.n = 0, 0
+	return to
+}
+
+// base64Value maps the alphabet to 0..63, everything else to 64.
+var base64Value = func() (t [256]byte) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for c := range t {
+		t[c] = 64
+		if i := strings.IndexByte(alphabet, byte(c)); i >= 0 {
+			t[c] = byte(i)
+		}
+	}
+	return t
+}()
+
+// quotedDecoder decodes quoted-printable. What is not an escape stays as it is;
+// blanks at the end of a line were added on the way and go (RFC 2045, 6.7).
+type quotedDecoder struct {
+	in   *bufio.Reader
+	held []byte // blanks that may be at the end of a line
+}
+
+// maxHeld bounds the blanks that are held back: longer runs stay.
+const maxHeld = 1000
+
+// next decodes one character.
+func (q *quotedDecoder) next(to []byte) ([]byte, error) {
+	c, err := q.in.ReadByte()
+	switch {
+	case err != nil:
+		return to, err
+	case (c == ' ' || c == '\t') && len(q.held) < maxHeld:
+		q.held = append(q.held, c)
+		return to, nil
+	case c != '\n' && c != '\r':
+		to = append(to, q.held...)
+	}
+	q.held = q.held[:0]
+	if c == '=' {
+		return q.escape(to), nil
+	}
+	return append(to, c), nil
+}
+
+// escape continues after "=": two digits, a soft line break, or neither.
+func (q *quotedDecoder) escape(to []byte) []byte {
+	next, _ := q.in.Peek(2)
+	if len(next) == 2 && unhex(next[0]) >= 0 && unhex(next[1]) >= 0 {
+		to = append(to, byte(unhex(next[0])<<4|unhex(next[1])))
+		_, _ = q.in.Discard(2)
+		return to
+	}
+	line, _ := q.in.Peek(80)
+	for i, c := range line {
+		if c == '\n' {
+			_, _ = q.in.Discard(i + 1)
+			return to
+		}
+		if c != ' ' && c != '\t' && c != '\r' {
+			break
+		}
+	}
+	if len(line) > 0 { // "=" as the last character is a soft line break
+		to = append(to, '=')
+	}
+	return to
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	}
+	return -1
+}

@@ -1,0 +1,89 @@
+package message
+
+import (
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/message/address"
+)
+
+// The functions of this file and of rewrite.go return a Header that differs
+// from h in the fields that they name, and only there: every other field keeps
+// its bytes and its place. They return h itself where nothing is to be done.
+// They come before Authors and Apply, which look at what is left to judge.
+
+// QuoteNames puts a bare @ in a display name within quotes, as
+// `From: printer@d.example <printer@d.example>` needs it, in From, Sender,
+// Resent-From and Resent-Sender. The address is not changed: it is what stands
+// in angle brackets. A field that is then still no single mailbox stays as it
+// was. names are those of the changed fields.
+func (h *Header) QuoteNames() (quoted *Header, names []string) {
+	return h.mapped(field.isAuthor, address.QuoteNames)
+}
+
+// ExpandAliases puts full addresses in the place of local recipients in To, Cc
+// and Bcc, `To: root` and root@localhost, wherever alias knows one; display
+// names and comments stay. alias should know those that RCPT named and no others: "Smith" in
+// `To: Smith, Ann <a@d.example>` looks like a local recipient too.
+func (h *Header) ExpandAliases(alias func(envelope.Address) (envelope.Address, bool)) (expanded *Header, names []string) {
+	full := func(a envelope.Address) (envelope.Address, bool) {
+		if d := a.Domain(); d != "" && d != "localhost" {
+			return envelope.Address{}, false
+		}
+		to, ok := alias(a)
+		return to, ok && to.Domain() != "" && CheckRecipient(to) == nil
+	}
+	return h.mapped(field.isRecipient, func(v []byte) ([]byte, bool) { return address.Replace(v, full) })
+}
+
+// isRecipient reports whether a field says who gets the message.
+func (f field) isRecipient() bool { return f.kind == kindTo || f.kind == kindCc || f.kind == kindBcc }
+
+// mapped is h with the values of some fields changed wherever change returns
+// true.
+func (h *Header) mapped(which func(field) bool, change func([]byte) ([]byte, bool)) (mapped *Header, names []string) {
+	values := make(map[int][]byte)
+	for i, f := range h.fields {
+		if !which(f) {
+			continue
+		}
+		if v, ok := change(h.value(f)); ok {
+			values[i] = v
+			note(&names, string(h.name(f)))
+		}
+	}
+	return h.revised(values, nil), names
+}
+
+// newField is a field to add.
+type newField struct{ name, value string }
+
+// revised is h with other values, by field number: what stands between the
+// colon and the last CRLF, or nil to drop the field. more goes to the end, for
+// the trace fields of other hosts stay together at the top.
+func (h *Header) revised(values map[int][]byte, more []newField) *Header {
+	if len(values) == 0 && len(more) == 0 {
+		return h
+	}
+	out := &Header{raw: make([]byte, 0, len(h.raw)+512), fields: make([]field, 0, len(h.fields)+len(more)), notes: h.notes}
+	for i, f := range h.fields {
+		v, changed := values[i]
+		if !changed {
+			v = h.value(f)
+		}
+		if v != nil {
+			out.push(h.name(f), v)
+		}
+	}
+	for _, f := range more {
+		out.push([]byte(f.name), []byte(f.value))
+	}
+	return out
+}
+
+func (h *Header) push(name, value []byte) {
+	start := len(h.raw)
+	h.raw = append(append(append(append(h.raw, name...), ':'), value...), "\r\n"...)
+	h.fields = append(h.fields, field{
+		start: int32(start), colon: int32(start + len(name)), end: int32(len(h.raw)),
+		kind: kindOf(name),
+	})
+}

@@ -1,0 +1,175 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha1" // the thumbprint that Entra shows is SHA-1 by definition
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// Info is what can be told of a certificate file without showing its key.
+type Info struct {
+	Form      string // "PEM", "PFX" or "DER"
+	Subject   string
+	Name      string // common name, as it was given
+	KeyType   string // of the certificate, such as "RSA 3072"
+	NotBefore time.Time
+	NotAfter  time.Time
+	SHA1      string // thumbprint as Entra lists it: upper-case hex
+	KeyID     string // the same in base64, as Graph and az list it (customKeyIdentifier)
+	SHA256    string // upper-case hex
+	HasKey    bool
+	KeyFits   bool // the private key belongs to the certificate
+}
+
+// Problem says why the relay cannot log in with the file now; "" if it can.
+func (i Info) Problem(now time.Time) string {
+	switch {
+	case !i.HasKey:
+		return "there is no private key in the file; the relay needs the file that `graphrelay cert new` made, not the one for the upload"
+	case !i.KeyFits:
+		return "the private key does not belong to the certificate; put the two that were made together into one file"
+	case !strings.HasPrefix(i.KeyType, "RSA "):
+		return "the login takes RSA keys only; make a pair with `graphrelay cert new`"
+	case now.After(i.NotAfter):
+		return "the certificate has expired on " + day(i.NotAfter) + "; make the next one with `graphrelay cert renew`"
+	case now.Before(i.NotBefore):
+		return "the certificate is not valid before " + day(i.NotBefore) + "; check the clock of this host"
+	}
+	return ""
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// errNoCertificate is for a file in which none of the forms was found.
+var errNoCertificate = errors.New("there is no certificate in it: name a PEM file (-----BEGIN CERTIFICATE-----), a PFX file or a .cer file")
+
+// Read reads a PEM, PFX (PKCS#12) or DER file. The password is that of a
+// PFX file. An error continues a sentence that began with the file's name.
+func Read(data []byte, password string) (Info, error) {
+	if block, _ := pem.Decode(data); block != nil {
+		return readPEM(data)
+	}
+	if cert, err := x509.ParseCertificate(data); err == nil {
+		return describe("DER", []*x509.Certificate{cert}, nil), nil
+	}
+	if !bytes.HasPrefix(data, []byte{0x30}) {
+		return Info{}, errNoCertificate
+	}
+	key, cert, chain, err := pkcs12.DecodeChain(data, password)
+	switch {
+	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
+		return Info{}, errors.New("it is a PFX file with a password: write the password into a file and name it with --password-file")
+	case errors.Is(err, pkcs12.ErrIncorrectPassword):
+		return Info{}, errors.New("the password does not open the PFX file: correct the password file")
+	case err != nil:
+		return Info{}, fmt.Errorf("it cannot be read as PFX (%w): export it again, or name another file", err)
+	}
+	return describe("PFX", append([]*x509.Certificate{cert}, chain...), key), nil
+}
+
+func readPEM(data []byte) (Info, error) {
+	var certs []*x509.Certificate
+	var key crypto.PrivateKey
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		cert, k, err := readBlock(block)
+		switch {
+		case err != nil:
+			return Info{}, err
+		case cert != nil:
+			certs = append(certs, cert)
+		case k != nil && key != nil:
+			return Info{}, errors.New("it holds more than one private key: keep the one that belongs to the certificate")
+		case k != nil:
+			key = k
+		}
+	}
+	if len(certs) == 0 {
+		return Info{}, errNoCertificate
+	}
+	return describe("PEM", certs, key), nil
+}
+
+// readBlock reads a certificate or a key; other blocks are of no concern.
+func readBlock(b *pem.Block) (*x509.Certificate, crypto.PrivateKey, error) {
+	var cert *x509.Certificate
+	var key crypto.PrivateKey
+	var err error
+	switch b.Type {
+	case "CERTIFICATE":
+		cert, err = x509.ParseCertificate(b.Bytes)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(b.Bytes)
+	case "RSA PRIVATE KEY":
+		if b.Headers["DEK-Info"] != "" {
+			return nil, nil, errEncryptedKey
+		}
+		key, err = x509.ParsePKCS1PrivateKey(b.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(b.Bytes)
+	case "ENCRYPTED PRIVATE KEY":
+		return nil, nil, errEncryptedKey
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("its block %q cannot be read (%w): export it again", b.Type, err)
+	}
+	return cert, key, nil
+}
+
+var errEncryptedKey = errors.New("its private key is encrypted: decrypt it with `openssl pkey -in old.pem -out key.pem`, and let the file's mode protect it")
+
+// describe takes the certificate that the key belongs to, or else the first.
+func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Info {
+	cert, fits := certs[0], false
+	if public := publicOf(key); public != nil {
+		for _, c := range certs {
+			if public.Equal(c.PublicKey) {
+				cert, fits = c, true
+				break
+			}
+		}
+	}
+	one, two := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
+	return Info{
+		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
+		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+		SHA1: fmt.Sprintf("%X", one), KeyID: base64.StdEncoding.EncodeToString(one[:]), SHA256: fmt.Sprintf("%X", two),
+		HasKey: key != nil, KeyFits: fits,
+	}
+}
+
+type publicKey interface{ Equal(crypto.PublicKey) bool }
+
+func publicOf(key crypto.PrivateKey) publicKey {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil
+	}
+	public, _ := signer.Public().(publicKey)
+	return public
+}
+
+func keyType(public crypto.PublicKey) string {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", k.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "EC " + k.Curve.Params().Name
+	}
+	return fmt.Sprintf("%T", public)
+}

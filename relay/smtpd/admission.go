@@ -1,0 +1,139 @@
+package smtpd
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd/wire"
+)
+
+// acceptLoop is the listener that go-smtp serves: it returns the connections that
+// the limits and the handler admit, wrapped in conn. It ends when its settings
+// are no longer the present ones.
+type acceptLoop struct {
+	net.Listener
+	server   *Server
+	port     *port
+	settings *settings
+	options  *ListenerOptions // another after a change
+	tls      *tls.Config
+}
+
+func newAcceptLoop(s *Server, p *port) *acceptLoop {
+	o := p.options.Load()
+	l := &acceptLoop{Listener: p.Listener, server: s, port: p, settings: s.settings.Load(), options: o}
+	if o.TLS != TLSOff {
+		l.tls = o.tlsConfig()
+	}
+	return l
+}
+
+// outdated reports whether l was made of what has changed since.
+func (l *acceptLoop) outdated() bool {
+	return l.server.settings.Load() != l.settings || l.port.options.Load() != l.options
+}
+
+// Accept returns the next admitted connection. Strangers and clients with too
+// many connections are turned away here: a flood of them takes no place of
+// others, and costs no goroutine.
+func (l *acceptLoop) Accept() (net.Conn, error) {
+	for {
+		nc, err := l.port.next()
+		if l.port.poked(err) {
+			if l.outdated() {
+				return nil, errChanged
+			}
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if l.outdated() {
+			l.port.early = nc
+			return nil, errChanged
+		}
+		c := newConn(l, nc)
+		if refusal := c.admit(); refusal != nil {
+			c.turnAway(refusal)
+			continue
+		}
+		return c, nil
+	}
+}
+
+// admit enters c with the registry and asks the handler. For a client behind a
+// load balancer it is asked later, once the header has given the address.
+func (c *conn) admit() *reply.Error {
+	if refusal := c.server.conns.add(c); refusal != nil {
+		c.note(slog.LevelWarn, "connections refused", "connections refused",
+			slog.String("reply", refusal.Text),
+			slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
+		return refusal
+	}
+	if c.proxied {
+		return nil
+	}
+	refusal := c.identify()
+	if refusal != nil {
+		c.server.conns.remove(c)
+	}
+	return refusal
+}
+
+// identify asks the handler about the peer.
+func (c *conn) identify() *reply.Error {
+	c.server.conns.admitted()
+	if c.loop.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
+		c.note(slog.LevelWarn, "no login possible", "connection refused",
+			slog.String("error", "this listener requires a login, and has no TLS to log in with"),
+			slog.String("remedy", "add the client's network to plaintext_auth, or give the listener tls"))
+		return errNoLogin
+	}
+	err := c.guard(func() (err error) {
+		c.session, err = c.server.handler.Connect(c.ctx, c.peer)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	c.session = nil
+	return reply.Of(err)
+}
+
+// turnAway answers a connection that is not served. It does not delay the accept
+// loop: the reply fits the empty send buffer of a new socket. A client that
+// expects TLS would not understand it.
+func (c *conn) turnAway(refusal *reply.Error) {
+	c.cancel()
+	if c.loop.options.TLS != TLSImplicit && !c.proxied {
+		_ = c.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = c.raw.Write(wire.AppendReply(nil, refusal))
+	}
+	_ = c.raw.Close()
+}
+
+func peerOf(addr net.Addr, o *ListenerOptions) Peer {
+	p := Peer{Listener: o.Name, RejectBareLF: o.RejectBareLF}
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		ap := a.AddrPort()
+		// A zone would keep the address from matching any network.
+		p.Addr = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+	case *net.UnixAddr:
+		p.Unix = true
+	}
+	p.Auth = o.authFor(p)
+	return p
+}
+
+// String names the peer for logs.
+func (p Peer) String() string {
+	if !p.Addr.IsValid() {
+		return "unix"
+	}
+	return p.Addr.Addr().String()
+}

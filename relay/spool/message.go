@@ -1,0 +1,132 @@
+package spool
+
+import (
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
+)
+
+// State is what happens to a message next.
+type State string
+
+// The states. Queued, Active and Held messages are the queue; the others are
+// history (Failed and Damaged keep their body).
+const (
+	Queued  State = "queued"  // waits for NextAttempt
+	Active  State = "active"  // an attempt is recorded, its outcome is not
+	Held    State = "held"    // waits for an operator, or for max_hold
+	Sent    State = "sent"    // Graph answered 202
+	Bounced State = "bounced" // refused for good, and its bytes are not worth keeping
+	Failed  State = "failed"  // refused, or given up (max_age, max_hold); kept for keep_failed
+	Damaged State = "damaged" // its stored bytes do not match their checksum
+	Deleted State = "deleted" // by the operator
+)
+
+// Message is what is known of a message when it is accepted; it never changes.
+type Message struct {
+	ID         envelope.QueueID
+	Envelope   envelope.Envelope
+	Client     envelope.Client
+	Mailbox    envelope.Address // whose sendMail is called; the lane
+	From       envelope.Address // the granted From
+	MessageID  string           // with angle brackets, as in the header
+	Subject    string           // raw, cut to 200 bytes; for people only
+	HeaderSize int64            // bytes of the header block including the empty line
+	Size       int64            // bytes in all; Commit fills it in
+	Accepted   time.Time
+
+	SenderFixed bool             // From is the configuration's choice, not the client's
+	ReportOf    envelope.QueueID // set for a report (DSN): the message that it is about
+	ReportDelay bool             // the report only warns of a delay
+}
+
+// Record is a message with its present state.
+type Record struct {
+	Message
+	State       State
+	Attempts    int           // recorded so far, the open one included
+	Crashes     int           // attempts that a crash of this program interrupted
+	Unknown     bool          // the last attempt may have succeeded
+	NextAttempt time.Time     // for Queued
+	LastAttempt time.Time     // zero before the first
+	HeldFor     time.Duration // time in past holds; does not count towards max_age
+	HeldSince   time.Time     // for Held
+	LastStatus  reply.Enhanced
+	LastText    string // of the last outcome, for the operator
+	LastRequest string // Graph request-id of the last attempt
+	FinishedAt  time.Time
+	BodyGone    bool // the stored bytes were deleted (Sent, Bounced, Deleted; Failed after keep_failed)
+	ReportOwed  bool // it is Failed or Bounced, and nobody has reported that yet
+	DelayWarned bool // a report has warned of its delay
+}
+
+// Event is one row of a message's history.
+type Event struct {
+	ID         envelope.QueueID
+	At         time.Time
+	Kind       EventKind
+	Attempt    int
+	Status     reply.Enhanced
+	Text       string
+	RequestID  string
+	HTTPStatus int
+	Duration   time.Duration
+}
+
+// EventKind is one of the closed list below.
+type EventKind string
+
+// The kinds of events. A store need not keep Accepted: the message itself says
+// when that was.
+const (
+	Accepted      EventKind = "accepted"
+	Attempted     EventKind = "attempt"
+	EventSent     EventKind = "sent"
+	EventDeferred EventKind = "deferred"
+	EventHeld     EventKind = "held"
+	EventReleased EventKind = "released"
+	EventBounced  EventKind = "bounced"
+	EventFailed   EventKind = "failed"
+	EventDeleted  EventKind = "deleted" // by the operator
+	EventUnknown  EventKind = "unknown" // an attempt was interrupted or its outcome cannot be known
+)
+
+// Lane sums up one mailbox's part of the queue.
+type Lane struct {
+	Mailbox envelope.Address
+	Queued  int
+	Active  int
+	Held    int
+	Next    time.Time // earliest NextAttempt of the Queued ones; zero without any
+	Oldest  time.Time // earliest Accepted
+}
+
+// Hold pauses a lane or an identity instead of bouncing its mail. It is stored,
+// so that it survives a restart. Key is unique.
+type Hold struct {
+	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d"
+	Mailbox   envelope.Address   // zero for an identity
+	Mailboxes []envelope.Address // those an identity's hold stops; none means all
+	From      envelope.Address   // only for SendAs
+	Identity  string
+	Status    reply.Enhanced
+	Text      string
+	Since     time.Time
+	Probes    int
+	NextProbe time.Time
+}
+
+// Usage is how many recipients a mailbox sent to in one hour. The mailbox is
+// written as its Key.
+type Usage struct {
+	Mailbox    envelope.Address
+	Hour       time.Time
+	Recipients int
+}
+
+// Stats are counts over the whole store, cheap to read.
+type Stats struct {
+	Queued, Active, Held, Failed, Damaged int
+	Bytes                                 int64 // of stored bodies, roughly
+}

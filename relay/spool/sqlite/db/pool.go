@@ -1,0 +1,66 @@
+package db
+
+import (
+	"context"
+
+	"graphrelay/relay/spool"
+)
+
+// Pool lends out a fixed number of connections. A connection that is not open
+// is opened when it is needed, so that reading goes on beside a writer that
+// cannot.
+type Pool struct {
+	path, params string
+	size         int
+	conns        chan *Conn // nil stands for one that is not open
+	closed       chan struct{}
+}
+
+func NewPool(path, params string, size int) *Pool {
+	p := &Pool{path: path, params: params, size: size, conns: make(chan *Conn, size), closed: make(chan struct{})}
+	p.Reopen()
+	return p
+}
+
+// With runs do with a connection of its own. do must not keep a query open
+// when it returns, nor wait for anything but the database: an open transaction
+// would keep the log from being emptied.
+func (p *Pool) With(ctx context.Context, do func(*Conn) error) error {
+	var c *Conn
+	select {
+	case c = <-p.conns:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.closed:
+		return spool.ErrClosed
+	}
+	defer func() { p.conns <- c }()
+	if c == nil {
+		opened, err := Dial(p.path, p.params)
+		if err != nil {
+			return err
+		}
+		c = opened
+	}
+	return AsCaller(do(c))
+}
+
+// Shut waits for each connection to come back and closes it. Until Reopen,
+// others wait.
+func (p *Pool) Shut() {
+	for range p.size {
+		_ = (<-p.conns).Close()
+	}
+}
+
+func (p *Pool) Reopen() {
+	for range p.size {
+		p.conns <- nil
+	}
+}
+
+// Close is Shut for good: who asks later gets an error.
+func (p *Pool) Close() {
+	close(p.closed)
+	p.Shut()
+}

@@ -1,0 +1,101 @@
+package disk
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"graphrelay/relay/spool"
+)
+
+// newSpace makes a Space with 1,000,000 bytes free, of which 400,000 must stay.
+func newSpace(queued *int) (*Space, *Free) {
+	sp := &Free{Bytes: 1_000_000, Inodes: 1000}
+	s := NewSpace(Limits{
+		Path: "/var/lib/graphrelay/queue.db", MinFree: 400_000, MaxMessages: 3,
+		Queued: func() int { return *queued },
+	})
+	s.Measure = func(string) (Free, error) { return *sp, nil }
+	return s, sp
+}
+
+func TestSpace(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		do     func(r *Space, sp *Free, queued *int)
+		size   int64
+		remedy string // "" = admitted
+	}{
+		{"empty", func(*Space, *Free, *int) {}, 400_000, ""},
+		{"half as much again is wanted", func(*Space, *Free, *int) {}, 400_001, "free space"},
+		{"a draft under way", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(200_000) }, 200_000, ""},
+		{"a draft under way and no more", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(200_000) }, 200_001, "min_free_space"},
+		{"a draft that is over", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(400_000); r.Release(400_000) }, 400_000, ""},
+		{"what a draft wrote is used up, not promised", func(r *Space, _ *Free, _ *int) {
+			_ = r.Reserve(200_000)
+			_ = r.Wrote(200_000, 0)
+		}, 266_666, ""},
+		{"two are queued, one is under way", func(r *Space, _ *Free, q *int) { *q = 2; _ = r.Reserve(1) }, 1, "max_messages"},
+		{"two are queued", func(_ *Space, _ *Free, q *int) { *q = 2 }, 1, ""},
+		{"no inodes", func(_ *Space, sp *Free, _ *int) { sp.Inodes = 7 }, 1, "inodes"},
+		{"inodes are not counted", func(_ *Space, sp *Free, _ *int) { sp.Inodes = -1 }, 1, ""},
+		{"no ballast", func(r *Space, _ *Free, _ *int) { r.SetFull(true) }, 1, "free space"},
+		{"not measurable", func(r *Space, _ *Free, _ *int) {
+			r.Measure = func(string) (Free, error) { return Free{}, os.ErrPermission }
+		}, 1, "let the user"},
+	} {
+		var queued int
+		r, sp := newSpace(&queued)
+		c.do(r, sp, &queued)
+		err := r.Admit(c.size)
+		if c.remedy == "" && err != nil || c.remedy != "" && (!errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), c.remedy)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.remedy)
+		}
+	}
+}
+
+// TestSpaceBeyondDeclared wants a draft that exceeds what it declared to stop
+// when there is no room for the rest.
+func TestSpaceBeyondDeclared(t *testing.T) {
+	var queued int
+	r, _ := newSpace(&queued)
+	if err := r.Reserve(100_000); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Wrote(100_000, 300_000); err != nil {
+		t.Errorf("there was room: %v", err)
+	}
+	if err := r.Wrote(0, 400_000); !errors.Is(err, spool.ErrFull) {
+		t.Errorf("there was no room: %v", err)
+	}
+}
+
+// TestSpaceMeasuresSeldom wants one statfs for many messages.
+func TestSpaceMeasuresSeldom(t *testing.T) {
+	var queued, calls int
+	r, sp := newSpace(&queued)
+	r.Measure = func(string) (Free, error) { calls++; return *sp, nil }
+	for range 1000 {
+		if err := r.Admit(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if calls > 5 {
+		t.Errorf("%d measurements for 1000 messages", calls)
+	}
+}
+
+// TestBallast wants real blocks behind the ballast.
+func TestBallast(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queue.db.ballast")
+	for _, size := range []int64{1 << 20, 300_000, 0} {
+		if err := MakeBallast(path, size); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() != size {
+			t.Errorf("a ballast of %d Bytes: %v, %v", size, info, err)
+		}
+	}
+}

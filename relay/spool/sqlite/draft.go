@@ -1,0 +1,224 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+)
+
+// inline is the longest rest of a body that goes into the transaction of its
+// message among the small changes. A longer one waits with the chunks, so that
+// many of them at once do not hold up the small ones.
+const inline = 32 << 10
+
+// draft implements Draft. Chunks go into the database as they fill up, under
+// a number that no message has yet; the last one goes with the message.
+type draft struct {
+	s        *Store
+	n        int64
+	buf      []byte
+	declared int64
+	size     int64 // octets written
+	stored   int64 // of which in the database
+	flushed  bool  // or tried: the database may hold some of it
+	err      error // of a write; the draft is dead
+	over     bool
+}
+
+// Begin implements Store.
+func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
+	if err := errors.Join(ctx.Err(), s.sick()); err != nil {
+		return nil, err
+	}
+	size = max(size, 0)
+	if err := s.space.Reserve(size); err != nil {
+		return nil, err
+	}
+	d := &draft{s: s, n: s.lastNumber.Add(1), declared: size}
+	if size > 0 {
+		d.buf = make([]byte, 0, min(size, chunkSize))
+	}
+	return d, nil
+}
+
+// Admit implements Store.
+func (s *Store) Admit(size int64) error {
+	if err := s.sick(); err != nil {
+		return err
+	}
+	return s.space.Admit(max(size, 0))
+}
+
+// Health implements Store.
+func (s *Store) Health() error { return s.Admit(0) }
+
+// Write implements Draft. It waits until a full chunk is in the database, and
+// so a client cannot send faster than the disk takes it. The chunk is written
+// when more follows: the last one belongs to Commit.
+func (d *draft) Write(p []byte) (int, error) {
+	if d.over {
+		return 0, spool.ErrDraftOver
+	}
+	written := 0
+	for len(p) > 0 && d.err == nil {
+		if len(d.buf) == chunkSize {
+			d.err = d.flush()
+			continue
+		}
+		k := min(len(p), chunkSize-len(d.buf))
+		d.buf = append(d.buf, p[:k]...)
+		p, written, d.size = p[k:], written+k, d.size+int64(k)
+	}
+	return written, d.err
+}
+
+// flush stores a chunk in a transaction of its own.
+func (d *draft) flush() error {
+	used := min(int64(len(d.buf)), max(d.declared-d.stored, 0))
+	if err := d.s.space.Wrote(used, int64(len(d.buf))-used); err != nil {
+		return err
+	}
+	if d.stored/chunkSize >= 1<<chunkBits-1 {
+		return fmt.Errorf("spool: a message of more than %d GiB cannot be stored", chunkSize<<chunkBits>>30)
+	}
+	d.flushed = true
+	crc := checksum(d.buf)
+	err := d.s.big(context.Background(), func(t *tx) error {
+		t.octets += int64(len(d.buf))
+		if _, err := t.Exec("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
+			return err
+		}
+		return insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf)
+	})
+	if err != nil {
+		return err
+	}
+	d.stored += int64(len(d.buf))
+	d.buf = d.buf[:0]
+	return nil
+}
+
+// Commit implements Draft.
+func (d *draft) Commit(ctx context.Context, m spool.Message) error {
+	if d.over {
+		return spool.ErrDraftOver
+	}
+	err := d.err
+	if err == nil {
+		err = spool.CheckMessage(&m)
+	}
+	if err == nil && d.s.space.IsFull() {
+		err = d.s.space.Admit(0)
+	}
+	if err == nil {
+		m.Size = d.size
+		err = d.insert(ctx, m)
+	}
+	d.end(err != nil)
+	return err
+}
+
+func (d *draft) insert(ctx context.Context, m spool.Message) error {
+	if m.Accepted.IsZero() {
+		m.Accepted = d.s.opts.Now()
+	}
+	in, crc := d.s.smalls, checksum(d.buf)
+	if len(d.buf) > inline {
+		in = d.s.bigs
+	}
+	return d.s.submit(ctx, in, &change{apply: func(t *tx) error {
+		t.octets += int64(len(d.buf))
+		if err := settleReport(t.Conn, &m); err != nil {
+			return err
+		}
+		if err := insertMessage(t.Conn, d.n, &m); err != nil {
+			return insertProblem(err, m.ID)
+		}
+		t.born = append(t.born, m.ID)
+		t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: none, to: codeQueued, size: m.Size})
+		if len(d.buf) > 0 {
+			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
+				return err
+			}
+		}
+		if d.stored == 0 {
+			return nil
+		}
+		_, err := t.Exec("DELETE FROM draft WHERE n = ?", d.n)
+		return err
+	}})
+}
+
+// Abort implements Draft.
+func (d *draft) Abort() {
+	if !d.over {
+		d.end(true)
+	}
+}
+
+// end gives back the reservation, and what was stored of a draft that did not
+// become a message.
+func (d *draft) end(discard bool) {
+	d.over = true
+	d.buf = nil
+	d.s.space.Release(max(d.declared-d.stored, 0))
+	if discard && d.flushed {
+		d.s.discard(d.n)
+	}
+}
+
+// checksum is CRC-32C, which the processor computes by itself.
+func checksum(b []byte) int64 {
+	return int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func insertChunk(c *db.Conn, n, index, crc int64, data []byte) error {
+	_, err := c.Exec("INSERT INTO chunk VALUES (?, ?, ?)", n<<chunkBits|index, crc, data)
+	return err
+}
+
+// discard has the chunks of a draft that is over removed when there is time.
+func (s *Store) discard(n int64) {
+	s.mu.Lock()
+	s.orphans = append(s.orphans, n)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// reap removes a few chunks of abandoned drafts. Those of a crash are found
+// at start; no message refers to them, so there is no hurry.
+func (s *Store) reap() {
+	s.mu.Lock()
+	if len(s.orphans) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	n := s.orphans[0]
+	s.mu.Unlock()
+	var gone bool
+	batch := []*change{{done: make(chan struct{}), apply: func(t *tx) (err error) {
+		gone, err = reapSome(t.Conn, n)
+		return err
+	}}}
+	s.commit(batch)
+	if gone && batch[0].err == nil || batch[0].err != nil && s.sick() == nil {
+		s.mu.Lock()
+		s.orphans = s.orphans[1:] // after an error the next start finds it again
+		s.mu.Unlock()
+	}
+	s.wake()
+}
+
+func reapSome(c *db.Conn, n int64) (gone bool, err error) {
+	deleted, err := c.Exec("DELETE FROM chunk WHERE id IN (SELECT id FROM chunk WHERE id >= ? AND id < ? LIMIT ?)",
+		n<<chunkBits, (n+1)<<chunkBits, int64(maxBigs))
+	if err != nil || deleted == maxBigs {
+		return false, err
+	}
+	_, err = c.Exec("DELETE FROM draft WHERE n = ?", n)
+	return true, err
+}

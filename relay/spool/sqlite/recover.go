@@ -1,0 +1,179 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
+)
+
+// health is what the writer knows of itself; others read it under the lock.
+type health struct {
+	err     error // nil while healthy
+	lost    marks // of every failed batch since the last recovery that succeeded
+	retryAt time.Time
+	backoff time.Duration
+}
+
+// sick is nil, or an ErrUnhealthy that says what to do.
+func (s *Store) sick() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.health.err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w; mend the disk below %s, the store then recovers by itself",
+		spool.ErrUnhealthy, s.health.err, s.opts.Path)
+}
+
+// recover brings the store back after a failed commit, or leaves it unhealthy.
+//
+// After a failed write or fsync nobody knows what the disk holds: the kernel
+// may have dropped the pages and call them clean, and the frames of the failed
+// transaction may still come back when the log is read anew. So nothing is
+// appended to this log any more: close every connection, open again (which
+// reads the log as the disk has it), move it into the database with an fsync
+// and read the row that says whether all of it went, wipe the marks of the
+// failed transactions, and prove by a commit in a fresh log that the disk
+// takes writes again.
+func (s *Store) recover(lost marks) error {
+	s.mu.Lock()
+	s.health.lost.add(lost)
+	all := s.health.lost
+	s.mu.Unlock()
+
+	err := s.reopen(all)
+	if err == nil {
+		s.becomeWell()
+		return nil
+	}
+	if noteErr := disk.NoteLost(s.opts.Path, all.born); noteErr != nil {
+		err = errors.Join(err, fmt.Errorf("noting the lost messages: %w", noteErr))
+	}
+	s.becomeSick(err)
+	return s.sick()
+}
+
+func (s *Store) becomeSick(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := &s.health
+	h.backoff = min(max(2*h.backoff, s.tick), time.Minute)
+	h.err, h.retryAt = err, time.Now().Add(h.backoff)
+	s.log.Error("queue is unhealthy, no mail is accepted", slog.Any("error", err), slog.Duration("retry_in", h.backoff))
+}
+
+func (s *Store) becomeWell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health = health{}
+	s.log.Info("queue recovered after a failed commit")
+}
+
+// housekeep is what the writer does now and then by itself.
+func (s *Store) housekeep() {
+	s.mu.Lock()
+	due := s.health.err != nil && !time.Now().Before(s.health.retryAt)
+	s.mu.Unlock()
+	if due {
+		_ = s.recover(marks{}) // what it reports stands in Health
+	}
+	s.refillBallast()
+}
+
+// reopen is the procedure itself; see recover.
+func (s *Store) reopen(lost marks) error {
+	s.readers.Shut()
+	defer s.readers.Reopen()
+	s.checkpointer.Shut()
+	defer s.checkpointer.Reopen()
+	_ = s.writer.Close() // nil would prove nothing, and an error changes nothing
+	s.writer = nil
+	if err := s.fault("reopen"); err != nil {
+		return err
+	}
+	c, err := dialWriter(s.opts.Path)
+	if err != nil {
+		return fmt.Errorf("opening again: %w", err)
+	}
+	s.writer = c
+	if err := emptyWAL(c); err != nil {
+		return err
+	}
+	if err := wipe(c, lost); err != nil {
+		return fmt.Errorf("removing what was not accepted: %w", err)
+	}
+	if err := probe(c); err != nil {
+		return fmt.Errorf("committing a probe: %w", err)
+	}
+	if err := disk.ForgetLost(s.opts.Path); err != nil {
+		return err
+	}
+	return s.recount(c)
+}
+
+// emptyWAL moves the whole log into the database, and is content only if
+// nothing stayed behind.
+func emptyWAL(c *db.Conn) error {
+	r, err := checkpoint(c, "TRUNCATE")
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if r.busy || r.log != r.done {
+		return fmt.Errorf("checkpoint moved %d of %d pages (busy %v)", r.done, r.log, r.busy)
+	}
+	return nil
+}
+
+// wipe removes messages whose callers were told that they were not kept, and
+// takes back attempts that nobody was told to make. Everything else in a
+// failed transaction either happened or did not, as its row now says.
+func wipe(c *db.Conn, lost marks) error {
+	return c.Transaction(func() error {
+		for _, id := range lost.born {
+			if err := deleteMessage(c, id); err != nil {
+				return err
+			}
+		}
+		for _, a := range lost.attempts {
+			if err := takeBack(c, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func deleteMessage(c *db.Conn, id envelope.QueueID) error {
+	n, err := c.Number("SELECT n FROM message WHERE id = ?", string(id))
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := oweAgain(c, n); err != nil {
+		return err
+	}
+	if err := deleteBody(c, n); err != nil {
+		return err
+	}
+	_, err = deleteRows(c, n)
+	return err
+}
+
+func takeBack(c *db.Conn, a recordedAttempt) error {
+	changed, err := c.Exec(`UPDATE message SET state = ?, attempts = attempts - 1
+		WHERE n = ? AND state = ? AND attempts = ?`, codeQueued, a.n, codeActive, a.attempt)
+	if err != nil || changed == 0 {
+		return err
+	}
+	return forgetAttempt(c, a.n, a.attempt)
+}
+
+func probe(c *db.Conn) error {
+	_, err := c.Exec("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
+	return err
+}

@@ -1,0 +1,156 @@
+//go:build bench
+
+package sqlite
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// TestScale fills a store with 100,000 queued messages and 1,000,000 of
+// history and prints how long it takes what must stay fast, beside its bound. GRAPHRELAY_SCALE_STORE
+// names a file to make the store in and leave it there, for the commands:
+//
+//	go test -tags bench -run TestScale -timeout 30m -v ./relay/spool
+func TestScale(t *testing.T) {
+	path := cmp.Or(os.Getenv("GRAPHRELAY_SCALE_STORE"), newPath(t))
+	s := open(t, path)
+	fillStore(t, s, 1_000_000, codeSent, time.Now().Add(-28*24*time.Hour))
+	fillStore(t, s, 100_000, codeQueued, time.Now().Add(-100_000*2*time.Second))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s = open(t, path)
+	within(t, "start", began, time.Second)
+	lane := address(t, mailboxOf(3))
+	except := []envelope.Address{lane}
+	list := func(f spool.Filter) func() error {
+		return func() error {
+			got, err := s.List(t.Context(), f)
+			t.Logf("    %d found", len(got))
+			return err
+		}
+	}
+	live := []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
+	for what, do := range map[string]func() error{
+		"trace rare recipient":        list(spool.Filter{Recipient: address(t, "to17@example.net"), Newest: true}),
+		"trace common recipient":      list(spool.Filter{Recipient: address(t, "all@example.net"), Newest: true}),
+		"trace sender":                list(spool.Filter{Sender: address(t, mailboxOf(4)), Newest: true}),
+		"trace nobody":                list(spool.Filter{Recipient: address(t, "nobody@example.net"), Newest: true}),
+		"trace Message-ID":            list(spool.Filter{MessageID: "<777777@5.example.org>", Newest: true}),
+		"trace a day":                 list(spool.Filter{Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour), Newest: true}),
+		"trace a day of a sender":     list(spool.Filter{Sender: address(t, mailboxOf(4)), Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour)}),
+		"list a recipient":            list(spool.Filter{States: live, Recipient: address(t, "to18@example.net")}),
+		"list nobody":                 list(spool.Filter{States: live, Recipient: address(t, "nobody@example.net")}),
+		"list a common recipient":     list(spool.Filter{States: live, Recipient: address(t, "all@example.net")}),
+		"list held, common recipient": list(spool.Filter{States: []spool.State{spool.Held}, Recipient: address(t, "all@example.net")}),
+		"list two words never met":    list(spool.Filter{States: live, Recipient: address(t, "all@example.net"), Client: "client3"}),
+		"trace two words never met":   list(spool.Filter{Recipient: address(t, "all@example.net"), Client: "client3", Newest: true}),
+		"list a client":               list(spool.Filter{States: live, Client: "client3"}),
+		"list older than a day":       list(spool.Filter{States: live, Until: time.Now().Add(-24 * time.Hour)}),
+		"list sent, newest":           list(spool.Filter{States: []spool.State{spool.Sent}, Newest: true}),
+		"list sent of a mailbox":      list(spool.Filter{States: []spool.State{spool.Sent}, Mailbox: lane, Newest: true}),
+
+		"claim": func() error {
+			_, err := s.Claim(t.Context(), spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 1})
+			return err
+		},
+		"except": func() error {
+			_, err := s.Claim(t.Context(), spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 1, ExceptFrom: except})
+			return err
+		},
+		"probe": func() error {
+			_, err := s.Claim(t.Context(), spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 1, Probe: true})
+			return err
+		},
+		"lanes": func() error { _, err := s.Lanes(t.Context()); return err },
+		"stats": func() error { _, err := s.Stats(t.Context()); return err },
+		"all":   func() error { _, err := s.List(t.Context(), spool.Filter{}); return err },
+		"queued": func() error {
+			_, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued, spool.Active, spool.Held}})
+			return err
+		},
+		"held": func() error {
+			_, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Held, spool.Failed, spool.Damaged}})
+			return err
+		},
+		"lane": func() error {
+			_, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, Mailbox: lane})
+			return err
+		},
+		"accept": func() error { return tryAccept(s, newMessage(t, "box@example.org"), make([]byte, 10<<10)) },
+	} {
+		best := time.Hour
+		for range 5 {
+			began := time.Now()
+			if err := do(); err != nil {
+				t.Fatal(what, err)
+			}
+			best = min(best, time.Since(began))
+		}
+		within(t, what, time.Now().Add(-best), 300*time.Millisecond)
+	}
+}
+
+// within prints a time beside its bound. It fails nobody: that a machine is slow
+// is no fault of the code.
+func within(t *testing.T, what string, began time.Time, bound time.Duration) {
+	t.Helper()
+	took, verdict := time.Since(began), "within"
+	if took > bound {
+		verdict = "OVER"
+	}
+	t.Logf("%s: %v, %s %v", what, took.Round(10*time.Microsecond), verdict, bound)
+}
+
+// fillStore writes rows directly, for a million commits would take minutes. They
+// begin at a time and follow each other by two seconds: a million in 23 days.
+func fillStore(t testing.TB, s *Store, messages int, state int64, begin time.Time) {
+	t.Helper()
+	for done := 0; done < messages; done += 10_000 {
+		err := s.small(t.Context(), false, func(tx *tx) error {
+			for i := range 10_000 {
+				if err := fillOne(t, s, tx, done+i, state, begin.Add(time.Duration(done+i)*2*time.Second)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(fmt.Errorf("after %d messages: %w", done, err))
+		}
+	}
+}
+
+// fillOne writes message i: of ten mailboxes, twenty clients, to one of 5,000
+// recipients and one whom half of all mail goes to.
+func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) error {
+	m := newMessage(t, mailboxOf(i%10))
+	m.Accepted, m.ID = at, envelope.NewQueueID(at)
+	m.Envelope.Recipients = []envelope.Address{address(t, fmt.Sprintf("to%d@example.net", i%5000))}
+	if i%2 == 0 {
+		m.Envelope.Recipients = append(m.Envelope.Recipients, address(t, "all@example.net"))
+	}
+	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%d.example.org>", i, state)
+	n := s.lastNumber.Add(1)
+	if err := insertMessage(tx.Conn, n, &m); err != nil {
+		return err
+	}
+	if state == codeQueued {
+		return insertChunk(tx.Conn, n, 0, 0, make([]byte, 1000))
+	}
+	for seq, kind := range []spool.EventKind{spool.Attempted, spool.EventSent} {
+		if err := insertEvent(tx.Conn, n, int64(seq), &spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
+	return err
+}

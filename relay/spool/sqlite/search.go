@@ -1,0 +1,295 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+)
+
+// List implements Store. A Limit above 1,000 is taken as 1,000. The order is
+// that of the queue IDs or, where a search goes by words, that in which the
+// messages began: the same, as long as the clock was right.
+func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
+	f.Limit = f.PageSize()
+	var records []spool.Record
+	err := v.readers.With(ctx, func(c *db.Conn) error {
+		s := &search{Filter: f, Conn: c, sparse: v.sparse}
+		err := s.run(ctx)
+		records = s.found
+		return err
+	})
+	return records, err
+}
+
+// ByMessageID implements Store.
+func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
+	if messageID == "" {
+		return nil, nil
+	}
+	return v.List(ctx, spool.Filter{MessageID: messageID, Newest: true, Limit: limit})
+}
+
+// search reads one page.
+type search struct {
+	spool.Filter
+	*db.Conn
+	sparse int64
+	found  []spool.Record
+}
+
+// How the page is read. A word that fewer than sparse messages have leads
+// there by the shortest way. skew is how far the time of a message and its
+// queue ID, or its number and that of its neighbours in time, may be apart.
+const (
+	defaultSparse = 2000
+	skewTime      = time.Minute
+	skewNumber    = 4096
+)
+
+// errEnough ends a query whose further rows nobody wants.
+var errEnough = errors.New("spool: enough")
+
+// run chooses the way: by state where states are wanted, by word where one is
+// asked for that is rare or where there is no other way, else along the queue
+// IDs.
+func (s *search) run(ctx context.Context) error {
+	states, err := stateCodes(s.States)
+	if err != nil {
+		return err
+	}
+	words, err := s.rarestFirst(wordsOfFilter(s.Filter))
+	switch {
+	case err != nil:
+		return err
+	case len(words) > 0 && (len(states) == 0 || words[0].count < s.sparse):
+		return s.byWord(ctx, words)
+	case len(states) > 0:
+		return s.byState(ctx, states, words)
+	}
+	return s.byID(ctx)
+}
+
+// stateCodes are the numbers of states, each once.
+func stateCodes(states []spool.State) ([]int64, error) {
+	var codes []int64
+	for _, state := range states {
+		code, err := stateCode(state)
+		if err != nil {
+			return nil, err
+		}
+		codes = append(codes, code)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes), nil
+}
+
+// collect runs a query of records and keeps those that match, up to limit.
+func (s *search) collect(ctx context.Context, limit int, sql string, args ...any) ([]spool.Record, error) {
+	var found []spool.Record
+	err := s.Query(sql, args, func(r *db.Row) error {
+		m, err := readRecord(r)
+		if err != nil {
+			return err
+		}
+		if s.Matches(m.Record) {
+			found = append(found, m.Record)
+		}
+		if len(found) >= limit {
+			return errEnough
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, err
+}
+
+func (s *search) byID(ctx context.Context) (err error) {
+	ids, args := s.idRange()
+	s.found, err = s.collect(ctx, s.Limit, "SELECT "+recordColumns+
+		" FROM message INDEXED BY sqlite_autoindex_message_1 WHERE"+ids+" ORDER BY id"+s.direction(), args...)
+	return err
+}
+
+// byState reads a page of each state, and of these together the first.
+func (s *search) byState(ctx context.Context, states []int64, words []wanted) error {
+	for _, state := range states {
+		ids, args := s.idRange()
+		sql := "SELECT " + recordColumns + " FROM message INDEXED BY by_state WHERE state = ? AND" + ids
+		args = append([]any{state}, args...)
+		if !s.Mailbox.IsZero() {
+			sql += " AND lane = ?"
+			args = append(args, s.Mailbox.Key())
+		}
+		some, err := s.collect(ctx, s.Limit, sql+hasWords(words, keyOfNumber())+" ORDER BY id"+s.direction(), args...)
+		if err != nil {
+			return err
+		}
+		s.found = append(s.found, some...)
+	}
+	slices.SortFunc(s.found, func(a, b spool.Record) int {
+		if s.Newest {
+			return cmp.Compare(b.ID, a.ID)
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	s.found = s.found[:min(s.Limit, len(s.found))]
+	return nil
+}
+
+// idRange is a condition on the queue ID that the page and the times set.
+func (s *search) idRange() (string, []any) {
+	low, high := envelope.QueueID(""), envelope.QueueID("~")
+	if !s.Since.IsZero() {
+		low = envelope.FirstQueueID(s.Since.Add(-skewTime))
+	}
+	if !s.Until.IsZero() {
+		high = envelope.FirstQueueID(s.Until.Add(skewTime))
+	}
+	switch {
+	case s.After == "":
+	case s.Newest:
+		high = min(high, s.After)
+	default:
+		low = max(low, s.After)
+	}
+	return " id > ? AND id < ?", []any{string(low), string(high)}
+}
+
+func (s *search) direction() string {
+	if s.Newest {
+		return " DESC"
+	}
+	return ""
+}
+
+// byWord goes through the buckets from one end until the page is full.
+func (s *search) byWord(ctx context.Context, words []wanted) error {
+	low, high, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
+		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s ORDER BY word.k%s`,
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), s.inStates(), s.direction())
+	for b := range s.buckets(low, high) {
+		first, last := bucketKeys(b, words[0].word)
+		some, err := s.collect(ctx, s.Limit-len(s.found), sql, b<<placeBits, first, last, low, high)
+		if err != nil {
+			return err
+		}
+		s.found = append(s.found, some...)
+		if len(s.found) >= s.Limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// inStates spares the rows in other states from being read in full.
+func (s *search) inStates() string {
+	codes, err := stateCodes(s.States)
+	if err != nil || len(codes) == 0 {
+		return ""
+	}
+	return " AND message.state IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(codes), " ", ", "), "[]") + ")"
+}
+
+// buckets goes over those that hold numbers between low and high, both not
+// included.
+func (s *search) buckets(low, high int64) func(yield func(int64) bool) {
+	first, last := max(low, 0)>>placeBits, max(high, 0)>>placeBits
+	return func(yield func(int64) bool) {
+		for i := range last - first + 1 {
+			b := first + i
+			if s.Newest {
+				b = last - i
+			}
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// numbers bounds the numbers of the messages that the page can hold.
+func (s *search) numbers() (low, high int64, err error) {
+	var errs [5]error
+	number := func(i int, sql string, args ...any) (n int64) {
+		n, errs[i] = s.Number(sql, args...)
+		return n
+	}
+	low = number(0, "SELECT min(n) FROM message") - 1
+	high = number(1, "SELECT max(n) FROM message") + 1
+	const before = "SELECT n FROM message WHERE id <= ? ORDER BY id DESC LIMIT 1"
+	if !s.Since.IsZero() {
+		low = max(low, number(2, before, string(envelope.FirstQueueID(s.Since)))-skewNumber)
+	}
+	if !s.Until.IsZero() {
+		if n := number(3, "SELECT n FROM message WHERE id >= ? ORDER BY id LIMIT 1", string(envelope.FirstQueueID(s.Until))); n > 0 {
+			high = min(high, n+skewNumber)
+		}
+	}
+	switch {
+	case s.After == "":
+	case s.Newest:
+		high = min(high, number(4, before, string(s.After)))
+	default:
+		low = max(low, number(4, before, string(s.After)))
+	}
+	return low, high, errors.Join(errs[:]...)
+}
+
+// wanted is a word that a match has, and how many messages have it, in all or
+// in the buckets that were counted before they were many enough.
+type wanted struct {
+	word           int64
+	count, buckets int64
+}
+
+// density compares words whose messages were not all counted.
+func (w wanted) density() float64 { return float64(w.count) / float64(w.buckets) }
+
+// rarestFirst counts the messages of each word, up to sparse.
+func (s *search) rarestFirst(words []int64) ([]wanted, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	low, high, err := s.numbers()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]wanted, 0, len(words))
+	for _, w := range words {
+		counted, err := s.count(w, low, high)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, counted)
+	}
+	slices.SortFunc(list, func(a, b wanted) int { return cmp.Compare(a.density(), b.density()) })
+	return list, nil
+}
+
+func (s *search) count(word, low, high int64) (wanted, error) {
+	w := wanted{word: word}
+	for b := range s.buckets(low, high) {
+		first, last := bucketKeys(b, word)
+		n, err := s.Number("SELECT count(*) FROM word WHERE k BETWEEN ? AND ?", first, last)
+		w.count += n
+		w.buckets++
+		if err != nil || w.count >= s.sparse {
+			return w, err
+		}
+	}
+	return w, nil
+}

@@ -1,0 +1,289 @@
+// Package sqlite is the engine of relay/spool in one SQLite file: the log (WAL)
+// is flushed before a commit returns (synchronous FULL).
+//
+// # On failure
+//
+// After a failed commit nobody knows what the disk holds, so the store closes
+// every connection, opens the file again, empties the log, removes what was
+// refused, and proves by a commit that the disk takes writes; see recover. While
+// that fails it is unhealthy, can still be read, and tries again by itself. On a
+// full disk a ballast file is freed, so that outcomes can still be recorded.
+//
+// The package knows neither SMTP nor Graph nor when to retry.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
+)
+
+// Options say where a store is and how large it may get.
+type Options struct {
+	Path        string        // of the database file; its folder must exist
+	MinFree     int64         // octets that stay free on its file system
+	MaxMessages int           // Queued, Active and Held ones; 0 = no limit
+	BallastSize int64         // octets; 0 = 32 MiB, less than 0 = no ballast
+	MaxDelay    time.Duration // the longest time to a next attempt; 0 = believe what is stored
+	// InterruptedDelay keeps a message whose attempt a crash interrupted from
+	// the next claim: without it, restarts in quick succession would each count
+	// as a crash of that message.
+	InterruptedDelay time.Duration
+	MarkSandbox      bool             // the store of a sandbox, which a real relay refuses, and the reverse
+	Now              func() time.Time // = time.Now
+	Log              *slog.Logger     // = none
+}
+
+const (
+	defaultBallast = 32 << 20
+	readerCount    = 4
+)
+
+// Store is a spool.Store in one SQLite file; Open makes one.
+//
+// One goroutine, the writer, makes every change; see write. Readers have
+// connections of their own and never wait for it.
+type Store struct {
+	view
+	opts    Options
+	log     *slog.Logger
+	lock    *os.File
+	ballast string // path
+	tick    time.Duration
+	fault   func(at string) error // nil in the field; tests make things fail here
+
+	writer       *db.Conn // of the writer's goroutine alone
+	checkpointer *db.Pool
+	space        *disk.Space
+	lastNumber   atomic.Int64 // of a draft
+
+	smalls, bigs  inlet
+	kick          chan struct{}
+	stop, stopped chan struct{}
+	closing       sync.Once
+	closeErr      error
+
+	walStart         int64
+	walGrowth        int64 // octets since the last checkpoint, estimated; the writer's
+	checkpointing    atomic.Bool
+	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
+	stalled          atomic.Bool   // the writer waits for it
+	finishWAL        atomic.Bool
+	checkpointFailed atomic.Pointer[error]
+	background       sync.WaitGroup
+
+	mu      sync.Mutex
+	health  health
+	orphans []int64 // drafts that are over and whose chunks are to be removed
+}
+
+var _ spool.Store = (*Store)(nil)
+
+// Open opens a store, or creates one where there is none, and holds it
+// until Close: a second call for the same path gets ErrLocked.
+//
+// Messages whose attempt a crash interrupted come back Queued and due, Unknown,
+// with one more in Crashes. Messages that were not accepted are gone. Errors:
+// ErrLocked, ErrSchema, ErrSandbox, or another; each ends with what to do.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	return openStore(ctx, opts, func(*Store) {})
+}
+
+// openStore lets a test adjust the store before it is used.
+func openStore(ctx context.Context, opts Options, adjust func(*Store)) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(opts.Path)
+	if err != nil {
+		return nil, err
+	}
+	opts.Path = path
+	if err := disk.CheckFolder(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	lock, err := disk.Lock(path, syscall.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	s := newStore(opts, lock)
+	adjust(s)
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.writer.Close(), lock.Close())
+	}
+	return s, nil
+}
+
+func newStore(opts Options, lock *os.File) *Store {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.BallastSize == 0 {
+		opts.BallastSize = defaultBallast
+	}
+	opts.BallastSize = max(opts.BallastSize, 0)
+	s := &Store{
+		view:     view{tally: newTally(), openAttempts: newOpenAttempts(), sparse: defaultSparse},
+		opts:     opts,
+		log:      opts.Log,
+		lock:     lock,
+		ballast:  opts.Path + disk.BallastSuffix,
+		tick:     time.Second,
+		walStart: walStartFor(opts.BallastSize),
+		fault:    func(string) error { return nil },
+		smalls:   make(inlet, queueSize),
+		bigs:     make(inlet, queueSize),
+		kick:     make(chan struct{}, 1),
+		stop:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+	}
+	s.space = disk.NewSpace(disk.Limits{
+		Path: opts.Path, MinFree: opts.MinFree, MaxMessages: opts.MaxMessages, Queued: s.tally.queue,
+	})
+	return s
+}
+
+// start brings the files into order and begins to serve.
+func (s *Store) start() error {
+	path := s.opts.Path
+	if err := disk.EnsureFile(path); err != nil {
+		return err
+	}
+	c, err := dialWriter(path)
+	if err != nil {
+		return s.explain(err)
+	}
+	s.writer = c
+	if err := prepareSchema(c, s.opts.MarkSandbox); err != nil {
+		return s.explain(err)
+	}
+	if err := s.cleanUp(c); err != nil {
+		return s.explain(err)
+	}
+	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
+		s.log.Warn("queue ballast cannot be made", slog.Any("error", err))
+		s.space.SetFull(true)
+	}
+	s.readers = db.NewPool(path, readerParams, readerCount)
+	s.checkpointer = db.NewPool(path, checkpointParams, 1)
+	go s.write()
+	if err := s.finishEndings(context.Background()); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+func (s *Store) explain(err error) error {
+	if code, ok := db.Code(err); ok {
+		hint := "see that the disk has room and works"
+		if code == db.Corrupt || code == db.NotADB {
+			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
+		}
+		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)
+	}
+	return err
+}
+
+// cleanUp brings the contents into order after whatever ended the last run.
+func (s *Store) cleanUp(c *db.Conn) error {
+	lost, err := disk.ReadLost(s.opts.Path)
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 {
+		if err := wipe(c, marks{born: lost}); err != nil {
+			return err
+		}
+		if err := emptyWAL(c); err != nil {
+			return err
+		}
+		if err := disk.ForgetLost(s.opts.Path); err != nil {
+			return err
+		}
+	}
+	if err := s.recount(c); err != nil {
+		return err
+	}
+	return c.Transaction(func() error {
+		if err := s.bringBack(c); err != nil {
+			return err
+		}
+		return clampNext(c, s.tally.snapshot(), s.opts.Now(), s.opts.MaxDelay)
+	})
+}
+
+// recount reads what is kept in memory anew.
+func (s *Store) recount(c *db.Conn) error {
+	t, err := countAll(c)
+	if err != nil {
+		return err
+	}
+	last, err := c.Number(`SELECT max(coalesce((SELECT max(n) FROM message), 0),
+		coalesce((SELECT max(id) >> 16 FROM chunk), 0), coalesce((SELECT max(n) FROM draft), 0))`)
+	if err != nil {
+		return err
+	}
+	s.tally.replace(t)
+	if last > s.lastNumber.Load() {
+		s.lastNumber.Store(last)
+	}
+	return nil
+}
+
+// bringBack queues the messages whose attempt was interrupted, and finds the
+// drafts that were.
+func (s *Store) bringBack(c *db.Conn) error {
+	var interrupted []brief
+	err := c.Query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state = 1", nil, func(r *db.Row) error {
+		interrupted = append(interrupted, readBrief(r))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	now := s.opts.Now()
+	t := &tx{Conn: c}
+	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
+	for _, b := range interrupted {
+		event := spool.Event{At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
+		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &event, counted); err != nil {
+			return err
+		}
+	}
+	s.tally.apply(t.shifts)
+	return c.Query("SELECT n FROM draft", nil, func(r *db.Row) error {
+		s.orphans = append(s.orphans, r.Int())
+		return nil
+	})
+}
+
+// Close finishes what was handed over, moves the log into the database and
+// lets go of the store. Changes that come later get ErrUnhealthy.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		close(s.stop)
+		<-s.stopped
+		s.background.Wait()
+		s.readers.Close()
+		s.checkpointer.Close()
+		if s.writer != nil && s.sick() == nil {
+			s.closeErr = emptyWAL(s.writer)
+		}
+		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.lock.Close())
+	})
+	return s.closeErr
+}

@@ -1,0 +1,10 @@
+//go:build !unsafe_sync
+
+package sqlite
+
+// SQLite flushes the WAL before each commit returns; every promise about power
+// cuts rests on it, and checkModes proves it at each start.
+const (
+	synchronous      = "FULL"
+	synchronousLevel = 2
+)

@@ -1,0 +1,71 @@
+package wiring
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"graphrelay/config"
+	"graphrelay/relay/envelope"
+)
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("config.yaml", []byte(text), "/etc/graphrelay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// No mailbox has the name of a wildcard: it is neither looked into nor verified.
+func TestWildcardsAreNoMailboxes(t *testing.T) {
+	text := strings.NewReplacer(
+		"  - address: b@fabrikam.com\nmailboxes:", "  - address: \"*@fabrikam.com\"\n    mailbox: self\nmailboxes:",
+		"  - address: b@fabrikam.com\n    identity", "  - address: \"*@fabrikam.com\"\n    identity",
+		"unknown_outcome: retry", "unknown_outcome: lookup",
+	).Replace(read(t, "config.yaml"))
+	c := parse(t, text)
+	if got := fmt.Sprint(Lookups(c)); got != "[box@contoso.com]" {
+		t.Errorf("looks into %s", got)
+	}
+	all, err := VerifyIdentities(c, "1.2.3", nil)
+	if err != nil || len(all[1].Allowed) != 0 {
+		t.Errorf("verifies %v, %v", all[1].Allowed, err)
+	}
+	address, _ := envelope.ParseAddress("anyone@fabrikam.com")
+	if route, ok := Route(c, address); !ok || route.Identity != "fabrikam" {
+		t.Errorf("a mailbox of the wildcard: %+v, %v", route, ok)
+	}
+}
+
+// What --allowed names is verified under the identity that sends for it.
+func TestAllowedMailboxesGoToTheirIdentity(t *testing.T) {
+	c := parse(t, read(t, "config.yaml"))
+	address := func(text string) envelope.Address {
+		a, err := envelope.ParseAddress(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	all, err := VerifyIdentities(c, "1.2.3", []envelope.Address{address("b@fabrikam.com")})
+	if err != nil || len(all[0].Allowed) != 0 || fmt.Sprint(all[1].Allowed) != "[b@fabrikam.com]" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := all[0].Open(); err == nil || !strings.Contains(err.Error(), "/etc/graphrelay/") {
+		t.Errorf("a client of files that are not there: %v", err)
+	}
+	_, err = VerifyIdentities(c, "1.2.3", []envelope.Address{address("c@adatum.com")})
+	if err == nil || !strings.Contains(err.Error(), "no sender uses the mailbox c@adatum.com") {
+		t.Errorf("a mailbox of no identity: %v", err)
+	}
+	c.Identities = c.Identities[:1]
+	if all, err = VerifyIdentities(c, "1.2.3", []envelope.Address{address("c@adatum.com")}); err != nil ||
+		fmt.Sprint(all[0].Allowed) != "[c@adatum.com]" {
+		t.Errorf("with one identity: %+v, %v", all, err)
+	}
+	if _, ok := Route(c, address("c@adatum.com")); ok {
+		t.Error("a mailbox that no sender uses has a route")
+	}
+}

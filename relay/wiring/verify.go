@@ -1,0 +1,101 @@
+package wiring
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph/largemail"
+	"graphrelay/relay/verify"
+)
+
+// VerifyIdentities returns what can be verified: each identity with the mailboxes
+// that it sends for, or with those of allowed that are its own. Wildcards are left
+// out, for no mailbox has such a name.
+func VerifyIdentities(c *config.Config, version string, allowed []envelope.Address) ([]verify.Identity, error) {
+	named, err := byIdentity(c, allowed)
+	if err != nil {
+		return nil, err
+	}
+	var list []verify.Identity
+	for _, id := range c.Identities {
+		v := verifyIdentity(c, id)
+		if len(allowed) > 0 {
+			v.Allowed = named[id.Name]
+		}
+		v.Open = func() (verify.Client, error) {
+			return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
+	v := verify.Identity{
+		Name:     string(id.Name),
+		TenantID: string(id.TenantID),
+		ClientID: string(id.ClientID),
+		Reads:    NeedsReadWrite(c),
+		Uploads:  c.Delivery.Upload(),
+		Looks:    looksUp(c),
+	}
+	for _, m := range c.Mailboxes {
+		if m.Identity == id.Name && !m.Address.Wildcard() {
+			v.Allowed = append(v.Allowed, m.Address)
+		}
+	}
+	if !id.DeniedMailbox.IsZero() {
+		v.Denied = []envelope.Address{id.DeniedMailbox}
+	}
+	return v
+}
+
+// byIdentity groups mailboxes by the identity that sends for them.
+func byIdentity(c *config.Config, mailboxes []envelope.Address) (map[config.Name][]envelope.Address, error) {
+	groups := map[config.Name][]envelope.Address{}
+	for _, a := range mailboxes {
+		name := c.Identities[0].Name
+		if m, ok := c.Mailbox(a); ok {
+			name = m.Identity
+		} else if len(c.Identities) > 1 {
+			return nil, fmt.Errorf("no sender uses the mailbox %s, and there are several identities: "+
+				"name a mailbox that the configuration sends from", a)
+		}
+		groups[name] = append(groups[name], a)
+	}
+	return groups, nil
+}
+
+// Audit returns when the identities are audited and which mailbox must be refused.
+// The caller adds the client of each identity, and what follows from the result.
+func Audit(c *config.Config, log *slog.Logger) verify.AuditConfig {
+	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: log}
+	for _, id := range c.Identities {
+		a.Identities = append(a.Identities, verify.Audited{
+			Name:   string(id.Name),
+			Denied: id.DeniedMailbox,
+			Reads:  NeedsReadWrite(c),
+		})
+	}
+	return a
+}
+
+// AuditStops reports whether a failed audit stops delivery, beside its alarm.
+func AuditStops(c *config.Config) bool { return c.Audit.OnFailure == "stop" }
+
+// AuditedSenders returns the identities that send for any of the mailboxes and
+// are audited.
+func AuditedSenders(c *config.Config, mailboxes []envelope.Address) (names []string) {
+	for _, m := range mailboxes {
+		box, _ := c.Mailbox(m)
+		id, ok := c.Identity(box.Identity)
+		if ok && !id.DeniedMailbox.IsZero() && !slices.Contains(names, string(id.Name)) {
+			names = append(names, string(id.Name))
+		}
+	}
+	return names
+}

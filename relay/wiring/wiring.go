@@ -1,0 +1,120 @@
+// Package wiring translates the configuration into the options of every part:
+// one function for each part, so that a key is read in one place.
+//
+// # Promises
+//
+// Every function is pure: the same configuration gives the same options. None
+// opens a file, a socket or a store; what a part must read (a certificate, a
+// webhook's URL) stays a path here. The configuration is valid, so nothing can
+// fail but a question that the caller asks about it. A table in wiring_test.go has
+// a row for each key and says which options it changes; a new key without a row
+// fails that test.
+//
+// # What it must not know
+//
+// The life cycle: which part runs, when it starts or stops, and what a reload
+// keeps. Callbacks that lead into a running service are arguments.
+package wiring
+
+import (
+	"log/slog"
+	"net/url"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/alert"
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/entra"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/spool/sqlite"
+)
+
+// Graph returns the options of the client of an identity. onCredentialChange is
+// called when a changed credential file was loaded; it may be nil.
+func Graph(id config.Identity, version string, log *slog.Logger, onCredentialChange func()) graph.Config {
+	g := graph.Config{
+		Name: string(id.Name),
+		Identity: entra.Identity{
+			TenantID:                string(id.TenantID),
+			ClientID:                string(id.ClientID),
+			SecretFile:              string(id.ClientSecretFile),
+			SecretExpires:           id.ClientSecretExpires.Time,
+			CertificateFile:         string(id.CertificateFile),
+			CertificatePasswordFile: string(id.CertificatePasswordFile),
+			WorkloadIdentity:        id.WorkloadIdentity,
+		},
+		CAFile:             string(id.CAFile),
+		ProxyFile:          string(id.ProxyFile),
+		MaxConcurrent:      id.MaxConcurrent,
+		Log:                log,
+		UserAgent:          "graphrelay/" + version,
+		OnCredentialChange: onCredentialChange,
+	}
+	if id.ManagedIdentity != nil {
+		g.ManagedIdentity = &entra.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
+	}
+	if id.Proxy != "" {
+		g.Proxy = mustURL(string(id.Proxy))
+	}
+	if id.Endpoints != nil {
+		g.Login, g.Graph = mustURL(string(id.Endpoints.Login)), mustURL(string(id.Endpoints.Graph))
+	} else {
+		g.Cloud = id.Cloud
+	}
+	return g
+}
+
+// mustURL parses a URL that config has already checked.
+func mustURL(u string) *url.URL {
+	parsed, err := url.Parse(u)
+	if err != nil {
+		panic("config let a bad URL through: " + err.Error())
+	}
+	return parsed
+}
+
+// Store returns the options of the queue's store. sandbox marks a store of a
+// try-out.
+func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
+	return sqlite.Options{
+		Path:             c.Queue.Store.Path,
+		MinFree:          int64(c.Queue.MinFreeSpace),
+		MaxMessages:      c.Queue.MaxMessages,
+		MaxDelay:         delivery.MaxDelay,
+		InterruptedDelay: delivery.UnknownDelay,
+		MarkSandbox:      sandbox,
+		Log:              log,
+	}
+}
+
+// Retention returns how long the history and failed messages are kept.
+func Retention(c *config.Config) (history, failed time.Duration) {
+	return time.Duration(c.Queue.History), time.Duration(c.Queue.KeepFailed)
+}
+
+// Alert returns the options of the alarms' webhook; without one URLFile is "".
+func Alert(c *config.Config) alert.Config {
+	if c.Alerts == nil {
+		return alert.Config{}
+	}
+	return alert.Config{URLFile: string(c.Alerts.WebhookURLFile)}
+}
+
+// Services returns the addresses of what is served beside SMTP, "" for none.
+func Services(c *config.Config) (admin, metrics, console string) {
+	if c.Metrics != nil {
+		metrics = c.Metrics.Address.String()
+	}
+	if c.Console != nil {
+		console = c.Console.Address.String()
+	}
+	return c.Admin.Address.String(), metrics, console
+}
+
+// ConsolePassword returns the hash of the console's password, "" without console.
+func ConsolePassword(c *config.Config) string {
+	if c.Console == nil {
+		return ""
+	}
+	return string(c.Console.PasswordHash)
+}

@@ -1,0 +1,256 @@
+package wiring
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/config"
+	"graphrelay/relay/alert"
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/intake"
+	"graphrelay/relay/policy"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/verify"
+)
+
+// options are those of every part, as the configuration makes them.
+type options struct {
+	Graph     []graph.Config
+	Verify    []verify.Identity
+	Audit     verify.AuditConfig
+	Stops     bool
+	Audited   []string
+	SMTP      smtpd.Config
+	Listeners []Listener
+	KeyPair   []string
+	Policy    policy.Rules
+	Intake    intake.Rules
+	Store     sqlite.Options
+	Retention []time.Duration
+	Limits    delivery.Limits
+	Reports   delivery.Reports
+	Routes    map[string]delivery.Route
+	Lookups   []envelope.Address
+	Alert     alert.Config
+	Services  map[string]string
+	Console   string
+}
+
+func optionsOf(t *testing.T, c *config.Config) options {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+	o := options{
+		Audit:     Audit(c, log),
+		Stops:     AuditStops(c),
+		SMTP:      SMTP(c, log),
+		Listeners: Listeners(c, Submit{Path: "/run/graphrelay/submit.sock"}, certificate),
+		Policy:    Policy(c, "host"),
+		Intake:    Intake(c, "host"),
+		Store:     Store(c, false, log),
+		Limits:    Limits(c),
+		Reports:   Reports(c),
+		Routes:    map[string]delivery.Route{},
+		Lookups:   Lookups(c),
+		Alert:     Alert(c),
+		Console:   ConsolePassword(c),
+	}
+	for _, id := range c.Identities {
+		o.Graph = append(o.Graph, Graph(id, "1.2.3", log, nil))
+	}
+	var boxes []envelope.Address
+	for _, m := range c.Mailboxes {
+		boxes = append(boxes, m.Address)
+		if route, ok := Route(c, m.Address); ok {
+			o.Routes[m.Address.String()] = route
+		}
+	}
+	o.Audited = AuditedSenders(c, boxes)
+	history, failed := Retention(c)
+	o.Retention = []time.Duration{history, failed}
+	chain, key := KeyPair(c)
+	o.KeyPair = []string{chain, key}
+	admin, metrics, console := Services(c)
+	o.Services = map[string]string{"admin": admin, "metrics": metrics, "console": console}
+	var err error
+	if o.Verify, err = VerifyIdentities(c, "1.2.3", nil); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// flat writes each field of v with its value, by its path.
+func flat(path string, v reflect.Value, to map[string]string) {
+	nothing := v.Kind() == reflect.Pointer && v.IsNil()
+	if text, ok := v.Interface().(fmt.Stringer); ok && !nothing {
+		to[path] = text.String()
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			switch f := v.Type().Field(i); {
+			case f.Anonymous:
+				flat(path, v.Field(i), to)
+			case f.IsExported():
+				flat(path+"."+f.Name, v.Field(i), to)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			flat(fmt.Sprintf("%s[%d]", path, i), v.Index(i), to)
+		}
+	case reflect.Map:
+		for _, key := range v.MapKeys() {
+			flat(fmt.Sprintf("%s[%v]", path, key), v.MapIndex(key), to)
+		}
+	case reflect.Pointer, reflect.Func, reflect.Interface:
+		if v.IsNil() {
+			return
+		}
+		if to[path] = "set"; v.Kind() == reflect.Pointer {
+			flat(path, v.Elem(), to)
+		}
+	default:
+		to[path] = fmt.Sprint(v.Interface())
+	}
+}
+
+func flatOptions(t *testing.T, text string) map[string]string {
+	t.Helper()
+	c, err := config.Parse("config.yaml", []byte(text), "/etc/graphrelay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := map[string]string{}
+	flat("", reflect.ValueOf(optionsOf(t, c)), to)
+	return to
+}
+
+// changed are the options that differ, each with its new value.
+func changed(old, now map[string]string) []string {
+	var list []string
+	for path, value := range now {
+		if was, ok := old[path]; !ok || was != value {
+			list = append(list, strings.TrimPrefix(path, ".")+"="+value)
+		}
+	}
+	for path := range old {
+		if _, ok := now[path]; !ok {
+			list = append(list, strings.TrimPrefix(path, ".")+" gone")
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// row is an edit of config.yaml and what it changes.
+type row struct {
+	key   string
+	edits []edit
+	want  []string
+}
+
+type edit struct{ old, now []string }
+
+// rows reads keys.txt.
+func rows(t *testing.T) (list []row) {
+	t.Helper()
+	for _, block := range strings.Split(read(t, "keys.txt"), "\n\n")[1:] {
+		lines := strings.Split(strings.TrimSpace(block), "\n")
+		r := row{key: lines[0]}
+		for i, line := range lines[1:] {
+			text := line[1:]
+			switch line[0] {
+			case '-':
+				if before := lines[i]; before[0] != '-' {
+					r.edits = append(r.edits, edit{})
+				}
+				e := &r.edits[len(r.edits)-1]
+				e.old = append(e.old, text)
+			case '+':
+				e := &r.edits[len(r.edits)-1]
+				e.now = append(e.now, text)
+			case '=':
+				r.want = append(r.want, strings.TrimSpace(text))
+			default:
+				t.Fatalf("keys.txt: %s: %q begins with none of - + =", r.key, line)
+			}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (e edit) apply(t *testing.T, text string) string {
+	t.Helper()
+	old := "\n" + strings.Join(e.old, "\n") + "\n"
+	if n := strings.Count("\n"+text, old); n != 1 {
+		t.Fatalf("config.yaml has %q %d times, want it once", old, n)
+	}
+	now := "\n"
+	for _, line := range e.now {
+		now += line + "\n"
+	}
+	return strings.Replace("\n"+text, old, now, 1)[1:]
+}
+
+// Each key changes exactly the options that keys.txt names, to exactly these
+// values.
+func TestEachKeyChangesExactlyWhatItShould(t *testing.T) {
+	text := read(t, "config.yaml")
+	base := flatOptions(t, text)
+	for _, r := range rows(t) {
+		t.Run(r.key, func(t *testing.T) {
+			edited := text
+			for _, e := range r.edits {
+				edited = e.apply(t, edited)
+			}
+			got := strings.Join(changed(base, flatOptions(t, edited)), "\n")
+			if want := strings.Join(r.want, "\n"); got != want {
+				t.Errorf("changes\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// A new key must say in keys.txt what it changes. Sections say it by their keys.
+func TestEveryKeyHasARow(t *testing.T) {
+	keys := config.Keys()
+	known := map[string]bool{}
+	for _, k := range keys {
+		known[k.Path] = true
+	}
+	tested := map[string]bool{}
+	for _, r := range rows(t) {
+		if tested[r.key] = true; !known[r.key] {
+			t.Errorf("keys.txt has a row for %s, which is no key", r.key)
+		}
+	}
+	for i, k := range keys {
+		section := i+1 < len(keys) && strings.HasPrefix(strings.TrimPrefix(keys[i+1].Path, k.Path), ".") ||
+			i+1 < len(keys) && strings.HasPrefix(keys[i+1].Path, k.Path+"[].")
+		if !section && !tested[k.Path] {
+			t.Errorf("key %s has no row in testdata/keys.txt: add one that says which options it changes", k.Path)
+		}
+	}
+}
