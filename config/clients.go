@@ -27,7 +27,7 @@ type Client struct {
 // Repair names one thing that is mended.
 type Repair string
 
-// The repairs of design section 4.
+// The repairs that a client may ask for; packaging/doc/front-door.md describes them.
 const (
 	RepairDisplayName Repair = "display_name"
 	RepairMissingFrom Repair = "missing_from"

@@ -21,7 +21,7 @@ import (
 	"graphrelay/relay/text"
 )
 
-// Exit codes of design section 5.
+// Exit codes; a program may rely on them.
 const (
 	exitFailed = 1
 	exitUsage  = 2

@@ -13,7 +13,7 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// TestDrainRate is design section 7: a lane reaches 95 % of slots/latency with
+// TestDrainRate holds a number of packaging/doc/design.md: 95 % of slots/latency with
 // any number of mailboxes, although each commit takes 20 ms, or 300 ms.
 func TestDrainRate(t *testing.T) {
 	for _, tt := range []struct {

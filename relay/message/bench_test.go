@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// tenKB is the message that the design's figures are about.
+// tenKB is the message size of the figures in README.md.
 func tenKB(tb testing.TB) []byte {
 	tb.Helper()
 	in, err := os.ReadFile("testdata/erp-invoice.eml")

@@ -11,7 +11,7 @@ import (
 // Access is what an administrator has set up for the application. SetAccess
 // puts it in force in place of Options.Allowed, Roles and Granted.
 //
-// Two kinds of grant add up [D Exchange application-rbac]: consents in Entra,
+// Two kinds of grant add up [D application-rbac]: consents in Entra,
 // which count for the whole tenant unless a policy narrows them, and roles in
 // Exchange, which count within their scope whatever the policies say.
 type Access struct {

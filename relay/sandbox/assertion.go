@@ -31,7 +31,7 @@ const (
 func (k keyFault) Error() string { return string(k) }
 
 // checkAssertion verifies the signed assertion of a certificate credential as
-// [D identity-platform/certificate-credentials] describes it: PS256 or RS256,
+// [D certificate-credentials] describes it: PS256 or RS256,
 // the certificate named by thumbprint, aud the token endpoint or the tenant's
 // authority, iss and sub the application, exp and nbf around now. The numbers
 // of the last three refusals are [K].

@@ -135,7 +135,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 }
 
 // readMIME decodes base64 and records what it says. Both forms of the document
-// pass: one line, or lines ended by LF or CRLF [D user-sendmail example 4; S].
+// pass: one line, or lines ended by LF or CRLF [D user-sendmail example 4; S SMTP2Graph].
 func (d *Double) readMIME(body io.Reader, in *incoming) error {
 	sink := newSink(d.store.keepsBodies())
 	if err := decodeBase64(sink, body); err != nil {

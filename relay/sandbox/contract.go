@@ -239,7 +239,7 @@ func addresses(list []jsonRecipient) []string {
 }
 
 // checkHeaders holds internetMessageHeaders to their two rules: at most five
-// [I], and names that start with x- [D message resource].
+// [I], and names that start with x- [D resources/message].
 func (m *jsonMail) checkHeaders() *answer {
 	if len(m.InternetMessageHeaders) > 5 {
 		return graphError(http.StatusBadRequest, "InvalidInternetMessageHeaderCollection",

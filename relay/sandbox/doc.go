@@ -1,12 +1,13 @@
 // Package sandbox is a double of Entra's token endpoint and of Microsoft
 // Graph's sendMail, for tests and for trying the relay without a tenant.
 //
-// It follows Microsoft's documents, and where they are silent the reports
-// collected beside them; the comment at each such choice names its ground:
-// [D] a document, [I] a report, [K] common knowledge nobody confirmed. It does
-// not share code or assumptions with the packages it judges: recipients are
-// read by net/mail and by a second, generous reader, and where the two differ
-// the record of the message says so.
+// It follows Microsoft's documents, and where they are silent, reports of
+// others. The comment at each such choice names its ground: [D] a document, [S]
+// source code, [I] a report, [K] common knowledge that no source confirms.
+// SOURCES.md lists what each name stands for. The package does not share code or
+// assumptions with the packages it judges: recipients are read by net/mail and by
+// a second, generous reader, and where the two differ the record of the message
+// says so.
 //
 // New makes a Double with its own certificate authority; Start serves Entra
 // and Graph over HTTPS, StartPage a page, JSON and the controls over HTTP. Both

@@ -118,7 +118,7 @@ func (d *Double) createDraft(x *exchange) *answer {
 	if refused := m.resource.checkHeaders(); refused != nil {
 		return refused
 	}
-	// [D] it is assigned
+	// [D user-post-messages] it is assigned
 	m.resource.InternetMessageID = or(m.resource.InternetMessageID, "<"+newID()+"@sandbox.invalid>")
 	d.drafts.mu.Lock()
 	d.drafts.byID[m.id] = m
@@ -159,7 +159,7 @@ func (s *drafts) remove(id string) {
 // sendDraft is POST messages/{id}/send: 202, and the draft is a message in Sent
 // Items [D message-send].
 func (d *Double) sendDraft(x *exchange, id string) *answer {
-	if x.r.ContentLength != 0 { // [D] Content-Length: 0 is required
+	if x.r.ContentLength != 0 { // [D message-send] Content-Length: 0
 		return graphError(http.StatusBadRequest, "ErrorInvalidRequest", "The action takes no content.")
 	}
 	d.drafts.mu.Lock()

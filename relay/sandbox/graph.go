@@ -234,7 +234,7 @@ func (d *Double) checkMail(mailbox string, m *Message) *answer {
 }
 
 // mayBeFrom holds every address of From, in either reading, to the mailbox and
-// its SendAs grants [I many, D outlook-send-mail-from-other-user]. A message
+// its SendAs grants [I, D outlook-send-mail-from-other-user]. A message
 // without From is sent as the mailbox: the draft is created there [K]. A bare
 // address as display name, `From: a@b <a@b>`, is refused [I].
 func (d *Double) mayBeFrom(mailbox string, m *Message) bool {

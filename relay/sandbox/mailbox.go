@@ -120,7 +120,7 @@ func (d *Double) searchFolder(x *exchange, folder string) *answer {
 		return graphError(http.StatusBadRequest, "ErrorInvalidUrlQueryFilter", oneLine(err))
 	}
 	top, skip := number(query, "$top", 10), number(query, "$skip", 0)
-	if top < 1 || top > 1000 || skip < 0 { // [D] the page size is 1 to 1000
+	if top < 1 || top > 1000 || skip < 0 { // [D user-list-messages] 1 to 1000
 		return graphError(http.StatusBadRequest, "ErrorInvalidParameter", "The value of $top or $skip is out of range.")
 	}
 	found := slices.DeleteFunc(d.items(x.mailbox, folder), func(it mailItem) bool { return !matches(it) })

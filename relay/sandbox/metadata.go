@@ -11,7 +11,7 @@ import (
 // MetadataHandler is a double of the metadata service of a machine in Azure:
 // the instance metadata service at /metadata/identity/oauth2/token [D
 // how-to-use-vm-token], and that of App Service at any other path [D
-// overview-managed-identity, REST endpoint reference]. Both issue tokens that
+// overview-managed-identity]. Both issue tokens that
 // the double's Graph takes.
 func (d *Double) MetadataHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +65,7 @@ func (d *Double) machineToken(r *http.Request) *answer {
 		return metadataError(http.StatusInternalServerError, "unknown", err.Error())
 	}
 	now, seconds := d.o.Now(), int64(d.o.TokenLifetime.Seconds())
-	return jsonAnswer(http.StatusOK, map[string]string{ // numbers are strings here [D]
+	return jsonAnswer(http.StatusOK, map[string]string{ // numbers are strings [D how-to-use-vm-token]
 		"access_token": token, "client_id": d.o.ClientID, "resource": resource, "token_type": "Bearer",
 		"expires_in": strconv.FormatInt(seconds, 10), "expires_on": strconv.FormatInt(now.Unix()+seconds,
 			10), "not_before": strconv.FormatInt(now.Unix(), 10),
@@ -74,7 +74,7 @@ func (d *Double) machineToken(r *http.Request) *answer {
 
 // foreignCaller refuses what did not come straight from a program of the
 // machine: the headers that guard against forged requests are missing, or a
-// proxy has passed it on [D].
+// proxy has passed it on [D how-to-use-vm-token].
 func (d *Double) foreignCaller(r *http.Request) string {
 	imds := strings.HasPrefix(r.URL.Path, "/metadata/")
 	switch {

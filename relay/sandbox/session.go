@@ -88,7 +88,7 @@ func (d *Double) createSession(x *exchange, id string) *answer {
 	switch {
 	case !strings.EqualFold(kind, "file") || name == "" || size > maxSession:
 		return graphError(http.StatusBadRequest, "ErrorInvalidRequest", "The attachment item is not valid.")
-	case size < minSession: // [K] the code; [D] the rule
+	case size < minSession: // [K] the code; [D attachment-createuploadsession] the rule
 		return graphError(http.StatusBadRequest, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize",
 			"Attachment size must be greater than the minimum size.")
 	}

@@ -17,7 +17,7 @@ import (
 // tokens issues access tokens and knows those it issued.
 //
 // They are signed with ES256 where Entra signs with RS256: to a client a Graph
-// token is opaque [D], and an RSA key would cost each test a tenth of a second.
+// token is opaque [D access-tokens], and an RSA key would cost each test a tenth of a second.
 type tokens struct {
 	o     Options
 	key   *ecdsa.PrivateKey
@@ -80,7 +80,7 @@ func (t *tokens) issue(audience, issuer string, roles []string) (string, error) 
 }
 
 // claims are those of a v1.0 access token of an application [D
-// identity-platform/access-token-claims-reference].
+// access-token-claims-reference].
 func (t *tokens) claims(g grant, issuer string, roles []string) jwt.MapClaims {
 	claims := jwt.MapClaims{
 		"aud": g.audience, "iss": issuer, "iat": g.issued.Unix(), "nbf": g.issued.Unix(),
