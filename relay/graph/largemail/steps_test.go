@@ -48,25 +48,25 @@ type largeRow struct {
 func earlySteps() []graph.Step { return []graph.Step{createStep, attachStep, sessionStep, sliceStep} }
 
 func largeRows() []largeRow {
-	const early, late, every = "every one before `send`", "`send`", "every one"
+	const early, late, every = "any before `send`", "`send`", "any"
 	return []largeRow{
-		{early, "504, 408, a lost connection", "tried again: nothing was sent", []stepAnswer{{http: 504}, {http: 408}, {lost: true}}},
-		{early, "403 ErrorAccessDenied", "held alone, until the app has the permission and the message is released", []stepAnswer{{http: 403, code: "ErrorAccessDenied"}, {http: 403, code: "accessDenied"}}},
+		{early, "504, 408, a lost connection", "retried: nothing was sent", []stepAnswer{{http: 504}, {http: 408}, {lost: true}}},
+		{early, "403 ErrorAccessDenied", "held by itself, until the app has the permission and the message is released", []stepAnswer{{http: 403, code: "ErrorAccessDenied"}, {http: 403, code: "accessDenied"}}},
 		{early, "403 with [RAOP]", "the mailbox is held: a policy blocks it for all mail", []stepAnswer{{http: 403, code: "ErrorAccessDenied", message: "Access to OData is disabled: [RAOP] : Blocked"}}},
 		{early, "a web page with a 2xx or 3xx", "the identity is held: something answers in place of Graph", []stepAnswer{{http: 203, page: true}, {http: 302, page: true}}},
-		{early, "a 2xx that the documents do not name", "held alone", []stepAnswer{{http: 203}, {http: 207}}},
-		{early, "400 or 422 with a code that nobody has heard of", "held alone: the request is graphrelay's, not the sender's", []stepAnswer{{http: 400, code: "SomethingNew"}, {http: 422, code: "SomethingNew"}}},
+		{early, "a 2xx that the documents do not name", "held by itself", []stepAnswer{{http: 203}, {http: 207}}},
+		{early, "400 or 422 with an unknown code", "held by itself: graphrelay made the request, not the sender", []stepAnswer{{http: 400, code: "SomethingNew"}, {http: 422, code: "SomethingNew"}}},
 		{every, `413, "maximum request length"`, "bounce 5.3.4", []stepAnswer{{http: 413}, {http: 400, code: "BadRequest", message: "The maximum request length supported is 4MB."}}},
-		{"`createUploadSession`", "a URL of another host, or not https", "held alone; nothing is sent there", nil},
-		{"upload of a slice", "401, 403, 404, 409, 410, 416", "a new session, three for each file; then tried again later", nil},
-		{"upload of the last slice", "no answer, and the session is gone", "the draft is deleted and the message tried again: the file might be in it twice", nil},
+		{"`createUploadSession`", "a URL of another host, or not https", "held by itself; nothing is sent there", nil},
+		{"upload of a slice", "401, 403, 404, 409, 410, 416", "a new session, up to three for each file; then retried later", nil},
+		{"upload of the last slice", "no answer, and the session is gone", "the draft is deleted and the message retried: the file might be in the draft twice", nil},
 		{late, "504, a lost connection, another 2xx", "unknown: `delivery.unknown_outcome`", []stepAnswer{{http: 504}, {lost: true}, {http: 200}, {http: 203}}},
 	}
 }
 
 func (r largeRow) steps() []graph.Step {
 	switch r.step {
-	case "every one before `send`":
+	case "any before `send`":
 		return earlySteps()
 	case "`send`":
 		return []graph.Step{sendStep}
@@ -77,9 +77,9 @@ func (r largeRow) steps() []graph.Step {
 // fits tells whether an answer means what the row says.
 func (r largeRow) fits(a outcome.Answer) bool {
 	switch word, _, _ := strings.Cut(r.becomes, ":"); {
-	case strings.HasPrefix(r.becomes, "tried again"):
+	case strings.HasPrefix(r.becomes, "retried"):
 		return a.Outcome == outcome.Retry
-	case strings.HasPrefix(r.becomes, "held alone"):
+	case strings.HasPrefix(r.becomes, "held by itself"):
 		return a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage
 	case word == "the mailbox is held":
 		return a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox
@@ -98,7 +98,7 @@ func TestManualOfLargeMail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(page), "| Step | Answer | What becomes of the message |\n|---|---|---|\n")
+	_, table, _ := strings.Cut(string(page), "| Step | Answer | What happens to the message |\n|---|---|---|\n")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var want []string
 	for _, r := range largeRows() {
@@ -145,7 +145,7 @@ func TestManualOfUploadSessions(t *testing.T) {
 		}
 	}
 	r := rows["upload of a slice"]
-	if got := strings.Join(over, ", "); got != r.answer || maxSessions != 3 || !strings.Contains(r.becomes, "three for each file") {
+	if got := strings.Join(over, ", "); got != r.answer || maxSessions != 3 || !strings.Contains(r.becomes, "up to three for each file") {
 		t.Errorf("a session is over at %s, and there are %d; the manual says %q, %q", got, maxSessions, r.answer, r.becomes)
 	}
 }
