@@ -9,7 +9,6 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/monitor"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -70,17 +69,6 @@ func auditedSenders(c *config.Config, mailboxes []envelope.Address) (names []str
 // stopInStore stops an identity before delivery runs.
 func (r *Relay) stopInStore(ctx context.Context, identity, text string) error {
 	return r.store.SetHold(ctx, delivery.StopHold(identity, text, time.Now()))
-}
-
-// auditStates are the last audits that proved something.
-func auditStates(last []verify.Audit) []monitor.Audit {
-	var list []monitor.Audit
-	for _, a := range last {
-		if !a.Concluded.IsZero() {
-			list = append(list, monitor.Audit{Identity: a.Identity, At: a.Concluded, Passed: a.Passed, Text: a.Proof})
-		}
-	}
-	return list
 }
 
 // auditWarnings are what every status says of the audits.

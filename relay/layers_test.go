@@ -50,7 +50,7 @@ var sideways = map[string][]string{
 	"relay/graph/largemail": {"relay/graph", "relay/entra"},
 	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold"},
 	"relay/admin":           {"relay/operator"},
-	"relay/console":         {"relay/operator", "relay/monitor"},
+	"relay/console":         {"relay/operator"},
 	"relay/doctor":          {"relay/wiring"},
 	"relay":                 {"relay/wiring"},
 	"config":                {"config/strict"},

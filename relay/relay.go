@@ -67,7 +67,7 @@ type Relay struct {
 	metrics    net.Listener // nil without metrics
 	consoleAt  net.Listener // nil without console
 	stopping   atomic.Bool
-	watchNow   chan struct{}
+	watcher    *alert.Watcher
 	now        atomic.Pointer[generation]
 
 	reloading  sync.Mutex // one reload at a time, and none when Run stops
@@ -129,7 +129,6 @@ func newRelay(o Options) *Relay {
 		onReload: o.OnReload,
 		started:  time.Now(),
 		up:       make(chan struct{}),
-		watchNow: make(chan struct{}, 1),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -245,7 +244,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
 	r.part(func() error { r.alerts.Run(ctx); return nil })
-	r.part(func() error { r.watch(ctx); return nil })
+	r.part(func() error { r.watcher.Run(ctx); return nil })
 	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
 	if r.consoleAt != nil {
 		r.part(func() error { return r.newConsole().Serve(ctx, r.consoleAt) })

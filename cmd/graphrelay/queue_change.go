@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +14,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
@@ -215,16 +215,13 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 	}
 	for _, k := range keys {
 		doing, until := "probing", "a message passes"
-		if isAudit(k) {
+		if _, audited := state.AuditedIdentity(k); audited {
 			doing, until = "auditing for", "Graph refuses the denied mailbox"
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s: graphrelay status\n", doing, text.Line(k), until)
 	}
 	return nil
 }
-
-// isAudit tells the holds that an audit made: no message ends them.
-func isAudit(key string) bool { return strings.HasPrefix(key, "audit:") }
 
 func newQueueDelete() *cobra.Command {
 	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}

@@ -160,8 +160,8 @@ func waiting(m admin.Message, reason string, now time.Time) string {
 	if m.Attempts > 0 {
 		text = fmt.Sprintf("waits for attempt %d", m.Attempts+1)
 	}
-	if m.NextAttempt != nil && m.NextAttempt.After(now) {
-		text += ", due " + terminal.Ago(now.Sub(*m.NextAttempt))
+	if m.NextAttempt.After(now) {
+		text += ", due " + terminal.Ago(now.Sub(m.NextAttempt))
 	} else {
 		text += ", due now: its mailbox is busy, throttled or held (graphrelay status)"
 	}
@@ -174,15 +174,15 @@ func waiting(m admin.Message, reason string, now time.Time) string {
 	return text
 }
 
-func since(t *time.Time, now time.Time) string {
-	if t == nil {
+func since(t, now time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
-	return " for " + terminal.Ago(now.Sub(*t))
+	return " for " + terminal.Ago(now.Sub(t))
 }
 
-func stamp(t *time.Time) string {
-	if t == nil {
+func stamp(t time.Time) string {
+	if t.IsZero() {
 		return ""
 	}
 	return t.Format(time.RFC3339)

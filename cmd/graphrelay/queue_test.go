@@ -14,6 +14,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 func at(s string) time.Time {
@@ -131,16 +132,16 @@ func TestWhereabouts(t *testing.T) {
 		m    admin.Message
 		want string
 	}{
-		{admin.Message{State: "queued", NextAttempt: &past}, "first attempt, due now: its mailbox is busy"},
-		{admin.Message{State: "queued", Attempts: 2, NextAttempt: &soon, Status: "4.7.0", Reason: "busy", Unknown: true}, "attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
+		{admin.Message{State: "queued", NextAttempt: past}, "first attempt, due now: its mailbox is busy"},
+		{admin.Message{State: "queued", Attempts: 2, NextAttempt: soon, Status: "4.7.0", Reason: "busy", Unknown: true}, "attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
 		{admin.Message{State: "active"}, "under way"},
-		{admin.Message{State: "held", HeldSince: &past, Reason: "odd", QueueID: "x"}, "held for 2h: odd; to let it go: graphrelay queue release x"},
-		{admin.Message{State: "sent", Finished: &past, Mailbox: "a@b"}, "took it at 2026-02-01T10:00:00Z; what fails after that arrives as a report in a@b"},
-		{admin.Message{State: "bounced", Finished: &past, Reason: "no such user"}, "refused at 2026-02-01T10:00:00Z: no such user"},
-		{admin.Message{State: "failed", Finished: &past, Reason: "too old", QueueID: "x"}, "too old; to try again: graphrelay queue retry x"},
-		{admin.Message{State: "failed", Finished: &past, BodyGone: true}, "its octets are deleted (queue.keep_failed)"},
+		{admin.Message{State: "held", HeldSince: past, Reason: "odd", QueueID: "x"}, "held for 2h: odd; to let it go: graphrelay queue release x"},
+		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"}, "took it at 2026-02-01T10:00:00Z; what fails after that arrives as a report in a@b"},
+		{admin.Message{State: "bounced", Finished: past, Reason: "no such user"}, "refused at 2026-02-01T10:00:00Z: no such user"},
+		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"}, "too old; to try again: graphrelay queue retry x"},
+		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its octets are deleted (queue.keep_failed)"},
 		{admin.Message{State: "damaged", Reason: "disk"}, "checksum: disk"},
-		{admin.Message{State: "deleted", Finished: &past}, "deleted at 2026-02-01T10:00:00Z by the operator"},
+		{admin.Message{State: "deleted", Finished: past}, "deleted at 2026-02-01T10:00:00Z by the operator"},
 	} {
 		if got := whereabouts(c.m, now); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q lacks %q", c.m.State, got, c.want)
@@ -173,12 +174,16 @@ func TestListFits80Columns(t *testing.T) {
 // A full status fits one screen of 80 columns and 24 lines, but for texts of
 // warnings and holds.
 func TestStatusFitsAScreen(t *testing.T) {
-	s := admin.Status{Version: "1.0.0", Started: time.Now(), Healthy: true, Held: 1, Failed: 1, Credentials: []admin.Credential{{Identity: "contoso", Kind: "certificate"}},
-		Audits: []admin.Audit{{Identity: "contoso", Passed: true, At: time.Now(), Text: "refused for ceo@contoso.com"}}}
+	s := admin.Status{Version: "1.0.0", Started: time.Now(), Healthy: true, Snapshot: state.Snapshot{
+		Held: 1, Failed: 1, Credentials: []state.Credential{{Identity: "contoso", Kind: "certificate"}},
+		Audits: []state.Audit{{Identity: "contoso", Passed: true, At: time.Now(), Text: "refused for ceo@contoso.com"}},
+	}}
 	now := time.Now()
 	for i := range 40 {
-		s.Lanes = append(s.Lanes, admin.Lane{Mailbox: strings.Repeat("long.", 10) + fmt.Sprint(i) + "@contoso.com", Queued: 100_000, Active: 3, Held: 100_000,
-			Oldest: &now, Slots: 64, Busy: 64, Failures: 12})
+		s.Lanes = append(s.Lanes, state.Lane{
+			Mailbox: strings.Repeat("long.", 10) + fmt.Sprint(i) + "@contoso.com",
+			Queued:  100_000, Active: 3, Held: 100_000, Oldest: now, Slots: 64, Busy: 64, Failures: 12,
+		})
 	}
 	var b bytes.Buffer
 	if err := printStatus(&b, s, now); err != nil {
@@ -201,8 +206,11 @@ func TestStatusFitsAScreen(t *testing.T) {
 func TestStatusSaysWhatExpires(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
 	soon, gone := now.Add(10*24*time.Hour), now.Add(-time.Hour)
-	s := admin.Status{Credentials: []admin.Credential{{Identity: "a", Kind: "certificate", Expires: &soon}, {Identity: "b", Kind: "secret", Expires: &gone}},
-		Audits: []admin.Audit{{Identity: "a", At: gone, Text: "it could read mail"}}, Reload: admin.Reload{At: gone, Failed: true}, Health: "disk full; free space"}
+	s := admin.Status{Health: "disk full; free space", Snapshot: state.Snapshot{
+		Credentials: []state.Credential{{Identity: "a", Kind: "certificate", Expires: soon}, {Identity: "b", Kind: "secret", Expires: gone}},
+		Audits:      []state.Audit{{Identity: "a", At: gone, Text: "it could read mail"}},
+		Reload:      state.Reload{At: gone, Failed: true},
+	}}
 	var b bytes.Buffer
 	if err := printStatus(&b, s, now); err != nil {
 		t.Fatal(err)
@@ -220,7 +228,7 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 func TestStatusShowsCommandsThatAreSafeToCopy(t *testing.T) {
 	key := "mailbox:'|id|'@contoso.com"
 	var b bytes.Buffer
-	if err := printStatus(&b, admin.Status{Holds: []admin.Hold{{Key: key}}}, time.Now()); err != nil {
+	if err := printStatus(&b, admin.Status{Snapshot: state.Snapshot{Holds: []state.Hold{{Key: key}}}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	_, argument, _ := strings.Cut(b.String(), "--hold ")

@@ -10,6 +10,7 @@ import (
 
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
@@ -62,7 +63,7 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
 	fmt.Fprintf(w, "queue: %d queued, %d active, %d held, %d failed, %d damaged%s\n",
-		s.Queued, s.Active, s.Held, s.Failed, s.Damaged, oldest(s.Lanes, now))
+		s.Queued, s.Active, s.Held, s.Failed, s.Damaged, oldest(s.Oldest(), now))
 	if s.Held > 0 {
 		fmt.Fprintln(w, "  why they are held: graphrelay queue list --state held")
 	}
@@ -73,16 +74,16 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	return printLanes(w, s.Lanes, now)
 }
 
-func printHolds(w io.Writer, p terminal.Painter, holds []admin.Hold, now time.Time) {
+func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
 	for _, h := range holds {
 		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key), terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
-		if isAudit(h.Key) {
+		if h.Scope() == state.ScopeAudit {
 			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", terminal.ShellWord(text.Line(h.Key)))
 			continue
 		}
 		next := "now"
-		if h.Next.After(now) {
-			next = terminal.Ago(now.Sub(h.Next))
+		if h.NextProbe.After(now) {
+			next = terminal.Ago(now.Sub(h.NextProbe))
 		}
 		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, terminal.ShellWord(text.Line(h.Key)))
 	}
@@ -91,24 +92,18 @@ func printHolds(w io.Writer, p terminal.Painter, holds []admin.Hold, now time.Ti
 func printTraffic(w io.Writer, s admin.Status) {
 	for _, t := range []struct {
 		name string
-		admin.Traffic
+		state.Traffic
 	}{{"last minute", s.Minute}, {"last hour", s.Hour}} {
 		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent, %d deferred, %d held, %d bounced\n",
 			t.name, t.Accepted, t.Rejected, t.Sent, t.Deferred, t.Traffic.Held, t.Bounced)
 	}
 }
 
-func oldest(lanes []admin.Lane, now time.Time) string {
-	var first *time.Time
-	for _, l := range lanes {
-		if l.Oldest != nil && (first == nil || l.Oldest.Before(*first)) {
-			first = l.Oldest
-		}
-	}
-	if first == nil {
+func oldest(first, now time.Time) string {
+	if first.IsZero() {
 		return ""
 	}
-	return "; the oldest waits for " + terminal.Ago(now.Sub(*first))
+	return "; the oldest waits for " + terminal.Ago(now.Sub(first))
 }
 
 // expiresSoon is when an end of validity becomes worth a colour.
@@ -116,21 +111,21 @@ const expiresSoon = 30 * 24 * time.Hour
 
 // printProofs tells of credentials, certificate, audits and the configuration.
 func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time) {
-	expiry := func(t *time.Time) string {
+	expiry := func(t time.Time) string {
 		switch {
-		case t == nil:
+		case t.IsZero():
 			return "no known end"
 		case t.Before(now):
 			return p.Paint(terminal.Red, "EXPIRED "+t.Format(time.DateOnly))
 		case t.Sub(now) < expiresSoon:
-			return p.Paint(terminal.Yellow, "expires "+t.Format(time.DateOnly)+", "+terminal.Ago(now.Sub(*t)))
+			return p.Paint(terminal.Yellow, "expires "+t.Format(time.DateOnly)+", "+terminal.Ago(now.Sub(t)))
 		}
 		return "expires " + t.Format(time.DateOnly)
 	}
 	for _, c := range s.Credentials {
 		fmt.Fprintf(w, "credential: %s: %s, %s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires))
 	}
-	if s.Certificate != nil {
+	if !s.Certificate.IsZero() {
 		fmt.Fprintf(w, "TLS certificate: %s\n", expiry(s.Certificate))
 	}
 	if len(s.Audits) == 0 {
@@ -150,7 +145,7 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
 }
 
-func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
+func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 	if len(lanes) == 0 {
 		return nil
 	}
@@ -162,8 +157,8 @@ func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
 			break
 		}
 		age := ""
-		if l.Oldest != nil {
-			age = terminal.Ago(now.Sub(*l.Oldest))
+		if !l.Oldest.IsZero() {
+			age = terminal.Ago(now.Sub(l.Oldest))
 		}
 		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held), age,
 			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
@@ -176,9 +171,9 @@ func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
 	})
 }
 
-func laneState(l admin.Lane, now time.Time) string {
+func laneState(l state.Lane, now time.Time) string {
 	switch {
-	case l.Paused != nil && l.Paused.After(now):
+	case l.Paused.After(now):
 		return "paused"
 	case l.Failures > 0:
 		return fmt.Sprintf("%d fail", l.Failures)

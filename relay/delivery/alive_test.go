@@ -29,13 +29,13 @@ func (g *gateway) shut() (open func()) {
 
 // slowStore does not answer to a poll while it is shut.
 type slowStore struct {
-	*memStore
+	*testStore
 	gateway
 }
 
 func (s *slowStore) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	s.pass()
-	return s.memStore.Lanes(ctx)
+	return s.testStore.Lanes(ctx)
 }
 
 func TestAliveTellsALaneThatIsStuck(t *testing.T) {
@@ -72,7 +72,7 @@ func TestAliveTellsALaneThatIsStuck(t *testing.T) {
 func TestAliveTellsAPollThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
-		store := &slowStore{memStore: r.store}
+		store := &slowStore{testStore: r.store}
 		r.cfg.Store = store
 		r.start()
 		defer r.stop()

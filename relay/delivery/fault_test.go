@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/spooltest"
 )
 
 // TestStop: a stop in the middle leaves nothing Active that was not under way
@@ -32,7 +33,7 @@ func TestStop(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, tt.latency)
-				r.store.commit = 10 * time.Millisecond
+				r.store.slow(10 * time.Millisecond)
 				box := addr(t, "a@contoso.com")
 				for range 100 {
 					r.store.put(box, box)
@@ -48,12 +49,12 @@ func TestStop(t *testing.T) {
 				if r.graph.count() != before {
 					t.Error("an attempt began after the stop")
 				}
-				n := r.store.states()
+				n := r.store.Counts()
 				if n[spool.Active] != 0 || n[spool.Sent]+n[spool.Queued] != 100 {
 					t.Errorf("%v", n)
 				}
 				unknown, attempts := 0, 0
-				for _, m := range r.store.msgs {
+				for _, m := range r.store.All() {
 					attempts += m.Attempts
 					if m.Unknown {
 						unknown++
@@ -77,7 +78,7 @@ func TestStopWithSickStore(t *testing.T) {
 		box := addr(t, "a@contoso.com")
 		r.store.put(box, box)
 		r.start()
-		r.store.set(func() { r.store.sick = errDisk })
+		r.store.disk(errDisk)
 		r.wait(10 * time.Second)
 		r.cancel()
 		if err := <-r.ended; !errors.Is(err, ErrNotStopped) {
@@ -92,24 +93,24 @@ func TestSickStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "a@contoso.com")
-		r.store.set(func() { r.store.sick = errDisk })
+		r.store.disk(errDisk)
 		r.start() // cannot even read
 		id := r.store.put(box, box)
 		r.wait(time.Minute)
-		r.store.set(func() { r.store.sick = nil })
+		r.store.disk(nil)
 		r.wait(31 * time.Second)
 		r.wantState(id, spool.Sent)
 
 		id = r.arrive(box)
 		r.wait(500 * time.Millisecond) // its request is under way
-		r.store.set(func() { r.store.sick = errDisk })
+		r.store.disk(errDisk)
 		late := r.arrive(box)
 		r.wait(time.Hour)
 		r.wantState(id, spool.Active)
 		if n := len(r.graph.times(id)); n != 1 {
 			t.Errorf("%d attempts", n)
 		}
-		r.store.set(func() { r.store.sick = nil })
+		r.store.disk(nil)
 		r.wait(35 * time.Second)
 		r.wantState(id, spool.Sent)
 		r.wantState(late, spool.Sent)
@@ -124,12 +125,12 @@ func TestSickStore(t *testing.T) {
 func TestMovedAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Second)
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op == "settle" {
 				return spool.ErrNotFound
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.arrive(addr(t, "a@contoso.com"))
 		r.wait(time.Minute)
@@ -162,7 +163,7 @@ func TestPoison(t *testing.T) {
 		if n := len(r.graph.times(poison)); n != maxCrashes {
 			t.Errorf("%d attempts", n)
 		}
-		if n := r.store.states()[spool.Sent]; n != 10 {
+		if n := r.store.Counts()[spool.Sent]; n != 10 {
 			t.Errorf("%d sent", n)
 		}
 		if r.log.count("panic while sending") != 3 || r.log.count("body of the message") != 0 {
@@ -256,7 +257,7 @@ func TestDamaged(t *testing.T) {
 		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			return outcome.Answer{Outcome: outcome.Unknown, Text: "cannot read"}
 		}
-		r.store.set(func() { r.store.openFail = spool.ErrDamaged })
+		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = spool.ErrDamaged })
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(time.Minute)
@@ -264,7 +265,7 @@ func TestDamaged(t *testing.T) {
 		if r.log.count("level=ERROR msg=\"a stored message is damaged") != 1 {
 			t.Error("no alarm")
 		}
-		r.store.set(func() { r.store.openFail = errDisk })
+		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = errDisk })
 		id = r.arrive(box)
 		r.wait(time.Second)
 		r.wantState(id, spool.Queued)
@@ -297,7 +298,7 @@ func TestReload(t *testing.T) {
 		route.Store(&Route{Identity: "new", Sender: r.graph, MaxConcurrent: 4, IdentityConcurrent: 12})
 		r.ProbeNow()
 		r.wait(12 * time.Second)
-		if n := r.store.states()[spool.Sent]; n != 90 {
+		if n := r.store.Counts()[spool.Sent]; n != 90 {
 			t.Errorf("%d sent", n)
 		}
 		for _, id := range []string{"old", "new"} {

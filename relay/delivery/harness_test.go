@@ -119,7 +119,7 @@ func (s *double) count() int {
 type rig struct {
 	*Delivery
 	t      *testing.T
-	store  *memStore
+	store  *testStore
 	graph  *double
 	log    *logBook
 	cancel context.CancelFunc
@@ -128,7 +128,7 @@ type rig struct {
 }
 
 func newRig(t *testing.T, latency time.Duration) *rig {
-	r := &rig{t: t, store: newMemStore(), graph: newDouble(latency), log: &logBook{}}
+	r := &rig{t: t, store: newTestStore(), graph: newDouble(latency), log: &logBook{}}
 	r.cfg = Config{Store: r.store, MaxAge: 5 * 24 * time.Hour, MaxHold: 30 * 24 * time.Hour, Rand: func() float64 { return 0 },
 		Log: slog.New(slog.NewTextHandler(r.log, nil)),
 		Route: func(envelope.Address) (Route, bool) {

@@ -160,7 +160,7 @@ func TestNothingIsHeldLongerThanItIsOld(t *testing.T) {
 	box, now := addr(t, "a@contoso.com"), time.Now()
 	id := r.store.put(box, box, func(m *spool.Record) { m.Accepted, m.HeldFor = now.Add(-20*time.Hour), 15*time.Hour })
 	for limit, want := range map[time.Duration]spool.State{21 * time.Hour: spool.Queued, 19 * time.Hour: spool.Failed} {
-		r.store.set(func() { r.store.msgs[id].State = spool.Queued })
+		r.store.Edit(id, func(m *spool.Record) { m.State = spool.Queued })
 		if err := r.expireIf(t.Context(), r.store.get(id), limit, now.Add(-15*time.Hour), now); err != nil {
 			t.Error(err)
 		}

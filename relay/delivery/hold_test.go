@@ -63,16 +63,16 @@ func TestHoldProbeResume(t *testing.T) {
 				if h := r.Status().Holds; len(h) != 1 || h[0].Probes != 6 || h[0].Text != "refused; check the app" {
 					t.Errorf("holds %+v", h)
 				}
-				if n := r.store.states()[spool.Active]; n != 0 {
+				if n := r.store.Counts()[spool.Active]; n != 0 {
 					t.Errorf("%d Active", n)
 				}
 				r.graph.set(func() { broken = false })
 				r.wait(31 * time.Minute)
-				if n := r.store.states()[spool.Sent]; n != 100 {
+				if n := r.store.Counts()[spool.Sent]; n != 100 {
 					t.Errorf("%d sent", n)
 				}
-				if len(r.store.ended) != 1 || len(r.Status().Holds) != 0 || len(r.store.holds) != 0 {
-					t.Errorf("ended %v, left %v", r.store.ended, r.store.holds)
+				if len(r.store.Seen().EndedHolds) != 1 || len(r.Status().Holds) != 0 || len(r.store.holds()) != 0 {
+					t.Errorf("ended %v, left %v", r.store.Seen().EndedHolds, r.store.holds())
 				}
 				if r.log.count("hold begins") != 1 || r.log.count("hold ends") != 1 {
 					t.Error("a hold is to be logged once when it begins and once when it ends")
@@ -113,7 +113,7 @@ func TestOddOne(t *testing.T) {
 		}
 		r.wait(time.Minute)
 		r.wantState(odd, spool.Held)
-		if n := r.store.states()[spool.Sent]; n != 65 {
+		if n := r.store.Counts()[spool.Sent]; n != 65 {
 			t.Errorf("%d sent", n)
 		}
 		if len(r.Status().Holds) != 0 || len(r.holds.strikes) != 0 {
@@ -148,8 +148,8 @@ func TestOutageHoldsNobodyAlone(t *testing.T) {
 		}
 		r.graph.set(func() { broken = false })
 		r.wait(31 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 100 {
-			t.Errorf("%v", r.store.states())
+		if n := r.store.Counts()[spool.Sent]; n != 100 {
+			t.Errorf("%v", r.store.Counts())
 		}
 		r.stop()
 	})
@@ -175,11 +175,11 @@ func TestSendAsHold(t *testing.T) {
 		}
 		r.start()
 		r.wait(10 * time.Minute)
-		if n := r.store.states(); n[spool.Sent] != 40 || n[spool.Queued] != 20 {
+		if n := r.store.Counts(); n[spool.Sent] != 40 || n[spool.Queued] != 20 {
 			t.Errorf("%v", n)
 		}
-		if n := r.graph.count(); n > 40+3+5 || r.store.unclaims > 20 {
-			t.Errorf("%d attempts, %d taken back", n, r.store.unclaims)
+		if n := r.graph.count(); n > 40+3+5 || r.store.Seen().Unclaims > 20 {
+			t.Errorf("%d attempts, %d taken back", n, r.store.Seen().Unclaims)
 		}
 		for range 3 { // ordinary mail goes on beside the probes
 			r.graph.set(func() { bad[r.store.put(box, alias)] = true })
@@ -189,11 +189,11 @@ func TestSendAsHold(t *testing.T) {
 		}
 		r.graph.set(func() { broken = false })
 		r.wait(31 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 66 {
-			t.Errorf("%v", r.store.states())
+		if n := r.store.Counts()[spool.Sent]; n != 66 {
+			t.Errorf("%v", r.store.Counts())
 		}
-		if len(r.store.holds) != 0 {
-			t.Errorf("left: %v", r.store.holds)
+		if len(r.store.holds()) != 0 {
+			t.Errorf("left: %v", r.store.holds())
 		}
 		r.stop()
 	})
@@ -217,8 +217,8 @@ func TestHoldRestored(t *testing.T) {
 		r.start()
 		r.wait(10 * time.Minute)
 		r.stop()
-		if n := r.store.states()[spool.Queued]; n != 10 || len(r.store.holds) != 1 {
-			t.Fatalf("%v, holds %v", r.store.states(), r.store.holds)
+		if n := r.store.Counts()[spool.Queued]; n != 10 || len(r.store.holds()) != 1 {
+			t.Fatalf("%v, holds %v", r.store.Counts(), r.store.holds())
 		}
 		n := r.graph.count()
 		r.start()
@@ -229,7 +229,7 @@ func TestHoldRestored(t *testing.T) {
 		r.graph.set(func() { broken = false })
 		r.ProbeNow()
 		r.wait(time.Second)
-		if n := r.store.states()[spool.Sent]; n != 10 {
+		if n := r.store.Counts()[spool.Sent]; n != 10 {
 			t.Errorf("%d sent at once after ProbeNow", n)
 		}
 		r.stop()
@@ -247,7 +247,7 @@ func TestMissingRoute(t *testing.T) {
 		r.start()
 		r.wait(24 * time.Hour)
 		r.wantState(id, spool.Queued)
-		if h := r.Status().Holds; len(h) != 1 || !strings.Contains(h[0].Text, "senders:") || len(r.store.holds) != 1 {
+		if h := r.Status().Holds; len(h) != 1 || !strings.Contains(h[0].Text, "senders:") || len(r.store.holds()) != 1 {
 			t.Errorf("holds %+v", h)
 		}
 		r.stop()
@@ -256,8 +256,8 @@ func TestMissingRoute(t *testing.T) {
 		r.ProbeNow()
 		r.wait(2 * time.Second)
 		r.wantState(id, spool.Sent)
-		if rec := r.store.get(id); rec.HeldFor < 24*time.Hour || len(r.store.holds) != 0 {
-			t.Errorf("held for %v, holds %v", rec.HeldFor, r.store.holds)
+		if rec := r.store.get(id); rec.HeldFor < 24*time.Hour || len(r.store.holds()) != 0 {
+			t.Errorf("held for %v, holds %v", rec.HeldFor, r.store.holds())
 		}
 		r.stop()
 	})
@@ -295,8 +295,8 @@ func TestMaxHold(t *testing.T) {
 		r.wantState(young, spool.Queued)
 		r.wantState(deferred, spool.Queued)
 		// A lane looks behind a SendAs hold once a minute, and the others less often.
-		if most := 49*60 + 1000; r.store.claims > most {
-			t.Errorf("%d claims in two days, want %d at most", r.store.claims, most)
+		if most := 49*60 + 1000; r.store.Seen().Claims > most {
+			t.Errorf("%d claims in two days, want %d at most", r.store.Seen().Claims, most)
 		}
 		r.stop()
 	})
@@ -308,7 +308,7 @@ func TestExpiryLeavesOutHeldTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		r.cfg.MaxAge = time.Hour
-		r.store.commit = 50 * time.Millisecond
+		r.store.slow(50 * time.Millisecond)
 		box := addr(t, "a@contoso.com")
 		stage := 0
 		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
@@ -329,8 +329,8 @@ func TestExpiryLeavesOutHeldTime(t *testing.T) {
 		r.wait(32*time.Minute + 30*time.Second)
 		r.graph.set(func() { stage = 2 })
 		r.wait(30 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 3 {
-			t.Errorf("%v", r.store.states())
+		if n := r.store.Counts()[spool.Sent]; n != 3 {
+			t.Errorf("%v", r.store.Counts())
 		}
 		r.stop()
 	})
@@ -382,8 +382,8 @@ func TestIdentityProbesRotate(t *testing.T) {
 		r.graph.set(func() { broken = false })
 		r.ProbeNow()
 		r.wait(2 * time.Second)
-		if n := r.store.states()[spool.Sent]; n != 40 {
-			t.Errorf("%v", r.store.states())
+		if n := r.store.Counts()[spool.Sent]; n != 40 {
+			t.Errorf("%v", r.store.Counts())
 		}
 		if rec := r.store.get(foreign); rec.State != spool.Queued || rec.HeldFor != 0 {
 			t.Errorf("the other identity's message: %s, held for %v", rec.State, rec.HeldFor)
@@ -414,7 +414,7 @@ func TestNarrowRefusalEndsWideHold(t *testing.T) {
 		r.wait(30 * time.Second)
 		r.graph.set(func() { broken = false })
 		r.wait(time.Minute)
-		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:gone@contoso.com" || len(r.store.holds) != 1 {
+		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:gone@contoso.com" || len(r.store.holds()) != 1 {
 			t.Errorf("holds %+v", h)
 		}
 		id := r.arrive(good)
@@ -449,8 +449,8 @@ func TestHoldsOfAnIdentityThatIsGone(t *testing.T) {
 		for _, h := range r.Status().Holds {
 			left = append(left, h.Key)
 		}
-		if got := strings.Join(left, " "); got != "audit:contoso mailbox:box@contoso.com" || len(r.store.holds) != 2 {
-			t.Errorf("left: %s, stored: %v", got, r.store.holds)
+		if got := strings.Join(left, " "); got != "audit:contoso mailbox:box@contoso.com" || len(r.store.holds()) != 2 {
+			t.Errorf("left: %s, stored: %v", got, r.store.holds())
 		}
 		if a.text("hold:identity:old") != "" || a.text("hold:audit:old") != "" || a.text("hold:audit:contoso") == "" {
 			t.Error("the alarm of a hold that is over goes on, or another has stopped")

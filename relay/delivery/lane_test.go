@@ -37,7 +37,7 @@ func TestDrainRate(t *testing.T) {
 func drain(t *testing.T, mailboxes, each, limit int, commit time.Duration, accepting bool) {
 	const latency = 200 * time.Millisecond
 	r := newRig(t, latency)
-	r.store.commit = commit
+	r.store.slow(commit)
 	r.cfg.Route = func(envelope.Address) (Route, bool) {
 		return Route{Identity: "contoso", Sender: r.graph, IdentityConcurrent: limit}, true
 	}
@@ -63,7 +63,7 @@ func drain(t *testing.T, mailboxes, each, limit int, commit time.Duration, accep
 		}
 	}
 	total := mailboxes * each
-	for r.store.states()[spool.Sent] < total {
+	for r.store.Counts()[spool.Sent] < total {
 		time.Sleep(10 * time.Millisecond)
 	}
 	last := r.graph.tries[total-1].at + latency
@@ -174,7 +174,7 @@ func TestThrottledLaneAlone(t *testing.T) {
 		}
 		r.start()
 		r.wait(5 * time.Second)
-		if n := r.store.states()[spool.Active]; n != 0 {
+		if n := r.store.Counts()[spool.Active]; n != 0 {
 			t.Errorf("%d messages Active in a pause", n)
 		}
 		for _, try := range r.graph.tries {
@@ -190,7 +190,7 @@ func TestThrottledLaneAlone(t *testing.T) {
 		if at := r.graph.tries[before].at; at != 37*time.Second+100*time.Millisecond {
 			t.Errorf("resumed at %v, want 37.1s", at)
 		}
-		if n := r.store.states()[spool.Sent]; n != 60 {
+		if n := r.store.Counts()[spool.Sent]; n != 60 {
 			t.Errorf("%d sent", n)
 		}
 		r.stop()
@@ -232,20 +232,20 @@ func TestThrottledIdentity(t *testing.T) {
 func TestMemoryWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 10*time.Millisecond)
-		r.store.commit = 5 * time.Millisecond
+		r.store.slow(5 * time.Millisecond)
 		box := addr(t, "a@contoso.com")
 		for range 2000 {
 			r.store.put(box, box)
 		}
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op == "settle" {
 				return errDisk
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.wait(10 * time.Minute)
-		if got := r.store.maxOwn[box.Key()]; got > window(3) || got < 3 {
+		if got := r.store.Seen().MaxActive[box.Key()]; got > window(3) || got < 3 {
 			t.Errorf("%d messages Active, want at most %d", got, window(3))
 		}
 		for id, n := range r.graph.seen {
@@ -253,9 +253,9 @@ func TestMemoryWindow(t *testing.T) {
 				t.Errorf("message %s was tried %d times although its first outcome was not recorded", id, n)
 			}
 		}
-		r.store.set(func() { r.store.failIf = nil })
+		r.store.failIf(nil)
 		r.wait(time.Hour)
-		if n := r.store.states()[spool.Sent]; n != 2000 {
+		if n := r.store.Counts()[spool.Sent]; n != 2000 {
 			t.Errorf("%d sent", n)
 		}
 		if r.graph.count() != 2000 {
@@ -288,7 +288,7 @@ func TestTrouble(t *testing.T) {
 		}
 		r.graph.set(func() { away = false })
 		r.wait(10 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n < 990 {
+		if n := r.store.Counts()[spool.Sent]; n < 990 {
 			t.Errorf("%d sent", n)
 		}
 		r.stop()

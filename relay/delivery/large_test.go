@@ -137,15 +137,15 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		id := r.store.put(box, box, func(r *spool.Record) { r.Size = 101 })
 		r.start()
 		r.wait(time.Minute)
-		m := r.store.msgs[id]
+		m := r.store.get(id)
 		if m.State != spool.Held || m.LastStatus != (reply.Enhanced{4, 3, 4}) || !strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
-			t.Errorf("%+v after %d requests", m.Record, r.graph.count())
+			t.Errorf("%+v after %d requests", m, r.graph.count())
 		}
 		r.stop()
 		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) || (Route{MIMELimit: 100}).stranded(100) {
 			t.Error("stranded is what has no way left")
 		}
-		a := answer{pending: pending{rec: m.Record}, identity: &identity{name: "contoso"}, Answer: noLongerSent(101, 100)}
+		a := answer{pending: pending{rec: m}, identity: &identity{name: "contoso"}, Answer: noLongerSent(101, 100)}
 		if keys := cleared(a, Decision{State: spool.Held}); keys != nil {
 			t.Errorf("Graph was not asked, and the holds %v are called wrong", keys)
 		}

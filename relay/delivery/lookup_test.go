@@ -262,10 +262,8 @@ func TestUsageAcrossRestart(t *testing.T) {
 		r := newRig(t, time.Second)
 		a := r.reporting()
 		box := addr(t, "box@contoso.com")
-		r.store.usage = []spool.Usage{
-			{Mailbox: box, Hour: time.Now().Add(-2 * time.Hour).Truncate(time.Hour), Recipients: 4000},
-			{Mailbox: box, Hour: time.Now().Add(-20 * time.Hour).Truncate(time.Hour), Recipients: 3999},
-		}
+		r.store.putSent(box, time.Now().Add(-2*time.Hour).Truncate(time.Hour), 4000)
+		r.store.putSent(box, time.Now().Add(-20*time.Hour).Truncate(time.Hour), 3999)
 		r.start()
 		r.wait(time.Second)
 		if a.text("limit:box@contoso.com") != "" {
@@ -334,7 +332,7 @@ func TestUsageCountsOnce(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "box@contoso.com")
 		reads := 0
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op != "usage" {
 				return nil
 			}
@@ -342,13 +340,13 @@ func TestUsageCountsOnce(t *testing.T) {
 				return errDisk
 			}
 			return nil
-		}
+		})
 		for range 3 {
 			r.from(box, clientHeader)
 		}
 		r.start()
 		r.wait(10 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 3 || reads != 2 {
+		if n := r.store.Counts()[spool.Sent]; n != 3 || reads != 2 {
 			t.Errorf("%d sent, the history read %d times", n, reads)
 		}
 		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 3 {
@@ -446,14 +444,14 @@ func TestLookupSpendsNoProbe(t *testing.T) {
 		}
 		for range 8 {
 			id := r.from(box, clientHeader)
-			r.store.set(func() { m := r.store.msgs[id]; m.Unknown, m.Attempts = true, 1 })
+			r.store.Edit(id, func(m *spool.Record) { m.Unknown, m.Attempts = true, 1 })
 		}
 		time.Sleep(time.Second)
 		last := r.from(box, clientHeader)
-		r.store.set(func() { r.store.msgs[last].LastAttempt = time.Now() })
+		r.store.Edit(last, func(m *spool.Record) { m.LastAttempt = time.Now() })
 		r.start()
 		r.wait(10 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 9 {
+		if n := r.store.Counts()[spool.Sent]; n != 9 {
 			t.Errorf("%d of 9 sent; holds: %+v", n, r.Status().Holds)
 		}
 		r.stop()

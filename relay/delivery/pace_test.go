@@ -171,7 +171,7 @@ func TestRate(t *testing.T) {
 			if got := sentOf(fast); got != 100 {
 				t.Errorf("another mailbox sent %d of 100", got)
 			}
-			if n := r.store.states()[spool.Active]; n != 0 {
+			if n := r.store.Counts()[spool.Active]; n != 0 {
 				t.Errorf("%d messages are claimed and not sent", n)
 			}
 			r.wait(15 * time.Second)
@@ -232,7 +232,7 @@ func TestUploadBudget(t *testing.T) {
 			t.Errorf("%d in nine minutes, want 102", n)
 		}
 		r.wait(2 * time.Minute)
-		if n := r.store.states()[spool.Sent]; n != 120 {
+		if n := r.store.Counts()[spool.Sent]; n != 120 {
 			t.Errorf("%d sent of 120", n)
 		}
 		r.stop()

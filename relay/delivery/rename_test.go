@@ -59,7 +59,7 @@ func TestRenamedIdentity(t *testing.T) {
 			if rec := r.store.get(stranger); rec.HeldFor != 0 {
 				t.Errorf("restart %v: a mailbox of another identity is credited %s", restart, rec.HeldFor)
 			}
-			if len(r.Status().Holds) != 0 || len(r.store.holds) != 0 {
+			if len(r.Status().Holds) != 0 || len(r.store.holds()) != 0 {
 				t.Errorf("restart %v: holds %+v", restart, r.Status().Holds)
 			}
 			r.graph.set(func() { works = true })

@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/spooltest"
 )
 
 var refusal = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Status: reply.Enhanced{5, 1, 3}, Text: "a recipient address is not valid", Advice: "correct the recipients"}
@@ -95,24 +96,10 @@ const clientHeader = "From: box@contoso.com\r\nTo: one@example.net\r\nSubject: x
 
 // from commits a message that a client sent with this header.
 func (r *rig) from(mailbox envelope.Address, header string) envelope.QueueID {
-	id := r.store.put(mailbox, mailbox, func(rec *spool.Record) {
+	return r.store.putBody(header+"body", mailbox, mailbox, func(rec *spool.Record) {
 		rec.Envelope = envelope.Envelope{ReversePath: mailbox, Recipients: []envelope.Address{addr(r.t, "one@example.net")}}
 		rec.HeaderSize, rec.Size = int64(len(header)), int64(len(header))+4
 	})
-	r.store.set(func() { r.store.msgs[id].body = []byte(header + "body") })
-	return id
-}
-
-// reports lists the reports in the store, in order.
-func (s *memStore) reports() (out []spool.Record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range s.order {
-		if m := s.msgs[id]; m.ReportOf != "" {
-			out = append(out, m.Record)
-		}
-	}
-	return out
 }
 
 func TestRefusedIsReportedOnce(t *testing.T) {
@@ -178,7 +165,7 @@ func TestReportSurvivesCrash(t *testing.T) {
 		var ids []envelope.QueueID
 		for range 3 * reportBatch {
 			id := r.from(addr(t, "box@contoso.com"), clientHeader)
-			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed, time.Time{}) })
+			r.store.fail(t, id)
 			ids = append(ids, id)
 		}
 		r.start()
@@ -209,18 +196,18 @@ func TestReportWaitsForStore(t *testing.T) {
 			}
 			return sent
 		}
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op == "begin" {
 				return spool.ErrFull
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.wait(10 * time.Minute)
 		if a.text(reportAlarm) == "" || len(r.store.reports()) != 0 || !r.store.get(bad).ReportOwed {
 			t.Errorf("alarm %q, reports %v", a.text(reportAlarm), r.store.reports())
 		}
-		r.store.set(func() { r.store.failIf = nil })
+		r.store.failIf(nil)
 		r.wait(2 * time.Minute)
 		if a.text(reportAlarm) != "" || len(r.store.reports()) != 1 {
 			t.Errorf("after the store recovered: alarm %q, reports %v", a.text(reportAlarm), r.store.reports())
@@ -246,7 +233,7 @@ func TestReportPassesTheStuck(t *testing.T) {
 		var ids []envelope.QueueID
 		fail := func(unreadable bool) {
 			id := r.from(box, clientHeader)
-			r.store.set(func() { r.store.become(r.store.msgs[id], spool.Failed, time.Time{}) })
+			r.store.fail(t, id)
 			ids, bad[id] = append(ids, id), unreadable
 		}
 		for range reportBatch + 5 {
@@ -257,12 +244,12 @@ func TestReportPassesTheStuck(t *testing.T) {
 		}
 		bad[r.from(slow, clientHeader)] = true // the oldest, of which the postmaster would be told
 		late := r.from(slow, clientHeader)
-		r.store.failIf = func(op string, id envelope.QueueID) error {
+		r.store.failIf(func(op string, id envelope.QueueID) error {
 			if op == "open" && bad[id] {
 				return errDisk
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.wait(10 * time.Minute)
 		if got := len(r.store.reports()); got != 3*reportBatch {
@@ -275,7 +262,7 @@ func TestReportPassesTheStuck(t *testing.T) {
 		if got := r.store.reports(); len(got) != 3*reportBatch+1 || got[len(got)-1].ReportOf != late {
 			t.Errorf("%d reports; no warning of the message that can be read", len(got))
 		}
-		r.store.set(func() { clear(bad) })
+		r.store.Inject(func(*spooltest.Faults) { clear(bad) })
 		r.wait(2 * time.Minute)
 		reported := map[envelope.QueueID]int{}
 		for _, rec := range r.store.reports() {
@@ -306,12 +293,12 @@ func TestReportNotNeeded(t *testing.T) {
 			}
 			return sent
 		}
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op == "begin" {
 				return spool.ErrFull
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.wait(10 * time.Minute)
 		if a.text(reportAlarm) == "" {
@@ -354,7 +341,7 @@ func TestReportThatFails(t *testing.T) {
 		}
 		r.graph.set(func() { fails = false })
 		second := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.store.set(func() { r.store.become(r.store.msgs[second], spool.Failed, time.Time{}) })
+		r.store.fail(t, second)
 		r.wait(2 * time.Minute)
 		if a.text(reportAlarm) != "" {
 			t.Error("the alarm goes on though reports are sent again")
@@ -371,7 +358,7 @@ func TestNoReports(t *testing.T) {
 		box := addr(t, "box@contoso.com")
 		auto := r.from(box, "Auto-Submitted: auto-generated\r\n\r\n")
 		null := r.from(box, clientHeader)
-		r.store.set(func() { r.store.msgs[null].Envelope.ReversePath = envelope.Address{} })
+		r.store.Edit(null, func(m *spool.Record) { m.Envelope.ReversePath = envelope.Address{} })
 		r.start()
 		r.wait(time.Hour)
 		if got := r.store.reports(); len(got) != 0 {
@@ -517,16 +504,16 @@ func TestReportNotKept(t *testing.T) {
 		r := newRig(t, time.Second)
 		r.reporting()
 		bad := r.from(addr(t, "box@contoso.com"), clientHeader)
-		r.store.set(func() { r.store.become(r.store.msgs[bad], spool.Failed, time.Time{}) })
+		r.store.fail(t, bad)
 		tries := 0
-		r.store.failIf = func(op string, _ envelope.QueueID) error {
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
 			if op == "commit" {
 				if tries++; tries < 3 {
 					return errors.New("input/output error")
 				}
 			}
 			return nil
-		}
+		})
 		r.start()
 		r.wait(5 * time.Minute)
 		if got := r.store.reports(); len(got) != 1 || got[0].State != spool.Sent {

@@ -54,6 +54,11 @@ var (
 // NotFound is the ErrNotFound for a queue ID.
 func NotFound(id envelope.QueueID) error { return fmt.Errorf("%w: %s", ErrNotFound, id) }
 
+// NoReportOwed is the ErrState for a report of a message that owes none.
+func NoReportOwed(id envelope.QueueID) error {
+	return fmt.Errorf("%w: message %s owes no report", ErrState, id)
+}
+
 // WrongState is the ErrState for a message that a change does not fit; doing is
 // an infinitive such as "settle".
 func WrongState(id envelope.QueueID, doing string, is State, attempts int) error {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -75,7 +74,7 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 	}
 	changed, err := c.Exec(sql, string(m.ReportOf))
 	if err == nil && changed == 0 {
-		err = fmt.Errorf("%w: message %s owes no report", spool.ErrState, m.ReportOf)
+		err = spool.NoReportOwed(m.ReportOf)
 	}
 	return err
 }
