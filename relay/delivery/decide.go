@@ -81,7 +81,7 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 	case outcome.Retry:
 		d.retry(rec, ans, now, rules)
 	case outcome.Hold:
-		if ans.Scope == outcome.ScopeSendAs && !rec.SenderFixed {
+		if ans.Scope == outcome.ScopeSendAs && !rec.ConfiguredFrom {
 			d.wrongSender()
 			break
 		}

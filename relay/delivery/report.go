@@ -226,7 +226,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 		return &unreadableError{err}
 	}
 	m := spool.Message{ID: id, Envelope: envelope.Envelope{Recipients: to}, Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox,
-		From: cfg.From, SenderFixed: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
+		From: cfg.From, ConfiguredFrom: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
 		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed}
 	err = d.commit(ctx, m, octets)
 	if errors.Is(err, spool.ErrState) {

@@ -31,7 +31,7 @@ func readRecord(r *db.Row) (stored, error) {
 	s.Client.Name = r.Str()
 	addr := r.Str()
 	s.Client.Helo, s.Client.Login = r.Str(), r.Str()
-	s.SenderFixed, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
+	s.ConfiguredFrom, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
 	s.MessageID, s.Subject = r.Str(), r.Str()
 	s.HeaderSize, s.Size, s.Accepted = r.Int(), r.Int(), timeOf(r.Int())
 	readState(r, &s.Record)
@@ -75,7 +75,7 @@ func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinAddresses(m.Envelope.Recipients), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
-		m.SenderFixed, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
+		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
 	if err != nil {
 		return err
