@@ -17,9 +17,9 @@ const adminMode = 0o660
 
 func (r *Relay) openAdmin(ctx context.Context) error {
 	address := r.cfg().Admin.Address.String()
-	l, err := socket.Listen(ctx, address, adminMode)
+	l, err := socket.Open(ctx, "admin.address", address, adminMode)
 	if err != nil {
-		return listenHint("admin.address", address, err)
+		return err
 	}
 	r.admin = l
 	return admin.GiveToGroup(l, r.log)
@@ -58,9 +58,9 @@ func (r *Relay) openMonitor(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, m.Address.String(), 0)
+	l, err := socket.Open(ctx, "metrics.address", m.Address.String(), 0)
 	if err != nil {
-		return listenHint("metrics.address", m.Address.String(), err)
+		return err
 	}
 	r.metrics = l
 	return nil
