@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/config"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/setup"
 	"graphrelay/relay/wiring"
 )
@@ -92,7 +92,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
-		p.Cloud, p.GraphURL = id.Cloud, graph.URLOf(id.Cloud)
+		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
 	}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
