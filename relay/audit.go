@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -15,10 +15,10 @@ import (
 // sends its mail.
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	a := wiring.Audit(g.cfg, r.log)
-	a.Alarm, a.Stop, a.Resume = r.alerts.Alarm, r.delivery.Stop, r.delivery.Resume
+	a.Alarm, a.Stop, a.Resume = r.alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
 	if !wiring.AuditStops(g.cfg) {
 		// An earlier run may have stopped what now only raises the alarm.
-		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.Resume(ctx, identity) }
+		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.ReleaseIdentity(ctx, identity) }
 	}
 	for i, id := range a.Identities {
 		a.Identities[i].Client = g.identities[config.Name(id.Name)]
@@ -43,7 +43,7 @@ func (r *Relay) carryStops(ctx context.Context, c *config.Config, stop func(ctx 
 
 // stopInStore stops an identity before delivery runs.
 func (r *Relay) stopInStore(ctx context.Context, identity, text string) error {
-	return r.store.SetHold(ctx, delivery.StopHold(identity, text, time.Now()))
+	return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 }
 
 // auditWarnings are what every status says of the audits.

@@ -6,7 +6,7 @@ import (
 
 	"graphrelay/relay/admin"
 	"graphrelay/relay/alert"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -36,7 +36,7 @@ func (r *Relay) adminServer() *admin.Server {
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := delivery.Stopped(key); ok {
+		if identity, ok := hold.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/spool"
@@ -100,7 +100,7 @@ func CarriedStops(c *config.Config, holds []spool.Hold) (list []Stop) {
 		return nil
 	}
 	for _, h := range holds {
-		old, ok := delivery.Stopped(h.Key)
+		old, ok := hold.AuditedIdentity(h.Key)
 		if _, still := c.Identity(config.Name(old)); !ok || still {
 			continue
 		}
