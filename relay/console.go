@@ -34,7 +34,7 @@ func (r *Relay) openConsole(ctx context.Context) error {
 func (r *Relay) newConsole() *console.Console {
 	return console.New(console.Config{
 		Hostname: r.hostname, PasswordHash: func() string { return string(r.cfg().Console.PasswordHash) },
-		Store: r.store, Operator: operator{r}, Seen: r.monitor, Snapshot: r.snapshot, Setup: r.consoleSetup,
+		Store: r.store, Operator: operator{r}, Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot, Setup: r.consoleSetup,
 		Now: time.Now, Log: r.log,
 	})
 }

@@ -2,14 +2,17 @@ package relay
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	"graphrelay/relay/admin"
-	"graphrelay/relay/alert"
+	"graphrelay/relay/delivery"
 	"graphrelay/relay/delivery/hold"
-	"graphrelay/relay/monitor"
+	"graphrelay/relay/observe"
+	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/wiring"
 )
 
 // adminMode is the mode of the admin socket: for its owner and its group.
@@ -44,40 +47,53 @@ func (r *Relay) probe(keys ...string) {
 
 // status sums up the service for `graphrelay status`.
 func (r *Relay) status(ctx context.Context) (admin.Status, error) {
-	snap, err := r.snapshot(ctx)
+	snap, err := r.observer.Snapshot(ctx)
 	s := admin.StatusOf(snap, r.Warnings())
 	s.Version, s.Started, s.Listeners = r.version, r.started, r.Listeners()
 	return s, err
 }
 
-// openMonitor makes the monitor, which the flows report to, and opens the address
-// of metrics and health if the configuration has one.
-func (r *Relay) openMonitor(ctx context.Context) error {
-	r.monitor = monitor.New(monitor.Config{Version: r.version, Hostname: r.hostname, Snapshot: r.snapshot})
-	m := r.cfg().Metrics
-	if m == nil {
-		return nil
-	}
-	l, err := socket.Open(ctx, "metrics.address", m.Address.String(), 0)
-	if err != nil {
-		return err
-	}
-	r.metrics = l
-	return nil
+// openObserver makes what the flows report to, before the flows.
+func (r *Relay) openObserver() (err error) {
+	r.observer, err = observe.New(observe.Config{
+		Version:     r.version,
+		Hostname:    r.hostname,
+		URLFile:     wiring.WebhookURLFile(r.cfg()),
+		HasIdentity: r.hasIdentity,
+		Log:         r.log,
+		Store:       r.store,
+		Delivery:    func() delivery.Status { return r.delivery.Status() },
+		Connections: func() smtpd.Stats { return r.smtp.Stats() },
+		Service:     r.service,
+	})
+	return err
 }
 
-// openAlerts makes the board of alarms, before whatever raises one.
-func (r *Relay) openAlerts() error {
-	c := alert.Config{Host: r.hostname, Log: r.log, OnPost: r.monitor.AlertPosted}
-	if a := r.cfg().Alerts; a != nil {
-		if err := alert.CheckURLFile(string(a.WebhookURLFile)); err != nil {
-			return fmt.Errorf("alerts.webhook_url_file: %w", err)
-		}
-		c.URLFile = string(a.WebhookURLFile)
+// service is what a snapshot shows of the configuration in force.
+func (r *Relay) service() observe.Service {
+	g := r.now.Load()
+	s := observe.Service{
+		Stopping: r.stopping.Load(),
+		Reload:   state.Reload{At: g.since},
+		Audits:   g.auditor.Last(),
 	}
-	r.alerts = alert.New(c)
-	r.watcher = alert.NewWatcher(alert.WatchConfig{
-		Board: r.alerts, Snapshot: r.snapshot, Sampled: r.monitor.Sampled, HasIdentity: r.hasIdentity, Log: r.log,
-	})
-	return nil
+	s.StorePath, s.DiskReserve = wiring.Disk(g.cfg)
+	if last, ok := r.LastReload(); ok {
+		s.Reload.Failed, s.Reload.Error = last.Error != "", last.Error
+	}
+	for _, id := range g.cfg.Identities {
+		s.Credentials = append(s.Credentials, wiring.Credential(id, g.identities[id.Name].Credential(), time.Now()))
+	}
+	if g.keyPair != nil {
+		s.Certificate = g.keyPair.Expires()
+	}
+	return s
+}
+
+// openMetrics opens the address of metrics and health, if there is one.
+func (r *Relay) openMetrics(ctx context.Context) (err error) {
+	if m := r.cfg().Metrics; m != nil {
+		r.metrics, err = socket.Open(ctx, "metrics.address", m.Address.String(), 0)
+	}
+	return err
 }
