@@ -20,9 +20,9 @@ func (r *Relay) openConsole(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, c.Address.String(), 0)
+	l, err := socket.Open(ctx, "console.address", c.Address.String(), 0)
 	if err != nil {
-		return listenHint("console.address", c.Address.String(), err)
+		return err
 	}
 	if !c.Address.Loopback() {
 		r.log.Warn("the console can be reached from other hosts without TLS; put a proxy with TLS before it, and let only that reach it", "address", c.Address.String())

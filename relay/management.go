@@ -6,7 +6,7 @@ import (
 
 	"graphrelay/relay/admin"
 	"graphrelay/relay/alert"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -17,9 +17,9 @@ const adminMode = 0o660
 
 func (r *Relay) openAdmin(ctx context.Context) error {
 	address := r.cfg().Admin.Address.String()
-	l, err := socket.Listen(ctx, address, adminMode)
+	l, err := socket.Open(ctx, "admin.address", address, adminMode)
 	if err != nil {
-		return listenHint("admin.address", address, err)
+		return err
 	}
 	r.admin = l
 	return admin.GiveToGroup(l, r.log)
@@ -36,7 +36,7 @@ func (r *Relay) adminServer() *admin.Server {
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := delivery.Stopped(key); ok {
+		if identity, ok := hold.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}
@@ -58,9 +58,9 @@ func (r *Relay) openMonitor(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, m.Address.String(), 0)
+	l, err := socket.Open(ctx, "metrics.address", m.Address.String(), 0)
 	if err != nil {
-		return listenHint("metrics.address", m.Address.String(), err)
+		return err
 	}
 	r.metrics = l
 	return nil
