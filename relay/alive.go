@@ -27,13 +27,9 @@ func (r *Relay) Alive(ctx context.Context) error {
 
 // Summary is the state of the service in one line.
 func (r *Relay) Summary(ctx context.Context) string {
-	s, err := r.store.Stats(ctx)
+	s, err := r.queueState(ctx)
 	if err != nil {
 		return "the queue cannot be read"
 	}
-	line := fmt.Sprintf("%d queued, %d being sent, %d held, %d failed; %d connections", s.Queued, s.Active, s.Held, s.Failed, r.smtp.Stats().Connections)
-	if err := r.store.Health(); err != nil {
-		return "no mail is accepted, the queue is unhealthy; " + line
-	}
-	return line
+	return s.Summary()
 }

@@ -20,9 +20,9 @@ func (r *Relay) openConsole(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, c.Address.String(), 0)
+	l, err := socket.Open(ctx, "console.address", c.Address.String(), 0)
 	if err != nil {
-		return listenHint("console.address", c.Address.String(), err)
+		return err
 	}
 	if !c.Address.Loopback() {
 		r.log.Warn("the console can be reached from other hosts without TLS; put a proxy with TLS before it, and let only that reach it", "address", c.Address.String())
@@ -41,16 +41,10 @@ func (r *Relay) newConsole() *console.Console {
 
 func (r *Relay) consoleSetup() console.Setup {
 	s := console.Setup{Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings()}
-	g := r.now.Load() // once: a reload may come between
-	for _, sender := range g.cfg.Senders {
+	for _, sender := range r.cfg().Senders {
 		if !sender.Address.Wildcard() {
 			s.Senders = append(s.Senders, sender.Address)
 		}
-	}
-	for _, id := range g.cfg.Identities {
-		c := g.identities[id.Name].Credential()
-		s.Identities = append(s.Identities, console.Identity{Name: string(id.Name), Tenant: string(id.TenantID), Client: string(id.ClientID),
-			Kind: c.Kind, Subject: c.Subject, Thumbprint: c.Thumbprint, NotAfter: c.NotAfter})
 	}
 	return s
 }

@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
@@ -67,7 +68,7 @@ type Relay struct {
 	metrics    net.Listener // nil without metrics
 	consoleAt  net.Listener // nil without console
 	stopping   atomic.Bool
-	watchNow   chan struct{}
+	watcher    *alert.Watcher
 	now        atomic.Pointer[generation]
 
 	reloading  sync.Mutex // one reload at a time, and none when Run stops
@@ -79,7 +80,7 @@ type Relay struct {
 
 	mu        sync.Mutex
 	listeners []listener
-	inherited map[string][]net.Listener // of systemd, not taken yet
+	inherited socket.Passed // of systemd, not taken yet
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -129,7 +130,6 @@ func newRelay(o Options) *Relay {
 		onReload: o.OnReload,
 		started:  time.Now(),
 		up:       make(chan struct{}),
-		watchNow: make(chan struct{}, 1),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -141,13 +141,10 @@ func newRelay(o Options) *Relay {
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := wiring.Limits(r.cfg())
 	return delivery.Config{
 		Store:    r.store,
 		Route:    r.route,
-		MaxAge:   l.MaxAge,
-		MaxHold:  l.MaxHold,
-		Unknown:  l.Unknown,
+		Limits:   wiring.Limits(r.cfg()),
 		Grace:    sendGrace,
 		Log:      r.log,
 		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
@@ -245,7 +242,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
 	r.part(func() error { r.alerts.Run(ctx); return nil })
-	r.part(func() error { r.watch(ctx); return nil })
+	r.part(func() error { r.watcher.Run(ctx); return nil })
 	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
 	if r.consoleAt != nil {
 		r.part(func() error { return r.newConsole().Serve(ctx, r.consoleAt) })

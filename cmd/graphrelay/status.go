@@ -10,6 +10,7 @@ import (
 
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
@@ -18,8 +19,8 @@ func newStatus() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Tell in one screen whether mail flows, and if not, why",
-		Long: `Tell in one screen whether mail flows, and if not, why: warnings and holds first
+		Short: "Show on one screen whether mail flows and, if not, why",
+		Long: `Show on one screen whether mail flows and, if not, why: first warnings and holds
 with what to do, then traffic, queue, credentials, audits, and each mailbox that
 has mail waiting.`,
 		Example: `  graphrelay status
@@ -45,12 +46,13 @@ has mail waiting.`,
 	return cmd
 }
 
-// shownLanes is how many mailboxes fit the screen.
+// shownLanes is how many mailboxes fit on the screen.
 const shownLanes = 12
 
 func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	p := terminal.NewPainter(w)
-	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)), s.Connections)
+	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
+		s.Connections)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "warning:"), text.Line(warning))
 	}
@@ -62,7 +64,7 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
 	fmt.Fprintf(w, "queue: %d queued, %d active, %d held, %d failed, %d damaged%s\n",
-		s.Queued, s.Active, s.Held, s.Failed, s.Damaged, oldest(s.Lanes, now))
+		s.Queued, s.Active, s.Held, s.Failed, s.Damaged, oldest(s.Oldest(), now))
 	if s.Held > 0 {
 		fmt.Fprintln(w, "  why they are held: graphrelay queue list --state held")
 	}
@@ -73,64 +75,61 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	return printLanes(w, s.Lanes, now)
 }
 
-func printHolds(w io.Writer, p terminal.Painter, holds []admin.Hold, now time.Time) {
+func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
 	for _, h := range holds {
-		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key), terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
-		if isAudit(h.Key) {
-			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", terminal.ShellWord(text.Line(h.Key)))
+		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key),
+			terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
+		if h.Scope() == state.ScopeAudit {
+			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n",
+				terminal.ShellWord(text.Line(h.Key)))
 			continue
 		}
 		next := "now"
-		if h.Next.After(now) {
-			next = terminal.Ago(now.Sub(h.Next))
+		if h.NextProbe.After(now) {
+			next = terminal.Ago(now.Sub(h.NextProbe))
 		}
-		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, terminal.ShellWord(text.Line(h.Key)))
+		fmt.Fprintf(w, "  probed %d times, next %s; once fixed: graphrelay queue release --hold %s\n", h.Probes, next,
+			terminal.ShellWord(text.Line(h.Key)))
 	}
 }
 
 func printTraffic(w io.Writer, s admin.Status) {
 	for _, t := range []struct {
 		name string
-		admin.Traffic
+		state.Traffic
 	}{{"last minute", s.Minute}, {"last hour", s.Hour}} {
 		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent, %d deferred, %d held, %d bounced\n",
 			t.name, t.Accepted, t.Rejected, t.Sent, t.Deferred, t.Traffic.Held, t.Bounced)
 	}
 }
 
-func oldest(lanes []admin.Lane, now time.Time) string {
-	var first *time.Time
-	for _, l := range lanes {
-		if l.Oldest != nil && (first == nil || l.Oldest.Before(*first)) {
-			first = l.Oldest
-		}
-	}
-	if first == nil {
+func oldest(first, now time.Time) string {
+	if first.IsZero() {
 		return ""
 	}
-	return "; the oldest waits for " + terminal.Ago(now.Sub(*first))
+	return "; oldest waiting for " + terminal.Ago(now.Sub(first))
 }
 
-// expiresSoon is when an end of validity becomes worth a colour.
+// expiresSoon is how long before it expires something is shown in colour.
 const expiresSoon = 30 * 24 * time.Hour
 
-// printProofs tells of credentials, certificate, audits and the configuration.
+// printProofs prints credentials, certificate, audits and the configuration.
 func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time) {
-	expiry := func(t *time.Time) string {
+	expiry := func(t time.Time) string {
 		switch {
-		case t == nil:
-			return "no known end"
+		case t.IsZero():
+			return "expiry unknown"
 		case t.Before(now):
 			return p.Paint(terminal.Red, "EXPIRED "+t.Format(time.DateOnly))
 		case t.Sub(now) < expiresSoon:
-			return p.Paint(terminal.Yellow, "expires "+t.Format(time.DateOnly)+", "+terminal.Ago(now.Sub(*t)))
+			return p.Paint(terminal.Yellow, "expires "+t.Format(time.DateOnly)+", "+terminal.Ago(now.Sub(t)))
 		}
 		return "expires " + t.Format(time.DateOnly)
 	}
 	for _, c := range s.Credentials {
 		fmt.Fprintf(w, "credential: %s: %s, %s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires))
 	}
-	if s.Certificate != nil {
+	if !s.Certificate.IsZero() {
 		fmt.Fprintf(w, "TLS certificate: %s\n", expiry(s.Certificate))
 	}
 	if len(s.Audits) == 0 {
@@ -141,7 +140,8 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		if !a.Passed {
 			verdict = p.Paint(terminal.Red, "FAILED")
 		}
-		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)), text.Line(a.Text))
+		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)),
+			text.Line(a.Text))
 	}
 	failed := ""
 	if s.Reload.Failed {
@@ -150,7 +150,7 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
 }
 
-func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
+func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 	if len(lanes) == 0 {
 		return nil
 	}
@@ -162,10 +162,11 @@ func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
 			break
 		}
 		age := ""
-		if l.Oldest != nil {
-			age = terminal.Ago(now.Sub(*l.Oldest))
+		if !l.Oldest.IsZero() {
+			age = terminal.Ago(now.Sub(l.Oldest))
 		}
-		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held), age,
+		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held),
+			age,
 			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
 	}
 	return g.Print(func(column int, cell string) string {
@@ -176,9 +177,9 @@ func printLanes(w io.Writer, lanes []admin.Lane, now time.Time) error {
 	})
 }
 
-func laneState(l admin.Lane, now time.Time) string {
+func laneState(l state.Lane, now time.Time) string {
 	switch {
-	case l.Paused != nil && l.Paused.After(now):
+	case l.Paused.After(now):
 		return "paused"
 	case l.Failures > 0:
 		return fmt.Sprintf("%d fail", l.Failures)

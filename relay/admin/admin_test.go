@@ -16,6 +16,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // stock is a Store of a few messages.
@@ -113,7 +114,7 @@ func serve(t *testing.T, s *stock, adjust ...func(*Server)) *Client {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	srv := &Server{Store: s, Log: slog.New(slog.DiscardHandler), Status: func(context.Context) (Status, error) {
-		return Status{Version: "v", Queued: 7}, nil
+		return Status{Version: "v", Snapshot: state.Snapshot{Queued: 7}}, nil
 	}}
 	for _, a := range adjust {
 		a(srv)
@@ -138,7 +139,7 @@ func TestCommandsOverTheSocket(t *testing.T) {
 		t.Errorf("Status = %+v, %v", s, err)
 	}
 	list, err := c.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, After: ids[0], Limit: 1, Mailbox: record("").Mailbox})
-	if err != nil || len(list) != 1 || list[0].QueueID != string(ids[1]) || list[0].NextAttempt == nil || list[0].Status != "4.7.0" {
+	if err != nil || len(list) != 1 || list[0].QueueID != string(ids[1]) || list[0].NextAttempt.IsZero() || list[0].Status != "4.7.0" {
 		t.Errorf("List = %+v, %v", list, err)
 	}
 	d, err := c.Show(t.Context(), ids[2])

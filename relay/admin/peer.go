@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -118,4 +120,25 @@ func userOf(r *http.Request) string {
 		return u.Username
 	}
 	return "uid " + id
+}
+
+// adminGroup is the group of administrators, if the host has it.
+const adminGroup = "graphrelay"
+
+// GiveToGroup lets the administrators' group open the socket. A process that may
+// not give it away keeps it in its own group, which is narrower.
+func GiveToGroup(l net.Listener, log *slog.Logger) error {
+	g, err := user.LookupGroup(adminGroup)
+	if err != nil {
+		return nil //nolint:nilerr // the host has no such group: root and the service's user remain
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err == nil {
+		err = os.Chown(l.Addr().String(), -1, gid)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		log.Warn("cannot give the admin socket to its group", "group", adminGroup, "socket", l.Addr().String(), "error", err)
+		return nil
+	}
+	return err
 }

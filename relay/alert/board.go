@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"graphrelay/relay/state"
 )
 
 // maxKeys bounds the faults that are known at one time.
@@ -28,18 +30,13 @@ type Board struct {
 	post func(context.Context, Notice) error // replaced by tests
 	wake chan struct{}
 
-	mu     sync.Mutex
-	faults map[string]*fault
-}
-
-// Alarm is a fault that is on.
-type Alarm struct {
-	Key, Text string
-	Since     time.Time
+	mu       sync.Mutex
+	faults   map[string]*fault
+	followed map[string]state.Fault // by the last call of Follow
 }
 
 type fault struct {
-	Alarm
+	state.Alarm
 	firing bool
 	stage  string // how near it has come, where it comes by stages
 	ended  time.Time
@@ -91,7 +88,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 		b.faults[key] = f
 		fallthrough
 	case firing && !f.firing:
-		f.Alarm, f.firing, f.stage = Alarm{key, text, b.cfg.Now()}, true, stage
+		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: b.cfg.Now()}, true, stage
 		b.cfg.Log.Error("alarm", "key", key, "text", text)
 	case firing && f.stage == stage:
 		f.Text = text
@@ -115,16 +112,16 @@ func (b *Board) set(key, text, stage string, firing bool) {
 }
 
 // Firing lists the faults that are on, the oldest first.
-func (b *Board) Firing() []Alarm {
+func (b *Board) Firing() []state.Alarm {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var list []Alarm
+	var list []state.Alarm
 	for _, f := range b.faults {
 		if f.firing {
 			list = append(list, f.Alarm)
 		}
 	}
-	slices.SortFunc(list, func(x, y Alarm) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
+	slices.SortFunc(list, func(x, y state.Alarm) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
 	return list
 }
 
@@ -184,7 +181,10 @@ func (b *Board) heard(n Notice, now time.Time) {
 	f := b.faults[n.Key]
 	switch {
 	case f == nil && n.Status == "firing": // it ended while it was being told: tell that too
-		b.faults[n.Key] = &fault{Alarm: Alarm{n.Key, n.Message, n.Since}, ended: now, told: true, toldAt: now}
+		b.faults[n.Key] = &fault{
+			Alarm: state.Alarm{Key: n.Key, Text: n.Message, Since: n.Since},
+			ended: now, told: true, toldAt: now,
+		}
 	case f == nil:
 	case n.Status == "firing" && n.stage == f.stage:
 		f.told, f.toldAt = true, now

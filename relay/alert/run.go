@@ -3,6 +3,8 @@ package alert
 import (
 	"context"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 // The pauses after failed posts.
@@ -36,7 +38,7 @@ func (b *Board) Run(ctx context.Context) {
 		}
 		b.refused(n.Key, b.cfg.Now())
 		b.cfg.Log.Warn("the alert webhook was not told", "key", n.Key, "cause", err, "again_in", pause.String())
-		sleep(ctx, pause)
+		_ = pacing.Sleep(ctx, pause)
 		pause = min(2*pause, longestPause)
 	}
 }
@@ -53,14 +55,5 @@ func (b *Board) rest(ctx context.Context, wait time.Duration) {
 	case <-ctx.Done():
 	case <-b.wake:
 	case <-timer:
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
 	}
 }

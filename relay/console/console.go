@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/monitor"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Store is what the console reads; nothing of a body but its header block.
@@ -34,26 +34,17 @@ type Operator interface {
 
 // Seen is what was counted lately.
 type Seen interface {
-	Minutes(n int) []monitor.Minute
-	Clients() []monitor.Client
+	Minutes(n int) []state.Minute
+	Clients() []state.Client
 }
 
 // Setup is what does not change while the service runs, or rarely.
 type Setup struct {
-	Version    string
-	Started    time.Time
-	Listeners  []string
-	Warnings   []string           // e.g. endpoints that are not Microsoft's
-	Senders    []envelope.Address // exact ones, for test mail
-	Identities []Identity
-}
-
-// Identity is an application that mail is sent under.
-type Identity struct {
-	Name, Tenant, Client string
-	Kind                 string // of the credential
-	Subject, Thumbprint  string // of a certificate
-	NotAfter             time.Time
+	Version   string
+	Started   time.Time
+	Listeners []string
+	Warnings  []string           // e.g. endpoints that are not Microsoft's
+	Senders   []envelope.Address // exact ones, for test mail
 }
 
 // Config is what a Console works with; every field is required.
@@ -63,7 +54,7 @@ type Config struct {
 	Store        Store
 	Operator     Operator
 	Seen         Seen
-	Snapshot     func(context.Context) (monitor.Snapshot, error)
+	Snapshot     func(context.Context) (state.Snapshot, error)
 	Setup        func() Setup
 	Now          func() time.Time
 	Log          *slog.Logger

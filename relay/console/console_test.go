@@ -20,9 +20,12 @@ import (
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 const password = "hunter2 and more"
+
+var credentials = []state.Credential{{Identity: "contoso", Kind: "certificate", Subject: hostile}}
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
@@ -36,7 +39,7 @@ type fake struct {
 	done    []string // what the operator did
 	err     error    // of the operator
 	monitor *monitor.Monitor
-	snap    monitor.Snapshot
+	snap    state.Snapshot
 	snapErr error
 }
 
@@ -117,12 +120,13 @@ func newBench(t *testing.T, records ...spool.Record) *bench {
 		t.Fatal(err)
 	}
 	f := &fake{hash: string(hash), now: noon, records: records, header: "Subject: x\r\n\r\n"}
+	f.snap.Credentials = credentials
 	now := func() time.Time { return f.now }
 	f.monitor = monitor.New(monitor.Config{Now: now})
 	c := New(Config{Hostname: func() string { return "relay.example.org" }, PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
-		Snapshot: func(context.Context) (monitor.Snapshot, error) { return f.snap, f.snapErr },
+		Snapshot: func(context.Context) (state.Snapshot, error) { return f.snap, f.snapErr },
 		Setup: func() Setup {
-			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}, Identities: []Identity{{Name: "contoso", Kind: "certificate", Subject: hostile}}}
+			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}}
 		},
 		Now: now, Log: slog.New(slog.DiscardHandler)})
 	return &bench{fake: f, t: t, console: c, handler: c.Handler()}
@@ -309,7 +313,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 
 // What keeps a mailbox from sending is said, whatever kind of hold it is.
 func TestLanesTellTheirHold(t *testing.T) {
-	lane := monitor.Lane{Mailbox: "A@example.org", Identity: "contoso", Queued: 1}
+	lane := state.Lane{Mailbox: "A@example.org", Identity: "contoso", Queued: 1}
 	for key, want := range map[string]string{
 		"":                                      "flows",
 		"mailbox:a@example.org":                 "on hold: because",
@@ -319,7 +323,7 @@ func TestLanesTellTheirHold(t *testing.T) {
 		"mailbox:b@example.org":                 "flows",
 		"identity:other":                        "flows",
 	} {
-		list, _ := lanesOf(monitor.Snapshot{Lanes: []monitor.Lane{lane}, Holds: []monitor.Hold{{Key: key, Text: "because"}}}, noon)
+		list, _ := lanesOf(state.Snapshot{Lanes: []state.Lane{lane}, Holds: []state.Hold{{Key: key, Text: "because"}}}, noon)
 		if got := string(list[0].State); got != want || (got == "flows") != (list[0].Class == "good") {
 			t.Errorf("%q: %q, %s, want %q", key, got, list[0].Class, want)
 		}
@@ -328,9 +332,9 @@ func TestLanesTellTheirHold(t *testing.T) {
 
 func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b := newBench(t).logIn()
-	b.snap = monitor.Snapshot{Full: errors.New("no room"), Held: 2, Alarms: []monitor.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
-		Holds: []monitor.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
-		Lanes: []monitor.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, PausedUntil: noon.Add(time.Minute)}, {Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
+	b.snap = state.Snapshot{Full: errors.New("no room"), Held: 2, Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
+		Holds: []state.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
+		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Paused: noon.Add(time.Minute)}, {Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()

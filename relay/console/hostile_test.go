@@ -9,6 +9,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 const hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u202eevil\u200b \x1b[31m\x00 \xff {{.}} javascript:alert(1)"
@@ -23,9 +24,9 @@ func TestHostileText(t *testing.T) {
 	b.header = "Subject: " + hostile + "\r\n\r\n"
 	b.records[0].HeaderSize = int64(len(b.header))
 	b.holds = []spool.Hold{{Key: "mailbox:a@example.org", Mailbox: addr("a@example.org"), Text: hostile}}
-	b.snap = monitor.Snapshot{Held: 1, Lanes: []monitor.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
-		Holds:  []monitor.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
-		Alarms: []monitor.Alarm{{Key: hostile, Text: hostile}}, Audits: []monitor.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
+	b.snap = state.Snapshot{Credentials: credentials, Held: 1, Lanes: []state.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
+		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
+		Alarms: []state.Alarm{{Key: hostile, Text: hostile}}, Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
 	b.monitor.Rejected(monitor.Refused{Client: hostile, Addr: hostile, At: "rcpt", Reply: hostile, Cause: hostile})
 	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) + "&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
 	for _, path := range paths {

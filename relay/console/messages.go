@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 )
 
@@ -198,13 +197,13 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	d := &detail{row: rowOf(rec, holds, c.Now()), ReversePath: foreign("<" + rec.Envelope.ReversePath.String() + ">"),
 		Everyone: addresses(rec.Envelope.Recipients), MessageID: foreign(rec.MessageID),
 		Helo: foreign(rec.Client.Helo), Login: foreign(rec.Client.Login), Addr: foreign(rec.Client.String()),
-		Attempts: rec.Attempts, Last: rec.LastAttempt, RequestID: foreign(rec.LastRequest), Status: foreign(enhanced(rec.LastStatus)),
+		Attempts: rec.Attempts, Last: rec.LastAttempt, RequestID: foreign(rec.LastRequest), Status: foreign(rec.LastStatus.Text()),
 		Actions: actionsFor(rec.State)}
 	if rec.State == spool.Queued {
 		d.Next = rec.NextAttempt
 	}
 	for _, e := range events {
-		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Attempt, enhanced(e.Status), e.HTTPStatus, foreign(e.Text), foreign(e.RequestID), e.Duration})
+		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Attempt, e.Status.Text(), e.HTTPStatus, foreign(e.Text), foreign(e.RequestID), e.Duration})
 	}
 	d.Header, d.Cut, err = c.header(ctx, rec)
 	d.NoHeader = err != nil
@@ -225,11 +224,4 @@ func (c *Console) header(ctx context.Context, r spool.Record) (foreign, bool, er
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxHeader)))
 	return foreign(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
-}
-
-func enhanced(e reply.Enhanced) string {
-	if e[0] == 0 {
-		return ""
-	}
-	return e.String()
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/monitor"
+	"graphrelay/relay/state"
 )
 
 // maxClients bounds the clients on their page.
@@ -14,7 +14,7 @@ const maxClients = 200
 type client struct {
 	Name, Addr         foreign
 	Accepted, Rejected int
-	Octets             int64
+	Bytes              int64
 	Last, RefusedAt    time.Time
 	Status             string
 	Step               string
@@ -25,19 +25,16 @@ func (c *Console) clients(w http.ResponseWriter, r *http.Request, s *session) {
 	seen := c.Seen.Clients()
 	var list []client
 	for _, v := range seen[:min(len(seen), maxClients)] {
-		list = append(list, client{foreign(v.Name), foreign(v.Addr), v.Accepted, v.Rejected, v.Octets, v.Last, v.RefusedAt, enhanced(v.Status), v.Step, foreign(v.Reply), foreign(v.Why)})
+		list = append(list, client{foreign(v.Name), foreign(v.Addr), v.Accepted, v.Rejected, v.Bytes, v.Last, v.RefusedAt, v.Status.Text(), v.Step, foreign(v.Reply), foreign(v.Why)})
 	}
 	c.show(w, r, s, http.StatusOK, "clients", page{Title: "Clients", Active: "clients", Live: true, Body: list})
 }
 
 type setupView struct {
 	Setup
-	Audits      map[string]monitor.Audit
-	Certificate time.Time
-	Reload      monitor.Reload
-	DiskFree    int64
-	DiskReserve int64
-	Soon        time.Time // what ends before it needs attention
+	state.Snapshot
+	AuditOf map[string]state.Audit // by identity
+	Soon    time.Time              // what expires before it needs attention
 }
 
 func (c *Console) setup(w http.ResponseWriter, r *http.Request, s *session) {
@@ -46,10 +43,9 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request, s *session) {
 		c.broken(w, r, s, err)
 		return
 	}
-	v := setupView{Setup: c.Setup(), Audits: map[string]monitor.Audit{}, Certificate: snap.Certificate, Reload: snap.Reload,
-		DiskFree: snap.DiskFree, DiskReserve: snap.DiskReserve, Soon: c.Now().AddDate(0, 0, 21)}
+	v := setupView{Setup: c.Setup(), Snapshot: snap, AuditOf: map[string]state.Audit{}, Soon: c.Now().AddDate(0, 0, 21)}
 	for _, a := range snap.Audits {
-		v.Audits[a.Identity] = a
+		v.AuditOf[a.Identity] = a
 	}
 	c.show(w, r, s, http.StatusOK, "setup", page{Title: "Setup", Active: "setup", Body: v})
 }

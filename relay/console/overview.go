@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
-	"graphrelay/relay/monitor"
+	"graphrelay/relay/state"
 )
 
 // maxLanes bounds the mailboxes on the overview.
 const maxLanes = 50
 
 type overview struct {
-	Health    monitor.Health
-	Alarms    []monitor.Alarm
+	Health    state.Health
+	Alarms    []state.Alarm
 	Waiting   int
 	Held      int
 	Failed    int
@@ -33,7 +32,7 @@ type overview struct {
 }
 
 type lane struct {
-	monitor.Lane
+	state.Lane
 	Class string // of its state
 	State foreign
 	Today int
@@ -50,7 +49,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 		hours = 6
 	}
 	now := c.Now()
-	o := overview{Health: monitor.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Queued + snap.Active, Held: snap.Held,
+	o := overview{Health: state.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Queued + snap.Active, Held: snap.Held,
 		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Hours: hours, Open: snap.Connections, Now: now}
 	o.addMinutes(c.Seen.Minutes(60 * hours))
 	o.Lanes, o.MoreLanes = lanesOf(snap, now)
@@ -58,37 +57,34 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 }
 
 // addMinutes draws what happened, and sums up the last hour.
-func (o *overview) addMinutes(list []monitor.Minute) {
-	var hour monitor.Minute
-	for _, m := range list[max(0, len(list)-60):] {
-		hour.Add(m)
-	}
+func (o *overview) addMinutes(list []state.Minute) {
+	hour := state.Sum(list[max(0, len(list)-60):])
 	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
 	step := time.Minute
 	if len(list) > 120 {
 		list, step = merged(list, 4), 4*time.Minute
 	}
 	per := float64(step / time.Minute)
-	values := func(f func(monitor.Minute) float64) []float64 {
+	values := func(f func(state.Minute) float64) []float64 {
 		v := make([]float64, len(list))
 		for i, m := range list {
 			v[i] = f(m)
 		}
 		return v
 	}
-	rate := func(f func(monitor.Minute) int) []float64 {
-		return values(func(m monitor.Minute) float64 { return float64(f(m)) / per })
+	rate := func(f func(state.Minute) int) []float64 {
+		return values(func(m state.Minute) float64 { return float64(f(m)) / per })
 	}
-	total := func(f func(monitor.Minute) int) string {
+	total := func(f func(state.Minute) int) string {
 		n := 0
 		for _, m := range list {
 			n += f(m)
 		}
 		return fmt.Sprint(n)
 	}
-	accepted := func(m monitor.Minute) int { return m.Accepted }
-	sent := func(m monitor.Minute) int { return m.Sent }
-	deferred := func(m monitor.Minute) int { return m.Deferred + m.Held + m.Bounced }
+	accepted := func(m state.Minute) int { return m.Accepted }
+	sent := func(m state.Minute) int { return m.Sent }
+	deferred := func(m state.Minute) int { return m.Deferred + m.Held + m.Bounced }
 	start := list[0].Start
 	span := lasting(step * time.Duration(len(list)))
 	last := list[len(list)-1]
@@ -99,28 +95,23 @@ func (o *overview) addMinutes(list []monitor.Minute) {
 			series{"delivered", "s2", total(sent), rate(sent)},
 			series{"deferred or failed", "s3", total(deferred), rate(deferred)}),
 		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages wait now.", o.Waiting+o.Held), start, step, whole,
-			series{"waiting", "s1", fmt.Sprint(last.Waiting), values(func(m monitor.Minute) float64 { return float64(m.Waiting) })}),
+			series{"waiting", "s1", fmt.Sprint(last.Waiting), values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
 		draw(narrowChart, "From acceptance to Microsoft 365", fmt.Sprintf("In the last hour half of the messages took at most %s, 95 of 100 at most %s.", lasting(o.Median), lasting(o.Slow)), start, step, seconds,
-			series{"median", "s1", lasting(o.Median), values(func(m monitor.Minute) float64 { return m.Delay(0.5).Seconds() })},
-			series{"95 %", "s3", lasting(o.Slow), values(func(m monitor.Minute) float64 { return m.Delay(0.95).Seconds() })}),
+			series{"median", "s1", lasting(o.Median), values(func(m state.Minute) float64 { return m.Delay(0.5).Seconds() })},
+			series{"95 %", "s3", lasting(o.Slow), values(func(m state.Minute) float64 { return m.Delay(0.95).Seconds() })}),
 	}
 }
 
-// merged sums up n minutes at a time.
-func merged(list []monitor.Minute, n int) []monitor.Minute {
-	var out []monitor.Minute
-	for i := 0; i < len(list); i += n {
-		m := list[i]
-		for _, more := range list[i+1 : min(len(list), i+n)] {
-			m.Add(more)
-		}
-		out = append(out, m)
+// merged adds up n minutes at a time.
+func merged(list []state.Minute, n int) (out []state.Minute) {
+	for minutes := range slices.Chunk(list, n) {
+		out = append(out, state.Sum(minutes))
 	}
 	return out
 }
 
 // lanesOf are the mailboxes with mail, those that need attention first.
-func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
+func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 	today := map[string]int{}
 	for _, m := range s.Mailboxes {
 		today[m.Mailbox] = m.Recipients
@@ -133,8 +124,8 @@ func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
 			v.Class, v.State = "bad", foreign("on hold: "+hold)
 		case from != "":
 			v.Class, v.State = "bad", foreign("mail from "+from+" is on hold")
-		case l.PausedUntil.After(now):
-			v.Class, v.State = "warn", foreign("throttled by Microsoft, goes on in "+lasting(l.PausedUntil.Sub(now)))
+		case l.Paused.After(now):
+			v.Class, v.State = "warn", foreign("throttled by Microsoft, goes on in "+lasting(l.Paused.Sub(now)))
 		case l.Failures > 0:
 			v.Class, v.State = "warn", foreign(fmt.Sprintf("%d attempts in a row failed", l.Failures))
 		case l.Queued+l.Active == 0 && l.Held > 0:
@@ -154,23 +145,13 @@ func lanesOf(s monitor.Snapshot, now time.Time) (list []lane, more int) {
 
 // holdOf is why a mailbox does not send; else from is an address that it does
 // not send as, if there is one.
-func holdOf(l monitor.Lane, holds []monitor.Hold) (text, from string) {
+func holdOf(l state.Lane, holds []state.Hold) (why, from string) {
 	for _, h := range holds {
-		kind, of, _ := strings.Cut(h.Key, ":")
-		switch kind {
-		case "mailbox":
-			if strings.EqualFold(of, l.Mailbox) {
-				return h.Text, ""
-			}
-		case "identity", "audit":
-			if of == l.Identity {
-				return h.Text, ""
-			}
-		case "sendas":
-			if mailbox, address, _ := strings.Cut(of, " from "); strings.EqualFold(mailbox, l.Mailbox) {
-				from = address
-			}
+		whole, one := h.Stops(l)
+		if whole {
+			return h.Text, ""
 		}
+		from = cmp.Or(one, from)
 	}
 	return "", from
 }

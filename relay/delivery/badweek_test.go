@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
@@ -131,14 +132,18 @@ func (w *badWeek) start() (stop func()) {
 	base, err := url.Parse(w.double.URL())
 	w.must(err)
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	client, err := graph.New(graph.Config{Name: "contoso", TenantID: w.double.TenantID(), ClientID: w.double.ClientID(),
-		SecretFile: files.Secret, CAFile: files.CA, Login: base, Graph: base, Dial: network.dial, Log: log,
-		OnCredentialChange: func() { w.ProbeNow() }})
+	client, err := graph.New(graph.Config{
+		Name: "contoso", CAFile: files.CA, Login: base, Graph: base, Dial: network.dial, Log: log,
+		Identity: entra.Identity{
+			TenantID: w.double.TenantID(), ClientID: w.double.ClientID(), SecretFile: files.Secret,
+		},
+		OnCredentialChange: func() { w.ProbeNow() },
+	})
 	w.must(err)
 	r := Reports{ToSender: true, Postmaster: addr(w.t, "admin@contoso.com"), DelayWarning: 4 * time.Hour,
 		From: w.reports, Mailbox: w.reports, Hostname: "relay.test"}
 	route := Route{Identity: "contoso", Sender: watchedSender{client, w.referee}}
-	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold,
+	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, Limits: Limits{MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold},
 		Route:   func(envelope.Address) (Route, bool) { return route, true },
 		Reports: func() Reports { return r }, Alarm: w.alarm, Log: log})
 	w.referee.limit = w.slots
@@ -169,12 +174,7 @@ func (w *badWeek) slots(at time.Time) (now, then int) {
 	if id == nil {
 		return defaultIdentitySlots, defaultIdentitySlots
 	}
-	id.mu.Lock()
-	defer id.mu.Unlock()
-	id.gate.mu.Lock()
-	defer id.gate.mu.Unlock()
-	limiter := id.limiter
-	return id.gate.limit, limiter.allowed(at, id.configured)
+	return id.Load().Limit, id.SlotsAt(at)
 }
 
 // alarm is the operator's.
@@ -298,6 +298,7 @@ func (w *badWeek) monday(measure func()) {
 	if w.alarms.text("hold:identity:contoso") != "" {
 		w.t.Fatal("the hold outlives its cause by 10 s after the secret was renewed")
 	}
+	w.throttle() // not before: one probe that is throttled keeps the hold for half an hour
 	for n := range 24 * 60 {
 		w.wait(time.Minute)
 		if n%20 == 3 {
@@ -322,17 +323,23 @@ func (w *badWeek) monday(measure func()) {
 // newSecret is what the administrator does, and how Graph is that day.
 func (w *badWeek) newSecret() {
 	w.double.ClearFaults()
+	w.must(w.double.Inject(sandbox.Fault{
+		Endpoint: "sendMail", Subject: "poison", Status: 400, Code: "ErrorMimeContentInvalid",
+	}))
+	w.double.SetSecret("the-new-one-of-Monday")
+	w.must(os.WriteFile(w.secret+".new", []byte(w.double.Secret()), 0o600))
+	w.must(os.Rename(w.secret+".new", w.secret))
+}
+
+// throttle makes Graph ask for time now and then.
+func (w *badWeek) throttle() {
 	for _, f := range []sandbox.Fault{
 		{Status: http.StatusTooManyRequests, RetryAfter: 7 * time.Second, Percent: 3},
 		{Status: http.StatusTooManyRequests, RetryAfter: 30 * time.Second, RetryAfterDate: true, Percent: 3},
-		{Subject: "poison", Status: 400, Code: "ErrorMimeContentInvalid"},
 	} {
 		f.Endpoint = "sendMail"
 		w.must(w.double.Inject(f))
 	}
-	w.double.SetSecret("the-new-one-of-Monday")
-	w.must(os.WriteFile(w.secret+".new", []byte(w.double.Secret()), 0o600))
-	w.must(os.Rename(w.secret+".new", w.secret))
 }
 
 // lost counts the mail of the deleted mailbox.

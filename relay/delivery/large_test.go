@@ -11,8 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
@@ -22,12 +23,12 @@ import (
 // uploads is an Uploader that takes everything and remembers it.
 type uploads struct {
 	mu     sync.Mutex
-	drafts []graph.Draft
+	drafts []largemail.Draft
 	text   []string // of each draft: its text and its files
 	answer outcome.Answer
 }
 
-func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) outcome.Answer {
+func (u *uploads) Upload(_ context.Context, _ envelope.Address, d largemail.Draft) outcome.Answer {
 	text, err := io.ReadAll(d.Body.Open())
 	for _, f := range d.Attachments {
 		content, ferr := io.ReadAll(f.Content.Open())
@@ -145,7 +146,7 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) || (Route{MIMELimit: 100}).stranded(100) {
 			t.Error("stranded is what has no way left")
 		}
-		a := answer{pending: pending{rec: m}, identity: &identity{name: "contoso"}, Answer: noLongerSent(101, 100)}
+		a := answer{pending: pending{rec: m}, identity: &pace.Identity{Name: "contoso"}, Answer: noLongerSent(101, 100)}
 		if keys := cleared(a, Decision{State: spool.Held}); keys != nil {
 			t.Errorf("Graph was not asked, and the holds %v are called wrong", keys)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
@@ -30,13 +31,16 @@ func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRi
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := graph.New(graph.Config{Name: "contoso", TenantID: d.TenantID(), ClientID: d.ClientID(),
-		SecretFile: files.Secret, CAFile: files.CA, Login: base, Graph: base})
+	client, err := graph.New(graph.Config{
+		Name:     "contoso",
+		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
+		CAFile:   files.CA, Login: base, Graph: base,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
-	r.Delivery = New(Config{Store: store, Unknown: LookUp, UnknownDelay: 50 * time.Millisecond, MaxAge: time.Hour,
+	r.Delivery = New(Config{Store: store, Limits: Limits{Unknown: LookUp, MaxAge: time.Hour}, UnknownDelay: 50 * time.Millisecond,
 		Route: func(envelope.Address) (Route, bool) {
 			return Route{Identity: "contoso", Sender: client, Finder: client}, true
 		}})

@@ -6,42 +6,28 @@ import (
 	"sync"
 	"time"
 
-	"graphrelay/relay/reply"
+	"graphrelay/relay/state"
 )
 
-// maxClients bounds the clients that are remembered; the one that was not seen
-// for the longest time makes room for a new one.
+// maxClients bounds the clients that are remembered; a new one replaces the one
+// that has been absent for the longest time.
 const maxClients = 500
-
-// Client is who connected: an entry of clients: from one address.
-type Client struct {
-	Name, Addr         string // Name is empty for strangers
-	Accepted, Rejected int
-	Octets             int64 // of accepted messages
-	First, Last        time.Time
-
-	// Of the last refusal:
-	RefusedAt  time.Time
-	Status     reply.Enhanced
-	Step       string // of the dialog
-	Reply, Why string
-}
 
 type clientKey struct{ name, addr string }
 
 type clients struct {
 	mu   sync.Mutex
-	seen map[clientKey]*Client
+	seen map[clientKey]*state.Client
 }
 
-func newClients() *clients { return &clients{seen: map[clientKey]*Client{}} }
+func newClients() *clients { return &clients{seen: map[clientKey]*state.Client{}} }
 
 func (c *clients) accepted(now time.Time, t Taken) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entry(now, clientKey{t.Client, t.Addr})
 	e.Accepted++
-	e.Octets += t.Size
+	e.Bytes += t.Size
 }
 
 func (c *clients) rejected(now time.Time, r Refused) {
@@ -53,13 +39,13 @@ func (c *clients) rejected(now time.Time, r Refused) {
 }
 
 // entry finds or makes the entry of a client; mu is held.
-func (c *clients) entry(now time.Time, k clientKey) *Client {
+func (c *clients) entry(now time.Time, k clientKey) *state.Client {
 	e := c.seen[k]
 	if e == nil {
 		if len(c.seen) >= maxClients {
 			c.forgetOne()
 		}
-		e = &Client{Name: k.name, Addr: k.addr, First: now}
+		e = &state.Client{Name: k.name, Addr: k.addr, First: now}
 		c.seen[k] = e
 	}
 	e.Last = now
@@ -77,18 +63,18 @@ func (c *clients) forgetOne() {
 	delete(c.seen, oldest)
 }
 
-// cut bounds a text that may hold what a client wrote.
+// cut bounds a text that may contain what a client sent.
 func cut(s string) string { return s[:min(len(s), 500)] }
 
-// Clients returns who was seen since the start, last seen first.
-func (m *Monitor) Clients() []Client {
+// Clients returns who connected since the start, the most recent first.
+func (m *Monitor) Clients() []state.Client {
 	m.clients.mu.Lock()
 	defer m.clients.mu.Unlock()
-	list := make([]Client, 0, len(m.clients.seen))
+	list := make([]state.Client, 0, len(m.clients.seen))
 	for _, e := range m.clients.seen {
 		list = append(list, *e)
 	}
-	slices.SortFunc(list, func(a, b Client) int {
+	slices.SortFunc(list, func(a, b state.Client) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
 	})
 	return list

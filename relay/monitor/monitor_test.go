@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/state"
 )
 
 var update = flag.Bool("update", false, "rewrite packaging/doc/metrics.md; then read the difference")
@@ -24,12 +25,12 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := New(Config{Version: "v1", Now: func() time.Time { return noon }, Snapshot: func(context.Context) (Snapshot, error) {
-		return Snapshot{
-			Queued: 3, Lanes: []Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour), Slots: 3, PausedUntil: noon.Add(time.Minute)}},
-			Holds: []Hold{{Key: "mailbox:a@example.org", Scope: "mailbox"}}, Mailboxes: []MailboxDay{{"a@example.org", 7}},
-			Credentials: []Credential{{"contoso", "certificate", noon.Add(time.Hour)}, {"other", "client secret", time.Time{}}},
-			Certificate: noon, Audits: []Audit{{Identity: "contoso", At: noon, Passed: true}}, Reload: Reload{At: noon},
+	m := New(Config{Version: "v1", Now: func() time.Time { return noon }, Snapshot: func(context.Context) (state.Snapshot, error) {
+		return state.Snapshot{
+			Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour), Slots: 3, Paused: noon.Add(time.Minute)}},
+			Holds: []state.Hold{{Key: "mailbox:a@example.org"}}, Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
+			Credentials: []state.Credential{{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)}, {Identity: "other", Kind: "client secret"}},
+			Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}}, Reload: state.Reload{At: noon},
 		}, nil
 	}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100})
@@ -48,8 +49,9 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 
 // Each kind of hold is counted, an audit's too: with it no mail of an identity goes.
 func TestHoldsAreCountedByScope(t *testing.T) {
-	m := New(Config{Snapshot: func(context.Context) (Snapshot, error) {
-		return Snapshot{Holds: []Hold{{Scope: "identity"}, {Scope: "audit"}, {Scope: "mailbox"}, {Scope: "mailbox"}, {Scope: "sendas"}}}, nil
+	m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
+		return state.Snapshot{Holds: []state.Hold{{Key: "identity:contoso"}, {Key: "audit:contoso"}, {Key: "mailbox:a@b"}, {Key: "mailbox:c@d"},
+			{Key: "sendas:a@b from c@d"}}}, nil
 	}})
 	text := get(m, "/metrics").Body.String()
 	for _, want := range []string{`{scope="identity"} 1`, `{scope="audit"} 1`, `{scope="mailbox"} 2`, `{scope="sendas"} 1`} {
@@ -155,27 +157,27 @@ func TestLabelsAreBounded(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	full := errors.New("no room; free space")
-	alarm := Alarm{Key: "hold:mailbox:a@example.org", Text: "held; do this"}
+	alarm := state.Alarm{Key: "hold:mailbox:a@example.org", Text: "held; do this"}
 	for _, c := range []struct {
 		name           string
-		s              Snapshot
+		s              state.Snapshot
 		err            error
 		status         string
 		alive, ready   int
 		reasonContains string
 	}{
-		{"well", Snapshot{}, nil, OK, 200, 200, ""},
-		{"a hold degrades and mail is still accepted", Snapshot{Alarms: []Alarm{alarm}}, nil, Degraded, 200, 200, "do this"},
-		{"a full disk is alive and not ready", Snapshot{Full: full}, nil, Degraded, 200, 503, "free space"},
-		{"a broken store is alive and not ready", Snapshot{Unhealthy: errors.New("broken")}, nil, Degraded, 200, 503, "broken"},
-		{"a stop is not ready", Snapshot{Stopping: true}, nil, Degraded, 200, 503, "stopping"},
-		{"a store that does not answer is dead", Snapshot{}, context.DeadlineExceeded, Dead, 503, 503, "restart"},
+		{"well", state.Snapshot{}, nil, state.OK, 200, 200, ""},
+		{"a hold degrades and mail is still accepted", state.Snapshot{Alarms: []state.Alarm{alarm}}, nil, state.Degraded, 200, 200, "do this"},
+		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503, "free space"},
+		{"a broken store is alive and not ready", state.Snapshot{Unhealthy: errors.New("broken")}, nil, state.Degraded, 200, 503, "broken"},
+		{"a stop is not ready", state.Snapshot{Stopping: true}, nil, state.Degraded, 200, 503, "stopping"},
+		{"a store that does not answer is dead", state.Snapshot{}, context.DeadlineExceeded, state.Dead, 503, 503, "restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := New(Config{Snapshot: func(context.Context) (Snapshot, error) { return c.s, c.err }})
+			m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
 			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
 				w := get(m, path)
-				var h Health
+				var h state.Health
 				if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 					t.Fatal(err)
 				}
@@ -184,14 +186,6 @@ func TestHealth(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// One fault is one reason, though an alarm tells of it too.
-func TestAFullDiskIsOneReason(t *testing.T) {
-	h := Judge(Snapshot{Full: errors.New("no room"), Alarms: []Alarm{{Key: "disk", Text: "disk"}}})
-	if len(h.Reasons) != 1 {
-		t.Errorf("reasons = %v", h.Reasons)
 	}
 }
 

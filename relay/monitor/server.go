@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,11 +13,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"graphrelay/relay/state"
 )
 
-func contextFor(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), snapshotLimit)
-}
+// snapshotLimit is how long a snapshot may take.
+const snapshotLimit = 5 * time.Second
 
 // Handler serves
 //
@@ -28,10 +30,11 @@ func contextFor(r *http.Request) (context.Context, context.CancelFunc) {
 // to names of this host (knownHost).
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}))
+	limits := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, limits))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		h := m.health(r)
-		answerHealth(w, h, h.Status != Dead)
+		answerHealth(w, h, h.Status != state.Dead)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		h := m.health(r)
@@ -55,6 +58,27 @@ func (m *Monitor) knownHost(host string) bool {
 	name := strings.TrimSuffix((&url.URL{Host: host}).Hostname(), ".")
 	_, err := netip.ParseAddr(name)
 	return err == nil || !strings.Contains(name, ".") || strings.EqualFold(name, m.cfg.Hostname())
+}
+
+// health takes a snapshot and judges it.
+func (m *Monitor) health(r *http.Request) state.Health {
+	ctx, cancel := context.WithTimeout(r.Context(), snapshotLimit)
+	defer cancel()
+	s, err := m.cfg.Snapshot(ctx)
+	if err != nil {
+		return state.Health{Status: state.Dead, Reasons: []state.Reason{{Key: "snapshot", Text: "the store does not answer: " +
+			err.Error() + "; see the log, and restart the service if it does not recover"}}}
+	}
+	return state.Judge(s)
+}
+
+func answerHealth(w http.ResponseWriter, h state.Health, well bool) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !well {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(h)
 }
 
 // Serve answers on l until ctx ends; then it closes l.

@@ -21,6 +21,14 @@ type Enhanced [3]int
 // String formats the code with dots, "5.7.1".
 func (e Enhanced) String() string { return fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2]) }
 
+// Text is String, and "" for the zero code: where there is none to show.
+func (e Enhanced) Text() string {
+	if e[0] == 0 {
+		return ""
+	}
+	return e.String()
+}
+
 // Error is a refusal or a failure with a reply for the SMTP client.
 type Error struct {
 	Code     int      // SMTP reply code, 400-599

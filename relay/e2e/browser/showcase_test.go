@@ -21,6 +21,7 @@ import (
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // showcase is a console over invented data: a relay that has run for hours,
@@ -135,7 +136,7 @@ func (sc *showcase) traffic() *monitor.Monitor {
 		for range late / 2 {
 			m.Outcome(monitor.Outcome{Kind: "deferred"})
 		}
-		m.Sampled(monitor.Snapshot{Queued: late*3 + i%4, Held: 1})
+		m.Sampled(state.Snapshot{Queued: late*3 + i%4, Held: 1})
 	}
 	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: reply.Enhanced{5, 7, 1},
 		Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
@@ -145,32 +146,33 @@ func (sc *showcase) traffic() *monitor.Monitor {
 	return m
 }
 
-func (sc *showcase) snapshot(context.Context) (monitor.Snapshot, error) {
+func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 	h := sc.holds[0]
-	return monitor.Snapshot{Queued: 2, Held: 1, Failed: 1, Connections: 4, DiskFree: 41 << 30, DiskReserve: 256 << 20,
-		Lanes: []monitor.Lane{
+	return state.Snapshot{Queued: 2, Held: 1, Failed: 1, Connections: 4, DiskFree: 41 << 30, DiskReserve: 256 << 20,
+		Lanes: []state.Lane{
 			{Mailbox: "erp@contoso.com", Identity: "contoso", Queued: 1, Held: 1,
 				Oldest: sc.now.Add(-6 * time.Minute), Slots: 3},
 			{Mailbox: "notifications@contoso.com", Identity: "contoso", Queued: 1, Oldest: sc.now.Add(-3 * time.Minute),
-				Slots: 3, PausedUntil: sc.now.Add(40 * time.Second)},
+				Slots: 3, Paused: sc.now.Add(40 * time.Second)},
 		},
-		Holds: []monitor.Hold{{Key: h.Key, Scope: "mailbox", Text: h.Text, Since: h.Since}},
-		Mailboxes: []monitor.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
+		Holds: []state.Hold{{Key: h.Key, Text: h.Text, Since: h.Since}},
+		Mailboxes: []state.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
 			{Mailbox: "notifications@contoso.com", Recipients: 412}},
-		Alarms: []monitor.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
-		Audits: []monitor.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
+		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
+		Audits: []state.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
 			Text: "the denied mailbox was refused"}},
-		Reload: monitor.Reload{At: sc.now.Add(-50 * time.Hour)}, Certificate: sc.now.AddDate(0, 2, 0)}, nil
+		Credentials: []state.Credential{{
+			Identity: "contoso", Tenant: "11111111-1111-1111-1111-111111111111", Client: "22222222-2222-2222-2222-222222222222",
+			Kind: "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012",
+			Expires: sc.now.AddDate(0, 7, 3),
+		}},
+		Reload: state.Reload{At: sc.now.Add(-50 * time.Hour)}, Certificate: sc.now.AddDate(0, 2, 0)}, nil
 }
 
 func (sc *showcase) setup() console.Setup {
 	return console.Setup{Version: "1.0.0", Started: sc.now.Add(-50 * time.Hour),
 		Listeners: []string{"10.1.2.1:25", "unix:/run/graphrelay/submit.sock"},
-		Senders:   []envelope.Address{address("notifications@contoso.com"), address("erp@contoso.com")},
-		Identities: []console.Identity{{Name: "contoso", Tenant: "11111111-1111-1111-1111-111111111111",
-			Client: "22222222-2222-2222-2222-222222222222",
-			Kind:   "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012",
-			NotAfter: sc.now.AddDate(0, 7, 3)}}}
+		Senders:   []envelope.Address{address("notifications@contoso.com"), address("erp@contoso.com")}}
 }
 
 func (sc *showcase) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {

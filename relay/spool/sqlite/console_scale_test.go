@@ -23,6 +23,7 @@ import (
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/state"
 )
 
 // idle is an operator who does nothing.
@@ -50,7 +51,7 @@ func TestConsoleScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := console.New(console.Config{Hostname: func() string { return "relay" }, PasswordHash: func() string { return string(hash) }, Store: s, Operator: idle{},
-		Seen: monitor.New(monitor.Config{}), Snapshot: func(ctx context.Context) (monitor.Snapshot, error) { return look(ctx, s) },
+		Seen: monitor.New(monitor.Config{}), Snapshot: func(ctx context.Context) (state.Snapshot, error) { return look(ctx, s) },
 		Setup: func() console.Setup { return console.Setup{} }, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewServer(c.Handler())
 	defer srv.Close()
@@ -102,7 +103,7 @@ func history() int {
 
 // look asks the store for what the overview shows at each look; delivery keeps
 // count of what the mailboxes have sent.
-func look(ctx context.Context, s *sqlite.Store) (snap monitor.Snapshot, err error) {
+func look(ctx context.Context, s *sqlite.Store) (snap state.Snapshot, err error) {
 	st, err := s.Stats(ctx)
 	if err != nil {
 		return snap, err
@@ -113,7 +114,7 @@ func look(ctx context.Context, s *sqlite.Store) (snap monitor.Snapshot, err erro
 		return snap, err
 	}
 	for _, l := range lanes {
-		snap.Lanes = append(snap.Lanes, monitor.Lane{Mailbox: l.Mailbox.String(), Queued: l.Queued, Oldest: l.Oldest})
+		snap.Lanes = append(snap.Lanes, state.Lane{Mailbox: l.Mailbox.String(), Queued: l.Queued, Oldest: l.Oldest})
 	}
 	_, err = s.Holds(ctx)
 	return snap, err

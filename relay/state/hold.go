@@ -1,0 +1,60 @@
+package state
+
+import (
+	"strings"
+	"time"
+)
+
+// Hold pauses an identity, a mailbox, or a From address in a mailbox.
+type Hold struct {
+	Key       string    `json:"key"`
+	Since     time.Time `json:"since"`
+	Status    string    `json:"status"`
+	Text      string    `json:"text"`
+	Probes    int       `json:"probes"`
+	NextProbe time.Time `json:"next_probe"`
+}
+
+// The scopes of holds: the word before the colon of a hold's key.
+const (
+	ScopeIdentity = "identity"
+	ScopeAudit    = "audit" // an identity that an audit stopped
+	ScopeMailbox  = "mailbox"
+	ScopeSendAs   = "sendas" // a From address in a mailbox
+)
+
+// Scopes lists all of them.
+var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs}
+
+// Scope is what the hold pauses.
+func (h Hold) Scope() string {
+	scope, _, _ := strings.Cut(h.Key, ":")
+	return scope
+}
+
+// Stops says whether the hold pauses a lane as a whole, or only mail from one
+// address in it.
+func (h Hold) Stops(l Lane) (whole bool, from string) {
+	scope, of, _ := strings.Cut(h.Key, ":")
+	switch scope {
+	case ScopeMailbox:
+		return strings.EqualFold(of, l.Mailbox), ""
+	case ScopeIdentity, ScopeAudit:
+		return of == l.Identity, ""
+	case ScopeSendAs:
+		if mailbox, address, _ := strings.Cut(of, " from "); strings.EqualFold(mailbox, l.Mailbox) {
+			return false, address
+		}
+	}
+	return false, ""
+}
+
+// AuditKey is the key of the hold, and of the alarm, that an audit of an identity
+// causes.
+func AuditKey(identity string) string { return ScopeAudit + ":" + identity }
+
+// AuditedIdentity returns the identity that the hold with this key stops because
+// of an audit: only an audit that passes ends it, no probe.
+func AuditedIdentity(key string) (identity string, ok bool) {
+	return strings.CutPrefix(key, ScopeAudit+":")
+}

@@ -1,0 +1,126 @@
+// Package state holds one picture of the running service, the Snapshot, and the
+// two judgements about it: Judge says how well the service is, Faults what an
+// operator must know. The admin socket, the metrics, the webhook and the console
+// all show this picture, so they cannot disagree.
+//
+// # Promises
+//
+// Both judgements are pure: the same Snapshot and time give the same result.
+// Each text ends with what to do, and no command in it contains what a client
+// chose. The names in the JSON tags are read by scripts (graphrelay status
+// --json) and never change; what has no tag is not in the JSON.
+//
+// # What it must not know
+//
+// Where the picture comes from: whoever takes it fills in what only other
+// packages can work out, such as the warning about a credential.
+package state
+
+import (
+	"cmp"
+	"time"
+)
+
+// Snapshot is the service at one moment.
+type Snapshot struct {
+	Stopping    bool  `json:"-"`
+	Unhealthy   error `json:"-"` // why the store takes no writes; nil if it does
+	Full        error `json:"-"` // why no mail is accepted although the store is healthy; nil if it is
+	Connections int   `json:"connections"`
+
+	Queued  int    `json:"queued"`
+	Active  int    `json:"active"`
+	Held    int    `json:"held"`
+	Failed  int    `json:"failed"`
+	Damaged int    `json:"damaged"`
+	Bytes   int64  `json:"-"` // of stored messages
+	Lanes   []Lane `json:"lanes"`
+	Holds   []Hold `json:"holds"`
+
+	Minute      Traffic      `json:"last_minute"` // the last whole minute
+	Hour        Traffic      `json:"last_hour"`
+	Credentials []Credential `json:"credentials"`
+	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners
+	Audits      []Audit      `json:"audits"`
+	Reload      Reload       `json:"last_reload"`
+
+	Mailboxes                       []MailboxDay `json:"-"`
+	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
+	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
+	Alarms                          []Alarm      `json:"-"`
+}
+
+// Lane is the part of the queue that one mailbox sends.
+type Lane struct {
+	Mailbox  string    `json:"mailbox"`
+	Identity string    `json:"identity,omitempty"`
+	Queued   int       `json:"queued"`
+	Active   int       `json:"active"`
+	Held     int       `json:"held"`
+	Next     time.Time `json:"next,omitzero"`
+	Oldest   time.Time `json:"oldest,omitzero"`       // when the oldest message was accepted
+	Slots    int       `json:"slots,omitempty"`       // most requests at one time
+	Busy     int       `json:"busy,omitempty"`        // requests under way
+	Failures int       `json:"failures,omitempty"`    // in a row
+	Paused   time.Time `json:"paused_until,omitzero"` // by throttling
+}
+
+// Credential is what an identity logs in with.
+type Credential struct {
+	Identity string    `json:"identity"`
+	Kind     string    `json:"kind"`
+	Expires  time.Time `json:"expires,omitzero"` // zero if unknown
+
+	// Warning is for the operator once the expiry is near, Stage how near it is;
+	// a credential that has expired has a warning and no stage.
+	Warning, Stage string `json:"-"`
+
+	Tenant, Client      string `json:"-"`
+	Subject, Thumbprint string `json:"-"` // of a certificate
+}
+
+// Audit is the last proof that an identity is restricted to its mailboxes.
+type Audit struct {
+	Identity string    `json:"identity"`
+	At       time.Time `json:"at"`
+	Passed   bool      `json:"passed"`
+	Text     string    `json:"text,omitempty"`
+}
+
+// Reload is the last time that the configuration was read.
+type Reload struct {
+	At     time.Time `json:"at"`               // of the last success
+	Failed bool      `json:"failed,omitempty"` // a later one failed
+	Error  string    `json:"error,omitempty"`  // why
+}
+
+// MailboxDay is how many recipients a mailbox has sent to in 24 hours; Exchange
+// allows 10,000.
+type MailboxDay struct {
+	Mailbox    string
+	Recipients int
+}
+
+// Alarm is a fault that an operator must know about.
+type Alarm struct {
+	Key, Text string
+	Since     time.Time
+}
+
+// Oldest is when the oldest waiting message was accepted; zero without any.
+func (s Snapshot) Oldest() time.Time {
+	var first time.Time
+	for _, l := range s.Lanes {
+		if first.IsZero() || !l.Oldest.IsZero() && l.Oldest.Before(first) {
+			first = l.Oldest
+		}
+	}
+	return first
+}
+
+// Waiting is how many messages are neither sent nor failed.
+func (s Snapshot) Waiting() int { return s.Queued + s.Active + s.Held }
+
+// Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
+// service does not count.
+func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Full) }

@@ -1,0 +1,206 @@
+package state_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/state"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func TestFaults(t *testing.T) {
+	in := func(days int) time.Time { return noon.AddDate(0, 0, days) }
+	lane := func(mailbox string, queued, held int, age time.Duration) state.Snapshot {
+		return state.Snapshot{Lanes: []state.Lane{{Mailbox: mailbox, Queued: queued, Held: held, Oldest: noon.Add(-age)}}}
+	}
+	const gib = 1 << 30
+	for _, c := range []struct {
+		name string
+		s    state.Snapshot
+		want string // keys
+	}{
+		{"well", state.Snapshot{
+			DiskSize: 100 * gib, DiskFree: 50 * gib, DiskReserve: gib, Queued: 5, Failed: 3,
+			Lanes:       []state.Lane{{Mailbox: "a@b", Queued: 5, Oldest: noon.Add(-time.Minute)}},
+			Credentials: []state.Credential{{Identity: "x", Expires: in(90)}, {Identity: "secret"}},
+			Certificate: in(60), Audits: []state.Audit{{Identity: "x", Passed: true}},
+			Mailboxes: []state.MailboxDay{{Mailbox: "a@b", Recipients: 8000}},
+		}, ""},
+		{"store before disk", state.Snapshot{Unhealthy: errors.New("x"), Full: errors.New("y")}, "store"},
+		{"full", state.Snapshot{Full: errors.New("y")}, "disk"},
+		{"soon full", state.Snapshot{DiskSize: 100, DiskFree: 19, DiskReserve: 10}, "disk"},
+		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "do this"}}}, "hold:mailbox:a@b"},
+		{"held alone", state.Snapshot{Held: 1}, "queue:held"},
+		{"damaged", state.Snapshot{Damaged: 1}, "damaged"},
+		{"old", lane("a@b", 1, 0, 2*time.Hour), "old:a@b"},
+		{"old, of a name for a shell", lane("'|id|'@b", 1, 0, 2*time.Hour), "old:'|id|'@b"},
+		{"an hour is not old", lane("a@b", 1, 0, time.Hour), ""},
+		{"held mail is not old mail", lane("a@b", 0, 1, 2*time.Hour), ""},
+		{"credential", state.Snapshot{Credentials: []state.Credential{
+			{Identity: "x", Warning: "expires soon; renew it", Stage: "30 days"}}}, "credential:x"},
+		{"certificate", state.Snapshot{Certificate: in(13)}, "certificate"},
+		{"audit", state.Snapshot{Audits: []state.Audit{{Identity: "x", Text: "not restricted; do this"}}}, "audit:x"},
+		{"limit", state.Snapshot{Mailboxes: []state.MailboxDay{{Mailbox: "a@b", Recipients: 8001}}}, "limit:a@b"},
+	} {
+		var keys []string
+		for key, f := range state.Faults(c.s, noon) {
+			keys = append(keys, key)
+			if _, command, _ := strings.Cut(f.Text, "; "); strings.Contains(command, "|id|") {
+				t.Errorf("%s: %q has a command to copy with what a client chose", c.name, f.Text)
+			}
+			if key != "store" && !strings.ContainsAny(f.Text, ";") && key != "hold:mailbox:a@b" {
+				t.Errorf("%s: %q has no remedy", c.name, f.Text)
+			}
+		}
+		if strings.Join(keys, " ") != c.want {
+			t.Errorf("%s: faults %v, want %s", c.name, keys, c.want)
+		}
+	}
+}
+
+// A credential that nears its end keeps the stage that it was given.
+func TestFaultsHaveTheStageOfACredential(t *testing.T) {
+	s := state.Snapshot{Credentials: []state.Credential{{Identity: "x", Warning: "soon", Stage: "7 days"}}}
+	want := state.Fault{Text: "identity x: soon", Stage: "7 days"}
+	if got := state.Faults(s, noon)["credential:x"]; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	full, alarm := errors.New("no room"), state.Alarm{Key: "hold:mailbox:a@b", Text: "held; do this"}
+	disk := state.Alarm{Key: "disk", Text: "no mail is accepted: no room"}
+	for _, c := range []struct {
+		name    string
+		s       state.Snapshot
+		status  string
+		ready   bool
+		reasons string // keys
+	}{
+		{"well", state.Snapshot{}, state.OK, true, ""},
+		{"failed messages are no fault of the service", state.Snapshot{Failed: 3}, state.OK, true, ""},
+		{"a hold", state.Snapshot{Alarms: []state.Alarm{alarm}}, state.Degraded, true, "hold:mailbox:a@b"},
+		{"full, with its alarm", state.Snapshot{Full: full, Alarms: []state.Alarm{disk, alarm}}, state.Degraded, false,
+			"disk hold:mailbox:a@b"},
+		{"unhealthy and full", state.Snapshot{Unhealthy: full, Full: full}, state.Degraded, false, "store"},
+		{"stopping", state.Snapshot{Stopping: true}, state.Degraded, false, "stopping"},
+		{"stopping while full", state.Snapshot{Stopping: true, Full: full}, state.Degraded, false, "disk stopping"},
+	} {
+		h := state.Judge(c.s)
+		var keys []string
+		for _, r := range h.Reasons {
+			keys = append(keys, r.Key)
+		}
+		if h.Status != c.status || h.Ready != c.ready || strings.Join(keys, " ") != c.reasons || h.Reasons == nil {
+			t.Errorf("%s: %+v", c.name, h)
+		}
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	sick, full := errors.New("sick"), errors.New("full")
+	for _, c := range []struct {
+		s    state.Snapshot
+		want error
+	}{
+		{state.Snapshot{}, nil}, {state.Snapshot{Full: full}, full}, {state.Snapshot{Unhealthy: sick, Full: full}, sick},
+		{state.Snapshot{Stopping: true}, nil},
+	} {
+		if got := c.s.Refusal(); got != c.want {
+			t.Errorf("%+v: %v, want %v", c.s, got, c.want)
+		}
+	}
+}
+
+// Each count is added to its own, and none is forgotten.
+func TestTrafficAddsUp(t *testing.T) {
+	one := state.Traffic{Accepted: 1, Rejected: 2, Sent: 3, Deferred: 4, Held: 5, Bounced: 6}
+	sum := one
+	sum.Add(state.Traffic{Accepted: 10, Rejected: 20, Sent: 30, Deferred: 40, Held: 50, Bounced: 60})
+	if want := (state.Traffic{Accepted: 11, Rejected: 22, Sent: 33, Deferred: 44, Held: 55, Bounced: 66}); sum != want {
+		t.Errorf("%+v, want %+v", sum, want)
+	}
+}
+
+func TestMinutesAddUp(t *testing.T) {
+	first := state.Minute{Start: noon, Traffic: state.Traffic{Sent: 1, Held: 2}, Unknown: 1, Waiting: 5}
+	first.CountDelay(100 * time.Millisecond)
+	second := state.Minute{Start: noon.Add(time.Minute), Traffic: state.Traffic{Sent: 1}, Unknown: 2, Waiting: 3}
+	second.CountDelay(3 * time.Second)
+	sum := state.Sum([]state.Minute{first, second})
+	if sum.Sent != 2 || sum.Held != 2 || sum.Unknown != 3 || sum.Waiting != 5 || !sum.Start.Equal(noon) {
+		t.Errorf("%+v", sum)
+	}
+	for share, want := range map[float64]time.Duration{0.5: 128 * time.Millisecond, 0.95: 4096 * time.Millisecond} {
+		if got := sum.Delay(share); got != want {
+			t.Errorf("%v of the messages within %s, want %s", share, got, want)
+		}
+	}
+	if got := state.Sum(nil).Delay(0.5); got != 0 {
+		t.Errorf("without a message %s", got)
+	}
+}
+
+func TestHoldStops(t *testing.T) {
+	l := state.Lane{Mailbox: "A@example.org", Identity: "contoso"}
+	for key, want := range map[string]struct {
+		whole bool
+		from  string
+	}{
+		"mailbox:a@example.org": {true, ""}, "mailbox:b@example.org": {}, "identity:contoso": {true, ""},
+		"identity:other": {}, "audit:contoso": {true, ""}, "audit:other": {}, "nonsense": {},
+		"sendas:a@example.org from c@example.org": {false, "c@example.org"},
+		"sendas:b@example.org from c@example.org": {},
+	} {
+		if whole, from := (state.Hold{Key: key}).Stops(l); whole != want.whole || from != want.from {
+			t.Errorf("%s: %v %q, want %+v", key, whole, from, want)
+		}
+	}
+}
+
+func TestHoldKeysOfAudits(t *testing.T) {
+	if id, ok := state.AuditedIdentity(state.AuditKey("contoso")); id != "contoso" || !ok {
+		t.Errorf("%q %v", id, ok)
+	}
+	if id, ok := state.AuditedIdentity("identity:contoso"); ok {
+		t.Errorf("the hold of a refusal is that of an audit of %q", id)
+	}
+}
+
+// Scripts read these names: graphrelay status --json.
+func TestSnapshotAsJSON(t *testing.T) {
+	for name, c := range map[string]struct {
+		s    state.Snapshot
+		want string
+	}{
+		"empty": {state.Snapshot{Lanes: []state.Lane{}}, `{"connections":0,"queued":0,"active":0,"held":0,"failed":0,"damaged":0,` +
+			`"lanes":[],"holds":null,"last_minute":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},` +
+			`"last_hour":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},"credentials":null,` +
+			`"audits":null,"last_reload":{"at":"0001-01-01T00:00:00Z"}}`},
+		"full": {state.Snapshot{
+			Connections: 1, Queued: 2, Active: 3, Held: 4, Failed: 5, Damaged: 6, Bytes: 7, Stopping: true, Full: errors.New("x"),
+			Lanes: []state.Lane{{Mailbox: "a@b", Identity: "i", Queued: 1, Active: 2, Held: 3, Next: noon, Oldest: noon,
+				Slots: 4, Busy: 5, Failures: 6, Paused: noon}},
+			Holds:       []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon}},
+			Credentials: []state.Credential{{Identity: "i", Kind: "certificate", Expires: noon, Stage: "x", Warning: "x"}, {}},
+			Certificate: noon, Audits: []state.Audit{{Identity: "i", At: noon, Passed: true, Text: "t"}},
+			Reload: state.Reload{At: noon, Failed: true, Error: "e"},
+		}, `{"connections":1,"queued":2,"active":3,"held":4,"failed":5,"damaged":6,` +
+			`"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"active":2,"held":3,"next":"2026-11-25T12:00:00Z",` +
+			`"oldest":"2026-11-25T12:00:00Z","slots":4,"busy":5,"failures":6,"paused_until":"2026-11-25T12:00:00Z"}],` +
+			`"holds":[{"key":"k","since":"2026-11-25T12:00:00Z","status":"4.7.1","text":"t","probes":1,` +
+			`"next_probe":"2026-11-25T12:00:00Z"}],"last_minute":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,` +
+			`"bounced":0},"last_hour":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},` +
+			`"credentials":[{"identity":"i","kind":"certificate","expires":"2026-11-25T12:00:00Z"},{"identity":"","kind":""}],` +
+			`"certificate_expires":"2026-11-25T12:00:00Z","audits":[{"identity":"i","at":"2026-11-25T12:00:00Z","passed":true,` +
+			`"text":"t"}],"last_reload":{"at":"2026-11-25T12:00:00Z","failed":true,"error":"e"}}`},
+	} {
+		if got, err := json.Marshal(c.s); err != nil || string(got) != c.want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, c.want)
+		}
+	}
+}
