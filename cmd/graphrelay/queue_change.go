@@ -13,14 +13,14 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
 // changeCommand is what the commands that change messages have in common.
 type changeCommand struct {
-	action admin.Action
+	action operator.Action
 	doing  string // for the meter
 	done   string // for the last line
 	file   string
@@ -56,12 +56,12 @@ func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
 	return c.do(cmd, service, change)
 }
 
-func (c *changeCommand) read(args []string) (admin.Change, error) {
+func (c *changeCommand) read(args []string) (operator.Change, error) {
 	ids, f, err := c.pick.read(args, time.Now())
 	if err != nil {
-		return admin.Change{}, usageError{err}
+		return operator.Change{}, usageError{err}
 	}
-	return admin.Change{Action: c.action, IDs: ids, Filter: f}, nil
+	return operator.Change{Action: c.action, IDs: ids, Filter: f}, nil
 }
 
 func dialService(file string) (*admin.Client, error) {
@@ -74,10 +74,10 @@ func dialService(file string) (*admin.Client, error) {
 
 // do makes the change and tells what came of it. IDs that could not be changed
 // are a failure; what a filter met in another state is not.
-func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change admin.Change) error {
+func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change operator.Change) error {
 	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
-	var last admin.Progress
-	err := service.Change(cmd.Context(), change, func(p admin.Progress) {
+	var last operator.Progress
+	err := service.Change(cmd.Context(), change, func(p operator.Progress) {
 		last = p
 		m.Show(p.Changed + p.Skipped)
 	})
@@ -100,7 +100,7 @@ func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change adm
 }
 
 // expected is how many messages a change will meet, as far as that is known.
-func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change admin.Change) int {
+func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change operator.Change) int {
 	if len(change.IDs) > 0 || c.pick.given() {
 		return len(change.IDs)
 	}
@@ -109,16 +109,16 @@ func (c *changeCommand) expected(ctx context.Context, service *admin.Client, cha
 		return 0
 	}
 	switch c.action {
-	case admin.Release:
+	case operator.Release:
 		return s.Held
-	case admin.Delete:
+	case operator.Delete:
 		return s.Queued + s.Held + s.Failed + s.Damaged
 	default:
 		return s.Queued
 	}
 }
 
-func printProgress(out, errOut io.Writer, done string, p admin.Progress) error {
+func printProgress(out, errOut io.Writer, done string, p operator.Progress) error {
 	for _, e := range p.Errors {
 		fmt.Fprintf(errOut, "left alone: %s\n", text.Line(e))
 	}
@@ -141,7 +141,7 @@ func messages(n int) string {
 }
 
 func newQueueRetry() *cobra.Command {
-	c := &changeCommand{action: admin.Retry, doing: "retrying", done: "due now"}
+	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
 	return c.command("Make messages due now",
 		`Make messages due now instead of at their next attempt. Flags and --all select
 among the queued ones; failed and held ones are tried again when they are named,
@@ -152,7 +152,7 @@ or with --state.`,
 }
 
 func newQueueHold() *cobra.Command {
-	c := &changeCommand{action: admin.HoldIt, doing: "holding", done: "held"}
+	c := &changeCommand{action: operator.HoldIt, doing: "holding", done: "held"}
 	return c.command("Keep messages until they are released",
 		`Keep messages from being sent until they are released. Flags and --all select
 among the queued ones. After queue.max_hold a held message is failed.`,
@@ -161,7 +161,7 @@ among the queued ones. After queue.max_hold a held message is failed.`,
 }
 
 func newQueueRelease() *cobra.Command {
-	c := &changeCommand{action: admin.Release, doing: "releasing", done: "released"}
+	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
 	cmd := c.command("Let held messages go, and have holds tried again now",
 		`Let held messages go: they are due now. Flags and --all select among the held
@@ -224,7 +224,7 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 }
 
 func newQueueDelete() *cobra.Command {
-	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}
+	c := &changeCommand{action: operator.Delete, doing: "deleting", done: "deleted"}
 	var yes bool
 	cmd := c.command("Delete messages for good",
 		`Delete messages for good, without a report to anybody. Their history stays for
@@ -261,13 +261,13 @@ ones. It asks first; where nobody can be asked it wants --yes.`,
 }
 
 // deleteQuestion says how many messages would go.
-func deleteQuestion(ctx context.Context, q queueReader, change admin.Change) (string, error) {
+func deleteQuestion(ctx context.Context, q queueReader, change operator.Change) (string, error) {
 	count, more := len(change.IDs), ""
 	if count == 0 {
 		f := change.Filter
 		f.Limit = 1000
 		if len(f.States) == 0 {
-			f.States = []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
+			f.States = operator.Delete.States()
 		}
 		list, err := q.List(ctx, f)
 		if err != nil {
