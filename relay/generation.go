@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/keypair"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
@@ -17,7 +17,7 @@ import (
 type generation struct {
 	cfg        *config.Config
 	since      time.Time
-	identities map[config.Name]*graph.Client
+	identities map[config.Name]*largemail.Client
 	keyPair    *keypair.Pair // nil without smtp.tls
 	auditor    *verify.Auditor
 	retire     context.CancelFunc
@@ -26,9 +26,9 @@ type generation struct {
 // newGeneration reads the credentials and certificates that c names. It needs
 // no network and opens nothing that must be closed.
 func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
-	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*graph.Client{}, retire: func() {}}
+	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*largemail.Client{}, retire: func() {}}
 	for _, id := range c.Identities {
-		client, err := graph.New(wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() }))
+		client, err := largemail.New(wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() }))
 		if err != nil {
 			return nil, fmt.Errorf("identity %s: %w", id.Name, err)
 		}

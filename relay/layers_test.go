@@ -32,7 +32,7 @@ var layer = map[string]int{
 // sideways are the only imports within a layer: a child's of its parent, a
 // parent's of the children that only it uses, and a few between neighbours.
 var sideways = map[string][]string{
-	"relay/outcome": {"relay/reply"},
+	"relay/outcome": {"relay/reply", "relay/text"},
 	"relay/state":   {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
 	// address is the form of a list without a header; parts reads the header of a
 	// whole message and of its parts.

@@ -12,8 +12,8 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 	"graphrelay/relay/verify"
@@ -126,9 +126,9 @@ func credentialStates(g *generation, now time.Time) (list []state.Credential) {
 
 // credentialState adds the warning about the expiry of a credential: one that has
 // expired is a fault like others, which is repeated, and not a stage.
-func credentialState(id config.Identity, c graph.CredentialInfo, now time.Time) state.Credential {
+func credentialState(id config.Identity, c entra.CredentialInfo, now time.Time) state.Credential {
 	stage, warning := c.Expiry(now)
-	if stage == graph.Expired {
+	if stage == entra.Expired {
 		stage = ""
 	}
 	return state.Credential{

@@ -12,8 +12,8 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -86,7 +86,7 @@ func TestExpiryAlarmsInStages(t *testing.T) {
 	var log bytes.Buffer
 	board := alert.New(alert.Config{Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	follow := func(expires time.Time) {
-		c := credentialState(config.Identity{Name: "x"}, graph.CredentialInfo{Kind: "certificate", NotAfter: expires}, now)
+		c := credentialState(config.Identity{Name: "x"}, entra.CredentialInfo{Kind: "certificate", NotAfter: expires}, now)
 		board.Follow(state.Faults(state.Snapshot{Credentials: []state.Credential{c}}, now))
 	}
 	var alarmed []string

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
@@ -131,9 +132,13 @@ func (w *badWeek) start() (stop func()) {
 	base, err := url.Parse(w.double.URL())
 	w.must(err)
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	client, err := graph.New(graph.Config{Name: "contoso", TenantID: w.double.TenantID(), ClientID: w.double.ClientID(),
-		SecretFile: files.Secret, CAFile: files.CA, Login: base, Graph: base, Dial: network.dial, Log: log,
-		OnCredentialChange: func() { w.ProbeNow() }})
+	client, err := graph.New(graph.Config{
+		Name: "contoso", CAFile: files.CA, Login: base, Graph: base, Dial: network.dial, Log: log,
+		Identity: entra.Identity{
+			TenantID: w.double.TenantID(), ClientID: w.double.ClientID(), SecretFile: files.Secret,
+		},
+		OnCredentialChange: func() { w.ProbeNow() },
+	})
 	w.must(err)
 	r := Reports{ToSender: true, Postmaster: addr(w.t, "admin@contoso.com"), DelayWarning: 4 * time.Hour,
 		From: w.reports, Mailbox: w.reports, Hostname: "relay.test"}

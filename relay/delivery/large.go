@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/message/address"
 	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
@@ -19,7 +19,7 @@ import (
 
 // Uploader sends what is too large for one request, as a draft of its parts.
 type Uploader interface {
-	Upload(ctx context.Context, mailbox envelope.Address, d graph.Draft) outcome.Answer
+	Upload(ctx context.Context, mailbox envelope.Address, d largemail.Draft) outcome.Answer
 }
 
 // byParts tells whether a message is known to be too large for one request.
@@ -72,14 +72,14 @@ func notInParts(err error) outcome.Answer {
 
 // draftOf maps a message to what Graph has a place for. Its recipients are
 // those of the envelope, whatever the header says.
-func draftOf(rec spool.Record, p *parts.Message) graph.Draft {
+func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	f := p.Fields
-	d := graph.Draft{
+	d := largemail.Draft{
 		ID: rec.ID, Again: rec.Attempts > 1,
 		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
 		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
 		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
-		HTML: p.Text.HTML, Body: graph.Content{Size: p.Text.Size, Open: p.Text.Open},
+		HTML: p.Text.HTML, Body: largemail.Content{Size: p.Text.Size, Open: p.Text.Open},
 	}
 	if len(f.Sender) > 0 && !f.Sender[0].Address.Equal(d.From.Address) {
 		d.Sender = people(f.Sender)[0]
@@ -92,13 +92,13 @@ func draftOf(rec spool.Record, p *parts.Message) graph.Draft {
 	}
 	for _, x := range f.Extra {
 		if !mapped(x.Name) {
-			d.Headers = append(d.Headers, graph.Header(x))
+			d.Headers = append(d.Headers, largemail.Header(x))
 		}
 	}
 	d.To, d.Cc, d.Bcc = recipients(f, rec.Envelope.Recipients)
 	for _, a := range p.Attachments {
-		d.Attachments = append(d.Attachments, graph.File{Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
-			Content: graph.Content{Size: a.Size, Open: a.Open}})
+		d.Attachments = append(d.Attachments, largemail.File{Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
+			Content: largemail.Content{Size: a.Size, Open: a.Open}})
 	}
 	return d
 }
@@ -113,35 +113,35 @@ func mapped(name string) bool {
 }
 
 // author is the granted From with the name that the header gives it.
-func author(from []address.Mailbox, granted envelope.Address) graph.Person {
+func author(from []address.Mailbox, granted envelope.Address) largemail.Person {
 	for _, m := range from {
 		if m.Address.Equal(granted) {
-			return graph.Person(m)
+			return largemail.Person(m)
 		}
 	}
-	return graph.Person{Address: granted}
+	return largemail.Person{Address: granted}
 }
 
-func people(list []address.Mailbox) []graph.Person {
-	var out []graph.Person
+func people(list []address.Mailbox) []largemail.Person {
+	var out []largemail.Person
 	for _, m := range list {
-		out = append(out, graph.Person(m))
+		out = append(out, largemail.Person(m))
 	}
 	return out
 }
 
 // recipients puts each recipient of the envelope where the header has it first,
 // and those that it does not name into Bcc. Nobody else gets the message.
-func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []graph.Person) {
+func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []largemail.Person) {
 	open := make(map[string]bool, len(rcpt))
 	for _, a := range rcpt {
 		open[a.Key()] = true
 	}
-	take := func(list []address.Mailbox) (out []graph.Person) {
+	take := func(list []address.Mailbox) (out []largemail.Person) {
 		for _, m := range list {
 			if open[m.Address.Key()] {
 				delete(open, m.Address.Key())
-				out = append(out, graph.Person(m))
+				out = append(out, largemail.Person(m))
 			}
 		}
 		return out
@@ -150,7 +150,7 @@ func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []graph.Pe
 	for _, a := range rcpt {
 		if open[a.Key()] {
 			delete(open, a.Key())
-			bcc = append(bcc, graph.Person{Address: a})
+			bcc = append(bcc, largemail.Person{Address: a})
 		}
 	}
 	return to, cc, bcc

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
@@ -22,12 +22,12 @@ import (
 // uploads is an Uploader that takes everything and remembers it.
 type uploads struct {
 	mu     sync.Mutex
-	drafts []graph.Draft
+	drafts []largemail.Draft
 	text   []string // of each draft: its text and its files
 	answer outcome.Answer
 }
 
-func (u *uploads) Upload(_ context.Context, _ envelope.Address, d graph.Draft) outcome.Answer {
+func (u *uploads) Upload(_ context.Context, _ envelope.Address, d largemail.Draft) outcome.Answer {
 	text, err := io.ReadAll(d.Body.Open())
 	for _, f := range d.Attachments {
 		content, ferr := io.ReadAll(f.Content.Open())

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
@@ -30,8 +31,11 @@ func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRi
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := graph.New(graph.Config{Name: "contoso", TenantID: d.TenantID(), ClientID: d.ClientID(),
-		SecretFile: files.Secret, CAFile: files.CA, Login: base, Graph: base})
+	client, err := graph.New(graph.Config{
+		Name:     "contoso",
+		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
+		CAFile:   files.CA, Login: base, Graph: base,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,8 @@ const (
 var errTooLong = fmt.Errorf("address is longer than %d bytes", maxPath)
 
 // Address is a mailbox of RFC 5321, local-part@domain. The zero Address stands
-// for none. A recipient such as "root" has no domain; only ParseRecipient makes
-// such an Address.
+// for none. A recipient such as "root" has no domain; only ParseRecipient and
+// Bare make such an Address.
 //
 // Addresses compare with Key or Equal, not with ==, because the local part keeps
 // the case in which it was written.
@@ -93,6 +93,9 @@ func (a Address) Local() string { return a.local }
 
 // Domain returns the domain in lower-case A-labels; empty for a bare local part.
 func (a Address) Domain() string { return a.domain }
+
+// Bare returns the local part of a as an Address without a domain.
+func (a Address) Bare() Address { return Address{local: a.local} }
 
 // IsZero reports whether a is the zero Address.
 func (a Address) IsZero() bool { return a.local == "" && a.domain == "" }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 )
 
@@ -19,157 +20,207 @@ type spoolError struct{ err error }
 func (e *spoolError) Error() string { return "cannot read the message: " + e.err.Error() }
 func (e *spoolError) Unwrap() error { return e.err }
 
+// NotRead marks err as a failure to read the message.
+func NotRead(err error) error {
+	var already *spoolError
+	switch {
+	case errors.As(err, &already):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("it is shorter than its recorded size")
+	}
+	return &spoolError{err}
+}
+
 var errBodyClosed = errors.New("the attempt is over")
 
-// base64Body gives a message as one line of standard base64. The transport may
-// Close it while it Reads, and may go on reading after RoundTrip returned; both
-// are safe, and after Close no octet is given out any more.
-type base64Body struct {
-	mu    sync.Mutex
-	src   io.ReadCloser
-	left  int64   // raw octets still to come from src
-	raw   *[]byte // from pool; nil once closed
-	pool  *sync.Pool
-	tail  []byte // encoded, for a caller with less room than four octets
-	quad  [4]byte
-	given int64
-	err   error
+// streams opens the body for each try that the transport makes within one
+// request, and remembers the last: a try is repeated by net/http only when the
+// one before certainly was not processed.
+type streams struct {
+	body *Body
+	mu   sync.Mutex
+	last *stream
 }
 
-func newBase64Body(src io.ReadCloser, size int64, pool *sync.Pool) *base64Body {
-	return &base64Body{src: src, left: size, raw: pool.Get().(*[]byte), pool: pool}
-}
-
-// encodedLen is the exact length of the body for a message of size octets.
-func encodedLen(size int64) int64 { return (size + 2) / 3 * 4 }
-
-func (b *base64Body) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.err != nil {
-		return 0, b.err
+func (s *streams) size() int64 {
+	if s.body == nil {
+		return 0
 	}
-	if len(p) == 0 {
+	return s.body.Size
+}
+
+// attach makes the body that of req, of known length and ready to be replayed.
+func (s *streams) attach(req *http.Request) (err error) {
+	if s.body == nil {
+		return nil
+	}
+	req.Body, err = s.open()
+	req.GetBody, req.ContentLength = s.open, s.body.Size
+	return err
+}
+
+func (s *streams) open() (io.ReadCloser, error) {
+	src, err := s.body.Open()
+	if err != nil {
+		return nil, NotRead(err)
+	}
+	one := &stream{src: &exact{src, s.body.Size}, closer: src}
+	s.mu.Lock()
+	s.last = one
+	s.mu.Unlock()
+	return one, nil
+}
+
+// stop ends all reading of the body and then returns how many bytes of the last
+// try had been handed to the transport, and whether the body itself could not be
+// read.
+func (s *streams) stop() (given int64, unreadable error) {
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last == nil {
 		return 0, nil
 	}
-	n, err := b.fill(p)
-	b.given += int64(n)
-	if err != nil {
-		b.err = err
+	_ = last.Close()
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	return last.given, last.err
+}
+
+// stream is a body that the transport may Close while it Reads, and may go on
+// reading after RoundTrip returned: after Close it gives out nothing more.
+type stream struct {
+	mu     sync.Mutex
+	src    io.Reader
+	closer io.Closer
+	given  int64
+	err    error // of src
+	closed bool
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return 0, errBodyClosed
+	case s.err != nil:
+		return 0, s.err
+	}
+	n, err := s.src.Read(p)
+	s.given += int64(n)
+	if err != nil && err != io.EOF {
+		s.err = err
 	}
 	return n, err
 }
 
-func (b *base64Body) fill(p []byte) (int, error) {
-	if len(b.tail) > 0 {
+func (s *stream) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.closer.Close()
+}
+
+// exact gives the bytes of a source that has as many as left says. Nothing of the
+// last piece is given out before the source proved to end there: a message that
+// is longer than it said would otherwise be cut and sent.
+type exact struct {
+	src  io.Reader
+	left int64
+}
+
+func (e *exact) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.src.Read(p[:min(int64(len(p)), e.left)])
+	e.left -= int64(n)
+	if e.left > 0 {
+		if err != nil {
+			err = NotRead(err)
+		}
+		return n, err
+	}
+	var one [1]byte
+	switch more, err := io.ReadFull(e.src, one[:]); {
+	case more > 0:
+		return 0, NotRead(errors.New("it is longer than its recorded size"))
+	case err != io.EOF:
+		return 0, NotRead(err)
+	}
+	return n, nil
+}
+
+// base64Body gives the bytes of a source as one line of standard base64.
+type base64Body struct {
+	src    io.Reader
+	closer io.Closer
+	left   int64   // raw bytes still to come from src
+	raw    *[]byte // from pool; nil once closed
+	pool   *sync.Pool
+	tail   []byte // encoded, for a caller with less room than four bytes
+	quad   [4]byte
+}
+
+func newBase64Body(src io.ReadCloser, size int64, pool *sync.Pool) *base64Body {
+	return &base64Body{src: &exact{src, size}, closer: src, left: size, raw: pool.Get().(*[]byte), pool: pool}
+}
+
+// Base64 gives size bytes of src as base64, for a part of a request's body.
+func (c *Client) Base64(src io.ReadCloser, size int64) io.ReadCloser {
+	return newBase64Body(src, size, c.buffers)
+}
+
+// EncodedLen is the exact length of the base64 of size bytes.
+func EncodedLen(size int64) int64 { return (size + 2) / 3 * 4 }
+
+func (b *base64Body) Read(p []byte) (int, error) {
+	switch {
+	case b.raw == nil:
+		return 0, errBodyClosed
+	case len(p) == 0:
+		return 0, nil
+	case len(b.tail) > 0:
 		n := copy(p, b.tail)
 		b.tail = b.tail[n:]
 		return n, nil
-	}
-	if b.left == 0 {
+	case b.left == 0:
 		return 0, io.EOF
+	case len(p) >= 4:
+		return b.encode(p)
 	}
-	if len(p) < 4 {
-		n, err := b.encode(b.quad[:])
-		if err != nil {
-			return 0, err
-		}
-		b.tail = b.quad[:n]
-		return b.fill(p)
+	n, err := b.encode(b.quad[:])
+	if err != nil {
+		return 0, err
 	}
-	return b.encode(p)
+	b.tail = b.quad[:n]
+	return b.Read(p)
 }
 
-// encode fills dst, which has room for four octets at least. Nothing of the
-// last piece is given out before the source proved to end there: a message
-// that is longer than it said would otherwise be cut and sent.
+// encode fills dst, which has room for four bytes at least.
 func (b *base64Body) encode(dst []byte) (int, error) {
 	raw := *b.raw
 	want := min(int64(len(dst)/4*3), int64(len(raw)), b.left)
 	if _, err := io.ReadFull(b.src, raw[:want]); err != nil {
-		return 0, &spoolError{unexpected(err)}
+		return 0, NotRead(err)
 	}
 	b.left -= want
-	if b.left == 0 {
-		if err := b.ended(); err != nil {
-			return 0, err
-		}
-	}
 	base64.StdEncoding.Encode(dst, raw[:want])
 	return base64.StdEncoding.EncodedLen(int(want)), nil
 }
 
-func (b *base64Body) ended() error {
-	var one [1]byte
-	switch n, err := io.ReadFull(b.src, one[:]); {
-	case n > 0:
-		return &spoolError{errors.New("it is longer than its recorded size")}
-	case err != io.EOF:
-		return &spoolError{err}
-	}
-	return nil
-}
-
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("it is shorter than its recorded size")
-	}
-	return err
-}
-
-// Close releases the source and the buffer. It may be called more than once.
+// Close releases the source and the buffer. It may be called more than once, but
+// not during a Read.
 func (b *base64Body) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.raw == nil {
 		return nil
 	}
 	b.pool.Put(b.raw)
 	b.raw = nil
-	if b.err == nil {
-		b.err = errBodyClosed
-	}
-	return b.src.Close()
-}
-
-// bodies opens the message for each try that the transport makes within one
-// request, and remembers the last: a try is repeated by net/http only when the
-// one before certainly was not processed.
-type bodies struct {
-	mail Mail
-	pool *sync.Pool
-	mu   sync.Mutex
-	last *base64Body
-}
-
-func (b *bodies) open() (io.ReadCloser, error) {
-	src, err := b.mail.Open()
-	if err != nil {
-		return nil, &spoolError{err}
-	}
-	body := newBase64Body(src, b.mail.Size, b.pool)
-	b.mu.Lock()
-	b.last = body
-	b.mu.Unlock()
-	return body, nil
-}
-
-// stop ends all reading of the message and then says whether octets of the
-// last try had been handed to the transport, and whether the message itself
-// could not be read. After stop the spool is not touched any more.
-func (b *bodies) stop() (left bool, unreadable error) {
-	b.mu.Lock()
-	body := b.last
-	b.mu.Unlock()
-	if body == nil {
-		return false, nil
-	}
-	_ = body.Close()
-	body.mu.Lock()
-	defer body.mu.Unlock()
-	var s *spoolError
-	if errors.As(body.err, &s) {
-		return body.given > 0, s
-	}
-	return body.given > 0, nil
+	return b.closer.Close()
 }

@@ -18,14 +18,15 @@ func TestBodyForEveryReader(t *testing.T) {
 	for size := range 70 {
 		text := strings.Repeat("\x00\xfeabcdefg", 8)[:size]
 		want := base64.StdEncoding.EncodeToString([]byte(text))
-		if int64(len(want)) != encodedLen(int64(size)) {
-			t.Fatalf("encodedLen(%d) = %d", size, encodedLen(int64(size)))
+		if int64(len(want)) != EncodedLen(int64(size)) {
+			t.Fatalf("EncodedLen(%d) = %d", size, EncodedLen(int64(size)))
 		}
 		if size == 0 {
 			continue
 		}
 		for room := 1; room < 12; room++ {
-			b := newBase64Body(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), int64(size), pool)
+			encoded := newBase64Body(io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), int64(size), pool)
+			b := &stream{src: encoded, closer: encoded}
 			var got strings.Builder
 			buf := make([]byte, room)
 			for {
@@ -65,7 +66,7 @@ func TestBodyOfTheWrongSize(t *testing.T) {
 	for _, size := range []int64{1, 50, int64(len(sample)) - 1, int64(len(sample)) + 1, 1 << 20} {
 		b := newBase64Body(io.NopCloser(strings.NewReader(sample)), size, testPool())
 		got, err := io.ReadAll(b)
-		if _, ok := err.(*spoolError); !ok || int64(len(got)) >= encodedLen(size) {
+		if _, ok := err.(*spoolError); !ok || int64(len(got)) >= EncodedLen(size) {
 			t.Errorf("size %d: %d octets, %v", size, len(got), err)
 		}
 	}

@@ -1,153 +1,202 @@
 package graph
 
 import (
+	"slices"
 	"time"
 
 	"graphrelay/relay/outcome"
-	"graphrelay/relay/reply"
 )
 
-// row is one fact of the catalogue: what an answer looks like, and what it
-// means. An empty pattern matches anything; all that are given must match.
-type row struct {
-	http  string // status codes, "400 413", or classes, "5xx"
-	code  string // error.code or an inner code, any of these words, case ignored; "X*" is what begins so, "-" is none
-	match string // part of error.message, case ignored
-	body  string // "html": the body is a page
-
-	outcome outcome.Outcome
-	scope   outcome.Scope
-	status  reply.Enhanced
-	pause   time.Duration // for Retry, where the answer does not say
-	text    string        // what happened
-	advice  string        // what to do
-}
-
-// Pieces of advice that several rows give.
 const (
-	adviceAccess = "check that the app may send as this mailbox (RBAC for Applications: Test-ServicePrincipalAuthorization); " +
+	message  = outcome.ScopeMessage
+	mailbox  = outcome.ScopeMailbox
+	identity = outcome.ScopeIdentity
+)
+
+// Pieces of text and advice that several rows give.
+const (
+	accepted = "accepted by Graph"
+	blocked  = "an access policy of the tenant blocks the app for this mailbox"
+	full     = "the sending mailbox is full"
+
+	adviceAccess = "check that the app may send as this mailbox " +
+		"(RBAC for Applications: Test-ServicePrincipalAuthorization); " +
 		"after a new assignment or policy, up to two hours of this are normal, and sending resumes by itself"
 	adviceMailbox = "check that the mailbox exists, has a licence and is hosted in Exchange Online; " +
 		"a new or newly licensed mailbox takes about 15 minutes; else correct the address in the configuration"
-	adviceUser  = "check the mailbox address in the configuration and the tenant it belongs to; a group or distribution list cannot send"
-	adviceProxy = "check the endpoint in the configuration, and any proxy between this machine and graph.microsoft.com (HTTPS_PROXY, NO_PROXY)"
-	adviceBug   = "the request was not understood, which is a fault of the relay or of something that changes its requests on the way; report it with the request ID"
-	adviceSize  = "lower smtp.max_message_size, or send a link in place of the attachment"
-	adviceLarge = "set delivery.large_messages: upload, lower smtp.max_message_size or delivery.mime_limit, or send a link in place of the attachment"
-	adviceLogin = "check that the app registration and its service principal still exist and are enabled, and this machine's clock"
-	adviceQuota = "the sending limits of Exchange Online count for the mailbox; spread the mail over time or over several mailboxes"
+	adviceUser = "check the mailbox address in the configuration and the tenant it belongs to; " +
+		"a group or distribution list cannot send"
+	AdviceProxy = "check the endpoint in the configuration, " +
+		"and any proxy between this machine and graph.microsoft.com (HTTPS_PROXY, NO_PROXY)"
+	adviceBug = "the request was not understood, which is a fault of the relay " +
+		"or of something that changes its requests on the way; report it with the request ID"
+	AdviceSize  = "lower smtp.max_message_size, or send a link in place of the attachment"
+	adviceLarge = "set delivery.large_messages: upload, lower smtp.max_message_size or delivery.mime_limit, " +
+		"or send a link in place of the attachment"
+	adviceLogin = "check that the app registration and its service principal still exist and are enabled, " +
+		"and this machine's clock"
+	adviceQuota = "the sending limits of Exchange Online count for the mailbox; " +
+		"spread the mail over time or over several mailboxes"
 	adviceCheck = "look into the Sent Items of the mailbox before sending the message again by hand"
+	adviceFull  = "empty its Sent Items, where every relayed message is kept, and set a retention policy"
 )
 
-// catalogue holds every answer to sendMail that is known, in groups; the first
-// match wins. The order is: what settles it by status alone, what a code or a
-// message names, and the remainders by status. The table in the manual,
-// answers.md, is made of it.
+// catalogue holds every answer to sendMail that is known; the first match wins.
+// The order is: what settles it by status alone, what a code or a message names,
+// and the remainders by status. The table in the manual, answers.md, is made of
+// it.
 //
 // Bounce only follows from 400, 413 and 422, and TooLarge from 400, 413 and the
 // notorious 200: everything else is not the message's fault, or not known to be.
-func catalogue() []func() []row {
-	return []func() []row{settled, throttled, messageFaults, identityFaults, mailboxFaults, transient, remainders}
+func catalogue() []outcome.Row {
+	return slices.Concat(settled(), throttled(), messageFaults(), identityFaults(), mailboxFaults(), transient(), remainders())
 }
 
 // settled are the answers whose status leaves nothing to ask.
-func settled() []row {
-	return []row{
-		{http: "202", outcome: outcome.Delivered, status: reply.Enhanced{2, 0, 0}, text: "accepted by Graph"},
-		{http: "504 408", outcome: outcome.Unknown, status: reply.Enhanced{4, 4, 7}, text: "timed out behind Graph's front door; the message may have been sent", advice: adviceCheck},
-		{http: "2xx 3xx", body: "html", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "a web page came in place of Graph's answer", advice: adviceProxy},
-		{http: "200", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "not sent: Graph answers so when the message is too large", advice: adviceLarge},
-		{http: "2xx", outcome: outcome.Unknown, status: reply.Enhanced{4, 3, 5}, text: "a success that sendMail does not document; the message may have been sent", advice: adviceCheck},
-		{http: "3xx", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "a redirect, which is not followed", advice: adviceProxy},
+func settled() []outcome.Row {
+	on := outcome.On
+	return []outcome.Row{
+		on("202", "", "").Is(outcome.Delivered, message, "2.0.0", accepted, ""),
+		on("504 408", "", "").Is(outcome.Unknown, message, "4.4.7",
+			"timed out behind Graph's front door; the message may have been sent", adviceCheck),
+		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", "a web page came in place of Graph's answer", AdviceProxy),
+		on("200", "", "").Is(outcome.TooLarge, message, "5.3.4",
+			"not sent: Graph answers so when the message is too large", adviceLarge),
+		on("2xx", "", "").Is(outcome.Unknown, message, "4.3.5",
+			"a success that sendMail does not document; the message may have been sent", adviceCheck),
+		on("3xx", "", "").Hold(identity, "4.3.5", "a redirect, which is not followed", AdviceProxy),
 	}
 }
 
 // throttled are the limits of the service, by status or by name.
-func throttled() []row {
-	return []row{
-		{code: "ErrorSubmissionQuotaExceeded", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has used up its sending quota", advice: adviceQuota},
-		{code: "ErrorExceededMessageLimit", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, pause: time.Hour, text: "the mailbox has reached its daily limit of messages or recipients", advice: adviceQuota},
-		{code: "ApplicationThrottled", match: "MailboxConcurrency", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "too many requests at once for this mailbox", advice: "lower max_concurrent of the mailbox, or keep other programs of the same app from using it"},
-		{code: "ApplicationThrottled TooManyRequests activityLimitReached", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "throttled"},
-		{http: "429", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "throttled"},
-		{http: "509", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "the bandwidth limit of the app was reached"},
+func throttled() []outcome.Row {
+	on := outcome.On
+	return []outcome.Row{
+		on("", "ErrorSubmissionQuotaExceeded", "").
+			Retry(mailbox, "4.7.0", "the mailbox has used up its sending quota", adviceQuota).After(time.Hour),
+		on("", "ErrorExceededMessageLimit", "").Retry(mailbox, "4.7.0",
+			"the mailbox has reached its daily limit of messages or recipients", adviceQuota).After(time.Hour),
+		on("", "ApplicationThrottled", "MailboxConcurrency").
+			Retry(mailbox, "4.7.0", "too many requests at once for this mailbox",
+				"lower max_concurrent of the mailbox, or keep other programs of the same app from using it"),
+		on("", "ApplicationThrottled TooManyRequests activityLimitReached", "").Retry(mailbox, "4.7.0", "throttled", ""),
+		on("429", "", "").Retry(mailbox, "4.7.0", "throttled", ""),
+		on("509", "", "").Retry(mailbox, "4.7.0", "the bandwidth limit of the app was reached", ""),
 	}
 }
 
 // messageFaults are what only another message could cure, and our own bugs
 // that look like them.
-func messageFaults() []row {
-	return []row{
-		{code: "ErrorMimeContentInvalidBase64String", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the body arrived as broken base64", advice: adviceBug},
-		{code: "UnableToDeserializePostBody RequestBodyRead", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the request was not understood", advice: adviceBug},
-		{http: "400", code: "BadRequest", match: "json", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the body was taken for JSON", advice: adviceBug},
-		{http: "400 404", code: "BadRequest", match: "resource not found for the segment", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the URL was not understood", advice: adviceProxy},
-		{http: "400 422", code: "ErrorMimeContentInvalid ErrorMimeContentConversionFailed", outcome: outcome.Bounce, status: reply.Enhanced{5, 6, 0}, text: "the message is malformed", advice: "correct the program that made the message"},
-		{http: "400 422", match: "MIME content", outcome: outcome.Bounce, status: reply.Enhanced{5, 6, 0}, text: "the message is malformed, empty or incomplete", advice: "correct the program that made the message"},
-		{http: "400 422", code: "ErrorInvalidRecipients", match: "no recipients", outcome: outcome.Bounce, status: reply.Enhanced{5, 5, 4}, text: "no recipient was recognised in the message", advice: "correct the recipients; if they look right, report it with the request ID"},
-		{http: "400 422", code: "ErrorInvalidRecipients", outcome: outcome.Bounce, status: reply.Enhanced{5, 1, 3}, text: "a recipient address is not valid", advice: "correct the recipients"},
-		{http: "400 422", code: "ErrorExceededMaxRecipientLimit*", outcome: outcome.Bounce, status: reply.Enhanced{5, 5, 3}, text: "too many recipients", advice: "lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"},
-		{http: "400 422", code: "InvalidInternetMessageHeader*", outcome: outcome.Hold, scope: outcome.ScopeMessage, status: reply.Enhanced{4, 3, 5}, text: "a header field of the request is not one that Graph takes", advice: adviceBug},
-		{http: "400 413", code: "ErrorMessageSizeExceeded", outcome: outcome.Bounce, status: reply.Enhanced{5, 3, 4}, text: "the message exceeds the size that the mailbox may send", advice: adviceSize},
-		{http: "400", match: "maximum request length", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
-		{http: "413", outcome: outcome.TooLarge, status: reply.Enhanced{5, 3, 4}, text: "the message is too large for one request", advice: adviceLarge},
+func messageFaults() []outcome.Row {
+	on := outcome.On
+	const correct, tooLarge = "correct the program that made the message", "the message is too large for one request"
+	return []outcome.Row{
+		on("", "ErrorMimeContentInvalidBase64String", "").
+			Hold(identity, "4.3.5", "the body arrived as broken base64", adviceBug),
+		on("", "UnableToDeserializePostBody RequestBodyRead", "").
+			Hold(identity, "4.3.5", "the request was not understood", adviceBug),
+		on("400", "BadRequest", "json").Hold(identity, "4.3.5", "the body was taken for JSON", adviceBug),
+		on("400 404", "BadRequest", "resource not found for the segment").
+			Hold(identity, "4.3.5", "the URL was not understood", AdviceProxy),
+		on("400 422", "ErrorMimeContentInvalid ErrorMimeContentConversionFailed", "").
+			Bounce("5.6.0", "the message is malformed", correct),
+		on("400 422", "", "MIME content").Bounce("5.6.0", "the message is malformed, empty or incomplete", correct),
+		on("400 422", "ErrorInvalidRecipients", "no recipients").
+			Bounce("5.5.4", "no recipient was recognised in the message",
+				"correct the recipients; if they look right, report it with the request ID"),
+		on("400 422", "ErrorInvalidRecipients", "").
+			Bounce("5.1.3", "a recipient address is not valid", "correct the recipients"),
+		on("400 422", "ErrorExceededMaxRecipientLimit*", "").Bounce("5.5.3", "too many recipients",
+			"lower smtp.max_recipients, raise Set-Mailbox -RecipientLimits, or send to a distribution list"),
+		on("400 422", "InvalidInternetMessageHeader*", "").
+			Hold(message, "4.3.5", "a header field of the request is not one that Graph takes", adviceBug),
+		on("400 413", "ErrorMessageSizeExceeded", "").
+			Bounce("5.3.4", "the message exceeds the size that the mailbox may send", AdviceSize),
+		on("400", "", "maximum request length").Is(outcome.TooLarge, message, "5.3.4", tooLarge, adviceLarge),
+		on("413", "", "").Is(outcome.TooLarge, message, "5.3.4", tooLarge, adviceLarge),
 	}
 }
 
 // identityFaults pause every mailbox of the app.
-func identityFaults() []row {
-	return []row{
-		{code: "InvalidAudience InvalidAudienceForResource", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "the token is meant for another service or cloud", advice: "check the endpoints in the configuration: login and graph must belong to the same cloud"},
-		{code: "InvalidAuthenticationToken unauthenticated", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
-		{code: "insufficient_claims", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "a Conditional Access policy refuses the app", advice: "look into the sign-in log of the service principal, and exempt the app or this machine's address from the policy"},
-		{code: "Authorization_RequestDenied", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "the app has no permission for this", advice: adviceAccess},
-		{http: "401", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 0}, text: "Graph refuses the app's token, also after a new login", advice: adviceLogin},
-		{http: "403 407 451", code: "-", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 7, 1}, text: "refused by something that is not Graph", advice: adviceProxy},
-		{http: "404 405", code: "-", outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 3, 5}, text: "what answered is not Graph", advice: adviceProxy},
+func identityFaults() []outcome.Row {
+	on := outcome.On
+	const refused = "Graph refuses the app's token, also after a new login"
+	return []outcome.Row{
+		on("", "InvalidAudience InvalidAudienceForResource", "").
+			Hold(identity, "4.3.5", "the token is meant for another service or cloud",
+				"check the endpoints in the configuration: login and graph must belong to the same cloud"),
+		on("", "InvalidAuthenticationToken unauthenticated", "").Hold(identity, "4.7.0", refused, adviceLogin),
+		on("", "insufficient_claims", "").Hold(identity, "4.7.1", "a Conditional Access policy refuses the app",
+			"look into the sign-in log of the service principal, "+
+				"and exempt the app or this machine's address from the policy"),
+		on("", "Authorization_RequestDenied", "").
+			Hold(identity, "4.7.1", "the app has no permission for this", adviceAccess),
+		on("401", "", "").Hold(identity, "4.7.0", refused, adviceLogin),
+		on("403 407 451", "-", "").Hold(identity, "4.7.1", "refused by something that is not Graph", AdviceProxy),
+		on("404 405", "-", "").Hold(identity, "4.3.5", "what answered is not Graph", AdviceProxy),
 	}
 }
 
 // mailboxFaults pause one mailbox, or one From address of it.
-func mailboxFaults() []row {
-	return []row{
-		{code: "ErrorSendAsDenied", outcome: outcome.Hold, scope: outcome.ScopeSendAs, status: reply.Enhanced{4, 7, 1}, text: "the mailbox may not send with this From address", advice: "grant the mailbox Send As for the address (Add-RecipientPermission), give the sender its own mailbox in the configuration, or correct From"},
-		{code: "ErrorAccessDenied", match: "[RAOP]", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess + "; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"},
-		{match: "Access to OData is disabled", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "an access policy of the tenant blocks the app for this mailbox", advice: adviceAccess},
-		{code: "ErrorAccessDenied accessDenied", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "the app may not use this mailbox", advice: adviceAccess},
-		{code: "extensionError", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "the mailbox is on-premises, or a policy blocks the app", advice: adviceAccess},
-		{code: "ErrorMessageSubmissionBlocked", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "Exchange has blocked the mailbox from sending", advice: "look under Restricted entities in the Defender portal, find the cause, and unblock the mailbox"},
-		{code: "ErrorAccountSuspend", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 0}, text: "the account of the mailbox is suspended", advice: "look under Restricted entities in the Defender portal, and at the account in the admin centre"},
-		{code: "ErrorQuotaExceeded", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
-		{http: "507", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 2}, text: "the sending mailbox is full", advice: "empty its Sent Items, where every relayed message is kept, and set a retention policy"},
-		{code: "MailboxNotEnabledForRESTAPI MailboxNotSupportedForRESTAPI", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 1}, text: "the mailbox is inactive, unlicensed, on-premises or not ready yet", advice: adviceMailbox},
-		{code: "ErrorNonExistentMailbox", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 2, 1}, text: "the address has no mailbox", advice: adviceMailbox},
-		{code: "ErrorInvalidUser ResourceNotFound Request_ResourceNotFound", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 1, 8}, text: "the mailbox is not in the directory", advice: adviceUser},
+func mailboxFaults() []outcome.Row {
+	on := outcome.On
+	return []outcome.Row{
+		on("", "ErrorSendAsDenied", "").
+			Hold(outcome.ScopeSendAs, "4.7.1", "the mailbox may not send with this From address",
+				"grant the mailbox Send As for the address (Add-RecipientPermission), "+
+					"give the sender its own mailbox in the configuration, or correct From"),
+		on("", "ErrorAccessDenied", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess+
+			"; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"),
+		on("", "", "Access to OData is disabled").Hold(mailbox, "4.7.1", blocked, adviceAccess),
+		on("", "ErrorAccessDenied accessDenied", "").
+			Hold(mailbox, "4.7.1", "the app may not use this mailbox", adviceAccess),
+		on("", "extensionError", "").
+			Hold(mailbox, "4.7.1", "the mailbox is on-premises, or a policy blocks the app", adviceAccess),
+		on("", "ErrorMessageSubmissionBlocked", "").
+			Hold(mailbox, "4.7.0", "Exchange has blocked the mailbox from sending",
+				"look under Restricted entities in the Defender portal, find the cause, and unblock the mailbox"),
+		on("", "ErrorAccountSuspend", "").Hold(mailbox, "4.7.0", "the account of the mailbox is suspended",
+			"look under Restricted entities in the Defender portal, and at the account in the admin centre"),
+		on("", "ErrorQuotaExceeded", "").Hold(mailbox, "4.2.2", full, adviceFull),
+		on("507", "", "").Hold(mailbox, "4.2.2", full, adviceFull),
+		on("", "MailboxNotEnabledForRESTAPI MailboxNotSupportedForRESTAPI", "").
+			Hold(mailbox, "4.2.1", "the mailbox is inactive, unlicensed, on-premises or not ready yet", adviceMailbox),
+		on("", "ErrorNonExistentMailbox", "").Hold(mailbox, "4.2.1", "the address has no mailbox", adviceMailbox),
+		on("", "ErrorInvalidUser ResourceNotFound Request_ResourceNotFound", "").
+			Hold(mailbox, "4.1.8", "the mailbox is not in the directory", adviceUser),
 	}
 }
 
 // transient are failures of the service by name, whatever the status: a 400
 // that says "server busy" must not bounce.
-func transient() []row {
-	return []row{
-		{code: "ErrorItemNotFound ErrorIrresolvableConflict", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "an item vanished or changed meanwhile"},
-		{code: "invalidRange*", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "a part was sent that does not follow the last one"},
-		{code: "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress " +
-			"ServiceUnavailable serviceNotAvailable", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
-		{http: "400 422", code: "generalException UnknownError", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a transient failure of the service"},
+func transient() []outcome.Row {
+	on := outcome.On
+	const failure = "a transient failure of the service"
+	return []outcome.Row{
+		on("", "ErrorItemNotFound ErrorIrresolvableConflict", "").
+			Retry(message, "4.3.0", "an item vanished or changed meanwhile", ""),
+		on("", "invalidRange*", "").Retry(message, "4.3.0", "a part was sent that does not follow the last one", ""),
+		on("", "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxStoreUnavailable "+
+			"ErrorMailboxMoveInProgress ServiceUnavailable serviceNotAvailable", "").Retry(mailbox, "4.3.0", failure, ""),
+		on("400 422", "generalException UnknownError", "").Retry(mailbox, "4.3.0", failure, ""),
 	}
 }
 
 // remainders decide what nobody has heard of: a code of Graph's own on 400 or
 // 422 is about the message; anything else loses nothing by waiting.
-func remainders() []row {
-	return []row{
-		{http: "503", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 2}, text: "the service is unavailable for now"},
-		{http: "502", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 4, 1}, text: "Graph's front door could not reach the service"},
-		{http: "5xx", outcome: outcome.Retry, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 0}, text: "a failure of the service"},
-		{http: "409 412 416 423 425", outcome: outcome.Retry, status: reply.Enhanced{4, 3, 0}, text: "a conflict with something else"},
-		{http: "400 422", code: "-", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 3, 5}, text: "refused without an error of Graph, so perhaps by something else on the way", advice: adviceProxy},
-		{http: "400 422", outcome: outcome.Bounce, status: reply.Enhanced{5, 0, 0}, text: "refused for a reason that is not in the catalogue", advice: "look up the code; if it is not the message's fault, report it with the request ID"},
-		{http: "403 404", outcome: outcome.Hold, scope: outcome.ScopeMailbox, status: reply.Enhanced{4, 7, 1}, text: "refused for a reason that is not in the catalogue", advice: adviceAccess},
-		{outcome: outcome.Hold, scope: outcome.ScopeIdentity, status: reply.Enhanced{4, 0, 0}, text: "an answer that is not in the catalogue", advice: adviceProxy},
+func remainders() []outcome.Row {
+	on := outcome.On
+	const unheard = "refused for a reason that is not in the catalogue"
+	return []outcome.Row{
+		on("503", "", "").Retry(mailbox, "4.3.2", "the service is unavailable for now", ""),
+		on("502", "", "").Retry(mailbox, "4.4.1", "Graph's front door could not reach the service", ""),
+		on("5xx", "", "").Retry(mailbox, "4.3.0", "a failure of the service", ""),
+		on("409 412 416 423 425", "", "").Retry(message, "4.3.0", "a conflict with something else", ""),
+		on("400 422", "-", "").Hold(mailbox, "4.3.5",
+			"refused without an error of Graph, so perhaps by something else on the way", AdviceProxy),
+		on("400 422", "", "").Bounce("5.0.0", unheard,
+			"look up the code; if it is not the message's fault, report it with the request ID"),
+		on("403 404", "", "").Hold(mailbox, "4.7.1", unheard, adviceAccess),
+		on("", "", "").Hold(identity, "4.0.0", "an answer that is not in the catalogue", AdviceProxy),
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 )
 
@@ -178,7 +179,8 @@ func (d *double) config() Config {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return Config{Name: "test", TenantID: testTenant, ClientID: testApp, SecretFile: secret, CAFile: ca, Login: u, Graph: u}
+	identity := entra.Identity{TenantID: testTenant, ClientID: testApp, SecretFile: secret}
+	return Config{Name: "test", Identity: identity, CAFile: ca, Login: u, Graph: u}
 }
 
 func (d *double) client() *Client { return mustNew(d.t, d.config()) }
@@ -189,7 +191,7 @@ func mustNew(t testing.TB, cfg Config) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.transport.CloseIdleConnections)
+	t.Cleanup(c.network.CloseIdleConnections)
 	return c
 }
 

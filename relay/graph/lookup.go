@@ -1,19 +1,18 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
-	abs "github.com/microsoft/kiota-abstractions-go"
-
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
-	"graphrelay/relay/reply"
 )
 
 // Copy is a message found in a mailbox: in Sent Items, in Drafts, or where it
@@ -24,13 +23,39 @@ type Copy struct {
 	Recipients []envelope.Address // of To, Cc and Bcc; one that is no address of ours (X.500) is zero
 }
 
+// PreferImmutable makes the ID of a draft stay valid when it moves to Sent Items.
+const PreferImmutable = `IdType="ImmutableId"`
+
+// MaxPage is how many bytes of a page of a list are read: 50 messages of 500
+// recipients.
+const MaxPage = 4 << 20
+
 const (
 	lookupPage  = 50
 	lookupPages = 10
-	maxPage     = 4 << 20 // octets of one page: 50 messages of 500 recipients
 )
 
-var lookupStep = step{name: "searching the mailbox", want: []int{http.StatusOK}, needs: roleRead, aside: true}
+// Recipient is a recipient resource of Graph.
+type Recipient struct {
+	EmailAddress EmailAddress `json:"emailAddress"`
+}
+
+// EmailAddress is the address of a Recipient.
+type EmailAddress struct {
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
+}
+
+// Item is what is read of a message resource.
+type Item struct {
+	ID                string      `json:"id"`
+	InternetMessageID string      `json:"internetMessageId"`
+	IsDraft           bool        `json:"isDraft"`
+	SentDateTime      time.Time   `json:"sentDateTime"`
+	To                []Recipient `json:"toRecipients"`
+	Cc                []Recipient `json:"ccRecipients"`
+	Bcc               []Recipient `json:"bccRecipients"`
+}
 
 // Lookup finds every message of mailbox with that Message-ID (angle brackets
 // included), in any folder. The Answer is Delivered where the search was whole;
@@ -38,7 +63,7 @@ var lookupStep = step{name: "searching the mailbox", want: []int{http.StatusOK},
 // Application Mail.Read or Mail.ReadWrite), and the Advice says so. A message
 // takes its time to appear, so that finding nothing proves nothing at once.
 func (c *Client) Lookup(ctx context.Context, mailbox envelope.Address, messageID string) ([]Copy, outcome.Answer) {
-	items, a := c.search(ctx, mailbox, "internetMessageId eq "+quoteOData(messageID),
+	items, a := c.Search(ctx, mailbox, "internetMessageId eq "+QuoteOData(messageID),
 		"internetMessageId,isDraft,sentDateTime,toRecipients,ccRecipients,bccRecipients")
 	var copies []Copy
 	for _, it := range items {
@@ -49,20 +74,9 @@ func (c *Client) Lookup(ctx context.Context, mailbox envelope.Address, messageID
 	return copies, a
 }
 
-// item is what is read of a message resource.
-type item struct {
-	ID                string      `json:"id"`
-	InternetMessageID string      `json:"internetMessageId"`
-	IsDraft           bool        `json:"isDraft"`
-	SentDateTime      time.Time   `json:"sentDateTime"`
-	To                []recipient `json:"toRecipients"`
-	Cc                []recipient `json:"ccRecipients"`
-	Bcc               []recipient `json:"bccRecipients"`
-}
-
-func (it item) copy() Copy {
+func (it Item) copy() Copy {
 	c := Copy{Sent: it.SentDateTime, Draft: it.IsDraft}
-	for _, list := range [][]recipient{it.To, it.Cc, it.Bcc} {
+	for _, list := range [][]Recipient{it.To, it.Cc, it.Bcc} {
 		for _, r := range list {
 			a, _ := envelope.ParseAddress(r.EmailAddress.Address)
 			c.Recipients = append(c.Recipients, a)
@@ -71,29 +85,35 @@ func (it item) copy() Copy {
 	return c
 }
 
-// search reads the messages that match an OData filter, page by page. A search
+// Search reads the messages that match an OData filter, page by page. A search
 // that does not come to its end is none.
-func (c *Client) search(ctx context.Context, mailbox envelope.Address, filter, fields string) ([]item, outcome.Answer) {
-	var items []item
+func (c *Client) Search(ctx context.Context, mailbox envelope.Address, filter, fields string) ([]Item, outcome.Answer) {
+	step := Step{Name: "searching the mailbox", Want: []int{http.StatusOK}, Needs: RoleRead, Aside: true}
+	var items []Item
 	for range lookupPages {
-		r, a := c.do(ctx, mailbox, request{step: lookupStep, method: abs.GET, path: "/messages", limit: maxPage,
-			header: map[string]string{"Prefer": preferImmutable},
-			query:  url.Values{"$filter": {filter}, "$select": {fields}, "$top": {strconv.Itoa(lookupPage)}, "$skip": {strconv.Itoa(len(items))}}})
+		body, a := c.Do(ctx, mailbox, Request{
+			Step: step, Method: http.MethodGet, Path: []string{"messages"}, Limit: MaxPage,
+			Header: map[string]string{"Prefer": PreferImmutable},
+			Query: url.Values{
+				"$filter": {filter}, "$select": {fields},
+				"$top": {strconv.Itoa(lookupPage)}, "$skip": {strconv.Itoa(len(items))},
+			},
+		})
 		if a.Outcome != outcome.Delivered {
 			return nil, a
 		}
 		var page struct {
-			Value []item  `json:"value"`
+			Value []Item  `json:"value"`
 			Next  *string `json:"@odata.nextLink"`
 		}
-		if err := json.Unmarshal(r.body, &page); err != nil || page.Value == nil {
-			return nil, lookupStep.lost(firstError(err, errors.New("the answer holds no list of messages")), true, nil)
+		if err := json.Unmarshal(body, &page); err != nil || page.Value == nil {
+			return nil, step.Lost(cmp.Or(err, errors.New("the answer holds no list of messages")), true)
 		}
 		items = append(items, page.Value...)
 		if page.Next == nil || len(page.Value) == 0 {
 			return items, a
 		}
 	}
-	return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 0},
-		Text: "searching the mailbox: there are more than " + strconv.Itoa(lookupPage*lookupPages) + " messages with this Message-ID", Advice: adviceCheck}
+	return nil, outcome.On("", "", "").Hold(message, "4.3.0", fmt.Sprintf("%s: there are more than %d messages "+
+		"with this Message-ID", step.Name, lookupPage*lookupPages), adviceCheck).Answer()
 }

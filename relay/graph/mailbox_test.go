@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
@@ -37,8 +38,11 @@ func start(t testing.TB, o sandbox.Options) (*sandbox.Double, *graph.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := graph.New(graph.Config{Name: "test", TenantID: d.TenantID(), ClientID: d.ClientID(),
-		SecretFile: files.Secret, CAFile: files.CA, Login: at, Graph: at})
+	c, err := graph.New(graph.Config{
+		Name:     "test",
+		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
+		CAFile:   files.CA, Login: at, Graph: at,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

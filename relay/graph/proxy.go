@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"graphrelay/relay/entra"
+
 	"golang.org/x/net/http/httpproxy"
 )
 
@@ -62,7 +64,7 @@ func (p *proxy) load(cfg Config) error {
 }
 
 func readProxyFile(path string) (*url.URL, error) {
-	data, err := readCredentialFile("proxy", path)
+	data, err := entra.ReadFile("proxy", path)
 	if err != nil {
 		return nil, err
 	}

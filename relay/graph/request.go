@@ -1,238 +1,207 @@
 package graph
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	abs "github.com/microsoft/kiota-abstractions-go"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/text"
 )
 
-// request is one call of the API of a mailbox other than sendMail.
-type request struct {
-	step   step
-	method abs.HttpMethod
-	path   string            // below /users/{mailbox}, a URI template such as /messages/{id}
-	params map[string]string // of path
-	query  url.Values
-	header map[string]string
-	body   *content // nil for none
-	limit  int64    // octets of the answer that are read; 0 means maxBody
+// The time limit of one request: a fixed part, which is also what the SDKs
+// allow, and a part for the body on a slow line.
+const (
+	baseTimeout  = 100 * time.Second
+	slowestBytes = 64 << 10 // bytes a second
+)
+
+// Request is one call of Graph.
+type Request struct {
+	Step   Step
+	Method string
+	Path   []string // the segments below /users/{mailbox}
+	URL    *url.URL // of an upload session, in place of mailbox and path: it gets no token
+	Query  url.Values
+	Header map[string]string
+	Body   *Body // nil for none
+	Limit  int64 // bytes of the answer that are read; 0 means outcome.MaxBody
 }
 
-// content is the body of a request. open is called once for each try of the
-// transport; size is exact.
-type content struct {
-	kind string // Content-Type
-	size int64
-	open func() (io.ReadCloser, error)
+// Body is the body of a request. Open is called once for each try of the
+// transport; Size is exact.
+type Body struct {
+	Type string // Content-Type
+	Size int64
+	Open func() (io.ReadCloser, error)
 }
 
-// jsonContent is a body that is small enough to lie in memory.
-func jsonContent(b []byte) *content {
-	return &content{kind: "application/json", size: int64(len(b)),
-		open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
-}
-
-// response is what came back. Its body is bounded.
-type response struct {
-	header http.Header
+// exchange is what of a request matters for the next one.
+type exchange struct {
+	answer outcome.Answer
 	body   []byte
+	header http.Header
+	token  string
+	dead   bool // the connection had died before the request: nothing left
 }
 
-// do makes a request, once more with a new token after a 401, and says what
-// came of it: Delivered where the step succeeded.
-func (c *Client) do(ctx context.Context, mailbox envelope.Address, q request) (response, outcome.Answer) {
-	r, token, a := c.once(ctx, mailbox, q)
-	if a.HTTPStatus != http.StatusUnauthorized || token == "" {
-		return r, a
+// Do makes a request and says what came of it: Delivered where the step
+// succeeded, with the body of the answer. It is repeated only where it certainly
+// was not processed: at once on a connection that had died before, and with a new
+// token after a 401. Nothing of its body is read after Do has returned.
+func (c *Client) Do(ctx context.Context, mailbox envelope.Address, q Request) ([]byte, outcome.Answer) {
+	x := c.once(ctx, mailbox, q)
+	if x.dead && ctx.Err() == nil {
+		x = c.once(ctx, mailbox, q)
 	}
-	if err := c.tokens.renew(ctx, token, challengeClaims(r.header["Www-Authenticate"])); err != nil {
-		return r, unauthorized(a, err)
+	if x.answer.HTTPStatus != http.StatusUnauthorized || x.token == "" {
+		return x.body, x.answer
 	}
-	r, _, again := c.once(ctx, mailbox, q)
-	again.Duration += a.Duration
-	return r, again
+	if err := c.login.Renew(ctx, x.token, challengeClaims(x.header["Www-Authenticate"])); err != nil {
+		// What the login said is the better clue.
+		a := noToken(err)
+		a.Text = "Graph refused the token (401), and a new login failed: " + a.Text
+		a.Duration = x.answer.Duration
+		return nil, a
+	}
+	again := c.once(ctx, mailbox, q)
+	again.answer.Duration += x.answer.Duration
+	return again.body, again.answer
 }
 
-func (c *Client) once(ctx context.Context, mailbox envelope.Address, q request) (response, string, outcome.Answer) {
-	id := requestID()
-	req, err := c.build(ctx, mailbox, q, id)
+func (c *Client) once(ctx context.Context, mailbox envelope.Address, q Request) exchange {
+	req, id, err := c.newRequest(ctx, mailbox, q)
 	if err != nil {
-		return response{}, "", c.redacted(noToken(err))
+		return exchange{answer: c.login.Redact(noToken(err))}
 	}
 	start := time.Now()
-	r, a := c.exchange(ctx, req, q.step, q.body, q.limit)
-	a.Duration = time.Since(start)
-	if a.RequestID == "" {
-		a.RequestID = id
+	x := c.exchange(ctx, req, q)
+	x.answer = c.login.Redact(x.answer)
+	x.answer.Duration = time.Since(start)
+	if x.answer.RequestID == "" {
+		x.answer.RequestID = id
 	}
-	return r, strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer "), a
+	x.token = strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
+	return x
 }
 
-// build lets the SDK make the request and put the token into it, and checks
-// that it did.
-func (c *Client) build(ctx context.Context, mailbox envelope.Address, q request, id string) (*http.Request, error) {
-	params := map[string]string{"baseurl": c.base, "user%2Did": mailbox.String()}
-	for name, value := range q.params {
-		params[name] = value
+// newRequest makes a request ready but for its body. id is the client-request-id,
+// by which Microsoft can find a request even if its answer was lost.
+func (c *Client) newRequest(ctx context.Context, mailbox envelope.Address, q Request) (_ *http.Request, id string, _ error) {
+	u := c.base + "/users/" + escape(mailbox.String())
+	for _, segment := range q.Path {
+		u += "/" + escape(segment)
 	}
-	ri := abs.NewRequestInformationWithMethodAndUrlTemplateAndPathParameters(q.method, "{+baseurl}/users/{user%2Did}"+q.path, params)
-	ri.Headers.Add("Accept", "application/json")
-	ri.Headers.Add("User-Agent", c.cfg.UserAgent)
-	ri.Headers.Add("client-request-id", id)
-	for name, value := range q.header {
-		ri.Headers.Add(name, value)
+	if len(q.Query) > 0 {
+		u += "?" + strings.ReplaceAll(q.Query.Encode(), "+", "%20") // an OData parser need not know the + of HTML forms
 	}
-	if q.body != nil {
-		ri.Headers.Add("Content-Type", q.body.kind)
+	if q.URL != nil {
+		u = q.URL.String()
 	}
-	native, err := c.adapter.ConvertToNativeRequest(ctx, ri)
+	req, err := http.NewRequestWithContext(ctx, q.Method, u, nil)
 	if err != nil {
-		return nil, err
+		return nil, "", errors.New("the URL of the request cannot be used")
 	}
-	req, ok := native.(*http.Request)
-	if !ok {
-		return nil, fmt.Errorf("the SDK made a %T in place of a request", native)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	for name, value := range q.Header {
+		req.Header.Set(name, value)
 	}
-	req.URL.RawQuery = odataQuery(q.query)
-	return req, c.mayLeave(req)
+	if q.Body != nil {
+		req.Header.Set("Content-Type", q.Body.Type)
+	}
+	if q.URL != nil {
+		return req, "", nil
+	}
+	id = uuid.NewString()
+	req.Header.Set("client-request-id", id)
+	return req, id, c.authorize(ctx, req)
 }
 
-// odataQuery writes blanks as %20, for an OData parser need not know the + of
-// HTML forms.
-func odataQuery(v url.Values) string { return strings.ReplaceAll(v.Encode(), "+", "%20") }
+// escape makes one segment of a path: whatever has a meaning in a URL is quoted.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// quoteOData makes a string literal of OData: apostrophes are doubled.
-func quoteOData(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// QuoteOData makes a string literal of OData: apostrophes are doubled.
+func QuoteOData(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// exchange sends req, whose URL and header are complete, and reads the answer.
-// Nothing of the content is read after it has returned.
-func (c *Client) exchange(ctx context.Context, req *http.Request, s step, body *content, limit int64) (response, outcome.Answer) {
-	ctx, cancel := context.WithTimeout(ctx, requestTime(body))
-	defer cancel()
-	var streams streams
-	if err := streams.attach(req, body); err != nil {
-		return response{}, c.redacted(s.lost(err, false, err))
-	}
-	var began atomic.Bool // a connection was there, so octets of the request may have left
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { began.Store(true) }})
-	var w wire
-	resp, err := c.transport.RoundTrip(req.WithContext(w.trace(traced)))
-	if err != nil {
-		unreadable := streams.stop()
-		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w (%w)", err, cause)
-		}
-		return response{}, c.redacted(s.lost(err, began.Load() && !w.wasDead(err), unreadable))
-	}
-	defer resp.Body.Close()
-	if limit == 0 {
-		limit = maxBody
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	_ = streams.stop()
-	a := s.judge(resp.StatusCode, resp.Header, text[:min(len(text), maxBody)], c.cfg.Now())
-	if a.Outcome == outcome.Delivered && (err != nil || int64(len(text)) > limit) && !s.mayDepart {
-		a = s.lost(fmt.Errorf("the answer could not be read whole: %w", firstError(err, errors.New("it is too long"))), true, nil)
-	}
-	return response{resp.Header, text}, c.redacted(a)
-}
-
-func requestTime(body *content) time.Duration {
-	if body == nil {
-		return baseTimeout
-	}
-	return baseTimeout + time.Duration(body.size/slowestBytes)*time.Second
-}
-
-// streams opens the content for each try of the transport, and ends all
-// reading of it.
-type streams struct {
-	mu   sync.Mutex
-	last *stream
-}
-
-func (s *streams) attach(req *http.Request, body *content) error {
-	if body == nil {
-		return nil
-	}
-	open := func() (io.ReadCloser, error) {
-		src, err := body.open()
-		if err != nil {
-			return nil, &spoolError{err}
-		}
-		one := &stream{src: src}
-		s.mu.Lock()
-		s.last = one
-		s.mu.Unlock()
-		return one, nil
-	}
-	first, err := open()
-	if err != nil {
+// authorize lets the SDK's provider put the token into a request, and checks that
+// it did: it leaves the token out, without an error, where it does not like the
+// host. No request leaves but to Graph, over TLS, with a token.
+func (c *Client) authorize(ctx context.Context, req *http.Request) error {
+	info := abs.NewRequestInformation()
+	info.SetUri(*req.URL)
+	if err := c.provider.AuthenticateRequest(ctx, info, nil); err != nil {
 		return err
 	}
-	req.Body, req.GetBody, req.ContentLength = first, open, body.size
+	for _, value := range info.Headers.Get("Authorization") {
+		req.Header.Set("Authorization", value)
+	}
+	token, bearer := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case req.URL.Scheme != "https" || req.URL.Host != c.cfg.Graph.Host || req.URL.User != nil:
+		return fmt.Errorf("a request to %q is not one to Graph and was not sent", req.URL.Redacted())
+	case !bearer || strings.TrimSpace(token) == "":
+		return errors.New("a request without a token was not sent")
+	}
 	return nil
 }
 
-// stop ends all reading, and tells whether the content could not be read.
-func (s *streams) stop() error {
-	s.mu.Lock()
-	last := s.last
-	s.mu.Unlock()
-	if last == nil {
-		return nil
-	}
-	_ = last.Close()
-	last.mu.Lock()
-	defer last.mu.Unlock()
-	return last.err
-}
-
-// stream is a content that can be closed while it is read.
-type stream struct {
-	mu     sync.Mutex
-	src    io.ReadCloser
-	err    error // of src
-	closed bool
-}
-
-func (s *stream) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// noToken says what it means that a request could not be made ready.
+func noToken(err error) outcome.Answer {
+	var refused *entra.LoginError
+	on := outcome.On("", "", "")
+	words := text.Foreign(err.Error(), outcome.MaxText)
 	switch {
-	case s.closed:
-		return 0, errBodyClosed
-	case s.err != nil:
-		return 0, s.err
+	case errors.As(err, &refused):
+		return refused.Answer
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return on.Retry(message, "4.4.1", "stopped before anything was sent: "+words, "").Answer()
 	}
-	n, err := s.src.Read(p)
-	if err != nil && err != io.EOF {
-		s.err = &spoolError{err}
-		err = s.err
-	}
-	return n, err
+	return on.Hold(identity, "4.3.5", words, adviceBug).Answer()
 }
 
-func (s *stream) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil
+// exchange sends a request, whose URL and header are complete, and reads the
+// answer, if one comes.
+func (c *Client) exchange(ctx context.Context, req *http.Request, q Request) exchange {
+	s := streams{body: q.Body}
+	ctx, cancel := context.WithTimeout(ctx, baseTimeout+time.Duration(s.size()/slowestBytes)*time.Second)
+	defer cancel()
+	if err := s.attach(req); err != nil {
+		return exchange{answer: q.Step.Unreadable(err)}
 	}
-	s.closed = true
-	return s.src.Close()
+	w := wire{bodiless: q.Body == nil}
+	resp, err := c.network.RoundTrip(req.WithContext(w.trace(ctx)))
+	if err != nil {
+		given, unreadable := s.stop()
+		left, dead := w.reached(), w.wasDead(err)
+		if q.Step.MayDepart && q.Body != nil {
+			left = given > 0
+		}
+		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w (%w)", err, cause)
+		}
+		return exchange{answer: q.Step.lost(err, left && !dead, unreadable), dead: dead}
+	}
+	defer resp.Body.Close()
+	limit := max(q.Limit, outcome.MaxBody)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	_, _ = s.stop()
+	a := q.Step.Judge(resp.StatusCode, resp.Header, body[:min(len(body), outcome.MaxBody)], c.cfg.Now())
+	if int64(len(body)) > limit {
+		err = errors.New("it is too long")
+	}
+	if a.Outcome == outcome.Delivered && err != nil && !q.Step.MayDepart {
+		a = q.Step.Lost(fmt.Errorf("the answer could not be read whole: %w", err), true)
+	}
+	return exchange{answer: a, body: body, header: resp.Header}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -37,23 +36,7 @@ func newTransport(pool *x509.CertPool, idle int, p *proxy, dial dialer) *http.Tr
 	}
 }
 
-// loginClient is what azidentity speaks through: it follows no redirect, for
-// the form carries the secret, and bounds every answer.
-type loginClient struct{ transport http.RoundTripper }
-
-func (c loginClient) Do(req *http.Request) (*http.Response, error) {
-	resp, err := c.transport.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(resp.Body, 1<<20), resp.Body}
-	return resp, nil
-}
-
-// countedConn counts the octets that the kernel took.
+// countedConn counts the bytes that the kernel took.
 type countedConn struct {
 	net.Conn
 	written atomic.Int64
@@ -78,12 +61,14 @@ func counted(dial dialer) dialer {
 	}
 }
 
-// wire watches the connection of a request, to prove that no octet of the body
+// wire watches the connection of a request, to prove that no byte of the body
 // went out on one that had died. net/http notices that for HTTP/1 only.
 type wire struct {
-	mu    sync.Mutex
-	conn  *countedConn
-	start int64 // what conn had taken when the body's turn came
+	bodiless bool // the header is all there is
+	mu       sync.Mutex
+	got      bool // a connection
+	conn     *countedConn
+	start    int64 // what conn had taken when the body's turn came, or without a body the header's
 }
 
 func (w *wire) trace(ctx context.Context) context.Context {
@@ -101,6 +86,7 @@ func (w *wire) gotConn(info httptrace.GotConnInfo) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.got = true
 	if w.conn, _ = conn.(*countedConn); w.conn != nil {
 		w.start = w.conn.written.Load()
 	}
@@ -111,13 +97,20 @@ func (w *wire) gotConn(info httptrace.GotConnInfo) {
 func (w *wire) wroteHeaders() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.conn != nil {
+	if w.conn != nil && !w.bodiless {
 		w.start = w.conn.written.Load()
 	}
 }
 
-// wasDead tells whether err is a failed write, and the connection has taken no
-// octet since the body's turn came. A failed write is final: neither TLS nor
+// reached reports whether there was a connection, so that bytes may have left.
+func (w *wire) reached() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.got
+}
+
+// wasDead reports whether err is a failed write, and the connection has taken no
+// byte since the body's turn came. A failed write is final: neither TLS nor
 // HTTP/2 writes to such a connection again, so what is still in a buffer will
 // not leave later. Other errors, a cancelled context above all, prove nothing,
 // and neither does a connection on which other requests have written.

@@ -7,16 +7,18 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
-	"graphrelay/relay/outcome"
-
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"graphrelay/relay/outcome"
 )
 
 // ending is an HTTP/2 server that reads a whole request, ends it as end says,
@@ -175,5 +177,127 @@ func TestDial(t *testing.T) {
 	}
 	if dialled.Load() == 0 {
 		t.Error("nothing was dialled")
+	}
+}
+
+func setHTTP2(c *Client, on bool) {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetHTTP2(on)
+	c.network.Transport.Protocols = &p
+}
+
+// brokenWriter is a connection that the peer has forgotten: writing fails.
+type brokenWriter struct {
+	net.Conn
+	broken *atomic.Bool
+}
+
+func (c brokenWriter) Write(p []byte) (int, error) {
+	if c.broken.Load() {
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: errors.New("broken pipe")}
+	}
+	return c.Conn.Write(p)
+}
+
+// A connection that dies before a body octet leaves is a retry, also when it
+// had answered before.
+func TestDialFailureOnAReplayIsRetry(t *testing.T) {
+	d := newDouble(t)
+	c := d.client()
+	setHTTP2(c, false)
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
+		t.Fatalf("%+v", a)
+	}
+	d.Server.CloseClientConnections()
+	c.network.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
+	c.network.Transport.CloseIdleConnections()
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A connection that died while idle is replaced and the message sent, with
+// its body opened anew: by net/http through GetBody (HTTP/1), or here (HTTP/2).
+func TestStaleConnectionIsReplaced(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		d := newDouble(t)
+		c := d.client()
+		setHTTP2(c, http2)
+		dial := c.network.Transport.DialContext
+		var broken *atomic.Bool
+		c.network.Transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			broken = new(atomic.Bool)
+			counted := conn.(*countedConn)
+			counted.Conn = brokenWriter{counted.Conn, broken}
+			return counted, nil
+		}
+		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
+			t.Fatalf("%+v", a)
+		}
+		broken.Store(true)
+		var opened int
+		m := mail(sample)
+		again := m
+		again.Open = func() (io.ReadCloser, error) { opened++; return m.Open() }
+		a := c.Send(within10s(t), address(t, "relay@contoso.com"), again)
+		_, sends := d.counts()
+		if a.Outcome != outcome.Delivered || opened != 2 || sends != 2 {
+			t.Errorf("http2 %v: opened %d times, %d sends: %+v", http2, opened, sends, a)
+			continue
+		}
+		if got := d.sent(1); unbase64(t, got.body) != sample || got.length != EncodedLen(int64(len(sample))) {
+			t.Errorf("http2 %v: the replay carried %q", http2, got.body)
+		}
+	}
+}
+
+func TestNoConnectionIsRetry(t *testing.T) {
+	d, gone := newDouble(t), newDouble(t)
+	cfg := d.config()
+	cfg.Graph = gone.config().Graph
+	gone.Close()
+	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
+	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 0 || a.Advice == "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestUntrustedCertificateIsRetryWithAdvice(t *testing.T) {
+	d := newDouble(t)
+	cfg := d.config()
+	cfg.CAFile = ""
+	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
+	if logins, _ := d.counts(); logins != 0 || a.Outcome != outcome.Retry || !strings.Contains(a.Advice, "ca_file") {
+		t.Errorf("%+v", a)
+	}
+}
+
+// A server that hangs up before the handshake has seen nothing.
+func TestCutBeforeTheBodyIsRetry(t *testing.T) {
+	d := newDouble(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	cfg := d.config()
+	cfg.Graph, _ = url.Parse("https://" + l.Addr().String())
+	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
+		t.Errorf("%+v", a)
 	}
 }

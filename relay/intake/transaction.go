@@ -53,15 +53,10 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 
 // withoutLocalhost reads root@localhost as root: programs write both.
 func withoutLocalhost(a envelope.Address) envelope.Address {
-	if a.Domain() != "localhost" {
+	if a.Domain() != "localhost" || strings.Contains(a.Local(), "@") { // no alias has an @
 		return a
 	}
-	quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Local())
-	bare, err := envelope.ParseRecipient(`"` + quoted + `"`)
-	if err != nil { // an @ within the local part: it cannot be an alias
-		return a
-	}
-	return bare
+	return a.Bare()
 }
 
 // Data implements smtpd.Transaction.

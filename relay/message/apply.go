@@ -10,28 +10,28 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// Apply returns the header block as it must be handed on, with the empty line
-// that ends it. Every field that is not named here keeps its bytes and its place.
+// Apply returns the header block to send, with the empty line that ends it. Every
+// field that is not named here keeps its bytes and its place.
 //
-//   - Received is put first, then Date and Message-ID where the message has
-//     none or only empty ones, then Bcc if there was none.
-//   - To and Cc keep those of their addresses that are in the envelope, with
-//     their display names and folds; where one was taken out the field as it was
-//     follows as X-Graphrelay-To or -Cc. A field that is left without an entry
-//     goes. Repeated fields are merged into the first.
+//   - Received comes first, then Date and Message-ID if the message has none or
+//     only empty ones, then Bcc if there was none.
+//   - To and Cc keep their addresses that are in the envelope, with display names
+//     and folds. If one is removed, the original field follows as X-Graphrelay-To
+//     or -Cc. A field without any entry left is dropped. Repeated fields are
+//     merged into the first.
 //   - A To or Cc with no single reading is renamed X-Graphrelay-To or -Cc as a
 //     whole: its recipients get the message blind.
-//   - In From, Sender, Resent-From and Resent-Sender a domain in other letters than
+//   - In From, Sender, Resent-From and Resent-Sender a domain in letters beyond
 //     ASCII is written in A-labels: Exchange compares them with its mailboxes.
 //   - Bcc is replaced by one that names the recipients that To and Cc do not, or
 //     dropped if there are none.
 //   - Resent-To and Resent-Cc become X-Graphrelay-Resent-To and -Cc; Resent-Bcc,
 //     Apparently-To and X-Graphrelay fields of the client are dropped.
 //
-// With RejectExtra a To, Cc or Bcc that names others than the envelope, or has
+// With RejectExtra, a To, Cc or Bcc that names others than the envelope, or has
 // no single reading, is refused with 550 5.6.0. A recipient that CheckRecipient
-// refuses is refused here too. Any other error is the caller's: a recipient
-// without domain, or none at all.
+// refuses is refused here too. Any other error is the caller's fault: a recipient
+// without a domain, or none at all.
 func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 	p := plan{h: h, extra: e.Extra}
 	if err := p.wanted(e.Recipients); err != nil {
@@ -54,7 +54,8 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 // Apply checks again.
 func CheckRecipient(a envelope.Address) error {
 	if strings.ContainsAny(a.Local(), `@,;:<>()[]\"`) || strings.Contains(a.Local(), "=?") {
-		return reply.New(550, reply.Enhanced{5, 1, 3}, "Recipient address has a local part that mail headers cannot carry safely")
+		return reply.New(550, reply.Enhanced{5, 1, 3},
+			"Recipient address has a local part that mail headers cannot carry safely")
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ type plan struct {
 	covered []bool             // which of them To or Cc names
 	index   map[string]int     // by Key
 
-	changes map[int][]byte // field number: what stands in its place; empty drops it
+	changes map[int][]byte // field number: what replaces it; empty drops it
 	top     []byte         // fields that are added
 }
 
@@ -116,7 +117,7 @@ func (p *plan) change(i int, text []byte) {
 func (p *plan) added(name string) { note(&p.report.Added, name) }
 
 // note keeps a list for the log short, whatever the header: no repetitions and
-// no more than maxReport entries.
+// at most maxReport entries.
 func note(list *[]string, s string) {
 	if len(*list) < maxReport && !slices.Contains(*list, s) {
 		*list = append(*list, s)
@@ -124,7 +125,7 @@ func note(list *[]string, s string) {
 }
 
 // trace adds a field that every message should have. Empty ones do not count
-// and would be a second field of that name, so they go.
+// and would be a second field of that name, so it drops them.
 func (p *plan) trace(k kind, name string, value func() string) {
 	for _, f := range p.h.fields {
 		if f.kind == k && len(trimBlank(p.h.value(f))) > 0 {
@@ -151,8 +152,8 @@ func dateField(e Edits) string {
 	return e.Date.Format("Mon, 02 Jan 2006 15:04:05 -0700")
 }
 
-// others takes the meaning from fields that might add recipients, and ours
-// from a client that pretends to be us.
+// others disarms fields that might add recipients, and fields by which a client
+// pretends to be us.
 func (p *plan) others() {
 	for i, f := range p.h.fields {
 		switch f.kind {

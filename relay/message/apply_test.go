@@ -36,19 +36,25 @@ func apply(t testing.TB, header string, e Edits) (string, Report, error) {
 func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 	for _, c := range []struct{ name, in, rcpts, want string }{
 		{"nothing to do", "To: a@x.example\r\nSubject: s\r\n", "a@x.example", "To: a@x.example\r\nSubject: s\r\n"},
-		{"case and display name stay", "TO:  \"A, B\" <A@X.Example> (c)\r\n", "a@x.example", "TO:  \"A, B\" <A@X.Example> (c)\r\n"},
+		{"case and display name stay", "TO:  \"A, B\" <A@X.Example> (c)\r\n", "a@x.example",
+			"TO:  \"A, B\" <A@X.Example> (c)\r\n"},
 		{"no blank after the colon", "To:a@x.example\r\nFrom:\"x\"<s@x.example>\r\n", "a@x.example b@x.example",
 			"Bcc: b@x.example\r\nTo:a@x.example\r\nFrom:\"x\"<s@x.example>\r\n"},
 		{"the issue's example", "To: a@x.example, d@x.example\r\nSubject: s\r\n", "a@x.example b@x.example c@x.example",
-			"Bcc: b@x.example, c@x.example\r\nTo: a@x.example\r\nX-Graphrelay-To: a@x.example, d@x.example\r\nSubject: s\r\n"},
+			"Bcc: b@x.example, c@x.example\r\nTo: a@x.example\r\nX-Graphrelay-To: a@x.example, d@x.example\r\n" +
+				"Subject: s\r\n"},
 		{"no recipient fields", "Subject: s\r\n", "a@x.example", "Bcc: a@x.example\r\nSubject: s\r\n"},
 		{"no header", "", "a@x.example", "Bcc: a@x.example\r\n"},
 		{"repeated RCPT", "Subject: s\r\n", "a@x.example A@X.example", "Bcc: a@x.example\r\nSubject: s\r\n"},
 
-		{"trim the first", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n\tC <c@x.example>\r\n", "b@x.example c@x.example",
-			"To: B <b@x.example>,\r\n\tC <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n\tC <c@x.example>\r\n"},
-		{"trim the middle", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n C <c@x.example>\r\n", "a@x.example c@x.example",
-			"To: A <a@x.example>,\r\n C <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n C <c@x.example>\r\n"},
+		{"trim the first", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n\tC <c@x.example>\r\n",
+			"b@x.example c@x.example",
+			"To: B <b@x.example>,\r\n\tC <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n" +
+				"\tC <c@x.example>\r\n"},
+		{"trim the middle", "To: A <a@x.example>,\r\n B <b@x.example>,\r\n C <c@x.example>\r\n",
+			"a@x.example c@x.example",
+			"To: A <a@x.example>,\r\n C <c@x.example>\r\nX-Graphrelay-To: A <a@x.example>,\r\n B <b@x.example>,\r\n" +
+				" C <c@x.example>\r\n"},
 		{"trim the last", "Cc: a@x.example\r\n ,\r\n b@x.example\r\n", "a@x.example",
 			"Cc: a@x.example\r\nX-Graphrelay-Cc: a@x.example\r\n ,\r\n b@x.example\r\n"},
 		{"trim all", "To: a@x.example\r\nCc:\r\n b@x.example\r\nSubject: s\r\n", "c@x.example",
@@ -65,15 +71,21 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 
 		{"To and Cc both", "To: a@x.example\r\nCc: a@x.example, b@x.example\r\n", "a@x.example b@x.example",
 			"To: a@x.example\r\nCc: a@x.example, b@x.example\r\n"},
-		{"empty fields stay", "To: a@x.example\r\nCc:\r\nSubject:\r\n", "a@x.example", "To: a@x.example\r\nCc:\r\nSubject:\r\n"},
+		{"empty fields stay", "To: a@x.example\r\nCc:\r\nSubject:\r\n", "a@x.example", "To: a@x.example\r\nCc:\r\n" +
+			"Subject:\r\n"},
 		{"empty To", "To:\r\nSubject: s\r\n", "a@x.example", "Bcc: a@x.example\r\nTo:\r\nSubject: s\r\n"},
 
-		{"undisclosed", "To: undisclosed-recipients:;\r\n", "a@x.example", "Bcc: a@x.example\r\nTo: undisclosed-recipients:;\r\n"},
-		{"undisclosed, blanks", "To: \"Undisclosed recipients\": ;\r\n", "a@x.example", "Bcc: a@x.example\r\nTo: \"Undisclosed recipients\": ;\r\n"},
-		{"undisclosed, unended", "To: undisclosed-recipients:\r\n", "a@x.example", "Bcc: a@x.example\r\nX-Graphrelay-To: undisclosed-recipients:\r\n"},
-		{"group within", "To: Team: a@x.example, B <b@x.example>;\r\n", "a@x.example b@x.example", "To: Team: a@x.example, B <b@x.example>;\r\n"},
+		{"undisclosed", "To: undisclosed-recipients:;\r\n", "a@x.example", "Bcc: a@x.example\r\n" +
+			"To: undisclosed-recipients:;\r\n"},
+		{"undisclosed, blanks", "To: \"Undisclosed recipients\": ;\r\n", "a@x.example", "Bcc: a@x.example\r\n" +
+			"To: \"Undisclosed recipients\": ;\r\n"},
+		{"undisclosed, unended", "To: undisclosed-recipients:\r\n", "a@x.example", "Bcc: a@x.example\r\n" +
+			"X-Graphrelay-To: undisclosed-recipients:\r\n"},
+		{"group within", "To: Team: a@x.example, B <b@x.example>;\r\n", "a@x.example b@x.example",
+			"To: Team: a@x.example, B <b@x.example>;\r\n"},
 		{"group partly", "To: Team: a@x.example,\r\n B <b@x.example>; (c), d@x.example\r\n", "b@x.example d@x.example",
-			"To: Team:\r\n B <b@x.example>; (c), d@x.example\r\nX-Graphrelay-To: Team: a@x.example,\r\n B <b@x.example>; (c), d@x.example\r\n"},
+			"To: Team:\r\n B <b@x.example>; (c), d@x.example\r\nX-Graphrelay-To: Team: a@x.example,\r\n" +
+				" B <b@x.example>; (c), d@x.example\r\n"},
 		{"group outside", "To: Team: a@x.example;, none:;, b@x.example\r\n", "b@x.example",
 			"To: none:;, b@x.example\r\nX-Graphrelay-To: Team: a@x.example;, none:;, b@x.example\r\n"},
 
@@ -93,19 +105,26 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 			"Bcc: a@x.example\r\nX-Graphrelay-To: a@x.example (b@x.example)\r\n"},
 		{"an encoded word in an address", "To: =?utf-8?q?b=40y.example=3e=00?=a@x.example\r\n", "a@x.example",
 			"Bcc: a@x.example\r\nX-Graphrelay-To: =?utf-8?q?b=40y.example=3e=00?=a@x.example\r\n"},
-		{"folded quotes without an @", "To: \"Last,\r\n First\" <a@x.example>\r\n", "a@x.example", "To: \"Last,\r\n First\" <a@x.example>\r\n"},
-		{"folded quotes beside an @ in quotes", "To: \"Last,\r\n First\" <a@x.example>,\r\n \"x@y.example\" <b@x.example>\r\n", "a@x.example b@x.example",
+		{"folded quotes without an @", "To: \"Last,\r\n First\" <a@x.example>\r\n", "a@x.example",
+			"To: \"Last,\r\n First\" <a@x.example>\r\n"},
+		{"folded quotes beside an @ in quotes", "To: \"Last,\r\n First\" <a@x.example>,\r\n" +
+			" \"x@y.example\" <b@x.example>\r\n", "a@x.example b@x.example",
 			"To: \"Last, First\" <a@x.example>,\r\n \"x@y.example\" <b@x.example>\r\n"},
-		{"a folded name of a group beside an @ in quotes", "To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n", "a@x.example",
+		{"a folded name of a group beside an @ in quotes",
+			"To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n", "a@x.example",
 			"Bcc: a@x.example\r\nX-Graphrelay-To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n"},
-		{"a quoted string that begins in an encoded word", "To: =?utf-8?q?\"?= <y@x.example>, =?utf-8?q?\"?= <a@x.example>\r\n", "a@x.example",
+		{"a quoted string that begins in an encoded word", "To: =?utf-8?q?\"?= <y@x.example>, =?utf-8?q?\"?= " +
+			"<a@x.example>\r\n", "a@x.example",
 			"Bcc: a@x.example\r\nX-Graphrelay-To: =?utf-8?q?\"?= <y@x.example>, =?utf-8?q?\"?= <a@x.example>\r\n"},
 		{"a source route", "To: <@y.example,@z.example:a@x.example>\r\n", "a@x.example",
 			"Bcc: a@x.example\r\nX-Graphrelay-To: <@y.example,@z.example:a@x.example>\r\n"},
-		{"a domain in other letters", "To: B <b@x.example>,\r\n Jürgen (J.) <jürgen@Bücher.example> (he),c@x.example\r\n", "b@x.example jürgen@bücher.example c@x.example",
+		{"a domain in other letters", "To: B <b@x.example>,\r\n Jürgen (J.) <jürgen@Bücher.example> " +
+			"(he),c@x.example\r\n", "b@x.example jürgen@bücher.example c@x.example",
 			"To: B <b@x.example>,\r\n Jürgen (J.) <jürgen@xn--bcher-kva.example> (he),c@x.example\r\n"},
-		{"a domain that readers map differently", "To: a@faß.example\r\n", "a@faß.example", "To: a@xn--fa-hia.example\r\n"},
-		{"the other reading of it", "To: a@faß.example\r\n", "a@fass.example", "Bcc: a@fass.example\r\nX-Graphrelay-To: a@faß.example\r\n"},
+		{"a domain that readers map differently", "To: a@faß.example\r\n", "a@faß.example",
+			"To: a@xn--fa-hia.example\r\n"},
+		{"the other reading of it", "To: a@faß.example\r\n", "a@fass.example", "Bcc: a@fass.example\r\n" +
+			"X-Graphrelay-To: a@faß.example\r\n"},
 		{"a domain of wide letters", "Cc: a@ｘ.example\r\n", "a@x.example", "Cc: a@x.example\r\n"},
 		{"such an address as its own name", "To: a@bücher.example <a@bücher.example>\r\n", "a@bücher.example",
 			"To: \"a@bücher.example\" <a@xn--bcher-kva.example>\r\n"},
@@ -114,31 +133,47 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 		{"address twice", "To: a@x.example <a@x.example>,\r\n B <b@x.example>\r\n", "a@x.example b@x.example",
 			"To: \"a@x.example\" <a@x.example>,\r\n B <b@x.example>\r\n"},
 
-		{"Bcc is replaced", "To: a@x.example\r\nBcc: \"Secret\" <b@x.example>,\r\n c@x.example\r\nSubject: s\r\n", "a@x.example b@x.example d@x.example",
+		{"Bcc is replaced", "To: a@x.example\r\nBcc: \"Secret\" <b@x.example>,\r\n c@x.example\r\nSubject: s\r\n",
+			"a@x.example b@x.example d@x.example",
 			"To: a@x.example\r\nBcc: b@x.example, d@x.example\r\nSubject: s\r\n"},
-		{"Bcc goes", "To: a@x.example\r\nBcc: b@x.example\r\nSubject: s\r\n", "a@x.example", "To: a@x.example\r\nSubject: s\r\n"},
+		{"Bcc goes", "To: a@x.example\r\nBcc: b@x.example\r\nSubject: s\r\n", "a@x.example", "To: a@x.example\r\n" +
+			"Subject: s\r\n"},
 		{"Bcc that To names too", "To: a@x.example\r\nBcc: a@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
 		{"empty Bcc", "Bcc:\r\nTo: a@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
-		{"repeated Bcc", "Bcc: a@x.example\r\nTo: t@x.example\r\nBCC : b@x.example\r\n", "t@x.example a@x.example b@x.example",
+		{"repeated Bcc", "Bcc: a@x.example\r\nTo: t@x.example\r\nBCC : b@x.example\r\n",
+			"t@x.example a@x.example b@x.example",
 			"Bcc: a@x.example, b@x.example\r\nTo: t@x.example\r\n"},
 		{"unreadable Bcc", "Bcc: <a@x.example\r\nTo: t@x.example\r\n", "t@x.example", "To: t@x.example\r\n"},
 
-		{"resent fields", "Resent-To: a@x.example\r\nresent-cc:b@x.example\r\nResent-Bcc: c@x.example\r\nResent-From: s@x.example\r\nTo: t@x.example\r\n", "a@x.example",
-			"Bcc: a@x.example\r\nX-Graphrelay-Resent-To: a@x.example\r\nX-Graphrelay-Resent-Cc:b@x.example\r\nResent-From: s@x.example\r\nX-Graphrelay-To: t@x.example\r\n"},
-		{"Apparently-To and forged fields", "Apparently-To: a@x.example\r\nX-GRAPHRELAY-To: b@x.example\r\nX-Graphrelay-New: y\r\nX-Graph: z\r\n", "c@x.example",
+		{"resent fields", "Resent-To: a@x.example\r\nresent-cc:b@x.example\r\nResent-Bcc: c@x.example\r\n" +
+			"Resent-From: s@x.example\r\nTo: t@x.example\r\n", "a@x.example",
+			"Bcc: a@x.example\r\nX-Graphrelay-Resent-To: a@x.example\r\nX-Graphrelay-Resent-Cc:b@x.example\r\n" +
+				"Resent-From: s@x.example\r\nX-Graphrelay-To: t@x.example\r\n"},
+		{"Apparently-To and forged fields", "Apparently-To: a@x.example\r\nX-GRAPHRELAY-To: b@x.example\r\n" +
+			"X-Graphrelay-New: y\r\nX-Graph: z\r\n", "c@x.example",
 			"Bcc: c@x.example\r\nX-Graph: z\r\n"},
 		{"blank before the colon", "To : a@x.example\r\nBcc\t: b@x.example\r\n", "a@x.example", "To: a@x.example\r\n"},
-		{"fields that only look like it", "Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\nReturn-Path: <d@x.example>\r\nTo: a@x.example\r\n", "a@x.example",
-			"Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\nReturn-Path: <d@x.example>\r\nTo: a@x.example\r\n"},
-		{"authors with a domain in other letters", "To: a@x.example\r\nFrom: =?utf-8?q?J=C3=BCrgen?=\r\n <jürgen@Bücher.example> (he)\r\nSENDER : s@bücher.example\r\nResent-From: a@bücher.example,\r\n b@x.example\r\nReply-To: r@bücher.example\r\n", "a@x.example",
-			"To: a@x.example\r\nFrom: =?utf-8?q?J=C3=BCrgen?=\r\n <jürgen@xn--bcher-kva.example> (he)\r\nSENDER: s@xn--bcher-kva.example\r\nResent-From: a@xn--bcher-kva.example,\r\n b@x.example\r\nReply-To: r@bücher.example\r\n"},
-		{"such an author as its own name", "From: a@bücher.example <a@bücher.example>\r\nTo: a@x.example\r\n", "a@x.example",
+		{"fields that only look like it", "Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\n" +
+			"Return-Path: <d@x.example>\r\nTo: a@x.example\r\n", "a@x.example",
+			"Reply-To: r@x.example\r\nX-To: b@x.example\r\nTos: c@x.example\r\nReturn-Path: <d@x.example>\r\n" +
+				"To: a@x.example\r\n"},
+		{"authors with a domain in other letters", "To: a@x.example\r\nFrom: =?utf-8?q?J=C3=BCrgen?=\r\n" +
+			" <jürgen@Bücher.example> (he)\r\nSENDER : s@bücher.example\r\nResent-From: a@bücher.example,\r\n" +
+			" b@x.example\r\nReply-To: r@bücher.example\r\n", "a@x.example",
+			"To: a@x.example\r\nFrom: =?utf-8?q?J=C3=BCrgen?=\r\n <jürgen@xn--bcher-kva.example> (he)\r\n" +
+				"SENDER: s@xn--bcher-kva.example\r\nResent-From: a@xn--bcher-kva.example,\r\n b@x.example\r\n" +
+				"Reply-To: r@bücher.example\r\n"},
+		{"such an author as its own name", "From: a@bücher.example <a@bücher.example>\r\nTo: a@x.example\r\n",
+			"a@x.example",
 			"From: \"a@bücher.example\" <a@xn--bcher-kva.example>\r\nTo: a@x.example\r\n"},
-		{"authors in ASCII", "From: Müller <Müller@X.example>\r\nSender: S@X.EXAMPLE\r\nTo: a@x.example\r\n", "a@x.example",
+		{"authors in ASCII", "From: Müller <Müller@X.example>\r\nSender: S@X.EXAMPLE\r\nTo: a@x.example\r\n",
+			"a@x.example",
 			"From: Müller <Müller@X.example>\r\nSender: S@X.EXAMPLE\r\nTo: a@x.example\r\n"},
 		{"UTF-8 local part", "Subject: s\r\n", "jürgen@x.example", "Bcc: jürgen@x.example\r\nSubject: s\r\n"},
-		{"long lines", "Subject: s\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaa@x.example bbbbbbbbbbbbbbbbbbbbbbbb@x.example c@x.example d@x.example",
-			"Bcc: aaaaaaaaaaaaaaaaaaaaaaaaa@x.example, bbbbbbbbbbbbbbbbbbbbbbbb@x.example,\r\n c@x.example, d@x.example\r\nSubject: s\r\n"},
+		{"long lines", "Subject: s\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaa@x.example bbbbbbbbbbbbbbbbbbbbbbbb@x.example " +
+			"c@x.example d@x.example",
+			"Bcc: aaaaaaaaaaaaaaaaaaaaaaaaa@x.example, bbbbbbbbbbbbbbbbbbbbbbbb@x.example,\r\n" +
+				" c@x.example, d@x.example\r\nSubject: s\r\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, rep, err := apply(t, c.in, Edits{Recipients: addrs(t, c.rcpts)})
@@ -153,8 +188,10 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 }
 
 func TestApplyReports(t *testing.T) {
-	in := "To: a@x.example, B <d@x.example>\r\nCc: a@x.example; b@x.example\r\nBcc: e@x.example\r\nResent-To: f@x.example\r\nApparently-To: g@x.example\r\n"
-	_, rep, err := apply(t, in, Edits{Recipients: addrs(t, "a@x.example b@x.example c@x.example"), MessageID: "<i@x.example>"})
+	in := "To: a@x.example, B <d@x.example>\r\nCc: a@x.example; b@x.example\r\nBcc: e@x.example\r\n" +
+		"Resent-To: f@x.example\r\nApparently-To: g@x.example\r\n"
+	_, rep, err := apply(t, in, Edits{Recipients: addrs(t, "a@x.example b@x.example c@x.example"),
+		MessageID: "<i@x.example>"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,9 +223,11 @@ func TestApplyAddsTraceFields(t *testing.T) {
 	const date, id = "Date: Mon, 01 Mar 2027 04:05:06 +0100\r\n", "Message-ID: <new@x.example>\r\n"
 	for _, c := range []struct{ name, in, want string }{
 		{"both absent", "To: a@x.example\r\n", date + id + "To: a@x.example\r\n"},
-		{"both there", "Date: yesterday\r\nmessage-id: <old@x>\r\nTo: a@x.example\r\n", "Date: yesterday\r\nmessage-id: <old@x>\r\nTo: a@x.example\r\n"},
+		{"both there", "Date: yesterday\r\nmessage-id: <old@x>\r\nTo: a@x.example\r\n", "Date: yesterday\r\n" +
+			"message-id: <old@x>\r\nTo: a@x.example\r\n"},
 		{"both empty", "Date: \r\nTo: a@x.example\r\nMessage-Id:\r\n", date + id + "To: a@x.example\r\n"},
-		{"one empty, one not", "Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n", "Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n"},
+		{"one empty, one not", "Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n",
+			"Date:\r\nDate: today\r\nMessage-ID: x\r\nTo: a@x.example\r\n"},
 		{"everything added", "Subject: s\r\n", date + id + "Bcc: a@x.example\r\nSubject: s\r\n"},
 	} {
 		got, _, err := apply(t, c.in, e)
@@ -205,11 +244,13 @@ func TestApplyCanRefuseExtraRecipients(t *testing.T) {
 		"To: <a@x.example\r\n", "Bcc: a@x.example; b@x.example\r\n", "To: G: c@x.example;\r\n",
 	} {
 		_, _, err := apply(t, in, e)
-		if s := reply.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.6.0" || strings.Contains(s.Text, "c@x") {
+		if s := reply.Of(err); s == nil || s.Code != 550 || s.Enhanced.String() != "5.6.0" ||
+			strings.Contains(s.Text, "c@x") {
 			t.Errorf("%q: %v, want 550 5.6.0 that names no address", in, err)
 		}
 	}
-	for _, in := range []string{"To: a@x.example\r\n", "Bcc: a@x.example\r\n", "To: none:;\r\n", "Resent-To: c@x.example\r\n", ""} {
+	for _, in := range []string{"To: a@x.example\r\n", "Bcc: a@x.example\r\n", "To: none:;\r\n",
+		"Resent-To: c@x.example\r\n", ""} {
 		if _, _, err := apply(t, in, e); err != nil {
 			t.Errorf("%q: %v", in, err)
 		}
@@ -232,7 +273,8 @@ func TestApplyRefusesRecipientsThatHeadersCannotCarry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, _, err := apply(t, "", Edits{Recipients: []envelope.Address{a}}); err != nil || got != "Bcc: "+a.String()+"\r\n" {
+		if got, _, err := apply(t, "", Edits{Recipients: []envelope.Address{a}}); err != nil ||
+			got != "Bcc: "+a.String()+"\r\n" {
 			t.Errorf("%s: %q, %v", a, got, err)
 		}
 	}
@@ -262,7 +304,7 @@ func TestApplyWritesLongListsInShortLines(t *testing.T) {
 	}
 	for _, line := range strings.Split(got, "\r\n") {
 		if len(line) > 78 && strings.Count(line, "@") > 1 || len(line) > 998 {
-			t.Errorf("line of %d octets: %q", len(line), line)
+			t.Errorf("line of %d bytes: %q", len(line), line)
 		}
 	}
 	if n := strings.Count(got, "@"); n != rep.Blind || n < 300 {
@@ -283,7 +325,8 @@ func TestApplyBoundsLongRecipientFields(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.HasPrefix(got, "Bcc: a@x.example, b@x.example\r\nX-Graphrelay-To: ") || strings.Contains(got, "\nTo:") || strings.Contains(got, "\nCc:") {
+		if !strings.HasPrefix(got, "Bcc: a@x.example, b@x.example\r\nX-Graphrelay-To: ") ||
+			strings.Contains(got, "\nTo:") || strings.Contains(got, "\nCc:") {
 			t.Errorf("%s: %.200q", c.name, got)
 		}
 		if len(rep.Trimmed) > maxReport || len(rep.Added) > 3 || len(rep.Dropped) > 1 {

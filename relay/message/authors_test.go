@@ -12,17 +12,22 @@ func TestAuthors(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"none", "To: a@b.example\r\n", "[]  [] []"},
 		{"one", "From: a@b.example\r\n", "[a@b.example]  [] []"},
-		{"all kinds", "From: a@b.example\r\nSender: s@b.example\r\nResent-From: r@b.example\r\nResent-Sender: q@b.example\r\nresent-from: p@b.example, o@b.example\r\nResent-Sender: n@b.example\r\n",
+		{"all kinds", "From: a@b.example\r\nSender: s@b.example\r\nResent-From: r@b.example\r\n" +
+			"Resent-Sender: q@b.example\r\nresent-from: p@b.example, o@b.example\r\nResent-Sender: n@b.example\r\n",
 			"[a@b.example] s@b.example [r@b.example p@b.example o@b.example] [q@b.example n@b.example]"},
-		{"folded, commented, encoded", "From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?=2C_ceo=40x.example?= (the (big) boss)\r\n <a@b.example>,\r\n \"x, y\" <c@d.example>\r\n",
+		{"folded, commented, encoded", "From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?=2C_ceo=40x.example?= (the " +
+			"(big) boss)\r\n <a@b.example>,\r\n \"x, y\" <c@d.example>\r\n",
 			"[a@b.example c@d.example]  [] []"},
 		{"no blank", "From:\"x\"<a@b.example>\r\n", "[a@b.example]  [] []"},
-		{"unquoted @ in the display name", "From: printer@d.example <printer@d.example>\r\n", "[printer@d.example]  [] []"},
+		{"unquoted @ in the display name", "From: printer@d.example <printer@d.example>\r\n",
+			"[printer@d.example]  [] []"},
 		{"no domain", "From: root (Cron Daemon)\r\n", "[root]  [] []"},
 		{"empty fields", "From:\r\nSender: \r\nResent-Sender:\r\n", "[]  [] []"},
-		{"a domain in other letters", "From: Jürgen <jürgen@bücher.example>\r\n", "[jürgen@xn--bcher-kva.example]  [] []"},
+		{"a domain in other letters", "From: Jürgen <jürgen@bücher.example>\r\n",
+			"[jürgen@xn--bcher-kva.example]  [] []"},
 		{"a folded name", "From: \"Last,\r\n First\" <a@b.example>\r\n", "[a@b.example]  [] []"},
-		{"an encoded word with a blank in it", "From: =?utf-8?q?Last \"First\" ?= <a@b.example>\r\n", "[a@b.example]  [] []"},
+		{"an encoded word with a blank in it", "From: =?utf-8?q?Last \"First\" ?= <a@b.example>\r\n",
+			"[a@b.example]  [] []"},
 		{"a domain of capitals", "From: a@BÜCHER.example\r\n", "[a@xn--bcher-kva.example]  [] []"},
 		{"names that look like it", "X-From: a@b.example\r\nFrom-: x\r\n", "[]  [] []"},
 	} {
@@ -82,7 +87,8 @@ func TestAuthorsRefuses(t *testing.T) {
 			continue
 		}
 		e := reply.Of(err)
-		if name, _, _ := strings.Cut(field, ":"); e.Code != 550 || e.Enhanced.String() != "5.6.0" || !strings.Contains(e.Text, name) || strings.Contains(e.Text, "@b") {
+		if name, _, _ := strings.Cut(field, ":"); e.Code != 550 || e.Enhanced.String() != "5.6.0" ||
+			!strings.Contains(e.Text, name) || strings.Contains(e.Text, "@b") {
 			t.Errorf("%q refused with %v: the text must name the field and show nothing of it", field, e)
 		}
 	}

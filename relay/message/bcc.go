@@ -2,8 +2,8 @@ package message
 
 import "graphrelay/relay/envelope"
 
-// checkBcc looks at the Bcc fields for the report and for RejectExtra; what they
-// say is replaced in any case.
+// checkBcc reads the Bcc fields for the report and for RejectExtra; their content
+// is replaced in any case.
 func (p *plan) checkBcc() error {
 	for _, f := range p.h.fields {
 		if f.kind != kindBcc {
@@ -24,7 +24,12 @@ func (p *plan) checkBcc() error {
 
 // bcc writes the one Bcc, in the place of the first there was.
 func (p *plan) bcc() {
-	missing := p.missing()
+	var missing []envelope.Address
+	for i, a := range p.rcpts {
+		if !p.covered[i] {
+			missing = append(missing, a)
+		}
+	}
 	p.report.Blind = len(missing)
 	var text []byte
 	if len(missing) > 0 {
@@ -43,35 +48,22 @@ func (p *plan) bcc() {
 	}
 }
 
-func (p *plan) missing() []envelope.Address {
-	var m []envelope.Address
-	for i, a := range p.rcpts {
-		if !p.covered[i] {
-			m = append(m, a)
-		}
-	}
-	return m
-}
-
 // bccField folds at 78 bytes where the addresses are shorter than that.
 func bccField(rcpts []envelope.Address) []byte {
-	b := make([]byte, 0, 32*len(rcpts)+8)
-	b = append(b, "Bcc: "...)
+	b := append(make([]byte, 0, 32*len(rcpts)+8), "Bcc:"...)
 	line := len(b)
 	for i, a := range rcpts {
 		s := a.String()
 		if i > 0 {
 			b = append(b, ',')
-			if line+1+1+len(s)+1 > 78 {
-				b = append(b, "\r\n "...)
-				line = 1
-			} else {
-				b = append(b, ' ')
-				line += 2
-			}
+			line++
 		}
-		b = append(b, s...)
-		line += len(s)
+		if i > 0 && line+len(" ,")+len(s) > 78 {
+			b = append(b, "\r\n"...)
+			line = 0
+		}
+		b = append(append(b, ' '), s...)
+		line += len(" ") + len(s)
 	}
 	return append(b, "\r\n"...)
 }

@@ -19,7 +19,7 @@ func tenKB(tb testing.TB) []byte {
 	return append(in, strings.Repeat(line, (10_240-len(in))/len(line)+1)...)
 }
 
-// runMessage does all that happens to a message whose recipients stand in its
+// runMessage does all that happens to a message whose recipients are in its
 // header, but for copying the body away.
 func runMessage(tb testing.TB) func() {
 	in := tenKB(tb)

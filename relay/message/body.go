@@ -18,20 +18,20 @@ type Body struct {
 	notes    Notes
 
 	heldCR  bool   // the input read so far ends in a CR whose LF is to come
-	tail    []byte // input that is read but must be looked at byte by byte
+	tail    []byte // input that is read but must be examined byte by byte
 	buf     []byte // backs tail
-	afterCR bool   // the last octet given out is a CR, and tail begins with its LF
-	err     error  // what comes when tail is empty
+	afterCR bool   // the last byte returned is a CR, and tail begins with its LF
+	err     error  // returned when tail is empty
 }
 
-// Notes tell what was odd about the message, header and body. They are
+// Notes say what was odd about the message, header and body. They are
 // complete once Read has returned io.EOF.
 func (b *Body) Notes() Notes { return b.notes }
 
-// Read fills p with canonical body text. It returns io.EOF only where the
-// underlying reader does; 550 5.6.0 as a *status.Error for a NUL, a bare CR
-// or, where Options say so, a bare LF; any other error as it came. After an
-// error the message must be dropped.
+// Read fills p with canonical body text. It returns io.EOF only when the
+// underlying reader does; 550 5.6.0 as a *reply.Error for a NUL, a bare CR or,
+// if Options say so, a bare LF; any other error unchanged. After an error the
+// message must be dropped.
 func (b *Body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -68,8 +68,8 @@ func (b *Body) own(n int) []byte {
 	return b.buf[:n]
 }
 
-// fill reads into q. A CR at the end is held back until it is known whether
-// its LF follows, so that no chunk ends between the two.
+// fill reads into q. It holds back a CR at the end until it knows whether its LF
+// follows, so that no chunk ends between the two.
 func (b *Body) fill(q []byte) []byte {
 	n := 0
 	if b.heldCR {
@@ -93,8 +93,8 @@ func (b *Body) fill(q []byte) []byte {
 	return q[:n]
 }
 
-// isCanonical tells whether all of c can be handed on as it is. Every LF has
-// its CR, and there are no more CRs than that: a few vector scans.
+// isCanonical reports whether c needs no change: every LF has its CR, and there
+// are no other CRs. It takes a few vector scans.
 func isCanonical(c []byte) bool {
 	lines := 0
 	for at := 0; ; lines++ {
@@ -111,7 +111,7 @@ func isCanonical(c []byte) bool {
 }
 
 // expand moves text from tail to p, making line ends canonical, until p is
-// full, tail is empty, or an octet is refused.
+// full, tail is empty, or a byte is refused.
 func (b *Body) expand(p []byte) int {
 	w := 0
 	for len(b.tail) > 0 && w < len(p) {
@@ -157,7 +157,7 @@ func (b *Body) special() (byte, error) {
 	return c, nil
 }
 
-// plainLen counts the octets before the first CR, LF or NUL.
+// plainLen counts the bytes before the first CR, LF or NUL.
 func plainLen(c []byte) int {
 	for i, x := range c {
 		if x == '\r' || x == '\n' || x == 0 {

@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 )
 
-// reference is the plainest statement of what Body does: one octet at a time.
+// reference is the plainest statement of what Body does: one byte at a time.
 func reference(in []byte, rejectLF bool) (out []byte, text string) {
 	for i := 0; i < len(in); i++ {
 		switch c := in[i]; {
@@ -31,9 +31,10 @@ func reference(in []byte, rejectLF bool) (out []byte, text string) {
 	return out, ""
 }
 
-// bodies are read whole, octet by octet, and in buffers around the sizes where
+// bodies are read whole, byte by byte, and in buffers around the sizes where
 // the code takes another way.
-func readBody(in []byte, rejectLF bool, wrap func(io.Reader) io.Reader, size int) (out []byte, text string, notes Notes) {
+func readBody(in []byte, rejectLF bool, wrap func(io.Reader) io.Reader, size int) (out []byte, text string,
+	notes Notes) {
 	b := &Body{in: source{r: wrap(bytes.NewReader(in))}, rejectLF: rejectLF}
 	buf := make([]byte, size)
 	for {
@@ -59,7 +60,8 @@ func checkBody(t *testing.T, in []byte, rejectLF bool, size int) {
 	} {
 		got, gotErr, notes := readBody(in, rejectLF, wrap, size)
 		if !bytes.Equal(got, want) || gotErr != wantErr {
-			t.Fatalf("%q reject=%v, %s, buffer %d:\ngot  %q %s\nwant %q %s", in, rejectLF, name, size, got, gotErr, want, wantErr)
+			t.Fatalf("%q reject=%v, %s, buffer %d:\ngot  %q %s\nwant %q %s", in, rejectLF, name, size, got, gotErr,
+				want, wantErr)
 		}
 		lf := bytes.Count(in, []byte{'\n'}) != bytes.Count(in, []byte("\r\n"))
 		if wantErr == "" && notes.BareLF != lf {
@@ -73,8 +75,10 @@ func bodySeeds() []string {
 	return []string{
 		"", "\r\n", "\n", "\r", "\n\n", "\r\n\n", "\n\r\n", "a", "a\r\n", "a\n", "a\r", "\ra", "\x00",
 		"\r\r\n", "\r\n\r", "a\r\n.\r\r\nb", "\n.\n", "\n.\r\n", "\r.\n", "\r\n\x00.\r\n", ".\r\n",
-		clean, clean + "x\ny", clean + "\r", clean + "\r\r\n", "x\n" + clean, clean + "\x00", clean[:511], clean[:512], clean[:513],
-		strings.Repeat("x", 511) + "\r\n", strings.Repeat("x", 511) + "\n", strings.Repeat("\n", 700), strings.Repeat("\r\n", 300),
+		clean, clean + "x\ny", clean + "\r", clean + "\r\r\n", "x\n" + clean, clean +
+			"\x00", clean[:511], clean[:512], clean[:513],
+		strings.Repeat("x", 511) + "\r\n", strings.Repeat("x", 511) +
+			"\n", strings.Repeat("\n", 700), strings.Repeat("\r\n", 300),
 	}
 }
 

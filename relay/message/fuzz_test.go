@@ -21,9 +21,12 @@ func addCorpus(f *testing.F, add func([]byte)) {
 		}
 	}
 	for _, s := range []string{
-		"To: a@x.example (b@y.example)\r\n\r\n", "To: \"a@x.example\r\n \" <b@y.example>\r\n\r\n", "To: <@a,@b:c@d>,\r\n \r\n e@f\r\n\r\n",
-		"To: g:a@b,c@d;,h:;\r\nTo: a@b <a@b>\r\nCc : x\r\nBCC:y@z\r\n\r\nbody", "From: a\r\nFrom : b\r\n\r\n", "\r\n", "x", " x\r\n",
-		"To: \"\\\"\" <a@b>, \\\r\n\r\n", "To: =?utf-8?q?a=40b?= <c@d>\r\n\r\n", "To: a@[1.2.3.4], \"a b\"@c, a.@b, \xff@b\r\n\r\n",
+		"To: a@x.example (b@y.example)\r\n\r\n", "To: \"a@x.example\r\n \" <b@y.example>\r\n\r\n",
+		"To: <@a,@b:c@d>,\r\n \r\n e@f\r\n\r\n",
+		"To: g:a@b,c@d;,h:;\r\nTo: a@b <a@b>\r\nCc : x\r\nBCC:y@z\r\n\r\nbody", "From: a\r\nFrom : b\r\n\r\n", "\r\n",
+		"x", " x\r\n",
+		"To: \"\\\"\" <a@b>, \\\r\n\r\n", "To: =?utf-8?q?a=40b?= <c@d>\r\n\r\n",
+		"To: a@[1.2.3.4], \"a b\"@c, a.@b, \xff@b\r\n\r\n",
 		"To: \"x\r\n y\" <a@b>, \"c@d\" <e@f>\r\n\r\n", "To: =?utf-8?q?\"?= <a@b>, =?utf-8?q?\"?= <c@d>\r\n\r\n",
 		"To: (x\r\n \" y) <a@b>, \"c@d\" <e@f>\r\n\r\n", "To: \"a =?x?q?\" <a@b>, x?= \"c@d\" <e@f>\r\n\r\n",
 	} {
@@ -48,7 +51,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("in chunks it reads otherwise:\n%q %q\n%q %q", h.raw, body, h1.raw, body1)
 		}
 		if len(h.raw) > o.MaxHeader {
-			t.Fatalf("header of %d octets, limit %d", len(h.raw), o.MaxHeader)
+			t.Fatalf("header of %d bytes, limit %d", len(h.raw), o.MaxHeader)
 		}
 		checkLineEnds(t, h.raw)
 		checkLineEnds(t, body)
@@ -63,7 +66,8 @@ func checkFields(t *testing.T, h *Header) {
 	t.Helper()
 	at := int32(0)
 	for _, fl := range h.fields {
-		if fl.start != at || fl.colon <= fl.start || fl.end < fl.colon+3 || h.raw[fl.colon] != ':' || !bytes.HasSuffix(h.raw[:fl.end], []byte("\r\n")) {
+		if fl.start != at || fl.colon <= fl.start || fl.end < fl.colon+3 || h.raw[fl.colon] != ':' ||
+			!bytes.HasSuffix(h.raw[:fl.end], []byte("\r\n")) {
 			t.Fatalf("field %+v in %q", fl, h.raw)
 		}
 		at = fl.end
@@ -82,7 +86,7 @@ func readVia(r io.Reader, o Options) (*Header, []byte, error) {
 	return h, body, err
 }
 
-// trickle gives three octets at a time.
+// trickle gives three bytes at a time.
 type trickle struct{ r io.Reader }
 
 func (t trickle) Read(p []byte) (int, error) { return t.r.Read(p[:min(3, len(p))]) }

@@ -44,47 +44,30 @@ const (
 	kindOurs // X-Graphrelay-*
 )
 
+var kinds = map[string]kind{
+	"from": kindFrom, "sender": kindSender, "resent-from": kindResentFrom, "resent-sender": kindResentSender,
+	"to": kindTo, "cc": kindCc, "bcc": kindBcc,
+	"resent-to": kindResentTo, "resent-cc": kindResentCc, "resent-bcc": kindResentBcc,
+	"apparently-to": kindApparentlyTo, "date": kindDate, "message-id": kindMessageID,
+}
+
 const ourPrefix = "X-Graphrelay-"
 
-// kindOf looks at the length first: most fields are no concern of ours and
-// are told apart without a comparison.
 func kindOf(name []byte) kind {
-	switch len(name) {
-	case 2:
-		return pick(name, "To", kindTo, "Cc", kindCc)
-	case 3:
-		return pick(name, "Bcc", kindBcc, "", kindOther)
-	case 4:
-		return pick(name, "From", kindFrom, "Date", kindDate)
-	case 6:
-		return pick(name, "Sender", kindSender, "", kindOther)
-	case 9:
-		return pick(name, "Resent-To", kindResentTo, "Resent-Cc", kindResentCc)
-	case 10:
-		return pick(name, "Resent-Bcc", kindResentBcc, "Message-ID", kindMessageID)
-	case 11:
-		return pick(name, "Resent-From", kindResentFrom, "", kindOther)
-	}
-	switch {
-	case hasPrefixFold(name, ourPrefix):
+	if hasPrefixFold(name, ourPrefix) {
 		return kindOurs
-	case len(name) == 13:
-		return pick(name, "Resent-Sender", kindResentSender, "Apparently-To", kindApparentlyTo)
 	}
-	return kindOther
+	var low [len(ourPrefix)]byte // no name of kinds is longer
+	if len(name) > len(low) {
+		return kindOther
+	}
+	for i, c := range name {
+		low[i] = lower(c)
+	}
+	return kinds[string(low[:len(name)])]
 }
 
-func pick(name []byte, a string, ka kind, b string, kb kind) kind {
-	switch {
-	case equalFold(name, a):
-		return ka
-	case equalFold(name, b):
-		return kb
-	}
-	return kindOther
-}
-
-// equalFold folds ASCII only: bytes.EqualFold would take the Kelvin sign for a k.
+// equalFold folds ASCII only: bytes.EqualFold takes the Kelvin sign for a k.
 func equalFold(b []byte, s string) bool {
 	return len(b) == len(s) && hasPrefixFold(b, s)
 }
@@ -110,7 +93,7 @@ func lower(c byte) byte {
 
 func (h *Header) name(f field) []byte { return h.raw[f.start:f.colon] }
 
-// value is what stands after the colon, without the last CRLF.
+// value is what follows the colon, without the last CRLF.
 func (h *Header) value(f field) []byte { return h.raw[f.colon+1 : f.end-2] }
 
 // Get returns the value of the first field of that name, unfolded and without
@@ -125,7 +108,7 @@ func (h *Header) Get(name string) string {
 }
 
 // MessageID returns the first Message-ID that is not empty, with its angle
-// brackets. Where it returns "", Apply adds one.
+// brackets. If it returns "", Apply adds one.
 func (h *Header) MessageID() string {
 	for _, f := range h.fields {
 		if f.kind == kindMessageID {
@@ -137,17 +120,17 @@ func (h *Header) MessageID() string {
 	return ""
 }
 
-// maxSubject is how much of a subject is looked at, in octets.
+// maxSubject is how many bytes of a subject are decoded.
 const maxSubject = 4 << 10
 
 // Subject returns the subject for people to read: encoded words decoded,
-// control characters replaced, and cut where it is endless.
+// control characters replaced, and cut if it is endless.
 func (h *Header) Subject() string {
 	s := h.Get("Subject")
 	return charset.Clean(charset.DecodeWords(s[:min(len(s), maxSubject)]), '\ufffd')
 }
 
-// Notes tell what was odd about the header alone.
+// Notes say what was odd about the header alone.
 func (h *Header) Notes() Notes { return h.notes }
 
 // All yields the fields in order: the name as sent, and the value with its

@@ -333,8 +333,10 @@ func envelopes(t testing.TB, h *Header) map[string][]envelope.Address {
 
 func edits(rcpts []envelope.Address) Edits {
 	return Edits{
-		Received:   "Received: from device.contoso.example (device.contoso.example [192.0.2.7])\r\n\tby relay.contoso.example with ESMTP id 0123456789abcdef;\r\n\tMon, 01 Mar 2027 04:05:06 +0000\r\n",
-		Recipients: rcpts, Date: time.Unix(1_800_000_000, 0).UTC(), MessageID: "<0123456789abcdef@relay.contoso.example>",
+		Received: "Received: from device.contoso.example (device.contoso.example [192.0.2.7])\r\n" +
+			"\tby relay.contoso.example with ESMTP id 0123456789abcdef;\r\n\tMon, 01 Mar 2027 04:05:06 +0000\r\n",
+		Recipients: rcpts, Date: time.Unix(1_800_000_000, 0).UTC(),
+		MessageID: "<0123456789abcdef@relay.contoso.example>",
 	}
 }
 
@@ -432,7 +434,8 @@ func TestSignedPartsSurviveTwoRelays(t *testing.T) {
 // Blind recipients must not show in anything but the one Bcc.
 func TestBlindRecipientsStayBlind(t *testing.T) {
 	in := "From: a@x.example\r\nTo: t@x.example, other@x.example\r\nBcc: hidden@x.example, gone@x.example\r\n" +
-		"Resent-Bcc: hidden@x.example\r\nbcc: gone@x.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n"
+		"Resent-Bcc: hidden@x.example\r\nbcc: gone@x.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +
+		"--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b--\r\n"
 	h, b, err := Read(strings.NewReader(in), Options{})
 	if err != nil {
 		t.Fatal(err)

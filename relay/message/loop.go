@@ -6,9 +6,9 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// Bounds of the way behind a message: RFC 5321 section 6.3 wants at least 100
-// where nothing else is counted, but a relay of last resort on a local network
-// that sees thirty hops, or itself again and again, is in a loop.
+// Bounds on the hops of a message: RFC 5321 section 6.3 asks for at least 100 if
+// nothing else is counted, but a relay of last resort on a local network that
+// sees thirty hops, or itself again and again, is in a loop.
 const (
 	maxHops = 30
 	maxOwn  = 3
@@ -33,12 +33,13 @@ func (h *Header) Hops(hostname string) (all, own int) {
 }
 
 // CheckLoop refuses, 554 5.4.6, a message with more than 30 Received fields, or
-// that was here three times.
+// one that was here three times.
 func (h *Header) CheckLoop(hostname string) error {
 	all, own := h.Hops(hostname)
 	if all <= maxHops && own < maxOwn {
 		return nil
 	}
 	return reply.New(554, reply.Enhanced{5, 4, 6}, "Too many hops, this message is in a mail loop").
-		Becausef("header has %d Received fields, %d of them of this relay; look in them for who sends mail back here, such as a connector or a forwarding rule", all, own)
+		Becausef("header has %d Received fields, %d of them of this relay; they show who sends mail back here, "+
+			"such as a connector or a forwarding rule", all, own)
 }

@@ -31,11 +31,11 @@ import (
 
 // Options bound the reading of a message.
 type Options struct {
-	MaxHeader    int  // octets of the top header block with its empty line; = 1 MiB
+	MaxHeader    int  // bytes of the top header block with its empty line; = 1 MiB
 	RejectBareLF bool // refuse a bare LF instead of making it CRLF
 }
 
-// Notes tell what was normal enough to accept and odd enough to log.
+// Notes record what was normal enough to accept and odd enough to log.
 type Notes struct {
 	BareLF     bool // at least one LF without CR became CRLF
 	NoHeader   bool // the first line was no header field: all of it is body
@@ -44,28 +44,20 @@ type Notes struct {
 	SpaceColon bool // blanks between a field name and its colon were dropped
 }
 
-// String lists what is set, "bare_lf,blank_fold"; empty for nothing.
+// String lists what is set, as in "bare_lf,blank_fold"; empty if nothing is.
 func (n Notes) String() string {
 	var s []string
-	for _, f := range []struct {
-		set  bool
-		name string
-	}{
-		{n.BareLF, "bare_lf"},
-		{n.NoHeader, "no_header"},
-		{n.MboxFrom, "mbox_from"},
-		{n.BlankFold, "blank_fold"},
-		{n.SpaceColon, "space_colon"},
-	} {
-		if f.set {
-			s = append(s, f.name)
+	names := []string{"bare_lf", "no_header", "mbox_from", "blank_fold", "space_colon"}
+	for i, set := range []bool{n.BareLF, n.NoHeader, n.MboxFrom, n.BlankFold, n.SpaceColon} {
+		if set {
+			s = append(s, names[i])
 		}
 	}
 	return strings.Join(s, ",")
 }
 
-// Authors are the addresses a message claims to come from. An address of a
-// local part alone ("root") has no domain.
+// Authors are the addresses that a message claims to come from. An address that
+// is only a local part ("root") has no domain.
 type Authors struct {
 	From         []envelope.Address // every address of the From field; empty if there is none
 	Sender       envelope.Address   // zero if there is none
@@ -78,8 +70,8 @@ type Edits struct {
 	Received   string             // a whole Received: field with CRLF, to prepend; "" for none
 	Recipients []envelope.Address // the envelope: exactly these get the message
 	Extra      ExtraRecipients    // what to do with header addresses outside the envelope
-	Date       time.Time          // for Date: if there is none; zero adds none
-	MessageID  string             // for Message-ID: if there is none, with angle brackets; "" adds none
+	Date       time.Time          // for Date: if the message has none; zero adds none
+	MessageID  string             // for Message-ID: likewise, with angle brackets; "" adds none
 }
 
 // ExtraRecipients is smtp.extra_recipients.
@@ -94,12 +86,12 @@ const (
 // maxReport bounds each list of a Report.
 const maxReport = 100
 
-// Report tells what Apply did, for the log. A list holds each entry once, and
-// the first 100 of them.
+// Report says what Apply did, for the log. A list holds each entry once, and at
+// most the first 100.
 type Report struct {
 	Trimmed    []string // addresses taken out of To/Cc/Bcc
 	Unreadable []string // names of recipient fields that have no single reading and were set aside
-	Blind      int      // recipients that went into Bcc
+	Blind      int      // number of recipients in Bcc
 	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)
-	Dropped    []string // names of fields that are gone or renamed (Resent-To, Apparently-To, ...)
+	Dropped    []string // names of fields that were removed or renamed (Resent-To, Apparently-To, ...)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"graphrelay/relay/reply"
 )
@@ -35,14 +36,15 @@ func Read(r io.Reader, o Options) (*Header, *Body, error) {
 	return s.h, &Body{in: s.in, rejectLF: o.RejectBareLF, notes: s.h.notes}, nil
 }
 
-// source is a reader with what was read from it too early.
+// source is a reader with input that was read from it too early.
 type source struct {
 	r    io.Reader
 	rest []byte
-	err  error // of r, to be told when rest is empty
+	err  error // of r, returned when rest is empty
 }
 
-// Read gives rest first. It never returns 0 and no error for a p that is not empty.
+// Read returns rest first. It never returns 0 and no error for a p that is not
+// empty.
 func (s *source) Read(p []byte) (int, error) {
 	if len(s.rest) > 0 {
 		n := copy(p, s.rest)
@@ -93,7 +95,7 @@ func (s *scanner) run() error {
 	return s.h.checkSingle()
 }
 
-// line appends one line to the raw header, ending in CRLF whatever it ended in.
+// line appends one line to the raw header, with CRLF whatever its line end was.
 // io.EOF means that there is none.
 func (s *scanner) line() error {
 	start := len(s.h.raw)
@@ -127,8 +129,8 @@ func (s *scanner) fill() error {
 	return err
 }
 
-// canonical gives the line at start a CRLF and checks its characters. The size
-// comes first, so that the answer does not depend on how the input arrives.
+// canonical gives the line at start a CRLF and checks its characters. It checks
+// the size first, so that the reply does not depend on how the input arrives.
 func (s *scanner) canonical(start int) error {
 	s.lines++
 	n := len(s.h.raw) - 1
@@ -172,7 +174,7 @@ func (s *scanner) take(start int) (done bool, err error) {
 	}
 	name, colon := cutName(line)
 	if name == 0 || colon < 0 {
-		return s.noField(start, line, name)
+		return s.notAField(start, line, name)
 	}
 	if colon > name { // "Subject : x" is obsolete, and not every reader finds the field
 		s.h.raw = append(s.h.raw[:start+name], s.h.raw[start+colon:]...)
@@ -182,7 +184,7 @@ func (s *scanner) take(start int) (done bool, err error) {
 }
 
 // cutName returns the length of a field name and the place of its colon, which
-// blanks may precede; colon is -1 where the line is no field.
+// blanks may precede; colon is -1 if the line is not a field.
 func cutName(line []byte) (name, colon int) {
 	for name < len(line) && line[name] > ' ' && line[name] < 0x7f && line[name] != ':' {
 		name++
@@ -231,11 +233,11 @@ func (s *scanner) continuation(start int, line []byte) error {
 	return nil
 }
 
-// noField deals with a line that is neither field, fold nor empty. As the
+// notAField deals with a line that is neither field, fold nor empty. As the
 // message's first line it means that there is no header at all, and as body it
-// harms nobody. Further down it could be the end of the header or its damage:
+// is harmless. Further down it could be the end of the header or damage to it:
 // readers differ, so it is refused.
-func (s *scanner) noField(start int, line []byte, name int) (done bool, err error) {
+func (s *scanner) notAField(start int, line []byte, name int) (done bool, err error) {
 	if len(s.h.fields) > 0 {
 		return true, refuse(fmt.Sprintf("Header line %d %s", s.lines, faultOf(line, name)))
 	}
@@ -266,24 +268,16 @@ func faultOf(line []byte, name int) string {
 	return "has a field name that is not printable ASCII"
 }
 
-// isMboxFrom knows the separator of mbox files by its date, so that a text
+// isMboxFrom recognizes the separator of mbox files by its date, so that a text
 // that begins with the word From is not taken for one.
 func isMboxFrom(line []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From ")) {
 		return false
 	}
-	words := bytes.Fields(line)
+	const days, months = " Sun Mon Tue Wed Thu Fri Sat ", " Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec "
+	words := strings.Fields(string(line))
 	for i := 1; i+1 < len(words); i++ {
-		if isOneOf(words[i], "SunMonTueWedThuFriSat") && isOneOf(words[i+1], "JanFebMarAprMayJunJulAugSepOctNovDec") {
-			return true
-		}
-	}
-	return false
-}
-
-func isOneOf(w []byte, triples string) bool {
-	for i := 0; i+3 <= len(triples); i += 3 {
-		if string(w) == triples[i:i+3] {
+		if strings.Contains(days, " "+words[i]+" ") && strings.Contains(months, " "+words[i+1]+" ") {
 			return true
 		}
 	}
@@ -293,19 +287,14 @@ func isOneOf(w []byte, triples string) bool {
 // checkSingle refuses what readers resolve differently: the first From, the
 // last, or both. Repeated To, Cc and Bcc are merged by Apply.
 func (h *Header) checkSingle() error {
-	var from, sender int
+	var count [kindOurs + 1]int
 	for _, f := range h.fields {
-		switch f.kind {
-		case kindFrom:
-			from++
-		case kindSender:
-			sender++
-		}
+		count[f.kind]++
 	}
-	if from > 1 {
+	switch {
+	case count[kindFrom] > 1:
 		return refuse("Message has more than one From field")
-	}
-	if sender > 1 {
+	case count[kindSender] > 1:
 		return refuse("Message has more than one Sender field")
 	}
 	return nil

@@ -40,17 +40,21 @@ func TestReadGivesOneReading(t *testing.T) {
 		{"body that begins with From", "From now on battery\r\n", "", "From now on battery\r\n", "no_header"},
 		{"mbox line", "From a@b Mon Jan  1 00:00:00 2024\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
 		{"quoted mbox line", ">From a@b Mon Jan  1 00:00:00 2024\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
-		{"mbox line, then text", "From a@b Mon Jan  1 00:00:00 2024\r\ntext\r\n", "", "text\r\n", "no_header,mbox_from"},
+		{"mbox line, then text", "From a@b Mon Jan  1 00:00:00 2024\r\ntext\r\n", "", "text\r\n",
+			"no_header,mbox_from"},
 		{"blank before the colon", "Bcc : a@b\r\nTo\t \t: c@d\r\n\r\n", "Bcc: a@b\r\nTo: c@d\r\n", "", "space_colon"},
 		{"From with a blank before the colon", "From : a@b\r\n\r\n", "From: a@b\r\n", "", "space_colon"},
-		{"blank fold", "Subject: a\r\n \t\r\n b\r\nTo: c@d\r\n \r\n\r\nhi\r\n", "Subject: a\r\n b\r\nTo: c@d\r\n", "hi\r\n", "blank_fold"},
+		{"blank fold", "Subject: a\r\n \t\r\n b\r\nTo: c@d\r\n \r\n\r\nhi\r\n", "Subject: a\r\n b\r\nTo: c@d\r\n",
+			"hi\r\n", "blank_fold"},
 		{"fold of form feeds", "Subject: a\r\n \v\f\r\nTo: c@d\r\n\r\n", "Subject: a\r\nTo: c@d\r\n", "", "blank_fold"},
 		{"bare LF", "From: a@b\nTo: c@d\n\nhi\n\n.\n", "From: a@b\r\nTo: c@d\r\n", "hi\r\n\r\n.\r\n", "bare_lf"},
-		{"mixed line ends", "From: a@b\r\nTo: c@d\n\r\nx\n.\r\ny\r\n", "From: a@b\r\nTo: c@d\r\n", "x\r\n.\r\ny\r\n", "bare_lf"},
+		{"mixed line ends", "From: a@b\r\nTo: c@d\n\r\nx\n.\r\ny\r\n", "From: a@b\r\nTo: c@d\r\n", "x\r\n.\r\ny\r\n",
+			"bare_lf"},
 		{"bare LF in the body alone", "From: a@b\r\n\r\nx\ny\r\n", "From: a@b\r\n", "x\r\ny\r\n", "bare_lf"},
 		{"8-bit values", "Subject: \xe4\xf6\r\n\r\n\xff\xfe\r\n", "Subject: \xe4\xf6\r\n", "\xff\xfe\r\n", ""},
 		{"body without a line end", "To: a@b\r\n\r\nhi", "To: a@b\r\n", "hi", ""},
-		{"fields like those below", "To: a@b\r\n\r\nBcc: c@d\r\nFrom: x\r\nFrom: y\r\n", "To: a@b\r\n", "Bcc: c@d\r\nFrom: x\r\nFrom: y\r\n", ""},
+		{"fields like those below", "To: a@b\r\n\r\nBcc: c@d\r\nFrom: x\r\nFrom: y\r\n", "To: a@b\r\n",
+			"Bcc: c@d\r\nFrom: x\r\nFrom: y\r\n", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h, body, notes, err := readAll(t, c.in, Options{})
@@ -69,13 +73,18 @@ func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct{ name, in, text string }{
 		{"line without colon", "To: a@b\r\nnonsense\r\n\r\n", "Header line 2 has no colon"},
 		{"boundary in the header", "To: a@b\r\n--x\r\n\r\n", "Header line 2 has no colon"},
-		{"mbox line below", "To: a@b\r\nFrom c@d Mon Jan  1 00:00:00 2024\r\n\r\n", "Header line 2 has a blank in the field name"},
+		{"mbox line below", "To: a@b\r\nFrom c@d Mon Jan  1 00:00:00 2024\r\n\r\n",
+			"Header line 2 has a blank in the field name"},
 		{"blank in the name", "To: a@b\r\nReply To: c@d\r\n\r\n", "Header line 2 has a blank in the field name"},
 		{"no name", "To: a@b\r\n: c@d\r\n\r\n", "Header line 2 has no field name"},
-		{"look-alike name", "To: a@b\r\nBcc\xa0: c@d\r\n\r\n", "Header line 2 has a field name that is not printable ASCII"},
-		{"non-breaking space in the name", "To: a@b\r\nBcc\u00a0: c@d\r\n\r\n", "Header line 2 has a field name that is not printable ASCII"},
-		{"control in the name", "To: a@b\r\nB\x01cc: c@d\r\n\r\n", "Header line 2 has a field name that is not printable ASCII"},
-		{"vertical tab as fold", "To: a@b\r\n\vBcc: c@d\r\n\r\n", "Header line 2 has a field name that is not printable ASCII"},
+		{"look-alike name", "To: a@b\r\nBcc\xa0: c@d\r\n\r\n", "Header line 2 has a field name that is not printable " +
+			"ASCII"},
+		{"non-breaking space in the name", "To: a@b\r\nBcc\u00a0: c@d\r\n\r\n",
+			"Header line 2 has a field name that is not printable ASCII"},
+		{"control in the name", "To: a@b\r\nB\x01cc: c@d\r\n\r\n",
+			"Header line 2 has a field name that is not printable ASCII"},
+		{"vertical tab as fold", "To: a@b\r\n\vBcc: c@d\r\n\r\n",
+			"Header line 2 has a field name that is not printable ASCII"},
 		{"continuation first", " From: a@b\r\n\r\n", "Message header begins with a continuation line"},
 		{"blank line of blanks first", " \r\nFrom: a@b\r\n\r\n", "Message header begins with a continuation line"},
 		{"two From", "From: a@b\r\nTo: c@d\r\nFROM: e@f\r\n\r\n", "Message has more than one From field"},
@@ -146,7 +155,7 @@ func TestReadRefusesLargeHeadersEarly(t *testing.T) {
 			c.max = maxFields * len(c.line)
 		}
 		if src.took > c.max+2*chunkSize {
-			t.Errorf("%.10q: %d octets were read before a header limit of %d", c.line, src.took, c.max)
+			t.Errorf("%.10q: %d bytes were read before a header limit of %d", c.line, src.took, c.max)
 		}
 	}
 }
@@ -157,13 +166,14 @@ func TestReadAcceptsAHeaderOfExactlyTheLimit(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, err := Read(strings.NewReader(in+"\r\nbody"), Options{MaxHeader: 101}); err == nil {
-		t.Error("one octet more must be refused")
+		t.Error("one byte more must be refused")
 	}
 }
 
 func TestReaderErrorsComeUnchanged(t *testing.T) {
 	broken := errors.New("connection lost")
-	for _, in := range []string{"", "From: a@b", "From: a@b\r\n", "From: a@b\r\n\r\n", "From: a@b\r\n\r\nhalf a li", "From: a@b\r\n\r\nends in CR\r"} {
+	for _, in := range []string{"", "From: a@b", "From: a@b\r\n", "From: a@b\r\n\r\n", "From: a@b\r\n\r\nhalf a li",
+		"From: a@b\r\n\r\nends in CR\r"} {
 		h, b, err := Read(io.MultiReader(strings.NewReader(in), iotest.ErrReader(broken)), Options{})
 		if err == nil {
 			_, err = io.ReadAll(b)
@@ -186,7 +196,8 @@ type stuck struct{}
 func (stuck) Read([]byte) (int, error) { return 0, nil }
 
 func TestHeaderAccess(t *testing.T) {
-	h, _, _, err := readAll(t, "SUBJECT: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?q?_=E4?=\r\nMessage-ID: \r\nmessage-id:\r\n  <a@b> \r\nX-A: 1\r\nx-a: 2\r\n\r\n", Options{})
+	h, _, _, err := readAll(t, "SUBJECT: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?iso-8859-1?q?_=E4?=\r\nMessage-ID: \r\n"+
+		"message-id:\r\n  <a@b> \r\nX-A: 1\r\nx-a: 2\r\n\r\n", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +235,8 @@ func TestSubjectIsBounded(t *testing.T) {
 }
 
 func TestKelvinSignIsNoK(t *testing.T) {
-	if equalFold([]byte("\u212aey"), "key") || kindOf([]byte("TO")) != kindTo || kindOf([]byte("x-GRAPHRELAY-a")) != kindOurs {
+	if equalFold([]byte("\u212aey"), "key") || kindOf([]byte("TO")) != kindTo ||
+		kindOf([]byte("x-GRAPHRELAY-a")) != kindOurs {
 		t.Error("names fold ASCII letters and nothing else")
 	}
 }

@@ -7,23 +7,23 @@ import (
 
 // The functions of this file and of rewrite.go return a Header that differs
 // from h in the fields that they name, and only there: every other field keeps
-// its bytes and its place. They return h itself where nothing is to be done.
-// They come before Authors and Apply, which look at what is left to judge.
+// its bytes and its place. They return h itself if nothing changes. They come
+// before Authors and Apply, which judge the result.
 
-// QuoteNames puts a bare @ in a display name within quotes, as
+// QuoteNames puts a bare @ in a display name in quotes, as
 // `From: printer@d.example <printer@d.example>` needs it, in From, Sender,
-// Resent-From and Resent-Sender. The address is not changed: it is what stands
-// in angle brackets. A field that is then still no single mailbox stays as it
-// was. names are those of the changed fields.
+// Resent-From and Resent-Sender. The address is not changed: it is the one in
+// angle brackets. A field that would still not be one mailbox stays as it was.
+// names are those of the changed fields.
 func (h *Header) QuoteNames() (quoted *Header, names []string) {
 	return h.mapped(field.isAuthor, address.QuoteNames)
 }
 
-// ExpandAliases puts full addresses in the place of local recipients in To, Cc
-// and Bcc, `To: root` and root@localhost, wherever alias knows one; display
-// names and comments stay. alias should know those that RCPT named and no others: "Smith" in
-// `To: Smith, Ann <a@d.example>` looks like a local recipient too.
-func (h *Header) ExpandAliases(alias func(envelope.Address) (envelope.Address, bool)) (expanded *Header, names []string) {
+// ExpandAliases replaces local recipients in To, Cc and Bcc, such as root and
+// root@localhost, by the full address that alias returns for them; display names
+// and comments stay. alias should return one only for those that RCPT named:
+// "Smith" in `To: Smith, Ann <a@d.example>` looks like a local recipient too.
+func (h *Header) ExpandAliases(alias func(envelope.Address) (envelope.Address, bool)) (*Header, []string) {
 	full := func(a envelope.Address) (envelope.Address, bool) {
 		if d := a.Domain(); d != "" && d != "localhost" {
 			return envelope.Address{}, false
@@ -56,14 +56,18 @@ func (h *Header) mapped(which func(field) bool, change func([]byte) ([]byte, boo
 // newField is a field to add.
 type newField struct{ name, value string }
 
-// revised is h with other values, by field number: what stands between the
-// colon and the last CRLF, or nil to drop the field. more goes to the end, for
-// the trace fields of other hosts stay together at the top.
+// revised is h with other values, by field number: what is between the colon and
+// the last CRLF, or nil to drop the field. more goes to the end, because the
+// trace fields of other hosts stay together at the top.
 func (h *Header) revised(values map[int][]byte, more []newField) *Header {
 	if len(values) == 0 && len(more) == 0 {
 		return h
 	}
-	out := &Header{raw: make([]byte, 0, len(h.raw)+512), fields: make([]field, 0, len(h.fields)+len(more)), notes: h.notes}
+	out := &Header{
+		raw:    make([]byte, 0, len(h.raw)+512),
+		fields: make([]field, 0, len(h.fields)+len(more)),
+		notes:  h.notes,
+	}
 	for i, f := range h.fields {
 		v, changed := values[i]
 		if !changed {

@@ -18,7 +18,8 @@ func TestQuoteNames(t *testing.T) {
 		{"Printer 3@floor2 <p@d.example>", `Printer "3@floor2" <p@d.example>`},
 		{"@home <p@d.example>", `"@home" <p@d.example>`},
 		{"a@b.example<p@d.example>", `"a@b.example"<p@d.example>`},
-		{"ceo@d.example (x) \"y\" z@\r\n <p@d.example> (p@d.example)", "\"ceo@d.example\" (x) \"y\" \"z@\"\r\n <p@d.example> (p@d.example)"},
+		{"ceo@d.example (x) \"y\" z@\r\n <p@d.example> (p@d.example)", "\"ceo@d.example\" (x) \"y\" \"z@\"\r\n" +
+			" <p@d.example> (p@d.example)"},
 		{"J\xfcrgen@d.example <p@d.example>", "\"J\xfcrgen@d.example\" <p@d.example>"},
 		{"a@b@c <p@d.example>", `"a@b@c" <p@d.example>`},
 		{"root@x <root>", `"root@x" <root>`},
@@ -53,7 +54,8 @@ func TestQuoteNames(t *testing.T) {
 			}
 			continue
 		}
-		if want := "From: " + c.want + "\r\nSubject: a@b <c@d>\r\n"; string(got.raw) != want || fmt.Sprint(names) != "[From]" {
+		if want := "From: " + c.want + "\r\nSubject: a@b <c@d>\r\n"; string(got.raw) != want ||
+			fmt.Sprint(names) != "[From]" {
 			t.Errorf("%q became %q %v, want %q", c.in, got.raw, names, want)
 		}
 		if a, err := got.Authors(); err != nil || len(a.From) != 1 {
@@ -63,9 +65,11 @@ func TestQuoteNames(t *testing.T) {
 }
 
 func TestQuoteNamesOfEveryAuthor(t *testing.T) {
-	h := mustRead(t, []byte("SENDER: a@x <a@x.example>\r\nResent-From: b@x <b@x.example>\r\nResent-Sender:c@x <c@x.example>\r\nTo: d@x <d@x.example>\r\n\r\n"))
+	h := mustRead(t, []byte("SENDER: a@x <a@x.example>\r\nResent-From: b@x <b@x.example>\r\n"+
+		"Resent-Sender:c@x <c@x.example>\r\nTo: d@x <d@x.example>\r\n\r\n"))
 	got, names := h.QuoteNames()
-	if want := "SENDER: \"a@x\" <a@x.example>\r\nResent-From: \"b@x\" <b@x.example>\r\nResent-Sender:\"c@x\" <c@x.example>\r\nTo: d@x <d@x.example>\r\n"; string(got.raw) != want {
+	if want := "SENDER: \"a@x\" <a@x.example>\r\nResent-From: \"b@x\" <b@x.example>\r\n" +
+		"Resent-Sender:\"c@x\" <c@x.example>\r\nTo: d@x <d@x.example>\r\n"; string(got.raw) != want {
 		t.Errorf("got %q %v", got.raw, names)
 	}
 }
@@ -85,7 +89,8 @@ func TestExpandAliases(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"To: root\r\n", "To: admin@c.example\r\n"},
 		{"To: Boss <root@LOCALHOST>\r\n", "To: Boss <admin@c.example>\r\n"},
-		{"To: Root <ROOT>, x@y.example,\r\n root (the boss)\r\n", "To: Root <admin@c.example>, x@y.example,\r\n admin@c.example (the boss)\r\n"},
+		{"To: Root <ROOT>, x@y.example,\r\n root (the boss)\r\n", "To: Root <admin@c.example>, x@y.example,\r\n" +
+			" admin@c.example (the boss)\r\n"},
 		{"Cc: all: root, daemon;\r\nBcc:root\r\n", "Cc: all: admin@c.example, daemon;\r\nBcc:admin@c.example\r\n"},
 		{"To: root@localhost.example, x@y.example, odd, daemon\r\nFrom: root\r\nSubject: root\r\n", ""},
 		{"To: root, \"\r\n", ""},
@@ -119,7 +124,8 @@ func TestRewriteFrom(t *testing.T) {
 		{"<ceo@x.example>", " n@c.example"},
 		{"The Boss <ceo@x.example>", " The Boss <n@c.example>"},
 		{`"Boss, The" <ceo@x.example> (x)`, ` "Boss, The" <n@c.example>`},
-		{"=?utf-8?q?M=C3=BCller?=\r\n =?utf-8?q?_x?= <ceo@x.example>", " =?utf-8?q?M=C3=BCller?=\r\n =?utf-8?q?_x?= <n@c.example>"},
+		{"=?utf-8?q?M=C3=BCller?=\r\n =?utf-8?q?_x?= <ceo@x.example>", " =?utf-8?q?M=C3=BCller?=\r\n" +
+			" =?utf-8?q?_x?= <n@c.example>"},
 		{"M\xfcller <ceo@x.example>", " M\xfcller <n@c.example>"},
 		{"ceo@x.example <ceo@x.example>", ` "ceo@x.example" <n@c.example>`},
 		{"(hi) X <ceo@x.example>", " (hi) X <n@c.example>"},
@@ -151,9 +157,11 @@ func TestRewrite(t *testing.T) {
 	}{
 		{"Subject: x\r\n", AuthorEdits{From: n}, "Subject: x\r\nFrom: n@c.example\r\n"},
 		{"", AuthorEdits{From: n}, "From: n@c.example\r\n"},
-		{"From: a@b\r\nTo: c@d\r\n", AuthorEdits{From: n, ReplyTo: o}, "From: n@c.example\r\nTo: c@d\r\nReply-To: Ceo@x.example\r\n"},
+		{"From: a@b\r\nTo: c@d\r\n", AuthorEdits{From: n, ReplyTo: o}, "From: n@c.example\r\nTo: c@d\r\n" +
+			"Reply-To: Ceo@x.example\r\n"},
 		{"From: a@b\r\nreply-to: c@d\r\n", AuthorEdits{From: n, ReplyTo: o}, "From: n@c.example\r\nreply-to: c@d\r\n"},
-		{"From: a@b\r\nReply-To: \r\nreply-to:\r\nX: 1\r\n", AuthorEdits{From: n, ReplyTo: o}, "From: n@c.example\r\nX: 1\r\nReply-To: Ceo@x.example\r\n"},
+		{"From: a@b\r\nReply-To: \r\nreply-to:\r\nX: 1\r\n", AuthorEdits{From: n, ReplyTo: o}, "From: n@c.example\r\n" +
+			"X: 1\r\nReply-To: Ceo@x.example\r\n"},
 		{"From: a@b\r\n", AuthorEdits{From: n, ReplyTo: addr1(t, `"x,y"@z.example`)}, "From: n@c.example\r\n"},
 		{"From: a@b\r\nSender: c@d\r\n", AuthorEdits{DropSender: true}, "From: a@b\r\n"},
 		{"From: a@b\r\nX-Sender: c@d\r\n", AuthorEdits{DropSender: true}, ""},
@@ -168,7 +176,8 @@ func TestRewrite(t *testing.T) {
 }
 
 func TestHops(t *testing.T) {
-	own := "Received: from x (x [192.0.2.7])\r\n\tby Relay.Contoso.example (graphrelay) with ESMTP id 1;\r\n\tMon, 01 Mar 2027 04:05:06 +0000\r\n"
+	own := "Received: from x (x [192.0.2.7])\r\n\tby Relay.Contoso.example (graphrelay) with ESMTP id 1;\r\n" +
+		"\tMon, 01 Mar 2027 04:05:06 +0000\r\n"
 	short := "received: by relay.contoso.example (graphrelay) with ESMTP id 1; x\r\n"
 	other := "Received: from relay.contoso.example by mail.example (Postfix) with ESMTP id 1; x\r\n"
 	same := "Received: by relay.contoso.example (Postfix, from userid 0); x\r\n"
@@ -183,14 +192,16 @@ func TestHops(t *testing.T) {
 		{own + short + other + own, 4, 3, true, "three times here", "4 Received fields, 3 of them of this relay"},
 		{strings.Repeat(other+same, 15), 30, 0, false, "thirty", ""},
 		{strings.Repeat(other, 31), 31, 0, true, "more", "31 Received fields, 0 of them"},
-		{strings.Repeat("X-Received: by relay.contoso.example (graphrelay) x\r\n", 40), 0, 0, false, "another name", ""},
+		{strings.Repeat("X-Received: by relay.contoso.example (graphrelay) x\r\n", 40), 0, 0, false, "another name",
+			""},
 	} {
 		h := mustRead(t, []byte(c.in+"\r\n"))
 		if all, mine := h.Hops("relay.contoso.example"); all != c.all || mine != c.own {
 			t.Errorf("%s: %d, %d", c.name, all, mine)
 		}
 		err := h.CheckLoop("relay.contoso.example")
-		if !c.loop && err != nil || c.loop && !strings.HasPrefix(fmt.Sprint(err), "554 5.4.6 Too many hops") || err != nil && !strings.Contains(err.Error(), c.reason) {
+		if !c.loop && err != nil || c.loop && !strings.HasPrefix(fmt.Sprint(err), "554 5.4.6 Too many hops") ||
+			err != nil && !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -265,7 +276,8 @@ func checkAuthor(t testing.TB, h *Header, want envelope.Address) {
 	}
 	for _, i := range h.numbers("From") {
 		v := strings.TrimSpace(Unfold(h.value(h.fields[i])))
-		if list, err := netmail.ParseAddressList(v); err == nil && (len(list) != 1 || list[0].Address != want.String()) {
+		if list, err := netmail.ParseAddressList(v); err == nil && (len(list) != 1 ||
+			list[0].Address != want.String()) {
 			t.Errorf("net/mail reads %v from %q", list, v)
 		}
 		for _, s := range naive(v) {
@@ -282,8 +294,10 @@ func checkAuthor(t testing.TB, h *Header, want envelope.Address) {
 func FuzzMend(f *testing.F) {
 	addCorpus(f, func(b []byte) { f.Add(b) })
 	for _, s := range []string{
-		"From: a@b <c@d>\r\n\r\n", "From: \"x\" y@z (a@b) <a@b>\r\nReply-To:\r\nSender: x\r\n\r\n", "From: root (a (b) \\) c@d)\r\n\r\n",
-		"From: <@a,@b:c@d> (x)\r\nTo: root, <root>, \"a\" <b>\r\n\r\n", "From: (a<b) root (=?utf-8?q?x=40y?=)\r\n\r\n", "From: a@b \"c\" <d@e>\r\n\r\n",
+		"From: a@b <c@d>\r\n\r\n", "From: \"x\" y@z (a@b) <a@b>\r\nReply-To:\r\nSender: x\r\n\r\n",
+		"From: root (a (b) \\) c@d)\r\n\r\n",
+		"From: <@a,@b:c@d> (x)\r\nTo: root, <root>, \"a\" <b>\r\n\r\n", "From: (a<b) root (=?utf-8?q?x=40y?=)\r\n\r\n",
+		"From: a@b \"c\" <d@e>\r\n\r\n",
 	} {
 		f.Add([]byte(s))
 	}

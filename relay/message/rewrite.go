@@ -8,15 +8,15 @@ import (
 // AuthorEdits say how the fields that name authors must differ. The zero value
 // changes nothing.
 type AuthorEdits struct {
-	From       envelope.Address // takes the place of the address in From, or makes a From; zero leaves it
+	From       envelope.Address // replaces the address in From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // goes to Reply-To unless the message has one; zero for none
-	DropSender bool             // takes Sender out
+	DropSender bool             // removes Sender
 }
 
 // Rewrite makes the edits. From keeps its display name, or has a comment for
-// one, `root (Cron Daemon)`; where that would not be read as one mailbox, From
-// is the address alone. A ReplyTo that a header cannot carry safely is left
-// out. names are those of the fields that changed, came or went.
+// one, `root (Cron Daemon)`; if that could not be read as one mailbox, From is
+// the address alone. A ReplyTo that a header cannot carry safely is left out.
+// names are those of the fields that were changed, added or dropped.
 func (h *Header) Rewrite(e AuthorEdits) (rewritten *Header, names []string) {
 	values := make(map[int][]byte)
 	var more []newField
@@ -42,7 +42,7 @@ func (h *Header) Rewrite(e AuthorEdits) (rewritten *Header, names []string) {
 	return h.revised(values, more), names
 }
 
-// numbers finds the fields of a name.
+// numbers returns the numbers of the fields of a name.
 func (h *Header) numbers(name string) []int {
 	var all []int
 	for i, f := range h.fields {
@@ -53,7 +53,7 @@ func (h *Header) numbers(name string) []int {
 	return all
 }
 
-// repliesElsewhere tells whether some Reply-To says something.
+// repliesElsewhere reports whether a Reply-To is not empty.
 func (h *Header) repliesElsewhere() bool {
 	for _, i := range h.numbers("Reply-To") {
 		if len(trimBlank(h.value(h.fields[i]))) > 0 {

@@ -3,7 +3,6 @@ package message
 import (
 	"bytes"
 
-	"graphrelay/relay/envelope"
 	"graphrelay/relay/message/address"
 	"graphrelay/relay/text"
 )
@@ -107,16 +106,11 @@ func (p *plan) unreadable(f field, cause error) error {
 func (p *plan) trim(l *address.List) (trimmed bool, err error) {
 	outside := l.Outsiders()
 	for _, o := range outside {
-		if p.extra == RejectExtra && !p.known(o.Address) {
+		if _, known := p.index[o.Address.Key()]; p.extra == RejectExtra && !known {
 			return true, refuse("Message header names a recipient that the envelope does not").
 				Becausef("header recipient %q", clip(o.Text))
 		}
 		note(&p.report.Trimmed, text.Cut(string(o.Text), maxShown))
 	}
 	return len(outside) > 0, nil
-}
-
-func (p *plan) known(a envelope.Address) bool {
-	_, ok := p.index[a.Key()]
-	return ok
 }

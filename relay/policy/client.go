@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -62,18 +63,9 @@ func newClientRule(c ClientRule, all senders) *clientRule {
 		if len(c.Networks) == 0 {
 			return c.Username != "" // a rule without either matches nobody
 		}
-		return !unix && within(ip, c.Networks)
+		return !unix && slices.ContainsFunc(c.Networks, func(n netip.Prefix) bool { return n.Contains(ip) })
 	}
 	return r
-}
-
-func within(ip netip.Addr, networks []netip.Prefix) bool {
-	for _, n := range networks {
-		if n.Contains(ip) {
-			return true
-		}
-	}
-	return false
 }
 
 // isLocal matches this host: 127.0.0.0/8, ::1 and unix sockets.
@@ -99,16 +91,13 @@ func (p *Policy) Connect(peer Peer) (Client, error) {
 	if peer.Auth != AuthOff {
 		remedy += ", or add one that logs in"
 	}
-	return Client{}, errClient().Becausef("client %s matches no rule of this listener; %s", c.peer(), remedy)
+	return Client{}, errClient.Becausef("client %s matches no rule of this listener; %s", c.peer(), remedy)
 }
 
 func (p *Policy) mayLogin(c Client) bool {
-	for _, rule := range p.clients {
-		if rule.Username != "" && rule.matches(c.ip, c.unix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.clients, func(r *clientRule) bool {
+		return r.Username != "" && r.matches(c.ip, c.unix)
+	})
 }
 
 // Login finds the client that c becomes by a user name: the one of that name
@@ -178,10 +167,8 @@ func (c Client) peer() string {
 	return c.ip.String()
 }
 
-func errClient() *reply.Error {
-	return reply.New(554, reply.Enhanced{5, 7, 1},
-		"Access denied; ask the administrator of this relay to allow this client")
-}
+var errClient = reply.New(554, reply.Enhanced{5, 7, 1},
+	"Access denied; ask the administrator of this relay to allow this client")
 
 // TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is the
 // time until the client may send the next one.

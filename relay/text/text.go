@@ -105,3 +105,10 @@ func WithoutTokens(s string) string {
 }
 
 const tokenBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.="
+
+// Foreign is Cut for what a server said: tokens are left out, and a line end of
+// two characters is shown as one.
+func Foreign(s string, limit int) string {
+	s = s[:min(len(s), 8*limit)]
+	return Cut(WithoutTokens(strings.ReplaceAll(s, "\r\n", "\n")), limit)
+}

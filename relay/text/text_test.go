@@ -1,8 +1,10 @@
 package text_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"graphrelay/relay/text"
 )
@@ -58,4 +60,36 @@ func TestWithoutTokens(t *testing.T) {
 	if got := text.WithoutTokens(strings.Repeat("no token ", 3)); !strings.HasPrefix(got, "no token") {
 		t.Error(got)
 	}
+}
+
+func TestForeign(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text":                        "plain text",
+		"a\r\nb\tc\x00":                     `a\nb\tc\u0000`,
+		"Grüße":                             "Grüße",
+		"\xff\xfeé":                         `\xff\xfeé`,
+		"\ufffd":                            "\ufffd",
+		"x\u202ey\u2028z\u00a0":             `x\u202ey\u2028z\u00a0`,
+		"it's \"q\"":                        `it's "q"`,
+		"Bearer eyJhbGci.eyJ-_.x= done eyJ": "Bearer [token] done [token]",
+		strings.Repeat("x", 200):            strings.Repeat("x", 100) + "...",
+	} {
+		if got := text.Foreign(in, 100); got != want {
+			t.Errorf("Foreign(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func FuzzForeign(f *testing.F) {
+	f.Add("a\nb")
+	f.Add("eyJ.eyJ eeyJyJ \xffeyJ")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := text.Foreign(s, 500)
+		// An escape may end in the e of eyJ.
+		got = regexp.MustCompile(`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}`).ReplaceAllString(got, "?")
+		control := func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, control) || len(got) > 2000 || strings.Contains(got, "eyJ") {
+			t.Fatalf("not fit to be shown: %q", got)
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/verify"
@@ -208,7 +209,7 @@ func TestAuditVerdicts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newTenant(t)
 			tc.arrange(x)
-			c, err := graph.New(x.config)
+			c, err := largemail.New(x.config)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/setup/certificate"
 	"graphrelay/relay/verify"
@@ -58,14 +60,16 @@ func newTenant(t *testing.T) *tenant {
 	}
 	x.write("ca.pem", d.CAPEM())
 	x.config = graph.Config{
-		Name: "contoso", TenantID: d.TenantID(), ClientID: d.ClientID(),
-		CertificateFile: filepath.Join(x.dir, "entra.pem"), CAFile: filepath.Join(x.dir, "ca.pem"), Login: endpoint, Graph: endpoint,
+		Name: "contoso", CAFile: filepath.Join(x.dir, "ca.pem"), Login: endpoint, Graph: endpoint,
+		Identity: entra.Identity{
+			TenantID: d.TenantID(), ClientID: d.ClientID(), CertificateFile: filepath.Join(x.dir, "entra.pem"),
+		},
 	}
 	x.upload(x.newPair(time.Now(), 730))
 	x.id = verify.Identity{
 		Name: "contoso", TenantID: d.TenantID(), ClientID: d.ClientID(),
 		Allowed: []envelope.Address{address(t, sender)}, Denied: []envelope.Address{address(t, canary)},
-		Open: func() (verify.Client, error) { return graph.New(x.config) },
+		Open: func() (verify.Client, error) { return largemail.New(x.config) },
 	}
 	return x
 }

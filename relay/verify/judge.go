@@ -5,17 +5,17 @@ import (
 	"slices"
 	"strings"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
 )
 
 // Evidence is everything that one round found out.
 type Evidence struct {
 	Credential    error             // why it cannot be used; nil if it can
-	Login         *graph.LoginError // why there is no token; nil if there is one
+	Login         *entra.LoginError // why there is no token; nil if there is one
 	Stopped       error             // the round was broken off
-	Token         graph.TokenInfo
+	Token         entra.TokenInfo
 	Administrator envelope.Address // who gets the test mails; zero in an audit
 	Allowed       []Trial
 	Denied        []Trial

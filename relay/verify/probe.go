@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
@@ -16,8 +17,8 @@ import (
 // Client is an identity's way to Entra and Graph; *graph.Client is one.
 type Client interface {
 	Prober
-	Credential() graph.CredentialInfo
-	Token(ctx context.Context) (graph.TokenInfo, error)
+	Credential() entra.CredentialInfo
+	Token(ctx context.Context) (entra.TokenInfo, error)
 	TryDraft(ctx context.Context, mailbox envelope.Address) outcome.Answer
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
 )
 
@@ -127,9 +127,9 @@ func (r *round) logIn(ctx context.Context) bool {
 	r.note(credentialFinding(c.Credential(), r.Now()))
 	token, err := c.Token(ctx)
 	if err != nil {
-		var refused *graph.LoginError
+		var refused *entra.LoginError
 		if !errors.As(err, &refused) {
-			refused = &graph.LoginError{Answer: outcome.Answer{Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again"}}
+			refused = &entra.LoginError{Answer: outcome.Answer{Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again"}}
 		}
 		r.evidence.Login = refused
 		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.Text, Remedy: refused.Answer.Advice})
@@ -141,7 +141,7 @@ func (r *round) logIn(ctx context.Context) bool {
 	return true
 }
 
-func credentialFinding(c graph.CredentialInfo, now time.Time) Finding {
+func credentialFinding(c entra.CredentialInfo, now time.Time) Finding {
 	f := Finding{Step: StepCredential, Mark: OK, Text: c.Kind}
 	if c.NotAfter.IsZero() {
 		return f
@@ -157,7 +157,7 @@ func credentialFinding(c graph.CredentialInfo, now time.Time) Finding {
 	return f
 }
 
-func (r *round) tokenFinding(t graph.TokenInfo) Finding {
+func (r *round) tokenFinding(t entra.TokenInfo) Finding {
 	f := Finding{Step: StepToken, Mark: OK, Text: fmt.Sprintf("token for tenant %s, app %s", or(t.Tenant, r.id.TenantID), or(t.App, r.id.ClientID))}
 	if t.App != "" && !strings.EqualFold(t.App, r.id.ClientID) {
 		f.Mark, f.Remedy = Warn, "it names another app than the configuration: check client_id"
@@ -174,7 +174,7 @@ func or(s, instead string) string {
 
 // rolesFinding explains the claim that is easily misread: without it nothing is
 // wrong, with it nothing is restricted unless an access policy does it.
-func rolesFinding(t graph.TokenInfo) Finding {
+func rolesFinding(t entra.TokenInfo) Finding {
 	consents := Consents(t.Roles)
 	if len(consents) == 0 {
 		return Finding{Step: StepRoles, Mark: OK, Text: "nothing that concerns mail is consented in Entra, as RBAC for Applications wants it"}

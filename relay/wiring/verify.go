@@ -8,7 +8,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/verify"
 )
 
@@ -27,7 +27,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 			v.Allowed = named[id.Name]
 		}
 		v.Open = func() (verify.Client, error) {
-			return graph.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
+			return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
 		}
 		list = append(list, v)
 	}

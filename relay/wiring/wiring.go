@@ -24,6 +24,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool/sqlite"
 )
@@ -32,23 +33,25 @@ import (
 // called when a changed credential file was loaded; it may be nil.
 func Graph(id config.Identity, version string, log *slog.Logger, onCredentialChange func()) graph.Config {
 	g := graph.Config{
-		Name:                    string(id.Name),
-		TenantID:                string(id.TenantID),
-		ClientID:                string(id.ClientID),
-		SecretFile:              string(id.ClientSecretFile),
-		SecretExpires:           id.ClientSecretExpires.Time,
-		CertificateFile:         string(id.CertificateFile),
-		CertificatePasswordFile: string(id.CertificatePasswordFile),
-		WorkloadIdentity:        id.WorkloadIdentity,
-		CAFile:                  string(id.CAFile),
-		ProxyFile:               string(id.ProxyFile),
-		MaxConcurrent:           id.MaxConcurrent,
-		Log:                     log,
-		UserAgent:               "graphrelay/" + version,
-		OnCredentialChange:      onCredentialChange,
+		Name: string(id.Name),
+		Identity: entra.Identity{
+			TenantID:                string(id.TenantID),
+			ClientID:                string(id.ClientID),
+			SecretFile:              string(id.ClientSecretFile),
+			SecretExpires:           id.ClientSecretExpires.Time,
+			CertificateFile:         string(id.CertificateFile),
+			CertificatePasswordFile: string(id.CertificatePasswordFile),
+			WorkloadIdentity:        id.WorkloadIdentity,
+		},
+		CAFile:             string(id.CAFile),
+		ProxyFile:          string(id.ProxyFile),
+		MaxConcurrent:      id.MaxConcurrent,
+		Log:                log,
+		UserAgent:          "graphrelay/" + version,
+		OnCredentialChange: onCredentialChange,
 	}
 	if id.ManagedIdentity != nil {
-		g.ManagedIdentity = &graph.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
+		g.ManagedIdentity = &entra.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
 	}
 	if id.Proxy != "" {
 		g.Proxy = mustURL(string(id.Proxy))

@@ -99,7 +99,10 @@ func flat(path string, v reflect.Value, to map[string]string) {
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() {
+			switch f := v.Type().Field(i); {
+			case f.Anonymous:
+				flat(path, v.Field(i), to)
+			case f.IsExported():
 				flat(path+"."+f.Name, v.Field(i), to)
 			}
 		}

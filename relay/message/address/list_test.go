@@ -117,7 +117,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"\\a@b.example":                              errSyntax,
 		"[a]@b.example":                              errSyntax,
 		// A reader that looks for encoded words first sees other quoted strings,
-		// and one of Shift-JIS takes the second octet of a letter for no backslash.
+		// and one of Shift-JIS takes the second byte of a letter for no backslash.
 		"=?utf-8?q?\"?= <c@d.example>, =?utf-8?q?\"?= <a@b.example>":             errWord,
 		"=?utf-8?q? \"?= <c@d.example>, =?utf-8?q? \"?= <a@b.example>":           errWord,
 		"=?utf-8?q?=41\"?= <c@d.example>, =?utf-8?q?=41\"?= <a@b.example>":       errWord,
@@ -136,7 +136,8 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 }
 
 func TestParseListTakesTimeInProportion(t *testing.T) {
-	for _, part := range []string{"(", "\"", "a@b.example,", "a:;,", "<", ",", "@a,", "\\", "a,", "a:a,", "(a@b.example)", "a@b.example (a@b.example),", "=?", "=?a?b?", "=?a?b?c?=", "\"\xc3\xa9\\\" "} {
+	for _, part := range []string{"(", "\"", "a@b.example,", "a:;,", "<", ",", "@a,", "\\", "a,", "a:a,",
+		"(a@b.example)", "a@b.example (a@b.example),", "=?", "=?a?b?", "=?a?b?c?=", "\"\xc3\xa9\\\" "} {
 		in := []byte(strings.Repeat(part, 1<<20/len(part)))
 		l, err := Parse(in)
 		if len(l.boxes) > maxList || len(l.entries) > maxList {

@@ -6,9 +6,9 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// mailbox reads addr-spec, <addr-spec>, phrase <addr-spec>, or a phrase alone,
-// and the blanks and comments after it. colon means that it was the name of a
-// group instead; then nothing was added.
+// mailbox reads addr-spec, <addr-spec>, phrase <addr-spec>, or only a phrase, and
+// the blanks and comments after it. colon means that it was the name of a group
+// instead; then nothing was added.
 func (p *parser) mailbox(lo int) (colon bool, err error) {
 	b := box{lo: lo, angle: -1, textLo: p.i, text: p.i}
 	words, plain := 0, true
@@ -96,8 +96,7 @@ func (p *parser) angle(b box) error {
 	return p.add(b)
 }
 
-// addrSpec reads what stands in angle brackets: an address, a local part, or
-// nothing.
+// addrSpec reads what is in angle brackets: an address, a local part, or nothing.
 func (p *parser) addrSpec() error {
 	if p.at('>') {
 		return nil
@@ -136,35 +135,27 @@ func (p *parser) route(b *box) error {
 	return nil
 }
 
-// domain reads "@" and a domain or an address literal; whether it is valid is
-// for package envelope to say.
+// domain reads "@" and a domain or an address literal; package envelope decides
+// whether it is valid.
 func (p *parser) domain() error {
 	p.i++
-	if p.at('[') {
-		for p.i++; !p.end(); p.i++ {
-			c := p.value[p.i]
-			if c == ']' {
-				p.i++
-				return nil
-			}
-			if c <= ' ' || c == 0x7f || c == '[' || c == '\\' {
-				return errSyntax
-			}
+	if !p.at('[') {
+		if !p.atoms() {
+			return errSyntax
 		}
+		return nil
+	}
+	literal, _, ended := bytes.Cut(p.value[p.i+1:], []byte{']'})
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || r == '[' || r == '\\' }
+	if !ended || bytes.ContainsFunc(literal, bad) {
 		return errSyntax
 	}
-	lo := p.i
-	for !p.end() && isWordByte(p.value[p.i]) {
-		p.i++
-	}
-	if p.i == lo {
-		return errSyntax
-	}
+	p.i += len("[]") + len(literal)
 	return nil
 }
 
-// note remembers text outside of addresses that a naive reader could take an
-// address from. It is in order only if it says the same address again.
+// note remembers text outside of addresses in which a naive reader could find an
+// address. It is acceptable only if it repeats the same address.
 func (p *parser) note(lo, hi int) error {
 	if bytes.IndexByte(p.value[lo:hi], '@') < 0 {
 		return nil
@@ -177,7 +168,7 @@ func (p *parser) note(lo, hi int) error {
 	return nil
 }
 
-// settle compares what note remembered with the address it stands beside.
+// settle compares what note remembered with the address beside it.
 func (p *parser) settle(a envelope.Address) error {
 	for _, o := range p.odd[:p.oddLen] {
 		text := trimBlank(p.value[o[0]:o[1]])
@@ -203,15 +194,15 @@ func (p *parser) add(b box) error {
 	return p.settle(b.addr)
 }
 
-// addressOf is the address that text is, or a mailbox without a domain, "root";
-// zero if it is neither.
+// addressOf reads an address, or a mailbox without a domain such as "root"; zero
+// if text is neither.
 func addressOf(text []byte) (envelope.Address, error) {
 	if isEncodedWord(text) {
 		return envelope.Address{}, errWord
 	}
 	a, err := envelope.ParseRecipient(string(text))
 	if err != nil {
-		return envelope.Address{}, nil // some text, which is for the caller to judge
+		return envelope.Address{}, nil // some text: the caller judges it
 	}
 	return a, nil
 }

@@ -21,12 +21,8 @@ func (p *parser) word() (bare bool, err error) {
 	if p.at('"') {
 		return false, p.quoted()
 	}
-	lo := p.i
-	for !p.end() && isWordByte(p.value[p.i]) {
-		p.i++
-	}
 	switch {
-	case p.i > lo:
+	case p.atoms():
 		return true, nil
 	case p.at('@'):
 		return false, errAt
@@ -34,6 +30,15 @@ func (p *parser) word() (bare bool, err error) {
 		return false, errControl
 	}
 	return false, errSyntax
+}
+
+// atoms passes over a run of atom characters and dots; false if there is none.
+func (p *parser) atoms() bool {
+	lo := p.i
+	for !p.end() && isWordByte(p.value[p.i]) {
+		p.i++
+	}
+	return p.i > lo
 }
 
 // quoted passes over a quoted string.

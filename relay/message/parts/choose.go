@@ -16,7 +16,7 @@ type sorter struct {
 	shown  cidFinder // fed with the text, if it is HTML
 }
 
-// place is where a part stands.
+// place is where a part is.
 type place struct {
 	related bool // inside multipart/related, beside its root
 	spare   bool // an alternative that was not chosen
@@ -34,16 +34,11 @@ func (s *sorter) sort(n *node, at place) error {
 	case n.head.mediaType == "multipart/related":
 		return s.related(n, at)
 	}
-	for _, c := range n.children {
-		if err := s.sort(c, at); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.each(n, func(int) place { return at })
 }
 
-// sealed knows what loses its meaning when it is taken apart (RFC 1847, 8551,
-// 3156). An encrypted file that is attached stays what it is.
+// sealed recognizes what loses its meaning when it is taken apart (RFC 1847, 8551,
+// 3156). An encrypted file that is attached is a file like others.
 func (s *sorter) sealed(n *node) bool {
 	switch n.head.mediaType {
 	case "multipart/signed", "multipart/encrypted":
@@ -54,8 +49,8 @@ func (s *sorter) sealed(n *node) bool {
 	return false
 }
 
-// leaf makes a part the text if it can be, and an attachment otherwise. The
-// plain form of a text that is there as HTML is left out.
+// leaf makes a part the text if possible, and an attachment otherwise. It leaves
+// out the plain form of a text that is there as HTML.
 func (s *sorter) leaf(n *node, at place) {
 	isText := n.head.mediaType == typeText || n.head.mediaType == typeHTML
 	file := n.head.disposition == "attachment" || n.head.name != ""
@@ -68,7 +63,7 @@ func (s *sorter) leaf(n *node, at place) {
 	}
 }
 
-// isForm knows the types that are only another form of a text.
+// isForm recognizes the types that are only another form of a text.
 func isForm(mediaType string) bool {
 	switch mediaType {
 	case typeText, typeHTML, "text/enriched", "text/richtext", "text/x-amp-html", "text/watch-html":
@@ -77,8 +72,8 @@ func isForm(mediaType string) bool {
 	return false
 }
 
-// alternative takes the last form that holds HTML, else the first plain text. The other
-// forms are left out where they are text, and kept as files where they are not.
+// alternative takes the last form that holds HTML, else the first plain text. The
+// other forms are left out if they are text, and kept as files if not.
 func (s *sorter) alternative(n *node, at place) error {
 	chosen := max(0, slices.IndexFunc(n.children, func(c *node) bool { return holds(c, typeText) }))
 	for i, c := range n.children {
@@ -86,31 +81,19 @@ func (s *sorter) alternative(n *node, at place) error {
 			chosen = i
 		}
 	}
-	for i, c := range n.children {
-		form := at
-		form.spare = at.spare || i != chosen
-		if err := s.sort(c, form); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.each(n, func(i int) place { return place{at.related, at.spare || i != chosen} })
 }
 
-// holds tells whether a part is of a type, or shows one of it.
+// holds reports whether a part is of a type, or shows one of it.
 func holds(n *node, mediaType string) bool {
 	if !n.multi {
 		return n.head.mediaType == mediaType && n.head.disposition != "attachment"
 	}
-	for _, c := range n.children {
-		if holds(c, mediaType) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.children, func(c *node) bool { return holds(c, mediaType) })
 }
 
-// related sorts the root, which "start" names or which comes first (RFC 2387),
-// and what it refers to.
+// related sorts the root, which is the part that "start" names or else the first
+// (RFC 2387), and what it refers to.
 func (s *sorter) related(n *node, at place) error {
 	root := 0
 	start := strings.Trim(n.head.params["start"], "<>")
@@ -119,10 +102,13 @@ func (s *sorter) related(n *node, at place) error {
 			root = i
 		}
 	}
+	return s.each(n, func(i int) place { return place{at.related || i != root, at.spare} })
+}
+
+// each sorts the children of n, each in its place.
+func (s *sorter) each(n *node, at func(i int) place) error {
 	for i, c := range n.children {
-		one := at
-		one.related = at.related || i != root
-		if err := s.sort(c, one); err != nil {
+		if err := s.sort(c, at(i)); err != nil {
 			return err
 		}
 	}

@@ -2,16 +2,16 @@ package parts
 
 import "net/url"
 
-// maxCIDs bounds the references that are remembered of one text.
+// maxCIDs bounds the references that are remembered from one text.
 const maxCIDs = 1000
 
 // cidFinder finds the parts that an HTML text shows, by their Content-ID: what
-// follows "cid:" (RFC 2392), wherever it stands. A part that is not shown must
-// not be hidden from the list of attachments.
+// follows "cid:" (RFC 2392), anywhere. A part that is not shown must not be
+// hidden from the list of attachments.
 type cidFinder struct {
 	found map[string]bool
-	n     int    // how much of "cid:" has come
-	id    []byte // what came after it
+	n     int    // how much of "cid:" has been read
+	id    []byte // what followed it
 	in    bool
 }
 

@@ -8,7 +8,7 @@ import (
 	"graphrelay/relay/message/charset"
 )
 
-// Importance is what the sender thinks of a message (RFC 2156).
+// Importance is how important the sender thinks a message is (RFC 2156).
 type Importance int
 
 // The degrees of importance.
@@ -21,16 +21,16 @@ const (
 // Extra is a field whose name begins with X-.
 type Extra struct{ Name, Value string }
 
-// Fields are what of a header a mail API without MIME can carry, decoded.
+// Fields are the parts of a header that a mail API without MIME can carry, decoded.
 type Fields struct {
 	Subject, MessageID, InReplyTo, References string
-	From, Sender, ReplyTo, To, Cc, Bcc        []address.Mailbox // what is no address is left out
+	From, Sender, ReplyTo, To, Cc, Bcc        []address.Mailbox // without what is not an address
 	Importance                                Importance
 	ReadReceipt, DeliveryReceipt              bool
 	Extra                                     []Extra // in order; not those of this program
 }
 
-// fieldsOf reads them. Whatever is damaged is left out.
+// fieldsOf leaves out what is damaged.
 func fieldsOf(h *message.Header) Fields {
 	f := Fields{
 		Subject:         strings.TrimSpace(oneLine(h.Get("Subject"))),
@@ -41,45 +41,26 @@ func fieldsOf(h *message.Header) Fields {
 		ReadReceipt:     h.Get("Disposition-Notification-To") != "" || h.Get("X-Confirm-Reading-To") != "",
 		DeliveryReceipt: h.Get("Return-Receipt-To") != "",
 	}
+	lists := map[string]*[]address.Mailbox{
+		"from": &f.From, "sender": &f.Sender, "reply-to": &f.ReplyTo, "to": &f.To, "cc": &f.Cc, "bcc": &f.Bcc,
+	}
 	for name, value := range h.All() {
-		f.add(strings.ToLower(name), name, value)
+		lower := strings.ToLower(name)
+		if list := lists[lower]; list != nil {
+			*list = append(*list, address.Mailboxes(value)...)
+		}
+		if strings.HasPrefix(lower, "x-") && !strings.HasPrefix(lower, "x-graphrelay-") {
+			if text := oneLine(message.Unfold(value)); text != "" {
+				f.Extra = append(f.Extra, Extra{name, text})
+			}
+		}
 	}
 	return f
 }
 
-func (f *Fields) add(lower, name string, value []byte) {
-	if list := f.list(lower); list != nil {
-		*list = append(*list, address.Mailboxes(value)...)
-	}
-	if strings.HasPrefix(lower, "x-") && !strings.HasPrefix(lower, "x-graphrelay-") {
-		if text := oneLine(message.Unfold(value)); text != "" {
-			f.Extra = append(f.Extra, Extra{name, text})
-		}
-	}
-}
-
-// list is where the addresses of a field go, nil if it has none.
-func (f *Fields) list(lower string) *[]address.Mailbox {
-	switch lower {
-	case "from":
-		return &f.From
-	case "sender":
-		return &f.Sender
-	case "reply-to":
-		return &f.ReplyTo
-	case "to":
-		return &f.To
-	case "cc":
-		return &f.Cc
-	case "bcc":
-		return &f.Bcc
-	}
-	return nil
-}
-
 func oneLine(s string) string { return charset.Clean(charset.DecodeWords(s), ' ') }
 
-// importance is that of the first field that says it in a way one can read.
+// importance is that of the first field that states it in a known way.
 func importance(h *message.Header) Importance {
 	for _, name := range []string{"Importance", "X-MSMail-Priority", "Priority", "X-Priority"} {
 		switch strings.ToLower(firstWord(h.Get(name))) {

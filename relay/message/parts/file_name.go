@@ -43,31 +43,19 @@ func shorten(name string, limit int) string {
 	return strings.ToValidUTF8(name[:limit-len(ext)], "") + ext
 }
 
-// extension is what a file of that type is called, for parts without a name.
+// extension is that of a file of a type, for parts without a name.
 func extension(mediaType string) string {
-	switch mediaType {
-	case typeText, "message/delivery-status", "text/rfc822-headers", "message/disposition-notification", "message/feedback-report":
-		return ".txt"
-	case typeHTML:
-		return ".html"
-	case typeMessage:
-		return ".eml"
-	case "text/calendar":
-		return ".ics"
-	case "text/csv":
-		return ".csv"
-	case "text/xml", "application/xml":
-		return ".xml"
-	case "application/pdf":
-		return ".pdf"
-	case "image/jpeg":
-		return ".jpg"
-	case "image/png", "image/gif", "image/bmp":
-		return "." + strings.TrimPrefix(mediaType, "image/")
-	case "image/tiff":
-		return ".tif"
-	case "application/zip", "application/x-zip-compressed":
-		return ".zip"
+	if known := extensions[mediaType]; known != "" {
+		return known
 	}
 	return ".bin"
+}
+
+var extensions = map[string]string{
+	typeText: ".txt", typeHTML: ".html", typeMessage: ".eml",
+	"message/delivery-status": ".txt", "message/disposition-notification": ".txt", "message/feedback-report": ".txt",
+	"text/rfc822-headers": ".txt", "text/calendar": ".ics", "text/csv": ".csv",
+	"text/xml": ".xml", "application/xml": ".xml", "application/pdf": ".pdf",
+	"application/zip": ".zip", "application/x-zip-compressed": ".zip",
+	"image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/bmp": ".bmp", "image/tiff": ".tif",
 }

@@ -1,6 +1,7 @@
 package parts
 
 import (
+	"encoding/hex"
 	"sort"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ const maxParams = 100
 // readParams reads the value of Content-Type or Content-Disposition with its
 // parameters, in the forms of RFC 2045 and RFC 2231 and in those that programs
 // write instead: values with blanks and without quotes, quotes that do not end,
-// encoded words, 8-bit text. The value and the names come in lower case.
+// encoded words, 8-bit text. It returns the value and the names in lower case.
 func readParams(field string) (value string, params map[string]string) {
 	s := field
 	value, s = cutParam(s)
@@ -35,7 +36,7 @@ func readParams(field string) (value string, params map[string]string) {
 			plain[name] = charset.DecodeWords(unquote(text))
 		}
 	}
-	for name, sections := range split { // RFC 2231 counts more, where both are given
+	for name, sections := range split { // RFC 2231 takes precedence if both are given
 		if text, ok := joinSections(sections); ok {
 			plain[name] = text
 		}
@@ -43,8 +44,8 @@ func readParams(field string) (value string, params map[string]string) {
 	return value, plain
 }
 
-// cutParam cuts at the next semicolon outside of quotes. A quote that does not
-// end is a character like others.
+// cutParam cuts at the next semicolon outside of quotes. A quote that does not end
+// is an ordinary character.
 func cutParam(s string) (param, rest string) {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
@@ -72,8 +73,8 @@ func closingQuote(s string) int {
 	return -1
 }
 
-// unquote takes the quotes off. A backslash that quotes nothing special stays:
-// some programs write whole Windows paths.
+// unquote removes the quotes. A backslash that quotes nothing special stays: some
+// programs write whole Windows paths.
 func unquote(s string) string {
 	if !strings.HasPrefix(s, `"`) {
 		return s
@@ -135,14 +136,14 @@ func joinSections(sections []section) (string, bool) {
 func unpercent(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				b.WriteByte(byte(n))
+		c := s[i]
+		if c == '%' && i+2 < len(s) {
+			if decoded, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				c = decoded[0]
 				i += 2
-				continue
 			}
 		}
-		b.WriteByte(s[i])
+		b.WriteByte(c)
 	}
 	return b.String()
 }

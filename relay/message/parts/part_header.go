@@ -9,7 +9,7 @@ const (
 	typeText    = "text/plain"
 	typeHTML    = "text/html"
 	typeMessage = "message/rfc822"
-	typeOctets  = "application/octet-stream"
+	typeBytes   = "application/octet-stream"
 )
 
 // partHead is what the header of a part says.
@@ -22,8 +22,8 @@ type partHead struct {
 	contentID   string            // without angle brackets
 }
 
-// readPartHead reads the fields that matter; of several with the same name the
-// first counts. fallback is the type of a part that names none.
+// readPartHead reads the fields that matter; the first of several with the same
+// name counts. fallback is the type of a part that names none.
 func readPartHead(header []byte, fallback string) partHead {
 	values := map[string]string{}
 	for _, f := range partFields(header) {
@@ -39,7 +39,7 @@ func readPartHead(header []byte, fallback string) partHead {
 	case h.mediaType == "" || h.mediaType == "text": // RFC 2045 section 5.2; "text" comes from old programs
 		h.mediaType = typeText
 	case !isMediaType(h.mediaType):
-		h.mediaType = typeOctets
+		h.mediaType = typeBytes
 	}
 	var disposition map[string]string
 	h.disposition, disposition = readParams(values["content-disposition"])
@@ -69,10 +69,11 @@ func partFields(header []byte) [][2]string {
 }
 
 func firstWord(s string) string {
-	if words := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\t' || r == ';' || r == '(' }); len(words) > 0 {
-		return strings.Trim(words[0], `"`)
+	s = strings.TrimLeft(s, " \t;(")
+	if end := strings.IndexAny(s, " \t;("); end >= 0 {
+		s = s[:end]
 	}
-	return ""
+	return strings.Trim(s, `"`)
 }
 
 func isMediaType(s string) bool {

@@ -46,7 +46,7 @@ func whole(t testing.TB, r io.Reader, size int64) string {
 	t.Helper()
 	b, err := io.ReadAll(r)
 	if err != nil || int64(len(b)) != size {
-		t.Errorf("%d octets, announced %d, %v", len(b), size, err)
+		t.Errorf("%d bytes, announced %d, %v", len(b), size, err)
 	}
 	return string(b)
 }
@@ -62,39 +62,73 @@ func TestRead(t *testing.T) {
 		{"unheard charset", "Content-Type: text/plain; charset=x-klingon\n\ncaf\xe9\n", "text \"café\\r\\n\"\n"},
 		{"shift_jis", "Content-Type: text/plain; charset=shift_jis\n\n\x93\xfa\x96\x7b\n", "text \"日本\\r\\n\"\n"},
 		{"iso-2022-jp", "Content-Type: text/plain; charset=ISO-2022-JP\n\n\x1b$BF|K\\\x1b(B\n", "text \"日本\\r\\n\"\n"},
-		{"labelled UTF-8 that is none", "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\naP9pAA==\n", "text \"hÿi\ufffd\"\n"},
-		{"quoted-printable", "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: Quoted-Printable\n\n<p>caf=C3=A9 =\n=3D x=  \ny=ZZ  \nz=\n", "html \"<p>café = xy=ZZ\\r\\nz\"\n"},
-		{"alternative", mixed("multipart/alternative", "Content-Type: text/plain\n\nplain", "Content-Type: text/html\n\n<b>"), "html \"<b>\"\n"},
-		{"alternative without html", mixed("multipart/alternative", "Content-Type: text/calendar\n\nBEGIN", "Content-Type: text/plain\n\nplain"),
+		{"labelled UTF-8 that is none", "Content-Type: text/plain; charset=utf-8\n" +
+			"Content-Transfer-Encoding: base64\n\naP9pAA==\n", "text \"hÿi\ufffd\"\n"},
+		{"quoted-printable", "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: Quoted-Printable\n\n" +
+			"<p>caf=C3=A9 =\n=3D x=  \ny=ZZ  \nz=\n", "html \"<p>café = xy=ZZ\\r\\nz\"\n"},
+		{"alternative", mixed("multipart/alternative", "Content-Type: text/plain\n\nplain",
+			"Content-Type: text/html\n\n<b>"), "html \"<b>\"\n"},
+		{"alternative without html", mixed("multipart/alternative", "Content-Type: text/calendar\n\nBEGIN",
+			"Content-Type: text/plain\n\nplain"),
 			"text \"plain\"\nattachment-1.ics text/calendar <> \"BEGIN\"\n"},
-		{"invitation", mixed("multipart/alternative", "Content-Type: text/plain\n\np", "Content-Type: text/html\n\nh", "Content-Type: text/calendar; method=REQUEST; name=\"invite.ics\"\n\nBEGIN"),
+		{"invitation", mixed("multipart/alternative", "Content-Type: text/plain\n\np", "Content-Type: text/html\n\nh",
+			"Content-Type: text/calendar; method=REQUEST; name=\"invite.ics\"\n\nBEGIN"),
 			"html \"h\"\ninvite.ics text/calendar <> \"BEGIN\"\n"},
-		{"attachments", mixed("multipart/mixed", "Content-Type: text/plain\n\np", "Content-Type: application/pdf\nContent-Disposition: attachment; filename=\"a b.pdf\"\nContent-Transfer-Encoding: base64\n\nQUJD\nRA==", "Content-Type: text/plain\n\nfooter"),
+		{"attachments", mixed("multipart/mixed", "Content-Type: text/plain\n\np", "Content-Type: application/pdf\n"+
+			"Content-Disposition: attachment; filename=\"a b.pdf\"\nContent-Transfer-Encoding: base64\n\nQUJD\nRA==",
+			"Content-Type: text/plain\n\nfooter"),
 			"text \"p\"\na b.pdf application/pdf <> \"ABCD\"\nattachment-2.txt text/plain <> \"footer\"\n"},
-		{"related", mixed("multipart/related", "Content-Type: text/html\n\n<img src=CID:i%40x>", "Content-Type: image/png; name=logo.png\nContent-ID: <i@x>\n\nPNG"), "html \"<img src=CID:i%40x>\"\nlogo.png image/png <i@x> inline \"PNG\"\n"},
-		{"related and not shown", mixed("multipart/related", "Content-Type: text/html\n\ncid:other ccid:i@xy", "Content-Type: image/png; name=logo.png\nContent-ID: <i@x>\nContent-Disposition: inline\n\nPNG"), "html \"cid:other ccid:i@xy\"\nlogo.png image/png <i@x> \"PNG\"\n"},
-		{"shown, though called an attachment", mixed("multipart/mixed", "Content-Type: text/html\n\n<img src='cid:i@x'/>", "Content-Type: image/png; name=a.png\nContent-ID: <i@x>\nContent-Disposition: attachment\n\nPNG"), "html \"<img src='cid:i@x'/>\"\na.png image/png <i@x> inline \"PNG\"\n"},
-		{"shown by a form that is left out", mixed("multipart/mixed", "\ncid:i@x ", "Content-Type: image/png; name=a.png\nContent-ID: <i@x>\n\nPNG"), "text \"cid:i@x \"\na.png image/png <i@x> \"PNG\"\n"},
-		{"related by start", mixed("multipart/related; start=\"<r@x>\"", "Content-Type: image/png\nContent-ID: <i@x>\n\nPNG", "Content-Type: text/html\nContent-ID: <r@x>\n\n\"cid:i@x\""),
+		{"related", mixed("multipart/related", "Content-Type: text/html\n\n<img src=CID:i%40x>",
+			"Content-Type: image/png; name=logo.png\nContent-ID: <i@x>\n\nPNG"), "html \"<img src=CID:i%40x>\"\n" +
+			"logo.png image/png <i@x> inline \"PNG\"\n"},
+		{"related and not shown", mixed("multipart/related", "Content-Type: text/html\n\ncid:other ccid:i@xy",
+			"Content-Type: image/png; name=logo.png\nContent-ID: <i@x>\nContent-Disposition: inline\n\nPNG"),
+			"html \"cid:other ccid:i@xy\"\nlogo.png image/png <i@x> \"PNG\"\n"},
+		{"shown, though called an attachment", mixed("multipart/mixed", "Content-Type: text/html\n\n"+
+			"<img src='cid:i@x'/>", "Content-Type: image/png; name=a.png\nContent-ID: <i@x>\n"+
+			"Content-Disposition: attachment\n\nPNG"), "html \"<img src='cid:i@x'/>\"\n" +
+			"a.png image/png <i@x> inline \"PNG\"\n"},
+		{"shown by a form that is left out",
+			mixed("multipart/mixed", "\ncid:i@x ", "Content-Type: image/png; name=a.png\nContent-ID: <i@x>\n\n"+
+				"PNG"), "text \"cid:i@x \"\na.png image/png <i@x> \"PNG\"\n"},
+		{"related by start", mixed("multipart/related; start=\"<r@x>\"", "Content-Type: image/png\n"+
+			"Content-ID: <i@x>\n\nPNG", "Content-Type: text/html\nContent-ID: <r@x>\n\n\"cid:i@x\""),
 			"html \"\\\"cid:i@x\\\"\"\nattachment-1.png image/png <i@x> inline \"PNG\"\n"},
-		{"forward", mixed("multipart/mixed", "\np", "Content-Type: message/rfc822\n\nSubject: inner\nContent-Type: multipart/mixed; boundary=B\n\n--B2\n\nx\n--B2--"),
-			"text \"p\"\nattachment-1.eml message/rfc822 <> \"Subject: inner\\r\\nContent-Type: multipart/mixed; boundary=B\\r\\n\\r\\n--B2\\r\\n\\r\\nx\\r\\n--B2--\"\n"},
-		{"digest", mixed("multipart/digest", "\nSubject: one\n\nx", "Content-Type: text/plain\n\ny"), "text \"y\"\nattachment-1.eml message/rfc822 <> \"Subject: one\\r\\n\\r\\nx\"\n"},
-		{"pdf alone", "Content-Type: application/pdf\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; filename==?utf-8?q?=C3=A4.pdf?=\n\nQUJD\n", "text \"\"\nä.pdf application/pdf <> \"ABC\"\n"},
-		{"base64 in pieces", "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\nQQ==QUI=\n! QUJD Q", "text \"\"\nattachment-1.bin a/b <> \"AABABC\"\n"},
-		{"2231", "Content-Type: application/pdf\nContent-Disposition: attachment; filename*0*=utf-8''a%20%C3; filename*1*=%A4; filename*2=\".pdf\"; filename=x\n\nA\n", "text \"\"\na ä.pdf application/pdf <> \"A\\r\\n\"\n"},
+		{"forward", mixed("multipart/mixed", "\np", "Content-Type: message/rfc822\n\nSubject: inner\n"+
+			"Content-Type: multipart/mixed; boundary=B\n\n--B2\n\nx\n--B2--"),
+			"text \"p\"\nattachment-1.eml message/rfc822 <> \"Subject: inner\\r\\nContent-Type: multipart/mixed; " +
+				"boundary=B\\r\\n\\r\\n--B2\\r\\n\\r\\nx\\r\\n--B2--\"\n"},
+		{"digest", mixed("multipart/digest", "\nSubject: one\n\nx", "Content-Type: text/plain\n\ny"),
+			"text \"y\"\nattachment-1.eml message/rfc822 <> \"Subject: one\\r\\n\\r\\nx\"\n"},
+		{"pdf alone", "Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n" +
+			"Content-Disposition: attachment; filename==?utf-8?q?=C3=A4.pdf?=\n\nQUJD\n",
+			"text \"\"\nä.pdf application/pdf <> \"ABC\"\n"},
+		{"base64 in pieces", "Content-Type: a/b\nContent-Transfer-Encoding: base64\n\nQQ==QUI=\n! QUJD Q",
+			"text \"\"\nattachment-1.bin a/b <> \"AABABC\"\n"},
+		{"2231", "Content-Type: application/pdf\nContent-Disposition: attachment; filename*0*=utf-8''a%20%C3; " +
+			"filename*1*=%A4; filename*2=\".pdf\"; filename=x\n\nA\n",
+			"text \"\"\na ä.pdf application/pdf <> \"A\\r\\n\"\n"},
 		{"2231 in latin-1", "Content-Type: a/b; name*=iso-8859-1'de'%E4.x\n\n", "text \"\"\nä.x a/b <> \"\"\n"},
 		{"blanks without quotes", "Content-Type: a/b; name=my file.x ; x=\"\n\n", "text \"\"\nmy file.x a/b <> \"\"\n"},
-		{"no final delimiter", "Content-Type: multipart/mixed; boundary=B\n\n--B\n\np\n--B\nContent-Type: image/gif\n\nG\n", "text \"p\"\nattachment-1.gif image/gif <> \"G\\r\\n\"\n"},
-		{"outer delimiter ends inner", "Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: multipart/mixed; boundary=C\n\n--C\n\np\n--B\nContent-Type: image/gif\n\nG\n--B--\n--B\nignored",
+		{"no final delimiter", "Content-Type: multipart/mixed; boundary=B\n\n--B\n\np\n--B\n" +
+			"Content-Type: image/gif\n\nG\n", "text \"p\"\nattachment-1.gif image/gif <> \"G\\r\\n\"\n"},
+		{"outer delimiter ends inner", "Content-Type: multipart/mixed; boundary=B\n\n--B\n" +
+			"Content-Type: multipart/mixed; boundary=C\n\n--C\n\np\n--B\nContent-Type: image/gif\n\nG\n--B--\n--B\n" +
+			"ignored",
 			"text \"p\"\nattachment-1.gif image/gif <> \"G\"\n"},
-		{"no boundary", "Content-Type: multipart/mixed\n\n--B\n\np\n--B--\n", "text \"\"\nattachment-1.bin multipart/mixed <> \"--B\\r\\n\\r\\np\\r\\n--B--\\r\\n\"\n"},
-		{"header cut off", "Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: image/gif\n--B\nno header here\n--B--\n", "text \"no header here\"\nattachment-1.gif image/gif <> \"\"\n"},
-		{"hostile name", "Content-Type: a/b; name=\"../..\\\\x\u202egpj\x07.exe\"\n\n", "text \"\"\n_.._xgpj.exe a/b <> \"\"\n"},
-		{"long header", strings.Repeat("Comments: "+strings.Repeat("x", 900)+"\n", 1000) + "Content-Type: a/b\n\nx", "text \"\"\nattachment-1.bin a/b <> \"x\"\n"},
-		{"header of folds", "Content-Type: multipart/mixed; boundary=B\n\n--B\nX-Other: y\n\tname=no.txt\nContent-Type: a/b;\n\tname=yes.txt\n\nx\n--B--", "text \"\"\nyes.txt a/b <> \"x\"\n"},
+		{"no boundary", "Content-Type: multipart/mixed\n\n--B\n\np\n--B--\n",
+			"text \"\"\nattachment-1.bin multipart/mixed <> \"--B\\r\\n\\r\\np\\r\\n--B--\\r\\n\"\n"},
+		{"header cut off", "Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: image/gif\n--B\n" +
+			"no header here\n--B--\n", "text \"no header here\"\nattachment-1.gif image/gif <> \"\"\n"},
+		{"hostile name", "Content-Type: a/b; name=\"../..\\\\x\u202egpj\x07.exe\"\n\n",
+			"text \"\"\n_.._xgpj.exe a/b <> \"\"\n"},
+		{"long header", strings.Repeat("Comments: "+strings.Repeat("x", 900)+"\n", 1000) + "Content-Type: a/b\n\nx",
+			"text \"\"\nattachment-1.bin a/b <> \"x\"\n"},
+		{"header of folds", "Content-Type: multipart/mixed; boundary=B\n\n--B\nX-Other: y\n\tname=no.txt\n" +
+			"Content-Type: a/b;\n\tname=yes.txt\n\nx\n--B--", "text \"\"\nyes.txt a/b <> \"x\"\n"},
 		{"bad type", "Content-Type: nonsense\n\nx", "text \"\"\nattachment-1.bin application/octet-stream <> \"x\"\n"},
-		{"encrypted file", mixed("multipart/mixed", "\np", "Content-Type: application/pkcs7-mime; name=key.p7m\nContent-Disposition: attachment\n\nx"), "text \"p\"\nkey.p7m application/pkcs7-mime <> \"x\"\n"},
+		{"encrypted file", mixed("multipart/mixed", "\np", "Content-Type: application/pkcs7-mime; name=key.p7m\n"+
+			"Content-Disposition: attachment\n\nx"), "text \"p\"\nkey.p7m application/pkcs7-mime <> \"x\"\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := takeApart(t, crlf(c.in))
@@ -119,8 +153,10 @@ func mixed(mediaType string, parts ...string) string {
 
 func TestReadRefusesWhatIsSealed(t *testing.T) {
 	for _, in := range []string{
-		mixed("multipart/signed; protocol=\"application/pgp-signature\"", "\nx", "\ny"), mixed("multipart/encrypted", "\nx"),
-		"Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\nContent-Disposition: attachment\n\nx",
+		mixed("multipart/signed; protocol=\"application/pgp-signature\"", "\nx", "\ny"), mixed("multipart/encrypted",
+			"\nx"),
+		"Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\n" +
+			"Content-Disposition: attachment\n\nx",
 		"Content-Type: multipart/mixed; boundary=O\n\n--O\n" + mixed("multipart/signed", "\nx") + "\n--O--\n",
 	} {
 		if _, err := takeApart(t, crlf(in)); !errors.Is(err, ErrSealed) {
@@ -129,7 +165,7 @@ func TestReadRefusesWhatIsSealed(t *testing.T) {
 	}
 }
 
-// counting counts the octets that are read, so that cost is seen without a clock.
+// counting counts the bytes that are read, so that cost is seen without a clock.
 type counting struct {
 	*strings.Reader
 	n int
@@ -142,7 +178,8 @@ func (c *counting) Read(p []byte) (int, error) {
 }
 
 func TestReadBounds(t *testing.T) {
-	if _, err := takeApart(t, crlf("Content-Type: multipart/mixed; boundary=B\n\n"+strings.Repeat("--B\n\nx\n", 1001))); !errors.Is(err, ErrTooManyParts) {
+	if _, err := takeApart(t, crlf("Content-Type: multipart/mixed; boundary=B\n\n"+strings.Repeat("--B\n\nx\n",
+		1001))); !errors.Is(err, ErrTooManyParts) {
 		t.Error(err)
 	}
 	var deep strings.Builder
@@ -161,7 +198,7 @@ func TestReadBounds(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	if r.n > 3*len(text) {
-		t.Errorf("%d octets read of a message of %d", r.n, len(text))
+		t.Errorf("%d bytes read of a message of %d", r.n, len(text))
 	}
 }
 
@@ -235,8 +272,10 @@ Return-Receipt-To: j@x.example
 	}
 	got := fmt.Sprintf("%+v", p.Fields)
 	want := `{Subject:日本 café MessageID:<1@x.example> InReplyTo:<0@x.example> References:<a@x.example> <0@x.example> ` +
-		`From:[{Name:Doe, "J" Address:j@x.example} {Name:Kay Address:k@x.example}] Sender:[{Name: Address:s@x.example}] ReplyTo:[{Name:Jörg Address:r@x.example}] ` +
-		`To:[{Name: Address:a@y.example} {Name:B Address:b@y.example}] Cc:[] Bcc:[{Name: Address:c@y.example}] Importance:2 ReadReceipt:true DeliveryReceipt:true ` +
+		`From:[{Name:Doe, "J" Address:j@x.example} {Name:Kay Address:k@x.example}] Sender:[{Name: Address:s@x.example}] ` +
+		`ReplyTo:[{Name:Jörg Address:r@x.example}] ` +
+		`To:[{Name: Address:a@y.example} {Name:B Address:b@y.example}] Cc:[] Bcc:[{Name: Address:c@y.example}] ` +
+		`Importance:2 ReadReceipt:true DeliveryReceipt:true ` +
 		`Extra:[{Name:X-Priority Value:1 (Highest)} {Name:X-Mailer Value:test}]}`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -255,8 +294,11 @@ func FuzzRead(f *testing.F) {
 			f.Add(in)
 		}
 	}
-	f.Add([]byte(crlf(mixed("multipart/mixed", "Content-Transfer-Encoding: base64\n\nQUJD=\n=QQ", "Content-Transfer-Encoding: quoted-printable\n\n=\n=4\n =  "))))
-	f.Add([]byte(crlf(mixed("multipart/alternative", "Content-Type: text/calendar\n\nx", "Content-Type: multipart/related; boundary=r\n\n--r\nContent-Type: text/html\n\nh\n--r\nContent-ID: <i>\n\ni\n--r--"))))
+	f.Add([]byte(crlf(mixed("multipart/mixed", "Content-Transfer-Encoding: base64\n\nQUJD=\n=QQ",
+		"Content-Transfer-Encoding: quoted-printable\n\n=\n=4\n =  "))))
+	f.Add([]byte(crlf(mixed("multipart/alternative", "Content-Type: text/calendar\n\nx",
+		"Content-Type: multipart/related; boundary=r\n\n--r\nContent-Type: text/html\n\nh\n--r\nContent-ID: <i>\n\n"+
+			"i\n--r--"))))
 	f.Add([]byte("Content-Type: text/plain; charset=utf-16\r\n\r\nx\x00"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p, err := Read(bytes.NewReader(in), int64(len(in)))
@@ -276,7 +318,8 @@ func FuzzRead(f *testing.F) {
 }
 
 func FuzzParams(f *testing.F) {
-	for _, s := range []string{`text/plain; charset="us-ascii"; name=a b.txt`, `a/b; name*0*=utf-8''x%20; name*1=y`, `a/b; n="x\"y; z=1`, `;;=;*=;*0=`, `a/b; name*=iso-8859-1'en'%E4`} {
+	for _, s := range []string{`text/plain; charset="us-ascii"; name=a b.txt`, `a/b; name*0*=utf-8''x%20; name*1=y`,
+		`a/b; n="x\"y; z=1`, `;;=;*=;*0=`, `a/b; name*=iso-8859-1'en'%E4`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -2,12 +2,13 @@ package parts
 
 import (
 	"bufio"
+	"encoding/hex"
 	"io"
 	"strings"
 )
 
-// span reads a piece of a message. Spans of one message share its reader, each
-// with a place of its own; only one may be read at a time.
+// span reads a piece of a message. Spans of one message share its reader, each at
+// its own place; only one may be read at a time.
 type span struct {
 	r       io.ReadSeeker
 	at, end int64
@@ -133,7 +134,7 @@ type quotedDecoder struct {
 	held []byte // blanks that may be at the end of a line
 }
 
-// maxHeld bounds the blanks that are held back: longer runs stay.
+// maxHeld bounds the blanks that are held back; longer runs stay.
 const maxHeld = 1000
 
 // next decodes one character.
@@ -157,11 +158,11 @@ func (q *quotedDecoder) next(to []byte) ([]byte, error) {
 
 // escape continues after "=": two digits, a soft line break, or neither.
 func (q *quotedDecoder) escape(to []byte) []byte {
+	var decoded [1]byte
 	next, _ := q.in.Peek(2)
-	if len(next) == 2 && unhex(next[0]) >= 0 && unhex(next[1]) >= 0 {
-		to = append(to, byte(unhex(next[0])<<4|unhex(next[1])))
+	if n, err := hex.Decode(decoded[:], next); n == 1 && err == nil {
 		_, _ = q.in.Discard(2)
-		return to
+		return append(to, decoded[0])
 	}
 	line, _ := q.in.Peek(80)
 	for i, c := range line {
@@ -177,16 +178,4 @@ func (q *quotedDecoder) escape(to []byte) []byte {
 		to = append(to, '=')
 	}
 	return to
-}
-
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
 }

@@ -10,8 +10,8 @@ import (
 	"graphrelay/relay/message"
 )
 
-// The bounds of the part reader. Deeper multiparts are taken as one part, and
-// the Content- fields of a part are read up to here.
+// The bounds of the part reader. Deeper multiparts are read as one part, and the
+// Content- fields of a part up to maxPartHeader bytes.
 const (
 	maxDepth      = 50
 	maxParts      = 1000
@@ -22,7 +22,7 @@ const (
 // ErrTooManyParts means that a message is made of more than 1,000 parts.
 var ErrTooManyParts = errors.New("the message is made of more than 1000 parts")
 
-// node is a part as it lies in the message: bytes start to end, still encoded.
+// node is a part as it is in the message: bytes start to end, still encoded.
 type node struct {
 	head       partHead
 	start, end int64
@@ -30,9 +30,8 @@ type node struct {
 	multi      bool // its children are its content
 }
 
-// walker cuts a message into parts in one pass over its lines. Each line is
-// looked up once among the boundaries that are open, so that depth costs
-// nothing.
+// walker cuts a message into parts in one pass over its lines. It looks each line
+// up once among the open boundaries, so that depth costs nothing.
 type walker struct {
 	root    *node
 	stack   []frame
@@ -101,7 +100,7 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 	case begins && len(bytes.TrimRight(line, "\r\n")) == 0:
 		return w.begin(at + int64(len(line)))
 	case begins && !isHeaderLine(line, w.fields):
-		return w.begin(at) // no header, or one that is broken off: what follows is content
+		return w.begin(at) // no header, or one that breaks off: what follows is content
 	}
 	if begins && line[0] != ' ' && line[0] != '\t' {
 		w.fields, w.keeping = true, isContentField(line)
@@ -124,7 +123,7 @@ func isContentField(line []byte) bool {
 	return len(line) >= len(prefix) && bytes.EqualFold(line[:len(prefix)], []byte(prefix))
 }
 
-// delimiter tells whether a line is the delimiter of an open multipart.
+// delimiter reports whether a line is the delimiter of an open multipart.
 func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
 	if len(w.stack) == 0 || len(line) > maxBoundary+8 || !bytes.HasPrefix(line, []byte("--")) {
 		return 0, false, false
@@ -168,8 +167,8 @@ func (w *walker) delimit(place int, closing bool, at, after int64) error {
 	return nil
 }
 
-// close ends the part that is being read. A header that a delimiter cut off is
-// read as far as it goes.
+// close ends the current part. A header that a delimiter cuts off is read as far
+// as it goes.
 func (w *walker) close(end, at int64) {
 	if w.current == nil {
 		return
@@ -197,11 +196,12 @@ func (w *walker) begin(at int64) error {
 	n.head = readPartHead(w.header, n.head.mediaType)
 	n.start, n.end, w.reading = at, at, false
 	boundary := strings.TrimRight(n.head.params["boundary"], " \t")
-	if strings.HasPrefix(n.head.mediaType, "multipart/") && boundary != "" && len(boundary) <= maxBoundary && len(w.stack) < maxDepth {
-		n.multi = true
+	n.multi = strings.HasPrefix(n.head.mediaType, "multipart/") && len(w.stack) < maxDepth &&
+		boundary != "" && len(boundary) <= maxBoundary
+	if n.multi {
 		w.open[boundary] = append(w.open[boundary], len(w.stack))
 		w.stack = append(w.stack, frame{boundary, n})
-		w.current = nil // the preamble is nobody's
+		w.current = nil // the preamble belongs to no part
 	}
 	return nil
 }

@@ -1,0 +1,116 @@
+package entra
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"graphrelay/relay/outcome"
+)
+
+const (
+	identity    = outcome.ScopeIdentity
+	adviceCloud = "check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud"
+	adviceLog   = "look into the sign-in log of the service principal"
+)
+
+// Refusals are the answers to a login that are known. The outcome follows from
+// status and error alone; the numbers (AADSTS...) only choose advice, as
+// Microsoft asks of programs.
+func Refusals() []outcome.Row {
+	on := outcome.On
+	return []outcome.Row{
+		on("429", "", "").Retry(identity, "4.7.0", "Entra throttles logins", "find what else logs in with this app so often"),
+		on("408 5xx", "", "").Retry(identity, "4.3.0", "Entra has a transient failure", ""),
+		on("", "temporarily_unavailable server_error slow_down", "").
+			Retry(identity, "4.3.0", "Entra has a transient failure", ""),
+		on("", "invalid_client", "").Hold(identity, "4.7.0", "Entra refuses the app's credential",
+			"check the secret or certificate in place against those of the app registration"),
+		on("", "unauthorized_client", "").Hold(identity, "4.7.0", "Entra does not let the app log in",
+			"check client_id and tenant_id in the configuration"),
+		on("", "invalid_scope invalid_resource", "").
+			Hold(identity, "4.3.5", "Entra does not know the resource asked for", adviceCloud),
+		on("", "invalid_request", "").Hold(identity, "4.3.5", "Entra does not understand the login",
+			"check client_id, tenant_id and cloud (or endpoints) in the configuration"),
+		on("", "interaction_required invalid_grant access_denied", "").
+			Hold(identity, "4.7.0", "a policy of the tenant refuses the login", adviceLog),
+		on("", "-", "").Hold(identity, "4.3.5", "what answered the login is not Entra",
+			"check the login endpoint in the configuration, "+
+				"and any proxy between this machine and login.microsoftonline.com (HTTPS_PROXY, NO_PROXY)"),
+		on("", "", "").Hold(identity, "4.7.0", "Entra refuses the login", "look up the code, and "+adviceLog),
+	}
+}
+
+// MetadataRefusals are the answers of the metadata service of an Azure machine
+// (how-to-use-vm-token); error and description differ from source to source.
+func MetadataRefusals() []outcome.Row {
+	on := outcome.On
+	return []outcome.Row{
+		on("429", "", "").Retry(identity, "4.7.0", "the machine asks for tokens too often",
+			"find what else on this machine logs in with its identity so often"),
+		on("404 410 408 5xx", "", "").Retry(identity, "4.3.0",
+			"the machine's identity is not ready, as it is for a minute after an update", "if it lasts, restart the machine"),
+		on("400", "", "").Hold(identity, "4.7.0", "this machine has no such identity",
+			"assign the managed identity to the machine (Identity, in its page of the portal), "+
+				"or correct managed_identity in the configuration"),
+		on("401 403", "", "").Hold(identity, "4.7.0", "the metadata service refuses this program",
+			"check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"),
+		on("", "", "").Hold(identity, "4.3.5", "what answers is no metadata service",
+			"check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"),
+	}
+}
+
+// numbered is advice for some of Entra's numbers.
+type numbered struct {
+	numbers []int // AADSTS
+	advice  string
+}
+
+// loginNumbers are the numbers that are known. They choose advice and nothing else.
+func loginNumbers() []numbered {
+	return []numbered{
+		{[]int{7000215}, "the client secret is wrong; put the secret's Value in place, not its Secret ID"},
+		{[]int{7000222}, "the client secret has expired; make a new one in the app registration and put its Value in place"},
+		{[]int{700027}, "Entra does not know the certificate; upload it to the app registration, " +
+			"and check that the file in place holds the same one and that it has not expired"},
+		{[]int{700024}, "the login's times are not valid; set this machine's clock right (NTP), " +
+			"and check the certificate's validity"},
+		{[]int{700030}, "the subject name of the certificate is not authorised for the app; " +
+			"use the certificate that was uploaded"},
+		{[]int{700016, 700011, 7000229}, "check client_id and tenant_id in the configuration; " +
+			"the app may have been deleted, or belong to another tenant or cloud"},
+		{[]int{70001, 7000112}, "the app is disabled; enable sign-in for its enterprise application"},
+		{[]int{90002, 90038, 900382}, "check tenant_id, and that cloud (or endpoints) in the configuration is the tenant's"},
+		{[]int{53003, 53000, 530035}, "a Conditional Access policy for workload identities refuses the login; " +
+			"exempt the app or this machine's address, or change the policy"},
+		{[]int{65001, 650052, 650056, 650057, 500011}, "the app has no grant in this tenant; " +
+			"give admin consent, or assign the role in Exchange (RBAC for Applications)"},
+		{[]int{70011, 1002012}, adviceCloud},
+		{[]int{70021, 700211, 700212, 700213}, "the federated credential of the app registration does not match " +
+			"the token of this workload: compare issuer, subject and audience"},
+		{[]int{90006, 90012, 90024, 90033}, "nothing to do; Entra asks to try again later"},
+		{[]int{50196}, "too many identical logins; find what else logs in with this app so often"},
+	}
+}
+
+// loginAdvice gives better advice for the numbers that are known.
+func loginAdvice(number int) string {
+	for _, n := range loginNumbers() {
+		if slices.Contains(n.numbers, number) {
+			return n.advice
+		}
+	}
+	return ""
+}
+
+// Numbers are the rows of the manual about the numbers in Entra's answers.
+func Numbers() []outcome.Row {
+	var all []outcome.Row
+	for _, n := range loginNumbers() {
+		words := strings.Fields(strings.Trim(fmt.Sprint(n.numbers), "[]"))
+		all = append(all, outcome.Row{
+			When: "AADSTS" + strings.Join(words, " AADSTS"), Scope: identity, Advice: n.advice,
+		})
+	}
+	return all
+}

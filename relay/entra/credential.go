@@ -1,0 +1,222 @@
+package entra
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// maxCredentialFile bounds what is read; a chain with a key has a few KiB.
+const maxCredentialFile = 256 << 10
+
+// Kind is what an identity logs in with.
+type Kind = string
+
+// The kinds of credentials.
+const (
+	KindSecret      Kind = "client secret"
+	KindCertificate Kind = "certificate"
+	KindManaged     Kind = "managed identity"
+	KindWorkload    Kind = "workload identity"
+)
+
+// credential is what the identity logs in with: a secret, a key with its
+// certificate first in chain, a federated token, or for a managed identity
+// nothing at all.
+type credential struct {
+	kind      Kind
+	secret    string
+	key       *rsa.PrivateKey
+	chain     []*x509.Certificate
+	assertion string    // the federated token
+	expires   time.Time // of secret, certificate or assertion; zero where unknown
+}
+
+// CredentialInfo describes the credential in use, without the secret.
+type CredentialInfo struct {
+	Kind       Kind
+	Subject    string    // of the certificate
+	Thumbprint string    // of the certificate: SHA-1 in upper-case hex, as the portal shows it
+	NotAfter   time.Time // of the certificate, or client_secret_expires; zero where nobody knows or it renews itself
+}
+
+// loadCredential reads and checks the files that cfg names.
+func loadCredential(id Identity) (credential, error) {
+	switch {
+	case id.ManagedIdentity != nil:
+		return credential{kind: KindManaged}, nil
+	case id.WorkloadIdentity:
+		return loadAssertion(federatedTokenFile())
+	case id.SecretFile != "":
+		return loadSecret(id)
+	}
+	return loadCertificate(id)
+}
+
+func loadSecret(id Identity) (credential, error) {
+	data, err := ReadFile("client secret", id.SecretFile)
+	if err != nil {
+		return credential{}, err
+	}
+	secret, err := parseSecret(data)
+	if err != nil {
+		return credential{}, fmt.Errorf("client secret file %s %w", id.SecretFile, err)
+	}
+	return credential{kind: KindSecret, secret: secret, expires: id.SecretExpires}, nil
+}
+
+func loadCertificate(id Identity) (credential, error) {
+	data, err := ReadFile("certificate", id.CertificateFile)
+	if err != nil {
+		return credential{}, err
+	}
+	password, err := loadPassword(id.CertificatePasswordFile)
+	if err != nil {
+		return credential{}, err
+	}
+	key, chain, err := parseCertificate(data, password)
+	if err != nil {
+		return credential{}, fmt.Errorf("certificate file %s %w", id.CertificateFile, err)
+	}
+	return credential{kind: KindCertificate, key: key, chain: chain, expires: chain[0].NotAfter}, nil
+}
+
+// loadPassword takes the first line as it is, blanks included.
+func loadPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	data, err := ReadFile("certificate password", path)
+	if err != nil {
+		return "", err
+	}
+	line, rest, _ := strings.Cut(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\n")
+	if strings.TrimSpace(rest) != "" {
+		return "", fmt.Errorf("certificate password file %s has more than one line: put the password alone into it", path)
+	}
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// ReadFile reads a small file with a secret. Errors end with what to do, and
+// show nothing of the content.
+func ReadFile(what, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the %s file: %w; correct the path, or let the service's user read it", what, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxCredentialFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the %s file: %w; it must be a file that the service's user may read", what, err)
+	}
+	if len(data) > maxCredentialFile {
+		return nil, fmt.Errorf("%s file %s has more than %d KiB: it is some other file; correct the path", what, path, maxCredentialFile>>10)
+	}
+	return data, nil
+}
+
+// parseSecret takes the secret with or without a line end and byte order mark.
+func parseSecret(data []byte) (string, error) {
+	const remedy = "put the Value of the client secret (not its Secret ID) alone on one line"
+	s := strings.TrimSpace(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))))
+	switch {
+	case s == "":
+		return "", errors.New("is empty: " + remedy)
+	case strings.Contains(s, "-----BEGIN "):
+		return "", errors.New("holds PEM, not a secret: name it as the certificate file, or " + remedy)
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", errors.New("holds more than one word, or characters that no secret has: " + remedy)
+	}
+	return s, nil
+}
+
+// looksLikeSecretID tells a GUID, which is what people copy by mistake.
+func looksLikeSecretID(s string) bool {
+	return len(s) == 36 && strings.Count(s, "-") == 4 && strings.Trim(strings.ToLower(s), "0123456789abcdef-") == ""
+}
+
+func (c credential) info() CredentialInfo {
+	i := CredentialInfo{Kind: c.kind}
+	switch c.kind {
+	case KindSecret:
+		i.NotAfter = c.expires
+	case KindCertificate:
+		leaf := c.chain[0]
+		i.Subject, i.NotAfter = leaf.Subject.String(), leaf.NotAfter
+		i.Thumbprint = fmt.Sprintf("%X", sha1.Sum(leaf.Raw)) // a name, not a signature
+	}
+	return i
+}
+
+// same tells whether a file that was written again holds what it held.
+func (c credential) same(d credential) bool {
+	if c.kind != d.kind || c.secret != d.secret || c.assertion != d.assertion || len(c.chain) != len(d.chain) || (c.key == nil) != (d.key == nil) {
+		return false
+	}
+	for i := range c.chain {
+		if !c.chain[i].Equal(d.chain[i]) {
+			return false
+		}
+	}
+	return c.key == nil || c.key.Equal(d.key)
+}
+
+// warning says what will not work, without stopping a start: mail is accepted
+// and queued while the credential is being repaired.
+func (c credential) warning(now time.Time) string {
+	switch {
+	case c.kind == KindSecret && looksLikeSecretID(c.secret):
+		return "the client secret looks like a secret ID; put the secret's Value in place"
+	case c.kind == KindCertificate && now.Before(c.chain[0].NotBefore):
+		return "the certificate is not valid before " + c.chain[0].NotBefore.UTC().Format(time.RFC3339) + "; check this machine's clock"
+	case c.kind == KindWorkload && !c.expires.IsZero() && now.After(c.expires):
+		return "the federated token has expired on " + c.expires.UTC().Format(time.RFC3339) + "; see why nothing renews its file (in Kubernetes: the projected volume of the pod)"
+	}
+	return ""
+}
+
+// azure makes a new azidentity credential. It is used for one login only:
+// azidentity would hand out its cached token again after a 401, and holds a
+// lock that ignores contexts.
+func (c credential) azure(id Identity, opts policy.ClientOptions, private bool) (azcore.TokenCredential, error) {
+	switch c.kind {
+	case KindSecret:
+		return azidentity.NewClientSecretCredential(id.TenantID, id.ClientID, c.secret,
+			&azidentity.ClientSecretCredentialOptions{ClientOptions: opts, DisableInstanceDiscovery: private})
+	case KindWorkload:
+		// Not azidentity's own reader of the file: this one has checked it, and
+		// must know the token to keep it out of the log.
+		assertion := func(context.Context) (string, error) { return c.assertion, nil }
+		return azidentity.NewClientAssertionCredential(id.TenantID, id.ClientID, assertion,
+			&azidentity.ClientAssertionCredentialOptions{ClientOptions: opts, DisableInstanceDiscovery: private})
+	}
+	return azidentity.NewClientCertificateCredential(id.TenantID, id.ClientID, c.chain, c.key,
+		&azidentity.ClientCertificateCredentialOptions{
+			ClientOptions:            opts,
+			DisableInstanceDiscovery: private,
+			// A chain is in the file where subject and issuer are what Entra trusts.
+			SendCertificateChain: len(c.chain) > 1,
+		})
+}
+
+// redact removes secrets from s, should a service or a proxy echo them.
+func redact(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		if len(secret) >= 4 {
+			s = strings.ReplaceAll(s, secret, "[secret]")
+		}
+	}
+	return s
+}

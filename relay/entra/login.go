@@ -1,0 +1,248 @@
+package entra
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azcloud "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/watchfile"
+)
+
+// watchInterval is how often the files are looked at.
+const watchInterval = 5 * time.Second
+
+// Config describes the login of one identity.
+type Config struct {
+	Identity
+	Endpoints Endpoints
+	Now       func() time.Time
+	Log       *slog.Logger
+
+	// Route is how Entra is reached; the login does not know what it goes through.
+	Route Route
+
+	// OnChange is called by Run after a changed file was loaded: what Graph or
+	// Entra refused may pass now. It must not block.
+	OnChange func()
+}
+
+// Route is the way to Entra and what belongs to it.
+type Route interface {
+	http.RoundTripper
+	Files() []string                   // to watch with those of the credential
+	Load() (changed bool, err error)   // reads them again
+	Secrets() []string                 // to be kept out of every text
+	NoAnswer(err error) outcome.Answer // what it means that Entra did not answer
+}
+
+// Login logs one identity in and keeps its token. It is safe for concurrent use.
+type Login struct {
+	cfg      Config
+	metadata *http.Transport // to the metadata service of the machine
+	tokens   *tokens
+	files    *watchfile.Files // as they were when New read them
+
+	every         time.Duration // watchInterval
+	metadataRetry time.Duration // a second; doubled
+
+	mu         sync.Mutex
+	credential credential
+	announced  credential // what the files held when OnChange was last called, or New
+}
+
+// New reads the credential. It does not use the network. Every error ends with
+// what to do.
+func New(cfg Config) (*Login, error) {
+	l := &Login{
+		cfg:           cfg,
+		metadata:      newMetadataTransport(),
+		files:         watchfile.New(append(cfg.files(), cfg.Route.Files()...)...), // before they are read
+		every:         watchInterval,
+		metadataRetry: time.Second,
+	}
+	l.tokens = &tokens{login: l.login, now: cfg.Now, log: cfg.Log}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	l.announced = l.current()
+	if w := l.announced.warning(cfg.Now()); w != "" {
+		cfg.Log.Warn("credential will be refused", "error", w)
+	}
+	return l, nil
+}
+
+// Run keeps a token ready and loads changed files, until ctx ends. Without it
+// tokens are fetched when they are first needed, and renewed when they are next
+// used, from the files as they are then.
+func (l *Login) Run(ctx context.Context) {
+	var watching sync.WaitGroup
+	watching.Go(func() { l.watch(ctx) })
+	l.tokens.run(ctx)
+	watching.Wait()
+}
+
+// GetToken returns a token that is valid now; it is what the SDK asks. An error
+// is a *LoginError, or the context's.
+func (l *Login) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	t, err := l.tokens.get(ctx)
+	return azcore.AccessToken{Token: t.value, ExpiresOn: t.expires}, err
+}
+
+// Renew replaces the token used, which was refused, by the answer to claims
+// (JSON, or empty).
+func (l *Login) Renew(ctx context.Context, used, claims string) error {
+	return l.tokens.renew(ctx, used, claims)
+}
+
+// Token logs in if there is no valid token, and returns what the token says. An
+// error is a *LoginError, or the context's.
+func (l *Login) Token(ctx context.Context) (TokenInfo, error) {
+	t, err := l.tokens.get(ctx)
+	if err != nil {
+		return TokenInfo{}, err
+	}
+	return readToken(t), nil
+}
+
+// Credential describes what the identity logs in with at present.
+func (l *Login) Credential() CredentialInfo { return l.current().info() }
+
+// login fetches a token with a new azidentity credential. Only tokens calls it.
+func (l *Login) login(ctx context.Context, claims string) (token, error) {
+	at, err := l.fetch(ctx, claims)
+	if err == nil && at.Token == "" {
+		err = errors.New("the answer holds no token")
+	}
+	if err == nil {
+		return newToken(at.Token, l.cfg.Now(), at.ExpiresOn, at.RefreshOn), nil
+	}
+	var e *LoginError
+	if !errors.As(err, &e) {
+		e = &LoginError{refused(err, l.cfg.Now(), l.cfg.Route.NoAnswer)}
+	}
+	e.Answer = l.Redact(e.Answer)
+	return token{}, e
+}
+
+func (l *Login) fetch(ctx context.Context, claims string) (azcore.AccessToken, error) {
+	if l.cfg.ManagedIdentity != nil {
+		return l.managedToken(ctx)
+	}
+	if err := l.load(); err != nil {
+		l.cfg.Log.Warn("cannot read the credential file; using the earlier credential", "error", err)
+	}
+	options := policy.ClientOptions{
+		Cloud:     azcloud.Configuration{ActiveDirectoryAuthorityHost: l.cfg.Endpoints.Login.String()},
+		Transport: bounded{l.cfg.Route},
+		Retry:     policy.RetryOptions{MaxRetries: -1},
+		Telemetry: policy.TelemetryOptions{Disabled: true},
+	}
+	azure, err := l.current().azure(l.cfg.Identity, options, !l.cfg.Endpoints.Microsoft())
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	scopes := []string{l.cfg.Endpoints.Scope()}
+	return azure.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes, EnableCAE: true, Claims: claims})
+}
+
+// bounded is what azidentity speaks through: it follows no redirect, for the
+// form carries the secret, and bounds every answer.
+type bounded struct{ transport http.RoundTripper }
+
+func (b bounded) Do(req *http.Request) (*http.Response, error) {
+	resp, err := b.transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, 1<<20), resp.Body}
+	return resp, nil
+}
+
+// Redact is a without the secrets in use, should a service or a proxy have
+// echoed them.
+func (l *Login) Redact(a outcome.Answer) outcome.Answer {
+	if a.Outcome != outcome.Delivered {
+		c := l.current()
+		a.Text = redact(a.Text, append(l.cfg.Route.Secrets(), c.secret, c.assertion)...)
+	}
+	return a
+}
+
+// current is the credential in use.
+func (l *Login) current() credential {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.credential
+}
+
+// load reads the files again, so that a renewed secret or certificate is used
+// from the next login on; if they cannot be read now, the one that worked is
+// kept.
+func (l *Login) load() error {
+	c, err := loadCredential(l.cfg.Identity)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.credential = c
+	return nil
+}
+
+// watch loads changed files, until ctx ends.
+func (l *Login) watch(ctx context.Context) {
+	tick := time.NewTicker(l.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		l.CheckFiles()
+	}
+}
+
+// CheckFiles loads the files if they have changed. Run calls it; it is not meant
+// for several goroutines.
+func (l *Login) CheckFiles() {
+	if l.files.Changed() {
+		l.reload()
+	}
+}
+
+// reload loads what the files hold now, and logs in anew if that is something
+// else. A login reads the files, too, so the credential in use may be newer than
+// the announced one. What cannot be read is left alone: a file may be in the
+// middle of being written, and the end of that is another change.
+func (l *Login) reload() {
+	err := l.load()
+	changed := false
+	if err == nil {
+		changed, err = l.cfg.Route.Load()
+	}
+	if err != nil {
+		l.cfg.Log.Warn("cannot load the changed credential file; keeping the previous credential", "error", err)
+		return
+	}
+	now := l.current()
+	if now.same(l.announced) && !changed {
+		return
+	}
+	l.announced = now
+	l.cfg.Log.Info("credential files have changed; logging in again")
+	l.tokens.restart()
+	l.cfg.OnChange()
+}

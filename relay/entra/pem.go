@@ -1,0 +1,128 @@
+package entra
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// parseCertificate reads a PEM file with one RSA key (PKCS#8, encrypted or not,
+// or PKCS#1) and its certificate, in any order, with further certificates of the
+// chain; or a PFX file with the same. The certificate of the key comes first in
+// the result. Errors continue a sentence that begins with the file's name, and
+// end with what to do.
+func parseCertificate(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificate, error) {
+	if block, _ := pem.Decode(data); block == nil && looksLikePFX(data) {
+		return parsePFX(data, password)
+	}
+	return parsePEM(data, password)
+}
+
+func parsePEM(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificate, error) {
+	var (
+		key   *rsa.PrivateKey
+		certs []*x509.Certificate
+		found bool
+	)
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			break
+		}
+		data, found = rest, true
+		switch k, cert, err := parseBlock(block, password); {
+		case err != nil:
+			return nil, nil, err
+		case cert != nil:
+			certs = append(certs, cert)
+		case k != nil && key != nil:
+			return nil, nil, errors.New("holds more than one private key: keep the one that belongs to the certificate")
+		case k != nil:
+			key = k
+		}
+	}
+	if !found {
+		return nil, nil, notPEM(data)
+	}
+	if err := checkPair(key, certs); err != nil {
+		return nil, nil, err
+	}
+	return key, leafFirst(key, certs), nil
+}
+
+// parseBlock reads one block; a block of no concern gives nothing.
+func parseBlock(block *pem.Block, password string) (*rsa.PrivateKey, *x509.Certificate, error) {
+	if block.Headers["DEK-Info"] != "" {
+		return nil, nil, errors.New("holds a private key in OpenSSL's old encryption, which is weak and not read: encrypt it anew with `openssl pkcs8 -topk8 -in old.pem -out key.pem`, or write it out in the clear with `openssl pkey -in old.pem -out key.pem`")
+	}
+	switch block.Type {
+	case "ENCRYPTED PRIVATE KEY":
+		return decryptKey(block.Bytes, password)
+	case "CERTIFICATE":
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("holds a certificate that cannot be read (%w): export it again", err)
+		}
+		return nil, cert, nil
+	case "RSA PRIVATE KEY":
+		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("holds an RSA key that cannot be read (%w): export it again", err)
+		}
+		return key, nil, nil
+	case "PRIVATE KEY":
+		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, nil, fmt.Errorf("holds a private key that cannot be read (%w): export it again as PKCS#8", err)
+		}
+		return onlyRSA(key)
+	case "EC PRIVATE KEY":
+		return onlyRSA(&ecdsa.PrivateKey{})
+	}
+	return nil, nil, nil
+}
+
+func onlyRSA(key crypto.PrivateKey) (*rsa.PrivateKey, *x509.Certificate, error) {
+	k, ok := key.(*rsa.PrivateKey)
+	if !ok {
+		return nil, nil, fmt.Errorf("holds a key of type %T, and the login takes RSA only: make a new RSA key and certificate, for example with `openssl req -x509 -newkey rsa:3072 -nodes`, and upload the certificate", key)
+	}
+	return k, nil, nil
+}
+
+func checkPair(key *rsa.PrivateKey, certs []*x509.Certificate) error {
+	switch {
+	case key == nil && len(certs) == 0:
+		return errors.New("holds neither a certificate nor a private key: put both into it, as PEM")
+	case key == nil:
+		return errors.New("holds no private key: append the key's PEM block to the certificate's")
+	case len(certs) == 0:
+		return errors.New("holds no certificate: append the certificate's PEM block (the one uploaded to the app registration) to the key's")
+	case !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return key.PublicKey.Equal(c.PublicKey) }):
+		return errors.New("holds a private key that belongs to none of its certificates: put the certificate and the key that were made together into one file")
+	}
+	return nil
+}
+
+func leafFirst(key *rsa.PrivateKey, certs []*x509.Certificate) []*x509.Certificate {
+	i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return key.PublicKey.Equal(c.PublicKey) })
+	chain := []*x509.Certificate{certs[i]}
+	return append(append(chain, certs[:i]...), certs[i+1:]...)
+}
+
+// notPEM tells what a file that is neither PEM nor PFX is likely to be.
+func notPEM(data []byte) error {
+	switch _, err := x509.ParseCertificate(data); {
+	case len(bytes.TrimSpace(data)) == 0:
+		return errors.New("is empty: put the certificate and its private key into it, as PEM")
+	case err == nil:
+		return errors.New("is a certificate in DER without its private key: convert it with `openssl x509 -inform der` and append the key's PEM block")
+	}
+	return errors.New("holds neither PEM (-----BEGIN ...-----) nor PFX: put the certificate and its private key into it, as PEM")
+}

@@ -1,0 +1,273 @@
+package graph
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"graphrelay/relay/entra"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func graphError(code, message string) string {
+	c, _ := json.Marshal(code)
+	m, _ := json.Marshal(message)
+	return fmt.Sprintf(`{"error":{"code":%s,"message":%s,"innerError":{"date":"2026-11-22T08:00:00","request-id":"inner-1"}}}`, c, m)
+}
+
+// TestClassify has a case for each row of the catalogue, and bodies that break SDKs.
+func TestClassify(t *testing.T) {
+	e := func(a, b, c int) reply.Enhanced { return reply.Enhanced{a, b, c} }
+	const page = "<!DOCTYPE html><html><title>Bad gateway</title></html>"
+	for _, c := range []struct {
+		http    int
+		body    string
+		outcome outcome.Outcome
+		scope   outcome.Scope
+		status  reply.Enhanced
+		advice  string // part of it
+	}{
+		{202, "", outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
+		{202, page, outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
+		{200, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, "{}", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
+		{200, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "proxy"},
+		{201, `{"id":"x"}`, outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{204, "", outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
+		{301, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{302, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{304, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+
+		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("RequestBodyRead", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Unable to read JSON request payload."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{400, graphError("ErrorMimeContentInvalid", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorMimeContentConversionFailed", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("X", "MIME content does not contain all required information"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients."), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 4), "recipients"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), outcome.Bounce, outcome.ScopeMessage, e(5, 1, 3), "recipients"},
+		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 3), "max_recipients"},
+		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), outcome.Bounce, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, graphError("RequestEntityTooLarge", "x"), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, page, outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{413, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
+		{400, `{"error":{"code":"X"}}`, outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
+		{422, graphError("Unheard", "of"), outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
+		{400, "", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, "{}", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":{"code":`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":"invalid"}`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, page, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
+		{400, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{400, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+
+		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "clock"},
+		{401, graphError("unauthenticated", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
+		{401, graphError("InvalidAudience", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "same cloud"},
+		{401, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
+		{402, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), "proxy"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "administrators"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "two hours"},
+		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
+		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "RBAC"},
+		{403, graphError("accessDenied", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("insufficient_claims", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "sign-in log"},
+		{403, graphError("extensionError", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
+		{403, graphError("ErrorMessageSubmissionBlocked", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorAccountSuspend", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorExceededMessageLimit", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
+		{403, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, page, outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
+		{403, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
+		{404, graphError("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorNonExistentMailbox", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "distribution list"},
+		{404, graphError("ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("Request_ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
+		{404, graphError("ErrorItemNotFound", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{404, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), ""},
+		{404, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{405, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{408, "", outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{409, graphError("ErrorIrresolvableConflict", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{412, "", outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
+		{418, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), ""},
+		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "max_concurrent"},
+		{429, graphError("TooManyRequests", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
+		{429, page, outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+		{500, graphError("ErrorInternalServerError", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{500, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{501, "", outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{502, page, outcome.Retry, outcome.ScopeMailbox, e(4, 4, 1), ""},
+		{503, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{503, page, outcome.Retry, outcome.ScopeMailbox, e(4, 3, 2), ""},
+		{504, graphError("UnknownError", ""), outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{504, page, outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
+		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{400, graphError("ErrorQuotaExceeded", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{507, "", outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
+		{509, "", outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+
+		// The inner code is the more exact one.
+		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
+		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
+		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+	} {
+		a := classify(c.http, http.Header{}, []byte(c.body), noon)
+		if a.Outcome != c.outcome || a.Scope != c.scope || a.Status != c.status || !strings.Contains(a.Advice, c.advice) {
+			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
+		}
+		if a.HTTPStatus != c.http || a.Text == "" || a.Outcome == outcome.Hold && a.Advice == "" {
+			t.Errorf("%d %s: incomplete: %+v", c.http, c.body, a)
+		}
+	}
+}
+
+func TestClassifyKeepsWhatWasSaid(t *testing.T) {
+	h := http.Header{"Request-Id": {"head-1"}}
+	a := classify(403, h, []byte(graphError("ErrorAccessDenied", "line one\r\nline \x07 two\u202e")), noon)
+	want := `the app may not use this mailbox (Graph answered 403 ErrorAccessDenied: line one\nline \u0007 two\u202e)`
+	if a.Text != want || a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(500, nil, []byte(graphError("x", "y")), noon); a.RequestID != "inner-1" {
+		t.Errorf("the request ID of the body is lost: %+v", a)
+	}
+	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Text, `502: <html>\nBad Gateway`) {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(418, nil, nil, noon); !strings.Contains(a.Text, "418 without a body") {
+		t.Errorf("%+v", a)
+	}
+	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))), noon); len(a.Text) > 2*outcome.MaxText {
+		t.Errorf("%d octets of text", len(a.Text))
+	}
+	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")), noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {
+		t.Errorf("a token is in %q", a.Text)
+	}
+}
+
+// Real bodies carry a date without a zone, which the SDK's model may refuse.
+func TestServiceErrorOfRealBodies(t *testing.T) {
+	for body, want := range map[string]string{
+		graphError("ErrorItemNotFound", "m"): "ErrorItemNotFound",
+		`{"error":{"code":"A","message":"m","innerError":{"date":"2026-11-22T08:00:00Z","request-id":"r","client-request-id":"c"}}}`: "A",
+		`{"error":{"code":"A","innerError":{"date":17}}}`: "A",
+		`{"error":{"code":"A","message":{"lang":"en"}}}`:  "A",
+		`{"error":{"code":"A","details":"none"}}`:         "A",
+		`{"error":{"code":17,"message":"m"}}`:             "",
+		`{"error":null}`:                                  "",
+		`null`:                                            "",
+		`[]`:                                              "",
+		`"x"`:                                             "",
+		strings.Repeat("[", 5000) + strings.Repeat("]", 5000):   "",
+		`{"error":{"code":"A","target":[1,2],"innerError":[]}}`: "A",
+	} {
+		if e := readServiceError([]byte(body)); e.code() != want {
+			t.Errorf("%.80s: code %q, want %q", body, e.code(), want)
+		}
+	}
+}
+
+func TestClassifyRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		h    http.Header
+		http int
+		code string
+		want time.Duration
+	}{
+		{http.Header{"Retry-After": {"17"}}, 429, "x", 17 * time.Second},
+		{http.Header{"retry-after": {"17"}}, 429, "x", 17 * time.Second},
+		{http.Header{"Retry-After": {"17"}}, 503, "x", 17 * time.Second},
+		{http.Header{"Retry-After": {noon.Add(90 * time.Second).Format(http.TimeFormat)}}, 503, "x", 90 * time.Second},
+		{http.Header{"Retry-After": {"17"}}, 403, "x", 0}, // a hold has its own probes
+		{http.Header{}, 429, "x", 0},
+		{http.Header{}, 429, "ErrorSubmissionQuotaExceeded", time.Hour},
+		{http.Header{"Retry-After": {"5"}}, 429, "ErrorSubmissionQuotaExceeded", 5 * time.Second},
+	} {
+		if a := classify(c.http, c.h, []byte(graphError(c.code, "")), noon); a.RetryAfter != c.want {
+			t.Errorf("%d %v %s: %v, want %v", c.http, c.h, c.code, a.RetryAfter, c.want)
+		}
+	}
+}
+
+// TestCatalogueKeepsItsPromises holds every row to the rules of the package.
+func TestCatalogueKeepsItsPromises(t *testing.T) {
+	final := map[outcome.Outcome][]string{outcome.Bounce: {"400", "413", "422"}, outcome.TooLarge: {"200", "400", "413"}}
+	class := map[outcome.Outcome]int{outcome.Delivered: 2, outcome.Retry: 4, outcome.Hold: 4, outcome.Unknown: 4, outcome.Bounce: 5, outcome.TooLarge: 5}
+	for _, r := range catalogue() {
+		for p := range strings.FieldsSeq(r.HTTP) {
+			if _, err := strconv.Atoi(strings.ReplaceAll(p, "xx", "00")); err != nil || len(p) != 3 {
+				t.Errorf("%q is no pattern: %+v", p, r)
+			}
+			if may, ok := final[r.Outcome]; ok && !slices.Contains(may, p) {
+				t.Errorf("%v at %s: %+v", r.Outcome, p, r)
+			}
+		}
+		if final[r.Outcome] != nil && r.HTTP == "" {
+			t.Errorf("bounce at any status: %+v", r)
+		}
+		advised := r.Outcome == outcome.Retry || (r.Outcome == outcome.Delivered) != (r.Advice != "")
+		if r.Status[0] != class[r.Outcome] || r.Text == "" || !advised {
+			t.Errorf("incomplete: %+v", r)
+		}
+		if r.Pause != 0 && r.Outcome != outcome.Retry {
+			t.Errorf("a pause without a retry: %+v", r)
+		}
+	}
+	for _, r := range entra.Refusals() {
+		held := r.Outcome == outcome.Hold
+		if !held && r.Outcome != outcome.Retry || r.Status[0] != 4 || r.Text == "" || held && r.Advice == "" {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	for _, s := range []string{"", "{}", "null", `{"error":{"code":"X"}}`, `{"error":{"code":"X","message":"m","innerError":{"code":"Y","innererror":{}}}}`,
+		`{"error":{"code":1,"message":[],"details":[{}],"innerError":"x"}}`, "<html>", "\xff\x00", `{"error":null}`, graphError("ErrorAccessDenied", "[RAOP]")} {
+		for _, code := range []int{200, 400, 403, 503} {
+			f.Add(code, s, "7", "text/html")
+		}
+	}
+	f.Fuzz(func(t *testing.T, code int, body, after, kind string) {
+		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}}, []byte(body), noon)
+		if a.Outcome == outcome.Bounce && code != 400 && code != 413 && code != 422 || a.Outcome == outcome.TooLarge && code != 200 && code != 400 && code != 413 {
+			t.Fatalf("%d is %v", code, a.Outcome)
+		}
+		if (a.Outcome == outcome.Delivered) != (code == 202) {
+			t.Fatalf("%d is %v", code, a.Outcome)
+		}
+		for _, s := range []string{a.Text, a.Code, a.RequestID} {
+			checkLine(t, s)
+		}
+		if a.RetryAfter < 0 || a.RetryAfter > time.Hour {
+			t.Fatal(a.RetryAfter)
+		}
+	})
+}
+
+func checkLine(t *testing.T, s string) {
+	t.Helper()
+	// An escape may end in the e of eyJ.
+	s = regexp.MustCompile(`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}`).ReplaceAllString(s, "?")
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }) || len(s) > 4*outcome.MaxText || strings.Contains(s, "eyJ") {
+		t.Fatalf("not fit to be shown: %q", s)
+	}
+}

@@ -1,0 +1,109 @@
+package graph
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+
+	"graphrelay/relay/entra"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/text"
+)
+
+// The ways in which a request ends without an answer.
+const (
+	lostUnreadable = iota // the message could not be read from the spool
+	lostAfter             // bytes of the body had left
+	lostStopped           // the relay stops
+	lostTLS
+	lostDNS
+	lostProxy
+	lostConnection
+	lostLogin // no token; the advice is that of the connection
+)
+
+func lossCatalogue() []outcome.Row {
+	when := outcome.When
+	noConnection := func(words, advice string) outcome.Row {
+		return when(words).Retry(identity, "4.4.1", "no connection to Graph", advice)
+	}
+	return []outcome.Row{
+		lostUnreadable: when("the message cannot be read from the queue").
+			Retry(message, "4.3.0", "the stored message cannot be read", "check the disk and the queue's store"),
+		lostAfter: when("the connection is lost, or time runs out, after octets of the message have left").
+			Is(outcome.Unknown, message, "4.4.2",
+				"no answer came after the message had left, which may have been sent", adviceCheck),
+		lostStopped: when("the relay stops before anything has left").
+			Retry(message, "4.3.2", "stopped before anything was sent", ""),
+		lostTLS: noConnection("the server's certificate is not trusted, or TLS fails",
+			"the server's certificate is not trusted; if a proxy inspects TLS, add its root certificate as ca_file, "+
+				"and check this machine's clock"),
+		lostDNS: noConnection("the name is not resolved", "check the name servers of this machine"),
+		lostProxy: noConnection("the proxy refuses or does not answer",
+			"check the proxy (proxy or proxy_file in the configuration, else HTTPS_PROXY and NO_PROXY), its password, "+
+				"and that it lets CONNECT to port 443 through"),
+		lostConnection: noConnection("anything else before octets have left: no route, refused, reset, timeout",
+			"check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"),
+		lostLogin: when("the same on the way to Entra").Retry(identity, "4.4.1", "cannot log in to Entra", ""),
+	}
+}
+
+// lossAnswer is the answer of a row, with the error where there is one.
+func lossAnswer(way int, err error) outcome.Answer {
+	a := lossCatalogue()[way].Answer()
+	if err != nil {
+		a.Text += ": " + text.Foreign(entra.ErrorText(err), outcome.MaxText)
+	}
+	return a
+}
+
+// classifyLoss says what it means that a request got no answer. left is whether
+// bytes of the body were handed to the connection, and unreadable is the failure
+// to read the message, if that ended it.
+func classifyLoss(err error, left bool, unreadable error) outcome.Answer {
+	var spool *spoolError
+	switch {
+	case unreadable != nil || errors.As(err, &spool):
+		return lossAnswer(lostUnreadable, cmp.Or(unreadable, err))
+	case left:
+		return lossAnswer(lostAfter, err)
+	case errors.Is(err, context.Canceled):
+		return lossAnswer(lostStopped, nil)
+	}
+	return lossAnswer(connectionLoss(err), err)
+}
+
+// Unreadable is the answer for a message that could not be read from the queue
+// to its end: what was announced with its length and cut short is never taken.
+func Unreadable(err error) outcome.Answer { return lossAnswer(lostUnreadable, err) }
+
+// withoutLogin is a login that got no answer.
+func withoutLogin(err error) outcome.Answer {
+	a := lossAnswer(lostLogin, err)
+	a.Advice = lossCatalogue()[connectionLoss(err)].Advice
+	return a
+}
+
+// connectionLoss is what usually is behind a failure to connect.
+func connectionLoss(err error) int {
+	var (
+		dns     *net.DNSError
+		cert    *tls.CertificateVerificationError
+		unknown x509.UnknownAuthorityError
+		words   = err.Error() // azidentity passes on texts only
+	)
+	switch {
+	case strings.Contains(words, "proxyconnect") || strings.Contains(words, proxyRefused):
+		return lostProxy
+	case errors.As(err, &cert) || errors.As(err, &unknown) ||
+		strings.Contains(words, "x509: ") || strings.Contains(words, "tls: "):
+		return lostTLS
+	case errors.As(err, &dns) || strings.Contains(words, "no such host"):
+		return lostDNS
+	}
+	return lostConnection
+}
