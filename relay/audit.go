@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
@@ -17,12 +17,12 @@ import (
 // sends its mail.
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	c := g.cfg
-	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: r.log, Resume: r.delivery.Resume, Alarm: r.alerts.Alarm}
+	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: r.log, Resume: r.delivery.ReleaseIdentity, Alarm: r.alerts.Alarm}
 	if c.Audit.OnFailure == "stop" {
-		a.Stop = r.delivery.Stop
+		a.Stop = r.delivery.HoldIdentity
 	} else {
 		// An earlier run may have stopped what the configuration now wants alarmed only.
-		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.Resume(ctx, identity) }
+		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.ReleaseIdentity(ctx, identity) }
 	}
 	for _, id := range c.Identities {
 		a.Identities = append(a.Identities, verify.Audited{Name: string(id.Name), Denied: id.DeniedMailbox, Reads: wiring.NeedsReadWrite(c), Client: g.identities[id.Name]})
@@ -38,7 +38,7 @@ func (r *Relay) carryStops(ctx context.Context, c *config.Config, stop func(ctx 
 		return err
 	}
 	for _, h := range holds {
-		old, ok := delivery.Stopped(h.Key)
+		old, ok := hold.AuditedIdentity(h.Key)
 		if _, still := c.Identity(config.Name(old)); !ok || still {
 			continue
 		}
@@ -68,7 +68,7 @@ func auditedSenders(c *config.Config, mailboxes []envelope.Address) (names []str
 
 // stopInStore stops an identity before delivery runs.
 func (r *Relay) stopInStore(ctx context.Context, identity, text string) error {
-	return r.store.SetHold(ctx, delivery.StopHold(identity, text, time.Now()))
+	return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 }
 
 // auditWarnings are what every status says of the audits.

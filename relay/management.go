@@ -9,7 +9,7 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/console"
-	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/operator"
@@ -53,7 +53,7 @@ func (r *Relay) operator() *operator.Operator {
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := delivery.Stopped(key); ok {
+		if identity, ok := hold.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}

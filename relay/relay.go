@@ -140,13 +140,10 @@ func newRelay(o Options) *Relay {
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := wiring.Limits(r.cfg())
 	return delivery.Config{
 		Store:    r.store,
 		Route:    r.route,
-		MaxAge:   l.MaxAge,
-		MaxHold:  l.MaxHold,
-		Unknown:  l.Unknown,
+		Limits:   wiring.Limits(r.cfg()),
 		Grace:    sendGrace,
 		Log:      r.log,
 		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
