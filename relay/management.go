@@ -22,9 +22,9 @@ const adminMode = 0o660
 
 func (r *Relay) openAdmin(ctx context.Context) error {
 	address := r.cfg().Admin.Address.String()
-	l, err := socket.Listen(ctx, address, adminMode)
+	l, err := socket.Open(ctx, "admin.address", address, adminMode)
 	if err != nil {
-		return listenHint("admin.address", address, err)
+		return err
 	}
 	r.admin = l
 	return admin.GiveToGroup(l, r.log)
@@ -75,9 +75,9 @@ func (r *Relay) openMonitor(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, m.Address.String(), 0)
+	l, err := socket.Open(ctx, "metrics.address", m.Address.String(), 0)
 	if err != nil {
-		return listenHint("metrics.address", m.Address.String(), err)
+		return err
 	}
 	r.metrics = l
 	return nil
@@ -105,9 +105,9 @@ func (r *Relay) openConsole(ctx context.Context) error {
 	if c == nil {
 		return nil
 	}
-	l, err := socket.Listen(ctx, c.Address.String(), 0)
+	l, err := socket.Open(ctx, "console.address", c.Address.String(), 0)
 	if err != nil {
-		return listenHint("console.address", c.Address.String(), err)
+		return err
 	}
 	if !c.Address.Loopback() {
 		r.log.Warn("the console can be reached from other hosts without TLS; put a proxy with TLS before it, and let only that reach it", "address", c.Address.String())

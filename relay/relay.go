@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
@@ -79,7 +80,7 @@ type Relay struct {
 
 	mu        sync.Mutex
 	listeners []listener
-	inherited map[string][]net.Listener // of systemd, not taken yet
+	inherited socket.Passed // of systemd, not taken yet
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs

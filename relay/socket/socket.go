@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // DefaultMode of a unix socket lets every local user connect, as is usual for
@@ -71,11 +69,4 @@ func removeStale(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-// Inherited returns the sockets that systemd opened for this process (see
-// sd_listen_fds(3)), by their FileDescriptorName=. Only the first call returns
-// them. The caller must close those that it does not use.
-func Inherited() (map[string][]net.Listener, error) {
-	return activation.ListenersWithNames()
 }
