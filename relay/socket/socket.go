@@ -31,7 +31,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 	if !unix {
 		return lc.Listen(ctx, "tcp", address)
 	}
-	if err := removeStale(path); err != nil {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
 	l, err := lc.Listen(ctx, "unix", path)
@@ -49,7 +49,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 }
 
 // removeStale removes the socket at path if no program listens there.
-func removeStale(path string) error {
+func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -60,7 +60,8 @@ func removeStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is not a socket: remove it, or listen elsewhere", path)
 	}
-	nc, err := net.DialTimeout("unix", path, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	nc, err := dialer.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = nc.Close()
 		return fmt.Errorf("another program serves %s: stop it, or listen elsewhere", path)
