@@ -2,12 +2,16 @@ package relay
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"graphrelay/relay/admin"
+	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/observe"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -18,24 +22,89 @@ import (
 // adminMode is the mode of the admin socket: for its owner and its group.
 const adminMode = 0o660
 
-func (r *Relay) openAdmin(ctx context.Context) error {
-	address := r.cfg().Admin.Address.String()
-	l, err := socket.Open(ctx, "admin.address", address, adminMode)
-	if err != nil {
+// openManagement opens the admin socket, and the addresses of metrics and console
+// if the configuration has them.
+func (r *Relay) openManagement(ctx context.Context) (err error) {
+	adminAt, metricsAt, consoleAt := wiring.Services(r.cfg())
+	if metricsAt != "" {
+		if r.metrics, err = socket.Open(ctx, "metrics.address", metricsAt, 0); err != nil {
+			return err
+		}
+	}
+	if consoleAt != "" {
+		if r.console, err = socket.Open(ctx, "console.address", consoleAt, 0); err != nil {
+			return err
+		}
+		if !r.cfg().Console.Address.Loopback() {
+			r.log.Warn("other hosts can reach the console without TLS; "+
+				"put a proxy with TLS in front of it, and let only the proxy reach it", "address", consoleAt)
+		}
+	}
+	if r.admin, err = socket.Open(ctx, "admin.address", adminAt, adminMode); err != nil {
 		return err
 	}
-	r.admin = l
-	return admin.GiveToGroup(l, r.log)
+	return admin.GiveToGroup(r.admin, r.log)
+}
+
+// runManagement serves what openManagement opened.
+func (r *Relay) runManagement(ctx context.Context) {
+	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	if r.console != nil {
+		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
+	}
+	if r.metrics != nil {
+		r.part(func() error { return r.observer.Monitor.Serve(ctx, r.metrics, r.log) })
+	}
 }
 
 func (r *Relay) adminServer() *admin.Server {
-	return &admin.Server{
-		Store: r.store, Status: r.status, Wake: r.delivery.Notify, ProbeNow: r.probe, Reload: r.Reload, Log: r.log,
-		Holds: func(context.Context) ([]spool.Hold, error) { return r.delivery.Status().Holds, nil },
+	return &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
+}
+
+func (r *Relay) consoleServer() *console.Console {
+	return console.New(console.Config{
+		Hostname:     r.hostname,
+		PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
+		Store:        r.store,
+		Operator:     r.operator(),
+		Seen:         r.observer.Monitor,
+		Snapshot:     r.observer.Snapshot,
+		Setup:        r.consoleSetup,
+		Now:          time.Now,
+		Log:          r.log,
+	})
+}
+
+func (r *Relay) consoleSetup() console.Setup {
+	return console.Setup{
+		Version:   r.version,
+		Started:   r.started,
+		Listeners: r.Listeners(),
+		Warnings:  r.Warnings(),
+		Senders:   wiring.ExactSenders(r.cfg()),
 	}
 }
 
-// probe has holds tried now: by a message, and those that an audit made by an audit.
+// operator acts for the admin socket and the console.
+func (r *Relay) operator() *operator.Operator {
+	return &operator.Operator{
+		Store:    r.store,
+		Wake:     r.delivery.Notify,
+		Holds:    func() []spool.Hold { return r.delivery.Status().Holds },
+		ProbeNow: r.probe,
+		Hostname: r.hostname,
+		Now:      time.Now,
+		Identity: func(mailbox envelope.Address) string {
+			route, _ := r.route(mailbox)
+			return route.Identity
+		},
+		Submit: func(ctx context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error) {
+			return r.intake.Submit(ctx, "console", from, to, message)
+		},
+	}
+}
+
+// probe probes holds now: by a message, and those of an audit by an audit.
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
@@ -47,8 +116,8 @@ func (r *Relay) probe(keys ...string) {
 
 // status sums up the service for `graphrelay status`.
 func (r *Relay) status(ctx context.Context) (admin.Status, error) {
-	snap, err := r.observer.Snapshot(ctx)
-	s := admin.StatusOf(snap, r.Warnings())
+	snapshot, err := r.observer.Snapshot(ctx)
+	s := admin.StatusOf(snapshot, r.Warnings())
 	s.Version, s.Started, s.Listeners = r.version, r.started, r.Listeners()
 	return s, err
 }
@@ -88,12 +157,4 @@ func (r *Relay) service() observe.Service {
 		s.Certificate = g.keyPair.Expires()
 	}
 	return s
-}
-
-// openMetrics opens the address of metrics and health, if there is one.
-func (r *Relay) openMetrics(ctx context.Context) (err error) {
-	if m := r.cfg().Metrics; m != nil {
-		r.metrics, err = socket.Open(ctx, "metrics.address", m.Address.String(), 0)
-	}
-	return err
 }

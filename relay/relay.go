@@ -64,7 +64,7 @@ type Relay struct {
 	admin      net.Listener
 	observer   *observe.Observer
 	metrics    net.Listener // nil without metrics
-	consoleAt  net.Listener // nil without console
+	console    net.Listener // nil without console
 	stopping   atomic.Bool
 	now        atomic.Pointer[generation]
 
@@ -103,18 +103,12 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if err = r.openObserver(); err != nil {
 		return nil, err
 	}
-	if err = r.openMetrics(ctx); err != nil {
-		return nil, err
-	}
 	r.delivery = delivery.New(r.deliveryConfig())
 	g.auditor = r.newAuditor(g)
 	if err = r.openSMTP(ctx, g); err != nil {
 		return nil, err
 	}
-	if err = r.openConsole(ctx); err != nil {
-		return nil, err
-	}
-	return r, r.openAdmin(ctx)
+	return r, r.openManagement(ctx)
 }
 
 func newRelay(o Options) *Relay {
@@ -240,13 +234,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 	r.part(func() error { r.sweep(ctx); return nil })
 	r.part(func() error { r.observer.Alerts.Run(ctx); return nil })
 	r.part(func() error { r.observer.Watcher.Run(ctx); return nil })
-	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
-	if r.consoleAt != nil {
-		r.part(func() error { return r.newConsole().Serve(ctx, r.consoleAt) })
-	}
-	if r.metrics != nil {
-		r.part(func() error { return r.observer.Monitor.Serve(ctx, r.metrics, r.log) })
-	}
+	r.runManagement(ctx)
 	for _, l := range r.openListeners() {
 		r.serveSMTP(l)
 	}
@@ -282,7 +270,7 @@ func (r *Relay) sweep(ctx context.Context) {
 // close releases what New opened, in reverse order; again does nothing.
 func (r *Relay) close() {
 	closeAll(r.openListeners())
-	for _, l := range []net.Listener{r.admin, r.metrics, r.consoleAt} {
+	for _, l := range []net.Listener{r.admin, r.metrics, r.console} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -40,6 +40,7 @@ type options struct {
 	Reports   delivery.Reports
 	Routes    map[string]delivery.Route
 	Lookups   []envelope.Address
+	Exact     []envelope.Address
 	Webhook   string
 	Disk      []string
 	Services  map[string]string
@@ -62,6 +63,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Reports:   Reports(c),
 		Routes:    map[string]delivery.Route{},
 		Lookups:   Lookups(c),
+		Exact:     ExactSenders(c),
 		Webhook:   WebhookURLFile(c),
 		Console:   ConsolePassword(c),
 	}
