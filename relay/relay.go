@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
@@ -79,7 +80,7 @@ type Relay struct {
 
 	mu        sync.Mutex
 	listeners []listener
-	inherited map[string][]net.Listener // of systemd, not taken yet
+	inherited socket.Passed // of systemd, not taken yet
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -140,13 +141,10 @@ func newRelay(o Options) *Relay {
 }
 
 func (r *Relay) deliveryConfig() delivery.Config {
-	l := wiring.Limits(r.cfg())
 	return delivery.Config{
 		Store:    r.store,
 		Route:    r.route,
-		MaxAge:   l.MaxAge,
-		MaxHold:  l.MaxHold,
-		Unknown:  l.Unknown,
+		Limits:   wiring.Limits(r.cfg()),
 		Grace:    sendGrace,
 		Log:      r.log,
 		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },

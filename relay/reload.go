@@ -88,7 +88,7 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carryStops(ctx, c, r.delivery.Stop); err != nil {
+	if err := r.carryStops(ctx, c, r.delivery.HoldIdentity); err != nil {
 		closeAll(fresh)
 		return fmt.Errorf("cannot read from the queue which identities an audit stopped; see graphrelay status: %w", err)
 	}

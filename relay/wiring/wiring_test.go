@@ -75,7 +75,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 			o.Routes[m.Address.String()] = route
 		}
 	}
-	o.Audited = AuditedSenders(c, boxes)
+	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)
 	o.Retention = []time.Duration{history, failed}
 	chain, key := KeyPair(c)

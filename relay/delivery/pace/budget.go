@@ -1,11 +1,15 @@
-package delivery
+package pace
 
-import "time"
+import (
+	"time"
+
+	"graphrelay/relay/pacing"
+)
 
 // The limits of Graph for one app and mailbox. Beyond them it answers 429; a
 // lane that keeps to them by itself never gets there.
 const (
-	uploadLimit  = 150_000_000 // octets of requests
+	uploadLimit  = 150_000_000 // bytes of requests
 	uploadPer    = 5 * time.Minute
 	requestLimit = 10_000
 	requestPer   = 10 * time.Minute
@@ -33,6 +37,9 @@ func (b *budget) part(at time.Time) int64 { return at.UnixNano() / int64(b.per/b
 
 // advance forgets what has left the window.
 func (b *budget) advance(now time.Time) {
+	if b.limit <= 0 {
+		return
+	}
 	p := b.part(now)
 	if p < b.last || p > b.last+budgetSteps {
 		b.spent, b.sum = [budgetSteps + 1]int64{}, 0
@@ -47,7 +54,7 @@ func (b *budget) advance(now time.Time) {
 	}
 }
 
-// wait tells how long it takes until cost may be spent; 0 is now. More than
+// wait is how long it takes until cost may be spent; 0 is now. More than
 // the limit may be spent at once when nothing else was: it will not get less.
 func (b *budget) wait(now time.Time, cost int64) time.Duration {
 	if b.limit <= 0 {
@@ -88,58 +95,55 @@ func (b *budget) spend(now time.Time, cost int64) {
 	b.sum += cost
 }
 
-// budgets are those of one mailbox.
-type budgets struct {
-	upload, requests, rate budget
-}
-
-func newBudgets() budgets {
-	return budgets{upload: budget{limit: uploadLimit, per: uploadPer}, requests: budget{limit: requestLimit, per: requestPer}}
-}
-
-// setRate takes over the configured rate, which a reload may have changed.
-func (b *budgets) setRate(r Rate) {
-	if int64(r.Count) != b.rate.limit || r.Per != b.rate.per {
-		b.rate = budget{}
-		if r.Count > 0 && r.Per >= budgetSteps {
-			b.rate = budget{limit: int64(r.Count), per: r.Per}
-		}
-	}
-}
-
-// wait tells how long it takes until a message of size octets may be sent.
-func (b *budgets) wait(now time.Time, size int64) time.Duration {
-	octets, requests := requestCost(size)
-	return max(b.upload.wait(now, octets), b.requests.wait(now, requests), b.rate.wait(now, 1))
-}
-
-func (b *budgets) spend(now time.Time, size int64) {
-	octets, requests := requestCost(size)
-	b.upload.spend(now, octets)
-	b.requests.spend(now, requests)
-	b.rate.spend(now, 1)
-}
-
-// uploaded adds what an upload cost beyond the guess that spend made of size:
-// slices that had to be repeated, many small files, an attempt as MIME before it.
-func (b *budgets) uploaded(now time.Time, size, octets, requests int64) {
-	guess, guessed := requestCost(size)
-	b.upload.spend(now, max(octets-guess, 0))
-	b.requests.spend(now, max(requests-guessed, 0))
-}
-
-// messages is how many messages may be sent now, as far as their number counts.
-func (b *budgets) messages(now time.Time) int {
-	return int(min(b.requests.left(now), b.rate.left(now), 1<<30))
-}
-
-// requestCost is what sending size octets costs: base64 in one request, or for
+// RequestCost is what sending size bytes costs: base64 in one request, or for
 // what is too large a draft, slices of under 4 MB and the order to send.
-func requestCost(size int64) (octets, requests int64) {
+func RequestCost(size int64) (bytes, requests int64) {
 	const mime, slice = 3 << 20, 3 << 20
-	octets = size*4/3 + 2048
+	bytes = size*4/3 + 2048
 	if size <= mime {
-		return octets, 1
+		return bytes, 1
 	}
-	return octets, 4 + size/slice
+	return bytes, 4 + size/slice
+}
+
+const (
+	lowerEvery = 10 * time.Second // answers to requests that were under way together lower a limit once
+	raiseEvery = 15 * time.Second // a limit is raised by a step after so long without being lowered
+	raiseSteps = 16               // from 0 to the configured limit
+)
+
+// limiter lowers a limit of concurrent requests when Graph throttles, to half,
+// and raises it again slowly, step by step, up to what is configured. The zero
+// limiter allows all that is.
+type limiter struct {
+	lowered int       // the limit at since; 0 while it is the configured one
+	since   time.Time // when it was lowered, or when sending continues after that
+}
+
+// throttled lowers the limit to half of what is allowed or of what was under way,
+// whichever is less, but not below least. began is when the throttled request
+// began: one from before the last change says nothing new. Until resume nothing is
+// sent, so that raising begins then.
+func (l *limiter) throttled(began, now, resume time.Time, configured, underWay, least int) {
+	at := l.allowed(now, configured)
+	if l.lowered > 0 && (began.Before(l.since) || now.Sub(l.since) < lowerEvery) {
+		return
+	}
+	l.lowered, l.since = max(min(at, underWay)/2, min(at, least), 1), pacing.Later(now, resume)
+}
+
+// allowed is the limit at a time.
+func (l *limiter) allowed(now time.Time, configured int) int {
+	if l.lowered == 0 {
+		return configured
+	}
+	if l.since.After(now.Add(MaxDelay)) {
+		l.since = now // the clock was set back
+	}
+	steps := int(max(now.Sub(l.since), 0) / raiseEvery)
+	if at := l.lowered + steps*max(configured/raiseSteps, 1); at < configured {
+		return at
+	}
+	*l = limiter{}
+	return configured
 }

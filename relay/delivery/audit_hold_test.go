@@ -17,7 +17,7 @@ func TestStopAndResume(t *testing.T) {
 		r.cfg.Route = func(m envelope.Address) (Route, bool) { return Route{Identity: m.Domain(), Sender: r.graph}, true }
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
 		r.start()
-		if err := r.Stop(t.Context(), "contoso.com", "it may send as canary@contoso.com; restrict it"); err != nil {
+		if err := r.HoldIdentity(t.Context(), "contoso.com", "it may send as canary@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
 		id := r.arrive(box)
@@ -29,7 +29,7 @@ func TestStopAndResume(t *testing.T) {
 			t.Fatalf("tries: %+v", r.graph.tries)
 		}
 		r.wantState(id, spool.Queued)
-		if err := r.Resume(t.Context(), "contoso.com"); err != nil {
+		if err := r.ReleaseIdentity(t.Context(), "contoso.com"); err != nil {
 			t.Fatal(err)
 		}
 		r.wait(time.Minute)
@@ -48,7 +48,7 @@ func TestAStopSurvivesARestart(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
 		r.start()
-		if err := r.Stop(t.Context(), "contoso", "it may send as canary@contoso.com; restrict it"); err != nil {
+		if err := r.HoldIdentity(t.Context(), "contoso", "it may send as canary@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
 		r.stop()
@@ -61,7 +61,7 @@ func TestAStopSurvivesARestart(t *testing.T) {
 		if len(again.graph.tries) != 0 {
 			t.Errorf("tried: %+v", again.graph.tries)
 		}
-		if err := again.Resume(t.Context(), "contoso"); err != nil {
+		if err := again.ReleaseIdentity(t.Context(), "contoso"); err != nil {
 			t.Fatal(err)
 		}
 		again.wait(time.Minute)
