@@ -21,7 +21,7 @@ func (s State) Check() error {
 	if slices.Contains(States(), s) {
 		return nil
 	}
-	return fmt.Errorf("spool: %q is no state", string(s))
+	return fmt.Errorf("spool: %q is not a state", string(s))
 }
 
 // InQueue returns whether messages in this state count against
@@ -48,7 +48,7 @@ func CheckOutcome(to State) error {
 		return err
 	}
 	if to == Active || to == Deleted {
-		return fmt.Errorf("%w: %s is no outcome", ErrState, to)
+		return fmt.Errorf("%w: %s is not an outcome", ErrState, to)
 	}
 	return nil
 }

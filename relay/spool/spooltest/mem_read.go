@@ -158,7 +158,10 @@ func (s *Mem) Holds(context.Context) ([]spool.Hold, error) {
 	if err := cmp.Or(s.read(), s.faults.Err); err != nil {
 		return nil, err
 	}
-	return slices.SortedFunc(maps.Values(s.holds), func(a, b spool.Hold) int { return strings.Compare(a.Key, b.Key) }), nil
+	return slices.SortedFunc(
+		maps.Values(s.holds),
+		func(a, b spool.Hold) int { return strings.Compare(a.Key, b.Key) },
+	), nil
 }
 
 // Owed implements spool.Reports.

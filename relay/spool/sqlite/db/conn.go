@@ -61,7 +61,7 @@ func asSQLError(err error) error {
 }
 
 // Code gives the primary result code in err's chain; ok is false where err
-// is no failure of the database.
+// is not a failure of the database.
 func Code(err error) (code int, ok bool) {
 	var e *Error
 	if !errors.As(err, &e) {
