@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"graphrelay/relay/envelope"
 )
 
 // The rules that every store keeps. They are pure: a store looks up, asks here,
@@ -101,6 +103,15 @@ func MoveEvent(to State) EventKind {
 		return EventReleased
 	}
 	return OutcomeEvent(to, false)
+}
+
+// History completes the stored events of a message, in order, by its acceptance.
+func History(id envelope.QueueID, accepted time.Time, stored []Event) []Event {
+	events := append([]Event{{At: accepted, Kind: Accepted}}, stored...)
+	for i := range events {
+		events[i].ID = id
+	}
+	return events
 }
 
 // HeldTime adds a hold that stopped a message from since (or from when it was

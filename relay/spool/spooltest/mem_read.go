@@ -37,7 +37,7 @@ func (s *Mem) History(_ context.Context, id envelope.QueueID) ([]spool.Event, er
 	if err != nil {
 		return nil, err
 	}
-	return append([]spool.Event{{ID: id, At: m.Accepted, Kind: spool.Accepted}}, m.history...), nil
+	return spool.History(id, m.Accepted, m.history), nil
 }
 
 // List implements spool.Reader.
