@@ -129,14 +129,16 @@ func (e Evidence) open() []envelope.Address {
 func (e Evidence) howToClose() string {
 	if consents := Consents(e.Token.Roles); len(consents) > 0 {
 		return fmt.Sprintf("the token carries %s, consented in Entra for the whole organisation: "+
-			"with RBAC for Applications remove that consent, for the two add up; with an access policy check its group, "+
-			"and wait: it takes an hour or more to reach Graph", strings.Join(consents, " and "))
+			"with RBAC for Applications remove that consent, for the two add up; "+
+			"with an access policy check its group, and wait: it takes an hour or more to reach Graph",
+			strings.Join(consents, " and "))
 	}
 	if e.Token.Expires.IsZero() { // an audit does not look at the token
 		return "run graphrelay verify, which shows whether a consent in Entra, the group of an access policy " +
 			"or the scope of a role is to blame, and correct it at once"
 	}
-	return "nothing is consented in Entra, so a role in Exchange reaches too far: check the scope and the group's members " +
+	return "nothing is consented in Entra, so a role in Exchange reaches too far: " +
+		"check the scope and the group's members " +
 		"(Get-ManagementRoleAssignment -RoleAssignee), and wait: a change takes 30 minutes to 2 hours to reach Graph"
 }
 

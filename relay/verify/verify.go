@@ -315,8 +315,8 @@ func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 		t := Probe(ctx, r.client, m, v.Now())
 		f := allowedFinding(t)
 		if t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock) {
-			f.Remedy += "; " + policyBlock + " without any policy in the tenant means that the tenant lets no app use " +
-				"mailboxes by consent alone, or that the mailbox is an administrator's: " +
+			f.Remedy += "; " + policyBlock + " without any policy in the tenant means that the tenant lets no app " +
+				"use mailboxes by consent alone, or that the mailbox is an administrator's: " +
 				"assign a role (graphrelay setup --method rbac)"
 		}
 		note(f)
