@@ -110,6 +110,6 @@ func (r Reach) clock(date string, now time.Time, via string) Finding {
 		return f
 	}
 	f.Text += fmt.Sprintf(", and the clock of this host is off by %s", off)
-	f.Remedy = "set this host's clock (timedatectl set-ntp true)" + f.Remedy
+	f.Remedy = "set this host's clock right (timedatectl set-ntp true)" + f.Remedy
 	return f
 }
