@@ -4,16 +4,18 @@ GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.0)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE      ?=
 ARCH      ?= amd64,arm64
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint test-interop test-console fuzz torture bench man package test-system clean
+.PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package test-system clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/graphrelay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/graphrelay ./cmd/graphrelay
@@ -25,11 +27,18 @@ test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test $(if $(RACE),-race) ./...
 	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture."
 
-lint: ## gofmt, vet, staticcheck
-	@out=$$(gofmt -l cmd config relay); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
+lint: ## gofmt, vet, staticcheck; actionlint for the workflows
+	@out=$$(gofmt -l cmd config relay packaging/count); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags interop,torture,bench,browser,system ./...
 	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system ./...
+	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
+
+count: ## hold the code to the limits of size in CONTRIBUTING.md, and print its size
+	$(GO) run ./packaging/count -check
+
+vulnerabilities: ## look for known vulnerabilities that the code reaches (asks the Go vulnerability database)
+	$(GO) run $(GOVULNCHECK) ./...
 
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop

@@ -22,7 +22,8 @@ func (n *Network) Read(text string) *strict.Fault {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	if err != nil {
-		return strict.Bad("is no network", "write ADDRESS/BITS, as in 10.1.2.0/24 or 2001:db8::/32, or the IP address of one host")
+		return strict.Bad("is not a network",
+			"write ADDRESS/BITS, as in 10.1.2.0/24 or 2001:db8::/32, or the IP address of one host")
 	}
 	if p.Addr().Is4In6() {
 		if p.Bits() < 96 {
@@ -31,7 +32,8 @@ func (n *Network) Read(text string) *strict.Fault {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	if p != p.Masked() {
-		return strict.Bad("has bits of a host behind the network's", fmt.Sprintf("write %s for the network, or %s for the one host", p.Masked(), p.Addr()))
+		return strict.Bad("has host bits set",
+			fmt.Sprintf("write %s for the network, or %s for the one host", p.Masked(), p.Addr()))
 	}
 	n.Prefix = p
 	return nil
@@ -48,10 +50,10 @@ func (n Network) String() string {
 	return n.Prefix.String()
 }
 
-// Private tells whether no address of n can be met on the Internet.
+// Private reports whether no address of n is used on the Internet.
 func (n Network) Private() bool { return n.within(privateNetworks()) }
 
-// Loopback tells whether all of n is this host.
+// Loopback reports whether all of n is this host.
 func (n Network) Loopback() bool {
 	return n.within([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 }
@@ -68,7 +70,8 @@ func (n Network) within(outer []netip.Prefix) bool {
 // privateNetworks are those of RFC 1918, 1122, 3927, 6598, 4193 and 4291.
 func privateNetworks() []netip.Prefix {
 	var all []netip.Prefix
-	for _, text := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10",
+	for _, text := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+		"100.64.0.0/10",
 		"::1/128", "fc00::/7", "fe80::/10"} {
 		all = append(all, netip.MustParsePrefix(text))
 	}
@@ -80,7 +83,8 @@ type Username string
 
 func (u *Username) Read(text string) *strict.Fault {
 	if len(text) > 128 || !isPlainText(text) || strings.TrimSpace(text) != text {
-		return strict.Bad("is no user name", "write up to 128 printable characters without blanks around them, as in scanner")
+		return strict.Bad("is not a valid user name",
+			"write up to 128 printable characters, without spaces at either end, as in scanner")
 	}
 	*u = Username(text)
 	return nil
@@ -89,7 +93,7 @@ func (u *Username) Read(text string) *strict.Fault {
 func (*Username) Kind() string    { return "user name" }
 func (*Username) Example() string { return "scanner" }
 
-// isPlainText refuses what does not show, or shows as something else.
+// isPlainText refuses what is invisible, or looks like something else.
 func isPlainText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
@@ -100,13 +104,15 @@ type PasswordHash string
 const bcryptLetters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 func (h *PasswordHash) Read(text string) *strict.Fault {
-	form := len(text) == 60 && (strings.HasPrefix(text, "$2a$") || strings.HasPrefix(text, "$2b$") || strings.HasPrefix(text, "$2y$")) &&
+	form := len(text) == 60 && (strings.HasPrefix(text, "$2a$") || strings.HasPrefix(text, "$2b$") ||
+		strings.HasPrefix(text, "$2y$")) &&
 		text[6] == '$' && strings.Trim(text[7:], bcryptLetters) == ""
 	if !form {
-		return strict.Bad("is no bcrypt hash", `run: graphrelay passwd, and write the line that it prints, within quotes`)
+		return strict.Bad("is not a bcrypt hash", `run: graphrelay passwd, and write the line it prints, in quotes`)
 	}
 	if cost, f := strict.Digits(text[4:6]); f != nil || cost < 10 || cost > 14 {
-		return strict.Bad("is a bcrypt hash with a cost outside of 10 to 14", "run: graphrelay passwd, and write the line that it prints, within quotes")
+		return strict.Bad("is a bcrypt hash with a cost outside 10 to 14",
+			"run: graphrelay passwd, and write the line it prints, in quotes")
 	}
 	*h = PasswordHash(text)
 	return nil
@@ -130,10 +136,10 @@ func (r *Rate) Read(text string) *strict.Fault {
 	per := map[string]time.Duration{"s": time.Second, "min": time.Minute, "h": time.Hour}[unit]
 	n, f := strict.Digits(digits)
 	if f != nil || per == 0 {
-		return strict.Bad("is no rate", "write a number with /s, /min or /h, as in 30/min")
+		return strict.Bad("is not a rate", "write a number with /s, /min or /h, as in 30/min")
 	}
 	if n < 1 || n > maxRate {
-		return strict.Bad("is a rate out of range", "write a number from 1 to 1000000, or take the key out for no limit")
+		return strict.Bad("is a rate out of range", "write a number from 1 to 1000000, or remove the key for no limit")
 	}
 	*r = Rate{int(n), per}
 	return nil
@@ -161,7 +167,8 @@ type LocalPart string
 func (l *LocalPart) Read(text string) *strict.Fault {
 	a, err := envelope.ParseRecipient(text)
 	if err != nil || a.Domain() != "" {
-		return strict.Bad("is no name of a local recipient", "write what stands before the @, as in root: admin@contoso.com")
+		return strict.Bad("is not the name of a local recipient",
+			"write the part before the @, as in root: admin@contoso.com")
 	}
 	*l = LocalPart(a.Key())
 	return nil

@@ -2,7 +2,7 @@ package config
 
 import "graphrelay/config/strict"
 
-// Audit is how the restriction of the identities is watched while the relay runs.
+// Audit says how the restriction of the identities is watched while the relay runs.
 type Audit struct {
 	Every     strict.Duration `yaml:"every" default:"24h" range:"1m..30d"`
 	OnFailure string          `yaml:"on_failure" default:"alarm" range:"alarm | stop"`
@@ -17,14 +17,15 @@ func (c *Config) checkDenied(s strict.Scope) {
 		}
 		for _, sender := range c.Senders {
 			if box := sender.mailbox(); box.Equal(id.DeniedMailbox) && c.sendsFor(id.Name, box.Key()) {
-				s.Fail(key, "is a mailbox that this identity sends as", "write another mailbox that exists, is licensed and belongs to no administrator")
+				s.Fail(key, "is a mailbox that this identity sends as",
+					"write another mailbox that exists, is licensed and belongs to no administrator")
 				break
 			}
 		}
 	}
 }
 
-// sendsFor tells whether an identity sends for a mailbox, before Mailboxes is
+// sendsFor reports whether an identity sends for a mailbox, before Mailboxes is
 // complete.
 func (c *Config) sendsFor(identity Name, mailbox string) bool {
 	for _, m := range c.Mailboxes {

@@ -18,8 +18,8 @@ import (
 // Check looks at what a valid Config needs of the host: files that can be
 // read, secrets that not everybody can read, folders that can be written, and
 // ports that are free. It sends nothing, changes nothing and reads no secret;
-// each port is bound for a moment. What is true for the user who runs it need
-// not be so for the service's user. Nil means that nothing was found.
+// each port is bound for a moment. What is true for the user who runs it may
+// not be true for the service's user. Nil means that nothing was found.
 func Check(c *Config) []Problem {
 	k := &hostCheck{c: c, running: answers(c.Admin.Address)}
 	for i, id := range c.Identities {
@@ -89,15 +89,17 @@ func (k *hostCheck) file(key, path string, u use) {
 	switch {
 	case u == store && errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		k.fail(key, "cannot be looked at: "+reason(err), "create "+path+", or correct the path or the rights of its folder")
+		k.fail(key, "cannot be examined: "+reason(err),
+			"create "+path+", or correct the path, or the permissions of its folder")
 	case !info.Mode().IsRegular():
-		k.fail(key, "is no regular file", "write the path of a file")
+		k.fail(key, "is not a regular file", "write the path of a file")
 	case u != store && info.Size() == 0:
 		k.fail(key, "is an empty file", "write its content to "+path)
 	case u == store && info.Mode()&0o020 != 0:
 		k.fail(key, fmt.Sprintf("can be written by its group (mode %04o)", info.Mode().Perm()), "run: chmod 640 "+path)
 	case u != public && info.Mode()&0o007 != 0:
-		k.fail(key, fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()), "run: chmod o= "+path)
+		k.fail(key, fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()),
+			"run: chmod o= "+path)
 	default:
 		k.access(key, path, u)
 	}
@@ -119,14 +121,16 @@ func (k *hostCheck) folder(key, path string) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "/run/"):
 	case err != nil:
-		k.fail(key, "has a folder that cannot be used: "+reason(err), "run: install -d -o graphrelay -g graphrelay -m 750 "+path)
+		k.fail(key, "is in a folder that cannot be used: "+reason(err),
+			"run: install -d -o graphrelay -g graphrelay -m 750 "+path)
 	case !info.IsDir():
-		k.fail(key, "has a folder that is a file", "write another path, or move "+path+" away")
+		k.fail(key, "is in a folder that is a file", "write another path, or move "+path+" away")
 	case info.Mode()&0o002 != 0 && key == "queue.store":
-		k.fail(key, fmt.Sprintf("has a folder that everybody may write to (mode %04o)", info.Mode().Perm()), "run: chmod 750 "+path)
+		k.fail(key, fmt.Sprintf("is in a folder that everybody can write to (mode %04o)", info.Mode().Perm()),
+			"run: chmod 750 "+path)
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
-			k.fail(key, "has a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)
+			k.fail(key, "is in a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)
 		}
 	}
 }
@@ -156,13 +160,13 @@ func listenFault(err error, running bool) (wrong, remedy string) {
 	case errors.Is(err, unix.EADDRINUSE):
 		return "is in use by another program", "stop that program (ss -ltnp shows it), or write another port"
 	case errors.Is(err, fs.ErrPermission):
-		return "needs a right that this user lacks, for the port is below 1024",
-			"start graphrelay by its systemd unit and check as root, or write a port from 1024"
+		return "needs a privilege that this user lacks: the port is below 1024",
+			"start graphrelay by its systemd unit and check as root, or use a port from 1024 up"
 	}
 	return "cannot be listened on: " + reason(err), "write an address that this host has"
 }
 
-// answers tells whether somebody listens on the admin socket.
+// answers reports whether somebody listens on the admin socket.
 func answers(l ListenAddress) bool {
 	conn, err := net.DialTimeout(l.Network, l.Address, 2*time.Second)
 	if err != nil {
@@ -172,7 +176,7 @@ func answers(l ListenAddress) bool {
 	return true
 }
 
-// reason is the system's word for an error, without the path.
+// reason is the system's text for an error, without the path.
 func reason(err error) string {
 	var errno unix.Errno
 	if errors.As(err, &errno) {

@@ -41,7 +41,8 @@ func (h *host) write(t *testing.T, name, text string, mode os.FileMode) {
 func (h *host) check(t *testing.T) []Problem {
 	t.Helper()
 	text := strings.Replace(minimal, "entra.pem\n", "entra.pem\n    ca_file: ca.pem\n", 1) +
-		fmt.Sprintf("smtp: {listeners: [{address: %q}, {address: \"unix:%s\"}, {address: \"systemd:smtp\"}], tls: {certificate_file: tls.crt, key_file: tls.key}}\n", h.listener, h.path("submit.sock")) +
+		fmt.Sprintf("smtp: {listeners: [{address: %q}, {address: \"unix:%s\"}, {address: \"systemd:smtp\"}], tls: "+
+			"{certificate_file: tls.crt, key_file: tls.key}}\n", h.listener, h.path("submit.sock")) +
 		"queue: {store: \"sqlite:queue.db\"}\n" +
 		fmt.Sprintf("admin: {address: \"unix:%s\"}\n", h.path("admin.sock"))
 	c, err := Parse("config.yaml", []byte(text), h.dir)
@@ -64,23 +65,35 @@ func TestCheck(t *testing.T) {
 		want  string
 	}{
 		{"certificate missing", func(t *testing.T, h *host) { os.Remove(h.path("entra.pem")) },
-			"config.yaml:4: identities[0].certificate_file: cannot be looked at: no such file or directory (\"entra.pem\"); create "},
+			"config.yaml:4: identities[0].certificate_file: cannot be examined: no such file or directory " +
+				"(\"entra.pem\"); create "},
 		{"certificate for everybody", func(t *testing.T, h *host) { os.Chmod(h.path("entra.pem"), 0o644) },
-			"config.yaml:4: identities[0].certificate_file: is open to every user of the host (mode 0644) (\"entra.pem\"); run: chmod o= "},
-		{"certificate writable by everybody", func(t *testing.T, h *host) { os.Chmod(h.path("entra.pem"), 0o642) }, "is open to every user"},
-		{"certificate empty", func(t *testing.T, h *host) { h.write(t, "entra.pem", "", 0o600) }, "certificate_file: is an empty file"},
+			"config.yaml:4: identities[0].certificate_file: is open to every user of the host (mode 0644) " +
+				"(\"entra.pem\"); run: chmod o= "},
+		{"certificate writable by everybody", func(t *testing.T, h *host) { os.Chmod(h.path("entra.pem"), 0o642) },
+			"is open to every user"},
+		{"certificate empty", func(t *testing.T, h *host) { h.write(t, "entra.pem", "", 0o600) },
+			"certificate_file: is an empty file"},
 		{"certificate is a folder", func(t *testing.T, h *host) {
 			os.Remove(h.path("entra.pem"))
 			os.Mkdir(h.path("entra.pem"), 0o700)
-		}, "certificate_file: is no regular file"},
-		{"roots missing", func(t *testing.T, h *host) { os.Remove(h.path("ca.pem")) }, "config.yaml:5: identities[0].ca_file: cannot be looked at"},
-		{"certificate of TLS missing", func(t *testing.T, h *host) { os.Remove(h.path("tls.crt")) }, "config.yaml:8: smtp.tls.certificate_file: cannot be looked at"},
-		{"key of TLS for everybody", func(t *testing.T, h *host) { os.Chmod(h.path("tls.key"), 0o644) }, "config.yaml:8: smtp.tls.key_file: is open to every user of the host (mode 0644)"},
-		{"store is a folder", func(t *testing.T, h *host) { os.Mkdir(h.path("queue.db"), 0o700) }, "config.yaml:9: queue.store: is no regular file"},
-		{"store for everybody", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o644) }, "queue.store: is open to every user"},
-		{"store writable by its group", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o660) }, "queue.store: can be written by its group (mode 0660)"},
-		{"store is a link", func(t *testing.T, h *host) { os.Symlink(h.path("ca.pem"), h.path("queue.db")) }, "queue.store: is no regular file"},
-		{"store's folder for everybody", func(t *testing.T, h *host) { os.Chmod(h.dir, 0o777) }, "queue.store: has a folder that everybody may write to (mode 0777)"},
+		}, "certificate_file: is not a regular file"},
+		{"roots missing", func(t *testing.T, h *host) { os.Remove(h.path("ca.pem")) },
+			"config.yaml:5: identities[0].ca_file: cannot be examined"},
+		{"certificate of TLS missing", func(t *testing.T, h *host) { os.Remove(h.path("tls.crt")) },
+			"config.yaml:8: smtp.tls.certificate_file: cannot be examined"},
+		{"key of TLS for everybody", func(t *testing.T, h *host) { os.Chmod(h.path("tls.key"), 0o644) },
+			"config.yaml:8: smtp.tls.key_file: is open to every user of the host (mode 0644)"},
+		{"store is a folder", func(t *testing.T, h *host) { os.Mkdir(h.path("queue.db"), 0o700) },
+			"config.yaml:9: queue.store: is not a regular file"},
+		{"store for everybody", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o644) },
+			"queue.store: is open to every user"},
+		{"store writable by its group", func(t *testing.T, h *host) { h.write(t, "queue.db", "x", 0o660) },
+			"queue.store: can be written by its group (mode 0660)"},
+		{"store is a link", func(t *testing.T, h *host) { os.Symlink(h.path("ca.pem"), h.path("queue.db")) },
+			"queue.store: is not a regular file"},
+		{"store's folder for everybody", func(t *testing.T, h *host) { os.Chmod(h.dir, 0o777) },
+			"queue.store: is in a folder that everybody can write to (mode 0777)"},
 		{"port in use", func(t *testing.T, h *host) { h.listener = busy(t, "tcp", "127.0.0.1:0") },
 			"smtp.listeners[0].address: is in use by another program"},
 	} {
@@ -116,8 +129,8 @@ func TestCheckOfFolders(t *testing.T) {
 		dir:                             "",
 		"/run/graphrelay-test-of-none":  "", // RuntimeDirectory= makes it
 		filepath.Join(dir, "none"):      "run: install -d -o graphrelay",
-		filepath.Join(dir, "file"):      "has a folder that is a file",
-		filepath.Join(dir, "file", "x"): "has a folder that cannot be used: not a directory",
+		filepath.Join(dir, "file"):      "is in a folder that is a file",
+		filepath.Join(dir, "file", "x"): "is in a folder that cannot be used: not a directory",
 	} {
 		k.found = nil
 		k.folder("queue.store", path)
@@ -133,7 +146,8 @@ func TestCheckOfRights(t *testing.T) {
 	k := &hostCheck{c: parse1(t, minimal)}
 	k.access("queue.store", "/none", store)
 	got := Errors(k.found).Error()
-	if !strings.Contains(got, "cannot be read by this user") || !strings.Contains(got, "cannot be written by this user") {
+	if !strings.Contains(got, "cannot be read by this user") ||
+		!strings.Contains(got, "cannot be written by this user") {
 		t.Errorf("found %s", got)
 	}
 	for _, c := range []struct {
@@ -143,8 +157,8 @@ func TestCheckOfRights(t *testing.T) {
 	}{
 		{unix.EADDRINUSE, true, ""},
 		{unix.EADDRINUSE, false, "is in use"},
-		{unix.EACCES, false, "needs a right"},
-		{unix.EACCES, true, "needs a right"},
+		{unix.EACCES, false, "needs a privilege"},
+		{unix.EACCES, true, "needs a privilege"},
 		{unix.EADDRNOTAVAIL, false, "cannot be listened on: cannot assign requested address"},
 	} {
 		err := &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", c.errno)}
@@ -168,7 +182,8 @@ func busy(t *testing.T, network, address string) string {
 // A credential of systemd is found in the service by the variable, and by a
 // command in a shell where systemd puts it.
 func TestCredentialsOfSystemd(t *testing.T) {
-	text := strings.Replace(minimal, "certificate_file: entra.pem", "certificate_file: ${CREDENTIALS_DIRECTORY}/entra.pem", 1)
+	text := strings.Replace(minimal, "certificate_file: entra.pem",
+		"certificate_file: ${CREDENTIALS_DIRECTORY}/entra.pem", 1)
 	if text == minimal {
 		t.Fatal("minimal has no certificate_file: entra.pem")
 	}
@@ -182,7 +197,8 @@ func TestCredentialsOfSystemd(t *testing.T) {
 		if got := string(cfg.Identities[0].CertificateFile); got != c.want {
 			t.Errorf("with %q: %s, want %s", c.env, got, c.want)
 		}
-		if waits := cfg.Identities[0].CertificateFile.AwaitsService(); waits != (c.env != "/run/credentials/x.service") {
+		waits := cfg.Identities[0].CertificateFile.AwaitsService()
+		if waits != (c.env != "/run/credentials/x.service") {
 			t.Errorf("with %q: AwaitsService = %v", c.env, waits)
 		}
 	}

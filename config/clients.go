@@ -9,14 +9,14 @@ import (
 )
 
 // Client is a peer that may send. Username and PasswordHash are both set or
-// both empty; Networks and Username are not both empty. Empty Senders stand for
+// both empty; Networks and Username are not both empty. Empty Senders mean
 // every configured sender, empty Recipients for anyone.
 type Client struct {
 	Name           Name               `yaml:"name" required:"true"`
-	Networks       []Network          `yaml:"networks" unset:"any, for a login"`
+	Networks       []Network          `yaml:"networks" unset:"any, with username"`
 	Username       Username           `yaml:"username" unset:"none"`
 	PasswordHash   PasswordHash       `yaml:"password_hash" unset:"none"`
-	Senders        []envelope.Address `yaml:"senders" range:"address | *@domain" unset:"every one of senders"`
+	Senders        []envelope.Address `yaml:"senders" range:"address | *@domain" unset:"all of senders"`
 	OtherSenders   string             `yaml:"other_senders" default:"reject" range:"reject | rewrite"`
 	Repair         Repairs            `yaml:"repair" default:"all"`
 	Recipients     []envelope.Address `yaml:"recipients" range:"address | *@domain" unset:"anyone"`
@@ -24,7 +24,7 @@ type Client struct {
 	MaxConnections int                `yaml:"max_connections" default:"20" range:"1..10000"`
 }
 
-// Repair names one thing that is mended.
+// Repair names one thing that is repaired.
 type Repair string
 
 // The repairs that a client may ask for; packaging/doc/front-door.md describes them.
@@ -36,7 +36,7 @@ const (
 
 func (r *Repair) Read(text string) *strict.Fault {
 	if !slices.Contains(allRepairs(), Repair(text)) {
-		return strict.Bad("is no repair", "write display_name, missing_from or local_sender")
+		return strict.Bad("is not a repair", "write display_name, missing_from or local_sender")
 	}
 	*r = Repair(text)
 	return nil
@@ -45,12 +45,12 @@ func (r *Repair) Read(text string) *strict.Fault {
 func (*Repair) Kind() string    { return "repair" }
 func (*Repair) Example() string { return "display_name, missing_from or local_sender" }
 
-// Repairs are what is mended, without order.
+// Repairs are what is repaired, in any order.
 type Repairs []Repair
 
 func allRepairs() Repairs { return Repairs{RepairDisplayName, RepairMissingFrom, RepairLocalSender} }
 
-// Has tells whether r is among them.
+// Has reports whether r is among them.
 func (all Repairs) Has(r Repair) bool { return slices.Contains(all, r) }
 
 func (all *Repairs) Short(word string) *strict.Fault {
@@ -60,7 +60,8 @@ func (all *Repairs) Short(word string) *strict.Fault {
 	case "none":
 		*all = Repairs{}
 	default:
-		return strict.Bad("is neither all nor none nor a list", "write all, none, or a list such as [display_name, missing_from]")
+		return strict.Bad("is not all, none or a list",
+			"write all, none, or a list such as [display_name, missing_from]")
 	}
 	return nil
 }
@@ -69,11 +70,13 @@ func (c *Client) Check(s strict.Scope) {
 	user, hash := s.Given("username"), s.Given("password_hash")
 	switch {
 	case user && !hash:
-		s.Fail("username", "has no password_hash beside it", "run: graphrelay passwd, and write the line that it prints as password_hash")
+		s.Fail("username", "needs password_hash",
+			"run: graphrelay passwd, and write the line it prints as password_hash")
 	case hash && !user:
-		s.Fail("password_hash", "has no username beside it", "write the name that the client logs in with")
+		s.Fail("password_hash", "needs username", "write the name that the client logs in with")
 	case !user && !s.Given("networks"):
-		s.Fail("networks", "is missing, and so is username: every host would be this client", "write networks: [10.1.2.0/24], or username and password_hash")
+		s.Fail("networks", "is missing, and so is username: every host would be this client",
+			"write networks: [10.1.2.0/24], or username and password_hash")
 	}
 	c.checkPublic(s)
 }
@@ -86,35 +89,42 @@ func (c *Client) checkPublic(s strict.Scope) {
 	}
 	for i, n := range c.Networks {
 		if n.IsValid() && !n.Private() {
-			s.Fail(strict.Indexed("networks", i), "is not a private network, and its hosts may send to anyone", "add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or fc00::/7")
+			s.Fail(strict.Indexed("networks", i), "is not a private network, and its hosts could send to anyone",
+				"add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, "+
+					"192.168.0.0/16 or fc00::/7")
 		}
 	}
 }
 
-// checkClients holds the clients against each other, the senders and the
+// checkClients compares the clients with each other, the senders and the
 // listeners.
 func (c *Config) checkClients(s strict.Scope) {
 	names, users := map[Name]bool{localClient: true}, map[Username]bool{}
 	for i, client := range c.Clients {
 		if client.Name != "" && names[client.Name] {
-			s.Fail(strict.Entry("clients", i, "name"), "is the name of a client above, or of the built-in client local", "write another name")
+			s.Fail(strict.Entry("clients", i, "name"),
+				"is already the name of another client, or of the built-in client local", "write another name")
 		}
 		if client.Username != "" && users[client.Username] {
-			s.Fail(strict.Entry("clients", i, "username"), "is the user name of a client above", "write another one")
+			s.Fail(strict.Entry("clients", i, "username"), "is already the user name of another client",
+				"write another one")
 		}
 		if client.Username != "" && !c.offersAuth() && s.Sound("smtp") {
-			s.Fail(strict.Entry("clients", i, "username"), "cannot be used, for no listener has auth", "write auth: optional for a listener")
+			s.Fail(strict.Entry("clients", i, "username"), "cannot be used: no listener has auth",
+				"write auth: optional for a listener")
 		}
 		names[client.Name], users[client.Username] = true, true
 		c.checkShadow(s, i, client)
 		c.checkClientSenders(s, i, client)
 	}
-	if len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client") && s.Sound("clients") && s.Sound("local_client") {
-		s.Fail("local_client", "is false, and there are no clients: nobody could send", "add a client, or take the key out")
+	if len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client") && s.Sound("clients") &&
+		s.Sound("local_client") {
+		s.Fail("local_client", "is false, and there are no clients: nobody could send",
+			"add a client, or remove the key")
 	}
 }
 
-// checkShadow finds a client that never matches, for those above take all its
+// checkShadow finds a client that never matches, because those above have all its
 // networks.
 func (c *Config) checkShadow(s strict.Scope, i int, client Client) {
 	if client.Username != "" || len(client.Networks) == 0 || s.Given(strict.Entry("clients", i, "username")) {
@@ -133,10 +143,11 @@ func (c *Config) checkShadow(s strict.Scope, i int, client Client) {
 			return
 		}
 	}
-	s.Fail(strict.Entry("clients", i, "networks"), "never match, for clients above have all of them", "write this client above those, or take it out")
+	s.Fail(strict.Entry("clients", i, "networks"), "never match: clients above have all of them",
+		"move this client above those, or remove it")
 }
 
-// localClient is the name of the client that local_client stands for.
+// localClient is the name of the built-in client that local_client enables.
 const localClient = "local"
 
 func (c *Config) offersAuth() bool {
@@ -147,15 +158,19 @@ func (c *Config) checkClientSenders(s strict.Scope, i int, client Client) {
 	sound := s.Sound("senders")
 	for j, a := range client.Senders {
 		if !a.IsZero() && sound && !c.covers(a) {
-			s.Fail(strict.Indexed(strict.Entry("clients", i, "senders"), j), "is not one of senders", "write an address that stands there, or add it; a wildcard needs the same wildcard there")
+			s.Fail(strict.Indexed(strict.Entry("clients", i, "senders"), j), "is not covered by senders",
+				"write an address from senders, or add it there; a wildcard needs the same wildcard there")
 		}
 	}
-	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() && s.Sound(strict.Entry("clients", i, "senders")) {
-		s.Fail(strict.Entry("clients", i, "other_senders"), "needs an address to write, and this client's senders are wildcards only", "add an exact address to its senders")
+	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() &&
+		s.Sound(strict.Entry("clients", i, "senders")) {
+		s.Fail(strict.Entry("clients", i, "other_senders"),
+			"needs an address to write, but this client's senders are only wildcards",
+			"add an exact address to its senders")
 	}
 }
 
-// covers tells whether some configured sender allows a, which may be a wildcard.
+// covers reports whether some configured sender allows a, which may be a wildcard.
 func (c *Config) covers(a envelope.Address) bool {
 	return slices.ContainsFunc(c.Senders, func(s Sender) bool { return s.Address.Covers(a) })
 }
@@ -177,7 +192,7 @@ func (cl Client) firstSender(all []Sender) envelope.Address {
 	return envelope.Address{}
 }
 
-// reaches tells whether a peer beyond this host can be the client on l.
+// reaches reports whether a peer beyond this host can be the client on l.
 func (cl Client) reaches(l Listener) bool {
 	beyond := len(cl.Networks) == 0
 	for _, n := range cl.Networks {

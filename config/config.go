@@ -31,14 +31,14 @@ type Config struct {
 }
 
 // Sender is an address that From may say, or with Address.Wildcard those of a
-// whole domain. Mailbox is always set; the wildcard itself stands for mailbox:
+// whole domain. Mailbox is always set; the wildcard itself means mailbox:
 // self, by which each address is its own mailbox.
 type Sender struct {
 	Address envelope.Address `yaml:"address" required:"true" range:"address | *@domain"`
-	Mailbox envelope.Address `yaml:"mailbox" unset:"the address itself; a wildcard needs it" range:"address | self"`
+	Mailbox envelope.Address `yaml:"mailbox" unset:"the address itself; required for a wildcard" range:"address | self"`
 }
 
-// Mailbox is a mailbox that mail goes out through. Config.Mailboxes has one
+// Mailbox is a mailbox that mail is sent through. Config.Mailboxes has one
 // for each mailbox that some sender uses, in the file or not; Identity is
 // always the name of one of Config.Identities. An Address.Wildcard is each
 // mailbox of its domain that has no entry of its own.
@@ -61,7 +61,7 @@ type SMTP struct {
 	Received        string          `yaml:"received" default:"full" range:"full | short | off"`
 }
 
-// Queue is the store and how long it keeps what.
+// Queue is the store, and how long it keeps messages.
 type Queue struct {
 	Store        Store           `yaml:"store" default:"sqlite:/var/lib/graphrelay/queue.db"`
 	MaxAge       strict.Duration `yaml:"max_age" default:"5d" range:"1s..365d"`
@@ -79,7 +79,7 @@ type Delivery struct {
 	UnknownOutcome string      `yaml:"unknown_outcome" default:"retry" range:"retry | hold | lookup"`
 }
 
-// Reports are what the relay itself writes about mail that failed.
+// Reports are the relay's own messages about mail that failed.
 type Reports struct {
 	ToSender     bool             `yaml:"to_sender" default:"true"`
 	Postmaster   envelope.Address `yaml:"postmaster" unset:"none"`
@@ -121,7 +121,7 @@ func (c *Config) Identity(name Name) (Identity, bool) {
 }
 
 // MailboxOf returns the mailbox through which a sender's mail goes; zero if a
-// is no sender.
+// is not a sender.
 func (c *Config) MailboxOf(a envelope.Address) envelope.Address {
 	var found envelope.Address
 	for _, s := range c.Senders {

@@ -68,7 +68,9 @@ func holds(t *testing.T, c *Config) {
 			t.Fatalf("alias %q %q", name, a)
 		}
 	}
-	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit && !c.Delivery.Upload() || c.Hostname == "" || c.DefaultSender.IsZero() || c.DefaultSender.Wildcard() || !c.covers(c.DefaultSender) || !c.Admin.Address.Unix() {
+	if c.SMTP.MaxMessageSize+headerRoom > c.Delivery.MIMELimit && !c.Delivery.Upload() || c.Hostname == "" ||
+		c.DefaultSender.IsZero() || c.DefaultSender.Wildcard() || !c.covers(c.DefaultSender) ||
+		!c.Admin.Address.Unix() {
 		t.Fatalf("%+v", c)
 	}
 }
@@ -78,7 +80,8 @@ func holds(t *testing.T, c *Config) {
 func holdsListener(t *testing.T, c *Config, l Listener) {
 	someone := l.Address.Loopback() || l.Address.Network == "systemd"
 	for _, client := range c.Clients {
-		someone = someone || client.Username != "" && l.Auth != "off" || client.Username == "" && len(client.Networks) > 0 && l.Auth != "required"
+		someone = someone || client.Username != "" && l.Auth != "off" || client.Username == "" &&
+			len(client.Networks) > 0 && l.Auth != "required"
 	}
 	secure := l.TLS != "off" || len(l.PlaintextAuth) > 0 || l.Address.Unix()
 	if !someone || l.TLS == "" || l.TLS != "off" && c.SMTP.TLS == nil || l.Auth != "off" && !secure {
@@ -87,11 +90,13 @@ func holdsListener(t *testing.T, c *Config, l Listener) {
 }
 
 func holdsClient(t *testing.T, c *Config, client Client) {
-	if client.Name == "" || (client.Username == "") != (client.PasswordHash == "") || client.MaxConnections < 1 || client.Username == "" && len(client.Networks) == 0 {
+	if client.Name == "" || (client.Username == "") != (client.PasswordHash == "") || client.MaxConnections < 1 ||
+		client.Username == "" && len(client.Networks) == 0 {
 		t.Fatalf("client %+v", client)
 	}
 	for _, n := range client.Networks {
-		if n.Prefix != n.Masked() || n.Addr().Is4In6() || client.Username == "" && len(client.Recipients) == 0 && !n.Private() {
+		if n.Prefix != n.Masked() || n.Addr().Is4In6() || client.Username == "" && len(client.Recipients) == 0 &&
+			!n.Private() {
 			t.Fatalf("network %v of %+v", n, client)
 		}
 	}

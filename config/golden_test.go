@@ -72,8 +72,8 @@ func TestEveryRuleHasAFile(t *testing.T) {
 // tests in this package hold them.
 const elsewhere = `
 file is larger than 1 MiB
-file holds more than 100 mistakes
-file holds more than 50,000 words
+file has more than 100 mistakes
+file has more than 50,000 words
 cannot be read:
 `
 

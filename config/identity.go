@@ -12,19 +12,19 @@ import (
 // Identity is one application in Entra. Exactly one of CertificateFile,
 // ClientSecretFile, ManagedIdentity and WorkloadIdentity is set.
 type Identity struct {
-	Name                    Name             `yaml:"name" unset:"default, where there is one identity"`
+	Name                    Name             `yaml:"name" unset:"default, with a single identity"`
 	TenantID                Tenant           `yaml:"tenant_id" required:"true"`
 	ClientID                GUID             `yaml:"client_id" required:"true"`
 	CertificateFile         Path             `yaml:"certificate_file" unset:"none"`
 	CertificatePasswordFile Path             `yaml:"certificate_password_file" unset:"none"`
 	ClientSecretFile        Path             `yaml:"client_secret_file" unset:"none"`
-	ClientSecretExpires     Date             `yaml:"client_secret_expires" unset:"unknown, for Entra does not tell"`
+	ClientSecretExpires     Date             `yaml:"client_secret_expires" unset:"unknown; Entra does not report it"`
 	ManagedIdentity         *ManagedIdentity `yaml:"managed_identity" unset:"none" range:"true | section"`
 	WorkloadIdentity        bool             `yaml:"workload_identity" default:"false"`
 	Cloud                   string           `yaml:"cloud" default:"public" range:"public | usgov | usgov-dod | china"`
 	Endpoints               *Endpoints       `yaml:"endpoints" unset:"those of cloud"`
 	CAFile                  Path             `yaml:"ca_file" unset:"none"`
-	Proxy                   ProxyURL         `yaml:"proxy" unset:"HTTPS_PROXY and NO_PROXY of the environment"`
+	Proxy                   ProxyURL         `yaml:"proxy" unset:"HTTPS_PROXY and NO_PROXY from the environment"`
 	ProxyFile               Path             `yaml:"proxy_file" unset:"none"`
 	MaxConcurrent           int              `yaml:"max_concurrent" default:"64" range:"1..1000"`
 	DeniedMailbox           envelope.Address `yaml:"denied_mailbox" unset:"none"`
@@ -38,7 +38,7 @@ type ManagedIdentity struct {
 // short reads managed_identity: true.
 func (m *ManagedIdentity) Short(word string) *strict.Fault {
 	if word != "true" {
-		return strict.Bad("is neither true nor a section", "write true, or client_id: GUID under it, or take the key out")
+		return strict.Bad("is neither true nor a section", "write true, or client_id: GUID under it, or remove the key")
 	}
 	return nil
 }
@@ -74,26 +74,30 @@ func (id *Identity) checkCredential(s strict.Scope) {
 		s.Fail("certificate_file", "is missing, and so is every other credential", one)
 	}
 	if s.Given("certificate_password_file") && !s.Given("certificate_file") {
-		s.Fail("certificate_password_file", "is a password without certificate_file", "write certificate_file too, or take it out")
+		s.Fail("certificate_password_file", "is a password without certificate_file",
+			"write certificate_file too, or remove it")
 	}
 	if s.Given("client_secret_expires") && !s.Given("client_secret_file") {
-		s.Fail("client_secret_expires", "is a date without client_secret_file", "take it out; a certificate says itself when it expires")
+		s.Fail("client_secret_expires", "is a date without client_secret_file",
+			"remove it; a certificate carries its own expiry date")
 	}
 	if m := id.ManagedIdentity; m != nil && m.ClientID != "" && id.ClientID != "" && m.ClientID != id.ClientID {
-		s.Fail("managed_identity.client_id", "is another client ID than that of the identity", "write the same in both places, for the managed identity is the application")
+		s.Fail("managed_identity.client_id", "differs from the client ID of the identity",
+			"write the same in both places: the managed identity is the application")
 	}
 }
 
 func (id *Identity) checkEndpoints(s strict.Scope) {
 	if s.Given("cloud") && s.Given("endpoints") {
-		s.Fail("endpoints", "stands beside cloud", "write cloud for Microsoft, or endpoints for other servers")
+		s.Fail("endpoints", "cannot be combined with cloud",
+			"write cloud for Microsoft, or endpoints for other servers")
 	}
 	if s.Given("proxy") && s.Given("proxy_file") {
-		s.Fail("proxy_file", "stands beside proxy", "write one of them")
+		s.Fail("proxy_file", "cannot be combined with proxy", "write one of them")
 	}
 }
 
-// ProxyURL is http://HOST:PORT or https://HOST:PORT, nothing behind it and no
+// ProxyURL is http://HOST:PORT or https://HOST:PORT, with nothing after it and no
 // password in it.
 type ProxyURL string
 
@@ -101,11 +105,12 @@ func (p *ProxyURL) Read(text string) *strict.Fault {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	switch {
 	case err == nil && u.User != nil || strings.Contains(text, "@"):
-		return strict.Bad("holds a user name or a password", "write the whole URL into a file that only the service can read, and its path as proxy_file")
+		return strict.Bad("contains a user name or a password",
+			"write the whole URL into a file that only the service can read, and its path as proxy_file")
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
-		return strict.Bad("is no URL of a proxy", "write http://HOST:PORT, as in http://proxy.contoso.local:3128")
+		return strict.Bad("is not the URL of a proxy", "write http://HOST:PORT, as in http://proxy.contoso.local:3128")
 	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(text, "?#"):
-		return strict.Bad("has something behind the port", "write http://HOST:PORT alone")
+		return strict.Bad("has something after the port", "write http://HOST:PORT alone")
 	}
 	*p = ProxyURL(u.String())
 	return nil
@@ -120,7 +125,7 @@ type Date struct{ time.Time }
 func (d *Date) Read(text string) *strict.Fault {
 	t, err := time.Parse(time.DateOnly, text)
 	if err != nil {
-		return strict.Bad("is no date", "write YEAR-MONTH-DAY, as in 2027-05-01")
+		return strict.Bad("is not a date", "write YEAR-MONTH-DAY, as in 2027-05-01")
 	}
 	d.Time = t
 	return nil

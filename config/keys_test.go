@@ -10,7 +10,8 @@ import (
 // here by another walk than the one that Keys does.
 func TestKeysAreTheFields(t *testing.T) {
 	fields := map[string]bool{}
-	for _, s := range []any{Config{}, Identity{}, ManagedIdentity{}, Endpoints{}, Sender{}, Mailbox{}, SMTP{}, TLS{}, Listener{}, Client{}, Queue{}, Delivery{}, Audit{}, Reports{}, Admin{}, Metrics{}, Alerts{}, Console{}, Log{}} {
+	for _, s := range []any{Config{}, Identity{}, ManagedIdentity{}, Endpoints{}, Sender{}, Mailbox{}, SMTP{}, TLS{},
+		Listener{}, Client{}, Queue{}, Delivery{}, Audit{}, Reports{}, Admin{}, Metrics{}, Alerts{}, Console{}, Log{}} {
 		for i := range reflect.TypeOf(s).NumField() {
 			f := reflect.TypeOf(s).Field(i)
 			if f.IsExported() && f.Tag.Get("yaml") == "" {
@@ -62,7 +63,8 @@ func TestEveryDefaultIsAccepted(t *testing.T) {
 		t.Fatal("minimal file refused")
 	}
 	for _, k := range Keys() {
-		if strings.Contains(k.Path, "[]") || k.Default == "" || k.Default == "none" || k.Type == "list" || k.Type == "section" {
+		if strings.Contains(k.Path, "[]") || k.Default == "" || k.Default == "none" || k.Type == "list" ||
+			k.Type == "section" {
 			continue
 		}
 		path := strings.Split(k.Path, ".")

@@ -27,7 +27,8 @@ func (l *ListenAddress) Read(text string) *strict.Fault {
 	}
 	ap, err := netip.ParseAddrPort(text)
 	if err != nil || ap.Addr().Zone() != "" {
-		return strict.Bad("is no address to listen on", "write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
+		return strict.Bad("is not an address to listen on",
+			"write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
 	}
 	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	*l = ListenAddress{"tcp", ap.String(), ap}
@@ -37,9 +38,10 @@ func (l *ListenAddress) Read(text string) *strict.Fault {
 func (l *ListenAddress) readUnix(path string) *strict.Fault {
 	switch {
 	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/"):
-		return strict.Bad("is no absolute path of a socket", "write unix:/PATH, as in unix:/run/graphrelay/submit.sock")
+		return strict.Bad("is not an absolute path of a socket",
+			"write unix:/PATH, as in unix:/run/graphrelay/submit.sock")
 	case len(path) > maxSocketPath:
-		return strict.Bad("is too long a path for a socket", "write one of at most 107 octets")
+		return strict.Bad("is too long a path for a socket", "write one of at most 107 bytes")
 	}
 	*l = ListenAddress{Network: "unix", Address: path}
 	return nil
@@ -48,7 +50,8 @@ func (l *ListenAddress) readUnix(path string) *strict.Fault {
 // readSystemd takes what sd_listen_fds_with_names(3) can name.
 func (l *ListenAddress) readSystemd(name string) *strict.Fault {
 	if name == "" || len(name) > 255 || strings.Contains(name, ":") || !isASCIIText(name) {
-		return strict.Bad("is no name of a systemd socket", "write systemd:NAME with the FileDescriptorName= of the socket unit, as in systemd:smtp")
+		return strict.Bad("is not the name of a systemd socket",
+			"write systemd:NAME with the FileDescriptorName= of the socket unit, as in systemd:smtp")
 	}
 	*l = ListenAddress{Network: "systemd", Address: name}
 	return nil
@@ -61,10 +64,10 @@ func isASCIIText(text string) bool {
 func (*ListenAddress) Kind() string    { return "listen address" }
 func (*ListenAddress) Example() string { return "127.0.0.1:25" }
 
-// Unix tells whether l is a unix socket.
+// Unix reports whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }
 
-// Loopback tells whether only this host can reach l; false where only systemd
+// Loopback reports whether only this host can reach l; false where only systemd
 // knows.
 func (l ListenAddress) Loopback() bool { return l.Unix() || l.Addr.Addr().IsLoopback() }
 

@@ -10,14 +10,16 @@ type TLS struct {
 
 // Listener is one place where clients connect. TLS is always set.
 type Listener struct {
-	Address        ListenAddress `yaml:"address" required:"true"`
-	TLS            string        `yaml:"tls" unset:"starttls with smtp.tls, else off; off on a unix socket" range:"off | starttls | required | implicit"`
-	Auth           string        `yaml:"auth" default:"off" range:"off | optional | required"`
-	PlaintextAuth  []Network     `yaml:"plaintext_auth" unset:"none"`
-	LegacyTLS      bool          `yaml:"legacy_tls" default:"false"`
-	LegacyAuthLine bool          `yaml:"legacy_auth_line" default:"false"`
-	BareLF         string        `yaml:"bare_lf" default:"normalize" range:"normalize | reject"`
-	ProxyProtocol  []Network     `yaml:"proxy_protocol" unset:"none"`
+	Address ListenAddress `yaml:"address" required:"true"`
+	// TLS is always off on a unix socket.
+	TLS string `yaml:"tls" unset:"starttls with smtp.tls, else off" range:"off | starttls | required | implicit"`
+	// Without TLS, only PlaintextAuth may log in.
+	Auth           string    `yaml:"auth" default:"off" range:"off | optional | required"`
+	PlaintextAuth  []Network `yaml:"plaintext_auth" unset:"none"`
+	LegacyTLS      bool      `yaml:"legacy_tls" default:"false"`
+	LegacyAuthLine bool      `yaml:"legacy_auth_line" default:"false"`
+	BareLF         string    `yaml:"bare_lf" default:"normalize" range:"normalize | reject"`
+	ProxyProtocol  []Network `yaml:"proxy_protocol" unset:"none"`
 }
 
 func (l Listener) offersAuth() bool { return l.Auth == "optional" || l.Auth == "required" }
@@ -29,32 +31,32 @@ func (l *Listener) Check(s strict.Scope) {
 		l.checkUnix(s)
 	}
 	if l.LegacyTLS && l.TLS == "off" {
-		s.Fail("legacy_tls", "has no use without TLS", "write tls: starttls, or take the key out")
+		s.Fail("legacy_tls", "has no effect without TLS", "write tls: starttls, or remove the key")
 	}
 	if l.offersAuth() {
 		return
 	}
 	if s.Given("plaintext_auth") {
-		s.Fail("plaintext_auth", "has no use without auth", "write auth: optional, or take the key out")
+		s.Fail("plaintext_auth", "has no effect without auth", "write auth: optional, or remove the key")
 	}
 	if l.LegacyAuthLine {
-		s.Fail("legacy_auth_line", "has no use without auth", "write auth: optional, or take the key out")
+		s.Fail("legacy_auth_line", "has no effect without auth", "write auth: optional, or remove the key")
 	}
 }
 
 // checkUnix refuses what only network connections have.
 func (l *Listener) checkUnix(s strict.Scope) {
 	if l.hasTLS() {
-		s.Fail("tls", "is for connections over a network, and this is a unix socket", "take the key out")
+		s.Fail("tls", "is for connections over a network, and this is a unix socket", "remove the key")
 	}
 	for _, key := range []string{"plaintext_auth", "proxy_protocol"} {
 		if s.Given(key) {
-			s.Fail(key, "names networks, and a unix socket has none", "take the key out")
+			s.Fail(key, "names networks, and a unix socket has none", "remove the key")
 		}
 	}
 }
 
-// checkListeners holds the listeners against each other, the certificate and
+// checkListeners compares the listeners with each other, the certificate and
 // the clients.
 func (c *Config) checkListeners(s strict.Scope) {
 	seen := map[string]bool{}
@@ -62,10 +64,10 @@ func (c *Config) checkListeners(s strict.Scope) {
 		key, address := strict.Entry("smtp.listeners", i, "address"), l.Address.String()
 		fixed := l.Address.Network != "tcp" || l.Address.Addr.Port() != 0
 		if l.Address.Network != "" && fixed && seen[address] {
-			s.Fail(key, "is the address of a listener above", "write another address, or take the entry out")
+			s.Fail(key, "is already the address of another listener", "write another address, or remove the entry")
 		}
 		if l.Address.Unix() && l.Address == c.Admin.Address {
-			s.Fail(key, "is the socket of admin", "write another path")
+			s.Fail(key, "is already the admin socket", "write another path")
 		}
 		seen[address] = true
 		c.checkReach(s, key, l)
@@ -74,7 +76,7 @@ func (c *Config) checkListeners(s strict.Scope) {
 	}
 }
 
-// checkReach refuses a port that is open to others for nobody's benefit. What
+// checkReach refuses a port that other hosts reach and no client may use. What
 // systemd listens on is not known here; policy refuses strangers in any case.
 func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 	if l.Address.Network != "tcp" || l.Address.Loopback() || !s.Sound("clients") {
@@ -85,27 +87,33 @@ func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 			return
 		}
 	}
-	s.Fail(key, "can be reached from other hosts, which no client is allowed to do", "add a client with networks, or with username where the listener has auth; or write a loopback address, as in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
+	s.Fail(key, "can be reached from other hosts, but no client may connect from one",
+		"add a client with networks, or with username where the listener has auth; or write a loopback address, as "+
+			"in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
 }
 
 func (c *Config) checkTLS(s strict.Scope, i int, l Listener) {
 	certificate := s.Given("smtp.tls")
 	if l.hasTLS() && !certificate {
-		s.Fail(strict.Entry("smtp.listeners", i, "tls"), "needs a certificate", "write smtp.tls with certificate_file and key_file, or tls: off")
+		s.Fail(strict.Entry("smtp.listeners", i, "tls"), "needs a certificate",
+			"write smtp.tls with certificate_file and key_file, or tls: off")
 	}
 	off := l.TLS == "off" || l.TLS == "" && !certificate
 	if l.offersAuth() && off && !l.Address.Unix() && !s.Given(strict.Entry("smtp.listeners", i, "plaintext_auth")) {
-		s.Fail(strict.Entry("smtp.listeners", i, "auth"), "can never happen, for there is neither TLS nor plaintext_auth", "write smtp.tls with a certificate, or plaintext_auth with the networks that may log in without TLS")
+		s.Fail(strict.Entry("smtp.listeners", i, "auth"), "can never succeed: there is neither TLS nor plaintext_auth",
+			"write smtp.tls with a certificate, or plaintext_auth with the networks that may log in without TLS")
 	}
 	if l.LegacyTLS && l.TLS == "" && off {
-		s.Fail(strict.Entry("smtp.listeners", i, "legacy_tls"), "has no use without TLS", "write smtp.tls with a certificate, or take the key out")
+		s.Fail(strict.Entry("smtp.listeners", i, "legacy_tls"), "has no effect without TLS",
+			"write smtp.tls with a certificate, or remove the key")
 	}
 }
 
 func checkProxies(s strict.Scope, i int, l Listener) {
 	for j, n := range l.ProxyProtocol {
 		if n.IsValid() && n.Bits() == 0 {
-			s.Fail(strict.Indexed(strict.Entry("smtp.listeners", i, "proxy_protocol"), j), "lets every host say which client it is", "write the addresses of the load balancers alone")
+			s.Fail(strict.Indexed(strict.Entry("smtp.listeners", i, "proxy_protocol"), j),
+				"lets every host claim to be any client", "write only the addresses of the load balancers")
 		}
 	}
 }

@@ -44,7 +44,7 @@ func unreadable(path string, err error) Errors {
 	return Errors{{
 		File:   path,
 		Wrong:  "cannot be read: " + err.Error(),
-		Remedy: "name a configuration file with -c FILE, and see that this user may read it",
+		Remedy: "name a configuration file with -c FILE, and make sure that this user can read it",
 	}}
 }
 
@@ -77,6 +77,6 @@ func format() strict.Format {
 func Keys() []Key { return format().Keys(reflect.TypeFor[Config]()) }
 
 // Show is c as YAML, with every default filled in and without the keys that
-// have none. Of secrets it has the paths of their files alone: password hashes
+// have none. Of secrets it has only the paths of their files: password hashes
 // are left out, and so are user information and query of any URL.
 func Show(c *Config) (string, error) { return format().Show(c) }

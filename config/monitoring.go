@@ -2,12 +2,12 @@ package config
 
 import "graphrelay/config/strict"
 
-// Alerts is who is told of faults.
+// Alerts says where faults are reported.
 type Alerts struct {
 	WebhookURLFile Path `yaml:"webhook_url_file" required:"true"`
 }
 
-// Console is the web console; it is never without a password.
+// Console is the web console; it always needs a password.
 type Console struct {
 	Address      ListenAddress `yaml:"address" required:"true"`
 	PasswordHash PasswordHash  `yaml:"password_hash" required:"true"`
@@ -15,7 +15,7 @@ type Console struct {
 
 func (c *Console) Check(s strict.Scope) { checkTCP(s, c.Address, "127.0.0.1:8025") }
 
-// Metrics is where Prometheus and health probes ask.
+// Metrics is the address for Prometheus and health probes.
 type Metrics struct {
 	Address ListenAddress `yaml:"address" required:"true"`
 }
@@ -24,7 +24,7 @@ func (m *Metrics) Check(s strict.Scope) { checkTCP(s, m.Address, "127.0.0.1:9725
 
 func checkTCP(s strict.Scope, a ListenAddress, usual string) {
 	if a.Network != "" && a.Network != "tcp" {
-		s.Fail("address", "is no network address", "write IP:PORT, as in "+usual)
+		s.Fail("address", "is not a network address", "write IP:PORT, as in "+usual)
 	}
 }
 
@@ -36,7 +36,7 @@ func (c *Config) checkWatching(s strict.Scope) {
 	}
 	claim := func(key string, a ListenAddress) {
 		if by := taken[a.String()]; by != "" && a.Addr.Port() != 0 {
-			s.Fail(key, "is the address of "+by+" too", "write another port")
+			s.Fail(key, "is already the address of "+by, "write another port")
 		}
 		taken[a.String()] = key
 	}

@@ -14,7 +14,8 @@ type Hostname string
 func (h *Hostname) Read(text string) *strict.Fault {
 	name, ok := domainName(text)
 	if !ok {
-		return strict.Bad("is no host name", "write letters, digits and hyphens with dots between, as in relay.contoso.local")
+		return strict.Bad("is not a host name",
+			"write letters, digits and hyphens with dots between, as in relay.contoso.local")
 	}
 	*h = Hostname(name)
 	return nil
@@ -23,8 +24,8 @@ func (h *Hostname) Read(text string) *strict.Fault {
 func (*Hostname) Kind() string    { return "host name" }
 func (*Hostname) Example() string { return "relay.contoso.local" }
 
-// domainName is held against the one address parser, so that a host name is
-// what may stand behind an @.
+// domainName uses the one address parser, so that a host name is exactly
+// what may follow an @.
 func domainName(text string) (string, bool) {
 	if strings.HasPrefix(text, "[") {
 		return "", false
@@ -43,7 +44,8 @@ const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 
 func (n *Name) Read(text string) *strict.Fault {
 	if len(text) > 32 || strings.Trim(text, nameLetters) != "" {
-		return strict.Bad("is no name", "write up to 32 small letters, digits, hyphens, dots or underscores")
+		return strict.Bad("is not a valid name",
+			"write up to 32 lower-case letters, digits, hyphens, dots or underscores")
 	}
 	*n = Name(text)
 	return nil
@@ -58,7 +60,9 @@ type GUID string
 func (g *GUID) Read(text string) *strict.Fault {
 	id, ok := guid(text)
 	if !ok {
-		return strict.Bad("is no GUID", "write the Application (client) ID from the application's overview in Entra, as in 22222222-2222-2222-2222-222222222222")
+		return strict.Bad("is not a GUID",
+			"write the Application (client) ID from the application's overview in Entra, as in "+
+				"22222222-2222-2222-2222-222222222222")
 	}
 	*g = GUID(id)
 	return nil
@@ -91,7 +95,9 @@ func (t *Tenant) Read(text string) *strict.Fault {
 		ok = ok && strings.Contains(id, ".")
 	}
 	if !ok {
-		return strict.Bad("is neither a GUID nor a domain", "write the Directory (tenant) ID from the application's overview in Entra, as in 11111111-1111-1111-1111-111111111111, or a domain of the tenant")
+		return strict.Bad("is neither a GUID nor a domain",
+			"write the Directory (tenant) ID from the application's overview in Entra, as in "+
+				"11111111-1111-1111-1111-111111111111, or a domain of the tenant")
 	}
 	*t = Tenant(id)
 	return nil
@@ -100,20 +106,20 @@ func (t *Tenant) Read(text string) *strict.Fault {
 func (*Tenant) Kind() string    { return "GUID or domain" }
 func (*Tenant) Example() string { return "11111111-1111-1111-1111-111111111111" }
 
-// BaseURL is https://HOST or https://HOST:PORT, nothing behind it.
+// BaseURL is https://HOST or https://HOST:PORT, with nothing after it.
 type BaseURL string
 
 func (b *BaseURL) Read(text string) *strict.Fault {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	switch {
 	case err != nil || u.Host == "" && u.Scheme == "https":
-		return strict.Bad("is no URL", "write https://HOST or https://HOST:PORT")
+		return strict.Bad("is not a URL", "write https://HOST or https://HOST:PORT")
 	case u.User != nil:
-		return strict.Bad("holds a user name or a password", "take it out of the URL")
+		return strict.Bad("contains a user name or a password", "remove it from the URL")
 	case u.Scheme != "https":
 		return strict.Bad("is not https", "write https://HOST or https://HOST:PORT")
 	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(text, "?#"):
-		return strict.Bad("has something behind the host", "write https://HOST or https://HOST:PORT alone")
+		return strict.Bad("has something after the host", "write https://HOST or https://HOST:PORT alone")
 	}
 	*b = BaseURL(u.String())
 	return nil

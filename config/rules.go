@@ -18,8 +18,8 @@ func (a *Admin) Check(s strict.Scope) {
 	}
 }
 
-// checkRules holds the sections against each other. What was not decoded is
-// zero here and left alone, for it has its own message.
+// checkRules compares the sections with each other. What was not decoded is
+// zero here and is skipped: it has its own message.
 func (c *Config) checkRules(s strict.Scope) {
 	if len(c.Identities) == 1 && !s.Given("identities[0].name") {
 		c.Identities[0].Name = "default"
@@ -39,10 +39,10 @@ func (c *Config) checkNames(s strict.Scope) {
 	for i, id := range c.Identities {
 		key := strict.Entry("identities", i, "name")
 		if len(c.Identities) > 1 && !s.Given(key) {
-			s.Fail(key, "is missing, for there are several identities", "write a name for each")
+			s.Fail(key, "is missing, and there are several identities", "write a name for each")
 		}
 		if id.Name != "" && seen[id.Name] {
-			s.Fail(key, "is the name of an identity above", "write another name")
+			s.Fail(key, "is already the name of another identity", "write another name")
 		}
 		seen[id.Name] = true
 	}
@@ -53,21 +53,26 @@ func (c *Config) checkSenders(s strict.Scope) {
 	for i, sender := range c.Senders {
 		key := sender.Address.Key()
 		if !sender.Address.IsZero() && seen[key] {
-			s.Fail(strict.Entry("senders", i, "address"), "is the address of a sender above", "write one entry for each address; capitals make no difference")
+			s.Fail(strict.Entry("senders", i, "address"), "is already the address of another sender",
+				"write one entry for each address; letter case does not matter")
 		}
 		seen[key] = true
 	}
 	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.Sound("senders") {
-		s.Fail("default_sender", "is not one of senders", "write an address that stands there, or add it")
+		s.Fail("default_sender", "is not covered by senders", "write an address from senders, or add it there")
 	}
-	if !s.Given("default_sender") && len(c.Senders) > 0 && s.Sound("senders") && (Client{}).firstSender(c.Senders).IsZero() {
-		s.Fail("default_sender", "is missing, for senders has wildcards only", "write the address that reports come from")
+	if !s.Given("default_sender") && len(c.Senders) > 0 && s.Sound("senders") &&
+		(Client{}).firstSender(c.Senders).IsZero() {
+		s.Fail("default_sender", "is missing, and senders has only wildcards",
+			"write the address that reports come from")
 	}
 }
 
 func (sender *Sender) Check(s strict.Scope) {
 	if sender.Address.Wildcard() && !s.Given("mailbox") {
-		s.Fail("address", "is a wildcard without mailbox", "add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is a mailbox")
+		s.Fail("address", "is a wildcard without mailbox",
+			"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is "+
+				"a mailbox")
 	}
 }
 
@@ -84,10 +89,12 @@ func (c *Config) checkMailboxes(s strict.Scope) {
 		}
 		key := m.Address.Key()
 		if listed[key] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox above", "write one entry for each mailbox")
+			s.Fail(strict.Entry("mailboxes", i, "address"), "is already listed in mailboxes",
+				"write one entry for each mailbox")
 		}
 		if sound && !used[key] && !used[domainKey(m.Address)] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox that no sender uses", "add a sender with it, or take the entry out")
+			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox that no sender uses",
+				"add a sender with it, or remove the entry")
 		}
 		listed[key] = true
 	}
@@ -102,13 +109,14 @@ func domainKey(a envelope.Address) string { return "*@" + a.Domain() }
 func (c *Config) checkMailbox(s strict.Scope, i int, m Mailbox) {
 	key := strict.Entry("mailboxes", i, "identity")
 	if len(c.Identities) > 1 && !s.Given(key) {
-		s.Fail(key, "is missing, for there are several identities", "write the name of the one that sends for this mailbox")
+		s.Fail(key, "is missing, and there are several identities",
+			"write the name of the one that sends for this mailbox")
 	}
 	if m.Identity == "" {
 		return
 	}
 	if _, ok := c.Identity(m.Identity); !ok && s.Sound("identities") {
-		s.Fail(key, "is the name of no identity", "write a name that stands under identities")
+		s.Fail(key, "is not the name of an identity", "write a name from identities")
 	}
 }
 
@@ -125,7 +133,8 @@ func (c *Config) checkEachHasIdentity(s strict.Scope, listed map[string]bool) {
 			key = strict.Entry("senders", i, "address")
 		}
 		listed[box.Key()] = true
-		s.Fail(key, "is a mailbox without identity, and there are several identities", "add an entry to mailboxes with this address and an identity")
+		s.Fail(key, "is a mailbox without identity, and there are several identities",
+			"add an entry to mailboxes with this address and an identity")
 	}
 }
 
@@ -133,10 +142,10 @@ func (c *Config) checkEachHasIdentity(s strict.Scope, listed map[string]bool) {
 // the file does not say it: what Exchange lets a mailbox send by default.
 const largeMessages = 35 << 20
 
-// Upload tells whether large messages are sent in parts.
+// Upload reports whether large messages are sent in parts.
 func (d Delivery) Upload() bool { return d.LargeMessages == "upload" }
 
-// Largest is the most octets that a stored message may have, with the header
+// Largest is the most bytes that a stored message may have, with the header
 // fields that the relay adds.
 func (c *Config) Largest() int64 {
 	if c.Delivery.Upload() {
@@ -150,15 +159,19 @@ func (c *Config) checkSizes(s strict.Scope) {
 		c.SMTP.MaxMessageSize = largeMessages
 	}
 	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
-	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() || !s.Sound("delivery.large_messages") {
+	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() ||
+		!s.Sound("delivery.large_messages") {
 		return
 	}
-	room := fmt.Sprintf("at most %s, raise delivery.mime_limit (to 3MiB at most), or write delivery.large_messages: upload", limit-headerRoom)
+	room := fmt.Sprintf("at most %s, raise delivery.mime_limit (to 3MiB at most), or write delivery.large_messages: "+
+		"upload", limit-headerRoom)
 	if s.Given("smtp.max_message_size") {
-		s.Fail("smtp.max_message_size", "leaves less than 64KiB below delivery.mime_limit for added header fields", "write "+room)
+		s.Fail("smtp.max_message_size", "leaves less than 64KiB below delivery.mime_limit for added header fields",
+			"write "+room)
 		return
 	}
-	s.Fail("delivery.mime_limit", fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header fields", size), "write smtp.max_message_size: "+room)
+	s.Fail("delivery.mime_limit", fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header "+
+		"fields", size), "write smtp.max_message_size: "+room)
 }
 
 // complete fills in what follows from other keys.
@@ -203,7 +216,7 @@ func (c *Config) completeMailboxes() {
 	}
 }
 
-// plainMailbox is a mailbox of which the file says nothing; there is one
+// plainMailbox is a mailbox that the file does not list; there is one
 // identity then.
 func (c *Config) plainMailbox(a envelope.Address) Mailbox {
 	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
@@ -218,7 +231,7 @@ func (s Sender) mailbox() envelope.Address {
 	return s.Mailbox
 }
 
-// ownName is the host's name, or localhost where that is no domain name.
+// ownName is the host's name, or localhost if that is not a domain name.
 func ownName() Hostname {
 	var h Hostname
 	if name, err := os.Hostname(); err == nil && h.Read(name) == nil {

@@ -16,15 +16,22 @@ func TestShowIsTheSameConfiguration(t *testing.T) {
 mailboxes: [{address: shared@contoso.com, max_concurrent: 2}]
 aliases: {root: admin@contoso.com, daemon: admin@contoso.com}
 clients:
-  - {name: erp, networks: [10.1.2.0/24, 10.1.3.4], senders: ["*@contoso.com"], other_senders: reject, repair: [missing_from], rate: 30/min}
+  - {name: erp, networks: [10.1.2.0/24, 10.1.3.4], senders: ["*@contoso.com"], other_senders: reject,
+     repair: [missing_from], rate: 30/min}
   - {name: bare, networks: [10.1.4.0/24], repair: none}
   - {name: scanner, username: "true", password_hash: "` + hash + `"}
 smtp:
-  listeners: [{address: "unix:/run/x.sock"}, {address: "127.0.0.1:2525", auth: optional, tls: off, plaintext_auth: [10.0.0.0/8]}]
+  listeners: [{address: "unix:/run/x.sock"}, {address: "127.0.0.1:2525",
+    auth: optional, tls: off, plaintext_auth: [10.0.0.0/8]}]
 queue: {min_free_space: 0}
-`, "endpoints": strings.Replace(minimal, "certificate_file: entra.pem", "managed_identity: true\n    endpoints: {login: \"https://127.0.0.1:8443\", graph: \"https://127.0.0.1:8443\"}", 1),
-		"managed": strings.Replace(minimal, "certificate_file: entra.pem", "managed_identity: {client_id: 22222222-2222-2222-2222-222222222222}\n    cloud: china\n    proxy: http://proxy:3128", 1),
-		"secret":  strings.Replace(minimal, "certificate_file: entra.pem", "client_secret_file: s\n    client_secret_expires: 2027-05-01\n    proxy_file: p", 1)}
+`, "endpoints": strings.Replace(minimal, "certificate_file: entra.pem",
+		"managed_identity: true\n    endpoints: "+
+			`{login: "https://127.0.0.1:8443", graph: "https://127.0.0.1:8443"}`, 1),
+		"managed": strings.Replace(minimal, "certificate_file: entra.pem",
+			"managed_identity: {client_id: 22222222-2222-2222-2222-222222222222}\n    cloud: china\n    proxy: "+
+				"http://proxy:3128", 1),
+		"secret": strings.Replace(minimal, "certificate_file: entra.pem",
+			"client_secret_file: s\n    client_secret_expires: 2027-05-01\n    proxy_file: p", 1)}
 	example, err := os.ReadFile("example.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -34,10 +41,12 @@ queue: {min_free_space: 0}
 		t.Run(name, func(t *testing.T) {
 			c := parse1(t, text)
 			first, err := Show(c)
-			if err != nil || strings.Contains(first, hash) || strings.Contains(first, "***") != strings.Contains(text, hash) {
+			if err != nil || strings.Contains(first, hash) ||
+				strings.Contains(first, "***") != strings.Contains(text, hash) {
 				t.Fatalf("%v\n%s", err, first)
 			}
-			again, err := Parse("again", []byte(regexp.MustCompile(`"?'?\*\*\*"?'?`).ReplaceAllLiteralString(first, `"`+hash+`"`)), "/elsewhere")
+			again, err := Parse("again",
+				[]byte(regexp.MustCompile(`"?'?\*\*\*"?'?`).ReplaceAllLiteralString(first, `"`+hash+`"`)), "/elsewhere")
 			if err != nil {
 				t.Fatalf("%v\n%s", err, first)
 			}
@@ -56,9 +65,11 @@ func TestShowFillsInDefaults(t *testing.T) {
 	}
 	for _, k := range Keys() {
 		name := k.Path[strings.LastIndex(k.Path, ".")+1:]
-		optional := strings.HasPrefix(k.Path, "clients[]") || strings.Contains(k.Path, "[].endpoints") || strings.Contains(k.Path, "smtp.tls") ||
+		optional := strings.HasPrefix(k.Path, "clients[]") || strings.Contains(k.Path, "[].endpoints") ||
+			strings.Contains(k.Path, "smtp.tls") ||
 			strings.HasPrefix(k.Path, "metrics") || strings.Contains(k.Path, "managed_identity")
-		if _, err := Parse("f", []byte(minimal), "/"); err == nil && k.Default != "" && constant(k) && !optional && !strings.Contains(text, name+":") {
+		if _, err := Parse("f", []byte(minimal), "/"); err == nil && k.Default != "" && constant(k) && !optional &&
+			!strings.Contains(text, name+":") {
 			t.Errorf("%s is not shown in\n%s", k.Path, text)
 		}
 	}
@@ -66,5 +77,6 @@ func TestShowFillsInDefaults(t *testing.T) {
 
 // constant tells a default that is a value and not a phrase.
 func constant(k Key) bool {
-	return k.Type != "list" && k.Type != "section" && k.Type != "map" && k.Default != "none" && !strings.Contains(k.Default, " ")
+	return k.Type != "list" && k.Type != "section" && k.Type != "map" && k.Default != "none" &&
+		!strings.Contains(k.Default, " ")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // addressValue reads an address that mail can go out from: Graph knows neither
-// address literals nor domains without a dot. words, the range of its key, tell
+// address literals nor domains without a dot. words, the range of its key, say
 // what else it may be: a wildcard *@domain, or self, which is the zero Address.
 type addressValue struct {
 	*envelope.Address
@@ -24,17 +24,18 @@ func (a addressValue) Read(text string) *strict.Fault {
 		return nil
 	}
 	if !strings.Contains(text, "@") {
-		return strict.Bad("is no address", "write name@domain, as in notifications@contoso.com")
+		return strict.Bad("is not an address", "write name@domain, as in notifications@contoso.com")
 	}
 	p, err := envelope.ParseAddress(text)
 	if err != nil {
-		return strict.Bad("is no valid address", "write name@domain without brackets, blanks or a display name")
+		return strict.Bad("is not a valid address", "write name@domain without brackets, spaces or a display name")
 	}
 	if p.Wildcard() && !strings.Contains(a.words, "*@domain") {
 		return strict.Bad("is a wildcard", "write one address, as in notifications@contoso.com")
 	}
 	if strings.HasPrefix(p.Domain(), "[") || !strings.Contains(p.Domain(), ".") {
-		return strict.Bad("has a domain that no mailbox of Microsoft 365 can have", "write the address with its full domain, as in notifications@contoso.com")
+		return strict.Bad("has a domain that no Microsoft 365 mailbox can have",
+			"write the address with its full domain, as in notifications@contoso.com")
 	}
 	*a.Address = p
 	return nil
@@ -57,13 +58,14 @@ type Path string
 
 func (p *Path) Read(text string) *strict.Fault {
 	if strings.HasPrefix(text, "~") {
-		return strict.Bad("begins with ~, which is not expanded", "write the whole path")
+		return strict.Bad("begins with ~, which is not expanded", "write the full path")
 	}
 	if strings.HasSuffix(text, "/") {
 		return strict.Bad("is a folder", "write the path of a file")
 	}
 	if strings.Contains(strings.TrimPrefix(text, credentialsVariable), "${") {
-		return strict.Bad("holds a variable that is not expanded", "write the path itself, or one that begins with "+credentialsVariable)
+		return strict.Bad("contains a variable that is not expanded",
+			"write the path itself, or one that begins with "+credentialsVariable)
 	}
 	*p = Path(text)
 	return nil
@@ -95,7 +97,7 @@ func credentialsFolder() string {
 	return serviceCredentials
 }
 
-// AwaitsService tells whether p is a credential that systemd will hand over
+// AwaitsService reports whether p is a credential that systemd will hand over
 // when the service starts, so that it cannot be looked at now.
 func (p Path) AwaitsService() bool {
 	if !strings.HasPrefix(string(p), serviceCredentials+"/") {
@@ -120,8 +122,9 @@ type Store struct {
 
 func (s *Store) Read(text string) *strict.Fault {
 	path, ok := strings.CutPrefix(text, "sqlite:")
-	if !ok || path == "" || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/") || strings.ContainsAny(path, "?#") {
-		return strict.Bad("is no store", "write sqlite:PATH, as in sqlite:/var/lib/graphrelay/queue.db")
+	if !ok || path == "" || strings.HasPrefix(path, "//") || strings.HasSuffix(path, "/") ||
+		strings.ContainsAny(path, "?#") {
+		return strict.Bad("is not a store", "write sqlite:PATH, as in sqlite:/var/lib/graphrelay/queue.db")
 	}
 	*s = Store{"sqlite", path}
 	return nil

@@ -1,16 +1,12 @@
 package relay
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"graphrelay/relay/intake"
@@ -52,7 +48,7 @@ func (r *Relay) newIntake() *intake.Intake {
 		Rules:   wiring.Intake(r.cfg(), hostName()),
 		Store:   r.store,
 		Notify:  r.delivery.Notify,
-		OnEvent: r.countIntake,
+		OnEvent: r.observer.CountIntake,
 		Now:     time.Now,
 		Log:     r.log,
 	})
@@ -81,7 +77,7 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	if r.inherited, err = socket.Inherited(); err != nil {
 		return fmt.Errorf("sockets of systemd: %w", err)
 	}
-	defer r.closeUnused()
+	defer func() { r.inherited.Close(r.log) }()
 	r.submit.Systemd = len(r.inherited[wiring.SubmitUnit]) > 0
 	for _, w := range r.wantedListeners(g) {
 		list, err := r.bind(ctx, w)
@@ -94,64 +90,19 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 }
 
 // bind opens a listener; for a name of systemd, all its sockets.
-func (r *Relay) bind(ctx context.Context, w wiring.Listener) ([]listener, error) {
+func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, err error) {
+	var sockets []net.Listener
 	if name, ok := strings.CutPrefix(w.Address, "systemd:"); ok {
-		return r.inherit(name, w)
+		sockets, err = r.inherited.Take(name)
+	} else {
+		sockets = make([]net.Listener, 1)
+		sockets[0], err = socket.Open(ctx, "smtp.listeners", w.Address, socket.DefaultMode)
 	}
-	l, err := socket.Listen(ctx, w.Address, socket.DefaultMode)
 	if err != nil {
-		return nil, listenHint("smtp.listeners", w.Address, err)
+		return nil, err
 	}
-	return []listener{{l, w.Address, w.Options}}, nil
-}
-
-// inherit takes the sockets of a name out of those that systemd passed.
-func (r *Relay) inherit(name string, w wiring.Listener) (list []listener, err error) {
-	if len(r.inherited[name]) == 0 {
-		names := slices.Sorted(maps.Keys(r.inherited))
-		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); "+
-			"start graphrelay through its socket unit, with FileDescriptorName=%s",
-			name, cmp.Or(strings.Join(names, ", "), "none"), name)
-	}
-	for _, l := range r.inherited[name] {
+	for _, l := range sockets {
 		list = append(list, listener{l, w.Address, w.Options})
 	}
-	delete(r.inherited, name)
 	return list, nil
-}
-
-// closeUnused closes the sockets that no listener names.
-func (r *Relay) closeUnused() {
-	for name, rest := range r.inherited {
-		for _, l := range rest {
-			r.log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit",
-				"name", name, "address", l.Addr().String())
-			_ = l.Close()
-		}
-	}
-	r.inherited = nil
-}
-
-// listenHint adds to an error of listening what to do about it; key is the key of
-// the address in the configuration.
-func listenHint(key, address string, err error) error {
-	unix := strings.HasPrefix(address, "unix:")
-	switch {
-	case errors.Is(err, syscall.EACCES) && unix:
-		return fmt.Errorf("%w; the user who runs this cannot write to the folder of %s: "+
-			"chown the folder, or choose another path in %s", err, address, key)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it): "+
-			"use that unit, or choose a port such as 2525 in %s", err, key)
-	case errors.Is(err, syscall.EADDRINUSE) && unix:
-		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), "+
-			"or choose another path in %s", err, address, key)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w; another program listens on %s: stop it (ss -ltnp shows it; often postfix or exim4), "+
-			"or choose another address in %s", err, address, key)
-	case errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("%w; the folder of %s must exist: create it, or let systemd create it (RuntimeDirectory=)",
-			err, address)
-	}
-	return err
 }

@@ -1,9 +1,6 @@
 package relay
 
 import (
-	"errors"
-	"strings"
-	"syscall"
 	"testing"
 
 	"graphrelay/config"
@@ -19,25 +16,6 @@ func TestRouteOfLargeMail(t *testing.T) {
 		route, ok := r.route(c.DefaultSender)
 		if !ok || (route.Uploader != nil) != uploads || route.MIMELimit != int64(c.Delivery.MIMELimit) {
 			t.Errorf("large_messages: %s: %+v", word, route)
-		}
-	}
-}
-
-// An address that cannot be listened on is named by its key.
-func TestListenHint(t *testing.T) {
-	for _, c := range []struct {
-		key, address string
-		err          error
-		want         string
-	}{
-		{"console.address", "127.0.0.1:8025", syscall.EADDRINUSE, "choose another address in console.address"},
-		{"admin.address", "unix:/run/graphrelay/admin.sock", syscall.EADDRINUSE, "ss -lxp shows it"},
-		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "CAP_NET_BIND_SERVICE"},
-		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES, "cannot write to the folder of unix:/run/x/admin.sock"},
-		{"admin.address", "unix:/run/x/admin.sock", syscall.ENOENT, "must exist"},
-	} {
-		if err := listenHint(c.key, c.address, c.err); !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.key, err)
 		}
 	}
 }

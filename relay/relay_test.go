@@ -177,36 +177,3 @@ func TestStoreOfAnotherService(t *testing.T) {
 		t.Errorf("the store of a try-out: %v", err)
 	}
 }
-
-// A socket that systemd passes is served under its name, and closed if no listener
-// names it.
-func TestSocketsOfSystemd(t *testing.T) {
-	b := newBench(t, "")
-	r := newRelay(b.options(t))
-	socket := func() net.Listener {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		return l
-	}
-	one, two, other := socket(), socket(), socket()
-	r.inherited = map[string][]net.Listener{"smtp": {one, two}, "unknown": {other}}
-	list, err := r.bind(t.Context(), wiring.Listener{Address: "systemd:smtp"})
-	if err != nil || len(list) != 2 || list[0].Listener != one || list[1].Listener != two {
-		t.Errorf("%v, %v", list, err)
-	}
-	if _, err := r.bind(t.Context(), wiring.Listener{Address: "systemd:smtps"}); err == nil ||
-		!strings.Contains(err.Error(), "(it passed: unknown)") || !strings.Contains(err.Error(), "FileDescriptorName=smtps") {
-		t.Errorf("a name that systemd did not pass: %v", err)
-	}
-	r.closeUnused()
-	if c, err := net.Dial("tcp", other.Addr().String()); err == nil {
-		c.Close()
-		t.Error("a socket that no listener names is open")
-	}
-	if log := b.log.String(); !strings.Contains(log, "name=unknown") {
-		t.Errorf("log %q", log)
-	}
-}

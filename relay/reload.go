@@ -88,7 +88,7 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carryStops(ctx, c, r.delivery.Stop); err != nil {
+	if err := r.carryStops(ctx, c, r.delivery.HoldIdentity); err != nil {
 		closeAll(fresh)
 		return fmt.Errorf("cannot read from the queue which identities an audit stopped; see graphrelay status: %w", err)
 	}
@@ -110,7 +110,7 @@ func fixed(c *config.Config) []setting {
 		{"admin.address", admin},
 		{"metrics.address", cmp.Or(metrics, "none")},
 		{"console.address", cmp.Or(console, "none")},
-		{"alerts.webhook_url_file", cmp.Or(wiring.Alert(c).URLFile, "none")},
+		{"alerts.webhook_url_file", cmp.Or(wiring.WebhookURLFile(c), "none")},
 		{"log.format", c.Log.Format},
 	}
 }

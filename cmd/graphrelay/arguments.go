@@ -17,7 +17,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	case cmd.HasSubCommands():
 		return usageError{fmt.Errorf("unknown command %q; `%s --help` lists the commands", args[0], cmd.CommandPath())}
 	}
-	return usageError{fmt.Errorf("%q is one word too many: `%s` takes only flags, as in `%s`", args[0], cmd.CommandPath(), example(cmd))}
+	return usageError{fmt.Errorf("unexpected argument %q: `%s` takes only flags, as in `%s`", args[0],
+		cmd.CommandPath(), example(cmd))}
 }
 
 // arguments is for commands that take from least to most words; what is one of
@@ -28,7 +29,8 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 		case len(args) < least:
 			return usageError{fmt.Errorf("%s is missing, as in `%s`", what, example(cmd))}
 		case len(args) > most:
-			return usageError{fmt.Errorf("%q is one word too many: `%s` takes only %s, as in `%s`", args[most], cmd.CommandPath(), what, example(cmd))}
+			return usageError{fmt.Errorf("unexpected argument %q: `%s` takes only %s, as in `%s`", args[most],
+				cmd.CommandPath(), what, example(cmd))}
 		}
 		return nil
 	}
@@ -40,7 +42,7 @@ func example(cmd *cobra.Command) string {
 	return first
 }
 
-// flagError says what is wrong with a flag in words of ours, and what to write.
+// flagError rewrites an error about a flag to say what to write.
 func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var bad *pflag.InvalidValueError
@@ -49,12 +51,13 @@ func flagError(cmd *cobra.Command, err error) error {
 		what, _ := pflag.UnquoteUsage(missing.GetFlag())
 		err = fmt.Errorf("--%s needs a value: write --%s %s", missing.GetFlag().Name, missing.GetFlag().Name, what)
 	case errors.As(err, &bad):
-		err = fmt.Errorf("--%s takes no %q: write %s", bad.GetFlag().Name, bad.GetValue(), valueOf(bad.GetFlag()))
+		err = fmt.Errorf("invalid value %[2]q for --%[1]s: write %[3]s", bad.GetFlag().Name, bad.GetValue(),
+			valueOf(bad.GetFlag()))
 	}
 	return usageError{fmt.Errorf("%w; `%s --help` shows the flags", err, cmd.CommandPath())}
 }
 
-// valueOf tells how the value of a flag is written.
+// valueOf says how the value of a flag is written.
 func valueOf(f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "duration":

@@ -20,7 +20,7 @@ import (
 func newCert() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "Make, show and renew the certificate that the relay logs in with",
+		Short: "Create, show and renew the certificate that the relay logs in with",
 		Example: `  graphrelay cert new --out /etc/graphrelay
   graphrelay cert show /etc/graphrelay/entra.pem
   graphrelay cert renew /etc/graphrelay/entra.pem`,
@@ -36,14 +36,13 @@ func newCertNew() *cobra.Command {
 	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "new --out DIR",
-		Short: "Make an RSA key and a self-signed certificate",
-		Long: `Make an RSA key and a self-signed certificate, and write into DIR:
+		Short: "Create an RSA key and a self-signed certificate",
+		Long: `Create an RSA key and a self-signed certificate, and write into DIR:
 
   entra.pem   certificate and private key, for certificate_file; mode 0600
-  entra.cer   the certificate alone, to be uploaded to the app registration
+  entra.cer   the certificate alone, to upload to the app registration
 
-Files that are there already are never overwritten; the private key leaves this
-host by nobody's hand but yours.`,
+Existing files are never overwritten. The private key is never sent anywhere.`,
 		Example: `  graphrelay cert new --out /etc/graphrelay
   graphrelay cert new --out . --name relay01 --days 365`,
 		Args: noArguments,
@@ -70,7 +69,8 @@ func makePair(w io.Writer, base string, r certificate.Request) error {
 	}
 	for _, file := range []string{base + ".pem", base + ".cer"} {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already and is not overwritten: choose another folder, or make the next one with `graphrelay cert renew %s.pem`", file, base)
+			return fmt.Errorf("%s exists and is not overwritten: choose another folder, or create the next one with "+
+				"`graphrelay cert renew %s.pem`", file, base)
 		}
 	}
 	p, err := certificate.New(r)
@@ -83,18 +83,19 @@ func makePair(w io.Writer, base string, r certificate.Request) error {
 	if err := writeNew(base+".cer", p.Cer, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s.pem  certificate and private key: certificate_file in the configuration, and nobody else's\n", base)
+	fmt.Fprintf(w, "%s.pem  certificate and private key: for certificate_file in the configuration; keep it private\n",
+		base)
 	fmt.Fprintf(w, "%s.cer  the certificate alone: upload it to the app registration\n\n", base)
 	printPair(w, p.Info, r.Now)
 	fmt.Fprintf(w, "\nLet the service read its key:  chgrp graphrelay %s.pem && chmod 640 %s.pem\n", base, base)
 	return nil
 }
 
-// writeNew writes a file that must not be there yet, flushed.
+// writeNew writes and flushes a file that must not exist yet.
 func writeNew(path string, data []byte, mode os.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return fmt.Errorf("%w; name a folder that is there and that you may write to", err)
+		return fmt.Errorf("%w; name an existing folder that you can write to", err)
 	}
 	_, err = f.Write(data)
 	if err == nil {
@@ -108,10 +109,10 @@ func newCertShow() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show FILE",
-		Short: "Show the certificate in a PEM, PFX or .cer file, and whether the key fits",
+		Short: "Show the certificate in a PEM, PFX or .cer file, and whether the key matches",
 		Long: `Show subject, key type, validity and thumbprints of the certificate in a PEM,
-PFX or .cer file, and whether the private key beside it belongs to it. The key
-itself is never shown. Exit code 1: the relay could not log in with this file.`,
+PFX or .cer file, and whether the private key belongs to it. The key itself is
+never shown. The exit code is 1 if the relay cannot log in with this file.`,
 		Example: `  graphrelay cert show /etc/graphrelay/entra.pem
   graphrelay cert show --password-file pfx-password.txt relay.pfx`,
 		Args: arguments(1, 1, "a FILE with a certificate"),
@@ -164,12 +165,13 @@ func readPair(file, passwordFile string) (certificate.Info, error) {
 func readSmall(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w; correct the path, or run this as a user that may read it", err)
+		return nil, fmt.Errorf("%w; correct the path, or run this as a user who can read it", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPair+1))
 	if err == nil && len(data) > maxPair {
-		err = fmt.Errorf("%s has more than %d KiB, so it is some other file: correct the path", file, maxPair>>10)
+		err = fmt.Errorf("%s is larger than %d KiB, too large for a certificate or password: correct the path", file,
+			maxPair>>10)
 	}
 	return data, err
 }
@@ -180,7 +182,7 @@ func printPair(w io.Writer, i certificate.Info, now time.Time) {
 	case i.KeyFits:
 		key = "in this file, belongs to the certificate"
 	case i.HasKey:
-		key = "in this file, but of ANOTHER certificate"
+		key = "in this file, but for ANOTHER certificate"
 	}
 	valid := i.NotBefore.UTC().Format(time.DateOnly) + " to " + i.NotAfter.UTC().Format(time.DateOnly)
 	for _, row := range [][2]string{
@@ -208,8 +210,10 @@ func remaining(i certificate.Info, now time.Time) string {
 
 func pairJSON(i certificate.Info, problem string) any {
 	return map[string]any{
-		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(), "not_after": i.NotAfter.UTC(),
-		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits, "problem": problem,
+		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(),
+		"not_after":  i.NotAfter.UTC(),
+		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits,
+		"problem": problem,
 	}
 }
 
@@ -217,10 +221,10 @@ func newCertRenew() *cobra.Command {
 	r := certificate.Request{}
 	cmd := &cobra.Command{
 		Use:   "renew FILE",
-		Short: "Make the next certificate beside the one in use, and say how to switch",
-		Long: `Make the next key and certificate beside the one in FILE (entra.pem gives
-entra-next.pem and entra-next.cer), with the same name, and say in which order
-to upload and to switch. The certificate in use stays as it is until then.`,
+		Short: "Create the next certificate beside the one in use, and explain how to switch",
+		Long: `Create the next key and certificate beside the one in FILE (entra.pem gives
+entra-next.pem and entra-next.cer), with the same name, and explain in which
+order to upload and switch. The certificate in use does not change.`,
 		Example: `  graphrelay cert renew /etc/graphrelay/entra.pem`,
 		Args:    arguments(1, 1, "a FILE with a certificate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -229,7 +233,8 @@ to upload and to switch. The certificate in use stays as it is until then.`,
 				return err
 			}
 			if old.Form != "PEM" || !old.HasKey {
-				return usageError{fmt.Errorf("%s is no PEM file with a private key, and the next one would be: name that of certificate_file, or make a pair with `graphrelay cert new` and write it there", args[0])}
+				return usageError{fmt.Errorf("%s is not a PEM file with a private key: name the file of "+
+					"certificate_file, or create a new pair with `graphrelay cert new`", args[0])}
 			}
 			if !cmd.Flags().Changed("name") {
 				r.Name = old.Name
@@ -247,12 +252,12 @@ to upload and to switch. The certificate in use stays as it is until then.`,
 }
 
 // renewal is the order in which no login fails: both certificates are valid
-// for as long as the switch takes.
+// during the switch.
 const renewal = `
-Switch in this order, and no login fails:
+Switch in this order, so that no login fails:
   1. Upload %s.cer to the app registration, beside the old one
      (Certificates & secrets > Certificates > Upload certificate).
-  2. Wait some minutes, then put the new pair in place; the relay takes it at its next login:
+  2. Wait a few minutes, then replace the file; the relay loads it automatically:
        mv %s.pem %s
   3. graphrelay verify --to ADMIN
   4. Only then remove the old certificate from the app registration: thumbprint

@@ -15,17 +15,17 @@ func newCheck() *cobra.Command {
 	var show bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check the configuration, the credentials' files, ports and folders; sends nothing",
+		Short: "Check the configuration, credential files, ports and folders; sends nothing",
 		Long: `Check the configuration and report every mistake at once, each with its line
-and what to write instead; then look at what it needs of this host: files,
-their modes, folders, ports and credentials. Nothing is sent and no network is
-used. Run it as the service's user to see what the service sees:
+and what to write instead; then check what it needs on this host: files and
+their modes, folders, ports and credentials. Nothing is sent, and the network is
+not used. Run it as the service's user to see what the service sees:
 
   sudo -u graphrelay graphrelay check
 
-With --show it prints the configuration as the program takes it, with every
-default filled in, and looks at nothing else. Secrets are not in it: files are
-named and not read, and password hashes left out.`,
+--show prints the configuration with every default filled in, and checks nothing
+else. The output contains no secrets: files are named but not read, and password
+hashes are left out.`,
 		Example: `  graphrelay check -c /etc/graphrelay/config.yaml
   graphrelay check --show`,
 		Args: noArguments,
@@ -48,12 +48,13 @@ named and not read, and password hashes left out.`,
 			if err := errors.Join(doctor.CheckCredentials(c), doctor.CheckCertificate(c)); err != nil {
 				return usageError{err}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d identities, %d senders, %d listeners: everything is in order\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(),
+				"%s: %d identities, %d senders, %d listeners: everything is in order\n",
 				file, len(c.Identities), len(c.Senders), len(c.SMTP.Listeners))
 			return err
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().BoolVar(&show, "show", false, "print the configuration with every default, without secrets")
+	cmd.Flags().BoolVar(&show, "show", false, "print the configuration with every default filled in, without secrets")
 	return cmd
 }

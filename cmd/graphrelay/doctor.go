@@ -16,13 +16,13 @@ func newDoctor() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Examine everything that can be seen from this host; sends no mail",
-		Long: `Examine everything that can be seen from this host, each line ok, warn or fail,
-with what to do: files and their modes, ports and who holds them, disk, spool,
-systemd, the way to Entra and Graph (name, connection, proxy, TLS, clock), the
-credential, the token, and what the app may do with each mailbox. It sends no
-mail and changes nothing. Run it as root, or as the service's user. Exit code 1:
-something failed.`,
+		Short: "Examine everything that can be checked from this host; sends no mail",
+		Long: `Examine everything that can be checked from this host, and print for each check
+ok, warn or fail, with what to do: files and their modes, ports and the programs
+that use them, disk, spool, systemd, the connection to Entra and Graph (name,
+proxy, TLS, clock), the credential, the token, and what the app may do with each
+mailbox. It sends no mail and changes nothing. Run it as root or as the service's
+user. The exit code is 1 if a check fails.`,
 		Example: `  sudo graphrelay doctor`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,7 +58,7 @@ func judgement(all []doctor.Symptom) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d examinations failed; each line above says what to do", failed, len(all))
+		return fmt.Errorf("%d of %d checks failed; the lines above say what to do", failed, len(all))
 	}
 	return nil
 }

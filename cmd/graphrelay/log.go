@@ -27,7 +27,8 @@ func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
 }
 
 func levelOf(c config.Log) slog.Level {
-	return map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[c.Level]
+	return map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn,
+		"error": slog.LevelError}[c.Level]
 }
 
 func newHandler(w io.Writer, c config.Log, o *slog.HandlerOptions) slog.Handler {

@@ -11,7 +11,8 @@ import (
 
 func TestJournalLinesBeginWithTheirPriority(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(newJournalHandler(&out, config.Log{Format: "text"}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("a", 1).WithGroup("g")
+	log := slog.New(newJournalHandler(&out, config.Log{Format: "text"},
+		&slog.HandlerOptions{Level: slog.LevelInfo})).With("a", 1).WithGroup("g")
 	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError, levelAlert} {
 		log.Log(context.Background(), l, "x", "b", "two\nlines")
 	}

@@ -1,6 +1,6 @@
 // Command graphrelay is a local SMTP relay to Microsoft 365 through Microsoft
-// Graph. This package parses flags, passes signals on, and prints; whatever
-// decides or does lives below relay.
+// Graph. This package parses flags, handles signals and prints; everything that
+// decides or acts is below relay.
 //
 // Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of
 // sysexits.h.
@@ -21,7 +21,7 @@ import (
 	"graphrelay/relay/text"
 )
 
-// Exit codes; a program may rely on them.
+// Exit codes of every command but sendmail and verify; a program may rely on them.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 }
 
-// usageError is a command line that makes no sense.
+// usageError is a command line that makes no sense; it ends in exit code 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
@@ -70,9 +70,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "graphrelay",
 		Short: "Relay SMTP mail to Microsoft 365 through Microsoft Graph",
-		Long: `graphrelay stands on the local network, takes mail over SMTP from software
-that can do nothing else, keeps it safe on disk, and forwards it through
-Microsoft Graph under an Entra application that may send as a few mailboxes.
+		Long: `graphrelay runs on the local network, accepts mail from software that can only
+speak SMTP, keeps it safe on disk, and sends it through Microsoft Graph with an
+Entra application that may use a few mailboxes.
 
 Try it without a tenant:   graphrelay serve --sandbox
 Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
@@ -82,7 +82,8 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(), newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(),
+		newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
 	ownCompletion(root)
 	return root
 }

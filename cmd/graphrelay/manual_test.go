@@ -18,7 +18,8 @@ import (
 // flags and keys, and the tables of metrics and replies, which tests of their
 // own hold against the code, are made from these and compared here: nothing is
 // missing from the manual and nothing else is in it.
-var updateManual = flag.Bool("update-manual", false, "rewrite the made parts of packaging/man; then read the difference")
+var updateManual = flag.Bool("update-manual", false,
+	"rewrite the made parts of packaging/man; then read the difference")
 
 func TestManual(t *testing.T) {
 	root := newRoot()
@@ -32,7 +33,8 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []struct{ page, name, text string }{
-		{"graphrelay.8.scd", "commands", commandsOf(root, func(c *cobra.Command) bool { return c != queue && c != sendmail })},
+		{"graphrelay.8.scd", "commands",
+			commandsOf(root, func(c *cobra.Command) bool { return c != queue && c != sendmail })},
 		{"graphrelay.8.scd", "metrics", tableOf(t, "metrics.md", "| Metric |", 0, 3)},
 		{"graphrelay.8.scd", "replies", tableOf(t, "replies.md", "| Code |", 0, 1, 2, 3)},
 		{"graphrelay-queue.8.scd", "commands", commandsOf(queue, func(*cobra.Command) bool { return true })},
@@ -65,7 +67,8 @@ func compare(t *testing.T, page, name, want string) {
 		}
 		return
 	}
-	t.Errorf("%s, part %s, is not what the program does; run: go test ./cmd/graphrelay -run TestManual -update-manual\n%s", page, name, firstDifference(got, want))
+	t.Errorf("%s, part %s, is not what the program does; run: go test ./cmd/graphrelay -run TestManual "+
+		"-update-manual\n%s", page, name, firstDifference(got, want))
 }
 
 func firstDifference(got, want string) string {
@@ -99,7 +102,8 @@ func commandsOf(c *cobra.Command, wanted func(*cobra.Command) bool) string {
 
 func commandOf(c *cobra.Command) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n*%s*\n\n%s", escape(c.CommandPath()), escape(strings.TrimSuffix(c.UseLine(), " [flags]")), prose(orShort(c)))
+	fmt.Fprintf(&b, "## %s\n\n*%s*\n\n%s", escape(c.CommandPath()), escape(strings.TrimSuffix(c.UseLine(), " [flags]")),
+		prose(orShort(c)))
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "help" && !f.Hidden {
 			b.WriteString(flagOf(f))
@@ -118,7 +122,8 @@ func completionOf(c *cobra.Command) string {
 	for _, s := range c.Commands() {
 		shells = append(shells, s.Name())
 	}
-	return fmt.Sprintf("## %s\n\n*%s* %s\n\nPrint the completion of commands and flags for a shell. The packages bring it for bash, zsh and fish.\n\n",
+	return fmt.Sprintf("## %s\n\n*%s* %s\n\nPrint the shell completion script. The packages bring it for bash, zsh "+
+		"and fish.\n\n",
 		escape(c.CommandPath()), escape(c.CommandPath()), strings.Join(shells, "|"))
 }
 
@@ -139,7 +144,8 @@ func flagOf(f *pflag.Flag) string {
 	if value != "" {
 		head += " " + escape(value)
 	}
-	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" && f.DefValue != "0s" && f.Name != "config" {
+	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" && f.DefValue != "0s" &&
+		f.Name != "config" {
 		usage += " (" + f.DefValue + " by default)"
 	}
 	return head + "\n\t" + escape(usage) + "\n\n"

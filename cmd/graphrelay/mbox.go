@@ -10,7 +10,7 @@ import (
 )
 
 // writeMbox appends a message to an mbox in the form mboxrd: a From line, line
-// ends of one octet, each line that begins with "From " behind any number of
+// ends of one byte, each line that begins with "From " behind any number of
 // ">" gets one more, and an empty line at the end. Reading it as mboxrd gives
 // every line back.
 func writeMbox(w io.Writer, reversePath string, accepted time.Time, message io.Reader) error {
@@ -24,7 +24,7 @@ func writeMbox(w io.Writer, reversePath string, accepted time.Time, message io.R
 	for {
 		piece, err := in.ReadSlice('\n')
 		if begin && len(piece) > 0 && quoted(piece) {
-			_ = out.WriteByte('>') // Flush tells
+			_ = out.WriteByte('>') // Flush returns the error
 		}
 		whole := bytes.HasSuffix(piece, []byte("\n"))
 		if whole {
@@ -46,7 +46,7 @@ func writeMbox(w io.Writer, reversePath string, accepted time.Time, message io.R
 	return out.Flush()
 }
 
-// quoted tells whether a line could be taken for a From line.
+// quoted reports whether a line could be mistaken for a From line.
 func quoted(line []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From "))
 }

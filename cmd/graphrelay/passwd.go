@@ -17,11 +17,11 @@ import (
 func newPasswd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "passwd",
-		Short: "Turn a password into the bcrypt hash that password_hash takes",
-		Long: `Read a password and print its bcrypt hash, the line for password_hash.
+		Short: "Print the bcrypt hash of a password, for password_hash",
+		Long: `Read a password and print its bcrypt hash, the value for password_hash.
 
-On a terminal the password is asked for twice and not shown; otherwise it is
-the first line of standard input. It is kept nowhere.`,
+On a terminal you are asked twice, and the password is not shown; otherwise it is
+the first line of standard input. The password is not stored.`,
 		Example: `  graphrelay passwd
   openssl rand -base64 18 | tee scanner.txt | graphrelay passwd`,
 		Args: noArguments,
@@ -43,7 +43,7 @@ the first line of standard input. It is kept nowhere.`,
 	}
 }
 
-// maxPassword is what bcrypt looks at; it would ignore what follows.
+// maxPassword is the most bytes that bcrypt uses; it would ignore the rest.
 const maxPassword = 72
 
 func checkPassword(password string) error {
@@ -51,14 +51,15 @@ func checkPassword(password string) error {
 	case password == "":
 		return errors.New("the password is empty: type one, or write one to standard input")
 	case len(password) > maxPassword:
-		return fmt.Errorf("the password has %d octets, and bcrypt can use %d: choose a shorter one", len(password), maxPassword)
+		return fmt.Errorf("the password has %d bytes, and bcrypt uses at most %d: choose a shorter one", len(password),
+			maxPassword)
 	case strings.ContainsFunc(password, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return errors.New("the password has a control character, which no client can send: choose another one")
+		return errors.New("the password has a control character, which no client can send: choose another password")
 	}
 	return nil
 }
 
-// readPassword asks on a terminal, else takes the first line.
+// readPassword asks on a terminal, otherwise reads the first line.
 func readPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string, error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -72,18 +73,18 @@ func readPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string,
 	if err != nil {
 		return "", err
 	}
-	second, err := ask(ctx, f, prompts, "The same again: ")
+	second, err := ask(ctx, f, prompts, "Repeat it: ")
 	if err != nil {
 		return "", err
 	}
 	if first != second {
-		return "", errors.New("the two passwords differ: start again")
+		return "", errors.New("the two passwords differ: run the command again")
 	}
 	return first, nil
 }
 
-// ask reads a line without showing it. When it is interrupted the terminal
-// shows again what is typed.
+// ask reads a line without showing it. If it is interrupted, the terminal is
+// restored.
 func ask(ctx context.Context, terminal *os.File, prompts io.Writer, prompt string) (string, error) {
 	fd := int(terminal.Fd())
 	state, err := term.GetState(fd)

@@ -53,7 +53,7 @@ func TestPasswdRefuses(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                      "empty",
 		"\nsecret":              "empty",
-		strings.Repeat("x", 73): "73 octets",
+		strings.Repeat("x", 73): "73 bytes",
 		"a\x00b":                "control character",
 	} {
 		stdout, _, err := passwd(t.Context(), strings.NewReader(in))
@@ -120,7 +120,7 @@ func TestPasswdAsksTwiceOnATerminal(t *testing.T) {
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want) || stdout != ""):
 			t.Errorf("%q, %v; want %q", stdout, err, want)
 		}
-		if prompts != "Password: \nThe same again: \n" {
+		if prompts != "Password: \nRepeat it: \n" {
 			t.Errorf("prompts %q", prompts)
 		}
 	}

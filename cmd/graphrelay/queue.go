@@ -49,13 +49,13 @@ func withQueue(ctx context.Context, file string, ask func(queueReader) error) er
 func newQueue() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queue",
-		Short: "Look at the queue, and change what becomes of its messages",
-		Long: `Look at the queue, and change what becomes of its messages.
+		Short: "Show the queue, and retry, hold, release, delete or export messages",
+		Long: `Show the queue, and retry, hold, release, delete or export messages.
 
-Commands take queue IDs, or flags that select messages, or --all. list, show and
-export also read the store of a service that is stopped; the others need the
-running service. Whatever came from a message is shown with control, bidi and
-other invisible characters written as escapes.`,
+Name messages by queue ID, select them with flags, or use --all. list, show and
+export also read the store of a stopped service; the other commands need the
+running service. In text from a message, control, bidi and other invisible
+characters are shown as escapes.`,
 		Example: `  graphrelay queue list
   graphrelay queue list --state held --client erp
   graphrelay queue show 06hhgq2g00dcrdpj
@@ -63,14 +63,15 @@ other invisible characters written as escapes.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newQueueList(), newQueueShow(), newQueueRetry(), newQueueHold(), newQueueRelease(), newQueueDelete(), newQueueExport())
+	cmd.AddCommand(newQueueList(), newQueueShow(), newQueueRetry(), newQueueHold(), newQueueRelease(), newQueueDelete(),
+		newQueueExport())
 	return cmd
 }
 
-// noMessage says what else may be the case.
+// noMessage says why a message may be missing.
 func noMessage(id envelope.QueueID, err error) error {
 	if errors.Is(err, spool.ErrNotFound) {
-		return fmt.Errorf("no message %s; its history may have ended (queue.history)", id)
+		return fmt.Errorf("no message %s; its history may have expired (queue.history)", id)
 	}
 	return err
 }
@@ -94,7 +95,7 @@ func pages(ctx context.Context, q queueReader, f spool.Filter, limit int, do fun
 	return nil
 }
 
-// stateColour says at a glance whether somebody must do something.
+// stateColour shows at a glance whether action is needed.
 func stateColour(state string) string {
 	switch state {
 	case "held", "unknown", "deferred":

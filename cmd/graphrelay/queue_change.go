@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,14 +14,14 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
 // changeCommand is what the commands that change messages have in common.
 type changeCommand struct {
-	action admin.Action
+	action operator.Action
 	doing  string // for the meter
 	done   string // for the last line
 	file   string
@@ -56,12 +57,12 @@ func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
 	return c.do(cmd, service, change)
 }
 
-func (c *changeCommand) read(args []string) (admin.Change, error) {
+func (c *changeCommand) read(args []string) (operator.Change, error) {
 	ids, f, err := c.pick.read(args, time.Now())
 	if err != nil {
-		return admin.Change{}, usageError{err}
+		return operator.Change{}, usageError{err}
 	}
-	return admin.Change{Action: c.action, IDs: ids, Filter: f}, nil
+	return operator.Change{Action: c.action, IDs: ids, Filter: f}, nil
 }
 
 func dialService(file string) (*admin.Client, error) {
@@ -72,12 +73,12 @@ func dialService(file string) (*admin.Client, error) {
 	return admin.Dial(c.Admin.Address.Address), nil
 }
 
-// do makes the change and tells what came of it. IDs that could not be changed
-// are a failure; what a filter met in another state is not.
-func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change admin.Change) error {
+// do makes the change and prints the result. IDs that could not be changed are a
+// failure; messages that a filter finds in another state are not.
+func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change operator.Change) error {
 	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
-	var last admin.Progress
-	err := service.Change(cmd.Context(), change, func(p admin.Progress) {
+	var last operator.Progress
+	err := service.Change(cmd.Context(), change, func(p operator.Progress) {
 		last = p
 		m.Show(p.Changed + p.Skipped)
 	})
@@ -99,8 +100,8 @@ func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change adm
 	return err
 }
 
-// expected is how many messages a change will meet, as far as that is known.
-func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change admin.Change) int {
+// expected is how many messages a change will affect; 0 if that is not known.
+func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change operator.Change) int {
 	if len(change.IDs) > 0 || c.pick.given() {
 		return len(change.IDs)
 	}
@@ -109,21 +110,21 @@ func (c *changeCommand) expected(ctx context.Context, service *admin.Client, cha
 		return 0
 	}
 	switch c.action {
-	case admin.Release:
+	case operator.Release:
 		return s.Held
-	case admin.Delete:
+	case operator.Delete:
 		return s.Queued + s.Held + s.Failed + s.Damaged
 	default:
 		return s.Queued
 	}
 }
 
-func printProgress(out, errOut io.Writer, done string, p admin.Progress) error {
+func printProgress(out, errOut io.Writer, done string, p operator.Progress) error {
 	for _, e := range p.Errors {
-		fmt.Fprintf(errOut, "left alone: %s\n", text.Line(e))
+		fmt.Fprintf(errOut, "skipped: %s\n", text.Line(e))
 	}
 	if more := p.Skipped - len(p.Errors); more > 0 {
-		fmt.Fprintf(errOut, "left alone: %s more\n", messages(more))
+		fmt.Fprintf(errOut, "skipped: %s\n", strings.Replace(messages(more), " ", " more ", 1))
 	}
 	if p.Changed+p.Skipped == 0 {
 		_, err := fmt.Fprintln(out, "No message matches.")
@@ -141,41 +142,41 @@ func messages(n int) string {
 }
 
 func newQueueRetry() *cobra.Command {
-	c := &changeCommand{action: admin.Retry, doing: "retrying", done: "due now"}
-	return c.command("Make messages due now",
-		`Make messages due now instead of at their next attempt. Flags and --all select
-among the queued ones; failed and held ones are tried again when they are named,
-or with --state.`,
+	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
+	return c.command("Retry messages now",
+		`Retry messages now instead of at their next attempt. Flags and --all select
+queued messages only; failed and held messages are retried if you name them or
+add --state.`,
 		`  graphrelay queue retry 06hhgq2g00dcrdpj
   graphrelay queue retry --mailbox notifications@contoso.com
   graphrelay queue retry --state failed --newer 2d`)
 }
 
 func newQueueHold() *cobra.Command {
-	c := &changeCommand{action: admin.HoldIt, doing: "holding", done: "held"}
-	return c.command("Keep messages until they are released",
+	c := &changeCommand{action: operator.HoldIt, doing: "holding", done: "held"}
+	return c.command("Hold messages until they are released",
 		`Keep messages from being sent until they are released. Flags and --all select
-among the queued ones. After queue.max_hold a held message is failed.`,
+queued messages only. After queue.max_hold a held message fails.`,
 		`  graphrelay queue hold 06hhgq2g00dcrdpj
   graphrelay queue hold --client erp --newer 1h`)
 }
 
 func newQueueRelease() *cobra.Command {
-	c := &changeCommand{action: admin.Release, doing: "releasing", done: "released"}
+	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
-	cmd := c.command("Let held messages go, and have holds tried again now",
-		`Let held messages go: they are due now. Flags and --all select among the held
-ones. With --mailbox or --all the holds that stop that mailbox, or any, are
-probed now too; with --hold the one of this key is (graphrelay status lists
-them). A hold ends when its probe passes. The hold of an audit (audit:IDENTITY)
-is tried by an audit, and ends only when that finds the app refused again.`,
+	cmd := c.command("Release held messages, and probe holds now",
+		`Release held messages: they are due now. Flags and --all select held messages
+only. --mailbox also probes the holds of that mailbox, and --all every hold;
+--hold probes the one hold with this key (graphrelay status lists the keys). A
+hold ends when its probe succeeds. The hold of an audit (audit:IDENTITY) is
+checked by a new audit, and ends when Graph refuses the app again.`,
 		`  graphrelay queue release 06hhgq2g00dcrdpj
   graphrelay queue release --mailbox notifications@contoso.com
   graphrelay queue release --hold identity:contoso`)
 	cmd.Flags().StringVar(&key, "hold", "", "probe the hold with this `KEY` now")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if key != "" && (len(args) > 0 || c.pick.given() || c.pick.all) {
-			return usageError{errors.New("--hold goes alone: it names a hold, not messages")}
+			return usageError{errors.New("--hold cannot be combined with messages: it names a hold")}
 		}
 		return c.release(cmd, args, key)
 	}
@@ -203,8 +204,7 @@ func (c *changeCommand) release(cmd *cobra.Command, args []string, key string) e
 	return nil
 }
 
-// probe has holds tried now. That there is none is only worth an error where
-// one was named.
+// probe starts a probe of holds. Finding none is an error only if one was named.
 func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelope.Address) error {
 	keys, err := service.Probe(cmd.Context(), key, mailbox)
 	if err != nil {
@@ -214,22 +214,23 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 		return fmt.Errorf("no hold %q; `graphrelay status` lists them", key)
 	}
 	for _, k := range keys {
-		doing, until := "probing", "a message passes"
+		doing, until := "probing", "a message is delivered"
 		if _, audited := state.AuditedIdentity(k); audited {
 			doing, until = "auditing for", "Graph refuses the denied mailbox"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s: graphrelay status\n", doing, text.Line(k), until)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s (graphrelay status shows it)\n", doing,
+			text.Line(k), until)
 	}
 	return nil
 }
 
 func newQueueDelete() *cobra.Command {
-	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}
+	c := &changeCommand{action: operator.Delete, doing: "deleting", done: "deleted"}
 	var yes bool
-	cmd := c.command("Delete messages for good",
-		`Delete messages for good, without a report to anybody. Their history stays for
-queue.history. Flags and --all select among the queued, held, failed and damaged
-ones. It asks first; where nobody can be asked it wants --yes.`,
+	cmd := c.command("Delete messages permanently",
+		`Delete messages permanently, without a report to anyone. Their history stays for
+queue.history. Flags and --all select queued, held, failed and damaged messages.
+The command asks for confirmation; without a terminal it needs --yes.`,
 		`  graphrelay queue delete 06hhgq2g00dcrdpj
   graphrelay queue delete --recipient typo@exmaple.org --yes
   graphrelay queue delete --state failed --older 7d`)
@@ -240,7 +241,8 @@ ones. It asks first; where nobody can be asked it wants --yes.`,
 			return err
 		}
 		if !yes && !terminal.Is(cmd.InOrStdin()) {
-			return usageError{errors.New("delete asks first, and here nobody can be asked: add --yes to delete for good")}
+			return usageError{errors.New("delete needs a confirmation, and standard input is not a terminal: add " +
+				"--yes to delete permanently")}
 		}
 		service, err := dialService(c.file)
 		if err != nil {
@@ -261,13 +263,13 @@ ones. It asks first; where nobody can be asked it wants --yes.`,
 }
 
 // deleteQuestion says how many messages would go.
-func deleteQuestion(ctx context.Context, q queueReader, change admin.Change) (string, error) {
+func deleteQuestion(ctx context.Context, q queueReader, change operator.Change) (string, error) {
 	count, more := len(change.IDs), ""
 	if count == 0 {
 		f := change.Filter
 		f.Limit = 1000
 		if len(f.States) == 0 {
-			f.States = []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
+			f.States = operator.Delete.States()
 		}
 		list, err := q.List(ctx, f)
 		if err != nil {
@@ -277,5 +279,5 @@ func deleteQuestion(ctx context.Context, q queueReader, change admin.Change) (st
 			more = " or more"
 		}
 	}
-	return fmt.Sprintf("Delete %s%s for good?", messages(count), more), nil
+	return fmt.Sprintf("Delete %s%s permanently?", messages(count), more), nil
 }

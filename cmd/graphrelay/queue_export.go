@@ -27,10 +27,10 @@ func newQueueExport() *cobra.Command {
 		Use:   "export [QUEUE-ID...]",
 		Short: "Write messages as they are stored into .eml files or an mbox",
 		Long: `Write messages as they are stored: one to standard output, several into a folder
-(QUEUE-ID.eml each) or into an mbox (mboxrd). The queue keeps them. What is sent
-or deleted has no octets left. Files that exist are not overwritten. A message
-that cannot be read to its end is left out of a folder or an mbox; standard
-output ends there, and the exit code is 1.`,
+(QUEUE-ID.eml each) or into an mbox (mboxrd). They stay in the queue. The content
+of sent and deleted messages is gone. Existing files are not overwritten. If a
+message cannot be read completely, it is left out of the folder or mbox; on
+standard output the export stops. The exit code is then 1.`,
 		Example: `  graphrelay queue export 06hhgq2g00dcrdpj > message.eml
   graphrelay queue export --all --dir /var/tmp/queue
   graphrelay queue export --state failed --mbox failed.mbox`,
@@ -51,7 +51,8 @@ output ends there, and the exit code is 1.`,
 	}
 	configFlag(cmd, &file)
 	pick.add(cmd)
-	cmd.Flags().StringVar(&e.dir, "dir", "", "write QUEUE-ID.eml files into this `FOLDER`, which is made if need be")
+	cmd.Flags().StringVar(&e.dir, "dir", "",
+		"write QUEUE-ID.eml files into this `FOLDER`, created if it does not exist")
 	cmd.Flags().StringVar(&e.mbox, "mbox", "", "write one mbox `FILE`; - is standard output")
 	return cmd
 }
@@ -68,11 +69,12 @@ type exporter struct {
 func (e *exporter) check(out io.Writer, ids []envelope.QueueID) error {
 	switch {
 	case e.dir != "" && e.mbox != "":
-		return errors.New("--dir and --mbox exclude each other")
+		return errors.New("--dir and --mbox cannot be combined")
 	case e.dir == "" && e.mbox == "" && len(ids) != 1:
 		return errors.New("one message goes to standard output; for several add --dir FOLDER or --mbox FILE")
 	case e.dir == "" && (e.mbox == "" || e.mbox == "-") && terminal.Is(out):
-		return errors.New("a message as it is can harm a terminal: redirect the output into a file, or see `graphrelay queue show --body`")
+		return errors.New("a raw message can contain control characters that affect the terminal: redirect the " +
+			"output into a file, or use `graphrelay queue show --body`")
 	}
 	return nil
 }
@@ -121,7 +123,8 @@ func (e *exporter) export(cmd *cobra.Command, q queueReader, ids []envelope.Queu
 	return nil
 }
 
-func (e *exporter) named(ctx context.Context, q queueReader, ids []envelope.QueueID, each func(admin.Message) error) error {
+func (e *exporter) named(ctx context.Context, q queueReader, ids []envelope.QueueID,
+	each func(admin.Message) error) error {
 	for _, id := range ids {
 		d, err := q.Show(ctx, id)
 		if err != nil {
@@ -155,13 +158,14 @@ func (e *exporter) open(out io.Writer) (closing func() error, err error) {
 	return f.Close, nil
 }
 
-// errCut is what cannot be taken back.
-var errCut = errors.New("the output ends within this message: do not use it, and export with --dir FOLDER or --mbox FILE, where each message is whole or left out")
+// errCut is the error of an incomplete message on standard output.
+var errCut = errors.New("the output stops in the middle of this message: discard it and export with --dir FOLDER or " +
+	"--mbox FILE, which write only complete messages")
 
 func (e *exporter) one(ctx context.Context, q queueReader, m admin.Message) error {
 	body, err := q.Body(ctx, envelope.QueueID(m.QueueID))
 	if errors.Is(err, spool.ErrNotFound) {
-		return fmt.Errorf("its octets are deleted: it is %s", m.State)
+		return fmt.Errorf("its content is deleted: the message is %s", m.State)
 	}
 	if err != nil {
 		return err
@@ -183,7 +187,7 @@ func (e *exporter) one(ctx context.Context, q queueReader, m admin.Message) erro
 	return nil
 }
 
-// appendWhole adds a message to the mbox whole or not at all.
+// appendWhole adds a complete message to the mbox, or nothing.
 func (e *exporter) appendWhole(m admin.Message, body io.Reader) error {
 	end, err := e.file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -195,7 +199,7 @@ func (e *exporter) appendWhole(m admin.Message, body io.Reader) error {
 	return nil
 }
 
-// writeWhole writes a file whole or not at all.
+// writeWhole writes a complete file, or none.
 func writeWhole(path string, from io.Reader) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {

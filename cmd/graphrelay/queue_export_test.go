@@ -58,7 +58,8 @@ func exporting(t *testing.T, e *exporter, ids ...envelope.QueueID) (out, errOut 
 func TestMboxHoldsWholeMessagesOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "all.mbox")
 	out, errOut, err := exporting(t, &exporter{mbox: file})
-	if !errors.Is(err, exitStatus(exitFailed)) || !strings.Contains(errOut, "not exported: "+threeIDs[1]+": damaged") || out != "exported: 2 messages\n" {
+	if !errors.Is(err, exitStatus(exitFailed)) || !strings.Contains(errOut, "not exported: "+threeIDs[1]+": damaged") ||
+		out != "exported: 2 messages\n" {
 		t.Errorf("%v, %q, %q", err, errOut, out)
 	}
 	text, err := os.ReadFile(file)
@@ -66,7 +67,8 @@ func TestMboxHoldsWholeMessagesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	froms, got := readMbox(string(text))
-	if len(froms) != 2 || len(got) != 2 || !strings.HasPrefix(got[0], "Subject: "+threeIDs[0]) || !strings.HasPrefix(got[1], "Subject: "+threeIDs[2]) || len(got[0]) != len(got[1]) {
+	if len(froms) != 2 || len(got) != 2 || !strings.HasPrefix(got[0], "Subject: "+threeIDs[0]) ||
+		!strings.HasPrefix(got[1], "Subject: "+threeIDs[2]) || len(got[0]) != len(got[1]) {
 		t.Errorf("%d From lines, %d messages", len(froms), len(got))
 	}
 }
@@ -76,9 +78,12 @@ func TestStandardOutputEndsWhereAMessageBreaksOff(t *testing.T) {
 	for name, c := range map[string]struct {
 		e   *exporter
 		ids []envelope.QueueID
-	}{"mbox": {&exporter{mbox: "-"}, nil}, "message": {&exporter{}, []envelope.QueueID{envelope.QueueID(threeIDs[1])}}} {
+	}{"mbox": {&exporter{mbox: "-"}, nil},
+		"message": {&exporter{}, []envelope.QueueID{envelope.QueueID(threeIDs[1])}}} {
 		out, _, err := exporting(t, c.e, c.ids...)
-		if err == nil || !strings.Contains(err.Error(), threeIDs[1]+": damaged; the output ends within this message: do not use it") || strings.Contains(out, threeIDs[2]) {
+		if err == nil || !strings.Contains(err.Error(),
+			threeIDs[1]+": damaged; the output stops in the middle of this message: discard it") ||
+			strings.Contains(out, threeIDs[2]) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// allStates are those that --state takes. What was refused for good is Failed,
-// for its report may still fail; nothing of this version becomes Bounced.
+// allStates are those that --state takes. Mail that was refused permanently is
+// Failed, because its report may still fail; nothing becomes Bounced.
 func allStates() []spool.State {
 	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Failed, spool.Damaged, spool.Deleted}
 }
@@ -28,18 +28,20 @@ type filterFlags struct {
 
 func (f *filterFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.states, "state", nil, "only these `STATES`: queued, active, held, sent, failed, damaged, deleted")
+	flags.StringSliceVar(&f.states, "state", nil,
+		"only these `STATES`: queued, active, held, sent, failed, damaged, deleted")
 	flags.StringVar(&f.mailbox, "mailbox", "", "only those sent through this `MAILBOX`")
-	flags.StringVar(&f.client, "client", "", "only those of this client, a `NAME` of the configuration or an IP address")
+	flags.StringVar(&f.client, "client", "",
+		"only those of this client, a `NAME` of the configuration or an IP address")
 	flags.StringVar(&f.recipient, "recipient", "", "only those to this `ADDRESS`")
 	flags.StringVar(&f.sender, "sender", "", "only those with this `ADDRESS` as From or reverse-path")
 	flags.StringVar(&f.reversePath, "reverse-path", "", "only those with this `ADDRESS` as reverse-path")
 	flags.StringVar(&f.id, "message-id", "", "only those with this Message-`ID`")
 	flags.StringVar(&f.old, "older", "", "only those accepted longer ago than `TIME`, as in 30m, 4h or 2d")
-	flags.StringVar(&f.new, "newer", "", "only those accepted less long ago than `TIME`")
+	flags.StringVar(&f.new, "newer", "", "only those accepted more recently than `TIME` ago")
 }
 
-// given tells whether any flag selects something.
+// given reports whether any flag selects something.
 func (f *filterFlags) given() bool {
 	return len(f.states) > 0 || f.mailbox+f.client+f.recipient+f.sender+f.reversePath+f.id+f.old+f.new != ""
 }
@@ -93,9 +95,9 @@ func parseState(s string) (spool.State, error) {
 		names = append(names, string(state))
 	}
 	if s == string(spool.Bounced) {
-		return "", errors.New("--state bounced is none: what was refused for good is failed")
+		return "", errors.New("--state bounced does not exist: mail that was refused permanently is failed")
 	}
-	return "", fmt.Errorf("--state %q is none of %s", s, strings.Join(names, ", "))
+	return "", fmt.Errorf("--state %q is not one of %s", s, strings.Join(names, ", "))
 }
 
 func parseAddressFlag(flag, value string, to *envelope.Address) (err error) {
@@ -118,7 +120,7 @@ func bracketed(id string) string {
 
 // parseSpan reads a time as in 30m, 4h, 2d or 1d12h.
 func parseSpan(s string) (time.Duration, error) {
-	wrong := fmt.Errorf("%q is no time; write a number with s, m, h or d, as in 30m, 4h or 2d", s)
+	wrong := fmt.Errorf("%q is not a time; write a number with s, m, h or d, as in 30m, 4h or 2d", s)
 	var days time.Duration
 	rest := s
 	if number, after, ok := strings.Cut(s, "d"); ok {
@@ -141,7 +143,8 @@ func parseSpan(s string) (time.Duration, error) {
 // parseMoment reads a moment: a date, a date with a time of day (local), RFC
 // 3339, or how long ago it was.
 func parseMoment(s string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04",
+		time.DateOnly} {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
 			return t, nil
 		}
@@ -149,7 +152,8 @@ func parseMoment(s string, now time.Time) (time.Time, error) {
 	if span, err := parseSpan(s); err == nil {
 		return now.Add(-span), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no moment; write 2026-01-31, \"2026-01-31 14:00\", or how long ago: 30m, 4h, 2d", s)
+	return time.Time{}, fmt.Errorf("%q is not a date or time; write 2026-01-31, \"2026-01-31 14:00\", or how long "+
+		"ago: 30m, 4h, 2d", s)
 }
 
 // parseIDs reads queue IDs.
@@ -173,16 +177,17 @@ type selection struct {
 
 func (s *selection) add(cmd *cobra.Command) {
 	s.filterFlags.add(cmd)
-	cmd.Flags().BoolVar(&s.all, "all", false, "all messages, where no other flag selects some")
+	cmd.Flags().BoolVar(&s.all, "all", false, "all messages; cannot be combined with flags that select some")
 }
 
 // read wants exactly one way of naming messages.
 func (s *selection) read(args []string, now time.Time) ([]envelope.QueueID, spool.Filter, error) {
 	switch {
 	case len(args) > 0 && (s.given() || s.all):
-		return nil, spool.Filter{}, errors.New("name queue IDs, or select messages by flags, not both")
+		return nil, spool.Filter{}, errors.New("name queue IDs or select messages with flags, not both")
 	case len(args) == 0 && !s.given() && !s.all:
-		return nil, spool.Filter{}, errors.New("which messages? name queue IDs, or select some by flags such as --mailbox or --older, or say --all")
+		return nil, spool.Filter{}, errors.New("which messages? Name queue IDs, select some with flags such as " +
+			"--mailbox or --older, or add --all")
 	}
 	ids, err := parseIDs(args)
 	if err != nil {

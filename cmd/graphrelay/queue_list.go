@@ -24,8 +24,8 @@ func newQueueList() *cobra.Command {
 		Use:   "list",
 		Short: "List the messages that are not sent yet: queued, active, held, failed, damaged",
 		Long: `List the messages that are not sent yet: queued, active, held, failed, damaged;
-or, with --state, those in other states. Below a message that waits for more
-than its first attempt stands why.`,
+or, with --state, those in other states. If a message waits for more than its
+first attempt, the next line says why.`,
 		Example: `  graphrelay queue list
   graphrelay queue list --older 4h --client erp
   graphrelay queue list --state sent --newest --limit 20
@@ -109,9 +109,10 @@ func listTable(cmd *cobra.Command, q queueReader, f spool.Filter, limit int) err
 	return err
 }
 
-// onlyStates tells whether a filter asks for nothing but the default states.
+// onlyStates reports whether a filter selects only the default states.
 func onlyStates(f spool.Filter) bool {
-	return f.Mailbox.IsZero() && f.Recipient.IsZero() && f.Sender.IsZero() && f.ReversePath.IsZero() && f.Client == "" &&
+	return f.Mailbox.IsZero() && f.Recipient.IsZero() && f.Sender.IsZero() && f.ReversePath.IsZero() &&
+		f.Client == "" &&
 		!f.ClientIP.IsValid() && f.MessageID == "" && f.Since.IsZero() && f.Until.IsZero() && len(f.States) == 5
 }
 
@@ -125,9 +126,11 @@ const (
 // printList keeps a line of 80 columns for each message, as postqueue does, and
 // one for the reason why it is still there.
 func printList(w io.Writer, list []admin.Message, now time.Time, head bool) error {
-	g := terminal.NewGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-7s", "STATE"), "AGE ", "SIZE  ", fmt.Sprintf("%-*s", fromWidth, "FROM"), "TO")
+	g := terminal.NewGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-7s", "STATE"), "AGE ", "SIZE  ",
+		fmt.Sprintf("%-*s", fromWidth, "FROM"), "TO")
 	for _, m := range list {
-		g.Row(m.QueueID, m.State, terminal.Ago(now.Sub(m.Accepted)), terminal.Size(m.Size), terminal.Short(text.Line(m.From), fromWidth), listedRecipients(m.Recipients))
+		g.Row(m.QueueID, m.State, terminal.Ago(now.Sub(m.Accepted)), terminal.Size(m.Size),
+			terminal.Short(text.Line(m.From), fromWidth), listedRecipients(m.Recipients))
 		if m.Reason != "" && m.State != "sent" && m.State != "active" {
 			g.Note("    " + terminal.Short(text.Line(strings.TrimSpace(m.Status+" "+m.Reason)), reasonWidth))
 		}

@@ -24,15 +24,15 @@ func newQueueShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show QUEUE-ID...",
 		Short: "Show messages: envelope, history and header",
-		Long: `Show messages: where each is now and why, its envelope, history and header.
-The body is shown only with --body; to get it as it is: graphrelay queue export.`,
+		Long: `Show messages: the current state and its reason, envelope, history and header.
+The body is shown only with --body; graphrelay queue export writes it unchanged.`,
 		Example: `  graphrelay queue show 06hhgq2g00dcrdpj
   graphrelay queue show --body 06hhgq2g00dcrdpj | less`,
 		Args: arguments(1, math.MaxInt, "a queue ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ids, err := parseIDs(args)
 			if err == nil && asJSON && body {
-				err = errors.New("--json shows no body; `graphrelay queue export` writes it")
+				err = errors.New("--json cannot show the body; `graphrelay queue export` writes it")
 			}
 			if err != nil {
 				return usageError{err}
@@ -43,8 +43,8 @@ The body is shown only with --body; to get it as it is: graphrelay queue export.
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a message")
-	cmd.Flags().BoolVar(&body, "body", false, "show the body too")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object per message")
+	cmd.Flags().BoolVar(&body, "body", false, "also show the body")
 	return cmd
 }
 
@@ -128,27 +128,31 @@ func printHistory(w io.Writer, events []admin.Event) {
 	}
 }
 
-// whereabouts says where a message is, why, and what can be done.
+// whereabouts says what state a message is in, why, and what can be done.
 func whereabouts(m admin.Message, now time.Time) string {
 	reason := strings.TrimSpace(m.Status + " " + m.Reason)
 	switch spool.State(m.State) {
 	case spool.Queued:
 		return waiting(m, reason, now)
 	case spool.Active:
-		return "an attempt is under way"
+		return "an attempt is in progress"
 	case spool.Held:
-		return fmt.Sprintf("held%s: %s; to let it go: graphrelay queue release %s", since(m.HeldSince, now), reason, m.QueueID)
+		return fmt.Sprintf("held%s: %s; to release it: graphrelay queue release %s", since(m.HeldSince, now), reason,
+			m.QueueID)
 	case spool.Sent:
-		return fmt.Sprintf("Microsoft 365 took it at %s; what fails after that arrives as a report in %s", stamp(m.Finished), m.Mailbox)
+		return fmt.Sprintf("accepted by Microsoft 365 at %s; if it fails later, a report arrives in %s",
+			stamp(m.Finished), m.Mailbox)
 	case spool.Bounced:
 		return fmt.Sprintf("refused at %s: %s", stamp(m.Finished), reason)
 	case spool.Failed:
 		if m.BodyGone {
-			return fmt.Sprintf("given up at %s: %s; its octets are deleted (queue.keep_failed)", stamp(m.Finished), reason)
+			return fmt.Sprintf("failed at %s: %s; its content is deleted (queue.keep_failed)", stamp(m.Finished),
+				reason)
 		}
-		return fmt.Sprintf("given up at %s: %s; to try again: graphrelay queue retry %s", stamp(m.Finished), reason, m.QueueID)
+		return fmt.Sprintf("failed at %s: %s; to retry: graphrelay queue retry %s", stamp(m.Finished), reason,
+			m.QueueID)
 	case spool.Damaged:
-		return "its stored octets do not match their checksum: " + reason
+		return "its stored content does not match its checksum: " + reason
 	case spool.Deleted:
 		return "deleted at " + stamp(m.Finished) + " by the operator"
 	}
@@ -156,9 +160,9 @@ func whereabouts(m admin.Message, now time.Time) string {
 }
 
 func waiting(m admin.Message, reason string, now time.Time) string {
-	text := "waits for its first attempt"
+	text := "waiting for its first attempt"
 	if m.Attempts > 0 {
-		text = fmt.Sprintf("waits for attempt %d", m.Attempts+1)
+		text = fmt.Sprintf("waiting for attempt %d", m.Attempts+1)
 	}
 	if m.NextAttempt.After(now) {
 		text += ", due " + terminal.Ago(now.Sub(m.NextAttempt))
@@ -192,7 +196,7 @@ func stamp(t time.Time) string {
 func printBody(cmd *cobra.Command, q queueReader, m admin.Message) error {
 	b, err := q.Body(cmd.Context(), envelope.QueueID(m.QueueID))
 	if errors.Is(err, spool.ErrNotFound) {
-		return fmt.Errorf("the octets of message %s are deleted: it is %s", m.QueueID, m.State)
+		return fmt.Errorf("the content of message %s is deleted: the message is %s", m.QueueID, m.State)
 	}
 	if err != nil {
 		return err

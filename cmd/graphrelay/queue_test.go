@@ -13,6 +13,7 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -68,11 +69,13 @@ func TestMbox(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := writeMbox(&b, `"a b"@c.example`, time.Now(), strings.NewReader("")); err != nil || !strings.HasPrefix(b.String(), `From "a-b"@c.example `) {
+	if err := writeMbox(&b, `"a b"@c.example`, time.Now(), strings.NewReader("")); err != nil ||
+		!strings.HasPrefix(b.String(), `From "a-b"@c.example `) {
 		t.Errorf("%v %q: the address must be one word", err, b.String())
 	}
 	b.Reset()
-	if err := writeMbox(&b, "", time.Now(), strings.NewReader("")); err != nil || !strings.HasPrefix(b.String(), "From MAILER-DAEMON ") {
+	if err := writeMbox(&b, "", time.Now(), strings.NewReader("")); err != nil ||
+		!strings.HasPrefix(b.String(), "From MAILER-DAEMON ") {
 		t.Errorf("%v %q: the null reverse-path", err, b.String())
 	}
 }
@@ -102,7 +105,8 @@ func FuzzMbox(f *testing.F) {
 }
 
 func TestParseSpan(t *testing.T) {
-	for in, want := range map[string]time.Duration{"30m": 30 * time.Minute, "4h": 4 * time.Hour, "2d": 48 * time.Hour, "1d12h": 36 * time.Hour, "0s": 0} {
+	for in, want := range map[string]time.Duration{"30m": 30 * time.Minute, "4h": 4 * time.Hour, "2d": 48 * time.Hour,
+		"1d12h": 36 * time.Hour, "0s": 0} {
 		if got, err := parseSpan(in); err != nil || got != want {
 			t.Errorf("%s = %v, %v", in, got, err)
 		}
@@ -117,8 +121,9 @@ func TestParseSpan(t *testing.T) {
 func TestParseMoment(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
 	for in, want := range map[string]string{
-		"2026-01-31": "2026-01-31T00:00:00Z", "2026-01-31 14:30": "2026-01-31T14:30:00Z", "2026-01-31T14:30:00+02:00": "2026-01-31T12:30:00Z",
-		"2d": "2026-01-30T12:00:00Z",
+		"2026-01-31": "2026-01-31T00:00:00Z", "2026-01-31 14:30": "2026-01-31T14:30:00Z",
+		"2026-01-31T14:30:00+02:00": "2026-01-31T12:30:00Z",
+		"2d":                        "2026-01-30T12:00:00Z",
 	} {
 		if got, err := parseMoment(in, now); err != nil || !got.Equal(at(want)) {
 			t.Errorf("%s = %v, %v, want %s", in, got, err, want)
@@ -133,13 +138,18 @@ func TestWhereabouts(t *testing.T) {
 		want string
 	}{
 		{admin.Message{State: "queued", NextAttempt: past}, "first attempt, due now: its mailbox is busy"},
-		{admin.Message{State: "queued", Attempts: 2, NextAttempt: soon, Status: "4.7.0", Reason: "busy", Unknown: true}, "attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
-		{admin.Message{State: "active"}, "under way"},
-		{admin.Message{State: "held", HeldSince: past, Reason: "odd", QueueID: "x"}, "held for 2h: odd; to let it go: graphrelay queue release x"},
-		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"}, "took it at 2026-02-01T10:00:00Z; what fails after that arrives as a report in a@b"},
-		{admin.Message{State: "bounced", Finished: past, Reason: "no such user"}, "refused at 2026-02-01T10:00:00Z: no such user"},
-		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"}, "too old; to try again: graphrelay queue retry x"},
-		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its octets are deleted (queue.keep_failed)"},
+		{admin.Message{State: "queued", Attempts: 2, NextAttempt: soon, Status: "4.7.0", Reason: "busy", Unknown: true},
+			"attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
+		{admin.Message{State: "active"}, "in progress"},
+		{admin.Message{State: "held", HeldSince: past, Reason: "odd", QueueID: "x"},
+			"held for 2h: odd; to release it: graphrelay queue release x"},
+		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"},
+			"accepted by Microsoft 365 at 2026-02-01T10:00:00Z; if it fails later, a report arrives in a@b"},
+		{admin.Message{State: "bounced", Finished: past, Reason: "no such user"},
+			"refused at 2026-02-01T10:00:00Z: no such user"},
+		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"},
+			"too old; to retry: graphrelay queue retry x"},
+		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its content is deleted (queue.keep_failed)"},
 		{admin.Message{State: "damaged", Reason: "disk"}, "checksum: disk"},
 		{admin.Message{State: "deleted", Finished: past}, "deleted at 2026-02-01T10:00:00Z by the operator"},
 	} {
@@ -154,8 +164,9 @@ func TestListFits80Columns(t *testing.T) {
 	wide := strings.Repeat("漢", 40) + "@example.org"
 	var list []admin.Message
 	for _, s := range allStates() {
-		list = append(list, admin.Message{QueueID: "06hhgq2g00dcrdpj", State: string(s), Size: 9 << 30, From: wide, Recipients: []string{wide, "b", "c"},
-			Accepted: time.Now().Add(-400 * 24 * time.Hour), Reason: "a\u202e\x1b" + strings.Repeat("é\u0301", 90)})
+		list = append(list, admin.Message{QueueID: "06hhgq2g00dcrdpj", State: string(s), Size: 9 << 30, From: wide,
+			Recipients: []string{wide, "b", "c"},
+			Accepted:   time.Now().Add(-400 * 24 * time.Hour), Reason: "a\u202e\x1b" + strings.Repeat("é\u0301", 90)})
 	}
 	var b bytes.Buffer
 	if err := printList(&b, list, time.Now(), true); err != nil {
@@ -207,15 +218,17 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
 	soon, gone := now.Add(10*24*time.Hour), now.Add(-time.Hour)
 	s := admin.Status{Health: "disk full; free space", Snapshot: state.Snapshot{
-		Credentials: []state.Credential{{Identity: "a", Kind: "certificate", Expires: soon}, {Identity: "b", Kind: "secret", Expires: gone}},
-		Audits:      []state.Audit{{Identity: "a", At: gone, Text: "it could read mail"}},
-		Reload:      state.Reload{At: gone, Failed: true},
+		Credentials: []state.Credential{{Identity: "a", Kind: "certificate", Expires: soon},
+			{Identity: "b", Kind: "secret", Expires: gone}},
+		Audits: []state.Audit{{Identity: "a", At: gone, Text: "it could read mail"}},
+		Reload: state.Reload{At: gone, Failed: true},
 	}}
 	var b bytes.Buffer
 	if err := printStatus(&b, s, now); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01", "last audit: a FAILED 1h ago: it could read mail",
+	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01",
+		"last audit: a FAILED 1h ago: it could read mail",
 		"read 1h ago; a later reload FAILED", "UNHEALTHY: disk full"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
@@ -228,7 +241,8 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 func TestStatusShowsCommandsThatAreSafeToCopy(t *testing.T) {
 	key := "mailbox:'|id|'@contoso.com"
 	var b bytes.Buffer
-	if err := printStatus(&b, admin.Status{Snapshot: state.Snapshot{Holds: []state.Hold{{Key: key}}}}, time.Now()); err != nil {
+	if err := printStatus(&b, admin.Status{Snapshot: state.Snapshot{Holds: []state.Hold{{Key: key}}}},
+		time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	_, argument, _ := strings.Cut(b.String(), "--hold ")
@@ -260,12 +274,14 @@ func (matching) Show(context.Context, envelope.QueueID) (*admin.Detail, error) {
 func (matching) Body(context.Context, envelope.QueueID) (io.ReadCloser, error) { return nil, nil }
 
 func TestDeleteQuestion(t *testing.T) {
-	for n, want := range map[int]string{1: "Delete 1 message for good?", 7: "Delete 7 messages for good?", 5000: "Delete 1000 messages or more for good?"} {
-		if got, err := deleteQuestion(t.Context(), matching(n), admin.Change{}); err != nil || got != want {
+	for n, want := range map[int]string{1: "Delete 1 message permanently?", 7: "Delete 7 messages permanently?",
+		5000: "Delete 1000 messages or more permanently?"} {
+		if got, err := deleteQuestion(t.Context(), matching(n), operator.Change{}); err != nil || got != want {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	if got, _ := deleteQuestion(t.Context(), matching(0), admin.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages for good?" {
+	if got, _ := deleteQuestion(t.Context(), matching(0),
+		operator.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages permanently?" {
 		t.Error(got)
 	}
 }

@@ -15,9 +15,9 @@ func newReload() *cobra.Command {
 		Use:   "reload",
 		Short: "Make the running service read its configuration again",
 		Long: `Make the running service read its configuration again, as systemctl reload and
-SIGHUP do. It takes over all of it or, where something is wrong, nothing, and
-this command says what; the exit code is then 2. Connections and messages under
-way are not disturbed.`,
+SIGHUP do. It applies all of it or, if something is wrong, nothing; the command
+then prints the mistakes and exits with code 2. Connections and messages in
+progress are not disturbed.`,
 		Example: `  graphrelay check && graphrelay reload`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,8 +37,8 @@ way are not disturbed.`,
 	return cmd
 }
 
-// adminSocket is where the service listens, by the configuration in file. Where
-// that is wrong, which a reload is to find out, it is the usual path, with the
+// adminSocket is where the service listens, by the configuration in file. If that
+// is invalid, which a reload is to find out, it is the default path, with the
 // error.
 func adminSocket(file string) (string, error) {
 	c, err := config.Load(file)

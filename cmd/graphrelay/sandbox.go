@@ -32,10 +32,10 @@ func newSandbox() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a double of Entra and Microsoft Graph, for tests without a tenant",
-		Long: `Run a double of Entra and of Microsoft Graph's mail, on loopback, that answers
-as Microsoft's documents say. It writes into --dir: ca.pem (its certificate
-authority), secret.txt (the client secret), config.yaml (a configuration for
-graphrelay that points here) and each message it receives as .eml.`,
+		Long: `Run a double of Entra and of Microsoft Graph's mail on loopback that answers as
+Microsoft documents it. It writes into --dir: ca.pem (its certificate authority),
+secret.txt (the client secret), config.yaml (a configuration for graphrelay that
+points to it) and each message it receives as .eml.`,
 		Example: `  graphrelay sandbox --dir /tmp/sandbox
   graphrelay serve -c /tmp/sandbox/config.yaml`,
 		Args: noArguments,
@@ -48,11 +48,12 @@ graphrelay that points here) and each message it receives as .eml.`,
 	f.StringVar(&listen, "listen", "127.0.0.1:8443", "`HOST:PORT` of Entra and Graph, HTTPS, loopback")
 	f.StringVar(&page, "page", "127.0.0.1:8080", "`HOST:PORT` of the page that shows what arrived, loopback")
 	f.StringVar(&o.Dir, "dir", "graphrelay-sandbox", "`DIR` for ca.pem, secret.txt, config.yaml and the messages")
-	f.StringSliceVar(&o.Allowed, "allow", nil, "`MAILBOX` the application may send as; may be repeated (default: every mailbox)")
+	f.StringSliceVar(&o.Allowed, "allow", nil,
+		"`MAILBOX` that the application may use; may be repeated (default: every mailbox)")
 	f.StringSliceVar(&o.Mailboxes, "mailbox", nil, "`MAILBOX` that exists; may be repeated (default: every address)")
 	f.DurationVar(&o.Latency, "latency", 0, "`TIME` that Graph takes to answer")
 	cmd.AddCommand(newSandboxTenant())
-	f.IntVar(&o.Keep, "keep", 0, "remember the newest `N` messages (default 1000); -1 only counts them")
+	f.IntVar(&o.Keep, "keep", 0, "keep the newest `N` messages (default 1000); -1 only counts them")
 	return cmd
 }
 
@@ -68,7 +69,8 @@ func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, p
 		return busy(err, "or choose other ports with --listen and --page")
 	}
 	defer d.Close()
-	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Ctrl-C ends it.\n", d.URL(), d.PageURL(), files.Config)
+	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Press Ctrl-C to stop.\n",
+		d.URL(), d.PageURL(), files.Config)
 	<-ctx.Done()
 	return nil
 }
@@ -91,10 +93,10 @@ func startDouble(o sandbox.Options, listen, page, dir string) (d *sandbox.Double
 	return d, f, nil
 }
 
-// busy adds what to do where a port is somebody else's.
+// busy adds what to do if a port is in use.
 func busy(err error, remedy string) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; end what listens there, %s", err, remedy)
+		return fmt.Errorf("%w; stop the program that uses the port, %s", err, remedy)
 	}
 	return err
 }
@@ -109,7 +111,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
 	d, files, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025", dir)
 	if err != nil {
-		return busy(err, "it may be another `graphrelay serve --sandbox`")
+		return busy(err, "perhaps another `graphrelay serve --sandbox`")
 	}
 	defer d.Close()
 	c, err := config.Load(files.Config)
@@ -117,19 +119,21 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true}, func() {
-		fmt.Fprintf(out, welcome, c.SMTP.Listeners[0].Address, d.PageURL(), os.Args[0], c.SMTP.Listeners[0].Address, tryoutSender)
+		fmt.Fprintf(out, welcome, c.SMTP.Listeners[0].Address, d.PageURL(), os.Args[0], c.SMTP.Listeners[0].Address,
+			tryoutSender)
 	})
 }
 
 // welcome is what a newcomer sees first.
 const welcome = `
-graphrelay takes mail at  %s  and a double of Microsoft 365 shows it at  %s
+graphrelay accepts mail at  %s
+and a double of Microsoft 365 shows it at  %s
 
 Send a first mail from another terminal:
 
     %s send --server %s --from %s --to you@example.org
 
-Nothing leaves this machine. Ctrl-C ends it and removes what arrived.
+Nothing leaves this machine. Press Ctrl-C to stop and to delete the mail.
 
 `
 

@@ -21,7 +21,7 @@ import (
 // sandboxGroup is the group that holds the senders in the imitated tenant.
 const sandboxGroup = "graphrelay-senders@contoso.com"
 
-// tenantChange is what an administrator does in the imitated tenant.
+// tenantChange is what an administrator changes in the imitated tenant.
 type tenantChange struct {
 	page, certificate              string
 	consents, policy, role, admins []string
@@ -34,10 +34,10 @@ func newSandboxTenant() *cobra.Command {
 	var c tenantChange
 	cmd := &cobra.Command{
 		Use:   "tenant",
-		Short: "Do in the running sandbox's tenant what the setup script does in a real one",
-		Long: `Set up the application in the tenant of a running sandbox: what the portal, or
-the script of ` + "`graphrelay setup`" + `, does in a real one. What is not named is
-not there: each call replaces what was set up before.`,
+		Short: "Set up the tenant of a running sandbox, as the setup script does in a real one",
+		Long: `Set up the application in the tenant of a running sandbox, as the portal or the
+script of ` + "`graphrelay setup`" + ` does in a real one. Each call replaces the previous
+setup completely.`,
 		Example: `  graphrelay sandbox tenant --certificate entra.cer --role notifications@contoso.com
   graphrelay sandbox tenant --consent Mail.Send --policy notifications@contoso.com --propagation 1h
   graphrelay sandbox tenant --keep --advance 2h`,
@@ -54,14 +54,16 @@ not there: each call replaces what was set up before.`,
 	f.StringVar(&c.page, "page", "127.0.0.1:8080", "`HOST:PORT` of the sandbox's page")
 	f.StringVar(&c.certificate, "certificate", "", "`FILE` (.cer or PEM) to upload to the app registration")
 	f.StringSliceVar(&c.consents, "consent", nil, "`PERMISSION` consented in Entra, such as Mail.Send; may be repeated")
-	f.StringSliceVar(&c.policy, "policy", nil, "`MAILBOX` in the group of an application access policy; may be repeated")
-	f.StringSliceVar(&c.role, "role", nil, "`MAILBOX` in the group with the role Application Mail.Send; may be repeated")
+	f.StringSliceVar(&c.policy, "policy", nil,
+		"`MAILBOX` in the group of an application access policy; may be repeated")
+	f.StringSliceVar(&c.role, "role", nil,
+		"`MAILBOX` in the group with the role Application Mail.Send; may be repeated")
 	f.StringSliceVar(&c.admins, "administrator", nil, "`MAILBOX` of an administrator; may be repeated")
 	f.StringSliceVar(&c.onPremises, "on-premises", nil, "`MAILBOX` that Exchange Online does not host; may be repeated")
-	f.BoolVar(&c.closed, "closed", false, "a newer tenant, in which consents open no mailbox")
-	f.DurationVar(&c.propagation, "propagation", 0, "`TIME` until Graph acts by it; a real tenant takes 30m to 2h")
-	f.DurationVar(&c.advance, "advance", 0, "let so much `TIME` pass in the tenant; negative sets its clock back")
-	f.BoolVar(&keep, "keep", false, "keep what is set up, and only upload or let time pass")
+	f.BoolVar(&c.closed, "closed", false, "a newer tenant, in which a consent gives access to no mailbox")
+	f.DurationVar(&c.propagation, "propagation", 0, "`TIME` until Graph applies it; a real tenant takes 30m to 2h")
+	f.DurationVar(&c.advance, "advance", 0, "advance the clock of the tenant by `TIME`; a negative value sets it back")
+	f.BoolVar(&keep, "keep", false, "keep the current setup; only upload a certificate or advance the clock")
 	return cmd
 }
 
@@ -69,7 +71,8 @@ func (c tenantChange) apply(ctx context.Context, keep bool) error {
 	if err := c.access().Validate(); err != nil {
 		return usageError{err}
 	}
-	for flag, list := range map[string][]string{"--role": c.role, "--policy": c.policy, "--administrator": c.admins, "--on-premises": c.onPremises} {
+	for flag, list := range map[string][]string{"--role": c.role, "--policy": c.policy, "--administrator": c.admins,
+		"--on-premises": c.onPremises} {
 		if _, err := addressFlags(flag, list); err != nil {
 			return err
 		}
@@ -84,7 +87,8 @@ func (c tenantChange) apply(ctx context.Context, keep bool) error {
 		}
 	}
 	if !keep {
-		if err := c.post(ctx, "access", map[string]any{"access": c.access(), "propagation": c.propagation.String()}); err != nil {
+		if err := c.post(ctx, "access",
+			map[string]any{"access": c.access(), "propagation": c.propagation.String()}); err != nil {
 			return err
 		}
 	}
@@ -100,7 +104,8 @@ func certificatePEM(file string) (string, error) {
 		return "", err
 	}
 	if bytes.Contains(data, []byte("PRIVATE KEY")) {
-		return "", fmt.Errorf("%s holds the private key, which no upload needs: name the .cer file beside it", file)
+		return "", fmt.Errorf("%s contains the private key, which must not be uploaded: name the .cer file instead",
+			file)
 	}
 	if block, _ := pem.Decode(data); block != nil {
 		return string(data), nil
@@ -109,7 +114,8 @@ func certificatePEM(file string) (string, error) {
 }
 
 func (c tenantChange) access() sandbox.Access {
-	a := sandbox.Access{Consents: c.consents, Administrators: c.admins, OnPremises: c.onPremises, ClosedByDefault: c.closed, Groups: map[string][]string{}}
+	a := sandbox.Access{Consents: c.consents, Administrators: c.admins, OnPremises: c.onPremises,
+		ClosedByDefault: c.closed, Groups: map[string][]string{}}
 	if len(c.policy) > 0 {
 		a.Groups["policy-"+sandboxGroup] = c.policy
 		a.Policies = []sandbox.AccessPolicy{{Right: "RestrictAccess", Scope: "policy-" + sandboxGroup}}
@@ -130,7 +136,7 @@ func (c tenantChange) post(ctx context.Context, path string, v any) error {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url(path), bytes.NewReader(body))
 	if err != nil {
-		return usageError{fmt.Errorf("--page %q is no HOST:PORT", c.page)}
+		return usageError{fmt.Errorf("--page %q is not HOST:PORT", c.page)}
 	}
 	r.Header.Set("Content-Type", "application/json")
 	_, err = c.do(r)

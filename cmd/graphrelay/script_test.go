@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 // Beyond testscript's own commands: `exits CODE PROGRAM ARG...`; `freeports
 // NAME...` sets each to a free port; `expand FILE` replaces $NAME in it;
 // `waitfor ADDRESS` waits until a unix socket or a port answers; `waitsent N`
-// until N messages are sent; `waitstatus PATTERN` until status prints it; `showfirst` runs queue show on the first sent one;
+// until N messages are sent; `waitstatus PATTERN` until status prints it; `showfirst` runs queue show on the first sent
+// one;
 // `submit SERVER FROM TO FILE` hands a message over by SMTP as it is; `setids
 // NAME...` sets each to a queue ID, in order; `waitstate STATE N TRIES` waits
 // until N messages are in a state after at least so many attempts.

@@ -18,7 +18,7 @@ import (
 	"graphrelay/relay/text"
 )
 
-// testMail is what `graphrelay send` hands over.
+// testMail is the message of `graphrelay send`.
 type testMail struct {
 	server  string // host:port or unix:/path
 	from    string
@@ -33,11 +33,11 @@ func newSend() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send --to ADDRESS",
 		Short: "Send a test mail through the running relay, over SMTP",
-		Long: `Send a test mail through the running relay as any program would, over SMTP,
-and print the queue ID it was given. It goes to the first listener of the
-configuration that wants neither TLS nor a login, or else to the socket where
-sendmail hands over (/run/graphrelay/submit.sock), from default_sender, unless
---server and --from say otherwise.`,
+		Long: `Send a test mail through the running relay as any program would, over SMTP, and
+print its queue ID. By default it goes to the first listener of the configuration
+that needs neither TLS nor a login, or to the submit socket of sendmail
+(/run/graphrelay/submit.sock), and comes from default_sender; --server and --from
+change that.`,
 		Example: `  graphrelay send --to admin@contoso.com
   graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
 		Args: noArguments,
@@ -54,15 +54,17 @@ sendmail hands over (/run/graphrelay/submit.sock), from default_sender, unless
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().StringVar(&m.server, "server", "", "`HOST:PORT` or unix:/path of the relay (default: the first listener that wants neither TLS nor a login)")
+	cmd.Flags().StringVar(&m.server, "server", "",
+		"`HOST:PORT` or unix:/path of the relay (default: the first listener that needs neither TLS nor a login)")
 	cmd.Flags().StringVar(&m.from, "from", "", "sender `ADDRESS` (default: default_sender)")
 	cmd.Flags().StringSliceVar(&m.to, "to", nil, "recipient `ADDRESS`; may be repeated")
 	cmd.Flags().StringVar(&m.subject, "subject", "Test mail from graphrelay", "`SUBJECT` of the mail")
-	cmd.Flags().StringVar(&m.text, "text", "This is a test mail. If you can read it, graphrelay forwards mail.", "`TEXT` of the mail")
+	cmd.Flags().StringVar(&m.text, "text", "This is a test mail. If you can read it, graphrelay forwards mail.",
+		"`TEXT` of the mail")
 	return cmd
 }
 
-// complete fills in from the configuration what the flags leave open.
+// complete fills in from the configuration what the flags do not say.
 func (m *testMail) complete(file string) error {
 	if len(m.to) == 0 {
 		return usageError{errors.New("no recipient; add --to ADDRESS")}
@@ -110,7 +112,8 @@ func plainListener(all []config.Listener) (string, error) {
 	if bySystemd {
 		return defaultServer.network + ":" + defaultServer.address, nil
 	}
-	return "", usageError{errors.New("every listener of the configuration wants TLS or a login, which send does not speak; say with --server HOST:PORT or unix:/PATH where it needs neither")}
+	return "", usageError{errors.New("every listener of the configuration needs TLS or a login, which send does not " +
+		"support; name one that needs neither with --server HOST:PORT or unix:/PATH")}
 }
 
 func (m *testMail) send() (string, error) {

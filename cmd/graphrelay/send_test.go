@@ -24,7 +24,8 @@ func TestPlainListener(t *testing.T) {
 		{config.Listener{Address: tcp("127.0.0.1:25"), TLS: "starttls", Auth: "optional"}, "127.0.0.1:25"},
 		{config.Listener{Address: tcp("0.0.0.0:2525"), TLS: "off"}, "localhost:2525"},
 		{config.Listener{Address: tcp("[::]:25"), TLS: "off"}, "localhost:25"},
-		{config.Listener{Address: config.ListenAddress{Network: "unix", Address: "/run/s.sock"}, TLS: "off"}, "unix:/run/s.sock"},
+		{config.Listener{Address: config.ListenAddress{Network: "unix", Address: "/run/s.sock"}, TLS: "off"},
+			"unix:/run/s.sock"},
 	} {
 		if got, err := plainListener(append(locked[:4:4], c.last)); err != nil || got != c.want {
 			t.Errorf("got %q, %v; want %q", got, err, c.want)

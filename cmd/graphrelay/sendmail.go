@@ -21,13 +21,13 @@ import (
 	"graphrelay/relay/text"
 )
 
-// exitStatus is an exit code whose cause has been printed.
+// exitStatus is an exit code whose error has been printed.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // commandLine returns the arguments of graphrelay for argv: the names of the
-// classic mail programs are commands of their own.
+// classic mail programs are commands.
 func commandLine(argv []string) []string {
 	if len(argv) == 0 {
 		return nil
@@ -50,21 +50,21 @@ func newSendmail() *cobra.Command {
 		Long: `Hand a message on standard input to the relay, as /usr/sbin/sendmail does.
 A symbolic link named sendmail to graphrelay does the same.
 
-  -t          take recipients from To, Cc and Bcc, besides those named
+  -t          also send to the recipients in To, Cc and Bcc
   -i, -oi     a line with only a dot does not end the message
   -f ADDRESS  envelope sender (default: the user, at the host's name); also -r
   -F NAME     full name for the From field, where the message has none
   -bs         speak SMTP on standard input and output
   -v          print the relay's reply
 
-Other options of sendmail are accepted and change nothing. Bcc fields never
-leave. The message goes to unix:/run/graphrelay/submit.sock, or where
+Other options of sendmail are accepted and ignored. Bcc fields are removed. The
+message goes to unix:/run/graphrelay/submit.sock, or to the address in
 /etc/graphrelay/sendmail.conf ("submit: unix:/PATH" or "submit: HOST:PORT") or
-$GRAPHRELAY_SUBMIT says. What cannot be handed over is kept in ~/dead.letter.
+$GRAPHRELAY_SUBMIT. A message that cannot be handed over is kept in ~/dead.letter.
 
 Exit codes: 0 accepted, 64 usage or no recipient, 65 message, 67 recipient, 69
-refused, 75 try again later, 77 not allowed, 78 configuration. When only some
-recipients were refused the others got the message.`,
+refused, 75 try again later, 77 not allowed, 78 configuration. If only some
+recipients were refused, the others get the message.`,
 		Example: `  graphrelay sendmail -t < message.eml
   ln -s /usr/bin/graphrelay /usr/sbin/sendmail`,
 		DisableFlagParsing: true,
@@ -73,8 +73,8 @@ recipients were refused the others got the message.`,
 			if a.Mode == sendmail.Help {
 				return cmd.Help()
 			}
-			// A dead standard error must not keep the mail from dead.letter, and
-			// the signals that main catches end this program, as they should.
+			// A closed standard error must not keep the mail from dead.letter, and
+			// the signals that main catches must end this program.
 			signal.Ignore(syscall.SIGPIPE)
 			signal.Reset(os.Interrupt, syscall.SIGTERM)
 			s := newSubmission(a, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -91,7 +91,7 @@ type submission struct {
 	sendmail.Args
 	account sendmail.Account
 	home    string             // where dead.letter is; "" where nobody knows one
-	bad     []sendmail.Failure // what is named as a recipient and is none
+	bad     []sendmail.Failure // named as a recipient, but not an address
 	conf    string
 	in      io.Reader
 	out     io.Writer
@@ -99,11 +99,11 @@ type submission struct {
 }
 
 // newSubmission finds out who calls. $HOME and $USER come from the caller, who
-// may be cron or sudo with somebody else's: the system's own answer comes
-// first for the name, and HOME counts if it belongs to the user.
+// may be cron or sudo with those of another user: the name comes from the system
+// first, and HOME is used only if it belongs to the user.
 func newSubmission(a sendmail.Args, in io.Reader, out, log io.Writer) *submission {
 	s := &submission{Args: a, conf: "/etc/graphrelay/sendmail.conf", in: in, out: out, log: log}
-	s.account.Host, _ = os.Hostname() // Account makes localhost of none
+	s.account.Host, _ = os.Hostname() // Account uses localhost without one
 	s.account.User = fmt.Sprintf("uid%d", os.Getuid())
 	if u, err := user.Current(); err == nil {
 		s.account.User, s.account.FullName, s.home = u.Username, u.Name, u.HomeDir
@@ -131,10 +131,12 @@ func (s *submission) run(ctx context.Context) error {
 	case sendmail.SMTP:
 		return s.passThrough(ctx)
 	case sendmail.Queue:
-		_, err := fmt.Fprintln(s.out, "The mail queue is kept by the graphrelay service; an administrator lists it with: graphrelay queue list")
+		_, err := fmt.Fprintln(s.out,
+			"The mail queue is kept by the graphrelay service; an administrator lists it with: graphrelay queue list")
 		return err
 	case sendmail.Aliases:
-		_, err := fmt.Fprintln(s.out, "Aliases stand in graphrelay's config.yaml, under aliases; there is no database to rebuild.")
+		_, err := fmt.Fprintln(s.out,
+			"Aliases are in config.yaml of graphrelay, under aliases; there is no database to rebuild.")
 		return err
 	case sendmail.Nothing:
 		return nil
@@ -142,8 +144,8 @@ func (s *submission) run(ctx context.Context) error {
 	return s.send(ctx)
 }
 
-// send reads the message and hands it over. From when it was read, nothing may
-// go wrong without a dead letter.
+// send reads the message and hands it over. Once it is read, every failure leaves
+// a dead letter.
 func (s *submission) send(ctx context.Context) error {
 	from, err := s.sender()
 	if err != nil {
@@ -175,8 +177,8 @@ func (s *submission) sender() (envelope.Address, error) {
 	return s.account.Sender(*s.Args.Sender)
 }
 
-// letter finds the recipients. What is no address is told in the end; the others
-// get the message.
+// letter finds the recipients. What is not an address is reported at the end; the
+// others get the message.
 func (s *submission) letter(m *sendmail.Message, from envelope.Address) (*sendmail.Letter, error) {
 	header, err := m.Header()
 	if err != nil {
@@ -206,11 +208,11 @@ func (s *submission) letter(m *sendmail.Message, from envelope.Address) (*sendma
 	return m.Letter(header, from, list.Good, s.Name, author), nil
 }
 
-// conclude tells what became of the message.
+// conclude reports the outcome.
 func (s *submission) conclude(dead sendmail.DeadLetter, o sendmail.Outcome) error {
 	if s.Verbose {
 		for _, reply := range o.Replies {
-			s.tell(s.out, "%s", text.Line(reply))
+			s.print(s.out, "%s", text.Line(reply))
 		}
 	}
 	failed := append(s.bad, o.Failed...)
@@ -222,7 +224,7 @@ func (s *submission) conclude(dead sendmail.DeadLetter, o sendmail.Outcome) erro
 		dead.To = append(dead.To, f.To)
 	}
 	if len(o.Reached) > 0 {
-		s.say("the relay took the message for %d of %d recipients", len(o.Reached), len(o.Reached)+len(failed))
+		s.say("the relay accepted the message for %d of %d recipients", len(o.Reached), len(o.Reached)+len(failed))
 	}
 	return s.bury(dead, &sendmail.Undelivered{Failed: failed})
 }
@@ -238,7 +240,8 @@ func (s *submission) bury(dead sendmail.DeadLetter, cause error) error {
 			return cause
 		}
 	}
-	s.say("the message is lost, for it could not be saved in the home directory: %s; give this user one to write to", text.Line(err.Error()))
+	s.say("the message is lost, because it could not be saved in the home directory: %s; give this user a writable "+
+		"home directory", text.Line(err.Error()))
 	return cause
 }
 
@@ -249,17 +252,18 @@ func (s *submission) dial(ctx context.Context) (net.Conn, error) {
 	}
 	nc, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, server.network, server.address)
 	if err != nil {
-		return nil, fmt.Errorf("the relay does not answer: %w; is graphrelay running, and may this user connect to it?", err)
+		return nil, fmt.Errorf("the relay does not answer: %w; is graphrelay running, and may this user connect to it?",
+			err)
 	}
 	return nc, nil
 }
 
-// passThrough connects standard input and output with the relay, which speaks
-// for itself; only where it does not answer its part is taken.
+// passThrough connects standard input and output with the relay; only if it does
+// not answer is a reply made here.
 func (s *submission) passThrough(ctx context.Context) error {
 	nc, err := s.dial(ctx)
 	if err != nil {
-		s.tell(s.out, "421 4.3.0 The relay does not answer, try again later\r")
+		s.print(s.out, "421 4.3.0 The relay does not answer, try again later\r")
 		return err
 	}
 	defer nc.Close()
@@ -289,10 +293,10 @@ func (s *submission) exit(err error) error {
 }
 
 func (s *submission) say(format string, args ...any) {
-	s.tell(s.log, "sendmail: "+format, args...)
+	s.print(s.log, "sendmail: "+format, args...)
 }
 
-// tell prints a line; where nobody reads it, nothing can be done.
-func (s *submission) tell(w io.Writer, format string, args ...any) {
+// print writes a line; if nobody reads it, nothing can be done.
+func (s *submission) print(w io.Writer, format string, args ...any) {
 	_, _ = io.WriteString(w, strings.TrimSuffix(fmt.Sprintf(format, args...), "\n")+"\n")
 }

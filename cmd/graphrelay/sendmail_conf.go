@@ -51,9 +51,9 @@ func parseConf(name, text string) (server, error) {
 		var err error
 		switch {
 		case !colon || strings.TrimSpace(key) != "submit":
-			err = fmt.Errorf("%q is no key of this file; the only one is submit", strings.TrimSpace(key))
+			err = fmt.Errorf("%q is not a key of this file; the only one is submit", strings.TrimSpace(key))
 		case seen:
-			err = errors.New("submit stands here twice; keep one line")
+			err = errors.New("submit is repeated; keep one line")
 		default:
 			seen = true
 			to, err = parseServer(unquote(withoutComment(value)))
@@ -79,7 +79,8 @@ func unquote(value string) string {
 }
 
 func parseServer(value string) (server, error) {
-	wrong := fmt.Errorf("%.200q is no address of the relay; write unix:/PATH or HOST:PORT, as in unix:/run/graphrelay/submit.sock", value)
+	wrong := fmt.Errorf("%.200q is not an address of the relay; write unix:/PATH or HOST:PORT, as in "+
+		"unix:/run/graphrelay/submit.sock", value)
 	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return server{}, wrong
 	}

@@ -134,20 +134,20 @@ func TestParseConf(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"# x\nsubmitt: unix:/x":        `sendmail.conf:2: "submitt" is no key`,
-		"unix:/x":                      `sendmail.conf:1: "unix" is no key`,
-		"submit":                       `"submit" is no key`,
-		"submit: unix:/x\nsubmit: a:1": "sendmail.conf:2: submit stands here twice",
+		"# x\nsubmitt: unix:/x":        `sendmail.conf:2: "submitt" is not a key`,
+		"unix:/x":                      `sendmail.conf:1: "unix" is not a key`,
+		"submit":                       `"submit" is not a key`,
+		"submit: unix:/x\nsubmit: a:1": "sendmail.conf:2: submit is repeated",
 		"submit:":                      "write unix:/PATH or HOST:PORT",
-		"submit: unix:x":               "no address",
-		"submit: unix:":                "no address",
-		"submit: host":                 "no address",
-		"submit: :25":                  "no address",
-		"submit: host:0":               "no address",
-		"submit: host:99999":           "no address",
-		"submit: host:smtp":            "no address",
-		"submit: a b:1":                "no address",
-		"submit: unix:/a\x00b":         "no address",
+		"submit: unix:x":               "not an address",
+		"submit: unix:":                "not an address",
+		"submit: host":                 "not an address",
+		"submit: :25":                  "not an address",
+		"submit: host:0":               "not an address",
+		"submit: host:99999":           "not an address",
+		"submit: host:smtp":            "not an address",
+		"submit: a b:1":                "not an address",
+		"submit: unix:/a\x00b":         "not an address",
 	} {
 		_, err := parseConf("sendmail.conf", text)
 		var conf confError

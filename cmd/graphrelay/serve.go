@@ -24,15 +24,16 @@ func newServe() *cobra.Command {
 		Long: `Run the relay until SIGTERM or SIGINT. SIGHUP makes it read its configuration
 again, as graphrelay reload does.
 
-With --sandbox it runs beside a double of Entra and Microsoft Graph, on loopback
-and with a temporary store: a try-out that needs no tenant and no configuration.`,
+--sandbox runs it together with a double of Entra and Microsoft Graph, on loopback
+and with a temporary store: try graphrelay without a tenant or a configuration.`,
 		Example: `  graphrelay serve -c /etc/graphrelay/config.yaml
   graphrelay serve --sandbox`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if sandbox {
 				if cmd.Flags().Changed("config") {
-					return usageError{fmt.Errorf("--sandbox takes no -c: it makes its own configuration")}
+					return usageError{fmt.Errorf("--sandbox cannot be combined with -c: it creates its own " +
+						"configuration")}
 				}
 				return serveSandbox(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
@@ -50,11 +51,11 @@ and with a temporary store: a try-out that needs no tenant and no configuration.
 		},
 	}
 	configFlag(cmd, &file)
-	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "run with a double of Microsoft 365, to try graphrelay out")
+	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "run with a double of Microsoft 365, to try graphrelay")
 	return cmd
 }
 
-// serve runs a relay until ctx ends and tells systemd how it is.
+// serve runs a relay until ctx ends and notifies systemd of its state.
 func serve(ctx context.Context, o relay.Options, ready func()) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
@@ -81,7 +82,7 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	return err
 }
 
-// reloadOn reloads at each signal; the log tells whether it went well.
+// reloadOn reloads at each signal; the outcome is in the log.
 func reloadOn(ctx context.Context, hup <-chan os.Signal, r *relay.Relay) {
 	for {
 		select {
@@ -93,8 +94,8 @@ func reloadOn(ctx context.Context, hup <-chan os.Signal, r *relay.Relay) {
 	}
 }
 
-// submitSocket is submit.sock in the folder that systemd made for us
-// (RuntimeDirectory=); started in another way there is none.
+// submitSocket is submit.sock in the folder that systemd made for the service
+// (RuntimeDirectory=); without systemd there is none.
 func submitSocket() string {
 	dir := os.Getenv("RUNTIME_DIRECTORY")
 	if !filepath.IsAbs(dir) {

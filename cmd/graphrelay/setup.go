@@ -25,18 +25,18 @@ func newSetup() *cobra.Command {
 	var s scripting
 	cmd := &cobra.Command{
 		Use:   "setup",
-		Short: "Print the script that registers the app in the tenant and restricts it to its mailboxes",
-		Long: `Print the complete, commented script for exactly the identity and the mailboxes of
-the configuration: app registration, certificate, group, restriction, tests, and
-what to copy back. Nothing is done and nothing sent: an administrator of the
-tenant reads the script and runs it. It can be run again.
+		Short: "Print the script that registers the app and restricts it to its mailboxes",
+		Long: `Print the complete, commented script for the identity and the mailboxes of the
+configuration: app registration, certificate, group, restriction, tests, and what
+to copy back. The command itself changes nothing: an administrator of the tenant
+reads the script and runs it. It can be run again.
 
-The order never leaves the app unrestricted: the restriction comes first, then
-the wait until it has reached Graph and the tests, and a consent last of all.
+The app is never unrestricted: the restriction comes first, then the wait until
+Graph applies it and the tests, and a consent last.
 
 --method rbac gives the app a role in Exchange for these mailboxes, and no
 consent. --method policy is the older way, a consent narrowed by an access
-policy. --migrate leads from that to the first without interruption.`,
+policy. --migrate moves from a policy to RBAC without interruption.`,
 		Example: `  graphrelay setup > setup.ps1
   graphrelay setup --shell az --denied canary@contoso.com > setup.sh
   graphrelay setup --method policy > setup.ps1
@@ -55,13 +55,16 @@ policy. --migrate leads from that to the first without interruption.`,
 	f := cmd.Flags()
 	configFlag(cmd, &s.file)
 	f.StringVar(&s.method, "method", "rbac", "how to restrict: `rbac|policy`")
-	f.StringVar(&s.shell, "shell", "powershell", "what the script is for: `powershell|az`")
-	f.BoolVar(&s.undo, "undo", false, "print the way back")
-	f.BoolVar(&s.migrate, "migrate", false, "print the way from an access policy to RBAC")
-	f.StringVar(&s.denied, "denied", "", "`MAILBOX` that must be refused (default: denied_mailbox; without it one is made)")
-	f.StringVar(&s.identity, "identity", "", "`NAME` of the identity; needed where there are several")
-	f.StringVar(&s.name, "name", "", "display `NAME` of the app registration (default: graphrelay, with the identity's name where there are several)")
-	f.StringVar(&s.certificate, "certificate", "", "`FILE` to upload, where the script will run (default: the name of certificate_file with .cer)")
+	f.StringVar(&s.shell, "shell", "powershell", "language of the script: `powershell|az`")
+	f.BoolVar(&s.undo, "undo", false, "print the script that undoes the setup")
+	f.BoolVar(&s.migrate, "migrate", false, "print the script that moves from an access policy to RBAC")
+	f.StringVar(&s.denied, "denied", "",
+		"`MAILBOX` that must be refused (default: denied_mailbox, or one that the script creates)")
+	f.StringVar(&s.identity, "identity", "", "`NAME` of the identity; needed if there are several")
+	f.StringVar(&s.name, "name", "",
+		"display `NAME` of the app registration (default: graphrelay, with the identity's name if there are several)")
+	f.StringVar(&s.certificate, "certificate", "",
+		"`FILE` to upload, on the machine that runs the script (default: the name of certificate_file with .cer)")
 	return cmd
 }
 
@@ -89,7 +92,8 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	p := setup.Plan{
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
 		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
+		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox,
+		ReadWrite: wiring.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
@@ -111,7 +115,7 @@ func (s scripting) pick(c *config.Config) (config.Identity, error) {
 	case s.identity == "":
 		return id, errors.New("there are several identities: name one with --identity NAME")
 	case !ok:
-		return id, fmt.Errorf("--identity %q is the name of no identity of the configuration", s.identity)
+		return id, fmt.Errorf("--identity %q is not the name of an identity of the configuration", s.identity)
 	}
 	return id, nil
 }
@@ -124,7 +128,7 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 	case p.Shell != setup.PowerShell && p.Shell != setup.Az:
 		return p, fmt.Errorf("--shell %q is neither powershell nor az", s.shell)
 	case s.undo && s.migrate:
-		return p, errors.New("--undo and --migrate are two ways: choose one")
+		return p, errors.New("--undo and --migrate cannot be combined: choose one")
 	case s.undo:
 		p.Task = setup.Undo
 	case s.migrate:
@@ -144,7 +148,7 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 		}
 	}
 	if p.PEM == "" {
-		p.PEM = "/etc/graphrelay/entra.pem" // the identity has another credential until now
+		p.PEM = "/etc/graphrelay/entra.pem" // the identity has another credential so far
 	}
 	if p.Certificate == "" {
 		base := filepath.Base(p.PEM)

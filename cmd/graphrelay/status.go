@@ -19,8 +19,8 @@ func newStatus() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Tell in one screen whether mail flows, and if not, why",
-		Long: `Tell in one screen whether mail flows, and if not, why: warnings and holds first
+		Short: "Show on one screen whether mail flows and, if not, why",
+		Long: `Show on one screen whether mail flows and, if not, why: first warnings and holds
 with what to do, then traffic, queue, credentials, audits, and each mailbox that
 has mail waiting.`,
 		Example: `  graphrelay status
@@ -46,12 +46,13 @@ has mail waiting.`,
 	return cmd
 }
 
-// shownLanes is how many mailboxes fit the screen.
+// shownLanes is how many mailboxes fit on the screen.
 const shownLanes = 12
 
 func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	p := terminal.NewPainter(w)
-	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)), s.Connections)
+	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
+		s.Connections)
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "warning:"), text.Line(warning))
 	}
@@ -76,16 +77,19 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 
 func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
 	for _, h := range holds {
-		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key), terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
+		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key),
+			terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
 		if h.Scope() == state.ScopeAudit {
-			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n", terminal.ShellWord(text.Line(h.Key)))
+			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n",
+				terminal.ShellWord(text.Line(h.Key)))
 			continue
 		}
 		next := "now"
 		if h.NextProbe.After(now) {
 			next = terminal.Ago(now.Sub(h.NextProbe))
 		}
-		fmt.Fprintf(w, "  probed %d times, next %s; when mended: graphrelay queue release --hold %s\n", h.Probes, next, terminal.ShellWord(text.Line(h.Key)))
+		fmt.Fprintf(w, "  probed %d times, next %s; once fixed: graphrelay queue release --hold %s\n", h.Probes, next,
+			terminal.ShellWord(text.Line(h.Key)))
 	}
 }
 
@@ -103,18 +107,18 @@ func oldest(first, now time.Time) string {
 	if first.IsZero() {
 		return ""
 	}
-	return "; the oldest waits for " + terminal.Ago(now.Sub(first))
+	return "; oldest waiting for " + terminal.Ago(now.Sub(first))
 }
 
-// expiresSoon is when an end of validity becomes worth a colour.
+// expiresSoon is how long before it expires something is shown in colour.
 const expiresSoon = 30 * 24 * time.Hour
 
-// printProofs tells of credentials, certificate, audits and the configuration.
+// printProofs prints credentials, certificate, audits and the configuration.
 func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time) {
 	expiry := func(t time.Time) string {
 		switch {
 		case t.IsZero():
-			return "no known end"
+			return "expiry unknown"
 		case t.Before(now):
 			return p.Paint(terminal.Red, "EXPIRED "+t.Format(time.DateOnly))
 		case t.Sub(now) < expiresSoon:
@@ -136,7 +140,8 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		if !a.Passed {
 			verdict = p.Paint(terminal.Red, "FAILED")
 		}
-		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)), text.Line(a.Text))
+		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)),
+			text.Line(a.Text))
 	}
 	failed := ""
 	if s.Reload.Failed {
@@ -160,7 +165,8 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
 		}
-		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held), age,
+		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held),
+			age,
 			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
 	}
 	return g.Print(func(column int, cell string) string {

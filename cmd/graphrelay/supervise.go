@@ -15,15 +15,15 @@ import (
 // statusEvery is how often systemctl status gets a new line, if it differs.
 const statusEvery = 5 * time.Second
 
-// notify tells systemd, where it started us, about a change of state.
+// notify informs systemd, if it started us, of a change of state.
 func notify(log *slog.Logger, state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd was not told", "state", state, "cause", err)
+		log.Warn("cannot notify systemd", "state", state, "error", err)
 	}
 }
 
-// notifyReload tells systemd that a reload begins, and returns what tells it
-// that it is over. The time lets it know which reload it is.
+// notifyReload informs systemd that a reload begins, and returns a function that
+// informs it of the end. The time says which reload it is.
 func notifyReload(log *slog.Logger) (done func()) {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
@@ -33,11 +33,11 @@ func notifyReload(log *slog.Logger) (done func()) {
 
 // supervise keeps systemd informed until done is closed: a line for systemctl
 // status, and WATCHDOG=1 while the relay is alive. A stop is bounded in other
-// ways, so from its begin on the watchdog is content.
+// ways, so during a stop the watchdog is always satisfied.
 func supervise(ctx context.Context, r *relay.Relay, log *slog.Logger, done <-chan struct{}) {
 	limit, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("the watchdog of systemd is not served", "cause", err)
+		log.Warn("cannot read the watchdog settings of systemd", "error", err)
 	}
 	every := statusEvery
 	if limit > 0 {
@@ -45,13 +45,13 @@ func supervise(ctx context.Context, r *relay.Relay, log *slog.Logger, done <-cha
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var told string
+	var last string
 	for {
 		if limit > 0 {
 			watchdog(ctx, r, log, limit/2)
 		}
-		if line := "STATUS=" + r.Summary(context.WithoutCancel(ctx)); line != told && ctx.Err() == nil {
-			told = line
+		if line := "STATUS=" + r.Summary(context.WithoutCancel(ctx)); line != last && ctx.Err() == nil {
+			last = line
 			notify(log, line)
 		}
 		select {
@@ -62,12 +62,12 @@ func supervise(ctx context.Context, r *relay.Relay, log *slog.Logger, done <-cha
 	}
 }
 
-// watchdog tells systemd that the relay is alive, if it is.
+// watchdog informs systemd that the relay is alive, if it is.
 func watchdog(ctx context.Context, r *relay.Relay, log *slog.Logger, patience time.Duration) {
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := r.Alive(asking); err != nil && ctx.Err() == nil {
-		log.Error("the watchdog is not told that all is well", "cause", err)
+		log.Error("the relay is not alive; systemd's watchdog is not notified", "error", err)
 		return
 	}
 	notify(log, daemon.SdNotifyWatchdog)

@@ -29,12 +29,12 @@ func newTrace() *cobra.Command {
 	var flags traceFlags
 	cmd := &cobra.Command{
 		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT]",
-		Short: "Tell what became of a message: who sent what to whom, where it is, why it failed",
-		Long: `Tell what became of messages, newest first: who sent what to whom, where it is
-now, and why it failed. They are found by queue ID, Message-ID (as in the header,
-in angle brackets), recipient, sender or time, for as long as the history is kept
-(queue.history, 30 days) after their end. It reads a stopped service's store too.
-The exit code is 1 where none is found, with --json as well.`,
+		Short: "Show what happened to a message: sender, recipients, state, why it failed",
+		Long: `Show what happened to messages, newest first: sender, recipients, current state
+and, if a message failed, why. Messages are found by queue ID, Message-ID (as in
+the header, in angle brackets), recipient, sender or time, until their history
+expires (queue.history, 30 days). The store of a stopped service is read too. The
+exit code is 1 if no message is found, also with --json.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
   graphrelay trace customer@example.org --since 2d
@@ -53,14 +53,15 @@ The exit code is 1 where none is found, with --json as well.`,
 	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`")
 	f.StringVar(&flags.from, "from", "", "with this `ADDRESS` as From or reverse-path")
 	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
-	f.StringVar(&flags.since, "since", "", "accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
+	f.StringVar(&flags.since, "since", "",
+		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
 	f.StringVar(&flags.until, "until", "", "accepted before this `MOMENT`")
 	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
 	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// sought is a queue ID, or filters of which the first that finds something counts.
+// sought is a queue ID, or filters that are tried until one finds something.
 type sought struct {
 	id      envelope.QueueID
 	filters []spool.Filter
@@ -89,12 +90,12 @@ func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 	case len(args) == 1:
 		return soughtBy(args[0], f)
 	case t.to+t.from+t.messageID+t.since+t.until == "":
-		return s, errors.New("which message? give a queue ID, a Message-ID or a recipient, or --to, --from, --since")
+		return s, errors.New("which message? Give a queue ID, a Message-ID or a recipient, or --to, --from, --since")
 	}
 	return sought{filters: []spool.Filter{f}}, nil
 }
 
-// soughtBy finds out what an argument is. An address can be a recipient, or a
+// soughtBy decides what an argument is. An address can be a recipient, or a
 // Message-ID that lost its brackets, or a sender.
 func soughtBy(arg string, f spool.Filter) (sought, error) {
 	if id, err := envelope.ParseQueueID(arg); err == nil {
@@ -107,7 +108,7 @@ func soughtBy(arg string, f spool.Filter) (sought, error) {
 	}
 	a, err := envelope.ParseAddress(arg)
 	if err != nil {
-		return sought{}, fmt.Errorf("%q is no queue ID (16 characters), no Message-ID (<...>) and no address", arg)
+		return sought{}, fmt.Errorf("%q is not a queue ID (16 characters), a Message-ID (<...>) or an address", arg)
 	}
 	to, from := f, f
 	to.Recipient, from.Sender = a, a
@@ -126,7 +127,8 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 		t.print(w, found)
 	}
 	if err == nil && len(found) == 0 {
-		err = errors.New("no message is known; its history may have ended (queue.history), or it never came: see the log, and `graphrelay status`")
+		err = errors.New("no message found; its history may have expired (queue.history), or it never arrived: see " +
+			"the log, and `graphrelay status`")
 	}
 	return err
 }
@@ -148,7 +150,7 @@ func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admi
 	show := func(id envelope.QueueID) error {
 		d, err := q.Show(ctx, id)
 		if err == nil {
-			d.Header = "" // trace is about the way, not the contents
+			d.Header = "" // trace is about the path, not the content
 			found = append(found, d)
 		}
 		return err
@@ -174,7 +176,8 @@ func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admi
 
 func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
 	p, m := terminal.NewPainter(w), d.Message
-	fmt.Fprintf(w, "%s  %s  %s\n", p.Paint(terminal.Bold, m.QueueID), p.Paint(stateColour(m.State), m.State), m.Accepted.Format(time.RFC3339))
+	fmt.Fprintf(w, "%s  %s  %s\n", p.Paint(terminal.Bold, m.QueueID), p.Paint(stateColour(m.State), m.State),
+		m.Accepted.Format(time.RFC3339))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, text.Line(value)) }
 	line("client", strings.TrimSpace(m.Client+" "+m.ClientAddr))
 	line("from", m.From+sentThrough(m))
@@ -185,7 +188,7 @@ func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
 	printHistory(w, d.History)
 }
 
-// sentThrough tells what else is said about the sender, where it differs.
+// sentThrough names the reverse-path and the mailbox if they differ from From.
 func sentThrough(m admin.Message) string {
 	var more []string
 	if m.ReversePath != m.From {

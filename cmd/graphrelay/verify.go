@@ -32,19 +32,18 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --to ADMIN",
 		Short: "Prove on the live service that the app can send as its mailboxes and as no others",
-		Long: `Prove it, step by step: the credential, the token and what it may, a probe of
+		Long: `Check step by step: the credential, the token and its permissions, a probe of
 every configured mailbox and a test mail from it to ADMIN, a probe of the mailbox
-that must be refused. A probe is a message without recipient, so that nothing is
-sent and nobody impersonated. The verdict stands in the last lines, one for each
-identity:
+that must be refused. A probe is a message without recipients, so nothing is sent
+and nobody is impersonated. The last lines give the verdict of each identity:
 
-  RESTRICTED       exit 0   proven: it can send as these mailboxes, and as that one it cannot
-  NOT RESTRICTED   exit 3   it may use a mailbox that it must not
-  SENDER REFUSED   exit 4   it may not use a mailbox that it must
+  RESTRICTED       exit 0   proven: it can send as its mailboxes, and not as the denied one
+  NOT RESTRICTED   exit 3   it can use a mailbox that must be refused
+  SENDER REFUSED   exit 4   it cannot use a mailbox that it needs
   UNPROVEN         exit 5   neither was proven; the line says what is missing
 
 A change in the tenant takes 30 minutes to 2 hours to reach Graph: --wait 2h
-looks again every 5 minutes until it has.`,
+checks again every 5 minutes until it has.`,
 		Example: `  graphrelay verify --to admin@contoso.com
   graphrelay verify --to admin@contoso.com --denied canary@contoso.com --wait 2h`,
 		Args: noArguments,
@@ -54,11 +53,13 @@ looks again every 5 minutes until it has.`,
 	}
 	f := cmd.Flags()
 	configFlag(cmd, &v.file)
-	f.StringSliceVar(&v.allowed, "allowed", nil, "`MAILBOX` that must be able to send; may be repeated (default: every one of the configuration)")
-	f.StringSliceVar(&v.denied, "denied", nil, "`MAILBOX` that must be refused: existing, licensed, ordinary; may be repeated (default: denied_mailbox)")
-	f.StringVar(&v.to, "to", "", "`ADDRESS` that gets the test mails; nobody else gets any")
+	f.StringSliceVar(&v.allowed, "allowed", nil,
+		"`MAILBOX` that must be able to send; may be repeated (default: all of the configuration)")
+	f.StringSliceVar(&v.denied, "denied", nil,
+		"`MAILBOX` that must be refused: existing, licensed, ordinary; may be repeated (default: denied_mailbox)")
+	f.StringVar(&v.to, "to", "", "`ADDRESS` that receives the test mails; nobody else does")
 	f.StringVar(&v.identity, "identity", "", "verify the identity with this `NAME` only")
-	f.DurationVar(&v.wait, "wait", 0, "look again for so much `TIME`, until what was changed has reached Graph")
+	f.DurationVar(&v.wait, "wait", 0, "check again for up to `TIME`, until a change has reached Graph")
 	f.BoolVar(&v.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -70,10 +71,10 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 	}
 	to, err := envelope.ParseAddress(v.to)
 	if v.to == "" || err != nil || to.Wildcard() {
-		return usageError{errors.New("name with --to ADDRESS the administrator who gets the test mails")}
+		return usageError{errors.New("add --to ADDRESS, the administrator who receives the test mails")}
 	}
 	if v.wait < 0 {
-		return usageError{fmt.Errorf("--wait %s is negative; write how long to look again, as in 2h", v.wait)}
+		return usageError{fmt.Errorf("--wait %s is negative; write how long to keep checking, as in 2h", v.wait)}
 	}
 	identities, err := v.identities(c)
 	if err != nil {
@@ -94,7 +95,7 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 	return err
 }
 
-// identities are those of the configuration, with what the flags change.
+// identities are those of the configuration, with the changes of the flags.
 func (v verification) identities(c *config.Config) ([]verify.Identity, error) {
 	allowed, err := addressFlags("--allowed", v.allowed)
 	if err != nil {
@@ -119,7 +120,8 @@ func (v verification) identities(c *config.Config) ([]verify.Identity, error) {
 		out = append(out, id)
 	}
 	if len(out) == 0 {
-		return nil, usageError{fmt.Errorf("--identity %q is the name of no identity of the configuration", v.identity)}
+		return nil, usageError{fmt.Errorf("--identity %q is not the name of an identity of the configuration",
+			v.identity)}
 	}
 	return out, nil
 }
@@ -131,7 +133,7 @@ func addressFlags(flag string, values []string) ([]envelope.Address, error) {
 		if err != nil {
 			return nil, usageError{fmt.Errorf("%s: %w", flag, err)}
 		}
-		if a.Wildcard() { // no mailbox has this name, and that it is refused proves nothing
+		if a.Wildcard() { // no mailbox has this name: a refusal proves nothing
 			return nil, usageError{fmt.Errorf("%s: %s is a wildcard; write one address", flag, a)}
 		}
 		out = append(out, a)
@@ -146,7 +148,8 @@ func (v verification) verifier(to envelope.Address, name string, w io.Writer) ve
 		printStep(w, fmt.Sprintf("  %-4s %-10s", f.Mark, f.Step), f.Mark, f.Text, f.Remedy)
 	}
 	one.Waiting = func(r verify.Report, passed, left time.Duration) {
-		fmt.Fprintf(w, "  ...  waiting for %s, for at most %s more; still missing: %s: %s\n", terminal.Ago(passed), terminal.Ago(left), r.Verdict, text.Line(r.Text))
+		fmt.Fprintf(w, "  ...  waited %s, at most %s more; still missing: %s: %s\n", terminal.Ago(passed),
+			terminal.Ago(left), r.Verdict, text.Line(r.Text))
 	}
 	return one
 }
@@ -180,7 +183,8 @@ func verdictOf(reports []verify.Report) verify.Verdict {
 func reportsJSON(reports []verify.Report) any {
 	var list []map[string]any
 	for _, r := range reports {
-		list = append(list, map[string]any{"identity": r.Identity, "verdict": r.Verdict, "text": r.Text, "remedy": r.Remedy, "findings": r.Findings})
+		list = append(list, map[string]any{"identity": r.Identity, "verdict": r.Verdict, "text": r.Text,
+			"remedy": r.Remedy, "findings": r.Findings})
 	}
 	return map[string]any{"verdict": verdictOf(reports), "exit": verdictOf(reports).ExitCode(), "identities": list}
 }

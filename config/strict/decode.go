@@ -8,12 +8,12 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// maxProblems bounds the report on a file that is no configuration at all.
+// maxProblems bounds the report on a file that is not a configuration at all.
 const maxProblems = 100
 
 // Decode reads the YAML of a file into the struct that into points to; file is
 // for messages, and relative paths are resolved from base. rules is called last
-// and holds the sections against each other. The error is Errors, each with a
+// and compares the sections with each other. The error is Errors, each with a
 // line from 1.
 func (f Format) Decode(file string, data []byte, base string, into any, rules func(Scope)) (*Places, error) {
 	d := &decoder{Format: f, base: base, places: &Places{file, map[string]place{}}}
@@ -44,7 +44,7 @@ func (f Format) least(t reflect.Type) string {
 }
 
 // Defaults fills in the defaults of the struct that into points to, for an
-// entry that the file does not have. The keys of except are left alone.
+// entry that the file does not have. The keys of except are skipped.
 func (f Format) Defaults(into any, except ...string) {
 	d := &decoder{Format: f, places: &Places{at: map[string]place{}}}
 	seen := map[string]bool{}
@@ -69,7 +69,7 @@ func (d *decoder) add(p Problem) {
 	case len(d.problems) < maxProblems:
 		d.problems = append(d.problems, p)
 	case len(d.problems) == maxProblems:
-		more := Bad("file holds more than 100 mistakes", "correct the others first")
+		more := Bad("file has more than 100 mistakes", "correct these first")
 		d.problems = append(d.problems, Problem{File: p.File, Line: p.Line, Wrong: more.wrong, Remedy: more.remedy})
 	}
 }
@@ -108,13 +108,14 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, tag reflect.St
 func refuse(n ast.Node) *Fault {
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
-		return Bad("is a YAML anchor, alias or merge", `write the value itself, and quotes around a text that begins with & or *`)
+		return Bad("is a YAML anchor, alias or merge",
+			`write the value itself, and quotes around a text that begins with & or *`)
 	case *ast.TagNode:
 		return Bad("has a YAML tag", "write the value without !")
 	case *ast.LiteralNode:
 		return Bad("is a block text", "write the value on one line")
 	case *ast.NullNode:
-		return Bad("has no value", "write a value, or take the key out")
+		return Bad("has no value", "write a value, or remove the key")
 	}
 	return nil
 }
@@ -154,7 +155,7 @@ func (d *decoder) pair(path string, pair *ast.MappingValueNode, v reflect.Value,
 		return
 	}
 	if seen[name] {
-		d.addKey(line, key, name, Bad("key stands twice", "write it once"))
+		d.addKey(line, key, name, Bad("is repeated", "write it once"))
 		return
 	}
 	seen[name] = true
@@ -188,7 +189,7 @@ func (d *decoder) missing(name string, t reflect.Type) string {
 	return name + " with at least one entry of " + keyNames(t.Elem())
 }
 
-// preset decodes a default. It leaves no place behind: the key is not given.
+// preset decodes a default. It records no place: the key is not given.
 func (d *decoder) preset(path, text string, v reflect.Value, tag reflect.StructTag) {
 	sub := &decoder{Format: d.Format, base: d.base, places: &Places{at: map[string]place{}}}
 	n, wrong := parse([]byte(text), "")
@@ -208,11 +209,11 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.Str
 		return
 	}
 	if !ok {
-		d.fail(path, Bad("must be a list", `write one entry a line, each begun with "- "`))
+		d.fail(path, Bad("must be a list", `write one entry per line, each beginning with "- "`))
 		return
 	}
 	if len(seq.Values) == 0 {
-		d.fail(path, Bad("is an empty list", "write at least one entry, or take the key out"))
+		d.fail(path, Bad("is an empty list", "write at least one entry, or remove the key"))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -258,7 +259,7 @@ func (d *decoder) named(path string, pair *ast.MappingValueNode, v reflect.Value
 		f = d.readInto(name, text, "")
 	}
 	if f == nil && v.MapIndex(name).IsValid() {
-		f = Bad("name stands twice", "write it once; capitals make no difference")
+		f = Bad("is repeated", "write it once; letter case does not matter")
 	}
 	if f != nil {
 		d.addKey(line, key, printable(text), f)

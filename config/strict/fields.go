@@ -32,7 +32,7 @@ type Hidden interface{ Hidden() }
 // Shorthand is a list or a section that one word can replace.
 type Shorthand interface{ Short(word string) *Fault }
 
-// isScalar tells values from sections and lists.
+// isScalar distinguishes values from sections and lists.
 func (f Format) isScalar(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer || t.Kind() == reflect.Map {
 		return false
@@ -63,10 +63,10 @@ func (f Format) asScalar(v reflect.Value, limits string) Scalar {
 // readInto reads text into v and checks it against the range of its tag.
 func (f Format) readInto(v reflect.Value, text, limits string) *Fault {
 	if text == "" {
-		return Bad("is empty", "write "+f.example(v.Type())+", or take the key out")
+		return Bad("is empty", "write "+f.example(v.Type())+", or remove the key")
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
-		return Bad("holds a control character", "take it out")
+		return Bad("contains a control character", "remove it")
 	}
 	if wrong := f.asScalar(v, limits).Read(text); wrong != nil {
 		return wrong
@@ -88,7 +88,7 @@ func oneOf(text, limits string) *Fault {
 			return nil
 		}
 	}
-	return Bad("is none of the possible values", "write "+strings.ReplaceAll(limits, " | ", " or "))
+	return Bad("is not one of the possible values", "write "+strings.ReplaceAll(limits, " | ", " or "))
 }
 
 // within compares numbers with a range such as "1s..1h".

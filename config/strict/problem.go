@@ -10,7 +10,7 @@ import (
 type Problem struct {
 	File   string
 	Line   int    // from 1; 0 where the file could not be read at all
-	Key    string // such as senders[0].address; empty where no key is concerned
+	Key    string // such as senders[0].address; empty if the mistake is not in a key
 	Wrong  string
 	Text   string // the offending text; may be empty
 	Remedy string
@@ -85,7 +85,8 @@ func hidePassword(text string) string {
 	if begin := strings.Index(text, "//"); begin >= 0 && begin < at {
 		return text[:begin] + "//***" + text[at:]
 	}
-	if user, password, ok := strings.Cut(text[:at], ":"); ok && user != "" && password != "" && !strings.ContainsAny(text, " \t") {
+	if user, password, ok := strings.Cut(text[:at], ":"); ok && user != "" && password != "" &&
+		!strings.ContainsAny(text, " \t") {
 		return "***" + text[at:]
 	}
 	return text

@@ -9,7 +9,7 @@ import (
 )
 
 // number is a whole number, written in digits only: 0x10 and 1_000 are more
-// often mistakes than wishes.
+// often mistakes than intended.
 type number int
 
 func (n *number) Read(text string) *Fault {
@@ -31,7 +31,7 @@ func Digits(text string) (int64, *Fault) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, Bad("is too large a number", "write a smaller one")
+		return 0, Bad("is too large", "write a smaller number")
 	}
 	return n, nil
 }
@@ -63,7 +63,7 @@ func unitOf(name string) time.Duration {
 }
 
 func (d *Duration) Read(text string) *Fault {
-	wrong := Bad("is no duration", "write a number with s, m, h or d, as in 30s, 5m, 4h or 5d")
+	wrong := Bad("is not a duration", "write a number with s, m, h or d, as in 30s, 5m, 4h or 5d")
 	var sum time.Duration
 	last := time.Duration(math.MaxInt64)
 	for rest := text; rest != ""; {
@@ -77,7 +77,7 @@ func (d *Duration) Read(text string) *Fault {
 			return wrong
 		}
 		if n > int64((math.MaxInt64-sum)/unit) {
-			return Bad("is too long a duration", "write a shorter one")
+			return Bad("is too long", "write a shorter duration")
 		}
 		sum += time.Duration(n) * unit
 		last, rest = unit, rest[digits+1:]
@@ -105,7 +105,7 @@ func (d Duration) String() string {
 	return b.String()
 }
 
-// Size is a number of octets, written as in 2100KiB, 256MiB, 1GiB or 4096.
+// Size is a number of bytes, written as in 2100KiB, 256MiB, 1GiB or 4096.
 type Size int64
 
 func (s *Size) Read(text string) *Fault {
@@ -120,7 +120,7 @@ func (s *Size) Read(text string) *Fault {
 	}
 	n, f := Digits(number)
 	if f != nil || n > math.MaxInt64/unit {
-		return Bad("is no size", "write a number of octets, or one with KiB, MiB or GiB, as in 2100KiB")
+		return Bad("is not a size", "write a number of bytes, or one with KiB, MiB or GiB, as in 2100KiB")
 	}
 	*s = Size(n * unit)
 	return nil
@@ -142,7 +142,7 @@ func (s Size) String() string {
 	return fmt.Sprintf("%dKiB", s>>10)
 }
 
-// truth is true or false, and none of YAML 1.1's other words for them.
+// truth is true or false, not one of YAML 1.1's other words for them.
 type truth bool
 
 func (b *truth) Read(text string) *Fault {

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// concealed stands for what Show does not show.
+// concealed replaces what Show does not show.
 const concealed = "***"
 
 // Shower is a Scalar that the file may write in another way than String does.
@@ -104,7 +104,7 @@ func (f Format) shownScalar(v reflect.Value, tag reflect.StructTag) (any, bool) 
 	return withoutSecrets(fmt.Sprint(v.Interface())), true
 }
 
-// withoutSecrets takes out of a URL where a password or a key may stand.
+// withoutSecrets replaces the parts of a URL that may hold a password or a key.
 func withoutSecrets(text string) string {
 	if !strings.Contains(text, "://") {
 		return text

@@ -119,12 +119,12 @@ seazon: spring
 	const want = `garden.yaml:1: heated: is true in spring ("true"); write season: autumn
 garden.yaml:3: beds[0].rows: is many ("7"); write width too
 garden.yaml:4: beds[1].rows: is out of range ("10"); write a value from 1 to 9
-garden.yaml:4: beds[1].colour: is an unknown key ("colour"); take it out, or write one of name, rows, width
+garden.yaml:4: beds[1].colour: is an unknown key ("colour"); remove it, or write one of name, rows, width
 garden.yaml:5: beds[2].width: is not a length ("wide"); write 2m
 garden.yaml:5: beds[2].name: is missing; write name: a label
 garden.yaml:6: water: is out of range ("2h"); write a value from 1s to 1h
 garden.yaml:7: gate: must be a single value; write a label
-garden.yaml:8: seazon: is an unknown key ("seazon"); did you mean season? If not, take it out`
+garden.yaml:8: seazon: is an unknown key ("seazon"); did you mean season? If not, remove it`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -166,7 +166,8 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"smtp", "smpt", 2}, {"queue", "quue", 1}, {"log", "gol", 2}, {"kitten", "sitting", 3}} {
+	}{{"", "", 0}, {"", "abc", 3}, {"smtp", "smpt", 2}, {"queue", "quue", 1}, {"log", "gol", 2},
+		{"kitten", "sitting", 3}} {
 		if got := distance(c.a, c.b); got != c.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}

@@ -18,7 +18,7 @@ import (
 // the nesting (100 KB of "[" took more than 5 GB) and time in the square of
 // the keys of one section (15,000 took 3 s).
 const (
-	MaxFile   = 1 << 20 // octets
+	MaxFile   = 1 << 20 // bytes
 	maxTokens = 50_000  // an entry "- address: a@b" is four
 	maxFlow   = 16      // brackets within brackets
 	maxColumn = 200     // of a key or a dash outside brackets
@@ -31,7 +31,7 @@ func inLine(line int, text string, f *Fault) *Problem {
 
 // parse returns the one document of a file; least is what to write into an
 // empty one. The library is used for its syntax tree only: aliases, merges and
-// tags in it are left alone, and refused by whoever walks the tree.
+// tags in it are kept, and refused by whoever walks the tree.
 func parse(data []byte, least string) (ast.Node, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if p := checkBytes(data); p != nil {
@@ -49,10 +49,10 @@ func parse(data []byte, least string) (ast.Node, *Problem) {
 	return onlyDocument(file, lines, least)
 }
 
-// checkBytes refuses what is no text, and tabs where YAML counts blanks.
+// checkBytes refuses what is not text, and tabs where YAML counts spaces.
 func checkBytes(data []byte) *Problem {
 	if len(data) > MaxFile {
-		return inLine(1, "", Bad("file is larger than 1 MiB", "write less than that; a configuration has some hundred lines"))
+		return inLine(1, "", Bad("file is larger than 1 MiB", "write less; a configuration has a few hundred lines"))
 	}
 	for i, raw := range bytes.Split(data, []byte("\n")) {
 		line := string(bytes.TrimSuffix(raw, []byte("\r")))
@@ -69,12 +69,12 @@ func checkLine(line string) *Fault {
 	}
 	for _, c := range line {
 		if c < ' ' && c != '\t' || c == 0x7f {
-			return Bad(fmt.Sprintf("line holds the control character %U", c), "take it out")
+			return Bad(fmt.Sprintf("line contains the control character %U", c), "remove it")
 		}
 	}
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	if strings.Contains(indent, "\t") {
-		return Bad("line is indented with a tab", "write blanks instead")
+		return Bad("line is indented with a tab", "use spaces instead")
 	}
 	return nil
 }
@@ -112,20 +112,20 @@ func excess(tokens token.Tokens) (*token.Token, *Fault) {
 			return t, Bad("is nested too deeply", "write it as in the example configuration")
 		}
 		if i == maxTokens {
-			return t, Bad("file holds more than 50,000 words", "write fewer entries")
+			return t, Bad("file has more than 50,000 words", "write fewer entries")
 		}
 	}
 	return nil, nil
 }
 
-// isDeep tells of a key or a dash that stands too far to the right.
+// isDeep reports whether t is a key or a dash too far to the right.
 func isDeep(t *token.Token) bool {
 	structure := t.Type == token.SequenceEntryType || t.Type == token.MappingValueType
 	return structure && t.Position.Column > maxColumn
 }
 
 // syntaxFault puts the library's message into our form; it quotes the line
-// itself, for the library's own excerpt is many lines long.
+// itself, because the library's own excerpt is many lines long.
 func syntaxFault(err error, lines []string) *Problem {
 	line, message := 1, err.Error()
 	var e yaml.Error
@@ -141,7 +141,7 @@ func syntaxRemedy(message string) string {
 	case strings.Contains(message, "reserved character"):
 		return `write quotes around the text, as in "@text"`
 	case strings.Contains(message, "not allowed in this context"):
-		return "align the keys of a section, and write quotes around a text that holds a colon and a blank"
+		return "align the keys of a section, and write quotes around a text that contains a colon and a space"
 	case strings.Contains(message, "end character"):
 		return "write the closing quote"
 	}
@@ -153,7 +153,9 @@ func onlyDocument(file *ast.File, lines []string, least string) (ast.Node, *Prob
 	for i, doc := range file.Docs {
 		if i > 0 && doc.Start != nil {
 			n := lineOf(doc.Start)
-			return nil, inLine(n, lineText(lines, n), Bad("a second YAML document or a directive", "write one document, without lines that begin with --- or %"))
+			return nil, inLine(n, lineText(lines, n),
+				Bad("a second YAML document or a directive",
+					"write one document, without lines that begin with --- or %"))
 		}
 		if doc.Body != nil {
 			body = doc.Body
@@ -173,7 +175,7 @@ func lineOf(t *token.Token) int {
 	return max(1, t.Position.Line)
 }
 
-// lineText is a line for a message, unless something secret may stand in it.
+// lineText is a line for a message, or "" if it may hold a secret.
 func lineText(lines []string, n int) string {
 	if n > len(lines) || strings.Contains(lines[n-1], "secret") || strings.Contains(lines[n-1], "password") {
 		return ""

@@ -17,9 +17,9 @@ func keyNames(t reflect.Type) string {
 // unknownKey names the key that was probably meant.
 func unknownKey(name string, t reflect.Type) *Fault {
 	if near := nearest(name, t); near != "" {
-		return Bad("is an unknown key", "did you mean "+near+"? If not, take it out")
+		return Bad("is an unknown key", "did you mean "+near+"? If not, remove it")
 	}
-	return Bad("is an unknown key", "take it out, or write one of "+keyNames(t))
+	return Bad("is an unknown key", "remove it, or write one of "+keyNames(t))
 }
 
 func nearest(name string, t reflect.Type) string {
@@ -60,7 +60,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// printable is a key that may stand in a message.
+// printable is a key as it can be shown in a message.
 func printable(key string) string {
 	key = cut(key, maxText)
 	if quoted := strconv.Quote(key); quoted != `"`+key+`"` || key == "" {

@@ -8,7 +8,9 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
@@ -16,38 +18,66 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// send makes one attempt, in parts where the message is too large for one
-// request. damaged tells that the stored octets cannot be
+// answer is the end of an attempt.
+type answer struct {
+	pending
+	identity *pace.Identity
+	began    time.Time
+	outcome.Answer
+	damaged, panicked bool
+
+	looked  bool      // the message was looked up first
+	again   time.Time // it was not sent, and is due then; zero otherwise
+	verdict *Decision // what was decided without sending it
+}
+
+// attempt sends a message beside the lane.
+func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time) {
+	l.work.busy++
+	l.pace.Spend(now, p.rec.Size)
+	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.Name, Duplicate: p.rec.Unknown})
+	go func() {
+		a := answer{pending: p, identity: id, began: now}
+		if l.d.settleDoubt(&a, route.Finder) {
+			a.looked = false
+			a.Answer, a.damaged, a.panicked = l.d.send(route, p.rec)
+		}
+		id.Leave()
+		l.inbox.answered <- a
+	}()
+}
+
+// send makes one attempt. damaged means that the stored bytes cannot be
 // trusted; panicked that the Sender broke, which is an unknown outcome.
 func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
-	body := &body{size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.sendCtx, rec.ID) }}
+	body := &body{
+		size: rec.Size,
+		open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
+	}
 	began := d.cfg.Now()
-	ans, panicked = d.guarded(r, rec, body)
+	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, body) })
+	if panicked {
+		ans = outcome.Answer{
+			Outcome: outcome.Unknown,
+			Status:  reply.Enhanced{4, 3, 0},
+			Text:    "an internal error interrupted the attempt; the log has the details for a bug report",
+		}
+	}
 	if ans.Duration == 0 {
 		ans.Duration = d.cfg.Now().Sub(began)
 	}
-	if ans.Outcome == outcome.Delivered {
-		return ans, false, panicked
-	}
 	err := body.failure()
-	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {
+	switch {
+	case ans.Outcome == outcome.Delivered, err == nil:
+		return ans, false, panicked
+	case errors.Is(err, spool.ErrDamaged), errors.Is(err, spool.ErrNotFound):
 		return ans, true, panicked
 	}
-	if err != nil {
-		ans = unreadable(ans, err)
-	}
-	return ans, false, panicked
+	return unreadable(ans, err), false, panicked
 }
 
-func (d *Delivery) guarded(r Route, rec spool.Record, b *body) (ans outcome.Answer, panicked bool) {
-	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, b) })
-	if panicked {
-		ans = outcome.Answer{Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
-			Text: "an internal fault interrupted the attempt; the log has the details for a bug report"}
-	}
-	return ans, panicked
-}
-
+// sendOrUpload sends a message whole, or in parts where it is too large for one
+// request.
 func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) outcome.Answer {
 	if r.stranded(rec.Size) {
 		return noLongerSent(rec.Size, r.MIMELimit)
@@ -55,17 +85,17 @@ func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) outcome.Answ
 	if r.byParts(rec.Size) {
 		return d.upload(r, rec, b)
 	}
-	ans := r.Sender.Send(d.sendCtx, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
+	ans := r.Sender.Send(d.shutdown.sends, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
 	if ans.Outcome == outcome.TooLarge && r.Uploader != nil {
-		octets, requests := requestCost(rec.Size)
+		bytes, requests := pace.RequestCost(rec.Size)
 		ans = d.upload(r, rec, b)
-		ans.Uploaded, ans.Requests = ans.Uploaded+octets, ans.Requests+int(requests)
+		ans.Uploaded, ans.Requests = ans.Uploaded+bytes, ans.Requests+int(requests)
 	}
 	return ans
 }
 
-// guard does what foreign code may break: a panic is logged and told, and costs
-// nobody but this message anything.
+// guard does what foreign code may break: a panic is logged, and costs only this
+// message anything.
 func (d *Delivery) guard(what string, id envelope.QueueID, do func()) (panicked bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -90,13 +120,14 @@ func panicText(p any) string {
 // end, and keeps what is known of the request.
 func unreadable(ans outcome.Answer, err error) outcome.Answer {
 	u := graph.Unreadable(err)
-	u.HTTPStatus, u.RequestID, u.Duration, u.Uploaded, u.Requests = ans.HTTPStatus, ans.RequestID, ans.Duration, ans.Uploaded, ans.Requests
+	u.HTTPStatus, u.RequestID, u.Duration = ans.HTTPStatus, ans.RequestID, ans.Duration
+	u.Uploaded, u.Requests = ans.Uploaded, ans.Requests
 	return u
 }
 
-// body opens a message for the Sender and watches how reading it goes: errors
-// of the store must not pass for answers of Graph. The transport may read in
-// goroutines of its own, and try several times.
+// body opens a message for the Sender and watches the reading: errors of the
+// store must not pass for answers of Graph. The transport may read in goroutines
+// of its own, and try several times.
 type body struct {
 	open  func() (io.ReadSeekCloser, error)
 	size  int64

@@ -143,7 +143,7 @@ func (w *badWeek) start() (stop func()) {
 	r := Reports{ToSender: true, Postmaster: addr(w.t, "admin@contoso.com"), DelayWarning: 4 * time.Hour,
 		From: w.reports, Mailbox: w.reports, Hostname: "relay.test"}
 	route := Route{Identity: "contoso", Sender: watchedSender{client, w.referee}}
-	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold,
+	w.Delivery = New(Config{Store: watchedStore{w.store, w.referee}, Limits: Limits{MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold},
 		Route:   func(envelope.Address) (Route, bool) { return route, true },
 		Reports: func() Reports { return r }, Alarm: w.alarm, Log: log})
 	w.referee.limit = w.slots
@@ -174,12 +174,7 @@ func (w *badWeek) slots(at time.Time) (now, then int) {
 	if id == nil {
 		return defaultIdentitySlots, defaultIdentitySlots
 	}
-	id.mu.Lock()
-	defer id.mu.Unlock()
-	id.gate.mu.Lock()
-	defer id.gate.mu.Unlock()
-	limiter := id.limiter
-	return id.gate.limit, limiter.allowed(at, id.configured)
+	return id.Load().Limit, id.SlotsAt(at)
 }
 
 // alarm is the operator's.
@@ -303,6 +298,7 @@ func (w *badWeek) monday(measure func()) {
 	if w.alarms.text("hold:identity:contoso") != "" {
 		w.t.Fatal("the hold outlives its cause by 10 s after the secret was renewed")
 	}
+	w.throttle() // not before: one probe that is throttled keeps the hold for half an hour
 	for n := range 24 * 60 {
 		w.wait(time.Minute)
 		if n%20 == 3 {
@@ -327,17 +323,23 @@ func (w *badWeek) monday(measure func()) {
 // newSecret is what the administrator does, and how Graph is that day.
 func (w *badWeek) newSecret() {
 	w.double.ClearFaults()
+	w.must(w.double.Inject(sandbox.Fault{
+		Endpoint: "sendMail", Subject: "poison", Status: 400, Code: "ErrorMimeContentInvalid",
+	}))
+	w.double.SetSecret("the-new-one-of-Monday")
+	w.must(os.WriteFile(w.secret+".new", []byte(w.double.Secret()), 0o600))
+	w.must(os.Rename(w.secret+".new", w.secret))
+}
+
+// throttle makes Graph ask for time now and then.
+func (w *badWeek) throttle() {
 	for _, f := range []sandbox.Fault{
 		{Status: http.StatusTooManyRequests, RetryAfter: 7 * time.Second, Percent: 3},
 		{Status: http.StatusTooManyRequests, RetryAfter: 30 * time.Second, RetryAfterDate: true, Percent: 3},
-		{Subject: "poison", Status: 400, Code: "ErrorMimeContentInvalid"},
 	} {
 		f.Endpoint = "sendMail"
 		w.must(w.double.Inject(f))
 	}
-	w.double.SetSecret("the-new-one-of-Monday")
-	w.must(os.WriteFile(w.secret+".new", []byte(w.double.Secret()), 0o600))
-	w.must(os.Rename(w.secret+".new", w.secret))
 }
 
 // lost counts the mail of the deleted mailbox.

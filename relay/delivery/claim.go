@@ -3,10 +3,25 @@ package delivery
 import (
 	"time"
 
+	"graphrelay/relay/delivery/pace"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
-// claim is what the store gave the lane.
+// maxAhead is how many attempts for each slot are recorded ahead at most: one,
+// unless the store is so slow that slots run dry meanwhile.
+const maxAhead = 4
+
+// claims is how a lane asks the store for messages.
+type claims struct {
+	running  bool      // a claim is under way
+	ahead    int       // attempts to record ahead for each slot
+	backlog  bool      // the last claim found all that it asked for
+	after    time.Time // the store failed; no claim before this
+	failures int       // in a row
+}
+
+// claim is the answer of the store.
 type claim struct {
 	probe   string // key of the hold to probe
 	short   bool   // there was less than was asked for
@@ -21,14 +36,13 @@ type refused struct {
 	dec Decision
 }
 
-// isDue tells whether a claim may find something. A time beyond every backoff
+// isDue reports whether a claim may find something. A time beyond every backoff
 // was written before the clock was set back, and counts as due.
-func (l *lane) isDue(now time.Time) bool {
-	return l.fresh || !l.due.IsZero() && (!l.due.After(now) || l.beyond(now))
-}
+func (l *lane) isDue(now time.Time) bool { return l.due.now || l.plannedDue(now) }
 
-func (l *lane) beyond(now time.Time) bool {
-	return l.due.After(now.Add(MaxDelay + longestSleep))
+func (l *lane) plannedDue(now time.Time) bool {
+	at := l.due.at
+	return !at.IsZero() && (!at.After(now) || at.After(now.Add(MaxDelay+longestSleep)))
 }
 
 // want is how many messages to claim: for the free slots, and some ahead. Where
@@ -36,22 +50,19 @@ func (l *lane) beyond(now time.Time) bool {
 // for each attempt recorded and not made is one more message of unknown outcome
 // after a crash. It waits until half is used up, so that a commit carries
 // several.
-func (l *lane) want(r Route, id *identity) int {
-	slots := l.slots(r, l.d.cfg.Now())
-	free, ahead := max(slots-l.busy, 0), slots*max(l.ahead, 1)
-	if id.gate.crowded() {
-		free, ahead = 0, max(1, l.busy)
+func (l *lane) want(r Route, id *pace.Identity) int {
+	now := l.d.cfg.Now()
+	slots, ready := l.pace.Slots(now, r.MaxConcurrent), len(l.work.ready)
+	free, ahead := max(slots-l.work.busy, 0), slots*max(l.claims.ahead, 1)
+	if id.Crowded() {
+		free, ahead = 0, max(1, l.work.busy)
 	}
-	n := free + ahead - len(l.ready)
-	if len(l.ready) > 0 && n < (ahead+1)/2 {
+	n := free + ahead - ready
+	if ready > 0 && n < (ahead+1)/2 {
 		return 0
 	}
-	return min(n, window(slots)-l.open, l.pace.budgets.messages(l.d.cfg.Now())-len(l.ready))
+	return min(n, window(slots)-l.work.open, l.pace.Messages(now)-ready)
 }
-
-// maxAhead is how many attempts for each slot are recorded ahead at most: one,
-// unless the store is so slow that slots run dry meanwhile.
-const maxAhead = 4
 
 // window bounds the messages that a lane keeps in memory: those ahead, those
 // under way, and those whose outcome is being recorded.
@@ -61,13 +72,13 @@ func window(slots int) int { return 10 * slots }
 // backlog came too late for its slots.
 func (l *lane) adapt(c claim) {
 	if c.short {
-		l.ahead, l.backlog = 1, false
+		l.claims.ahead, l.claims.backlog = 1, false
 		return
 	}
-	if l.backlog && len(l.ready) == 0 && l.busy < l.limit {
-		l.ahead = min(2*max(l.ahead, 1), maxAhead)
+	if l.claims.backlog && len(l.work.ready) == 0 && l.work.busy < l.slots {
+		l.claims.ahead = min(2*max(l.claims.ahead, 1), maxAhead)
 	}
-	l.backlog = true
+	l.claims.backlog = true
 }
 
 // claim asks the store for up to n messages.
@@ -76,50 +87,53 @@ func (l *lane) claim(n int, now time.Time) {
 		return
 	}
 	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: n}
-	for _, h := range l.d.holds.froms(l.mailbox) {
+	for _, h := range l.d.holds.SendAs(l.mailbox) {
 		c.ExceptFrom = append(c.ExceptFrom, h.From)
 	}
-	if !l.due.IsZero() && (!l.due.After(now) || l.beyond(now)) {
-		c.Now = later(now, l.due)
-		l.due, l.stale = time.Time{}, true
+	if l.plannedDue(now) {
+		c.Now = pacing.Later(now, l.due.at)
+		l.due.at, l.due.askStore = time.Time{}, true
 	}
-	l.fresh = false
-	l.ask("", func() ([]spool.Record, error) { return l.d.cfg.Store.Claim(l.d.storeCtx, c) }, n)
+	l.due.now = false
+	l.ask("", n, func() ([]spool.Record, error) { return l.d.claimFor(c) })
 }
 
 // probe claims one message to find out whether hold key is over, when it is
 // time and nothing else is open. It returns when to look again.
 func (l *lane) probe(key string, now time.Time) time.Time {
-	if l.open > 0 || l.claiming || !l.fresh && l.due.IsZero() {
+	if l.work.open > 0 || l.claims.running || !l.due.any() {
 		return time.Time{}
 	}
-	ok, again := l.d.holds.takeProbe(key, l.key, now)
+	ok, again := l.d.holds.TakeProbe(key, l.key, now)
 	if !ok {
 		return again
 	}
-	l.probing, l.news = true, news{} // if there is no message, nothing is due at all
+	l.work.probing, l.due.dueHint = true, dueHint{} // if there is no message, nothing is due at all
 	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: 1, Probe: true}
-	l.ask(key, func() ([]spool.Record, error) { return l.d.cfg.Store.Claim(l.d.storeCtx, c) }, 1)
+	l.ask(key, 1, func() ([]spool.Record, error) { return l.d.claimFor(c) })
 	return time.Time{}
 }
 
-// probeFroms does the same for the SendAs holds of the mailbox, which do not
+// probeSendAs does the same for the SendAs holds of the mailbox, which do not
 // stop the rest of the lane.
-func (l *lane) probeFroms(now time.Time) (again time.Time) {
-	if l.probing || l.claiming {
+func (l *lane) probeSendAs(now time.Time) (again time.Time) {
+	if l.work.probing || l.claims.running {
 		return time.Time{}
 	}
-	holds := l.d.holds.froms(l.mailbox)
-	for _, h := range holds {
-		ok, next := l.d.holds.takeProbe(h.Key, l.key, now)
+	for _, h := range l.d.holds.SendAs(l.mailbox) {
+		ok, next := l.d.holds.TakeProbe(h.Key, l.key, now)
 		if ok {
-			l.probing = true
-			l.ask(h.Key, func() ([]spool.Record, error) { return l.d.claimFrom(h, now) }, 1)
+			l.work.probing = true
+			l.ask(h.Key, 1, func() ([]spool.Record, error) { return l.d.claimFrom(h, now) })
 			return time.Time{}
 		}
-		again = earlier(again, next)
+		again = pacing.Earlier(again, next)
 	}
 	return again
+}
+
+func (d *Delivery) claimFor(c spool.Claim) ([]spool.Record, error) {
+	return d.cfg.Store.Claim(d.shutdown.store, c)
 }
 
 // claimFrom claims the least recently attempted message with the From of h. The
@@ -128,7 +142,7 @@ func (l *lane) probeFroms(now time.Time) (again time.Time) {
 func (d *Delivery) claimFrom(h spool.Hold, now time.Time) ([]spool.Record, error) {
 	c := spool.Claim{Mailbox: h.Mailbox, Now: now, Limit: 1, Probe: true}
 	for range 100 {
-		recs, err := d.cfg.Store.Claim(d.storeCtx, c)
+		recs, err := d.claimFor(c)
 		if err != nil || len(recs) == 0 || recs[0].From.Equal(h.From) {
 			return recs, err
 		}
@@ -138,9 +152,9 @@ func (d *Delivery) claimFrom(h spool.Hold, now time.Time) ([]spool.Record, error
 	return nil, nil
 }
 
-// ask runs a claim beside the lane.
-func (l *lane) ask(probe string, do func() ([]spool.Record, error), limit int) {
-	l.claiming = true
+// ask runs a claim of up to limit messages beside the lane.
+func (l *lane) ask(probe string, limit int, do func() ([]spool.Record, error)) {
+	l.claims.running = true
 	go func() {
 		recs, err := do()
 		c := claim{probe: probe, err: err, short: len(recs) < limit}
@@ -151,24 +165,24 @@ func (l *lane) ask(probe string, do func() ([]spool.Record, error), limit int) {
 				c.refused = append(c.refused, refused{rec, dec})
 			}
 		}
-		l.claimed <- c
+		l.inbox.claimed <- c
 	}()
 }
 
-// review applies Review; only a message that crashes have interrupted costs a
-// look at its history, to see what the operator said since.
+// review applies Review. Only a message that crashes have interrupted costs a
+// look at its history, to see what the operator decided since.
 func (d *Delivery) review(rec spool.Record) (Decision, bool) {
 	if rec.Crashes == 0 {
 		return Decision{}, true
 	}
-	history, err := d.cfg.Store.History(d.storeCtx, rec.ID)
+	history, err := d.cfg.Store.History(d.shutdown.store, rec.ID)
 	if err != nil {
-		d.cfg.Log.Error("history of a message cannot be read", "queue_id", string(rec.ID), "error", err)
+		d.cfg.Log.Error("cannot read the history of a message", "queue_id", string(rec.ID), "error", err)
 	}
 	return Review(rec, released(history), d.started, d.cfg.Now(), d.rules())
 }
 
-// released tells whether the operator let a message go after its last crash.
+// released reports whether the operator released a message after its last crash.
 func released(history []spool.Event) bool {
 	yes := false
 	for _, e := range history {
@@ -184,29 +198,27 @@ func released(history []spool.Event) bool {
 
 // take receives the answer of the store.
 func (l *lane) take(c claim) {
-	l.claiming = false
+	l.claims.running = false
 	if c.probe == "" && c.err == nil {
 		l.adapt(c)
 	}
-	l.open += len(c.ready) + len(c.refused)
+	l.work.open += len(c.ready) + len(c.refused)
 	for _, r := range c.refused {
 		l.refuse(r)
 	}
 	for _, rec := range c.ready {
-		l.ready = append(l.ready, pending{rec, c.probe})
+		l.work.ready = append(l.work.ready, pending{rec, c.probe})
 	}
 	if c.probe != "" && len(c.ready) == 0 {
 		l.noProbe(c)
 	}
-	switch {
-	case c.err != nil:
+	if c.err != nil {
 		l.claimFailed(c.err)
-	case c.probe != "":
-		l.claimFails, l.fresh = 0, l.fresh || !c.short
-	case !c.short:
-		l.claimFails, l.fresh = 0, true
-	default:
-		l.claimFails = 0
+		return
+	}
+	l.claims.failures = 0
+	l.due.now = l.due.now || !c.short
+	if c.short && c.probe == "" {
 		l.drained()
 	}
 }
@@ -216,42 +228,47 @@ func (l *lane) take(c claim) {
 // where a SendAs hold stops some of them, so that the lane stays and looks again.
 func (l *lane) drained() {
 	switch {
-	case len(l.d.holds.froms(l.mailbox)) > 0:
-		l.quiet = l.d.cfg.Now().Add(time.Minute)
-		l.add(news{due: l.quiet})
-		l.stale = false
-	case l.stale:
-		l.stale = false
+	case len(l.d.holds.SendAs(l.mailbox)) > 0:
+		l.due.notBefore = l.d.cfg.Now().Add(time.Minute)
+		l.due.add(dueHint{at: l.due.notBefore})
+		l.due.askStore = false
+	case l.due.askStore:
+		l.due.askStore = false
 		l.d.askPoll()
 	}
 }
 
 // noProbe follows a probe that found no message.
 func (l *lane) noProbe(c claim) {
-	l.probing = false
+	l.work.probing = false
 	if c.err == nil && len(c.refused) == 0 {
-		l.d.holds.postpone(c.probe, l.d.cfg.Now().Add(longestSleep))
+		l.d.holds.Postpone(c.probe, l.d.cfg.Now().Add(longestSleep))
 	}
-	l.d.holds.dropProbe(c.probe)
+	l.d.holds.DropProbe(c.probe)
 	l.d.wakeAll()
 }
 
 // claimFailed makes the lane wait before it asks the store again.
 func (l *lane) claimFailed(err error) {
-	l.claimFails++
-	wait := doubled(time.Second, l.claimFails-1, 30*time.Second)
-	l.claimAfter, l.fresh = l.d.cfg.Now().Add(wait), true
+	l.claims.failures++
+	wait := pacing.Backoff(time.Second, longestStoreWait, l.claims.failures)
+	l.claims.after, l.due.now = l.d.cfg.Now().Add(wait), true
 	if !l.stopping {
-		l.d.cfg.Log.Error("the queue gives no messages; trying again", "mailbox", l.mailbox.String(), "after", wait, "error", err)
+		l.d.cfg.Log.Error("cannot claim messages from the queue; retrying",
+			"mailbox", l.mailbox.String(), "after", wait, "error", err)
 	}
 }
 
 // refuse records what Review decided instead of the attempt.
 func (l *lane) refuse(r refused) {
 	if r.dec.State == spool.Queued {
-		go func() { l.settled <- l.d.unclaim(r.rec, r.dec.Next) }()
+		go func() { l.inbox.settled <- l.d.unclaim(r.rec, r.dec.Next) }()
 		return
 	}
-	o := settling{rec: r.rec, dec: r.dec, at: l.d.cfg.Now()}
-	go func() { l.settled <- l.d.record(o) }()
+	l.record(settling{rec: r.rec, dec: r.dec, at: l.d.cfg.Now()})
+}
+
+// record writes an outcome beside the lane.
+func (l *lane) record(o settling) {
+	go func() { l.inbox.settled <- l.d.record(o) }()
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
@@ -24,19 +26,13 @@ const (
 // MaxDelay is the longest time to a planned next attempt, and the longest pause
 // that an answer may ask for; one further away in the store was written before
 // the clock was set back.
-const MaxDelay = time.Hour
+const MaxDelay = pace.MaxDelay
 
 // UnknownDelay is how long a message rests after an attempt whose outcome
 // cannot be known, before the next one.
 const UnknownDelay = time.Minute
 
-const (
-	minBackoff = 15 * time.Second
-	maxBackoff = 30 * time.Minute
-
-	maxCrashes = 3 // crashes and panics during attempts that one message may cause
-	maxAlone   = 3 // times a message may meet a hold's refusal while others pass
-)
+const maxCrashes = 3 // crashes and panics during attempts that one message may cause
 
 // Rules are what Decide needs beside the message and the answer: the
 // configuration, and what the lane remembers of this message.
@@ -106,10 +102,10 @@ func (d *Decision) wrongSender() {
 
 func (d *Decision) retry(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
 	d.State, d.Event = spool.Queued, spool.EventDeferred
-	d.Next = now.Add(backoff(minBackoff, rec.Attempts, rules.Jitter))
+	d.Next = now.Add(pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter))
 	// Other failures may have a wide scope too, but one of them says little
 	// about the next message, so only asking for time pauses others.
-	if after := clampPause(ans.RetryAfter); after > 0 || ans.HTTPStatus == http.StatusTooManyRequests {
+	if after := pace.ClampPause(ans.RetryAfter); after > 0 || ans.HTTPStatus == http.StatusTooManyRequests {
 		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, outcome.ScopeMailbox)
 		if after > 0 {
 			d.Next = now.Add(after)
@@ -120,11 +116,11 @@ func (d *Decision) retry(rec spool.Record, ans outcome.Answer, now time.Time, ru
 
 func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
 	switch {
-	case ans.Scope == outcome.ScopeMessage || rules.Alone >= maxAlone:
+	case ans.Scope == outcome.ScopeMessage || rules.Alone >= hold.MaxAlone:
 		d.State, d.Event = spool.Held, spool.EventHeld
 	case rules.Alone > 0:
 		d.State, d.Event = spool.Queued, spool.EventDeferred
-		d.Next = now.Add(probeAfter(rules.Alone - 1))
+		d.Next = now.Add(hold.ProbeAfter(rules.Alone - 1))
 	default:
 		// Who probes for all the others keeps the place in line.
 		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, dueAgain(rec, now)
@@ -139,7 +135,7 @@ func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
 		return
 	}
 	d.State, d.Event = spool.Queued, spool.EventDeferred
-	d.Next = now.Add(backoff(rules.unknownDelay(), rec.Attempts, rules.Jitter))
+	d.Next = now.Add(pace.Backoff(rules.unknownDelay(), rec.Attempts, rules.Jitter))
 	d.expire(rec, now, rules)
 }
 
@@ -189,23 +185,3 @@ func Review(rec spool.Record, released bool, started, now time.Time, rules Rules
 	}
 	return Decision{}, true
 }
-
-// backoff doubles first with each attempt and adds up to a quarter at random;
-// the sum stays between first and maxBackoff.
-func backoff(first time.Duration, attempts int, jitter float64) time.Duration {
-	d := doubled(first, attempts-1, maxBackoff*4/5)
-	return d + time.Duration(jitter*float64(d)/4)
-}
-
-// probeAfter is how long a hold waits for its next probe: 1, 2, 4 ... 30 min.
-func probeAfter(probes int) time.Duration { return doubled(time.Minute, probes, maxBackoff) }
-
-func doubled(d time.Duration, times int, limit time.Duration) time.Duration {
-	for ; times > 0 && d < limit; times-- {
-		d *= 2
-	}
-	return min(d, limit)
-}
-
-// clampPause bounds a Retry-After: a wrong one must not stop a mailbox for days.
-func clampPause(d time.Duration) time.Duration { return min(max(d, 0), MaxDelay) }

@@ -39,7 +39,7 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 	var failed error
 	for _, l := range lanes {
 		key := l.Mailbox.Key()
-		if at, ok := d.warned[key]; ok {
+		if at, ok := d.reports.warned[key]; ok {
 			warned[key] = at
 		}
 		if l.Queued == 0 || now.Sub(l.Oldest) < r.DelayWarning || now.Sub(warned[key]) < r.DelayWarning || d.isStopped(l.Mailbox) {
@@ -51,14 +51,14 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 			warned[key] = now
 		}
 	}
-	d.warned = warned // without the mailboxes that have no mail any more
+	d.reports.warned = warned // without the mailboxes that have no mail any more
 	return failed
 }
 
 // isStopped tells whether a hold stops the whole mailbox.
 func (d *Delivery) isStopped(mailbox envelope.Address) bool {
 	route, ok := d.route(mailbox)
-	return !ok || d.holds.blocking(route.Identity, mailbox) != ""
+	return !ok || d.holds.Blocking(route.Identity, mailbox) != ""
 }
 
 func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now time.Time) (bool, error) {
@@ -66,10 +66,10 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 	if err != nil {
 		return false, err
 	}
-	froms := d.holds.froms(l.Mailbox)
+	sendAs := d.holds.SendAs(l.Mailbox)
 	var failed error // with one message, while another may be warned about
 	for _, rec := range oldest {
-		if !isDelayed(rec, now, r.DelayWarning) || heldFrom(froms, rec.From) {
+		if !isDelayed(rec, now, r.DelayWarning) || coversFrom(sendAs, rec.From) {
 			continue
 		}
 		header, err := d.header(ctx, rec)

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -11,10 +10,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
+)
+
+const (
+	defaultSlots         = 3  // Route.MaxConcurrent; Graph allows 4 per app and mailbox
+	defaultIdentitySlots = 64 // Route.IdentityConcurrent
+	defaultGrace         = 20 * time.Second
 )
 
 // Sender makes one attempt to send m as mailbox. It returns soon after ctx
@@ -27,76 +35,58 @@ type Sender interface {
 type Route struct {
 	Identity           string // name of the identities: entry
 	Sender             Sender
-	Finder             Finder // for LookUp; without one what may have been sent is held
-	MaxConcurrent      int    // requests at once for this mailbox; = 3
-	IdentityConcurrent int    // requests at once for the whole identity; = 64
-	Rate               Rate   // messages in a time for this mailbox; = no limit
+	Finder             Finder      // for LookUp; without one what may have been sent is held
+	MaxConcurrent      int         // requests at once for this mailbox; = 3
+	IdentityConcurrent int         // requests at once for the whole identity; = 64
+	Rate               pacing.Rate // messages in a time for this mailbox; = no limit
 
 	Uploader  Uploader // for what is too large for one request; nil: it bounces
-	MIMELimit int64    // octets above which a message goes to the Uploader at once, or is held without one; 0 = no limit
+	MIMELimit int64    // bytes above which a message goes to the Uploader at once, or is held without one; 0 = no limit
 }
 
-// Config is what a Delivery works with. Store and Route are required.
+// Config is what a Delivery works with. Store and Route are required. Functions
+// may be called at once from many goroutines, and must not block.
 type Config struct {
 	Store        spool.Store
-	Route        func(mailbox envelope.Address) (Route, bool) // asked before each step, so that a reload takes effect; must be fast
-	MaxAge       time.Duration                                // queue.max_age; 0 = no limit
-	MaxHold      time.Duration                                // queue.max_hold; 0 = no limit
-	Unknown      UnknownOutcome                               // delivery.unknown_outcome
+	Route        func(mailbox envelope.Address) (Route, bool) // asked before each step, so that a reload takes effect
+	Limits                                                    // at the start; SetLimits changes them
 	UnknownDelay time.Duration                                // first delay after an unknown outcome; = 1 min
 	Grace        time.Duration                                // for running attempts when Run ends; = 20 s
 	Now          func() time.Time                             // = time.Now
-	Rand         func() float64                               // 0 <= x < 1, for jitter; safe for use at once; = math/rand
+	Rand         func() float64                               // 0 <= x < 1, for jitter; = math/rand
 	Log          *slog.Logger                                 // = none
 	Reports      func() Reports                               // asked before each report; nil makes none
-	Identity     func(name string) bool                       // tells whether it is configured still: holds of others end; nil is always
-	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; must not block; may be nil
-	OnEvent      func(Event)                                  // for metrics; called at once from many goroutines, must not block; may be nil
+	Identity     func(name string) bool                       // whether it is still configured; other holds end; nil: it is
+	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; may be nil
+	OnEvent      func(Event)                                  // for metrics; may be nil
 }
 
-const (
-	defaultGrace = 20 * time.Second
-	cancelGrace  = 5 * time.Second // for a Sender to return after its context ended
-	recordGrace  = 5 * time.Second // for the last outcomes to be recorded
-)
-
-// ErrNotStopped means that attempts or outcomes were still open when Run gave
-// up waiting; the next start finds them as attempts of unknown outcome.
-var ErrNotStopped = errors.New("delivery: stopped with attempts whose outcome is not recorded")
+// Limits are what a reload may change, beside what Route says.
+type Limits struct {
+	MaxAge  time.Duration  // queue.max_age; 0 = no limit
+	MaxHold time.Duration  // queue.max_hold; 0 = no limit
+	Unknown UnknownOutcome // delivery.unknown_outcome
+}
 
 // Delivery sends the mail of a spool. Make one with New.
 type Delivery struct {
-	cfg     Config
-	holds   *holds
-	limit   atomic.Pointer[Limits]
-	born    time.Time
-	pollDue atomic.Int64 // when the next poll is due at the latest, since born
-
-	stopping    chan struct{}
-	restored    chan struct{}   // closed when the holds of earlier runs were read
-	sendCtx     context.Context // of running attempts
-	cancelSends context.CancelFunc
-	storeCtx    context.Context // of writes to the store
-	cancelStore context.CancelFunc
-	pollWanted  chan struct{}
-	lanesDone   sync.WaitGroup
-	lost        atomic.Bool // an outcome could not be recorded before the end
-
-	reportWanted  chan struct{}
-	unsentReports atomic.Bool          // the alarm about them is on
-	warned        map[string]time.Time // mailboxes whose delay the postmaster was warned of; of the goroutine of report
-
-	started time.Time // set by Run before any lane
+	cfg      Config
+	limit    atomic.Pointer[Limits]
+	holds    *hold.Set
+	usage    usage
+	polls    polls
+	reports  reporting
+	shutdown *shutdown
+	restored chan struct{} // closed when the holds of earlier runs were read
+	started  time.Time     // set by Run before any lane
 
 	mu         sync.Mutex
 	running    bool
 	lanes      map[string]*lane
-	identities map[string]*identity
+	paces      map[string]*pace.Mailbox // outlive the lanes
+	identities map[string]*pace.Identity
 	panics     map[envelope.QueueID]int
-	paces      map[string]*pace
-	unread     map[string]envelope.Address // by identity: the mailbox that the alarm names which it may not search
-
-	usage usage
+	unreadable map[string]envelope.Address // by identity: the mailbox that its search alarm names
 }
 
 // New makes a Delivery. Nothing happens before Run.
@@ -113,20 +103,22 @@ func New(cfg Config) *Delivery {
 	if cfg.Grace <= 0 {
 		cfg.Grace = defaultGrace
 	}
-	d := &Delivery{cfg: cfg, holds: newHolds(cfg.Store), stopping: make(chan struct{}), restored: make(chan struct{}),
-		pollWanted: make(chan struct{}, 1), reportWanted: make(chan struct{}, 1), lanes: map[string]*lane{}, identities: map[string]*identity{},
-		panics: map[envelope.QueueID]int{}, paces: map[string]*pace{}, unread: map[string]envelope.Address{}, usage: usage{boxes: map[string]*boxUsage{}}, born: time.Now()}
-	d.SetLimits(Limits{MaxAge: cfg.MaxAge, MaxHold: cfg.MaxHold, Unknown: cfg.Unknown})
-	d.sendCtx, d.cancelSends = context.WithCancel(context.Background())
-	d.storeCtx, d.cancelStore = context.WithCancel(context.Background())
+	d := &Delivery{
+		cfg:        cfg,
+		holds:      hold.New(cfg.Store),
+		usage:      usage{boxes: map[string]*boxUsage{}},
+		polls:      polls{began: time.Now(), wanted: make(chan struct{}, 1)},
+		reports:    reporting{wanted: make(chan struct{}, 1)},
+		shutdown:   newShutdown(),
+		restored:   make(chan struct{}),
+		lanes:      map[string]*lane{},
+		paces:      map[string]*pace.Mailbox{},
+		identities: map[string]*pace.Identity{},
+		panics:     map[envelope.QueueID]int{},
+		unreadable: map[string]envelope.Address{},
+	}
+	d.SetLimits(cfg.Limits)
 	return d
-}
-
-// Limits are what a reload may change, beside what Route says.
-type Limits struct {
-	MaxAge  time.Duration // as in Config
-	MaxHold time.Duration
-	Unknown UnknownOutcome
 }
 
 // SetLimits changes the limits, for whatever is decided from now on.
@@ -134,90 +126,11 @@ func (d *Delivery) SetLimits(l Limits) { d.limit.Store(&l) }
 
 func (d *Delivery) limits() Limits { return *d.limit.Load() }
 
-// Run sends mail until ctx ends, and then returns as the package comment says:
-// nil, or ErrNotStopped. It is called once. A store that cannot be read at the
-// start is tried again.
-func (d *Delivery) Run(ctx context.Context) error {
-	d.started = d.cfg.Now()
-	if d.restore(ctx) {
-		d.pollAgainIn(0)
-		d.setRunning(true)
-		var keepers sync.WaitGroup
-		keepers.Go(func() { d.poll(ctx) })
-		keepers.Go(func() { d.expireHeld(ctx) })
-		keepers.Go(func() { d.report(ctx) })
-		keepers.Go(func() { d.loadUsage(ctx) })
-		<-ctx.Done()
-		d.setRunning(false)
-		keepers.Wait()
-	}
-	return d.stop()
-}
-
-// restore reads the holds of earlier runs; false when ctx ended first.
-func (d *Delivery) restore(ctx context.Context) bool {
-	for tries := 0; ; tries++ {
-		stored, err := d.cfg.Store.Holds(ctx)
-		if err == nil {
-			d.holds.restore(stored, d.cfg.Now())
-			close(d.restored)
-			for _, h := range stored {
-				d.logHoldBegins(h)
-			}
-			return true
-		}
-		wait := doubled(time.Second, tries, 30*time.Second)
-		if ctx.Err() == nil {
-			d.cfg.Log.Error("the queue cannot be read; trying again", "after", wait, "error", err)
-		}
-		if !sleep(ctx, wait) {
-			return false
-		}
-	}
-}
-
-func (d *Delivery) setRunning(running bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.running = running
-	if !running {
-		close(d.stopping)
-	}
-}
-
-func (d *Delivery) stop() error {
-	done := make(chan struct{})
-	go func() { d.lanesDone.Wait(); close(done) }()
-	defer d.cancelStore()
-	defer d.cancelSends()
-	for _, step := range []struct {
-		wait time.Duration
-		then func()
-	}{{d.cfg.Grace, d.cancelSends}, {cancelGrace, d.cancelStore}, {recordGrace, func() {}}} {
-		timer := time.NewTimer(step.wait)
-		select {
-		case <-done:
-			timer.Stop()
-			return d.stopped()
-		case <-timer.C:
-			step.then()
-		}
-	}
-	return ErrNotStopped
-}
-
-func (d *Delivery) stopped() error {
-	if d.lost.Load() {
-		return ErrNotStopped
-	}
-	return nil
-}
-
-// Notify tells that a message for mailbox was committed. It does not block, and
+// Notify says that a message for mailbox was committed. It does not block, and
 // costs little; before Run it does nothing, for Run looks at what is there.
-func (d *Delivery) Notify(mailbox envelope.Address) { d.tell(mailbox, news{fresh: true}) }
+func (d *Delivery) Notify(mailbox envelope.Address) { d.wake(mailbox, dueHint{now: true}) }
 
-func (d *Delivery) tell(mailbox envelope.Address, n news) {
+func (d *Delivery) wake(mailbox envelope.Address, hint dueHint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.running {
@@ -228,18 +141,18 @@ func (d *Delivery) tell(mailbox envelope.Address, n news) {
 	if l == nil {
 		l = newLane(d, mailbox, d.paceOf(key))
 		d.lanes[key] = l
-		d.lanesDone.Go(l.run)
+		d.shutdown.lanes.Go(l.run)
 	}
-	l.tell(n)
+	l.inbox.send(hint)
 }
 
-// retire removes an idle lane, unless something was told to it meanwhile.
+// retire removes an idle lane, unless it was woken meanwhile.
 func (d *Delivery) retire(l *lane) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.stopping && l.told != (news{}) {
+	l.inbox.mu.Lock()
+	defer l.inbox.mu.Unlock()
+	if !l.stopping && l.inbox.hint != (dueHint{}) {
 		return false
 	}
 	delete(d.lanes, l.key)
@@ -250,7 +163,7 @@ func (d *Delivery) retire(l *lane) bool {
 // after a reload, a changed credential file or an operator's release. With keys
 // it probes these holds and no other.
 func (d *Delivery) ProbeNow(keys ...string) {
-	d.holds.probeNow(d.cfg.Now(), keys...)
+	d.holds.ProbeNow(d.cfg.Now(), keys...)
 	d.askPoll()
 	d.wakeAll()
 }
@@ -259,7 +172,7 @@ func (d *Delivery) wakeAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range d.lanes {
-		l.tell(news{})
+		l.inbox.send(dueHint{})
 	}
 }
 
@@ -275,35 +188,54 @@ func (d *Delivery) route(mailbox envelope.Address) (Route, bool) {
 	return r, ok
 }
 
-func (d *Delivery) identity(r Route) *identity {
+func (d *Delivery) identity(r Route) *pace.Identity {
 	d.mu.Lock()
 	id := d.identities[r.Identity]
 	if id == nil {
-		id = &identity{name: r.Identity}
+		id = &pace.Identity{Name: r.Identity}
 		d.identities[r.Identity] = id
 	}
 	d.mu.Unlock()
-	id.slots(d.cfg.Now(), r.IdentityConcurrent)
+	id.SetSlots(d.cfg.Now(), r.IdentityConcurrent)
 	return id
 }
 
-// holdMissing holds a mailbox without a route.
-func (d *Delivery) holdMissing(mailbox envelope.Address, now time.Time) {
-	h := missingRoute(mailbox, now)
-	if d.holds.set(h) {
-		d.logHoldBegins(h)
-		d.lanesDone.Go(func() { d.saveHold(h.Key) })
+// paceOf finds the pace of a mailbox. Delivery.mu is held.
+func (d *Delivery) paceOf(key string) *pace.Mailbox {
+	p := d.paces[key]
+	if p == nil {
+		p = pace.NewMailbox()
+		d.paces[key] = p
+	}
+	return p
+}
+
+// forgetPaces drops those that mailboxes without mail do not need any more.
+func (d *Delivery) forgetPaces(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key, p := range d.paces {
+		if d.lanes[key] == nil && p.IsFresh(now) {
+			delete(d.paces, key)
+		}
 	}
 }
 
-// endMissing ends that hold when the route is back.
-func (d *Delivery) endMissing(mailbox envelope.Address) {
-	if d.holds.none() {
-		return
+// countLanes counts the lanes of an identity as they were when they looked
+// last, and asking, whose mailbox was throttled just now.
+func (d *Delivery) countLanes(identity string, asking *lane) pace.LaneCount {
+	c := pace.LaneCount{All: 1, Slowed: 1}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.lanes {
+		if s := l.view.get(); l != asking && s.Identity == identity {
+			c.All++
+			if s.slowed {
+				c.Slowed++
+			}
+		}
 	}
-	if h, ok := d.holds.end(routeKey(mailbox)); ok {
-		d.lanesDone.Go(func() { d.endHold(h) })
-	}
+	return c
 }
 
 func (d *Delivery) rules() Rules {
@@ -316,17 +248,18 @@ func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
 	r := d.rules()
 	r.Jitter = d.cfg.Rand()
 	if a.probe != "" {
-		r.HeldNow = d.holds.stoppedFor(a.probe, a.rec.Accepted, now)
+		r.HeldNow = d.holds.StoppedFor(a.probe, a.rec.Accepted, now)
 	}
 	if a.panicked {
 		r.Panics = d.panicked(a.rec.ID)
 	}
 	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
-		r.Alone = d.holds.struck(a.rec.ID, scopeKey(a.Scope, a.identity.name, a.rec), now)
+		r.Alone = d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
 	}
 	return r
 }
 
+// panicked counts the panics that a message has caused.
 func (d *Delivery) panicked(id envelope.QueueID) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -339,7 +272,7 @@ func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
 	if s == spool.Queued {
 		return
 	}
-	d.holds.forget(id)
+	d.holds.Forget(id)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.panics, id)
@@ -353,31 +286,19 @@ type Status struct {
 	Usage []Usage      // of mailboxes that sent something today, in order of mailbox
 }
 
-// Status tells what goes on. It reads memory only.
+// Status returns what goes on. It reads memory only.
 func (d *Delivery) Status() Status {
 	d.mu.Lock()
 	s := Status{Lanes: make([]LaneStatus, 0, len(d.lanes))}
 	for _, l := range d.lanes {
-		s.Lanes = append(s.Lanes, l.view())
+		s.Lanes = append(s.Lanes, l.view.get())
 	}
 	d.mu.Unlock()
 	for _, l := range s.Lanes {
 		s.Busy += l.Busy
 	}
 	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int { return strings.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
-	s.Holds = d.holds.list()
+	s.Holds = d.holds.List()
 	s.Usage = d.usage.list(d.cfg.Now())
 	return s
-}
-
-// sleep waits for t, or returns false when ctx ended first.
-func sleep(ctx context.Context, t time.Duration) bool {
-	timer := time.NewTimer(t)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

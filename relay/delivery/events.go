@@ -84,3 +84,10 @@ func holdAttrs(h spool.Hold) []any {
 	return []any{"hold", h.Key, "identity", h.Identity, "mailbox", h.Mailbox.String(), "from", h.From.String(),
 		"status", h.Status.String(), "text", h.Text, "probes", h.Probes}
 }
+
+// alarm raises or ends an alarm.
+func (d *Delivery) alarm(key, text string, firing bool) {
+	if d.cfg.Alarm != nil {
+		d.cfg.Alarm(key, text, firing)
+	}
+}

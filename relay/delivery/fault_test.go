@@ -302,8 +302,8 @@ func TestReload(t *testing.T) {
 			t.Errorf("%d sent", n)
 		}
 		for _, id := range []string{"old", "new"} {
-			if g := &r.identities[id].gate; g.busy != 0 || len(g.line) != 0 {
-				t.Errorf("%s: %d slots lost, %d in line", id, g.busy, len(g.line))
+			if l := r.identities[id].Load(); l.Busy != 0 || l.Waiting != 0 {
+				t.Errorf("%s: %d slots lost, %d in line", id, l.Busy, l.Waiting)
 			}
 		}
 		r.stop()

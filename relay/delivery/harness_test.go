@@ -129,8 +129,9 @@ type rig struct {
 
 func newRig(t *testing.T, latency time.Duration) *rig {
 	r := &rig{t: t, store: newTestStore(), graph: newDouble(latency), log: &logBook{}}
-	r.cfg = Config{Store: r.store, MaxAge: 5 * 24 * time.Hour, MaxHold: 30 * 24 * time.Hour, Rand: func() float64 { return 0 },
-		Log: slog.New(slog.NewTextHandler(r.log, nil)),
+	r.cfg = Config{Store: r.store, Limits: Limits{MaxAge: 5 * 24 * time.Hour, MaxHold: 30 * 24 * time.Hour},
+		Rand: func() float64 { return 0 },
+		Log:  slog.New(slog.NewTextHandler(r.log, nil)),
 		Route: func(envelope.Address) (Route, bool) {
 			return Route{Identity: "contoso", Sender: r.graph}, true
 		}}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
@@ -116,13 +117,13 @@ func TestOddOne(t *testing.T) {
 		if n := r.store.Counts()[spool.Sent]; n != 65 {
 			t.Errorf("%d sent", n)
 		}
-		if len(r.Status().Holds) != 0 || len(r.holds.strikes) != 0 {
-			t.Errorf("left: %v %v", r.Status().Holds, r.holds.strikes)
+		if !r.holds.None() {
+			t.Errorf("left: %v, or strikes", r.Status().Holds)
 		}
 		if n := r.log.count("hold begins"); n != 1 {
 			t.Errorf("the mailbox was held %d times", n)
 		}
-		if n := len(r.graph.times(odd)); n != 1+maxAlone {
+		if n := len(r.graph.times(odd)); n != 1+hold.MaxAlone {
 			t.Errorf("%d attempts", n)
 		}
 		r.stop()
@@ -433,10 +434,10 @@ func TestHoldsOfAnIdentityThatIsGone(t *testing.T) {
 		box := addr(t, "box@contoso.com")
 		r.cfg.Identity = func(name string) bool { return name == "contoso" }
 		for _, h := range []spool.Hold{
-			{Key: identityKey("old"), Identity: "old", Text: "the secret has expired"},
-			{Key: stopKey("old"), Identity: "old", Text: "not restricted"},
-			{Key: stopKey("contoso"), Identity: "contoso", Text: "not restricted"},
-			{Key: mailboxKey(box), Identity: "old", Mailbox: box, Text: "refused"},
+			{Key: hold.IdentityKey("old"), Identity: "old", Text: "the secret has expired"},
+			{Key: hold.AuditKey("old"), Identity: "old", Text: "not restricted"},
+			{Key: hold.AuditKey("contoso"), Identity: "contoso", Text: "not restricted"},
+			{Key: hold.MailboxKey(box), Identity: "old", Mailbox: box, Text: "refused"},
 		} {
 			h.Since = time.Now()
 			if err := r.store.SetHold(t.Context(), h); err != nil {

@@ -6,74 +6,81 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
-const (
-	defaultSlots         = 3  // Route.MaxConcurrent; Graph allows 4 per app and mailbox
-	defaultIdentitySlots = 64 // Route.IdentityConcurrent
+// longestSleep bounds a lane's sleep, so that a clock that jumped forward is
+// noticed.
+const longestSleep = time.Minute
 
-	// longestSleep bounds a lane's sleep, so that a clock that jumped forward
-	// is noticed.
-	longestSleep = time.Minute
-
-	// troubleAfter failures in a row make a lane try one message at a time.
-	troubleAfter   = 5
-	longestTrouble = 5 * time.Minute
-)
-
-// lane sends the mail of one mailbox. Everything below mu belongs to the
-// goroutine of run; what others have to say arrives in channels.
+// lane sends the mail of one mailbox. But for inbox and view all of it belongs
+// to the goroutine of run.
 type lane struct {
 	d       *Delivery
 	mailbox envelope.Address
 	key     string
 
+	inbox  inbox
+	view   view
+	due    dueMail
+	work   work
+	claims claims
+
+	pace       *pace.Mailbox
+	place      *pace.Place // where it waits for the slots of its identity
+	slots      int         // as of the last look
+	configured int         // slots of the configuration, as of the last look
+	stopping   bool
+}
+
+// inbox is how other goroutines reach a lane.
+type inbox struct {
 	wake     chan struct{}  // look again
-	looks    atomic.Uint64  // how often it has looked
-	granted  chan *gate     // the slot of the identity that the lane stood in line for
 	claimed  chan claim     // the answer of the store
 	answered chan answer    // an attempt is over: its slot is free
 	settled  chan time.Time // its outcome is recorded; when it is due again, zero if never
 
+	mu   sync.Mutex
+	hint dueHint // since the lane looked last
+}
+
+// view is what other goroutines see of a lane.
+type view struct {
+	looks atomic.Uint64 // how often it has looked
+
 	mu     sync.Mutex
-	told   news       // what was said since the lane looked last
 	status LaneStatus // as of the last look
-
-	news
-	ready      []pending // claimed, not begun
-	busy       int       // requests under way
-	open       int       // messages that are Active for this lane: ready, under way, or being recorded
-	limit      int       // slots, as of the last look
-	ahead      int       // attempts to record ahead for each slot
-	backlog    bool      // the last claim found all that it asked for
-	claiming   bool
-	probing    bool      // a claimed message is a probe, or may become one
-	gate       *gate     // where the lane stands in line; nil if nowhere
-	slot       *gate     // where it has a slot that it does not use yet
-	stale      bool      // a planned claim was made: the earliest due time is not known any more
-	quiet      time.Time // what is known of due messages before this is what SendAs holds stop
-	claimAfter time.Time // the store failed; no claim before this
-	claimFails int
-	pace       *pace
-	configured int // slots of the configuration, as of the last look
-	trouble    int // failures in a row
-	stopping   bool
 }
 
-// news says that mail may be due.
-type news struct {
-	fresh bool      // now
-	due   time.Time // then; zero if nothing is known
+// dueHint says that mail may be due.
+type dueHint struct {
+	now bool
+	at  time.Time // zero if nothing is known
 }
 
-func (n *news) add(m news) {
-	n.fresh = n.fresh || m.fresh
-	if !m.due.IsZero() && (n.due.IsZero() || m.due.Before(n.due)) {
-		n.due = m.due
-	}
+func (h *dueHint) add(o dueHint) {
+	h.now = h.now || o.now
+	h.at = pacing.Earlier(h.at, o.at)
+}
+
+func (h *dueHint) any() bool { return h.now || !h.at.IsZero() }
+
+// dueMail is what a lane knows of when its mail is due.
+type dueMail struct {
+	dueHint
+	askStore  bool      // a planned claim was made: only the store knows the next time
+	notBefore time.Time // mail due before this is stopped by SendAs holds
+}
+
+// work is the messages that a lane has in memory.
+type work struct {
+	ready   []pending // claimed, not begun
+	busy    int       // requests under way
+	open    int       // messages that are Active for this lane: ready, under way, or being recorded
+	probing bool      // a claimed message is a probe, or may become one
 }
 
 // pending is a claimed message whose attempt has not begun.
@@ -82,76 +89,79 @@ type pending struct {
 	probe string // key of the hold it probes
 }
 
-// answer is the end of an attempt.
-type answer struct {
-	pending
-	identity *identity
-	began    time.Time
-	outcome.Answer
-	damaged, panicked bool
-
-	looked  bool      // the message was looked up first
-	again   time.Time // it was not sent, and is due then; zero otherwise
-	verdict *Decision // what was decided without sending it
+func newLane(d *Delivery, mailbox envelope.Address, p *pace.Mailbox) *lane {
+	p.Restart()
+	return &lane{
+		d:       d,
+		mailbox: mailbox,
+		key:     mailbox.Key(),
+		pace:    p,
+		place:   pace.NewPlace(),
+		inbox: inbox{
+			wake:     make(chan struct{}, 1),
+			claimed:  make(chan claim),
+			answered: make(chan answer),
+			settled:  make(chan time.Time),
+		},
+	}
 }
 
-func newLane(d *Delivery, mailbox envelope.Address, p *pace) *lane {
-	return &lane{d: d, mailbox: mailbox, key: mailbox.Key(), pace: p,
-		wake: make(chan struct{}, 1), granted: make(chan *gate, 1), claimed: make(chan claim),
-		answered: make(chan answer), settled: make(chan time.Time)}
-}
-
-// tell passes news to the lane from another goroutine. It never blocks.
-func (l *lane) tell(n news) {
-	l.mu.Lock()
-	l.told.add(n)
-	l.mu.Unlock()
+// send passes a hint to the lane and wakes it. It never blocks.
+func (b *inbox) send(h dueHint) {
+	b.mu.Lock()
+	b.hint.add(h)
+	b.mu.Unlock()
 	select {
-	case l.wake <- struct{}{}:
+	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-// listen takes over what was told.
-func (l *lane) listen() {
-	l.mu.Lock()
-	n := l.told
-	l.told = news{}
-	l.mu.Unlock()
-	if !n.due.IsZero() && n.due.Before(l.quiet) {
-		n.due = l.quiet
+func (b *inbox) takeHint() dueHint {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.hint
+	b.hint = dueHint{}
+	return h
+}
+
+// readInbox adds what others said about due mail.
+func (l *lane) readInbox() {
+	h := l.inbox.takeHint()
+	if !h.at.IsZero() {
+		h.at = pacing.Later(h.at, l.due.notBefore)
 	}
-	l.add(n)
+	l.due.add(h)
 }
 
 // run is the lane's goroutine. It ends when there is nothing to do or to wait
 // for, or when the delivery stops and everything open is recorded.
 func (l *lane) run() {
-	stop := l.d.stopping
+	stop := l.d.shutdown.begun
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		next := l.look()
-		l.looks.Add(1)
+		l.view.looks.Add(1)
 		if l.idle() && l.d.retire(l) {
 			return
 		}
 		timer.Reset(l.sleep(next))
 		select {
-		case <-l.wake:
+		case <-l.inbox.wake:
 		case <-timer.C:
 		case <-stop:
 			stop, l.stopping = nil, true
-		case g := <-l.granted:
-			l.gate, l.slot = nil, g
-		case c := <-l.claimed:
+		case slot := <-l.place.Granted():
+			l.place.Accept(slot)
+		case c := <-l.inbox.claimed:
 			l.take(c)
-		case a := <-l.answered:
-			l.busy--
+		case a := <-l.inbox.answered:
+			l.work.busy--
 			l.conclude(a)
-		case due := <-l.settled:
-			l.open--
-			l.add(news{due: due})
+		case due := <-l.inbox.settled:
+			l.work.open--
+			l.due.add(dueHint{at: due})
 		}
 	}
 }
@@ -164,22 +174,22 @@ func (l *lane) sleep(until time.Time) time.Duration {
 }
 
 func (l *lane) idle() bool {
-	waits := l.fresh || !l.due.IsZero() || l.stale
-	return l.open == 0 && !l.claiming && (l.stopping || !waits)
+	waits := l.due.any() || l.due.askStore
+	return l.work.open == 0 && !l.claims.running && (l.stopping || !waits)
 }
 
 // look does what can be done now, and returns when to look again (zero: when
 // something happens).
 func (l *lane) look() time.Time {
-	l.listen()
+	l.readInbox()
 	now := l.d.cfg.Now()
 	route, ok := l.d.route(l.mailbox)
 	l.configured = route.MaxConcurrent
-	l.pace.budgets.setRate(route.Rate)
+	l.pace.SetRate(route.Rate)
 	l.publish(route, now)
 	if l.stopping {
-		l.giveBack(now, func(pending) bool { return true })
-		l.leaveLine()
+		l.giveBackAll(now)
+		l.place.Leave()
 		return time.Time{}
 	}
 	if !ok {
@@ -187,7 +197,7 @@ func (l *lane) look() time.Time {
 	}
 	l.d.endMissing(l.mailbox)
 	id := l.d.identity(route)
-	until := later(l.pace.pausedUntil(now), id.pausedUntil(now))
+	until := pacing.Later(l.pace.PausedUntil(now), id.PausedUntil(now))
 	held := l.d.heldBy(route.Identity, l.mailbox)
 	l.withhold(now, held, until)
 	switch {
@@ -197,33 +207,33 @@ func (l *lane) look() time.Time {
 			l.begin(route, id, now)
 		}
 	case until.IsZero():
-		until = l.work(route, id, now)
+		until = l.proceed(route, id, now)
 	}
-	if dry := l.pace.pausedUntil(now); !dry.IsZero() {
-		l.giveBack(now, func(pending) bool { return true })
-		until = later(until, dry)
+	if dry := l.pace.PausedUntil(now); !dry.IsZero() {
+		l.giveBackAll(now)
+		until = pacing.Later(until, dry)
 	}
-	if len(l.ready) == 0 {
-		l.leaveLine()
+	if len(l.work.ready) == 0 {
+		l.place.Leave()
 	}
 	return until
 }
 
-// work begins what is ready, and claims more.
-func (l *lane) work(route Route, id *identity, now time.Time) time.Time {
+// proceed begins what is ready, and claims more.
+func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time {
 	l.begin(route, id, now)
-	if !l.pace.pausedUntil(now).IsZero() {
+	if !l.pace.PausedUntil(now).IsZero() {
 		return time.Time{}
 	}
-	again := l.probeFroms(now)
+	again := l.probeSendAs(now)
 	switch {
-	case l.claiming:
+	case l.claims.running:
 		return again
 	case !l.isDue(now):
-		return earlier(again, l.due)
-	case now.Before(l.claimAfter):
-		return earlier(again, l.claimAfter)
-	case len(l.ready) == 0 && !l.pace.afford(now, 0):
+		return pacing.Earlier(again, l.due.at)
+	case now.Before(l.claims.after):
+		return pacing.Earlier(again, l.claims.after)
+	case len(l.work.ready) == 0 && !l.pace.Afford(now, 0):
 		return again
 	}
 	l.claim(l.want(route, id), now)
@@ -231,67 +241,22 @@ func (l *lane) work(route Route, id *identity, now time.Time) time.Time {
 }
 
 // begin starts attempts while there are messages and slots.
-func (l *lane) begin(route Route, id *identity, now time.Time) {
-	for len(l.ready) > 0 && l.busy < l.slots(route, now) {
-		if !l.pace.afford(now, l.ready[0].rec.Size) {
+func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
+	for len(l.work.ready) > 0 && l.work.busy < l.pace.Slots(now, route.MaxConcurrent) {
+		p := l.work.ready[0]
+		if !l.pace.Afford(now, p.rec.Size) || !l.place.Take(id) {
 			return
 		}
-		if l.slot != nil && l.slot != &id.gate {
-			l.leaveLine() // the mailbox has moved to another identity
-		}
-		if l.slot == nil && l.gate == nil && !id.gate.enter(l) {
-			l.gate = &id.gate
-		}
-		if l.gate != nil {
-			return
-		}
-		l.slot = nil
-		p := l.ready[0]
-		l.ready = slices.Delete(l.ready, 0, 1)
+		l.work.ready = slices.Delete(l.work.ready, 0, 1)
 		l.attempt(p, route, id, now)
 	}
 }
 
-func (l *lane) attempt(p pending, route Route, id *identity, now time.Time) {
-	l.busy++
-	l.pace.budgets.spend(now, p.rec.Size)
-	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.name, Duplicate: p.rec.Unknown})
-	go func() {
-		a := answer{pending: p, identity: id, began: now}
-		if l.d.settleDoubt(&a, route.Finder) {
-			a.looked = false
-			a.Answer, a.damaged, a.panicked = l.d.send(route, p.rec)
-		}
-		id.gate.leave()
-		l.answered <- a
-	}()
-}
-
-// leaveLine gives up a slot that is waited for or not used.
-func (l *lane) leaveLine() {
-	if l.gate != nil {
-		l.gate.quit(l)
-		l.gate = nil
-	}
-	if l.slot != nil {
-		l.slot.leave()
-		l.slot = nil
-	}
-}
-
-// slots is how many requests the lane may have under way.
-func (l *lane) slots(r Route, now time.Time) int {
-	if l.trouble >= troubleAfter {
-		return 1
-	}
-	return min(l.pace.limiter.allowed(now, r.MaxConcurrent), r.MaxConcurrent)
-}
-
 // unrouted holds the lane of a mailbox that no sender uses any more.
 func (l *lane) unrouted(now time.Time) time.Time {
-	l.giveBack(now, func(pending) bool { return true })
-	l.leaveLine()
-	if l.fresh || !l.due.IsZero() || l.open > 0 {
+	l.giveBackAll(now)
+	l.place.Leave()
+	if l.due.any() || l.work.open > 0 {
 		l.d.holdMissing(l.mailbox, now)
 	}
 	return time.Time{}
@@ -299,47 +264,47 @@ func (l *lane) unrouted(now time.Time) time.Time {
 
 // withhold gives back what may not be sent now.
 func (l *lane) withhold(now time.Time, held string, until time.Time) {
-	if len(l.ready) == 0 {
+	if len(l.work.ready) == 0 {
 		return
 	}
 	if held != "" || !until.IsZero() {
 		l.giveBack(now, func(p pending) bool { return p.probe == "" || p.probe != held })
 		return
 	}
-	froms := l.d.holds.froms(l.mailbox)
-	l.giveBack(now, func(p pending) bool { return p.probe == "" && heldFrom(froms, p.rec.From) })
+	sendAs := l.d.holds.SendAs(l.mailbox)
+	l.giveBack(now, func(p pending) bool { return p.probe == "" && coversFrom(sendAs, p.rec.From) })
 }
 
-func heldFrom(froms []spool.Hold, from envelope.Address) bool {
-	return slices.ContainsFunc(froms, func(h spool.Hold) bool { return h.From.Equal(from) })
+// coversFrom reports whether one of the SendAs holds stops a From address.
+func coversFrom(sendAs []spool.Hold, from envelope.Address) bool {
+	return slices.ContainsFunc(sendAs, func(h spool.Hold) bool { return h.From.Equal(from) })
+}
+
+func (l *lane) giveBackAll(now time.Time) {
+	l.giveBack(now, func(pending) bool { return true })
 }
 
 // giveBack takes back the attempts of chosen messages, for they are not made.
 func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
-	l.ready = slices.DeleteFunc(l.ready, func(p pending) bool {
+	l.work.ready = slices.DeleteFunc(l.work.ready, func(p pending) bool {
 		if !chosen(p) {
 			return false
 		}
 		if p.probe != "" {
-			l.probing = false
-			l.d.holds.dropProbe(p.probe)
+			l.work.probing = false
+			l.d.holds.DropProbe(p.probe)
 		}
-		l.unclaim(p.rec, now)
+		go func() { l.inbox.settled <- l.d.unclaim(p.rec, dueAgain(p.rec, now)) }()
 		return true
 	})
 }
 
-// unclaim makes a message Queued and due again.
-func (l *lane) unclaim(rec spool.Record, now time.Time) {
-	go func() { l.settled <- l.d.unclaim(rec, dueAgain(rec, now)) }()
-}
-
 // dueAgain is when a message that was claimed is due, so that it keeps its place
-// in line. A claimed message does not tell when it was due; whatever was tried
+// in line. A claimed message does not say when it was due; whatever was tried
 // before, only to probe a hold perhaps, has come to its turn when it is claimed.
-func dueAgain(rec spool.Record, now time.Time) time.Time { return earlier(rec.Accepted, now) }
+func dueAgain(rec spool.Record, now time.Time) time.Time { return pacing.Earlier(rec.Accepted, now) }
 
-// LaneStatus tells how one mailbox is doing.
+// LaneStatus is how one mailbox is doing.
 type LaneStatus struct {
 	Mailbox     envelope.Address
 	Identity    string
@@ -353,30 +318,23 @@ type LaneStatus struct {
 }
 
 func (l *lane) publish(r Route, now time.Time) {
-	l.limit = l.slots(r, now)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.status = LaneStatus{Mailbox: l.mailbox, Identity: r.Identity, Slots: l.limit, Busy: l.busy,
-		Ahead: len(l.ready), Failures: l.trouble, PausedUntil: l.pace.pausedUntil(now), slowed: l.pace.limiter.lowered > 0}
-}
-
-func (l *lane) view() LaneStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.status
-}
-
-// later and earlier compare times of which zero means "none".
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	l.slots = l.pace.Slots(now, r.MaxConcurrent)
+	l.view.mu.Lock()
+	defer l.view.mu.Unlock()
+	l.view.status = LaneStatus{
+		Mailbox:     l.mailbox,
+		Identity:    r.Identity,
+		Slots:       l.slots,
+		Busy:        l.work.busy,
+		Ahead:       len(l.work.ready),
+		Failures:    l.pace.Failures(),
+		PausedUntil: l.pace.PausedUntil(now),
+		slowed:      l.pace.Slowed(),
 	}
-	return b
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
+func (v *view) get() LaneStatus {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.status
 }

@@ -50,7 +50,7 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 	if err != nil {
 		return notInParts(err)
 	}
-	return r.Uploader.Upload(d.sendCtx, rec.Mailbox, draftOf(rec, m))
+	return r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
 }
 
 // notInParts is the answer for a message that cannot be taken apart.

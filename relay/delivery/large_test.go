@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/message/parts"
@@ -145,7 +146,7 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) || (Route{MIMELimit: 100}).stranded(100) {
 			t.Error("stranded is what has no way left")
 		}
-		a := answer{pending: pending{rec: m}, identity: &identity{name: "contoso"}, Answer: noLongerSent(101, 100)}
+		a := answer{pending: pending{rec: m}, identity: &pace.Identity{Name: "contoso"}, Answer: noLongerSent(101, 100)}
 		if keys := cleared(a, Decision{State: spool.Held}); keys != nil {
 			t.Errorf("Graph was not asked, and the holds %v are called wrong", keys)
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
@@ -130,7 +132,7 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		return true
 	}
 	a.looked = true
-	history, err := d.cfg.Store.History(d.storeCtx, a.rec.ID)
+	history, err := d.cfg.Store.History(d.shutdown.store, a.rec.ID)
 	if err != nil {
 		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
 		return false
@@ -139,7 +141,7 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		return true // a person has decided
 	}
 	t := traceOf(a.rec, history)
-	same, err := d.cfg.Store.ByMessageID(d.storeCtx, a.rec.MessageID, 2)
+	same, err := d.cfg.Store.ByMessageID(d.shutdown.store, a.rec.MessageID, 2)
 	if err != nil {
 		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
 		return false
@@ -151,11 +153,11 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		a.doubt("nothing can look it up")
 		return false
 	}
-	if t.copies, a.Answer = f.Lookup(d.sendCtx, a.rec.Mailbox, a.rec.MessageID); a.Outcome != outcome.Delivered {
+	if t.copies, a.Answer = f.Lookup(d.shutdown.sends, a.rec.Mailbox, a.rec.MessageID); a.Outcome != outcome.Delivered {
 		d.notFoundOut(a, t)
 		return false
 	}
-	d.searchAllowed(a.identity.name, a.rec.Mailbox)
+	d.searchAllowed(a.identity.Name, a.rec.Mailbox)
 	return d.follow(a, t)
 }
 
@@ -194,14 +196,14 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 	now := d.cfg.Now()
 	switch {
 	case a.HTTPStatus == http.StatusForbidden:
-		d.searchForbidden(a.identity.name, a.rec.Mailbox, lookupForbidden(a.rec.Mailbox, a.Answer))
+		d.searchForbidden(a.identity.Name, a.rec.Mailbox, lookupForbidden(a.rec.Mailbox, a.Answer))
 		a.doubt("the app may not read the mailbox: " + a.Text)
 	case a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage:
 		d.searchRefused(a, now)
 	case now.Sub(t.since) >= lookupFor:
 		a.doubt("it cannot be looked up: " + a.Text)
 	default:
-		a.again = now.Add(max(clampPause(a.RetryAfter), UnknownDelay))
+		a.again = now.Add(max(pace.ClampPause(a.RetryAfter), UnknownDelay))
 	}
 }
 
@@ -209,12 +211,12 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 // passed since, so that it concerns nobody else, the message waits alone, and is
 // held alone in the end, like one that is refused when it is sent.
 func (d *Delivery) searchRefused(a *answer, now time.Time) {
-	alone := d.holds.struck(a.rec.ID, scopeKey(a.Scope, a.identity.name, a.rec), now)
+	alone := d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
 	switch {
-	case alone >= maxAlone:
+	case alone >= hold.MaxAlone:
 		a.doubt("it cannot be looked up, while others can be sent: " + a.Text)
 	case alone > 0:
-		a.again, a.Scope = now.Add(probeAfter(alone-1)), outcome.ScopeMessage
+		a.again, a.Scope = now.Add(hold.ProbeAfter(alone-1)), outcome.ScopeMessage
 	default:
 		a.again = now
 	}
@@ -229,7 +231,7 @@ func lookupForbidden(mailbox envelope.Address, a outcome.Answer) string {
 // There is one for each identity; its mailboxes may be many.
 func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, text string) {
 	d.mu.Lock()
-	d.unread[identity] = mailbox
+	d.unreadable[identity] = mailbox
 	d.mu.Unlock()
 	d.alarm("lookup:"+identity, text, true)
 }
@@ -242,9 +244,9 @@ func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
 // endSearchAlarm ends the alarm of an identity if it names that mailbox.
 func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why string) {
 	d.mu.Lock()
-	named := d.unread[identity].Equal(mailbox)
+	named := d.unreadable[identity].Equal(mailbox)
 	if named {
-		delete(d.unread, identity)
+		delete(d.unreadable, identity)
 	}
 	d.mu.Unlock()
 	if named {
@@ -252,13 +254,13 @@ func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why
 	}
 }
 
-// endUnread ends that alarm where nothing looks into the mailbox any more: the
+// endSearchAlarms ends that alarm where nothing looks into the mailbox any more: the
 // configuration has it no more, gives it to another identity, or looks nothing up.
-func (d *Delivery) endUnread() {
+func (d *Delivery) endSearchAlarms() {
 	d.mu.Lock()
-	unread := maps.Clone(d.unread)
+	unreadable := maps.Clone(d.unreadable)
 	d.mu.Unlock()
-	for identity, mailbox := range unread {
+	for identity, mailbox := range unreadable {
 		if r, ok := d.route(mailbox); !ok || r.Identity != identity || d.limits().Unknown != LookUp {
 			d.endSearchAlarm(identity, mailbox, "is not searched any more")
 		}
@@ -274,14 +276,14 @@ func (a *answer) doubt(why string) {
 // putOff follows an attempt that was not made, for its message must be looked up
 // first: the attempt is taken back.
 func (l *lane) putOff(a answer, now time.Time) {
-	o := settling{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now}
+	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now}
 	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
 		o.dec = Decision{Hold: true, Scope: a.Scope, Status: a.Status, Text: a.Text}
 		l.beginHold(&o, now)
 	}
 	if a.probe != "" {
-		l.probing = false
-		l.d.holds.probeDone(a.probe, now)
+		l.work.probing = false
+		l.d.holds.ProbeDone(a.probe, now)
 		o.holds = append(o.holds, a.probe)
 	}
 	l.d.cfg.Log.Info("a message that may have been sent is looked up again later", "queue_id", string(a.rec.ID),
@@ -290,7 +292,7 @@ func (l *lane) putOff(a answer, now time.Time) {
 		for _, key := range o.holds {
 			l.d.saveHold(key)
 		}
-		l.settled <- l.d.unclaim(a.rec, a.again)
+		l.inbox.settled <- l.d.unclaim(a.rec, a.again)
 	}()
 }
 

@@ -7,12 +7,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 )
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func TestJudge(t *testing.T) {
 	one, two, three := addr(t, "one@example.net"), addr(t, "two@example.net"), addr(t, "Two@example.net")
@@ -439,7 +442,7 @@ func TestLookupSpendsNoProbe(t *testing.T) {
 			x.Finder = f
 			return x, ok
 		}
-		if err := r.store.SetHold(t.Context(), spool.Hold{Key: mailboxKey(box), Mailbox: box, Identity: "contoso", Since: time.Now()}); err != nil {
+		if err := r.store.SetHold(t.Context(), spool.Hold{Key: hold.MailboxKey(box), Mailbox: box, Identity: "contoso", Since: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		for range 8 {

@@ -40,7 +40,7 @@ func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRi
 		t.Fatal(err)
 	}
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
-	r.Delivery = New(Config{Store: store, Unknown: LookUp, UnknownDelay: 50 * time.Millisecond, MaxAge: time.Hour,
+	r.Delivery = New(Config{Store: store, Limits: Limits{Unknown: LookUp, MaxAge: time.Hour}, UnknownDelay: 50 * time.Millisecond,
 		Route: func(envelope.Address) (Route, bool) {
 			return Route{Identity: "contoso", Sender: client, Finder: client}, true
 		}})

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
@@ -86,7 +87,7 @@ func TestProbeNowByKey(t *testing.T) {
 		first, second := r.arrive(one), r.arrive(two)
 		r.wait(70 * time.Second) // both were probed once, the next is due in two minutes
 		r.graph.set(func() { works = true })
-		r.ProbeNow(mailboxKey(one))
+		r.ProbeNow(hold.MailboxKey(one))
 		r.wait(10 * time.Second)
 		r.wantState(first, spool.Sent)
 		r.wantState(second, spool.Queued)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/dsn"
@@ -32,6 +33,13 @@ const (
 	reportAgain = time.Minute
 	reportAlarm = "report" // key of the alarm about reports that cannot be sent or made
 )
+
+// reporting is what is remembered of reports and warnings.
+type reporting struct {
+	wanted chan struct{}
+	unsent atomic.Bool          // the alarm about reports that could not be sent is on
+	warned map[string]time.Time // mailboxes whose delay the postmaster was warned of; of the goroutine of report
+}
 
 // addressees decides who gets the report of rec, whose header block is header:
 // nobody, and why, or some. It is pure.
@@ -71,13 +79,7 @@ func (d *Delivery) report(ctx context.Context) {
 			d.reportsStuck(err, stuck)
 			stuck = err != nil
 		}
-		timer := time.NewTimer(reportAgain)
-		select {
-		case <-d.reportWanted:
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		awaitOr(ctx, d.reports.wanted, reportAgain)
 		if ctx.Err() != nil {
 			return
 		}
@@ -92,17 +94,12 @@ func (d *Delivery) reportsStuck(err error, before bool) {
 		text := strings.ReplaceAll(err.Error(), "\n", "; ")
 		d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", text)
 		d.alarm(reportAlarm, "reports of failed mail cannot be made: "+text+"; look at graphrelay status, and check the disk that holds the queue", true)
-	case before && !d.unsentReports.Load():
+	case before && !d.reports.unsent.Load():
 		d.alarm(reportAlarm, "reports can be made again", false)
 	}
 }
 
-func (d *Delivery) askReport() {
-	select {
-	case d.reportWanted <- struct{}{}:
-	default:
-	}
-}
+func (d *Delivery) askReport() { want(d.reports.wanted) }
 
 // reportAll makes what is owed. A message that cannot be read is passed over,
 // so that it keeps no other report back, and tried again in the next round; a
@@ -173,14 +170,14 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 // nobody but the operator can help.
 func (d *Delivery) reportFailed(rec spool.Record) {
 	d.cfg.Log.Error("a report could not be sent", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf), "text", rec.LastText)
-	d.unsentReports.Store(true)
+	d.reports.unsent.Store(true)
 	d.alarm(reportAlarm, "the report "+string(rec.ID)+" of the failed message "+string(rec.ReportOf)+" could not be sent: "+rec.LastText+
 		"; see graphrelay queue list --state failed, and retry it when the cause is gone", true)
 }
 
 // reportSent ends that alarm: reports get through again.
 func (d *Delivery) reportSent() {
-	if d.unsentReports.CompareAndSwap(true, false) {
+	if d.reports.unsent.CompareAndSwap(true, false) {
 		d.alarm(reportAlarm, "reports can be sent again", false)
 	}
 }
@@ -253,10 +250,4 @@ func (d *Delivery) commit(ctx context.Context, m spool.Message, octets []byte) e
 		return err
 	}
 	return draft.Commit(context.WithoutCancel(ctx), m)
-}
-
-func (d *Delivery) alarm(key, text string, firing bool) {
-	if d.cfg.Alarm != nil {
-		d.cfg.Alarm(key, text, firing)
-	}
 }

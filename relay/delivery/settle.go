@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 )
@@ -31,7 +33,7 @@ func (l *lane) conclude(a answer) {
 		l.putOff(a, now)
 		return
 	}
-	o := settling{rec: a.rec, identity: a.identity.name, ans: a.Answer, at: now, damaged: a.damaged}
+	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now, damaged: a.damaged}
 	switch {
 	case a.damaged:
 		o.dec = damagedDecision()
@@ -40,44 +42,44 @@ func (l *lane) conclude(a answer) {
 	default:
 		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
 	}
-	if !l.d.holds.none() {
-		o.over = l.d.holds.passed(cleared(a, o.dec), a.rec.ID, a.began)
+	if !l.d.holds.None() {
+		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
 	}
 	if o.dec.Hold {
 		l.beginHold(&o, now)
 	}
 	if a.probe != "" {
-		l.probing = false
+		l.work.probing = false
 		l.probed(a, now)
 		o.holds = append(o.holds, a.probe)
 	}
-	l.pace.budgets.uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
+	l.pace.Uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
-	go func() { l.settled <- l.d.record(o) }()
+	l.record(o)
 }
 
 // probed notes the end of a probe. One that was only looked up has probed
 // nothing: the turn is that of the next message, which is not sent later for it.
 func (l *lane) probed(a answer, now time.Time) {
 	if a.looked {
-		l.d.holds.dropProbe(a.probe)
+		l.d.holds.DropProbe(a.probe)
 		return
 	}
-	l.d.holds.probeDone(a.probe, now)
+	l.d.holds.ProbeDone(a.probe, now)
 }
 
 // cleared lists the holds that this answer proves wrong: all of them when Graph
 // judged the message itself, and the wider ones when it refused a narrower thing.
 func cleared(a answer, dec Decision) []string {
-	keys := messageKeys(a.identity.name, a.rec)
+	keys := hold.Keys(a.identity.Name, a.rec)
 	switch {
 	case a.looked:
 		return nil // that it may be read says nothing of sending
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage && a.HTTPStatus == 0:
 		return nil // Graph was not asked
 	case dec.Passed || a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage:
-		return keys[:]
+		return keys
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeSendAs:
 		return keys[:2]
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox:
@@ -86,17 +88,12 @@ func cleared(a answer, dec Decision) []string {
 	return nil
 }
 
+// beginHold begins the hold that the decision asks for, or refreshes it.
 func (l *lane) beginHold(o *settling, now time.Time) {
-	h := spool.Hold{Key: scopeKey(o.dec.Scope, o.identity, o.rec), Identity: o.identity,
-		Status: o.dec.Status, Text: o.dec.Text, Since: now, NextProbe: now.Add(probeAfter(0))}
-	if o.dec.Scope != outcome.ScopeIdentity {
-		h.Mailbox = o.rec.Mailbox
-	}
-	if o.dec.Scope == outcome.ScopeSendAs {
-		h.From = o.rec.From
-	}
+	h := hold.ForScope(o.dec.Scope, o.identity, o.rec, now)
+	h.Status, h.Text = o.dec.Status, o.dec.Text
 	o.holds = append(o.holds, h.Key)
-	if l.d.holds.set(h) {
+	if l.d.holds.Begin(h) {
 		l.d.logHoldBegins(h)
 		l.d.wakeAll() // what other lanes have ready must wait too
 	}
@@ -107,20 +104,19 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 	switch {
 	case a.verdict != nil:
 	case dec.Passed:
-		l.trouble = 0
-		l.pace.throttle.reset()
-		a.identity.reset()
-	case dec.Pause && dec.Scope == outcome.ScopeIdentity:
-		a.identity.pause(now, dec.PauseFor, l.d.cfg.Rand())
-		l.slowDown(a, dec, now)
+		l.pace.Passed()
+		a.identity.Passed()
 	case dec.Pause:
-		l.pace.throttle.hit(now, dec.PauseFor, l.d.cfg.Rand())
-		l.slowDown(a, dec, now)
-	case a.Outcome == outcome.Retry || a.Outcome == outcome.Unknown:
-		if l.trouble++; l.trouble >= troubleAfter {
-			wait := min(backoff(minBackoff, l.trouble-troubleAfter+1, l.d.cfg.Rand()), longestTrouble)
-			l.pace.throttle.until = later(l.pace.throttle.until, now.Add(wait))
+		aboutIdentity := dec.Scope == outcome.ScopeIdentity
+		if jitter := l.d.cfg.Rand(); aboutIdentity {
+			a.identity.Pause(now, dec.PauseFor, jitter)
+		} else {
+			l.pace.Pause(now, dec.PauseFor, jitter)
 		}
+		l.pace.Throttled(a.began, now, l.configured, l.work.busy+1)
+		a.identity.Throttled(aboutIdentity, l.d.countLanes(a.identity.Name, l), a.began, now)
+	case a.Outcome == outcome.Retry || a.Outcome == outcome.Unknown:
+		l.pace.Failed(now, l.d.cfg.Rand())
 	}
 }
 
@@ -163,7 +159,7 @@ func settlement(o settling) spool.Settlement {
 
 const damagedText = "the stored message is damaged and was not sent; restore the queue from a backup, or export what is left and delete it"
 
-// damagedDecision holds a message whose octets cannot be trusted; setAside then
+// damagedDecision holds a message whose bytes cannot be trusted; setAside then
 // moves it, for a settlement cannot.
 func damagedDecision() Decision {
 	return Decision{State: spool.Held, Event: spool.EventHeld, Status: reply.Enhanced{5, 6, 0}, Text: damagedText}
@@ -189,7 +185,7 @@ func (d *Delivery) unclaim(rec spool.Record, next time.Time) time.Time {
 }
 
 func (d *Delivery) saveHold(key string) {
-	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error { return d.holds.save(ctx, key) })
+	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error { return d.holds.Save(ctx, key) })
 }
 
 // endHold tells the store, and then lets the lanes go on: before it, the time
@@ -199,7 +195,7 @@ func (d *Delivery) endHold(h spool.Hold) {
 	d.persist("end of hold "+h.Key, spool.Record{}, func(ctx context.Context) error {
 		stopped, err := d.stoppedBy(ctx, h)
 		if err == nil {
-			over, err = d.holds.finish(ctx, h.Key, stopped, d.cfg.Now())
+			over, err = d.holds.Finish(ctx, h.Key, stopped, d.cfg.Now())
 		}
 		return err
 	})
@@ -207,7 +203,7 @@ func (d *Delivery) endHold(h spool.Hold) {
 		d.logHoldEnds(h, d.cfg.Now())
 	}
 	if !h.From.IsZero() {
-		d.tell(h.Mailbox, news{fresh: true}) // its lane was not stopped, and found nothing more
+		d.wake(h.Mailbox, dueHint{now: true}) // its lane was not stopped, and found nothing more
 	}
 	d.wakeAll()
 }
@@ -219,7 +215,7 @@ func (d *Delivery) stoppedBy(ctx context.Context, h spool.Hold) (stopped []envel
 	}
 	lanes, err := d.cfg.Store.Lanes(ctx)
 	for _, l := range lanes {
-		if d.holdCovers(h, l.Mailbox) {
+		if d.covers(h, l.Mailbox) {
 			stopped = append(stopped, l.Mailbox)
 		}
 	}
@@ -230,24 +226,24 @@ func (d *Delivery) stoppedBy(ctx context.Context, h spool.Hold) (stopped []envel
 // not in the expected state any more (an operator was faster), or when the
 // service must end; then the next start finds an attempt of unknown outcome.
 func (d *Delivery) persist(what string, rec spool.Record, write func(context.Context) error) bool {
-	for tries := 0; ; tries++ {
-		err := write(d.storeCtx)
+	for tries := 1; ; tries++ {
+		err := write(d.shutdown.store)
 		if err == nil {
 			return true
 		}
-		final := errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrState) || d.storeCtx.Err() != nil
-		wait := doubled(100*time.Millisecond, tries, 30*time.Second)
+		final := errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrState) || d.shutdown.store.Err() != nil
+		wait := pacing.Backoff(100*time.Millisecond, longestStoreWait, tries)
 		d.cfg.Log.Error("the queue cannot record a change", "change", what, "queue_id", string(rec.ID),
 			"mailbox", rec.Mailbox.String(), "final", final, "retry_after", wait, "error", err)
 		if final {
-			if d.storeCtx.Err() != nil {
-				d.lost.Store(true)
+			if d.shutdown.store.Err() != nil {
+				d.shutdown.lost.Store(true)
 			}
 			return false
 		}
 		select {
 		case <-time.After(wait):
-		case <-d.storeCtx.Done():
+		case <-d.shutdown.store.Done():
 		}
 	}
 }

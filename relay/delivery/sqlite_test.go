@@ -36,7 +36,7 @@ func openStore(t testing.TB, path string) *sqlite.Store {
 
 func startSQLite(store *sqlite.Store, s Sender, grace time.Duration) *sqliteRig {
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
-	r.Delivery = New(Config{Store: store, UnknownDelay: 200 * time.Millisecond, Grace: grace, MaxAge: time.Hour,
+	r.Delivery = New(Config{Store: store, UnknownDelay: 200 * time.Millisecond, Grace: grace, Limits: Limits{MaxAge: time.Hour},
 		Route: func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: s}, true }})
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
@@ -125,7 +126,7 @@ func (d *Delivery) loadUsage(ctx context.Context) {
 			}
 			return
 		}
-		if !sleep(ctx, time.Minute) {
+		if pacing.Sleep(ctx, time.Minute) != nil {
 			return
 		}
 	}
@@ -141,8 +142,8 @@ func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at 
 	d.alarm("limit:"+mailbox.String(), text, true)
 }
 
-// endWarnings takes alarms back.
-func (d *Delivery) endWarnings(now time.Time) {
+// endUsageAlarms takes alarms back.
+func (d *Delivery) endUsageAlarms(now time.Time) {
 	for _, m := range d.usage.over(now) {
 		d.alarm("limit:"+m.String(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/delivery/pace"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
@@ -44,7 +47,7 @@ func (w *badWeek) check() {
 // checkMaxHold: the mail of the deleted mailbox fails when the time that it was
 // held, by whatever hold, is max_hold, and at most one look later.
 func (w *badWeek) checkMaxHold(l letter, rec spool.Record) {
-	due := later(l.at, earlier(w.holdFrom, w.heldFrom)).Add(weekMaxHold)
+	due := pacing.Later(l.at, pacing.Earlier(w.holdFrom, w.heldFrom)).Add(weekMaxHold)
 	if late := rec.FinishedAt.Sub(due); late < 0 || late > expireEvery {
 		w.t.Errorf("%s, accepted %s, failed %s: %v after max_hold", l.id, l.at.Format("Mon 15:04:05"), rec.FinishedAt.Format("Mon 15:04:05"), late)
 	}
@@ -81,12 +84,12 @@ func (w *badWeek) checkAnswers() {
 func (w *badWeek) checkProbes() {
 	last := w.holdFrom
 	for n, at := range w.referee.probes {
-		if wait := at.Sub(last); wait < probeAfter(n) || wait > probeAfter(n)+time.Second {
-			w.t.Errorf("probe %d of the identity came %v after the last, and not after %v", n+1, wait, probeAfter(n))
+		if wait := at.Sub(last); wait < hold.ProbeAfter(n) || wait > hold.ProbeAfter(n)+time.Second {
+			w.t.Errorf("probe %d of the identity came %v after the last, and not after %v", n+1, wait, hold.ProbeAfter(n))
 		}
 		last = at
 	}
-	if idle := time.Since(last); idle > maxBackoff+time.Second {
+	if idle := time.Since(last); idle > pace.MaxBackoff+time.Second {
 		w.t.Errorf("there was no probe of the identity for %v", idle)
 	}
 }

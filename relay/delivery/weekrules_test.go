@@ -12,6 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
 
@@ -264,7 +265,7 @@ func (j *referee) throttled(m *mailView, wait time.Duration, now time.Time) {
 	j.asked[wait]++
 	m.retried++
 	m.due = now.Add(wait)
-	b.asked, b.paused = now, later(b.paused, m.due)
+	b.asked, b.paused = now, pacing.Later(b.paused, m.due)
 	if j.lastAsked != b && now.Sub(j.lastAskedAt) < 30*time.Second {
 		j.together, j.crowd = now, j.withMail()
 	}

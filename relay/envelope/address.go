@@ -103,7 +103,7 @@ func (a Address) IsZero() bool { return a.local == "" && a.domain == "" }
 // ASCII reports whether a can be written without SMTPUTF8.
 func (a Address) ASCII() bool { return IsASCII(a.local) }
 
-// String writes a as RFC 5321 does, the local part quoted where it must be.
+// String writes a as RFC 5321 does, the local part quoted if it must be.
 func (a Address) String() string {
 	if a.IsZero() {
 		return ""

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// Envelope says from whom and to whom a message goes, apart from its header.
+// Envelope is the reverse-path and the recipients of a message, whatever its
+// header says.
 type Envelope struct {
 	ReversePath Address   // zero is the null reverse-path <>
 	Recipients  []Address // in the order of RCPT, without repetitions; every one has a domain

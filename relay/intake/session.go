@@ -34,7 +34,7 @@ func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error
 }
 
 func (s *session) policyPeer() policy.Peer {
-	return policy.Peer{Addr: s.peer.Addr, Unix: s.peer.Unix, Auth: authOf(s.peer.Auth)}
+	return policy.Peer{Addr: s.peer.Addr, Unix: s.peer.Unix, Auth: authOf[s.peer.Auth]}
 }
 
 // renew makes the session obey the current rules. A client that may no longer
@@ -64,14 +64,10 @@ func (s *session) renew() error {
 	return nil
 }
 
-func authOf(m smtpd.AuthMode) policy.Auth {
-	switch m {
-	case smtpd.AuthOptional:
-		return policy.AuthOptional
-	case smtpd.AuthRequired:
-		return policy.AuthRequired
-	}
-	return policy.AuthOff
+var authOf = map[smtpd.AuthMode]policy.Auth{
+	smtpd.AuthOff:      policy.AuthOff,
+	smtpd.AuthOptional: policy.AuthOptional,
+	smtpd.AuthRequired: policy.AuthRequired,
 }
 
 // who is the client for the record of a message.

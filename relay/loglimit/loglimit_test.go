@@ -49,7 +49,7 @@ func TestFloodsAreCounted(t *testing.T) {
 	})
 }
 
-// An attacker with many addresses takes neither memory nor the log.
+// An attacker with many addresses can fill neither memory nor the log.
 func TestMemoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

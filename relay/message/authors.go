@@ -77,7 +77,7 @@ func (f field) isAuthor() bool {
 
 // asciiAuthors writes the domains of the authors as Microsoft 365 keeps those of
 // its mailboxes and as every reader knows them: nothing says that Exchange takes
-// `a@bücher.example` for its `a@xn--bcher-kva.example`, and where it does not it
+// `a@bücher.example` for its `a@xn--bcher-kva.example`, and if it does not, it
 // refuses the sender. Reply-To stays as it is.
 func (p *plan) asciiAuthors() {
 	for i, f := range p.h.fields {

@@ -48,7 +48,7 @@ func (p *plan) bcc() {
 	}
 }
 
-// bccField folds at 78 bytes where the addresses are shorter than that.
+// bccField folds at 78 bytes if the addresses are shorter than that.
 func bccField(rcpts []envelope.Address) []byte {
 	b := append(make([]byte, 0, 32*len(rcpts)+8), "Bcc:"...)
 	line := len(b)

@@ -1,6 +1,6 @@
 // Package pacing makes things wait: a pause that ends with its context, growing
-// pauses between tries, and a bucket that holds a client to a rate. It must not
-// know what waits.
+// pauses between tries, the earlier or later of two times, and a bucket that
+// holds a client to a rate. It must not know what waits.
 package pacing
 
 import (
@@ -31,4 +31,20 @@ func Backoff(first, most time.Duration, n int) time.Duration {
 		d *= 2
 	}
 	return min(d, most)
+}
+
+// Later is the later of two times; the zero time means "none".
+func Later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Earlier is the earlier of two times; the zero time means "none".
+func Earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

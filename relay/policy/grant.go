@@ -36,7 +36,7 @@ type Rewrite struct {
 	Why        string
 	From       envelope.Address // replaces the address of From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // the address that From had, for Reply-To unless there is one; zero for none
-	DropSender bool             // Sender names somebody who is not allowed; without it From is the sender
+	DropSender bool             // Sender names somebody who is not allowed; without it the sender is From
 }
 
 // The keys of Rewrite.Why.
@@ -65,9 +65,8 @@ func (p *Policy) ReversePath(c Client, rp envelope.Address) error {
 	if rp.IsZero() {
 		return c.maySend()
 	}
-	what := claim{reversePath, rp}
-	_, err := c.allow(what)
-	if err != nil && p.replaces(c, rp) != "" {
+	why, err := p.check(c, claim{reversePath, rp})
+	if why != "" {
 		return nil
 	}
 	return err
@@ -115,12 +114,11 @@ func (p *Policy) author(c Client, m Message) (Grant, error) {
 		return c.makeFrom(m)
 	}
 	for i, claim := range claimsOf("From", m.From) {
-		_, err := c.allow(claim)
-		if err == nil {
+		why, err := p.check(c, claim)
+		switch {
+		case err == nil:
 			continue
-		}
-		why := p.replaces(c, m.From[i])
-		if why == "" || len(m.From) > 1 {
+		case why == "" || len(m.From) > 1:
 			return Grant{}, err
 		}
 		g, err := c.grantOwn(c.firstSender(), why)
@@ -142,8 +140,8 @@ func (c Client) makeFrom(m Message) (Grant, error) {
 	}
 	if !c.Repair.MissingFrom || from.IsZero() {
 		return Grant{}, refusal("Message has no From address; set one in the program that sends").
-			Becausef("header of client %s has no From address; "+
-				"let the sending program write From: with one of senders, or add missing_from to repair of the client", c)
+			Becausef("header of client %s has no From address; let the sending program write From: "+
+				"with one of senders, or add missing_from to repair of the client", c)
 	}
 	return c.grantOwn(from, whyMissing)
 }
@@ -163,12 +161,8 @@ func (p *Policy) sender(c Client, m Message, g *Grant) error {
 	if m.Sender.IsZero() {
 		return nil
 	}
-	_, err := c.allow(claim{"Sender", m.Sender})
-	if err == nil {
-		return nil
-	}
-	why := p.replaces(c, m.Sender)
-	if why == "" || len(m.From) > 1 {
+	why, err := p.check(c, claim{"Sender", m.Sender})
+	if err == nil || why == "" || len(m.From) > 1 {
 		return err
 	}
 	g.Rewrite.DropSender = true
@@ -182,12 +176,8 @@ func (p *Policy) returnPath(c Client, m Message, g *Grant) error {
 	if m.ReversePath.IsZero() {
 		return nil
 	}
-	_, err := c.allow(claim{reversePath, m.ReversePath})
-	if err == nil {
-		return nil
-	}
-	why := p.replaces(c, m.ReversePath)
-	if why == "" {
+	why, err := p.check(c, claim{reversePath, m.ReversePath})
+	if err == nil || why == "" {
 		return err
 	}
 	g.ReversePath = g.From
@@ -202,8 +192,15 @@ func (r *Rewrite) because(why string) {
 	}
 }
 
-// replaces names the key that has an address replaced which is not allowed; empty
-// if it is refused.
+// check returns why an address that is not allowed is replaced: the key that asks
+// for it, empty if the address is allowed or refused.
+func (p *Policy) check(c Client, what claim) (why string, err error) {
+	if _, err = c.allow(what); err != nil {
+		why = p.replaces(c, what.address)
+	}
+	return why, err
+}
+
 func (p *Policy) replaces(c Client, a envelope.Address) string {
 	switch {
 	case a.IsZero() || c.firstSender().IsZero():

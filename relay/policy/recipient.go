@@ -17,7 +17,7 @@ func (p *Policy) Alias(a envelope.Address) (envelope.Address, bool) {
 	return to, ok
 }
 
-// Recipient returns the address that mail for to goes to: to itself, or the
+// Recipient returns the address that gets the mail for to: to itself, or the
 // address of its alias. 550 5.1.2 if to has no domain and no alias, even
 // postmaster; 550 5.7.1 if the client may not send there.
 func (p *Policy) Recipient(c Client, to envelope.Address) (envelope.Address, error) {

@@ -18,7 +18,7 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// plainAuth lets everybody on this host log in without TLS.
+// plainAuth lets every client on this host log in without TLS.
 func plainAuth(mode smtpd.AuthMode) smtpd.ListenerOptions {
 	return smtpd.ListenerOptions{Name: "test", Auth: mode, PlaintextAuth: prefixes("127.0.0.0/8")}
 }
@@ -32,7 +32,7 @@ func prefixes(networks ...string) (list []netip.Prefix) {
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// greeted is a client that has said EHLO on a listener with o.
+// greeted returns a client that has sent EHLO to a listener with o.
 func greeted(t testing.TB, o smtpd.ListenerOptions, h smtpd.Handler) *client {
 	t.Helper()
 	_, addr := startOn(t, smtpd.Config{}, o, h)
@@ -42,7 +42,7 @@ func greeted(t testing.TB, o smtpd.ListenerOptions, h smtpd.Handler) *client {
 	return c
 }
 
-// How devices log in: each line is sent after the reply before it came.
+// How devices log in: each line is sent after the reply to the one before.
 func TestAuthDialogs(t *testing.T) {
 	plain, user, password := b64("\x00scanner\x00secret"), b64("scanner"), b64("secret")
 	for name, lines := range map[string][]string{
@@ -164,7 +164,7 @@ func TestAuthRequired(t *testing.T) {
 	}
 }
 
-// Who would be asked for a login and could not give one is refused at once.
+// A client that would need a login and cannot log in is refused at once.
 func TestAuthRequiredAndImpossible(t *testing.T) {
 	o := plainAuth(smtpd.AuthRequired)
 	o.PlaintextAuth = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
@@ -175,7 +175,7 @@ func TestAuthRequiredAndImpossible(t *testing.T) {
 	waitGone(t, s)
 }
 
-// Other errors than 535 are no failed logins.
+// Errors other than 535 are not failed logins.
 func TestAuthErrors(t *testing.T) {
 	h := &recorder{}
 	for _, row := range []struct {
@@ -187,7 +187,7 @@ func TestAuthErrors(t *testing.T) {
 	} {
 		h.set(hooks{auth: func(string, string) error { return row.err }})
 		c := greeted(t, plainAuth(smtpd.AuthOptional), h)
-		for range 20 { // no failed logins
+		for range 20 { // not failed logins
 			if got := c.say("AUTH PLAIN "+b64("\x00a\x00b"), ""); got != row.want {
 				t.Fatalf("got %q, want %q", got, row.want)
 			}
@@ -199,7 +199,7 @@ func TestAuthErrors(t *testing.T) {
 	c.expectEnd()
 }
 
-// Failures slow down, and the fifth closes.
+// Each failure slows the client down, and the fifth closes the connection.
 func TestAuthFailuresSlowDownAndClose(t *testing.T) {
 	h := &recorder{}
 	synctest.Test(t, func(t *testing.T) {
@@ -228,7 +228,7 @@ func TestAuthFailuresSlowDownAndClose(t *testing.T) {
 	})
 }
 
-// addressed is a connection from an address of choice.
+// addressed is a connection from any address.
 type addressed struct {
 	net.Conn
 	from net.Addr

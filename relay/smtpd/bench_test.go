@@ -36,7 +36,7 @@ func benchBody() []byte {
 	return []byte(strings.Repeat(strings.Repeat("x", 76)+"\r\n", 10_240/78) + ".\r\n")
 }
 
-// BenchmarkMessage is one 10 KB message on a connection kept open, the client
+// BenchmarkMessage sends one 10 KB message on an open connection; the client is
 // included.
 func BenchmarkMessage(b *testing.B) {
 	c := open(b, smtpd.Config{}, sink{})
@@ -50,8 +50,8 @@ func BenchmarkMessage(b *testing.B) {
 	}
 }
 
-// BenchmarkConnection is one connection for one 10 KB message, the client
-// included.
+// BenchmarkConnection sends one 10 KB message on a connection of its own; the
+// client is included.
 func BenchmarkConnection(b *testing.B) {
 	_, addr := start(b, smtpd.Config{}, sink{})
 	body := benchBody()

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bytes"
+	"errors"
 	"io"
 
 	"graphrelay/relay/reply"
@@ -181,7 +182,7 @@ func (b *body) discard() bool {
 	for dropped := int64(0); dropped < b.c.cfg.drainLimit(); {
 		n, err := b.nextOfData(waste[:])
 		if err != nil {
-			return err == io.EOF
+			return errors.Is(err, io.EOF)
 		}
 		dropped += int64(n)
 	}

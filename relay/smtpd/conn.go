@@ -144,9 +144,7 @@ func (c *conn) Close() error {
 		_ = c.guard(func() error { c.session.Close(); return nil })
 	}
 	c.in.Release()
-	if log := c.cfg.Log; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "error", c.end.Error())
-	}
+	c.cfg.Log.Debug("connection ended", "client", c.peer.String(), "listener", c.peer.Listener, "error", c.end)
 	c.server.conns.remove(c)
 	return err
 }

@@ -19,8 +19,8 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// script is a connection whose client sends fixed bytes, so many at a time,
-// then closes, and reads all replies.
+// script is a connection whose client sends fixed bytes, step at a time, then
+// closes, and reads all replies.
 type script struct {
 	in   []byte
 	step int
@@ -129,9 +129,8 @@ func FuzzConn(f *testing.F) {
 	})
 }
 
-// FuzzProxy gives the bytes that come first from a load balancer. Whatever
-// they are, the peer is an address that a client can have, and nobody is served
-// without a header.
+// FuzzProxy sends the first bytes of a load balancer. Whatever they are, the peer is
+// an address that a client can have, and nothing is served without a header.
 func FuzzProxy(f *testing.F) {
 	for _, from := range []string{
 		"10.1.2.3:4711", "[2001:db8::1]:1", "127.0.0.1:1", "0.0.0.0:1", "[::ffff:127.0.0.1]:1",
@@ -265,8 +264,8 @@ func (o *oracle) last(r string) error {
 	return nil
 }
 
-// unanswered expects that no whole command is left without a reply, but for a
-// BDAT whose chunk is not complete.
+// unanswered expects that no whole command lacks a reply, except a BDAT whose chunk
+// is incomplete.
 func (o *oracle) unanswered() error {
 	line, rest, ok := bytes.Cut(o.in, []byte("\n"))
 	if f := strings.Fields(string(line)); len(f) > 1 && strings.EqualFold(f[0], "BDAT") {

@@ -18,7 +18,7 @@ import (
 	"graphrelay/relay/socket"
 )
 
-// recorder is a Handler that notes what reaches it and answers as told.
+// recorder is a Handler that records what reaches it and answers with its hooks.
 type recorder struct {
 	hooks
 
@@ -29,7 +29,7 @@ type recorder struct {
 	from     []smtpd.MailFrom
 }
 
-// hooks are the answers; nil ones say yes.
+// hooks are the answers; nil hooks accept.
 type hooks struct {
 	connect func(smtpd.Peer) error
 	auth    func(user, password string) error
@@ -38,7 +38,7 @@ type hooks struct {
 	data    func(ctx context.Context, r io.Reader) error // = read to the end
 }
 
-// answer returns the hooks of now; set changes them.
+// answer returns the present hooks; set changes them.
 func (h *recorder) answer() hooks {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -238,7 +238,7 @@ func (c *client) dialog(lines ...string) {
 	}
 }
 
-// expectEnd expects that the server has closed, and nothing but extra came.
+// expectEnd expects that the server has closed without a further reply.
 func (c *client) expectEnd() {
 	c.t.Helper()
 	rest, err := io.ReadAll(c.r)
@@ -248,7 +248,7 @@ func (c *client) expectEnd() {
 	c.nc.Close()
 }
 
-// start serves h on a loopback port for the time of the test.
+// start serves h on a loopback port until the test ends.
 func start(t testing.TB, cfg smtpd.Config, h smtpd.Handler) (*smtpd.Server, string) {
 	t.Helper()
 	return startOn(t, cfg, smtpd.ListenerOptions{Name: "test"}, h)
@@ -286,7 +286,7 @@ func dial(t testing.TB, addr string) *client {
 	return &client{t, nc, bufio.NewReader(nc)}
 }
 
-// open starts a server and gives a client that has read the greeting.
+// open starts a server and returns a client that has read the greeting.
 func open(t testing.TB, cfg smtpd.Config, h smtpd.Handler) *client {
 	t.Helper()
 	_, addr := start(t, cfg, h)

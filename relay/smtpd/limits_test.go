@@ -112,8 +112,8 @@ func TestHandlerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// A socket closed with unread input is reset, and the last reply may be lost:
-// after a refusal the server reads on for a while.
+// A socket closed with unread input is reset, and the last reply may be lost: so
+// after a refusal the server keeps reading for a while.
 func TestLastReplyIsNotLostToAReset(t *testing.T) {
 	nc := converse(t, &recorder{}, []byte("GET / HTTP/1.1\r\n"+strings.Repeat("x", 100_000)), 200)
 	if !strings.HasSuffix(nc.out.String(), "421 4.7.0 This is SMTP, closing connection\r\n") || len(nc.in) > 0 {

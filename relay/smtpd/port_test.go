@@ -53,7 +53,7 @@ func TestNewSettingsAreForNewConnections(t *testing.T) {
 	old.begin()
 }
 
-// Whoever connects while settings change is served, by the old ones or the new.
+// A client that connects while settings change is served, with the old or the new.
 func TestNoConnectionIsLostToAChange(t *testing.T) {
 	s, l, _ := serve(t, smtpd.Config{Hostname: "a.example"}, &recorder{})
 	stop, changed := make(chan struct{}), make(chan struct{})

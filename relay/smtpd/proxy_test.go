@@ -115,7 +115,7 @@ func TestProxyTimeout(t *testing.T) {
 	})
 }
 
-// From others PROXY is no command, and changes nothing.
+// From others PROXY is an unknown command, and changes nothing.
 func TestProxyFromStrangers(t *testing.T) {
 	h := &recorder{}
 	c := open(t, smtpd.Config{}, h)
@@ -127,8 +127,8 @@ func TestProxyFromStrangers(t *testing.T) {
 	}
 }
 
-// The handler, which limits clients, is asked about who is behind the load
-// balancer, and its refusal ends that connection alone.
+// The handler, which limits clients, is asked about the client behind the load
+// balancer, and its refusal ends that connection only.
 func TestProxyLimits(t *testing.T) {
 	h := &recorder{}
 	h.set(hooks{connect: func(p smtpd.Peer) error {

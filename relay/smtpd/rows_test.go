@@ -188,7 +188,7 @@ func TestRowSequenceFloods(t *testing.T) {
 	})
 }
 
-// Without TLS nothing of STARTTLS is offered, and nothing changes by asking.
+// Without TLS, STARTTLS is not offered, and asking for it changes nothing.
 func TestRowSTARTTLS(t *testing.T) {
 	c := open(t, smtpd.Config{}, &recorder{})
 	if got := c.say("EHLO client", "250-"); strings.Contains(got, "STARTTLS") || strings.Contains(got, "AUTH") {
@@ -256,7 +256,7 @@ func TestRowLineLength(t *testing.T) {
 	c.send(long + "\r\n.\r\n")
 	c.expect("250")
 	c.begin()
-	// The chunk stands in the segment of its command.
+	// The chunk comes in the segment of its command.
 	c.send("BDAT 3002 LAST\r\n" + long[:3000] + "\r\n")
 	c.expect("250 2.0.0 0000")
 	if m := h.accepted(); m[0].body != long+"\r\n" || m[1].body != long[:3000]+"\r\n" {
@@ -457,7 +457,7 @@ func TestRowBDATInterrupted(t *testing.T) {
 	c.expectEnd()
 }
 
-// The bytes of a refused chunk are no commands.
+// The bytes of a refused chunk are not commands.
 func TestRowBDATRefused(t *testing.T) {
 	h := &recorder{}
 	c := open(t, smtpd.Config{}, h)

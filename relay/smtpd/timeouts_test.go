@@ -185,7 +185,7 @@ func TestRowTimeoutsCommand(t *testing.T) {
 	}
 }
 
-// A client that reads no replies does not hold its connection for ever.
+// A client that reads no replies does not keep its connection forever.
 func TestRowTimeoutsWrite(t *testing.T) {
 	h := &recorder{}
 	onFakeClock(t, smtpd.Config{}, h, func(t *testing.T, s *smtpd.Server, connect func() *client) {
@@ -237,7 +237,8 @@ func TestRowShutdownAnswersIdleSessions(t *testing.T) {
 	}
 }
 
-// When its time is over, Shutdown cuts what is left, and waits until it is gone.
+// When its time is over, Shutdown closes the remaining connections and waits for
+// their end.
 func TestRowShutdownCuts(t *testing.T) {
 	for _, inHandler := range []bool{false, true} {
 		h := &recorder{}

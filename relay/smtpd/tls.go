@@ -90,7 +90,7 @@ func (c *conn) handshake() error {
 		return err
 	}
 	_ = c.raw.SetWriteDeadline(until)
-	if err := t.Handshake(); err != nil {
+	if err := t.Handshake(); err != nil { //nolint:noctx // kill closes the socket
 		c.logHandshake(err)
 		return c.finish("TLS handshake failed")
 	}

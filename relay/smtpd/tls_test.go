@@ -92,7 +92,7 @@ func TestSTARTTLS(t *testing.T) {
 		"starttls -> 220 2.0.0",
 	)
 	c.secure(trusting)
-	// Nothing of before is left (RFC 3207 section 4.2).
+	// Nothing from before is left (RFC 3207 section 4.2).
 	c.dialog("MAIL FROM:<a@example.org> -> 503 5.5.1", "RCPT TO:<a@example.org> -> 503 5.5.1", "DATA -> 503 5.5.1")
 	if got := c.say("EHLO after", "250-"); strings.Contains(got, "STARTTLS") {
 		t.Errorf("EHLO %q", got)
@@ -107,7 +107,7 @@ func TestSTARTTLS(t *testing.T) {
 	}
 }
 
-// What stands behind STARTTLS in plain text could come from somebody between.
+// Plain text behind STARTTLS could come from an attacker in between.
 func TestSTARTTLSInjection(t *testing.T) {
 	var log logBuffer
 	h := &recorder{}
@@ -128,8 +128,8 @@ func TestSTARTTLSInjection(t *testing.T) {
 	}
 }
 
-// Who logged in before TLS may be somebody between: the client's mail must not
-// go out under that login (RFC 3207 section 4.2).
+// The login before TLS may be that of an attacker in between: the client's mail must
+// not be sent under it (RFC 3207 section 4.2).
 func TestSTARTTLSAfterALogin(t *testing.T) {
 	o := withTLS(t, smtpd.TLSOptional)
 	o.Auth, o.PlaintextAuth = smtpd.AuthOptional, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -139,7 +139,7 @@ func TestSTARTTLSAfterALogin(t *testing.T) {
 	c.dialog("EHLO x -> 250-", "AUTH PLAIN AHNjYW5uZXIAc2VjcmV0 -> 235 2.7.0", "STARTTLS -> 503 5.5.1", "NOOP -> 250")
 }
 
-// A handshake that fails ends the connection: nothing goes on in plain text.
+// A failed handshake ends the connection: nothing continues in plain text.
 func TestSTARTTLSFailedHandshake(t *testing.T) {
 	o := withTLS(t, smtpd.TLSOptional)
 	synctest.Test(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestSTARTTLSFailedHandshake(t *testing.T) {
 		var reading sync.WaitGroup
 		reading.Go(func() { rest, _ = io.ReadAll(c.r) })
 		synctest.Wait()
-		// The handshake has failed by now; a server that goes on would answer.
+		// The handshake has failed by now; a server that continues would answer.
 		_, _ = io.WriteString(ours, "EHLO x\r\nMAIL FROM:<a@example.org>\r\nQUIT\r\n")
 		reading.Wait()
 		if bytes.Contains(rest, []byte("250")) || len(h.transactions()) > 0 {
@@ -188,8 +188,8 @@ type deaf struct {
 
 func (d deaf) Read([]byte) (int, error) { <-d.closed; return 0, io.EOF }
 
-// A client that sends its part of a handshake and reads nothing does not hold
-// its connection.
+// A client that sends its part of a handshake and reads nothing does not keep its
+// connection.
 func TestTLSHandshakeOfADeafClient(t *testing.T) {
 	o := withTLS(t, smtpd.TLSImplicit)
 	synctest.Test(t, func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestTLSRequired(t *testing.T) {
 	c.dialog("EHLO x -> 250-", "NOOP -> 250", "HELO x -> 530 5.7.0", "MAIL FROM:<a@example.org> -> 530 5.7.0",
 		"RCPT TO:<a@example.org> -> 530 5.7.0",
 		"DATA -> 530 5.7.0", "RSET -> 530 5.7.0", "VRFY a -> 530 5.7.0", "AUTH PLAIN -> 530 5.7.0")
-	// The bytes of a chunk are skipped as ever.
+	// The bytes of a chunk are skipped as always.
 	c.send("BDAT 6\r\nNOOP\r\n")
 	c.expect("530 5.7.0")
 	c.say("STARTTLS", "220")
@@ -236,7 +236,7 @@ func TestTLSImplicit(t *testing.T) {
 	if !h.transactions()[0].TLS {
 		t.Error("a transaction under implicit TLS does not say so")
 	}
-	// Who is refused, and who speaks no TLS, reads nothing.
+	// A client that is refused, or does not speak TLS, reads nothing.
 	h.set(hooks{connect: func(smtpd.Peer) error { return reply.New(554, reply.Enhanced{5, 7, 1}, "No") }})
 	refused := dial(t, addr)
 	refused.expectEnd()
@@ -281,7 +281,7 @@ func TestTLSVersions(t *testing.T) {
 }
 
 // A message cut off by a close_notify, in DATA or in the middle of a chunk, is
-// no message: only TLS could make that look like an end.
+// not a message: only TLS could make that look like an end.
 func TestTLSCutShort(t *testing.T) {
 	for _, cut := range []string{"DATA\r\nhalf a message\r\n", "BDAT 1000 LAST\r\nhalf"} {
 		h := &recorder{}
@@ -330,7 +330,7 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 	})
 }
 
-// A stop does not wait for handshakes.
+// Shutdown does not wait for handshakes.
 func TestTLSHandshakeStops(t *testing.T) {
 	o := withTLS(t, smtpd.TLSImplicit)
 	s, addr := startOn(t, smtpd.Config{}, o, &recorder{})

@@ -12,7 +12,7 @@ import (
 )
 
 // A client that ends its messages wrongly looks like one that hangs. The log
-// tells the two apart.
+// distinguishes the two.
 func TestTimeoutLogsTheWrongEnd(t *testing.T) {
 	for sent, want := range map[string]string{
 		"body\n.\n":               "ended with LF.LF,",

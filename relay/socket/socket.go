@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/coreos/go-systemd/v22/activation"
 )
 
 // DefaultMode of a unix socket lets every local user connect, as is usual for
@@ -33,7 +31,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 	if !unix {
 		return lc.Listen(ctx, "tcp", address)
 	}
-	if err := removeStale(path); err != nil {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
 	l, err := lc.Listen(ctx, "unix", path)
@@ -51,7 +49,7 @@ func Listen(ctx context.Context, address string, mode fs.FileMode) (net.Listener
 }
 
 // removeStale removes the socket at path if no program listens there.
-func removeStale(path string) error {
+func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -62,7 +60,8 @@ func removeStale(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is not a socket: remove it, or listen elsewhere", path)
 	}
-	nc, err := net.DialTimeout("unix", path, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	nc, err := dialer.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = nc.Close()
 		return fmt.Errorf("another program serves %s: stop it, or listen elsewhere", path)
@@ -71,11 +70,4 @@ func removeStale(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-// Inherited returns the sockets that systemd opened for this process (see
-// sd_listen_fds(3)), by their FileDescriptorName=. Only the first call returns
-// them. The caller must close those that it does not use.
-func Inherited() (map[string][]net.Listener, error) {
-	return activation.ListenersWithNames()
 }

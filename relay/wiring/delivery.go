@@ -6,6 +6,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/pacing"
 )
 
 // Limits returns what delivery decides by.
@@ -46,7 +47,7 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 		Identity:           string(m.Identity),
 		MaxConcurrent:      m.MaxConcurrent,
 		IdentityConcurrent: id.MaxConcurrent,
-		Rate:               delivery.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
+		Rate:               pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
 		MIMELimit:          int64(c.Delivery.MIMELimit),
 	}, ok
 }

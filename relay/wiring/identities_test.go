@@ -7,6 +7,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
 )
 
 func parse(t *testing.T, text string) *config.Config {
@@ -67,5 +68,27 @@ func TestAllowedMailboxesGoToTheirIdentity(t *testing.T) {
 	}
 	if _, ok := Route(c, address("c@adatum.com")); ok {
 		t.Error("a mailbox that no sender uses has a route")
+	}
+}
+
+// What an audit stopped stays stopped when its identity gets another name, and
+// only while audits stop mail.
+func TestStopsAreCarriedToTheNewName(t *testing.T) {
+	address, err := envelope.ParseAddress("box@contoso.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds := []spool.Hold{
+		{Key: "audit:old", Mailboxes: []envelope.Address{address}},
+		{Key: "audit:fabrikam", Mailboxes: []envelope.Address{address}},
+		{Key: "identity:old", Mailboxes: []envelope.Address{address}},
+	}
+	text := read(t, "config.yaml")
+	if list := CarriedStops(parse(t, text), holds); list != nil {
+		t.Errorf("with alarms alone: %v", list)
+	}
+	list := CarriedStops(parse(t, strings.Replace(text, "on_failure: alarm", "on_failure: stop", 1)), holds)
+	if len(list) != 1 || list[0].Identity != "contoso" || !strings.Contains(list[0].Text, "--hold audit:contoso") {
+		t.Errorf("stops %v", list)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/verify"
 )
 
@@ -87,9 +89,33 @@ func Audit(c *config.Config, log *slog.Logger) verify.AuditConfig {
 // AuditStops reports whether a failed audit stops delivery, beside its alarm.
 func AuditStops(c *config.Config) bool { return c.Audit.OnFailure == "stop" }
 
-// AuditedSenders returns the identities that send for any of the mailboxes and
-// are audited.
-func AuditedSenders(c *config.Config, mailboxes []envelope.Address) (names []string) {
+// Stop is an identity that must not send, and why.
+type Stop struct{ Identity, Text string }
+
+// CarriedStops returns the identities whose mail stays stopped because an audit
+// stopped it under a name that c does not have any more. The audit under the new
+// name lifts the stop when it passes.
+func CarriedStops(c *config.Config, holds []spool.Hold) (list []Stop) {
+	if !AuditStops(c) {
+		return nil
+	}
+	for _, h := range holds {
+		old, ok := hold.AuditedIdentity(h.Key)
+		if _, still := c.Identity(config.Name(old)); !ok || still {
+			continue
+		}
+		for _, name := range audited(c, h.Mailboxes) {
+			list = append(list, Stop{name, fmt.Sprintf("the audit of %s, the earlier name of this identity, "+
+				"stopped its mail; delivery resumes when an audit finds the app refused, which is tried at once, "+
+				"or by graphrelay queue release --hold audit:%s", old, name)})
+		}
+	}
+	return list
+}
+
+// audited returns the identities that send for any of the mailboxes and have a
+// mailbox that must be refused.
+func audited(c *config.Config, mailboxes []envelope.Address) (names []string) {
 	for _, m := range mailboxes {
 		box, _ := c.Mailbox(m)
 		id, ok := c.Identity(box.Identity)

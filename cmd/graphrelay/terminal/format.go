@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/text"
 )
 
-// Ago writes a span of time in one unit, as people say it.
+// Ago writes a span of time in one unit: 45s, 3m, 5h, 9d.
 func Ago(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -39,11 +39,11 @@ func Size(n int64) string {
 	}
 }
 
-// ShellWord quotes a text in a command that is shown to be copied: with a wildcard
-// in senders, a client chooses what stands in the name of a mailbox.
+// ShellWord quotes a text in a command that is shown to be copied: a client may
+// have chosen it.
 func ShellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// PrintJSON writes v for programs, and harmless for a terminal all the same.
+// PrintJSON writes v as JSON that is also harmless to a terminal.
 func PrintJSON(w io.Writer, v any) error {
 	b, err := JSON(v, "")
 	if err != nil {
@@ -53,8 +53,8 @@ func PrintJSON(w io.Writer, v any) error {
 	return err
 }
 
-// JSON writes what a terminal would not show, or obey, as JSON's own
-// escapes; to a program they are the same.
+// JSON encodes v and escapes characters that a terminal would hide or obey; for a
+// program the value is the same.
 func JSON(v any, prefix string) ([]byte, error) {
 	var plain bytes.Buffer
 	e := json.NewEncoder(&plain)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/width"
 )
 
-// Grid is a table whose cells keep their width whatever is written in them.
+// Grid is a table whose columns stay aligned whatever the cells contain.
 type Grid struct {
 	Painter
 	w        io.Writer
@@ -23,10 +23,10 @@ func NewGrid(w io.Writer, head ...string) *Grid {
 
 func (g *Grid) Row(cells ...string) { g.rows = append(g.rows, cells) }
 
-// Note is a line of its own below the last row.
+// Note adds a line of text below the last row.
 func (g *Grid) Note(text string) { g.rows = append(g.rows, []string{text}) }
 
-// Print writes the rows. colours gives a cell below the head its colour.
+// Print writes the rows. colour returns the colour of a cell below the head.
 func (g *Grid) Print(colour func(column int, cell string) string) error {
 	widths := make([]int, len(g.rows[0]))
 	for _, r := range g.rows {
@@ -58,7 +58,7 @@ func (g *Grid) Print(colour func(column int, cell string) string) error {
 	return nil
 }
 
-// Columns is how many columns of a terminal s takes.
+// Columns is the number of terminal columns that s takes.
 func Columns(s string) int {
 	n := 0
 	for _, r := range s {
@@ -78,7 +78,7 @@ func columnsOfRune(r rune) int {
 	return 1
 }
 
-// Short cuts s to some columns, with an ellipsis.
+// Short cuts s to a number of columns, with an ellipsis.
 func Short(s string, columns int) string {
 	if Columns(s) <= columns {
 		return s

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Meter shows on a terminal how far something is that takes long.
+// Meter shows the progress of long work on a terminal.
 type Meter struct {
-	w     io.Writer // nil: nobody looks
-	total int       // 0: not known
+	w     io.Writer // nil: not a terminal
+	total int       // 0: unknown
 	shown time.Time
 	begun time.Time
 	verb  string
@@ -25,7 +25,7 @@ func NewMeter(w io.Writer, verb string, total int) *Meter {
 	return m
 }
 
-// Show draws, at most ten times a second, and nothing for what takes less than one.
+// Show draws at most ten times a second, and only after the first second.
 func (m *Meter) Show(done int) {
 	now := time.Now()
 	if m.w == nil || now.Sub(m.begun) < time.Second || now.Sub(m.shown) < 100*time.Millisecond {
@@ -35,14 +35,14 @@ func (m *Meter) Show(done int) {
 	fmt.Fprintf(m.w, "\r\x1b[K%s", meterLine(m.verb, done, m.total, now.Sub(m.begun)))
 }
 
-// End wipes the line.
+// End clears the line.
 func (m *Meter) End() {
 	if m.w != nil && m.drawn {
 		fmt.Fprint(m.w, "\r\x1b[K")
 	}
 }
 
-// meterLine is a bar where the end is known, else a count.
+// meterLine is a bar if the total is known, otherwise a count.
 func meterLine(verb string, done, total int, took time.Duration) string {
 	rate := float64(done) / max(took.Seconds(), 0.001)
 	if total <= 0 || done > total {
@@ -50,5 +50,6 @@ func meterLine(verb string, done, total int, took time.Duration) string {
 	}
 	const width = 30
 	full := width * done / total
-	return fmt.Sprintf("%s [%s%s] %d of %d, %.0f/s", verb, strings.Repeat("#", full), strings.Repeat(".", width-full), done, total, rate)
+	return fmt.Sprintf("%s [%s%s] %d of %d, %.0f/s", verb, strings.Repeat("#", full), strings.Repeat(".", width-full),
+		done, total, rate)
 }

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/term"
 )
 
-// Is tells whether a person reads or writes there.
+// Is reports whether a person reads or writes there.
 func Is(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Painter colours words where a person looks at them who did not say NO_COLOR.
+// Painter colours text on a terminal, unless NO_COLOR is set.
 type Painter struct{ on bool }
 
 func NewPainter(w io.Writer) Painter {
@@ -43,7 +43,7 @@ func (p Painter) Paint(colour, text string) string {
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
-// Confirm asks a question whose answer is no, unless it is yes.
+// Confirm asks a question; any answer but y or yes means no.
 func Confirm(in io.Reader, out io.Writer, question string) bool {
 	fmt.Fprintf(out, "%s [y/N] ", question)
 	line, _ := bufio.NewReader(in).ReadString('\n')

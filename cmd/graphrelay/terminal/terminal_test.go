@@ -11,7 +11,8 @@ import (
 )
 
 func TestMeter(t *testing.T) {
-	if got := meterLine("deleting", 50, 100, 10*time.Second); got != "deleting [###############...............] 50 of 100, 5/s" {
+	if got := meterLine("deleting", 50, 100,
+		10*time.Second); got != "deleting [###############...............] 50 of 100, 5/s" {
 		t.Error(got)
 	}
 	if got := meterLine("deleting", 50, 0, 10*time.Second); got != "deleting 50, 5/s" {
@@ -28,7 +29,8 @@ func TestMeter(t *testing.T) {
 }
 
 func TestConfirm(t *testing.T) {
-	for in, want := range map[string]bool{"y\n": true, "Yes\n": true, "\n": false, "": false, "no\n": false, "yesterday\n": false} {
+	for in, want := range map[string]bool{"y\n": true, "Yes\n": true, "\n": false, "": false, "no\n": false,
+		"yesterday\n": false} {
 		if got := Confirm(strings.NewReader(in), io.Discard, "Delete?"); got != want {
 			t.Errorf("%q = %v", in, got)
 		}
@@ -42,7 +44,8 @@ func TestJSONShowsNothingThatATerminalObeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(string(b), "\x1b\u202e\x7f\u200b\U000e0041\u3164\u2800") || !strings.Contains(string(b), "<é>") {
+	if strings.ContainsAny(string(b), "\x1b\u202e\x7f\u200b\U000e0041\u3164\u2800") ||
+		!strings.Contains(string(b), "<é>") {
 		t.Errorf("%s", b)
 	}
 	var out string

@@ -115,7 +115,7 @@ func (p *parser) all() error {
 	}
 }
 
-// entry reads up to a comma or the end; nothing between commas is no entry.
+// entry reads up to a comma or the end; nothing between commas is not an entry.
 func (p *parser) entry() error {
 	e := entry{lo: p.i, first: len(p.boxes)}
 	if err := p.skip(); err != nil {

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// byLabel finds the encoding that a label names, nil where it is UTF-8,
+// byLabel finds the encoding that a label names, nil if it is UTF-8,
 // US-ASCII, unknown, or one that a message must not choose: the table is that of
 // browsers, which maps the dangerous ones to "replacement".
 func byLabel(label string) encoding.Encoding {

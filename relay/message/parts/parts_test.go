@@ -271,9 +271,9 @@ Return-Receipt-To: j@x.example
 		t.Fatal(err)
 	}
 	got := fmt.Sprintf("%+v", p.Fields)
-	want := `{Subject:日本 café MessageID:<1@x.example> InReplyTo:<0@x.example> References:<a@x.example> <0@x.example> ` +
-		`From:[{Name:Doe, "J" Address:j@x.example} {Name:Kay Address:k@x.example}] Sender:[{Name: Address:s@x.example}] ` +
-		`ReplyTo:[{Name:Jörg Address:r@x.example}] ` +
+	want := `{Subject:日本 café MessageID:<1@x.example> InReplyTo:<0@x.example> References:<a@x.example> ` +
+		`<0@x.example> From:[{Name:Doe, "J" Address:j@x.example} {Name:Kay Address:k@x.example}] ` +
+		`Sender:[{Name: Address:s@x.example}] ReplyTo:[{Name:Jörg Address:r@x.example}] ` +
 		`To:[{Name: Address:a@y.example} {Name:B Address:b@y.example}] Cc:[] Bcc:[{Name: Address:c@y.example}] ` +
 		`Importance:2 ReadReceipt:true DeliveryReceipt:true ` +
 		`Extra:[{Name:X-Priority Value:1 (Highest)} {Name:X-Mailer Value:test}]}`
@@ -282,8 +282,8 @@ Return-Receipt-To: j@x.example
 	}
 }
 
-// Whatever comes in, reading it ends, twice the same way, and what is given
-// out is as long as it was announced.
+// Reading any input ends, gives the same twice, and yields as many bytes as it
+// announced.
 func FuzzRead(f *testing.F) {
 	for _, file := range corpus(f) {
 		in, err := os.ReadFile(file)

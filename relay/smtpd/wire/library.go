@@ -39,10 +39,7 @@ func markBarePath(arg string) string {
 	if colon < 0 {
 		return arg
 	}
-	start := colon + 1
-	for start < len(arg) && (arg[start] == ' ' || arg[start] == '\t') {
-		start++
-	}
+	start := len(arg) - len(strings.TrimLeft(arg[colon+1:], " \t"))
 	end, bare := scanPath(arg[start:])
 	if !bare {
 		return arg

@@ -1,0 +1,215 @@
+// Package hold keeps the holds in force: what stops, who stopped it, when a
+// probe may find out whether it is over, and which message met a refusal alone.
+//
+// # Promises
+//
+//   - Memory leads and the store follows: a hold blocks from the moment it
+//     begins, and until the store has credited the time that it took.
+//   - A hold is probed with one message at a time, after 1, 2, 4 ... 30 minutes.
+//     One that an audit began is never probed.
+//   - An attempt that was under way when a hold began proves nothing about it.
+//   - Time in two holds at once is credited once.
+//
+// # On failure
+//
+// Save and Finish return the error of the store and change nothing in memory:
+// the caller repeats them.
+//
+// The package must not know how a message is sent, who claims it, or what an
+// answer of Graph looks like beyond its scope.
+package hold
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// Store keeps the holds over a restart. spool.Store is one.
+type Store interface {
+	SetHold(ctx context.Context, h spool.Hold) error
+	EndHold(ctx context.Context, key string, now time.Time) error
+}
+
+// hold is a spool.Hold with what only this run knows of it.
+type hold struct {
+	spool.Hold
+	probing bool            // a probe is under way
+	ending  bool            // a probe passed; the hold blocks until the store has credited its time
+	probed  map[string]bool // lanes that had their turn to probe an identity
+
+	// stopped are the mailboxes that an identity's hold was seen to stop. They
+	// are credited even if they belong to another identity by then.
+	stopped map[string]envelope.Address
+}
+
+func newHold(h spool.Hold) *hold {
+	x := &hold{Hold: h, probed: map[string]bool{}, stopped: map[string]envelope.Address{}}
+	for _, m := range h.Mailboxes {
+		x.stopped[m.Key()] = m
+	}
+	x.Mailboxes = nil
+	return x
+}
+
+// stored is the hold as the store has it.
+func (x *hold) stored() spool.Hold {
+	h := x.Hold
+	for _, key := range slices.Sorted(maps.Keys(x.stopped)) {
+		h.Mailboxes = append(h.Mailboxes, x.stopped[key])
+	}
+	return h
+}
+
+// Set is the holds in force. Methods may be called at the same time.
+type Set struct {
+	store Store
+	turn  chan struct{} // one change at a time, so that the store never gets an older state after a newer one
+
+	mu      sync.Mutex
+	byKey   map[string]*hold
+	strikes map[envelope.QueueID]*strike
+}
+
+// New returns an empty Set.
+func New(store Store) *Set {
+	return &Set{
+		store:   store,
+		turn:    make(chan struct{}, 1),
+		byKey:   map[string]*hold{},
+		strikes: map[envelope.QueueID]*strike{},
+	}
+}
+
+// Restore loads the holds of earlier runs. Each is probed at once, because a
+// restart often follows a repair.
+func (s *Set) Restore(stored []spool.Hold, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range stored {
+		h.NextProbe = now
+		s.byKey[h.Key] = newHold(h)
+	}
+}
+
+// None reports whether there are neither holds nor strikes, as nearly always:
+// then an answer need not be compared with them.
+func (s *Set) None() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byKey) == 0 && len(s.strikes) == 0
+}
+
+// Blocking returns the key of the hold that stops a whole lane, or "".
+func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.byKey) == 0 {
+		return ""
+	}
+	for _, key := range []string{AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
+		if s.byKey[key] != nil {
+			return key
+		}
+	}
+	return ""
+}
+
+// NoteStopped records that hold key stops a mailbox, and reports whether that
+// was not known. It matters for an identity's hold only: others name their mailbox.
+func (s *Set) NoteStopped(key string, mailbox envelope.Address) (added bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.byKey[key]
+	if x == nil || !x.Mailbox.IsZero() {
+		return false
+	}
+	_, known := x.stopped[mailbox.Key()]
+	x.stopped[mailbox.Key()] = mailbox
+	return !known
+}
+
+// OfOthers lists the holds of other identities that were seen to stop a mailbox.
+func (s *Set) OfOthers(identity string, mailbox envelope.Address) []spool.Hold {
+	return s.list(func(x *hold) bool {
+		_, ok := x.stopped[mailbox.Key()]
+		return ok && x.Identity != identity
+	})
+}
+
+// SendAs lists the SendAs holds of a mailbox: those of one From address.
+func (s *Set) SendAs(mailbox envelope.Address) []spool.Hold {
+	return s.list(func(x *hold) bool { return !x.From.IsZero() && x.Mailbox.Equal(mailbox) })
+}
+
+// List returns copies of all holds.
+func (s *Set) List() []spool.Hold {
+	return s.list(func(*hold) bool { return true })
+}
+
+// list returns copies of some holds in order of key.
+func (s *Set) list(chosen func(*hold) bool) []spool.Hold {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := []spool.Hold{}
+	for _, x := range s.byKey {
+		if chosen(x) {
+			out = append(out, x.Hold)
+		}
+	}
+	slices.SortFunc(out, func(a, b spool.Hold) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// Begin begins a hold or refreshes one, and reports whether it began.
+func (s *Set) Begin(h spool.Hold) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.byKey[h.Key]; x != nil {
+		x.Status, x.Text, x.ending = h.Status, h.Text, false
+		return false
+	}
+	s.byKey[h.Key] = newHold(h)
+	return true
+}
+
+// End makes a hold end without a probe.
+func (s *Set) End(key string) (ended spool.Hold, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.byKey[key]
+	if x == nil || x.ending {
+		return spool.Hold{}, false
+	}
+	x.ending = true
+	return x.Hold, true
+}
+
+// StoppedFor is how long a hold has stopped a message accepted at accepted.
+func (s *Set) StoppedFor(key string, accepted, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.byKey[key]; x != nil {
+		return max(min(now.Sub(x.Since), now.Sub(accepted)), 0)
+	}
+	return 0
+}
+
+// stoppedSince reports whether a hold of its own has stopped a mailbox since a
+// time or longer.
+func (s *Set) stoppedSince(mailbox envelope.Address, since time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range []string{RouteKey(mailbox), MailboxKey(mailbox)} {
+		if x := s.byKey[key]; x != nil && !x.Since.After(since) {
+			return true
+		}
+	}
+	return false
+}

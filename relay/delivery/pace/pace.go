@@ -1,0 +1,157 @@
+// Package pace decides how fast a mailbox and an identity may send: how much
+// within a window of time, how many requests at once, when to pause, and whose
+// turn it is.
+//
+// # Promises
+//
+//   - A mailbox keeps to Graph's limits of one app and mailbox (150 MB of
+//     requests in five minutes, 10,000 requests in ten) and to its configured
+//     rate by itself.
+//   - A pause lasts exactly as long as Graph asked for, MaxDelay at most. Then
+//     half of the slots are in use, and the others come back one by one.
+//   - The lanes of an identity get its slots in turn.
+//   - A clock that was set back makes nobody wait for longer than the longest
+//     pause.
+//
+// Nothing here fails or blocks, and time comes from the caller. The package must
+// not know messages, the queue, or how anything is sent.
+package pace
+
+import (
+	"time"
+
+	"graphrelay/relay/pacing"
+)
+
+const (
+	mostSlots    = 4 // how many requests at once Graph takes for one app and mailbox
+	troubleAfter = 5 // failures in a row make a mailbox try one message at a time
+)
+
+// Mailbox is how fast a mailbox may send. It outlives the lane, which ends
+// whenever its mailbox has no mail, and belongs to the lane's goroutine.
+type Mailbox struct {
+	upload, requests, rate budget
+
+	dry      time.Time // a budget is spent until then
+	limiter  limiter
+	throttle throttle
+	failures int // in a row
+}
+
+// NewMailbox returns one that has sent nothing.
+func NewMailbox() *Mailbox {
+	return &Mailbox{
+		upload:   budget{limit: uploadLimit, per: uploadPer},
+		requests: budget{limit: requestLimit, per: requestPer},
+	}
+}
+
+// Restart forgets the failures in a row, for a lane that begins has seen none.
+func (m *Mailbox) Restart() { m.failures = 0 }
+
+// SetRate applies the configured rate, which a reload may have changed.
+func (m *Mailbox) SetRate(r pacing.Rate) {
+	if int64(r.Count) != m.rate.limit || r.Per != m.rate.per {
+		m.rate = budget{}
+		if r.Count > 0 && r.Per >= budgetSteps {
+			m.rate = budget{limit: int64(r.Count), per: r.Per}
+		}
+	}
+}
+
+// Slots is how many requests the mailbox may have under way.
+func (m *Mailbox) Slots(now time.Time, configured int) int {
+	if m.failures >= troubleAfter {
+		return 1
+	}
+	return min(m.limiter.allowed(now, configured), configured)
+}
+
+// PausedUntil is zero when the mailbox may send.
+func (m *Mailbox) PausedUntil(now time.Time) time.Time {
+	if latest := now.Add(requestPer + time.Minute); m.dry.After(latest) && m.rate.per <= requestPer {
+		m.dry = latest // the clock was set back
+	}
+	until := m.throttle.pausedUntil(now)
+	if m.dry.After(now) {
+		until = pacing.Later(until, m.dry)
+	}
+	return until
+}
+
+// Afford reports whether a message of size bytes may be sent now; if not, the
+// mailbox pauses until it may.
+func (m *Mailbox) Afford(now time.Time, size int64) bool {
+	bytes, requests := RequestCost(size)
+	wait := max(m.upload.wait(now, bytes), m.requests.wait(now, requests), m.rate.wait(now, 1))
+	if wait > 0 {
+		m.dry = now.Add(wait)
+	}
+	return wait == 0
+}
+
+// Messages is how many messages may be sent now, as far as their number counts.
+func (m *Mailbox) Messages(now time.Time) int {
+	return int(min(m.requests.left(now), m.rate.left(now), 1<<30))
+}
+
+// Spend counts an attempt that begins, with a message of size bytes.
+func (m *Mailbox) Spend(now time.Time, size int64) {
+	bytes, requests := RequestCost(size)
+	m.upload.spend(now, bytes)
+	m.requests.spend(now, requests)
+	m.rate.spend(now, 1)
+}
+
+// Uploaded adds what an upload cost beyond the guess that Spend made of size:
+// slices that had to be repeated, many small files, an attempt as MIME before it.
+func (m *Mailbox) Uploaded(now time.Time, size, bytes, requests int64) {
+	guess, guessed := RequestCost(size)
+	m.upload.spend(now, max(bytes-guess, 0))
+	m.requests.spend(now, max(requests-guessed, 0))
+}
+
+// Pause stops the mailbox for d, or for growing steps where d is zero.
+func (m *Mailbox) Pause(now time.Time, d time.Duration, jitter float64) {
+	m.throttle.pause(now, d, jitter)
+}
+
+// Throttled lowers the slots after Graph asked for time. began is when the
+// throttled request began, and underWay counts it too.
+func (m *Mailbox) Throttled(began, now time.Time, configured, underWay int) {
+	m.limiter.throttled(began, now, m.throttle.until, configured, underWay, 1)
+}
+
+// Slowed reports whether Graph has throttled the mailbox, and not all slots are back.
+func (m *Mailbox) Slowed() bool { return m.limiter.lowered > 0 }
+
+// Failed counts an attempt that failed for a passing reason. After several in a
+// row the mailbox pauses for longer each time.
+func (m *Mailbox) Failed(now time.Time, jitter float64) {
+	if m.failures++; m.failures >= troubleAfter {
+		wait := min(Backoff(MinBackoff, m.failures-troubleAfter+1, jitter), longestTrouble)
+		m.throttle.until = pacing.Later(m.throttle.until, now.Add(wait))
+	}
+}
+
+// Failures is how many attempts have failed in a row.
+func (m *Mailbox) Failures() int { return m.failures }
+
+// Passed ends a row of failures and of pauses: Graph judged a message.
+func (m *Mailbox) Passed() {
+	m.failures = 0
+	m.throttle.passed()
+}
+
+// IsFresh reports whether nothing is remembered that a new Mailbox would not
+// know.
+func (m *Mailbox) IsFresh(now time.Time) bool {
+	for _, b := range []*budget{&m.upload, &m.requests, &m.rate} {
+		if b.advance(now); b.sum != 0 {
+			return false
+		}
+	}
+	m.limiter.allowed(now, mostSlots) // forgets what is over
+	return m.limiter.lowered == 0 && m.PausedUntil(now).IsZero()
+}

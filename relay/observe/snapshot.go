@@ -1,0 +1,128 @@
+package observe
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/verify"
+)
+
+// Snapshot takes a picture of everything that an operator may look at.
+func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
+	s, err := o.queue(ctx)
+	if err != nil {
+		return s, err
+	}
+	running := o.Delivery()
+	lanes, err := o.Store.Lanes(ctx)
+	if err != nil {
+		return s, err
+	}
+	holds, err := o.Store.Holds(ctx)
+	if err != nil {
+		return s, err
+	}
+	now, service := time.Now(), o.Service()
+	s.Stopping, s.Reload, s.Credentials = service.Stopping, service.Reload, service.Credentials
+	s.Certificate, s.DiskReserve = service.Certificate, service.DiskReserve
+	s.Audits = auditStates(service.Audits)
+	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
+	s.Mailboxes = usage(running.Usage)
+	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
+	s.Alarms = o.Alerts.Firing()
+	var fs unix.Statfs_t
+	if unix.Statfs(filepath.Dir(service.StorePath), &fs) == nil {
+		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
+	}
+	return s, nil
+}
+
+// Summary is the state of the service in one line.
+func (o *Observer) Summary(ctx context.Context) string {
+	s, err := o.queue(ctx)
+	if err != nil {
+		return "the queue cannot be read"
+	}
+	return s.Summary()
+}
+
+// queue is the part of a snapshot that is cheap to take.
+func (o *Observer) queue(ctx context.Context) (s state.Snapshot, err error) {
+	connections := o.Connections()
+	s.Connections, s.ConnectionsTotal, s.RefusedOver = connections.Connections, connections.Accepted, connections.Refused
+	if s.Unhealthy = o.Store.Health(); s.Unhealthy == nil {
+		s.Full = o.Store.Admit(0)
+	}
+	st, err := o.Store.Stats(ctx)
+	s.Queued, s.Active, s.Held, s.Failed, s.Damaged, s.Bytes = st.Queued, st.Active, st.Held, st.Failed, st.Damaged, st.Bytes
+	return s, err
+}
+
+// usage is what the mailboxes have sent in 24 hours, the busiest first. Delivery
+// keeps count, because a scrape must not read a day of history.
+func usage(used []delivery.Usage) (list []state.MailboxDay) {
+	for _, u := range used {
+		list = append(list, state.MailboxDay{Mailbox: u.Mailbox.String(), Recipients: u.Recipients})
+	}
+	slices.SortFunc(list, func(a, b state.MailboxDay) int {
+		return cmp.Or(b.Recipients-a.Recipients, cmp.Compare(a.Mailbox, b.Mailbox))
+	})
+	return list
+}
+
+// laneStates joins what the store and what delivery know of each mailbox.
+func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time) []state.Lane {
+	running := map[envelope.Address]delivery.LaneStatus{}
+	for _, l := range lanes {
+		running[l.Mailbox] = l
+	}
+	list := make([]state.Lane, len(stored))
+	for i, l := range stored {
+		run := running[l.Mailbox]
+		list[i] = state.Lane{
+			Mailbox: l.Mailbox.String(), Identity: run.Identity,
+			Queued: l.Queued, Active: l.Active, Held: l.Held, Next: l.Next, Oldest: l.Oldest,
+			Slots: run.Slots, Busy: run.Busy, Failures: run.Failures,
+		}
+		if run.PausedUntil.After(now) {
+			list[i].Paused = run.PausedUntil
+		}
+	}
+	return list
+}
+
+// holdStates are the holds of delivery, which knows their probes best, and at the
+// start those of the store that delivery has not read yet.
+func holdStates(stored, running []spool.Hold) (list []state.Hold) {
+	byKey := map[string]spool.Hold{}
+	for _, h := range slices.Concat(stored, running) {
+		byKey[h.Key] = h
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		h := byKey[key]
+		list = append(list, state.Hold{
+			Key: key, Since: h.Since, Status: h.Status.Text(), Text: h.Text, Probes: h.Probes, NextProbe: h.NextProbe,
+		})
+	}
+	return list
+}
+
+// auditStates are the last audits with a result.
+func auditStates(last []verify.Audit) (list []state.Audit) {
+	for _, a := range last {
+		if !a.Concluded.IsZero() {
+			list = append(list, state.Audit{Identity: a.Identity, At: a.Concluded, Passed: a.Passed, Text: a.Proof})
+		}
+	}
+	return list
+}

@@ -1,0 +1,72 @@
+package observe
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+)
+
+func mailbox(t *testing.T, s string) envelope.Address {
+	t.Helper()
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// A lane shows what the store and what delivery know; one that rested shows no
+// pause any more.
+func TestLaneStates(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
+	stored := []spool.Lane{{Mailbox: a, Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now}, {Mailbox: b, Queued: 4}}
+	running := []delivery.LaneStatus{
+		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1, PausedUntil: now.Add(time.Minute)},
+		{Mailbox: b, Identity: "contoso", PausedUntil: now},
+		{Mailbox: mailbox(t, "c@example.org"), Identity: "contoso"},
+	}
+	want := []state.Lane{
+		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now,
+			Slots: 3, Busy: 2, Failures: 1, Paused: now.Add(time.Minute)},
+		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
+	}
+	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+}
+
+// Delivery knows the probes of a hold, the store those of an earlier run.
+func TestHoldStates(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	status := reply.Enhanced{4, 7, 1}
+	stored := []spool.Hold{{Key: "mailbox:b", Text: "b"}, {Key: "identity:i", Text: "old", Status: status}}
+	running := []spool.Hold{{Key: "identity:i", Text: "new", Status: status, Probes: 2, Since: at, NextProbe: at}, {Key: "mailbox:a"}}
+	want := []state.Hold{
+		{Key: "identity:i", Text: "new", Status: "4.7.1", Probes: 2, Since: at, NextProbe: at},
+		{Key: "mailbox:a"}, {Key: "mailbox:b", Text: "b"},
+	}
+	if got := holdStates(stored, running); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+	if got := holdStates(nil, []spool.Hold{}); got != nil {
+		t.Errorf("without holds %v, which is not null in JSON", got)
+	}
+}
+
+func TestUsageIsInOrderOfRecipients(t *testing.T) {
+	a, b, c := mailbox(t, "a@example.org"), mailbox(t, "b@example.org"), mailbox(t, "c@example.org")
+	got := usage([]delivery.Usage{{Mailbox: b, Recipients: 1}, {Mailbox: a, Recipients: 1}, {Mailbox: c, Recipients: 9}})
+	want := []state.MailboxDay{
+		{Mailbox: "c@example.org", Recipients: 9}, {Mailbox: "a@example.org", Recipients: 1}, {Mailbox: "b@example.org", Recipients: 1},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}

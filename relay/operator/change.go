@@ -1,0 +1,226 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// Action is what an operator does to messages.
+type Action string
+
+// The actions.
+const (
+	Retry   Action = "retry"   // make due now
+	HoldIt  Action = "hold"    // keep until released
+	Release Action = "release" // end a hold; due now
+	Delete  Action = "delete"  // for good; the history stays
+)
+
+// Known reports whether there is such an action.
+func (a Action) Known() bool { return a.States() != nil }
+
+// States are those in which a filter without states looks for messages.
+func (a Action) States() []spool.State {
+	switch a {
+	case Retry, HoldIt:
+		return []spool.State{spool.Queued}
+	case Release:
+		return []spool.State{spool.Held}
+	case Delete:
+		return []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
+	}
+	return nil
+}
+
+// Change says what to do to which messages: those with these IDs, or all that a
+// filter selects.
+type Change struct {
+	Action Action
+	IDs    []envelope.QueueID
+	Filter spool.Filter // counts without IDs
+	By     string       // who asked for it, for the history
+}
+
+// Progress is how far a change is.
+type Progress struct {
+	Changed int      `json:"changed"`
+	Skipped int      `json:"skipped"`          // in another state, or deleted
+	Errors  []string `json:"errors,omitempty"` // why, of the first ones
+	Done    bool     `json:"done,omitempty"`
+	Failed  string   `json:"failed,omitempty"` // why it ended early
+}
+
+// maxErrors bounds the reasons in a Progress.
+const maxErrors = 10
+
+// atOnce is how many messages are changed together; they share a commit.
+const atOnce = 64
+
+// Change makes a change and calls report after each page; an error of report ends
+// it. A message that cannot be changed is skipped. With a filter, what was
+// accepted after the change began is skipped too.
+func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) error) error {
+	if !c.Action.Known() {
+		return fmt.Errorf("%q is none of retry, hold, release, delete", c.Action)
+	}
+	r := &running{Operator: o, change: c, due: map[string]envelope.Address{}}
+	err := r.pages(ctx, func(page []envelope.QueueID) error {
+		if err := r.changePage(ctx, page); err != nil {
+			return err
+		}
+		return report(r.progress)
+	})
+	if len(c.IDs) > 0 {
+		r.probeHolds()
+	}
+	if err != nil {
+		return err
+	}
+	r.progress.Done = true
+	return report(r.progress)
+}
+
+// Do changes one message; the error says why it could not be changed.
+func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
+	r := &running{Operator: o, change: Change{Action: a, By: by}, due: map[string]envelope.Address{}}
+	mailbox, err := r.one(ctx, id)
+	if err == nil {
+		r.wake(mailbox)
+		r.probeHolds()
+	}
+	return err
+}
+
+// running is a change under way.
+type running struct {
+	*Operator
+	change   Change
+	due      map[string]envelope.Address // mailboxes in which messages became due
+	mu       sync.Mutex
+	progress Progress
+}
+
+// pages hands over the IDs, some at a time.
+func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) error {
+	for ids := r.change.IDs; len(ids) > 0; ids = ids[min(atOnce, len(ids)):] {
+		if err := do(ids[:min(atOnce, len(ids))]); err != nil {
+			return err
+		}
+	}
+	if len(r.change.IDs) > 0 {
+		return nil
+	}
+	f := r.change.Filter
+	f.Limit = atOnce
+	if len(f.States) == 0 {
+		f.States = r.change.Action.States()
+	}
+	if f.Until.IsZero() {
+		f.Until = r.Now()
+	}
+	for {
+		page, err := r.Store.List(ctx, f)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		ids := make([]envelope.QueueID, len(page))
+		for i, m := range page {
+			ids[i] = m.ID
+		}
+		if err := do(ids); err != nil {
+			return err
+		}
+		f.After = ids[len(ids)-1]
+	}
+}
+
+// changePage changes the messages of a page at the same time, and wakes their lanes.
+func (r *running) changePage(ctx context.Context, page []envelope.QueueID) error {
+	var all sync.WaitGroup
+	var fatal error
+	lanes := map[string]envelope.Address{}
+	for _, id := range page {
+		all.Go(func() {
+			mailbox, err := r.one(ctx, id)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			switch {
+			case err == nil:
+				r.progress.Changed++
+				lanes[mailbox.Key()] = mailbox
+			case errors.Is(err, spool.ErrState), errors.Is(err, spool.ErrNotFound):
+				r.skip(err)
+			default:
+				fatal = err
+			}
+		})
+	}
+	all.Wait()
+	for _, mailbox := range lanes {
+		r.wake(mailbox)
+	}
+	return fatal
+}
+
+// wake makes delivery look at a mailbox in which messages became due.
+func (r *running) wake(mailbox envelope.Address) {
+	if r.change.Action == Retry || r.change.Action == Release {
+		r.due[mailbox.Key()] = mailbox
+		r.Wake(mailbox)
+	}
+}
+
+// probeHolds probes the holds that stop messages which were named, so that nobody
+// waits for the next probe. A filter can select a whole backlog, and the operator
+// asks for probes then.
+func (r *running) probeHolds() {
+	r.probe(func(h spool.Hold) bool {
+		for _, mailbox := range r.due {
+			if r.canStop(h, mailbox) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (r *running) skip(err error) {
+	r.progress.Skipped++
+	if len(r.progress.Errors) < maxErrors {
+		r.progress.Errors = append(r.progress.Errors, err.Error())
+	}
+}
+
+// one changes a message and returns its mailbox.
+func (r *running) one(ctx context.Context, id envelope.QueueID) (envelope.Address, error) {
+	m, err := r.Store.Get(ctx, id)
+	if err != nil {
+		return envelope.Address{}, err
+	}
+	now := r.Now()
+	switch {
+	case r.change.Action == Release && m.State != spool.Held:
+		return m.Mailbox, fmt.Errorf("%w: message %s is %s, not held", spool.ErrState, id, m.State)
+	case r.change.Action == HoldIt:
+		why := "held by the operator" + r.by() + "; to let it go: graphrelay queue release " + string(id)
+		err = r.Store.Move(ctx, id, spool.Held, time.Time{}, why, now)
+	case r.change.Action == Delete:
+		err = r.Store.Delete(ctx, id, "deleted by the operator"+r.by(), now)
+	default:
+		err = r.Store.Move(ctx, id, spool.Queued, now, "made due by the operator"+r.by(), now)
+	}
+	return m.Mailbox, err
+}
+
+func (r *running) by() string {
+	if r.change.By == "" {
+		return ""
+	}
+	return " (" + r.change.By + ")"
+}

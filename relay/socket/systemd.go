@@ -1,0 +1,47 @@
+package socket
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// Passed are the sockets that systemd opened for this process (see
+// sd_listen_fds(3)) and nobody has taken yet, by their FileDescriptorName=.
+type Passed map[string][]net.Listener
+
+// Inherited returns the sockets of systemd. Only the first call returns them.
+func Inherited() (Passed, error) {
+	return activation.ListenersWithNames()
+}
+
+// Take takes all sockets of a name out of p.
+func (p Passed) Take(name string) ([]net.Listener, error) {
+	list := p[name]
+	if len(list) == 0 {
+		names := slices.Sorted(maps.Keys(p))
+		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); "+
+			"start graphrelay through its socket unit, with FileDescriptorName=%s",
+			name, cmp.Or(strings.Join(names, ", "), "none"), name)
+	}
+	delete(p, name)
+	return list, nil
+}
+
+// Close closes the sockets that nobody has taken, and logs each.
+func (p Passed) Close(log *slog.Logger) {
+	for name, list := range p {
+		for _, l := range list {
+			log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit",
+				"name", name, "address", l.Addr().String())
+			_ = l.Close()
+		}
+	}
+	clear(p)
+}
