@@ -35,7 +35,8 @@ func TestTextBecomesUTF8(t *testing.T) {
 }
 
 func TestReadersHoldNoNUL(t *testing.T) {
-	if got, err := io.ReadAll(Reader(strings.NewReader("a\x00\xff"), nil)); err != nil || string(got) != "a\ufffd\ufffd" {
+	got, err := io.ReadAll(Reader(strings.NewReader("a\x00\xff"), nil))
+	if err != nil || string(got) != "a\ufffd\ufffd" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
