@@ -26,22 +26,26 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 )
 
 // Errors that callers distinguish with errors.Is.
 var (
 	ErrFull      = errors.New("spool: no room")                              // disk, inodes, or queue.max_messages
-	ErrUnhealthy = errors.New("spool: unhealthy after a failed commit")      // nothing is written until the store recovers
+	ErrUnhealthy = errors.New("spool: unhealthy after a failed commit")      // no writes until it recovers
 	ErrNotFound  = errors.New("spool: no such message")                      // unknown queue ID
-	ErrState     = errors.New("spool: message is in another state")          // e.g. settling an attempt that is not open
+	ErrState     = errors.New("spool: message is in another state")          // e.g. the attempt is not open
 	ErrDamaged   = errors.New("spool: stored message is damaged")            // checksum or missing chunk
 	ErrLocked    = errors.New("spool: another graphrelay uses this store")   // one daemon per store
 	ErrSchema    = errors.New("spool: store was written by a newer version") // downgrade refused
-	ErrSandbox   = errors.New("spool: store is of the other kind")           // a sandbox's store for a real relay, or the reverse
+	ErrSandbox   = errors.New("spool: store is of the other kind")           // a sandbox's or a real relay's
 
 	// ErrClosed is returned for calls after Close; it is an ErrUnhealthy.
 	ErrClosed = fmt.Errorf("%w: the store is closed", ErrUnhealthy)
@@ -63,4 +67,143 @@ func NoReportOwed(id envelope.QueueID) error {
 // an infinitive such as "settle".
 func WrongState(id envelope.QueueID, doing string, is State, attempts int) error {
 	return fmt.Errorf("%w: cannot %s message %s, which is %s after %d attempts", ErrState, doing, id, is, attempts)
+}
+
+// Store is a queue: the union of the roles below, and its upkeep. All methods
+// may be called at the same time.
+type Store interface {
+	Intake
+	Lanes
+	Reports
+	Operator
+	Reader
+
+	// Sweep deletes the bodies of Failed messages older than keepFailed and the
+	// history of messages that finished before keepHistory, gives space back in
+	// small steps, and refills the ballast.
+	Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error
+	// Health is nil, or says why nothing is accepted and what to do.
+	Health() error
+	Close() error
+}
+
+// Intake takes messages in.
+type Intake interface {
+	// Begin starts a draft of about size bytes (0 = not declared) and reserves
+	// room for it. ErrFull, ErrUnhealthy.
+	Begin(ctx context.Context, size int64) (Draft, error)
+	// Admit returns nil if a message of about size bytes would be accepted now,
+	// else ErrFull or ErrUnhealthy. It reserves nothing and does no I/O beyond a
+	// cached statfs.
+	Admit(size int64) error
+}
+
+// Draft is a message being received. It holds at most one chunk in memory.
+// Exactly one of Commit and Abort ends it; Abort after Commit does nothing.
+type Draft interface {
+	io.Writer
+	// Commit makes the message durable, in state Queued and due at once. It
+	// returns nil only when the message survives a power cut. It cannot be
+	// cancelled half-way. Errors: ErrFull, ErrUnhealthy, or another that means
+	// the message was not and will not be kept.
+	//
+	// A message with ReportOf settles the report that the other message owes,
+	// or with ReportDelay its warning, in the same commit. If the other message
+	// owes none (any more), Commit returns ErrState and keeps nothing.
+	Commit(ctx context.Context, m Message) error
+	Abort()
+}
+
+// Lanes gives out messages to attempt and records what became of them.
+type Lanes interface {
+	// Claim makes due messages Active, each with one more attempt, and returns
+	// them when that is durable. It returns no error if none is due.
+	Claim(ctx context.Context, c Claim) ([]Record, error)
+	// Settle records the outcome of an open attempt durably. Sent and Bounced
+	// delete the body in the same commit.
+	Settle(ctx context.Context, s Settlement) error
+	// Unclaim takes back an attempt that was recorded but not made: the message
+	// is Queued again, due at next, the attempt not counted.
+	Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error
+
+	// SetHold creates a hold, or replaces the one with the same Key.
+	SetHold(ctx context.Context, h Hold) error
+	// EndHold removes a hold and adds the time since it began (or since each
+	// message was accepted) to HeldFor of the messages it stopped.
+	EndHold(ctx context.Context, key string, at time.Time) error
+
+	// SentRecipients counts the recipients of messages sent since a time and
+	// before another, as far back as the history goes: the use of Exchange's
+	// daily limit.
+	SentRecipients(ctx context.Context, since, until time.Time) ([]Usage, error)
+}
+
+// Claim asks for messages to attempt: Queued, of Mailbox, with NextAttempt not
+// after Now, earliest NextAttempt first.
+type Claim struct {
+	Mailbox    envelope.Address
+	Now        time.Time
+	Limit      int                // = 1, at most MaxPage
+	ExceptFrom []envelope.Address // skip messages with this From (SendAs holds)
+	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
+}
+
+// Count is the number of messages that Claim returns at most.
+func (c Claim) Count() int { return min(max(c.Limit, 1), MaxPage) }
+
+// Settlement is the outcome of an open attempt. Settle moves the message from
+// Active to State.
+type Settlement struct {
+	ID          envelope.QueueID
+	Attempt     int   // number of the attempt it settles; ErrState if it is not the open one
+	State       State // Queued, Held, Sent, Bounced, Failed or Damaged
+	NextAttempt time.Time
+	Unknown     bool
+	Status      reply.Enhanced
+	Text        string
+	RequestID   string
+	HTTPStatus  int
+	Duration    time.Duration // from request to answer
+	At          time.Time
+}
+
+// Reports keeps track of the reports (DSNs) that failed messages owe.
+type Reports interface {
+	// Owed lists up to limit messages whose report is owed, earliest failure
+	// first. Each message that becomes Failed or Bounced owes one, once in its
+	// life, until Commit of the report, Reported, or its return to the queue.
+	Owed(ctx context.Context, limit int) ([]Record, error)
+	// Reported records that the report of a message is not owed any more. It
+	// returns no error if none was owed.
+	Reported(ctx context.Context, id envelope.QueueID) error
+}
+
+// Operator changes messages outside an attempt.
+type Operator interface {
+	// Move changes the state of a Queued or Held message (an operator's hold and
+	// release, expiry), with a history row. Failed and Damaged messages can be
+	// queued or held again while their body is kept. When a message enters a
+	// hold or returns from it to the queue, why becomes its LastText.
+	Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error
+	// Delete removes the body of a message at the operator's request; the message
+	// stays in the history as Deleted. Active, Sent and Bounced messages cannot be
+	// deleted: ErrState.
+	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
+}
+
+// Reader reads what is stored.
+type Reader interface {
+	// Open reads a stored message from its first byte; the reader reads one
+	// chunk per transaction, verifies its checksum (ErrDamaged), and may seek.
+	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
+	Get(ctx context.Context, id envelope.QueueID) (Record, error)
+	// List reads a page in order of acceptance.
+	List(ctx context.Context, f Filter) ([]Record, error)
+	// ByMessageID reads up to limit messages with this Message-ID, newest
+	// first. An empty Message-ID matches nothing.
+	ByMessageID(ctx context.Context, messageID string, limit int) ([]Record, error)
+	History(ctx context.Context, id envelope.QueueID) ([]Event, error)
+	Lanes(ctx context.Context) ([]Lane, error)
+	Stats(ctx context.Context) (Stats, error)
+	Holds(ctx context.Context) ([]Hold, error)
 }

@@ -183,7 +183,7 @@ func (s *Mem) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen.Claims++
-	c.Limit = min(max(c.Limit, 1), 1000)
+	c.Limit = c.Count()
 	var out []spool.Record
 	for _, m := range s.due(c) {
 		s.unindex(m)

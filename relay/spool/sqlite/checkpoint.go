@@ -8,20 +8,20 @@ import (
 )
 
 // The log is moved into the database in two steps, so that no commit waits
-// for the bulk of it. A connection of its own moves pages while the writer
-// goes on (PASSIVE takes no lock that the writer wants); then the writer, between
-// two transactions, moves the little that was added meanwhile. Only then does
-// the log hold nothing that the database lacks, and the next commit begins it
-// anew: without the second step it would grow for as long as mail comes in.
+// for the bulk of it. A separate connection moves pages while the writer
+// continues (PASSIVE takes no lock that the writer needs); then the writer,
+// between two transactions, moves the little that was added meanwhile. Only then
+// is everything in the database, and the next commit starts the log again:
+// without the second step it would grow for as long as mail arrives.
 const (
-	// maxWALStart is the estimated growth of the log, in octets, that starts a
+	// maxWALStart is the estimated growth of the log, in bytes, that starts a
 	// checkpoint. Checkpointing costs two fsyncs, so not too small.
 	maxWALStart = 8 << 20
 	minWALStart = 256 << 10
 	// Pages of tables and indexes that a batch and each of its changes touch.
 	batchCost  = 40 << 10
 	changeCost = 8 << 10
-	// When the first step is content: after so many passes, or with so few
+	// When the first step is done: after so many passes, or with so few
 	// pages (1 MiB) added during the last.
 	maxPasses   = 4
 	littlePages = 256
@@ -30,14 +30,20 @@ const (
 // walStartFor keeps the log smaller than the ballast: to recover on a full
 // disk the log must go into the database, with no more room than the ballast
 // gave.
-func walStartFor(ballast int64) int64 {
+func walStartFor(ballast int64) int64 { return walLimit(ballast, ballast/2) }
+
+// walMostFor is how much may be added to the log while a checkpoint is under
+// way. Both and one more batch must fit into the ballast.
+func walMostFor(ballast int64) int64 { return walLimit(ballast, ballast/4) }
+
+func walLimit(ballast, part int64) int64 {
 	if ballast == 0 {
 		return maxWALStart
 	}
-	return min(max(ballast/2, minWALStart), maxWALStart)
+	return min(max(part, minWALStart), maxWALStart)
 }
 
-// checkpointRow is what PRAGMA wal_checkpoint answers, in pages.
+// checkpointRow is the result of PRAGMA wal_checkpoint, in pages.
 type checkpointRow struct {
 	busy      bool
 	log, done int64
@@ -52,19 +58,10 @@ func checkpoint(c *db.Conn, mode string) (checkpointRow, error) {
 	return r, err
 }
 
-// walMostFor is how much may be added to the log while a checkpoint is under
-// way. Both and one more batch must fit into the ballast, see walStartFor.
-func walMostFor(ballast int64) int64 {
-	if ballast == 0 {
-		return maxWALStart
-	}
-	return min(max(ballast/4, minWALStart), maxWALStart)
-}
-
 // noteGrowth estimates what a batch added to the log and starts the first step.
-func (s *Store) noteGrowth(octets int64, changes int) {
-	s.walGrowth += octets + batchCost + int64(changes)*changeCost
-	if s.walGrowth < s.walStart || s.checkpointing.Load() {
+func (s *Store) noteGrowth(bytes int64, changes int) {
+	s.walGrowth += bytes + batchCost + int64(changes)*changeCost
+	if s.walGrowth < walStartFor(s.opts.BallastSize) || s.checkpointing.Load() {
 		return
 	}
 	s.walGrowth = 0
@@ -88,8 +85,9 @@ func (s *Store) firstStep(over chan<- struct{}) {
 	s.wake()
 }
 
-// moveBulk checkpoints until what was added meanwhile is little, or bulk comes
-// in faster than it can be moved: the rest is the writer's, while mail waits.
+// moveBulk checkpoints until little was added meanwhile, or until it sees that
+// pages arrive faster than it moves them: the writer moves the rest, while mail
+// waits.
 func moveBulk(c *db.Conn) error {
 	before := int64(0)
 	for range maxPasses {
@@ -102,7 +100,7 @@ func moveBulk(c *db.Conn) error {
 	return nil
 }
 
-// maintain is what the writer does after each batch.
+// maintain runs in the writer after each batch.
 func (s *Store) maintain() {
 	if s.sick() != nil {
 		return
@@ -119,8 +117,8 @@ func (s *Store) maintain() {
 	s.reap()
 }
 
-// secondStep ends the checkpoint. A failure of either step is treated like
-// that of a commit: what the disk holds is not known any more.
+// secondStep ends the checkpoint. A failure of either step is treated like a
+// failed commit: nobody knows any more what the disk holds.
 func (s *Store) secondStep() {
 	var err error
 	if failed := s.checkpointFailed.Swap(nil); failed != nil {
@@ -133,10 +131,10 @@ func (s *Store) secondStep() {
 	}
 	s.log.Error("queue checkpoint failed", slog.Any("error", err))
 	s.easeIfFull(err)
-	_ = s.recover(marks{}) // what it reports stands in Health
+	_ = s.recover(marks{}) // Health returns its error
 }
 
-// wake makes the writer go round once.
+// wake makes the writer run its loop once.
 func (s *Store) wake() {
 	select {
 	case s.kick <- struct{}{}:

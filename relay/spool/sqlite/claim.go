@@ -12,16 +12,12 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// maxClaim bounds what one Claim returns.
-const maxClaim = 1000
-
-// Claim implements Store. A Limit below 1 is taken as 1, one above 1,000 as
-// 1,000.
+// Claim implements spool.Lanes.
 //
-// What is due next stands at one place of an index, so the writer itself looks:
-// it has the pages in memory, which a reader must fetch anew after each commit.
-// A search (behind a SendAs hold, or for a probe) may pass thousands of messages,
-// and is a reader's.
+// The message that is due next is at one place of an index, so the writer itself
+// looks: it has the pages in memory, while a reader must fetch them again after
+// each commit. A search (behind a SendAs hold, or for a probe) may pass thousands
+// of messages, so a reader does it.
 func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) {
 	if err := s.sick(); err != nil {
 		return nil, err
@@ -36,32 +32,32 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 }
 
 // searchAndTake looks for messages with a reading connection, and the writer
-// then takes those that nobody else has changed since. So a long search delays
-// nobody, and no message is taken twice. Where all that were found went to
-// others, it looks again.
+// then takes those that have not changed since. So a long search delays nobody,
+// and no message is taken twice. If other claims took all that were found, it
+// looks again.
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
-	for err == nil && len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
-		var found []stored
-		err = s.readers.With(ctx, func(conn *db.Conn) (err error) {
-			found, err = findDue(conn, c)
-			return err
-		})
+	for len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
+		found, err := db.Read(ctx, s.readers, func(conn *db.Conn) ([]stored, error) { return findDue(conn, c) })
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
 		taken, err = s.take(ctx, c.Now, func(*tx) ([]stored, error) { return found, nil })
+		if err != nil {
+			return nil, err
+		}
 	}
-	return taken, err
+	return taken, nil
 }
 
 func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 	sql, args := dueQuery(c)
 	found, err := readRecords(conn, sql, args...)
 	slices.SortFunc(found, func(a, b stored) int {
+		byDue := cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
 		if c.Probe {
-			return cmp.Or(a.LastAttempt.Compare(b.LastAttempt), a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
+			return cmp.Or(a.LastAttempt.Compare(b.LastAttempt), byDue)
 		}
-		return cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
+		return byDue
 	})
 	return found, err
 }
@@ -69,7 +65,6 @@ func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 // dueQuery finds the numbers in the index alone, and reads only the messages
 // it wants.
 func dueQuery(c spool.Claim) (string, []any) {
-	limit := int64(min(max(c.Limit, 1), maxClaim))
 	args := []any{c.Mailbox.Key()}
 	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?"
 	if !c.Probe {
@@ -82,17 +77,17 @@ func dueQuery(c spool.Claim) (string, []any) {
 			args = append(args, senderHash(from))
 		}
 	}
-	// SQLite plans a query anew for each value of a bare "LIMIT ?", which cost
+	// SQLite plans a query again for each value of a bare "LIMIT ?", which cost
 	// a tenth of all processor time here; it does not look into a sum.
 	order := " ORDER BY next, n LIMIT 0+?"
 	if c.Probe {
 		order = " ORDER BY last, next, n LIMIT 0+?"
 	}
-	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, limit)
+	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, int64(c.Count()))
 }
 
-// take records an attempt for each message that find finds and that is as it
-// was then.
+// take records an attempt for each message that find returns and that has not
+// changed since.
 func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]stored, error)) ([]spool.Record, error) {
 	var taken []stored
 	err := s.small(ctx, true, func(t *tx) error {
@@ -118,7 +113,7 @@ func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]store
 		return nil, err
 	}
 	for _, m := range taken {
-		s.openAttempts.note(m)
+		s.open.note(m)
 	}
 	return records(taken), nil
 }
@@ -140,10 +135,11 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 	}
 	t.attempts = append(t.attempts, recordedAttempt{n: m.n, attempt: attempt})
 	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: codeQueued, to: codeActive, size: m.Size})
-	return true, insertEvent(t.Conn, m.n, m.events+1, &spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)})
+	e := spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)}
+	return true, insertEvent(t.Conn, m.n, m.events+1, &e)
 }
 
-// Unclaim implements Store. Taking back what is taken back already is no error.
+// Unclaim implements spool.Lanes. Taking an attempt back twice is not an error.
 func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error {
 	err := s.small(ctx, true, func(t *tx) error {
 		b, err := s.findOpenAttempt(t.Conn, id)
@@ -156,24 +152,33 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 		if b.state != codeActive || b.attempts != int64(attempt) {
 			return wrongState(b, "take back")
 		}
-		if _, err := t.Exec("UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?", nanos(next), b.n); err != nil {
+		const sql = "UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?"
+		if err := t.Run(sql, nanos(next), b.n); err != nil {
 			return err
 		}
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeActive, to: codeQueued, size: b.size})
 		return forgetAttempt(t.Conn, b.n, int64(attempt))
 	})
 	if err == nil {
-		s.openAttempts.forget(id)
+		s.open.forget(id)
 	}
 	return err
 }
 
-// forgetAttempt removes an attempt that was not made from the history.
+// forgetAttempt removes from the history an attempt that was not made.
 func forgetAttempt(c *db.Conn, n, attempt int64) error {
-	if _, err := c.Exec("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
+	if err := c.Run("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
 		return err
 	}
-	_, err := c.Exec(`UPDATE message SET events = events + 1, last =
+	err := c.Run(`UPDATE message SET events = events + 1, last =
 		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(spool.Attempted), n)
 	return err
+}
+
+// findOpenAttempt is find for a message whose attempt is open.
+func (s *Store) findOpenAttempt(c *db.Conn, id envelope.QueueID) (brief, error) {
+	if p, ok := s.open.place(id); ok {
+		return findBy(c, "n = ?", p.n, id)
+	}
+	return find(c, id)
 }

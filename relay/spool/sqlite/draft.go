@@ -10,26 +10,26 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// inline is the longest rest of a body that goes into the transaction of its
-// message among the small changes. A longer one waits with the chunks, so that
-// many of them at once do not hold up the small ones.
+// inline is the longest last chunk whose message is committed among the small
+// changes. A longer one waits with the other chunks, so that many at once do not
+// delay the small changes.
 const inline = 32 << 10
 
-// draft implements Draft. Chunks go into the database as they fill up, under
-// a number that no message has yet; the last one goes with the message.
+// draft implements spool.Draft. Full chunks go into the database under a number
+// that no message has yet; the last chunk goes with the message.
 type draft struct {
 	s        *Store
 	n        int64
 	buf      []byte
 	declared int64
-	size     int64 // octets written
-	stored   int64 // of which in the database
-	flushed  bool  // or tried: the database may hold some of it
+	size     int64 // bytes written
+	stored   int64 // bytes in the database
+	flushed  bool  // or tried: the database may have a part of it
 	err      error // of a write; the draft is dead
 	over     bool
 }
 
-// Begin implements Store.
+// Begin implements spool.Intake.
 func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 	if err := errors.Join(ctx.Err(), s.sick()); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 	return d, nil
 }
 
-// Admit implements Store.
+// Admit implements spool.Intake.
 func (s *Store) Admit(size int64) error {
 	if err := s.sick(); err != nil {
 		return err
@@ -53,12 +53,12 @@ func (s *Store) Admit(size int64) error {
 	return s.space.Admit(max(size, 0))
 }
 
-// Health implements Store.
+// Health implements spool.Store.
 func (s *Store) Health() error { return s.Admit(0) }
 
-// Write implements Draft. It waits until a full chunk is in the database, and
-// so a client cannot send faster than the disk takes it. The chunk is written
-// when more follows: the last one belongs to Commit.
+// Write waits until a full chunk is in the database, so that a client cannot send
+// faster than the disk writes. A chunk is written when more bytes follow: the last
+// one belongs to Commit.
 func (d *draft) Write(p []byte) (int, error) {
 	if d.over {
 		return 0, spool.ErrDraftOver
@@ -88,8 +88,8 @@ func (d *draft) flush() error {
 	d.flushed = true
 	crc := checksum(d.buf)
 	err := d.s.big(context.Background(), func(t *tx) error {
-		t.octets += int64(len(d.buf))
-		if _, err := t.Exec("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
+		t.bodyBytes += int64(len(d.buf))
+		if err := t.Run("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
 			return err
 		}
 		return insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf)
@@ -102,7 +102,6 @@ func (d *draft) flush() error {
 	return nil
 }
 
-// Commit implements Draft.
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver
@@ -131,14 +130,18 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		in = d.s.bigs
 	}
 	return d.s.submit(ctx, in, &change{apply: func(t *tx) error {
-		t.octets += int64(len(d.buf))
+		t.bodyBytes += int64(len(d.buf))
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err
 		}
-		if err := insertMessage(t.Conn, d.n, &m); err != nil {
-			return insertProblem(err, m.ID)
+		err := insertMessage(t.Conn, d.n, &m)
+		if db.Is(err, db.Constraint) {
+			err = fmt.Errorf("spool: message %s exists already: %w", m.ID, err)
 		}
-		t.born = append(t.born, m.ID)
+		if err != nil {
+			return err
+		}
+		t.accepted = append(t.accepted, m.ID)
 		t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: none, to: codeQueued, size: m.Size})
 		if len(d.buf) > 0 {
 			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
@@ -148,19 +151,17 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		if d.stored == 0 {
 			return nil
 		}
-		_, err := t.Exec("DELETE FROM draft WHERE n = ?", d.n)
-		return err
+		return t.Run("DELETE FROM draft WHERE n = ?", d.n)
 	}})
 }
 
-// Abort implements Draft.
 func (d *draft) Abort() {
 	if !d.over {
 		d.end(true)
 	}
 }
 
-// end gives back the reservation, and what was stored of a draft that did not
+// end releases the reservation, and the stored chunks of a draft that did not
 // become a message.
 func (d *draft) end(discard bool) {
 	d.over = true
@@ -171,17 +172,14 @@ func (d *draft) end(discard bool) {
 	}
 }
 
-// checksum is CRC-32C, which the processor computes by itself.
-func checksum(b []byte) int64 {
-	return int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
-}
+// checksum is CRC-32C, for which processors have an instruction.
+func checksum(b []byte) int64 { return int64(crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))) }
 
 func insertChunk(c *db.Conn, n, index, crc int64, data []byte) error {
-	_, err := c.Exec("INSERT INTO chunk VALUES (?, ?, ?)", n<<chunkBits|index, crc, data)
-	return err
+	return c.Run("INSERT INTO chunk VALUES (?, ?, ?)", n<<chunkBits|index, crc, data)
 }
 
-// discard has the chunks of a draft that is over removed when there is time.
+// discard removes the chunks of an ended draft when there is time.
 func (s *Store) discard(n int64) {
 	s.mu.Lock()
 	s.orphans = append(s.orphans, n)
@@ -189,8 +187,8 @@ func (s *Store) discard(n int64) {
 	s.wake()
 }
 
-// reap removes a few chunks of abandoned drafts. Those of a crash are found
-// at start; no message refers to them, so there is no hurry.
+// reap removes a few chunks of abandoned drafts. Open finds those of a crash; no
+// message refers to them, so there is no hurry.
 func (s *Store) reap() {
 	s.mu.Lock()
 	if len(s.orphans) == 0 {
@@ -219,6 +217,6 @@ func reapSome(c *db.Conn, n int64) (gone bool, err error) {
 	if err != nil || deleted == maxBigs {
 		return false, err
 	}
-	_, err = c.Exec("DELETE FROM draft WHERE n = ?", n)
+	err = c.Run("DELETE FROM draft WHERE n = ?", n)
 	return true, err
 }

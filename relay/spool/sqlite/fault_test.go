@@ -148,7 +148,7 @@ func TestLogNotEmptied(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, sql := range []string{"BEGIN", "SELECT count(*) FROM message"} {
-		if _, err := reader.Exec(sql); err != nil {
+		if err := reader.Run(sql); err != nil {
 			t.Fatal(err)
 		}
 	}

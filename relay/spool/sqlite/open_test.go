@@ -33,7 +33,7 @@ func edit(t *testing.T, path string, statements ...string) {
 		t.Fatal(err)
 	}
 	for _, s := range statements {
-		if _, err := c.Exec(s); err != nil {
+		if err := c.Run(s); err != nil {
 			t.Fatal(err)
 		}
 	}

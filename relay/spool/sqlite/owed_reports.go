@@ -9,7 +9,7 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// The column report: whether a message owes a report of its failure.
+// Values of the column report: whether a message owes a report of its failure.
 const (
 	reportNone = int64(iota)
 	reportOwed
@@ -27,48 +27,46 @@ func reportAfter(was, to int64) int64 {
 	return reportNone
 }
 
-// Owed implements Store.
+// Owed implements spool.Reports.
 func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
-	var found []stored
-	err := v.readers.With(ctx, func(c *db.Conn) (err error) {
-		found, err = readRecords(c, "SELECT "+recordColumns+" FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?",
-			int64(min(max(limit, 1), spool.MaxPage)))
-		return err
+	found, err := db.Read(ctx, v.readers, func(c *db.Conn) ([]stored, error) {
+		sql := "SELECT " + recordColumns + " FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?"
+		return readRecords(c, sql, int64(min(max(limit, 1), spool.MaxPage)))
 	})
 	return records(found), err
 }
 
-// SentRecipients implements Store. It reads each message that was sent since,
-// so it is for the start of a service.
+// SentRecipients implements spool.Lanes. It reads every message that was sent in
+// that time, so it is for the start of a service.
 func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error) {
-	var list []spool.Usage
-	err := v.readers.With(ctx, func(c *db.Conn) error {
-		const hour = int64(time.Hour)
-		return c.Query(`SELECT lane, finished / ?, sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
-			FROM message INDEXED BY done WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? AND finished < ? GROUP BY 1, 2`,
-			[]any{hour, nanos(since), nanos(until)}, func(r *db.Row) error {
-				mailbox, err := addressOf(r.Str())
-				list = append(list, spool.Usage{Mailbox: mailbox, Hour: timeOf(r.Int() * hour), Recipients: int(r.Int())})
-				return err
+	const hour = int64(time.Hour)
+	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Usage, error) {
+		return db.All(c, `SELECT lane, finished / ?,
+				sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
+			FROM message INDEXED BY done
+			WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? AND finished < ? GROUP BY 1, 2`,
+			[]any{hour, nanos(since), nanos(until)}, func(r *db.Row) (spool.Usage, error) {
+				return spool.Usage{Mailbox: readAddress(r), Hour: timeOf(r.Int() * hour), Recipients: int(r.Int())}, nil
 			})
 	})
-	return list, err
 }
 
-// Reported implements Store.
+const reportWritten = "UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1"
+
+// Reported implements spool.Reports.
 func (s *Store) Reported(ctx context.Context, id envelope.QueueID) error {
 	return s.small(ctx, true, func(t *tx) error {
-		_, err := t.Exec("UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1", string(id))
-		return err
+		return t.Run(reportWritten, string(id))
 	})
 }
 
-// settleReport is the part of a report's commit that concerns the message it is about.
+// settleReport is the part of a report's commit that concerns the message it is
+// about.
 func settleReport(c *db.Conn, m *spool.Message) error {
 	if m.ReportOf == "" {
 		return nil
 	}
-	sql := "UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1"
+	sql := reportWritten
 	if m.ReportDelay {
 		sql = "UPDATE message SET warned = 1, events = events + 1 WHERE id = ? AND warned = 0 AND state < 3"
 	}
@@ -79,15 +77,15 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 	return err
 }
 
-// oweAgain takes back what the commit of message n did to the one that it
-// reports, for n is not kept. One that was queued again meanwhile owes nothing.
+// oweAgain undoes what the commit of message n did to the message that it
+// reports, as n is not kept. A message that was queued again meanwhile owes
+// nothing.
 func oweAgain(c *db.Conn, n int64) error {
-	_, err := c.Exec(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
+	err := c.Run(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
 		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, codeBounced, n)
 	if err != nil {
 		return err
 	}
-	_, err = c.Exec(`UPDATE message SET warned = 0 WHERE warned = 1
+	return c.Run(`UPDATE message SET warned = 0 WHERE warned = 1
 		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 1)`, n)
-	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -12,7 +13,7 @@ import (
 	"graphrelay/relay/spool/sqlite/disk"
 )
 
-// health is what the writer knows of itself; others read it under the lock.
+// health is the writer's own state; others read it under the lock.
 type health struct {
 	err     error // nil while healthy
 	lost    marks // of every failed batch since the last recovery that succeeded
@@ -20,7 +21,7 @@ type health struct {
 	backoff time.Duration
 }
 
-// sick is nil, or an ErrUnhealthy that says what to do.
+// sick returns nil, or an ErrUnhealthy that says what to do.
 func (s *Store) sick() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,24 +36,24 @@ func (s *Store) sick() error {
 //
 // After a failed write or fsync nobody knows what the disk holds: the kernel
 // may have dropped the pages and call them clean, and the frames of the failed
-// transaction may still come back when the log is read anew. So nothing is
-// appended to this log any more: close every connection, open again (which
+// transaction may still come back when the log is read again. So nothing more is
+// appended to this log: close every connection, open again (which
 // reads the log as the disk has it), move it into the database with an fsync
-// and read the row that says whether all of it went, wipe the marks of the
+// and read the row that says whether all of it was moved, wipe the marks of the
 // failed transactions, and prove by a commit in a fresh log that the disk
-// takes writes again.
+// accepts writes again.
 func (s *Store) recover(lost marks) error {
 	s.mu.Lock()
-	s.health.lost.add(lost)
-	all := s.health.lost
+	all := &s.health.lost
+	all.accepted, all.attempts = append(all.accepted, lost.accepted...), append(all.attempts, lost.attempts...)
 	s.mu.Unlock()
 
-	err := s.reopen(all)
+	err := s.reopen(*all)
 	if err == nil {
 		s.becomeWell()
 		return nil
 	}
-	if noteErr := disk.NoteLost(s.opts.Path, all.born); noteErr != nil {
+	if noteErr := disk.NoteLost(s.opts.Path, all.accepted); noteErr != nil {
 		err = errors.Join(err, fmt.Errorf("noting the lost messages: %w", noteErr))
 	}
 	s.becomeSick(err)
@@ -75,13 +76,13 @@ func (s *Store) becomeWell() {
 	s.log.Info("queue recovered after a failed commit")
 }
 
-// housekeep is what the writer does now and then by itself.
+// housekeep runs in the writer now and then.
 func (s *Store) housekeep() {
 	s.mu.Lock()
 	due := s.health.err != nil && !time.Now().Before(s.health.retryAt)
 	s.mu.Unlock()
 	if due {
-		_ = s.recover(marks{}) // what it reports stands in Health
+		_ = s.recover(marks{}) // Health returns its error
 	}
 	s.refillBallast()
 }
@@ -92,7 +93,7 @@ func (s *Store) reopen(lost marks) error {
 	defer s.readers.Reopen()
 	s.checkpointer.Shut()
 	defer s.checkpointer.Reopen()
-	_ = s.writer.Close() // nil would prove nothing, and an error changes nothing
+	_ = s.writer.Close() // nil proves nothing, and an error changes nothing
 	s.writer = nil
 	if err := s.fault("reopen"); err != nil {
 		return err
@@ -117,8 +118,8 @@ func (s *Store) reopen(lost marks) error {
 	return s.recount(c)
 }
 
-// emptyWAL moves the whole log into the database, and is content only if
-// nothing stayed behind.
+// emptyWAL moves the whole log into the database, and fails if anything stayed
+// behind.
 func emptyWAL(c *db.Conn) error {
 	r, err := checkpoint(c, "TRUNCATE")
 	if err != nil {
@@ -130,12 +131,12 @@ func emptyWAL(c *db.Conn) error {
 	return nil
 }
 
-// wipe removes messages whose callers were told that they were not kept, and
-// takes back attempts that nobody was told to make. Everything else in a
-// failed transaction either happened or did not, as its row now says.
+// wipe removes messages whose callers got an error, and takes back attempts that
+// no caller got. Everything else in a failed transaction either happened or did
+// not, as its row now says.
 func wipe(c *db.Conn, lost marks) error {
 	return c.Transaction(func() error {
-		for _, id := range lost.born {
+		for _, id := range lost.accepted {
 			if err := deleteMessage(c, id); err != nil {
 				return err
 			}
@@ -174,6 +175,47 @@ func takeBack(c *db.Conn, a recordedAttempt) error {
 }
 
 func probe(c *db.Conn) error {
-	_, err := c.Exec("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
-	return err
+	return c.Run("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
+}
+
+// The ballast is a file that only takes up space. When the disk is full it is
+// removed, so that the outcomes of attempts under way can still be recorded. No
+// new mail is accepted until there is room for the ballast again.
+
+// easeIfFull frees the ballast if a failure was caused by a full disk.
+func (s *Store) easeIfFull(cause error) (full bool) {
+	full = db.Is(cause, db.Full) || s.space.Exhausted()
+	if full {
+		s.easeDisk()
+	}
+	return full
+}
+
+// easeDisk frees the ballast.
+func (s *Store) easeDisk() {
+	s.space.SetFull(true)
+	err := os.Truncate(s.ballast, 0)
+	if err == nil {
+		err = os.Remove(s.ballast)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Error("cannot free the queue ballast", slog.Any("error", err))
+		return
+	}
+	s.log.Warn("disk is full, queue ballast freed; no mail is accepted until space is freed",
+		slog.String("path", s.opts.Path))
+}
+
+// refillBallast makes the ballast again once there is room, and mail is accepted
+// again.
+func (s *Store) refillBallast() {
+	if !s.space.IsFull() || !s.space.Allows(s.opts.BallastSize) {
+		return
+	}
+	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
+		s.log.Warn("cannot refill the queue ballast", slog.Any("error", err))
+		return
+	}
+	s.space.SetFull(false)
+	s.log.Info("disk has space again, queue ballast refilled")
 }

@@ -151,6 +151,5 @@ func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) e
 			return err
 		}
 	}
-	_, err := tx.Exec("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
-	return err
+	return tx.Run("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
 }

@@ -9,14 +9,14 @@ import (
 )
 
 // Numbers that mark a database as ours. The version grows with every change of
-// the tables; a store written by a newer version is refused, not guessed at.
+// the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
 	schemaVersion = 1
 )
 
 // chunkSize is the length of every chunk of a body but the last. It belongs to
-// the schema: a stored body is cut this way for good.
+// the schema: stored bodies are cut this way.
 const chunkSize = 256 << 10
 
 // chunkBits leaves a message 2^16 chunks, 16 GiB. The key of a chunk is the
@@ -123,13 +123,14 @@ const (
 	commonParams = "_busy_timeout=5000&_error_rc=1&_dqs=0&_pragma=temp_store(2)"
 	writerParams = commonParams + "&_auto_vacuum=INCREMENTAL&_journal_mode=WAL&_synchronous=" + synchronous +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-8192)&_pragma=journal_size_limit(16777216)"
-	checkpointParams = commonParams + "&_synchronous=" + synchronous + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-256)"
-	readerParams     = commonParams + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-2048)&_query_only=1"
-	viewerParams     = commonParams + "&mode=ro"
+	checkpointParams = commonParams + "&_synchronous=" + synchronous +
+		"&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-256)"
+	readerParams = commonParams + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-2048)&_query_only=1"
+	viewerParams = commonParams + "&mode=ro"
 )
 
-// dialWriter opens the writing connection and proves that it got the modes
-// that the promises rest on.
+// dialWriter opens the writing connection and checks that it has the modes that
+// the promises rely on.
 func dialWriter(path string) (*db.Conn, error) {
 	c, err := db.Dial(path, writerParams)
 	if err != nil {
@@ -147,11 +148,13 @@ func checkModes(c *db.Conn) error {
 		return err
 	}
 	if mode != "wal" {
-		return fmt.Errorf("spool: SQLite keeps journal mode %q instead of wal; put the store on a local file system", mode)
+		return fmt.Errorf("spool: SQLite keeps journal mode %q instead of wal; "+
+			"put the store on a local file system", mode)
 	}
 	sync, err := c.Number("PRAGMA synchronous")
 	if err == nil && sync != synchronousLevel {
-		err = fmt.Errorf("spool: SQLite runs with synchronous=%d instead of %d (%s)", sync, synchronousLevel, synchronous)
+		err = fmt.Errorf("spool: SQLite runs with synchronous=%d instead of %d (%s)",
+			sync, synchronousLevel, synchronous)
 	}
 	return err
 }
@@ -171,7 +174,8 @@ func prepareSchema(c *db.Conn, sandbox bool) error {
 
 func createSchema(c *db.Conn, sandbox bool) error {
 	if v, err := c.Number("PRAGMA auto_vacuum"); err != nil || v != 2 {
-		return errors.Join(err, fmt.Errorf("spool: auto_vacuum is %d instead of 2 (INCREMENTAL) before the first table", v))
+		wrong := fmt.Errorf("spool: auto_vacuum is %d instead of 2 (INCREMENTAL) before the first table", v)
+		return errors.Join(err, wrong)
 	}
 	steps := []string{
 		"BEGIN IMMEDIATE",
@@ -182,7 +186,7 @@ func createSchema(c *db.Conn, sandbox bool) error {
 		"COMMIT",
 	}
 	for _, s := range steps {
-		if _, err := c.Exec(s); err != nil {
+		if err := c.Run(s); err != nil {
 			return err
 		}
 	}
@@ -202,18 +206,21 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 		return err
 	}
 	if version > schemaVersion {
-		return fmt.Errorf("%w: it has version %d, this program knows %d; install the newer graphrelay again, or name an empty file in queue.store",
+		return fmt.Errorf("%w: it has version %d, this program knows %d; "+
+			"install the newer graphrelay again, or name an empty file in queue.store",
 			spool.ErrSchema, version, schemaVersion)
 	}
 	if version < 1 {
-		return errors.New("spool: the store has no schema version; restore it from a backup, or name another file in queue.store")
+		return errors.New("spool: the store has no schema version; " +
+			"restore it from a backup, or name another file in queue.store")
 	}
 	mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
 	if err != nil {
 		return err
 	}
 	if mark != markOf(sandbox) {
-		return fmt.Errorf("%w: it is marked %q, %q is wanted; name another file", spool.ErrSandbox, mark, markOf(sandbox))
+		return fmt.Errorf("%w: it is marked %q instead of %q; name another file",
+			spool.ErrSandbox, mark, markOf(sandbox))
 	}
 	return nil
 }

@@ -14,22 +14,19 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// List implements Store. A Limit above 1,000 is taken as 1,000. The order is
-// that of the queue IDs or, where a search goes by words, that in which the
-// messages began: the same, as long as the clock was right.
+// List implements spool.Reader. The order is that of the queue IDs or, for a
+// search by words, that in which the messages began: the same, as long as the
+// clock was right.
 func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
-	var records []spool.Record
-	err := v.readers.With(ctx, func(c *db.Conn) error {
+	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Record, error) {
 		s := &search{Filter: f, Conn: c, sparse: v.sparse}
 		err := s.run(ctx)
-		records = s.found
-		return err
+		return s.found, err
 	})
-	return records, err
 }
 
-// ByMessageID implements Store.
+// ByMessageID implements spool.Reader.
 func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
 	if messageID == "" {
 		return nil, nil
@@ -45,21 +42,20 @@ type search struct {
 	found  []spool.Record
 }
 
-// How the page is read. A word that fewer than sparse messages have leads
-// there by the shortest way. skew is how far the time of a message and its
-// queue ID, or its number and that of its neighbours in time, may be apart.
+// How the page is read. A word that fewer than sparse messages have is the
+// shortest way. skew is how far the time of a message and its queue ID, or its
+// number and that of its neighbours in time, may be apart.
 const (
 	defaultSparse = 2000
 	skewTime      = time.Minute
 	skewNumber    = 4096
 )
 
-// errEnough ends a query whose further rows nobody wants.
+// errEnough ends a query once the page is full.
 var errEnough = errors.New("spool: enough")
 
-// run chooses the way: by state where states are wanted, by word where one is
-// asked for that is rare or where there is no other way, else along the queue
-// IDs.
+// run chooses the way: by word if one is rare or if no states are wanted, else by
+// state, else along the queue IDs.
 func (s *search) run(ctx context.Context) error {
 	states, err := stateCodes(s.States)
 	if err != nil {
@@ -70,7 +66,7 @@ func (s *search) run(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(words) > 0 && (len(states) == 0 || words[0].count < s.sparse):
-		return s.byWord(ctx, words)
+		return s.byWord(ctx, states, words)
 	case len(states) > 0:
 		return s.byState(ctx, states, words)
 	}
@@ -81,11 +77,10 @@ func (s *search) run(ctx context.Context) error {
 func stateCodes(states []spool.State) ([]int64, error) {
 	var codes []int64
 	for _, state := range states {
-		code, err := stateCode(state)
-		if err != nil {
+		if err := state.Check(); err != nil {
 			return nil, err
 		}
-		codes = append(codes, code)
+		codes = append(codes, stateCode(state))
 	}
 	slices.Sort(codes)
 	return slices.Compact(codes), nil
@@ -120,7 +115,7 @@ func (s *search) byID(ctx context.Context) (err error) {
 	return err
 }
 
-// byState reads a page of each state, and of these together the first.
+// byState reads a page of each state, and returns the first of them all.
 func (s *search) byState(ctx context.Context, states []int64, words []wanted) error {
 	for _, state := range states {
 		ids, args := s.idRange()
@@ -173,14 +168,14 @@ func (s *search) direction() string {
 }
 
 // byWord goes through the buckets from one end until the page is full.
-func (s *search) byWord(ctx context.Context, words []wanted) error {
+func (s *search) byWord(ctx context.Context, states []int64, words []wanted) error {
 	low, high, err := s.numbers()
 	if err != nil {
 		return err
 	}
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
 		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), s.inStates(), s.direction())
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), s.direction())
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, words[0].word)
 		some, err := s.collect(ctx, s.Limit-len(s.found), sql, b<<placeBits, first, last, low, high)
@@ -195,10 +190,9 @@ func (s *search) byWord(ctx context.Context, words []wanted) error {
 	return nil
 }
 
-// inStates spares the rows in other states from being read in full.
-func (s *search) inStates() string {
-	codes, err := stateCodes(s.States)
-	if err != nil || len(codes) == 0 {
+// inStates keeps rows in other states from being read in full.
+func inStates(codes []int64) string {
+	if len(codes) == 0 {
 		return ""
 	}
 	return " AND message.state IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(codes), " ", ", "), "[]") + ")"
@@ -235,7 +229,8 @@ func (s *search) numbers() (low, high int64, err error) {
 		low = max(low, number(2, before, string(envelope.FirstQueueID(s.Since)))-skewNumber)
 	}
 	if !s.Until.IsZero() {
-		if n := number(3, "SELECT n FROM message WHERE id >= ? ORDER BY id LIMIT 1", string(envelope.FirstQueueID(s.Until))); n > 0 {
+		const after = "SELECT n FROM message WHERE id >= ? ORDER BY id LIMIT 1"
+		if n := number(3, after, string(envelope.FirstQueueID(s.Until))); n > 0 {
 			high = min(high, n+skewNumber)
 		}
 	}
@@ -249,8 +244,8 @@ func (s *search) numbers() (low, high int64, err error) {
 	return low, high, errors.Join(errs[:]...)
 }
 
-// wanted is a word that a match has, and how many messages have it, in all or
-// in the buckets that were counted before they were many enough.
+// wanted is a word that a match has, and how many messages have it: in all, or in
+// the buckets that were counted until they were enough.
 type wanted struct {
 	word           int64
 	count, buckets int64

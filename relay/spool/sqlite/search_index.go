@@ -20,19 +20,18 @@ import (
 //	10 bits  which message of the bucket
 //
 // An index over the words themselves would put each into a random page of a
-// tree that grows for 30 days, and the accept path would pay for it with a
-// written page a word. Here all that is written goes into one bucket, some
-// fifteen pages whatever the backlog, and a batch of messages shares them. Finding
-// a word costs one look-up a bucket: 1,075 of them for 1.1 million messages.
-// A hash may meet another word by chance; whoever finds a message this way
-// looks whether it is meant (Filter.Matches).
+// tree that grows for 30 days, and accepting a message would write a page for
+// each word. Here all writes go into one bucket, some fifteen pages whatever the
+// backlog, and a batch of messages shares them. Finding a word costs one look-up
+// per bucket: 1,075 of them for 1.1 million messages. Two words may have the same
+// hash; so each message that is found this way is checked (Filter.Matches).
 const (
 	placeBits = 10
 	hashBits  = 24
 	placeMask = 1<<placeBits - 1
 )
 
-// wordOf hashes a word; kind keeps the same text in two roles apart.
+// wordOf hashes a word; kind distinguishes the same text in two roles.
 func wordOf(kind, text string) int64 {
 	sum := sha256.Sum256([]byte(kind + text))
 	return int64(binary.BigEndian.Uint32(sum[:4]) >> (32 - hashBits))
@@ -72,22 +71,22 @@ func wordsOf(m *spool.Message) []int64 {
 
 func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 	for _, w := range wordsOf(m) {
-		if _, err := c.Exec("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
+		if err := c.Run("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// deleteWords removes the words of a message that is about to go.
+// deleteWords removes the words of a message that is about to be deleted.
 func deleteWords(c *db.Conn, n int64) (deleted int, err error) {
 	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
 	if _, sql := db.Code(err); sql {
 		return 0, err
 	}
-	for _, m := range found { // a row that cannot be read leaves its words behind; they lead nowhere
+	for _, m := range found { // a row that cannot be read leaves its words behind; they find nothing
 		for _, w := range wordsOf(&m.Message) {
-			if _, err := c.Exec("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
+			if err := c.Run("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
 				return deleted, err
 			}
 			deleted++
@@ -96,7 +95,7 @@ func deleteWords(c *db.Conn, n int64) (deleted int, err error) {
 	return deleted, nil
 }
 
-// words lists the words that every match of a filter has.
+// wordsOfFilter lists the words that every match of a filter has.
 func wordsOfFilter(f spool.Filter) []int64 {
 	var words []int64
 	for _, a := range []envelope.Address{f.Mailbox, f.Sender, f.ReversePath} {
@@ -124,8 +123,8 @@ func keyOfNumber() string {
 	return fmt.Sprintf("((message.n >> %d) << %d | (message.n & %d))", placeBits, hashBits+placeBits, placeMask)
 }
 
-// keyOfWord is the same from the key of one of its words, which needs no look
-// at the message.
+// keyOfWord is the same from the key of one of its words, without reading the
+// message.
 func keyOfWord() string { return fmt.Sprintf("(word.k & %d)", ^(int64(1<<hashBits-1) << placeBits)) }
 
 // hasWords is a condition on a message that has such a key: it has all of these

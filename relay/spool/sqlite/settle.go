@@ -10,20 +10,17 @@ import (
 )
 
 func wrongState(b brief, doing string) error {
-	return spool.WrongState(b.id, doing, b.stateName(), int(b.attempts))
+	return spool.WrongState(b.id, doing, stateName(b.state), int(b.attempts))
 }
 
-// Settle implements Store. Settling an attempt again in the same way is no
-// error, for a caller whose Settle failed cannot know whether it counts.
+// Settle implements spool.Lanes. Settling an attempt twice in the same way is not
+// an error: a caller whose Settle failed cannot know whether it was recorded.
 func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 	if err := spool.CheckOutcome(o.State); err != nil {
 		return err
 	}
-	to, err := stateCode(o.State)
-	if err != nil {
-		return err
-	}
-	err = s.small(ctx, true, func(t *tx) error {
+	to := stateCode(o.State)
+	err := s.small(ctx, true, func(t *tx) error {
 		b, err := s.findOpenAttempt(t.Conn, o.ID)
 		if err != nil {
 			return err
@@ -38,20 +35,23 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 		return settle(t, b, to, &o)
 	})
 	if err == nil {
-		s.openAttempts.forget(o.ID)
+		s.open.forget(o.ID)
 	}
 	return err
 }
 
 func settle(t *tx, b brief, to int64, o *spool.Settlement) error {
-	return enter(t, b, to, o.NextAttempt, &spool.Event{
+	e := spool.Event{
 		At: o.At, Kind: spool.OutcomeEvent(o.State, o.Unknown), Attempt: o.Attempt, Status: o.Status,
 		Text: o.Text, RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration,
-	}, set{", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
-		[]any{b.attempts, o.Unknown, statusCode(o.Status), spool.CutText(o.Text), spool.CutText(o.RequestID)}})
+	}
+	return enter(t, b, to, o.NextAttempt, &e, set{
+		", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
+		[]any{b.attempts, o.Unknown, statusCode(o.Status), spool.CutText(o.Text), spool.CutText(o.RequestID)},
+	})
 }
 
-// set is further columns for the one UPDATE of a change of state: a second one
+// set is further columns for the one UPDATE of a change of state: a second UPDATE
 // would find and write the row once more.
 type set struct {
 	columns string // each ", name = ?"
@@ -75,9 +75,11 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 	default:
 		finished = max(at, 1)
 	}
-	values := append([]any{to, due, heldFor, heldSince, finished, b.bodyGone || !hasBody(to), reportAfter(b.report, to)}, also.values...)
-	_, err := t.Exec(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
-		events = events + 1, body_gone = ?, report = ?`+also.columns+` WHERE n = ?`, append(values, b.n)...)
+	gone := b.bodyGone || !hasBody(to)
+	values := []any{to, due, heldFor, heldSince, finished, gone, reportAfter(b.report, to)}
+	err := t.Run(`UPDATE message SET state = ?, next = ?, held_for = ?, held_since = ?, finished = ?,
+		events = events + 1, body_gone = ?, report = ?`+also.columns+` WHERE n = ?`,
+		append(append(values, also.values...), b.n)...)
 	if err != nil {
 		return err
 	}
@@ -86,35 +88,35 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 			return err
 		}
 	}
-	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.octets()})
+	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.storedSize()})
 	return insertEvent(t.Conn, b.n, b.events+1, e)
 }
 
 func deleteBody(c *db.Conn, n int64) error {
-	_, err := c.Exec("DELETE FROM chunk WHERE id >= ? AND id < ?", n<<chunkBits, (n+1)<<chunkBits)
-	return err
+	return c.Run("DELETE FROM chunk WHERE id >= ? AND id < ?", n<<chunkBits, (n+1)<<chunkBits)
 }
 
-// deleteRows removes a message with its history, and tells how many words it had.
+// deleteRows removes a message with its history, and returns how many words it had.
 func deleteRows(c *db.Conn, n int64) (words int, err error) {
 	if words, err = deleteWords(c, n); err != nil {
 		return words, err
 	}
-	if _, err := c.Exec("DELETE FROM event WHERE n = ?", n); err != nil {
+	if err := c.Run("DELETE FROM event WHERE n = ?", n); err != nil {
 		return words, err
 	}
-	_, err = c.Exec("DELETE FROM message WHERE n = ?", n)
+	err = c.Run("DELETE FROM message WHERE n = ?", n)
 	return words, err
 }
 
-// Move implements Store. Besides what the contract names, Failed and Damaged
-// messages can be queued or held again: their bytes are still there. Moving a
-// message into the state it has is no error; a Queued one gets the new time.
-func (s *Store) Move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time) error {
-	code, err := stateCode(to)
-	if err != nil {
+// Move implements spool.Operator. Moving a message into the state it has is not
+// an error; a Queued one gets the new time.
+func (s *Store) Move(
+	ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time,
+) error {
+	if err := to.Check(); err != nil {
 		return err
 	}
+	code := stateCode(to)
 	return s.small(ctx, true, func(t *tx) error {
 		b, err := find(t.Conn, id)
 		switch {
@@ -122,18 +124,18 @@ func (s *Store) Move(ctx context.Context, id envelope.QueueID, to spool.State, n
 			return err
 		case b.state == code && code != codeQueued:
 			return nil
-		case !spool.CanMove(b.stateName(), to, b.bodyGone):
+		case !spool.CanMove(stateName(b.state), to, b.bodyGone):
 			return wrongState(b, "move to "+string(to))
 		}
 		var also set
-		if spool.MoveSetsText(b.stateName(), to) {
+		if spool.MoveSetsText(stateName(b.state), to) {
 			also = set{", status = 0, text = ?", []any{spool.CutText(why)}}
 		}
 		return enter(t, b, code, next, &spool.Event{At: at, Kind: spool.MoveEvent(to), Text: why}, also)
 	})
 }
 
-// Delete implements Store. Deleting what is deleted already is no error.
+// Delete implements spool.Operator. Deleting a message twice is not an error.
 func (s *Store) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
 	return s.small(ctx, true, func(t *tx) error {
 		b, err := find(t.Conn, id)
@@ -142,7 +144,7 @@ func (s *Store) Delete(ctx context.Context, id envelope.QueueID, why string, at 
 			return err
 		case b.state == codeDeleted:
 			return nil
-		case !spool.CanDelete(b.stateName()):
+		case !spool.CanDelete(stateName(b.state)):
 			return wrongState(b, "delete")
 		}
 		return enter(t, b, codeDeleted, time.Time{}, &spool.Event{At: at, Kind: spool.EventDeleted, Text: why}, set{})

@@ -13,6 +13,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,10 +33,10 @@ import (
 // Options say where a store is and how large it may get.
 type Options struct {
 	Path        string        // of the database file; its folder must exist
-	MinFree     int64         // octets that stay free on its file system
+	MinFree     int64         // bytes that stay free on its file system
 	MaxMessages int           // Queued, Active and Held ones; 0 = no limit
-	BallastSize int64         // octets; 0 = 32 MiB, less than 0 = no ballast
-	MaxDelay    time.Duration // the longest time to a next attempt; 0 = believe what is stored
+	BallastSize int64         // bytes; 0 = 32 MiB, less than 0 = no ballast
+	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
 	// InterruptedDelay keeps a message whose attempt a crash interrupted from
 	// the next claim: without it, restarts in quick succession would each count
 	// as a crash of that message.
@@ -61,7 +62,7 @@ type Store struct {
 	lock    *os.File
 	ballast string // path
 	tick    time.Duration
-	fault   func(at string) error // nil in the field; tests make things fail here
+	fault   func(at string) error // does nothing in production; tests make things fail here
 
 	writer       *db.Conn // of the writer's goroutine alone
 	checkpointer *db.Pool
@@ -74,8 +75,7 @@ type Store struct {
 	closing       sync.Once
 	closeErr      error
 
-	walStart         int64
-	walGrowth        int64 // octets since the last checkpoint, estimated; the writer's
+	walGrowth        int64 // bytes since the last checkpoint, estimated; the writer's
 	checkpointing    atomic.Bool
 	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
 	stalled          atomic.Bool   // the writer waits for it
@@ -85,13 +85,13 @@ type Store struct {
 
 	mu      sync.Mutex
 	health  health
-	orphans []int64 // drafts that are over and whose chunks are to be removed
+	orphans []int64 // ended drafts whose chunks must be removed
 }
 
 var _ spool.Store = (*Store)(nil)
 
-// Open opens a store, or creates one where there is none, and holds it
-// until Close: a second call for the same path gets ErrLocked.
+// Open opens a store, or creates one if there is none, and locks it until Close:
+// a second call for the same path gets ErrLocked.
 //
 // Messages whose attempt a crash interrupted come back Queued and due, Unknown,
 // with one more in Crashes. Messages that were not accepted are gone. Errors:
@@ -129,27 +129,21 @@ func newStore(opts Options, lock *os.File) *Store {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.BallastSize == 0 {
-		opts.BallastSize = defaultBallast
-	}
-	opts.BallastSize = max(opts.BallastSize, 0)
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
+	opts.BallastSize = max(cmp.Or(opts.BallastSize, defaultBallast), 0)
 	s := &Store{
-		view:     view{tally: newTally(), openAttempts: newOpenAttempts(), sparse: defaultSparse},
-		opts:     opts,
-		log:      opts.Log,
-		lock:     lock,
-		ballast:  opts.Path + disk.BallastSuffix,
-		tick:     time.Second,
-		walStart: walStartFor(opts.BallastSize),
-		fault:    func(string) error { return nil },
-		smalls:   make(inlet, queueSize),
-		bigs:     make(inlet, queueSize),
-		kick:     make(chan struct{}, 1),
-		stop:     make(chan struct{}),
-		stopped:  make(chan struct{}),
+		view:    view{tally: newTally(), open: newOpenAttempts(), sparse: defaultSparse},
+		opts:    opts,
+		log:     opts.Log,
+		lock:    lock,
+		ballast: opts.Path + disk.BallastSuffix,
+		tick:    time.Second,
+		fault:   func(string) error { return nil },
+		smalls:  make(inlet, queueSize),
+		bigs:    make(inlet, queueSize),
+		kick:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
 	}
 	s.space = disk.NewSpace(disk.Limits{
 		Path: opts.Path, MinFree: opts.MinFree, MaxMessages: opts.MaxMessages, Queued: s.tally.queue,
@@ -157,7 +151,7 @@ func newStore(opts Options, lock *os.File) *Store {
 	return s
 }
 
-// start brings the files into order and begins to serve.
+// start prepares the files and starts the writer.
 func (s *Store) start() error {
 	path := s.opts.Path
 	if err := disk.EnsureFile(path); err != nil {
@@ -175,22 +169,22 @@ func (s *Store) start() error {
 		return s.explain(err)
 	}
 	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
-		s.log.Warn("queue ballast cannot be made", slog.Any("error", err))
+		s.log.Warn("cannot make the queue ballast", slog.Any("error", err))
 		s.space.SetFull(true)
 	}
 	s.readers = db.NewPool(path, readerParams, readerCount)
 	s.checkpointer = db.NewPool(path, checkpointParams, 1)
 	go s.write()
-	if err := s.finishEndings(context.Background()); err != nil {
+	if err := s.addHeldTimes(context.Background()); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return nil
 }
 
 func (s *Store) explain(err error) error {
-	if code, ok := db.Code(err); ok {
-		hint := "see that the disk has room and works"
-		if code == db.Corrupt || code == db.NotADB {
+	if _, ok := db.Code(err); ok {
+		hint := "check that the disk works and has free space"
+		if db.Is(err, db.Corrupt, db.NotADB) {
 			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
 		}
 		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)
@@ -198,20 +192,21 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
-// cleanUp brings the contents into order after whatever ended the last run.
+// cleanUp repairs the contents, however the last run ended.
 func (s *Store) cleanUp(c *db.Conn) error {
 	lost, err := disk.ReadLost(s.opts.Path)
 	if err != nil {
 		return err
 	}
 	if len(lost) > 0 {
-		if err := wipe(c, marks{born: lost}); err != nil {
-			return err
+		err := wipe(c, marks{accepted: lost})
+		if err == nil {
+			err = emptyWAL(c)
 		}
-		if err := emptyWAL(c); err != nil {
-			return err
+		if err == nil {
+			err = disk.ForgetLost(s.opts.Path)
 		}
-		if err := disk.ForgetLost(s.opts.Path); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -226,7 +221,7 @@ func (s *Store) cleanUp(c *db.Conn) error {
 	})
 }
 
-// recount reads what is kept in memory anew.
+// recount reads again what is kept in memory.
 func (s *Store) recount(c *db.Conn) error {
 	t, err := countAll(c)
 	if err != nil {
@@ -245,13 +240,10 @@ func (s *Store) recount(c *db.Conn) error {
 }
 
 // bringBack queues the messages whose attempt was interrupted, and finds the
-// drafts that were.
+// interrupted drafts.
 func (s *Store) bringBack(c *db.Conn) error {
-	var interrupted []brief
-	err := c.Query("SELECT "+briefColumns+" FROM message INDEXED BY by_state WHERE state = 1", nil, func(r *db.Row) error {
-		interrupted = append(interrupted, readBrief(r))
-		return nil
-	})
+	const active = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
+	interrupted, err := db.All(c, active, nil, readBrief)
 	if err != nil {
 		return err
 	}
@@ -259,20 +251,21 @@ func (s *Store) bringBack(c *db.Conn) error {
 	t := &tx{Conn: c}
 	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
 	for _, b := range interrupted {
-		event := spool.Event{At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt"}
-		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &event, counted); err != nil {
+		e := spool.Event{
+			At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts),
+			Text: "the program ended during the attempt",
+		}
+		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &e, counted); err != nil {
 			return err
 		}
 	}
 	s.tally.apply(t.shifts)
-	return c.Query("SELECT n FROM draft", nil, func(r *db.Row) error {
-		s.orphans = append(s.orphans, r.Int())
-		return nil
-	})
+	s.orphans, err = db.All(c, "SELECT n FROM draft", nil, func(r *db.Row) (int64, error) { return r.Int(), nil })
+	return err
 }
 
-// Close finishes what was handed over, moves the log into the database and
-// lets go of the store. Changes that come later get ErrUnhealthy.
+// Close makes the changes that were handed over, moves the log into the database
+// and releases the store. Later changes get ErrUnhealthy.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.stop)

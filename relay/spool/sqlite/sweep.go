@@ -8,20 +8,20 @@ import (
 )
 
 // How much one step of the sweeper does. A step takes some milliseconds, and
-// what waits goes first before the next.
+// waiting changes are made before the next.
 const (
 	sweepRows   = 100 // messages without a body
 	sweepWords  = 2000
 	sweepBodies = 4
 	vacuumPages = 128
-	// keepPages stay free inside the database for the mail to come: giving
-	// them back and taking them again would be wasted work.
+	// keepPages stay free inside the database for future mail: giving them back
+	// and taking them again would be wasted work.
 	keepPages = 4096
 )
 
-// Sweep implements Store. The history of Failed messages stays as long as
-// their body; Damaged ones stay. It also brings times of next attempts that
-// lie beyond Options.MaxDelay back to it.
+// Sweep implements spool.Store. The history of Failed messages stays as long as
+// their body; Damaged ones stay. It also brings times of next attempts that are
+// beyond Options.MaxDelay back to it.
 func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error {
 	ended := now.Add(-keepHistory)
 	steps := []func(*tx) (bool, error){
@@ -80,14 +80,14 @@ func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
 		}
 		t.shifts = append(t.shifts, shift{lane: b.lane, from: state, to: none})
 		if words += n; words > sweepWords {
-			return true, nil // of messages to many; the rest is for the next step
+			return true, nil // messages to many recipients; the next step does the rest
 		}
 	}
 	return len(old) == sweepRows, nil
 }
 
 // dropBodies deletes the bodies of some Failed messages. Their rows stay with
-// their history; what could not be reported until now is not owed any more.
+// their history; a report that could not be sent until now is not owed any more.
 func dropBodies(t *tx, before time.Time) (more bool, err error) {
 	old, err := finished(t.Conn, codeFailed, false, before, sweepBodies)
 	if err != nil {
@@ -97,24 +97,23 @@ func dropBodies(t *tx, before time.Time) (more bool, err error) {
 		if err := deleteBody(t.Conn, b.n); err != nil {
 			return false, err
 		}
-		if _, err := t.Exec("UPDATE message SET body_gone = 1, report = min(2 * report, 2), events = events + 1 WHERE n = ?", b.n); err != nil {
+		const gone = "UPDATE message SET body_gone = 1, report = min(2 * report, 2), events = events + 1 WHERE n = ?"
+		if err := t.Run(gone, b.n); err != nil {
 			return false, err
 		}
-		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeFailed, to: none, size: b.size}, shift{lane: b.lane, from: none, to: codeFailed})
+		t.shifts = append(t.shifts,
+			shift{lane: b.lane, from: codeFailed, to: none, size: b.size},
+			shift{lane: b.lane, from: none, to: codeFailed})
 	}
 	return len(old) == sweepBodies, nil
 }
 
 // finished finds up to limit messages that were finished before a time,
 // earliest first.
-func finished(c *db.Conn, state int64, bodyGone bool, before time.Time, limit int64) (old []brief, err error) {
-	err = c.Query("SELECT "+briefColumns+` FROM message INDEXED BY done
+func finished(c *db.Conn, state int64, bodyGone bool, before time.Time, limit int64) ([]brief, error) {
+	return db.All(c, "SELECT "+briefColumns+` FROM message INDEXED BY done
 		WHERE finished > 0 AND state = ? AND body_gone = ? AND finished < ? ORDER BY finished LIMIT ?`,
-		[]any{state, bodyGone, nanos(before), limit}, func(r *db.Row) error {
-			old = append(old, readBrief(r))
-			return nil
-		})
-	return old, err
+		[]any{state, bodyGone, nanos(before), limit}, readBrief)
 }
 
 // vacuumSome gives some free pages at the end of the file back to the system.
@@ -123,19 +122,19 @@ func vacuumSome(c *db.Conn) (more bool, err error) {
 	if err != nil || free <= keepPages {
 		return false, err
 	}
-	_, err = c.Exec("PRAGMA incremental_vacuum(128)")
+	err = c.Run("PRAGMA incremental_vacuum(128)")
 	return err == nil && free > keepPages+vacuumPages, err
 }
 
-// clampNext repairs what a clock that once was wrong has left: no message
-// waits longer than the longest delay.
+// clampNext repairs the times that a wrong clock has left: no message waits
+// longer than the longest delay.
 func clampNext(c *db.Conn, lanes []laneTally, now time.Time, longest time.Duration) error {
 	if longest <= 0 {
 		return nil
 	}
 	latest := nanos(now.Add(longest))
 	for _, l := range lanes {
-		_, err := c.Exec(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
+		err := c.Run(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
 			WHERE state = 0 AND lane = ? AND next > ?`, latest, l.lane, latest)
 		if err != nil {
 			return err

@@ -10,8 +10,8 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// shift is a message that went from one state into another. none stands for
-// a message that was not there before or is not any more.
+// shift is a message that went from one state to another. none means that the
+// message did not exist before, or no longer does.
 type shift struct {
 	lane     string // Key of its mailbox
 	from, to int64
@@ -22,7 +22,7 @@ const none = int64(-1)
 
 // tally counts the messages of each state and lane, so that Lanes, Stats and
 // max_messages cost no query. It is counted once at start and then follows
-// each commit. It knows only lanes that hold something.
+// each commit. It has only lanes with messages.
 type tally struct {
 	mu     sync.Mutex
 	states [stateCount]int
@@ -46,14 +46,14 @@ func (t *tally) apply(shifts []shift) {
 	}
 }
 
-// add counts messages of one state and the octets of their bodies.
-func (t *tally) add(lane string, state int64, messages int, octets int64) {
+// add counts messages of one state and the bytes of their bodies.
+func (t *tally) add(lane string, state int64, messages int, bytes int64) {
 	if state == none || messages == 0 {
 		return
 	}
 	t.states[state] += messages
 	if hasBody(state) {
-		t.bytes += octets
+		t.bytes += bytes
 	}
 	if !inQueue(state) {
 		return
@@ -69,7 +69,7 @@ func (t *tally) add(lane string, state int64, messages int, octets int64) {
 	}
 }
 
-// replace takes over what was counted anew.
+// replace sets the counts to a fresh count.
 func (t *tally) replace(o *tally) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,7 +83,7 @@ func (t *tally) queue() int {
 	return t.states[codeQueued] + t.states[codeActive] + t.states[codeHeld]
 }
 
-// waits tells whether anything is Queued in a lane.
+// waits returns whether any message is Queued in a lane.
 func (t *tally) waits(lane string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,13 +91,15 @@ func (t *tally) waits(lane string) bool {
 	return l != nil && l.counts[codeQueued] > 0
 }
 
-func (t *tally) stats() spool.Stats {
+// Stats implements spool.Reader.
+func (v *view) Stats(context.Context) (spool.Stats, error) {
+	t := v.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return spool.Stats{
 		Queued: t.states[codeQueued], Active: t.states[codeActive], Held: t.states[codeHeld],
 		Failed: t.states[codeFailed], Damaged: t.states[codeDamaged], Bytes: t.bytes,
-	}
+	}, nil
 }
 
 // snapshot returns the lanes in order of their names.
@@ -112,11 +114,12 @@ func (t *tally) snapshot() []laneTally {
 	return list
 }
 
-// countAll counts everything by one pass over an index, without a look at the
+// countAll counts everything in one pass over an index, without reading the
 // messages themselves.
 func countAll(c *db.Conn) (*tally, error) {
 	t := newTally()
-	err := c.Query(`SELECT lane, sum(size * (1 - body_gone)), sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
+	err := c.Query(`SELECT lane, sum(size * (1 - body_gone)),
+			sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
 		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *db.Row) error {
 		lane := r.Str()
 		t.bytes += r.Int()
@@ -128,21 +131,19 @@ func countAll(c *db.Conn) (*tally, error) {
 	return t, err
 }
 
-// Lanes implements Store. It costs two look-ups in an index for each lane that
-// holds messages, so it is not for calling once per message.
+// Lanes implements spool.Reader. It costs two look-ups in an index for each lane
+// with messages, so it must not be called once per message.
 func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
-	var lanes []spool.Lane
-	err := v.readers.With(ctx, func(c *db.Conn) error {
+	return db.Read(ctx, v.readers, func(c *db.Conn) (lanes []spool.Lane, err error) {
 		for _, l := range v.tally.snapshot() {
 			lane, err := readLane(c, l)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			lanes = append(lanes, lane)
 		}
-		return nil
+		return lanes, nil
 	})
-	return lanes, err
 }
 
 func readLane(c *db.Conn, l laneTally) (spool.Lane, error) {
@@ -166,6 +167,3 @@ func readLane(c *db.Conn, l laneTally) (spool.Lane, error) {
 		Oldest:  timeOf(oldest),
 	}, err
 }
-
-// Stats implements Store.
-func (v *view) Stats(context.Context) (spool.Stats, error) { return v.tally.stats(), nil }

@@ -1,26 +1,27 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// What one transaction takes. Small changes first, so that neither bodies nor
-// the sweeper delay them; and at least one big one, so that these get on.
+// How much goes into one transaction. Small changes first, so that neither bodies
+// nor the sweeper delay them; and at least one big one, so that these proceed.
 const (
 	maxSmalls = 256
 	maxBigs   = 4 // each at most one chunk: 1 MiB
 	queueSize = 1024
 )
 
-// write is the one goroutine that changes the database. Whatever waits when
-// it begins a transaction goes into it: with many callers one fsync serves
-// many of them.
+// write is the one goroutine that changes the database. All changes that wait
+// when it begins a transaction go into it: one fsync serves many callers.
 func (s *Store) write() {
 	defer close(s.stopped)
 	tick := time.NewTicker(s.tick)
@@ -39,19 +40,14 @@ func (s *Store) write() {
 			s.drain()
 			return
 		}
-		s.commitWaiting(batch)
+		if batch = s.collect(batch); len(batch) > 0 {
+			s.commit(batch)
+		}
+		s.maintain()
 	}
 }
 
-func (s *Store) commitWaiting(batch []*change) {
-	batch = s.collect(batch)
-	if len(batch) > 0 {
-		s.commit(batch)
-	}
-	s.maintain()
-}
-
-// collect adds what waits.
+// collect adds the waiting changes.
 func (s *Store) collect(batch []*change) []*change {
 	batch = take(batch, s.smalls, maxSmalls)
 	return take(batch, s.bigs, maxBigs)
@@ -69,13 +65,9 @@ func take(batch []*change, in inlet, limit int) []*change {
 	return batch
 }
 
-// drain answers what was handed over before Close.
+// drain makes the changes that were handed over before Close.
 func (s *Store) drain() {
-	for {
-		batch := s.collect(nil)
-		if len(batch) == 0 {
-			return
-		}
+	for batch := s.collect(nil); len(batch) > 0; batch = s.collect(nil) {
 		s.commit(batch)
 	}
 }
@@ -87,16 +79,14 @@ func (s *Store) commit(batch []*change) {
 		failAll(batch, err)
 		return
 	}
-	lost, err := s.tryCommit(batch)
-	if err == nil {
-		return
+	if lost, err := s.tryCommit(batch); err != nil {
+		s.log.Error("queue commit failed", slog.Any("error", err), slog.Int("changes", len(batch)))
+		s.afterFailure(batch, lost, err)
 	}
-	s.log.Error("queue commit failed", slog.Any("error", err), slog.Int("changes", len(batch)))
-	s.afterFailure(batch, lost, err)
 }
 
-// afterFailure runs the recovery and settles what each caller of the failed
-// batch is told.
+// afterFailure runs the recovery and decides what each caller of the failed batch
+// gets.
 func (s *Store) afterFailure(batch []*change, lost marks, cause error) {
 	full := s.easeIfFull(cause)
 	if err := s.recover(lost); err != nil {
@@ -110,8 +100,8 @@ func (s *Store) afterFailure(batch []*change, lost marks, cause error) {
 	s.redo(batch, cause)
 }
 
-// redo applies changes of state again, for which the ballast was freed; new
-// mail is refused.
+// redo applies changes of state again, for which the ballast was freed. New mail
+// is refused.
 func (s *Store) redo(batch []*change, cause error) {
 	var again []*change
 	for _, ch := range batch {
@@ -122,7 +112,7 @@ func (s *Store) redo(batch []*change, cause error) {
 	if len(again) > 0 {
 		if lost, err := s.tryCommit(again); err != nil {
 			failAll(again, fmt.Errorf("spool: commit failed on a full disk: %w", err))
-			_ = s.recover(lost) // what it reports stands in Health
+			_ = s.recover(lost) // Health returns its error
 		}
 	}
 	for _, ch := range batch {
@@ -133,7 +123,7 @@ func (s *Store) redo(batch []*change, cause error) {
 }
 
 // tryCommit runs one transaction. Changes that refuse, or whose own rows are
-// damaged, get their error and are left out; an error of the disk fails all.
+// damaged, get their error and are skipped; an error of the disk fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
 		t := &tx{Conn: s.writer}
@@ -141,7 +131,7 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
-			s.noteGrowth(t.octets, len(batch))
+			s.noteGrowth(t.bodyBytes, len(batch))
 			return marks{}, nil
 		case !errors.Is(err, errBlamed):
 			return t.marks, err
@@ -151,7 +141,7 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 
 // transact applies all changes without an error so far and commits.
 func (s *Store) transact(t *tx, batch []*change) error {
-	if _, err := t.Exec("BEGIN IMMEDIATE"); err != nil {
+	if err := t.Run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for _, ch := range batch {
@@ -164,25 +154,118 @@ func (s *Store) transact(t *tx, batch []*change) error {
 				continue
 			}
 			if !isolated(err) {
-				t.rollback()
+				t.Rollback()
 				return err
 			}
 			ch.err = db.AsCaller(err)
-			t.rollback()
+			t.Rollback()
 			return errBlamed
 		}
 	}
 	if err := s.fault("before commit"); err != nil {
-		t.rollback()
+		t.Rollback()
 		return err
 	}
-	if _, err := t.Exec("COMMIT"); err != nil {
-		t.rollback()
+	if err := t.Run("COMMIT"); err != nil {
+		t.Rollback()
 		return err
 	}
 	return s.fault("after commit")
 }
 
-// rollback leaves no transaction open. SQLite has ended it by itself after
-// some errors; then there is none to end, which is what is wanted.
-func (t *tx) rollback() { _, _ = t.Exec("ROLLBACK") }
+// change is one change that a caller wants. The writer applies it inside a
+// transaction that it shares with all others waiting, and answers when that is
+// durable.
+//
+// apply either succeeds, or refuses with an error of the spool before it has
+// written anything, or fails with a db.Error. It may run more than once, each
+// time in a new transaction, so it must set its results again each time.
+type change struct {
+	apply func(*tx) error
+	redo  bool // may be applied again after a full disk got space
+	err   error
+	done  chan struct{}
+}
+
+// tx is a transaction under way and what becomes true if it commits.
+type tx struct {
+	*db.Conn
+	shifts    []shift
+	bodyBytes int64
+	marks
+}
+
+// marks are the traces of a transaction that must be wiped if its commit failed
+// and its frames come back all the same.
+type marks struct {
+	accepted []envelope.QueueID // messages that exist only if it committed
+	attempts []recordedAttempt
+}
+
+// recordedAttempt is an attempt that was never returned to the caller of Claim.
+type recordedAttempt struct {
+	n       int64
+	attempt int64
+}
+
+// inlet is one of the writer's two inputs.
+type inlet chan *change
+
+// submit hands a change to the writer and waits for its answer. After that it is
+// not cancelled: the caller gets the result.
+func (s *Store) submit(ctx context.Context, in inlet, ch *change) error {
+	ch.done = make(chan struct{})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case in <- ch:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stop:
+		return spool.ErrClosed
+	}
+	select {
+	case <-ch.done:
+		return ch.err
+	case <-s.stopped:
+	}
+	select { // the writer may have answered just before it stopped
+	case <-ch.done:
+		return ch.err
+	default:
+		return spool.ErrClosed
+	}
+}
+
+// small is submit for changes of state and small messages.
+func (s *Store) small(ctx context.Context, redo bool, apply func(*tx) error) error {
+	return s.submit(ctx, s.smalls, &change{apply: apply, redo: redo})
+}
+
+// big is submit for chunks and the sweeper's steps, of which few go into one
+// transaction so that small changes need not wait for them.
+func (s *Store) big(ctx context.Context, apply func(*tx) error) error {
+	return s.submit(ctx, s.bigs, &change{apply: apply})
+}
+
+// isolated returns whether a failure concerns one statement on one message, and
+// not the disk below all of them. SQLite can go on after it.
+func isolated(err error) bool { return db.Is(err, db.Corrupt, db.Constraint, db.TooBig) }
+
+func answer(batch []*change) {
+	for _, ch := range batch {
+		close(ch.done)
+	}
+}
+
+func failAll(batch []*change, err error) {
+	for _, ch := range batch {
+		if ch.err == nil {
+			ch.err = err
+		}
+	}
+}
+
+// errBlamed ends a pass over a batch in which one change failed by itself.
+var errBlamed = errors.New("spool: one change failed")

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 
 	"graphrelay/relay/spool"
 
@@ -67,6 +68,12 @@ func Code(err error) (code int, ok bool) {
 		return 0, false
 	}
 	return e.Code, true
+}
+
+// Is returns whether err is a failure of the database with one of these codes.
+func Is(err error, codes ...int) bool {
+	code, ok := Code(err)
+	return ok && slices.Contains(codes, code)
 }
 
 // Dial opens a connection. query holds SQLite's and the driver's parameters.
@@ -145,6 +152,12 @@ func (c *Conn) Exec(sql string, args ...any) (int64, error) {
 	return n, asSQLError(err)
 }
 
+// Run is Exec for a caller who does not count rows.
+func (c *Conn) Run(sql string, args ...any) error {
+	_, err := c.Exec(sql, args...)
+	return err
+}
+
 // Query calls each for every row; the row is valid only during the call.
 func (c *Conn) Query(sql string, args []any, each func(*Row) error) (err error) {
 	s, err := c.prepare(sql)
@@ -174,18 +187,35 @@ func (c *Conn) Query(sql string, args []any, each func(*Row) error) (err error) 
 	}
 }
 
+// All reads a list of what read makes of each row.
+func All[T any](c *Conn, sql string, args []any, read func(*Row) (T, error)) ([]T, error) {
+	var list []T
+	err := c.Query(sql, args, func(r *Row) error {
+		item, err := read(r)
+		if err == nil {
+			list = append(list, item)
+		}
+		return err
+	})
+	return list, err
+}
+
 // Number runs a query that gives one integer; no row gives 0.
 func (c *Conn) Number(sql string, args ...any) (int64, error) {
-	var n int64
-	err := c.Query(sql, args, func(r *Row) error { n = r.Int(); return nil })
-	return n, err
+	return scalar(c, sql, args, (*Row).Int)
 }
 
 // Text runs a query that gives one string; no row gives "".
 func (c *Conn) Text(sql string, args ...any) (string, error) {
-	var s string
-	err := c.Query(sql, args, func(r *Row) error { s = r.Str(); return nil })
-	return s, err
+	return scalar(c, sql, args, (*Row).Str)
+}
+
+func scalar[T any](c *Conn, sql string, args []any, read func(*Row) T) (value T, err error) {
+	err = c.Query(sql, args, func(r *Row) error {
+		value = read(r)
+		return nil
+	})
+	return value, err
 }
 
 // Row reads the columns of a result from left to right. A column of another
@@ -204,10 +234,17 @@ func column[T any](r *Row) T {
 		return zero
 	}
 	t, ok := v.(T)
-	if !ok && r.Err == nil {
-		r.Err = fmt.Errorf("%w: column %d holds a %T", spool.ErrDamaged, r.next, v)
+	if !ok {
+		r.Fail(fmt.Errorf("%w: column %d holds a %T", spool.ErrDamaged, r.next, v))
 	}
 	return t
+}
+
+// Fail records what is wrong with a row, unless something was wrong before.
+func (r *Row) Fail(err error) {
+	if r.Err == nil {
+		r.Err = err
+	}
 }
 
 func (r *Row) Int() int64    { return column[int64](r) }
@@ -217,20 +254,23 @@ func (r *Row) Bool() bool    { return r.Int() != 0 }
 
 // Transaction runs do in a transaction, and rolls back where it fails.
 func (c *Conn) Transaction(do func() error) error {
-	if _, err := c.Exec("BEGIN IMMEDIATE"); err != nil {
+	if err := c.Run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	if err := do(); err != nil {
-		_, _ = c.Exec("ROLLBACK")
+		c.Rollback()
 		return err
 	}
-	_, err := c.Exec("COMMIT")
-	return err
+	return c.Run("COMMIT")
 }
+
+// Rollback leaves no transaction open. SQLite ends it by itself after some
+// errors; then there is none to end, which is what is wanted.
+func (c *Conn) Rollback() { _ = c.Run("ROLLBACK") }
 
 // AsCaller is what a caller learns of a failed statement on its own message.
 func AsCaller(err error) error {
-	if code, _ := Code(err); code == Corrupt {
+	if Is(err, Corrupt) {
 		return fmt.Errorf("%w: %w", spool.ErrDamaged, err)
 	}
 	return err

@@ -16,6 +16,7 @@ type Pool struct {
 	closed       chan struct{}
 }
 
+// NewPool lends out size connections to the database at path.
 func NewPool(path, params string, size int) *Pool {
 	p := &Pool{path: path, params: params, size: size, conns: make(chan *Conn, size), closed: make(chan struct{})}
 	p.Reopen()
@@ -45,21 +46,31 @@ func (p *Pool) With(ctx context.Context, do func(*Conn) error) error {
 	return AsCaller(do(c))
 }
 
-// Shut waits for each connection to come back and closes it. Until Reopen,
-// others wait.
+// Read is With for a function that reads something.
+func Read[T any](ctx context.Context, p *Pool, read func(*Conn) (T, error)) (result T, err error) {
+	err = p.With(ctx, func(c *Conn) (err error) {
+		result, err = read(c)
+		return err
+	})
+	return result, err
+}
+
+// Shut waits until each connection is returned, and closes it. Until Reopen,
+// callers wait.
 func (p *Pool) Shut() {
 	for range p.size {
 		_ = (<-p.conns).Close()
 	}
 }
 
+// Reopen lets callers have connections again.
 func (p *Pool) Reopen() {
 	for range p.size {
 		p.conns <- nil
 	}
 }
 
-// Close is Shut for good: who asks later gets an error.
+// Close is Shut for good: later callers get an error.
 func (p *Pool) Close() {
 	close(p.closed)
 	p.Shut()

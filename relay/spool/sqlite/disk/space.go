@@ -16,19 +16,19 @@ type Free struct {
 	Inodes int64 // -1 where it does not count them
 }
 
-// minInodes is when inodes count as used up. The store needs none to go on,
-// but a file system without inodes is about to stop everything else.
-const minInodes = 8
-
-// spaceAge is for how long the answer of statfs is believed.
-const spaceAge = time.Second
+const (
+	// minInodes is when inodes count as used up. The store itself needs none, but
+	// a file system without inodes soon stops everything else.
+	minInodes = 8
+	spaceAge  = time.Second // how long a measurement is used
+)
 
 // Space decides whether there is room for another message.
 //
 // A body is written twice, to the log and to the database, before the log can
-// be used again; hence half as much again is asked for. What drafts under way
-// may still write is reserved, so that two large ones do not fill a disk that
-// has room for one.
+// be used again; hence half as much again is required. What drafts under way may
+// still write is reserved, so that two large ones do not fill a disk that has
+// room for one.
 type Space struct {
 	Limits
 	// Measure asks the file system below a path; tests replace it.
@@ -43,7 +43,7 @@ type Space struct {
 	full     bool // the ballast is gone, or a write found the disk full
 }
 
-// Limits say how far a store may fill its file system.
+// Limits are how far a store may fill its file system.
 type Limits struct {
 	Path        string     // of the database
 	MinFree     int64      // bytes that stay free
@@ -59,7 +59,8 @@ func statfs(path string) (Free, error) {
 	if err := syscall.Statfs(filepath.Dir(path), &st); err != nil {
 		return Free{}, err
 	}
-	free := Free{Bytes: int64(st.Bavail) * int64(st.Bsize), Inodes: -1} //nolint:unconvert // its type differs between systems
+	//nolint:unconvert // the type of Bsize differs between systems
+	free := Free{Bytes: int64(st.Bavail) * int64(st.Bsize), Inodes: -1}
 	if st.Files > 0 {
 		free.Inodes = int64(st.Ffree)
 	}
@@ -68,14 +69,14 @@ func statfs(path string) (Free, error) {
 
 func withMargin(size int64) int64 { return size + size/2 }
 
-// Admit tells whether a message of size bytes would be taken.
+// Admit returns nil if a message of size bytes would be accepted, else ErrFull.
 func (s *Space) Admit(size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.check(size)
 }
 
-// Reserve is Admit that also reserves; Release gives back.
+// Reserve is Admit that also reserves; Release returns what is still reserved.
 func (s *Space) Reserve(size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,6 +88,7 @@ func (s *Space) Reserve(size int64) error {
 	return nil
 }
 
+// Release ends a draft.
 func (s *Space) Release(reserved int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,8 +96,8 @@ func (s *Space) Release(reserved int64) {
 	s.reserved -= reserved
 }
 
-// Wrote gives back what a draft has used up, and extra tells by how much it
-// exceeds what it declared, for which there must be room too.
+// Wrote returns the reservation that a draft has used up. extra is by how much it
+// exceeds its declared size, for which there must be room too.
 func (s *Space) Wrote(used, extra int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +111,8 @@ func (s *Space) Wrote(used, extra int64) error {
 
 func (s *Space) check(need int64) error {
 	if n := s.Queued() + s.drafts; s.MaxMessages > 0 && n >= s.MaxMessages {
-		return fmt.Errorf("%w: %d messages are queued; see why they are not sent (graphrelay queue list), or raise queue.max_messages", spool.ErrFull, n)
+		return fmt.Errorf("%w: %d messages are queued; see why they are not sent (graphrelay queue list), "+
+			"or raise queue.max_messages", spool.ErrFull, n)
 	}
 	return s.checkSpace(need)
 }
@@ -119,13 +122,16 @@ func (s *Space) checkSpace(need int64) error {
 	promised := withMargin(s.reserved + need)
 	switch {
 	case s.failed != nil:
-		return fmt.Errorf("%w: %s cannot be measured: %w; let the user of the service reach the folder", spool.ErrFull, s.Path, s.failed)
+		return fmt.Errorf("%w: the free space of %s cannot be measured: %w; let the user of the service reach the folder",
+			spool.ErrFull, s.Path, s.failed)
 	case s.full:
-		return fmt.Errorf("%w: the disk below %s was full and has not enough room yet; free space there", spool.ErrFull, s.Path)
+		return fmt.Errorf("%w: the disk below %s was full and has not enough space yet; free space there",
+			spool.ErrFull, s.Path)
 	case s.known.Inodes >= 0 && s.known.Inodes < minInodes:
 		return fmt.Errorf("%w: %d inodes are left below %s; remove files there", spool.ErrFull, s.known.Inodes, s.Path)
 	case s.known.Bytes-promised < s.MinFree:
-		return fmt.Errorf("%w: %d MiB are free below %s, %d MiB are promised to mail under way, %d MiB must stay free; free space, or lower queue.min_free_space",
+		return fmt.Errorf("%w: %d MiB are free below %s, %d MiB are reserved for mail being received, "+
+			"%d MiB must stay free; free space, or lower queue.min_free_space",
 			spool.ErrFull, s.known.Bytes>>20, s.Path, promised>>20, s.MinFree>>20)
 	}
 	return nil
@@ -139,12 +145,13 @@ func (s *Space) refresh() {
 	s.knownAt = time.Now()
 }
 
-// Exhausted measures anew whether hardly anything is left.
+// Exhausted measures again whether hardly any space is left.
 func (s *Space) Exhausted() bool {
 	free, err := s.Measure(s.Path)
 	return err == nil && free.Bytes < 1<<20
 }
 
+// SetFull says whether the disk was found full.
 func (s *Space) SetFull(full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,13 +159,14 @@ func (s *Space) SetFull(full bool) {
 	s.knownAt = time.Time{}
 }
 
+// IsFull returns what SetFull said.
 func (s *Space) IsFull() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.full
 }
 
-// Allows tells whether bytes could be taken and still leave what must stay free.
+// Allows returns whether bytes could be used and still leave what must stay free.
 func (s *Space) Allows(bytes int64) bool {
 	free, err := s.Measure(s.Path)
 	return err == nil && free.Bytes-bytes >= s.MinFree+1<<20

@@ -1,0 +1,267 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
+)
+
+// view is the reading side of a store.
+type view struct {
+	readers *db.Pool
+	tally   *tally
+	open    *openAttempts
+	sparse  int64 // see search; tests lower it
+}
+
+// Get implements spool.Reader.
+func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
+	found, err := db.Read(ctx, v.readers, func(c *db.Conn) ([]stored, error) {
+		return readRecords(c, "SELECT "+recordColumns+" FROM message WHERE id = ?", string(id))
+	})
+	if err != nil {
+		return spool.Record{}, err
+	}
+	if len(found) == 0 {
+		return spool.Record{}, spool.NotFound(id)
+	}
+	return found[0].Record, nil
+}
+
+// History implements spool.Reader.
+func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error) {
+	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Event, error) {
+		b, err := find(c, id)
+		if err != nil {
+			return nil, err
+		}
+		events, err := db.All(c, `SELECT at, kind, attempt, status, text, request, http, duration
+			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, func(r *db.Row) (spool.Event, error) {
+			return readEvent(r, id), nil
+		})
+		return append([]spool.Event{{ID: id, At: timeOf(b.accepted), Kind: spool.Accepted}}, events...), err
+	})
+}
+
+// openAttempts remembers which rows hold the messages whose attempt is open, as
+// each is opened and settled soon after it was claimed: the look-up by queue ID
+// was a sixth of the processor time of a drain. It is a short cut only. A number
+// is never used twice by one process, and the row is checked as ever. A nil
+// openAttempts knows none.
+type openAttempts struct {
+	mu   sync.Mutex
+	byID map[envelope.QueueID]place
+}
+
+type place struct{ n, size int64 }
+
+func newOpenAttempts() *openAttempts { return &openAttempts{byID: map[envelope.QueueID]place{}} }
+
+func (o *openAttempts) note(m stored) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.byID[m.ID] = place{m.n, m.Size}
+}
+
+func (o *openAttempts) forget(id envelope.QueueID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.byID, id)
+}
+
+func (o *openAttempts) place(id envelope.QueueID) (p place, ok bool) {
+	if o != nil {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		p, ok = o.byID[id]
+	}
+	return p, ok
+}
+
+// body reads a stored message, one chunk per transaction: an open cursor would
+// keep the log from being emptied for as long as a slow network needs. It holds
+// one chunk in memory.
+type body struct {
+	ctx context.Context //nolint:containedctx // of Open: io.Reader passes none
+	v   *view
+	id  envelope.QueueID
+	place
+	offset int64
+	index  int64 // of the chunk in data
+	data   []byte
+	closed bool
+}
+
+// Open implements spool.Reader. A message whose bytes were deleted is ErrNotFound.
+func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
+	r := &body{ctx: ctx, v: v, id: id}
+	err := v.readers.With(ctx, func(c *db.Conn) error {
+		known := false
+		if r.place, known = v.open.place(id); !known {
+			b, err := findBody(c, id)
+			if err != nil {
+				return err
+			}
+			r.place = place{b.n, b.size}
+		}
+		return r.load(c, 0)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// findBody is find for a message whose bytes were not deleted.
+func findBody(c *db.Conn, id envelope.QueueID) (brief, error) {
+	b, err := find(c, id)
+	if err == nil && b.bodyGone {
+		err = spool.NotFound(id)
+	}
+	return b, err
+}
+
+// load reads the chunk of an index and verifies its checksum.
+func (r *body) load(c *db.Conn, index int64) error {
+	if index*chunkSize >= r.size {
+		return nil
+	}
+	want := min(r.size-index*chunkSize, chunkSize)
+	found := false
+	err := c.Query("SELECT crc, data FROM chunk WHERE id = ?", []any{r.n<<chunkBits | index}, func(row *db.Row) error {
+		crc, data := row.Int(), row.Bytes()
+		if int64(len(data)) != want || checksum(data) != crc {
+			return fmt.Errorf("%w: chunk %d of message %s does not match its checksum", spool.ErrDamaged, index, r.id)
+		}
+		r.data, r.index, found = data, index, true
+		return row.Err
+	})
+	if err != nil || found {
+		return err
+	}
+	return r.missing(c, index)
+}
+
+// missing distinguishes a damaged message from one that was finished meanwhile.
+func (r *body) missing(c *db.Conn, index int64) error {
+	if _, err := findBody(c, r.id); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: chunk %d of message %s is missing", spool.ErrDamaged, index, r.id)
+}
+
+func (r *body) Read(p []byte) (int, error) {
+	if r.closed {
+		return 0, spool.ErrBodyClosed
+	}
+	if r.offset >= r.size {
+		return 0, io.EOF
+	}
+	index := r.offset / chunkSize
+	if r.data == nil || index != r.index {
+		r.data = nil
+		err := r.v.readers.With(r.ctx, func(c *db.Conn) error { return r.load(c, index) })
+		if err != nil {
+			return 0, err
+		}
+	}
+	k := copy(p, r.data[r.offset-index*chunkSize:])
+	r.offset += int64(k)
+	return k, nil
+}
+
+func (r *body) Seek(offset int64, whence int) (int64, error) {
+	switch {
+	case r.closed:
+		return 0, spool.ErrBodyClosed
+	case whence == io.SeekCurrent:
+		offset += r.offset
+	case whence == io.SeekEnd:
+		offset += r.size
+	case whence != io.SeekStart:
+		return 0, fmt.Errorf("spool: seek from %d", whence)
+	}
+	if offset < 0 {
+		return 0, errors.New("spool: seek before the first byte")
+	}
+	r.offset = offset
+	return offset, nil
+}
+
+func (r *body) Close() error {
+	r.closed, r.data = true, nil
+	return nil
+}
+
+// ReadOnly is the spool.Reader of a store whose service is stopped.
+type ReadOnly struct {
+	view
+	lock *os.File
+}
+
+// OpenReadOnly opens the store at path for reading. It changes nothing, so
+// messages whose attempt was interrupted still show as Active. ErrLocked while a
+// service uses it; several readers may open it at once, and meanwhile no service
+// can start.
+func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := disk.Lock(path, syscall.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	r := &ReadOnly{lock: lock, view: view{readers: db.NewPool(path, viewerParams, 1), sparse: defaultSparse}}
+	err = r.readers.With(context.Background(), func(c *db.Conn) error {
+		mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
+		if err != nil {
+			return err
+		}
+		if err := checkSchema(c, mark == markOf(true)); err != nil {
+			return err
+		}
+		r.tally, err = countAll(c)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// Close releases the store.
+func (r *ReadOnly) Close() error {
+	r.readers.Close()
+	return r.lock.Close()
+}
+
+// Check reads the whole database file and looks for damage.
+func (r *ReadOnly) Check(ctx context.Context) error {
+	return r.readers.With(ctx, func(c *db.Conn) error {
+		verdict, err := c.Text("PRAGMA quick_check(1)")
+		if err == nil && verdict != "ok" {
+			err = fmt.Errorf("the database is damaged: %s; check the disk, stop the service "+
+				"and copy the file away before anything else", verdict)
+		}
+		if err != nil {
+			return err
+		}
+		mode, err := c.Text("PRAGMA journal_mode")
+		if err == nil && mode != "wal" {
+			err = errors.New("the database is not in WAL mode, so something else has written to it: " +
+				"find out what, and keep other programs away from it")
+		}
+		return err
+	})
+}

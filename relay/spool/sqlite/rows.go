@@ -1,0 +1,264 @@
+package sqlite
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+)
+
+// recordColumns are the columns of a Record in the order in which readRecord
+// reads them, after the message's number and its count of events.
+const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
+	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject,
+	header_size, size, accepted, attempts, crashes, unknown, next, last, held_for, held_since,
+	status, text, request, finished, body_gone, report, warned`
+
+// stored is a Record with what only the store needs.
+type stored struct {
+	spool.Record
+	n      int64
+	events int64
+}
+
+func readRecord(r *db.Row) (stored, error) {
+	s := stored{n: r.Int(), events: r.Int()}
+	s.ID, s.State = envelope.QueueID(r.Str()), readStateCode(r)
+	s.Mailbox, s.From = readAddress(r), readAddress(r)
+	s.Envelope.ReversePath, s.Envelope.Recipients, s.Envelope.UTF8 = readAddress(r), readAddresses(r), r.Bool()
+	s.Client.Name, s.Client.Addr = r.Str(), readAddrPort(r)
+	s.Client.Helo, s.Client.Login = r.Str(), r.Str()
+	s.SenderFixed, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
+	s.MessageID, s.Subject = r.Str(), r.Str()
+	s.HeaderSize, s.Size, s.Accepted = r.Int(), r.Int(), timeOf(r.Int())
+	s.Attempts, s.Crashes, s.Unknown = int(r.Int()), int(r.Int()), r.Bool()
+	s.NextAttempt, s.LastAttempt = timeOf(r.Int()), timeOf(r.Int())
+	s.HeldFor, s.HeldSince = time.Duration(r.Int()), timeOf(r.Int())
+	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.Int()), r.Str(), r.Str()
+	s.FinishedAt, s.BodyGone = timeOf(r.Int()), r.Bool()
+	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
+	return s, r.Err
+}
+
+func readRecords(c *db.Conn, sql string, args ...any) ([]stored, error) {
+	return db.All(c, sql, args, readRecord)
+}
+
+// insertMessage stores m as Queued and due at once.
+func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
+	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
+		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
+		subject, header_size, size, accepted, next)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
+		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
+		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
+		m.SenderFixed, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
+		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
+	if err != nil {
+		return err
+	}
+	return insertWords(c, n, m)
+}
+
+// brief is what a change of state needs to know.
+type brief struct {
+	n                  int64
+	id                 envelope.QueueID
+	state              int64
+	lane               string
+	attempts, settled  int64
+	size               int64
+	accepted           int64
+	heldFor, heldSince int64
+	events             int64
+	bodyGone           bool
+	report             int64
+}
+
+// storedSize is how many bytes of the message are stored.
+func (b brief) storedSize() int64 {
+	if b.bodyGone {
+		return 0
+	}
+	return b.size
+}
+
+const briefColumns = "n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, " +
+	"events, body_gone, report"
+
+func readBrief(r *db.Row) (brief, error) {
+	return brief{
+		n: r.Int(), id: envelope.QueueID(r.Str()), state: r.Int(), lane: r.Str(),
+		attempts: r.Int(), settled: r.Int(), size: r.Int(), accepted: r.Int(),
+		heldFor: r.Int(), heldSince: r.Int(), events: r.Int(), bodyGone: r.Bool(), report: r.Int(),
+	}, r.Err
+}
+
+// find reads the brief of a message, or returns ErrNotFound.
+func find(c *db.Conn, id envelope.QueueID) (brief, error) {
+	return findBy(c, "id = ?", string(id), id)
+}
+
+func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, error) {
+	found, err := db.All(c, "SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, readBrief)
+	switch {
+	case err != nil:
+		return brief{}, err
+	case len(found) == 0:
+		return brief{}, spool.NotFound(id)
+	}
+	return found[0], nil
+}
+
+// insertEvent stores a row of history. seq numbers the events of a message;
+// there may be gaps. Acceptance is not stored as an event: the message's own row
+// has its time.
+func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
+	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		n, seq, nanos(e.At), string(e.Kind), int64(e.Attempt), statusCode(e.Status), spool.CutText(e.Text),
+		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration))
+}
+
+func readEvent(r *db.Row, id envelope.QueueID) spool.Event {
+	return spool.Event{
+		ID: id, At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
+		Text: r.Str(), RequestID: r.Str(), HTTPStatus: int(r.Int()), Duration: time.Duration(r.Int()),
+	}
+}
+
+// The states as they are stored, in the order of spool.States. The indexes of the
+// schema name some of them.
+const (
+	codeQueued = int64(iota)
+	codeActive
+	codeHeld
+	codeFailed
+	codeDamaged
+	codeSent
+	codeBounced
+	codeDeleted
+	stateCount
+)
+
+func stateCode(s spool.State) int64 { return int64(slices.Index(spool.States(), s)) }
+
+// stateName is the state of a code; "" where the row is damaged.
+func stateName(code int64) spool.State {
+	if names := spool.States(); code >= 0 && code < int64(len(names)) {
+		return names[code]
+	}
+	return ""
+}
+
+func readStateCode(r *db.Row) spool.State {
+	code := r.Int()
+	name := stateName(code)
+	if name == "" {
+		r.Fail(fmt.Errorf("%w: state %d", spool.ErrDamaged, code))
+	}
+	return name
+}
+
+// inQueue returns whether a state counts against queue.max_messages.
+func inQueue(code int64) bool { return code <= codeHeld }
+
+// hasBody returns whether a state keeps the stored bytes.
+func hasBody(code int64) bool { return code <= codeDamaged }
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func timeOf(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+func statusCode(e reply.Enhanced) int64 {
+	return int64(e[0])*1_000_000 + int64(e[1])*1_000 + int64(e[2])
+}
+
+func statusOf(n int64) reply.Enhanced {
+	return reply.Enhanced{int(n / 1_000_000), int(n / 1_000 % 1_000), int(n % 1_000)}
+}
+
+// addressOf reads an address as it is stored; "" is none.
+func addressOf(s string) (envelope.Address, error) {
+	if s == "" {
+		return envelope.Address{}, nil
+	}
+	a, err := envelope.ParseRecipient(s)
+	if err != nil {
+		return a, fmt.Errorf("%w: %w", spool.ErrDamaged, err)
+	}
+	return a, nil
+}
+
+func readAddress(r *db.Row) envelope.Address {
+	a, err := addressOf(r.Str())
+	r.Fail(err)
+	return a
+}
+
+// readAddresses reads what joinLines wrote.
+func readAddresses(r *db.Row) (list []envelope.Address) {
+	s := r.Str()
+	if s == "" {
+		return nil
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		a, err := addressOf(line)
+		r.Fail(err)
+		list = append(list, a)
+	}
+	return list
+}
+
+// joinLines writes one address a line; none of them can hold a line break.
+func joinLines(list []envelope.Address, write func(envelope.Address) string) string {
+	lines := make([]string, len(list))
+	for i, a := range list {
+		lines[i] = write(a)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func addrPort(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+func readAddrPort(r *db.Row) netip.AddrPort {
+	s := r.Str()
+	if s == "" {
+		return netip.AddrPort{}
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		r.Fail(fmt.Errorf("%w: %w", spool.ErrDamaged, err))
+	}
+	return a
+}
+
+// senderHash is a From in the index due: short, and with 63 bits of SHA-256 no
+// other one can have the same by chance or by design.
+func senderHash(a envelope.Address) int64 {
+	sum := sha256.Sum256([]byte(a.Key()))
+	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1)
+}
