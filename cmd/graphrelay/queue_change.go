@@ -14,14 +14,14 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/spool"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
 
 // changeCommand is what the commands that change messages have in common.
 type changeCommand struct {
-	action admin.Action
+	action operator.Action
 	doing  string // for the meter
 	done   string // for the last line
 	file   string
@@ -57,12 +57,12 @@ func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
 	return c.do(cmd, service, change)
 }
 
-func (c *changeCommand) read(args []string) (admin.Change, error) {
+func (c *changeCommand) read(args []string) (operator.Change, error) {
 	ids, f, err := c.pick.read(args, time.Now())
 	if err != nil {
-		return admin.Change{}, usageError{err}
+		return operator.Change{}, usageError{err}
 	}
-	return admin.Change{Action: c.action, IDs: ids, Filter: f}, nil
+	return operator.Change{Action: c.action, IDs: ids, Filter: f}, nil
 }
 
 func dialService(file string) (*admin.Client, error) {
@@ -75,10 +75,10 @@ func dialService(file string) (*admin.Client, error) {
 
 // do makes the change and prints the result. IDs that could not be changed are a
 // failure; messages that a filter finds in another state are not.
-func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change admin.Change) error {
+func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change operator.Change) error {
 	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
-	var last admin.Progress
-	err := service.Change(cmd.Context(), change, func(p admin.Progress) {
+	var last operator.Progress
+	err := service.Change(cmd.Context(), change, func(p operator.Progress) {
 		last = p
 		m.Show(p.Changed + p.Skipped)
 	})
@@ -101,7 +101,7 @@ func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change adm
 }
 
 // expected is how many messages a change will affect; 0 if that is not known.
-func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change admin.Change) int {
+func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change operator.Change) int {
 	if len(change.IDs) > 0 || c.pick.given() {
 		return len(change.IDs)
 	}
@@ -110,16 +110,16 @@ func (c *changeCommand) expected(ctx context.Context, service *admin.Client, cha
 		return 0
 	}
 	switch c.action {
-	case admin.Release:
+	case operator.Release:
 		return s.Held
-	case admin.Delete:
+	case operator.Delete:
 		return s.Queued + s.Held + s.Failed + s.Damaged
 	default:
 		return s.Queued
 	}
 }
 
-func printProgress(out, errOut io.Writer, done string, p admin.Progress) error {
+func printProgress(out, errOut io.Writer, done string, p operator.Progress) error {
 	for _, e := range p.Errors {
 		fmt.Fprintf(errOut, "skipped: %s\n", text.Line(e))
 	}
@@ -142,7 +142,7 @@ func messages(n int) string {
 }
 
 func newQueueRetry() *cobra.Command {
-	c := &changeCommand{action: admin.Retry, doing: "retrying", done: "due now"}
+	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
 	return c.command("Retry messages now",
 		`Retry messages now instead of at their next attempt. Flags and --all select
 queued messages only; failed and held messages are retried if you name them or
@@ -153,7 +153,7 @@ add --state.`,
 }
 
 func newQueueHold() *cobra.Command {
-	c := &changeCommand{action: admin.HoldIt, doing: "holding", done: "held"}
+	c := &changeCommand{action: operator.HoldIt, doing: "holding", done: "held"}
 	return c.command("Hold messages until they are released",
 		`Keep messages from being sent until they are released. Flags and --all select
 queued messages only. After queue.max_hold a held message fails.`,
@@ -162,7 +162,7 @@ queued messages only. After queue.max_hold a held message fails.`,
 }
 
 func newQueueRelease() *cobra.Command {
-	c := &changeCommand{action: admin.Release, doing: "releasing", done: "released"}
+	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
 	cmd := c.command("Release held messages, and probe holds now",
 		`Release held messages: they are due now. Flags and --all select held messages
@@ -225,7 +225,7 @@ func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelo
 }
 
 func newQueueDelete() *cobra.Command {
-	c := &changeCommand{action: admin.Delete, doing: "deleting", done: "deleted"}
+	c := &changeCommand{action: operator.Delete, doing: "deleting", done: "deleted"}
 	var yes bool
 	cmd := c.command("Delete messages permanently",
 		`Delete messages permanently, without a report to anyone. Their history stays for
@@ -263,13 +263,13 @@ The command asks for confirmation; without a terminal it needs --yes.`,
 }
 
 // deleteQuestion says how many messages would go.
-func deleteQuestion(ctx context.Context, q queueReader, change admin.Change) (string, error) {
+func deleteQuestion(ctx context.Context, q queueReader, change operator.Change) (string, error) {
 	count, more := len(change.IDs), ""
 	if count == 0 {
 		f := change.Filter
 		f.Limit = 1000
 		if len(f.States) == 0 {
-			f.States = []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
+			f.States = operator.Delete.States()
 		}
 		list, err := q.List(ctx, f)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -275,12 +276,12 @@ func (matching) Body(context.Context, envelope.QueueID) (io.ReadCloser, error) {
 func TestDeleteQuestion(t *testing.T) {
 	for n, want := range map[int]string{1: "Delete 1 message permanently?", 7: "Delete 7 messages permanently?",
 		5000: "Delete 1000 messages or more permanently?"} {
-		if got, err := deleteQuestion(t.Context(), matching(n), admin.Change{}); err != nil || got != want {
+		if got, err := deleteQuestion(t.Context(), matching(n), operator.Change{}); err != nil || got != want {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
 	if got, _ := deleteQuestion(t.Context(), matching(0),
-		admin.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages permanently?" {
+		operator.Change{IDs: make([]envelope.QueueID, 3)}); got != "Delete 3 messages permanently?" {
 		t.Error(got)
 	}
 }

@@ -1,19 +1,17 @@
 // Package admin answers the operator's commands on the admin socket: HTTP with
 // JSON over a unix socket. Server is the service's side, Client the commands';
-// Queue reads a store for both, Changer changes the messages of one.
+// Queue reads a store for both.
 //
 // # Promises
 //
 // Looking changes nothing. A body is sent only where it is asked for, as a
-// stream. A change of many messages goes through the queue page by page and
-// tells how far it is, so a backlog is never in memory; a message that is
-// Active is left alone. Each change is logged with the user who wanted it.
+// stream. Each change is logged with the user who asked for it.
 //
-// Whoever may open the socket is asked by the kernel who they are: root, the
-// service's own user and members of the socket's group are served.
+// The kernel says who opened the socket: root, the service's own user and members
+// of the socket's group are served, nobody else.
 //
-// The package knows neither SMTP nor the delivery; relay hands it functions
-// that sum up both, and that wake a lane.
+// The package knows neither SMTP nor delivery; relay passes in a function that
+// sums up both.
 package admin
 
 import (

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -103,6 +104,14 @@ func record(id envelope.QueueID) spool.Record {
 		Message: spool.Message{ID: id, Mailbox: a, From: a, HeaderSize: 14, Envelope: envelope.Envelope{Recipients: []envelope.Address{a}}}}
 }
 
+// operatorOf acts on a stock, where no lane runs and nothing is on hold.
+func operatorOf(s *stock) *operator.Operator {
+	return &operator.Operator{
+		Store: s, Now: time.Now, Wake: func(envelope.Address) {}, ProbeNow: func(...string) {},
+		Holds: func() []spool.Hold { return nil }, Identity: func(envelope.Address) string { return "contoso" },
+	}
+}
+
 // serve runs a Server on a socket until the test ends.
 func serve(t *testing.T, s *stock, adjust ...func(*Server)) *Client {
 	t.Helper()
@@ -113,9 +122,12 @@ func serve(t *testing.T, s *stock, adjust ...func(*Server)) *Client {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	srv := &Server{Store: s, Log: slog.New(slog.DiscardHandler), Status: func(context.Context) (Status, error) {
-		return Status{Version: "v", Snapshot: state.Snapshot{Queued: 7}}, nil
-	}}
+	srv := &Server{
+		Store: s, Operator: operatorOf(s), Log: slog.New(slog.DiscardHandler),
+		Status: func(context.Context) (Status, error) {
+			return Status{Version: "v", Snapshot: state.Snapshot{Queued: 7}}, nil
+		},
+	}
 	for _, a := range adjust {
 		a(srv)
 	}

@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
@@ -46,9 +46,9 @@ func (s *stock) states() map[spool.State]int {
 }
 
 // change runs one and returns the last progress.
-func change(t *testing.T, c *Client, ch Change) (last Progress) {
+func change(t *testing.T, c *Client, ch operator.Change) (last operator.Progress) {
 	t.Helper()
-	if err := c.Change(t.Context(), ch, func(p Progress) { last = p }); err != nil {
+	if err := c.Change(t.Context(), ch, func(p operator.Progress) { last = p }); err != nil {
 		t.Fatal(err)
 	}
 	return last
@@ -59,20 +59,20 @@ func TestChangeAllMatching(t *testing.T) {
 	var woken []string
 	var log bytes.Buffer
 	c := serve(t, s, func(srv *Server) {
-		srv.Wake = func(m envelope.Address) { woken = append(woken, m.String()) }
+		srv.Operator.Wake = func(m envelope.Address) { woken = append(woken, m.String()) }
 		srv.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	if p := change(t, c, Change{Action: Release}); p.Changed != 100 || p.Skipped != 0 || !p.Done {
+	if p := change(t, c, operator.Change{Action: operator.Release}); p.Changed != 100 || p.Skipped != 0 || !p.Done {
 		t.Errorf("release: %+v", p)
 	}
 	if len(woken) != 2 || woken[0] != "a@example.org" {
 		t.Errorf("woken: %v, want the mailbox once a page", woken)
 	}
 	var steps int
-	if err := c.Change(t.Context(), Change{Action: HoldIt}, func(Progress) { steps++ }); err != nil || steps < 300/atOnce {
+	if err := c.Change(t.Context(), operator.Change{Action: operator.HoldIt}, func(operator.Progress) { steps++ }); err != nil || steps < 300/64 {
 		t.Errorf("hold told %d times of its progress, %v", steps, err)
 	}
-	if p := change(t, c, Change{Action: Delete, Filter: spool.Filter{Recipient: record("").Mailbox}}); p.Changed != 300 {
+	if p := change(t, c, operator.Change{Action: operator.Delete, Filter: spool.Filter{Recipient: record("").Mailbox}}); p.Changed != 300 {
 		t.Errorf("delete: %+v", p)
 	}
 	if got := s.states(); got[spool.Deleted] != 300 {
@@ -92,32 +92,17 @@ func TestChangeByID(t *testing.T) {
 	s, ids := queueOf(6)
 	s.records[1].State = spool.Active
 	c := serve(t, s)
-	p := change(t, c, Change{Action: Retry, IDs: append(slices.Clone(ids), "0000000000000099")})
+	p := change(t, c, operator.Change{Action: operator.Retry, IDs: append(slices.Clone(ids), "0000000000000099")})
 	if p.Changed != 5 || p.Skipped != 2 || len(p.Errors) != 2 {
 		t.Errorf("retry: %+v; want the active and the unknown one left out", p)
 	}
-	if p := change(t, c, Change{Action: Release, IDs: ids[:1]}); p.Skipped != 1 || !strings.Contains(p.Errors[0], "is queued, not held") {
+	if p := change(t, c, operator.Change{Action: operator.Release, IDs: ids[:1]}); p.Skipped != 1 || !strings.Contains(p.Errors[0], "is queued, not held") {
 		t.Errorf("release of what is not held: %+v", p)
 	}
 	s.moveErr = spool.ErrUnhealthy
-	err := c.Change(t.Context(), Change{Action: HoldIt, IDs: ids}, func(Progress) {})
+	err := c.Change(t.Context(), operator.Change{Action: operator.HoldIt, IDs: ids}, func(operator.Progress) {})
 	if err == nil || !strings.Contains(err.Error(), "unhealthy") {
 		t.Errorf("with a sick store: %v", err)
-	}
-}
-
-// What came after the change began is left alone, however long it takes.
-func TestChangeEnds(t *testing.T) {
-	s, _ := queueOf(3)
-	late := record("0000000000000100")
-	late.Accepted = time.Unix(200, 0)
-	s.records = append(s.records, &late)
-	c := &Changer{Store: s, Now: func() time.Time { return time.Unix(100, 0) }}
-	if err := c.Do(t.Context(), Change{Action: HoldIt}, func(Progress) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if late.State != spool.Queued {
-		t.Errorf("the late message is %s", late.State)
 	}
 }
 
@@ -141,9 +126,11 @@ func TestProbe(t *testing.T) {
 	b, _ := envelope.ParseAddress("b@example.org")
 	var probed []string
 	c := serve(t, stockOf(), func(s *Server) {
-		s.ProbeNow = func(keys ...string) { probed = keys }
-		s.Holds = func(context.Context) ([]spool.Hold, error) {
-			return []spool.Hold{{Key: "identity:contoso"}, {Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:b", Mailbox: b}}, nil
+		s.Operator.ProbeNow = func(keys ...string) { probed = keys }
+		s.Operator.Holds = func() []spool.Hold {
+			return []spool.Hold{
+				{Key: "identity:contoso", Identity: "contoso"}, {Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:b", Mailbox: b},
+			}
 		}
 	})
 	for _, ask := range []struct {
@@ -241,15 +228,5 @@ func TestPeerIsKnown(t *testing.T) {
 	}
 	if _, err := peerOf(nil); err == nil {
 		t.Error("a peer without a unix socket")
-	}
-}
-
-func TestProgressBreaksOff(t *testing.T) {
-	s, _ := queueOf(200)
-	c := &Changer{Store: s, Now: func() time.Time { return time.Unix(1e9, 0) }}
-	gone := errors.New("gone")
-	err := c.Do(t.Context(), Change{Action: HoldIt}, func(Progress) error { return gone })
-	if !errors.Is(err, gone) || s.states()[spool.Held] > 67+atOnce {
-		t.Errorf("%v, %v: nobody listens, and it went on", err, s.states())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
@@ -93,9 +94,9 @@ func (c *Client) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, 
 	return c.ask(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(id))+"/body", nil, nil)
 }
 
-// Change makes a change and calls tell for each sign of progress, the last one
-// with Done.
-func (c *Client) Change(ctx context.Context, ch Change, tell func(Progress)) error {
+// Change makes a change and calls report for each step of its progress, the last
+// one with Done.
+func (c *Client) Change(ctx context.Context, ch operator.Change, report func(operator.Progress)) error {
 	body, err := json.Marshal(ids{IDs: ch.IDs, All: len(ch.IDs) == 0})
 	if err != nil {
 		return err
@@ -106,11 +107,11 @@ func (c *Client) Change(ctx context.Context, ch Change, tell func(Progress)) err
 	}
 	defer res.Close()
 	for d := json.NewDecoder(res); ; {
-		var p Progress
+		var p operator.Progress
 		if err := d.Decode(&p); err != nil {
 			return fmt.Errorf("the service broke off; what it had changed stays so: %w", err)
 		}
-		tell(p)
+		report(p)
 		switch {
 		case p.Failed != "":
 			return errors.New(p.Failed)

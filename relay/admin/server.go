@@ -9,21 +9,19 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
 // Server answers on the admin socket.
 type Server struct {
-	Store    Writer
+	Store    Store
+	Operator *operator.Operator
 	Status   func(context.Context) (Status, error)
-	Wake     func(mailbox envelope.Address) // a mailbox has mail that is due; may be nil
-	ProbeNow func(keys ...string)           // probes these holds; may be nil
-	Holds    func(context.Context) ([]spool.Hold, error)
-	Reload   func(context.Context) error // nil where nothing can be reloaded
+	Reload   func(context.Context) error // nil if nothing can be reloaded
 	Log      *slog.Logger
 }
 
@@ -118,11 +116,10 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out, flush := json.NewEncoder(w), http.NewResponseController(w)
-	var last Progress
-	changer := &Changer{Store: s.Store, Wake: s.Wake, Now: time.Now}
-	err = changer.Do(r.Context(), c, func(p Progress) error {
+	var last operator.Progress
+	err = s.Operator.Change(r.Context(), c, func(p operator.Progress) error {
 		if last = p; p.Done {
-			return nil // told below: who reads of the end finds it in the log
+			return nil // sent below, after the log has it
 		}
 		return errors.Join(out.Encode(p), flush.Flush())
 	})
@@ -134,9 +131,9 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 	_ = out.Encode(last) // the operator may be gone
 }
 
-func changeOf(w http.ResponseWriter, r *http.Request) (Change, error) {
-	c := Change{Action: Action(r.PathValue("action")), By: userOf(r)}
-	if len(c.Action.defaultStates()) == 0 {
+func changeOf(w http.ResponseWriter, r *http.Request) (operator.Change, error) {
+	c := operator.Change{Action: operator.Action(r.PathValue("action")), By: userOf(r)}
+	if !c.Action.Known() {
 		return c, errors.New("the action is none of retry, hold, release, delete")
 	}
 	var body ids
@@ -157,41 +154,23 @@ func changeOf(w http.ResponseWriter, r *http.Request) (Change, error) {
 	return c, err
 }
 
-// probe has the holds tried now that a mailbox or a key names, or all of them,
-// and answers which these are.
+// probe has the holds probed that a mailbox or a key names, or all of them, and
+// answers with their keys.
 func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
-	holds, err := s.Holds(r.Context())
-	if err != nil {
-		answer(w, nil, err)
-		return
-	}
 	q := r.URL.Query()
 	var mailbox envelope.Address
 	if m := q.Get("mailbox"); m != "" {
+		var err error
 		if mailbox, err = envelope.ParseAddress(m); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 	}
-	keys := []string{}
-	for _, h := range holds {
-		if key := q.Get("key"); (key == "" || key == h.Key) && (mailbox.IsZero() || covers(h, mailbox)) {
-			keys = append(keys, h.Key)
-		}
-	}
-	if len(keys) > 0 && s.ProbeNow != nil {
-		s.Log.Info("operator has holds probed", "user", userOf(r), "uid", uidOf(r), "holds", keys)
-		s.ProbeNow(keys...)
+	keys := s.Operator.Probe(q.Get("key"), mailbox)
+	if len(keys) > 0 {
+		s.Log.Info("operator requested a probe of holds", "user", userOf(r), "uid", uidOf(r), "holds", keys)
 	}
 	answer(w, keys, nil)
-}
-
-// covers tells whether a hold can stop the mail of a mailbox. An identity's may.
-func covers(h spool.Hold, mailbox envelope.Address) bool {
-	if !h.Mailbox.IsZero() {
-		return h.Mailbox.Equal(mailbox)
-	}
-	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
 }
 
 // reload answers 422 with the reason where the configuration was not taken over.

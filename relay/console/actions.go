@@ -1,27 +1,28 @@
 package console
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
 // action is something that an operator can do with a message.
 type action struct {
-	Name, Text string
-	Asks       string // before it is done
-	Danger     bool
+	Name   operator.Action
+	Text   string
+	Asks   string // before it is done
+	Danger bool
 }
 
 var (
-	retry   = action{"retry", "Retry now", "The message is tried at once. Where the cause is not gone, it will fail again; nothing is lost.", false}
-	release = action{"retry", "Release and retry", "The message goes back into the queue and is tried at once.", false}
-	hold    = action{"hold", "Hold", "The message is kept and not sent until you retry it, or until queue.max_hold has passed.", false}
-	remove  = action{"delete", "Delete", "The message is deleted for good and reaches nobody; nobody is told. Its history stays.", true}
+	retry   = action{operator.Retry, "Retry now", "The message is tried at once. Where the cause is not gone, it will fail again; nothing is lost.", false}
+	release = action{operator.Retry, "Release and retry", "The message goes back into the queue and is tried at once.", false}
+	hold    = action{operator.HoldIt, "Hold", "The message is kept and not sent until you retry it, or until queue.max_hold has passed.", false}
+	remove  = action{operator.Delete, "Delete", "The message is deleted for good and reaches nobody; nobody is told. Its history stays.", true}
 )
 
 // actionsFor are those that make sense in a state.
@@ -45,7 +46,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 	if !ok {
 		return
 	}
-	i := slices.IndexFunc(d.Actions, func(a action) bool { return a.Name == r.PathValue("action") })
+	i := slices.IndexFunc(d.Actions, func(a action) bool { return string(a.Name) == r.PathValue("action") })
 	if i < 0 {
 		c.fail(w, r, s, http.StatusConflict, "This cannot be done with the message now: it is "+d.State+".")
 		return
@@ -61,14 +62,12 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 		c.fail(w, r, s, http.StatusNotFound, "This is no queue ID: "+err.Error()+".")
 		return
 	}
-	do := map[string]func(context.Context, envelope.QueueID) error{
-		"retry": c.Operator.Retry, "hold": c.Operator.Hold, "delete": c.Operator.Delete,
-	}[r.PathValue("action")]
-	if do == nil {
+	do := operator.Action(r.PathValue("action"))
+	if do != operator.Retry && do != operator.HoldIt && do != operator.Delete {
 		c.notFound(w, r, s)
 		return
 	}
-	switch err := do(r.Context(), id); {
+	switch err := c.Operator.Do(r.Context(), do, id, byConsole); {
 	case errors.Is(err, spool.ErrNotFound):
 		c.fail(w, r, s, http.StatusNotFound, "There is no message "+string(id)+" any more.")
 	case errors.Is(err, spool.ErrState):
@@ -76,7 +75,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	case err != nil:
 		c.broken(w, r, s, err)
 	default:
-		c.Log.Info("console: "+r.PathValue("action"), "queue_id", string(id), "client_addr", clientAddr(r).String())
+		c.Log.Info("operator changed a message", "component", "console", "action", string(do), "queue_id", string(id), "client_addr", clientAddr(r).String())
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -23,14 +24,16 @@ type Store interface {
 	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
 }
 
-// Operator does what an operator asks for. Errors are for people.
+// Operator does what an operator asks for: an operator.Operator. Errors are for
+// people.
 type Operator interface {
-	Retry(ctx context.Context, id envelope.QueueID) error // now, whatever its state
-	Hold(ctx context.Context, id envelope.QueueID) error
-	Delete(ctx context.Context, id envelope.QueueID) error
-	// SendTest hands a test mail over as a program of this host would.
-	SendTest(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
+	Do(ctx context.Context, a operator.Action, id envelope.QueueID, by string) error
+	TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
 }
+
+// byConsole is who acts, for the history: the console has one password and no
+// users.
+const byConsole = "console"
 
 // Seen is what was counted lately.
 type Seen interface {

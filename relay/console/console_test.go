@@ -18,6 +18,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -78,10 +79,12 @@ func (f *fake) act(what string, id envelope.QueueID) error {
 	f.done = append(f.done, what+" "+string(id))
 	return f.err
 }
-func (f *fake) Retry(_ context.Context, id envelope.QueueID) error  { return f.act("retry", id) }
-func (f *fake) Hold(_ context.Context, id envelope.QueueID) error   { return f.act("hold", id) }
-func (f *fake) Delete(_ context.Context, id envelope.QueueID) error { return f.act("delete", id) }
-func (f *fake) SendTest(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
+
+func (f *fake) Do(_ context.Context, a operator.Action, id envelope.QueueID, by string) error {
+	return f.act(string(a)+" by "+by, id)
+}
+
+func (f *fake) TestMail(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
 	return id(1), f.act("test "+from.String()+" "+to.String(), id(1))
 }
 
@@ -211,7 +214,8 @@ func TestActions(t *testing.T) {
 		if w := b.get(base + action); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `action="`+base+action+`"`) {
 			t.Errorf("the question of %s = %d", action, w.Code)
 		}
-		if w := b.do(http.MethodPost, base+action, token); w.Code != http.StatusSeeOther || b.done[len(b.done)-1] != action+" "+string(id(1)) {
+		w := b.do(http.MethodPost, base+action, token)
+		if done := b.done[len(b.done)-1]; w.Code != http.StatusSeeOther || done != action+" by console "+string(id(1)) {
 			t.Errorf("%s = %d, done %v", action, w.Code, b.done)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
@@ -109,7 +110,7 @@ func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
 	}
 	if r.State == spool.Queued {
 		for _, h := range holds {
-			if stops(h, r) {
+			if operator.Stops(h, r.Mailbox, r.From) {
 				v.State, v.Class = "on hold", "bad"
 			}
 		}

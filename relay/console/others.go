@@ -77,7 +77,7 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request, s *session) {
 		again(http.StatusUnprocessableEntity, "Write one address, as in you@example.org, in each field.")
 		return
 	}
-	id, err := c.Operator.SendTest(r.Context(), from, to)
+	id, err := c.Operator.TestMail(r.Context(), from, to)
 	if err != nil {
 		again(http.StatusUnprocessableEntity, "The relay refused the mail: "+err.Error())
 		return

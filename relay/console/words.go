@@ -6,7 +6,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // words says what becomes of a message next, and why, in a sentence or two. It
@@ -34,9 +36,9 @@ func words(r spool.Record, holds []spool.Hold, now time.Time) string {
 
 func waiting(r spool.Record, holds []spool.Hold, now time.Time, last string) string {
 	for _, h := range holds {
-		if stops(h, r) {
+		if operator.Stops(h, r.Mailbox, r.From) {
 			ends := "The relay probes by itself and goes on when that succeeds."
-			if strings.HasPrefix(h.Key, "audit:") {
+			if _, audited := state.AuditedIdentity(h.Key); audited {
 				ends = "No probe ends this, but an audit that passes."
 			}
 			return "It waits because " + what(h) + " is on hold. " + sentence(h.Text) + " " + ends
@@ -53,19 +55,6 @@ func waiting(r spool.Record, holds []spool.Hold, now time.Time, last string) str
 		return "It will be tried again in " + lasting(r.NextAttempt.Sub(now)) + "." + doubt + " The last attempt: " + orElse(last, "no reason was recorded.")
 	}
 	return "It is due and waits for its turn in its mailbox." + doubt + " The last attempt: " + orElse(last, "no reason was recorded.")
-}
-
-// stops tells whether a hold keeps a message back.
-func stops(h spool.Hold, r spool.Record) bool {
-	if !h.Mailbox.IsZero() {
-		return h.Mailbox.Equal(r.Mailbox) && (h.From.IsZero() || h.From.Equal(r.From))
-	}
-	for _, m := range h.Mailboxes {
-		if m.Equal(r.Mailbox) {
-			return true
-		}
-	}
-	return len(h.Mailboxes) == 0
 }
 
 func what(h spool.Hold) string {

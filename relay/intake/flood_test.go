@@ -17,8 +17,8 @@ import (
 	"graphrelay/relay/socket"
 )
 
-// Ten thousand connection attempts of a client that may have twenty, and keeps
-// those: another client's mail goes on, and the log stays short.
+// A client that may have twenty connections keeps those and makes ten thousand
+// attempts: another client's mail is still accepted, and the log stays short.
 func TestFloodLeavesOthersServed(t *testing.T) {
 	const attempts, workers, most = 10_000, 8, 20
 	var log safeBuffer
@@ -84,7 +84,7 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 	if len(kept) != most || refused != attempts-most {
 		t.Errorf("%d kept, %d refused", len(kept), refused)
 	}
-	// How fast it was is for make bench to say: here the machine is anybody's.
+	// make bench measures the speed; here the machine is shared.
 	windows := int(time.Since(began)/(10*time.Second)) + 2
 	if lines := log.count("msg=rejected"); lines > windows*logLines {
 		t.Errorf("%d lines about refusals in %d times ten seconds", lines, windows)

@@ -284,8 +284,8 @@ func TestARefusedMessageDoesNotCount(t *testing.T) {
 	}
 }
 
-// Whoever submits at a unix socket is known by user, in the log and in the
-// message: all of them are the client "local".
+// The log and the message name the user who submits at a unix socket; all of them
+// are the client "local".
 func TestTheUserBehindASocketIsTold(t *testing.T) {
 	b := newBench(t)
 	s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true, User: "33"})
@@ -319,9 +319,9 @@ func lineWith(log, part string) string {
 	return ""
 }
 
-// The guards behind other checks: smtpd takes no DATA without a recipient, and
-// what policy wants written is what message writes. Should one of them fail, the
-// message is refused and not sent.
+// The guards behind other checks: smtpd accepts no DATA without a recipient, and
+// message writes what policy demands. If one of them fails, the message is
+// refused and not sent.
 func TestGuards(t *testing.T) {
 	b := newBench(t, site)
 	s, err := b.from(t, "10.1.0.1", smtpd.AuthOff)
@@ -365,7 +365,8 @@ func TestRecipientsOfAClient(t *testing.T) {
 	}
 }
 
-// What no header can say safely is refused where the client can still drop it.
+// A recipient that no header can carry safely is refused at RCPT, where the client
+// can still drop it.
 func TestRecipientsThatNoHeaderCanSay(t *testing.T) {
 	b := newBench(t)
 	s, err := b.Connect(t.Context(), smtpd.Peer{Unix: true})
@@ -381,7 +382,7 @@ func TestRecipientsThatNoHeaderCanSay(t *testing.T) {
 	}
 }
 
-// What cron sends becomes a whole message, and nothing of it a right.
+// What cron sends becomes a complete message, and gives it no further rights.
 func TestLocalMail(t *testing.T) {
 	b := newBench(t, site)
 	s, err := b.from(t, "192.0.2.1", smtpd.AuthOptional)
@@ -478,7 +479,7 @@ func TestBareLFIsRefusedWhereTheListenerSaysSo(t *testing.T) {
 	}
 }
 
-// What the client writes does not make a kind of its own.
+// The client cannot make new kinds of refusals by what it writes.
 func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 	b := newBench(t)
 	s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.MustParseAddrPort("127.0.0.1:25")})

@@ -18,7 +18,7 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// hashOf is a cheap hash: what it costs is not what is tested.
+// hashOf is a cheap hash: these tests do not test its cost.
 func hashOf(password string) string {
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -67,8 +67,8 @@ func TestLoginChecks(t *testing.T) {
 	}
 }
 
-// blocked runs f while the turn is taken, so that bcrypt would have to wait:
-// what succeeds in f did without it.
+// blocked runs f while the turn is taken, so that bcrypt would have to wait: a
+// login that succeeds in f did not need it.
 func (l *logins) blocked(t *testing.T, f func()) {
 	t.Helper()
 	l.turn <- struct{}{}
@@ -119,8 +119,8 @@ func TestAWrongGuessDoesNotForgetTheRightPassword(t *testing.T) {
 	})
 }
 
-// The lock is of the pair: the same user elsewhere, and others from there, are
-// served. It covers what is remembered too, and ends by itself.
+// The lock applies to the pair: the same user elsewhere, and others from there,
+// are served. It covers remembered passwords too, and expires by itself.
 func TestLockOfAPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogins(time.Now)
@@ -154,7 +154,7 @@ func TestLockOfAPair(t *testing.T) {
 		if got := at("10.0.0.1", "scanner", "secret"); got != "" {
 			t.Errorf("after its end: %q", got)
 		}
-		// Failures that a right password interrupts do not add up.
+		// A correct password resets the count of failures.
 		for range 3 * lockAfter {
 			at("10.0.0.1", "scanner", "guess")
 			if got := at("10.0.0.1", "scanner", "secret"); got != "" {
@@ -171,7 +171,7 @@ func TestLockOfAPair(t *testing.T) {
 	})
 }
 
-// On a unix socket nobody has an address: the lock is of the system's user.
+// On a unix socket nobody has an address: the lock applies to the system's user.
 func TestLockOnAUnixSocket(t *testing.T) {
 	l := newLogins(time.Now)
 	hash := hashOf("secret")
@@ -214,7 +214,7 @@ func TestFailuresTakeBoundedMemory(t *testing.T) {
 	}
 }
 
-// bcrypt runs once at a time, whoever asks, and who waits too long, or has
+// bcrypt runs one at a time, whoever asks; a client that waits too long, or is
 // gone, leaves the queue.
 func TestOneVerificationAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -273,7 +273,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 	}
 }
 
-// Guesses that were all under way before the first of them failed count too.
+// Guesses that had all begun before the first of them failed count too.
 func TestALockStopsThoseThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogins(time.Now)

@@ -20,7 +20,7 @@ func tenKB(tb testing.TB) []byte {
 }
 
 // runMessage does all that happens to a message whose recipients are in its
-// header, but for copying the body away.
+// header, except copying the body.
 func runMessage(tb testing.TB) func() {
 	in := tenKB(tb)
 	e := edits(addrs(tb, "joerg.schmidt@kunde.example aenne@kunde.example bert@contoso.example carla@contoso.example"))

@@ -32,7 +32,7 @@ func reference(in []byte, rejectLF bool) (out []byte, text string) {
 }
 
 // bodies are read whole, byte by byte, and in buffers around the sizes where
-// the code takes another way.
+// the code path changes.
 func readBody(in []byte, rejectLF bool, wrap func(io.Reader) io.Reader, size int) (out []byte, text string,
 	notes Notes) {
 	b := &Body{in: source{r: wrap(bytes.NewReader(in))}, rejectLF: rejectLF}

@@ -83,7 +83,7 @@ func keyOf(s string) string {
 }
 
 // byNetMail returns what net/mail makes of the recipient fields. all is false
-// where it cannot read one of them.
+// if it cannot read one of them.
 func byNetMail(t testing.TB, out []byte) (got map[string]bool, all bool) {
 	msg, err := netmail.ReadMessage(bytes.NewReader(out))
 	if err != nil {
@@ -139,7 +139,7 @@ func readLists(t testing.TB, values map[string][]string) (got map[string]bool, a
 	return got, all
 }
 
-// checkReaders holds the output against the envelope. A reader that cannot
+// checkReaders compares the output with the envelope. A reader that cannot
 // read a list must still find nobody in it who is not in the envelope.
 func checkReaders(t testing.TB, out []byte, rcpts []envelope.Address) {
 	t.Helper()
@@ -175,7 +175,7 @@ func checkReaders(t testing.TB, out []byte, rcpts []envelope.Address) {
 	}
 }
 
-// keptField is one that Apply has no business with.
+// keptField is a field that Apply must leave alone.
 type keptField struct {
 	text string
 	wide bool   // an author in other letters than ASCII: the domain may change its spelling,
@@ -207,7 +207,7 @@ func untouchedFields(h *Header) []keptField {
 	return all
 }
 
-// checkAuthors holds what policy judged against what goes out.
+// checkAuthors compares what policy judged with what is sent.
 func checkAuthors(t testing.TB, before, after *Header) {
 	t.Helper()
 	a, err := before.Authors()
@@ -236,7 +236,7 @@ func checkLineEnds(t testing.TB, out []byte) {
 	}
 }
 
-// checkApply runs Apply twice and holds every promise against the results.
+// checkApply runs Apply twice and checks every promise on the results.
 func checkApply(t testing.TB, h *Header, e Edits) {
 	t.Helper()
 	out, _, err := h.Apply(e)
@@ -298,7 +298,7 @@ func mustRead(t testing.TB, in []byte) *Header {
 	return h
 }
 
-// candidates are all addresses that any field of the message names.
+// candidates are the addresses that any field of the message names.
 func candidates(h *Header) []envelope.Address {
 	var all []envelope.Address
 	seen := make(map[string]bool)
@@ -431,7 +431,7 @@ func TestSignedPartsSurviveTwoRelays(t *testing.T) {
 	}
 }
 
-// Blind recipients must not show in anything but the one Bcc.
+// Blind recipients must appear only in the one Bcc.
 func TestBlindRecipientsStayBlind(t *testing.T) {
 	in := "From: a@x.example\r\nTo: t@x.example, other@x.example\r\nBcc: hidden@x.example, gone@x.example\r\n" +
 		"Resent-Bcc: hidden@x.example\r\nbcc: gone@x.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" +

@@ -10,7 +10,7 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// readAll reads a whole message and gives its header and body back.
+// readAll reads a whole message and returns its header and body.
 func readAll(t *testing.T, in string, o Options) (*Header, string, Notes, error) {
 	t.Helper()
 	h, b, err := Read(strings.NewReader(in), o)
@@ -119,7 +119,7 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// endless yields header fields for ever and counts what was taken from it.
+// endless yields header fields forever and counts the bytes that were read.
 type endless struct {
 	line string
 	took int

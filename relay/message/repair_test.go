@@ -207,8 +207,8 @@ func TestHops(t *testing.T) {
 	}
 }
 
-// What Mend functions write is read alike by this package and by net/mail, and
-// nothing else of the header is touched.
+// This package and net/mail read repaired fields alike, and nothing else of the
+// header is touched.
 func TestCorpusIsMendedInPlace(t *testing.T) {
 	for _, file := range corpus(t) {
 		in, err := os.ReadFile(file)
@@ -239,8 +239,8 @@ func checkMended(t testing.TB, h *Header) {
 	checkAuthor(t, rewritten, n)
 }
 
-// checkRevised: out is what its own bytes say, and differs from h in fields of
-// those kinds and in Reply-To alone.
+// checkRevised: out is what its own bytes say, and differs from h only in fields
+// of those kinds and in Reply-To.
 func checkRevised(t testing.TB, h, out *Header, kinds ...kind) {
 	t.Helper()
 	text := append(bytes.Clone(out.raw), "\r\n"...)

@@ -87,7 +87,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Refused at connect only where no login could help: here the only login is
+// Refused at connect only if no login could help: here the only login is
 // bound to a network.
 func TestConnectWhereNoLoginCanMatch(t *testing.T) {
 	rules := site(t)
@@ -166,7 +166,7 @@ func TestNothingBeforeALogin(t *testing.T) {
 }
 
 // The hash for unknown users must be one that bcrypt computes to the end, at
-// the cost of the others, or the time of a failure would tell the names.
+// the cost of the others, or the time of a failure would reveal the names.
 func TestHashOfUnknownUsers(t *testing.T) {
 	for _, c := range []struct {
 		hashes []string

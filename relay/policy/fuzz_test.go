@@ -10,9 +10,9 @@ import (
 	"graphrelay/relay/reply"
 )
 
-// Whatever rules and message hold: a grant carries a configured sender with its
-// mailbox; what the message says once the rewrite is made is allowed to the
-// client, every address of it; and a refusal is one printable line.
+// For any rules and any message: a grant carries a configured sender with its
+// mailbox; every address of the rewritten message is allowed for the client; and
+// a refusal is one printable line.
 func FuzzGrant(f *testing.F) {
 	f.Add("a@x.com>b@x.com c@x.com", "", uint8(0), "a@x.com", "a@x.com c@x.com", "", "", "")
 	f.Add("a@x.com", "", uint8(0), "", "A@X.COM", "\"a\"@x.com", "a@x.com", "a@x.com")
@@ -75,8 +75,8 @@ func rewritten(t *testing.T, m Message, g Grant) Message {
 	return m
 }
 
-// oracle knows the rules in its own way: by search, not by map, and it compares
-// the parts of an address.
+// oracle implements the rules in another way: by search, not by map, and by
+// comparing the parts of an address.
 type oracle struct {
 	list []Sender
 	only []envelope.Address
@@ -159,7 +159,7 @@ func isRefusal(t *testing.T, err error) {
 	}
 }
 
-// sendersIn reads "address>mailbox address>self ..."; what is no address is
+// sendersIn reads "address>mailbox address>self ..."; what is not an address is
 // zero.
 func sendersIn(text string) []Sender {
 	var list []Sender

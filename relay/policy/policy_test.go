@@ -219,8 +219,8 @@ func TestReversePath(t *testing.T) {
 			"if it may send, add there: - address: ceo@contoso.com")
 }
 
-// The client reads back its own words only where they are ASCII; the log
-// spells out what looks like something else.
+// The reply repeats what the client wrote only if it is ASCII; the log spells out
+// what looks like something else.
 func TestRefusalOfALookAlike(t *testing.T) {
 	p, c := local(t)
 	err := p.ReversePath(c, addr(t, "еrp@contoso.com"))
@@ -280,7 +280,7 @@ func wantRefusal(t *testing.T, err error, code int, text, cause string) {
 	}
 }
 
-// unprintable names what a reply line must not hold.
+// unprintable matches what a reply line must not hold.
 func unprintable(text string) string {
 	for _, r := range text {
 		if r < ' ' || r > '~' {
@@ -311,7 +311,7 @@ func bare(t testing.TB, s string) envelope.Address {
 	return a
 }
 
-// Whose choice From was decides what a refusal of Exchange means later.
+// What a refusal by Exchange means later depends on who chose From.
 func TestGrantSaysWhoChoseFrom(t *testing.T) {
 	one := []Sender{{Address: addr(t, "a@contoso.com")}}
 	two := append(one, Sender{Address: addr(t, "b@contoso.com")})

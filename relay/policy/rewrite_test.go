@@ -10,7 +10,7 @@ import (
 
 func all() Repair { return Repair{DisplayName: true, MissingFrom: true, LocalSender: true} }
 
-// office has clients that differ in what becomes of other addresses.
+// office has clients that treat other addresses differently.
 func office(t testing.TB) Rules {
 	list := func(texts ...string) []envelope.Address {
 		var a []envelope.Address
@@ -151,7 +151,7 @@ func TestRewriteAndRepair(t *testing.T) {
 	}
 }
 
-// Resent fields say what somebody else did; nothing is put in their place.
+// Resent fields say what somebody else did; they are never replaced.
 func TestResentIsNeverReplaced(t *testing.T) {
 	p := New(office(t))
 	c, from := clientNamed(t, p, "both"), []envelope.Address{addr(t, "a@contoso.com")}
@@ -161,7 +161,7 @@ func TestResentIsNeverReplaced(t *testing.T) {
 	wantRefusal(t, err, 550, "Resent-Sender address ceo@contoso.com", "both")
 }
 
-// A host that is called like a domain with senders is no local host, or
+// A host with the name of a domain that has senders is not a local host, or
 // look-alikes of its senders would be taken for root.
 func TestADomainWithSendersIsNotLocal(t *testing.T) {
 	rules := office(t)

@@ -21,7 +21,7 @@ const (
 // Args is a command line.
 type Args struct {
 	Mode       Mode
-	FromHeader bool     // -t: recipients stand in the header, too
+	FromHeader bool     // -t: the header names recipients, too
 	KeepDots   bool     // -i, -oi: a lone dot does not end the message
 	Sender     *string  // -f, -r; nil without one
 	Name       string   // -F
@@ -29,20 +29,20 @@ type Args struct {
 	Recipients []string // as given; each may be a list
 }
 
-// UsageError is a command line that cannot be obeyed. Exit code 64.
+// UsageError is an invalid command line. Exit code 64.
 type UsageError string
 
 func (e UsageError) Error() string { return string(e) }
 
 // withValue are the options that take a value, in the same word or the next.
-// Those that this package does not act upon are here so that their values are
-// not taken for recipients: -C, -X and -O could touch files and are ignored for
-// that reason, the others because the relay decides about these things.
+// Most are ignored, and are listed so that their values are not mistaken for
+// recipients: -C, -X and -O could touch files, the others are for the relay to
+// decide.
 const withValue = "ABbCeFfhLMNOopRrVX"
 
 // ParseArgs reads a command line without the program's name. As other drop-ins
-// do, it takes options after recipients, and drops those it does not know, for
-// a mail matters more than an option.
+// do, it accepts options after recipients, and ignores those it does not know: a
+// mail matters more than an option.
 func ParseArgs(args []string) (Args, error) {
 	var a Args
 	queue := false
@@ -134,7 +134,7 @@ func (a *Args) mode(value string) error {
 	case "h", "H":
 		a.Mode = Nothing
 	case "d", "D":
-		return UsageError("-bd starts no daemon here; the relay is a service: systemctl start graphrelay")
+		return UsageError("-bd cannot start a daemon here; the relay is a service: systemctl start graphrelay")
 	default:
 		return UsageError(fmt.Sprintf("mode -b%.20q is not supported", value))
 	}
@@ -144,7 +144,7 @@ func (a *Args) mode(value string) error {
 func (a *Args) check(queue bool) error {
 	switch {
 	case a.Mode == SMTP && a.FromHeader:
-		return UsageError("-t reads a message and -bs SMTP commands; give one of them")
+		return UsageError("-t reads a message and -bs reads SMTP commands; use one of them")
 	case a.Mode != Send || a.FromHeader || len(a.Recipients) > 0:
 		return nil
 	case queue:

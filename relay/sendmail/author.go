@@ -8,7 +8,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// maxName bounds a display name, in octets, so that its field stays one line.
+// maxName bounds a display name, in bytes, so that its field stays one line.
 const maxName = 200
 
 // author writes the value of a From field.
@@ -19,8 +19,8 @@ func author(name string, a envelope.Address) string {
 	return name + " <" + a.String() + ">"
 }
 
-// cleanName makes a phrase of RFC 5322 of whatever a command line or
-// /etc/passwd calls a person; nothing in it can end the field.
+// cleanName makes an RFC 5322 phrase of the name in a command line or
+// /etc/passwd; nothing in it can end the field.
 func cleanName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		switch {
@@ -51,8 +51,8 @@ type Account struct {
 	Host     string // host name
 }
 
-// Address is USER@HOST; the host is localhost, and the user is nobody, where
-// the system's own names are no address.
+// Address is USER@HOST; the host is localhost, and the user is nobody, if the
+// names of the system are not valid in an address.
 func (a Account) Address() envelope.Address {
 	for _, user := range []string{a.User, "nobody"} {
 		if address, err := envelope.NewAddress(user, a.HostName()); err == nil {
@@ -80,7 +80,7 @@ func (a Account) Sender(value string) (envelope.Address, error) {
 	var l List
 	l.AddHeader(value)
 	if len(l.Good) != 1 || len(l.Bad) > 0 || strings.ContainsFunc(value, unicode.IsControl) {
-		return envelope.Address{}, UsageError("the value of -f is no address; write -f user@example.org")
+		return envelope.Address{}, UsageError("the value of -f is not an address; write -f user@example.org")
 	}
 	if l.Good[0].Domain() != "" {
 		return l.Good[0], nil

@@ -33,8 +33,8 @@ type DeadLetter struct {
 
 // Save appends d to the mbox file dead.letter in dir and returns the file's
 // name. The file belongs to the user alone (0600); a symbolic link, a hard
-// link, somebody else's file, and what is no file are refused, for dir may be
-// one that others write to. A record that cannot be written whole is taken back.
+// link, another user's file and anything but a regular file are refused, because
+// others may be able to write to dir. An incomplete record is removed again.
 func (d DeadLetter) Save(dir string) (path string, err error) {
 	path = filepath.Join(dir, "dead.letter")
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
@@ -65,7 +65,7 @@ func (d DeadLetter) Save(dir string) (path string, err error) {
 	return path, nil
 }
 
-// checkOwn looks at the open file: what is behind the name may change.
+// checkOwn examines the open file: the name may lead elsewhere a moment later.
 func checkOwn(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -81,7 +81,7 @@ func checkOwn(f *os.File, path string) error {
 	return nil
 }
 
-// lock waits for other writers, but not for ever.
+// lock waits for other writers, but not forever.
 func lock(f *os.File) error {
 	for end := time.Now().Add(lockPatience); ; time.Sleep(lockPause) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -94,8 +94,8 @@ func lock(f *os.File) error {
 	}
 }
 
-// write writes one record: why, for whom, and the message as it came, blind
-// recipients included. The relay drops X-Graphrelay fields, so that
+// write writes one record: the cause, the recipients, and the message as it was
+// given, blind recipients included. The relay drops X-Graphrelay fields, so that
 // `formail -s sendmail -t < dead.letter` sends the whole file again.
 func (d DeadLetter) write(f *os.File) error {
 	w := bufio.NewWriterSize(f, 64<<10)

@@ -25,13 +25,15 @@ func dead(t *testing.T, text string) DeadLetter {
 	}
 }
 
-const deadHead = "From alice@web01.example.org Sun Nov 22 09:08:07 2026\nX-Graphrelay-Cause: no??Bcc: x\nX-Graphrelay-Recipient: root\n"
+const deadHead = "From alice@web01.example.org Sun Nov 22 09:08:07 2026\nX-Graphrelay-Cause: no??Bcc: " +
+	"x\nX-Graphrelay-Recipient: root\n"
 
 func TestDeadLetter(t *testing.T) {
 	dir := t.TempDir()
 	want := ""
 	for _, c := range []struct{ in, want string }{
-		{"To: a@b\nBcc: c@d\n\nhi\nFrom here\n>From there\nFromage\n", "To: a@b\nBcc: c@d\n\nhi\n>From here\n>>From there\nFromage\n\n"},
+		{"To: a@b\nBcc: c@d\n\nhi\nFrom here\n>From there\nFromage\n",
+			"To: a@b\nBcc: c@d\n\nhi\n>From here\n>>From there\nFromage\n\n"},
 		{"no header", "\nno header\n\n"},
 		{"From root Mon Nov 22 09:18:19 2026\nTo: a@b\n\n", "To: a@b\n\n\n"},
 	} {
@@ -54,12 +56,15 @@ func TestDeadLetter(t *testing.T) {
 // another one of the user's.
 func TestDeadLetterFollowsNobody(t *testing.T) {
 	for name, plant := range map[string]func(path, victim string) error{
-		"symbolic link":   func(path, victim string) error { return os.Symlink(victim, path) },
-		"dangling link":   func(path, victim string) error { return os.Symlink(victim+"2", path) },
-		"hard link":       func(path, victim string) error { return os.Link(victim, path) },
-		"FIFO":            func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
-		"directory":       func(path, _ string) error { return os.Mkdir(path, 0o700) },
-		"larger than 64M": func(path, _ string) error { return os.WriteFile(path, make([]byte, maxDeadLetter+1), 0o600) },
+		"symbolic link": func(path, victim string) error { return os.Symlink(victim, path) },
+		"dangling link": func(path, victim string) error { return os.Symlink(victim+"2", path) },
+		"hard link":     func(path, victim string) error { return os.Link(victim, path) },
+		"FIFO":          func(path, _ string) error { return syscall.Mkfifo(path, 0o600) },
+		"directory":     func(path, _ string) error { return os.Mkdir(path, 0o700) },
+		"larger than 64M": func(path,
+			_ string) error {
+			return os.WriteFile(path, make([]byte, maxDeadLetter+1), 0o600)
+		},
 	} {
 		dir := t.TempDir()
 		victim := filepath.Join(dir, "victim")

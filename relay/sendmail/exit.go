@@ -16,8 +16,8 @@ const (
 	ExitConfig      = 78 // sendmail.conf or $GRAPHRELAY_SUBMIT
 )
 
-// ExitCode gives an error its exit code; 0 for none. What is not known to be
-// permanent is temporary: a caller that tries again loses nothing.
+// ExitCode returns the exit code of an error; 0 for nil. What is not known to be
+// permanent is temporary: a caller that retries loses nothing.
 func ExitCode(err error) int {
 	var usage UsageError
 	var refused *Reply
@@ -56,8 +56,8 @@ func (r *Reply) exitCode() int {
 	return ExitUnavailable
 }
 
-// exitCode of failures: that of the first permanent one, for a caller that
-// tries a temporary one again must not do that for ever; else 75.
+// exitCode is that of the first permanent failure, so that a caller that retries
+// temporary ones does not do so forever; otherwise 75.
 func (u *Undelivered) exitCode() int {
 	for _, f := range u.Failed {
 		if c := ExitCode(f.Err); c != ExitTemporary {

@@ -13,10 +13,10 @@ import (
 // maxHeader bounds the header: -t needs all of it at once.
 const maxHeader = 1 << 20
 
-// ErrHeaderTooLarge is a header beyond 1 MiB.
+// ErrHeaderTooLarge is a header larger than 1 MiB.
 var ErrHeaderTooLarge = errors.New("the header of the message is larger than 1 MiB")
 
-// Header is the header of a message, in its own words but for line ends.
+// Header is the header of a message, unchanged but for line ends.
 type Header struct {
 	fields []field
 	body   int64 // where it begins in the message
@@ -36,8 +36,8 @@ func (m *Message) Header() (*Header, error) {
 	return readHeader(block)
 }
 
-// readHeader cuts lines off block. Where block ends within a line it was too
-// short for the header, unless that line is none of it.
+// readHeader cuts lines off block. If block ends within a line, the header is too
+// large, unless that line does not belong to it.
 func readHeader(block []byte) (*Header, error) {
 	h := &Header{}
 	for at := 0; at < len(block); {
@@ -65,8 +65,8 @@ func readHeader(block []byte) (*Header, error) {
 	return h, nil
 }
 
-// cleanLine takes the line end off, and what would let two readers see two
-// different headers: a bare CR becomes a blank, NUL goes.
+// cleanLine removes the line end, and what would let two readers see two
+// different headers: a bare CR becomes a space, NUL is removed.
 func cleanLine(raw []byte) []byte {
 	line := bytes.TrimRight(bytes.TrimSuffix(raw, []byte("\n")), "\r")
 	if bytes.IndexByte(line, '\r') < 0 && bytes.IndexByte(line, 0) < 0 {
@@ -95,7 +95,7 @@ func (h *Header) take(line []byte) bool {
 	return true
 }
 
-// fieldName returns the name of a field in lower case; "" where line is none.
+// fieldName returns the name of a field in lower case; "" if line is not a field.
 func fieldName(line []byte) string {
 	n := 0
 	for n < len(line) && line[n] > ' ' && line[n] < 0x7f && line[n] != ':' {
@@ -107,14 +107,15 @@ func fieldName(line []byte) string {
 	return strings.ToLower(string(line[:n]))
 }
 
-// isMboxFrom knows the line that mbox files put before a message by its date.
+// isMboxFrom recognizes, by its date, the line that mbox files put before a message.
 func isMboxFrom(line []byte) bool {
 	if !bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
 		return false
 	}
 	words := strings.Fields(string(line[:min(len(line), 500)]))
 	for i := 1; i+1 < len(words); i++ {
-		if isOneOf(words[i], "Sun Mon Tue Wed Thu Fri Sat") && isOneOf(words[i+1], "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec") {
+		if isOneOf(words[i], "Sun Mon Tue Wed Thu Fri Sat") &&
+			isOneOf(words[i+1], "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec") {
 			return true
 		}
 	}
@@ -125,7 +126,7 @@ func isOneOf(word, list string) bool {
 	return len(word) == 3 && strings.Contains(list, word)
 }
 
-// Has tells whether there is a field of that name, given in lower case.
+// Has reports whether there is a field of that name, given in lower case.
 func (h *Header) Has(name string) bool {
 	for _, f := range h.fields {
 		if f.name == name {
@@ -135,9 +136,9 @@ func (h *Header) Has(name string) bool {
 	return false
 }
 
-// AddRecipients adds whom the header names: To, Cc, Bcc and Apparently-To, or
-// Resent-To, Resent-Cc and Resent-Bcc alone where there is one of these, for
-// then the others were served when the message was first sent.
+// AddRecipients adds the recipients in the header: To, Cc, Bcc and Apparently-To,
+// or only Resent-To, Resent-Cc and Resent-Bcc if there is one of these, because
+// then the others got the message when it was first sent.
 func (h *Header) AddRecipients(l *List) {
 	names := []string{"to", "cc", "bcc", "apparently-to"}
 	if h.Has("resent-to") || h.Has("resent-cc") || h.Has("resent-bcc") {
@@ -153,20 +154,20 @@ func (h *Header) AddRecipients(l *List) {
 	}
 }
 
-// utf8 tells whether the header needs SMTPUTF8.
+// utf8 reports whether the header needs SMTPUTF8.
 func (h *Header) utf8() bool {
 	ascii := true
 	for _, f := range h.fields {
 		if !utf8.Valid(f.text) {
-			return false // in some other character set; nothing announces that
+			return false // in another character set, which nothing announces
 		}
 		ascii = ascii && envelope.IsASCII(f.text)
 	}
 	return !ascii
 }
 
-// block writes the header as it goes out, with the empty line: without the
-// blind recipients, and with a From field if there was none.
+// block is the header as it is sent, with the empty line: without the blind
+// recipients, and with a From field if there was none.
 func (h *Header) block(name string, from envelope.Address) []byte {
 	var b []byte
 	if !h.Has("from") {

@@ -40,30 +40,34 @@ const made = "From: Alice <alice@web01.example.org>\r\n"
 
 func TestWhatGoesOut(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
-		"plain":                 {"From: a@b\nSubject: x\n\nhi\n", "From: a@b\r\nSubject: x\r\n\r\nhi\r\n"},
-		"CRLF":                  {"From: a@b\r\n\r\nhi\r\n", "From: a@b\r\n\r\nhi\r\n"},
-		"doubled CR":            {"From: a@b\r\r\n\r\r\nhi\r\r\n", "From: a@b\r\n\r\nhi\r\n"},
-		"no line end":           {"From: a@b\n\nhi", "From: a@b\r\n\r\nhi\r\n"},
-		"progress bar":          {"From: a@b\n\n10%\r20%\r\n", "From: a@b\r\n\r\n10%\r\n20%\r\n"},
-		"CR at the end":         {"From: a@b\n\nx\r", "From: a@b\r\n\r\nx\r\n"},
-		"NUL in the body":       {"From: a@b\n\nx\x00y\n", "From: a@b\r\n\r\nxy\r\n"},
-		"dots":                  {"From: a@b\n\n.\n..\nx.\r.y\n", "From: a@b\r\n\r\n..\r\n...\r\nx.\r\n..y\r\n"},
-		"8 bit":                 {"From: a@b\n\ngr\xfc\xc3\xbc\n", "From: a@b\r\n\r\ngr\xfc\xc3\xbc\r\n"},
-		"no From":               {"Subject: x\n\nhi\n", made + "Subject: x\r\n\r\nhi\r\n"},
-		"no header":             {"disk full\n", made + "\r\ndisk full\r\n"},
-		"a folded text":         {" indented\n", made + "\r\n indented\r\n"},
-		"empty":                 {"", made + "\r\n"},
-		"only a header":         {"Subject: x\n", made + "Subject: x\r\n\r\n"},
-		"blank before a colon":  {"From : a@b\n\n", "From : a@b\r\n\r\n"},
-		"Bcc":                   {"From: a@b\nBcc: x@y,\n z@y\nbcc : q@y\nRESENT-BCC: r@y\nX: 1\n\nBcc: text\n", "From: a@b\r\nX: 1\r\n\r\nBcc: text\r\n"},
+		"plain":                {"From: a@b\nSubject: x\n\nhi\n", "From: a@b\r\nSubject: x\r\n\r\nhi\r\n"},
+		"CRLF":                 {"From: a@b\r\n\r\nhi\r\n", "From: a@b\r\n\r\nhi\r\n"},
+		"doubled CR":           {"From: a@b\r\r\n\r\r\nhi\r\r\n", "From: a@b\r\n\r\nhi\r\n"},
+		"no line end":          {"From: a@b\n\nhi", "From: a@b\r\n\r\nhi\r\n"},
+		"progress bar":         {"From: a@b\n\n10%\r20%\r\n", "From: a@b\r\n\r\n10%\r\n20%\r\n"},
+		"CR at the end":        {"From: a@b\n\nx\r", "From: a@b\r\n\r\nx\r\n"},
+		"NUL in the body":      {"From: a@b\n\nx\x00y\n", "From: a@b\r\n\r\nxy\r\n"},
+		"dots":                 {"From: a@b\n\n.\n..\nx.\r.y\n", "From: a@b\r\n\r\n..\r\n...\r\nx.\r\n..y\r\n"},
+		"8 bit":                {"From: a@b\n\ngr\xfc\xc3\xbc\n", "From: a@b\r\n\r\ngr\xfc\xc3\xbc\r\n"},
+		"no From":              {"Subject: x\n\nhi\n", made + "Subject: x\r\n\r\nhi\r\n"},
+		"no header":            {"disk full\n", made + "\r\ndisk full\r\n"},
+		"a folded text":        {" indented\n", made + "\r\n indented\r\n"},
+		"empty":                {"", made + "\r\n"},
+		"only a header":        {"Subject: x\n", made + "Subject: x\r\n\r\n"},
+		"blank before a colon": {"From : a@b\n\n", "From : a@b\r\n\r\n"},
+		"Bcc": {"From: a@b\nBcc: x@y,\n z@y\nbcc : q@y\nRESENT-BCC: r@y\nX: 1\n\nBcc: text\n",
+			"From: a@b\r\nX: 1\r\n\r\nBcc: text\r\n"},
 		"mbox":                  {"From root Mon Nov 22 09:18:19 2026\nFrom: a@b\n\nhi\n", "From: a@b\r\n\r\nhi\r\n"},
 		"quoted mbox":           {">From root Mon Nov 22 09:18:19 2026\nFrom: a@b\n\nhi\n", "From: a@b\r\n\r\nhi\r\n"},
 		"a text that says From": {"From now on\nBcc: x@y\n", made + "\r\nFrom now on\r\nBcc: x@y\r\n"},
-		"a line that is no field ends the header": {"From: a@b\nnonsense\nBcc: x@y\n", "From: a@b\r\n\r\nnonsense\r\nBcc: x@y\r\n"},
-		"a fold that looks empty":                 {"From: a@b\n \t\nSubject: x\n\n", "From: a@b\r\nSubject: x\r\n\r\n"},
-		"no field by a bare CR":                   {"From: a@b\nSubject: x\rBcc: evil@y\n\n", "From: a@b\r\nSubject: x Bcc: evil@y\r\n\r\n"},
-		"NUL in the header":                       {"From: a@b\nSub\x00ject: x\n\n", "From: a@b\r\nSubject: x\r\n\r\n"},
-		"NUL does not hide an empty line":         {"From: a@b\n\x00\nBcc: x@y\n", "From: a@b\r\n\r\nBcc: x@y\r\n"},
+		"a line that is no field ends the header": {"From: a@b\nnonsense\nBcc: x@y\n",
+			"From: a@b\r\n\r\nnonsense\r\nBcc: x@y\r\n"},
+		"a fold that looks empty": {"From: a@b\n \t\nSubject: x\n\n",
+			"From: a@b\r\nSubject: x\r\n\r\n"},
+		"no field by a bare CR": {"From: a@b\nSubject: x\rBcc: evil@y\n\n",
+			"From: a@b\r\nSubject: x Bcc: evil@y\r\n\r\n"},
+		"NUL in the header":               {"From: a@b\nSub\x00ject: x\n\n", "From: a@b\r\nSubject: x\r\n\r\n"},
+		"NUL does not hide an empty line": {"From: a@b\n\x00\nBcc: x@y\n", "From: a@b\r\n\r\nBcc: x@y\r\n"},
 	} {
 		if got := out(t, c.in); got != c.want {
 			t.Errorf("%s: %q becomes %q, want %q", name, c.in, got, c.want)
@@ -169,7 +173,8 @@ func TestAccountAddress(t *testing.T) {
 // Whatever comes in: what goes out has one reading. It has CRLF line ends only,
 // no octet that the relay refuses, a header of fields, no blind recipient.
 func FuzzMessage(f *testing.F) {
-	for _, s := range []string{"To: a@b\n\nx", "x", "\n", "A: b\r c\nBcc: x\n y\n", "From x Mon Nov 1\n>From: y\n", ".\n", "a:\x00\n\x00\r\r\n.", " x\nTo: b"} {
+	for _, s := range []string{"To: a@b\n\nx", "x", "\n", "A: b\r c\nBcc: x\n y\n", "From x Mon Nov 1\n>From: y\n",
+		".\n", "a:\x00\n\x00\r\r\n.", " x\nTo: b"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -8,8 +8,8 @@ import (
 
 // List is what was found in one or more address lists.
 type List struct {
-	Good []envelope.Address // without repetitions; may lack a domain ("root")
-	Bad  []string           // what stands in the place of an address and is none
+	Good []envelope.Address // without duplicates; may lack a domain ("root")
+	Bad  []string           // in the place of an address, but not one
 	seen map[string]bool
 }
 
@@ -17,8 +17,8 @@ type List struct {
 // write these. Names, comments, groups and source routes are dropped.
 func (l *List) AddHeader(s string) { l.read(s, false) }
 
-// AddArgument reads an address list as it stands on a command line, where
-// blanks separate addresses, too: "a@example.org b@example.org".
+// AddArgument reads an address list of a command line, where spaces separate
+// addresses, too: "a@example.org b@example.org".
 func (l *List) AddArgument(s string) { l.read(s, true) }
 
 func (l *List) read(s string, blanks bool) {
@@ -45,7 +45,7 @@ func (l *List) take(r *reader, blanks bool) {
 	}
 }
 
-// allAddresses tells an old list without commas from a name.
+// allAddresses distinguishes an old list without commas from a name.
 func allAddresses(words []string) bool {
 	for _, w := range words {
 		if !strings.Contains(w, "@") {
@@ -75,7 +75,7 @@ func (l *List) add(s string) {
 	}
 }
 
-// reader cuts an address list into entries. It never fails: what does not end
+// reader cuts an address list into entries. It never fails: what is not closed
 // ends with the text.
 type reader struct {
 	s string
@@ -119,7 +119,7 @@ func (r *reader) entry() {
 }
 
 // word reads a run of text, in which quoted strings and address literals may
-// hold separators. It takes at least one octet.
+// contain separators. It reads at least one byte.
 func (r *reader) word() string {
 	start := r.i
 	for r.more() {

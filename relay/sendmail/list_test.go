@@ -62,7 +62,8 @@ func TestListOfArguments(t *testing.T) {
 	for _, s := range []string{"root admin", "x@example.org,y@example.org z@example.org", "Jo Doe <jo@example.org>"} {
 		l.AddArgument(s)
 	}
-	if got := join(l.Good); got != "root admin x@example.org y@example.org z@example.org jo@example.org" || len(l.Bad) > 0 {
+	if got := join(l.Good); got != "root admin x@example.org y@example.org z@example.org jo@example.org" ||
+		len(l.Bad) > 0 {
 		t.Errorf("%q, bad %q", got, l.Bad)
 	}
 }

@@ -12,16 +12,16 @@ import (
 const (
 	// inMemory is how much of a message is kept without a file.
 	inMemory = 1 << 20
-	// maxMessage ends a job that writes without end; no relay takes as much.
+	// maxMessage stops a job that writes without end; no relay accepts as much.
 	maxMessage = 128 << 20
 )
 
-// ErrTooLarge is a message beyond 128 MiB. Nothing of it is kept.
+// ErrTooLarge is a message larger than 128 MiB. Nothing of it is kept.
 var ErrTooLarge = errors.New("the message is larger than 128 MiB")
 
-// Message is a message as it was handed in.
+// Message is a message as it was read.
 type Message struct {
-	text []byte   // all of it, or nothing where there is a file
+	text []byte   // all of it, or nothing if there is a file
 	file *os.File // unlinked: nobody else can open it, and it goes with the process
 	size int64
 }
@@ -51,7 +51,7 @@ func (m *Message) read(in *bufio.Reader, keepDots bool, dir string) error {
 		}
 		switch {
 		case out != nil:
-			_, _ = out.Write(line) // Flush tells
+			_, _ = out.Write(line) // Flush returns the error
 		case m.size <= inMemory:
 			m.text = append(m.text, line...)
 		default:
@@ -73,12 +73,13 @@ func (m *Message) read(in *bufio.Reader, keepDots bool, dir string) error {
 	return out.Flush()
 }
 
-// toFile moves what was read into a file. It hands the error of the read on, or
-// returns no writer and its own.
+// toFile moves what was read into a file. It passes on the error of the read, or
+// returns no writer and its own error.
 func (m *Message) toFile(dir string, readErr error) (*bufio.Writer, error) {
 	f, err := os.CreateTemp(dir, "sendmail-")
 	if err != nil {
-		return nil, fmt.Errorf("a message of this size needs a temporary file: %w; set TMPDIR to a directory with room", err)
+		return nil, fmt.Errorf("a message of this size needs a temporary file: %w; set TMPDIR to a directory with "+
+			"enough space", err)
 	}
 	m.file = f
 	if err := os.Remove(f.Name()); err != nil {
@@ -98,7 +99,7 @@ func (m *Message) from(offset int64) io.Reader {
 	return bytes.NewReader(m.text[offset:])
 }
 
-// Close gives the memory and the file back.
+// Close releases the memory and the file.
 func (m *Message) Close() {
 	m.text = nil
 	if m.file != nil {

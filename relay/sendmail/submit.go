@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// Patience is how long the relay may take for a reply, and to take in what is
+// patience is how long the relay may take to reply, and to receive what is
 // sent: RFC 5321 section 4.5.3.2 asks for five minutes, ten after the dot.
 const (
 	patience        = 5 * time.Minute
@@ -20,10 +20,10 @@ const (
 	goodbyePatience = time.Second // nothing depends on the reply to QUIT
 )
 
-// Outcome tells what became of a Letter.
+// Outcome is the result of submitting a Letter.
 type Outcome struct {
 	Reached []envelope.Address
-	Replies []string // of the relay to each transaction that went through, for people
+	Replies []string // of the relay to each successful transaction, for people
 	Failed  []Failure
 }
 
@@ -33,22 +33,22 @@ type Failure struct {
 	Err error            // a *Reply, a BadAddress, or what the connection said
 }
 
-// Undelivered is the error of a message that some or all do not get.
+// Undelivered is the error of a message that some or all recipients do not get.
 type Undelivered struct{ Failed []Failure }
 
 // BadAddress is text in the place of a recipient. Exit code 67.
 type BadAddress string
 
-func (b BadAddress) Error() string { return fmt.Sprintf("%.100q is no address", string(b)) }
+func (b BadAddress) Error() string { return fmt.Sprintf("%.100q is not an address", string(b)) }
 
-// maxTold bounds the recipients that an error text names.
-const maxTold = 10
+// maxNamed bounds the recipients that an error text names.
+const maxNamed = 10
 
-// Error names the recipients with the cause they share.
+// Error names the recipients with the cause that they share.
 func (u *Undelivered) Error() string {
 	var b strings.Builder
 	for i, f := range u.Failed {
-		if i == maxTold {
+		if i == maxNamed {
 			fmt.Fprintf(&b, "; and %d more", len(u.Failed)-i)
 			break
 		}
@@ -71,9 +71,10 @@ func (f Failure) head() string {
 	case f.To.IsZero():
 		return f.Err.Error()
 	case errors.As(f.Err, &refused):
-		return "the relay said " + f.Err.Error() + ", and did not take the message for " + f.To.String()
+		return "the relay replied " + f.Err.Error() + ", and did not accept the message for " + f.To.String()
 	}
-	return "the connection to the relay broke (" + f.Err.Error() + ") before it took the message for " + f.To.String()
+	return "the connection to the relay broke (" + f.Err.Error() + ") before it accepted the message for " +
+		f.To.String()
 }
 
 // Reply is a refusal.
@@ -134,8 +135,8 @@ type client struct {
 	ext  map[string]bool
 }
 
-// open reads the greeting and says hello, the old way where the new one is not
-// understood.
+// open reads the greeting and sends EHLO, or HELO to a server that does not know
+// EHLO.
 func (c *client) open(hello string) error {
 	if _, err := c.reply("connect", 2); err != nil {
 		return err
@@ -153,8 +154,8 @@ func (c *client) open(hello string) error {
 	return err
 }
 
-// transaction sends l to as many of to as the relay takes at once, and returns
-// those whom it wants to see in a transaction of their own (452 4.5.3).
+// transaction sends l to as many of to as the relay accepts at once, and returns
+// those that it wants in another transaction (452 4.5.3).
 func (c *client) transaction(l *Letter, to []envelope.Address, o *Outcome) (later []envelope.Address) {
 	if err := c.mail(l); err != nil {
 		o.fail(to, err)
@@ -196,13 +197,13 @@ func (c *client) mail(l *Letter) error {
 	case l.utf8 && c.ext["SMTPUTF8"]:
 		line += " SMTPUTF8"
 	case l.mustUTF8():
-		return &Reply{"MAIL", 553, "5.6.7", "the relay does not take addresses with other than ASCII characters"}
+		return &Reply{"MAIL", 553, "5.6.7", "the relay accepts only addresses in ASCII"}
 	}
 	_, err := c.command("MAIL", line, 2)
 	return err
 }
 
-// recipients offers each of to. Once one is too many the rest is not offered.
+// recipients offers each of to, until one is too many.
 func (c *client) recipients(to []envelope.Address, o *Outcome) (accepted, later []envelope.Address) {
 	for i, a := range to {
 		_, err := c.command("RCPT", "RCPT TO:<"+a.String()+">", 2)
@@ -219,14 +220,14 @@ func (c *client) recipients(to []envelope.Address, o *Outcome) (accepted, later 
 	return accepted, nil
 }
 
-// tooMany knows the reply to one recipient too many; RFC 5321 section 4.5.3.1.10
+// tooMany recognizes the reply to one recipient too many; RFC 5321 section 4.5.3.1.10
 // has 452 for it, and 552 from old servers.
 func (r *Reply) tooMany() bool {
 	return r.Code == 452 && (r.Enhanced == "" || r.Enhanced == "4.5.3") || r.Code == 552 && r.Enhanced == "5.5.3"
 }
 
-// data sends the message. When the relay hangs up in the middle, it may have
-// said why.
+// data sends the message. If the relay hangs up in the middle, it may have said
+// why.
 func (c *client) data(l *Letter) (string, error) {
 	if _, err := c.command("DATA", "DATA", 3); err != nil {
 		return "", err
@@ -252,7 +253,7 @@ func (c *client) command(name, line string, class int) (string, error) {
 	return c.reply(name, class)
 }
 
-// reply reads a reply; one of another class than expected is a *Reply.
+// reply reads a reply; one of an unexpected class is a *Reply.
 func (c *client) reply(command string, class int) (string, error) {
 	code, text, err := c.text.ReadResponse(class)
 	var refused *textproto.Error

@@ -180,7 +180,8 @@ func TestSubmitAnnouncesUTF8WhereItMust(t *testing.T) {
 			d.replies["EHLO"] = c.ehlo
 		}
 		err := submit(t, d, c.text, c.to).err()
-		if got := strings.Contains(strings.Join(d.log, "\n"), " SMTPUTF8"); got != c.announced || ExitCode(err) != c.code {
+		if got := strings.Contains(strings.Join(d.log, "\n"), " SMTPUTF8"); got != c.announced ||
+			ExitCode(err) != c.code {
 			t.Errorf("%s: announced %v, want %v; %v", name, got, c.announced, err)
 		}
 	}
@@ -202,35 +203,40 @@ func TestSubmitRefusals(t *testing.T) {
 		code    int
 		text    string
 	}{
-		"at connect":           {map[string]string{"connect": "554 5.7.1 not you"}, 0, ExitNoPerm, "554 5.7.1 not you"},
-		"busy":                 {map[string]string{"connect": "421 4.7.0 busy"}, 0, ExitTemporary, "421 4.7.0"},
-		"silent":               {map[string]string{"connect": ""}, 0, ExitTemporary, "the connection to the relay broke (EOF)"},
-		"no SMTP":              {map[string]string{"connect": "hello"}, 0, ExitTemporary, "broke"},
-		"HELO only":            {map[string]string{"EHLO": "502 what"}, 2, 0, ""},
-		"sender not allowed":   {map[string]string{"MAIL": "550 5.7.1 no"}, 0, ExitNoPerm, "for a@x, b@x"},
-		"sender malformed":     {map[string]string{"MAIL": "501 5.1.7 no"}, 0, ExitData, ""},
-		"too large":            {map[string]string{"MAIL": "552 5.3.4 large"}, 0, ExitUnavailable, ""},
-		"disk full":            {map[string]string{"MAIL": "452 4.3.1 full"}, 0, ExitTemporary, ""},
-		"one recipient":        {map[string]string{"RCPT TO:<a@x>": "550 5.1.2 no domain"}, 1, ExitNoUser, "for a@x"},
-		"one, no code":         {map[string]string{"RCPT TO:<a@x>": "550 no"}, 1, ExitNoUser, ""},
-		"one, not allowed":     {map[string]string{"RCPT TO:<b@x>": "550 5.7.1 no"}, 1, ExitNoPerm, "for b@x"},
-		"one, later":           {map[string]string{"RCPT TO:<b@x>": "451 4.3.0 no"}, 1, ExitTemporary, ""},
-		"later beats never":    {map[string]string{"RCPT TO:<a@x>": "451 4.3.0 a", "RCPT TO:<b@x>": "550 5.1.1 b"}, 0, ExitNoUser, "a, and did not take the message for a@x; the relay said 550"},
-		"too many at once":     {map[string]string{"RCPT": "452 4.5.3 no"}, 0, ExitTemporary, ""},
-		"hung up at a":         {map[string]string{"RCPT TO:<b@x>": ""}, 0, ExitTemporary, "broke"},
-		"DATA":                 {map[string]string{"DATA": "451 4.3.0 no"}, 0, ExitTemporary, ""},
-		"bad message":          {map[string]string{".": "550 5.6.0 header"}, 0, ExitData, "5.6.0 header"},
-		"From not allowed":     {map[string]string{".": "550 5.7.1 From"}, 0, ExitNoPerm, ""},
-		"not stored":           {map[string]string{".": "451 4.3.0 no"}, 0, ExitTemporary, ""},
-		"hung up at the dot":   {map[string]string{".": ""}, 0, ExitTemporary, "broke"},
-		"two lines":            {map[string]string{".": "554-5.3.0 one\r\n554 5.3.0 two"}, 0, ExitUnavailable, "554 5.3.0 one"},
-		"control codes":        {map[string]string{".": "554 5.3.0 \x1b[31mred\u202e"}, 0, ExitUnavailable, "?[31mred?,"},
+		"at connect": {map[string]string{"connect": "554 5.7.1 not you"}, 0, ExitNoPerm, "554 5.7.1 not you"},
+		"busy":       {map[string]string{"connect": "421 4.7.0 busy"}, 0, ExitTemporary, "421 4.7.0"},
+		"silent": {map[string]string{"connect": ""}, 0, ExitTemporary,
+			"the connection to the relay broke (EOF)"},
+		"no SMTP":            {map[string]string{"connect": "hello"}, 0, ExitTemporary, "broke"},
+		"HELO only":          {map[string]string{"EHLO": "502 what"}, 2, 0, ""},
+		"sender not allowed": {map[string]string{"MAIL": "550 5.7.1 no"}, 0, ExitNoPerm, "for a@x, b@x"},
+		"sender malformed":   {map[string]string{"MAIL": "501 5.1.7 no"}, 0, ExitData, ""},
+		"too large":          {map[string]string{"MAIL": "552 5.3.4 large"}, 0, ExitUnavailable, ""},
+		"disk full":          {map[string]string{"MAIL": "452 4.3.1 full"}, 0, ExitTemporary, ""},
+		"one recipient":      {map[string]string{"RCPT TO:<a@x>": "550 5.1.2 no domain"}, 1, ExitNoUser, "for a@x"},
+		"one, no code":       {map[string]string{"RCPT TO:<a@x>": "550 no"}, 1, ExitNoUser, ""},
+		"one, not allowed":   {map[string]string{"RCPT TO:<b@x>": "550 5.7.1 no"}, 1, ExitNoPerm, "for b@x"},
+		"one, later":         {map[string]string{"RCPT TO:<b@x>": "451 4.3.0 no"}, 1, ExitTemporary, ""},
+		"later beats never": {map[string]string{"RCPT TO:<a@x>": "451 4.3.0 a", "RCPT TO:<b@x>": "550 5.1.1 b"}, 0,
+			ExitNoUser, "a, and did not accept the message for a@x; the relay replied 550"},
+		"too many at once":   {map[string]string{"RCPT": "452 4.5.3 no"}, 0, ExitTemporary, ""},
+		"hung up at a":       {map[string]string{"RCPT TO:<b@x>": ""}, 0, ExitTemporary, "broke"},
+		"DATA":               {map[string]string{"DATA": "451 4.3.0 no"}, 0, ExitTemporary, ""},
+		"bad message":        {map[string]string{".": "550 5.6.0 header"}, 0, ExitData, "5.6.0 header"},
+		"From not allowed":   {map[string]string{".": "550 5.7.1 From"}, 0, ExitNoPerm, ""},
+		"not stored":         {map[string]string{".": "451 4.3.0 no"}, 0, ExitTemporary, ""},
+		"hung up at the dot": {map[string]string{".": ""}, 0, ExitTemporary, "broke"},
+		"two lines": {map[string]string{".": "554-5.3.0 one\r\n554 5.3.0 two"}, 0, ExitUnavailable,
+			"554 5.3.0 one"},
+		"control codes": {map[string]string{".": "554 5.3.0 \x1b[31mred\u202e"}, 0, ExitUnavailable,
+			"?[31mred?,"},
 		"a number, not a code": {map[string]string{".": "554 12.5 apples"}, 0, ExitUnavailable, "554 12.5 apples"},
 	} {
 		o := submit(t, &double{replies: c.replies}, letter, "a@x", "b@x")
 		err := o.err()
 		if len(o.Reached) != c.reached || len(o.Reached)+len(o.Failed) != 2 || ExitCode(err) != c.code {
-			t.Errorf("%s: reached %d, exit %d, want %d and %d: %v", name, len(o.Reached), ExitCode(err), c.reached, c.code, err)
+			t.Errorf("%s: reached %d, exit %d, want %d and %d: %v", name, len(o.Reached), ExitCode(err), c.reached,
+				c.code, err)
 		}
 		if err != nil && !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %q does not say %q", name, err, c.text)
@@ -254,7 +260,8 @@ func TestSubmitLarge(t *testing.T) {
 // A relay that hangs up in the middle of a message may have said why.
 func TestSubmitReadsTheLastWord(t *testing.T) {
 	text := letter + strings.Repeat("0123456789abcde\n", 4*inMemory/16)
-	for reply, want := range map[string]int{"552 5.3.4 too large": ExitUnavailable, "451 4.3.0 disk": ExitTemporary, "": ExitTemporary} {
+	for reply, want := range map[string]int{"552 5.3.4 too large": ExitUnavailable, "451 4.3.0 disk": ExitTemporary,
+		"": ExitTemporary} {
 		o := submit(t, &double{replies: map[string]string{"body": reply}}, text, "a@x")
 		if err := o.err(); ExitCode(err) != want || !strings.Contains(fmt.Sprint(err), reply) {
 			t.Errorf("after %q: %v", reply, err)
@@ -269,8 +276,10 @@ func TestUndeliveredNamesNotTooMany(t *testing.T) {
 		a, _ := envelope.ParseAddress(fmt.Sprintf("u%d@example.org", i))
 		o.fail([]envelope.Address{a}, &Reply{"RCPT", 550, "5.1.1", "no"})
 	}
-	want := `"a b\x1b" is no address; the relay said 550 5.1.1 no, and did not take the message for u0@example.org, u1@example.org`
-	if got := o.err().Error(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ", u8@example.org; and 91 more") {
+	want := `"a b\x1b" is not an address; the relay replied 550 5.1.1 no, and did not accept the message for ` +
+		`u0@example.org, u1@example.org`
+	if got := o.err().Error(); !strings.HasPrefix(got, want) ||
+		!strings.HasSuffix(got, ", u8@example.org; and 91 more") {
 		t.Error(got)
 	}
 	if ExitCode(o.err()) != ExitNoUser {

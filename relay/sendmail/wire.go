@@ -8,11 +8,11 @@ import (
 )
 
 // wire writes text as SMTP carries it: CRLF line ends, dots doubled at the
-// start of a line. Its errors are those of the writer below, told by Flush.
+// start of a line. Its errors are those of the writer below, returned by Flush.
 type wire struct {
 	w       *bufio.Writer
-	n       int64 // octets without the doubled dots
-	cr      bool  // CR came, and nothing yet that is not CR
+	n       int64 // bytes without the doubled dots
+	cr      bool  // after a CR, and only CR since
 	midLine bool
 }
 
@@ -26,13 +26,13 @@ func (t *wire) Write(p []byte) (int, error) {
 			t.endLine()
 		}
 		if c != '\n' && c != 0 {
-			t.octet(c)
+			t.char(c)
 		}
 	}
 	return len(p), nil
 }
 
-func (t *wire) octet(c byte) {
+func (t *wire) char(c byte) {
 	if c == '.' && !t.midLine {
 		_ = t.w.WriteByte('.')
 	}
@@ -47,7 +47,7 @@ func (t *wire) endLine() {
 	t.cr, t.midLine = false, false
 }
 
-// end ends the last line, where that is open, and sends what waits.
+// end ends an unfinished last line, and flushes.
 func (t *wire) end() error {
 	if t.midLine {
 		t.endLine()
@@ -55,7 +55,7 @@ func (t *wire) end() error {
 	return t.w.Flush()
 }
 
-// Letter is a message ready to be handed over.
+// Letter is a message ready to be submitted.
 type Letter struct {
 	From envelope.Address // zero is the null reverse-path
 	To   []envelope.Address
@@ -66,9 +66,10 @@ type Letter struct {
 	utf8    bool
 }
 
-// Letter makes a Letter of the message. Where its header has no From field it
-// gets one of name and author; from is the reverse-path.
-func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address, name string, author envelope.Address) *Letter {
+// Letter makes a Letter of the message. If its header has no From field, it gets
+// one from name and author; from is the reverse-path.
+func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address, name string,
+	author envelope.Address) *Letter {
 	l := &Letter{From: from, To: to, message: m, block: h.block(name, author), body: h.body, utf8: h.utf8()}
 	for _, a := range append([]envelope.Address{from, author}, to...) {
 		l.utf8 = l.utf8 || !a.ASCII()
@@ -76,7 +77,7 @@ func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address
 	return l
 }
 
-// mustUTF8 tells whether no other form of the envelope exists.
+// mustUTF8 reports whether the envelope has no other form.
 func (l *Letter) mustUTF8() bool {
 	for _, a := range append([]envelope.Address{l.From}, l.To...) {
 		if !a.ASCII() {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// cloud is what the commands of a script call one of Microsoft's clouds. The
-// zero value is the public one, which no command needs to be told.
+// cloud has the names that the commands of a script use for one of Microsoft's
+// clouds. The zero value is the public one, which needs none.
 type cloud struct {
 	graph    string // Connect-MgGraph -Environment
 	exchange string // Connect-ExchangeOnline -ExchangeEnvironmentName
-	az       string // az cloud set --name; empty where az has none that reaches this Graph
+	az       string // az cloud set --name; empty if az has none that reaches this Graph
 }
 
 // clouds are the national ones, by the names of the configuration.
@@ -22,7 +22,7 @@ func clouds() map[string]cloud {
 	}
 }
 
-// national tells whether the plan is for another cloud than the public one.
+// national reports whether the plan is for another cloud than the public one.
 func (p Plan) national() bool { return p.Cloud != "" && p.Cloud != "public" }
 
 func (p Plan) checkCloud() error {
@@ -32,27 +32,30 @@ func (p Plan) checkCloud() error {
 	c, ok := clouds()[p.Cloud]
 	switch {
 	case !ok:
-		return fmt.Errorf("there is no cloud %q to write a script for: set public, usgov, usgov-dod or china", p.Cloud)
+		return fmt.Errorf("there is no script for the cloud %q: set public, usgov, usgov-dod or china", p.Cloud)
 	case p.Shell == Az && c.az == "":
-		return fmt.Errorf("az knows no cloud with the Graph of %s: write the script with --shell powershell", p.Cloud)
+		return fmt.Errorf("az does not support the cloud %s: use --shell powershell", p.Cloud)
 	case p.Shell == Az && p.GraphURL == "":
 		return fmt.Errorf("the script for %s needs the address of its Graph: name it in the plan", p.Cloud)
 	}
 	return nil
 }
 
-// cloudNote says how far the names of a national cloud can be relied on.
+// cloudNote says how reliable the names of a national cloud are.
 func (p Plan) cloudNote() []string {
 	if !p.national() {
 		return nil
 	}
-	return []string{"", "It is for the national cloud " + p.Cloud + ". The names that Connect-MgGraph, Connect-ExchangeOnline and az have for it are common knowledge,",
-		"and were not tried in this cloud: compare them with Microsoft's documents on national clouds before the first run."}
+	return []string{"", "It is for the national cloud " + p.Cloud +
+		". The names that Connect-MgGraph, Connect-ExchangeOnline and az use for it are widely known,",
+		"but were not tested in this cloud: compare them with Microsoft's documents on national clouds before the " +
+			"first run."}
 }
 
 // psConnectGraph and psConnectExchange log in to the plan's cloud.
 func (p Plan) psConnectGraph() string {
-	line := "Connect-MgGraph -TenantId $Tenant -Scopes 'Application.ReadWrite.All', 'AppRoleAssignment.ReadWrite.All' -NoWelcome"
+	line := "Connect-MgGraph -TenantId $Tenant -Scopes 'Application.ReadWrite.All', " +
+		"'AppRoleAssignment.ReadWrite.All' -NoWelcome"
 	if p.national() {
 		line += " -Environment " + clouds()[p.Cloud].graph
 	}
@@ -67,12 +70,13 @@ func (p Plan) psConnectExchange() string {
 	return line
 }
 
-// shCloud turns az to the plan's cloud, where it is not the one it starts with.
+// shCloud switches az to the plan's cloud, unless it is the public one.
 func (p Plan) shCloud() []string {
 	if !p.national() {
 		return nil
 	}
-	return []string{"# az stays with this cloud afterwards; the way back: az cloud set --name AzureCloud", "az cloud set --name " + clouds()[p.Cloud].az}
+	return []string{"# az keeps this cloud afterwards; to switch back: az cloud set --name AzureCloud",
+		"az cloud set --name " + clouds()[p.Cloud].az}
 }
 
 // graphURL is where az rest calls Microsoft Graph.

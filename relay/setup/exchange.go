@@ -1,9 +1,9 @@
 package setup
 
-// pointer makes Exchange know the service principal.
+// pointer registers the service principal in Exchange.
 func (p Plan) pointer() step {
 	return step{
-		title: "Make Exchange know the service principal",
+		title: "Register the service principal in Exchange",
 		why:   []string{"The object ID is that of the enterprise application, not of the app registration."},
 		side:  inExchange,
 		ps: []string{
@@ -14,32 +14,39 @@ func (p Plan) pointer() step {
 	}
 }
 
-// group holds the mailboxes, which may be shared ones: a policy takes no shared
-// mailbox itself, and a role no nested group.
+// group holds the mailboxes, shared ones among them: a policy cannot name a shared
+// mailbox directly, and a role does not reach into nested groups.
 func (p Plan) group() step {
 	return step{
 		title: "A mail-enabled security group with exactly the mailboxes of the relay",
-		why: []string{"Its owner is who runs this; nobody joins or leaves by himself, and it takes no mail from outside.",
-			"Members must be direct ones: a role does not reach into nested groups."},
+		why: []string{"Its owner is the person who runs this script; nobody can join or leave it, and it accepts no " +
+			"mail from outside.",
+			"Members must be direct: a role does not reach into nested groups."},
 		side: inExchange,
 		ps: []string{
 			`$group = Get-DistributionGroup -Identity $GroupAddress -ErrorAction SilentlyContinue`,
 			`if (-not $group) {`,
 			`  $owner = @(Get-ConnectionInformation)[0].UserPrincipalName`,
-			`  $group = New-DistributionGroup -Name $GroupName -Type Security -PrimarySmtpAddress $GroupAddress -ManagedBy $owner -MemberJoinRestriction Closed -MemberDepartRestriction Closed -RequireSenderAuthenticationEnabled $true`,
+			`  $group = New-DistributionGroup -Name $GroupName -Type Security -PrimarySmtpAddress $GroupAddress ` +
+				`-ManagedBy $owner -MemberJoinRestriction Closed -MemberDepartRestriction Closed ` +
+				`-RequireSenderAuthenticationEnabled $true`,
 			`}`,
 			`foreach ($mailbox in $Mailboxes) {`,
 			`  if (-not (Get-EXOMailbox -Identity $mailbox -ErrorAction SilentlyContinue)) {`,
-			`    throw "There is no mailbox $mailbox in this organisation. Make it (a shared one will do), or correct the configuration."`,
+			`    throw "There is no mailbox $mailbox in this organisation. Make it (a shared one will do), or ` +
+				`correct the configuration."`,
 			`  }`,
-			`  Add-DistributionGroupMember -Identity $GroupAddress -Member $mailbox -ErrorAction SilentlyContinue -ErrorVariable failed`,
+			`  Add-DistributionGroupMember -Identity $GroupAddress -Member $mailbox -ErrorAction SilentlyContinue ` +
+				`-ErrorVariable failed`,
 			`  if ($failed -and ("$failed" -notmatch 'already a member')) {`,
 			`    throw $failed[0]`,
 			`  }`,
 			`}`,
-			`$extra = @(Get-DistributionGroupMember -Identity $GroupAddress -ResultSize Unlimited | Where-Object { $Mailboxes -notcontains $_.PrimarySmtpAddress })`,
+			`$extra = @(Get-DistributionGroupMember -Identity $GroupAddress -ResultSize Unlimited | Where-Object { ` +
+				`$Mailboxes -notcontains $_.PrimarySmtpAddress })`,
 			`if ($extra.Count -gt 0) {`,
-			`  Write-Warning ('The group has members that the relay does not send as: ' + ($extra.PrimarySmtpAddress -join ', '))`,
+			`  Write-Warning ('The group has members that the relay does not send as: ' + ($extra.PrimarySmtpAddress ` +
+				`-join ', '))`,
 			`}`,
 		},
 	}
@@ -49,17 +56,20 @@ func (p Plan) group() step {
 func (p Plan) canary() step {
 	s := step{
 		title: "The canary: a mailbox that the app must not be able to use",
-		why: []string{"It must exist, be hosted in Exchange Online and be ordinary: a missing one or an administrator's is refused whatever the policy,",
+		why: []string{"It must exist, be hosted in Exchange Online and be ordinary: a missing mailbox or an " +
+			"administrator's is always refused",
 			"and proves nothing. It needs no mail and no user."},
 		side: inExchange,
 		ps: []string{
 			`if (-not (Get-EXOMailbox -Identity $Denied -ErrorAction SilentlyContinue)) {`,
-			`  throw "There is no mailbox $Denied, which is to be refused. Name one that exists, is licensed and is nobody's with an administrator's role: --denied"`,
+			`  throw "There is no mailbox $Denied, which is to be refused. Name one that exists, is licensed and is ` +
+				`nobody's with an administrator's role: --denied"`,
 			`}`,
 		},
 	}
 	if p.Denied.IsZero() {
-		s.why = append(s.why, "None is configured, so a shared mailbox is made for it: it is hosted and reachable like a licensed one, and costs nothing.",
+		s.why = append(s.why, "None is configured, so the script creates a shared mailbox: it is hosted and "+
+			"reachable like a licensed one, and costs nothing.",
 			"Or name an ordinary licensed mailbox with --denied.")
 		s.ps = []string{
 			`if (-not (Get-EXOMailbox -Identity $Denied -ErrorAction SilentlyContinue)) {`,
@@ -73,8 +83,9 @@ func (p Plan) canary() step {
 func (p Plan) role() step {
 	s := step{
 		title: "Scope and role: this app, these mailboxes, no others",
-		why:   []string{"A role without -CustomResourceScope would reach every mailbox; an assignment by these names that has another scope stops the script."},
-		side:  inExchange,
+		why: []string{"A role without -CustomResourceScope would reach every mailbox; an assignment of the same " +
+			"name with another scope stops the script."},
+		side: inExchange,
 		ps: []string{
 			`$dn = (Get-DistributionGroup -Identity $GroupAddress).DistinguishedName`,
 			`$filter = "MemberOfGroup -eq '" + $dn.Replace("'", "''") + "'"`,
@@ -88,10 +99,12 @@ func (p Plan) role() step {
 		s.ps = append(s.ps,
 			`$assignment = Get-ManagementRoleAssignment -Identity `+name+` -ErrorAction SilentlyContinue`,
 			`if (-not $assignment) {`,
-			`  $assignment = New-ManagementRoleAssignment -Name `+name+` -App $SpId -Role `+psQuote(role)+` -CustomResourceScope $ScopeName`,
+			`  $assignment = New-ManagementRoleAssignment -Name `+name+` -App $SpId -Role `+psQuote(role)+
+				` -CustomResourceScope $ScopeName`,
 			`}`,
 			`if ("$($assignment.CustomResourceScope)" -ne $ScopeName) {`,
-			`  throw 'This role is assigned with another scope: remove it with Remove-ManagementRoleAssignment, and run this again.'`,
+			`  throw 'This role is assigned with another scope: remove it with Remove-ManagementRoleAssignment, and `+
+				`run this again.'`,
 			`}`)
 	}
 	return s
@@ -100,8 +113,9 @@ func (p Plan) role() step {
 func (p Plan) testRole() step {
 	return step{
 		title: "Test: InScope must be True for each mailbox, and False for the canary",
-		why: []string{"The cmdlet looks past the caches and at roles only, not at consents: it tells that the roles are right, not that Graph acts by them yet.",
-			"`graphrelay verify` tells that."},
+		why: []string{"The cmdlet bypasses the caches and checks roles only, not consents: it shows that the roles " +
+			"are right, not that Graph applies them yet.",
+			"`graphrelay verify` shows that."},
 		side: inExchange,
 		ps: []string{
 			`foreach ($mailbox in $Mailboxes) {`,
@@ -114,23 +128,28 @@ func (p Plan) testRole() step {
 			`$result = @(Test-ServicePrincipalAuthorization -Identity $SpId -Resource $Denied)`,
 			`Write-Host ("{0}: InScope {1} (expected: False)" -f $Denied, ($result.InScope -join ', '))`,
 			`if ($result.InScope -contains $true) {`,
-			`  throw "$Denied is in scope, so nothing is restricted: look at the members of $GroupAddress and at the scope."`,
+			`  throw "$Denied is in scope, so nothing is restricted: look at the members of $GroupAddress and at the ` +
+				`scope."`,
 			`}`,
-			`Get-ManagementRoleAssignment -RoleAssignee $SpId | Format-Table -Property @('Name', 'Role', 'CustomResourceScope')`,
+			`Get-ManagementRoleAssignment -RoleAssignee $SpId | Format-Table -Property @('Name', 'Role', ` +
+				`'CustomResourceScope')`,
 		},
 	}
 }
 
 func (p Plan) policy() step {
 	return step{
-		title: "The access policy: this app, the members of the group, nobody else",
-		why:   []string{"Access policies are the older way; new tenants are better served by --method rbac."},
+		title: "The access policy: this app, the members of the group, no one else",
+		why:   []string{"Access policies are the older way; for new tenants, use --method rbac."},
 		side:  inExchange,
 		ps: []string{
-			`if (-not (Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId })) {`,
-			`  $null = New-ApplicationAccessPolicy -AppId $AppId -PolicyScopeGroupId $GroupAddress -AccessRight RestrictAccess -Description ($AppName + ': only members of ' + $GroupAddress)`,
+			`if (-not (Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq ` +
+				`$AppId })) {`,
+			`  $null = New-ApplicationAccessPolicy -AppId $AppId -PolicyScopeGroupId $GroupAddress -AccessRight ` +
+				`RestrictAccess -Description ($AppName + ': only members of ' + $GroupAddress)`,
 			`}`,
-			`Get-ApplicationAccessPolicy | Where-Object { $_.AppId -eq $AppId } | Format-List -Property @('Identity', 'AppId', 'ScopeName', 'AccessRight')`,
+			`Get-ApplicationAccessPolicy | Where-Object { $_.AppId -eq $AppId } | Format-List -Property ` +
+				`@('Identity', 'AppId', 'ScopeName', 'AccessRight')`,
 		},
 	}
 }
@@ -138,36 +157,42 @@ func (p Plan) policy() step {
 func (p Plan) testPolicy() step {
 	return step{
 		title: "Test: Granted for each mailbox, Denied for the canary",
-		why:   []string{"The cmdlet tells that the policy is right, not that Graph acts by it yet: that takes an hour or more."},
-		side:  inExchange,
+		why: []string{"The cmdlet shows that the policy is right, not that Graph applies it yet: that takes an " +
+			"hour or more."},
+		side: inExchange,
 		ps: []string{
 			`foreach ($mailbox in $Mailboxes) {`,
 			`  $result = (Test-ApplicationAccessPolicy -Identity $mailbox -AppId $AppId).AccessCheckResult`,
 			`  Write-Host ("{0}: {1} (expected: Granted)" -f $mailbox, $result)`,
 			`  if ("$result" -ne 'Granted') {`,
-			`    throw "$mailbox would be refused: look at the members of $GroupAddress. A new group takes some minutes; run this again."`,
+			`    throw "$mailbox would be refused: look at the members of $GroupAddress. A new group takes some ` +
+				`minutes; run this again."`,
 			`  }`,
 			`}`,
 			`$result = (Test-ApplicationAccessPolicy -Identity $Denied -AppId $AppId).AccessCheckResult`,
 			`Write-Host ("{0}: {1} (expected: Denied)" -f $Denied, $result)`,
 			`if ("$result" -ne 'Denied') {`,
-			`  throw "$Denied would be allowed, so nothing is restricted: nothing is consented now. Look at the policy's group."`,
+			`  throw "$Denied would be allowed, so nothing is restricted: nothing is consented now. Look at the ` +
+				`policy's group."`,
 			`}`,
 		},
 	}
 }
 
-// retention keeps Sent Items from filling, where every relayed message stays.
+// retention keeps Sent Items, where every relayed message stays, from filling up.
 func (p Plan) retention() step {
 	return step{
 		title: "Sent Items: delete relayed mail after 30 days",
-		why: []string{"Graph keeps a copy of each mail in Sent Items, and a full mailbox sends no more. This takes the place of the mailbox's own",
-			"retention policy, so it is left out for a mailbox whose policy is not the default one. Change the days, or leave it out, as your rules want it."},
+		why: []string{"Graph keeps a copy of each mail in Sent Items, and a full mailbox cannot send. This replaces " +
+			"the mailbox's own",
+			"retention policy, so mailboxes with another policy than the default are skipped. Change the days, or " +
+				"remove this step, to fit your rules."},
 		side: inExchange,
 		ps: []string{
 			`$tag = $AppName + ' sent items'`,
 			`if (-not (Get-RetentionPolicyTag -Identity $tag -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-RetentionPolicyTag -Name $tag -Type SentItems -RetentionEnabled $true -AgeLimitForRetention 30 -RetentionAction DeleteAndAllowRecovery`,
+			`  $null = New-RetentionPolicyTag -Name $tag -Type SentItems -RetentionEnabled $true ` +
+				`-AgeLimitForRetention 30 -RetentionAction DeleteAndAllowRecovery`,
 			`}`,
 			`if (-not (Get-RetentionPolicy -Identity $tag -ErrorAction SilentlyContinue)) {`,
 			`  $null = New-RetentionPolicy -Name $tag -RetentionPolicyTagLinks $tag`,
@@ -208,7 +233,8 @@ func (p Plan) removePolicy() step {
 		title: "Remove the access policy",
 		side:  inExchange,
 		ps: []string{
-			`foreach ($policy in @(Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId })) {`,
+			`foreach ($policy in @(Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { ` +
+				`$_.AppId -eq $AppId })) {`,
 			`  Remove-ApplicationAccessPolicy -Identity $policy.Identity -Confirm:$false`,
 			`}`,
 		},

@@ -55,30 +55,33 @@ type Plan struct {
 	ReadWrite   bool // large mail or lookup is configured: Mail.ReadWrite, too
 }
 
-// Check says what of the plan cannot become a script.
+// Check returns what of the plan cannot become a script.
 func (p Plan) Check() error {
 	if len(p.Mailboxes) == 0 {
-		return fmt.Errorf("identity %s has no mailbox with an address of its own, only wildcards: add a sender with one address", p.Identity)
+		return fmt.Errorf("identity %s has no mailbox with a single address, only wildcards: add a sender with one "+
+			"address", p.Identity)
 	}
-	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID), writable("the certificate's path", p.Certificate), writable("the identity", p.Identity),
+	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID),
+		writable("the certificate's path", p.Certificate), writable("the identity", p.Identity),
 		writable("the path of certificate_file", p.PEM)}
 	if !p.Denied.IsZero() {
 		checks = append(checks, writable("the denied mailbox", p.Denied.String()))
 		if p.Denied.Wildcard() {
-			checks = append(checks, fmt.Errorf("%s is no mailbox: name a single one that must be refused", p.Denied))
+			checks = append(checks, fmt.Errorf("%s is a wildcard: name a single mailbox that must be refused",
+				p.Denied))
 		}
 	}
 	for _, m := range p.Mailboxes {
 		checks = append(checks, writable("the mailbox", m.String()))
 		if m.Wildcard() {
-			checks = append(checks, fmt.Errorf("%s is no mailbox: name single addresses", m))
+			checks = append(checks, fmt.Errorf("%s is a wildcard: name single addresses", m))
 		}
 		if m.Equal(p.Denied) {
 			checks = append(checks, fmt.Errorf("%s cannot be both allowed and denied: name another canary", m))
 		}
 	}
 	if p.Task == Migrate && p.Method == Policy {
-		checks = append(checks, errors.New("a migration leads from an access policy to RBAC: leave --method policy out"))
+		checks = append(checks, errors.New("a migration goes from an access policy to RBAC: remove --method policy"))
 	}
 	return errors.Join(checks...)
 }
@@ -88,7 +91,7 @@ func (p Plan) groupName() string           { return p.App + " senders" }
 func (p Plan) scopeName() string           { return p.App + " senders" }
 func (p Plan) roleName(role string) string { return p.App + " " + role }
 
-// domain is where the group and the canary get their addresses.
+// domain is that of the addresses of the group and the canary.
 func (p Plan) domain() string { return p.Mailboxes[0].Domain() }
 
 func (p Plan) groupAddress() string { return p.alias() + "-senders@" + p.domain() }
@@ -100,7 +103,7 @@ func (p Plan) denied() string {
 	return p.Denied.String()
 }
 
-// alias is the name in letters that an address may have.
+// alias is the name in characters that an address may have.
 func (p Plan) alias() string {
 	var b []byte
 	for i := range len(p.App) {

@@ -9,9 +9,9 @@ import (
 )
 
 // psQuote writes s as a string of PowerShell in which nothing is expanded. Only
-// ASCII stands in it: Windows PowerShell reads a script without a byte order mark
-// in the code page of the machine, in which an octet of a UTF-8 letter can be a
-// typographic quote, and that ends a string as the plain one does.
+// ASCII is in it: Windows PowerShell reads a script without a byte order mark in
+// the code page of the machine, in which a byte of a UTF-8 letter can be a
+// typographic quote, which ends a string like a plain one.
 func psQuote(s string) string {
 	var b strings.Builder
 	ascii := true
@@ -46,14 +46,16 @@ func yamlQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// writable refuses what no quoting makes safe to read and to run: a line end
-// would end a comment, and a character that steers the direction of text would
-// show another script than the one that runs.
+// writable refuses what no quoting makes safe to read and to run: a line end would
+// end a comment, and a character that changes the direction of text would make
+// the script look different from what runs.
 func writable(what, s string) error {
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool {
-		return r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+		return r == unicode.ReplacementChar || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' ||
+			r == '\u2029'
 	}) {
-		return fmt.Errorf("%s %q cannot stand in a script: it is empty or has a control character; write another one", what, s)
+		return fmt.Errorf("%s %q cannot be used in a script: it is empty or has a control character; write another one",
+			what, s)
 	}
 	return nil
 }

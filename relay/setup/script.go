@@ -27,8 +27,8 @@ func (s *script) lines(list []string) {
 	}
 }
 
-// comment writes comment lines, which hold no value of the configuration but
-// checked ones.
+// comment writes comment lines, with no values of the configuration but checked
+// ones.
 func (s *script) comment(list ...string) {
 	for _, l := range list {
 		s.WriteString(strings.TrimRight("# "+l, " ") + "\n")
@@ -39,7 +39,7 @@ func (s *script) comment(list ...string) {
 func (p Plan) about() []string {
 	what := map[Task]string{
 		Create:  "Set up and restrict the app of a graphrelay relay",
-		Undo:    "Take back what the setup of a graphrelay relay's app made",
+		Undo:    "Undo the setup of a graphrelay relay's app",
 		Migrate: "Move a graphrelay relay's app from an access policy to RBAC for Applications",
 	}[p.Task]
 	way := "RBAC for Applications"
@@ -49,9 +49,11 @@ func (p Plan) about() []string {
 	return append([]string{
 		what + " (" + way + ").",
 		"",
-		"Made by `graphrelay setup`, for exactly the identity and mailboxes of its configuration. Read it, then run it, as somebody who is",
-		"Application Administrator, Privileged Role Administrator (for consents) and Exchange Administrator with the Organization Management role.",
-		"It can be run again at any time: each step looks whether it was done before.",
+		"Printed by `graphrelay setup` for the identity and mailboxes of its configuration. Read it, then run it as " +
+			"a user who is",
+		"Application Administrator, Privileged Role Administrator (for consents) and Exchange Administrator with the " +
+			"Organization Management role.",
+		"It can be run again at any time: each step checks whether it was done before.",
 	}, p.cloudNote()...)
 }
 
@@ -100,8 +102,9 @@ func (p Plan) powershell() string {
 	steps := p.steps()
 	s.comment(p.about()...)
 	s.comment(titles(steps)...)
-	s.comment("", "Windows runs no scripts unless it is allowed to. For this window only:",
-		"  Set-ExecutionPolicy -Scope Process -ExecutionPolicy RemoteSigned", "then, where the file is:", "  ./setup.ps1")
+	s.comment("", "Windows does not run scripts unless you allow it. For this window only:",
+		"  Set-ExecutionPolicy -Scope Process -ExecutionPolicy RemoteSigned", "then, in the folder of the file:",
+		"  ./setup.ps1")
 	s.line("param([switch]$SkipWait)")
 	s.line("$ErrorActionPreference = 'Stop'")
 	s.line("")
@@ -110,14 +113,15 @@ func (p Plan) powershell() string {
 	s.line("$Certificate = %s", psQuote(p.Certificate))
 	s.lines(p.psValues())
 	s.line("")
-	s.comment("Modules: installed where they are missing, brought up to date where they are not.")
-	for _, m := range []string{"Microsoft.Graph.Authentication", "Microsoft.Graph.Applications", "ExchangeOnlineManagement"} {
+	s.comment("Modules: installed if missing, otherwise updated.")
+	for _, m := range []string{"Microsoft.Graph.Authentication", "Microsoft.Graph.Applications",
+		"ExchangeOnlineManagement"} {
 		s.lines(psModule(m))
 	}
 	s.line("%s", p.psConnectGraph())
 	s.line("%s", p.psConnectExchange())
 	s.line("")
-	s.comment("The app registration of the configuration, or else the one with this name.")
+	s.comment("The app registration with the client ID of the configuration, or else with this name.")
 	s.lines(findApp)
 	for i, one := range steps {
 		s.line("")
@@ -128,8 +132,8 @@ func (p Plan) powershell() string {
 	return s.String()
 }
 
-// findApp looks by client ID, so that a second app of the same name is no
-// danger, and by name where the configuration names none in this tenant yet.
+// findApp searches by client ID, so that a second app of the same name does no
+// harm, and by name if the configuration names none in this tenant yet.
 var findApp = []string{
 	`function Get-TheApp {`,
 	`  $found = $null`,
@@ -139,7 +143,8 @@ var findApp = []string{
 	`  if (-not $found) {`,
 	`    $found = @(Get-MgApplication -All | Where-Object { $_.DisplayName -eq $AppName })`,
 	`    if ($found.Count -gt 1) {`,
-	`      throw "More than one app registration is named $AppName. Write client_id into the configuration, and make the script again."`,
+	`      throw "More than one app registration is named $AppName. Write client_id into the configuration, and make ` +
+		`the script again."`,
 	`    }`,
 	`  }`,
 	`  return $found`,

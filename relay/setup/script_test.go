@@ -58,7 +58,8 @@ func everyPlan(t *testing.T, do func(t *testing.T, p setup.Plan, script string))
 						p := plan(t, n)
 						p.Method, p.Shell, p.Task, p.App, p.Identity = method, shell, task, app, app
 						if n == 30 {
-							p.Denied, p.ReadWrite, p.Certificate = parse(t, "o'canary@contoso.com"), true, app+"/entra.cer"
+							p.Denied, p.ReadWrite, p.Certificate = parse(t, "o'canary@contoso.com"), true,
+								app+"/entra.cer"
 						}
 						t.Run(fmt.Sprintf("%s %s %s %d %q", method, shell, task, n, app[:5]), func(t *testing.T) {
 							script, err := setup.Script(p)
@@ -98,7 +99,9 @@ func runMocked(t *testing.T, p setup.Plan, dir, file string) {
 	t.Helper()
 	notes := filepath.Join(dir, "notes")
 	for name, body := range map[string]string{
-		"az":      "case \"$*\" in *'app list'*|*'credential list'*|*appRoleAssignments*) ;; *'sp show'*) echo 44444444-4444-4444-4444-444444444444;; *) echo 33333333-3333-3333-3333-333333333333;; esac\nprintf 'az %s\\n' \"$*\" >>\"$NOTES\"",
+		"az": "case \"$*\" in *'app list'*|*'credential list'*|*appRoleAssignments*) ;; *'sp show'*) echo " +
+			"44444444-4444-4444-4444-444444444444;; *) echo 33333333-3333-3333-3333-333333333333;; esac\nprintf 'az " +
+			"%s\\n' \"$*\" >>\"$NOTES\"",
 		"pwsh":    "printf 'pwsh %s\\n' \"$APP_ID $SP_ID\" >>\"$NOTES\"; for f; do :; done; cat \"$f\" >>\"$NOTES\"",
 		"openssl": "echo sha1 Fingerprint=AA:BB",
 		"sleep":   "printf 'sleep %s\\n' \"$1\" >>\"$NOTES\"",
@@ -122,11 +125,13 @@ func runMocked(t *testing.T, p setup.Plan, dir, file string) {
 	if strings.Contains(said, "/expanded") || strings.Contains(said, "uid=") {
 		t.Errorf("a value was expanded:\n%s", said)
 	}
-	if p.Task == setup.Create && !strings.Contains(said, "--display-name "+p.App+" ") && !strings.Contains(said, "credential list --id 3333") {
+	if p.Task == setup.Create && !strings.Contains(said, "--display-name "+p.App+" ") &&
+		!strings.Contains(said, "credential list --id 3333") {
 		t.Errorf("the name did not arrive as it is:\n%s", said)
 	}
 	for _, m := range p.Mailboxes {
-		if p.Task != setup.Undo && !strings.Contains(string(out), strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(m.String())) {
+		if p.Task != setup.Undo && !strings.Contains(string(out),
+			strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(m.String())) {
 			t.Errorf("mailbox %s is not printed as it is", m)
 		}
 	}
@@ -153,7 +158,8 @@ func TestOrderOfSteps(t *testing.T) {
 	for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
 		p := plan(t, 2)
 		p.Shell = shell
-		consent, unconsent, wait := "New-MgServicePrincipalAppRoleAssignment", "Remove-MgServicePrincipalAppRoleAssignment", "Start-Sleep -Seconds 5400"
+		consent, unconsent, wait := "New-MgServicePrincipalAppRoleAssignment",
+			"Remove-MgServicePrincipalAppRoleAssignment", "Start-Sleep -Seconds 5400"
 		long := "Start-Sleep -Seconds 7200"
 		if shell == setup.Az {
 			consent, unconsent, wait, long = "--method post", "--method delete", "sleep 5400", "sleep 7200"
@@ -163,11 +169,13 @@ func TestOrderOfSteps(t *testing.T) {
 		p.Task = setup.Undo
 		order(p, unconsent, long, "Remove-ApplicationAccessPolicy", "Remove-DistributionGroup")
 		p.Method, p.Task = setup.RBAC, setup.Create
-		order(p, "With them nothing is restricted", "New-ManagementScope", "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization")
+		order(p, "With them nothing is restricted", "New-ManagementScope", "New-ManagementRoleAssignment",
+			"Test-ServicePrincipalAuthorization")
 		p.Task = setup.Undo
 		order(p, "Remove-ManagementRoleAssignment", "Remove-ManagementScope", "Remove-DistributionGroup")
 		p.Task = setup.Migrate
-		order(p, "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", long, unconsent, long, "Remove-ApplicationAccessPolicy")
+		order(p, "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", long, unconsent, long,
+			"Remove-ApplicationAccessPolicy")
 	}
 }
 
@@ -201,11 +209,14 @@ func TestPowerShellIsASCII(t *testing.T) {
 // The RBAC route consents to nothing, and a role never goes without a scope.
 func TestRBACConsentsToNothing(t *testing.T) {
 	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
-		if p.Method == setup.RBAC && (strings.Contains(script, "New-MgServicePrincipalAppRoleAssignment") || strings.Contains(script, "--method post")) {
+		if p.Method == setup.RBAC &&
+			(strings.Contains(script, "New-MgServicePrincipalAppRoleAssignment") ||
+				strings.Contains(script, "--method post")) {
 			t.Error("it consents")
 		}
 		for line := range strings.Lines(script) {
-			if strings.Contains(line, "New-ManagementRoleAssignment") && !strings.Contains(line, "-CustomResourceScope $ScopeName") {
+			if strings.Contains(line, "New-ManagementRoleAssignment") &&
+				!strings.Contains(line, "-CustomResourceScope $ScopeName") {
 				t.Errorf("a role without scope: %s", line)
 			}
 			if strings.Contains(line, "New-MgApplication ") && !strings.Contains(line, "AzureADMyOrg") {
@@ -260,14 +271,17 @@ func TestScriptsForNationalClouds(t *testing.T) {
 			}
 			for line := range strings.Lines(script) {
 				line = strings.TrimSpace(line)
-				if strings.HasPrefix(line, "Connect-MgGraph") && !strings.HasSuffix(line, want[0]) || strings.HasPrefix(line, "Connect-ExchangeOnline") && !strings.HasSuffix(line, want[1]) {
+				if strings.HasPrefix(line, "Connect-MgGraph") && !strings.HasSuffix(line, want[0]) ||
+					strings.HasPrefix(line, "Connect-ExchangeOnline") && !strings.HasSuffix(line, want[1]) {
 					t.Errorf("%s: %s", cloud, line)
 				}
 			}
-			if strings.Contains(script, "common knowledge") != (cloud != "public") || cloud != "public" && strings.Contains(script, "graph.microsoft.com") {
+			if strings.Contains(script, "widely known") != (cloud != "public") || cloud != "public" &&
+				strings.Contains(script, "graph.microsoft.com") {
 				t.Errorf("%s: its note, or a host of another cloud:\n%s", cloud, script)
 			}
-			if p.Shell == setup.Az && strings.Contains(script, "\naz cloud set --name "+want[2]+"\n") != (cloud != "public") {
+			if p.Shell == setup.Az &&
+				strings.Contains(script, "\naz cloud set --name "+want[2]+"\n") != (cloud != "public") {
 				t.Errorf("%s: az is not told of it", cloud)
 			}
 		})
@@ -283,7 +297,8 @@ func TestCmdletsAreDocumented(t *testing.T) {
 	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
 		for line := range strings.Lines(regexp.MustCompile(`'(?:[^'\n]|'')*'`).ReplaceAllString(script, "''")) {
 			line = strings.TrimSpace(line)
-			if strings.HasPrefix(line, "#") && !strings.Contains(line, "Set-ExecutionPolicy -Scope") || strings.HasPrefix(line, "param(") {
+			if strings.HasPrefix(line, "#") && !strings.Contains(line, "Set-ExecutionPolicy -Scope") ||
+				strings.HasPrefix(line, "param(") {
 				continue
 			}
 			for _, piece := range regexp.MustCompile(`[|;(){}]`).Split(line, -1) {
@@ -340,7 +355,8 @@ func TestPlansThatCannotBe(t *testing.T) {
 	} {
 		p := plan(t, 1)
 		change(&p)
-		if _, err := setup.Script(p); err == nil || !strings.Contains(err.Error(), ": ") && !strings.Contains(err.Error(), ";") {
+		if _, err := setup.Script(p); err == nil || !strings.Contains(err.Error(), ": ") &&
+			!strings.Contains(err.Error(), ";") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -7,20 +7,22 @@ import (
 )
 
 // heredocEnd ends the part for pwsh. No line of it can be the same: every value
-// stands within quotes on a line that begins otherwise.
+// is quoted on a line that begins differently.
 const heredocEnd = "END_OF_EXCHANGE"
 
-// sh writes the script for a POSIX shell. Steps of Exchange that follow one
-// another are one run of pwsh, with what it must know in the environment.
+// sh writes the script for a POSIX shell. Consecutive steps in Exchange are one run
+// of pwsh, with its input in the environment.
 func (p Plan) sh() string {
 	var s script
 	steps := p.steps()
 	s.line("#!/bin/sh")
 	s.comment(p.about()...)
 	s.comment(titles(steps)...)
-	s.comment("", "It needs az, openssl and pwsh (PowerShell 7): Exchange has no other commands. PowerShell on Linux and macOS has no execution policy;",
-		"on Windows, allow scripts for the window first: Set-ExecutionPolicy -Scope Process -ExecutionPolicy RemoteSigned")
-	s.comment("", "Values stand in single quotes, so that nothing in them is expanded:", "shellcheck disable=SC2016")
+	s.comment("", "It needs az, openssl and pwsh (PowerShell 7), the only commands for Exchange. PowerShell on Linux "+
+		"and macOS has no execution policy;",
+		"on Windows, allow scripts for this window first: Set-ExecutionPolicy -Scope Process -ExecutionPolicy "+
+			"RemoteSigned")
+	s.comment("", "Values are in single quotes, so that nothing in them is expanded:", "shellcheck disable=SC2016")
 	s.line("set -eu")
 	s.line("WORK=$(mktemp -d)")
 	s.line(`trap 'rm -rf "$WORK"' EXIT`)
@@ -67,9 +69,10 @@ func (p Plan) sh() string {
 	return s.String()
 }
 
-// callsGraph tells whether a step uses $GRAPH.
+// callsGraph reports whether a step uses $GRAPH.
 func callsGraph(steps []step) bool {
-	return slices.ContainsFunc(steps, func(s step) bool { return strings.Contains(strings.Join(s.sh, "\n"), "$GRAPH/") })
+	return slices.ContainsFunc(steps,
+		func(s step) bool { return strings.Contains(strings.Join(s.sh, "\n"), "$GRAPH/") })
 }
 
 func (p Plan) openExchange(s *script) {
@@ -83,26 +86,28 @@ func (p Plan) openExchange(s *script) {
 	s.line("%s", p.psConnectExchange())
 }
 
-// closeExchange runs what openExchange began: as a file, for pwsh reads standard
-// input line by line, as if somebody typed it.
+// closeExchange runs what openExchange began: as a file, because pwsh reads
+// standard input line by line, as if it were typed.
 var closeExchange = []string{
 	heredocEnd,
 	`APP_ID=$APP_ID SP_ID=$SP_ID pwsh -NoProfile -File "$WORK/exchange.ps1"`,
 }
 
 var shFind = []string{
-	`# The app registration of the configuration, or else the one with this name.`,
+	`# The app registration with the client ID of the configuration, or else with this name.`,
 	`find_app() {`,
 	`  APP_ID=''`,
 	`  if [ -n "$CLIENT_ID" ]; then`,
 	`    APP_ID=$(az ad app show --id "$CLIENT_ID" --query appId --output tsv 2>/dev/null || true)`,
 	`  fi`,
 	`  if [ -z "$APP_ID" ]; then`,
-	`    APP_ID=$(az ad app list --all --output tsv --query '[].[displayName, appId]' | APP_NAME=$APP_NAME awk -F '\t' '$1 == ENVIRON["APP_NAME"] { print $2 }')`,
+	`    APP_ID=$(az ad app list --all --output tsv --query '[].[displayName, appId]' | APP_NAME=$APP_NAME awk -F ` +
+		`'\t' '$1 == ENVIRON["APP_NAME"] { print $2 }')`,
 	`  fi`,
 	`  case $APP_ID in`,
 	`  *[!0-9a-fA-F-]*)`,
-	`    echo "More than one app registration is named $APP_NAME. Write client_id into the configuration, and make the script again." >&2`,
+	`    echo "More than one app registration is named $APP_NAME. Write client_id into the configuration, and make ` +
+		`the script again." >&2`,
 	`    exit 1`,
 	`    ;;`,
 	`  esac`,

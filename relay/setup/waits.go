@@ -7,18 +7,20 @@ import (
 
 func (p Plan) waitForPolicy() step {
 	return wait("Wait until the policy has reached Graph", 90,
-		"Microsoft: longer than one hour, even when the test shows the right result. Nothing can be sent meanwhile, for nothing is consented.",
-		"Break it off, and run the script again with the wait left out (-SkipWait, SKIP_WAIT=1) when the time has passed.")
+		"Microsoft: longer than one hour, even if the test shows the right result. Nothing can be sent meanwhile, "+
+			"because nothing is consented.",
+		"You can stop the script, and run it again without the wait (-SkipWait, SKIP_WAIT=1) when the time has passed.")
 }
 
 func (p Plan) waitForRole() step {
 	return wait("Wait until the role has reached Graph", 120,
-		"30 minutes to 2 hours. Mail goes on under the consent and the policy meanwhile.")
+		"30 minutes to 2 hours. Mail continues under the consent and the policy meanwhile.")
 }
 
 func (p Plan) waitForTokens(then string) step {
 	return wait("Wait until the tokens that carry the consents have expired, before "+then, 120,
-		"A token keeps the consents under which it was issued, for 60 to 90 minutes. Without the policy it would open every mailbox.")
+		"A token keeps the consents it was issued with for 60 to 90 minutes. Without the policy it would open every "+
+			"mailbox.")
 }
 
 func wait(title string, minutes int, why ...string) step {
@@ -39,9 +41,9 @@ func wait(title string, minutes int, why ...string) step {
 	}
 }
 
-// copyBack says what the person who runs the relay needs.
+// copyBack prints what the person who runs the relay needs.
 func (p Plan) copyBack() step {
-	s := step{title: "What to hand to the person who runs the relay", side: onlyWait}
+	s := step{title: "What to give to the person who runs the relay", side: onlyWait}
 	lines := []string{"", "Copy this into the configuration of the relay:", "", "identities:",
 		"  - name: " + yamlQuote(p.Identity), "    tenant_id: " + yamlQuote(p.TenantID), "    client_id: @APP@",
 		"    certificate_file: " + yamlQuote(p.PEM), "    denied_mailbox: " + yamlQuote(p.denied()), "senders:"}

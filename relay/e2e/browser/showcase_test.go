@@ -19,6 +19,7 @@ import (
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -216,9 +217,8 @@ func (sc *showcase) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, 
 	}{strings.NewReader(sampleHeader), io.NopCloser(nil)}, nil
 }
 
-func (sc *showcase) Retry(context.Context, envelope.QueueID) error  { return nil }
-func (sc *showcase) Hold(context.Context, envelope.QueueID) error   { return nil }
-func (sc *showcase) Delete(context.Context, envelope.QueueID) error { return nil }
-func (sc *showcase) SendTest(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
+func (sc *showcase) Do(context.Context, operator.Action, envelope.QueueID, string) error { return nil }
+
+func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
 	return sc.records[0].ID, nil
 }

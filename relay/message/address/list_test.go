@@ -117,7 +117,7 @@ func TestParseListRefusesWhatReadersCutDifferently(t *testing.T) {
 		"\\a@b.example":                              errSyntax,
 		"[a]@b.example":                              errSyntax,
 		// A reader that looks for encoded words first sees other quoted strings,
-		// and one of Shift-JIS takes the second byte of a letter for no backslash.
+		// and one of Shift-JIS does not take the second byte of a letter for a backslash.
 		"=?utf-8?q?\"?= <c@d.example>, =?utf-8?q?\"?= <a@b.example>":             errWord,
 		"=?utf-8?q? \"?= <c@d.example>, =?utf-8?q? \"?= <a@b.example>":           errWord,
 		"=?utf-8?q?=41\"?= <c@d.example>, =?utf-8?q?=41\"?= <a@b.example>":       errWord,

@@ -282,8 +282,8 @@ Return-Receipt-To: j@x.example
 	}
 }
 
-// Whatever comes in, reading it ends, twice the same way, and what is given
-// out is as long as it was announced.
+// Reading any input ends, gives the same twice, and yields as many bytes as it
+// announced.
 func FuzzRead(f *testing.F) {
 	for _, file := range corpus(f) {
 		in, err := os.ReadFile(file)

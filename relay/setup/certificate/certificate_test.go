@@ -129,9 +129,9 @@ func TestProblemsOfAPair(t *testing.T) {
 	ec := ecPair(t)
 	for want, problem := range map[string]string{
 		"does not belong":  mixed.Problem(noon),
-		"has expired on":   p.Info.Problem(noon.AddDate(3, 0, 0)),
+		"expired on":       p.Info.Problem(noon.AddDate(3, 0, 0)),
 		"not valid before": p.Info.Problem(noon.AddDate(-1, 0, 0)),
-		"RSA keys only":    ec.Problem(noon),
+		"needs an RSA key": ec.Problem(noon),
 	} {
 		if !strings.Contains(problem, want) {
 			t.Errorf("%q does not say %q", problem, want)
@@ -155,7 +155,8 @@ func ecPair(t *testing.T) certificate.Info {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})...)
+	data := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: sec1})...)
 	i, err := certificate.Read(data, "")
 	if err != nil || i.KeyType != "EC P-256" || !i.KeyFits {
 		t.Fatalf("%+v, %v", i, err)

@@ -19,11 +19,11 @@ import (
 	"unicode"
 )
 
-// Request says what key pair is wanted.
+// Request describes the key pair to create.
 type Request struct {
 	Name string    // common name, as Entra lists it
-	Days int       // validity; Entra takes what it is given, Microsoft advises a year or two
-	Bits int       // of the RSA key; the login takes RSA only
+	Days int       // validity; Entra accepts any, Microsoft advises a year or two
+	Bits int       // of the RSA key; the login needs RSA
 	Now  time.Time // start of the validity, less a few minutes for clocks that differ
 }
 
@@ -37,13 +37,13 @@ type Pair struct {
 // clockRoom is how far the clocks of the host and of Entra may differ.
 const clockRoom = 5 * time.Minute
 
-// Check says what of the request cannot be made.
+// Check returns what is wrong with the request.
 func (r Request) Check() error {
 	switch {
 	case r.Name == "" || len(r.Name) > 64:
 		return fmt.Errorf("the name %q cannot be a common name: write 1 to 64 characters", r.Name)
 	case strings.ContainsFunc(r.Name, func(c rune) bool { return c == unicode.ReplacementChar || !unicode.IsPrint(c) }):
-		return fmt.Errorf("the name %q has a character that cannot be shown: write another one", r.Name)
+		return fmt.Errorf("the name %q has a character that cannot be shown: write another name", r.Name)
 	case r.Days < 1 || r.Days > 3650:
 		return fmt.Errorf("a validity of %d days is out of range: write 1 to 3650", r.Days)
 	case r.Bits < 2048 || r.Bits > 8192:
@@ -52,7 +52,7 @@ func (r Request) Check() error {
 	return nil
 }
 
-// New makes a key pair.
+// New creates a key pair.
 func New(r Request) (Pair, error) {
 	if err := r.Check(); err != nil {
 		return Pair{}, err

@@ -18,7 +18,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// Info is what can be told of a certificate file without showing its key.
+// Info describes a certificate file without its key.
 type Info struct {
 	Form      string // "PEM", "PFX" or "DER"
 	Subject   string
@@ -33,17 +33,18 @@ type Info struct {
 	KeyFits   bool // the private key belongs to the certificate
 }
 
-// Problem says why the relay cannot log in with the file now; "" if it can.
+// Problem returns why the relay cannot log in with the file now; "" if it can.
 func (i Info) Problem(now time.Time) string {
 	switch {
 	case !i.HasKey:
-		return "there is no private key in the file; the relay needs the file that `graphrelay cert new` made, not the one for the upload"
+		return "the file has no private key; use the file that `graphrelay cert new` wrote for the relay, not the " +
+			"one for the upload"
 	case !i.KeyFits:
-		return "the private key does not belong to the certificate; put the two that were made together into one file"
+		return "the private key does not belong to the certificate; use the key and certificate of one pair"
 	case !strings.HasPrefix(i.KeyType, "RSA "):
-		return "the login takes RSA keys only; make a pair with `graphrelay cert new`"
+		return "the login needs an RSA key; create a pair with `graphrelay cert new`"
 	case now.After(i.NotAfter):
-		return "the certificate has expired on " + day(i.NotAfter) + "; make the next one with `graphrelay cert renew`"
+		return "the certificate expired on " + day(i.NotAfter) + "; create the next one with `graphrelay cert renew`"
 	case now.Before(i.NotBefore):
 		return "the certificate is not valid before " + day(i.NotBefore) + "; check the clock of this host"
 	}
@@ -52,8 +53,9 @@ func (i Info) Problem(now time.Time) string {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// errNoCertificate is for a file in which none of the forms was found.
-var errNoCertificate = errors.New("there is no certificate in it: name a PEM file (-----BEGIN CERTIFICATE-----), a PFX file or a .cer file")
+// errNoCertificate is for a file in none of the formats.
+var errNoCertificate = errors.New("it contains no certificate: name a PEM file (-----BEGIN CERTIFICATE-----), a PFX " +
+	"file or a .cer file")
 
 // Read reads a PEM, PFX (PKCS#12) or DER file. The password is that of a
 // PFX file. An error continues a sentence that began with the file's name.
@@ -70,7 +72,8 @@ func Read(data []byte, password string) (Info, error) {
 	key, cert, chain, err := pkcs12.DecodeChain(data, password)
 	switch {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword) && password == "":
-		return Info{}, errors.New("it is a PFX file with a password: write the password into a file and name it with --password-file")
+		return Info{}, errors.New("it is a PFX file with a password: write the password into a file and add " +
+			"--password-file FILE")
 	case errors.Is(err, pkcs12.ErrIncorrectPassword):
 		return Info{}, errors.New("the password does not open the PFX file: correct the password file")
 	case err != nil:
@@ -94,7 +97,8 @@ func readPEM(data []byte) (Info, error) {
 		case cert != nil:
 			certs = append(certs, cert)
 		case k != nil && key != nil:
-			return Info{}, errors.New("it holds more than one private key: keep the one that belongs to the certificate")
+			return Info{}, errors.New("it contains more than one private key: keep the one that belongs to the " +
+				"certificate")
 		case k != nil:
 			key = k
 		}
@@ -105,7 +109,7 @@ func readPEM(data []byte) (Info, error) {
 	return describe("PEM", certs, key), nil
 }
 
-// readBlock reads a certificate or a key; other blocks are of no concern.
+// readBlock reads a certificate or a key; other blocks are ignored.
 func readBlock(b *pem.Block) (*x509.Certificate, crypto.PrivateKey, error) {
 	var cert *x509.Certificate
 	var key crypto.PrivateKey
@@ -131,9 +135,10 @@ func readBlock(b *pem.Block) (*x509.Certificate, crypto.PrivateKey, error) {
 	return cert, key, nil
 }
 
-var errEncryptedKey = errors.New("its private key is encrypted: decrypt it with `openssl pkey -in old.pem -out key.pem`, and let the file's mode protect it")
+var errEncryptedKey = errors.New("its private key is encrypted: decrypt it with `openssl pkey -in old.pem -out " +
+	"key.pem`, and protect the file by its mode")
 
-// describe takes the certificate that the key belongs to, or else the first.
+// describe uses the certificate that the key belongs to, or else the first.
 func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Info {
 	cert, fits := certs[0], false
 	if public := publicOf(key); public != nil {

@@ -1,4 +1,4 @@
-package admin
+package operator
 
 import (
 	"context"
@@ -22,8 +22,11 @@ const (
 	Delete  Action = "delete"  // for good; the history stays
 )
 
-// defaultStates are those that an action changes where a filter names none.
-func (a Action) defaultStates() []spool.State {
+// Known reports whether there is such an action.
+func (a Action) Known() bool { return a.States() != nil }
+
+// States are those in which a filter without states looks for messages.
+func (a Action) States() []spool.State {
 	switch a {
 	case Retry, HoldIt:
 		return []spool.State{spool.Queued}
@@ -35,87 +38,88 @@ func (a Action) defaultStates() []spool.State {
 	return nil
 }
 
-// Writer is what changes messages: a spool.Store.
-type Writer interface {
-	Store
-	Move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time) error
-	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
-}
-
-// Change says what is to be done to which messages: those with these IDs, or
-// all that a filter selects.
+// Change says what to do to which messages: those with these IDs, or all that a
+// filter selects.
 type Change struct {
 	Action Action
 	IDs    []envelope.QueueID
 	Filter spool.Filter // counts without IDs
-	By     string       // who wants it, for the history
+	By     string       // who asked for it, for the history
 }
 
-// Progress is how far a change has come.
+// Progress is how far a change is.
 type Progress struct {
 	Changed int      `json:"changed"`
-	Skipped int      `json:"skipped"`          // in another state, or gone
+	Skipped int      `json:"skipped"`          // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"` // why, of the first ones
 	Done    bool     `json:"done,omitempty"`
-	Failed  string   `json:"failed,omitempty"` // why it stopped before the end
+	Failed  string   `json:"failed,omitempty"` // why it ended early
 }
 
-// maxErrors bounds the reasons that a Progress names.
+// maxErrors bounds the reasons in a Progress.
 const maxErrors = 10
 
 // atOnce is how many messages are changed together; they share a commit.
 const atOnce = 64
 
-// Changer changes messages. Wake tells the delivery that a mailbox has mail.
-type Changer struct {
-	Store Writer
-	Wake  func(mailbox envelope.Address)
-	Now   func() time.Time
-}
-
-// Do makes a change and calls tell after each page; an error of tell ends it.
-// A message that cannot be changed is skipped. What was accepted after the
-// change began is left alone by a filter.
-func (c *Changer) Do(ctx context.Context, ch Change, tell func(Progress) error) error {
-	if len(ch.Action.defaultStates()) == 0 {
-		return fmt.Errorf("%q is none of retry, hold, release, delete", ch.Action)
+// Change makes a change and calls report after each page; an error of report ends
+// it. A message that cannot be changed is skipped. With a filter, what was
+// accepted after the change began is skipped too.
+func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) error) error {
+	if !c.Action.Known() {
+		return fmt.Errorf("%q is none of retry, hold, release, delete", c.Action)
 	}
-	r := &running{Changer: c, Change: ch}
+	r := &running{Operator: o, change: c, due: map[string]envelope.Address{}}
 	err := r.pages(ctx, func(page []envelope.QueueID) error {
-		if err := r.change(ctx, page); err != nil {
+		if err := r.changePage(ctx, page); err != nil {
 			return err
 		}
-		return tell(r.progress)
+		return report(r.progress)
 	})
+	if len(c.IDs) > 0 {
+		r.probeHolds()
+	}
 	if err != nil {
 		return err
 	}
 	r.progress.Done = true
-	return tell(r.progress)
+	return report(r.progress)
+}
+
+// Do changes one message; the error says why it could not be changed.
+func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
+	r := &running{Operator: o, change: Change{Action: a, By: by}, due: map[string]envelope.Address{}}
+	mailbox, err := r.one(ctx, id)
+	if err == nil {
+		r.wake(mailbox)
+		r.probeHolds()
+	}
+	return err
 }
 
 // running is a change under way.
 type running struct {
-	*Changer
-	Change
+	*Operator
+	change   Change
+	due      map[string]envelope.Address // mailboxes in which messages became due
 	mu       sync.Mutex
 	progress Progress
 }
 
 // pages hands over the IDs, some at a time.
 func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) error {
-	for ids := r.IDs; len(ids) > 0; ids = ids[min(atOnce, len(ids)):] {
+	for ids := r.change.IDs; len(ids) > 0; ids = ids[min(atOnce, len(ids)):] {
 		if err := do(ids[:min(atOnce, len(ids))]); err != nil {
 			return err
 		}
 	}
-	if len(r.IDs) > 0 {
+	if len(r.change.IDs) > 0 {
 		return nil
 	}
-	f := r.Filter
+	f := r.change.Filter
 	f.Limit = atOnce
 	if len(f.States) == 0 {
-		f.States = r.Action.defaultStates()
+		f.States = r.change.Action.States()
 	}
 	if f.Until.IsZero() {
 		f.Until = r.Now()
@@ -136,8 +140,8 @@ func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) 
 	}
 }
 
-// change changes the messages of a page at once, and wakes their lanes.
-func (r *running) change(ctx context.Context, page []envelope.QueueID) error {
+// changePage changes the messages of a page at the same time, and wakes their lanes.
+func (r *running) changePage(ctx context.Context, page []envelope.QueueID) error {
 	var all sync.WaitGroup
 	var fatal error
 	lanes := map[string]envelope.Address{}
@@ -158,12 +162,32 @@ func (r *running) change(ctx context.Context, page []envelope.QueueID) error {
 		})
 	}
 	all.Wait()
-	if r.Wake != nil && (r.Action == Retry || r.Action == Release) {
-		for _, mailbox := range lanes {
-			r.Wake(mailbox)
-		}
+	for _, mailbox := range lanes {
+		r.wake(mailbox)
 	}
 	return fatal
+}
+
+// wake makes delivery look at a mailbox in which messages became due.
+func (r *running) wake(mailbox envelope.Address) {
+	if r.change.Action == Retry || r.change.Action == Release {
+		r.due[mailbox.Key()] = mailbox
+		r.Wake(mailbox)
+	}
+}
+
+// probeHolds probes the holds that stop messages which were named, so that nobody
+// waits for the next probe. A filter can select a whole backlog, and the operator
+// asks for probes then.
+func (r *running) probeHolds() {
+	r.probe(func(h spool.Hold) bool {
+		for _, mailbox := range r.due {
+			if r.canStop(h, mailbox) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func (r *running) skip(err error) {
@@ -181,11 +205,12 @@ func (r *running) one(ctx context.Context, id envelope.QueueID) (envelope.Addres
 	}
 	now := r.Now()
 	switch {
-	case r.Action == Release && m.State != spool.Held:
+	case r.change.Action == Release && m.State != spool.Held:
 		return m.Mailbox, fmt.Errorf("%w: message %s is %s, not held", spool.ErrState, id, m.State)
-	case r.Action == HoldIt:
-		err = r.Store.Move(ctx, id, spool.Held, time.Time{}, "held by the operator"+r.by()+"; to let it go: graphrelay queue release "+string(id), now)
-	case r.Action == Delete:
+	case r.change.Action == HoldIt:
+		why := "held by the operator" + r.by() + "; to let it go: graphrelay queue release " + string(id)
+		err = r.Store.Move(ctx, id, spool.Held, time.Time{}, why, now)
+	case r.change.Action == Delete:
 		err = r.Store.Delete(ctx, id, "deleted by the operator"+r.by(), now)
 	default:
 		err = r.Store.Move(ctx, id, spool.Queued, now, "made due by the operator"+r.by(), now)
@@ -194,8 +219,8 @@ func (r *running) one(ctx context.Context, id envelope.QueueID) (envelope.Addres
 }
 
 func (r *running) by() string {
-	if r.By == "" {
+	if r.change.By == "" {
 		return ""
 	}
-	return " (" + r.By + ")"
+	return " (" + r.change.By + ")"
 }

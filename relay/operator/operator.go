@@ -1,0 +1,87 @@
+// Package operator does what an operator may do to the queue: retry, hold,
+// release and delete messages, probe holds, and send a test mail. The admin
+// socket and the console both use it, so the same request has the same effect
+// and leaves the same words in the history, which name who asked.
+//
+// # Promises
+//
+// A change of many messages goes through the queue page by page and reports how
+// far it is, so a backlog is never in memory. A message that is Active is
+// skipped. Retry and release of named messages also probe the holds that stop
+// them.
+//
+// # On failure
+//
+// A change that fails half-way keeps what it has changed; the error is that of
+// the store.
+//
+// The package knows neither HTTP nor Graph.
+package operator
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// Store is what an operator reads and changes: a spool.Store.
+type Store interface {
+	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
+	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
+	Move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time) error
+	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
+}
+
+// Operator acts on one queue; every field is required.
+type Operator struct {
+	Store    Store
+	Wake     func(mailbox envelope.Address)        // delivery looks at the mailbox
+	Holds    func() []spool.Hold                   // in force
+	Identity func(mailbox envelope.Address) string // that a mailbox sends through
+	ProbeNow func(keys ...string)                  // probes these holds
+	Hostname func() string                         // of the relay
+	Now      func() time.Time
+
+	// Submit hands a message over as a program of this host would.
+	Submit func(ctx context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error)
+}
+
+// Probe probes the hold with this key, those that can stop mail of a mailbox, or
+// all of them, and returns their keys.
+func (o *Operator) Probe(key string, mailbox envelope.Address) []string {
+	return o.probe(func(h spool.Hold) bool {
+		return (key == "" || key == h.Key) && (mailbox.IsZero() || o.canStop(h, mailbox))
+	})
+}
+
+func (o *Operator) probe(meant func(spool.Hold) bool) []string {
+	keys := []string{}
+	for _, h := range o.Holds() {
+		if meant(h) {
+			keys = append(keys, h.Key)
+		}
+	}
+	if len(keys) > 0 {
+		o.ProbeNow(keys...)
+	}
+	return keys
+}
+
+func (o *Operator) canStop(h spool.Hold, mailbox envelope.Address) bool {
+	ofIdentity := h.Mailbox.IsZero()
+	return Stops(h, mailbox, envelope.Address{}) && (!ofIdentity || h.Identity == o.Identity(mailbox))
+}
+
+// Stops reports whether a hold stops mail that a mailbox sends from an address;
+// the zero address is any. The hold of an identity stops the mailboxes that it
+// names; if it names none, all of them.
+func Stops(h spool.Hold, mailbox, from envelope.Address) bool {
+	if !h.Mailbox.IsZero() {
+		return h.Mailbox.Equal(mailbox) && (from.IsZero() || h.From.IsZero() || h.From.Equal(from))
+	}
+	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+}

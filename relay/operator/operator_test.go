@@ -1,0 +1,278 @@
+package operator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/spooltest"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func address(s string) envelope.Address {
+	a, err := envelope.ParseAddress(s)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+var a, b, c = address("a@example.org"), address("b@example.org"), address("c@example.org")
+
+func id(n int) envelope.QueueID { return envelope.QueueID(fmt.Sprintf("%016d", n)) }
+
+// bench is an Operator over a store in memory, and what it asked delivery for.
+type bench struct {
+	*operator.Operator
+	t             *testing.T
+	mem           *spooltest.Mem
+	holds         []spool.Hold
+	woken, probed []string
+}
+
+func newBench(t *testing.T) *bench {
+	now := func() time.Time { return noon }
+	x := &bench{t: t, mem: spooltest.NewMem(now)}
+	x.Operator = &operator.Operator{
+		Store: x.mem, Now: now,
+		Wake:     func(m envelope.Address) { x.woken = append(x.woken, m.String()) },
+		Holds:    func() []spool.Hold { return x.holds },
+		ProbeNow: func(keys ...string) { x.probed = append(x.probed, keys...) },
+		Identity: func(m envelope.Address) string {
+			return map[string]string{a.Key(): "contoso", b.Key(): "contoso", c.Key(): "fabrikam"}[m.Key()]
+		},
+	}
+	return x
+}
+
+// put makes a message n in a state.
+func (x *bench) put(n int, mailbox envelope.Address, state spool.State) envelope.QueueID {
+	x.t.Helper()
+	r := spool.Record{State: state, NextAttempt: noon.Add(time.Hour), Message: spool.Message{
+		ID: id(n), Mailbox: mailbox, From: mailbox, Accepted: noon.Add(-time.Hour),
+		Envelope: envelope.Envelope{Recipients: []envelope.Address{mailbox}},
+	}}
+	if err := x.mem.Put(r, []byte("Subject: x\r\n\r\n")); err != nil {
+		x.t.Fatal(err)
+	}
+	return r.ID
+}
+
+func (x *bench) lastEvent(id envelope.QueueID) string {
+	x.t.Helper()
+	events, err := x.mem.History(x.t.Context(), id)
+	if err != nil || len(events) == 0 {
+		x.t.Fatalf("history of %s: %v, %v", id, events, err)
+	}
+	return events[len(events)-1].Text
+}
+
+// do makes a change and returns its last progress.
+func (x *bench) do(change operator.Change) (last operator.Progress) {
+	x.t.Helper()
+	err := x.Change(x.t.Context(), change, func(p operator.Progress) error { last = p; return nil })
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return last
+}
+
+// The same request leaves the same words and has the same effects, whether it
+// comes for one message, as from the console, or for several.
+func TestOneAndManyAreTheSame(t *testing.T) {
+	for _, one := range []struct {
+		action operator.Action
+		from   spool.State
+		to     spool.State
+		words  string
+		due    bool
+	}{
+		{operator.Retry, spool.Queued, spool.Queued, "made due by the operator (anna)", true},
+		{operator.Retry, spool.Held, spool.Queued, "made due by the operator (anna)", true},
+		{operator.Release, spool.Held, spool.Queued, "made due by the operator (anna)", true},
+		{operator.HoldIt, spool.Queued, spool.Held,
+			"held by the operator (anna); to let it go: graphrelay queue release " + string(id(1)), false},
+		{operator.Delete, spool.Queued, spool.Deleted, "deleted by the operator (anna)", false},
+	} {
+		for _, way := range []string{"one", "many"} {
+			x := newBench(t)
+			x.put(1, a, one.from)
+			x.holds = []spool.Hold{
+				{Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:b", Mailbox: b},
+				{Key: "identity:contoso", Identity: "contoso"}, {Key: "identity:fabrikam", Identity: "fabrikam"},
+			}
+			if way == "many" {
+				x.do(operator.Change{Action: one.action, IDs: []envelope.QueueID{id(1)}, By: "anna"})
+			} else if err := x.Do(t.Context(), one.action, id(1), "anna"); err != nil {
+				t.Fatal(err)
+			}
+			r, _ := x.mem.Get(t.Context(), id(1))
+			if words := x.lastEvent(id(1)); r.State != one.to || words != one.words {
+				t.Errorf("%s %s %s: %s, %q", way, one.action, one.from, r.State, words)
+			}
+			woken, probed := "", ""
+			if one.due {
+				woken, probed = a.String(), "mailbox:a identity:contoso"
+				if !r.NextAttempt.Equal(noon) {
+					t.Errorf("%s %s: due at %s", way, one.action, r.NextAttempt)
+				}
+			}
+			if w, p := strings.Join(x.woken, " "), strings.Join(x.probed, " "); w != woken || p != probed {
+				t.Errorf("%s %s: woken %q, probed %q", way, one.action, w, p)
+			}
+		}
+	}
+}
+
+// The error of one message says why it was not changed, and nothing else happens.
+func TestOneThatCannotBeChanged(t *testing.T) {
+	x := newBench(t)
+	x.put(1, a, spool.Queued)
+	x.put(2, a, spool.Sent)
+	for _, one := range []struct {
+		action operator.Action
+		id     envelope.QueueID
+		want   error
+	}{
+		{operator.Release, id(1), spool.ErrState}, {operator.Retry, id(2), spool.ErrState}, {operator.Delete, id(3), spool.ErrNotFound},
+	} {
+		if err := x.Do(t.Context(), one.action, one.id, ""); !errors.Is(err, one.want) || len(x.woken) > 0 {
+			t.Errorf("%s of %s: %v, woken %v", one.action, one.id, err, x.woken)
+		}
+	}
+}
+
+// A filter may select a whole backlog: its mailboxes are woken, and no hold is
+// probed for it.
+func TestAFilterProbesNothing(t *testing.T) {
+	x := newBench(t)
+	for n := range 150 {
+		x.put(n, []envelope.Address{a, b}[n%2], spool.Queued)
+	}
+	x.holds = []spool.Hold{{Key: "mailbox:a", Mailbox: a}}
+	if p := x.do(operator.Change{Action: operator.Retry}); p.Changed != 150 || !p.Done || len(x.probed) > 0 {
+		t.Errorf("%+v, probed %v", p, x.probed)
+	}
+	slices.Sort(x.woken)
+	if got := strings.Join(slices.Compact(x.woken), " "); got != "a@example.org b@example.org" {
+		t.Errorf("woken: %s", got)
+	}
+}
+
+// Named messages, however many pages of them, probe each hold once.
+func TestNamedMessagesProbeEachHoldOnce(t *testing.T) {
+	x := newBench(t)
+	var ids []envelope.QueueID
+	for n := range 150 {
+		ids = append(ids, x.put(n, a, spool.Queued))
+	}
+	x.holds = []spool.Hold{{Key: "mailbox:a", Mailbox: a}}
+	x.do(operator.Change{Action: operator.Retry, IDs: ids})
+	if got := strings.Join(x.probed, " "); got != "mailbox:a" {
+		t.Errorf("probed: %s", got)
+	}
+}
+
+// What came after the change began is left alone, however long it takes.
+func TestChangeEnds(t *testing.T) {
+	x := newBench(t)
+	x.put(1, a, spool.Queued)
+	late := x.put(2, a, spool.Queued)
+	x.mem.Edit(late, func(r *spool.Record) { r.Accepted = noon.Add(time.Second) })
+	x.do(operator.Change{Action: operator.HoldIt})
+	if r, _ := x.mem.Get(t.Context(), late); r.State != spool.Queued {
+		t.Errorf("the late message is %s", r.State)
+	}
+}
+
+func TestProgressBreaksOff(t *testing.T) {
+	x := newBench(t)
+	for n := range 200 {
+		x.put(n, a, spool.Queued)
+	}
+	gone := errors.New("gone")
+	err := x.Change(t.Context(), operator.Change{Action: operator.HoldIt}, func(operator.Progress) error { return gone })
+	if held := x.mem.Counts()[spool.Held]; !errors.Is(err, gone) || held == 0 || held > 64 {
+		t.Errorf("%v, %d held: nobody listens, and it went on", err, held)
+	}
+}
+
+func TestUnknownActions(t *testing.T) {
+	x := newBench(t)
+	err := x.Change(t.Context(), operator.Change{Action: "explode"}, func(operator.Progress) error { return nil })
+	if err == nil || operator.Action("explode").Known() || !operator.Delete.Known() {
+		t.Errorf("explode: %v", err)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	for _, ask := range []struct {
+		key     string
+		mailbox envelope.Address
+		want    string
+	}{
+		{"", envelope.Address{}, "identity:contoso identity:fabrikam mailbox:a mailbox:b sendas:a"},
+		{"mailbox:b", envelope.Address{}, "mailbox:b"},
+		{"", a, "identity:contoso mailbox:a sendas:a"},
+		{"", c, "identity:fabrikam"},
+		{"mailbox:c", envelope.Address{}, ""},
+	} {
+		x := newBench(t)
+		x.holds = []spool.Hold{
+			{Key: "identity:contoso", Identity: "contoso"}, {Key: "identity:fabrikam", Identity: "fabrikam"},
+			{Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:b", Mailbox: b}, {Key: "sendas:a", Mailbox: a, From: c},
+		}
+		got := x.Probe(ask.key, ask.mailbox)
+		if strings.Join(got, " ") != ask.want || !slices.Equal(got, x.probed) || got == nil {
+			t.Errorf("%q %q: %v, probed %v, want %s", ask.key, ask.mailbox, got, x.probed, ask.want)
+		}
+	}
+}
+
+func TestStops(t *testing.T) {
+	none := envelope.Address{}
+	for _, one := range []struct {
+		name          string
+		hold          spool.Hold
+		mailbox, from envelope.Address
+		want          bool
+	}{
+		{"its mailbox", spool.Hold{Mailbox: a}, a, b, true},
+		{"another mailbox", spool.Hold{Mailbox: a}, b, b, false},
+		{"an address in it", spool.Hold{Mailbox: a, From: b}, a, b, true},
+		{"another address in it", spool.Hold{Mailbox: a, From: b}, a, c, false},
+		{"any address in it", spool.Hold{Mailbox: a, From: b}, a, none, true},
+		{"a mailbox of the identity", spool.Hold{Mailboxes: []envelope.Address{a, b}}, b, b, true},
+		{"a mailbox of another", spool.Hold{Mailboxes: []envelope.Address{a, b}}, c, c, false},
+		{"an identity with every mailbox", spool.Hold{Identity: "contoso"}, c, c, true},
+	} {
+		if got := operator.Stops(one.hold, one.mailbox, one.from); got != one.want {
+			t.Errorf("%s: %v", one.name, got)
+		}
+	}
+}
+
+func TestTestMail(t *testing.T) {
+	x := newBench(t)
+	x.Hostname = func() string { return "relay.example.org" }
+	var text string
+	x.Submit = func(_ context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error) {
+		m, err := io.ReadAll(message)
+		text = from.String() + " " + to.String() + "\n" + string(m)
+		return id(7), err
+	}
+	got, err := x.TestMail(t.Context(), a, b)
+	want := "a@example.org b@example.org\nFrom: a@example.org\r\nTo: b@example.org\r\nSubject: Test mail from graphrelay\r\n"
+	if err != nil || got != id(7) || !strings.HasPrefix(text, want) || !strings.Contains(text, "on relay.example.org.") {
+		t.Errorf("%s, %v:\n%s", got, err, text)
+	}
+}
