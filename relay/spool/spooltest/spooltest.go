@@ -120,9 +120,17 @@ func addr(s string) envelope.Address {
 func (f *fixture) message(mailbox string) spool.Message {
 	f.ids++
 	return spool.Message{
-		ID:         envelope.NewQueueID(f.clock.Add(time.Duration(f.ids) * time.Millisecond)),
-		Envelope:   envelope.Envelope{ReversePath: addr("from@example.org"), Recipients: []envelope.Address{addr("one@example.net"), addr("two@example.net")}},
-		Client:     envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("192.0.2.7:2525"), Helo: "erp.local", Login: "scanner"},
+		ID: envelope.NewQueueID(f.clock.Add(time.Duration(f.ids) * time.Millisecond)),
+		Envelope: envelope.Envelope{
+			ReversePath: addr("from@example.org"),
+			Recipients:  []envelope.Address{addr("one@example.net"), addr("two@example.net")},
+		},
+		Client: envelope.Client{
+			Name:  "erp",
+			Addr:  netip.MustParseAddrPort("192.0.2.7:2525"),
+			Helo:  "erp.local",
+			Login: "scanner",
+		},
 		Mailbox:    addr(mailbox),
 		From:       addr(mailbox),
 		MessageID:  fmt.Sprintf("<%d@example.org>", f.ids),
@@ -179,8 +187,9 @@ func (f *fixture) active(mailbox string) spool.Record {
 
 func (f *fixture) settle(r spool.Record, state spool.State, change ...func(*spool.Settlement)) error {
 	s := spool.Settlement{
-		ID: r.ID, Attempt: r.Attempts, State: state, NextAttempt: f.clock.Add(time.Minute), Status: reply.Enhanced{4, 7, 12},
-		Text: "an outcome", RequestID: "request-1", HTTPStatus: 503, Duration: 250 * time.Millisecond, At: f.clock,
+		ID: r.ID, Attempt: r.Attempts, State: state, NextAttempt: f.clock.Add(time.Minute),
+		Status: reply.Enhanced{4, 7, 12}, Text: "an outcome", RequestID: "request-1", HTTPStatus: 503,
+		Duration: 250 * time.Millisecond, At: f.clock,
 	}
 	for _, c := range change {
 		c(&s)
@@ -225,7 +234,7 @@ func (f *fixture) kinds(id envelope.QueueID) []spool.EventKind {
 	return kinds
 }
 
-// noise makes octets that differ everywhere, so that no mix-up of chunks
+// noise makes bytes that differ everywhere, so that no mix-up of chunks
 // stays unseen.
 func noise(size int, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))

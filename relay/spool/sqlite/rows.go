@@ -128,11 +128,11 @@ func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
 		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration))
 }
 
-func readEvent(r *db.Row, id envelope.QueueID) spool.Event {
+func readEvent(r *db.Row) (spool.Event, error) {
 	return spool.Event{
-		ID: id, At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
+		At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
 		Text: r.Str(), RequestID: r.Str(), HTTPStatus: int(r.Int()), Duration: time.Duration(r.Int()),
-	}
+	}, r.Err
 }
 
 // The states as they are stored, in the order of spool.States. The indexes of the
