@@ -6,11 +6,7 @@ func (p Plan) pointer() step {
 		title: "Register the service principal in Exchange",
 		why:   []string{"The object ID is that of the enterprise application, not of the app registration."},
 		side:  inExchange,
-		ps: []string{
-			`if (-not (Get-ServicePrincipal -Identity $SpId -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-ServicePrincipal -AppId $AppId -ObjectId $SpId -DisplayName $AppName`,
-			`}`,
-		},
+		ps:    part("pointer.ps1"),
 	}
 }
 
@@ -23,32 +19,7 @@ func (p Plan) group() step {
 			"mail from outside.",
 			"Members must be direct: a role does not reach into nested groups."},
 		side: inExchange,
-		ps: []string{
-			`$group = Get-DistributionGroup -Identity $GroupAddress -ErrorAction SilentlyContinue`,
-			`if (-not $group) {`,
-			`  $owner = @(Get-ConnectionInformation)[0].UserPrincipalName`,
-			`  $group = New-DistributionGroup -Name $GroupName -Type Security -PrimarySmtpAddress $GroupAddress ` +
-				`-ManagedBy $owner -MemberJoinRestriction Closed -MemberDepartRestriction Closed ` +
-				`-RequireSenderAuthenticationEnabled $true`,
-			`}`,
-			`foreach ($mailbox in $Mailboxes) {`,
-			`  if (-not (Get-EXOMailbox -Identity $mailbox -ErrorAction SilentlyContinue)) {`,
-			`    throw "There is no mailbox $mailbox in this organisation. Make it (a shared one will do), or ` +
-				`correct the configuration."`,
-			`  }`,
-			`  Add-DistributionGroupMember -Identity $GroupAddress -Member $mailbox -ErrorAction SilentlyContinue ` +
-				`-ErrorVariable failed`,
-			`  if ($failed -and ("$failed" -notmatch 'already a member')) {`,
-			`    throw $failed[0]`,
-			`  }`,
-			`}`,
-			`$extra = @(Get-DistributionGroupMember -Identity $GroupAddress -ResultSize Unlimited | Where-Object { ` +
-				`$Mailboxes -notcontains $_.PrimarySmtpAddress })`,
-			`if ($extra.Count -gt 0) {`,
-			`  Write-Warning ('The group has members that the relay does not send as: ' + ($extra.PrimarySmtpAddress ` +
-				`-join ', '))`,
-			`}`,
-		},
+		ps:   part("group.ps1"),
 	}
 }
 
@@ -60,22 +31,13 @@ func (p Plan) canary() step {
 			"administrator's is always refused",
 			"and proves nothing. It needs no mail and no user."},
 		side: inExchange,
-		ps: []string{
-			`if (-not (Get-EXOMailbox -Identity $Denied -ErrorAction SilentlyContinue)) {`,
-			`  throw "There is no mailbox $Denied, which is to be refused. Name one that exists, is licensed and is ` +
-				`nobody's with an administrator's role: --denied"`,
-			`}`,
-		},
+		ps:   part("canary.ps1"),
 	}
 	if p.Denied.IsZero() {
 		s.why = append(s.why, "None is configured, so the script creates a shared mailbox: it is hosted and "+
 			"reachable like a licensed one, and costs nothing.",
 			"Or name an ordinary licensed mailbox with --denied.")
-		s.ps = []string{
-			`if (-not (Get-EXOMailbox -Identity $Denied -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-Mailbox -Shared -Name ($AppName + ' canary') -PrimarySmtpAddress $Denied`,
-			`}`,
-		}
+		s.ps = part("canary_new.ps1")
 	}
 	return s
 }
@@ -86,13 +48,7 @@ func (p Plan) role() step {
 		why: []string{"A role without -CustomResourceScope would reach every mailbox; an assignment of the same " +
 			"name with another scope stops the script."},
 		side: inExchange,
-		ps: []string{
-			`$dn = (Get-DistributionGroup -Identity $GroupAddress).DistinguishedName`,
-			`$filter = "MemberOfGroup -eq '" + $dn.Replace("'", "''") + "'"`,
-			`if (-not (Get-ManagementScope -Identity $ScopeName -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-ManagementScope -Name $ScopeName -RecipientRestrictionFilter $filter`,
-			`}`,
-		},
+		ps:   part("role.ps1"),
 	}
 	for _, role := range p.roles() {
 		name := psQuote(p.roleName(role))
@@ -117,23 +73,7 @@ func (p Plan) testRole() step {
 			"are right, not that Graph applies them yet.",
 			"`graphrelay verify` shows that."},
 		side: inExchange,
-		ps: []string{
-			`foreach ($mailbox in $Mailboxes) {`,
-			`  $result = @(Test-ServicePrincipalAuthorization -Identity $SpId -Resource $mailbox)`,
-			`  Write-Host ("{0}: InScope {1} (expected: True)" -f $mailbox, ($result.InScope -join ', '))`,
-			`  if ($result.InScope -notcontains $true) {`,
-			`    Write-Warning "$mailbox is not in scope yet: a new member takes some minutes; run this again."`,
-			`  }`,
-			`}`,
-			`$result = @(Test-ServicePrincipalAuthorization -Identity $SpId -Resource $Denied)`,
-			`Write-Host ("{0}: InScope {1} (expected: False)" -f $Denied, ($result.InScope -join ', '))`,
-			`if ($result.InScope -contains $true) {`,
-			`  throw "$Denied is in scope, so nothing is restricted: look at the members of $GroupAddress and at the ` +
-				`scope."`,
-			`}`,
-			`Get-ManagementRoleAssignment -RoleAssignee $SpId | Format-Table -Property @('Name', 'Role', ` +
-				`'CustomResourceScope')`,
-		},
+		ps:   part("test_role.ps1"),
 	}
 }
 
@@ -142,15 +82,7 @@ func (p Plan) policy() step {
 		title: "The access policy: this app, the members of the group, no one else",
 		why:   []string{"Access policies are the older way; for new tenants, use --method rbac."},
 		side:  inExchange,
-		ps: []string{
-			`if (-not (Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq ` +
-				`$AppId })) {`,
-			`  $null = New-ApplicationAccessPolicy -AppId $AppId -PolicyScopeGroupId $GroupAddress -AccessRight ` +
-				`RestrictAccess -Description ($AppName + ': only members of ' + $GroupAddress)`,
-			`}`,
-			`Get-ApplicationAccessPolicy | Where-Object { $_.AppId -eq $AppId } | Format-List -Property ` +
-				`@('Identity', 'AppId', 'ScopeName', 'AccessRight')`,
-		},
+		ps:    part("policy.ps1"),
 	}
 }
 
@@ -160,22 +92,7 @@ func (p Plan) testPolicy() step {
 		why: []string{"The cmdlet shows that the policy is right, not that Graph applies it yet: that takes an " +
 			"hour or more."},
 		side: inExchange,
-		ps: []string{
-			`foreach ($mailbox in $Mailboxes) {`,
-			`  $result = (Test-ApplicationAccessPolicy -Identity $mailbox -AppId $AppId).AccessCheckResult`,
-			`  Write-Host ("{0}: {1} (expected: Granted)" -f $mailbox, $result)`,
-			`  if ("$result" -ne 'Granted') {`,
-			`    throw "$mailbox would be refused: look at the members of $GroupAddress. A new group takes some ` +
-				`minutes; run this again."`,
-			`  }`,
-			`}`,
-			`$result = (Test-ApplicationAccessPolicy -Identity $Denied -AppId $AppId).AccessCheckResult`,
-			`Write-Host ("{0}: {1} (expected: Denied)" -f $Denied, $result)`,
-			`if ("$result" -ne 'Denied') {`,
-			`  throw "$Denied would be allowed, so nothing is restricted: nothing is consented now. Look at the ` +
-				`policy's group."`,
-			`}`,
-		},
+		ps:   part("test_policy.ps1"),
 	}
 }
 
@@ -188,24 +105,7 @@ func (p Plan) retention() step {
 			"retention policy, so mailboxes with another policy than the default are skipped. Change the days, or " +
 				"remove this step, to fit your rules."},
 		side: inExchange,
-		ps: []string{
-			`$tag = $AppName + ' sent items'`,
-			`if (-not (Get-RetentionPolicyTag -Identity $tag -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-RetentionPolicyTag -Name $tag -Type SentItems -RetentionEnabled $true ` +
-				`-AgeLimitForRetention 30 -RetentionAction DeleteAndAllowRecovery`,
-			`}`,
-			`if (-not (Get-RetentionPolicy -Identity $tag -ErrorAction SilentlyContinue)) {`,
-			`  $null = New-RetentionPolicy -Name $tag -RetentionPolicyTagLinks $tag`,
-			`}`,
-			`foreach ($mailbox in $Mailboxes) {`,
-			`  $now = "$((Get-Mailbox -Identity $mailbox).RetentionPolicy)"`,
-			`  if ($now -eq '' -or $now -eq 'Default MRM Policy') {`,
-			`    Set-Mailbox -Identity $mailbox -RetentionPolicy $tag`,
-			`  } elseif ($now -ne $tag) {`,
-			`    Write-Warning "$mailbox keeps its retention policy $now; see that it empties Sent Items."`,
-			`  }`,
-			`}`,
-		},
+		ps:   part("retention.ps1"),
 	}
 }
 
@@ -218,37 +118,14 @@ func (p Plan) removeRoles() step {
 			`  Remove-ManagementRoleAssignment -Identity `+name+` -Confirm:$false`,
 			`}`)
 	}
-	s.ps = append(s.ps,
-		`if (Get-ManagementScope -Identity $ScopeName -ErrorAction SilentlyContinue) {`,
-		`  Remove-ManagementScope -Identity $ScopeName -Confirm:$false`,
-		`}`,
-		`if (Get-ServicePrincipal -Identity $SpId -ErrorAction SilentlyContinue) {`,
-		`  Remove-ServicePrincipal -Identity $SpId -Confirm:$false`,
-		`}`)
+	s.ps = append(s.ps, part("remove_scope.ps1")...)
 	return s
 }
 
 func (p Plan) removePolicy() step {
-	return step{
-		title: "Remove the access policy",
-		side:  inExchange,
-		ps: []string{
-			`foreach ($policy in @(Get-ApplicationAccessPolicy -ErrorAction SilentlyContinue | Where-Object { ` +
-				`$_.AppId -eq $AppId })) {`,
-			`  Remove-ApplicationAccessPolicy -Identity $policy.Identity -Confirm:$false`,
-			`}`,
-		},
-	}
+	return step{title: "Remove the access policy", side: inExchange, ps: part("remove_policy.ps1")}
 }
 
 func (p Plan) removeGroup() step {
-	return step{
-		title: "Remove the group",
-		side:  inExchange,
-		ps: []string{
-			`if (Get-DistributionGroup -Identity $GroupAddress -ErrorAction SilentlyContinue) {`,
-			`  Remove-DistributionGroup -Identity $GroupAddress -Confirm:$false`,
-			`}`,
-		},
-	}
+	return step{title: "Remove the group", side: inExchange, ps: part("remove_group.ps1")}
 }

@@ -1,0 +1,3 @@
+if (-not (Get-ServicePrincipal -Identity $SpId -ErrorAction SilentlyContinue)) {
+  $null = New-ServicePrincipal -AppId $AppId -ObjectId $SpId -DisplayName $AppName
+}

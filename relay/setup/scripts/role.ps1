@@ -1,0 +1,5 @@
+$dn = (Get-DistributionGroup -Identity $GroupAddress).DistinguishedName
+$filter = "MemberOfGroup -eq '" + $dn.Replace("'", "''") + "'"
+if (-not (Get-ManagementScope -Identity $ScopeName -ErrorAction SilentlyContinue)) {
+  $null = New-ManagementScope -Name $ScopeName -RecipientRestrictionFilter $filter
+}
