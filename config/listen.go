@@ -61,8 +61,7 @@ func isASCIIText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func (*ListenAddress) Kind() string    { return "listen address" }
-func (*ListenAddress) Example() string { return "127.0.0.1:25" }
+func (*ListenAddress) About() (kind, example string) { return "listen address", "127.0.0.1:25" }
 
 // Unix reports whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }
