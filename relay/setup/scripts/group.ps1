@@ -1,3 +1,5 @@
+# Its owner is the person who runs this script; nobody can join or leave it, and it accepts no mail from outside.
+# Members must be direct: a role does not reach into nested groups.
 $group = Get-DistributionGroup -Identity $GroupAddress -ErrorAction SilentlyContinue
 if (-not $group) {
   $owner = @(Get-ConnectionInformation)[0].UserPrincipalName

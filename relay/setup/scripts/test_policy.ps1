@@ -1,3 +1,4 @@
+# The cmdlet shows that the policy is right, not that Graph applies it yet: that takes an hour or more.
 foreach ($mailbox in $Mailboxes) {
   $result = (Test-ApplicationAccessPolicy -Identity $mailbox -AppId $AppId).AccessCheckResult
   Write-Host ("{0}: {1} (expected: Granted)" -f $mailbox, $result)

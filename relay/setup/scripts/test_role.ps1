@@ -1,3 +1,5 @@
+# The cmdlet bypasses the caches and checks roles only, not consents: it shows that the roles are right, not that Graph applies them yet.
+# `graphrelay verify` shows that.
 foreach ($mailbox in $Mailboxes) {
   $result = @(Test-ServicePrincipalAuthorization -Identity $SpId -Resource $mailbox)
   Write-Host ("{0}: InScope {1} (expected: True)" -f $mailbox, ($result.InScope -join ', '))
