@@ -28,16 +28,7 @@ func (p Plan) role() step {
 	s := exchange("Scope and role: this app, these mailboxes, no others", "role.ps1")
 	for _, role := range p.roles() {
 		name := psQuote(p.roleName(role))
-		s.ps = append(s.ps,
-			`$assignment = Get-ManagementRoleAssignment -Identity `+name+` -ErrorAction SilentlyContinue`,
-			`if (-not $assignment) {`,
-			`  $assignment = New-ManagementRoleAssignment -Name `+name+` -App $SpId -Role `+psQuote(role)+
-				` -CustomResourceScope $ScopeName`,
-			`}`,
-			`if ("$($assignment.CustomResourceScope)" -ne $ScopeName) {`,
-			`  throw 'This role is assigned with another scope: remove it with Remove-ManagementRoleAssignment, and `+
-				`run this again.'`,
-			`}`)
+		s.ps = append(s.ps, fill("assign.ps1", "@NAME@", name, "@ROLE@", psQuote(role))...)
 	}
 	return s
 }
@@ -62,11 +53,7 @@ func (p Plan) retention() step {
 func (p Plan) removeRoles() step {
 	s := step{title: "Remove roles, scope and pointer: from here on the app may do nothing", side: inExchange}
 	for _, role := range []string{"Application Mail.Send", "Application Mail.ReadWrite"} {
-		name := psQuote(p.roleName(role))
-		s.ps = append(s.ps,
-			`if (Get-ManagementRoleAssignment -Identity `+name+` -ErrorAction SilentlyContinue) {`,
-			`  Remove-ManagementRoleAssignment -Identity `+name+` -Confirm:$false`,
-			`}`)
+		s.ps = append(s.ps, fill("unassign.ps1", "@NAME@", psQuote(p.roleName(role)))...)
 	}
 	s.ps = append(s.ps, part("remove_scope.ps1")...)
 	return s

@@ -22,6 +22,15 @@ func part(names ...string) (lines []string) {
 	return lines
 }
 
+// fill is a part with values in the place of its @NAMES@.
+func fill(name string, values ...string) []string {
+	lines := part(name)
+	for i, l := range lines {
+		lines[i] = strings.NewReplacer(values...).Replace(l)
+	}
+	return lines
+}
+
 // Script writes the script of a plan.
 func Script(p Plan) (string, error) {
 	if err := p.Check(); err != nil {

@@ -93,17 +93,8 @@ func (p Plan) consent() step {
 		sh:    part("consent.sh"),
 	}
 	for _, perm := range p.permissions() {
-		s.ps = append(s.ps,
-			`if ($granted.AppRoleId -notcontains '`+perm.id+`') { # `+perm.name,
-			`  $null = New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $SpId -PrincipalId $SpId `+
-				`-ResourceId $graph.Id -AppRoleId '`+perm.id+`'`,
-			`}`)
-		s.sh = append(s.sh,
-			`if [ -z "$(az rest --method get --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" \`,
-			`  --query "value[?appRoleId=='`+perm.id+`'].id" --output tsv)" ]; then # `+perm.name,
-			`  az rest --method post --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments" --output none \`,
-			`    --body "{\"principalId\":\"$SP_ID\",\"resourceId\":\"$GRAPH_ID\",\"appRoleId\":\"`+perm.id+`\"}"`,
-			`fi`)
+		s.ps = append(s.ps, fill("grant.ps1", "@ID@", perm.id, "@NAME@", perm.name)...)
+		s.sh = append(s.sh, fill("grant.sh", "@ID@", perm.id, "@NAME@", perm.name)...)
 	}
 	return s
 }
