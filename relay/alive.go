@@ -26,10 +26,4 @@ func (r *Relay) Alive(ctx context.Context) error {
 }
 
 // Summary is the state of the service in one line.
-func (r *Relay) Summary(ctx context.Context) string {
-	s, err := r.queueState(ctx)
-	if err != nil {
-		return "the queue cannot be read"
-	}
-	return s.Summary()
-}
+func (r *Relay) Summary(ctx context.Context) string { return r.observer.Summary(ctx) }

@@ -15,7 +15,7 @@ import (
 // sends its mail.
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	a := wiring.Audit(g.cfg, r.log)
-	a.Alarm, a.Stop, a.Resume = r.alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
+	a.Alarm, a.Stop, a.Resume = r.observer.Alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
 	if !wiring.AuditStops(g.cfg) {
 		// An earlier run may have stopped what now only raises the alarm.
 		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.ReleaseIdentity(ctx, identity) }

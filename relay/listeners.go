@@ -48,7 +48,7 @@ func (r *Relay) newIntake() *intake.Intake {
 		Rules:   wiring.Intake(r.cfg(), hostName()),
 		Store:   r.store,
 		Notify:  r.delivery.Notify,
-		OnEvent: r.countIntake,
+		OnEvent: r.observer.CountIntake,
 		Now:     time.Now,
 		Log:     r.log,
 	})

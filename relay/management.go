@@ -2,43 +2,98 @@ package relay
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
 	"graphrelay/relay/admin"
-	"graphrelay/relay/alert"
 	"graphrelay/relay/console"
+	"graphrelay/relay/delivery"
 	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/monitor"
+	"graphrelay/relay/observe"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/wiring"
 )
 
 // adminMode is the mode of the admin socket: for its owner and its group.
 const adminMode = 0o660
 
-func (r *Relay) openAdmin(ctx context.Context) error {
-	address := r.cfg().Admin.Address.String()
-	l, err := socket.Open(ctx, "admin.address", address, adminMode)
-	if err != nil {
+// openManagement opens the admin socket, and the addresses of metrics and console
+// if the configuration has them.
+func (r *Relay) openManagement(ctx context.Context) (err error) {
+	adminAt, metricsAt, consoleAt := wiring.Services(r.cfg())
+	if metricsAt != "" {
+		if r.metrics, err = socket.Open(ctx, "metrics.address", metricsAt, 0); err != nil {
+			return err
+		}
+	}
+	if consoleAt != "" {
+		if r.console, err = socket.Open(ctx, "console.address", consoleAt, 0); err != nil {
+			return err
+		}
+		if !r.cfg().Console.Address.Loopback() {
+			r.log.Warn("other hosts can reach the console without TLS; "+
+				"put a proxy with TLS in front of it, and let only the proxy reach it", "address", consoleAt)
+		}
+	}
+	if r.admin, err = socket.Open(ctx, "admin.address", adminAt, adminMode); err != nil {
 		return err
 	}
-	r.admin = l
-	return admin.GiveToGroup(l, r.log)
+	return admin.GiveToGroup(r.admin, r.log)
+}
+
+// runManagement serves what openManagement opened.
+func (r *Relay) runManagement(ctx context.Context) {
+	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	if r.console != nil {
+		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
+	}
+	if r.metrics != nil {
+		r.part(func() error { return r.observer.Monitor.Serve(ctx, r.metrics, r.log) })
+	}
 }
 
 func (r *Relay) adminServer() *admin.Server {
 	return &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
 }
 
+func (r *Relay) consoleServer() *console.Console {
+	return console.New(console.Config{
+		Hostname:     r.hostname,
+		PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
+		Store:        r.store,
+		Operator:     r.operator(),
+		Seen:         r.observer.Monitor,
+		Snapshot:     r.observer.Snapshot,
+		Setup:        r.consoleSetup,
+		Now:          time.Now,
+		Log:          r.log,
+	})
+}
+
+func (r *Relay) consoleSetup() console.Setup {
+	return console.Setup{
+		Version:   r.version,
+		Started:   r.started,
+		Listeners: r.Listeners(),
+		Warnings:  r.Warnings(),
+		Senders:   wiring.ExactSenders(r.cfg()),
+	}
+}
+
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
-		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
+		Store:    r.store,
+		Wake:     r.delivery.Notify,
+		Holds:    func() []spool.Hold { return r.delivery.Status().Holds },
+		ProbeNow: r.probe,
+		Hostname: r.hostname,
+		Now:      time.Now,
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity
@@ -61,75 +116,45 @@ func (r *Relay) probe(keys ...string) {
 
 // status sums up the service for `graphrelay status`.
 func (r *Relay) status(ctx context.Context) (admin.Status, error) {
-	snap, err := r.snapshot(ctx)
-	s := admin.StatusOf(snap, r.Warnings())
+	snapshot, err := r.observer.Snapshot(ctx)
+	s := admin.StatusOf(snapshot, r.Warnings())
 	s.Version, s.Started, s.Listeners = r.version, r.started, r.Listeners()
 	return s, err
 }
 
-// openMonitor makes the monitor, which the flows report to, and opens the address
-// of metrics and health if the configuration has one.
-func (r *Relay) openMonitor(ctx context.Context) error {
-	r.monitor = monitor.New(monitor.Config{Version: r.version, Hostname: r.hostname, Snapshot: r.snapshot})
-	m := r.cfg().Metrics
-	if m == nil {
-		return nil
-	}
-	l, err := socket.Open(ctx, "metrics.address", m.Address.String(), 0)
-	if err != nil {
-		return err
-	}
-	r.metrics = l
-	return nil
-}
-
-// openAlerts makes the board of alarms, before whatever raises one.
-func (r *Relay) openAlerts() error {
-	c := alert.Config{Host: r.hostname, Log: r.log, OnPost: r.monitor.AlertPosted}
-	if a := r.cfg().Alerts; a != nil {
-		if err := alert.CheckURLFile(string(a.WebhookURLFile)); err != nil {
-			return fmt.Errorf("alerts.webhook_url_file: %w", err)
-		}
-		c.URLFile = string(a.WebhookURLFile)
-	}
-	r.alerts = alert.New(c)
-	r.watcher = alert.NewWatcher(alert.WatchConfig{
-		Board: r.alerts, Snapshot: r.snapshot, Sampled: r.monitor.Sampled, HasIdentity: r.hasIdentity, Log: r.log,
+// openObserver makes what the flows report to, before the flows.
+func (r *Relay) openObserver() (err error) {
+	r.observer, err = observe.New(observe.Config{
+		Version:     r.version,
+		Hostname:    r.hostname,
+		URLFile:     wiring.WebhookURLFile(r.cfg()),
+		HasIdentity: r.hasIdentity,
+		Log:         r.log,
+		Store:       r.store,
+		Delivery:    func() delivery.Status { return r.delivery.Status() },
+		Connections: func() smtpd.Stats { return r.smtp.Stats() },
+		Service:     r.service,
 	})
-	return nil
+	return err
 }
 
-// openConsole opens the address of the web console, where there is one.
-func (r *Relay) openConsole(ctx context.Context) error {
-	c := r.cfg().Console
-	if c == nil {
-		return nil
+// service is what a snapshot shows of the configuration in force.
+func (r *Relay) service() observe.Service {
+	g := r.now.Load()
+	s := observe.Service{
+		Stopping: r.stopping.Load(),
+		Reload:   state.Reload{At: g.since},
+		Audits:   g.auditor.Last(),
 	}
-	l, err := socket.Open(ctx, "console.address", c.Address.String(), 0)
-	if err != nil {
-		return err
+	s.StorePath, s.DiskReserve = wiring.Disk(g.cfg)
+	if last, ok := r.LastReload(); ok {
+		s.Reload.Failed, s.Reload.Error = last.Error != "", last.Error
 	}
-	if !c.Address.Loopback() {
-		r.log.Warn("the console can be reached from other hosts without TLS; put a proxy with TLS before it, and let only that reach it", "address", c.Address.String())
+	for _, id := range g.cfg.Identities {
+		s.Credentials = append(s.Credentials, wiring.Credential(id, g.identities[id.Name].Credential(), time.Now()))
 	}
-	r.consoleAt = l
-	return nil
-}
-
-func (r *Relay) newConsole() *console.Console {
-	return console.New(console.Config{
-		Hostname: r.hostname, PasswordHash: func() string { return string(r.cfg().Console.PasswordHash) },
-		Store: r.store, Operator: r.operator(), Seen: r.monitor, Snapshot: r.snapshot, Setup: r.consoleSetup,
-		Now: time.Now, Log: r.log,
-	})
-}
-
-func (r *Relay) consoleSetup() console.Setup {
-	s := console.Setup{Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings()}
-	for _, sender := range r.cfg().Senders {
-		if !sender.Address.Wildcard() {
-			s.Senders = append(s.Senders, sender.Address)
-		}
+	if g.keyPair != nil {
+		s.Certificate = g.keyPair.Expires()
 	}
 	return s
 }

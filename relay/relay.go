@@ -11,11 +11,10 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
-	"graphrelay/relay/monitor"
+	"graphrelay/relay/observe"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool/sqlite"
@@ -63,12 +62,10 @@ type Relay struct {
 	intake     *intake.Intake
 	smtp       *smtpd.Server
 	admin      net.Listener
-	monitor    *monitor.Monitor
-	alerts     *alert.Board
+	observer   *observe.Observer
 	metrics    net.Listener // nil without metrics
-	consoleAt  net.Listener // nil without console
+	console    net.Listener // nil without console
 	stopping   atomic.Bool
-	watcher    *alert.Watcher
 	now        atomic.Pointer[generation]
 
 	reloading  sync.Mutex // one reload at a time, and none when Run stops
@@ -103,10 +100,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
 		return nil, err
 	}
-	if err = r.openMonitor(ctx); err != nil {
-		return nil, err
-	}
-	if err = r.openAlerts(); err != nil {
+	if err = r.openObserver(); err != nil {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
@@ -114,10 +108,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if err = r.openSMTP(ctx, g); err != nil {
 		return nil, err
 	}
-	if err = r.openConsole(ctx); err != nil {
-		return nil, err
-	}
-	return r, r.openAdmin(ctx)
+	return r, r.openManagement(ctx)
 }
 
 func newRelay(o Options) *Relay {
@@ -149,8 +140,8 @@ func (r *Relay) deliveryConfig() delivery.Config {
 		Log:      r.log,
 		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
 		Identity: r.hasIdentity,
-		Alarm:    r.alerts.Alarm,
-		OnEvent:  r.countDelivery,
+		Alarm:    r.observer.Alerts.Alarm,
+		OnEvent:  r.observer.CountDelivery,
 	}
 }
 
@@ -241,15 +232,9 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
-	r.part(func() error { r.alerts.Run(ctx); return nil })
-	r.part(func() error { r.watcher.Run(ctx); return nil })
-	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
-	if r.consoleAt != nil {
-		r.part(func() error { return r.newConsole().Serve(ctx, r.consoleAt) })
-	}
-	if r.metrics != nil {
-		r.part(func() error { return r.monitor.Serve(ctx, r.metrics, r.log) })
-	}
+	r.part(func() error { r.observer.Alerts.Run(ctx); return nil })
+	r.part(func() error { r.observer.Watcher.Run(ctx); return nil })
+	r.runManagement(ctx)
 	for _, l := range r.openListeners() {
 		r.serveSMTP(l)
 	}
@@ -285,7 +270,7 @@ func (r *Relay) sweep(ctx context.Context) {
 // close releases what New opened, in reverse order; again does nothing.
 func (r *Relay) close() {
 	closeAll(r.openListeners())
-	for _, l := range []net.Listener{r.admin, r.metrics, r.consoleAt} {
+	for _, l := range []net.Listener{r.admin, r.metrics, r.console} {
 		if l != nil {
 			_ = l.Close()
 		}

@@ -110,7 +110,7 @@ func fixed(c *config.Config) []setting {
 		{"admin.address", admin},
 		{"metrics.address", cmp.Or(metrics, "none")},
 		{"console.address", cmp.Or(console, "none")},
-		{"alerts.webhook_url_file", cmp.Or(wiring.Alert(c).URLFile, "none")},
+		{"alerts.webhook_url_file", cmp.Or(wiring.WebhookURLFile(c), "none")},
 		{"log.format", c.Log.Format},
 	}
 }

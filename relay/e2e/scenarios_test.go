@@ -56,7 +56,7 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 				Body: `{"error":"no","error_description":"not today"}`}}
 	}
 	switch {
-	case strings.Contains(f.When, "after octets"):
+	case strings.Contains(f.When, "after bytes"):
 		return scenario{fault: sandbox.Fault{Endpoint: "sendMail", Drop: sandbox.DropBody}}
 	case strings.Contains(f.When, "TLS fails"):
 		return scenario{graph: harness.StartDouble(t).URL()} // of another authority
@@ -69,7 +69,7 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 		}
 		t.Cleanup(func() { _ = p.Close() })
 		return scenario{graph: "https://192.0.2.1", identity: ", proxy: \"" + p.URL() + "\""}
-	case strings.Contains(f.When, "anything else before octets"):
+	case strings.Contains(f.When, "anything else before bytes"):
 		return scenario{graph: "https://" + harness.FreeAddr(t)}
 	case strings.Contains(f.When, "on the way to Entra"):
 		return scenario{login: "https://" + harness.FreeAddr(t)}

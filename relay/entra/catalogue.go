@@ -11,6 +11,7 @@ import (
 const (
 	identity    = outcome.ScopeIdentity
 	adviceCloud = "check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud"
+	adviceOften = "find what else logs in with this app so often"
 	adviceLog   = "look into the sign-in log of the service principal"
 )
 
@@ -20,7 +21,7 @@ const (
 func Refusals() []outcome.Row {
 	on := outcome.On
 	return []outcome.Row{
-		on("429", "", "").Retry(identity, "4.7.0", "Entra throttles logins", "find what else logs in with this app so often"),
+		on("429", "", "").Retry(identity, "4.7.0", "Entra throttles logins", adviceOften),
 		on("408 5xx", "", "").Retry(identity, "4.3.0", "Entra has a transient failure", ""),
 		on("", "temporarily_unavailable server_error slow_down", "").
 			Retry(identity, "4.3.0", "Entra has a transient failure", ""),
@@ -49,7 +50,8 @@ func MetadataRefusals() []outcome.Row {
 		on("429", "", "").Retry(identity, "4.7.0", "the machine asks for tokens too often",
 			"find what else on this machine logs in with its identity so often"),
 		on("404 410 408 5xx", "", "").Retry(identity, "4.3.0",
-			"the machine's identity is not ready, as it is for a minute after an update", "if it lasts, restart the machine"),
+			"the machine's identity is not ready, as happens for a minute after an update",
+			"if it lasts, restart the machine"),
 		on("400", "", "").Hold(identity, "4.7.0", "this machine has no such identity",
 			"assign the managed identity to the machine (Identity, in its page of the portal), "+
 				"or correct managed_identity in the configuration"),
@@ -70,7 +72,8 @@ type numbered struct {
 func loginNumbers() []numbered {
 	return []numbered{
 		{[]int{7000215}, "the client secret is wrong; put the secret's Value in place, not its Secret ID"},
-		{[]int{7000222}, "the client secret has expired; make a new one in the app registration and put its Value in place"},
+		{[]int{7000222}, "the client secret has expired; " +
+			"make a new one in the app registration and put its Value in place"},
 		{[]int{700027}, "Entra does not know the certificate; upload it to the app registration, " +
 			"and check that the file in place holds the same one and that it has not expired"},
 		{[]int{700024}, "the login's times are not valid; set this machine's clock right (NTP), " +
@@ -80,7 +83,8 @@ func loginNumbers() []numbered {
 		{[]int{700016, 700011, 7000229}, "check client_id and tenant_id in the configuration; " +
 			"the app may have been deleted, or belong to another tenant or cloud"},
 		{[]int{70001, 7000112}, "the app is disabled; enable sign-in for its enterprise application"},
-		{[]int{90002, 90038, 900382}, "check tenant_id, and that cloud (or endpoints) in the configuration is the tenant's"},
+		{[]int{90002, 90038, 900382}, "check tenant_id, " +
+			"and that cloud (or endpoints) in the configuration is the tenant's"},
 		{[]int{53003, 53000, 530035}, "a Conditional Access policy for workload identities refuses the login; " +
 			"exempt the app or this machine's address, or change the policy"},
 		{[]int{65001, 650052, 650056, 650057, 500011}, "the app has no grant in this tenant; " +
@@ -89,7 +93,7 @@ func loginNumbers() []numbered {
 		{[]int{70021, 700211, 700212, 700213}, "the federated credential of the app registration does not match " +
 			"the token of this workload: compare issuer, subject and audience"},
 		{[]int{90006, 90012, 90024, 90033}, "nothing to do; Entra asks to try again later"},
-		{[]int{50196}, "too many identical logins; find what else logs in with this app so often"},
+		{[]int{50196}, "too many identical logins; " + adviceOften},
 	}
 }
 

@@ -42,7 +42,8 @@ func (e Endpoints) Resolve(name string) (Endpoints, error) {
 		return e, errors.New("only one of the endpoints login and graph is set, " +
 			"and a token of one cloud must not reach the host of another: set both or neither")
 	case e.Login != nil && name != "":
-		return e, errors.New("both a cloud and endpoints are set: set the cloud for Microsoft, or endpoints for a double")
+		return e, errors.New("both a cloud and endpoints are set: " +
+			"set the cloud for Microsoft, or endpoints for a double")
 	case e.Login == nil:
 		c, ok := clouds()[cmp.Or(name, "public")]
 		if !ok {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,7 @@ func loadCertificate(id Identity) (credential, error) {
 	return credential{kind: KindCertificate, key: key, chain: chain, expires: chain[0].NotAfter}, nil
 }
 
-// loadPassword takes the first line as it is, blanks included.
+// loadPassword takes the first line as it is, spaces included.
 func loadPassword(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -104,7 +105,8 @@ func loadPassword(path string) (string, error) {
 	}
 	line, rest, _ := strings.Cut(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))), "\n")
 	if strings.TrimSpace(rest) != "" {
-		return "", fmt.Errorf("certificate password file %s has more than one line: put the password alone into it", path)
+		return "", fmt.Errorf("certificate password file %s has more than one line: "+
+			"put the password alone into it", path)
 	}
 	return strings.TrimSuffix(line, "\r"), nil
 }
@@ -114,15 +116,18 @@ func loadPassword(path string) (string, error) {
 func ReadFile(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the %s file: %w; correct the path, or let the service's user read it", what, err)
+		return nil, fmt.Errorf("cannot open the %s file: %w; "+
+			"correct the path, or let the service's user read it", what, err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxCredentialFile+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the %s file: %w; it must be a file that the service's user may read", what, err)
+		return nil, fmt.Errorf("cannot read the %s file: %w; "+
+			"it must be a file that the service's user may read", what, err)
 	}
 	if len(data) > maxCredentialFile {
-		return nil, fmt.Errorf("%s file %s has more than %d KiB: it is some other file; correct the path", what, path, maxCredentialFile>>10)
+		return nil, fmt.Errorf("%s file %s has more than %d KiB, so it is another file: correct the path",
+			what, path, maxCredentialFile>>10)
 	}
 	return data, nil
 }
@@ -142,7 +147,7 @@ func parseSecret(data []byte) (string, error) {
 	return s, nil
 }
 
-// looksLikeSecretID tells a GUID, which is what people copy by mistake.
+// looksLikeSecretID recognises a GUID, which people copy by mistake.
 func looksLikeSecretID(s string) bool {
 	return len(s) == 36 && strings.Count(s, "-") == 4 && strings.Trim(strings.ToLower(s), "0123456789abcdef-") == ""
 }
@@ -160,29 +165,25 @@ func (c credential) info() CredentialInfo {
 	return i
 }
 
-// same tells whether a file that was written again holds what it held.
+// same reports whether a file that was written again holds what it held.
 func (c credential) same(d credential) bool {
-	if c.kind != d.kind || c.secret != d.secret || c.assertion != d.assertion || len(c.chain) != len(d.chain) || (c.key == nil) != (d.key == nil) {
-		return false
-	}
-	for i := range c.chain {
-		if !c.chain[i].Equal(d.chain[i]) {
-			return false
-		}
-	}
-	return c.key == nil || c.key.Equal(d.key)
+	return c.kind == d.kind && c.secret == d.secret && c.assertion == d.assertion &&
+		slices.EqualFunc(c.chain, d.chain, (*x509.Certificate).Equal) &&
+		(c.key == d.key || c.key != nil && d.key != nil && c.key.Equal(d.key))
 }
 
-// warning says what will not work, without stopping a start: mail is accepted
-// and queued while the credential is being repaired.
+// warning says what will not work. It does not prevent a start: mail is accepted
+// and queued until the credential is repaired.
 func (c credential) warning(now time.Time) string {
+	utc := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	switch {
 	case c.kind == KindSecret && looksLikeSecretID(c.secret):
 		return "the client secret looks like a secret ID; put the secret's Value in place"
 	case c.kind == KindCertificate && now.Before(c.chain[0].NotBefore):
-		return "the certificate is not valid before " + c.chain[0].NotBefore.UTC().Format(time.RFC3339) + "; check this machine's clock"
+		return "the certificate is not valid before " + utc(c.chain[0].NotBefore) + "; check this machine's clock"
 	case c.kind == KindWorkload && !c.expires.IsZero() && now.After(c.expires):
-		return "the federated token has expired on " + c.expires.UTC().Format(time.RFC3339) + "; see why nothing renews its file (in Kubernetes: the projected volume of the pod)"
+		return "the federated token expired on " + utc(c.expires) +
+			"; check what renews its file (in Kubernetes: the projected volume of the pod)"
 	}
 	return ""
 }

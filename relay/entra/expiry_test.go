@@ -24,7 +24,7 @@ func TestExpiryStage(t *testing.T) {
 func TestExpiryText(t *testing.T) {
 	end := noon.AddDate(0, 0, 40)
 	for days, want := range map[int][3]string{
-		9: {"", "", ""}, 10: {"30 days", "in 30 days; ", "put its Value into the file"}, 27: {"14 days", "in 13 days; ", ""}, 39: {"1 days", "in 24 hours; ", ""}, 40: {Expired, "has expired on ", ""},
+		9: {"", "", ""}, 10: {"30 days", "in 30 days; ", "put its Value into the file"}, 27: {"14 days", "in 13 days; ", ""}, 39: {"1 days", "in 24 hours; ", ""}, 40: {Expired, "secret expired on ", ""},
 	} {
 		stage, text := CredentialInfo{Kind: KindSecret, NotAfter: end}.Expiry(noon.AddDate(0, 0, days))
 		if stage != want[0] || !strings.Contains(text, want[1]) || !strings.Contains(text, want[2]) || (text == "") != (stage == "") || stage != "" && !strings.Contains(text, end.UTC().Format(time.DateOnly)) {

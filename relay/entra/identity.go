@@ -48,14 +48,17 @@ func (i Identity) Check() error {
 			"set a certificate file, a client secret file, a managed identity or a workload identity")
 	}
 	if i.CertificatePasswordFile != "" && i.CertificateFile == "" {
-		return errors.New("a certificate password file is set without a certificate file: set both, or no password file")
+		return errors.New("a certificate password file is set without a certificate file: " +
+			"set both, or no password file")
 	}
 	return nil
 }
 
 func (i Identity) credentials() (n int) {
-	for _, is := range []bool{i.SecretFile != "", i.CertificateFile != "", i.ManagedIdentity != nil, i.WorkloadIdentity} {
-		if is {
+	for _, set := range []bool{
+		i.SecretFile != "", i.CertificateFile != "", i.ManagedIdentity != nil, i.WorkloadIdentity,
+	} {
+		if set {
 			n++
 		}
 	}

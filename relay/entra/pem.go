@@ -50,16 +50,15 @@ func parsePEM(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificat
 	if !found {
 		return nil, nil, notPEM(data)
 	}
-	if err := checkPair(key, certs); err != nil {
-		return nil, nil, err
-	}
-	return key, leafFirst(key, certs), nil
+	return pair(key, certs)
 }
 
-// parseBlock reads one block; a block of no concern gives nothing.
+// parseBlock reads one block; other kinds of blocks give nothing.
 func parseBlock(block *pem.Block, password string) (*rsa.PrivateKey, *x509.Certificate, error) {
 	if block.Headers["DEK-Info"] != "" {
-		return nil, nil, errors.New("holds a private key in OpenSSL's old encryption, which is weak and not read: encrypt it anew with `openssl pkcs8 -topk8 -in old.pem -out key.pem`, or write it out in the clear with `openssl pkey -in old.pem -out key.pem`")
+		return nil, nil, errors.New("holds a private key in OpenSSL's old encryption, which is weak and not read: " +
+			"encrypt it again with `openssl pkcs8 -topk8 -in old.pem -out key.pem`, " +
+			"or decrypt it with `openssl pkey -in old.pem -out key.pem`")
 	}
 	switch block.Type {
 	case "ENCRYPTED PRIVATE KEY":
@@ -91,38 +90,42 @@ func parseBlock(block *pem.Block, password string) (*rsa.PrivateKey, *x509.Certi
 func onlyRSA(key crypto.PrivateKey) (*rsa.PrivateKey, *x509.Certificate, error) {
 	k, ok := key.(*rsa.PrivateKey)
 	if !ok {
-		return nil, nil, fmt.Errorf("holds a key of type %T, and the login takes RSA only: make a new RSA key and certificate, for example with `openssl req -x509 -newkey rsa:3072 -nodes`, and upload the certificate", key)
+		return nil, nil, fmt.Errorf("holds a key of type %T, and the login takes RSA only: "+
+			"make a new RSA key and certificate, for example with `openssl req -x509 -newkey rsa:3072 -nodes`, "+
+			"and upload the certificate", key)
 	}
 	return k, nil, nil
 }
 
-func checkPair(key *rsa.PrivateKey, certs []*x509.Certificate) error {
+// pair checks that a key and certificates belong together, and returns them with
+// the certificate of the key first.
+func pair(key *rsa.PrivateKey, certs []*x509.Certificate) (*rsa.PrivateKey, []*x509.Certificate, error) {
 	switch {
 	case key == nil && len(certs) == 0:
-		return errors.New("holds neither a certificate nor a private key: put both into it, as PEM")
+		return nil, nil, errors.New("holds neither a certificate nor a private key: put both into it, as PEM")
 	case key == nil:
-		return errors.New("holds no private key: append the key's PEM block to the certificate's")
+		return nil, nil, errors.New("holds no private key: append the key's PEM block to the certificate's")
 	case len(certs) == 0:
-		return errors.New("holds no certificate: append the certificate's PEM block (the one uploaded to the app registration) to the key's")
-	case !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return key.PublicKey.Equal(c.PublicKey) }):
-		return errors.New("holds a private key that belongs to none of its certificates: put the certificate and the key that were made together into one file")
+		return nil, nil, errors.New("holds no certificate: append the certificate's PEM block " +
+			"(the one uploaded to the app registration) to the key's")
 	}
-	return nil
-}
-
-func leafFirst(key *rsa.PrivateKey, certs []*x509.Certificate) []*x509.Certificate {
 	i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return key.PublicKey.Equal(c.PublicKey) })
-	chain := []*x509.Certificate{certs[i]}
-	return append(append(chain, certs[:i]...), certs[i+1:]...)
+	if i < 0 {
+		return nil, nil, errors.New("holds a private key that belongs to none of its certificates: " +
+			"put the certificate and the key that were made together into one file")
+	}
+	return key, slices.Concat(certs[i:i+1], certs[:i], certs[i+1:]), nil
 }
 
-// notPEM tells what a file that is neither PEM nor PFX is likely to be.
+// notPEM says what a file that is neither PEM nor PFX is likely to be.
 func notPEM(data []byte) error {
 	switch _, err := x509.ParseCertificate(data); {
 	case len(bytes.TrimSpace(data)) == 0:
 		return errors.New("is empty: put the certificate and its private key into it, as PEM")
 	case err == nil:
-		return errors.New("is a certificate in DER without its private key: convert it with `openssl x509 -inform der` and append the key's PEM block")
+		return errors.New("is a certificate in DER without its private key: " +
+			"convert it with `openssl x509 -inform der` and append the key's PEM block")
 	}
-	return errors.New("holds neither PEM (-----BEGIN ...-----) nor PFX: put the certificate and its private key into it, as PEM")
+	return errors.New("holds neither PEM (-----BEGIN ...-----) nor PFX: " +
+		"put the certificate and its private key into it, as PEM")
 }

@@ -25,8 +25,8 @@ type token struct {
 	claims  string // the challenge it answers; mostly empty
 }
 
-// newToken sets the times: renewed at the service's wish or after three
-// quarters of its life, given up shortly before its end.
+// newToken sets the times: a token is renewed when the service asks for it or after
+// three quarters of its life, and not used shortly before it expires.
 func newToken(value string, now, expires, refreshOn time.Time) token {
 	life := max(expires.Sub(now), 0)
 	t := token{value: value, expires: expires, refresh: now.Add(life * 3 / 4), margin: min(longestMargin, life/4)}
@@ -129,7 +129,7 @@ func (t *tokens) joinLocked(claims string) (*flight, error) {
 	return f, nil
 }
 
-// fly runs one login to its end, whoever may have stopped waiting for it.
+// fly completes one login even if its callers have given up.
 func (t *tokens) fly(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), loginTimeout)
 	defer cancel()
@@ -147,7 +147,7 @@ func (t *tokens) fly(f *flight) {
 		t.log.Warn("login failed", "attempt", t.failures, "error", err)
 	} else {
 		if t.failures > 0 {
-			t.log.Info("login works again", "failed_attempts", t.failures)
+			t.log.Info("login succeeded again", "failed_attempts", t.failures)
 		}
 		tok.claims = f.claims
 		t.current, t.failure, t.failures = tok, nil, 0
@@ -200,5 +200,5 @@ func (t *tokens) run(ctx context.Context) {
 	}
 }
 
-// within tells whether d lies in [0, limit): a clock set back ends a pause.
+// within reports whether d is in [0, limit): a clock that was set back ends a pause.
 func within(d, limit time.Duration) bool { return d >= 0 && d < limit }

@@ -11,8 +11,8 @@ import (
 )
 
 // TokenInfo is what the current token says about itself, for diagnosis. Only
-// Expires is sure: to us a token is opaque, and what cannot be read is empty.
-// It was not verified; that is Graph's work.
+// Expires is certain: to us a token is opaque, and what cannot be read is empty.
+// It was not verified; Graph does that.
 type TokenInfo struct {
 	Tenant   string   // tid
 	App      string   // appid: the client ID

@@ -18,7 +18,9 @@ func federatedTokenFile() string { return os.Getenv("AZURE_FEDERATED_TOKEN_FILE"
 // read again for each login.
 func loadAssertion(path string) (credential, error) {
 	if path == "" {
-		return credential{}, errors.New("workload identity needs the environment variable AZURE_FEDERATED_TOKEN_FILE: in Kubernetes label the pod azure.workload.identity/use: \"true\"; elsewhere set it to the file of the token")
+		return credential{}, errors.New("workload identity needs the variable AZURE_FEDERATED_TOKEN_FILE: " +
+			"in Kubernetes label the pod azure.workload.identity/use: \"true\"; " +
+			"elsewhere set it to the file of the token")
 	}
 	data, err := ReadFile("federated token", path)
 	if err != nil {
@@ -27,7 +29,8 @@ func loadAssertion(path string) (credential, error) {
 	token := strings.TrimSpace(string(data))
 	expires, ok := expiryOfJWT(token)
 	if !ok {
-		return credential{}, fmt.Errorf("federated token file %s holds no token (a JWT): see what writes it, and correct AZURE_FEDERATED_TOKEN_FILE", path)
+		return credential{}, fmt.Errorf("federated token file %s holds no token (a JWT): "+
+			"check what writes it, and correct AZURE_FEDERATED_TOKEN_FILE", path)
 	}
 	return credential{kind: KindWorkload, assertion: token, expires: expires}, nil
 }

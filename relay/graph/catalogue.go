@@ -49,7 +49,9 @@ const (
 // Bounce only follows from 400, 413 and 422, and TooLarge from 400, 413 and the
 // notorious 200: everything else is not the message's fault, or not known to be.
 func catalogue() []outcome.Row {
-	return slices.Concat(settled(), throttled(), messageFaults(), identityFaults(), mailboxFaults(), transient(), remainders())
+	return slices.Concat(
+		settled(), throttled(), messageFaults(), identityFaults(), mailboxFaults(), transient(), remainders(),
+	)
 }
 
 // settled are the answers whose status leaves nothing to ask.
@@ -61,7 +63,7 @@ func settled() []outcome.Row {
 			"timed out behind Graph's front door; the message may have been sent", adviceCheck),
 		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", "a web page came in place of Graph's answer", AdviceProxy),
 		on("200", "", "").Is(outcome.TooLarge, message, "5.3.4",
-			"not sent: Graph answers so when the message is too large", adviceLarge),
+			"not sent: Graph answers this when the message is too large", adviceLarge),
 		on("2xx", "", "").Is(outcome.Unknown, message, "4.3.5",
 			"a success that sendMail does not document; the message may have been sent", adviceCheck),
 		on("3xx", "", "").Hold(identity, "4.3.5", "a redirect, which is not followed", AdviceProxy),
@@ -79,7 +81,8 @@ func throttled() []outcome.Row {
 		on("", "ApplicationThrottled", "MailboxConcurrency").
 			Retry(mailbox, "4.7.0", "too many requests at once for this mailbox",
 				"lower max_concurrent of the mailbox, or keep other programs of the same app from using it"),
-		on("", "ApplicationThrottled TooManyRequests activityLimitReached", "").Retry(mailbox, "4.7.0", "throttled", ""),
+		on("", "ApplicationThrottled TooManyRequests activityLimitReached", "").
+			Retry(mailbox, "4.7.0", "throttled", ""),
 		on("429", "", "").Retry(mailbox, "4.7.0", "throttled", ""),
 		on("509", "", "").Retry(mailbox, "4.7.0", "the bandwidth limit of the app was reached", ""),
 	}
@@ -146,7 +149,8 @@ func mailboxFaults() []outcome.Row {
 				"grant the mailbox Send As for the address (Add-RecipientPermission), "+
 					"give the sender its own mailbox in the configuration, or correct From"),
 		on("", "ErrorAccessDenied", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess+
-			"; newer tenants answer so without any policy, and for mailboxes of administrators, until a role is assigned"),
+			"; newer tenants answer this without any policy, and for mailboxes of administrators, "+
+			"until a role is assigned"),
 		on("", "", "Access to OData is disabled").Hold(mailbox, "4.7.1", blocked, adviceAccess),
 		on("", "ErrorAccessDenied accessDenied", "").
 			Hold(mailbox, "4.7.1", "the app may not use this mailbox", adviceAccess),
@@ -175,9 +179,11 @@ func transient() []outcome.Row {
 	return []outcome.Row{
 		on("", "ErrorItemNotFound ErrorIrresolvableConflict", "").
 			Retry(message, "4.3.0", "an item vanished or changed meanwhile", ""),
-		on("", "invalidRange*", "").Retry(message, "4.3.0", "a part was sent that does not follow the last one", ""),
-		on("", "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxStoreUnavailable "+
-			"ErrorMailboxMoveInProgress ServiceUnavailable serviceNotAvailable", "").Retry(mailbox, "4.3.0", failure, ""),
+		on("", "invalidRange*", "").
+			Retry(message, "4.3.0", "a part was sent that does not follow the last one", ""),
+		on("", "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError "+
+			"ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress ServiceUnavailable serviceNotAvailable", "").
+			Retry(mailbox, "4.3.0", failure, ""),
 		on("400 422", "generalException UnknownError", "").Retry(mailbox, "4.3.0", failure, ""),
 	}
 }

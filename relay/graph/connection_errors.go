@@ -34,7 +34,7 @@ func lossCatalogue() []outcome.Row {
 	return []outcome.Row{
 		lostUnreadable: when("the message cannot be read from the queue").
 			Retry(message, "4.3.0", "the stored message cannot be read", "check the disk and the queue's store"),
-		lostAfter: when("the connection is lost, or time runs out, after octets of the message have left").
+		lostAfter: when("the connection is lost, or time runs out, after bytes of the message have left").
 			Is(outcome.Unknown, message, "4.4.2",
 				"no answer came after the message had left, which may have been sent", adviceCheck),
 		lostStopped: when("the relay stops before anything has left").
@@ -46,7 +46,7 @@ func lossCatalogue() []outcome.Row {
 		lostProxy: noConnection("the proxy refuses or does not answer",
 			"check the proxy (proxy or proxy_file in the configuration, else HTTPS_PROXY and NO_PROXY), its password, "+
 				"and that it lets CONNECT to port 443 through"),
-		lostConnection: noConnection("anything else before octets have left: no route, refused, reset, timeout",
+		lostConnection: noConnection("anything else before bytes have left: no route, refused, reset, timeout",
 			"check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"),
 		lostLogin: when("the same on the way to Entra").Retry(identity, "4.4.1", "cannot log in to Entra", ""),
 	}

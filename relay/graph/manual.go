@@ -18,8 +18,8 @@ type Source string
 // The sources, in the order of Catalogue.
 const (
 	OfGraph      Source = "sendMail"   // answers to sendMail
-	OfDraft      Source = "draft"      // answers to the requests that make the draft of large mail, where they mean something else
-	OfDraftSend  Source = "send"       // the same of the request that sends the draft
+	OfDraft      Source = "draft"      // the same to the requests for a draft, where they mean something else
+	OfDraftSend  Source = "send"       // the same to the request that sends the draft
 	OfConnection Source = "connection" // no answer
 	OfLogin      Source = "login"      // answers to a login
 	OfNumber     Source = "number"     // advice for the numbers in them

@@ -39,29 +39,33 @@ func answersPage() string {
 			}
 		}
 	}
-	b.WriteString(`# What Microsoft answers, and what becomes of the message
+	b.WriteString(`# What Microsoft answers, and what happens to the message
 
-This page is made from the table in the program. For each message the first row that fits decides. The outcome is one of:
+This page is made from the table in the program. For each message the first row that matches decides. The outcomes are:
 
-- **delivered**: Graph has taken it. What fails later, such as a recipient that does not exist, arrives as a report in the mailbox that sent.
-- **retry**: certainly not sent, and tried again: after the time that Graph asks for, else after 15 seconds to 30 minutes, until ` + "`queue.max_age`" + `.
+- **delivered**: Graph accepted it. What fails later, such as a recipient that does not exist, arrives as a report
+  in the mailbox that sent.
+- **retry**: certainly not sent, and retried: after the time that Graph names, or else after 15 seconds to 30 minutes,
+  until ` + "`queue.max_age`" + `.
 - **bounce**: certainly not sent, and never will be.
-- **too large**: does not fit into one request: it goes by upload where that is configured, or else is a bounce.
-- **hold**: certainly not sent, and not the message's fault. The scope waits: everything of the **identity**, the **mailbox**, or mail of this mailbox
-  with the same **from** address; a **message** alone waits for the operator. A probe goes out after 1, 2, 4 ... 30 minutes, and at once after a changed
-  credential file, a restart or ` + "`graphrelay queue release`" + `; when it passes, all goes on by itself.
-- **unknown**: perhaps sent. What then happens says ` + "`delivery.unknown_outcome`" + `.
+- **too large**: does not fit into one request: it is sent by upload where that is configured, and otherwise bounces.
+- **hold**: certainly not sent, and not the message's fault. The scope waits: all mail of the **identity** or of the
+  **mailbox**, or mail of this mailbox with the same **from** address; a **message** by itself waits for the operator.
+  A probe is sent after 1, 2, 4 ... 30 minutes, and at once after a changed credential file, a restart or
+  ` + "`graphrelay queue release`" + `; when it passes, delivery resumes by itself.
+- **unknown**: perhaps sent. ` + "`delivery.unknown_outcome`" + ` decides what happens then.
 
-Whatever nobody has heard of is a bounce only where the status is 400 or 422 and the error is Graph's own: everything else waits, for waiting loses nothing.
-The log line of each attempt has the text, what Graph said and the request ID by which Microsoft's support finds the request.
+An unknown answer is a bounce only if the status is 400 or 422 and the error is Graph's own: everything else waits,
+for waiting loses nothing. The log line of each attempt has the text, what Graph said and the request ID by which
+Microsoft's support finds the request.
 `)
 	answer := func(f Fact) string {
 		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, f.Outcome.String(), f.Scope.String(), f.Status.String(), f.Advice)
 	}
 	const columns = "| HTTP | Code | Meaning | Outcome | Scope | Status | What to do |"
-	section("Answers to sendMail", "`xx` stands for any two digits, `X*` for every code that begins so. The code may also be that of an inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
-	section("Answers to the steps of large mail", "A draft is made, its attachments are sent, and then it is sent itself. For each request the table above holds, but for these rows; "+
-		"nothing was sent as long as they are met. What is left of the draft is deleted.", columns, answer, OfDraft)
+	section("Answers to sendMail", "`xx` stands for any two digits, `X*` for every code with that beginning. The code may also be that of an inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
+	section("Answers to the steps of large mail", "A draft is created, its attachments are uploaded, and then the draft is sent. The table above applies to each request, "+
+		"except for these rows; up to then nothing was sent. What is left of the draft is deleted.", columns, answer, OfDraft)
 	section("Answers to the last step of large mail", "", columns, answer, OfDraftSend)
 	section("No answer", "", "| What happens | Outcome | Scope | Status | What to do |", func(f Fact) string {
 		advice := f.Advice
@@ -70,8 +74,8 @@ The log line of each attempt has the text, what Graph said and the request ID by
 		}
 		return cells(f.When, f.Outcome.String(), f.Scope.String(), f.Status.String(), advice)
 	}, OfConnection)
-	section("Answers to a login", "Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, sending goes on.", columns, answer, OfLogin)
-	section("Numbers in answers to a login", "They decide nothing, as Microsoft asks of programs, but tell more exactly what to do.", "| Number | What to do |",
+	section("Answers to a login", "Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, delivery continues.", columns, answer, OfLogin)
+	section("Numbers in answers to a login", "They decide nothing, as Microsoft asks of programs, but say more exactly what to do.", "| Number | What to do |",
 		func(f Fact) string { return cells(code(strings.ReplaceAll(f.When, " ", "`, `")), f.Advice) }, OfNumber)
 	section("Answers of the metadata service", "With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).", columns, answer, OfMetadata)
 	return b.String()

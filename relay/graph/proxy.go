@@ -32,13 +32,14 @@ func newProxy(cfg Config) (*proxy, error) {
 		return p, p.load(cfg)
 	}
 	if !usableInEnvironment(env.HTTPSProxy) {
-		return nil, errors.New("the environment variable HTTPS_PROXY holds no URL: set it as in http://proxy:3128, or unset it")
+		return nil, errors.New("the environment variable HTTPS_PROXY is not a URL: " +
+			"set it as in http://proxy:3128, or unset it")
 	}
 	return p, nil
 }
 
-// usableInEnvironment refuses what httpproxy would pass over in silence, and
-// so connect without the proxy that somebody wanted.
+// usableInEnvironment refuses what httpproxy would ignore silently, and so connect
+// without the proxy that somebody wanted.
 func usableInEnvironment(text string) bool {
 	if text == "" {
 		return true
@@ -50,7 +51,7 @@ func usableInEnvironment(text string) bool {
 	return err == nil && u.Hostname() != "" && strings.Contains(" http https socks5 socks5h ", " "+u.Scheme+" ")
 }
 
-// load takes the proxy of the configuration over, from its file if it has one.
+// load uses the proxy of the configuration, from its file if it has one.
 func (p *proxy) load(cfg Config) error {
 	u := cfg.Proxy
 	if cfg.ProxyFile != "" {
@@ -70,13 +71,15 @@ func readProxyFile(path string) (*url.URL, error) {
 	}
 	u, err := url.Parse(strings.TrimSpace(strings.TrimPrefix(string(data), "\xef\xbb\xbf")))
 	if err != nil || !isProxyURL(u) {
-		return nil, fmt.Errorf("proxy file %s holds no URL of a proxy: write http://user:password@host:port alone on one line, with special characters of the password as %%XX", path)
+		return nil, fmt.Errorf("proxy file %s holds no URL of a proxy: write http://user:password@host:port "+
+			"alone on one line, with special characters of the password as %%XX", path)
 	}
 	return u, nil
 }
 
 func isProxyURL(u *url.URL) bool {
-	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.Fragment == ""
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+		(u.Path == "" || u.Path == "/") && u.RawQuery == "" && u.Fragment == ""
 }
 
 func (cfg Config) checkProxy() error {
@@ -84,7 +87,8 @@ func (cfg Config) checkProxy() error {
 	case cfg.Proxy != nil && cfg.ProxyFile != "":
 		return errors.New("both a proxy and a proxy file are set: set one of them")
 	case cfg.Proxy != nil && cfg.Proxy.User != nil:
-		return errors.New("the proxy's URL holds a user or a password: write the whole URL into a file and set it as proxy file")
+		return errors.New("the proxy's URL holds a user or a password: " +
+			"write the whole URL into a file and set it as proxy file")
 	case cfg.Proxy != nil && !isProxyURL(cfg.Proxy):
 		return fmt.Errorf("the proxy %q must be of the form http://host:port", cfg.Proxy.Redacted())
 	}
@@ -106,8 +110,8 @@ func (p *proxy) choose(req *http.Request) (*url.URL, error) {
 // azidentity passes on nothing else.
 const proxyRefused = "the proxy refuses CONNECT"
 
-// proxyRefusal turns a refusal of the proxy into an error that tells it from
-// one of the server behind it.
+// proxyRefusal turns a refusal of the proxy into an error that differs from one of
+// the server behind it.
 func proxyRefusal(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK {
 		return nil
@@ -115,8 +119,8 @@ func proxyRefusal(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Res
 	return fmt.Errorf("%s: %s", proxyRefused, resp.Status)
 }
 
-// secrets are what must not be shown: the password of the proxy, and what
-// stands for it in Proxy-Authorization.
+// secrets are what must not be shown: the password of the proxy, and its form in
+// Proxy-Authorization.
 func (p *proxy) secrets(to *url.URL) []string {
 	u := p.fixed.Load()
 	if u == nil {

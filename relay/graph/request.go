@@ -97,7 +97,9 @@ func (c *Client) once(ctx context.Context, mailbox envelope.Address, q Request) 
 
 // newRequest makes a request ready but for its body. id is the client-request-id,
 // by which Microsoft can find a request even if its answer was lost.
-func (c *Client) newRequest(ctx context.Context, mailbox envelope.Address, q Request) (_ *http.Request, id string, _ error) {
+func (c *Client) newRequest(
+	ctx context.Context, mailbox envelope.Address, q Request,
+) (_ *http.Request, id string, _ error) {
 	u := c.base + "/users/" + escape(mailbox.String())
 	for _, segment := range q.Path {
 		u += "/" + escape(segment)

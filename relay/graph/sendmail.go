@@ -27,7 +27,7 @@ func sendMail() Step { return Step{Want: []int{http.StatusAccepted}, MayDepart: 
 // not read, after Send has returned.
 func (c *Client) Send(ctx context.Context, mailbox envelope.Address, m Mail) outcome.Answer {
 	if m.Size <= 0 || m.Open == nil {
-		return outcome.On("", "", "").Hold(message, "4.3.0", "the message has no octets, so its record is damaged",
+		return outcome.On("", "", "").Hold(message, "4.3.0", "the message is empty, so its record is damaged",
 			"check the disk and the queue's store; delete the message").Answer()
 	}
 	open := func() (io.ReadCloser, error) {

@@ -110,7 +110,8 @@ func (s Step) lost(err error, left bool, unreadable error) outcome.Answer {
 	a.Text = s.says(a.Text)
 	if left && !s.MayDepart && unreadable == nil && a.Scope == identity {
 		a.Scope = message // the network was there when it began
-		a.Text = s.says("the connection was lost before anything was sent: " + text.Foreign(err.Error(), outcome.MaxText))
+		words := text.Foreign(err.Error(), outcome.MaxText)
+		a.Text = s.says("the connection was lost before anything was sent: " + words)
 	}
 	return a
 }

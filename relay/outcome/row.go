@@ -1,6 +1,7 @@
 package outcome
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,12 +80,14 @@ type Seen struct {
 
 // Find returns the first row that matches.
 func Find(rows []Row, s Seen) (Row, bool) {
-	for _, r := range rows {
-		if matchHTTP(r.HTTP, s.HTTP) && matchCode(r.Code, s.Codes) && matchText(r.Match, s.Message) && (!r.Page || s.Page) {
-			return r, true
-		}
+	i := slices.IndexFunc(rows, func(r Row) bool {
+		return matchHTTP(r.HTTP, s.HTTP) && matchCode(r.Code, s.Codes) && matchText(r.Match, s.Message) &&
+			(!r.Page || s.Page)
+	})
+	if i < 0 {
+		return Row{}, false
 	}
-	return Row{}, false
+	return rows[i], true
 }
 
 func matchHTTP(pattern string, httpStatus int) bool {

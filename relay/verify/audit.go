@@ -34,7 +34,7 @@ type AuditConfig struct {
 	Resume func(ctx context.Context, identity string) error
 }
 
-// Audit is what was found out last about an identity.
+// Audit is the last result for an identity.
 type Audit struct {
 	Identity string
 	Denied   string // the mailbox tried; "" where none is named
@@ -49,7 +49,7 @@ type Audit struct {
 	Proof     string // its Text
 }
 
-// Alarming tells an identity that may use a mailbox that it must not.
+// Alarming reports whether the identity may use a mailbox that it must not.
 func (a Audit) Alarming() bool { return !a.Concluded.IsZero() && !a.Passed }
 
 // Auditor tries the denied mailbox of each identity while the relay runs.
@@ -61,8 +61,8 @@ type Auditor struct {
 	last []Audit
 }
 
-// retryUnclear is how soon an identity is tried again of which nothing could be
-// proven: the network was away, or no token was to be had.
+// retryUnclear is how soon an identity is tried again when nothing could be
+// proven: the network was down, or there was no token.
 const retryUnclear = 10 * time.Minute
 
 // NewAuditor makes an Auditor. Nothing happens before Run.
@@ -97,7 +97,7 @@ func (a *Auditor) TryNow(identity string) {
 	}
 }
 
-// Last tells what was found out last, in the order of the identities.
+// Last returns the last results, in the order of the identities.
 func (a *Auditor) Last() []Audit {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,10 +138,8 @@ func (a *Auditor) watch(ctx context.Context, i int) {
 
 // rest waits for the next try; false when ctx ended first.
 func (a *Auditor) rest(ctx context.Context, i int, wait time.Duration) bool {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(wait):
 	case <-a.now[i]:
 	case <-ctx.Done():
 		return false
@@ -152,9 +150,10 @@ func (a *Auditor) rest(ctx context.Context, i int, wait time.Duration) bool {
 // unnamed is for an identity without a denied mailbox.
 func (a *Auditor) unnamed(ctx context.Context, i int) {
 	one := a.Last()[i]
-	one.Text = "no denied_mailbox is configured, so whether the app is restricted is not known; write one: existing, licensed, ordinary"
+	one.Text = "no denied_mailbox is configured, so it is not known whether the app is restricted; " +
+		"set one: existing, licensed, ordinary"
 	a.keep(i, one)
-	a.cfg.Log.Warn("audit", "identity", one.Identity, "verdict", string(one.Verdict), "cause", one.Text)
+	a.cfg.Log.Warn("audit", "identity", one.Identity, "verdict", string(one.Verdict), "error", one.Text)
 	a.alarm(one, false) // of a time when there was one
 	a.resume(ctx, one)
 }
@@ -192,17 +191,17 @@ func (a *Auditor) keep(i int, one Audit) {
 	a.last[i] = one
 }
 
-// act makes the result known: quietly where it is good, as loudly as the
-// product can where it is not. What is not known changes nothing.
+// act reports the result: quietly where it is good, as loudly as possible where
+// it is not. An unproven result changes nothing.
 func (a *Auditor) act(ctx context.Context, one Audit) {
 	log := a.cfg.Log.With("identity", one.Identity, "denied_mailbox", one.Denied, "verdict", string(one.Verdict))
 	switch one.Verdict {
 	case NotRestricted:
-		log.Error("THE APP IS NOT RESTRICTED", "cause", one.Text)
+		log.Error("THE APP IS NOT RESTRICTED", "error", one.Text)
 		a.alarm(one, true)
 		if a.cfg.Stop != nil {
 			if err := a.cfg.Stop(ctx, one.Identity, stopText(one)); err != nil && ctx.Err() == nil {
-				log.Error("delivery could not be stopped; stop the service", "cause", err)
+				log.Error("cannot stop delivery; stop the service", "error", err)
 			}
 		}
 	case Restricted:
@@ -210,12 +209,15 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 		a.alarm(one, false)
 		a.resume(ctx, one)
 	default:
-		log.Warn("audit", "cause", one.Text)
+		log.Warn("audit", "error", one.Text)
 	}
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; sending goes on by itself when Graph refuses %s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s", one.Text, one.Denied, one.Identity)
+	return fmt.Sprintf("the audit found the app not restricted: %s; "+
+		"sending resumes by itself when Graph refuses %s again, "+
+		"which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
+		one.Text, one.Denied, one.Identity)
 }
 
 func (a *Auditor) alarm(one Audit, firing bool) {
@@ -233,6 +235,6 @@ func (a *Auditor) resume(ctx context.Context, one Audit) {
 		return
 	}
 	if err := a.cfg.Resume(ctx, one.Identity); err != nil && ctx.Err() == nil {
-		a.cfg.Log.Error("delivery could not be resumed; restart the service", "identity", one.Identity, "cause", err)
+		a.cfg.Log.Error("cannot resume delivery; restart the service", "identity", one.Identity, "error", err)
 	}
 }

@@ -1,7 +1,7 @@
 // Package verify proves on the live service that an identity may send as the
 // mailboxes it was given and as no others, once on request (Verifier) and again
-// and again while the relay runs (Auditor). It also asks what of the way to
-// Entra and Graph works from this host (Reach, Examine).
+// and again while the relay runs (Auditor). It also tests from this host whether
+// Entra and Graph can be reached and what they answer (Reach, Examine).
 //
 // What a script or a test cmdlet says is intention; what counts is Graph's
 // answer. A mailbox that must be refused, ordinary and licensed, is tried with a
@@ -9,7 +9,7 @@
 // nobody is impersonated and nothing is sent: 403 means that the application
 // may not use the mailbox, 400 that only a recipient was missing.
 //
-// What is promised:
+// What it promises:
 //
 //   - RESTRICTED is only said where every denied mailbox was refused by Graph
 //     itself, with 403, and every allowed one sent a mail. A 404, a proxy's
@@ -21,5 +21,5 @@
 //     under which it was issued.
 //
 // What an answer proves is decided by pure functions (Read, Judge). The package
-// knows Graph's answers and neither the configuration nor SMTP.
+// knows Graph's answers; it must not know the configuration or SMTP.
 package verify

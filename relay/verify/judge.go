@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 type Evidence struct {
 	Credential    error             // why it cannot be used; nil if it can
 	Login         *entra.LoginError // why there is no token; nil if there is one
-	Stopped       error             // the round was broken off
+	Stopped       error             // the round was interrupted
 	Token         entra.TokenInfo
 	Administrator envelope.Address // who gets the test mails; zero in an audit
 	Allowed       []Trial
@@ -24,14 +25,20 @@ type Evidence struct {
 	Unread        []Trial            // denied mailboxes of which that is not known, though it matters
 }
 
-// Trial is what became of trying one mailbox.
+// Trial is the result of trying one mailbox.
 type Trial struct {
 	Mailbox envelope.Address
 	Answer  outcome.Answer
 	Access  Access
 }
 
-// again is the remedy where the service did not say one.
+// says writes what a trial showed: format takes the mailbox and the text of the
+// answer.
+func (t Trial) says(format string) string { return fmt.Sprintf(format, t.Mailbox, t.Answer.Text) }
+
+func (t Trial) remedy() string { return cmp.Or(t.Answer.Advice, again) }
+
+// again is the remedy where the service did not name one.
 const again = "run it again in some minutes"
 
 // Judge says what the evidence proves. It is pure.
@@ -44,15 +51,15 @@ func Judge(e Evidence) (v Verdict, text, remedy string, final bool) {
 		return Unproven, "the credential cannot be used: " + e.Credential.Error(), "", true
 	case e.Login != nil:
 		a := e.Login.Answer
-		return Unproven, "no token: " + a.Text, or(a.Advice, again), a.Outcome == outcome.Hold
+		return Unproven, "no token: " + a.Text, cmp.Or(a.Advice, again), a.Outcome == outcome.Hold
 	case e.Stopped != nil:
-		return Unproven, "broken off: " + e.Stopped.Error(), "run it again", true
+		return Unproven, "interrupted: " + e.Stopped.Error(), "run it again", true
 	}
 	if t, ok := first(e.Allowed, func(t Trial) bool { return t.Access == Closed || t.Access == Missing }); ok {
-		return SenderRefused, fmt.Sprintf("the app may not send as %s: %s", t.Mailbox, t.Answer.Text), t.Answer.Advice, false
+		return SenderRefused, t.says("the app may not send as %s: %s"), t.Answer.Advice, false
 	}
 	if t, ok := first(e.Allowed, func(t Trial) bool { return t.Access != Open }); ok {
-		return Unproven, fmt.Sprintf("sending as %s came to nothing: %s", t.Mailbox, t.Answer.Text), or(t.Answer.Advice, again), false
+		return Unproven, t.says("sending as %s proved nothing: %s"), t.remedy(), false
 	}
 	return e.judgeDenied()
 }
@@ -69,16 +76,17 @@ func (e Evidence) judgeDenied() (v Verdict, text, remedy string, final bool) {
 	for _, t := range e.Denied {
 		switch {
 		case t.Access == Missing:
-			return Unproven, fmt.Sprintf("%s is no mailbox that could be refused: %s", t.Mailbox, t.Answer.Text), canary, false
+			return Unproven, t.says("%s is not a mailbox that could be refused: %s"), canary, false
 		case t.Access != Closed:
-			return Unproven, fmt.Sprintf("what %s answers proves nothing: %s", t.Mailbox, t.Answer.Text), or(t.Answer.Advice, again), false
+			return Unproven, t.says("the answer for %s proves nothing: %s"), t.remedy(), false
 		case e.administrators(t):
-			return Unproven, fmt.Sprintf("%s looks like an administrator's mailbox, which refuses every app whatever the policy", t.Mailbox), canary, true
+			return Unproven, t.Mailbox.String() + " looks like an administrator's mailbox, " +
+				"which refuses every app whatever the policy", canary, true
 		}
 	}
 	if len(e.Unread) > 0 {
 		t := e.Unread[0]
-		return Unproven, fmt.Sprintf("whether %s can be read came to nothing: %s", t.Mailbox, t.Answer.Text), or(t.Answer.Advice, again), false
+		return Unproven, t.says("it is not known whether %s can be read: %s"), t.remedy(), false
 	}
 	text = "refused for " + list(mailboxes(e.Denied))
 	if len(e.Allowed) > 0 {
@@ -87,16 +95,18 @@ func (e Evidence) judgeDenied() (v Verdict, text, remedy string, final bool) {
 	return Restricted, text, "", false
 }
 
-// administrators tells a refusal that would come whatever the policy: some
+// administrators recognises a refusal that would come whatever the policy: some
 // tenants let no application use the mailboxes of administrators. Graph does not
-// say whose a mailbox is, so the name has to.
+// say whose mailbox it is, so the name has to.
 func (e Evidence) administrators(t Trial) bool {
 	if !strings.Contains(t.Answer.Text, policyBlock) {
 		return false
 	}
 	local := strings.ToLower(t.Mailbox.Local())
-	named := slices.ContainsFunc([]string{"admin", "administrator", "globaladmin", "root", "sysadmin", "o365admin", "m365admin"}, func(s string) bool { return local == s })
-	return named || strings.HasPrefix(local, "admin.") || strings.HasPrefix(local, "adm-") || strings.HasPrefix(local, "admin-") || t.Mailbox.Equal(e.Administrator)
+	names := []string{"admin", "administrator", "globaladmin", "root", "sysadmin", "o365admin", "m365admin"}
+	begins := func(prefix string) bool { return strings.HasPrefix(local, prefix) }
+	return slices.Contains(names, local) || slices.ContainsFunc([]string{"admin.", "adm-", "admin-"}, begins) ||
+		t.Mailbox.Equal(e.Administrator)
 }
 
 // open lists the mailboxes that should not have been usable.
@@ -118,13 +128,18 @@ func (e Evidence) open() []envelope.Address {
 // howToClose knows the usual causes by what the token says.
 func (e Evidence) howToClose() string {
 	if consents := Consents(e.Token.Roles); len(consents) > 0 {
-		return fmt.Sprintf("the token carries %s, consented in Entra for the whole organisation: with RBAC for Applications remove that consent, for the two add up; "+
-			"with an access policy check its group, and wait, for it takes an hour or more to reach Graph", strings.Join(consents, " and "))
+		return fmt.Sprintf("the token carries %s, consented in Entra for the whole organisation: "+
+			"with RBAC for Applications remove that consent, for the two add up; "+
+			"with an access policy check its group, and wait: it takes an hour or more to reach Graph",
+			strings.Join(consents, " and "))
 	}
 	if e.Token.Expires.IsZero() { // an audit does not look at the token
-		return "run graphrelay verify, which tells whether a consent in Entra, the group of an access policy or the scope of a role is to blame, and mend it at once"
+		return "run graphrelay verify, which shows whether a consent in Entra, the group of an access policy " +
+			"or the scope of a role is to blame, and correct it at once"
 	}
-	return "nothing is consented in Entra, so a role in Exchange reaches too far: check the scope and the group's members (Get-ManagementRoleAssignment -RoleAssignee), and wait, for a change takes 30 minutes to 2 hours to reach Graph"
+	return "nothing is consented in Entra, so a role in Exchange reaches too far: " +
+		"check the scope and the group's members " +
+		"(Get-ManagementRoleAssignment -RoleAssignee), and wait: a change takes 30 minutes to 2 hours to reach Graph"
 }
 
 // Consents are those of a token's roles that let the application use mail in

@@ -1,11 +1,16 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
+
+	"graphrelay/relay/pacing"
 
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
@@ -71,23 +76,12 @@ func (v Verifier) withDefaults() Verifier {
 		v.Pause = defaultPause
 	}
 	if v.Sleep == nil {
-		v.Sleep = sleep
+		v.Sleep = pacing.Sleep
 	}
 	return v
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// round is one look at everything.
+// round tries everything once.
 type round struct {
 	Verifier
 	id       Identity
@@ -129,7 +123,9 @@ func (r *round) logIn(ctx context.Context) bool {
 	if err != nil {
 		var refused *entra.LoginError
 		if !errors.As(err, &refused) {
-			refused = &entra.LoginError{Answer: outcome.Answer{Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again"}}
+			refused = &entra.LoginError{Answer: outcome.Answer{
+				Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again",
+			}}
 		}
 		r.evidence.Login = refused
 		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.Text, Remedy: refused.Answer.Advice})
@@ -146,7 +142,8 @@ func credentialFinding(c entra.CredentialInfo, now time.Time) Finding {
 	if c.NotAfter.IsZero() {
 		return f
 	}
-	f.Text = fmt.Sprintf("%s %s, thumbprint %s, valid until %s", c.Kind, c.Subject, c.Thumbprint, c.NotAfter.UTC().Format(time.DateOnly))
+	f.Text = fmt.Sprintf("%s %s, thumbprint %s, valid until %s",
+		c.Kind, c.Subject, c.Thumbprint, c.NotAfter.UTC().Format(time.DateOnly))
 	switch left := c.NotAfter.Sub(now); {
 	case left < 0:
 		f.Mark, f.Text = Fail, f.Text+": it has expired"
@@ -158,18 +155,12 @@ func credentialFinding(c entra.CredentialInfo, now time.Time) Finding {
 }
 
 func (r *round) tokenFinding(t entra.TokenInfo) Finding {
-	f := Finding{Step: StepToken, Mark: OK, Text: fmt.Sprintf("token for tenant %s, app %s", or(t.Tenant, r.id.TenantID), or(t.App, r.id.ClientID))}
+	f := Finding{Step: StepToken, Mark: OK, Text: fmt.Sprintf("token for tenant %s, app %s",
+		cmp.Or(t.Tenant, r.id.TenantID), cmp.Or(t.App, r.id.ClientID))}
 	if t.App != "" && !strings.EqualFold(t.App, r.id.ClientID) {
 		f.Mark, f.Remedy = Warn, "it names another app than the configuration: check client_id"
 	}
 	return f
-}
-
-func or(s, instead string) string {
-	if s == "" {
-		return instead
-	}
-	return s
 }
 
 // rolesFinding explains the claim that is easily misread: without it nothing is
@@ -177,10 +168,13 @@ func or(s, instead string) string {
 func rolesFinding(t entra.TokenInfo) Finding {
 	consents := Consents(t.Roles)
 	if len(consents) == 0 {
-		return Finding{Step: StepRoles, Mark: OK, Text: "nothing that concerns mail is consented in Entra, as RBAC for Applications wants it"}
+		return Finding{Step: StepRoles, Mark: OK,
+			Text: "nothing that concerns mail is consented in Entra, as RBAC for Applications requires"}
 	}
-	return Finding{Step: StepRoles, Mark: Warn, Text: "consented in Entra for every mailbox: " + strings.Join(consents, ", "),
-		Remedy: "only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is restricted"}
+	return Finding{Step: StepRoles, Mark: Warn,
+		Text: "consented in Entra for every mailbox: " + strings.Join(consents, ", "),
+		Remedy: "only an access policy narrows this; with RBAC for Applications remove the consent, " +
+			"or nothing is restricted"}
 }
 
 // allowed tries each mailbox that must work, with a probe first: a mailbox that
@@ -197,7 +191,7 @@ func (r *round) allowed(ctx context.Context, mailed map[string]bool) {
 			mailed[m.Key()] = t.Access == Open
 		}
 		if t.Access == Open {
-			r.needs(ctx, m, true)
+			r.permissions(ctx, m, true)
 		}
 		r.evidence.Allowed = append(r.evidence.Allowed, t)
 	}
@@ -207,25 +201,34 @@ func (r *round) allowed(ctx context.Context, mailed map[string]bool) {
 func (r *round) mail(ctx context.Context, m envelope.Address) Trial {
 	a := testMail(ctx, r.client, m, r.To, r.Now())
 	t := Trial{Mailbox: m, Answer: a, Access: Read(a)}
+	f := Finding{Step: StepSend, Mailbox: m, Mark: Fail, Remedy: a.Advice,
+		Text: fmt.Sprintf("%s: test mail to %s: %s", m, r.To, a.Text)}
 	switch {
 	case a.Outcome == outcome.Delivered:
-		r.note(Finding{Step: StepSend, Mailbox: m, Mark: OK, Text: fmt.Sprintf("%s: test mail to %s accepted", m, r.To)})
-		return t
-	case a.HTTPStatus == 403:
+		f.Mark, f.Remedy, f.Text = OK, "", fmt.Sprintf("%s: test mail to %s accepted", m, r.To)
+	case a.HTTPStatus == http.StatusForbidden:
 		t.Access = Closed // the mailbox is open, and the address may not be sent as
 	default:
 		t.Access = Unclear
 	}
-	r.note(Finding{Step: StepSend, Mailbox: m, Mark: Fail, Text: fmt.Sprintf("%s: test mail to %s: %s", m, r.To, a.Text), Remedy: a.Advice})
+	r.note(f)
 	return t
 }
 
-func allowedFinding(t Trial) Finding {
-	f := Finding{Step: StepAllowed, Mailbox: t.Mailbox, Mark: Fail, Text: fmt.Sprintf("%s: %s", t.Mailbox, t.Answer.Text), Remedy: t.Answer.Advice}
-	if t.Access == Open {
-		f.Mark, f.Remedy, f.Text = OK, "", fmt.Sprintf("%s: the app may use it", t.Mailbox)
+// finding is a step that tried a mailbox, with the text of the answer. format
+// takes the mailbox and, where it has a second verb, the answer.
+func (t Trial) finding(s Step, m Mark, format, remedy string) Finding {
+	if strings.Count(format, "%s") == 1 {
+		return Finding{s, t.Mailbox, m, fmt.Sprintf(format, t.Mailbox), remedy}
 	}
-	return f
+	return Finding{s, t.Mailbox, m, t.says(format), remedy}
+}
+
+func allowedFinding(t Trial) Finding {
+	if t.Access == Open {
+		return t.finding(StepAllowed, OK, "%s: the app may use it", "")
+	}
+	return t.finding(StepAllowed, Fail, "%s: %s", t.Answer.Advice)
 }
 
 // denied tries the mailboxes that must be refused, and beside them the
@@ -251,14 +254,9 @@ func (r *round) denied(ctx context.Context) {
 	}
 }
 
-// witness tells whether the administrator's address is one more to look at.
+// witness reports whether the administrator's address is one more to try.
 func (r *round) witness() bool {
-	for _, m := range append(append([]envelope.Address{}, r.id.Allowed...), r.id.Denied...) {
-		if m.Equal(r.To) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(slices.Concat(r.id.Allowed, r.id.Denied), r.To.Equal)
 }
 
 // read tries to read a mailbox that must be closed, where the application could
@@ -271,30 +269,64 @@ func (r *round) read(ctx context.Context, m envelope.Address) {
 	if !wanted {
 		return
 	}
-	switch access, a := canRead(ctx, r.client, m); access {
+	access, a := canRead(ctx, r.client, m)
+	t := Trial{Mailbox: m, Answer: a, Access: access}
+	switch access {
 	case Open:
 		r.evidence.Readable = append(r.evidence.Readable, m)
-		r.note(Finding{Step: StepRead, Mailbox: m, Mark: Fail, Text: fmt.Sprintf("%s: the app can READ this mailbox", m), Remedy: "remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite"})
+		r.note(t.finding(StepRead, Fail, "%s: the app can READ this mailbox",
+			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite"))
 	case Closed:
-		r.note(Finding{Step: StepRead, Mailbox: m, Mark: OK, Text: fmt.Sprintf("%s: reading it is refused, too", m)})
+		r.note(t.finding(StepRead, OK, "%s: reading it is refused, too", ""))
 	default:
-		r.evidence.Unread = append(r.evidence.Unread, Trial{Mailbox: m, Answer: a, Access: access})
-		r.note(Finding{Step: StepRead, Mailbox: m, Mark: Warn, Text: fmt.Sprintf("%s: whether it can be read is not known: %s", m, a.Text), Remedy: a.Advice})
+		r.evidence.Unread = append(r.evidence.Unread, t)
+		r.note(t.finding(StepRead, Warn, "%s: it is not known whether it can be read: %s", a.Advice))
 	}
 }
 
 func deniedFinding(t Trial) Finding {
-	f := Finding{Step: StepDenied, Mailbox: t.Mailbox}
 	switch {
 	case t.Access == Open:
-		f.Mark, f.Text = Fail, fmt.Sprintf("%s: the app MAY SEND as this mailbox", t.Mailbox)
-		f.Remedy = "restrict the app before anything else is done with it"
+		return t.finding(StepDenied, Fail, "%s: the app MAY SEND as this mailbox",
+			"restrict the app before anything else is done with it")
 	case t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock):
-		f.Mark, f.Text = OK, fmt.Sprintf("%s: refused by an access policy (it proves nothing if this is an administrator's mailbox)", t.Mailbox)
+		return t.finding(StepDenied, OK,
+			"%s: refused by an access policy (it proves nothing if this is an administrator's mailbox)", "")
 	case t.Access == Closed:
-		f.Mark, f.Text = OK, fmt.Sprintf("%s: refused", t.Mailbox)
-	default:
-		f.Mark, f.Text, f.Remedy = Warn, fmt.Sprintf("%s: proves nothing: %s", t.Mailbox, t.Answer.Text), t.Answer.Advice
+		return t.finding(StepDenied, OK, "%s: refused", "")
 	}
-	return f
+	return t.finding(StepDenied, Warn, "%s: proves nothing: %s", t.Answer.Advice)
+}
+
+// Examine looks at an identity without sending or changing anything: credential,
+// token, what is consented, a probe of each mailbox, and a search of it where the
+// configuration looks outcomes up. Each finding goes to note.
+func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
+	v = v.withDefaults()
+	v.Progress = note
+	r := &round{Verifier: v, id: id}
+	if !r.logIn(ctx) {
+		return
+	}
+	for _, m := range id.Allowed {
+		if ctx.Err() != nil {
+			return
+		}
+		t := Probe(ctx, r.client, m, v.Now())
+		f := allowedFinding(t)
+		if t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock) {
+			f.Remedy += "; " + policyBlock + " without any policy in the tenant means that the tenant lets no app " +
+				"use mailboxes by consent alone, or that the mailbox is an administrator's: " +
+				"assign a role (graphrelay setup --method rbac)"
+		}
+		note(f)
+		if t.Access == Open {
+			r.permissions(ctx, m, false)
+		}
+	}
+	r.denied(ctx)
+	if len(id.Denied) == 0 {
+		note(Finding{Step: StepDenied, Mark: Warn, Text: "no mailbox is named that must be refused",
+			Remedy: "set denied_mailbox, and run graphrelay verify"})
+	}
 }

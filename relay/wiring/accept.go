@@ -72,6 +72,16 @@ func clientRule(c config.Client) policy.ClientRule {
 	}
 }
 
+// ExactSenders returns the sender addresses that are no wildcards.
+func ExactSenders(c *config.Config) (list []envelope.Address) {
+	for _, s := range c.Senders {
+		if !s.Address.Wildcard() {
+			list = append(list, s.Address)
+		}
+	}
+	return list
+}
+
 func prefixes(networks []config.Network) (list []netip.Prefix) {
 	for _, n := range networks {
 		list = append(list, n.Prefix)

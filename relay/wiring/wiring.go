@@ -22,11 +22,11 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/entra"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/state"
 )
 
 // Graph returns the options of the client of an identity. onCredentialChange is
@@ -92,12 +92,17 @@ func Retention(c *config.Config) (history, failed time.Duration) {
 	return time.Duration(c.Queue.History), time.Duration(c.Queue.KeepFailed)
 }
 
-// Alert returns the options of the alarms' webhook; without one URLFile is "".
-func Alert(c *config.Config) alert.Config {
+// Disk returns the path of the store, and the bytes that stay free on its disk.
+func Disk(c *config.Config) (store string, reserve int64) {
+	return c.Queue.Store.Path, int64(c.Queue.MinFreeSpace)
+}
+
+// WebhookURLFile returns the file with the URL of the alarms' webhook, "" for none.
+func WebhookURLFile(c *config.Config) string {
 	if c.Alerts == nil {
-		return alert.Config{}
+		return ""
 	}
-	return alert.Config{URLFile: string(c.Alerts.WebhookURLFile)}
+	return string(c.Alerts.WebhookURLFile)
 }
 
 // Services returns the addresses of what is served beside SMTP, "" for none.
@@ -117,4 +122,24 @@ func ConsolePassword(c *config.Config) string {
 		return ""
 	}
 	return string(c.Console.PasswordHash)
+}
+
+// Credential returns the state of an identity's credential. The warning about one
+// that has expired has no stage: it is repeated, as other faults are.
+func Credential(id config.Identity, c entra.CredentialInfo, now time.Time) state.Credential {
+	stage, warning := c.Expiry(now)
+	if stage == entra.Expired {
+		stage = ""
+	}
+	return state.Credential{
+		Identity:   string(id.Name),
+		Kind:       c.Kind,
+		Expires:    c.NotAfter,
+		Warning:    warning,
+		Stage:      stage,
+		Tenant:     string(id.TenantID),
+		Client:     string(id.ClientID),
+		Subject:    c.Subject,
+		Thumbprint: c.Thumbprint,
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
@@ -41,7 +40,9 @@ type options struct {
 	Reports   delivery.Reports
 	Routes    map[string]delivery.Route
 	Lookups   []envelope.Address
-	Alert     alert.Config
+	Exact     []envelope.Address
+	Webhook   string
+	Disk      []string
 	Services  map[string]string
 	Console   string
 }
@@ -62,7 +63,8 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Reports:   Reports(c),
 		Routes:    map[string]delivery.Route{},
 		Lookups:   Lookups(c),
-		Alert:     Alert(c),
+		Exact:     ExactSenders(c),
+		Webhook:   WebhookURLFile(c),
 		Console:   ConsolePassword(c),
 	}
 	for _, id := range c.Identities {
@@ -78,6 +80,8 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)
 	o.Retention = []time.Duration{history, failed}
+	store, reserve := Disk(c)
+	o.Disk = []string{store, fmt.Sprint(reserve)}
 	chain, key := KeyPair(c)
 	o.KeyPair = []string{chain, key}
 	admin, metrics, console := Services(c)

@@ -103,8 +103,8 @@ type itemBody struct {
 func (d *Draft) resource() message {
 	m := message{
 		Subject: d.Subject, InternetMessageID: d.MessageID, From: recipient(d.From), Sender: recipient(d.Sender),
-		ReplyTo: recipients(d.ReplyTo), To: recipients(d.To), Cc: recipients(d.Cc), Bcc: recipients(d.Bcc), Importance: d.Importance,
-		ReadReceipt: d.ReadReceipt, DeliveryReceipt: d.DeliveryReceipt,
+		ReplyTo: recipients(d.ReplyTo), To: recipients(d.To), Cc: recipients(d.Cc), Bcc: recipients(d.Bcc),
+		Importance: d.Importance, ReadReceipt: d.ReadReceipt, DeliveryReceipt: d.DeliveryReceipt,
 		Properties: []property{{markerID, string(d.ID)}}, Body: itemBody{ContentType: "text"},
 	}
 	if d.HTML {
@@ -164,11 +164,12 @@ func (d *Draft) content() (c *graph.Body, ok bool, err error) {
 	if err != nil {
 		return nil, false, graph.NotRead(err)
 	}
-	c = &graph.Body{Type: "application/json", Size: int64(len(before)) + size + int64(len(after))}
-	c.Open = func() (io.ReadCloser, error) {
-		return io.NopCloser(io.MultiReader(bytes.NewReader(before), newEscaper(d.Body.Open()), bytes.NewReader(after))), nil
+	open := func() (io.ReadCloser, error) {
+		body := newEscaper(d.Body.Open())
+		return io.NopCloser(io.MultiReader(bytes.NewReader(before), body, bytes.NewReader(after))), nil
 	}
-	return c, c.Size <= maxJSON, nil
+	size += int64(len(before)) + int64(len(after))
+	return &graph.Body{Type: "application/json", Size: size, Open: open}, size <= maxJSON, nil
 }
 
 // withTextAttached moves a text that is too long for one request into a file.

@@ -16,10 +16,10 @@ const (
 	longestLeft   = 30 * time.Minute // between two tries
 )
 
-// leftovers remembers drafts that may lie in a mailbox and could not be deleted
-// at once: of messages that were given up, and those that an answer hid which
-// said that nothing was done. They are deleted later, by their mark. They are not
-// stored: after a restart the operator has the line in the log.
+// leftovers remembers drafts that may be in a mailbox and could not be deleted at
+// once: of messages that were given up, and of requests whose answer said that
+// nothing was done although it was. They are deleted later, by their mark. They
+// are not stored: after a restart the operator has the line in the log.
 type leftovers struct {
 	mu     sync.Mutex
 	left   map[envelope.QueueID]*leftover
@@ -35,12 +35,16 @@ type leftover struct {
 }
 
 func newLeftovers() *leftovers {
-	return &leftovers{left: map[envelope.QueueID]*leftover{}, active: map[envelope.QueueID]int{}, busy: map[envelope.QueueID]chan struct{}{}}
+	return &leftovers{
+		left:   map[envelope.QueueID]*leftover{},
+		active: map[envelope.QueueID]int{},
+		busy:   map[envelope.QueueID]chan struct{}{},
+	}
 }
 
-// begin says that an upload of a message begins: until end nothing with its mark
-// is deleted. It waits where that goes on just now, and tells whether something
-// was left, which is then the upload's to delete.
+// begin starts the upload of a message: until end nothing with its mark is
+// deleted. It waits while that is being done, and reports whether something was
+// left, which the upload then has to delete.
 func (l *leftovers) begin(ctx context.Context, id envelope.QueueID) (left bool) {
 	l.mu.Lock()
 	for l.busy[id] != nil && ctx.Err() == nil {
@@ -84,7 +88,7 @@ func (l *leftovers) take(now time.Time) (id envelope.QueueID, x leftover, ok boo
 	return "", leftover{}, false
 }
 
-// give says what became of one that was taken; again is its next time, zero for never.
+// give returns one that was taken; again is its next time, zero for never.
 func (l *leftovers) give(id envelope.QueueID, again time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -98,8 +102,8 @@ func (l *leftovers) give(id envelope.QueueID, again time.Time) {
 	delete(l.busy, id)
 }
 
-// runLeftovers deletes what was left, until ctx ends, and once more then: what
-// comes after a reload does not know of it.
+// runLeftovers deletes what was left, until ctx ends, and once more then: the next
+// client, after a reload, does not know of it.
 func (c *Client) runLeftovers(ctx context.Context) {
 	tick := time.NewTicker(leftoverEvery)
 	defer tick.Stop()
@@ -127,13 +131,14 @@ func (c *Client) removeLeft(ctx context.Context, now time.Time) {
 		try, cancel := context.WithTimeout(ctx, discardTime)
 		a := u.removeLeftovers(try)
 		cancel()
+		log := c.cfg.Log.With("queue_id", string(id), "mailbox", x.mailbox.String())
 		switch {
 		case a.Outcome == outcome.Delivered:
 			c.left.give(id, time.Time{})
-			c.cfg.Log.Info("a draft that was left is deleted, if there was one", "queue_id", string(id), "mailbox", x.mailbox.String())
+			log.Info("deleted leftover draft, if any")
 		case x.tries+1 >= leftoverTries:
 			c.left.give(id, time.Time{})
-			c.cfg.Log.Warn("a draft stays in the mailbox: delete it by hand", "queue_id", string(id), "mailbox", x.mailbox.String(), "error", a.Text)
+			log.Warn("cannot delete a leftover draft; delete it by hand", "error", a.Text)
 		default:
 			c.left.give(id, now.Add(min(leftoverEvery<<(x.tries+1), longestLeft)))
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +46,8 @@ type session struct {
 // errSessionOver means that only a new session helps.
 var errSessionOver = errors.New("the upload session is over")
 
-// uploadFile brings a large file over, with a new session where one expires.
-// A session that ended before the last byte has left nothing in the draft.
+// uploadFile sends a large file, with a new session where one expires. A session
+// that ended before the last byte has left nothing in the draft.
 func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 	for range maxSessions {
 		var s session
@@ -117,8 +118,10 @@ func (u *upload) fill(ctx context.Context, s session, f File) (outcome.Answer, e
 			have = at
 		}
 		next, a, err := u.put(ctx, s, part, at, f.Content.Size)
-		if a.Outcome == outcome.Delivered && next > at+int64(len(part)) { // it would go on behind bytes that it does not have
-			return sliceStep.Lost(fmt.Errorf("the service expects byte %d, and was sent %d", next, at+int64(len(part))), true), errSessionOver
+		if sent := at + int64(len(part)); a.Outcome == outcome.Delivered && next > sent {
+			// It would continue behind bytes that it does not have.
+			lost := fmt.Errorf("the service expects byte %d, and was sent %d", next, sent)
+			return sliceStep.Lost(lost, true), errSessionOver
 		}
 		switch {
 		case err != nil || a.Outcome == outcome.Hold || a.Outcome == outcome.Bounce:
@@ -142,7 +145,9 @@ func (u *upload) fill(ctx context.Context, s session, f File) (outcome.Answer, e
 // put sends one slice and returns the byte that comes next. Where no answer
 // came, the session is asked. Only a lost last slice leaves a doubt: the
 // attachment may be there, so that the whole draft must be made anew.
-func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64) (next int64, a outcome.Answer, err error) {
+func (u *upload) put(
+	ctx context.Context, s session, part []byte, at, size int64,
+) (next int64, a outcome.Answer, err error) {
 	end := at + int64(len(part))
 	body, a := u.call(ctx, http.MethodPut, s, part, fmt.Sprintf("bytes %d-%d/%d", at, end-1, size))
 	switch {
@@ -157,13 +162,18 @@ func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64
 		again := sliceStep.Lost(fmt.Errorf("%w (Graph answered %d)", errSessionOver, a.HTTPStatus), true)
 		again.HTTPStatus, again.RequestID = a.HTTPStatus, a.RequestID
 		return at, again, errSessionOver
-	case a.HTTPStatus == http.StatusTooManyRequests || a.Outcome == outcome.Hold || a.Outcome == outcome.Bounce || ctx.Err() != nil:
+	case a.HTTPStatus == http.StatusTooManyRequests, a.Outcome == outcome.Hold, a.Outcome == outcome.Bounce,
+		ctx.Err() != nil:
 		return at, a, nil
 	}
 	state, b := u.call(ctx, http.MethodGet, s, nil, "")
 	switch {
 	case b.Outcome == outcome.Delivered && b.HTTPStatus == http.StatusOK:
-		return nextExpected(state, at), keepAnswer(a, nextExpected(state, at) > at), nil
+		next = nextExpected(state, at)
+		if next > at { // the session knows better than the lost answer
+			a.Outcome = outcome.Delivered
+		}
+		return next, a, nil
 	case isOver(b.HTTPStatus) && end < size:
 		return at, a, errSessionOver
 	case isOver(b.HTTPStatus):
@@ -172,26 +182,20 @@ func (u *upload) put(ctx context.Context, s session, part []byte, at, size int64
 	return at, a, nil
 }
 
-// keepAnswer makes a lost answer a success where the session knows better.
-func keepAnswer(a outcome.Answer, progress bool) outcome.Answer {
-	if progress {
-		a.Outcome = outcome.Delivered
-	}
-	return a
-}
-
-// isOver knows the answers that mean a session cannot go on: it expired, is
-// unknown, refuses its own token, or has lost count.
+// isOver recognises the answers that mean a session cannot continue: it expired,
+// is unknown, refuses its own token, or has lost count.
 func isOver(httpStatus int) bool {
-	switch httpStatus {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusConflict, http.StatusRequestedRangeNotSatisfiable:
-		return true
-	}
-	return false
+	return slices.Contains([]int{
+		http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusGone, http.StatusConflict, http.StatusRequestedRangeNotSatisfiable,
+	}, httpStatus)
 }
 
-// call speaks to the upload URL: without our token, which is not meant for it.
-func (u *upload) call(ctx context.Context, method string, s session, part []byte, contentRange string) ([]byte, outcome.Answer) {
+// call makes a request of the upload URL: without our token, which is not meant
+// for it.
+func (u *upload) call(
+	ctx context.Context, method string, s session, part []byte, contentRange string,
+) ([]byte, outcome.Answer) {
 	q := graph.Request{Step: sliceStep, Method: method, URL: s.url, Header: map[string]string{}}
 	if part != nil {
 		q.Header["Content-Range"] = contentRange
@@ -224,8 +228,8 @@ func nextExpected(body []byte, instead int64) int64 {
 	return n
 }
 
-// rewinder reads a content at rising places, and from the start again where a
-// place lies behind.
+// rewinder reads a content at rising offsets, and again from the start where an
+// offset is behind.
 type rewinder struct {
 	open func() io.Reader
 	r    io.Reader

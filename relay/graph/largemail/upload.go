@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -306,8 +307,8 @@ func (u *upload) discard(ctx context.Context, why outcome.Answer) {
 	u.checkRemoved(a)
 }
 
-// checkRemoved tells the operator of a draft that may lie in the mailbox. It
-// does no harm there: nothing sends it.
+// checkRemoved logs a draft that may be in the mailbox. It does no harm there:
+// nothing sends it.
 func (u *upload) checkRemoved(a outcome.Answer) {
 	if a.Outcome != outcome.Delivered {
 		u.left = true
@@ -333,16 +334,16 @@ func (c *Client) uploadURL(s string) (*url.URL, error) {
 	if u.Host == c.cfg.Graph.Host || isUploadHost(u) {
 		return u, nil
 	}
-	return nil, fmt.Errorf("the upload URL points to the host %q, which is none of Microsoft's", text.Foreign(u.Host, outcome.MaxWord))
+	return nil, fmt.Errorf("the upload URL points to the host %q, which is not one of Microsoft's",
+		text.Foreign(u.Host, outcome.MaxWord))
 }
 
 func isUploadHost(u *url.URL) bool {
 	if p := u.Port(); p != "" && p != "443" {
 		return false
 	}
-	switch u.Hostname() {
-	case "outlook.office.com", "outlook.office365.com", "outlook.office365.us", "outlook-dod.office365.us", "partner.outlook.cn":
-		return true
-	}
-	return false
+	return slices.Contains([]string{
+		"outlook.office.com", "outlook.office365.com", "outlook.office365.us", "outlook-dod.office365.us",
+		"partner.outlook.cn",
+	}, u.Hostname())
 }

@@ -1,4 +1,4 @@
-package relay
+package observe
 
 import (
 	"cmp"
@@ -10,60 +10,60 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"graphrelay/config"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 	"graphrelay/relay/verify"
 )
 
-// snapshot takes a picture of everything that an operator may look at.
-func (r *Relay) snapshot(ctx context.Context) (state.Snapshot, error) {
-	s, err := r.queueState(ctx)
+// Snapshot takes a picture of everything that an operator may look at.
+func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
+	s, err := o.queue(ctx)
 	if err != nil {
 		return s, err
 	}
-	running := r.delivery.Status()
-	lanes, err := r.store.Lanes(ctx)
+	running := o.Delivery()
+	lanes, err := o.Store.Lanes(ctx)
 	if err != nil {
 		return s, err
 	}
-	holds, err := r.store.Holds(ctx)
+	holds, err := o.Store.Holds(ctx)
 	if err != nil {
 		return s, err
 	}
-	g, now := r.now.Load(), time.Now()
-	s.Stopping = r.stopping.Load()
-	s.Lanes, s.Holds, s.Mailboxes = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds), usage(running.Usage)
-	s.Minute, s.Hour = state.Sum(r.monitor.Minutes(2)[:1]).Traffic, state.Sum(r.monitor.Minutes(60)).Traffic
-	s.Credentials = credentialStates(g, now)
-	if g.keyPair != nil {
-		s.Certificate = g.keyPair.Expires()
-	}
-	s.Audits = auditStates(g.auditor.Last())
-	s.Reload.At = g.since
-	if last, ok := r.LastReload(); ok {
-		s.Reload.Failed, s.Reload.Error = last.Error != "", last.Error
-	}
-	s.Alarms = r.alerts.Firing()
-	s.DiskReserve = int64(g.cfg.Queue.MinFreeSpace)
+	now, service := time.Now(), o.Service()
+	s.Stopping, s.Reload, s.Credentials = service.Stopping, service.Reload, service.Credentials
+	s.Certificate, s.DiskReserve = service.Certificate, service.DiskReserve
+	s.Audits = auditStates(service.Audits)
+	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
+	s.Mailboxes = usage(running.Usage)
+	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
+	s.Alarms = o.Alerts.Firing()
 	var fs unix.Statfs_t
-	if unix.Statfs(filepath.Dir(g.cfg.Queue.Store.Path), &fs) == nil {
+	if unix.Statfs(filepath.Dir(service.StorePath), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
 	}
 	return s, nil
 }
 
-// queueState is the part of a snapshot that is cheap to take.
-func (r *Relay) queueState(ctx context.Context) (s state.Snapshot, err error) {
-	connections := r.smtp.Stats()
-	s.Connections, s.ConnectionsTotal, s.RefusedOver = connections.Connections, connections.Accepted, connections.Refused
-	if s.Unhealthy = r.store.Health(); s.Unhealthy == nil {
-		s.Full = r.store.Admit(0)
+// Summary is the state of the service in one line.
+func (o *Observer) Summary(ctx context.Context) string {
+	s, err := o.queue(ctx)
+	if err != nil {
+		return "the queue cannot be read"
 	}
-	st, err := r.store.Stats(ctx)
+	return s.Summary()
+}
+
+// queue is the part of a snapshot that is cheap to take.
+func (o *Observer) queue(ctx context.Context) (s state.Snapshot, err error) {
+	connections := o.Connections()
+	s.Connections, s.ConnectionsTotal, s.RefusedOver = connections.Connections, connections.Accepted, connections.Refused
+	if s.Unhealthy = o.Store.Health(); s.Unhealthy == nil {
+		s.Full = o.Store.Admit(0)
+	}
+	st, err := o.Store.Stats(ctx)
 	s.Queued, s.Active, s.Held, s.Failed, s.Damaged, s.Bytes = st.Queued, st.Active, st.Held, st.Failed, st.Damaged, st.Bytes
 	return s, err
 }
@@ -115,27 +115,6 @@ func holdStates(stored, running []spool.Hold) (list []state.Hold) {
 		})
 	}
 	return list
-}
-
-func credentialStates(g *generation, now time.Time) (list []state.Credential) {
-	for _, id := range g.cfg.Identities {
-		list = append(list, credentialState(id, g.identities[id.Name].Credential(), now))
-	}
-	return list
-}
-
-// credentialState adds the warning about the expiry of a credential: one that has
-// expired is a fault like others, which is repeated, and not a stage.
-func credentialState(id config.Identity, c entra.CredentialInfo, now time.Time) state.Credential {
-	stage, warning := c.Expiry(now)
-	if stage == entra.Expired {
-		stage = ""
-	}
-	return state.Credential{
-		Identity: string(id.Name), Tenant: string(id.TenantID), Client: string(id.ClientID),
-		Kind: c.Kind, Subject: c.Subject, Thumbprint: c.Thumbprint, Expires: c.NotAfter,
-		Warning: warning, Stage: stage,
-	}
 }
 
 // auditStates are the last audits with a result.

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Reach is a way to be tried: a server of Entra or Graph.
+// Reach is a server of Entra or Graph that is tried.
 type Reach struct {
 	What  string // "login" or "graph", for texts
 	URL   *url.URL
@@ -23,36 +23,28 @@ type Reach struct {
 	Now   func() time.Time // this host's clock
 }
 
-// The clocks may differ by so much before a login fails; half of it is warned of.
+// A login fails when the clocks differ by this much; half of it causes a warning.
 const (
 	clockFails = 5 * time.Minute
 	clockWarns = 2 * time.Minute
 )
 
-// Try goes the way once, without a token, and says how far it came: name,
-// connection, TLS, answer, clock. Any answer is good enough.
+// Try connects once, without a token, and says how far it came: name, connection,
+// TLS, answer, clock. Any answer is good enough.
 func (r Reach) Try(ctx context.Context) Finding {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	via := "directly"
-	stage := "its name"
+	via, stage := "directly", "its name"
+	done := func(err error, next string) {
+		if err == nil {
+			stage = next
+		}
+	}
 	trace := &httptrace.ClientTrace{
-		DNSDone: func(i httptrace.DNSDoneInfo) {
-			if i.Err == nil {
-				stage = "the connection"
-			}
-		},
-		ConnectStart: func(_, _ string) { stage = "the connection" },
-		ConnectDone: func(_, _ string, err error) {
-			if err == nil {
-				stage = "TLS"
-			}
-		},
-		TLSHandshakeDone: func(_ tls.ConnectionState, err error) {
-			if err == nil {
-				stage = "the answer"
-			}
-		},
+		DNSDone:          func(i httptrace.DNSDoneInfo) { done(i.Err, "the connection") },
+		ConnectStart:     func(_, _ string) { stage = "the connection" },
+		ConnectDone:      func(_, _ string, err error) { done(err, "TLS") },
+		TLSHandshakeDone: func(_ tls.ConnectionState, err error) { done(err, "the answer") },
 	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodGet, r.URL.String(), nil)
 	if err != nil {
@@ -79,21 +71,24 @@ func (r Reach) transport() *http.Transport {
 	}
 }
 
-// lost says what an error means, by how far the way was gone.
+// lost says what an error means, by how far the attempt came.
 func (r Reach) lost(err error, stage, via string) Finding {
-	f := Finding{Mark: Fail, Text: fmt.Sprintf("%s does not answer (%s), it failed at %s: %v", r.URL.Host, via, stage, err)}
+	f := Finding{Mark: Fail}
+	f.Text = fmt.Sprintf("%s does not answer (%s); it failed at %s: %v", r.URL.Host, via, stage, err)
 	var dns *net.DNSError
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &dns):
-		f.Remedy = "see that this host can look up names (resolvectl query " + r.URL.Hostname() + "), or set proxy (or HTTPS_PROXY) where a proxy has to do it"
+		f.Remedy = "make sure that this host can look up names (resolvectl query " + r.URL.Hostname() +
+			"), or set proxy (or HTTPS_PROXY) where a proxy has to do it"
 	case errors.As(err, &unknown):
-		f.Remedy = "something on the way opens TLS: let it leave this host alone, or trust its root with ca_file"
+		f.Remedy = "something on the way opens TLS: exempt this host from it, or trust its root with ca_file"
 	case errors.As(err, &invalid):
 		f.Remedy = "check this host's clock, and what opens TLS on the way"
 	default:
-		f.Remedy = "let this host out to " + r.URL.Host + ", port 443, or set proxy (or HTTPS_PROXY); where one is set, see that it lets CONNECT through"
+		f.Remedy = "allow this host to connect to " + r.URL.Host + ", port 443, or set proxy (or HTTPS_PROXY); " +
+			"where one is set, check that it allows CONNECT"
 	}
 	return f
 }
@@ -108,12 +103,13 @@ func (r Reach) clock(date string, now time.Time, via string) Finding {
 	off := now.Sub(server).Round(time.Second)
 	switch {
 	case off.Abs() >= clockFails:
-		f.Mark, f.Remedy = Fail, "set this host's clock right (timedatectl set-ntp true): logins with a certificate fail from 5 minutes on"
+		f.Mark, f.Remedy = Fail, ": logins with a certificate fail from 5 minutes on"
 	case off.Abs() >= clockWarns:
-		f.Mark, f.Remedy = Warn, "set this host's clock right (timedatectl set-ntp true), before logins fail"
+		f.Mark, f.Remedy = Warn, ", before logins fail"
+	default:
+		return f
 	}
-	if f.Mark != OK {
-		f.Text += fmt.Sprintf(", and the clock of this host is off by %s", off)
-	}
+	f.Text += fmt.Sprintf(", and the clock of this host is off by %s", off)
+	f.Remedy = "set this host's clock right (timedatectl set-ntp true)" + f.Remedy
 	return f
 }

@@ -1,4 +1,4 @@
-package relay
+package observe
 
 import (
 	"time"
@@ -9,10 +9,10 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// countIntake hands what intake did to the monitor.
-func (r *Relay) countIntake(e intake.Event) {
+// CountIntake hands what intake did to the monitor.
+func (o *Observer) CountIntake(e intake.Event) {
 	if e.Refusal == nil {
-		r.monitor.Accepted(monitor.Taken{
+		o.Monitor.Accepted(monitor.Taken{
 			Client: e.Client.Name, Addr: e.Client.String(), Recipients: e.Recipients, Size: e.Size,
 		})
 		return
@@ -21,22 +21,22 @@ func (r *Relay) countIntake(e intake.Event) {
 	if e.Refusal.Cause != nil {
 		why = e.Refusal.Cause.Error()
 	}
-	r.monitor.Rejected(monitor.Refused{
+	o.Monitor.Rejected(monitor.Refused{
 		Client: e.Client.Name, Addr: e.Client.String(), At: e.At,
 		Status: e.Refusal.Enhanced, Reply: e.Refusal.Text, Cause: why,
 	})
 }
 
-// countDelivery hands what delivery did to the monitor and the watcher.
-func (r *Relay) countDelivery(e delivery.Event) {
+// CountDelivery hands what delivery did to the monitor and the watcher.
+func (o *Observer) CountDelivery(e delivery.Event) {
 	mailbox := e.Record.Mailbox.String()
 	if e.Kind == spool.Attempted {
-		r.monitor.Attempted(mailbox)
+		o.Monitor.Attempted(mailbox)
 		return
 	}
-	r.monitor.Outcome(monitor.Outcome{
+	o.Monitor.Outcome(monitor.Outcome{
 		Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
 		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate,
 	})
-	r.watcher.Notice(e.Kind != spool.EventSent)
+	o.Watcher.Notice(e.Kind != spool.EventSent)
 }

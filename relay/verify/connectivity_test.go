@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -43,6 +44,41 @@ func TestReach(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 		})
+	}
+}
+
+// A login fails from 5 minutes on, and not before; from 2 minutes on there is a
+// warning.
+func TestClockBorders(t *testing.T) {
+	server := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", server.Format(http.TimeFormat))
+	}))
+	defer srv.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := func(*http.Request) (*url.URL, error) { return nil, nil }
+	for off, want := range map[time.Duration]verify.Mark{
+		0:                              verify.OK,
+		2*time.Minute - time.Second:    verify.OK,
+		2 * time.Minute:                verify.Warn,
+		2*time.Minute + time.Second:    verify.Warn,
+		5*time.Minute - time.Second:    verify.Warn,
+		5 * time.Minute:                verify.Fail,
+		5*time.Minute + time.Second:    verify.Fail,
+		-5*time.Minute + time.Second:   verify.Warn,
+		-5 * time.Minute:               verify.Fail,
+		-(5*time.Minute + time.Second): verify.Fail,
+	} {
+		now := func() time.Time { return server.Add(off) }
+		f := verify.Reach{URL: u, Proxy: direct, Roots: roots, Now: now}.Try(t.Context())
+		if f.Mark != want || (want == verify.OK) == strings.Contains(f.Text, "is off by "+off.String()) {
+			t.Errorf("off by %s: %+v, want %s", off, f, want)
+		}
 	}
 }
 

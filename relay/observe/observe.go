@@ -1,0 +1,97 @@
+// Package observe watches the running parts for the people who operate them: it
+// takes the Snapshot of the service, hands what the flows do to the monitor, and
+// lets the watcher raise alarms.
+//
+// # Promises
+//
+// Observing changes nothing. Counting does not block the flows. A snapshot is of
+// one moment as far as its sources allow: the store, delivery and the SMTP server
+// are asked one after the other.
+//
+// # On failure
+//
+// A store that cannot be read is an error of Snapshot; nobody gets a picture with
+// a part missing.
+//
+// # What it must not know
+//
+// How the parts are started and stopped, and the configuration.
+package observe
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"graphrelay/relay/alert"
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/monitor"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/verify"
+)
+
+// Store is what is observed of a spool.
+type Store interface {
+	Health() error
+	Admit(size int64) error
+	Stats(ctx context.Context) (spool.Stats, error)
+	Lanes(ctx context.Context) ([]spool.Lane, error)
+	Holds(ctx context.Context) ([]spool.Hold, error)
+}
+
+// Config is what an Observer works with. Its functions are called at each look.
+type Config struct {
+	Version     string
+	Hostname    func() string
+	URLFile     string // with the URL of the webhook; "" for none
+	HasIdentity func(name string) bool
+	Log         *slog.Logger
+
+	Store       Store
+	Delivery    func() delivery.Status
+	Connections func() smtpd.Stats
+	Service     func() Service
+}
+
+// Service is the part of a snapshot that follows from the configuration in force.
+type Service struct {
+	Stopping    bool
+	Reload      state.Reload
+	Credentials []state.Credential
+	Certificate time.Time // when that of the listeners expires; zero without one
+	Audits      []verify.Audit
+	StorePath   string
+	DiskReserve int64 // bytes
+}
+
+// Observer observes one service. Make one with New.
+type Observer struct {
+	Config
+	Monitor *monitor.Monitor
+	Alerts  *alert.Board
+	Watcher *alert.Watcher
+}
+
+// New makes an Observer; the error says what is wrong with the file of the
+// webhook's URL.
+func New(c Config) (*Observer, error) {
+	if c.URLFile != "" {
+		if err := alert.CheckURLFile(c.URLFile); err != nil {
+			return nil, fmt.Errorf("alerts.webhook_url_file: %w", err)
+		}
+	}
+	o := &Observer{Config: c}
+	o.Monitor = monitor.New(monitor.Config{Version: c.Version, Hostname: c.Hostname, Snapshot: o.Snapshot})
+	o.Alerts = alert.New(alert.Config{Host: c.Hostname, URLFile: c.URLFile, Log: c.Log, OnPost: o.Monitor.AlertPosted})
+	o.Watcher = alert.NewWatcher(alert.WatchConfig{
+		Board:       o.Alerts,
+		Snapshot:    o.Snapshot,
+		Sampled:     o.Monitor.Sampled,
+		HasIdentity: c.HasIdentity,
+		Log:         c.Log,
+	})
+	return o, nil
+}
