@@ -61,7 +61,9 @@ func TestSnapshot(t *testing.T) {
 	o := observer(t, q, Service{
 		Stopping: true, Reload: state.Reload{At: at, Failed: true, Error: "why"}, Certificate: at,
 		Credentials: []state.Credential{{Identity: "contoso"}}, StorePath: filepath.Join(t.TempDir(), "queue.db"),
-		Audits:      []verify.Audit{{Identity: "new"}, {Identity: "contoso", Concluded: at, Passed: true, Proof: "refused"}},
+		Audits: []verify.Audit{
+			{Identity: "new"}, {Identity: "contoso", Concluded: at, Passed: true, Proof: "refused"},
+		},
 		DiskReserve: 11,
 	})
 	o.CountIntake(intake.Event{Recipients: 1, Size: 100})
@@ -107,7 +109,8 @@ func TestSnapshotOfABadQueue(t *testing.T) {
 	if s, err := o.Snapshot(t.Context()); err != nil || s.Unhealthy == nil || s.Full != nil {
 		t.Errorf("unhealthy: %+v, %v", s, err)
 	}
-	if line := o.Summary(t.Context()); !strings.HasPrefix(line, "no mail is accepted, the queue is unhealthy; 1 queued") {
+	line := o.Summary(t.Context())
+	if !strings.HasPrefix(line, "no mail is accepted, the queue is unhealthy; 1 queued") {
 		t.Errorf("summary %q", line)
 	}
 	q.err = errors.New("cannot read")
@@ -125,7 +128,8 @@ func TestWebhookURLFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("ftp://example.org"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{URLFile: file}); err == nil || !strings.HasPrefix(err.Error(), "alerts.webhook_url_file: ") {
+	_, err := New(Config{URLFile: file})
+	if err == nil || !strings.HasPrefix(err.Error(), "alerts.webhook_url_file: ") {
 		t.Error(err)
 	}
 }
