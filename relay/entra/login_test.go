@@ -72,7 +72,8 @@ func TestReloadKeepsWhatWorks(t *testing.T) {
 	writeFile(t, cfg.SecretFile, []byte("\n"+testSecret+"\n"))
 	c.reload()
 	writeFile(t, cfg.SecretFile, nil)
-	if c.reload(); c.current().secret != testSecret || !strings.Contains(log.String(), "keeping the previous credential") {
+	if c.reload(); c.current().secret != testSecret ||
+		!strings.Contains(log.String(), "keeping the previous credential") {
 		t.Errorf("%s", &log)
 	}
 	if logins := len(d.Stats().Answers["token"]); logins != 0 {

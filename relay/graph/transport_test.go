@@ -24,7 +24,8 @@ import (
 // ending is an HTTP/2 server that reads a whole request, ends it as end says,
 // and takes the next one.
 func ending(t *testing.T, d *double, end func(f *http2.Framer, stream uint32) (hangUp bool)) (*url.URL, *atomic.Int64) {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: d.TLS.Certificates, NextProtos: []string{"h2"}})
+	l, err := tls.Listen("tcp",
+		"127.0.0.1:0", &tls.Config{Certificates: d.TLS.Certificates, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,8 @@ func endFirst(conn net.Conn, streams *atomic.Int64, end func(*http2.Framer, uint
 			}
 			continue
 		}
-		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true})
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: statusBlock(202),
+			EndHeaders: true, EndStream: true})
 	}
 }
 
@@ -99,7 +101,8 @@ func TestEndOfAnHTTP2Stream(t *testing.T) {
 		}, outcome.Unknown, 1},
 		{"GOAWAY after it, and then its answer", func(f *http2.Framer, stream uint32) bool {
 			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
-			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true}) != nil
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202),
+				EndHeaders: true, EndStream: true}) != nil
 		}, outcome.Delivered, 1},
 		{"reset", func(f *http2.Framer, stream uint32) bool {
 			return f.WriteRSTStream(stream, http2.ErrCodeInternal) != nil
@@ -172,7 +175,8 @@ func TestDial(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, host)
 	}
 	c := mustNew(t, cfg)
-	if a := c.Send(t.Context(), address(t, "box@contoso.com"), mail("To: a@example.net\r\n\r\nx")); a.Outcome != outcome.Delivered {
+	if a := c.Send(t.Context(), address(t, "box@contoso.com"),
+		mail("To: a@example.net\r\n\r\nx")); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	if dialled.Load() == 0 {
@@ -210,9 +214,13 @@ func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	d.Server.CloseClientConnections()
-	c.network.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
+	c.network.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil,
+			errors.New("no route")
+	}
 	c.network.Transport.CloseIdleConnections()
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry ||
+		a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
 	}
 }
@@ -262,7 +270,8 @@ func TestNoConnectionIsRetry(t *testing.T) {
 	cfg.Graph = gone.config().Graph
 	gone.Close()
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 0 || a.Advice == "" {
+	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity ||
+		a.HTTPStatus != 0 || a.Advice == "" {
 		t.Errorf("%+v", a)
 	}
 }

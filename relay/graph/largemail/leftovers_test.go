@@ -19,7 +19,8 @@ func leaving(t *testing.T) (d *sandbox.Double, c *Client, clock *time.Time, m Dr
 	cfg.Now = func() time.Time { return now }
 	relay := address(t, "relay@contoso.com")
 	const text = "hello\r\n"
-	m = Draft{ID: "q1", Subject: "x", From: Person{Address: relay}, To: []Person{{Address: address(t, "a@example.com")}},
+	m = Draft{ID: "q1", Subject: "x", From: Person{Address: relay},
+		To:   []Person{{Address: address(t, "a@example.com")}},
 		Body: Content{Size: int64(len(text)), Open: func() io.Reader { return strings.NewReader(text) }}}
 	return d, mustNew(t, cfg), &now, m
 }
