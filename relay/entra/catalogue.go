@@ -57,7 +57,7 @@ func MetadataRefusals() []outcome.Row {
 				"or correct managed_identity in the configuration"),
 		on("401 403", "", "").Hold(identity, "4.7.0", "the metadata service refuses this program",
 			"check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"),
-		on("", "", "").Hold(identity, "4.3.5", "what answers is no metadata service",
+		on("", "", "").Hold(identity, "4.3.5", "what answers is not a metadata service",
 			"check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"),
 	}
 }

@@ -16,8 +16,7 @@ import (
 )
 
 // TestChangedFileIsTakenOver replaces a file as Kubernetes does, by turning a
-// symbolic link; the identity logs in with it at once, and those who hold mail
-// are told.
+// symbolic link; the identity logs in with it at once, and OnChange is called.
 func TestChangedFileIsTakenOver(t *testing.T) {
 	d, cfg := imitated(t, sandbox.Options{})
 	dir := t.TempDir()

@@ -190,7 +190,7 @@ func TestClassifyKeepsWhatWasSaid(t *testing.T) {
 	}
 	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))),
 		noon); len(a.Text) > 2*outcome.MaxText {
-		t.Errorf("%d octets of text", len(a.Text))
+		t.Errorf("%d bytes of text", len(a.Text))
 	}
 	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")),
 		noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {

@@ -61,13 +61,13 @@ func TestBodyIsDeadAfterClose(t *testing.T) {
 	}
 }
 
-// Neither a short nor a long message gives out its last octets.
+// Neither a short nor a long message gives out its last bytes.
 func TestBodyOfTheWrongSize(t *testing.T) {
 	for _, size := range []int64{1, 50, int64(len(sample)) - 1, int64(len(sample)) + 1, 1 << 20} {
 		b := newBase64Body(io.NopCloser(strings.NewReader(sample)), size, testPool())
 		got, err := io.ReadAll(b)
 		if _, ok := err.(*spoolError); !ok || int64(len(got)) >= EncodedLen(size) {
-			t.Errorf("size %d: %d octets, %v", size, len(got), err)
+			t.Errorf("size %d: %d bytes, %v", size, len(got), err)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"graphrelay/relay/entra"
 )
 
-// Every mistake in a configuration is told with its remedy and without network.
+// Every mistake in a configuration is reported with its remedy and without network.
 func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "secret")
@@ -25,7 +25,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		"no tenant":       {func(c *Config) { c.TenantID = "" }, "Directory (tenant) ID"},
 		"odd tenant":      {func(c *Config) { c.TenantID = "a/b" }, "Directory (tenant) ID"},
-		"common":          {func(c *Config) { c.TenantID = "Common" }, "no single tenant"},
+		"common":          {func(c *Config) { c.TenantID = "Common" }, "does not name one tenant"},
 		"no client":       {func(c *Config) { c.ClientID = "" }, "Application (client) ID"},
 		"no credential":   {func(c *Config) { c.SecretFile = "" }, "exactly one credential"},
 		"two credentials": {func(c *Config) { c.CertificateFile = good }, "exactly one credential"},

@@ -115,7 +115,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// proxy is an HTTP proxy that knows CONNECT only, and records what it is told.
+// proxy is an HTTP proxy that knows CONNECT only, and records what it receives.
 func connectProxy(t *testing.T, refuse bool) (*url.URL, chan string) {
 	seen := make(chan string, 100)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -270,7 +270,7 @@ func TestOddLogins(t *testing.T) {
 			t.Errorf("%s: %d logins, %d sends, %+v", name, logins, sends, a)
 		}
 		if d.Close(); endless > 64<<20 {
-			t.Errorf("%s: %d octets of an answer were read", name, endless)
+			t.Errorf("%s: %d bytes of an answer were read", name, endless)
 		}
 		if name == "throttled" && a.RetryAfter != 9*time.Second {
 			t.Errorf("%+v", a)

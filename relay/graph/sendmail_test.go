@@ -19,7 +19,7 @@ import (
 
 const sample = "From: a@contoso.com\r\nTo: b@example.org\r\nSubject: test\r\n\r\nHello.\r\n"
 
-func TestSendDeliversTheExactOctets(t *testing.T) {
+func TestSendDeliversTheExactBytes(t *testing.T) {
 	d := newDouble(t)
 	c := d.client()
 	for _, size := range []int{1, 2, 3, 4, 71, rawBuffer - 1, rawBuffer, rawBuffer + 1, 100_000, 2_200_001} {
@@ -124,7 +124,7 @@ func TestAnswerBodyIsBounded(t *testing.T) {
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if a.HTTPStatus != 403 || len(a.Text) > 2*outcome.MaxText {
-		t.Fatalf("%d octets of text, %+v", len(a.Text), a)
+		t.Fatalf("%d bytes of text, %+v", len(a.Text), a)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestUnreadableMessageIsNotSent(t *testing.T) {
 		d := newDouble(t)
 		d.send = func(_ int, w http.ResponseWriter, _ *http.Request, rec received) {
 			if int64(len(rec.body)) == rec.length {
-				t.Errorf("%s: a whole body of %d octets arrived", name, rec.length)
+				t.Errorf("%s: a whole body of %d bytes arrived", name, rec.length)
 			}
 		}
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), m)

@@ -204,7 +204,7 @@ func (c brokenWriter) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A connection that dies before a body octet leaves is a retry, also when it
+// A connection that dies before a body byte leaves is a retry, also when it
 // had answered before.
 func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 	d := newDouble(t)
@@ -226,7 +226,7 @@ func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 }
 
 // A connection that died while idle is replaced and the message sent, with
-// its body opened anew: by net/http through GetBody (HTTP/1), or here (HTTP/2).
+// its body opened again: by net/http through GetBody (HTTP/1), or here (HTTP/2).
 func TestStaleConnectionIsReplaced(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
 		d := newDouble(t)

@@ -232,7 +232,7 @@ func TestAuditVerdicts(t *testing.T) {
 			a := verify.NewAuditor(verify.AuditConfig{
 				Identities: []verify.Audited{{Name: "contoso", Denied: address(t, canary),
 					Client: c}}, Every: time.Hour,
-				Log: slog.New(told{slog.DiscardHandler, log}),
+				Log: slog.New(notified{slog.DiscardHandler, log}),
 			})
 			go a.Run(ctx)
 			<-log
@@ -246,15 +246,15 @@ func TestAuditVerdicts(t *testing.T) {
 	}
 }
 
-// told is a log handler that tells of its first line.
-type told struct {
+// notified is a log handler that signals its first line.
+type notified struct {
 	slog.Handler
 	c chan struct{}
 }
 
-func (h told) Enabled(context.Context, slog.Level) bool { return true }
-func (h told) WithAttrs([]slog.Attr) slog.Handler       { return h }
-func (h told) Handle(context.Context, slog.Record) error {
+func (h notified) Enabled(context.Context, slog.Level) bool { return true }
+func (h notified) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h notified) Handle(context.Context, slog.Record) error {
 	select {
 	case h.c <- struct{}{}:
 	default:

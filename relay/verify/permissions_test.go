@@ -8,7 +8,7 @@ import (
 	"graphrelay/relay/verify"
 )
 
-// What large mail and lookups need in the allowed mailboxes is told of, with
+// What large mail and lookups need in the allowed mailboxes is reported, with
 // what to do, and leaves the verdict and the mailbox as they are.
 func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
 	granted := func(roles ...string) sandbox.Access {

@@ -27,7 +27,7 @@ type Identity struct {
 	Reads    bool               // the configuration needs Mail.ReadWrite, so reading is tried as well
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
-	// Open makes a client that logs in anew.
+	// Open makes a client that logs in again.
 	Open func() (Client, error)
 }
 

@@ -105,7 +105,7 @@ func TestAnUploadUnderWayIsLeftAlone(t *testing.T) {
 	l.end("q1", &leftover{})
 	l.end("q2", &leftover{})
 	if !l.begin(t.Context(), "q1") {
-		t.Error("the attempt is not told of what it has to delete")
+		t.Error("the attempt does not learn what it has to delete")
 	}
 	id, _, ok := l.take(time.Now())
 	if _, _, more := l.take(time.Now()); !ok || id != "q2" || more {
@@ -120,6 +120,6 @@ func TestAnUploadUnderWayIsLeftAlone(t *testing.T) {
 	}
 	l.give("q2", time.Time{})
 	if <-begun {
-		t.Error("what was deleted is told of")
+		t.Error("what was deleted is reported as left")
 	}
 }

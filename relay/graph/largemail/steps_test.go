@@ -89,7 +89,7 @@ func (r largeRow) steps() []graph.Step {
 	return append(earlySteps(), sendStep)
 }
 
-// fits tells whether an answer means what the row says.
+// fits reports whether an answer means what the row says.
 func (r largeRow) fits(a outcome.Answer) bool {
 	switch word, _, _ := strings.Cut(r.becomes, ":"); {
 	case strings.HasPrefix(r.becomes, "retried"):
@@ -107,7 +107,7 @@ func (r largeRow) fits(a outcome.Answer) bool {
 }
 
 // The table in large-mail.md is what the program does: each of its rows is judged,
-// and each row of the program stands in it.
+// and it contains each row of the program.
 func TestManualOfLargeMail(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "packaging", "doc", "large-mail.md"))
 	if err != nil {

@@ -149,7 +149,7 @@ func TestUpload(t *testing.T) {
 	}
 	content, err := d.AttachmentBytes(1, 1)
 	if want, _ := io.ReadAll(ofSize(1000).Open()); err != nil || !bytes.Equal(content, want) {
-		t.Errorf("%d octets, %v", len(content), err)
+		t.Errorf("%d bytes, %v", len(content), err)
 	}
 }
 
@@ -166,8 +166,8 @@ func TestUploadOfALongText(t *testing.T) {
 	checkArrived(t, d, want)
 }
 
-// TestUploadSurvives: faults after which the same attempt goes on, with every
-// octet once.
+// TestUploadSurvives: faults after which the same attempt continues, with every
+// byte once.
 func TestUploadSurvives(t *testing.T) {
 	for _, f := range []sandbox.Fault{
 		{Endpoint: "createDraft", Status: 429, RetryAfter: time.Second, Count: 1},
@@ -203,7 +203,7 @@ func TestUploadSurvives(t *testing.T) {
 	}
 }
 
-// Where nobody can tell whether a file was attached, the draft is made anew.
+// Where it is unknown whether a file was attached, the draft is made again.
 func TestUploadThatCannotCountItsFiles(t *testing.T) {
 	d, c := start(t, readWrite)
 	inject(t, d, sandbox.Fault{Endpoint: "attach", Status: 503, Stored: true, Count: 1})
@@ -356,7 +356,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the disk is gone") }
 
-// A session that runs out is opened anew.
+// A session that expires is opened again.
 func TestUploadRenewsASession(t *testing.T) {
 	d, c := start(t, readWrite)
 	m := large(t)
@@ -382,7 +382,7 @@ type expiring struct{ d *sandbox.Double }
 
 func (e expiring) Read([]byte) (int, error) { e.d.ExpireUploadSessions(); return 0, io.EOF }
 
-// A service that counts octets which it was not sent has lost count: what it
+// A service that counts bytes which it was not sent has lost count: what it
 // holds is not the file, so that a new session takes over.
 func TestUploadThatIsCountedWrong(t *testing.T) {
 	for _, next := range []string{"999999999", "6291456", "3145729"} {
