@@ -15,9 +15,9 @@ import (
 	"graphrelay/relay/sandbox"
 )
 
-// TestChangedFileIsTakenOver replaces a file as Kubernetes does, by turning a
+// TestChangedFileIsLoaded replaces a file as Kubernetes does, by turning a
 // symbolic link; the identity logs in with it at once, and OnChange is called.
-func TestChangedFileIsTakenOver(t *testing.T) {
+func TestChangedFileIsLoaded(t *testing.T) {
 	d, cfg := imitated(t, sandbox.Options{})
 	dir := t.TempDir()
 	put := func(version, secret string) {
