@@ -10,7 +10,7 @@
 //	delivery <── Notify ──────────────────────┘
 //	   ├── spool.Claim      the attempt is durable before it is made
 //	   ├── graph.Send ────> Microsoft Graph sendMail (MIME)
-//	   │   or graph.Upload  what is too large for that: a draft of its parts
+//	   │   or largemail.Upload  what is too large for that: a draft of its parts
 //	   └── spool.Settle     sent, try again, hold, failed: with its history
 //
 // # The map of packages

@@ -86,3 +86,23 @@ func BenchmarkBody(b *testing.B) {
 		_ = body.Close()
 	}
 }
+
+// A body that has not as many bytes as its request announces is never sent whole.
+func TestEveryBodyProvesItsLength(t *testing.T) {
+	for off, want := range map[int64]bool{-1: false, 0: true, 1: false} {
+		open := func() (io.ReadCloser, error) { return io.NopCloser(iotest.HalfReader(strings.NewReader(sample))), nil }
+		s := streams{body: &Body{Size: int64(len(sample)) + off, Open: open}}
+		body, err := s.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		given, unreadable := s.stop()
+		if whole := err == nil && string(got) == sample; whole != want || (unreadable == nil) != want {
+			t.Errorf("%+d: %d bytes, %v, %v", off, len(got), err, unreadable)
+		}
+		if given != int64(len(got)) || !want && given >= s.size() {
+			t.Errorf("%+d: %d bytes given of %d", off, given, s.size())
+		}
+	}
+}

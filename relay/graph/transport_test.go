@@ -225,6 +225,23 @@ func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 	}
 }
 
+// breakable returns a function that breaks the last connection of a client.
+func breakable(c *Client) func() {
+	dial := c.network.Transport.DialContext
+	var broken *atomic.Bool
+	c.network.Transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		broken = new(atomic.Bool)
+		counted := conn.(*countedConn)
+		counted.Conn = brokenWriter{counted.Conn, broken}
+		return counted, nil
+	}
+	return func() { broken.Store(true) }
+}
+
 // A connection that died while idle is replaced and the message sent, with
 // its body opened again: by net/http through GetBody (HTTP/1), or here (HTTP/2).
 func TestStaleConnectionIsReplaced(t *testing.T) {
@@ -232,22 +249,11 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 		d := newDouble(t)
 		c := d.client()
 		setHTTP2(c, http2)
-		dial := c.network.Transport.DialContext
-		var broken *atomic.Bool
-		c.network.Transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			broken = new(atomic.Bool)
-			counted := conn.(*countedConn)
-			counted.Conn = brokenWriter{counted.Conn, broken}
-			return counted, nil
-		}
+		breakLast := breakable(c)
 		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 			t.Fatalf("%+v", a)
 		}
-		broken.Store(true)
+		breakLast()
 		var opened int
 		m := mail(sample)
 		again := m
@@ -308,5 +314,38 @@ func TestCutBeforeTheBodyIsRetry(t *testing.T) {
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
+	}
+}
+
+// Without a body the header is the request: once a byte of it was taken, a failed
+// write proves nothing.
+func TestWireWithoutABody(t *testing.T) {
+	for _, header := range []string{"", "header"} {
+		near, far := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		conn := &countedConn{Conn: near}
+		w := wire{bodiless: true}
+		w.gotConn(httptrace.GotConnInfo{Conn: conn})
+		_, _ = conn.Write([]byte(header))
+		w.wroteHeaders()
+		if got := w.wasDead(&net.OpError{Op: "write", Err: errors.New("broken pipe")}); got != (header == "") {
+			t.Errorf("header %q: dead %v", header, got)
+		}
+		_ = near.Close()
+	}
+}
+
+// Every request is repeated on a new connection where the old one had died, not
+// only sendMail.
+func TestStaleConnectionOfAnotherRequest(t *testing.T) {
+	d := newDouble(t)
+	c := d.client()
+	breakLast := breakable(c)
+	q := Request{Step: Step{Name: "asking"}, Method: http.MethodGet, Path: []string{"messages"}}
+	for range 2 {
+		if _, a := c.Do(within10s(t), address(t, "relay@contoso.com"), q); a.HTTPStatus != http.StatusNotFound {
+			t.Errorf("no answer: %+v", a)
+		}
+		breakLast()
 	}
 }
