@@ -12,7 +12,7 @@ import (
 var layer = map[string]int{
 	// words
 	"relay/envelope": 0, "relay/reply": 0, "relay/outcome": 0, "relay/pacing": 0, "relay/text": 0, "relay/state": 0,
-	"relay/message/charset": 0,
+	"relay/message/charset": 0, "relay/hostheader": 0,
 	// organs
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
@@ -93,7 +93,8 @@ func checkImport(t *testing.T, pkg, imp string) {
 		}
 	case slices.Contains(sideways[pkg], imp):
 	case pkg == "config" && under != 0:
-		t.Errorf("config imports %s: of ours it may import config/strict and layer 0; move what both need to layer 0", imp)
+		t.Errorf("config imports %s: of ours it may import config/strict and layer 0; "+
+			"move what both need to layer 0", imp)
 	case under > height:
 		t.Errorf("%s (layer %d) imports %s (layer %d): imports point down; move what both need below %s, "+
 			"or declare the interface in %s and let its caller pass it in", pkg, height, imp, under, pkg, pkg)

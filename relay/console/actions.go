@@ -19,10 +19,10 @@ type action struct {
 }
 
 var (
-	retry   = action{operator.Retry, "Retry now", "The message is tried at once. Where the cause is not gone, it will fail again; nothing is lost.", false}
-	release = action{operator.Retry, "Release and retry", "The message goes back into the queue and is tried at once.", false}
-	hold    = action{operator.HoldIt, "Hold", "The message is kept and not sent until you retry it, or until queue.max_hold has passed.", false}
-	remove  = action{operator.Delete, "Delete", "The message is deleted for good and reaches nobody; nobody is told. Its history stays.", true}
+	retry   = action{operator.Retry, "Retry now", "The message is retried now. If the cause remains it fails again; nothing is lost.", false}
+	release = action{operator.Retry, "Release and retry", "The message returns to the queue and is retried now.", false}
+	hold    = action{operator.HoldIt, "Hold", "The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
+	remove  = action{operator.Delete, "Delete", "The message is deleted permanently, and no report is sent. Its history stays.", true}
 )
 
 // actionsFor are those that make sense in a state.
@@ -48,7 +48,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 	}
 	i := slices.IndexFunc(d.Actions, func(a action) bool { return string(a.Name) == r.PathValue("action") })
 	if i < 0 {
-		c.fail(w, r, s, http.StatusConflict, "This cannot be done with the message now: it is "+d.State+".")
+		c.fail(w, r, s, http.StatusConflict, "This is not possible now: the message is "+d.State+".")
 		return
 	}
 	d.Asked = &d.Actions[i]
@@ -59,7 +59,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	id, err := envelope.ParseQueueID(r.PathValue("id"))
 	if err != nil {
-		c.fail(w, r, s, http.StatusNotFound, "This is no queue ID: "+err.Error()+".")
+		c.fail(w, r, s, http.StatusNotFound, "This is not a queue ID: "+err.Error()+".")
 		return
 	}
 	do := operator.Action(r.PathValue("action"))
@@ -69,9 +69,9 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	}
 	switch err := c.Operator.Do(r.Context(), do, id, byConsole); {
 	case errors.Is(err, spool.ErrNotFound):
-		c.fail(w, r, s, http.StatusNotFound, "There is no message "+string(id)+" any more.")
+		c.fail(w, r, s, http.StatusNotFound, "Message "+string(id)+" no longer exists.")
 	case errors.Is(err, spool.ErrState):
-		c.fail(w, r, s, http.StatusConflict, "The message has changed meanwhile, and this cannot be done with it now. Look at it again.")
+		c.fail(w, r, s, http.StatusConflict, "The message has changed in the meantime, and this is no longer possible. Reload its page.")
 	case err != nil:
 		c.broken(w, r, s, err)
 	default:

@@ -68,12 +68,14 @@ type Console struct {
 	Config
 	pages    pages
 	sessions *sessions
-	gate     *gate
+	throttle *loginThrottle
 }
 
 // New makes a Console.
 func New(cfg Config) *Console {
-	return &Console{Config: cfg, pages: parsePages(cfg.Now), sessions: newSessions(cfg.Now), gate: newGate(cfg.Now)}
+	return &Console{
+		Config: cfg, pages: parsePages(cfg.Now), sessions: newSessions(cfg.Now), throttle: newLoginThrottle(cfg.Now),
+	}
 }
 
 // Handler serves the console.

@@ -319,16 +319,16 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 func TestLanesTellTheirHold(t *testing.T) {
 	lane := state.Lane{Mailbox: "A@example.org", Identity: "contoso", Queued: 1}
 	for key, want := range map[string]string{
-		"":                                      "flows",
+		"":                                      "OK",
 		"mailbox:a@example.org":                 "on hold: because",
 		"identity:contoso":                      "on hold: because",
 		"audit:contoso":                         "on hold: because",
 		"sendas:a@example.org from c@x.example": "mail from c@x.example is on hold",
-		"mailbox:b@example.org":                 "flows",
-		"identity:other":                        "flows",
+		"mailbox:b@example.org":                 "OK",
+		"identity:other":                        "OK",
 	} {
 		list, _ := lanesOf(state.Snapshot{Lanes: []state.Lane{lane}, Holds: []state.Hold{{Key: key, Text: "because"}}}, noon)
-		if got := string(list[0].State); got != want || (got == "flows") != (list[0].Class == "good") {
+		if got := string(list[0].State); got != want || (got == "OK") != (list[0].Class == "good") {
 			t.Errorf("%q: %q, %s, want %q", key, got, list[0].Class, want)
 		}
 	}
@@ -342,7 +342,7 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
-	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused", "throttled by Microsoft, goes on in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
+	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused", "throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

@@ -36,17 +36,17 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 	text := b.get("/messages/" + string(id(1))).Body.String()
-	if !strings.Contains(text, `&lt;script&gt;`) || !strings.Contains(text, `\u{202e}evil\u{200b} \x1b[31m\x00 \xff`) {
+	if !strings.Contains(text, `&lt;script&gt;`) || !strings.Contains(text, `\u202eevil\u200b \u001b[31m\u0000 \xff`) {
 		t.Errorf("the message is not shown: %s", text)
 	}
 }
 
-func TestForeign(t *testing.T) {
+func TestUntrusted(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain ü 漢 🙂": "plain ü 漢 🙂", "a\r\nb\tc\nd": "a\nb\tc\nd", "a\rb": `a\x0db`, "\x1b[0m\x7f": `\x1b[0m\x7f`,
-		"a\u202eb\u2066c\ufeff": `a\u{202e}b\u{2066}c\u{feff}`, "\xc3": `\xc3`, "\u0085\u2028": `\u{85}\u{2028}`, "\ufffd": "\ufffd",
+		"plain ü 漢 🙂": "plain ü 漢 🙂", "a\r\nb\tc\nd": "a\nb\tc\nd", "a\rb": `a\u000db`, "\x1b[0m\x7f": `\u001b[0m\u007f`,
+		"a\u202eb\u2066c\ufeff": `a\u202eb\u2066c\ufeff`, "\xc3": `\xc3`, "\u0085\u2028": `\u0085\u2028`, "\ufffd": "\ufffd",
 	} {
-		if got := foreign(in).String(); got != want {
+		if got := untrusted(in).String(); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
 		}
 	}
@@ -54,7 +54,7 @@ func TestForeign(t *testing.T) {
 
 func TestSubject(t *testing.T) {
 	for in, want := range map[string]string{
-		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=": "Grüße", "=?utf-8?q?=E2=80=AEx=1B?=": `\u{202e}x\x1b`, "=?x-unknown?q?a?=": "=?x-unknown?q?a?=", "plain": "plain",
+		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=": "Grüße", "=?utf-8?q?=E2=80=AEx=1B?=": `\u202ex\u001b`, "=?x-unknown?q?a?=": "=?x-unknown?q?a?=", "plain": "plain",
 	} {
 		if got := subject(in).String(); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -62,19 +62,19 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-func FuzzForeign(f *testing.F) {
+func FuzzUntrusted(f *testing.F) {
 	f.Add(hostile)
 	f.Add("=?utf-8?b?4oCu?= \r\n x")
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, shown := range []string{foreign(s).String(), subject(s).String()} {
-			if foreign(shown).String() != shown {
+		for _, shown := range []string{untrusted(s).String(), subject(s).String()} {
+			if untrusted(shown).String() != shown {
 				t.Errorf("%q is shown as %q, which is not safe yet", s, shown)
 			}
 		}
 	})
 }
 
-func TestWords(t *testing.T) {
+func TestExplain(t *testing.T) {
 	now := noon
 	queued := record(1, spool.Queued)
 	tried := queued
@@ -103,26 +103,26 @@ func TestWords(t *testing.T) {
 		holds []spool.Hold
 		want  string
 	}{
-		{"new", queued, nil, "waits for its turn"},
+		{"new", queued, nil, "waiting for its turn"},
 		{"mailbox on hold", queued, hold("a@example.org", ""), "because mailbox a@example.org is on hold. The secret has expired; make a new one. The relay probes"},
 		{"identity on hold", queued, hold("", ""), "because identity contoso is on hold"},
 		{"identity on hold for this mailbox", queued, hold("", "", "b@example.org", "a@example.org"), "identity contoso is on hold"},
-		{"identity on hold for others", queued, hold("", "", "b@example.org"), "waits for its turn"},
-		{"another mailbox on hold", queued, hold("b@example.org", ""), "waits for its turn"},
-		{"identity that an audit stopped", queued, []spool.Hold{{Key: "audit:contoso", Identity: "contoso", Text: "not restricted"}}, "Not restricted. No probe ends this, but an audit that passes."},
+		{"identity on hold for others", queued, hold("", "", "b@example.org"), "waiting for its turn"},
+		{"another mailbox on hold", queued, hold("b@example.org", ""), "waiting for its turn"},
+		{"identity that an audit stopped", queued, []spool.Hold{{Key: "audit:contoso", Identity: "contoso", Text: "not restricted"}}, "Not restricted. No probe ends this hold; it ends when an audit passes."},
 		{"From on hold", queued, hold("a@example.org", "a@example.org"), "because sending as a@example.org from mailbox"},
-		{"another From on hold", queued, hold("a@example.org", "b@example.org"), "waits for its turn"},
-		{"deferred", tried, nil, "tried again in 3 min. The last attempt: Graph is busy (503); nothing to do."},
+		{"another From on hold", queued, hold("a@example.org", "b@example.org"), "waiting for its turn"},
+		{"deferred", tried, nil, "next attempt is in 3 min. Last attempt: Graph is busy (503); nothing to do."},
 		{"due", due, nil, "is due"},
 		{"doubtful", doubtful, nil, "may arrive twice"},
-		{"active", record(1, spool.Active), nil, "being handed"},
-		{"held", held, nil, "waits for you. No answer came. When the cause is gone, retry it."},
-		{"sent", record(1, spool.Sent), nil, "took it"},
-		{"failed", record(1, spool.Failed), nil, "given up. No reason was recorded."},
+		{"active", record(1, spool.Active), nil, "being sent"},
+		{"held", held, nil, "needs your action. No answer came. Once the cause is fixed, retry it."},
+		{"sent", record(1, spool.Sent), nil, "accepted it"},
+		{"failed", record(1, spool.Failed), nil, "It failed. No reason was recorded."},
 		{"damaged", record(1, spool.Damaged), nil, "checksum"},
 		{"deleted", record(1, spool.Deleted), nil, "deleted"},
 	} {
-		if got := words(c.r, c.holds, now); !strings.Contains(got, c.want) {
+		if got := explain(c.r, c.holds, now); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
 		}
 	}

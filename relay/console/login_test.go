@@ -136,7 +136,7 @@ func TestGuessesFromEverywhereAreFew(t *testing.T) {
 			checked++
 		}
 	}
-	if checked != freeAttempts {
+	if checked != failuresOfStrangers.Count {
 		t.Errorf("%d were checked", checked)
 	}
 	b.cookie = nil
@@ -146,9 +146,26 @@ func TestGuessesFromEverywhereAreFew(t *testing.T) {
 	if code := b.try(password, "203.0.113.1:1", with(b.browser)); code != http.StatusSeeOther {
 		t.Errorf("a browser that has logged in before = %d", code)
 	}
-	b.now = b.now.Add(attemptEvery)
+	b.now = b.now.Add(2 * time.Second)
 	if code := b.try(password, "203.0.113.1:1"); code != http.StatusSeeOther {
 		t.Errorf("a stranger, a little later = %d", code)
+	}
+}
+
+// bcrypt ignores what follows the 72nd byte: a longer password is not the right one.
+func TestAPasswordBeyondBcryptsLength(t *testing.T) {
+	b := newBench(t)
+	longest := strings.Repeat("x", maxPassword)
+	hash, err := bcrypt.GenerateFromPassword([]byte(longest), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.hash = string(hash)
+	if code := b.try(longest+"y", "192.0.2.1:1"); code != http.StatusUnauthorized {
+		t.Errorf("a byte more = %d", code)
+	}
+	if code := b.try(longest, "192.0.2.1:1"); code != http.StatusSeeOther {
+		t.Errorf("the password itself = %d", code)
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	level := slog.LevelWarn
 	e := reply.Of(err)
-	if !isReply(err) && e.Cause != nil && isConnectionEnd(e.Cause) {
+	var known *reply.Error
+	if !errors.As(err, &known) && e.Cause != nil && isConnectionEnd(e.Cause) {
 		level = slog.LevelDebug
 	}
 	attrs = append(attrs, s.clientAttrs()...)
@@ -45,11 +46,6 @@ func (s *session) clientAttrs() []slog.Attr {
 		attrs = append(attrs, slog.String("login", s.client.Login))
 	}
 	return attrs
-}
-
-func isReply(err error) bool {
-	var e *reply.Error
-	return errors.As(err, &e)
 }
 
 func isConnectionEnd(err error) bool {

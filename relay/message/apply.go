@@ -98,10 +98,10 @@ func (p *plan) wanted(rcpts []envelope.Address) error {
 }
 
 func (p *plan) reconcile() error {
-	if err := p.toCc(kindTo, "To"); err != nil {
+	if err := p.toCc("To"); err != nil {
 		return err
 	}
-	if err := p.toCc(kindCc, "Cc"); err != nil {
+	if err := p.toCc("Cc"); err != nil {
 		return err
 	}
 	return p.checkBcc()

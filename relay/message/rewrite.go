@@ -1,6 +1,8 @@
 package message
 
 import (
+	"slices"
+
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message/address"
 )
@@ -55,10 +57,7 @@ func (h *Header) numbers(name string) []int {
 
 // repliesElsewhere reports whether a Reply-To is not empty.
 func (h *Header) repliesElsewhere() bool {
-	for _, i := range h.numbers("Reply-To") {
-		if len(trimBlank(h.value(h.fields[i]))) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.numbers("Reply-To"), func(i int) bool {
+		return len(trimBlank(h.value(h.fields[i]))) > 0
+	})
 }

@@ -7,15 +7,10 @@ import (
 	"graphrelay/relay/text"
 )
 
-// toCc makes the fields of one kind, To or Cc, name nobody outside the
-// envelope, and marks whom they cover.
-func (p *plan) toCc(k kind, name string) error {
-	var fields []int
-	for i, f := range p.h.fields {
-		if f.kind == k {
-			fields = append(fields, i)
-		}
-	}
+// toCc makes the fields of one name, To or Cc, name nobody outside the envelope,
+// and marks whom they cover.
+func (p *plan) toCc(name string) error {
+	fields := p.h.numbers(name)
 	switch len(fields) {
 	case 0:
 		return nil

@@ -7,13 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"graphrelay/relay/hostheader"
 	"graphrelay/relay/state"
 )
 
@@ -27,7 +25,7 @@ const snapshotLimit = 5 * time.Second
 //	/readyz   200 while mail is accepted, else 503
 //
 // both with the reasons in JSON (Health). It answers GET and HEAD only, and only
-// to names of this host (knownHost).
+// to names that no foreign page can have (hostheader.Local).
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	limits := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}
@@ -41,23 +39,13 @@ func (m *Monitor) Handler() http.Handler {
 		answerHealth(w, h, h.Ready)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !m.knownHost(r.Host) {
-			http.Error(w, "This address does not answer to the name in the Host header. Ask by its IP address, localhost, a name without a dot, or the name in hostname of the configuration.", http.StatusMisdirectedRequest)
+		if !hostheader.Local(r, m.cfg.Hostname()) {
+			http.Error(w, "This address does not answer to the name in the Host header. Use its IP address, localhost, "+
+				"a name without a dot, or the configured hostname.", http.StatusMisdirectedRequest)
 			return
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// knownHost tells whether a Host header may be one of ours. There is no
-// password here, and a page elsewhere can make a name of its own lead to us (DNS
-// rebinding): the browser would let it read. It cannot do so with an address,
-// nor with a name without a dot, which only the local network resolves; so
-// whoever scrapes and probes by those, or without any Host, is served.
-func (m *Monitor) knownHost(host string) bool {
-	name := strings.TrimSuffix((&url.URL{Host: host}).Hostname(), ".")
-	_, err := netip.ParseAddr(name)
-	return err == nil || !strings.Contains(name, ".") || strings.EqualFold(name, m.cfg.Hostname())
 }
 
 // health takes a snapshot and judges it.

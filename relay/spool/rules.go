@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"graphrelay/relay/envelope"
 )
 
 // The rules that every store keeps. They are pure: a store looks up, asks here,
@@ -21,7 +23,7 @@ func (s State) Check() error {
 	if slices.Contains(States(), s) {
 		return nil
 	}
-	return fmt.Errorf("spool: %q is no state", string(s))
+	return fmt.Errorf("spool: %q is not a state", string(s))
 }
 
 // InQueue returns whether messages in this state count against
@@ -48,7 +50,7 @@ func CheckOutcome(to State) error {
 		return err
 	}
 	if to == Active || to == Deleted {
-		return fmt.Errorf("%w: %s is no outcome", ErrState, to)
+		return fmt.Errorf("%w: %s is not an outcome", ErrState, to)
 	}
 	return nil
 }
@@ -101,6 +103,15 @@ func MoveEvent(to State) EventKind {
 		return EventReleased
 	}
 	return OutcomeEvent(to, false)
+}
+
+// History completes the stored events of a message, in order, by its acceptance.
+func History(id envelope.QueueID, accepted time.Time, stored []Event) []Event {
+	events := append([]Event{{At: accepted, Kind: Accepted}}, stored...)
+	for i := range events {
+		events[i].ID = id
+	}
+	return events
 }
 
 // HeldTime adds a hold that stopped a message from since (or from when it was

@@ -17,9 +17,13 @@ func commitKeepsEverything(_ *testing.T, f *fixture) {
 	odd := f.message("Big.Box@example.org")
 	odd.Envelope.ReversePath = envelope.Address{} // the null reverse-path
 	odd.Envelope.UTF8 = true
-	odd.Envelope.Recipients = []envelope.Address{addr(`"a b"@example.net`), addr("jürgen@bücher.example"), addr("x@[192.0.2.1]")}
+	odd.Envelope.Recipients = []envelope.Address{
+		addr(`"a b"@example.net`),
+		addr("jürgen@bücher.example"),
+		addr("x@[192.0.2.1]"),
+	}
 	odd.Client = envelope.Client{Name: "local"}
-	odd.From, odd.MessageID, odd.Subject, odd.SenderFixed = addr("Other@example.org"), "", "", true
+	odd.From, odd.MessageID, odd.Subject, odd.ConfiguredFrom = addr("Other@example.org"), "", "", true
 	for _, m := range []spool.Message{plain, odd} {
 		f.put(m)
 		r := f.get(m.ID)
@@ -49,7 +53,7 @@ func commitOfBodies(_ *testing.T, f *fixture) {
 		m, body := f.message("box@example.org"), noise(size, uint64(i))
 		f.must(store(f.ctx, f.store, m, body))
 		if got := f.body(m.ID); !bytes.Equal(got, body) {
-			f.Errorf("body of %d octets came back with %d octets or changed", size, len(got))
+			f.Errorf("body of %d bytes came back with %d bytes or changed", size, len(got))
 		}
 		if r := f.get(m.ID); r.Size != int64(size) {
 			f.Errorf("Size is %d, want %d", r.Size, size)
@@ -94,7 +98,7 @@ func duplicateID(_ *testing.T, f *fixture) {
 		f.Fatal("a queue ID was taken twice")
 	}
 	if got := f.body(m.ID); string(got) != "A: b\r\n\r\nbody\r\n" {
-		f.Errorf("the first message was harmed: %d octets", len(got))
+		f.Errorf("the first message was harmed: %d bytes", len(got))
 	}
 	f.accept("box@example.org")
 }
@@ -129,7 +133,7 @@ func seekAndRead(_ *testing.T, f *fixture) {
 		f.must(err)
 	}
 	if _, err := r.Seek(-1, io.SeekStart); err == nil {
-		f.Error("Seek before the first octet")
+		f.Error("Seek before the first byte")
 	}
 	f.must(r.Close())
 	if _, err := r.Read(make([]byte, 1)); err == nil {
@@ -168,7 +172,8 @@ func cancelledContext(_ *testing.T, f *fixture) {
 	if _, err := f.store.Begin(ctx, 10); !errors.Is(err, context.Canceled) {
 		f.Errorf("Begin: %v", err)
 	}
-	if _, err := f.store.Claim(ctx, spool.Claim{Mailbox: m.Mailbox, Now: f.clock, Limit: 1}); !errors.Is(err, context.Canceled) {
+	_, err = f.store.Claim(ctx, spool.Claim{Mailbox: m.Mailbox, Now: f.clock, Limit: 1})
+	if !errors.Is(err, context.Canceled) {
 		f.Errorf("Claim: %v", err)
 	}
 	f.wantState(m.ID, spool.Queued)

@@ -67,7 +67,10 @@ func (s *Mem) Edit(id envelope.QueueID, change func(*spool.Record)) {
 func (s *Mem) All() []spool.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := slices.SortedFunc(slices.Values(s.order), func(a, b *message) int { return cmp.Compare(a.number, b.number) })
+	list := slices.SortedFunc(
+		slices.Values(s.order),
+		func(a, b *message) int { return cmp.Compare(a.number, b.number) },
+	)
 	out := make([]spool.Record, len(list))
 	for i, m := range list {
 		out[i] = m.Record

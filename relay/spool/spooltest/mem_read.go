@@ -37,7 +37,7 @@ func (s *Mem) History(_ context.Context, id envelope.QueueID) ([]spool.Event, er
 	if err != nil {
 		return nil, err
 	}
-	return append([]spool.Event{{ID: id, At: m.Accepted, Kind: spool.Accepted}}, m.history...), nil
+	return spool.History(id, m.Accepted, m.history), nil
 }
 
 // List implements spool.Reader.
@@ -158,7 +158,10 @@ func (s *Mem) Holds(context.Context) ([]spool.Hold, error) {
 	if err := cmp.Or(s.read(), s.faults.Err); err != nil {
 		return nil, err
 	}
-	return slices.SortedFunc(maps.Values(s.holds), func(a, b spool.Hold) int { return strings.Compare(a.Key, b.Key) }), nil
+	return slices.SortedFunc(
+		maps.Values(s.holds),
+		func(a, b spool.Hold) int { return strings.Compare(a.Key, b.Key) },
+	), nil
 }
 
 // Owed implements spool.Reports.

@@ -23,7 +23,9 @@ func (f *fixture) list(filter spool.Filter) []envelope.QueueID {
 func (f *fixture) oneOfEach() map[spool.State][]spool.Message {
 	f.Helper()
 	all := map[spool.State][]spool.Message{}
-	for _, state := range []spool.State{spool.Sent, spool.Held, spool.Bounced, spool.Failed, spool.Damaged, spool.Active, spool.Queued} {
+	for _, state := range []spool.State{
+		spool.Sent, spool.Held, spool.Bounced, spool.Failed, spool.Damaged, spool.Active, spool.Queued,
+	} {
 		for _, mailbox := range []string{"one@example.org", "two@example.org"} {
 			m := f.accept(mailbox)
 			all[state] = append(all[state], m)
@@ -74,7 +76,9 @@ func listPages(_ *testing.T, f *fixture) {
 	for range 250 {
 		want = append(want, f.accept("box@example.org").ID)
 	}
-	for _, filter := range []spool.Filter{{}, {States: []spool.State{spool.Queued, spool.Held}}, {Mailbox: addr("box@example.org")}} {
+	for _, filter := range []spool.Filter{
+		{}, {States: []spool.State{spool.Queued, spool.Held}}, {Mailbox: addr("box@example.org")},
+	} {
 		var got []envelope.QueueID
 		for {
 			page := f.list(filter)
@@ -130,7 +134,13 @@ func lanesAndStats(_ *testing.T, f *fixture) {
 
 func (f *fixture) hold(key string, change func(*spool.Hold)) spool.Hold {
 	f.Helper()
-	h := spool.Hold{Key: key, Status: reply.Enhanced{4, 7, 0}, Text: "secret expired", Since: f.clock, NextProbe: f.clock.Add(time.Minute)}
+	h := spool.Hold{
+		Key:       key,
+		Status:    reply.Enhanced{4, 7, 0},
+		Text:      "secret expired",
+		Since:     f.clock,
+		NextProbe: f.clock.Add(time.Minute),
+	}
 	change(&h)
 	f.must(f.store.SetHold(f.ctx, h))
 	return h
@@ -141,7 +151,9 @@ func holdsKeep(_ *testing.T, f *fixture) {
 	i := f.hold("identity:contoso", func(h *spool.Hold) {
 		h.Identity, h.Mailboxes = "contoso", []envelope.Address{addr("a@example.org"), addr("b@example.org")}
 	})
-	s := f.hold("sendas:a@example.org from c@example.org", func(h *spool.Hold) { h.Mailbox, h.From = addr("a@example.org"), addr("c@example.org") })
+	s := f.hold("sendas:a@example.org from c@example.org", func(h *spool.Hold) {
+		h.Mailbox, h.From = addr("a@example.org"), addr("c@example.org")
+	})
 	a.Probes, a.Text = 3, "still"
 	f.must(f.store.SetHold(f.ctx, a))
 	got, err := f.store.Holds(f.ctx)

@@ -37,8 +37,9 @@ func (f *fixture) failed(mailbox string) envelope.QueueID {
 	return r.ID
 }
 
-// reportsOwed follows the mark through the states: who fails owes a report,
-// who is queued again does not, and who was reported never will.
+// reportsOwed follows the mark through the states: a message that fails owes a
+// report, one that is queued again does not, and one that was reported never
+// will.
 func reportsOwed(_ *testing.T, f *fixture) {
 	first := f.accept("box@example.org").ID
 	second := f.failed("other@example.org")
@@ -53,7 +54,7 @@ func reportsOwed(_ *testing.T, f *fixture) {
 	}
 	f.must(f.store.Move(f.ctx, first, spool.Queued, f.clock, "try again", f.clock))
 	f.wantOwed(second)
-	for range 2 { // saying it again is no error
+	for range 2 { // a second call is not an error
 		f.must(f.store.Reported(f.ctx, second))
 	}
 	f.wantOwed()
@@ -69,7 +70,7 @@ func (f *fixture) report(of envelope.QueueID, delay bool) (spool.Message, error)
 	return m, store(f.ctx, f.store, m, []byte("A: b\r\n\r\nbody\r\n"))
 }
 
-// reportsCommit wants the report and the end of the debt in one commit, and no
+// reportsCommit wants the report stored and no longer owed in one commit, and no
 // second report.
 func reportsCommit(_ *testing.T, f *fixture) {
 	id := f.failed("box@example.org")
@@ -100,12 +101,12 @@ func delayWarning(_ *testing.T, f *fixture) {
 	f.wants(err, spool.ErrState)
 	r := f.claim("box@example.org", 1)[0]
 	f.must(f.settle(r, spool.Failed))
-	f.wantOwed(id) // a warning is no report
+	f.wantOwed(id) // a warning is not a report
 	_, err = f.report(f.failed("box@example.org"), true)
 	f.wants(err, spool.ErrState)
 }
 
-// sentRecipients counts who was sent to, by mailbox and hour.
+// sentRecipients counts the recipients by mailbox and hour.
 func sentRecipients(_ *testing.T, f *fixture) {
 	began := f.clock
 	for _, c := range []struct {
@@ -113,7 +114,8 @@ func sentRecipients(_ *testing.T, f *fixture) {
 		state   spool.State
 		after   time.Duration
 	}{
-		{"Box@example.org", spool.Sent, 0}, {"box@example.org", spool.Sent, 10 * time.Minute}, {"box@example.org", spool.Failed, 0},
+		{"Box@example.org", spool.Sent, 0}, {"box@example.org", spool.Sent, 10 * time.Minute},
+		{"box@example.org", spool.Failed, 0},
 		{"box@example.org", spool.Sent, time.Hour}, {"other@example.org", spool.Sent, 0},
 	} {
 		f.clock = f.clock.Add(c.after)

@@ -20,11 +20,18 @@ func (f *fixture) mixed() []spool.Message {
 		m := f.message(fmt.Sprintf("box%d@example.org", i%3))
 		m.From = addr(fmt.Sprintf("from%d@example.org", i%4))
 		m.Envelope.ReversePath = addr(fmt.Sprintf("bounce%d@example.org", i%5))
-		m.Envelope.Recipients = []envelope.Address{addr("all@example.net"), addr(fmt.Sprintf("to%d@example.net", i%6)), addr("all@example.net")}
+		m.Envelope.Recipients = []envelope.Address{
+			addr("all@example.net"),
+			addr(fmt.Sprintf("to%d@example.net", i%6)),
+			addr("all@example.net"),
+		}
 		if i%7 == 0 {
 			m.Envelope.ReversePath = envelope.Address{}
 		}
-		m.Client = envelope.Client{Name: fmt.Sprintf("client%d", i%2), Addr: netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:2525", i%3))}
+		m.Client = envelope.Client{
+			Name: fmt.Sprintf("client%d", i%2),
+			Addr: netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:2525", i%3)),
+		}
 		m.MessageID = fmt.Sprintf("<%d@example.org>", i%8)
 		all = append(all, f.put(m))
 		switch i % 4 {
@@ -45,14 +52,19 @@ func search(_ *testing.T, f *fixture) {
 	f.mixed()
 	asked := []spool.Filter{
 		{}, {Mailbox: addr("BOX1@example.org")}, {Client: "client1"}, {ClientIP: netip.MustParseAddr("192.0.2.2")},
-		{Sender: addr("From3@example.org")}, {Sender: addr("bounce2@example.org")}, {ReversePath: addr("bounce2@example.org")},
+		{Sender: addr("From3@example.org")}, {Sender: addr("bounce2@example.org")},
+		{ReversePath: addr("bounce2@example.org")},
 		{Recipient: addr("ALL@example.net")}, {Recipient: addr("to4@example.net")}, {MessageID: "<5@example.org>"},
-		{Recipient: addr("to4@example.net"), Client: "client0"}, {Recipient: addr("to4@example.net"), Client: "client1"},
+		{Recipient: addr("to4@example.net"), Client: "client0"},
+		{Recipient: addr("to4@example.net"), Client: "client1"},
 		{Mailbox: addr("box0@example.org"), Sender: addr("from0@example.org"), Recipient: addr("all@example.net")},
-		{Recipient: addr("nobody@example.net")}, {ReversePath: addr("from1@example.org")}, {Mailbox: addr("from1@example.org")},
+		{Recipient: addr("nobody@example.net")}, {ReversePath: addr("from1@example.org")},
+		{Mailbox: addr("from1@example.org")},
 		{MessageID: "<99@example.org>"}, {Client: "client"}, {Recipient: addr("from1@example.org")},
 	}
-	states := [][]spool.State{nil, {spool.Queued}, {spool.Held, spool.Queued}, {spool.Sent}, {spool.Failed, spool.Sent}, {spool.Damaged}}
+	states := [][]spool.State{
+		nil, {spool.Queued}, {spool.Held, spool.Queued}, {spool.Sent}, {spool.Failed, spool.Sent}, {spool.Damaged},
+	}
 	for _, filter := range asked {
 		for _, filter.States = range states {
 			for _, filter.Newest = range []bool{false, true} {
@@ -85,7 +97,8 @@ func searchPages(_ *testing.T, f *fixture) {
 	f.mixed()
 	for _, filter := range []spool.Filter{
 		{}, {States: []spool.State{spool.Queued, spool.Held}}, {States: []spool.State{spool.Sent, spool.Failed}},
-		{Recipient: addr("all@example.net")}, {Recipient: addr("all@example.net"), States: []spool.State{spool.Queued, spool.Held}},
+		{Recipient: addr("all@example.net")},
+		{Recipient: addr("all@example.net"), States: []spool.State{spool.Queued, spool.Held}},
 		{Mailbox: addr("box1@example.org")}, {Mailbox: addr("box1@example.org"), States: []spool.State{spool.Queued}},
 	} {
 		for _, filter.Newest = range []bool{false, true} {
@@ -117,14 +130,17 @@ func searchTimes(_ *testing.T, f *fixture) {
 		{Since: begin.Add(50 * time.Minute)}, {Until: begin.Add(50 * time.Minute)}, {Until: begin}, {Since: f.clock},
 		{Since: begin.Add(45 * time.Minute), Until: begin.Add(75 * time.Minute)}, {Since: begin, Until: f.clock},
 	} {
-		for _, ask := range []spool.Filter{{}, {Recipient: addr("one@example.net")}, {States: []spool.State{spool.Queued}}} {
+		for _, ask := range []spool.Filter{
+			{}, {Recipient: addr("one@example.net")}, {States: []spool.State{spool.Queued}},
+		} {
 			ask.Since, ask.Until = filter.Since, filter.Until
 			if got, want := f.list(ask), f.matching(ask); !slices.Equal(got, want) {
 				f.Errorf("%+v:\ngot  %v\nwant %v", ask, got, want)
 			}
 		}
 	}
-	if got := f.list(spool.Filter{Since: begin.Add(10 * time.Minute), Until: begin.Add(30 * time.Minute)}); len(got) != 2 {
+	between := spool.Filter{Since: begin.Add(10 * time.Minute), Until: begin.Add(30 * time.Minute)}
+	if got := f.list(between); len(got) != 2 {
 		f.Errorf("between 10 and 30 minutes: %d messages, want 2: Since is included, Until is not", len(got))
 	}
 }
@@ -153,7 +169,8 @@ func byMessageID(_ *testing.T, f *fixture) {
 	f.must(f.store.Delete(f.ctx, same[0].ID, "test", f.clock))
 	f.clock = f.clock.Add(time.Hour)
 	f.must(f.store.Sweep(f.ctx, f.clock, time.Minute, time.Minute))
-	if got, err := f.store.ByMessageID(f.ctx, "<same@example.org>", 10); err != nil || !slices.Equal(ids(got), idsOf(same[2], same[1])) {
+	got, err = f.store.ByMessageID(f.ctx, "<same@example.org>", 10)
+	if err != nil || !slices.Equal(ids(got), idsOf(same[2], same[1])) {
 		f.Errorf("after the sweep: %v, %v", ids(got), err)
 	}
 }

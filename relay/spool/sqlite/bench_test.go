@@ -77,7 +77,8 @@ func deliverAll(ctx context.Context, b *testing.B, s *Store, mailbox string) {
 		var wg sync.WaitGroup
 		for _, r := range got {
 			wg.Go(func() {
-				if err := s.Settle(context.WithoutCancel(ctx), spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Sent, At: time.Now()}); err != nil {
+				o := spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Sent, At: time.Now()}
+				if err := s.Settle(context.WithoutCancel(ctx), o); err != nil {
 					b.Error(err)
 				}
 			})

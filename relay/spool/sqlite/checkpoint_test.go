@@ -45,6 +45,6 @@ func TestLogNeverOutgrowsTheBallast(t *testing.T) {
 		t.Error(err)
 	}
 	if largest == 0 || largest > ballast {
-		t.Errorf("the log had %d octets, the ballast %d", largest, int64(ballast))
+		t.Errorf("the log had %d bytes, the ballast %d", largest, int64(ballast))
 	}
 }

@@ -54,8 +54,8 @@ func runChild(mode, path string) error {
 	return fmt.Errorf("no mode %q", mode)
 }
 
-// childBody is what the message of an ID holds: its size tells small messages
-// from those of several chunks.
+// childBody is the body of the message with an ID: small messages and those of
+// several chunks differ in size.
 func childBody(id envelope.QueueID, big bool) []byte {
 	size := 10 << 10
 	if big {
@@ -102,7 +102,8 @@ func childLoad(s *Store) error {
 		got, err = s.Claim(context.Background(), spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 2})
 		for _, r := range got {
 			say("claimed", r.ID)
-			if err = s.Settle(context.Background(), spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Sent, At: time.Now()}); err == nil {
+			o := spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Sent, At: time.Now()}
+			if err = s.Settle(context.Background(), o); err == nil {
 				say("sent", r.ID)
 			}
 		}
@@ -112,7 +113,7 @@ func childLoad(s *Store) error {
 
 // childCommits accepts one message after the other on a disk that fails, and
 // says what became of each; when a file limit is set, mail stops when it is
-// met, and goes on after it was lifted.
+// met, and continues after it was lifted.
 func childCommits(s *Store) error {
 	if limit, err := strconv.ParseUint(os.Getenv(childLimit), 10, 64); err == nil {
 		signal.Ignore(syscall.SIGXFSZ)
@@ -178,7 +179,10 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{accepted: map[string]bool{}, claimed: map[string]bool{}, sent: map[string]bool{}, failed: map[string]bool{}}
+	return &ledger{
+		accepted: map[string]bool{}, claimed: map[string]bool{},
+		sent: map[string]bool{}, failed: map[string]bool{},
+	}
 }
 
 func (l *ledger) note(line string) {

@@ -12,7 +12,8 @@ import (
 
 func TestSQLiteConforms(t *testing.T) {
 	spooltest.Run(t, func(t *testing.T, now func() time.Time) spool.Store {
-		s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "queue.db"), BallastSize: -1, Now: now})
+		o := sqlite.Options{Path: filepath.Join(t.TempDir(), "queue.db"), BallastSize: -1, Now: now}
+		s, err := sqlite.Open(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}

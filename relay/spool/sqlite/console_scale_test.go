@@ -50,9 +50,17 @@ func TestConsoleScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := console.New(console.Config{Hostname: func() string { return "relay" }, PasswordHash: func() string { return string(hash) }, Store: s, Operator: idle{},
-		Seen: monitor.New(monitor.Config{}), Snapshot: func(ctx context.Context) (state.Snapshot, error) { return look(ctx, s) },
-		Setup: func() console.Setup { return console.Setup{} }, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	c := console.New(console.Config{
+		Hostname:     func() string { return "relay" },
+		PasswordHash: func() string { return string(hash) },
+		Store:        s,
+		Operator:     idle{},
+		Seen:         monitor.New(monitor.Config{}),
+		Snapshot:     func(ctx context.Context) (state.Snapshot, error) { return look(ctx, s) },
+		Setup:        func() console.Setup { return console.Setup{} },
+		Now:          time.Now,
+		Log:          slog.New(slog.DiscardHandler),
+	})
 	srv := httptest.NewServer(c.Handler())
 	defer srv.Close()
 	jar, err := cookiejar.New(nil)
@@ -60,17 +68,23 @@ func TestConsoleScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar}
-	if res, err := browser.PostForm(srv.URL+"/login", url.Values{"password": {"hunter2"}}); err != nil || res.StatusCode != http.StatusOK {
+	res, err := browser.PostForm(srv.URL+"/login", url.Values{"password": {"hunter2"}})
+	if err != nil || res.StatusCode != http.StatusOK {
 		t.Fatal(err, res)
 	}
 	queued, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range []string{"/", "/?hours=6", "/messages", "/messages?state=waiting", "/messages?state=sent", "/messages?state=held", "/messages?q=all@example.net",
-		"/messages?q=to17@example.net", "/messages?q=nobody@example.net", "/messages?q=client3", "/messages?state=waiting&q=all@example.net", "/messages?q=10.0.0.1",
-		"/messages?mailbox=" + queued[0].Mailbox.String(), "/messages?after=" + string(queued[0].ID), "/messages/" + string(queued[0].ID), "/messages/" + string(queued[0].ID) + "/delete",
-		"/clients", "/setup", "/test"} {
+	id := string(queued[0].ID)
+	for _, page := range []string{
+		"/", "/?hours=6", "/clients", "/setup", "/test",
+		"/messages", "/messages?state=waiting", "/messages?state=sent", "/messages?state=held",
+		"/messages?q=all@example.net", "/messages?q=to17@example.net", "/messages?q=nobody@example.net",
+		"/messages?q=client3", "/messages?state=waiting&q=all@example.net", "/messages?q=10.0.0.1",
+		"/messages?mailbox=" + queued[0].Mailbox.String(), "/messages?after=" + id,
+		"/messages/" + id, "/messages/" + id + "/delete",
+	} {
 		var took []time.Duration
 		for range 5 {
 			began := time.Now()

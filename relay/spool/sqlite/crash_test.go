@@ -71,7 +71,8 @@ func TestFileSizeLimit(t *testing.T) {
 		cmd := childCommand("commits", path, fmt.Sprintf("%s=%d", childLimit, limit))
 		l.run(t, cmd, func(int) bool { return false })
 		if len(l.failed) == 0 || len(l.accepted) < 20 || !l.healthy {
-			t.Fatalf("limit %d: %d accepted, %d failed, healthy again %v, %q", limit, len(l.accepted), len(l.failed), l.healthy, l.other)
+			t.Fatalf("limit %d: %d accepted, %d failed, healthy again %v, %q",
+				limit, len(l.accepted), len(l.failed), l.healthy, l.other)
 		}
 		wantLedger(t, path, l)
 	}
@@ -110,10 +111,12 @@ func TestInterruptedAttempt(t *testing.T) {
 		}
 		s = open(t, path)
 		r, err := s.Get(t.Context(), m.ID)
-		if err != nil || r.State != spool.Queued || !r.Unknown || r.Crashes != crash || r.Attempts != crash || r.NextAttempt.After(s.opts.Now()) {
+		if err != nil || r.State != spool.Queued || !r.Unknown || r.Crashes != crash || r.Attempts != crash ||
+			r.NextAttempt.After(s.opts.Now()) {
 			t.Fatalf("after crash %d: %+v, %v", crash, r, err)
 		}
-		if err := s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: crash, State: spool.Sent}); !errors.Is(err, spool.ErrState) {
+		o := spool.Settlement{ID: m.ID, Attempt: crash, State: spool.Sent}
+		if err := s.Settle(t.Context(), o); !errors.Is(err, spool.ErrState) {
 			t.Fatalf("the interrupted attempt could be settled: %v", err)
 		}
 	}
@@ -137,7 +140,9 @@ func TestAbandonedDrafts(t *testing.T) {
 		}
 		d.Abort()
 	}
-	eventually(t, "the end of the drafts", func() bool { return count(t, s, "draft") == 0 && count(t, s, "chunk") == 0 })
+	eventually(t, "the end of the drafts", func() bool {
+		return count(t, s, "draft") == 0 && count(t, s, "chunk") == 0
+	})
 }
 
 // TestQuickRestarts closes and opens a store again and again after one crash:
@@ -146,7 +151,10 @@ func TestQuickRestarts(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
-	if got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 1 {
+	claim := func(now time.Time) ([]spool.Record, error) {
+		return s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: now, Limit: 1})
+	}
+	if got, err := claim(s.opts.Now()); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
 	for range 5 {
@@ -154,14 +162,14 @@ func TestQuickRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = open(t, path, func(s *Store) { s.opts.InterruptedDelay = time.Minute })
-		if got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1}); err != nil || len(got) != 0 {
+		if got, err := claim(s.opts.Now()); err != nil || len(got) != 0 {
 			t.Fatalf("claimed %v, %v; want rest for a minute", got, err)
 		}
 	}
 	if r, err := s.Get(t.Context(), m.ID); err != nil || r.Crashes != 1 {
 		t.Fatalf("%+v, %v; want one crash", r, err)
 	}
-	if got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: s.opts.Now().Add(2 * time.Minute), Limit: 1}); err != nil || len(got) != 1 {
+	if got, err := claim(s.opts.Now().Add(2 * time.Minute)); err != nil || len(got) != 1 {
 		t.Fatalf("claimed %v, %v after the rest", got, err)
 	}
 }

@@ -38,11 +38,7 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 	if err := s.space.Reserve(size); err != nil {
 		return nil, err
 	}
-	d := &draft{s: s, n: s.lastNumber.Add(1), declared: size}
-	if size > 0 {
-		d.buf = make([]byte, 0, min(size, chunkSize))
-	}
-	return d, nil
+	return &draft{s: s, n: s.lastNumber.Add(1), declared: size, buf: make([]byte, 0, min(size, chunkSize))}, nil
 }
 
 // Admit implements spool.Intake.
@@ -164,8 +160,7 @@ func (d *draft) Abort() {
 // end releases the reservation, and the stored chunks of a draft that did not
 // become a message.
 func (d *draft) end(discard bool) {
-	d.over = true
-	d.buf = nil
+	d.over, d.buf = true, nil
 	d.s.space.Release(max(d.declared-d.stored, 0))
 	if discard && d.flushed {
 		d.s.discard(d.n)

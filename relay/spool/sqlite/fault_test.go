@@ -51,7 +51,7 @@ func (f *faults) fault(at string) error {
 	return err
 }
 
-// pending tells whether a fault has not struck yet.
+// pending returns whether a fault has not happened yet.
 func (f *faults) pending(at string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,8 +73,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // TestFailedCommit fails a commit before and after its frames reached the log.
-// In both cases the caller is told, the message is gone, also after a restart,
-// and the store goes on.
+// In both cases the caller gets an error, the message is gone, also after a
+// restart, and the store continues.
 func TestFailedCommit(t *testing.T) {
 	for _, at := range []string{"before commit", "after commit"} {
 		for _, size := range []int{10, 100 << 10, 600 << 10} {
@@ -103,7 +103,9 @@ func TestFailedCommit(t *testing.T) {
 			}
 			s = open(t, path)
 			wantOnly(t, s, kept.ID, next.ID)
-			eventually(t, "an empty chunk table", func() bool { return count(t, s, "chunk") == 2 && count(t, s, "draft") == 0 })
+			eventually(t, "an empty chunk table", func() bool {
+				return count(t, s, "chunk") == 2 && count(t, s, "draft") == 0
+			})
 		}
 	}
 }
@@ -280,7 +282,7 @@ func TestUnhealthy(t *testing.T) {
 		"Move":   s.Move(t.Context(), kept.ID, spool.Held, start(), "", start()),
 		"Sweep":  s.Sweep(t.Context(), start(), time.Hour, time.Hour),
 	} {
-		if !errors.Is(err, spool.ErrUnhealthy) || !strings.Contains(err.Error(), "mend the disk") {
+		if !errors.Is(err, spool.ErrUnhealthy) || !strings.Contains(err.Error(), "repair the disk") {
 			t.Errorf("%s gave %v", what, err)
 		}
 	}
@@ -316,7 +318,7 @@ func TestLostStaysLost(t *testing.T) {
 	}
 }
 
-// TestFailedBatch fails one commit of many callers: each is told, none of
+// TestFailedBatch fails one commit of many callers: each gets an error, none of
 // theirs is kept.
 func TestFailedBatch(t *testing.T) {
 	f := newFaults()
@@ -382,7 +384,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	tight.Store(true)
 	f.set("before commit", &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}, 1)
-	if err := s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}); err != nil {
+	o := spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}
+	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatalf("Settle on a full disk: %v", err)
 	}
 	if _, err := os.Stat(s.ballast); !os.IsNotExist(err) {
@@ -397,7 +400,7 @@ func TestFullDisk(t *testing.T) {
 	tight.Store(false)
 	eventually(t, "room", func() bool { return s.Health() == nil })
 	if info, err := os.Stat(s.ballast); err != nil || info.Size() != 64<<10 {
-		t.Errorf("the ballast was not made anew: %v", err)
+		t.Errorf("the ballast was not made again: %v", err)
 	}
 	accept(t, s, newMessage(t, "box@example.org"), []byte("new"))
 }
@@ -416,7 +419,7 @@ func TestFullDiskAtCommit(t *testing.T) {
 	}
 }
 
-// TestFailedCheckpoint wants the log read anew after a checkpoint that failed.
+// TestFailedCheckpoint wants the log read again after a failed checkpoint.
 func TestFailedCheckpoint(t *testing.T) {
 	f := newFaults()
 	s := open(t, newPath(t), f.into)
@@ -444,8 +447,7 @@ func TestReportTakenBackOfAQueuedMessage(t *testing.T) {
 	accept(t, s, report, []byte("report"))
 	must(t, s.Move(t.Context(), about.ID, spool.Queued, time.Now(), "again", time.Now()))
 	must(t, s.small(t.Context(), true, func(x *tx) error {
-		var n int64
-		err := x.Query("SELECT n FROM message WHERE id = ?", []any{string(report.ID)}, func(r *db.Row) error { n = r.Int(); return nil })
+		n, err := x.Number("SELECT n FROM message WHERE id = ?", string(report.ID))
 		if err != nil {
 			return err
 		}

@@ -44,8 +44,11 @@ func start() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 func newMessage(t testing.TB, mailbox string) spool.Message {
 	a := address(t, mailbox)
 	return spool.Message{
-		ID:        envelope.NewQueueID(start()),
-		Envelope:  envelope.Envelope{ReversePath: a, Recipients: []envelope.Address{address(t, "to@example.org"), address(t, "cc@example.org")}},
+		ID: envelope.NewQueueID(start()),
+		Envelope: envelope.Envelope{
+			ReversePath: a,
+			Recipients:  []envelope.Address{address(t, "to@example.org"), address(t, "cc@example.org")},
+		},
 		Client:    envelope.Client{Name: "local", Addr: netip.MustParseAddrPort("127.0.0.1:40000"), Helo: "localhost"},
 		Mailbox:   a,
 		From:      a,

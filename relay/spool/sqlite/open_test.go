@@ -42,8 +42,13 @@ func edit(t *testing.T, path string, statements ...string) {
 	}
 }
 
-// TestOpenRefuses lists what keeps a store from being opened. Each error tells
-// the operator what to do.
+// edited spoils a store by a statement.
+func edited(statement string) func(*testing.T, string) {
+	return func(t *testing.T, path string) { edit(t, path, statement) }
+}
+
+// TestOpenRefuses lists what keeps a store from being opened. Each error
+// says what to do.
 func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -51,17 +56,30 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		remedy string
 	}{
-		{"newer schema", func(t *testing.T, p string) { edit(t, p, "PRAGMA user_version = 2") }, spool.ErrSchema, "install the newer graphrelay"},
-		{"no schema version", func(t *testing.T, p string) { edit(t, p, "PRAGMA user_version = 0") }, nil, "restore it from a backup"},
-		{"another program's database", func(t *testing.T, p string) { edit(t, p, "PRAGMA application_id = 7") }, nil, "name another file"},
-		{"a sandbox's store", func(t *testing.T, p string) { edit(t, p, "UPDATE meta SET v = 'sandbox' WHERE k = 'mark'") }, spool.ErrSandbox, "name another file"},
-		{"no database at all", func(t *testing.T, p string) { write(t, p, bytes.Repeat([]byte("text "), 2000)) }, nil, ".recover"},
+		{"newer schema", edited("PRAGMA user_version = 2"), spool.ErrSchema, "install the newer graphrelay"},
+		{"no schema version", edited("PRAGMA user_version = 0"), nil, "restore it from a backup"},
+		{"another program's database", edited("PRAGMA application_id = 7"), nil, "name another file"},
+		{
+			"a sandbox's store", edited("UPDATE meta SET v = 'sandbox' WHERE k = 'mark'"),
+			spool.ErrSandbox, "name another file",
+		},
+		{"no database at all", func(t *testing.T, p string) {
+			write(t, p, bytes.Repeat([]byte("text "), 2000))
+		}, nil, ".recover"},
 		{"readable by others", func(t *testing.T, p string) { chmod(t, p, 0o644) }, nil, "chmod 0640"},
 		{"writable by the group", func(t *testing.T, p string) { chmod(t, p, 0o660) }, nil, "chmod 0640"},
-		{"folder writable by others", func(t *testing.T, p string) { chmod(t, filepath.Dir(p), 0o777) }, nil, "chmod 0750"},
+		{"folder writable by others", func(t *testing.T, p string) {
+			chmod(t, filepath.Dir(p), 0o777)
+		}, nil, "chmod 0750"},
 		{"folder missing", func(t *testing.T, p string) { must(t, os.RemoveAll(filepath.Dir(p))) }, nil, "install -d"},
-		{"a folder instead of a file", func(t *testing.T, p string) { must(t, os.Remove(p)); must(t, os.Mkdir(p, 0o700)) }, nil, "not a plain file"},
-		{"a link instead of a file", func(t *testing.T, p string) { must(t, os.Rename(p, p+"2")); must(t, os.Symlink(p+"2", p)) }, nil, "not a plain file"},
+		{"a folder instead of a file", func(t *testing.T, p string) {
+			must(t, os.Remove(p))
+			must(t, os.Mkdir(p, 0o700))
+		}, nil, "not a plain file"},
+		{"a link instead of a file", func(t *testing.T, p string) {
+			must(t, os.Rename(p, p+"2"))
+			must(t, os.Symlink(p+"2", p))
+		}, nil, "not a plain file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sub", "queue.db")
@@ -106,7 +124,8 @@ func TestSandboxMark(t *testing.T) {
 func TestOneDaemonPerStore(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
-	if err := tryOpen(t, Options{Path: path}); !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that one") {
+	err := tryOpen(t, Options{Path: path})
+	if !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that process") {
 		t.Errorf("a second daemon: %v", err)
 	}
 	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, spool.ErrLocked) {
@@ -153,7 +172,7 @@ func TestReadOnly(t *testing.T) {
 		reader, err := r.Open(t.Context(), m.ID)
 		must(t, err)
 		if got, err := io.ReadAll(reader); err != nil || !bytes.Equal(got, body) {
-			t.Errorf("body of %d octets, %v", len(got), err)
+			t.Errorf("body of %d bytes, %v", len(got), err)
 		}
 		lanes, err := r.Lanes(t.Context())
 		if err != nil || len(lanes) != 1 || lanes[0].Active != 1 {
@@ -172,7 +191,8 @@ func TestReadOnly(t *testing.T) {
 // of what is whole, and the message can be marked.
 func TestDamagedBody(t *testing.T) {
 	for name, damage := range map[string]string{
-		"one octet":     "UPDATE chunk SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) WHERE id & 65535 = 1",
+		"one byte": "UPDATE chunk SET data = CAST(substr(data, 1, 99) || x'00' || substr(data, 101) AS BLOB) " +
+			"WHERE id & 65535 = 1",
 		"cut short":     "UPDATE chunk SET data = substr(data, 1, 1000) WHERE id & 65535 = 1",
 		"chunk missing": "DELETE FROM chunk WHERE id & 65535 = 1",
 		"not a blob":    "UPDATE chunk SET data = 5 WHERE id & 65535 = 1",
@@ -189,7 +209,7 @@ func TestDamagedBody(t *testing.T) {
 			must(t, err)
 			got, err := io.ReadAll(r)
 			if !errors.Is(err, spool.ErrDamaged) || !bytes.Equal(got, body[:chunkSize]) {
-				t.Fatalf("read %d octets and %v", len(got), err)
+				t.Fatalf("read %d bytes and %v", len(got), err)
 			}
 			must(t, s.Move(t.Context(), m.ID, spool.Damaged, time.Time{}, err.Error(), start()))
 			stats, _ := s.Stats(t.Context())
@@ -200,7 +220,7 @@ func TestDamagedBody(t *testing.T) {
 	}
 }
 
-// TestDamagedOnDisk flips octets in the file itself, below SQLite.
+// TestDamagedOnDisk flips bytes in the file itself, below SQLite.
 func TestDamagedOnDisk(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
@@ -227,8 +247,8 @@ func TestDamagedOnDisk(t *testing.T) {
 }
 
 // TestDamagedRow spoils one page of the table of messages: what it held fails,
-// with what stands in the pages beside it and grows out of them, for they cannot
-// be balanced against it. The store goes on.
+// and so do entries of the pages beside it that outgrow them, for these cannot
+// be balanced against it. The store continues.
 func TestDamagedRow(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)

@@ -30,8 +30,8 @@ func reportAfter(was, to int64) int64 {
 // Owed implements spool.Reports.
 func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
 	found, err := db.Read(ctx, v.readers, func(c *db.Conn) ([]stored, error) {
-		sql := "SELECT " + recordColumns + " FROM message INDEXED BY owed WHERE report = 1 ORDER BY finished, id LIMIT 0+?"
-		return readRecords(c, sql, int64(min(max(limit, 1), spool.MaxPage)))
+		return readRecords(c, "SELECT "+recordColumns+` FROM message INDEXED BY owed
+			WHERE report = 1 ORDER BY finished, id LIMIT 0+?`, int64(min(max(limit, 1), spool.MaxPage)))
 	})
 	return records(found), err
 }

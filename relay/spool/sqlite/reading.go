@@ -46,10 +46,8 @@ func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event,
 			return nil, err
 		}
 		events, err := db.All(c, `SELECT at, kind, attempt, status, text, request, http, duration
-			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, func(r *db.Row) (spool.Event, error) {
-			return readEvent(r, id), nil
-		})
-		return append([]spool.Event{{ID: id, At: timeOf(b.accepted), Kind: spool.Accepted}}, events...), err
+			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, readEvent)
+		return spool.History(id, timeOf(b.accepted), events), err
 	})
 }
 

@@ -38,25 +38,27 @@ func TestScale(t *testing.T) {
 			return err
 		}
 	}
+	common, sender := address(t, "all@example.net"), address(t, mailboxOf(4))
+	held, sent := []spool.State{spool.Held}, []spool.State{spool.Sent}
 	live := []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
 	for what, do := range map[string]func() error{
 		"trace rare recipient":        list(spool.Filter{Recipient: address(t, "to17@example.net"), Newest: true}),
-		"trace common recipient":      list(spool.Filter{Recipient: address(t, "all@example.net"), Newest: true}),
-		"trace sender":                list(spool.Filter{Sender: address(t, mailboxOf(4)), Newest: true}),
+		"trace common recipient":      list(spool.Filter{Recipient: common, Newest: true}),
+		"trace sender":                list(spool.Filter{Sender: sender, Newest: true}),
 		"trace nobody":                list(spool.Filter{Recipient: address(t, "nobody@example.net"), Newest: true}),
 		"trace Message-ID":            list(spool.Filter{MessageID: "<777777@5.example.org>", Newest: true}),
-		"trace a day":                 list(spool.Filter{Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour), Newest: true}),
-		"trace a day of a sender":     list(spool.Filter{Sender: address(t, mailboxOf(4)), Since: time.Now().Add(-20 * 24 * time.Hour), Until: time.Now().Add(-19 * 24 * time.Hour)}),
+		"trace a day":                 list(spool.Filter{Since: daysAgo(20), Until: daysAgo(19), Newest: true}),
+		"trace a day of a sender":     list(spool.Filter{Sender: sender, Since: daysAgo(20), Until: daysAgo(19)}),
 		"list a recipient":            list(spool.Filter{States: live, Recipient: address(t, "to18@example.net")}),
 		"list nobody":                 list(spool.Filter{States: live, Recipient: address(t, "nobody@example.net")}),
-		"list a common recipient":     list(spool.Filter{States: live, Recipient: address(t, "all@example.net")}),
-		"list held, common recipient": list(spool.Filter{States: []spool.State{spool.Held}, Recipient: address(t, "all@example.net")}),
-		"list two words never met":    list(spool.Filter{States: live, Recipient: address(t, "all@example.net"), Client: "client3"}),
-		"trace two words never met":   list(spool.Filter{Recipient: address(t, "all@example.net"), Client: "client3", Newest: true}),
+		"list a common recipient":     list(spool.Filter{States: live, Recipient: common}),
+		"list held, common recipient": list(spool.Filter{States: held, Recipient: common}),
+		"list two words never met":    list(spool.Filter{States: live, Recipient: common, Client: "client3"}),
+		"trace two words never met":   list(spool.Filter{Recipient: common, Client: "client3", Newest: true}),
 		"list a client":               list(spool.Filter{States: live, Client: "client3"}),
 		"list older than a day":       list(spool.Filter{States: live, Until: time.Now().Add(-24 * time.Hour)}),
-		"list sent, newest":           list(spool.Filter{States: []spool.State{spool.Sent}, Newest: true}),
-		"list sent of a mailbox":      list(spool.Filter{States: []spool.State{spool.Sent}, Mailbox: lane, Newest: true}),
+		"list sent, newest":           list(spool.Filter{States: sent, Newest: true}),
+		"list sent of a mailbox":      list(spool.Filter{States: sent, Mailbox: lane, Newest: true}),
 
 		"claim": func() error {
 			_, err := s.Claim(t.Context(), spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 1})
@@ -99,8 +101,10 @@ func TestScale(t *testing.T) {
 	}
 }
 
+func daysAgo(days int) time.Time { return time.Now().AddDate(0, 0, -days) }
+
 // within prints a time beside its bound. It fails nobody: that a machine is slow
-// is no fault of the code.
+// is not the fault of the code.
 func within(t *testing.T, what string, began time.Time, bound time.Duration) {
 	t.Helper()
 	took, verdict := time.Since(began), "within"
@@ -147,9 +151,11 @@ func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) e
 		return insertChunk(tx.Conn, n, 0, 0, make([]byte, 1000))
 	}
 	for seq, kind := range []spool.EventKind{spool.Attempted, spool.EventSent} {
-		if err := insertEvent(tx.Conn, n, int64(seq), &spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}); err != nil {
+		e := spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}
+		if err := insertEvent(tx.Conn, n, int64(seq), &e); err != nil {
 			return err
 		}
 	}
-	return tx.Run("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?", state, nanos(at), n)
+	return tx.Run("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?",
+		state, nanos(at), n)
 }

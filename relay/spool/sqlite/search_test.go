@@ -18,7 +18,10 @@ func TestSearchByStateFindsWhatWordsFind(t *testing.T) {
 	for i := range 40 {
 		m := newMessage(t, mailboxOf(i%2))
 		m.ID = envelope.NewQueueID(start().Add(time.Duration(i) * time.Second))
-		m.Envelope.Recipients = []envelope.Address{address(t, fmt.Sprintf("to%d@example.org", i%5)), address(t, "all@example.org")}
+		m.Envelope.Recipients = []envelope.Address{
+			address(t, fmt.Sprintf("to%d@example.org", i%5)),
+			address(t, "all@example.org"),
+		}
 		m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%3), fmt.Sprintf("<%d@example.org>", i%7)
 		m.Client.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 4)}), 25)
 		accept(t, s, m, []byte("x"))
@@ -37,7 +40,8 @@ func TestSearchByStateFindsWhatWordsFind(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if len(found[0]) == 0 || !slices.EqualFunc(found[0], found[1], func(a, b spool.Record) bool { return a.ID == b.ID }) {
+		same := slices.EqualFunc(found[0], found[1], func(a, b spool.Record) bool { return a.ID == b.ID })
+		if len(found[0]) == 0 || !same {
 			t.Errorf("%+v: %d by word, %d by state", f, len(found[0]), len(found[1]))
 		}
 	}

@@ -50,11 +50,8 @@ func (s *Store) sweepAll(ctx context.Context, step func(*tx) (bool, error)) erro
 			more, err = step(t)
 			return err
 		})
-		if err != nil {
+		if err != nil || !more {
 			return err
-		}
-		if !more {
-			return nil
 		}
 		select {
 		case <-time.After(time.Since(began)):

@@ -19,7 +19,7 @@ import (
 )
 
 // These tests need root and strace. They fail where these are missing: to
-// leave them out is the choice of who runs without the tag.
+// leave them out, run without the tag.
 
 // traced runs a child under strace.
 func traced(mode, path, trace string, args ...string) *exec.Cmd {
@@ -33,7 +33,8 @@ func traced(mode, path, trace string, args ...string) *exec.Cmd {
 // each message and the moment its Commit returned.
 func TestSyncBeforeAnswer(t *testing.T) {
 	path, trace, l := newPath(t), filepath.Join(t.TempDir(), "trace"), newLedger()
-	l.run(t, traced("commits", path, trace, "-e", "trace=pwrite64,fsync,fdatasync,write"), func(int) bool { return false })
+	cmd := traced("commits", path, trace, "-e", "trace=pwrite64,fsync,fdatasync,write")
+	l.run(t, cmd, func(int) bool { return false })
 	b, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +202,7 @@ func mountSmall(t *testing.T, options string) string {
 // welcome after.
 func TestRealFullDisk(t *testing.T) {
 	dir := mountSmall(t, "size=6m")
-	s, err := openStore(t.Context(), Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 1 << 20}, func(*Store) {})
+	s, err := Open(t.Context(), Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,9 +226,10 @@ func TestRealFullDisk(t *testing.T) {
 			t.Fatalf("Claim on a full disk: %v, %v", got, err)
 		}
 		if b := readAll(t, s, got[0].ID); len(b) != 10<<10 {
-			t.Fatalf("body of %d octets", len(b))
+			t.Fatalf("body of %d bytes", len(b))
 		}
-		if err := s.Settle(t.Context(), spool.Settlement{ID: got[0].ID, Attempt: 1, State: spool.Sent, At: start()}); err != nil {
+		o := spool.Settlement{ID: got[0].ID, Attempt: 1, State: spool.Sent, At: start()}
+		if err := s.Settle(t.Context(), o); err != nil {
 			t.Fatalf("Settle on a full disk: %v", err)
 		}
 	}
@@ -243,8 +245,10 @@ func TestRealFullDisk(t *testing.T) {
 // free: Write or Commit says so, and nothing of the message stays.
 func TestDiskFillsInDraft(t *testing.T) {
 	dir := mountSmall(t, "size=24m")
-	s, err := openStore(t.Context(), Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 6 << 20}, func(s *Store) {
-		s.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil } // as if it came as a surprise
+	opts := Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 6 << 20}
+	s, err := openStore(t.Context(), opts, func(s *Store) {
+		// The disk is full as a surprise.
+		s.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil }
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -316,7 +320,8 @@ func TestNoInodes(t *testing.T) {
 	if got, err := s.Claim(t.Context(), claim); err != nil || len(got) != 1 {
 		t.Fatalf("no recovery without inodes: %v, %v", got, err)
 	}
-	if err := s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}); err != nil {
+	o := spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}
+	if err := s.Settle(t.Context(), o); err != nil {
 		t.Error(err)
 	}
 }

@@ -250,7 +250,7 @@ func (s *Store) big(ctx context.Context, apply func(*tx) error) error {
 }
 
 // isolated returns whether a failure concerns one statement on one message, and
-// not the disk below all of them. SQLite can go on after it.
+// not the disk below all of them. SQLite still works after it.
 func isolated(err error) bool { return db.Is(err, db.Corrupt, db.Constraint, db.TooBig) }
 
 func answer(batch []*change) {

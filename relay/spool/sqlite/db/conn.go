@@ -15,9 +15,9 @@ import (
 	"net/url"
 	"slices"
 
-	"graphrelay/relay/spool"
-
 	"modernc.org/sqlite"
+
+	"graphrelay/relay/spool"
 )
 
 // Primary result codes of SQLite that decide what a failure leads to.
@@ -29,10 +29,8 @@ const (
 	NotADB     = 26
 )
 
-// Conn is one connection to the database with its prepared statements. It is
-// used by one goroutine at a time. The driver is used without database/sql: a
-// pool that silently reopens connections has no place below a store that must
-// know when its last connection is closed.
+// Conn is one connection to the database with its prepared statements, for one
+// goroutine at a time.
 type Conn struct {
 	driver driver.Conn
 	stmts  map[string]driver.Stmt
@@ -61,13 +59,13 @@ func asSQLError(err error) error {
 }
 
 // Code gives the primary result code in err's chain; ok is false where err
-// is no failure of the database.
+// is not a failure of the database.
 func Code(err error) (code int, ok bool) {
 	var e *Error
-	if !errors.As(err, &e) {
-		return 0, false
+	if ok = errors.As(err, &e); ok {
+		code = e.Code
 	}
-	return e.Code, true
+	return code, ok
 }
 
 // Is returns whether err is a failure of the database with one of these codes.
@@ -105,6 +103,7 @@ func (c *Conn) keepWAL() error {
 	return asSQLError(err)
 }
 
+// Close closes the connection and its statements. A nil Conn is closed.
 func (c *Conn) Close() error {
 	if c == nil {
 		return nil

@@ -7,12 +7,12 @@ import (
 )
 
 // Pool lends out a fixed number of connections. A connection that is not open
-// is opened when it is needed, so that reading goes on beside a writer that
-// cannot.
+// is opened when it is needed, so that reading works beside a writer that
+// cannot write.
 type Pool struct {
 	path, params string
 	size         int
-	conns        chan *Conn // nil stands for one that is not open
+	conns        chan *Conn // nil is one that is not open
 	closed       chan struct{}
 }
 

@@ -67,8 +67,6 @@ func statfs(path string) (Free, error) {
 	return free, nil
 }
 
-func withMargin(size int64) int64 { return size + size/2 }
-
 // Admit returns nil if a message of size bytes would be accepted, else ErrFull.
 func (s *Space) Admit(size int64) error {
 	s.mu.Lock()
@@ -119,10 +117,10 @@ func (s *Space) check(need int64) error {
 
 func (s *Space) checkSpace(need int64) error {
 	s.refresh()
-	promised := withMargin(s.reserved + need)
+	promised := (s.reserved + need) * 3 / 2
 	switch {
 	case s.failed != nil:
-		return fmt.Errorf("%w: the free space of %s cannot be measured: %w; let the user of the service reach the folder",
+		return fmt.Errorf("%w: cannot measure the free space of %s: %w; give the service's user access to the folder",
 			spool.ErrFull, s.Path, s.failed)
 	case s.full:
 		return fmt.Errorf("%w: the disk below %s was full and has not enough space yet; free space there",

@@ -31,26 +31,35 @@ func TestSpace(t *testing.T) {
 		{"empty", func(*Space, *Free, *int) {}, 400_000, ""},
 		{"half as much again is wanted", func(*Space, *Free, *int) {}, 400_001, "free space"},
 		{"a draft under way", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(200_000) }, 200_000, ""},
-		{"a draft under way and no more", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(200_000) }, 200_001, "min_free_space"},
-		{"a draft that is over", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(400_000); r.Release(400_000) }, 400_000, ""},
+		{"a draft under way and no more", func(r *Space, _ *Free, _ *int) {
+			_ = r.Reserve(200_000)
+		}, 200_001, "min_free_space"},
+		{"a draft that is over", func(r *Space, _ *Free, _ *int) {
+			_ = r.Reserve(400_000)
+			r.Release(400_000)
+		}, 400_000, ""},
 		{"what a draft wrote is used up, not promised", func(r *Space, _ *Free, _ *int) {
 			_ = r.Reserve(200_000)
 			_ = r.Wrote(200_000, 0)
 		}, 266_666, ""},
-		{"two are queued, one is under way", func(r *Space, _ *Free, q *int) { *q = 2; _ = r.Reserve(1) }, 1, "max_messages"},
+		{"two are queued, one is under way", func(r *Space, _ *Free, q *int) {
+			*q = 2
+			_ = r.Reserve(1)
+		}, 1, "max_messages"},
 		{"two are queued", func(_ *Space, _ *Free, q *int) { *q = 2 }, 1, ""},
 		{"no inodes", func(_ *Space, sp *Free, _ *int) { sp.Inodes = 7 }, 1, "inodes"},
 		{"inodes are not counted", func(_ *Space, sp *Free, _ *int) { sp.Inodes = -1 }, 1, ""},
 		{"no ballast", func(r *Space, _ *Free, _ *int) { r.SetFull(true) }, 1, "free space"},
 		{"not measurable", func(r *Space, _ *Free, _ *int) {
 			r.Measure = func(string) (Free, error) { return Free{}, os.ErrPermission }
-		}, 1, "let the user"},
+		}, 1, "give the service"},
 	} {
 		var queued int
 		r, sp := newSpace(&queued)
 		c.do(r, sp, &queued)
 		err := r.Admit(c.size)
-		if c.remedy == "" && err != nil || c.remedy != "" && (!errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), c.remedy)) {
+		refused := errors.Is(err, spool.ErrFull) && strings.Contains(err.Error(), c.remedy)
+		if c.remedy == "" && err != nil || c.remedy != "" && !refused {
 			t.Errorf("%s: %v, want %q", c.name, err, c.remedy)
 		}
 	}
@@ -95,7 +104,7 @@ func TestBallast(t *testing.T) {
 			t.Fatal(err)
 		}
 		if info, err := os.Stat(path); err != nil || info.Size() != size {
-			t.Errorf("a ballast of %d Bytes: %v, %v", size, info, err)
+			t.Errorf("a ballast of %d bytes: %v, %v", size, info, err)
 		}
 	}
 }

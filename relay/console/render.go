@@ -19,8 +19,11 @@ var web embed.FS
 type pages map[string]*template.Template
 
 func parsePages(now func() time.Time) pages {
-	functions := template.FuncMap{"clock": clock, "moment": moment, "ago": func(t time.Time) string { return ago(now(), t) },
-		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, "lasting": lasting, "octets": octets}
+	functions := template.FuncMap{
+		"moment": moment, "lasting": lasting, "size": size,
+		"ago": func(t time.Time) string { return ago(now(), t) },
+		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	}
 	layout := template.Must(template.New("layout.html").Funcs(functions).ParseFS(web, "web/layout.html"))
 	names, _ := fs.Glob(web, "web/page_*.html")
 	all := pages{}
@@ -31,14 +34,14 @@ func parsePages(now func() time.Time) pages {
 	return all
 }
 
-// page is what every template gets.
+// page is the data of every template.
 type page struct {
 	Title  string
 	Active string // the part of the menu
 	Token  string // of the session's forms; empty without a session
 	Host   string
 	Error  string
-	Live   bool // the script renews it
+	Live   bool // the script refreshes it
 	Body   any
 }
 
@@ -50,26 +53,27 @@ func (c *Console) show(w http.ResponseWriter, _ *http.Request, s *session, code 
 	}
 	var b bytes.Buffer
 	if err := c.pages[name].Execute(&b, p); err != nil {
-		c.Log.Error("console: a page could not be made", "page", name, "cause", err)
-		http.Error(w, "The page could not be made; the log tells why.", http.StatusInternalServerError)
+		c.Log.Error("cannot render a page", "component", "console", "page", name, "error", err)
+		http.Error(w, "Cannot render the page; see the log.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
-	// The templates hold nothing that foreign would change, so this catches
-	// whatever text was not of that type.
-	_, _ = io.WriteString(w, foreign(b.String()).String())
+	// The templates contain nothing that untrusted would change, so this catches
+	// any text that is not of that type.
+	_, _ = io.WriteString(w, untrusted(b.String()).String())
 }
 
-// fail shows what went wrong, in words for the operator.
+// fail shows an operator what went wrong.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, code int, text string) {
-	c.show(w, r, s, code, "fault", page{Title: http.StatusText(code), Body: foreign(text)})
+	c.show(w, r, s, code, "fault", page{Title: http.StatusText(code), Body: untrusted(text)})
 }
 
 // broken shows an error of the store.
 func (c *Console) broken(w http.ResponseWriter, r *http.Request, s *session, err error) {
-	c.Log.Warn("console: the store does not answer", "cause", err)
-	c.fail(w, r, s, http.StatusInternalServerError, "The store does not answer: "+err.Error()+". Look at the log and at graphrelay status.")
+	c.Log.Warn("the store does not answer", "component", "console", "error", err)
+	c.fail(w, r, s, http.StatusInternalServerError,
+		"The store does not answer: "+err.Error()+". See the log and graphrelay status.")
 }
 
 func (c *Console) notFound(w http.ResponseWriter, r *http.Request, s *session) {
@@ -86,9 +90,6 @@ func static(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// clock is a time of day in the server's time zone.
-func clock(t time.Time) string { return t.Local().Format("15:04:05") }
-
 // moment is a date and a time of day; "" for the zero time.
 func moment(t time.Time) string {
 	if t.IsZero() {
@@ -97,7 +98,7 @@ func moment(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// ago says how long before now t was, roughly.
+// ago is roughly how long before now t was.
 func ago(now, t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -111,7 +112,7 @@ func ago(now, t time.Time) string {
 	return lasting(now.Sub(t)) + " ago"
 }
 
-// lasting writes a duration as people say it.
+// lasting formats a duration for people.
 func lasting(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -128,8 +129,8 @@ func lasting(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// octets writes a size.
-func octets(n int64) string {
+// size writes a size in bytes.
+func size(n int64) string {
 	switch {
 	case n < 10<<10:
 		return fmt.Sprintf("%d B", n)

@@ -23,20 +23,23 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	if browser == "" {
 		from.network = envelope.NetworkOf(clientAddr(r))
 	}
-	ok, wait := c.gate.check(from, hash, r.PostFormValue("password"))
+	ok, wait := c.throttle.check(from, hash, r.PostFormValue("password"))
 	switch {
 	case ok:
-		c.Log.Info("console: logged in", "client_addr", clientAddr(r).String())
+		c.Log.Info("logged in", "component", "console", "client_addr", clientAddr(r).String())
 		setCookie(w, r, &http.Cookie{Name: cookieName, Value: c.sessions.open(hash)})
-		setCookie(w, r, &http.Cookie{Name: browserCookie, Value: browserValue(cmp.Or(browser, rand.Text()), hash), MaxAge: int(browserLife.Seconds())})
+		setCookie(w, r, &http.Cookie{
+			Name: browserCookie, Value: browserValue(cmp.Or(browser, rand.Text()), hash), MaxAge: int(browserLife.Seconds()),
+		})
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case wait > 0:
 		c.show(w, r, nil, http.StatusTooManyRequests, "login", page{Title: "Log in",
-			Error: "Too many wrong passwords. Wait " + lasting(wait) + " and try again. A browser that has logged in here before need not wait for those of others."})
+			Error: "Too many wrong passwords. Wait " + lasting(wait) + " and try again. " +
+				"Other people's failures do not delay a browser that has logged in here before."})
 	default:
-		c.Log.Warn("console: wrong password", "client_addr", clientAddr(r).String())
+		c.Log.Warn("wrong password", "component", "console", "client_addr", clientAddr(r).String())
 		c.show(w, r, nil, http.StatusUnauthorized, "login", page{Title: "Log in",
-			Error: "Wrong password. It is the one whose hash stands in console.password_hash; graphrelay passwd makes a new one."})
+			Error: "Wrong password. Use the one whose hash is in console.password_hash; graphrelay passwd creates a new hash."})
 	}
 }
 
@@ -46,7 +49,7 @@ func (c *Console) logout(w http.ResponseWriter, r *http.Request, _ *session) {
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// setCookie sets a cookie that no script and no foreign page uses.
+// setCookie sets a cookie that no script and no foreign page can use.
 func setCookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
 	c.Path, c.HttpOnly, c.SameSite = "/", true, http.SameSiteStrictMode
 	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"

@@ -16,12 +16,13 @@ import (
 
 const (
 	pageSize  = 50
-	maxHeader = 64 << 10 // octets of a header block that are shown
+	maxHeader = 64 << 10 // bytes of a header block that are shown
 )
 
 // shownStates are the choices of the state filter.
 var shownStates = []choice{
-	{"", "every state"}, {"waiting", "waiting"}, {"held", "held"}, {"sent", "sent"}, {"failed", "given up"}, {"damaged", "damaged"}, {"deleted", "deleted"},
+	{"", "all states"}, {"waiting", "waiting"}, {"held", "held"}, {"sent", "sent"}, {"failed", "failed"},
+	{"damaged", "damaged"}, {"deleted", "deleted"},
 }
 
 type choice struct{ Value, Text string }
@@ -32,7 +33,7 @@ type list struct {
 	Rows                  []row
 	Next                  string // query of the next page; "" on the last
 	First                 string // query of the first page; "" there
-	Fault                 foreign
+	Fault                 untrusted
 }
 
 // row is a message as lists and its own page show it.
@@ -41,14 +42,14 @@ type row struct {
 	State      string
 	Class      string
 	Accepted   time.Time
-	Subject    foreign
-	From       foreign
-	To         foreign
+	Subject    untrusted
+	From       untrusted
+	To         untrusted
 	Recipients int
-	Client     foreign
-	Mailbox    foreign
+	Client     untrusted
+	Mailbox    untrusted
 	Size       int64
-	Words      foreign
+	Words      untrusted
 }
 
 func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
@@ -60,7 +61,7 @@ func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 	}
 	filters, err := filtersOf(v.Query, v.State, v.Mailbox, q.Get("after"))
 	if err != nil {
-		v.Fault = foreign(err.Error())
+		v.Fault = untrusted(err.Error())
 	} else if err := c.fill(r.Context(), &v, filters); err != nil {
 		c.broken(w, r, s, err)
 		return
@@ -102,11 +103,13 @@ func (v list) link(after string) string {
 }
 
 func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
-	v := row{ID: string(r.ID), State: string(r.State), Class: classOf(r.State), Accepted: r.Accepted, Subject: subject(r.Subject),
-		From: foreign(r.From.String()), Recipients: len(r.Envelope.Recipients), Client: foreign(r.Client.Name),
-		Mailbox: foreign(r.Mailbox.String()), Size: r.Size, Words: foreign(words(r, holds, now))}
+	v := row{
+		ID: string(r.ID), State: string(r.State), Class: classOf(r.State), Accepted: r.Accepted, Size: r.Size,
+		Subject: subject(r.Subject), From: untrusted(r.From.String()), Recipients: len(r.Envelope.Recipients),
+		Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()), Words: untrusted(explain(r, holds, now)),
+	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
-		v.To = foreign(to[0].String())
+		v.To = untrusted(to[0].String())
 	}
 	if r.State == spool.Queued {
 		for _, h := range holds {
@@ -134,12 +137,12 @@ func classOf(s spool.State) string {
 // detail is the page of one message.
 type detail struct {
 	row
-	ReversePath, Everyone, MessageID foreign
-	Helo, Login, Addr                foreign
+	ReversePath, Everyone, MessageID untrusted
+	Helo, Login, Addr                untrusted
 	Attempts                         int
 	Next, Last                       time.Time
-	Status, RequestID                foreign
-	Header                           foreign
+	Status, RequestID                untrusted
+	Header                           untrusted
 	Cut, NoHeader                    bool
 	History                          []step
 	Actions                          []action
@@ -152,8 +155,8 @@ type step struct {
 	Attempt  int
 	Status   string
 	HTTP     int
-	Text     foreign
-	Request  foreign
+	Text     untrusted
+	Request  untrusted
 	Duration time.Duration
 }
 
@@ -165,17 +168,18 @@ func (c *Console) message(w http.ResponseWriter, r *http.Request, s *session) {
 	c.show(w, r, s, http.StatusOK, "message", page{Title: "Message " + d.ID, Active: "messages", Live: true, Body: d})
 }
 
-// find reads the message that the path names, or answers why not.
+// find reads the message that the path names, or answers with the reason why not.
 func (c *Console) find(w http.ResponseWriter, r *http.Request, s *session) (*detail, bool) {
 	id, err := envelope.ParseQueueID(r.PathValue("id"))
 	if err != nil {
-		c.fail(w, r, s, http.StatusNotFound, "This is no queue ID: "+err.Error()+".")
+		c.fail(w, r, s, http.StatusNotFound, "This is not a queue ID: "+err.Error()+".")
 		return nil, false
 	}
 	d, err := c.detail(r.Context(), id)
 	switch {
 	case errors.Is(err, spool.ErrNotFound):
-		c.fail(w, r, s, http.StatusNotFound, "There is no message "+string(id)+": it never was, or its history is older than queue.history.")
+		c.fail(w, r, s, http.StatusNotFound, "There is no message "+string(id)+
+			": it never existed, or its history is older than queue.history.")
 	case err != nil:
 		c.broken(w, r, s, err)
 	}
@@ -195,26 +199,29 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if err != nil {
 		return nil, err
 	}
-	d := &detail{row: rowOf(rec, holds, c.Now()), ReversePath: foreign("<" + rec.Envelope.ReversePath.String() + ">"),
-		Everyone: addresses(rec.Envelope.Recipients), MessageID: foreign(rec.MessageID),
-		Helo: foreign(rec.Client.Helo), Login: foreign(rec.Client.Login), Addr: foreign(rec.Client.String()),
-		Attempts: rec.Attempts, Last: rec.LastAttempt, RequestID: foreign(rec.LastRequest), Status: foreign(rec.LastStatus.Text()),
+	d := &detail{row: rowOf(rec, holds, c.Now()), ReversePath: untrusted("<" + rec.Envelope.ReversePath.String() + ">"),
+		Everyone: addresses(rec.Envelope.Recipients), MessageID: untrusted(rec.MessageID),
+		Helo: untrusted(rec.Client.Helo), Login: untrusted(rec.Client.Login), Addr: untrusted(rec.Client.String()),
+		Attempts: rec.Attempts, Last: rec.LastAttempt, RequestID: untrusted(rec.LastRequest), Status: untrusted(rec.LastStatus.Text()),
 		Actions: actionsFor(rec.State)}
 	if rec.State == spool.Queued {
 		d.Next = rec.NextAttempt
 	}
 	for _, e := range events {
-		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Attempt, e.Status.Text(), e.HTTPStatus, foreign(e.Text), foreign(e.RequestID), e.Duration})
+		d.History = append(d.History, step{
+			e.At, eventWords(e.Kind), e.Attempt, e.Status.Text(), e.HTTPStatus,
+			untrusted(e.Text), untrusted(e.RequestID), e.Duration,
+		})
 	}
 	d.Header, d.Cut, err = c.header(ctx, rec)
 	d.NoHeader = err != nil
 	return d, nil
 }
 
-var errNoHeader = errors.New("the stored bytes are gone")
+var errNoHeader = errors.New("the stored message has been deleted")
 
-// header reads the header block; one that cannot be read is no fault of the page.
-func (c *Console) header(ctx context.Context, r spool.Record) (foreign, bool, error) {
+// header reads the header block; the page is shown without one that cannot be read.
+func (c *Console) header(ctx context.Context, r spool.Record) (untrusted, bool, error) {
 	if r.BodyGone {
 		return "", false, errNoHeader
 	}
@@ -224,5 +231,5 @@ func (c *Console) header(ctx context.Context, r spool.Record) (foreign, bool, er
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxHeader)))
-	return foreign(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
+	return untrusted(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
 }

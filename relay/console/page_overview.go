@@ -34,7 +34,7 @@ type overview struct {
 type lane struct {
 	state.Lane
 	Class string // of its state
-	State foreign
+	State untrusted
 	Today int
 }
 
@@ -89,16 +89,25 @@ func (o *overview) addMinutes(list []state.Minute) {
 	span := lasting(step * time.Duration(len(list)))
 	last := list[len(list)-1]
 	o.Charts = []chart{
-		draw(wideChart, "Messages per minute", fmt.Sprintf("In the last %s %s messages were accepted, %s delivered, and %s attempts deferred or failed.", span, total(accepted), total(sent), total(deferred)),
+		draw(wideChart, "Messages per minute",
+			fmt.Sprintf("In the last %s %s messages were accepted, %s delivered, and %s attempts deferred or failed.",
+				span, total(accepted), total(sent), total(deferred)),
 			start, step, whole,
 			series{"accepted", "s1", total(accepted), rate(accepted)},
 			series{"delivered", "s2", total(sent), rate(sent)},
 			series{"deferred or failed", "s3", total(deferred), rate(deferred)}),
-		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages wait now.", o.Waiting+o.Held), start, step, whole,
-			series{"waiting", "s1", fmt.Sprint(last.Waiting), values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
-		draw(narrowChart, "From acceptance to Microsoft 365", fmt.Sprintf("In the last hour half of the messages took at most %s, 95 of 100 at most %s.", lasting(o.Median), lasting(o.Slow)), start, step, seconds,
-			series{"median", "s1", lasting(o.Median), values(func(m state.Minute) float64 { return m.Delay(0.5).Seconds() })},
-			series{"95 %", "s3", lasting(o.Slow), values(func(m state.Minute) float64 { return m.Delay(0.95).Seconds() })}),
+		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages are waiting now.", o.Waiting+o.Held),
+			start, step, whole,
+			series{"waiting", "s1", fmt.Sprint(last.Waiting),
+				values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
+		draw(narrowChart, "Delay from acceptance to Microsoft 365",
+			fmt.Sprintf("In the last hour the median delay was at most %s, the 95th percentile at most %s.",
+				lasting(o.Median), lasting(o.Slow)),
+			start, step, seconds,
+			series{"median", "s1", lasting(o.Median),
+				values(func(m state.Minute) float64 { return m.Delay(0.5).Seconds() })},
+			series{"95th percentile", "s3", lasting(o.Slow),
+				values(func(m state.Minute) float64 { return m.Delay(0.95).Seconds() })}),
 	}
 }
 
@@ -117,19 +126,19 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 		today[m.Mailbox] = m.Recipients
 	}
 	for _, l := range s.Lanes {
-		v := lane{Lane: l, Class: "good", State: "flows", Today: today[l.Mailbox]}
+		v := lane{Lane: l, Class: "good", State: "OK", Today: today[l.Mailbox]}
 		hold, from := holdOf(l, s.Holds)
 		switch {
 		case hold != "":
-			v.Class, v.State = "bad", foreign("on hold: "+hold)
+			v.Class, v.State = "bad", untrusted("on hold: "+hold)
 		case from != "":
-			v.Class, v.State = "bad", foreign("mail from "+from+" is on hold")
+			v.Class, v.State = "bad", untrusted("mail from "+from+" is on hold")
 		case l.Paused.After(now):
-			v.Class, v.State = "warn", foreign("throttled by Microsoft, goes on in "+lasting(l.Paused.Sub(now)))
+			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Paused.Sub(now)))
 		case l.Failures > 0:
-			v.Class, v.State = "warn", foreign(fmt.Sprintf("%d attempts in a row failed", l.Failures))
+			v.Class, v.State = "warn", untrusted(fmt.Sprintf("%d consecutive attempts failed", l.Failures))
 		case l.Queued+l.Active == 0 && l.Held > 0:
-			v.Class, v.State = "warn", "held messages wait for you"
+			v.Class, v.State = "warn", "held messages need action"
 		}
 		list = append(list, v)
 	}
