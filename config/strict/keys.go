@@ -45,7 +45,8 @@ func (f Format) keyOf(path string, field reflect.StructField) Key {
 func (f Format) kindOf(t reflect.Type) string {
 	switch {
 	case f.isScalar(t):
-		return f.asScalar(reflect.New(t).Elem(), "").Kind()
+		kind, _ := f.asScalar(reflect.New(t).Elem(), "").About()
+		return kind
 	case t.Kind() == reflect.Slice:
 		return "list"
 	case t.Kind() == reflect.Map:

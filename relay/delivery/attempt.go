@@ -48,7 +48,7 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 }
 
 // send makes one attempt. damaged means that the stored bytes cannot be
-// trusted; panicked that the Sender broke, which is an unknown outcome.
+// trusted; panicked that the Sender panicked, which is an unknown outcome.
 func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
 	body := &body{
 		size: rec.Size,

@@ -12,15 +12,15 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// UnknownOutcome is delivery.unknown_outcome: what becomes of a message that
-// may have been sent.
+// UnknownOutcome is delivery.unknown_outcome: what to do with a message that may
+// have been sent.
 type UnknownOutcome int
 
 // The treatments of an unknown outcome.
 const (
-	Retry  UnknownOutcome = iota // try again after UnknownDelay; the recipients may get it twice
+	Retry  UnknownOutcome = iota // retry after UnknownDelay; the recipients may get it twice
 	HoldIt                       // hold the message for the operator
-	LookUp                       // look into the mailbox: sent, or not sent and so tried again, or in doubt and held
+	LookUp                       // look into the mailbox: sent, or not sent and so retried, or in doubt and held
 )
 
 // MaxDelay is the longest time to a planned next attempt, and the longest pause
@@ -42,11 +42,11 @@ type Rules struct {
 	UnknownDelay time.Duration // 0 = 1 min
 	Jitter       float64       // random, 0 <= Jitter < 1
 	Panics       int           // panics of the Sender with this message since start, this one included
-	HeldNow      time.Duration // how long the hold that this message probes has stopped it; HeldFor does not hold it yet
-	Alone        int           // times in a row it met this hold's refusal after another message had passed; 0 when none has
+	HeldNow      time.Duration // how long the hold that this message probes has stopped it, which HeldFor lacks yet
+	Alone        int           // times in a row that it met this hold's refusal after another message had passed
 }
 
-// Decision is what becomes of a message after an attempt, and of the lane.
+// Decision is what to do with a message after an attempt, and with its lane.
 type Decision struct {
 	State   spool.State     // Queued, Held, Sent or Failed
 	Event   spool.EventKind // what is logged
@@ -59,12 +59,12 @@ type Decision struct {
 	Scope outcome.Scope // of Hold or Pause
 
 	Pause    bool          // nothing in Scope (mailbox or identity) is tried for a while
-	PauseFor time.Duration // as long as Graph said; 0 = it did not say
+	PauseFor time.Duration // as Graph asked for; 0 = it did not say
 
 	Passed bool // Graph judged the message itself: identity and mailbox work
 }
 
-// Decide tells what the answer to an attempt means. rec is the message as
+// Decide returns what the answer to an attempt means. rec is the message as
 // claimed: its Attempts include this one. It is pure.
 func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) Decision {
 	d := Decision{Status: ans.Status, Text: ans.Text}
@@ -81,7 +81,7 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 	case outcome.Retry:
 		d.retry(rec, ans, now, rules)
 	case outcome.Hold:
-		if ans.Scope == outcome.ScopeSendAs && !rec.SenderFixed {
+		if ans.Scope == outcome.ScopeSendAs && !rec.ConfiguredFrom {
 			d.wrongSender()
 			break
 		}
@@ -122,7 +122,7 @@ func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rul
 		d.State, d.Event = spool.Queued, spool.EventDeferred
 		d.Next = now.Add(hold.ProbeAfter(rules.Alone - 1))
 	default:
-		// Who probes for all the others keeps the place in line.
+		// A message that probes for all the others keeps its place in line.
 		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, dueAgain(rec, now)
 		d.Hold, d.Scope = true, ans.Scope
 	}
@@ -139,7 +139,7 @@ func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
 	d.expire(rec, now, rules)
 }
 
-// expire gives a message up that has been tried for too long. It is asked only
+// expire fails a message that has been tried for too long. It is asked only
 // after an attempt, so that neither a clock that jumped nor a long stop of the
 // service fails mail that nobody tried to send.
 func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
@@ -157,30 +157,33 @@ func (r Rules) unknownDelay() time.Duration {
 	return UnknownDelay
 }
 
+const interrupted = "an attempt was interrupted, so the message may have been sent"
+
 // Review looks at a claimed message before its attempt is made: one that
-// crashes have interrupted may have to wait or to be held. ok means go ahead.
-// started is when this run began, and released whether an operator let the
-// message go after the last crash. It is pure.
+// crashes have interrupted may have to wait or to be held. ok means that it may be
+// attempted. started is when this run began, and released whether an operator
+// released the message after the last crash. It is pure.
 func Review(rec spool.Record, released bool, started, now time.Time, rules Rules) (d Decision, ok bool) {
 	if rec.Crashes == 0 || released {
 		return Decision{}, true
 	}
 	d = Decision{State: spool.Held, Event: spool.EventHeld, Unknown: rec.Unknown, Status: reply.Enhanced{4, 3, 0}}
 	if rec.Crashes >= maxCrashes {
-		d.Text = fmt.Sprintf("graphrelay crashed %d times while sending this message; export it for a bug report, then release or delete it", rec.Crashes)
+		d.Text = fmt.Sprintf("graphrelay crashed %d times while sending this message; "+
+			"export it for a bug report, then release or delete it", rec.Crashes)
 		return d, false
 	}
 	if !rec.Unknown {
 		return Decision{}, true
 	}
 	if rules.Unknown == HoldIt {
-		d.Text = "an attempt was interrupted, so the message may have been sent; look in Sent Items, then release or delete it"
+		d.Text = interrupted + "; check Sent Items, then release or delete it"
 		return d, false
 	}
-	// Interrupted before started, so the delay is served at the latest this long after it.
+	// Interrupted before started, so the delay is over this long after it at the latest.
 	if until := started.Add(rules.unknownDelay()); now.Before(until) {
 		d.State, d.Event, d.Next = spool.Queued, spool.EventDeferred, until
-		d.Text = "an attempt was interrupted, so the message may have been sent; it will be tried again"
+		d.Text = interrupted + "; it will be retried"
 		return d, false
 	}
 	return Decision{}, true

@@ -20,7 +20,7 @@ func TestDecide(t *testing.T) {
 	}
 	in := func(d time.Duration) time.Time { return now.Add(d) }
 	rules := Rules{MaxAge: 5 * day}
-	fixed := rec(func(r *spool.Record) { r.SenderFixed = true })
+	fixed := rec(func(r *spool.Record) { r.ConfiguredFrom = true })
 	st := reply.Enhanced{5, 1, 3}
 
 	for _, tt := range []struct {

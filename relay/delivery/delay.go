@@ -15,8 +15,8 @@ import (
 // one to warn about.
 const delayLook = 20
 
-// isDelayed decides whether the postmaster is to be warned that rec waits: not
-// twice, and time in holds does not count. It is pure.
+// isDelayed decides whether to warn the postmaster that rec waits: not twice, and
+// time in holds does not count. It is pure.
 func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
 	return rec.State == spool.Queued && !rec.DelayWarned && rec.ReportOf == "" && !rec.Envelope.ReversePath.IsZero() &&
 		after > 0 && now.Sub(rec.Accepted)-rec.HeldFor >= after
@@ -24,8 +24,8 @@ func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
 
 // warnOfDelays warns the postmaster of mail that waits for longer than
 // reports.delay_warning. A backlog of thousands gives one warning for each
-// mailbox, about its oldest message, and the next one not before the same time
-// has passed again. There are none during a hold, whose alarm said it.
+// mailbox, about its oldest message, and the next one after the same time again at
+// the earliest. There are none during a hold, whose alarm is raised already.
 func (d *Delivery) warnOfDelays(ctx context.Context) error {
 	r, now := d.cfg.Reports(), d.cfg.Now()
 	if r.DelayWarning <= 0 || r.Postmaster.IsZero() {
@@ -42,11 +42,12 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 		if at, ok := d.reports.warned[key]; ok {
 			warned[key] = at
 		}
-		if l.Queued == 0 || now.Sub(l.Oldest) < r.DelayWarning || now.Sub(warned[key]) < r.DelayWarning || d.isStopped(l.Mailbox) {
+		young := now.Sub(l.Oldest) < r.DelayWarning || now.Sub(warned[key]) < r.DelayWarning
+		if l.Queued == 0 || young || d.isHeld(l.Mailbox) {
 			continue
 		}
 		did, err := d.warnOfLane(ctx, l, r, now)
-		failed = errors.Join(failed, err) // and keeps no other mailbox back
+		failed = errors.Join(failed, err) // and does not stop the others
 		if did {
 			warned[key] = now
 		}
@@ -55,26 +56,27 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 	return failed
 }
 
-// isStopped tells whether a hold stops the whole mailbox.
-func (d *Delivery) isStopped(mailbox envelope.Address) bool {
+// isHeld reports whether a hold stops the whole mailbox.
+func (d *Delivery) isHeld(mailbox envelope.Address) bool {
 	route, ok := d.route(mailbox)
 	return !ok || d.holds.Blocking(route.Identity, mailbox) != ""
 }
 
 func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now time.Time) (bool, error) {
-	oldest, err := d.cfg.Store.List(ctx, spool.Filter{States: []spool.State{spool.Queued}, Mailbox: l.Mailbox, Limit: delayLook})
+	queued := spool.Filter{States: []spool.State{spool.Queued}, Mailbox: l.Mailbox, Limit: delayLook}
+	oldest, err := d.cfg.Store.List(ctx, queued)
 	if err != nil {
 		return false, err
 	}
 	sendAs := d.holds.SendAs(l.Mailbox)
-	var failed error // with one message, while another may be warned about
+	var failed error // for one message, while another may be warned about
 	for _, rec := range oldest {
 		if !isDelayed(rec, now, r.DelayWarning) || coversFrom(sendAs, rec.From) {
 			continue
 		}
 		header, err := d.header(ctx, rec)
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("message %s cannot be read: %w", rec.ID, err))
+			failed = errors.Join(failed, fmt.Errorf("cannot read message %s: %w", rec.ID, err))
 			continue
 		}
 		if dsn.Unwanted(header) != "" {

@@ -47,16 +47,17 @@ type Route struct {
 // Config is what a Delivery works with. Store and Route are required. Functions
 // may be called at once from many goroutines, and must not block.
 type Config struct {
+	Limits // at the start; SetLimits changes them
+
 	Store        spool.Store
 	Route        func(mailbox envelope.Address) (Route, bool) // asked before each step, so that a reload takes effect
-	Limits                                                    // at the start; SetLimits changes them
 	UnknownDelay time.Duration                                // first delay after an unknown outcome; = 1 min
 	Grace        time.Duration                                // for running attempts when Run ends; = 20 s
 	Now          func() time.Time                             // = time.Now
 	Rand         func() float64                               // 0 <= x < 1, for jitter; = math/rand
 	Log          *slog.Logger                                 // = none
 	Reports      func() Reports                               // asked before each report; nil makes none
-	Identity     func(name string) bool                       // whether it is still configured; other holds end; nil: it is
+	Identity     func(name string) bool                       // whether it is configured; nil: it is
 	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; may be nil
 	OnEvent      func(Event)                                  // for metrics; may be nil
 }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 )
@@ -24,12 +23,22 @@ type Event struct {
 	Duplicate  bool          // the message may have been, or may be, sent twice
 }
 
-func outcomeEvent(rec spool.Record, identity string, dec Decision, ans outcome.Answer) Event {
-	return Event{Kind: dec.Event, Record: rec, Identity: identity, Status: dec.Status, HTTPStatus: ans.HTTPStatus,
-		Text: dec.Text, RequestID: ans.RequestID, Duration: ans.Duration, Next: dec.Next, Duplicate: dec.Unknown}
+func outcomeEvent(o settling) Event {
+	return Event{
+		Kind:       o.dec.Event,
+		Record:     o.rec,
+		Identity:   o.identity,
+		Status:     o.dec.Status,
+		HTTPStatus: o.ans.HTTPStatus,
+		Text:       o.dec.Text,
+		RequestID:  o.ans.RequestID,
+		Duration:   o.ans.Duration,
+		Next:       o.dec.Next,
+		Duplicate:  o.dec.Unknown,
+	}
 }
 
-// emit writes the one log line of an event and tells the hook.
+// emit writes the one log line of an event and calls the hook.
 func (d *Delivery) emit(e Event) {
 	attrs := []slog.Attr{
 		slog.String("queue_id", string(e.Record.ID)),
@@ -45,7 +54,11 @@ func (d *Delivery) emit(e Event) {
 			slog.Int("http_status", e.HTTPStatus))
 	}
 	if e.Text != "" {
-		attrs = append(attrs, slog.String("status", e.Status.String()), slog.String("text", e.Text))
+		key := "error"
+		if e.Kind == spool.EventSent {
+			key = "detail"
+		}
+		attrs = append(attrs, slog.String("status", e.Status.String()), slog.String(key, e.Text))
 	}
 	if !e.Next.IsZero() {
 		attrs = append(attrs, slog.Time("next_attempt", e.Next))
@@ -76,13 +89,21 @@ func (d *Delivery) logHoldBegins(h spool.Hold) {
 }
 
 func (d *Delivery) logHoldEnds(h spool.Hold, now time.Time) {
-	d.alarm("hold:"+h.Key, "mail is sent again", false)
-	d.cfg.Log.Warn("hold ends: mail is sent again", append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))...)
+	d.alarm("hold:"+h.Key, "mail is being sent again", false)
+	attrs := append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))
+	d.cfg.Log.Warn("hold ends: mail is being sent again", attrs...)
 }
 
 func holdAttrs(h spool.Hold) []any {
-	return []any{"hold", h.Key, "identity", h.Identity, "mailbox", h.Mailbox.String(), "from", h.From.String(),
-		"status", h.Status.String(), "text", h.Text, "probes", h.Probes}
+	return []any{
+		"hold", h.Key,
+		"identity", h.Identity,
+		"mailbox", h.Mailbox.String(),
+		"from", h.From.String(),
+		"status", h.Status.String(),
+		"error", h.Text,
+		"probes", h.Probes,
+	}
 }
 
 // alarm raises or ends an alarm.

@@ -22,11 +22,11 @@ type Uploader interface {
 	Upload(ctx context.Context, mailbox envelope.Address, d largemail.Draft) outcome.Answer
 }
 
-// byParts tells whether a message is known to be too large for one request.
+// byParts reports whether a message is known to be too large for one request.
 func (r Route) byParts(size int64) bool { return r.Uploader != nil && size > r.MIMELimit }
 
-// stranded tells whether a message was accepted when larger mail was sent than
-// is now: the configuration has changed since.
+// stranded reports whether a message was accepted when the configuration let
+// larger mail be sent than it does now.
 func (r Route) stranded(size int64) bool {
 	return r.Uploader == nil && r.MIMELimit > 0 && size > r.MIMELimit
 }
@@ -34,9 +34,14 @@ func (r Route) stranded(size int64) bool {
 // noLongerSent is the answer for such a message. Nothing is asked of Graph: the
 // configuration is to blame, so the message waits for whoever changed it.
 func noLongerSent(size, limit int64) outcome.Answer {
-	return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
-		Text:   fmt.Sprintf("the message has %d octets, more than delivery.mime_limit (%d), and was accepted before delivery.large_messages or that limit changed", size, limit),
-		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it"}
+	return outcome.Answer{
+		Outcome: outcome.Hold,
+		Scope:   outcome.ScopeMessage,
+		Status:  reply.Enhanced{4, 3, 4},
+		Text: fmt.Sprintf("the message has %d bytes, more than delivery.mime_limit (%d), and was accepted "+
+			"before delivery.large_messages or that limit changed", size, limit),
+		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it",
+	}
 }
 
 // upload takes a stored message apart and sends it in parts.
@@ -55,11 +60,16 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 
 // notInParts is the answer for a message that cannot be taken apart.
 func notInParts(err error) outcome.Answer {
-	a := outcome.Answer{Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4}, Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error()}
+	a := outcome.Answer{
+		Outcome: outcome.Bounce,
+		Status:  reply.Enhanced{5, 3, 4},
+		Text:    "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
+	}
 	var refused *reply.Error
 	switch {
 	case errors.Is(err, parts.ErrSealed):
-		a.Advice = "taken apart, its signature or encryption would break: send a smaller message or a link, or leave it unsigned and unencrypted"
+		a.Advice = "sending it in parts would break its signature or encryption: " +
+			"send a smaller message or a link, or leave it unsigned and unencrypted"
 	case errors.Is(err, parts.ErrTooManyParts):
 		a.Advice = "pack the files into an archive"
 	case errors.As(err, &refused):
@@ -75,7 +85,8 @@ func notInParts(err error) outcome.Answer {
 func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	f := p.Fields
 	d := largemail.Draft{
-		ID: rec.ID, Again: rec.Attempts > 1,
+		ID:      rec.ID,
+		Again:   rec.Attempts > 1,
 		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
 		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
 		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
@@ -97,13 +108,15 @@ func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	}
 	d.To, d.Cc, d.Bcc = recipients(f, rec.Envelope.Recipients)
 	for _, a := range p.Attachments {
-		d.Attachments = append(d.Attachments, largemail.File{Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
-			Content: largemail.Content{Size: a.Size, Open: a.Open}})
+		d.Attachments = append(d.Attachments, largemail.File{
+			Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
+			Content: largemail.Content{Size: a.Size, Open: a.Open},
+		})
 	}
 	return d
 }
 
-// mapped knows the X- fields whose meaning a property of the draft carries.
+// mapped reports whether it is one of the X- fields whose meaning a property of the draft carries.
 func mapped(name string) bool {
 	switch strings.ToLower(name) {
 	case "x-priority", "x-msmail-priority", "x-confirm-reading-to", "x-mimeole":
@@ -166,7 +179,7 @@ func (b *body) seekable() (io.ReadSeekCloser, error) {
 	return &jumping{ReadSeekCloser: r, body: b}, nil
 }
 
-// jumping reports errors of the store like watched, but does not count octets:
+// jumping reports errors of the store like watched, but does not count bytes:
 // Graph has the message only when the draft is sent.
 type jumping struct {
 	io.ReadSeekCloser
@@ -178,7 +191,7 @@ func (j *jumping) Read(p []byte) (int, error) {
 	n, err := j.ReadSeekCloser.Read(p)
 	if err != nil && err != io.EOF && !j.closed.Load() {
 		j.body.fail(err)
-		err = fmt.Errorf("the message cannot be read: %w", err)
+		err = fmt.Errorf("cannot read the message: %w", err)
 	}
 	return n, err
 }

@@ -50,9 +50,9 @@ const (
 	inDoubt
 )
 
-// judge decides by the traces whether a message was sent: found means a copy
-// with its recipients, sent not before it was first tried. Whatever else is found
-// is doubt. It is pure.
+// judge decides by the traces whether a message was sent: proof is a copy with
+// its recipients, sent after it was first tried. Anything else that is found is
+// doubt. It is pure.
 func judge(rec spool.Record, t trace, now time.Time) (v verdict, why string) {
 	switch {
 	case rec.MessageID == "":
@@ -60,30 +60,30 @@ func judge(rec spool.Record, t trace, now time.Time) (v verdict, why string) {
 	case t.others:
 		return inDoubt, "another message has the same Message-ID"
 	}
-	drafts := 0
+	drafts, earliest := 0, t.first.Add(-clockSkew).Truncate(time.Second)
 	for _, c := range t.copies {
 		switch {
 		case c.Draft:
 			drafts++
-		case sameRecipients(rec.Envelope.Recipients, c.Recipients) && !c.Sent.Before(t.first.Add(-clockSkew).Truncate(time.Second)):
+		case sameRecipients(rec.Envelope.Recipients, c.Recipients) && !c.Sent.Before(earliest):
 			return wasSent, ""
 		}
 	}
 	early := now.Sub(t.since) < appearsIn
 	switch {
 	case len(t.copies) > drafts:
-		return inDoubt, "the mailbox holds a message with this Message-ID, but with other recipients or of an earlier time"
+		return inDoubt, "the mailbox has a message with this Message-ID, but with other recipients or an earlier date"
 	case early:
 		return notYet, ""
 	case drafts > 0:
-		return inDoubt, "the mailbox holds a draft of it"
+		return inDoubt, "the mailbox has a draft of it"
 	case !isSearchable(rec.MessageID):
-		return inDoubt, "its Message-ID is not one that a search surely finds"
+		return inDoubt, "a search may not find its Message-ID"
 	}
 	return notSent, ""
 }
 
-// isSearchable tells whether finding nothing means something: the queue has the
+// isSearchable reports whether finding nothing means something: the queue has the
 // Message-ID as it was sent, with no character replaced by "?", and it is one
 // that no server writes in another way.
 func isSearchable(id string) bool {
@@ -110,14 +110,14 @@ func sameRecipients(a, b []envelope.Address) bool {
 }
 
 // settleDoubt looks up a message that may have been sent, before it is sent
-// again. It tells whether to send it; else a says what becomes of it. A panic on
-// the way has found nothing out: the message is looked up again, and held for a
-// person where that breaks each time.
+// again. It reports whether to send it; if not, a says what to do with it. A panic
+// proves nothing: the message is looked up again, and held for a person where
+// that panics each time.
 func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
 	if !d.guard("panic while looking a message up", a.rec.ID, func() { send = d.lookUp(a, f) }) {
 		return send
 	}
-	const fault = "an internal fault interrupts the search; the log has the details for a bug report"
+	const fault = "an internal error interrupts the search; the log has the details for a bug report"
 	a.looked, a.Answer = true, outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMessage, Text: fault}
 	if d.panicked(a.rec.ID) >= maxCrashes {
 		a.doubt(fault)
@@ -150,7 +150,7 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		t.others = t.others || r.ID != a.rec.ID
 	}
 	if f == nil {
-		a.doubt("nothing can look it up")
+		a.doubt("there is nothing to look it up with")
 		return false
 	}
 	if t.copies, a.Answer = f.Lookup(d.shutdown.sends, a.rec.Mailbox, a.rec.MessageID); a.Outcome != outcome.Delivered {
@@ -179,8 +179,13 @@ func traceOf(rec spool.Record, history []spool.Event) trace {
 func (d *Delivery) follow(a *answer, t trace) (send bool) {
 	switch v, why := judge(a.rec, t, d.cfg.Now()); v {
 	case wasSent:
-		a.Answer = outcome.Answer{Outcome: outcome.Delivered, Status: reply.Enhanced{2, 0, 0}, RequestID: a.RequestID, Duration: a.Duration,
-			Text: "found in the mailbox: an earlier attempt had sent it"}
+		a.Answer = outcome.Answer{
+			Outcome:   outcome.Delivered,
+			Status:    reply.Enhanced{2, 0, 0},
+			RequestID: a.RequestID,
+			Duration:  a.Duration,
+			Text:      "found in the mailbox: an earlier attempt had sent it",
+		}
 	case notSent:
 		return true
 	case notYet:
@@ -191,7 +196,7 @@ func (d *Delivery) follow(a *answer, t trace) (send bool) {
 	return false
 }
 
-// notFoundOut is a search that came to no end.
+// notFoundOut follows a search that failed.
 func (d *Delivery) notFoundOut(a *answer, t trace) {
 	now := d.cfg.Now()
 	switch {
@@ -208,8 +213,8 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 }
 
 // searchRefused begins the hold that the refusal is about. Where others have
-// passed since, so that it concerns nobody else, the message waits alone, and is
-// held alone in the end, like one that is refused when it is sent.
+// passed since, it concerns nobody else: the message waits alone, and is held alone
+// in the end, like one that is refused when it is sent.
 func (d *Delivery) searchRefused(a *answer, now time.Time) {
 	alone := d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
 	switch {
@@ -223,8 +228,8 @@ func (d *Delivery) searchRefused(a *answer, now time.Time) {
 }
 
 func lookupForbidden(mailbox envelope.Address, a outcome.Answer) string {
-	return fmt.Sprintf("unknown_outcome: lookup needs to read mailbox %s, and Graph refuses it (%s); %s; until then messages that may have been sent are held",
-		mailbox, a.Text, a.Advice)
+	return fmt.Sprintf("unknown_outcome: lookup must read mailbox %s, and Graph refuses this (%s); %s; "+
+		"until then messages that may have been sent are held", mailbox, a.Text, a.Advice)
 }
 
 // searchForbidden raises the alarm of an identity that may not read a mailbox.
@@ -254,23 +259,29 @@ func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why
 	}
 }
 
-// endSearchAlarms ends that alarm where nothing looks into the mailbox any more: the
-// configuration has it no more, gives it to another identity, or looks nothing up.
+// endSearchAlarms ends that alarm where nothing searches the mailbox any more: the
+// configuration has dropped it, gives it to another identity, or has no lookup.
 func (d *Delivery) endSearchAlarms() {
 	d.mu.Lock()
 	unreadable := maps.Clone(d.unreadable)
 	d.mu.Unlock()
 	for identity, mailbox := range unreadable {
 		if r, ok := d.route(mailbox); !ok || r.Identity != identity || d.limits().Unknown != LookUp {
-			d.endSearchAlarm(identity, mailbox, "is not searched any more")
+			d.endSearchAlarm(identity, mailbox, "is no longer searched")
 		}
 	}
 }
 
 // doubt holds the message for a person.
 func (a *answer) doubt(why string) {
-	a.verdict = &Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: reply.Enhanced{4, 4, 7},
-		Text: "the message may have been sent, and looking it up gave no proof: " + why + "; look into the Sent Items of the mailbox, then release or delete it"}
+	a.verdict = &Decision{
+		State:   spool.Held,
+		Event:   spool.EventHeld,
+		Unknown: true,
+		Status:  reply.Enhanced{4, 4, 7},
+		Text: "the message may have been sent, and a search of the mailbox proved nothing: " + why +
+			"; check Sent Items of the mailbox, then release or delete it",
+	}
 }
 
 // putOff follows an attempt that was not made, for its message must be looked up
@@ -286,8 +297,8 @@ func (l *lane) putOff(a answer, now time.Time) {
 		l.d.holds.ProbeDone(a.probe, now)
 		o.holds = append(o.holds, a.probe)
 	}
-	l.d.cfg.Log.Info("a message that may have been sent is looked up again later", "queue_id", string(a.rec.ID),
-		"message_id", a.rec.MessageID, "mailbox", a.rec.Mailbox.String(), "text", a.Text, "next_attempt", a.again)
+	l.d.cfg.Log.Info("a message that may have been sent will be looked up later", "queue_id", string(a.rec.ID),
+		"message_id", a.rec.MessageID, "mailbox", a.rec.Mailbox.String(), "error", a.Text, "next_attempt", a.again)
 	go func() {
 		for _, key := range o.holds {
 			l.d.saveHold(key)
@@ -296,9 +307,8 @@ func (l *lane) putOff(a answer, now time.Time) {
 	}()
 }
 
-// CheckLookup tries whether the app may read mailboxes, as unknown_outcome:
-// lookup needs it to, and is loud where it may not. It says nothing of failures
-// that pass.
+// CheckLookup checks whether the app may read mailboxes, as unknown_outcome:
+// lookup needs, and raises an alarm where it may not. Failures that pass raise none.
 func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address) {
 	for _, m := range mailboxes {
 		r, ok := d.route(m)
@@ -306,10 +316,12 @@ func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address
 			continue
 		}
 		var a outcome.Answer // zero after a panic, which says nothing
-		d.guard("panic while trying whether a mailbox can be searched", "", func() { _, a = r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>") })
+		d.guard("panic while checking whether a mailbox can be searched", "", func() {
+			_, a = r.Finder.Lookup(ctx, m, "<check@graphrelay.invalid>")
+		})
 		if a.HTTPStatus == http.StatusForbidden {
 			text := lookupForbidden(m, a)
-			d.cfg.Log.Warn("mailbox cannot be searched", "mailbox", m.String(), "identity", r.Identity, "text", text)
+			d.cfg.Log.Warn("cannot search a mailbox", "mailbox", m.String(), "identity", r.Identity, "error", text)
 			d.searchForbidden(r.Identity, m, text)
 		}
 		if a.Outcome == outcome.Delivered {

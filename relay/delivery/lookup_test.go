@@ -370,7 +370,7 @@ func TestLookupPanics(t *testing.T) {
 			t.Errorf("after two panics: %+v", rec)
 		}
 		r.wait(time.Hour)
-		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "internal fault") || !strings.Contains(rec.LastText, "release or delete") {
+		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "internal error") || !strings.Contains(rec.LastText, "release or delete") {
 			t.Errorf("%+v", rec)
 		}
 		if len(r.graph.times(id)) != 1 || len(f.at) != 1+maxCrashes || r.log.count("panic while looking a message up") != maxCrashes {

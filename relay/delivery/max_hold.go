@@ -28,7 +28,8 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 		return nil
 	}
 	now := d.cfg.Now()
-	old := spool.Filter{States: []spool.State{spool.Held}, Until: now.Add(-limit)} // only these can have been held so long
+	// Only what is older than the limit can have been held for so long.
+	old := spool.Filter{States: []spool.State{spool.Held}, Until: now.Add(-limit)}
 	err := d.eachMessage(ctx, old, func(r spool.Record) error {
 		return d.expireIf(ctx, r, limit, r.HeldSince, now)
 	})

@@ -17,7 +17,7 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Reports says who is told of mail that failed, and as whom.
+// Reports says who gets reports of failed mail, and from whom.
 type Reports struct {
 	ToSender     bool             // reports.to_sender: to the reverse-path
 	Postmaster   envelope.Address // reports.postmaster; zero for none
@@ -29,9 +29,9 @@ type Reports struct {
 
 const (
 	reportBatch = 20   // messages in memory at a time, beside those
-	maxStuck    = 1000 // whose report could not be made in this round
+	maxStuck    = 1000 // whose report could not be written in this round
 	reportAgain = time.Minute
-	reportAlarm = "report" // key of the alarm about reports that cannot be sent or made
+	reportAlarm = "report" // key of the alarm about reports that cannot be sent or written
 )
 
 // reporting is what is remembered of reports and warnings.
@@ -41,8 +41,8 @@ type reporting struct {
 	warned map[string]time.Time // mailboxes whose delay the postmaster was warned of; of the goroutine of report
 }
 
-// addressees decides who gets the report of rec, whose header block is header:
-// nobody, and why, or some. It is pure.
+// addressees decides who gets the report of rec, whose header block is header. If
+// it is nobody, why says so. It is pure.
 func addressees(rec spool.Record, header []byte, r Reports) (to []envelope.Address, why string) {
 	switch {
 	case rec.ReportOf != "":
@@ -65,9 +65,9 @@ func addressees(rec spool.Record, header []byte, r Reports) (to []envelope.Addre
 	return to, ""
 }
 
-// report makes the reports that are owed: at start, when told, and every
-// minute for what could not be made. The store knows what is owed, so that a
-// crash loses and doubles none.
+// report writes the reports that are owed: at start, when asked, and every minute
+// for what could not be written. The store knows what is owed, so that a crash
+// loses and doubles none.
 func (d *Delivery) report(ctx context.Context) {
 	if d.cfg.Reports == nil {
 		return
@@ -86,24 +86,25 @@ func (d *Delivery) report(ctx context.Context) {
 	}
 }
 
-// reportsStuck is loud about reports that cannot be made, and ends that alarm
-// when they can, or are not owed any more. One that was made and not sent keeps it.
+// reportsStuck raises an alarm about reports that cannot be written, and ends it
+// when they can, or are no longer owed. One that was written and not sent keeps it.
 func (d *Delivery) reportsStuck(err error, before bool) {
 	switch {
 	case err != nil:
 		text := strings.ReplaceAll(err.Error(), "\n", "; ")
-		d.cfg.Log.Error("reports cannot be made; trying again", "after", reportAgain, "error", text)
-		d.alarm(reportAlarm, "reports of failed mail cannot be made: "+text+"; look at graphrelay status, and check the disk that holds the queue", true)
+		d.cfg.Log.Error("cannot write reports; retrying", "after", reportAgain, "error", text)
+		d.alarm(reportAlarm, "cannot write reports of failed mail: "+text+
+			"; see graphrelay status, and check the disk that holds the queue", true)
 	case before && !d.reports.unsent.Load():
-		d.alarm(reportAlarm, "reports can be made again", false)
+		d.alarm(reportAlarm, "reports can be written again", false)
 	}
 }
 
 func (d *Delivery) askReport() { want(d.reports.wanted) }
 
-// reportAll makes what is owed. A message that cannot be read is passed over,
-// so that it keeps no other report back, and tried again in the next round; a
-// store that takes no report ends the round.
+// reportAll writes what is owed. A message that cannot be read is skipped, so that
+// it delays no other report, and retried in the next round; a store that takes no
+// report ends the round.
 func (d *Delivery) reportAll(ctx context.Context) error {
 	stuck := map[envelope.QueueID]error{}
 	for {
@@ -131,14 +132,14 @@ func (d *Delivery) reportAll(ctx context.Context) error {
 // unreadableError concerns one message, and no other.
 type unreadableError struct{ error }
 
-// stuckReports says which messages owe a report that cannot be made: the first,
-// and how many there are.
+// stuckReports names the first message whose report cannot be written, and counts
+// the others.
 func stuckReports(stuck map[envelope.QueueID]error) error {
 	if len(stuck) == 0 {
 		return nil
 	}
 	first := slices.Min(slices.Collect(maps.Keys(stuck)))
-	err := fmt.Errorf("message %s cannot be read: %w", first, stuck[first])
+	err := fmt.Errorf("cannot read message %s: %w", first, stuck[first])
 	if n := len(stuck) - 1; n > 0 {
 		err = fmt.Errorf("%w (and %d more)", err, n)
 	}
@@ -155,7 +156,7 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 		if rec.ReportOf != "" {
 			d.reportFailed(rec)
 		} else {
-			d.cfg.Log.Info("no report", "queue_id", string(rec.ID), "message_id", rec.MessageID, "reason", why)
+			d.cfg.Log.Info("no report", "queue_id", string(rec.ID), "message_id", rec.MessageID, "rule", why)
 		}
 		return d.cfg.Store.Reported(ctx, rec.ID)
 	}
@@ -166,13 +167,15 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 	return d.putReport(ctx, rec, header, to, dsn.Report{MaySent: mayBeSent})
 }
 
-// reportFailed is loud about a report that could not be sent: it is kept, and
-// nobody but the operator can help.
+// reportFailed raises an alarm about a report that could not be sent: it is kept,
+// and only the operator can help.
 func (d *Delivery) reportFailed(rec spool.Record) {
-	d.cfg.Log.Error("a report could not be sent", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf), "text", rec.LastText)
+	d.cfg.Log.Error("a report failed", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf),
+		"error", rec.LastText)
 	d.reports.unsent.Store(true)
-	d.alarm(reportAlarm, "the report "+string(rec.ID)+" of the failed message "+string(rec.ReportOf)+" could not be sent: "+rec.LastText+
-		"; see graphrelay queue list --state failed, and retry it when the cause is gone", true)
+	d.alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
+		"see graphrelay queue list --state failed, and retry it once the cause is gone",
+		rec.ID, rec.ReportOf, rec.LastText), true)
 }
 
 // reportSent ends that alarm: reports get through again.
@@ -183,7 +186,7 @@ func (d *Delivery) reportSent() {
 }
 
 // header reads the header block of a message, or what of it a report returns.
-// A message without its octets has none.
+// A message without its body has none.
 func (d *Delivery) header(ctx context.Context, rec spool.Record) ([]byte, error) {
 	if rec.BodyGone {
 		return nil, nil
@@ -203,7 +206,7 @@ func (d *Delivery) header(ctx context.Context, rec spool.Record) ([]byte, error)
 	return nil, err
 }
 
-// mayBeSent tells whether an attempt of unknown outcome may have succeeded.
+// mayBeSent reports whether an attempt of unknown outcome may have succeeded.
 func (d *Delivery) mayBeSent(ctx context.Context, rec spool.Record) (bool, error) {
 	if rec.Unknown {
 		return true, nil
@@ -213,40 +216,61 @@ func (d *Delivery) mayBeSent(ctx context.Context, rec spool.Record) (bool, error
 }
 
 // putReport writes a report of rec into the queue.
-func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byte, to []envelope.Address, report dsn.Report) error {
+func (d *Delivery) putReport(
+	ctx context.Context, rec spool.Record, header []byte, to []envelope.Address, report dsn.Report,
+) error {
 	now, cfg := d.cfg.Now(), d.cfg.Reports()
 	id := envelope.NewQueueID(now)
 	report.From, report.To, report.Hostname, report.Date = cfg.From, to, cfg.Hostname, now
 	report.MessageID = "<" + string(id) + "@" + cfg.Hostname + ">"
-	report.Status, report.Text, report.RequestID, report.LastAttempt = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried"), rec.LastRequest, rec.LastAttempt
-	report.Original = dsn.Original{ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject, Recipients: rec.Envelope.Recipients,
-		Mailbox: rec.Mailbox, Accepted: rec.Accepted, Header: header}
-	octets, headerSize, err := report.Bytes()
+	report.Status, report.Text = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried")
+	report.RequestID, report.LastAttempt = rec.LastRequest, rec.LastAttempt
+	report.Original = dsn.Original{
+		ID:         rec.ID,
+		MessageID:  rec.MessageID,
+		Subject:    rec.Subject,
+		Recipients: rec.Envelope.Recipients,
+		Mailbox:    rec.Mailbox,
+		Accepted:   rec.Accepted,
+		Header:     header,
+	}
+	body, headerSize, err := report.Bytes()
 	if err != nil {
 		return &unreadableError{err}
 	}
-	m := spool.Message{ID: id, Envelope: envelope.Envelope{Recipients: to}, Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox,
-		From: cfg.From, SenderFixed: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
-		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed}
-	err = d.commit(ctx, m, octets)
+	err = d.commit(ctx, spool.Message{
+		ID:             id,
+		Envelope:       envelope.Envelope{Recipients: to},
+		Client:         envelope.Client{Name: "report"},
+		Mailbox:        cfg.Mailbox,
+		From:           cfg.From,
+		ConfiguredFrom: true,
+		MessageID:      report.MessageID,
+		Subject:        "report of " + string(rec.ID),
+		HeaderSize:     int64(headerSize),
+		Accepted:       now,
+		ReportOf:       rec.ID,
+		ReportDelay:    report.Delayed,
+	}, body)
 	if errors.Is(err, spool.ErrState) {
 		return nil // it is queued again, or another node was faster
 	}
 	if err != nil {
 		return err
 	}
-	d.cfg.Log.Info("report", "queue_id", string(id), "report_of", string(rec.ID), "message_id", rec.MessageID, "recipients", len(to), "delayed", report.Delayed)
+	d.cfg.Log.Info("report", "queue_id", string(id), "report_of", string(rec.ID), "message_id", rec.MessageID,
+		"recipients", len(to), "delayed", report.Delayed)
 	d.Notify(cfg.Mailbox)
 	return nil
 }
 
-func (d *Delivery) commit(ctx context.Context, m spool.Message, octets []byte) error {
-	draft, err := d.cfg.Store.Begin(ctx, int64(len(octets)))
+func (d *Delivery) commit(ctx context.Context, m spool.Message, body []byte) error {
+	draft, err := d.cfg.Store.Begin(ctx, int64(len(body)))
 	if err != nil {
 		return err
 	}
 	defer draft.Abort()
-	if _, err := draft.Write(octets); err != nil {
+	if _, err := draft.Write(body); err != nil {
 		return err
 	}
 	return draft.Commit(context.WithoutCancel(ctx), m)

@@ -453,7 +453,7 @@ func TestWrongSender(t *testing.T) {
 		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeSendAs, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1}, Text: "may not send as"}
 		}
-		chosen := r.store.put(box, addr(t, "chosen@contoso.com"), func(rec *spool.Record) { rec.SenderFixed = false })
+		chosen := r.store.put(box, addr(t, "chosen@contoso.com"), func(rec *spool.Record) { rec.ConfiguredFrom = false })
 		fixed := r.store.put(box, addr(t, "fixed@contoso.com"))
 		r.start()
 		r.wait(10 * time.Second)

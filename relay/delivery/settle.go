@@ -25,8 +25,8 @@ type settling struct {
 	over     []spool.Hold // holds that end with this outcome
 }
 
-// conclude draws the consequences of an answer: at once for the lane and the
-// holds in memory, and beside the lane in the store.
+// conclude applies an answer: at once to the lane and the holds in memory, and
+// beside the lane to the store.
 func (l *lane) conclude(a answer) {
 	now := l.d.cfg.Now()
 	if !a.again.IsZero() {
@@ -59,8 +59,8 @@ func (l *lane) conclude(a answer) {
 	l.record(o)
 }
 
-// probed notes the end of a probe. One that was only looked up has probed
-// nothing: the turn is that of the next message, which is not sent later for it.
+// probed ends a probe. A message that was only looked up has probed nothing: the
+// next message probes at once.
 func (l *lane) probed(a answer, now time.Time) {
 	if a.looked {
 		l.d.holds.DropProbe(a.probe)
@@ -69,13 +69,13 @@ func (l *lane) probed(a answer, now time.Time) {
 	l.d.holds.ProbeDone(a.probe, now)
 }
 
-// cleared lists the holds that this answer proves wrong: all of them when Graph
-// judged the message itself, and the wider ones when it refused a narrower thing.
+// cleared lists the holds that this answer disproves: all when Graph judged the
+// message itself, and the wider ones when it refused something narrower.
 func cleared(a answer, dec Decision) []string {
 	keys := hold.Keys(a.identity.Name, a.rec)
 	switch {
 	case a.looked:
-		return nil // that it may be read says nothing of sending
+		return nil // a mailbox that may be read may still not send
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage && a.HTTPStatus == 0:
 		return nil // Graph was not asked
 	case dec.Passed || a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMessage:
@@ -120,10 +120,10 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 	}
 }
 
-// record writes an outcome into the log and the store, however long that
-// takes, and returns when the message is due again.
+// record writes an outcome into the log and the store, however long that takes,
+// and returns when the message is due again.
 func (d *Delivery) record(o settling) time.Time {
-	d.emit(outcomeEvent(o.rec, o.identity, o.dec, o.ans))
+	d.emit(outcomeEvent(o))
 	for _, key := range o.holds {
 		d.saveHold(key)
 	}
@@ -152,12 +152,23 @@ func (d *Delivery) record(o settling) time.Time {
 }
 
 func settlement(o settling) spool.Settlement {
-	return spool.Settlement{ID: o.rec.ID, Attempt: o.rec.Attempts, State: o.dec.State, NextAttempt: o.dec.Next,
-		Unknown: o.dec.Unknown, Status: o.dec.Status, Text: o.dec.Text, RequestID: o.ans.RequestID,
-		HTTPStatus: o.ans.HTTPStatus, Duration: o.ans.Duration, At: o.at}
+	return spool.Settlement{
+		ID:          o.rec.ID,
+		Attempt:     o.rec.Attempts,
+		State:       o.dec.State,
+		NextAttempt: o.dec.Next,
+		Unknown:     o.dec.Unknown,
+		Status:      o.dec.Status,
+		Text:        o.dec.Text,
+		RequestID:   o.ans.RequestID,
+		HTTPStatus:  o.ans.HTTPStatus,
+		Duration:    o.ans.Duration,
+		At:          o.at,
+	}
 }
 
-const damagedText = "the stored message is damaged and was not sent; restore the queue from a backup, or export what is left and delete it"
+const damagedText = "the stored message is damaged and was not sent; " +
+	"restore the queue from a backup, or export what is left and delete it"
 
 // damagedDecision holds a message whose bytes cannot be trusted; setAside then
 // moves it, for a settlement cannot.
@@ -167,7 +178,7 @@ func damagedDecision() Decision {
 
 func (d *Delivery) setAside(o settling) {
 	d.alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
-	d.cfg.Log.Error("a stored message is damaged: check the disk that holds the queue", "queue_id", string(o.rec.ID),
+	d.cfg.Log.Error("a stored message is damaged; check the disk that holds the queue", "queue_id", string(o.rec.ID),
 		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())
 	d.persist("state of a damaged message", o.rec, func(ctx context.Context) error {
 		return d.cfg.Store.Move(ctx, o.rec.ID, spool.Damaged, time.Time{}, damagedText, o.at)
@@ -188,8 +199,8 @@ func (d *Delivery) saveHold(key string) {
 	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error { return d.holds.Save(ctx, key) })
 }
 
-// endHold tells the store, and then lets the lanes go on: before it, the time
-// in hold would still count towards max_age.
+// endHold ends a hold in the store, and then wakes the lanes: earlier the time in
+// it would still count towards max_age.
 func (d *Delivery) endHold(h spool.Hold) {
 	var over bool
 	d.persist("end of hold "+h.Key, spool.Record{}, func(ctx context.Context) error {
@@ -222,9 +233,9 @@ func (d *Delivery) stoppedBy(ctx context.Context, h spool.Hold) (stopped []envel
 	return stopped, err
 }
 
-// persist does a write until it succeeds. It gives up only when the message is
-// not in the expected state any more (an operator was faster), or when the
-// service must end; then the next start finds an attempt of unknown outcome.
+// persist repeats a write until it succeeds. It fails only when the message is no
+// longer in the expected state (an operator was faster), or when the service must
+// end; then the next start finds an attempt of unknown outcome.
 func (d *Delivery) persist(what string, rec spool.Record, write func(context.Context) error) bool {
 	for tries := 1; ; tries++ {
 		err := write(d.shutdown.store)
@@ -233,7 +244,7 @@ func (d *Delivery) persist(what string, rec spool.Record, write func(context.Con
 		}
 		final := errors.Is(err, spool.ErrNotFound) || errors.Is(err, spool.ErrState) || d.shutdown.store.Err() != nil
 		wait := pacing.Backoff(100*time.Millisecond, longestStoreWait, tries)
-		d.cfg.Log.Error("the queue cannot record a change", "change", what, "queue_id", string(rec.ID),
+		d.cfg.Log.Error("cannot record a change in the queue", "change", what, "queue_id", string(rec.ID),
 			"mailbox", rec.Mailbox.String(), "final", final, "retry_after", wait, "error", err)
 		if final {
 			if d.shutdown.store.Err() != nil {

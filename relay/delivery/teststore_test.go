@@ -43,14 +43,14 @@ func (s *testStore) putBody(
 	id := envelope.QueueID(fmt.Sprintf("%016d", s.seq))
 	r := spool.Record{
 		Message: spool.Message{
-			ID:          id,
-			Mailbox:     mailbox,
-			From:        from,
-			SenderFixed: true,
-			Accepted:    time.Now(),
-			Size:        4,
-			MessageID:   "<" + string(id) + "@test>",
-			Client:      envelope.Client{Name: "local"},
+			ID:             id,
+			Mailbox:        mailbox,
+			From:           from,
+			ConfiguredFrom: true,
+			Accepted:       time.Now(),
+			Size:           4,
+			MessageID:      "<" + string(id) + "@test>",
+			Client:         envelope.Client{Name: "local"},
 		},
 		State:       spool.Queued,
 		NextAttempt: time.Now(),

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	recipientLimit = 10_000 // of one mailbox in 24 hours, by Exchange Online
+	recipientLimit = 10_000 // of one mailbox in 24 hours, of Exchange Online
 	recipientWarn  = recipientLimit * 8 / 10
 	usageHours     = 24
 )
 
 // usage counts the recipients of each mailbox over a rolling day, by hours. A
-// part of an hour counts as a whole one, so that it says rather too much. It
+// part of an hour counts as a whole one, so the sum is never too small. It
 // remembers mailboxes that sent something in that day.
 type usage struct {
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ type boxUsage struct {
 
 func hourOf(at time.Time) int64 { return at.Unix() / 3600 }
 
-// add counts, and tells whether a warning is to be given or is over.
+// add counts, and reports whether to warn.
 func (u *usage) add(mailbox envelope.Address, recipients int, at time.Time) (sum int, warn bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -76,7 +76,8 @@ func (b *boxUsage) sum() (n int) {
 	return n
 }
 
-// over lists the mailboxes whose warning is over, and forgets those at rest.
+// over lists the mailboxes whose warning is over, and forgets those that sent
+// nothing.
 func (u *usage) over(now time.Time) (list []envelope.Address) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -95,7 +96,7 @@ func (u *usage) over(now time.Time) (list []envelope.Address) {
 }
 
 // Usage is how many recipients a mailbox sent to within a day, as far as this
-// store's history knows; Exchange Online takes 10,000.
+// store's history knows; Exchange Online allows 10,000.
 type Usage struct {
 	Mailbox    envelope.Address
 	Recipients int
@@ -137,8 +138,10 @@ func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at 
 	if !warn {
 		return
 	}
-	text := fmt.Sprintf("mailbox %s has sent to %d recipients within a day, and Exchange Online takes %d; spread the mail over several mailboxes", mailbox, sum, recipientLimit)
-	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum, "limit", recipientLimit, "text", text)
+	text := fmt.Sprintf("mailbox %s has sent to %d recipients within a day, and Exchange Online allows %d; "+
+		"spread the mail over several mailboxes", mailbox, sum, recipientLimit)
+	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum,
+		"limit", recipientLimit, "error", text)
 	d.alarm("limit:"+mailbox.String(), text, true)
 }
 

@@ -1,5 +1,5 @@
-// Package dsn writes the reports that the relay sends about mail which it could
-// not send, or has not sent yet: delivery status notifications of RFC 3464 in
+// Package dsn writes the reports about mail that the relay could not send, or has
+// not sent yet: delivery status notifications of RFC 3464 in
 // a multipart/report of RFC 6522, with the reason in plain words first.
 //
 // Promises:
@@ -11,8 +11,8 @@
 //     3834), and Unwanted names the mail that must not be reported at all.
 //   - All of it is ASCII with CRLF and short lines, but for addresses that are
 //     not (RFC 6532), whatever the message holds.
-//   - To names exactly the recipients of the report, for Graph sends to whom
-//     the header names.
+//   - To names exactly the recipients of the report, for Graph sends to the
+//     addresses of the header.
 //
 // The package is pure: it knows no clock, no queue and no network. Its errors
 // are those of the MIME writer, which a report made from a Record never meets.
@@ -39,7 +39,7 @@ type Report struct {
 	Date      time.Time
 
 	Delayed bool      // it warns of a delay; else the message has failed
-	Until   time.Time // of a delayed message: when it will be given up; zero if never
+	Until   time.Time // of a delayed message: when it will fail; zero if never
 	Others  int       // further messages of the mailbox that wait
 	MaySent bool      // an attempt may have succeeded all the same
 
@@ -62,8 +62,8 @@ type Original struct {
 	Header     []byte // its header block with CRLF; cut where it is too long
 }
 
-// Bytes writes the report, and tells how long its header block is, the empty
-// line included.
+// Bytes returns the report, and the length of its header block including the
+// empty line.
 func (r Report) Bytes() (report []byte, headerSize int, err error) {
 	var b bytes.Buffer
 	w, err := gomessage.CreateWriter(&b, r.header())
@@ -83,7 +83,7 @@ func (r Report) Bytes() (report []byte, headerSize int, err error) {
 
 func (r Report) header() gomessage.Header {
 	var h gomessage.Header
-	// Fields stand in the reverse order of Add.
+	// The fields are written in the reverse order of Add.
 	h.SetContentType("multipart/report", map[string]string{"report-type": "delivery-status"})
 	h.Add("MIME-Version", "1.0")
 	h.Add("Auto-Submitted", "auto-replied")
@@ -132,7 +132,10 @@ func (r Report) parts() []part {
 		headers.params, headers.encoding = utf8, "quoted-printable"
 	}
 	return []part{
-		{mediaType: "text/plain", params: utf8, encoding: "quoted-printable", about: "Notification", body: []byte(r.words())},
+		{
+			mediaType: "text/plain", params: utf8, encoding: "quoted-printable", about: "Notification",
+			body: []byte(r.words()),
+		},
 		{mediaType: "message/delivery-status", about: "Delivery report", body: []byte(r.fields())},
 		headers,
 	}
@@ -155,7 +158,7 @@ func writePart(w *gomessage.Writer, p part) error {
 	return pw.Close()
 }
 
-// plain tells whether b may travel without an encoding (RFC 5322 section 2.1.1).
+// plain reports whether b may travel without an encoding (RFC 5322 section 2.1.1).
 func plain(b []byte) bool {
 	for line := range bytes.SplitSeq(b, []byte("\r\n")) {
 		if len(line) > 998 || bytes.ContainsFunc(line, func(c rune) bool { return c > '~' || c < ' ' && c != '\t' }) {

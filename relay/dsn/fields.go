@@ -42,8 +42,8 @@ func (r Report) fields() string {
 }
 
 // status is the status of the last outcome with the class that the action
-// demands: what was given up has failed for good, though each attempt failed
-// for a passing reason.
+// demands: a message may fail for good although each attempt failed for a
+// temporary reason.
 func (r Report) status() reply.Enhanced {
 	s := r.Status
 	if s == (reply.Enhanced{}) {
@@ -81,7 +81,7 @@ func folded(s string) string {
 			return '?'
 		}
 		return c
-	}, cut(oneLine(s), 900))
+	}, oneLine(s, 900))
 	lines := strings.Split(strings.TrimRight(wrap(s, ""), "\r\n"), "\r\n")
 	return strings.Join(lines, "\r\n ")
 }

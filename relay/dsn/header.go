@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// MaxHeader is how much of a message's header a report returns, in octets.
+// MaxHeader is how much of a message's header a report returns, in bytes.
 const MaxHeader = 64 << 10
 
-// Unwanted tells why a message with this header block must not be reported:
+// Unwanted returns why a message with this header block must not be reported:
 // it came from a program that nobody reads reports for, or is a report itself
 // (RFC 3834 section 2). Empty means that it may be.
 //
@@ -17,7 +17,7 @@ const MaxHeader = 64 << 10
 // queue has it, with CRLF, and may be cut.
 func Unwanted(header []byte) string {
 	for name, value := range fieldsOf(header) {
-		word, _, _ := strings.Cut(strings.ToLower(unfold(value)), ";")
+		word, _, _ := strings.Cut(strings.ToLower(unfold(string(value))), ";")
 		word, _, _ = strings.Cut(strings.TrimSpace(word), " ")
 		switch strings.ToLower(name) {
 		case "auto-submitted":
@@ -38,7 +38,7 @@ func Unwanted(header []byte) string {
 }
 
 // fieldsOf walks over the fields of a header block: names, and values with
-// their folds. What is no field is skipped.
+// their folds. Lines that are not a field are skipped.
 func fieldsOf(header []byte) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for field := range eachField(header) {
@@ -50,7 +50,7 @@ func fieldsOf(header []byte) iter.Seq2[string, []byte] {
 	}
 }
 
-// eachField walks over the fields as they stand, each with its line ends.
+// eachField walks over the unchanged fields, each with its line ends.
 func eachField(header []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		start := 0
@@ -71,11 +71,11 @@ func eachField(header []byte) iter.Seq[[]byte] {
 	}
 }
 
-func unfold(value []byte) string { return strings.Join(strings.Fields(string(value)), " ") }
+func unfold(value string) string { return strings.Join(strings.Fields(value), " ") }
 
 // returned is what a report gives back: the header without its Bcc fields,
 // which the relay may have added and which nobody else has seen, up to
-// MaxHeader octets in whole fields.
+// MaxHeader bytes in whole fields.
 func (o Original) returned() []byte {
 	var b bytes.Buffer
 	for field := range eachField(o.Header) {

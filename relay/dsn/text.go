@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+
+	"graphrelay/relay/text"
 )
 
 // shownRecipients bounds the list for people; programs find all of them in the
@@ -21,8 +22,8 @@ func (r Report) subject() string {
 
 // subject is the subject of the message as people read it.
 func (o Original) subject() string {
-	if s := oneLine(o.Subject); s != "" {
-		return cut(s, 150)
+	if s := oneLine(o.Subject, 150); s != "" {
+		return s
 	}
 	return "(no subject)"
 }
@@ -36,11 +37,12 @@ func (r Report) words() string {
 	}
 	fact := func(name, value string) { b.WriteString(wrap(value, fmt.Sprintf("  %-10s ", name+":"))) }
 
-	say("This is an automatic message of the mail relay %s.", r.Hostname)
+	say("This is an automatic message from the mail relay %s.", r.Hostname)
 	if r.Delayed {
-		say("A message has been waiting for longer than it should. Nothing is lost: the relay keeps it and goes on trying.")
+		say("A message has been waiting for longer than it should. " +
+			"Nothing is lost: the relay keeps it and keeps trying.")
 	} else {
-		say("A message could not be sent, and the relay does not try again.")
+		say("A message could not be sent, and the relay will not retry it.")
 	}
 	fact("Subject", r.Original.subject())
 	fact("To", r.recipients())
@@ -49,7 +51,7 @@ func (r Report) words() string {
 	fact("Queue ID", string(r.Original.ID))
 	b.WriteString("\r\n")
 	say("The reason (%s), and what to do about it:", r.status())
-	b.WriteString(wrap(oneLine(r.Text), "  "))
+	b.WriteString(wrap(text.Line(unfold(r.Text)), "  "))
 	b.WriteString("\r\n")
 	r.sayMore(say)
 	say("The header of the message follows.")
@@ -58,16 +60,18 @@ func (r Report) words() string {
 
 func (r Report) sayMore(say func(string, ...any)) {
 	if r.MaySent {
-		say("The outcome of an attempt is not known, so the recipients may have got the message all the same. Look into the Sent Items of %s before you send it again.", r.Original.Mailbox)
+		say("The outcome of an attempt is unknown, so the recipients may have received the message. "+
+			"Check Sent Items of %s before you send it again.", r.Original.Mailbox)
 	}
 	if r.Delayed && r.Others > 0 {
 		say("Other messages of this mailbox wait too: %d.", r.Others)
 	}
 	if r.Delayed && !r.Until.IsZero() {
-		say("If it cannot be sent until %s, it will be given up.", r.Until.UTC().Format(time.RFC1123))
+		say("If it cannot be sent by %s, it fails.", r.Until.UTC().Format(time.RFC1123))
 	}
 	if !r.Delayed {
-		say("The relay keeps the message for a while. Once the cause is gone, its administrator can send it with: graphrelay queue retry %s", r.Original.ID)
+		say("The relay keeps the message for a while. Once the cause is gone, its administrator can send it with: "+
+			"graphrelay queue retry %s", r.Original.ID)
 	}
 }
 
@@ -79,27 +83,11 @@ func (r Report) recipients() string {
 	return fmt.Sprintf("%s, and %d more", joined(list[:shownRecipients], ", "), len(list)-shownRecipients)
 }
 
-// oneLine makes a text safe to stand in a line: controls become blanks.
-func oneLine(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == unicode.ReplacementChar {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(s, " "))
-	return strings.Join(strings.Fields(s), " ")
-}
+// oneLine is foreign text on one line, of about limit bytes at most.
+func oneLine(s string, limit int) string { return text.Cut(unfold(s), limit) }
 
-// cut shortens s to n characters.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-3]) + "..."
-	}
-	return s
-}
-
-// wrap breaks s into lines of about 72 characters, so that quoted-printable seldom breaks them. The first begins with
-// prefix, the others with as many blanks.
+// wrap breaks s into lines of about 72 characters, so that quoted-printable
+// seldom breaks them. The first begins with prefix, the others with as many blanks.
 func wrap(s, prefix string) string {
 	var b strings.Builder
 	line, blank := prefix, strings.Repeat(" ", len(prefix))

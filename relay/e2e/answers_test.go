@@ -262,9 +262,11 @@ func (a *answered) yaml(d *harness.Double, s scenario, dir string) string {
 
 // logLine is what is looked at of a line of the log.
 type logLine struct {
-	Msg, Text, Status, Hold, Mailbox, From string
-	HTTPStatus                             int  `json:"http_status"`
-	Duplicate                              bool `json:"possible_duplicate"`
+	Msg, Status, Hold, Mailbox, From string
+
+	Text       string `json:"error"`
+	HTTPStatus int    `json:"http_status"`
+	Duplicate  bool   `json:"possible_duplicate"`
 }
 
 // logLines hands the lines of a JSON log on.

@@ -173,15 +173,15 @@ func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
 	now := t.in.Now()
 	m := &spool.Message{
-		ID:          envelope.NewQueueID(now),
-		Envelope:    envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
-		Client:      t.who,
-		Mailbox:     g.Mailbox,
-		From:        g.From,
-		SenderFixed: g.Fixed,
-		MessageID:   loggable(h.MessageID()),
-		Subject:     cut(h.Subject(), 200),
-		Accepted:    now,
+		ID:             envelope.NewQueueID(now),
+		Envelope:       envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
+		Client:         t.who,
+		Mailbox:        g.Mailbox,
+		From:           g.From,
+		ConfiguredFrom: g.Fixed,
+		MessageID:      loggable(h.MessageID()),
+		Subject:        cut(h.Subject(), 200),
+		Accepted:       now,
 	}
 	if m.MessageID == "" {
 		m.MessageID = "<" + string(m.ID) + "@" + t.rules.Hostname + ">"

@@ -36,9 +36,9 @@ type Message struct {
 	Size       int64            // bytes in all; Commit fills it in
 	Accepted   time.Time
 
-	SenderFixed bool             // From is the configuration's choice, not the client's
-	ReportOf    envelope.QueueID // set for a report (DSN): the message that it is about
-	ReportDelay bool             // the report only warns of a delay
+	ConfiguredFrom bool             // From is the configuration's choice, not the client's
+	ReportOf       envelope.QueueID // set for a report (DSN): the message that it is about
+	ReportDelay    bool             // the report only warns of a delay
 }
 
 // Record is a message with its present state.

@@ -23,7 +23,9 @@ func (s *Set) Save(ctx context.Context, key string) error {
 
 // Finish ends a hold in the store, and then in memory, unless a refusal renewed
 // it meanwhile. mailboxes are those that an identity's hold stops now.
-func (s *Set) Finish(ctx context.Context, key string, mailboxes []envelope.Address, now time.Time) (over bool, err error) {
+func (s *Set) Finish(
+	ctx context.Context, key string, mailboxes []envelope.Address, now time.Time,
+) (over bool, err error) {
 	err = s.inTurn(ctx, key, func(copied spool.Hold, ending bool) error {
 		if !ending {
 			return nil

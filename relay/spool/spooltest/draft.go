@@ -23,7 +23,7 @@ func commitKeepsEverything(_ *testing.T, f *fixture) {
 		addr("x@[192.0.2.1]"),
 	}
 	odd.Client = envelope.Client{Name: "local"}
-	odd.From, odd.MessageID, odd.Subject, odd.SenderFixed = addr("Other@example.org"), "", "", true
+	odd.From, odd.MessageID, odd.Subject, odd.ConfiguredFrom = addr("Other@example.org"), "", "", true
 	for _, m := range []spool.Message{plain, odd} {
 		f.put(m)
 		r := f.get(m.ID)

@@ -282,7 +282,7 @@ func TestUnhealthy(t *testing.T) {
 		"Move":   s.Move(t.Context(), kept.ID, spool.Held, start(), "", start()),
 		"Sweep":  s.Sweep(t.Context(), start(), time.Hour, time.Hour),
 	} {
-		if !errors.Is(err, spool.ErrUnhealthy) || !strings.Contains(err.Error(), "mend the disk") {
+		if !errors.Is(err, spool.ErrUnhealthy) || !strings.Contains(err.Error(), "repair the disk") {
 			t.Errorf("%s gave %v", what, err)
 		}
 	}

@@ -36,7 +36,7 @@ func readRecord(r *db.Row) (stored, error) {
 	s.Envelope.ReversePath, s.Envelope.Recipients, s.Envelope.UTF8 = readAddress(r), readAddresses(r), r.Bool()
 	s.Client.Name, s.Client.Addr = r.Str(), readAddrPort(r)
 	s.Client.Helo, s.Client.Login = r.Str(), r.Str()
-	s.SenderFixed, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
+	s.ConfiguredFrom, s.ReportOf, s.ReportDelay = r.Bool(), envelope.QueueID(r.Str()), r.Bool()
 	s.MessageID, s.Subject = r.Str(), r.Str()
 	s.HeaderSize, s.Size, s.Accepted = r.Int(), r.Int(), timeOf(r.Int())
 	s.Attempts, s.Crashes, s.Unknown = int(r.Int()), int(r.Int()), r.Bool()
@@ -61,7 +61,7 @@ func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
-		m.SenderFixed, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
+		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
 	if err != nil {
 		return err
