@@ -56,5 +56,5 @@ func (r *Relay) runIdentities(g *generation) {
 		r.parts.Go(func() { c.Run(ctx) })
 	}
 	r.parts.Go(func() { g.auditor.Run(ctx) })
-	r.parts.Go(func() { r.checkLookup(ctx, g.cfg) })
+	r.parts.Go(func() { r.delivery.CheckLookup(ctx, wiring.Lookups(g.cfg)) })
 }

@@ -45,12 +45,8 @@ func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
 
 func (r *Relay) newIntake() *intake.Intake {
 	return intake.New(intake.Config{
-		Rules:   wiring.Intake(r.cfg(), hostName()),
-		Store:   r.store,
-		Notify:  r.delivery.Notify,
-		OnEvent: r.observer.CountIntake,
-		Now:     time.Now,
-		Log:     r.log,
+		Rules: wiring.Intake(r.cfg(), hostName()), Store: r.store, Notify: r.delivery.Notify,
+		OnEvent: r.observer.CountIntake, Now: time.Now, Log: r.log,
 	})
 }
 

@@ -49,31 +49,31 @@ type Options struct {
 
 // Relay is one running service.
 type Relay struct {
-	version    string
-	log        *slog.Logger
-	submit     wiring.Submit
-	load       func() (*config.Config, error)
-	onChange   func(*config.Config)
-	onReload   func() (done func())
-	started    time.Time
-	store      *sqlite.Store
-	closeStore sync.Once
-	delivery   *delivery.Delivery
-	intake     *intake.Intake
-	smtp       *smtpd.Server
-	admin      net.Listener
-	observer   *observe.Observer
-	metrics    net.Listener // nil without metrics
-	console    net.Listener // nil without console
-	stopping   atomic.Bool
-	now        atomic.Pointer[generation]
+	version  string
+	log      *slog.Logger
+	submit   wiring.Submit
+	load     func() (*config.Config, error)
+	onChange func(*config.Config)
+	onReload func() (done func())
+	started  time.Time
 
-	reloading  sync.Mutex // one reload at a time, and none when Run stops
-	lastReload atomic.Pointer[Reload]
-	up         chan struct{}   // closed when Run has begun
-	running    context.Context // of Run; set before up is closed
-	stop       context.CancelCauseFunc
-	parts      sync.WaitGroup // the goroutines of Run
+	store                   *sqlite.Store
+	closeStore              sync.Once
+	observer                *observe.Observer
+	delivery                *delivery.Delivery
+	intake                  *intake.Intake
+	smtp                    *smtpd.Server
+	admin, metrics, console net.Listener // the latter two are nil where not configured
+
+	now       atomic.Pointer[generation]
+	reloading sync.Mutex            // one reload at a time, and none when Run stops
+	refused   atomic.Pointer[error] // why the last reload changed nothing; nil after one that worked
+
+	up       chan struct{}   // closed when Run has begun
+	running  context.Context // of Run; set before up is closed
+	shutDown context.CancelCauseFunc
+	stopping atomic.Bool
+	parts    sync.WaitGroup // the goroutines of Run
 
 	mu        sync.Mutex
 	listeners []listener
@@ -97,7 +97,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
-	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
+	if err = r.carryAuditHolds(ctx, o.Config, r.holdInStore); err != nil {
 		return nil, err
 	}
 	if err = r.openObserver(); err != nil {
@@ -113,14 +113,9 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version:  o.Version,
-		log:      o.Log,
-		submit:   wiring.Submit{Path: o.SubmitSocket},
-		load:     o.Load,
-		onChange: o.OnChange,
-		onReload: o.OnReload,
-		started:  time.Now(),
-		up:       make(chan struct{}),
+		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
+		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
+		started: time.Now(), up: make(chan struct{}),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -133,27 +128,14 @@ func newRelay(o Options) *Relay {
 
 func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
-		Store:    r.store,
-		Route:    r.route,
-		Limits:   wiring.Limits(r.cfg()),
-		Grace:    sendGrace,
-		Log:      r.log,
-		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
-		Identity: r.hasIdentity,
-		Alarm:    r.observer.Alerts.Alarm,
-		OnEvent:  r.observer.CountDelivery,
+		Store: r.store, Route: r.route, Identity: r.hasIdentity,
+		Limits: wiring.Limits(r.cfg()), Grace: sendGrace, Log: r.log,
+		Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
+		Alarm:   r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
 	}
 }
 
-// checkLookup finds out whether the app may read the mailboxes that c looks
-// unknown outcomes up in.
-func (r *Relay) checkLookup(ctx context.Context, c *config.Config) {
-	if mailboxes := wiring.Lookups(c); mailboxes != nil {
-		r.delivery.CheckLookup(ctx, mailboxes)
-	}
-}
-
-// route returns the way of a mailbox to Graph, by the configuration in force.
+// route returns how mail of a mailbox gets to Graph, by the configuration in force.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	g := r.now.Load()
 	route, ok := wiring.Route(g.cfg, mailbox)
@@ -208,9 +190,9 @@ func (r *Relay) Run(ctx context.Context) error {
 	for _, w := range r.Warnings() {
 		r.log.Warn("starting with a warning", "warning", w)
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	r.start(ctx, stop)
+	ctx, shutDown := context.WithCancelCause(ctx)
+	defer shutDown(nil)
+	r.start(ctx, shutDown)
 	<-ctx.Done()
 	r.stopping.Store(true)
 	r.awaitReload()
@@ -227,8 +209,8 @@ func (r *Relay) Run(ctx context.Context) error {
 }
 
 // start runs every part; the first that fails stops the others.
-func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
-	r.running, r.stop = ctx, stop
+func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
+	r.running, r.shutDown = ctx, shutDown
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
@@ -245,7 +227,7 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 func (r *Relay) part(f func() error) {
 	r.parts.Go(func() {
 		if err := f(); err != nil && r.running.Err() == nil {
-			r.stop(err)
+			r.shutDown(err)
 		}
 	})
 }

@@ -9,18 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"graphrelay/config"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/wiring"
 )
-
-// Reload is the outcome of the last reload.
-type Reload struct {
-	At    time.Time
-	Error string // for the operator, ends with what to do; empty where it went well
-}
 
 var errNoReload = errors.New("the service was started without a configuration file, so there is nothing to reload; " +
 	"restart it instead")
@@ -42,30 +35,20 @@ func (r *Relay) Reload(ctx context.Context) error {
 		return errors.New("the service is stopping; start it again to use the new configuration")
 	}
 	defer r.onReload()()
-	err := r.reload(context.WithoutCancel(ctx))
-	last := &Reload{At: time.Now()}
-	if err != nil {
-		last.Error = err.Error()
+	if err := r.reload(context.WithoutCancel(ctx)); err != nil {
 		r.log.Error("cannot reload the configuration; the previous one stays in force", "error", err)
-	} else {
-		r.log.Info("configuration reloaded", "listeners", r.Listeners())
+		r.refused.Store(&err)
+		return err
 	}
-	r.lastReload.Store(last)
-	return err
+	r.log.Info("configuration reloaded", "listeners", r.Listeners())
+	r.refused.Store(nil)
+	return nil
 }
 
 // awaitReload waits for a reload in progress; once Run stops, no other begins.
 func (r *Relay) awaitReload() {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-}
-
-// LastReload returns the outcome of the last reload; false before the first.
-func (r *Relay) LastReload() (Reload, bool) {
-	if last := r.lastReload.Load(); last != nil {
-		return *last, true
-	}
-	return Reload{}, false
 }
 
 func (r *Relay) reload(ctx context.Context) error {
@@ -88,9 +71,9 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carryStops(ctx, c, r.delivery.HoldIdentity); err != nil {
+	if err := r.carryAuditHolds(ctx, c, r.delivery.HoldIdentity); err != nil {
 		closeAll(fresh)
-		return fmt.Errorf("cannot read from the queue which identities an audit stopped; see graphrelay status: %w", err)
+		return fmt.Errorf("cannot find out whose mail an audit holds; see graphrelay status: %w", err)
 	}
 	r.swap(g, list, fresh)
 	return nil
@@ -122,7 +105,8 @@ func sameFixed(old, next *config.Config) error {
 	for i, was := range fixed(old) {
 		if now[i] != was {
 			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: "+
-				"restart it (systemctl restart graphrelay), or restore the old value", was.key, was.value, now[i].value))
+				"restart it (systemctl restart graphrelay), or restore the old value",
+				was.key, was.value, now[i].value))
 		}
 	}
 	return errors.Join(all...)
