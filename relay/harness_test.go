@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/textproto"
@@ -201,7 +200,8 @@ func (d dialog) open(from, subject string) {
 	d.say(250, "MAIL FROM:<%s>", from)
 	d.say(250, "RCPT TO:<someone@example.org>")
 	d.say(354, "DATA")
-	if _, err := io.WriteString(d.W, "From: "+from+"\r\nTo: someone@example.org\r\nSubject: "+subject+"\r\n\r\n"); err != nil {
+	_, err := fmt.Fprintf(d.W, "From: %s\r\nTo: someone@example.org\r\nSubject: %s\r\n\r\n", from, subject)
+	if err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -25,8 +25,8 @@ func TestReload(t *testing.T) {
 	r := b.startWith(t, o)
 	stays := r.Listeners()[0]
 	before := dial(t, stays, "relay.contoso.com")
-	if _, ok := r.LastReload(); ok {
-		t.Error("there was a reload before the first")
+	if s := r.service(); s.Reload.Failed || s.Reload.At.IsZero() {
+		t.Errorf("before the first reload: %+v", s.Reload)
 	}
 
 	extra := free(t)
@@ -43,8 +43,8 @@ func TestReload(t *testing.T) {
 	b.awaits(t, "on the connection from before")
 	dial(t, extra, "renamed.contoso.com").send("second@contoso.com", "new sender")
 	b.awaits(t, "new sender")
-	if last, ok := r.LastReload(); !ok || last.Error != "" || last.At.IsZero() {
-		t.Errorf("last reload %+v", last)
+	if s := r.service(); s.Reload.Failed || s.Reload.Error != "" || s.Reload.At.Before(r.started) {
+		t.Errorf("last reload %+v", s.Reload)
 	}
 
 	b.edit(t, "    - address: "+extra+"\n", "")
@@ -73,7 +73,7 @@ func TestRefusedReload(t *testing.T) {
 	}
 	defer busy.Close()
 	fresh := free(t)
-	inForce, listeners := r.cfg(), fmt.Sprint(r.Listeners())
+	inForce, inForceSince, listeners := r.cfg(), r.service().Reload.At, fmt.Sprint(r.Listeners())
 	for _, c := range []struct{ name, old, now, want string }{
 		{"a mistake", "hostname:", "hostnam:", "unknown key"},
 		{"no credential", "secret.txt", "gone.txt", "identity default: "},
@@ -89,8 +89,8 @@ func TestRefusedReload(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v does not say %q", c.name, err, c.want)
 		}
-		if last, ok := r.LastReload(); !ok || last.Error != err.Error() {
-			t.Errorf("%s: last reload %+v", c.name, last)
+		if s := r.service(); !s.Reload.Failed || s.Reload.Error != err.Error() || s.Reload.At != inForceSince {
+			t.Errorf("%s: last reload %+v", c.name, s.Reload)
 		}
 		if r.cfg() != inForce || fmt.Sprint(r.Listeners()) != listeners {
 			t.Errorf("%s: something of it is in force", c.name)
@@ -117,7 +117,8 @@ console: {address: 127.0.0.1:8025, password_hash: ` + hash + `}
 alerts: {webhook_url_file: /a/webhook}
 log: {format: text}
 `
-	now := strings.NewReplacer("/a/", "/b/", "1MiB", "2MiB", "10}", "11}", "9725", "9726", "8025", "8026", "text", "json")
+	now := strings.NewReplacer("/a/", "/b/", "1MiB", "2MiB", "10}", "11}",
+		"9725", "9726", "8025", "8026", "text", "json")
 	want := []string{
 		"queue.store cannot change from sqlite:/a/queue.db to sqlite:/b/queue.db ",
 		"queue.min_free_space cannot change from 1MiB to 2MiB ",
@@ -141,7 +142,8 @@ log: {format: text}
 			t.Errorf("%q, want %q", line, want[i])
 		}
 	}
-	if err := sameFixed(configured(t, ""), before); !strings.Contains(err.Error(), "metrics.address cannot change from none to") {
+	err := sameFixed(configured(t, ""), before)
+	if !strings.Contains(err.Error(), "metrics.address cannot change from none to") {
 		t.Error(err)
 	}
 }
@@ -184,7 +186,8 @@ func TestNoReload(t *testing.T) {
 
 // Of the sockets of an address a listener takes one, and of a name of systemd all.
 func TestTakeListeners(t *testing.T) {
-	open := []listener{{address: "127.0.0.1:0"}, {address: "systemd:smtp"}, {address: "127.0.0.1:0"}, {address: "systemd:smtp"}}
+	tcp, systemd := listener{address: "127.0.0.1:0"}, listener{address: "systemd:smtp"}
+	open := []listener{tcp, systemd, tcp, systemd}
 	for _, c := range []struct {
 		address     string
 		taken, left int

@@ -48,16 +48,14 @@ var logKeys = map[string]string{"cause": "error", "text": "error", "reason": "er
 
 // notYet are the rooms that are still to be rewritten. It must become empty.
 var notYet = []string{
-	"README.md",
-	"packaging/doc/",
+	"README.md", "packaging/doc/alerts.md", "packaging/doc/answers.md", "packaging/doc/large-mail.md",
+	"packaging/doc/limits.md", "packaging/doc/live-checks.md", "packaging/doc/metrics.md",
+	"packaging/doc/operations.md", "packaging/doc/replies.md", "packaging/doc/reports.md",
+	"packaging/doc/tenant-setup.md",
 	"packaging/man/graphrelay.8.scd", // its tables of metrics and replies come from packaging/doc
-	"packaging/pack/",
-	"relay/audit.go",
-	"relay/admin/", "relay/alert/", "relay/console/", "relay/delivery/", "relay/doctor/", "relay/dsn/", "relay/entra/",
-	"relay/envelope/", "relay/graph/", "relay/intake/", "relay/keypair/", "relay/loglimit/", "relay/message/",
-	"relay/monitor/", "relay/operator/", "relay/outcome/", "relay/pacing/", "relay/policy/", "relay/reply/",
-	"relay/smtpd/", "relay/socket/", "relay/spool/", "relay/state/", "relay/text/", "relay/verify/",
-	"relay/watchfile/", "relay/wiring/",
+	"relay/admin/server.go", "relay/alert/", "relay/delivery/decide.go", "relay/doctor/doctor.go",
+	"relay/entra/identity.go", "relay/graph/catalogue.go", "relay/graph/largemail/slices.go",
+	"relay/message/address/", "relay/spool/sqlite/recover.go", "relay/verify/audit.go",
 }
 
 // What an administrator reads is plain English: the strings of the product, the
@@ -75,7 +73,7 @@ func TestTextsArePlainEnglish(t *testing.T) {
 			return filepath.SkipDir
 		case d.IsDir() || slices.ContainsFunc(notYet, func(room string) bool { return strings.HasPrefix(name, room) }):
 			return nil
-		case strings.HasSuffix(name, "_test.go") || filepath.Ext(name) == ".go" && strings.HasPrefix(name, "packaging/"):
+		case strings.HasSuffix(name, "_test.go"), strings.HasPrefix(name, "packaging/") && filepath.Ext(name) == ".go":
 		case filepath.Ext(name) == ".go":
 			texts += readSource(t, name, path)
 		case slices.Contains([]string{".md", ".scd", ".yaml", ".gohtml", ".html", ".tmpl"}, filepath.Ext(name)) &&
@@ -151,7 +149,7 @@ func readPage(t *testing.T, name, path string) (texts int) {
 
 func judge(t *testing.T, name string, line int, text string) {
 	t.Helper()
-	text = strings.ReplaceAll(strings.ToLower(text), "there is no ", "") // which is English
+	text = strings.NewReplacer("there is no ", "", "octet-stream", "").Replace(strings.ToLower(text)) // both are right
 	for _, p := range plainer {
 		if found := p.phrase.FindString(text); found != "" {
 			t.Errorf("%s:%d: %q: write %s, in\n\t%.160s", name, line, found, p.instead, text)

@@ -18,7 +18,8 @@ import (
 )
 
 // ErrNotRunning means that nobody answers at the admin socket.
-var ErrNotRunning = errors.New("the service does not answer at its admin socket; is it running, and may this user open the socket (group graphrelay)?")
+var ErrNotRunning = errors.New("the service does not answer at its admin socket; " +
+	"is it running, and may this user open the socket (group graphrelay)?")
 
 // Client talks to a running service.
 type Client struct {
@@ -101,7 +102,8 @@ func (c *Client) Change(ctx context.Context, ch operator.Change, report func(ope
 	if err != nil {
 		return err
 	}
-	res, err := c.ask(ctx, http.MethodPost, "/v1/queue/"+url.PathEscape(string(ch.Action)), values(ch.Filter), bytes.NewReader(body))
+	path := "/v1/queue/" + url.PathEscape(string(ch.Action))
+	res, err := c.ask(ctx, http.MethodPost, path, values(ch.Filter), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

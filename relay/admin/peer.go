@@ -104,8 +104,8 @@ func (s *Server) onlyGuests(next http.Handler) http.Handler {
 		g, _ := r.Context().Value(guestKey{}).(guest)
 		if !g.welcome {
 			s.Log.Warn("admin socket refused a user", "uid", g.uid, "request", r.Method+" "+r.URL.Path)
-			http.Error(w, "this user may not administer graphrelay; become root, or a member of the socket's group: usermod -aG graphrelay USER",
-				http.StatusForbidden)
+			http.Error(w, "this user may not administer graphrelay; become root, "+
+				"or a member of the socket's group: usermod -aG graphrelay USER", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -137,7 +137,8 @@ func GiveToGroup(l net.Listener, log *slog.Logger) error {
 		err = os.Chown(l.Addr().String(), -1, gid)
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		log.Warn("cannot give the admin socket to its group", "group", adminGroup, "socket", l.Addr().String(), "error", err)
+		log.Warn("cannot give the admin socket to its group",
+			"group", adminGroup, "socket", l.Addr().String(), "error", err)
 		return nil
 	}
 	return err

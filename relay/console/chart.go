@@ -20,7 +20,7 @@ const (
 // chart is a drawing of lines over time, for the template.
 type chart struct {
 	Title   string
-	Summary string // the same in words, for who does not see it
+	Summary string // the same in words, for screen readers
 	Lines   []line
 	Rows    []tick // horizontal, with a number
 	Columns []tick // vertical, with a time
@@ -50,8 +50,13 @@ type series struct {
 }
 
 // draw makes a chart, width units wide, of series that begin at start, with step between values.
-func draw(width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series) chart {
-	c := chart{Title: title, Summary: summary, Width: width, Height: chartHeight, Left: chartLeft, Right: width - 4, Base: chartHeight - chartBottom}
+func draw(
+	width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series,
+) chart {
+	c := chart{
+		Title: title, Summary: summary, Width: width, Height: chartHeight,
+		Left: chartLeft, Right: width - 4, Base: chartHeight - chartBottom,
+	}
 	top := niceTop(all)
 	for i := range 3 {
 		v := top * float64(i) / 2

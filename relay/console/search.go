@@ -52,7 +52,8 @@ func alternatives(f spool.Filter, query string) []spool.Filter {
 	id := "<" + strings.Trim(query, "<>") + ">"
 	list := []spool.Filter{narrowed(func(g *spool.Filter) { g.MessageID = id })}
 	if a, err := envelope.ParseAddress(strings.Trim(query, "<>")); err == nil {
-		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }), narrowed(func(g *spool.Filter) { g.Sender = a }))
+		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }),
+			narrowed(func(g *spool.Filter) { g.Sender = a }))
 	}
 	return list
 }

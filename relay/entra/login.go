@@ -223,7 +223,7 @@ func (l *Login) CheckFiles() {
 	}
 }
 
-// reload loads what the files hold now, and logs in anew if that is something
+// reload loads what the files hold now, and logs in again if that is something
 // else. A login reads the files, too, so the credential in use may be newer than
 // the announced one. What cannot be read is left alone: a file may be in the
 // middle of being written, and the end of that is another change.

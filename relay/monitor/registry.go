@@ -58,7 +58,8 @@ func (d *describer) gauge(name, help string, labels ...string) reading {
 
 // total is a counter that is counted elsewhere.
 func (d *describer) total(name, help string, labels ...string) reading {
-	return reading{prometheus.NewDesc(d.note("counter", name, help, labels), help, labels, nil), prometheus.CounterValue}
+	desc := prometheus.NewDesc(d.note("counter", name, help, labels), help, labels, nil)
+	return reading{desc, prometheus.CounterValue}
 }
 
 func (r reading) is(v float64, labels ...string) prometheus.Metric {
