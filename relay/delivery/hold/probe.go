@@ -7,7 +7,10 @@ import (
 	"graphrelay/relay/pacing"
 )
 
-const maxProbeGap = 30 * time.Minute
+const (
+	maxProbeGap = 30 * time.Minute
+	maxLostGap  = 5 * time.Minute // after a probe that got no answer
+)
 
 // ProbeAfter is how long a hold waits for its next probe: 1, 2, 4 ... 30 min.
 func ProbeAfter(probes int) time.Duration {
@@ -51,12 +54,28 @@ func (s *Set) DropProbe(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.byKey[key]; x != nil {
-		x.probing = false
+		x.probing, x.again = false, time.Time{} // it is still due
 	}
 }
 
 // ProbeDone ends a probe. If the hold goes on, its next probe is later.
 func (s *Set) ProbeDone(key string, now time.Time) {
+	s.probeOver(key, func(x *hold) {
+		x.Probes++
+		x.NextProbe, x.unanswered = now.Add(ProbeAfter(x.Probes)), false
+	})
+}
+
+// ProbeLost ends a probe that got no answer, and so proved nothing.
+func (s *Set) ProbeLost(key string, now time.Time) {
+	s.probeOver(key, func(x *hold) {
+		x.NextProbe, x.unanswered = now.Add(min(ProbeAfter(x.Probes), maxLostGap)), true
+	})
+}
+
+// probeOver plans the next probe of a hold that goes on: then is when its time
+// alone says.
+func (s *Set) probeOver(key string, then func(*hold)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.byKey[key]
@@ -65,9 +84,10 @@ func (s *Set) ProbeDone(key string, now time.Time) {
 	}
 	x.probing = false
 	if !x.ending {
-		x.Probes++
-		x.NextProbe = now.Add(ProbeAfter(x.Probes))
+		then(x)
+		x.NextProbe = pacing.Earlier(x.NextProbe, x.again)
 	}
+	x.again = time.Time{}
 }
 
 // ProbeNow makes holds due for a probe: those with these keys, or all.
@@ -76,7 +96,10 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 	defer s.mu.Unlock()
 	for key, x := range s.byKey {
 		if len(keys) == 0 || slices.Contains(keys, key) {
-			x.NextProbe = now
+			x.NextProbe, x.early, x.nextEarly = now, 0, time.Time{}
+			if x.probing {
+				x.again = now
+			}
 			clear(x.probed)
 		}
 	}
