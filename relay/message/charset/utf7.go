@@ -1,14 +1,17 @@
 package charset
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/transform"
 )
 
-// utf7 reads UTF-7 (RFC 2152). A run that does not decode stays as it is.
+// utf7 reads UTF-7 (RFC 2152). A run that does not decode, or hides a control
+// character, stays as it is.
 type utf7 struct{ encoding.Encoding }
 
 // NewDecoder returns a decoder for one text.
@@ -60,7 +63,7 @@ func shifted(src []byte) (text []byte, used int, whole bool) {
 		return src[:end], end, whole
 	}
 	text, err = utf16BE.NewDecoder().Bytes(units[:len(units)/2*2])
-	if err != nil {
+	if err != nil || bytes.ContainsFunc(text, unicode.IsControl) {
 		return src[:end], end, whole
 	}
 	return text, used, whole

@@ -3,6 +3,7 @@ package charset
 import (
 	"encoding/hex"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -38,6 +39,7 @@ func DecodeWords(s string) string {
 type word struct {
 	before, label, text string
 	base64              bool
+	source              string // as it was written
 }
 
 // finder finds the encoded words of a text in one pass.
@@ -69,7 +71,7 @@ func (f *finder) next() (word, bool) {
 			}
 			f.end = text + n
 		}
-		w := word{f.s[f.done:start], label, f.s[text:f.end], encoding == 'b'}
+		w := word{f.s[f.done:start], label, f.s[text:f.end], encoding == 'b', f.s[start : f.end+2]}
 		if !w.valid() {
 			continue
 		}
@@ -117,7 +119,9 @@ func joined(words []word) string {
 	}
 	var raw, whole []byte
 	label, cut, eight, mixed := words[0].label, false, false, false
+	var source strings.Builder
 	for i, w := range words {
+		source.WriteString(w.source)
 		switch {
 		case w.base64:
 			whole = append(whole, w.text...)
@@ -134,7 +138,12 @@ func joined(words []word) string {
 	if eight && utf8.Valid(raw) {
 		label = "" // raw text as UTF-8, whatever the label says
 	}
-	return ToUTF8(string(raw), label)
+	out := ToUTF8(string(raw), label)
+	unreadable := func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }
+	if strings.ContainsRune(out, utf8.RuneError) && strings.TrimFunc(out, unreadable) == "" {
+		return source.String()
+	}
+	return out
 }
 
 // breaksOff reports whether base64 ends within a byte, so that the next word
