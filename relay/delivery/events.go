@@ -21,6 +21,7 @@ type Event struct {
 	Duration   time.Duration // from request to answer
 	Next       time.Time     // of the next attempt; zero if none is planned
 	Duplicate  bool          // the message may have been, or may be, sent twice
+	Damaged    string        // outcome.Answer's
 }
 
 func outcomeEvent(o settling) Event {
@@ -35,6 +36,7 @@ func outcomeEvent(o settling) Event {
 		Duration:   o.ans.Duration,
 		Next:       o.dec.Next,
 		Duplicate:  o.dec.Unknown,
+		Damaged:    o.ans.Damaged,
 	}
 }
 

@@ -59,7 +59,8 @@ func shifted(src []byte) (text []byte, used int, whole bool) {
 		return src[:1], 2, true // "+-" is a plus
 	}
 	units, err := base64.RawStdEncoding.DecodeString(string(run))
-	if left := len(run) % 8; len(run) == 0 || err != nil || left != 0 && left != 3 && left != 6 { // whole units of 16 bits
+	left := len(run) % 8 // 3 and 6 characters hold whole units of 16 bits
+	if len(run) == 0 || err != nil || left != 0 && left != 3 && left != 6 {
 		return src[:end], end, whole
 	}
 	text, err = utf16BE.NewDecoder().Bytes(units[:len(units)/2*2])
