@@ -8,13 +8,12 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Alive returns nil once the loops that carry the mail have answered: the
-// writer of the store, the lanes of delivery, the accept loop of each listener.
-// A store that is unhealthy but answers is alive: it mends itself, or says in
-// the status what to do, and starting again would not help it. The error is for
-// the log of a watchdog.
+// Alive returns nil once the loops that carry the mail have answered: the writer of
+// the store, the lanes of delivery, the accept loop of each listener. A store that
+// is unhealthy but answers is alive: it recovers, or its status says what to do,
+// and a restart would not help. The error is for the log of a watchdog.
 func (r *Relay) Alive(ctx context.Context) error {
-	// What is not there cannot be taken back, and asking for it changes nothing.
+	// There is no such message, so this changes nothing.
 	err := r.store.Unclaim(ctx, "", 0, r.started)
 	if !errors.Is(err, spool.ErrNotFound) && !errors.Is(err, spool.ErrUnhealthy) {
 		return fmt.Errorf("the writer of the queue does not answer: %w", err)
