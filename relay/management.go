@@ -90,7 +90,7 @@ func (r *Relay) operator() *operator.Operator {
 	}
 }
 
-// probe probes holds now: by a message, and those of an audit by an audit.
+// probe tries holds now: with a message, and those of an audit with an audit.
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
