@@ -58,9 +58,8 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, body) })
 	if panicked {
 		ans = outcome.Answer{
-			Outcome: outcome.Unknown,
-			Status:  reply.Enhanced{4, 3, 0},
-			Text:    "an internal error interrupted the attempt; the log has the details for a bug report",
+			Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
+			Text: "an internal error interrupted the attempt; the log has the details for a bug report",
 		}
 	}
 	if ans.Duration == 0 {

@@ -80,9 +80,7 @@ type Set struct {
 // New returns an empty Set.
 func New(store Store) *Set {
 	return &Set{
-		store:   store,
-		turn:    make(chan struct{}, 1),
-		byKey:   map[string]*hold{},
+		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{},
 		strikes: map[envelope.QueueID]*strike{},
 	}
 }

@@ -57,9 +57,7 @@ func AuditedIdentity(key string) (identity string, ok bool) {
 // ForScope is the hold that a refusal of message r begins now.
 func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Time) spool.Hold {
 	h := spool.Hold{
-		Key:       ScopeKey(scope, identity, r),
-		Identity:  identity,
-		Since:     now,
+		Key: ScopeKey(scope, identity, r), Identity: identity, Since: now,
 		NextProbe: now.Add(ProbeAfter(0)),
 	}
 	if scope != outcome.ScopeIdentity {
@@ -74,11 +72,7 @@ func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Tim
 // MissingRoute is the hold of a mailbox that the configuration does not name.
 func MissingRoute(m envelope.Address, now time.Time) spool.Hold {
 	return spool.Hold{
-		Key:       RouteKey(m),
-		Mailbox:   m,
-		Status:    reply.Enhanced{4, 3, 5},
-		Since:     now,
-		NextProbe: now,
+		Key: RouteKey(m), Mailbox: m, Status: reply.Enhanced{4, 3, 5}, Since: now, NextProbe: now,
 		Text: "no sender in the configuration uses this mailbox; add it under senders: and reload, " +
 			"or delete its messages with graphrelay queue delete",
 	}
@@ -88,11 +82,7 @@ func MissingRoute(m envelope.Address, now time.Time) spool.Hold {
 // is for the operator and ends with a remedy.
 func ForAudit(identity, text string, now time.Time) spool.Hold {
 	return spool.Hold{
-		Key:       AuditKey(identity),
-		Identity:  identity,
-		Status:    reply.Enhanced{4, 7, 1},
-		Text:      text,
-		Since:     now,
-		NextProbe: now.Add(maxProbeGap),
+		Key: AuditKey(identity), Identity: identity, Status: reply.Enhanced{4, 7, 1}, Text: text,
+		Since: now, NextProbe: now.Add(maxProbeGap),
 	}
 }
