@@ -29,6 +29,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Store keeps the holds over a restart. spool.Store is one.
@@ -120,7 +121,7 @@ func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
 	if len(s.byKey) == 0 {
 		return ""
 	}
-	for _, key := range []string{AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
+	for _, key := range []string{state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
 		if s.byKey[key] != nil {
 			return key
 		}

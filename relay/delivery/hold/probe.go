@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/state"
 )
 
 const maxProbeGap = 30 * time.Minute
@@ -21,7 +22,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.byKey[key]
-	if _, byAudit := AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
+	if _, byAudit := state.AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
 		return false, time.Time{}
 	}
 	if latest := now.Add(maxProbeGap); x.NextProbe.After(latest) {
