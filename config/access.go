@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// Network is an IP network, or one host where it is a whole address long. An
+// Network is an IP network, or one host if it is a whole address long. An
 // IPv4 network is never mapped into IPv6, and host bits are zero.
 type Network struct{ netip.Prefix }
 

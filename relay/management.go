@@ -8,7 +8,6 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/operator"
@@ -91,11 +90,11 @@ func (r *Relay) operator() *operator.Operator {
 	}
 }
 
-// probe probes holds now: by a message, and those of an audit by an audit.
+// probe tries holds now: with a message, and those of an audit with an audit.
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := hold.AuditedIdentity(key); ok {
+		if identity, ok := state.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/observe"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
@@ -27,15 +28,15 @@ const (
 	sendGrace    = 30 * time.Second
 )
 
-// Options are what New builds a Relay from.
+// Options are what New needs to build a Relay.
 type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
 	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
 
-	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
-	// beside the listeners of the configuration.
+	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
+	// "" only the listeners of the configuration are opened.
 	SubmitSocket string
 
 	// Load reads the configuration again, for a reload; nil where there is none
@@ -63,7 +64,7 @@ type Relay struct {
 	delivery                *delivery.Delivery
 	intake                  *intake.Intake
 	smtp                    *smtpd.Server
-	admin, metrics, console net.Listener // the latter two are nil where not configured
+	admin, metrics, console net.Listener // the latter two are nil if not configured
 
 	now       atomic.Pointer[generation]
 	reloading sync.Mutex            // one reload at a time, and none when Run stops
@@ -150,7 +151,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	return route, true
 }
 
-// hostname is the name of the configuration in force.
+// hostname returns the name in the configuration in force.
 func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
 
 // hasIdentity reports whether the configuration in force has an identity.
@@ -184,7 +185,7 @@ func (r *Relay) Warnings() []string {
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
-// a stop in order. It closes the Relay in any case and may be called once.
+// an orderly stop. It closes the Relay in any case and may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.close()
 	for _, w := range r.Warnings() {
@@ -232,7 +233,8 @@ func (r *Relay) part(f func() error) {
 	})
 }
 
-// sweep deletes what the configuration keeps no longer, every few minutes.
+// sweep deletes history and failed messages that are older than the configuration
+// keeps them, every few minutes.
 func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Minute)
 	defer tick.Stop()
@@ -249,7 +251,27 @@ func (r *Relay) sweep(ctx context.Context) {
 	}
 }
 
-// close releases what New opened, in reverse order; again does nothing.
+// Alive returns nil once the loops that carry the mail have answered: the
+// writer of the store, the lanes of delivery, the accept loop of each listener.
+// A store that is unhealthy but answers is alive: it recovers by itself, or the
+// status says what to do, and a restart would not help. The error is for the log
+// of a watchdog.
+func (r *Relay) Alive(ctx context.Context) error {
+	// Taking back a message that is not there changes nothing, but needs the writer.
+	err := r.store.Unclaim(ctx, "", 0, r.started)
+	if !errors.Is(err, spool.ErrNotFound) && !errors.Is(err, spool.ErrUnhealthy) {
+		return fmt.Errorf("the writer of the queue does not answer: %w", err)
+	}
+	if err := r.delivery.Alive(ctx); err != nil {
+		return err
+	}
+	return r.smtp.Alive(ctx)
+}
+
+// Summary is the state of the service in one line.
+func (r *Relay) Summary(ctx context.Context) string { return r.observer.Summary(ctx) }
+
+// close releases what New opened, in reverse order. A second call does nothing.
 func (r *Relay) close() {
 	closeAll(r.openListeners())
 	for _, l := range []net.Listener{r.admin, r.metrics, r.console} {

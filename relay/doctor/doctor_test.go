@@ -94,6 +94,7 @@ func write(t *testing.T, file, text string) {
 // With the packages' configuration systemd holds the port, and that is well.
 func TestWhoHoldsAPort(t *testing.T) {
 	const tcp, systemd, other = "127.0.0.1:25", "systemd:smtp", "127.0.0.1:2525"
+	const byUs = "held by graphrelay"
 	list := func(names ...string) []string { return names }
 	for name, c := range map[string]struct {
 		listener string
@@ -104,8 +105,8 @@ func TestWhoHoldsAPort(t *testing.T) {
 		text     string
 	}{
 		"free":                             {tcp, false, nil, false, verify.OK, "free"},
-		"ours":                             {tcp, true, list("graphrelay"), true, verify.OK, "held by graphrelay"},
-		"ours, handed over by systemd":     {systemd, true, list("graphrelay", "systemd"), true, verify.OK, "held by graphrelay"},
+		"ours":                             {tcp, true, list("graphrelay"), true, verify.OK, byUs},
+		"ours, passed by systemd":          {systemd, true, list("graphrelay", "systemd"), true, verify.OK, byUs},
 		"systemd's, before the first mail": {systemd, false, list("systemd"), true, verify.OK, "for a socket unit"},
 		"systemd's, for somebody else":     {tcp, true, list("systemd"), true, verify.Warn, "held by systemd"},
 		"somebody else's":                  {tcp, false, list("master"), true, verify.Fail, "held by master"},
@@ -275,8 +276,8 @@ func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
 			mu.Unlock()
 			id = withIDs(id)
 			id.Cloud = cloud
-			var told []Symptom
-			d := &examiner{report: func(s Symptom) { told = append(told, s) }}
+			var symptoms []Symptom
+			d := &examiner{report: func(s Symptom) { symptoms = append(symptoms, s) }}
 			if d.reach(t.Context(), id) {
 				t.Error("the proxy refused, and the way is said to be open")
 			}
@@ -291,18 +292,18 @@ func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
 					t.Errorf("%s: %q, want it to log in with %q", cloud, a, authorized)
 				}
 			}
-			if got := strings.Join(asked, ", "); got != want || len(told) != 2 {
-				t.Errorf("%s: %s, want %s; told %v", cloud, got, want, told)
+			if got := strings.Join(asked, ", "); got != want || len(symptoms) != 2 {
+				t.Errorf("%s: %s, want %s; symptoms %v", cloud, got, want, symptoms)
 			}
 			mu.Unlock()
-			if s := fmt.Sprint(told); strings.Contains(s, "hunter2") || !strings.Contains(s, "through the proxy") {
+			if s := fmt.Sprint(symptoms); strings.Contains(s, "hunter2") || !strings.Contains(s, "through the proxy") {
 				t.Error(s)
 			}
 		}
 	}
 }
 
-// ca_file is trusted, and a bad one is told of.
+// ca_file is trusted, and a bad one is reported.
 func TestDoctorTrustsTheRootsOfTheIdentity(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -313,10 +314,10 @@ func TestDoctorTrustsTheRootsOfTheIdentity(t *testing.T) {
 	for file, want := range map[string]bool{ca: true, bad: false} {
 		url := config.BaseURL(server.URL)
 		id := withIDs(config.Identity{CAFile: config.Path(file), Endpoints: &config.Endpoints{Login: url, Graph: url}})
-		var told []Symptom
-		d := &examiner{report: func(s Symptom) { told = append(told, s) }}
+		var symptoms []Symptom
+		d := &examiner{report: func(s Symptom) { symptoms = append(symptoms, s) }}
 		if got := d.reach(t.Context(), id); got != want {
-			t.Errorf("%s: %v, told %v", file, got, told)
+			t.Errorf("%s: %v, symptoms %v", file, got, symptoms)
 		}
 	}
 }

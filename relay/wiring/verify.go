@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 	"graphrelay/relay/verify"
 )
 
@@ -94,7 +94,7 @@ func CarriedHolds(c *config.Config, holds []spool.Hold) (list []AuditHold) {
 		return nil
 	}
 	for _, h := range holds {
-		old, ok := hold.AuditedIdentity(h.Key)
+		old, ok := state.AuditedIdentity(h.Key)
 		if _, still := c.Identity(config.Name(old)); !ok || still {
 			continue
 		}
