@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
@@ -172,27 +171,5 @@ func (b *body) seekable() (io.ReadSeekCloser, error) {
 		b.fail(err)
 		return nil, err
 	}
-	return &jumping{ReadSeekCloser: r, body: b}, nil
-}
-
-// jumping reports errors of the store like watched, but does not count bytes:
-// Graph has the message only when the draft is sent.
-type jumping struct {
-	io.ReadSeekCloser
-	body   *body
-	closed atomic.Bool
-}
-
-func (j *jumping) Read(p []byte) (int, error) {
-	n, err := j.ReadSeekCloser.Read(p)
-	if err != nil && err != io.EOF && !j.closed.Load() {
-		j.body.fail(err)
-		err = fmt.Errorf("cannot read the message: %w", err)
-	}
-	return n, err
-}
-
-func (j *jumping) Close() error {
-	j.closed.Store(true)
-	return j.ReadSeekCloser.Close()
+	return &watched{ReadSeekCloser: r, body: b, jumps: true}, nil
 }
