@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// Network is an IP network, or one host where it is a whole address long. An
+// Network is an IP network, or one host if it is a whole address long. An
 // IPv4 network is never mapped into IPv6, and host bits are zero.
 type Network struct{ netip.Prefix }
 
@@ -39,8 +39,7 @@ func (n *Network) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Network) Kind() string    { return "network" }
-func (*Network) Example() string { return "10.1.2.0/24" }
+func (*Network) About() (kind, example string) { return "network", "10.1.2.0/24" }
 
 // String writes n as the file does.
 func (n Network) String() string {
@@ -90,8 +89,7 @@ func (u *Username) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Username) Kind() string    { return "user name" }
-func (*Username) Example() string { return "scanner" }
+func (*Username) About() (kind, example string) { return "user name", "scanner" }
 
 // isPlainText refuses what is invisible, or looks like something else.
 func isPlainText(text string) bool {
@@ -118,9 +116,10 @@ func (h *PasswordHash) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*PasswordHash) Kind() string    { return "bcrypt hash" }
-func (*PasswordHash) Example() string { return "the line that graphrelay passwd prints" }
-func (*PasswordHash) Hidden()         {}
+func (*PasswordHash) About() (kind, example string) {
+	return "bcrypt hash", "the line that graphrelay passwd prints"
+}
+func (*PasswordHash) Hidden() {}
 
 // Rate is a number of messages in a time, written as in 30/min, 300/h or 5/s.
 // The zero Rate is no limit.
@@ -145,8 +144,7 @@ func (r *Rate) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Rate) Kind() string    { return "rate" }
-func (*Rate) Example() string { return "a rate such as 30/min" }
+func (*Rate) About() (kind, example string) { return "rate", "a rate such as 30/min" }
 
 // String writes r as the file does.
 func (r Rate) String() string {
@@ -174,5 +172,4 @@ func (l *LocalPart) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*LocalPart) Kind() string    { return "local recipient" }
-func (*LocalPart) Example() string { return "root: admin@contoso.com" }
+func (*LocalPart) About() (kind, example string) { return "local recipient", "root: admin@contoso.com" }

@@ -96,9 +96,9 @@ func (k *hostCheck) file(key, path string, u use) {
 	case u != store && info.Size() == 0:
 		k.fail(key, "is an empty file", "write its content to "+path)
 	case u == store && info.Mode()&0o020 != 0:
-		k.fail(key, fmt.Sprintf("can be written by its group (mode %04o)", info.Mode().Perm()), "run: chmod 640 "+path)
+		k.fail(key, "can be written by its group"+mode(info), "run: chmod 640 "+path)
 	case u != public && info.Mode()&0o007 != 0:
-		k.fail(key, fmt.Sprintf("is open to every user of the host (mode %04o)", info.Mode().Perm()),
+		k.fail(key, "is open to every user of the host"+mode(info),
 			"run: chmod o= "+path)
 	default:
 		k.access(key, path, u)
@@ -126,7 +126,7 @@ func (k *hostCheck) folder(key, path string) {
 	case !info.IsDir():
 		k.fail(key, "is in a folder that is a file", "write another path, or move "+path+" away")
 	case info.Mode()&0o002 != 0 && key == "queue.store":
-		k.fail(key, fmt.Sprintf("is in a folder that everybody can write to (mode %04o)", info.Mode().Perm()),
+		k.fail(key, "is in a folder that everybody can write to"+mode(info),
 			"run: chmod 750 "+path)
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
@@ -175,6 +175,9 @@ func answers(l ListenAddress) bool {
 	conn.Close()
 	return true
 }
+
+// mode shows the permissions of a file.
+func mode(info fs.FileInfo) string { return fmt.Sprintf(" (mode %04o)", info.Mode().Perm()) }
 
 // reason is the system's text for an error, without the path.
 func reason(err error) string {

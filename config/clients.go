@@ -42,8 +42,9 @@ func (r *Repair) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Repair) Kind() string    { return "repair" }
-func (*Repair) Example() string { return "display_name, missing_from or local_sender" }
+func (*Repair) About() (kind, example string) {
+	return "repair", "display_name, missing_from or local_sender"
+}
 
 // Repairs are what is repaired, in any order.
 type Repairs []Repair

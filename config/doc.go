@@ -18,12 +18,11 @@
 //
 // # Adding a key
 //
-// A key is a field with the struct tags that package strict reads; its sentence
-// in the manual is in the table of packaging/doc/configuration.md, and a test
-// demands it. A new type of value gets a Read method (see strict.Scalar); what
-// concerns one section goes into its Check method, what concerns several into
-// rules.go, clients.go or listeners.go. Every mistake, made by strict.Bad or
-// strict.Scope.Fail, needs a file testdata/invalid-RULE.yaml with its message
-// in invalid-RULE.txt; a test reads the source and fails for a mistake without
-// one.
+// A key is a field with the struct tags of package strict; its sentence in the
+// manual is in the table of packaging/doc/configuration.md, and a test demands
+// it. A new type of value gets a Read method; what concerns one section goes into
+// its Check method, what concerns several into rules.go, clients.go or
+// listeners.go. Every mistake, made by strict.Bad or strict.Scope.Fail, needs a
+// file testdata/invalid-RULE.yaml with its message in invalid-RULE.txt; a test
+// reads the source and fails for a mistake without one.
 package config

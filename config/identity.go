@@ -116,8 +116,7 @@ func (p *ProxyURL) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*ProxyURL) Kind() string    { return "URL" }
-func (*ProxyURL) Example() string { return "http://proxy.contoso.local:3128" }
+func (*ProxyURL) About() (kind, example string) { return "URL", "http://proxy.contoso.local:3128" }
 
 // Date is a day, written as in 2027-05-01; in UTC. The zero Date is none.
 type Date struct{ time.Time }
@@ -131,8 +130,7 @@ func (d *Date) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Date) Kind() string    { return "date" }
-func (*Date) Example() string { return "2027-05-01" }
+func (*Date) About() (kind, example string) { return "date", "2027-05-01" }
 
 // String writes d as the file does.
 func (d Date) String() string {

@@ -10,8 +10,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// Problem is one mistake in a file, or one thing that Check found; Errors are
-// all of one file, by line, and never none. Key describes a key for the manual.
+// The types of package strict that callers of this one need.
 type (
 	Problem = strict.Problem
 	Errors  = strict.Errors
@@ -71,12 +70,9 @@ func format() strict.Format {
 	}}
 }
 
-// Keys returns every key, in the order of the structs, sections before what is
-// in them. All of it is read from the structs that decode the file, so it cannot
-// differ from what the program does.
+// Keys returns every key, as the structs that decode the file have it.
 func Keys() []Key { return format().Keys(reflect.TypeFor[Config]()) }
 
-// Show is c as YAML, with every default filled in and without the keys that
-// have none. Of secrets it has only the paths of their files: password hashes
-// are left out, and so are user information and query of any URL.
+// Show is c as YAML, with every default filled in and without secrets: of those
+// it has only the paths of their files.
 func Show(c *Config) (string, error) { return format().Show(c) }

@@ -21,8 +21,7 @@ func (h *Hostname) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Hostname) Kind() string    { return "host name" }
-func (*Hostname) Example() string { return "relay.contoso.local" }
+func (*Hostname) About() (kind, example string) { return "host name", "relay.contoso.local" }
 
 // domainName uses the one address parser, so that a host name is exactly
 // what may follow an @.
@@ -51,8 +50,7 @@ func (n *Name) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Name) Kind() string    { return "name" }
-func (*Name) Example() string { return "a name" }
+func (*Name) About() (kind, example string) { return "name", "a name" }
 
 // GUID is an identifier of Entra, in lower case with hyphens.
 type GUID string
@@ -68,8 +66,7 @@ func (g *GUID) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*GUID) Kind() string    { return "GUID" }
-func (*GUID) Example() string { return "22222222-2222-2222-2222-222222222222" }
+func (*GUID) About() (kind, example string) { return "GUID", "22222222-2222-2222-2222-222222222222" }
 
 func guid(text string) (string, bool) {
 	if len(text) != 36 {
@@ -103,8 +100,9 @@ func (t *Tenant) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Tenant) Kind() string    { return "GUID or domain" }
-func (*Tenant) Example() string { return "11111111-1111-1111-1111-111111111111" }
+func (*Tenant) About() (kind, example string) {
+	return "GUID or domain", "11111111-1111-1111-1111-111111111111"
+}
 
 // BaseURL is https://HOST or https://HOST:PORT, with nothing after it.
 type BaseURL string
@@ -125,5 +123,4 @@ func (b *BaseURL) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*BaseURL) Kind() string    { return "URL" }
-func (*BaseURL) Example() string { return "https://127.0.0.1:8443" }
+func (*BaseURL) About() (kind, example string) { return "URL", "https://127.0.0.1:8443" }

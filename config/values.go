@@ -49,8 +49,7 @@ func (a addressValue) Shown() string {
 	return a.String()
 }
 
-func (addressValue) Kind() string    { return "address" }
-func (addressValue) Example() string { return "notifications@contoso.com" }
+func (addressValue) About() (kind, example string) { return "address", "notifications@contoso.com" }
 
 // Path is an absolute path of a file. In the YAML it may be relative to the
 // file that names it.
@@ -71,8 +70,7 @@ func (p *Path) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Path) Kind() string    { return "path" }
-func (*Path) Example() string { return "the path of a file" }
+func (*Path) About() (kind, example string) { return "path", "the path of a file" }
 
 func (p *Path) Resolve(base string) {
 	if name, ok := strings.CutPrefix(string(*p), credentialsVariable); ok {
@@ -130,8 +128,7 @@ func (s *Store) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Store) Kind() string    { return "store" }
-func (*Store) Example() string { return "sqlite:/var/lib/graphrelay/queue.db" }
+func (*Store) About() (kind, example string) { return "store", "sqlite:/var/lib/graphrelay/queue.db" }
 
 func (s *Store) Resolve(base string) { s.Path = absolute(s.Path, base) }
 

@@ -16,9 +16,11 @@ import (
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	a := wiring.Audit(g.cfg, r.log)
 	a.Alarm, a.Stop, a.Resume = r.observer.Alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
-	if !wiring.AuditStops(g.cfg) {
-		// An earlier run may have stopped what now only raises the alarm.
-		a.Stop = func(ctx context.Context, identity, _ string) error { return r.delivery.ReleaseIdentity(ctx, identity) }
+	if !wiring.AuditHolds(g.cfg) {
+		// An earlier run may have held what now only raises the alarm.
+		a.Stop = func(ctx context.Context, identity, _ string) error {
+			return r.delivery.ReleaseIdentity(ctx, identity)
+		}
 	}
 	for i, id := range a.Identities {
 		a.Identities[i].Client = g.identities[config.Name(id.Name)]
@@ -26,27 +28,29 @@ func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	return verify.NewAuditor(a)
 }
 
-// carryStops keeps mail stopped that an audit has stopped, where its identity has
+// carryAuditHolds keeps mail held that an audit has held, where its identity has
 // another name in c.
-func (r *Relay) carryStops(ctx context.Context, c *config.Config, stop func(ctx context.Context, identity, text string) error) error {
+func (r *Relay) carryAuditHolds(
+	ctx context.Context, c *config.Config, hold func(ctx context.Context, identity, text string) error,
+) error {
 	holds, err := r.store.Holds(ctx)
 	if err != nil {
 		return err
 	}
-	for _, s := range wiring.CarriedStops(c, holds) {
-		if err := stop(ctx, s.Identity, s.Text); err != nil {
+	for _, h := range wiring.CarriedHolds(c, holds) {
+		if err := hold(ctx, h.Identity, h.Text); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// stopInStore stops an identity before delivery runs.
-func (r *Relay) stopInStore(ctx context.Context, identity, text string) error {
+// holdInStore holds the mail of an identity before delivery runs.
+func (r *Relay) holdInStore(ctx context.Context, identity, text string) error {
 	return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 }
 
-// auditWarnings are what every status says of the audits.
+// auditWarnings returns what every status says about the audits.
 func auditWarnings(last []verify.Audit) []string {
 	var list []string
 	for _, a := range last {

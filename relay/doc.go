@@ -1,46 +1,53 @@
-// Package relay puts the whole together: New builds every part from a
-// configuration, Run starts and stops them in order.
+// Package relay starts, reloads and stops the service: New builds every part from
+// a configuration, Run starts the parts and stops them in order, Reload puts
+// another configuration in force.
 //
-// # The way of one message
+// # One message
 //
 //	client ── SMTP ──> smtpd ──> intake ──> policy    who may send, as whom, through which mailbox
 //	                               ├──────> message   one reading of the header; envelope-true edits
 //	                               └──────> spool     commit; only then 250 with the queue ID
 //	                                          │
-//	delivery <── Notify ──────────────────────┘
-//	   ├── spool.Claim      the attempt is durable before it is made
-//	   ├── graph.Send ────> Microsoft Graph sendMail (MIME)
-//	   │   or graph.Upload  what is too large for that: a draft of its parts
-//	   └── spool.Settle     sent, try again, hold, failed: with its history
+//	delivery <── Notify ──────────────────────┘       a lane for each mailbox; clients take turns
+//	   ├── spool            the attempt is durable before it is made
+//	   ├── graph ─────────> Microsoft Graph sendMail (MIME), with a token of entra
+//	   │   or largemail     a draft of the message's parts, if it is too large for that
+//	   └── spool            sent, retry, held or failed: with its history, and a report (dsn)
 //
 // # The map of packages
 //
-//	envelope, status     words: addresses, queue ID, the error type with its reply
-//	smtpd                the SMTP server: limits, deadlines, dialog
-//	policy               pure: who may send as whom
-//	message              bytes of a message: header block, line ends, edits, parts
-//	spool                the durable queue (SQLite) and its history
-//	graph                tokens, sendMail, what each answer means
-//	dsn                  reports of what failed (RFC 3464); pure
-//	sandbox              a double of Entra and Graph, for tests and try-outs
-//	setup                the key pair, and the scripts that restrict the app; pure
-//	intake, delivery     the two flows: into the spool and out of it
-//	verify               live proof that the app is restricted: on request, and while running
-//	monitor              counters, health, metrics for Prometheus
-//	alert                faults that are on, and the webhook that is told of them
-//	sendmail             what /usr/sbin/sendmail does, up to the submit socket
-//	admin                the admin socket and what the commands show
-//	console              the web console
-//	relay                this package
-//	config, cmd          the YAML file; flags, signals, printing
+//	words     envelope      addresses, queue ID         reply     the error type of SMTP
+//	          outcome       what an answer means        state     snapshot, health, faults
+//	          pacing, text  waiting; foreign text made visible; message/charset, hostheader
+//	organs    smtpd         the SMTP server: limits, deadlines, dialog; smtpd/wire: its syntax
+//	          policy        pure: who may send as whom
+//	          message       header block, line ends, edits; message/parts: MIME parts
+//	          spool         the contract of the durable queue; spool/sqlite keeps it
+//	          entra         credentials and tokens
+//	          graph         one way to Graph; what each answer means; graph/largemail
+//	          dsn, setup    reports (RFC 3464); scripts that restrict the app
+//	          socket, keypair, watchfile, loglimit, sendmail
+//	          sandbox       a double of Entra and Graph, for tests and try-outs
+//	flows     intake        from SMTP into the spool
+//	          delivery      from the spool to Graph; delivery/pace: how fast; delivery/hold: when not
+//	          verify        live proof that the app is restricted: on request, and every day
+//	          operator      what an operator may do to the queue, for admin and console
+//	          monitor, alert, admin, console
+//	whole     wiring        from the configuration to the options of every part; pure
+//	          observe       the snapshot of the running parts, their counters and alarms
+//	          doctor        what can be examined from this host
+//	          relay         this package
+//	          config, cmd   the YAML file; flags, signals, printing
 //
-// Imports point down this list only; layers_test.go holds it.
+// Imports point up this list only; layers_test.go checks it, and
+// packaging/doc/design.md says what each package must not know.
 //
 // # Start and stop
 //
-// The store opens first (it takes the lock), then the listeners; delivery and
-// SMTP start last. Nothing waits for the network: mail is accepted while Graph
-// is out of reach. At the end SMTP finishes the messages it is receiving while
-// delivery finishes those it is sending and records every outcome; the store
-// closes last.
+// The store opens first, for it takes the lock, then the listeners; delivery and
+// SMTP start last. Nothing waits for the network: mail is accepted while Graph is
+// out of reach. A stop lets SMTP finish the messages that it is receiving, and
+// delivery those that it is sending, with every outcome recorded; the store closes
+// last. On an error New closes what it opened, and a reload leaves everything as
+// it was.
 package relay

@@ -12,8 +12,8 @@ import (
 	"graphrelay/relay/wiring"
 )
 
-// generation is what one reading of the configuration makes: a reload builds
-// the next one as a whole and swaps it, or leaves the present one alone.
+// generation is everything that is built from one configuration: a reload builds
+// the next one as a whole and swaps it in, or leaves the present one alone.
 type generation struct {
 	cfg        *config.Config
 	since      time.Time
@@ -44,7 +44,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 	return g, nil
 }
 
-// cfg is the configuration in force. Ask again where time has passed.
+// cfg returns the configuration in force. Call it again after every wait.
 func (r *Relay) cfg() *config.Config { return r.now.Load().cfg }
 
 // runIdentities keeps tokens ready and audits until the next generation
@@ -56,5 +56,5 @@ func (r *Relay) runIdentities(g *generation) {
 		r.parts.Go(func() { c.Run(ctx) })
 	}
 	r.parts.Go(func() { g.auditor.Run(ctx) })
-	r.parts.Go(func() { r.checkLookup(ctx, g.cfg) })
+	r.parts.Go(func() { r.delivery.CheckLookup(ctx, wiring.Lookups(g.cfg)) })
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/textproto"
@@ -201,16 +200,17 @@ func (d dialog) open(from, subject string) {
 	d.say(250, "MAIL FROM:<%s>", from)
 	d.say(250, "RCPT TO:<someone@example.org>")
 	d.say(354, "DATA")
-	if _, err := io.WriteString(d.W, "From: "+from+"\r\nTo: someone@example.org\r\nSubject: "+subject+"\r\n\r\n"); err != nil {
+	_, err := fmt.Fprintf(d.W, "From: %s\r\nTo: someone@example.org\r\nSubject: %s\r\n\r\n", from, subject)
+	if err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-// send sends a message and expects it to be accepted.
-func (d dialog) send(from, subject string) {
+// send sends a message, expects it to be accepted and returns the reply.
+func (d dialog) send(from, subject string) string {
 	d.t.Helper()
 	d.open(from, subject)
-	d.say(250, "hello\r\n.")
+	return d.say(250, "hello\r\n.")
 }
 
 // awaits returns the next message that the double accepted.

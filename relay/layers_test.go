@@ -93,7 +93,8 @@ func checkImport(t *testing.T, pkg, imp string) {
 		}
 	case slices.Contains(sideways[pkg], imp):
 	case pkg == "config" && under != 0:
-		t.Errorf("config imports %s: of ours it may import config/strict and layer 0; move what both need to layer 0", imp)
+		t.Errorf("config imports %s: of ours it may import config/strict and layer 0; "+
+			"move what both need to layer 0", imp)
 	case under > height:
 		t.Errorf("%s (layer %d) imports %s (layer %d): imports point down; move what both need below %s, "+
 			"or declare the interface in %s and let its caller pass it in", pkg, height, imp, under, pkg, pkg)

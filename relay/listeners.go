@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -45,12 +46,8 @@ func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
 
 func (r *Relay) newIntake() *intake.Intake {
 	return intake.New(intake.Config{
-		Rules:   wiring.Intake(r.cfg(), hostName()),
-		Store:   r.store,
-		Notify:  r.delivery.Notify,
-		OnEvent: r.observer.CountIntake,
-		Now:     time.Now,
-		Log:     r.log,
+		Rules: wiring.Intake(r.cfg(), hostName()), Store: r.store, Notify: r.delivery.Notify,
+		OnEvent: r.observer.CountIntake, Now: time.Now, Log: r.log,
 	})
 }
 
@@ -105,4 +102,105 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, e
 		list = append(list, listener{l, w.Address, w.Options})
 	}
 	return list, nil
+}
+
+// rebind pairs the listeners of g with the open sockets, and opens those that are
+// missing. On an error it closes what it opened.
+func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
+	open := r.openListeners()
+	for _, w := range r.wantedListeners(g) {
+		kept := takeListeners(&open, w.Address)
+		if len(kept) == 0 {
+			l, err := r.bind(ctx, w)
+			if err != nil {
+				closeAll(fresh)
+				return nil, nil, portHint(err, w.Address, open)
+			}
+			fresh = append(fresh, l...)
+			list = append(list, l...)
+			continue
+		}
+		for _, l := range kept {
+			list = append(list, listener{l.Listener, w.Address, w.Options})
+		}
+	}
+	return list, fresh, nil
+}
+
+// takeListeners takes the sockets of an address out of open: one of those with
+// port 0, all of a name of systemd.
+func takeListeners(open *[]listener, address string) (taken []listener) {
+	var rest []listener
+	for _, l := range *open {
+		if l.address == address && (len(taken) == 0 || strings.HasPrefix(address, "systemd:")) {
+			taken = append(taken, l)
+		} else {
+			rest = append(rest, l)
+		}
+	}
+	*open = rest
+	return taken
+}
+
+// portHint explains a port that the service itself still holds, at an address that
+// the new configuration widens or narrows.
+func portHint(err error, address string, leaving []listener) error {
+	_, port, _ := net.SplitHostPort(address)
+	for _, l := range leaving {
+		if _, other, _ := net.SplitHostPort(l.address); port != "" && port == other {
+			return fmt.Errorf("listener %s: the service itself listens on this port at %s until it stops: "+
+				"restart it (systemctl restart graphrelay)", address, l.address)
+		}
+	}
+	return err
+}
+
+func closeAll(list []listener) {
+	for _, l := range list {
+		_ = l.Close()
+	}
+}
+
+// setListeners serves fresh, gives the listeners that stay their new options and
+// retires the others.
+func (r *Relay) setListeners(list, fresh []listener) {
+	r.mu.Lock()
+	old := r.listeners
+	r.listeners = list
+	r.mu.Unlock()
+	for _, l := range old {
+		if !hasSocket(list, l.Listener) {
+			r.leave(l)
+		}
+	}
+	for _, l := range list {
+		if hasSocket(fresh, l.Listener) {
+			r.serveSMTP(l)
+		} else {
+			r.smtp.SetOptions(l.Listener, l.options)
+		}
+	}
+}
+
+func hasSocket(list []listener, socket net.Listener) bool {
+	return slices.ContainsFunc(list, func(l listener) bool { return l.Listener == socket })
+}
+
+// leave stops serving a listener. systemd keeps its own sockets open.
+func (r *Relay) leave(l listener) {
+	if strings.HasPrefix(l.address, "systemd:") {
+		r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
+			"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
+	}
+	r.smtp.Retire(l.Listener)
+}
+
+// serveSMTP runs the accept loop of l.
+func (r *Relay) serveSMTP(l listener) {
+	r.part(func() error {
+		if err := r.smtp.Serve(l.Listener, l.options); !errors.Is(err, smtpd.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
 }

@@ -8,7 +8,6 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/operator"
@@ -63,37 +62,24 @@ func (r *Relay) adminServer() *admin.Server {
 
 func (r *Relay) consoleServer() *console.Console {
 	return console.New(console.Config{
-		Hostname:     r.hostname,
-		PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
-		Store:        r.store,
-		Operator:     r.operator(),
-		Seen:         r.observer.Monitor,
-		Snapshot:     r.observer.Snapshot,
-		Setup:        r.consoleSetup,
-		Now:          time.Now,
-		Log:          r.log,
+		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
+		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
+		Setup: r.consoleSetup, Now: time.Now, Log: r.log,
 	})
 }
 
 func (r *Relay) consoleSetup() console.Setup {
 	return console.Setup{
-		Version:   r.version,
-		Started:   r.started,
-		Listeners: r.Listeners(),
-		Warnings:  r.Warnings(),
-		Senders:   wiring.ExactSenders(r.cfg()),
+		Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
+		Senders: wiring.ExactSenders(r.cfg()),
 	}
 }
 
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store:    r.store,
-		Wake:     r.delivery.Notify,
-		Holds:    func() []spool.Hold { return r.delivery.Status().Holds },
-		ProbeNow: r.probe,
-		Hostname: r.hostname,
-		Now:      time.Now,
+		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
+		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity
@@ -104,11 +90,11 @@ func (r *Relay) operator() *operator.Operator {
 	}
 }
 
-// probe probes holds now: by a message, and those of an audit by an audit.
+// probe tries holds now: with a message, and those of an audit with an audit.
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := hold.AuditedIdentity(key); ok {
+		if identity, ok := state.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}
@@ -125,15 +111,10 @@ func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 // openObserver makes what the flows report to, before the flows.
 func (r *Relay) openObserver() (err error) {
 	r.observer, err = observe.New(observe.Config{
-		Version:     r.version,
-		Hostname:    r.hostname,
-		URLFile:     wiring.WebhookURLFile(r.cfg()),
-		HasIdentity: r.hasIdentity,
-		Log:         r.log,
-		Store:       r.store,
+		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
+		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
 		Connections: func() smtpd.Stats { return r.smtp.Stats() },
-		Service:     r.service,
 	})
 	return err
 }
@@ -141,14 +122,10 @@ func (r *Relay) openObserver() (err error) {
 // service is what a snapshot shows of the configuration in force.
 func (r *Relay) service() observe.Service {
 	g := r.now.Load()
-	s := observe.Service{
-		Stopping: r.stopping.Load(),
-		Reload:   state.Reload{At: g.since},
-		Audits:   g.auditor.Last(),
-	}
+	s := observe.Service{Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: g.auditor.Last()}
 	s.StorePath, s.DiskReserve = wiring.Disk(g.cfg)
-	if last, ok := r.LastReload(); ok {
-		s.Reload.Failed, s.Reload.Error = last.Error != "", last.Error
+	if err := r.refused.Load(); err != nil {
+		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}
 	for _, id := range g.cfg.Identities {
 		s.Credentials = append(s.Credentials, wiring.Credential(id, g.identities[id.Name].Credential(), time.Now()))

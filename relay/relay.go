@@ -17,6 +17,7 @@ import (
 	"graphrelay/relay/observe"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/wiring"
 )
@@ -27,15 +28,15 @@ const (
 	sendGrace    = 30 * time.Second
 )
 
-// Options are what New builds a Relay from.
+// Options are what New needs to build a Relay.
 type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
 	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
 
-	// SubmitSocket is where sendmail hands over, an absolute path; "" opens none
-	// beside the listeners of the configuration.
+	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
+	// "" only the listeners of the configuration are opened.
 	SubmitSocket string
 
 	// Load reads the configuration again, for a reload; nil where there is none
@@ -49,31 +50,31 @@ type Options struct {
 
 // Relay is one running service.
 type Relay struct {
-	version    string
-	log        *slog.Logger
-	submit     wiring.Submit
-	load       func() (*config.Config, error)
-	onChange   func(*config.Config)
-	onReload   func() (done func())
-	started    time.Time
-	store      *sqlite.Store
-	closeStore sync.Once
-	delivery   *delivery.Delivery
-	intake     *intake.Intake
-	smtp       *smtpd.Server
-	admin      net.Listener
-	observer   *observe.Observer
-	metrics    net.Listener // nil without metrics
-	console    net.Listener // nil without console
-	stopping   atomic.Bool
-	now        atomic.Pointer[generation]
+	version  string
+	log      *slog.Logger
+	submit   wiring.Submit
+	load     func() (*config.Config, error)
+	onChange func(*config.Config)
+	onReload func() (done func())
+	started  time.Time
 
-	reloading  sync.Mutex // one reload at a time, and none when Run stops
-	lastReload atomic.Pointer[Reload]
-	up         chan struct{}   // closed when Run has begun
-	running    context.Context // of Run; set before up is closed
-	stop       context.CancelCauseFunc
-	parts      sync.WaitGroup // the goroutines of Run
+	store                   *sqlite.Store
+	closeStore              sync.Once
+	observer                *observe.Observer
+	delivery                *delivery.Delivery
+	intake                  *intake.Intake
+	smtp                    *smtpd.Server
+	admin, metrics, console net.Listener // the latter two are nil if not configured
+
+	now       atomic.Pointer[generation]
+	reloading sync.Mutex            // one reload at a time, and none when Run stops
+	refused   atomic.Pointer[error] // why the last reload changed nothing; nil after one that worked
+
+	up       chan struct{}   // closed when Run has begun
+	running  context.Context // of Run; set before up is closed
+	shutDown context.CancelCauseFunc
+	stopping atomic.Bool
+	parts    sync.WaitGroup // the goroutines of Run
 
 	mu        sync.Mutex
 	listeners []listener
@@ -97,7 +98,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
-	if err = r.carryStops(ctx, o.Config, r.stopInStore); err != nil {
+	if err = r.carryAuditHolds(ctx, o.Config, r.holdInStore); err != nil {
 		return nil, err
 	}
 	if err = r.openObserver(); err != nil {
@@ -113,14 +114,9 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version:  o.Version,
-		log:      o.Log,
-		submit:   wiring.Submit{Path: o.SubmitSocket},
-		load:     o.Load,
-		onChange: o.OnChange,
-		onReload: o.OnReload,
-		started:  time.Now(),
-		up:       make(chan struct{}),
+		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
+		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
+		started: time.Now(), up: make(chan struct{}),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -133,27 +129,14 @@ func newRelay(o Options) *Relay {
 
 func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
-		Store:    r.store,
-		Route:    r.route,
-		Limits:   wiring.Limits(r.cfg()),
-		Grace:    sendGrace,
-		Log:      r.log,
-		Reports:  func() delivery.Reports { return wiring.Reports(r.cfg()) },
-		Identity: r.hasIdentity,
-		Alarm:    r.observer.Alerts.Alarm,
-		OnEvent:  r.observer.CountDelivery,
+		Store: r.store, Route: r.route, Identity: r.hasIdentity,
+		Limits: wiring.Limits(r.cfg()), Grace: sendGrace, Log: r.log,
+		Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
+		Alarm:   r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
 	}
 }
 
-// checkLookup finds out whether the app may read the mailboxes that c looks
-// unknown outcomes up in.
-func (r *Relay) checkLookup(ctx context.Context, c *config.Config) {
-	if mailboxes := wiring.Lookups(c); mailboxes != nil {
-		r.delivery.CheckLookup(ctx, mailboxes)
-	}
-}
-
-// route returns the way of a mailbox to Graph, by the configuration in force.
+// route returns how mail of a mailbox gets to Graph, by the configuration in force.
 func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	g := r.now.Load()
 	route, ok := wiring.Route(g.cfg, mailbox)
@@ -168,7 +151,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	return route, true
 }
 
-// hostname is the name of the configuration in force.
+// hostname returns the name in the configuration in force.
 func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
 
 // hasIdentity reports whether the configuration in force has an identity.
@@ -202,15 +185,15 @@ func (r *Relay) Warnings() []string {
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
-// a stop in order. It closes the Relay in any case and may be called once.
+// an orderly stop. It closes the Relay in any case and may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.close()
 	for _, w := range r.Warnings() {
 		r.log.Warn("starting with a warning", "warning", w)
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	r.start(ctx, stop)
+	ctx, shutDown := context.WithCancelCause(ctx)
+	defer shutDown(nil)
+	r.start(ctx, shutDown)
 	<-ctx.Done()
 	r.stopping.Store(true)
 	r.awaitReload()
@@ -227,8 +210,8 @@ func (r *Relay) Run(ctx context.Context) error {
 }
 
 // start runs every part; the first that fails stops the others.
-func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
-	r.running, r.stop = ctx, stop
+func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
+	r.running, r.shutDown = ctx, shutDown
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
@@ -245,12 +228,13 @@ func (r *Relay) start(ctx context.Context, stop context.CancelCauseFunc) {
 func (r *Relay) part(f func() error) {
 	r.parts.Go(func() {
 		if err := f(); err != nil && r.running.Err() == nil {
-			r.stop(err)
+			r.shutDown(err)
 		}
 	})
 }
 
-// sweep deletes what the configuration keeps no longer, every few minutes.
+// sweep deletes history and failed messages that are older than the configuration
+// keeps them, every few minutes.
 func (r *Relay) sweep(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Minute)
 	defer tick.Stop()
@@ -267,7 +251,27 @@ func (r *Relay) sweep(ctx context.Context) {
 	}
 }
 
-// close releases what New opened, in reverse order; again does nothing.
+// Alive returns nil once the loops that carry the mail have answered: the
+// writer of the store, the lanes of delivery, the accept loop of each listener.
+// A store that is unhealthy but answers is alive: it recovers by itself, or the
+// status says what to do, and a restart would not help. The error is for the log
+// of a watchdog.
+func (r *Relay) Alive(ctx context.Context) error {
+	// Taking back a message that is not there changes nothing, but needs the writer.
+	err := r.store.Unclaim(ctx, "", 0, r.started)
+	if !errors.Is(err, spool.ErrNotFound) && !errors.Is(err, spool.ErrUnhealthy) {
+		return fmt.Errorf("the writer of the queue does not answer: %w", err)
+	}
+	if err := r.delivery.Alive(ctx); err != nil {
+		return err
+	}
+	return r.smtp.Alive(ctx)
+}
+
+// Summary is the state of the service in one line.
+func (r *Relay) Summary(ctx context.Context) string { return r.observer.Summary(ctx) }
+
+// close releases what New opened, in reverse order. A second call does nothing.
 func (r *Relay) close() {
 	closeAll(r.openListeners())
 	for _, l := range []net.Listener{r.admin, r.metrics, r.console} {

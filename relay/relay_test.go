@@ -74,7 +74,8 @@ func TestStartLogsItsWarnings(t *testing.T) {
 		t.Errorf("warnings %q", w)
 	}
 	_ = r.stop()
-	if log := b.log.String(); !strings.Contains(log, `level=WARN msg="starting with a warning" warning="identity default: its `) {
+	const want = `level=WARN msg="starting with a warning" warning="identity default: its endpoints`
+	if log := b.log.String(); !strings.Contains(log, want) {
 		t.Errorf("log:\n%s", log)
 	}
 }

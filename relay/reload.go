@@ -5,22 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/smtpd"
 	"graphrelay/relay/wiring"
 )
-
-// Reload is the outcome of the last reload.
-type Reload struct {
-	At    time.Time
-	Error string // for the operator, ends with what to do; empty where it went well
-}
 
 var errNoReload = errors.New("the service was started without a configuration file, so there is nothing to reload; " +
 	"restart it instead")
@@ -42,30 +31,20 @@ func (r *Relay) Reload(ctx context.Context) error {
 		return errors.New("the service is stopping; start it again to use the new configuration")
 	}
 	defer r.onReload()()
-	err := r.reload(context.WithoutCancel(ctx))
-	last := &Reload{At: time.Now()}
-	if err != nil {
-		last.Error = err.Error()
+	if err := r.reload(context.WithoutCancel(ctx)); err != nil {
 		r.log.Error("cannot reload the configuration; the previous one stays in force", "error", err)
-	} else {
-		r.log.Info("configuration reloaded", "listeners", r.Listeners())
+		r.refused.Store(&err)
+		return err
 	}
-	r.lastReload.Store(last)
-	return err
+	r.log.Info("configuration reloaded", "listeners", r.Listeners())
+	r.refused.Store(nil)
+	return nil
 }
 
 // awaitReload waits for a reload in progress; once Run stops, no other begins.
 func (r *Relay) awaitReload() {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-}
-
-// LastReload returns the outcome of the last reload; false before the first.
-func (r *Relay) LastReload() (Reload, bool) {
-	if last := r.lastReload.Load(); last != nil {
-		return *last, true
-	}
-	return Reload{}, false
 }
 
 func (r *Relay) reload(ctx context.Context) error {
@@ -88,9 +67,9 @@ func (r *Relay) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.carryStops(ctx, c, r.delivery.HoldIdentity); err != nil {
+	if err := r.carryAuditHolds(ctx, c, r.delivery.HoldIdentity); err != nil {
 		closeAll(fresh)
-		return fmt.Errorf("cannot read from the queue which identities an audit stopped; see graphrelay status: %w", err)
+		return fmt.Errorf("cannot find out whose mail an audit holds; see graphrelay status: %w", err)
 	}
 	r.swap(g, list, fresh)
 	return nil
@@ -122,67 +101,11 @@ func sameFixed(old, next *config.Config) error {
 	for i, was := range fixed(old) {
 		if now[i] != was {
 			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: "+
-				"restart it (systemctl restart graphrelay), or restore the old value", was.key, was.value, now[i].value))
+				"restart it (systemctl restart graphrelay), or restore the old value",
+				was.key, was.value, now[i].value))
 		}
 	}
 	return errors.Join(all...)
-}
-
-// rebind pairs the listeners of g with the sockets that are open, and opens
-// those that are missing. On an error it closes again what it opened.
-func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
-	open := r.openListeners()
-	for _, w := range r.wantedListeners(g) {
-		kept := takeListeners(&open, w.Address)
-		if len(kept) == 0 {
-			l, err := r.bind(ctx, w)
-			if err != nil {
-				closeAll(fresh)
-				return nil, nil, portHint(err, w.Address, open)
-			}
-			fresh = append(fresh, l...)
-			list = append(list, l...)
-			continue
-		}
-		for _, l := range kept {
-			list = append(list, listener{l.Listener, w.Address, w.Options})
-		}
-	}
-	return list, fresh, nil
-}
-
-// takeListeners takes the sockets of an address out of open: of a port that was
-// chosen freely one, of a name of systemd all.
-func takeListeners(open *[]listener, address string) (taken []listener) {
-	var rest []listener
-	for _, l := range *open {
-		if l.address == address && (len(taken) == 0 || strings.HasPrefix(address, "systemd:")) {
-			taken = append(taken, l)
-		} else {
-			rest = append(rest, l)
-		}
-	}
-	*open = rest
-	return taken
-}
-
-// portHint explains a port that the service itself still holds: by an address
-// that the new configuration widens or narrows.
-func portHint(err error, address string, leaving []listener) error {
-	_, port, _ := net.SplitHostPort(address)
-	for _, l := range leaving {
-		if _, other, _ := net.SplitHostPort(l.address); port != "" && port == other {
-			return fmt.Errorf("listener %s: the service itself listens on this port at %s until it stops: "+
-				"restart it (systemctl restart graphrelay)", address, l.address)
-		}
-	}
-	return err
-}
-
-func closeAll(list []listener) {
-	for _, l := range list {
-		_ = l.Close()
-	}
 }
 
 // swap puts g in force. Nothing in it can fail.
@@ -195,50 +118,6 @@ func (r *Relay) swap(g *generation, list, fresh []listener) {
 	r.smtp.Reconfigure(wiring.SMTP(g.cfg, r.log))
 	r.setListeners(list, fresh)
 	r.onChange(g.cfg)
-	// Holds may be over now, and senders that are gone must be held.
+	// Holds may have ended, and mail of senders that are gone must be held.
 	r.delivery.ProbeNow()
-}
-
-// setListeners serves fresh, gives those that stay their new options and
-// retires the others.
-func (r *Relay) setListeners(list, fresh []listener) {
-	r.mu.Lock()
-	old := r.listeners
-	r.listeners = list
-	r.mu.Unlock()
-	for _, l := range old {
-		if !hasSocket(list, l.Listener) {
-			r.leave(l)
-		}
-	}
-	for _, l := range list {
-		if hasSocket(fresh, l.Listener) {
-			r.serveSMTP(l)
-		} else {
-			r.smtp.SetOptions(l.Listener, l.options)
-		}
-	}
-}
-
-func hasSocket(list []listener, socket net.Listener) bool {
-	return slices.ContainsFunc(list, func(l listener) bool { return l.Listener == socket })
-}
-
-// leave stops serving a listener. systemd keeps its own sockets open.
-func (r *Relay) leave(l listener) {
-	if strings.HasPrefix(l.address, "systemd:") {
-		r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
-			"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
-	}
-	r.smtp.Retire(l.Listener)
-}
-
-// serveSMTP runs the accept loop of l.
-func (r *Relay) serveSMTP(l listener) {
-	r.part(func() error {
-		if err := r.smtp.Serve(l.Listener, l.options); !errors.Is(err, smtpd.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
 }

@@ -7,8 +7,12 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/sandbox"
+	"graphrelay/relay/spool"
 )
 
 // A reload changes everything at once: names, senders, listeners. Who is
@@ -25,8 +29,8 @@ func TestReload(t *testing.T) {
 	r := b.startWith(t, o)
 	stays := r.Listeners()[0]
 	before := dial(t, stays, "relay.contoso.com")
-	if _, ok := r.LastReload(); ok {
-		t.Error("there was a reload before the first")
+	if s := r.service(); s.Reload.Failed || s.Reload.At.IsZero() {
+		t.Errorf("before the first reload: %+v", s.Reload)
 	}
 
 	extra := free(t)
@@ -43,8 +47,8 @@ func TestReload(t *testing.T) {
 	b.awaits(t, "on the connection from before")
 	dial(t, extra, "renamed.contoso.com").send("second@contoso.com", "new sender")
 	b.awaits(t, "new sender")
-	if last, ok := r.LastReload(); !ok || last.Error != "" || last.At.IsZero() {
-		t.Errorf("last reload %+v", last)
+	if s := r.service(); s.Reload.Failed || s.Reload.Error != "" || s.Reload.At.Before(r.started) {
+		t.Errorf("last reload %+v", s.Reload)
 	}
 
 	b.edit(t, "    - address: "+extra+"\n", "")
@@ -73,7 +77,7 @@ func TestRefusedReload(t *testing.T) {
 	}
 	defer busy.Close()
 	fresh := free(t)
-	inForce, listeners := r.cfg(), fmt.Sprint(r.Listeners())
+	inForce, inForceSince, listeners := r.cfg(), r.service().Reload.At, fmt.Sprint(r.Listeners())
 	for _, c := range []struct{ name, old, now, want string }{
 		{"a mistake", "hostname:", "hostnam:", "unknown key"},
 		{"no credential", "secret.txt", "gone.txt", "identity default: "},
@@ -89,8 +93,8 @@ func TestRefusedReload(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v does not say %q", c.name, err, c.want)
 		}
-		if last, ok := r.LastReload(); !ok || last.Error != err.Error() {
-			t.Errorf("%s: last reload %+v", c.name, last)
+		if s := r.service(); !s.Reload.Failed || s.Reload.Error != err.Error() || s.Reload.At != inForceSince {
+			t.Errorf("%s: last reload %+v", c.name, s.Reload)
 		}
 		if r.cfg() != inForce || fmt.Sprint(r.Listeners()) != listeners {
 			t.Errorf("%s: something of it is in force", c.name)
@@ -117,7 +121,8 @@ console: {address: 127.0.0.1:8025, password_hash: ` + hash + `}
 alerts: {webhook_url_file: /a/webhook}
 log: {format: text}
 `
-	now := strings.NewReplacer("/a/", "/b/", "1MiB", "2MiB", "10}", "11}", "9725", "9726", "8025", "8026", "text", "json")
+	now := strings.NewReplacer("/a/", "/b/", "1MiB", "2MiB", "10}", "11}",
+		"9725", "9726", "8025", "8026", "text", "json")
 	want := []string{
 		"queue.store cannot change from sqlite:/a/queue.db to sqlite:/b/queue.db ",
 		"queue.min_free_space cannot change from 1MiB to 2MiB ",
@@ -141,7 +146,8 @@ log: {format: text}
 			t.Errorf("%q, want %q", line, want[i])
 		}
 	}
-	if err := sameFixed(configured(t, ""), before); !strings.Contains(err.Error(), "metrics.address cannot change from none to") {
+	err := sameFixed(configured(t, ""), before)
+	if !strings.Contains(err.Error(), "metrics.address cannot change from none to") {
 		t.Error(err)
 	}
 }
@@ -184,13 +190,42 @@ func TestNoReload(t *testing.T) {
 
 // Of the sockets of an address a listener takes one, and of a name of systemd all.
 func TestTakeListeners(t *testing.T) {
-	open := []listener{{address: "127.0.0.1:0"}, {address: "systemd:smtp"}, {address: "127.0.0.1:0"}, {address: "systemd:smtp"}}
+	tcp, systemd := listener{address: "127.0.0.1:0"}, listener{address: "systemd:smtp"}
+	open := []listener{tcp, systemd, tcp, systemd}
 	for _, c := range []struct {
 		address     string
 		taken, left int
 	}{{"127.0.0.1:0", 1, 3}, {"systemd:smtp", 2, 1}, {"127.0.0.1:25", 0, 1}, {"127.0.0.1:0", 1, 0}} {
 		if got := takeListeners(&open, c.address); len(got) != c.taken || len(open) != c.left {
 			t.Errorf("%s: took %v, left %v", c.address, got, open)
+		}
+	}
+}
+
+// The limits of a reload apply to the message that is being sent.
+func TestReloadChangesTheLimitsOfMailInTransfer(t *testing.T) {
+	b := newBench(t, "")
+	lost := sandbox.Fault{Endpoint: "sendMail", Latency: time.Second, Drop: sandbox.DropBody}
+	if err := b.double.Inject(lost); err != nil {
+		t.Fatal(err)
+	}
+	r := b.start(t)
+	reply := dial(t, r.Listeners()[0], "relay.contoso.com").send(sender, "perhaps sent")
+	id := envelope.QueueID(strings.Fields(reply)[1])
+	b.text += "delivery: {unknown_outcome: hold}\n"
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		rec, err := r.store.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.State == spool.Held {
+			return
+		}
+		if rec.State == spool.Queued && rec.Attempts > 0 || time.Now().After(end) {
+			t.Fatalf("%s, want held", rec.State)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func TestUsageErrors(t *testing.T) {
 		"completion bash x": "unexpected argument \"x\": `graphrelay completion bash` takes only flags, as in " +
 			"`graphrelay completion bash`",
 		"send --to": "--to needs a value: write --to ADDRESS; `graphrelay send --help` shows the flags",
-		"verify --wait 2": "invalid value \"2\" for --wait: write a time with its unit, as in 30s, 10m or 2h; `graphrelay " +
-			"verify --help` shows the flags",
+		"verify --wait 2": "invalid value \"2\" for --wait: write a time with its unit, as in 30s, 10m or 2h; " +
+			"`graphrelay verify --help` shows the flags",
 		"trace --limit few": "invalid value \"few\" for --limit: write a number; `graphrelay trace --help` shows the " +
 			"flags",
 		"status --json=maybe": "invalid value \"maybe\" for --json: write the flag alone; `graphrelay status --help` " +

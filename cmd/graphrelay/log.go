@@ -42,7 +42,7 @@ func newHandler(w io.Writer, c config.Log, o *slog.HandlerOptions) slog.Handler 
 const levelAlert = slog.LevelError + 4
 
 // journalHandler writes lines as sd-daemon(3) has them: the priority first, and
-// no time, for journald stamps each line itself. It has a handler for each
+// no time, because journald stamps each line. It has a handler for each
 // priority, in the order of levels.
 type journalHandler []leveled
 

@@ -10,7 +10,7 @@ import (
 )
 
 // writeMbox appends a message to an mbox in the form mboxrd: a From line, line
-// ends of one byte, each line that begins with "From " behind any number of
+// ends of one byte, each line that begins with "From " after any number of
 // ">" gets one more, and an empty line at the end. Reading it as mboxrd gives
 // every line back.
 func writeMbox(w io.Writer, reversePath string, accepted time.Time, message io.Reader) error {

@@ -70,7 +70,9 @@ func TestPasswdFitsTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := t.TempDir() + "/config.yaml"
-	text := fmt.Sprintf(`identities: [{tenant_id: 11111111-1111-1111-1111-111111111111, client_id: 22222222-2222-2222-2222-222222222222, certificate_file: x.pem}]
+	text := fmt.Sprintf(`identities: [{tenant_id: 11111111-1111-1111-1111-111111111111,
+  client_id: 22222222-2222-2222-2222-222222222222,
+  certificate_file: x.pem}]
 senders: [{address: a@contoso.com}]
 clients: [{name: scanner, username: scanner, password_hash: "%s"}]
 smtp: {listeners: [{address: 127.0.0.1:25, auth: required, plaintext_auth: [127.0.0.0/8]}]}

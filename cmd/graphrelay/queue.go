@@ -31,7 +31,7 @@ func withQueue(ctx context.Context, file string, ask func(queueReader) error) er
 		return err
 	}
 	service := admin.Dial(c.Admin.Address.Address)
-	// Asked first, for ask must run once: it may have made files before it fails.
+	// Checked first, because ask must run only once: it may have made files before it fails.
 	if err = service.Answers(ctx); err == nil {
 		return ask(service)
 	}

@@ -61,7 +61,7 @@ standard output the export stops. The exit code is then 1.`,
 type exporter struct {
 	dir, mbox string
 	out       io.Writer // standard output
-	file      *os.File  // of mbox; nil where that is standard output
+	file      *os.File  // of mbox; nil if that is standard output
 	count     int
 	failed    int
 }

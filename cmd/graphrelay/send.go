@@ -95,7 +95,7 @@ func (m *testMail) complete(file string) error {
 
 // plainListener finds where a program of this host can hand over a mail
 // without TLS and without a login. Which port a socket of systemd has is not
-// known here, but where there is one there is that of sendmail too.
+// known here, but with one of them there is also the submit socket.
 func plainListener(all []config.Listener) (string, error) {
 	bySystemd := false
 	for _, l := range all {

@@ -90,7 +90,7 @@ recipients were refused, the others get the message.`,
 type submission struct {
 	sendmail.Args
 	account sendmail.Account
-	home    string             // where dead.letter is; "" where nobody knows one
+	home    string             // where dead.letter is; "" if unknown
 	bad     []sendmail.Failure // named as a recipient, but not an address
 	conf    string
 	in      io.Reader

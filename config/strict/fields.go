@@ -14,12 +14,11 @@ type Format struct {
 	Foreign func(target any, limits string) Scalar
 }
 
-// Scalar is a type that reads itself from the text of one YAML value. Kind and
-// Example serve the manual and the messages.
+// Scalar is a type that reads itself from the text of one YAML value. About has
+// its kind, such as "duration", for the manual, and an example for messages.
 type Scalar interface {
 	Read(text string) *Fault
-	Kind() string    // for the manual: "duration"
-	Example() string // for messages
+	About() (kind, example string)
 }
 
 // Resolver is a Scalar that may hold a relative path.
@@ -109,7 +108,8 @@ func (f Format) within(v reflect.Value, limits string) *Fault {
 
 // example is an example of what a key of type t takes.
 func (f Format) example(t reflect.Type) string {
-	return f.asScalar(reflect.New(t).Elem(), "").Example()
+	_, example := f.asScalar(reflect.New(t).Elem(), "").About()
+	return example
 }
 
 // fieldsOf returns the fields that are keys, in the order of the source.

@@ -10,7 +10,7 @@ import (
 type Key struct {
 	Path     string // identities[].tenant_id
 	Type     string // section, list, or the name of a type of value
-	Default  string // as YAML, or a phrase where it follows from something else; empty for a section
+	Default  string // as YAML, or a phrase if it follows from something else; empty for a section
 	Range    string // 1..64, or a | b; empty without limits of its own
 	Required bool   // wherever its section is there
 }
@@ -45,7 +45,8 @@ func (f Format) keyOf(path string, field reflect.StructField) Key {
 func (f Format) kindOf(t reflect.Type) string {
 	switch {
 	case f.isScalar(t):
-		return f.asScalar(reflect.New(t).Elem(), "").Kind()
+		kind, _ := f.asScalar(reflect.New(t).Elem(), "").About()
+		return kind
 	case t.Kind() == reflect.Slice:
 		return "list"
 	case t.Kind() == reflect.Map:

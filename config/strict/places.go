@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// Places say where the keys of a file are, also for what is found out later
-// about their values.
+// Places say where the keys of a file are.
 type Places struct {
 	file string
 	at   map[string]place // by path; only keys of the file
@@ -40,7 +39,7 @@ type Scope struct {
 	path string
 }
 
-// Given reports whether the file has the key, rightly written or not.
+// Given is that of Places.
 func (s Scope) Given(key string) bool { return s.d.places.Given(join(s.path, key)) }
 
 // Sound reports whether nothing under the key was wrong so far: only then does

@@ -55,7 +55,7 @@ func (e Errors) ByLine() {
 	slices.SortStableFunc(e, func(a, b Problem) int { return a.Line - b.Line })
 }
 
-// Fault is a Problem that does not know yet where it is.
+// Fault is a Problem whose place is not known yet.
 type Fault struct{ wrong, remedy string }
 
 func (f *Fault) Error() string { return f.wrong + "; " + f.remedy }

@@ -21,8 +21,7 @@ func (n *number) Read(text string) *Fault {
 	return nil
 }
 
-func (*number) Kind() string    { return "number" }
-func (*number) Example() string { return "a number" }
+func (*number) About() (kind, example string) { return "number", "a number" }
 
 // Digits reads a whole number that is written in digits only.
 func Digits(text string) (int64, *Fault) {
@@ -39,9 +38,8 @@ func Digits(text string) (int64, *Fault) {
 // word is one of the words in the key's range.
 type word string
 
-func (w *word) Read(text string) *Fault { *w = word(text); return nil }
-func (*word) Kind() string              { return "word" }
-func (*word) Example() string           { return "a word" }
+func (w *word) Read(text string) *Fault     { *w = word(text); return nil }
+func (*word) About() (kind, example string) { return "word", "a word" }
 
 // Duration is a length of time, written as in 30s, 5m, 4h, 5d or 1h30m.
 type Duration time.Duration
@@ -86,8 +84,7 @@ func (d *Duration) Read(text string) *Fault {
 	return nil
 }
 
-func (*Duration) Kind() string    { return "duration" }
-func (*Duration) Example() string { return "a duration such as 5m" }
+func (*Duration) About() (kind, example string) { return "duration", "a duration such as 5m" }
 
 // String writes d as the file does, in seconds at the least.
 func (d Duration) String() string {
@@ -126,8 +123,7 @@ func (s *Size) Read(text string) *Fault {
 	return nil
 }
 
-func (*Size) Kind() string    { return "size" }
-func (*Size) Example() string { return "a size such as 256MiB" }
+func (*Size) About() (kind, example string) { return "size", "a size such as 256MiB" }
 
 // String writes s in the largest unit that leaves no rest.
 func (s Size) String() string {
@@ -153,5 +149,4 @@ func (b *truth) Read(text string) *Fault {
 	return nil
 }
 
-func (*truth) Kind() string    { return "true or false" }
-func (*truth) Example() string { return "true or false" }
+func (*truth) About() (kind, example string) { return "true or false", "true or false" }

@@ -35,7 +35,7 @@ func (f Format) shownSection(v reflect.Value) yaml.MapSlice {
 	return section
 }
 
-// shown is a value of the configuration as YAML; false where there is none.
+// shown is a value of the configuration as YAML; false if there is none.
 func (f Format) shown(v reflect.Value, tag reflect.StructTag) (any, bool) {
 	switch {
 	case f.isScalar(v.Type()):
@@ -47,7 +47,7 @@ func (f Format) shown(v reflect.Value, tag reflect.StructTag) (any, bool) {
 		if section := f.shownSection(v.Elem()); len(section) > 0 {
 			return section, true
 		}
-		return true, true // a section that one word stands for
+		return true, true // a section that one word replaces
 	case v.Kind() == reflect.Slice:
 		return f.shownList(v, tag)
 	case v.Kind() == reflect.Map:

@@ -36,8 +36,7 @@ func (l *label) Read(text string) *Fault {
 	return nil
 }
 
-func (*label) Kind() string    { return "label" }
-func (*label) Example() string { return "a label" }
+func (*label) About() (kind, example string) { return "label", "a label" }
 
 // secret is a label that nobody repeats.
 type secret struct{ label }
@@ -57,9 +56,8 @@ func (p plotReader) Read(text string) *Fault {
 	return nil
 }
 
-func (plotReader) Kind() string    { return "length" }
-func (plotReader) Example() string { return "2m" }
-func (p plotReader) Shown() string { return p.metres }
+func (plotReader) About() (kind, example string) { return "length", "2m" }
+func (p plotReader) Shown() string               { return p.metres }
 
 func gardens() Format {
 	return Format{Foreign: func(target any, _ string) Scalar {

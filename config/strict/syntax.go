@@ -31,7 +31,7 @@ func inLine(line int, text string, f *Fault) *Problem {
 
 // parse returns the one document of a file; least is what to write into an
 // empty one. The library is used for its syntax tree only: aliases, merges and
-// tags in it are kept, and refused by whoever walks the tree.
+// tags in it are kept, and refused when the tree is walked.
 func parse(data []byte, least string) (ast.Node, *Problem) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if p := checkBytes(data); p != nil {

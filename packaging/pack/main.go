@@ -30,7 +30,7 @@ func main() {
 	flag.Parse()
 	epoch, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
-		log.Fatal("SOURCE_DATE_EPOCH must be set: the time of the source in seconds, "+
+		log.Fatal("SOURCE_DATE_EPOCH must be set: the time of the source in seconds, " +
 			"as git log -1 --format=%ct prints it")
 	}
 	p.at = time.Unix(epoch, 0).UTC()

@@ -56,7 +56,9 @@ func (p plan) copyFiles(stage, _ string) error {
 	}
 	guides, _ := filepath.Glob(filepath.Join(p.root, "packaging", "doc", "*.md"))
 	for _, g := range guides {
-		files["doc/"+filepath.Base(g)] = "packaging/doc/" + filepath.Base(g)
+		if name := filepath.Base(g); name != "design.md" { // that one is for contributors
+			files["doc/"+name] = "packaging/doc/" + name
+		}
 	}
 	for _, f := range []string{"graphrelay.rules.yml", "graphrelay.dashboard.json"} {
 		files["monitoring/"+f] = "packaging/monitoring/" + f

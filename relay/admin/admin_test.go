@@ -68,7 +68,8 @@ func (s *stock) List(_ context.Context, f spool.Filter) (list []spool.Record, _ 
 }
 
 func (s *stock) History(context.Context, envelope.QueueID) ([]spool.Event, error) {
-	return []spool.Event{{Kind: spool.EventDeferred, Attempt: 1, HTTPStatus: 429, Status: [3]int{4, 7, 0}, Text: "busy", Duration: 20 * time.Millisecond}}, nil
+	return []spool.Event{{Kind: spool.EventDeferred, Attempt: 1, HTTPStatus: 429, Status: [3]int{4, 7, 0},
+		Text: "busy", Duration: 20 * time.Millisecond}}, nil
 }
 
 func (s *stock) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, error) {
@@ -78,7 +79,8 @@ func (s *stock) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, erro
 	}{strings.NewReader(s.text), io.NopCloser(nil)}, s.openErr
 }
 
-func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, _ time.Time) error {
+func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, next time.Time, why string,
+	_ time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, err := s.find(id)
@@ -100,8 +102,10 @@ func (s *stock) Delete(ctx context.Context, id envelope.QueueID, why string, at 
 
 func record(id envelope.QueueID) spool.Record {
 	a, _ := envelope.ParseAddress("a@example.org")
-	return spool.Record{State: spool.Queued, NextAttempt: time.Unix(60, 0), LastStatus: [3]int{4, 7, 0}, LastText: "busy",
-		Message: spool.Message{ID: id, Mailbox: a, From: a, HeaderSize: 14, Envelope: envelope.Envelope{Recipients: []envelope.Address{a}}}}
+	return spool.Record{State: spool.Queued, NextAttempt: time.Unix(60, 0), LastStatus: [3]int{4, 7, 0},
+		LastText: "busy",
+		Message: spool.Message{ID: id, Mailbox: a, From: a, HeaderSize: 14,
+			Envelope: envelope.Envelope{Recipients: []envelope.Address{a}}}}
 }
 
 // operatorOf acts on a stock, where no lane runs and nothing is on hold.
@@ -150,8 +154,10 @@ func TestCommandsOverTheSocket(t *testing.T) {
 	if s, err := c.Status(t.Context()); err != nil || s.Queued != 7 {
 		t.Errorf("Status = %+v, %v", s, err)
 	}
-	list, err := c.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, After: ids[0], Limit: 1, Mailbox: record("").Mailbox})
-	if err != nil || len(list) != 1 || list[0].QueueID != string(ids[1]) || list[0].NextAttempt.IsZero() || list[0].Status != "4.7.0" {
+	list, err := c.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, After: ids[0], Limit: 1,
+		Mailbox: record("").Mailbox})
+	if err != nil || len(list) != 1 || list[0].QueueID != string(ids[1]) || list[0].NextAttempt.IsZero() ||
+		list[0].Status != "4.7.0" {
 		t.Errorf("List = %+v, %v", list, err)
 	}
 	d, err := c.Show(t.Context(), ids[2])
@@ -164,7 +170,8 @@ func TestCommandsOverTheSocket(t *testing.T) {
 	if _, err := c.Show(t.Context(), "../status"); err == nil || errors.Is(err, spool.ErrNotFound) {
 		t.Errorf("Show of no ID: %v", err)
 	}
-	if _, err := c.List(t.Context(), spool.Filter{States: []spool.State{"queued"}, Limit: maxList + 1}); err == nil || !strings.Contains(err.Error(), "limit must be") {
+	if _, err := c.List(t.Context(), spool.Filter{States: []spool.State{"queued"}, Limit: maxList + 1}); err == nil ||
+		!strings.Contains(err.Error(), "limit must be") {
 		t.Errorf("List over the limit: %v", err)
 	}
 }
@@ -189,8 +196,10 @@ func TestNobodyAnswers(t *testing.T) {
 func TestOnlyPostChanges(t *testing.T) {
 	s := &Server{Store: stockOf(), Log: slog.New(slog.DiscardHandler)}
 	for _, c := range []struct{ method, path string }{
-		{http.MethodPost, "/v1/status"}, {http.MethodPost, "/v1/queue"}, {http.MethodDelete, "/v1/queue/0000000000000001"},
-		{http.MethodPut, "/v1/queue/0000000000000001"}, {http.MethodGet, "/v1/holds/probe"}, {http.MethodPost, "/v1/queue/0000000000000001/body"},
+		{http.MethodPost, "/v1/status"}, {http.MethodPost, "/v1/queue"},
+		{http.MethodDelete, "/v1/queue/0000000000000001"},
+		{http.MethodPut, "/v1/queue/0000000000000001"}, {http.MethodGet, "/v1/holds/probe"},
+		{http.MethodPost, "/v1/queue/0000000000000001/body"},
 	} {
 		w := httptest.NewRecorder()
 		s.routes().ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))

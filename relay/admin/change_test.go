@@ -69,10 +69,12 @@ func TestChangeAllMatching(t *testing.T) {
 		t.Errorf("woken: %v, want the mailbox once a page", woken)
 	}
 	var steps int
-	if err := c.Change(t.Context(), operator.Change{Action: operator.HoldIt}, func(operator.Progress) { steps++ }); err != nil || steps < 300/64 {
+	if err := c.Change(t.Context(), operator.Change{Action: operator.HoldIt},
+		func(operator.Progress) { steps++ }); err != nil || steps < 300/64 {
 		t.Errorf("hold told %d times of its progress, %v", steps, err)
 	}
-	if p := change(t, c, operator.Change{Action: operator.Delete, Filter: spool.Filter{Recipient: record("").Mailbox}}); p.Changed != 300 {
+	if p := change(t, c, operator.Change{Action: operator.Delete,
+		Filter: spool.Filter{Recipient: record("").Mailbox}}); p.Changed != 300 {
 		t.Errorf("delete: %+v", p)
 	}
 	if got := s.states(); got[spool.Deleted] != 300 {
@@ -81,7 +83,8 @@ func TestChangeAllMatching(t *testing.T) {
 	if r, _ := s.Get(t.Context(), s.records[0].ID); !strings.HasPrefix(r.LastText, "deleted by the operator (") {
 		t.Errorf("the history says %q", r.LastText)
 	}
-	for _, want := range []string{"action=release", "uid=" + fmt.Sprint(os.Geteuid()), "filter=\"recipient=a%40example.org\"", "changed=300"} {
+	for _, want := range []string{"action=release", "uid=" + fmt.Sprint(os.Geteuid()),
+		"filter=\"recipient=a%40example.org\"", "changed=300"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, log.String())
 		}
@@ -96,7 +99,8 @@ func TestChangeByID(t *testing.T) {
 	if p.Changed != 5 || p.Skipped != 2 || len(p.Errors) != 2 {
 		t.Errorf("retry: %+v; want the active and the unknown one left out", p)
 	}
-	if p := change(t, c, operator.Change{Action: operator.Release, IDs: ids[:1]}); p.Skipped != 1 || !strings.Contains(p.Errors[0], "is queued, not held") {
+	if p := change(t, c, operator.Change{Action: operator.Release, IDs: ids[:1]}); p.Skipped != 1 ||
+		!strings.Contains(p.Errors[0], "is queued, not held") {
 		t.Errorf("release of what is not held: %+v", p)
 	}
 	s.moveErr = spool.ErrUnhealthy
@@ -109,8 +113,10 @@ func TestChangeByID(t *testing.T) {
 func TestBadChanges(t *testing.T) {
 	s := &Server{Store: stockOf(), Log: slog.New(slog.DiscardHandler)}
 	for _, c := range []struct{ path, body string }{
-		{"/v1/queue/explode", `{"all":true}`}, {"/v1/queue/delete", `{}`}, {"/v1/queue/delete", `{"all":true,"ids":["0000000000000001"]}`},
-		{"/v1/queue/delete", ``}, {"/v1/queue/delete", `{"ids":["../x"]}`}, {"/v1/queue/delete?mailbx=a@b.example", `{"all":true}`},
+		{"/v1/queue/explode", `{"all":true}`}, {"/v1/queue/delete", `{}`},
+		{"/v1/queue/delete", `{"all":true,"ids":["0000000000000001"]}`},
+		{"/v1/queue/delete", ``}, {"/v1/queue/delete", `{"ids":["../x"]}`},
+		{"/v1/queue/delete?mailbx=a@b.example", `{"all":true}`},
 		{"/v1/queue/delete?recipient=", `{"all":true}`},
 	} {
 		w := httptest.NewRecorder()
@@ -129,7 +135,8 @@ func TestProbe(t *testing.T) {
 		s.Operator.ProbeNow = func(keys ...string) { probed = keys }
 		s.Operator.Holds = func() []spool.Hold {
 			return []spool.Hold{
-				{Key: "identity:contoso", Identity: "contoso"}, {Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:b", Mailbox: b},
+				{Key: "identity:contoso", Identity: "contoso"}, {Key: "mailbox:a", Mailbox: a},
+				{Key: "mailbox:b", Mailbox: b},
 			}
 		}
 	})
@@ -154,8 +161,10 @@ func TestProbe(t *testing.T) {
 // A filter must arrive as it was sent.
 func TestFilterTravels(t *testing.T) {
 	a := record("").Mailbox
-	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=", ClientIP: netip.MustParseAddr("2001:db8::1"),
-		Sender: a, ReversePath: a, Recipient: a, MessageID: "<a+b@c>", Since: time.Unix(1, 5).UTC(), Until: time.Unix(9, 0).UTC(),
+	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=",
+		ClientIP: netip.MustParseAddr("2001:db8::1"),
+		Sender:   a, ReversePath: a, Recipient: a, MessageID: "<a+b@c>", Since: time.Unix(1, 5).UTC(),
+		Until:  time.Unix(9, 0).UTC(),
 		Newest: true, After: "0000000000000001", Limit: 7}
 	v := reflect.ValueOf(full)
 	for i := range v.NumField() {
@@ -172,7 +181,8 @@ func TestFilterTravels(t *testing.T) {
 			t.Errorf("got %+v, %v\nwant %+v", got, err, f)
 		}
 	}
-	for _, bad := range []string{"colour=red", "limit=0", "limit=1001", "since=yesterday", "mailbox=x", "after=x", "client_ip=x"} {
+	for _, bad := range []string{"colour=red", "limit=0", "limit=1001", "since=yesterday", "mailbox=x", "after=x",
+		"client_ip=x"} {
 		q, _ := url.ParseQuery(bad)
 		if _, err := filterOf(q); err == nil {
 			t.Errorf("%s was understood", bad)

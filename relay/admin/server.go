@@ -83,8 +83,8 @@ func withID(do func(http.ResponseWriter, *http.Request, envelope.QueueID)) http.
 	}
 }
 
-// body streams the stored octets. Where they turn out to be damaged half-way
-// the connection breaks off, so that the reader knows.
+// body streams a stored message. If it turns out to be damaged half-way the
+// connection is aborted, so that the reader knows.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
 	b, err := Queue{s.Store}.Body(r.Context(), id)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueI
 	defer b.Close()
 	w.Header().Set("Content-Type", "message/rfc822")
 	if _, err := io.Copy(w, b); err != nil {
-		s.Log.Warn("a stored message cannot be read to its end", "queue_id", string(id), "cause", err)
+		s.Log.Warn("cannot read a stored message completely", "queue_id", string(id), "error", err)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -105,7 +105,7 @@ type ids struct {
 	All bool               `json:"all"` // all that the filter selects
 }
 
-// maxIDs bounds the body of such a request, in octets.
+// maxIDs bounds the body of such a request, in bytes.
 const maxIDs = 16 << 20
 
 func (s *Server) change(w http.ResponseWriter, r *http.Request) {
@@ -123,12 +123,13 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 		}
 		return errors.Join(out.Encode(p), flush.Flush())
 	})
-	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r), "changed", last.Changed,
-		"skipped", last.Skipped, "queue_ids", len(c.IDs), "filter", values(c.Filter).Encode(), "error", err)
+	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r),
+		"changed", last.Changed, "skipped", last.Skipped, "queue_ids", len(c.IDs),
+		"filter", values(c.Filter).Encode(), "error", err)
 	if err != nil {
 		last.Failed = err.Error()
 	}
-	_ = out.Encode(last) // the operator may be gone
+	_ = out.Encode(last) // the operator may have disconnected
 }
 
 func changeOf(w http.ResponseWriter, r *http.Request) (operator.Change, error) {
@@ -173,7 +174,7 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 	answer(w, keys, nil)
 }
 
-// reload answers 422 with the reason where the configuration was not taken over.
+// reload answers 422 with the reason if the configuration was not loaded.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	if s.Reload == nil {
 		http.Error(w, "this service cannot reload; restart it", http.StatusNotImplemented)

@@ -16,10 +16,10 @@ const maxKeys = 500
 
 // Config is what a Board works with.
 type Config struct {
-	Host    func() string // names this relay in each post; nil: nameless
-	URLFile string        // file that holds the webhook's URL; "": nobody is told
-	Repeat  time.Duration // how often a fault that lasts is told; = 24 h
-	OnPost  func(error)   // for metrics, after each post; may be nil
+	Host    func() string // names this relay in each notification; nil: no name
+	URLFile string        // file that holds the webhook's URL; "": no notifications
+	Repeat  time.Duration // how often a lasting fault is notified again; = 24 h
+	OnPost  func(error)   // for metrics, after each request; may be nil
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -37,15 +37,18 @@ type Board struct {
 
 type fault struct {
 	state.Alarm
-	firing bool
-	stage  string // how near it has come, where it comes by stages
-	ended  time.Time
-	told   bool      // the webhook knows that it is firing
-	toldAt time.Time // zero: it knows another stage
-	failed time.Time // when a post about it last failed
+	firing     bool
+	stage      string // how near it is, if it approaches in stages
+	ended      time.Time
+	notified   bool      // the webhook knows that it is firing
+	notifiedAt time.Time // zero: it knows another stage
+	failed     time.Time // when a request about it last failed
 }
 
-// New makes a Board. Nothing is told before Run.
+// lasted is how long a fault was on.
+func (f *fault) lasted() string { return f.ended.Sub(f.Since).Round(time.Second).String() }
+
+// New makes a Board. Nobody is notified before Run.
 func New(cfg Config) *Board {
 	if cfg.Host == nil {
 		cfg.Host = func() string { return "" }
@@ -67,12 +70,12 @@ func New(cfg Config) *Board {
 	return b
 }
 
-// Alarm says that the fault of this key is on (firing) or over. text is for the
+// Alarm raises the fault of this key (firing), or clears it. text is for the
 // operator and ends with a remedy.
 func (b *Board) Alarm(key, text string, firing bool) { b.set(key, text, "", firing) }
 
-// Stage says that a fault is on that comes nearer by stages: each is logged and
-// told once, and none is repeated. Alarm ends it, or makes it one like others.
+// Stage raises a fault that approaches in stages: each stage is logged and notified
+// once, and none is repeated. Alarm clears it, or makes it a fault like others.
 func (b *Board) Stage(key, text, stage string) { b.set(key, text, stage, true) }
 
 func (b *Board) set(key, text, stage string, firing bool) {
@@ -81,7 +84,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 	f := b.faults[key]
 	switch {
 	case firing && f == nil && len(b.faults) >= maxKeys:
-		b.cfg.Log.Error("alarm", "key", key, "text", text, "not_told", "too many faults at one time")
+		b.cfg.Log.Error("alarm", "key", key, "error", text, "not_notified", "too many faults at one time")
 		return
 	case firing && f == nil:
 		f = &fault{}
@@ -89,19 +92,19 @@ func (b *Board) set(key, text, stage string, firing bool) {
 		fallthrough
 	case firing && !f.firing:
 		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: b.cfg.Now()}, true, stage
-		b.cfg.Log.Error("alarm", "key", key, "text", text)
+		b.cfg.Log.Error("alarm", "key", key, "error", text)
 	case firing && f.stage == stage:
 		f.Text = text
 		return
 	case firing:
-		f.Text, f.stage, f.toldAt = text, stage, time.Time{}
-		b.cfg.Log.Error("alarm", "key", key, "text", text)
+		f.Text, f.stage, f.notifiedAt = text, stage, time.Time{}
+		b.cfg.Log.Error("alarm", "key", key, "error", text)
 	case f == nil || !f.firing:
 		return
 	default:
 		f.firing, f.ended = false, b.cfg.Now()
-		b.cfg.Log.Info("alarm is over", "key", key, "text", f.Text, "lasted", f.ended.Sub(f.Since).Round(time.Second).String())
-		if !f.told {
+		b.cfg.Log.Info("alarm is over", "key", key, "error", f.Text, "lasted", f.lasted())
+		if !f.notified {
 			delete(b.faults, key)
 		}
 	}
@@ -111,7 +114,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 	}
 }
 
-// Firing lists the faults that are on, the oldest first.
+// Firing lists the faults that are on, oldest first.
 func (b *Board) Firing() []state.Alarm {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,21 +124,23 @@ func (b *Board) Firing() []state.Alarm {
 			list = append(list, f.Alarm)
 		}
 	}
-	slices.SortFunc(list, func(x, y state.Alarm) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
+	slices.SortFunc(list, func(x, y state.Alarm) int {
+		return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key))
+	})
 	return list
 }
 
-// next is what the webhook should hear now; without anything, when to look
+// next is the notification that is due; if there is none, wait is when to look
 // again (0: when something changes).
 func (b *Board) next(now time.Time) (n Notice, ok bool, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var first *fault
 	for _, f := range b.faults {
-		left := b.cfg.Repeat - now.Sub(f.toldAt)
+		left := b.cfg.Repeat - now.Sub(f.notifiedAt)
 		switch {
-		case f.told && f.firing && f.stage != "" && !f.toldAt.IsZero(): // until its next stage
-		case f.told && f.firing && left > 0:
+		case f.notified && f.firing && f.stage != "" && !f.notifiedAt.IsZero(): // until its next stage
+		case f.notified && f.firing && left > 0:
 			if wait == 0 || left < wait {
 				wait = left
 			}
@@ -149,13 +154,13 @@ func (b *Board) next(now time.Time) (n Notice, ok bool, wait time.Duration) {
 	return b.notice(first, now), true, 0
 }
 
-// before tells which of two faults is told first: one that the webhook refuses
-// stands back for the others.
+// before orders notifications: a fault that the webhook refuses yields to the
+// others.
 func (f *fault) before(g *fault) bool {
 	return cmp.Or(f.failed.Compare(g.failed), f.Since.Compare(g.Since), cmp.Compare(f.Key, g.Key)) < 0
 }
 
-// refused records that a post about a key failed.
+// refused records that a request about a key failed.
 func (b *Board) refused(key string, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -165,33 +170,38 @@ func (b *Board) refused(key string, now time.Time) {
 }
 
 func (b *Board) notice(f *fault, now time.Time) Notice {
-	n := Notice{Service: "graphrelay", Host: b.cfg.Host(), Key: f.Key, Status: "firing", Message: f.Text, Since: f.Since, At: now, Repeated: f.told, stage: f.stage}
-	n.Text = "graphrelay on " + b.cfg.Host() + ": " + f.Text
+	host, text := b.cfg.Host(), f.Text
+	n := Notice{
+		Service: "graphrelay", Host: host, Key: f.Key, Status: "firing", Message: f.Text,
+		Since: f.Since, At: now, Repeated: f.notified, stage: f.stage,
+	}
 	if !f.firing {
 		n.Status, n.At, n.Repeated = "resolved", f.ended, false
-		n.Text = "graphrelay on " + b.cfg.Host() + ": over after " + f.ended.Sub(f.Since).Round(time.Second).String() + ": " + f.Text
+		text = "over after " + f.lasted() + ": " + f.Text
 	}
+	n.Text = "graphrelay on " + host + ": " + text
 	return n
 }
 
-// heard records that the webhook took n. The fault may have changed meanwhile.
-func (b *Board) heard(n Notice, now time.Time) {
+// accepted records that the webhook accepted n. The fault may have changed in the
+// meantime.
+func (b *Board) accepted(n Notice, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.faults[n.Key]
 	switch {
-	case f == nil && n.Status == "firing": // it ended while it was being told: tell that too
+	case f == nil && n.Status == "firing": // it ended during the request: notify that too
 		b.faults[n.Key] = &fault{
 			Alarm: state.Alarm{Key: n.Key, Text: n.Message, Since: n.Since},
-			ended: now, told: true, toldAt: now,
+			ended: now, notified: true, notifiedAt: now,
 		}
 	case f == nil:
 	case n.Status == "firing" && n.stage == f.stage:
-		f.told, f.toldAt = true, now
-	case n.Status == "firing": // it came nearer while it was being told
-		f.told = true
-	case f.firing: // it began again: tell it anew
-		f.told = false
+		f.notified, f.notifiedAt = true, now
+	case n.Status == "firing": // it reached another stage during the request
+		f.notified = true
+	case f.firing: // it is on again: notify again
+		f.notified = false
 	default:
 		delete(b.faults, n.Key)
 	}

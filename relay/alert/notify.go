@@ -7,13 +7,13 @@ import (
 	"graphrelay/relay/pacing"
 )
 
-// The pauses after failed posts.
+// The pauses after failed requests.
 const (
 	firstPause   = 5 * time.Second
 	longestPause = 10 * time.Minute
 )
 
-// Run tells the webhook until ctx ends. Without a webhook it does nothing.
+// Run notifies the webhook until ctx ends. Without a webhook it does nothing.
 func (b *Board) Run(ctx context.Context) {
 	if b.cfg.URLFile == "" {
 		<-ctx.Done()
@@ -32,12 +32,12 @@ func (b *Board) Run(ctx context.Context) {
 		}
 		b.cfg.OnPost(err)
 		if err == nil {
-			b.heard(n, b.cfg.Now())
+			b.accepted(n, b.cfg.Now())
 			pause = firstPause
 			continue
 		}
 		b.refused(n.Key, b.cfg.Now())
-		b.cfg.Log.Warn("the alert webhook was not told", "key", n.Key, "cause", err, "again_in", pause.String())
+		b.cfg.Log.Warn("alert webhook request failed", "key", n.Key, "error", err, "retry_in", pause.String())
 		_ = pacing.Sleep(ctx, pause)
 		pause = min(2*pause, longestPause)
 	}

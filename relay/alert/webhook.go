@@ -25,12 +25,12 @@ type Notice struct {
 	Message  string    `json:"message"`
 	Since    time.Time `json:"since"`
 	At       time.Time `json:"at"`
-	Repeated bool      `json:"repeated"` // it was told before and lasts
+	Repeated bool      `json:"repeated"` // it was notified before and is still on
 
 	stage string
 }
 
-// The bounds of a post.
+// The bounds of a request.
 const (
 	maxURL    = 4096
 	postLimit = 15 * time.Second
@@ -49,7 +49,7 @@ func newWebhook(file string) webhook {
 	}}
 }
 
-// CheckURLFile reads the file of a webhook's URL and tells what is wrong with
+// CheckURLFile reads the file of a webhook's URL and returns what is wrong with
 // it, without the URL.
 func CheckURLFile(path string) error {
 	_, err := readURL(path)
@@ -60,20 +60,23 @@ func readURL(path string) (*url.URL, error) {
 	const remedy = "write one https URL into it, alone on one line"
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("the webhook's URL cannot be read: %w; correct the path, or let the service's user read it", err)
+		return nil, fmt.Errorf("cannot read the webhook's URL: %w; correct the path, "+
+			"or let the service's user read it", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxURL+1))
 	text := strings.TrimSpace(string(b))
-	if err != nil || len(b) > maxURL || text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, fmt.Errorf("the file %s does not hold one URL; %s", path, remedy)
+	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
+	if err != nil || len(b) > maxURL || text == "" || strings.ContainsFunc(text, unprintable) {
+		return nil, fmt.Errorf("the file %s does not contain one URL; %s", path, remedy)
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("the file %s does not hold a URL; %s", path, remedy)
+		return nil, fmt.Errorf("the file %s does not contain a URL; %s", path, remedy)
 	}
 	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return nil, fmt.Errorf("the URL in the file %s is not https (http is for loopback addresses only); %s", path, remedy)
+		return nil, fmt.Errorf("the URL in the file %s is not https (http is for loopback addresses only); %s",
+			path, remedy)
 	}
 	return u, nil
 }
@@ -83,7 +86,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// post hands n over: nil after an answer of 2xx.
+// post sends n; nil after an answer of 2xx.
 func (w webhook) post(ctx context.Context, n Notice) error {
 	u, err := readURL(w.file)
 	if err != nil {
@@ -106,12 +109,13 @@ func (w webhook) post(ctx context.Context, n Notice) error {
 	case res.StatusCode/100 == 2:
 		return nil
 	case res.StatusCode/100 == 3:
-		return fmt.Errorf("it answered %d, a redirect, which is not followed; write the URL that it leads to into the file", res.StatusCode)
+		return fmt.Errorf("it answered %d, a redirect, which is not followed; "+
+			"write the URL that it leads to into the file", res.StatusCode)
 	}
 	return fmt.Errorf("it answered %d; check the URL in the file and the server behind it", res.StatusCode)
 }
 
-// withoutURL takes the URL, which is a secret, out of an error of net/http.
+// withoutURL removes the URL, which is a secret, from an error of net/http.
 func withoutURL(err error) error {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		return inner.Err

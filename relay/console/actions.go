@@ -10,19 +10,23 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// action is something that an operator can do with a message.
+// action is something that an operator can do to a message.
 type action struct {
 	Name   operator.Action
 	Text   string
-	Asks   string // before it is done
+	Asks   string // the question before it
 	Danger bool
 }
 
 var (
-	retry   = action{operator.Retry, "Retry now", "The message is retried now. If the cause remains it fails again; nothing is lost.", false}
-	release = action{operator.Retry, "Release and retry", "The message returns to the queue and is retried now.", false}
-	hold    = action{operator.HoldIt, "Hold", "The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
-	remove  = action{operator.Delete, "Delete", "The message is deleted permanently, and no report is sent. Its history stays.", true}
+	retry = action{operator.Retry, "Retry now",
+		"The message is retried now. If the cause remains it fails again; nothing is lost.", false}
+	release = action{operator.Retry, "Release and retry",
+		"The message returns to the queue and is retried now.", false}
+	hold = action{operator.HoldIt, "Hold",
+		"The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
+	remove = action{operator.Delete, "Delete",
+		"The message is deleted permanently, and no report is sent. Its history stays.", true}
 )
 
 // actionsFor are those that make sense in a state.
@@ -40,7 +44,7 @@ func actionsFor(s spool.State) []action {
 	return nil
 }
 
-// confirm asks before something is done.
+// confirm asks for confirmation of an action.
 func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 	d, ok := c.find(w, r, s)
 	if !ok {
@@ -55,7 +59,7 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 	c.show(w, r, s, http.StatusOK, "confirm", page{Title: d.Asked.Text, Active: "messages", Body: d})
 }
 
-// act does what was confirmed.
+// act carries out a confirmed action.
 func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	id, err := envelope.ParseQueueID(r.PathValue("id"))
 	if err != nil {
@@ -71,11 +75,13 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 	case errors.Is(err, spool.ErrNotFound):
 		c.fail(w, r, s, http.StatusNotFound, "Message "+string(id)+" no longer exists.")
 	case errors.Is(err, spool.ErrState):
-		c.fail(w, r, s, http.StatusConflict, "The message has changed in the meantime, and this is no longer possible. Reload its page.")
+		c.fail(w, r, s, http.StatusConflict,
+			"The message has changed in the meantime, and this is no longer possible. Reload its page.")
 	case err != nil:
 		c.broken(w, r, s, err)
 	default:
-		c.Log.Info("operator changed a message", "component", "console", "action", string(do), "queue_id", string(id), "client_addr", clientAddr(r).String())
+		c.Log.Info("operator changed a message", "component", "console", "action", string(do),
+			"queue_id", string(id), "client_addr", clientAddr(r).String())
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 	}
 }

@@ -20,7 +20,7 @@ const (
 // chart is a drawing of lines over time, for the template.
 type chart struct {
 	Title   string
-	Summary string // the same in words, for who does not see it
+	Summary string // the same in words, for screen readers
 	Lines   []line
 	Rows    []tick // horizontal, with a number
 	Columns []tick // vertical, with a time
@@ -43,15 +43,20 @@ type tick struct {
 	Label string
 }
 
-// series is a line to draw; the values are those of the columns, oldest first.
+// series is a line to draw, with one value for each step, oldest first.
 type series struct {
 	name, class, total string
 	values             []float64
 }
 
-// draw makes a chart, width units wide, of series that begin at start, with step between values.
-func draw(width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series) chart {
-	c := chart{Title: title, Summary: summary, Width: width, Height: chartHeight, Left: chartLeft, Right: width - 4, Base: chartHeight - chartBottom}
+// draw makes a chart, width units wide, of series that begin at start.
+func draw(
+	width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series,
+) chart {
+	c := chart{
+		Title: title, Summary: summary, Width: width, Height: chartHeight,
+		Left: chartLeft, Right: width - 4, Base: chartHeight - chartBottom,
+	}
 	top := niceTop(all)
 	for i := range 3 {
 		v := top * float64(i) / 2
@@ -129,7 +134,7 @@ func (c chart) times(start time.Time, step time.Duration, n int) []tick {
 	return list
 }
 
-// whole writes a count for an axis.
+// whole formats a count for an axis.
 func whole(v float64) string {
 	switch {
 	case v >= 10_000:
@@ -139,7 +144,7 @@ func whole(v float64) string {
 	}
 }
 
-// seconds writes a duration for an axis.
+// seconds formats a duration for an axis.
 func seconds(v float64) string {
 	if v == 0 {
 		return "0"

@@ -55,7 +55,8 @@ func (f *fake) Get(_ context.Context, id envelope.QueueID) (spool.Record, error)
 
 func (f *fake) List(_ context.Context, filter spool.Filter) (list []spool.Record, _ error) {
 	for i := len(f.records) - 1; i >= 0; i-- {
-		if r := f.records[i]; filter.Matches(r) && (filter.After == "" || r.ID < filter.After) && len(list) < filter.Limit {
+		if r := f.records[i]; filter.Matches(r) && (filter.After == "" || r.ID < filter.After) &&
+			len(list) < filter.Limit {
 			list = append(list, r)
 		}
 	}
@@ -63,7 +64,8 @@ func (f *fake) List(_ context.Context, filter spool.Filter) (list []spool.Record
 }
 
 func (f *fake) History(_ context.Context, id envelope.QueueID) ([]spool.Event, error) {
-	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403, Status: reply.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
+	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403,
+		Status: reply.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
 }
 
 func (f *fake) Holds(context.Context) ([]spool.Hold, error) { return f.holds, nil }
@@ -101,9 +103,12 @@ func addr(s string) envelope.Address {
 }
 
 func record(n int, state spool.State) spool.Record {
-	return spool.Record{State: state, Message: spool.Message{ID: id(n), Mailbox: addr("a@example.org"), From: addr("a@example.org"), Subject: "Report " + string("0123456789"[n%10]),
-		Accepted: noon, HeaderSize: 14, Client: envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("192.0.2.7:1")},
-		Envelope: envelope.Envelope{ReversePath: addr("bounce@example.org"), Recipients: []envelope.Address{addr("to@example.net")}}, MessageID: "<m@example.org>"}}
+	return spool.Record{State: state, Message: spool.Message{ID: id(n), Mailbox: addr("a@example.org"),
+		From: addr("a@example.org"), Subject: "Report " + string("0123456789"[n%10]),
+		Accepted: noon, HeaderSize: 14, Client: envelope.Client{Name: "erp",
+			Addr: netip.MustParseAddrPort("192.0.2.7:1")},
+		Envelope: envelope.Envelope{ReversePath: addr("bounce@example.org"),
+			Recipients: []envelope.Address{addr("to@example.net")}}, MessageID: "<m@example.org>"}}
 }
 
 // bench is a Console over a fake, and a browser.
@@ -126,7 +131,8 @@ func newBench(t *testing.T, records ...spool.Record) *bench {
 	f.snap.Credentials = credentials
 	now := func() time.Time { return f.now }
 	f.monitor = monitor.New(monitor.Config{Now: now})
-	c := New(Config{Hostname: func() string { return "relay.example.org" }, PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
+	c := New(Config{Hostname: func() string { return "relay.example.org" },
+		PasswordHash: func() string { return f.hash }, Store: f, Operator: f, Seen: f.monitor,
 		Snapshot: func(context.Context) (state.Snapshot, error) { return f.snap, f.snapErr },
 		Setup: func() Setup {
 			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}}
@@ -184,7 +190,8 @@ func (b *bench) token() string {
 	return m[1]
 }
 
-var everyPage = []string{"/", "/?hours=6", "/messages", "/messages/" + string(id(1)), "/messages/" + string(id(1)) + "/retry", "/clients", "/setup", "/test", "/none"}
+var everyPage = []string{"/", "/?hours=6", "/messages", "/messages/" + string(id(1)),
+	"/messages/" + string(id(1)) + "/retry", "/clients", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()
@@ -196,7 +203,8 @@ func TestEveryPageIsShownWithASession(t *testing.T) {
 	if w := b.get("/none"); w.Code != http.StatusNotFound {
 		t.Errorf("/none = %d", w.Code)
 	}
-	if w := b.do(http.MethodGet, "/messages/"+string(id(1)), nil); strings.Contains(w.Body.String(), "secret body") || !strings.Contains(w.Body.String(), "Subject: x") {
+	if w := b.do(http.MethodGet, "/messages/"+string(id(1)), nil); strings.Contains(w.Body.String(), "secret body") ||
+		!strings.Contains(w.Body.String(), "Subject: x") {
 		t.Errorf("the header alone is shown: %s", w.Body)
 	}
 }
@@ -211,7 +219,8 @@ func TestActions(t *testing.T) {
 	token := url.Values{"token": {b.token()}}
 	base := "/messages/" + string(id(1)) + "/"
 	for _, action := range []string{"retry", "hold", "delete"} {
-		if w := b.get(base + action); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `action="`+base+action+`"`) {
+		if w := b.get(base + action); w.Code != http.StatusOK ||
+			!strings.Contains(w.Body.String(), `action="`+base+action+`"`) {
 			t.Errorf("the question of %s = %d", action, w.Code)
 		}
 		w := b.do(http.MethodPost, base+action, token)
@@ -222,7 +231,8 @@ func TestActions(t *testing.T) {
 	if w := b.get("/messages/" + string(id(2)) + "/delete"); w.Code != http.StatusConflict {
 		t.Errorf("deleting what is sent is offered: %d", w.Code)
 	}
-	for err, code := range map[error]int{spool.ErrState: http.StatusConflict, spool.ErrNotFound: http.StatusNotFound, errors.New("disk"): http.StatusInternalServerError} {
+	for err, code := range map[error]int{spool.ErrState: http.StatusConflict, spool.ErrNotFound: http.StatusNotFound,
+		errors.New("disk"): http.StatusInternalServerError} {
 		b.err = err
 		if w := b.do(http.MethodPost, base+"retry", token); w.Code != code {
 			t.Errorf("%v = %d", err, w.Code)
@@ -243,14 +253,16 @@ func TestTestMail(t *testing.T) {
 	send := func(from, to string) *httptest.ResponseRecorder {
 		return b.do(http.MethodPost, "/test", url.Values{"token": {token}, "from": {from}, "to": {to}})
 	}
-	if w := send("a@example.org", "b@example.org\r\nBcc: c@example.org"); w.Code != http.StatusUnprocessableEntity || len(b.done) > 0 {
+	if w := send("a@example.org", "b@example.org\r\nBcc: c@example.org"); w.Code != http.StatusUnprocessableEntity ||
+		len(b.done) > 0 {
 		t.Errorf("two lines = %d, done %v", w.Code, b.done)
 	}
 	if w := send("a@example.org", "b@example.org"); w.Header().Get("Location") != "/messages/"+string(id(1)) {
 		t.Errorf("= %d %v", w.Code, b.done)
 	}
 	b.err = errors.New("refused " + hostile)
-	if w := send("a@example.org", "b@example.org"); w.Code != http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "refused &lt;script&gt;") {
+	if w := send("a@example.org", "b@example.org"); w.Code != http.StatusUnprocessableEntity ||
+		!strings.Contains(w.Body.String(), "refused &lt;script&gt;") {
 		t.Errorf("= %d %s", w.Code, w.Body)
 	}
 }
@@ -267,7 +279,8 @@ func TestPaging(t *testing.T) {
 		t.Fatalf("the first page has %d messages, next %v", strings.Count(first, `class="who"`), next)
 	}
 	second := b.get(strings.ReplaceAll(next[1], "&amp;", "&")).Body.String()
-	if strings.Count(second, `class="who"`) != 20 || !strings.Contains(next[1], "state=held") || strings.Contains(second, "Next page") || !strings.Contains(second, "First page") {
+	if strings.Count(second, `class="who"`) != 20 || !strings.Contains(next[1], "state=held") ||
+		strings.Contains(second, "Next page") || !strings.Contains(second, "First page") {
 		t.Errorf("the second page has %d messages", strings.Count(second, `class="who"`))
 	}
 }
@@ -279,8 +292,10 @@ func TestSearch(t *testing.T) {
 	odd.Client.Addr = netip.MustParseAddrPort("192.0.2.99:5")
 	b := newBench(t, record(1, spool.Queued), odd).logIn()
 	for q, want := range map[string]string{
-		"": "12", "hr@example.net": "2", "scan@example.org": "2", "bounce@example.org": "12", "odd@example.org": "2", "<odd@example.org>": "2",
-		"192.0.2.99": "2", "scanner": "2", "erp": "1", "nobody@example.org": "", "&state=held": "2", "&state=waiting": "1",
+		"": "12", "hr@example.net": "2", "scan@example.org": "2", "bounce@example.org": "12", "odd@example.org": "2",
+		"<odd@example.org>": "2",
+		"192.0.2.99":        "2", "scanner": "2", "erp": "1", "nobody@example.org": "", "&state=held": "2",
+		"&state=waiting": "1",
 	} {
 		query := "?q=" + url.QueryEscape(q)
 		if strings.HasPrefix(q, "&") {
@@ -301,7 +316,8 @@ func TestSearch(t *testing.T) {
 		t.Errorf("a queue ID = %d %v", w.Code, w.Header())
 	}
 	for _, bad := range []string{"state=exploded", "mailbox=x", "after=x"} {
-		if w := b.get("/messages?" + bad); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `role="alert"`) {
+		if w := b.get("/messages?" + bad); w.Code != http.StatusOK ||
+			!strings.Contains(w.Body.String(), `role="alert"`) {
 			t.Errorf("%s = %d", bad, w.Code)
 		}
 	}
@@ -310,7 +326,9 @@ func TestSearch(t *testing.T) {
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	b := newBench(t).logIn()
 	b.snapErr = errors.New("disk I/O error")
-	if w := b.get("/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "disk I/O error") || !strings.Contains(w.Body.String(), "graphrelay status") {
+	if w := b.get("/"); w.Code != http.StatusInternalServerError ||
+		!strings.Contains(w.Body.String(), "disk I/O error") ||
+		!strings.Contains(w.Body.String(), "graphrelay status") {
 		t.Errorf("= %d %s", w.Code, w.Body)
 	}
 }
@@ -327,7 +345,8 @@ func TestLanesTellTheirHold(t *testing.T) {
 		"mailbox:b@example.org":                 "OK",
 		"identity:other":                        "OK",
 	} {
-		list, _ := lanesOf(state.Snapshot{Lanes: []state.Lane{lane}, Holds: []state.Hold{{Key: key, Text: "because"}}}, noon)
+		list, _ := lanesOf(state.Snapshot{Lanes: []state.Lane{lane},
+			Holds: []state.Hold{{Key: key, Text: "because"}}}, noon)
 		if got := string(list[0].State); got != want || (got == "OK") != (list[0].Class == "good") {
 			t.Errorf("%q: %q, %s, want %q", key, got, list[0].Class, want)
 		}
@@ -336,13 +355,16 @@ func TestLanesTellTheirHold(t *testing.T) {
 
 func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b := newBench(t).logIn()
-	b.snap = state.Snapshot{Full: errors.New("no room"), Held: 2, Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
-		Holds: []state.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
-		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Paused: noon.Add(time.Minute)}, {Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
+	b.snap = state.Snapshot{Full: errors.New("no room"), Held: 2,
+		Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
+		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
+		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Paused: noon.Add(time.Minute)},
+			{Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
-	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused", "throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
+	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused",
+		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

@@ -20,7 +20,8 @@ func explain(r spool.Record, holds []spool.Hold, now time.Time) string {
 	case spool.Active:
 		return "It is being sent to Microsoft 365 now."
 	case spool.Held:
-		return "It is held and needs your action. " + cmp.Or(last, "No reason was recorded.") + " Once the cause is fixed, retry it."
+		return "It is held and needs your action. " + cmp.Or(last, "No reason was recorded.") +
+			" Once the cause is fixed, retry it."
 	case spool.Sent:
 		return "Microsoft 365 accepted it. Later failures arrive as a bounce in the mailbox " + r.Mailbox.String() + "."
 	case spool.Bounced, spool.Failed:

@@ -37,8 +37,8 @@ func (c *Console) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// within lets requests with a session pass, and others to the login page. A
-// change needs the session's token too.
+// within admits requests with a session and sends others to the login page. A
+// change also needs the session's token.
 func (c *Console) within(f func(http.ResponseWriter, *http.Request, *session)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s := c.sessions.of(r)
@@ -47,7 +47,8 @@ func (c *Console) within(f func(http.ResponseWriter, *http.Request, *session)) h
 			return
 		}
 		if r.Method == http.MethodPost && !s.hasToken(r.PostFormValue("token")) {
-			c.fail(w, r, s, http.StatusForbidden, "This form belongs to another session. Go back, reload the page, and try again.")
+			c.fail(w, r, s, http.StatusForbidden,
+				"This form belongs to another session. Go back, reload the page, and try again.")
 			return
 		}
 		f(w, r, s)

@@ -18,12 +18,14 @@ func TestNothingIsShownWithoutASession(t *testing.T) {
 	for _, cookie := range []*http.Cookie{nil, {Name: cookieName, Value: "guess"}, {Name: cookieName, Value: ""}} {
 		b.cookie = cookie
 		for _, path := range everyPage {
-			if w := b.get(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login" || strings.Contains(w.Body.String(), "Report") {
+			if w := b.get(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/login" ||
+				strings.Contains(w.Body.String(), "Report") {
 				t.Errorf("%s = %d %s", path, w.Code, w.Body)
 			}
 		}
 		for _, path := range []string{"/messages/" + string(id(1)) + "/delete", "/test", "/logout"} {
-			if w := b.do(http.MethodPost, path, url.Values{"from": {"a@example.org"}, "to": {"b@example.org"}}); w.Code != http.StatusSeeOther || len(b.done) > 0 {
+			if w := b.do(http.MethodPost, path, url.Values{"from": {"a@example.org"},
+				"to": {"b@example.org"}}); w.Code != http.StatusSeeOther || len(b.done) > 0 {
 				t.Errorf("POST %s = %d, done %v", path, w.Code, b.done)
 			}
 		}
@@ -35,12 +37,15 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 	for _, path := range append(everyPage, "/login", "/static/style.css", "/static/script.js", "/static/none") {
 		h := b.get(path).Header()
 		csp := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'", "script-src 'self'"} {
+		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'",
+			"base-uri 'none'", "script-src 'self'"} {
 			if !strings.Contains(csp, want) {
 				t.Errorf("%s: policy %q lacks %s", path, csp, want)
 			}
 		}
-		if strings.Contains(csp, "unsafe") || h.Get("X-Frame-Options") != "DENY" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") == "" || h.Get("Referrer-Policy") != "same-origin" {
+		if strings.Contains(csp, "unsafe") || h.Get("X-Frame-Options") != "DENY" ||
+			h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") == "" ||
+			h.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%s: headers %v", path, h)
 		}
 	}
@@ -63,8 +68,10 @@ func TestHostHeader(t *testing.T) {
 	for host, good := range map[string]bool{
 		"127.0.0.1:8025": true, "localhost:8025": true, "localhost": true, "[::1]:8025": true, "127.0.0.9": true,
 		"relay.example.org": true, "RELAY.example.org:8025": true,
-		"evil.example": false, "evil.example:8025": false, "127.0.0.1.evil.example": false, "localhost.evil.example": false,
-		"192.0.2.1:8025": false, "": false, "evil.example@127.0.0.1": false, "relay.example.org.evil.example": false,
+		"evil.example": false, "evil.example:8025": false, "127.0.0.1.evil.example": false,
+		"localhost.evil.example": false,
+		"192.0.2.1:8025":         false, "": false, "evil.example@127.0.0.1": false,
+		"relay.example.org.evil.example": false,
 	} {
 		w := b.do(http.MethodGet, "/setup", nil, func(r *http.Request) { r.Host = host })
 		if (w.Code == http.StatusOK) != good || !good && strings.Contains(w.Body.String(), "contoso") {
@@ -94,14 +101,17 @@ func TestForgedRequestsChangeNothing(t *testing.T) {
 		"no token":           b.do(http.MethodPost, path, nil),
 		"wrong token":        b.do(http.MethodPost, path, url.Values{"token": {"AAAA"}}),
 		"token in the query": b.do(http.MethodPost, path+"?token="+token, nil),
-		"cross-site":         b.do(http.MethodPost, path, good, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
-		"same-site":          b.do(http.MethodPost, path, good, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }),
+		"cross-site": b.do(http.MethodPost, path, good,
+			func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
+		"same-site": b.do(http.MethodPost, path, good,
+			func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }),
 		"foreign origin": b.do(http.MethodPost, path, good, func(r *http.Request) {
 			r.Header.Del("Sec-Fetch-Site")
 			r.Header.Set("Origin", "http://evil.example")
 		}),
-		"login from elsewhere": b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
-		"get":                  b.do(http.MethodGet, path, good),
+		"login from elsewhere": b.do(http.MethodPost, "/login", url.Values{"password": {password}},
+			func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
+		"get": b.do(http.MethodGet, path, good),
 	} {
 		if len(b.done) > 0 || name != "get" && w.Code != http.StatusForbidden {
 			t.Errorf("%s = %d, done %v", name, w.Code, b.done)

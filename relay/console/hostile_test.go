@@ -12,26 +12,33 @@ import (
 	"graphrelay/relay/state"
 )
 
-const hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> \u202eevil\u200b \x1b[31m\x00 \xff {{.}} javascript:alert(1)"
+const hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> " +
+	"\u202eevil\u200b \x1b[31m\x00 \xff {{.}} javascript:alert(1)"
 
 // Whatever came from outside is text: neither markup, nor an escape sequence,
 // nor something that steers how it is read.
 func TestHostileText(t *testing.T) {
 	r := record(1, spool.Held)
 	r.Subject, r.MessageID, r.LastText, r.LastRequest = hostile, hostile, hostile, hostile
-	r.Client = envelope.Client{Name: hostile, Helo: hostile, Login: hostile, Addr: netip.MustParseAddrPort("192.0.2.7:1")}
+	r.Client = envelope.Client{Name: hostile, Helo: hostile, Login: hostile,
+		Addr: netip.MustParseAddrPort("192.0.2.7:1")}
 	b := newBench(t, r).logIn()
 	b.header = "Subject: " + hostile + "\r\n\r\n"
 	b.records[0].HeaderSize = int64(len(b.header))
 	b.holds = []spool.Hold{{Key: "mailbox:a@example.org", Mailbox: addr("a@example.org"), Text: hostile}}
-	b.snap = state.Snapshot{Credentials: credentials, Held: 1, Lanes: []state.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
+	b.snap = state.Snapshot{Credentials: credentials, Held: 1,
+		Lanes:  []state.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
 		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
-		Alarms: []state.Alarm{{Key: hostile, Text: hostile}}, Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
+		Alarms: []state.Alarm{{Key: hostile, Text: hostile}}, Audits: []state.Audit{{Identity: "contoso", At: noon,
+			Text: hostile}}}
 	b.monitor.Rejected(monitor.Refused{Client: hostile, Addr: hostile, At: "rcpt", Reply: hostile, Cause: hostile})
-	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) + "&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
+	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) +
+		"&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
 	for _, path := range paths {
 		text := b.get(path).Body.String()
-		if strings.Contains(text, "<script>") || strings.Contains(text, "<img src=x") || strings.ContainsAny(text, "\u202e\u200b\x1b\x00") || strings.Contains(text, "\xff") || strings.Contains(text, `href="javascript`) {
+		if strings.Contains(text, "<script>") || strings.Contains(text, "<img src=x") ||
+			strings.ContainsAny(text, "\u202e\u200b\x1b\x00") || strings.Contains(text, "\xff") ||
+			strings.Contains(text, `href="javascript`) {
 			t.Errorf("%s holds what came from outside as it came: %s", path, text)
 		}
 	}
@@ -43,8 +50,10 @@ func TestHostileText(t *testing.T) {
 
 func TestUntrusted(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain ü 漢 🙂": "plain ü 漢 🙂", "a\r\nb\tc\nd": "a\nb\tc\nd", "a\rb": `a\u000db`, "\x1b[0m\x7f": `\u001b[0m\u007f`,
-		"a\u202eb\u2066c\ufeff": `a\u202eb\u2066c\ufeff`, "\xc3": `\xc3`, "\u0085\u2028": `\u0085\u2028`, "\ufffd": "\ufffd",
+		"plain ü 漢 🙂": "plain ü 漢 🙂", "a\r\nb\tc\nd": "a\nb\tc\nd", "a\rb": `a\u000db`,
+		"\x1b[0m\x7f":           `\u001b[0m\u007f`,
+		"a\u202eb\u2066c\ufeff": `a\u202eb\u2066c\ufeff`, "\xc3": `\xc3`, "\u0085\u2028": `\u0085\u2028`,
+		"\ufffd": "\ufffd",
 	} {
 		if got := untrusted(in).String(); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -54,7 +63,8 @@ func TestUntrusted(t *testing.T) {
 
 func TestSubject(t *testing.T) {
 	for in, want := range map[string]string{
-		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=": "Grüße", "=?utf-8?q?=E2=80=AEx=1B?=": `\u202ex\u001b`, "=?x-unknown?q?a?=": "=?x-unknown?q?a?=", "plain": "plain",
+		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=": "Grüße", "=?utf-8?q?=E2=80=AEx=1B?=": `\u202ex\u001b`,
+		"=?x-unknown?q?a?=": "=?x-unknown?q?a?=", "plain": "plain",
 	} {
 		if got := subject(in).String(); got != want {
 			t.Errorf("%q is shown as %q, want %q", in, got, want)
@@ -104,13 +114,17 @@ func TestExplain(t *testing.T) {
 		want  string
 	}{
 		{"new", queued, nil, "waiting for its turn"},
-		{"mailbox on hold", queued, hold("a@example.org", ""), "because mailbox a@example.org is on hold. The secret has expired; make a new one. The relay probes"},
+		{"mailbox on hold", queued, hold("a@example.org", ""),
+			"because mailbox a@example.org is on hold. The secret has expired; make a new one. The relay probes"},
 		{"identity on hold", queued, hold("", ""), "because identity contoso is on hold"},
-		{"identity on hold for this mailbox", queued, hold("", "", "b@example.org", "a@example.org"), "identity contoso is on hold"},
+		{"identity on hold for this mailbox", queued, hold("", "", "b@example.org", "a@example.org"),
+			"identity contoso is on hold"},
 		{"identity on hold for others", queued, hold("", "", "b@example.org"), "waiting for its turn"},
 		{"another mailbox on hold", queued, hold("b@example.org", ""), "waiting for its turn"},
-		{"identity that an audit stopped", queued, []spool.Hold{{Key: "audit:contoso", Identity: "contoso", Text: "not restricted"}}, "Not restricted. No probe ends this hold; it ends when an audit passes."},
-		{"From on hold", queued, hold("a@example.org", "a@example.org"), "because sending as a@example.org from mailbox"},
+		{"identity that an audit stopped", queued, []spool.Hold{{Key: "audit:contoso", Identity: "contoso",
+			Text: "not restricted"}}, "Not restricted. No probe ends this hold; it ends when an audit passes."},
+		{"From on hold", queued, hold("a@example.org", "a@example.org"),
+			"because sending as a@example.org from mailbox"},
 		{"another From on hold", queued, hold("a@example.org", "b@example.org"), "waiting for its turn"},
 		{"deferred", tried, nil, "next attempt is in 3 min. Last attempt: Graph is busy (503); nothing to do."},
 		{"due", due, nil, "is due"},
@@ -138,7 +152,8 @@ func TestChartScale(t *testing.T) {
 	if c.Lines[0].Path != "M44 168L285 14L526 91" {
 		t.Errorf("path = %s", c.Lines[0].Path)
 	}
-	if c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{}); c.Lines[0].Path != "" || c.Lines[0].Area != "" {
+	if c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{}); c.Lines[0].Path != "" ||
+		c.Lines[0].Area != "" {
 		t.Errorf("an empty chart = %+v", c)
 	}
 }

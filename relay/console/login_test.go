@@ -81,8 +81,10 @@ func TestAGuesserBehindTheProxyLocksOutNobodyElse(t *testing.T) {
 	if code := b.try(password, proxy); code != http.StatusTooManyRequests {
 		t.Errorf("its success opened the lock of the others: %d", code)
 	}
-	for name, value := range map[string]string{"none": "", "forged": strings.ToUpper(operator.Value), "no MAC": strings.Split(operator.Value, ".")[0]} {
-		if code := b.try(password, proxy, with(&http.Cookie{Name: browserCookie, Value: value})); code != http.StatusTooManyRequests {
+	for name, value := range map[string]string{"none": "", "forged": strings.ToUpper(operator.Value),
+		"no MAC": strings.Split(operator.Value, ".")[0]} {
+		if code := b.try(password, proxy, with(&http.Cookie{Name: browserCookie,
+			Value: value})); code != http.StatusTooManyRequests {
 			t.Errorf("a cookie that is %s = %d", name, code)
 		}
 	}
@@ -171,10 +173,12 @@ func TestAPasswordBeyondBcryptsLength(t *testing.T) {
 
 func TestTheCookie(t *testing.T) {
 	b := newBench(t).logIn()
-	if c := b.cookie; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Secure || len(c.Value) < 26 || c.Domain != "" {
+	if c := b.cookie; !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Secure ||
+		len(c.Value) < 26 || c.Domain != "" {
 		t.Errorf("cookie = %+v", c)
 	}
-	w := b.do(http.MethodPost, "/login", url.Values{"password": {password}}, func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") })
+	w := b.do(http.MethodPost, "/login", url.Values{"password": {password}},
+		func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "https") })
 	if c := w.Result().Cookies()[0]; !c.Secure || c.Value == b.cookie.Value {
 		t.Errorf("behind TLS: cookie = %+v", c)
 	}

@@ -29,7 +29,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		c.Log.Info("logged in", "component", "console", "client_addr", clientAddr(r).String())
 		setCookie(w, r, &http.Cookie{Name: cookieName, Value: c.sessions.open(hash)})
 		setCookie(w, r, &http.Cookie{
-			Name: browserCookie, Value: browserValue(cmp.Or(browser, rand.Text()), hash), MaxAge: int(browserLife.Seconds()),
+			Name: browserCookie, Value: browserValue(cmp.Or(browser, rand.Text()), hash),
+			MaxAge: int(browserLife.Seconds()),
 		})
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case wait > 0:
@@ -39,7 +40,8 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.Log.Warn("wrong password", "component", "console", "client_addr", clientAddr(r).String())
 		c.show(w, r, nil, http.StatusUnauthorized, "login", page{Title: "Log in",
-			Error: "Wrong password. Use the one whose hash is in console.password_hash; graphrelay passwd creates a new hash."})
+			Error: "Wrong password. Use the one whose hash is in console.password_hash; " +
+				"graphrelay passwd creates a new hash."})
 	}
 }
 

@@ -54,7 +54,9 @@ type row struct {
 
 func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 	q := r.URL.Query()
-	v := list{Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Mailbox: q.Get("mailbox"), States: shownStates}
+	v := list{
+		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Mailbox: q.Get("mailbox"), States: shownStates,
+	}
 	if id, err := envelope.ParseQueueID(v.Query); err == nil {
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 		return
@@ -106,7 +108,8 @@ func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
 	v := row{
 		ID: string(r.ID), State: string(r.State), Class: classOf(r.State), Accepted: r.Accepted, Size: r.Size,
 		Subject: subject(r.Subject), From: untrusted(r.From.String()), Recipients: len(r.Envelope.Recipients),
-		Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()), Words: untrusted(explain(r, holds, now)),
+		Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
+		Words: untrusted(explain(r, holds, now)),
 	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
 		v.To = untrusted(to[0].String())
@@ -199,11 +202,13 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if err != nil {
 		return nil, err
 	}
-	d := &detail{row: rowOf(rec, holds, c.Now()), ReversePath: untrusted("<" + rec.Envelope.ReversePath.String() + ">"),
+	d := &detail{
+		row: rowOf(rec, holds, c.Now()), ReversePath: untrusted("<" + rec.Envelope.ReversePath.String() + ">"),
 		Everyone: addresses(rec.Envelope.Recipients), MessageID: untrusted(rec.MessageID),
 		Helo: untrusted(rec.Client.Helo), Login: untrusted(rec.Client.Login), Addr: untrusted(rec.Client.String()),
-		Attempts: rec.Attempts, Last: rec.LastAttempt, RequestID: untrusted(rec.LastRequest), Status: untrusted(rec.LastStatus.Text()),
-		Actions: actionsFor(rec.State)}
+		Attempts: rec.Attempts, Last: rec.LastAttempt, Actions: actionsFor(rec.State),
+		Status: untrusted(rec.LastStatus.Text()), RequestID: untrusted(rec.LastRequest),
+	}
 	if rec.State == spool.Queued {
 		d.Next = rec.NextAttempt
 	}

@@ -41,6 +41,7 @@ func (c *Console) sendTest(w http.ResponseWriter, r *http.Request, s *session) {
 		again(http.StatusUnprocessableEntity, "The relay refused the mail: "+err.Error())
 		return
 	}
-	c.Log.Info("sent a test mail", "component", "console", "queue_id", string(id), "client_addr", clientAddr(r).String())
+	c.Log.Info("sent a test mail", "component", "console",
+		"queue_id", string(id), "client_addr", clientAddr(r).String())
 	http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 }

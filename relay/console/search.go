@@ -12,9 +12,9 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// filtersOf makes filters of what was typed and chosen; a message that one of
-// them selects is meant. What was typed is a Message-ID, an address (of a
-// sender or a recipient), an IP address, or the name of a client.
+// filtersOf makes filters of what was typed and chosen; a message matches if one of
+// them selects it. The query is a Message-ID, an address (of a sender or a
+// recipient), an IP address, or the name of a client.
 func filtersOf(query, state, mailbox, after string) ([]spool.Filter, error) {
 	f := spool.Filter{Newest: true}
 	var err error
@@ -52,7 +52,8 @@ func alternatives(f spool.Filter, query string) []spool.Filter {
 	id := "<" + strings.Trim(query, "<>") + ">"
 	list := []spool.Filter{narrowed(func(g *spool.Filter) { g.MessageID = id })}
 	if a, err := envelope.ParseAddress(strings.Trim(query, "<>")); err == nil {
-		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }), narrowed(func(g *spool.Filter) { g.Sender = a }))
+		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }),
+			narrowed(func(g *spool.Filter) { g.Sender = a }))
 	}
 	return list
 }

@@ -59,7 +59,8 @@ func TestWhoListensOnAPort(t *testing.T) {
 	}
 	for _, link := range [][2]string{{"1/fd/3", "4711"}, {"7/fd/0", "4714"}, {"7/fd/1", "4711"}, {"8/fd/1", "4712"}} {
 		path := filepath.Join(dir, link[0])
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Symlink("socket:["+link[1]+"]", path)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.Symlink("socket:["+link[1]+"]", path))
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +93,9 @@ func write(t *testing.T, file, text string) {
 
 // With the packages' configuration systemd holds the port, and that is well.
 func TestWhoHoldsAPort(t *testing.T) {
-	tcp, systemd := "127.0.0.1:25", "systemd:smtp"
+	const tcp, systemd, other = "127.0.0.1:25", "systemd:smtp", "127.0.0.1:2525"
+	const byUs = "held by graphrelay"
+	list := func(names ...string) []string { return names }
 	for name, c := range map[string]struct {
 		listener string
 		running  bool
@@ -102,12 +105,12 @@ func TestWhoHoldsAPort(t *testing.T) {
 		text     string
 	}{
 		"free":                             {tcp, false, nil, false, verify.OK, "free"},
-		"ours":                             {tcp, true, []string{"graphrelay"}, true, verify.OK, "held by graphrelay"},
-		"ours, handed over by systemd":     {systemd, true, []string{"graphrelay", "systemd"}, true, verify.OK, "held by graphrelay"},
-		"systemd's, before the first mail": {systemd, false, []string{"systemd"}, true, verify.OK, "for a socket unit"},
-		"systemd's, for somebody else":     {tcp, true, []string{"systemd"}, true, verify.Warn, "held by systemd"},
-		"somebody else's":                  {tcp, false, []string{"master"}, true, verify.Fail, "held by master"},
-		"not wanted":                       {"127.0.0.1:2525", false, []string{"master"}, true, verify.Warn, "held by master"},
+		"ours":                             {tcp, true, list("graphrelay"), true, verify.OK, byUs},
+		"ours, passed by systemd":          {systemd, true, list("graphrelay", "systemd"), true, verify.OK, byUs},
+		"systemd's, before the first mail": {systemd, false, list("systemd"), true, verify.OK, "for a socket unit"},
+		"systemd's, for somebody else":     {tcp, true, list("systemd"), true, verify.Warn, "held by systemd"},
+		"somebody else's":                  {tcp, false, list("master"), true, verify.Fail, "held by master"},
+		"not wanted":                       {other, false, list("master"), true, verify.Warn, "held by master"},
 		"not to be looked at":              {tcp, false, nil, true, verify.Warn, "another user"},
 	} {
 		conf := configured(t, "smtp: {listeners: [{address: '"+c.listener+"'}]}\n")
@@ -204,7 +207,8 @@ smtp: {listeners: [{address: 127.0.0.1:25}]}
 	want := []string{
 		"ok client near: 127.0.0.0/8 reaches 127.0.0.1:25 without a router",
 		"fail client far: no listener can be reached from 10.1.2.0/24",
-		"warn client far: 10.1.2.0/24 is another network, so routers and firewalls decide whether it reaches 0.0.0.0:25",
+		"warn client far: 10.1.2.0/24 is another network, " +
+			"so routers and firewalls decide whether it reaches 0.0.0.0:25",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q", got)
@@ -270,9 +274,10 @@ func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
 			mu.Lock()
 			asked = nil
 			mu.Unlock()
-			id.Name, id.TenantID, id.ClientID, id.CertificateFile, id.Cloud = "contoso", "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222", "/nowhere/entra.pem", cloud
-			var told []Symptom
-			d := &examiner{report: func(s Symptom) { told = append(told, s) }}
+			id = withIDs(id)
+			id.Cloud = cloud
+			var symptoms []Symptom
+			d := &examiner{report: func(s Symptom) { symptoms = append(symptoms, s) }}
 			if d.reach(t.Context(), id) {
 				t.Error("the proxy refused, and the way is said to be open")
 			}
@@ -287,35 +292,39 @@ func TestDoctorGoesTheWayOfTheMail(t *testing.T) {
 					t.Errorf("%s: %q, want it to log in with %q", cloud, a, authorized)
 				}
 			}
-			if got := strings.Join(asked, ", "); got != want || len(told) != 2 {
-				t.Errorf("%s: %s, want %s; told %v", cloud, got, want, told)
+			if got := strings.Join(asked, ", "); got != want || len(symptoms) != 2 {
+				t.Errorf("%s: %s, want %s; symptoms %v", cloud, got, want, symptoms)
 			}
 			mu.Unlock()
-			if s := fmt.Sprint(told); strings.Contains(s, "hunter2") || !strings.Contains(s, "through the proxy") {
+			if s := fmt.Sprint(symptoms); strings.Contains(s, "hunter2") || !strings.Contains(s, "through the proxy") {
 				t.Error(s)
 			}
 		}
 	}
 }
 
-// ca_file is trusted, and a bad one is told of.
+// ca_file is trusted, and a bad one is reported.
 func TestDoctorTrustsTheRootsOfTheIdentity(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	dir := t.TempDir()
 	ca, bad := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bad.pem")
-	for name, data := range map[string][]byte{ca: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), bad: []byte("x")} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	write(t, bad, "x")
 	for file, want := range map[string]bool{ca: true, bad: false} {
-		id := config.Identity{Name: "contoso", TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222", CertificateFile: "/nowhere/entra.pem",
-			CAFile: config.Path(file), Endpoints: &config.Endpoints{Login: config.BaseURL(server.URL), Graph: config.BaseURL(server.URL)}}
-		var told []Symptom
-		d := &examiner{report: func(s Symptom) { told = append(told, s) }}
+		url := config.BaseURL(server.URL)
+		id := withIDs(config.Identity{CAFile: config.Path(file), Endpoints: &config.Endpoints{Login: url, Graph: url}})
+		var symptoms []Symptom
+		d := &examiner{report: func(s Symptom) { symptoms = append(symptoms, s) }}
 		if got := d.reach(t.Context(), id); got != want {
-			t.Errorf("%s: %v, told %v", file, got, told)
+			t.Errorf("%s: %v, symptoms %v", file, got, symptoms)
 		}
 	}
+}
+
+// withIDs is an identity whose certificate nobody needs to read.
+func withIDs(id config.Identity) config.Identity {
+	id.Name, id.CertificateFile = "contoso", "/nowhere/entra.pem"
+	id.TenantID, id.ClientID = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
+	return id
 }

@@ -81,7 +81,9 @@ func (d *examiner) reach(ctx context.Context, id config.Identity) bool {
 		{"login", way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")},
 		{"graph", way.Graph.JoinPath("v1.0/")},
 	} {
-		f := verify.Reach{What: server.what, URL: server.url, Proxy: way.Proxy, Roots: way.Roots, Now: time.Now}.Try(ctx)
+		f := verify.Reach{
+			What: server.what, URL: server.url, Proxy: way.Proxy, Roots: way.Roots, Now: time.Now,
+		}.Try(ctx)
 		d.report(Symptom{f.Mark, name + " " + server.what, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}

@@ -53,7 +53,9 @@ func (d *examiner) port(p uint16, holders []string, taken bool) {
 
 // bySystemd reports whether a listener of the configuration is a socket of systemd.
 func (d *examiner) bySystemd() bool {
-	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool { return l.Address.Network == "systemd" })
+	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool {
+		return l.Address.Network == "systemd"
+	})
 }
 
 // wants reports whether a listener of the configuration has the port.

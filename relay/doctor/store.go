@@ -61,7 +61,8 @@ func (d *examiner) disk() {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		d.fail("disk", "cannot examine "+dir+": "+err.Error(),
-			"if it does not exist, create it: install -d -o graphrelay -g graphrelay -m 750 "+dir+"; else run this as root")
+			"if it does not exist, create it: install -d -o graphrelay -g graphrelay -m 750 "+dir+
+				"; else run this as root")
 		return
 	}
 	free, least := int64(fs.Bavail)*fs.Bsize, int64(d.c.Queue.MinFreeSpace)

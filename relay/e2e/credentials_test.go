@@ -14,7 +14,7 @@ import (
 	"graphrelay/relay/sandbox"
 )
 
-// testCertificate is that of the key in the files of graph/testdata/credentials.
+// testCertificate is that of the key in the files of entra/testdata/credentials.
 func testCertificate(t *testing.T) *x509.Certificate {
 	t.Helper()
 	rest := []byte(readFile(t, credentialFile("pkcs8.pem")))
@@ -34,7 +34,7 @@ func testCertificate(t *testing.T) *x509.Certificate {
 }
 
 func credentialFile(name string) string {
-	path, _ := filepath.Abs(filepath.Join("..", "graph", "testdata", "credentials", name))
+	path, _ := filepath.Abs(filepath.Join("..", "entra", "testdata", "credentials", name))
 	return path
 }
 

@@ -36,7 +36,8 @@ func TestGoldenOutputs(t *testing.T) {
 	status := n.json(t, command(t, r, "status", "--json"))
 	metrics, help := metricLines(r.Page("/metrics"))
 	for name, text := range map[string]string{
-		"queue-list.golden": list, "queue-show.golden": strings.Join(shown, ""), "trace.golden": strings.Join(traced, ""),
+		"queue-list.golden": list, "queue-show.golden": strings.Join(shown, ""),
+		"trace.golden":  strings.Join(traced, ""),
 		"status.golden": status, "metrics.golden": metrics,
 	} {
 		compareGolden(t, name, text, false)
@@ -58,7 +59,8 @@ func goldenScene(t *testing.T) *harness.Relay {
 	}
 	inject(sandbox.Fault{MessageID: "<failed@client.example.org>", Status: 400, Code: "ErrorInvalidRecipients",
 		Message: "At least one recipient is not valid."})
-	inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: slow, Status: 503, Code: "ErrorServerBusy", RetryAfter: time.Hour})
+	inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: slow, Status: 503, Code: "ErrorServerBusy",
+		RetryAfter: time.Hour})
 	r := harness.StartRelay(t, d, harness.Watched(), harness.Senders(harness.Sender, slow, strange),
 		harness.With("identity", "name: contoso", "denied_mailbox: "+canary, "client_secret_expires: 2099-01-31"),
 		harness.With("top", "audit: {every: 24h, on_failure: stop}", "reports: {to_sender: false}"))
@@ -70,7 +72,8 @@ func goldenScene(t *testing.T) *harness.Relay {
 	}
 	send := func(from, id, event string) {
 		c := harness.Hello(t, r.Addr)
-		c.Want(c.Send(from, []string{anyone, "b@example.org"}, strings.ReplaceAll(plain(id), harness.Sender, from)), 250)
+		c.Want(c.Send(from, []string{anyone, "b@example.org"}, strings.ReplaceAll(plain(id), harness.Sender, from)),
+			250)
 		history(id, event)
 	}
 	harness.Until(t, patience, "the audit to pass", func() bool {
@@ -172,7 +175,8 @@ func (n normalizer) json(t *testing.T, s string) string {
 }
 
 // changingMetrics have other values in each run.
-var changingMetrics = regexp.MustCompile(`_(seconds|bytes|bytes_total|slots)$|_seconds_(bucket|sum)$|smtp_connections|disk_`)
+var changingMetrics = regexp.MustCompile(
+	`_(seconds|bytes|bytes_total|slots)$|_seconds_(bucket|sum)$|smtp_connections|disk_`)
 
 // metricLines keeps names, types, labels and values of our metrics, and returns
 // their help apart.

@@ -57,64 +57,51 @@ func MetadataRefusals() []outcome.Row {
 				"or correct managed_identity in the configuration"),
 		on("401 403", "", "").Hold(identity, "4.7.0", "the metadata service refuses this program",
 			"check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"),
-		on("", "", "").Hold(identity, "4.3.5", "what answers is no metadata service",
+		on("", "", "").Hold(identity, "4.3.5", "what answers is not a metadata service",
 			"check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"),
 	}
 }
 
-// numbered is advice for some of Entra's numbers.
-type numbered struct {
-	numbers []int // AADSTS
-	advice  string
-}
-
-// loginNumbers are the numbers that are known. They choose advice and nothing else.
-func loginNumbers() []numbered {
-	return []numbered{
-		{[]int{7000215}, "the client secret is wrong; put the secret's Value in place, not its Secret ID"},
-		{[]int{7000222}, "the client secret has expired; " +
-			"make a new one in the app registration and put its Value in place"},
-		{[]int{700027}, "Entra does not know the certificate; upload it to the app registration, " +
-			"and check that the file in place holds the same one and that it has not expired"},
-		{[]int{700024}, "the login's times are not valid; set this machine's clock right (NTP), " +
-			"and check the certificate's validity"},
-		{[]int{700030}, "the subject name of the certificate is not authorised for the app; " +
-			"use the certificate that was uploaded"},
-		{[]int{700016, 700011, 7000229}, "check client_id and tenant_id in the configuration; " +
-			"the app may have been deleted, or belong to another tenant or cloud"},
-		{[]int{70001, 7000112}, "the app is disabled; enable sign-in for its enterprise application"},
-		{[]int{90002, 90038, 900382}, "check tenant_id, " +
-			"and that cloud (or endpoints) in the configuration is the tenant's"},
-		{[]int{53003, 53000, 530035}, "a Conditional Access policy for workload identities refuses the login; " +
-			"exempt the app or this machine's address, or change the policy"},
-		{[]int{65001, 650052, 650056, 650057, 500011}, "the app has no grant in this tenant; " +
-			"give admin consent, or assign the role in Exchange (RBAC for Applications)"},
-		{[]int{70011, 1002012}, adviceCloud},
-		{[]int{70021, 700211, 700212, 700213}, "the federated credential of the app registration does not match " +
-			"the token of this workload: compare issuer, subject and audience"},
-		{[]int{90006, 90012, 90024, 90033}, "nothing to do; Entra asks to try again later"},
-		{[]int{50196}, "too many identical logins; " + adviceOften},
+// Numbers are advice for some of the numbers in Entra's answers, and decide
+// nothing else.
+func Numbers() []outcome.Row {
+	number := func(list, advice string) outcome.Row {
+		return outcome.Row{When: "AADSTS" + strings.ReplaceAll(list, " ", " AADSTS"), Scope: identity, Advice: advice}
+	}
+	return []outcome.Row{
+		number("7000215", "the client secret is wrong; put the secret's Value in place, not its Secret ID"),
+		number("7000222", "the client secret has expired; "+
+			"make a new one in the app registration and put its Value in place"),
+		number("700027", "Entra does not know the certificate; upload it to the app registration, "+
+			"and check that the file in place holds the same one and that it has not expired"),
+		number("700024", "the login's times are not valid; set this machine's clock right (NTP), "+
+			"and check the certificate's validity"),
+		number("700030", "the subject name of the certificate is not authorised for the app; "+
+			"use the certificate that was uploaded"),
+		number("700016 700011 7000229", "check client_id and tenant_id in the configuration; "+
+			"the app may have been deleted, or belong to another tenant or cloud"),
+		number("70001 7000112", "the app is disabled; enable sign-in for its enterprise application"),
+		number("90002 90038 900382", "check tenant_id, "+
+			"and that cloud (or endpoints) in the configuration is the tenant's"),
+		number("53003 53000 530035", "a Conditional Access policy for workload identities refuses the login; "+
+			"exempt the app or this machine's address, or change the policy"),
+		number("65001 650052 650056 650057 500011", "the app has no grant in this tenant; "+
+			"give admin consent, or assign the role in Exchange (RBAC for Applications)"),
+		number("70011 1002012", adviceCloud),
+		number("70021 700211 700212 700213", "the federated credential of the app registration does not match "+
+			"the token of this workload: compare issuer, subject and audience"),
+		number("90006 90012 90024 90033", "nothing to do; Entra asks to try again later"),
+		number("50196", "too many identical logins; "+adviceOften),
 	}
 }
 
 // loginAdvice gives better advice for the numbers that are known.
 func loginAdvice(number int) string {
-	for _, n := range loginNumbers() {
-		if slices.Contains(n.numbers, number) {
-			return n.advice
-		}
+	known := func(r outcome.Row) bool {
+		return slices.Contains(strings.Fields(r.When), fmt.Sprintf("AADSTS%d", number))
+	}
+	if i := slices.IndexFunc(Numbers(), known); i >= 0 {
+		return Numbers()[i].Advice
 	}
 	return ""
-}
-
-// Numbers are the rows of the manual about the numbers in Entra's answers.
-func Numbers() []outcome.Row {
-	var all []outcome.Row
-	for _, n := range loginNumbers() {
-		words := strings.Fields(strings.Trim(fmt.Sprint(n.numbers), "[]"))
-		all = append(all, outcome.Row{
-			When: "AADSTS" + strings.Join(words, " AADSTS"), Scope: identity, Advice: n.advice,
-		})
-	}
-	return all
 }

@@ -84,8 +84,8 @@ func (e Endpoints) microsoftGraph() bool {
 	return false
 }
 
-// Scope names the resource to ask a token for. A double stands in for the public
-// cloud, so its tokens are asked for under the public name.
+// Scope names the resource to request a token for. A double replaces the public
+// cloud, so its tokens are requested under the public name.
 func (e Endpoints) Scope() string {
 	host := clouds()["public"].graph
 	if e.microsoftGraph() {

@@ -14,7 +14,8 @@ func TestMicrosoft(t *testing.T) {
 		{"", "", true, "https://graph.microsoft.com/.default"},
 		{"https://login.microsoftonline.us", "https://graph.microsoft.us", true, "https://graph.microsoft.us/.default"},
 		{"https://127.0.0.1:8443", "https://127.0.0.1:8443", false, "https://graph.microsoft.com/.default"},
-		{"https://login.microsoftonline.com", "https://graph.example.org", false, "https://graph.microsoft.com/.default"},
+		{"https://login.microsoftonline.com", "https://graph.example.org", false,
+			"https://graph.microsoft.com/.default"},
 	} {
 		var e Endpoints
 		if x.login != "" {

@@ -35,7 +35,8 @@ func selfSigned(t testing.TB, notAfter time.Time) (*rsa.PrivateKey, *x509.Certif
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "graphrelay test"}, NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "graphrelay test"},
+		NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -53,14 +54,15 @@ func TestParseCertificate(t *testing.T) {
 	c, chain := pemBlock("CERTIFICATE", cert.Raw), pemBlock("CERTIFICATE", ca.Raw)
 	p1, p8 := pemBlock("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)), pkcs8PEM(t, key)
 	for name, data := range map[string]string{
-		"PKCS#8":           c + p8,
-		"PKCS#1":           c + p1,
-		"key first":        p8 + c,
-		"chain behind":     p8 + c + chain,
-		"chain in front":   chain + p8 + c,
-		"openssl bag text": "Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n" + p8 + "subject=CN = x\n\n" + c,
-		"CRLF":             strings.ReplaceAll(c+p8, "\n", "\r\n"),
-		"parameters":       pemBlock("DH PARAMETERS", []byte("x")) + c + p8,
+		"PKCS#8":         c + p8,
+		"PKCS#1":         c + p1,
+		"key first":      p8 + c,
+		"chain behind":   p8 + c + chain,
+		"chain in front": chain + p8 + c,
+		"openssl bag text": "Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n" + p8 +
+			"subject=CN = x\n\n" + c,
+		"CRLF":       strings.ReplaceAll(c+p8, "\n", "\r\n"),
+		"parameters": pemBlock("DH PARAMETERS", []byte("x")) + c + p8,
 	} {
 		k, certs, err := parseCertificate([]byte(data), "")
 		if err != nil || !k.Equal(key) || !certs[0].Equal(cert) || len(certs) != 1+strings.Count(name, "chain") {
@@ -76,7 +78,8 @@ func TestParseCertificateRefuses(t *testing.T) {
 	ec, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	sec1, _ := x509.MarshalECPrivateKey(ec)
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
-	legacy := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte("x")}))
+	legacy := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY",
+		Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}, Bytes: []byte("x")}))
 	for name, x := range map[string]struct{ data, want string }{
 		"no key":           {c, "holds no private key"},
 		"no certificate":   {pkcs8PEM(t, key), "holds no certificate"},
@@ -104,12 +107,14 @@ func TestParseCertificateRefuses(t *testing.T) {
 }
 
 func TestParseSecret(t *testing.T) {
-	for in, want := range map[string]string{"abc~D.e-f\n": "abc~D.e-f", "\xef\xbb\xbfabc\r\n": "abc", "  abc  ": "abc"} {
+	for in, want := range map[string]string{"abc~D.e-f\n": "abc~D.e-f", "\xef\xbb\xbfabc\r\n": "abc",
+		"  abc  ": "abc"} {
 		if got, err := parseSecret([]byte(in)); err != nil || got != want {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "\n", "two words", "two\nlines", "a\x00b", "gehei\u00df", "-----BEGIN PRIVATE KEY-----\nx"} {
+	for _, in := range []string{"", "\n", "two words", "two\nlines", "a\x00b", "gehei\u00df",
+		"-----BEGIN PRIVATE KEY-----\nx"} {
 		if _, err := parseSecret([]byte(in)); err == nil || !strings.Contains(err.Error(), "Value") {
 			t.Errorf("%q: %v", in, err)
 		}

@@ -46,9 +46,12 @@ func TestCredentialFilesOfOpenSSL(t *testing.T) {
 			}
 			key, chain, err := parseCertificate(data, x.password)
 			switch {
-			case x.want == "" && (err != nil || key == nil || len(chain) != x.certs || chain[0].Subject.CommonName != "graphrelay test"):
+			case x.want == "" &&
+				(err != nil || key == nil || len(chain) != x.certs || chain[0].Subject.CommonName != "graphrelay test"):
 				t.Errorf("%d certificates, %v", len(chain), err)
-			case x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), password)):
+			case x.want != "" &&
+				(err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "hunter2") ||
+					strings.Contains(err.Error(), password)):
 				t.Errorf("error %v, want %q", err, x.want)
 			}
 		})
@@ -64,7 +67,8 @@ func TestPasswordFile(t *testing.T) {
 		}
 	}
 	writeFile(t, path, []byte("hunter2\nnote"))
-	if _, err := loadPassword(path); err == nil || !strings.Contains(err.Error(), "more than one line") || strings.Contains(err.Error(), "hunter2") {
+	if _, err := loadPassword(path); err == nil || !strings.Contains(err.Error(), "more than one line") ||
+		strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
 }

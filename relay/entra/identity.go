@@ -36,7 +36,7 @@ func (i Identity) Check() error {
 		return fmt.Errorf("tenant ID %q is not one: %s", i.TenantID, copyTenant)
 	}
 	if slices.Contains([]string{"common", "organizations", "consumers"}, strings.ToLower(i.TenantID)) {
-		return fmt.Errorf("tenant ID %q names no single tenant, which an app logging in by itself needs: %s",
+		return fmt.Errorf("tenant ID %q does not name one tenant, which an app that logs in by itself needs: %s",
 			i.TenantID, copyTenant)
 	}
 	if i.ClientID == "" || strings.ContainsAny(i.ClientID, " \t\r\n") {

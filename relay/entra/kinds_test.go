@@ -43,7 +43,8 @@ func TestManagedIdentity(t *testing.T) {
 				return
 			}
 			a := refusedLogin(t, c)
-			if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 400 || !strings.Contains(a.Text, "Identity not found") || !strings.Contains(a.Advice, "assign") {
+			if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 400 ||
+				!strings.Contains(a.Text, "Identity not found") || !strings.Contains(a.Advice, "assign") {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -58,7 +59,8 @@ func TestManagedIdentityWithoutAzure(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
 	}
 	a := refusedLogin(t, c)
-	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || !strings.Contains(a.Advice, "169.254.169.254") || strings.Contains(a.Text, "aka.ms") {
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity ||
+		!strings.Contains(a.Advice, "169.254.169.254") || strings.Contains(a.Text, "aka.ms") {
 		t.Errorf("%+v", a)
 	}
 }
@@ -83,7 +85,8 @@ func TestWorkloadIdentity(t *testing.T) {
 	cfg.Now = func() time.Time { return now }
 	c := mustNew(t, cfg)
 	a := refusedLogin(t, c)
-	if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "AADSTS700024") || !strings.Contains(log.String(), "expired") || strings.Contains(a.Text+log.String(), expired) {
+	if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "AADSTS700024") ||
+		!strings.Contains(log.String(), "expired") || strings.Contains(a.Text+log.String(), expired) {
 		t.Errorf("%+v\n%s", a, &log)
 	}
 	federated(time.Hour) // renewed in its file by the kubelet: no restart, no reload

@@ -73,6 +73,9 @@ func New(cfg Config) (*Login, error) {
 	if err := l.load(); err != nil {
 		return nil, err
 	}
+	if _, err := cfg.Route.Load(); err != nil { // again, so that no change is missed
+		return nil, err
+	}
 	l.announced = l.current()
 	if w := l.announced.warning(cfg.Now()); w != "" {
 		cfg.Log.Warn("credential will be refused", "error", w)
@@ -223,7 +226,7 @@ func (l *Login) CheckFiles() {
 	}
 }
 
-// reload loads what the files hold now, and logs in anew if that is something
+// reload loads what the files hold now, and logs in again if that is something
 // else. A login reads the files, too, so the credential in use may be newer than
 // the announced one. What cannot be read is left alone: a file may be in the
 // middle of being written, and the end of that is another change.

@@ -15,10 +15,9 @@ import (
 	"graphrelay/relay/sandbox"
 )
 
-// TestChangedFileIsTakenOver replaces a file as Kubernetes does, by turning a
-// symbolic link; the identity logs in with it at once, and those who hold mail
-// are told.
-func TestChangedFileIsTakenOver(t *testing.T) {
+// TestChangedFileIsLoaded replaces a file as Kubernetes does, by turning a
+// symbolic link; the identity logs in with it at once, and OnChange is called.
+func TestChangedFileIsLoaded(t *testing.T) {
 	d, cfg := imitated(t, sandbox.Options{})
 	dir := t.TempDir()
 	put := func(version, secret string) {
@@ -72,7 +71,8 @@ func TestReloadKeepsWhatWorks(t *testing.T) {
 	writeFile(t, cfg.SecretFile, []byte("\n"+testSecret+"\n"))
 	c.reload()
 	writeFile(t, cfg.SecretFile, nil)
-	if c.reload(); c.current().secret != testSecret || !strings.Contains(log.String(), "keeping the previous credential") {
+	if c.reload(); c.current().secret != testSecret ||
+		!strings.Contains(log.String(), "keeping the previous credential") {
 		t.Errorf("%s", &log)
 	}
 	if logins := len(d.Stats().Answers["token"]); logins != 0 {

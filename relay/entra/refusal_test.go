@@ -14,12 +14,15 @@ import (
 )
 
 func loginFailure(code int, h http.Header, body string) error {
-	return fmt.Errorf("wrapped: %w", &azidentity.AuthenticationFailedError{RawResponse: &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader(body))}})
+	return fmt.Errorf("wrapped: %w",
+		&azidentity.AuthenticationFailedError{RawResponse: &http.Response{StatusCode: code, Header: h,
+			Body: io.NopCloser(strings.NewReader(body))}})
 }
 
 func TestRefusals(t *testing.T) {
 	entra := func(word string, n int) string {
-		return fmt.Sprintf(`{"error":%q,"error_codes":[%d],"error_description":"AADSTS%d: No.\r\nTrace ID: 1","correlation_id":"corr-1"}`, word, n, n)
+		return fmt.Sprintf(`{"error":%q,"error_codes":[%d],"error_description":"AADSTS%d: No.\r\nTrace ID: `+
+			`1","correlation_id":"corr-1"}`, word, n, n)
 	}
 	for _, c := range []struct {
 		http    int
@@ -48,23 +51,28 @@ func TestRefusals(t *testing.T) {
 		{400, `{"error":`, outcome.Hold, "", "endpoint"},
 	} {
 		a := refused(loginFailure(c.http, nil, c.body), noon, (&direct{}).NoAnswer)
-		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || a.Code != c.code || !strings.Contains(a.Advice, c.advice) || a.HTTPStatus != c.http || strings.ContainsAny(a.Text, "\r\n") {
+		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || a.Code != c.code ||
+			!strings.Contains(a.Advice, c.advice) || a.HTTPStatus != c.http || strings.ContainsAny(a.Text, "\r\n") {
 			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
 		}
 	}
 	a := refused(loginFailure(401, nil, entra("invalid_client", 7000215)), noon, (&direct{}).NoAnswer)
-	if want := `Entra refuses the app's credential (it answered 401 invalid_client: AADSTS7000215: No.\nTrace ID: 1)`; a.Text != want || a.RequestID != "corr-1" {
+	want := `Entra refuses the app's credential (it answered 401 invalid_client: AADSTS7000215: No.\nTrace ID: 1)`
+	if a.Text != want || a.RequestID != "corr-1" {
 		t.Errorf("%+v", a)
 	}
-	if a := refused(loginFailure(429, http.Header{"Retry-After": {"60"}}, ""), noon, (&direct{}).NoAnswer); a.RetryAfter != time.Minute {
+	if a := refused(loginFailure(429, http.Header{"Retry-After": {"60"}}, ""), noon,
+		(&direct{}).NoAnswer); a.RetryAfter != time.Minute {
 		t.Errorf("%+v", a)
 	}
 }
 
 // The advice for a number is advice, whatever the number.
 func TestLoginAdviceForEveryKnownNumber(t *testing.T) {
-	for _, n := range []int{7000215, 7000222, 700027, 700024, 700030, 700016, 700011, 70001, 7000112, 7000229, 90002, 90038, 900382, 53003, 53000, 530035,
-		65001, 650052, 650056, 650057, 500011, 70011, 1002012, 70021, 700211, 700213, 90006, 90012, 90024, 90033, 50196} {
+	for _, n := range []int{7000215, 7000222, 700027, 700024, 700030, 700016, 700011, 70001, 7000112, 7000229, 90002,
+		90038, 900382, 53003, 53000, 530035,
+		65001, 650052, 650056, 650057, 500011, 70011, 1002012, 70021, 700211, 700213,
+		90006, 90012, 90024, 90033, 50196} {
 		if loginAdvice(n) == "" {
 			t.Errorf("no advice for AADSTS%d", n)
 		}

@@ -104,8 +104,8 @@ func (t *tokens) renew(ctx context.Context, used, claims string) error {
 	}
 }
 
-// restart logs in anew, with a credential that has changed: whatever the last
-// login met says nothing about it. A token that is valid is used meanwhile.
+// restart logs in again, with a credential that has changed: the result of the
+// last login says nothing about it. A token that is valid is used meanwhile.
 func (t *tokens) restart() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -212,14 +212,16 @@ func TestRenewPassesTheClaims(t *testing.T) {
 func TestShortLivedTokensAreUsable(t *testing.T) {
 	for _, life := range []time.Duration{8 * time.Second, time.Minute, 5 * time.Minute, 24 * time.Hour} {
 		tok := newToken("x", noon, noon.Add(life), time.Time{})
-		if !tok.usable(noon) || !tok.usable(noon.Add(life/2)) || tok.usable(noon.Add(life)) || !tok.usable(tok.refresh.Add(-time.Millisecond)) {
+		if !tok.usable(noon) || !tok.usable(noon.Add(life/2)) || tok.usable(noon.Add(life)) ||
+			!tok.usable(tok.refresh.Add(-time.Millisecond)) {
 			t.Errorf("%v: %+v", life, tok)
 		}
 	}
 	if tok := newToken("x", noon, noon.Add(-time.Hour), time.Time{}); tok.usable(noon) {
 		t.Error("an expired token is usable")
 	}
-	if tok := newToken("x", noon, noon.Add(24*time.Hour), noon.Add(12*time.Hour)); !tok.refresh.Equal(noon.Add(12 * time.Hour)) {
+	if tok := newToken("x", noon, noon.Add(24*time.Hour),
+		noon.Add(12*time.Hour)); !tok.refresh.Equal(noon.Add(12 * time.Hour)) {
 		t.Errorf("refresh_in ignored: %v", tok.refresh)
 	}
 	if (token{}).usable(noon) {

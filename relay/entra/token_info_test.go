@@ -9,10 +9,14 @@ import (
 )
 
 func TestReadToken(t *testing.T) {
-	// {"aud":"https://graph.microsoft.com","tid":"ten","appid":"app","app_displayname":"relay\nx","roles":["Mail.Send"]}
-	jwt := "eyJhbGciOiJub25lIn0.eyJhdWQiOiJodHRwczovL2dyYXBoLm1pY3Jvc29mdC5jb20iLCJ0aWQiOiJ0ZW4iLCJhcHBpZCI6ImFwcCIsImFwcF9kaXNwbGF5bmFtZSI6InJlbGF5XG54Iiwicm9sZXMiOlsiTWFpbC5TZW5kIl19.sig"
+	// {"aud":"https://graph.microsoft.com","tid":"ten","appid":"app",
+	// "app_displayname":"relay\nx","roles":["Mail.Send"]}
+	jwt := "eyJhbGciOiJub25lIn0." +
+		"eyJhdWQiOiJodHRwczovL2dyYXBoLm1pY3Jvc29mdC5jb20iLCJ0aWQiOiJ0ZW4iLCJhcHBpZCI6ImFwcCIs" +
+		"ImFwcF9kaXNwbGF5bmFtZSI6InJlbGF5XG54Iiwicm9sZXMiOlsiTWFpbC5TZW5kIl19.sig"
 	i := readToken(token{value: jwt, expires: noon})
-	if i.Tenant != "ten" || i.App != "app" || i.AppName != `relay\nx` || i.Audience != "https://graph.microsoft.com" || fmt.Sprint(i.Roles) != "[Mail.Send]" || !i.Expires.Equal(noon) {
+	if i.Tenant != "ten" || i.App != "app" || i.AppName != `relay\nx` || i.Audience != "https://graph.microsoft.com" ||
+		fmt.Sprint(i.Roles) != "[Mail.Send]" || !i.Expires.Equal(noon) {
 		t.Errorf("%+v", i)
 	}
 	for _, s := range []string{"", "opaque", "a.b.c", "a.!!.c", "e30.bnVsbA.x", "e30.WzFd.x"} {

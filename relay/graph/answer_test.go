@@ -22,12 +22,17 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 func graphError(code, message string) string {
 	c, _ := json.Marshal(code)
 	m, _ := json.Marshal(message)
-	return fmt.Sprintf(`{"error":{"code":%s,"message":%s,"innerError":{"date":"2026-11-22T08:00:00","request-id":"inner-1"}}}`, c, m)
+	return fmt.Sprintf(
+		`{"error":{"code":%s,"message":%s,"innerError":{"date":"2026-11-22T08:00:00","request-id":"inner-1"}}}`, c, m)
 }
 
 // TestClassify has a case for each row of the catalogue, and bodies that break SDKs.
 func TestClassify(t *testing.T) {
 	e := func(a, b, c int) reply.Enhanced { return reply.Enhanced{a, b, c} }
+	const (
+		delivered, retry, bounce = outcome.Delivered, outcome.Retry, outcome.Bounce
+		hold, tooLarge, unknown  = outcome.Hold, outcome.TooLarge, outcome.Unknown
+	)
 	const page = "<!DOCTYPE html><html><title>Bad gateway</title></html>"
 	for _, c := range []struct {
 		http    int
@@ -37,100 +42,127 @@ func TestClassify(t *testing.T) {
 		status  reply.Enhanced
 		advice  string // part of it
 	}{
-		{202, "", outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
-		{202, page, outcome.Delivered, outcome.ScopeMessage, e(2, 0, 0), ""},
-		{200, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
-		{200, "{}", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "max_message_size"},
-		{200, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "proxy"},
-		{201, `{"id":"x"}`, outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
-		{204, "", outcome.Unknown, outcome.ScopeMessage, e(4, 3, 5), "Sent Items"},
-		{301, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{302, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{304, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
+		{202, "", delivered, message, e(2, 0, 0), ""},
+		{202, page, delivered, message, e(2, 0, 0), ""},
+		{200, "", tooLarge, message, e(5, 3, 4), "max_message_size"},
+		{200, "{}", tooLarge, message, e(5, 3, 4), "max_message_size"},
+		{200, page, hold, identity, e(4, 3, 5), "proxy"},
+		{201, `{"id":"x"}`, unknown, message, e(4, 3, 5), "Sent Items"},
+		{204, "", unknown, message, e(4, 3, 5), "Sent Items"},
+		{301, "", hold, identity, e(4, 3, 5), "endpoint"},
+		{302, page, hold, identity, e(4, 3, 5), "endpoint"},
+		{304, "", hold, identity, e(4, 3, 5), "endpoint"},
 
-		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("RequestBodyRead", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("BadRequest", "Unable to read JSON request payload."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "report"},
-		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{400, graphError("ErrorMimeContentInvalid", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("ErrorMimeContentConversionFailed", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("X", "MIME content does not contain all required information"), outcome.Bounce, outcome.ScopeMessage, e(5, 6, 0), "program"},
-		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid., A message can't be sent because it contains no recipients."), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 4), "recipients"},
-		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), outcome.Bounce, outcome.ScopeMessage, e(5, 1, 3), "recipients"},
-		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), outcome.Bounce, outcome.ScopeMessage, e(5, 5, 3), "max_recipients"},
-		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), outcome.Bounce, outcome.ScopeMessage, e(5, 3, 4), "size"},
-		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
-		{413, graphError("RequestEntityTooLarge", "x"), outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
-		{413, page, outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
-		{413, "", outcome.TooLarge, outcome.ScopeMessage, e(5, 3, 4), "size"},
-		{400, `{"error":{"code":"X"}}`, outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
-		{422, graphError("Unheard", "of"), outcome.Bounce, outcome.ScopeMessage, e(5, 0, 0), "code"},
-		{400, "", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, "{}", outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, `{"error":{"code":`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, `{"error":"invalid"}`, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, page, outcome.Hold, outcome.ScopeMailbox, e(4, 3, 5), "proxy"},
-		{400, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
-		{400, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."), hold,
+			identity, e(4, 3, 5), "report"},
+		{400, graphError("UnableToDeserializePostBody", "were unable to deserialize "), hold, identity,
+			e(4, 3, 5), "report"},
+		{400, graphError("RequestBodyRead", "x"), hold, identity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Unable to read JSON request payload."), hold, identity, e(4, 3, 5), "report"},
+		{400, graphError("BadRequest", "Resource not found for the segment 'sendMail'."), hold, identity,
+			e(4, 3, 5), "endpoint"},
+		{400, graphError("ErrorMimeContentInvalid", "x"), bounce, message, e(5, 6, 0), "program"},
+		{400, graphError("ErrorMimeContentConversionFailed", "x"), bounce, message, e(5, 6, 0), "program"},
+		{400, graphError("X", "MIME content does not contain all required information"), bounce, message,
+			e(5, 6, 0), "program"},
+		{400, graphError("ErrorInvalidRecipients",
+			"At least one recipient is not valid., A message can't be sent because it contains no recipients."),
+			bounce, message, e(5, 5, 4), "recipients"},
+		{400, graphError("ErrorInvalidRecipients", "At least one recipient is not valid."), bounce, message, e(5, 1, 3),
+			"recipients"},
+		{400, graphError("ErrorExceededMaxRecipientLimit", "x"), bounce, message, e(5, 5, 3), "max_recipients"},
+		{400, graphError("ErrorMessageSizeExceeded", "The message exceeds the maximum supported size."), bounce,
+			message, e(5, 3, 4), "size"},
+		{400, graphError("BadRequest", "The maximum request length supported is 4MB."), tooLarge, message,
+			e(5, 3, 4), "size"},
+		{413, graphError("RequestEntityTooLarge", "x"), tooLarge, message, e(5, 3, 4), "size"},
+		{413, page, tooLarge, message, e(5, 3, 4), "size"},
+		{413, "", tooLarge, message, e(5, 3, 4), "size"},
+		{400, `{"error":{"code":"X"}}`, bounce, message, e(5, 0, 0), "code"},
+		{422, graphError("Unheard", "of"), bounce, message, e(5, 0, 0), "code"},
+		{400, "", hold, mailbox, e(4, 3, 5), "proxy"},
+		{400, "{}", hold, mailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":{"code":`, hold, mailbox, e(4, 3, 5), "proxy"},
+		{400, `{"error":"invalid"}`, hold, mailbox, e(4, 3, 5), "proxy"},
+		{400, page, hold, mailbox, e(4, 3, 5), "proxy"},
+		{400, graphError("ErrorServerBusy", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{400, graphError("generalException", "x"), retry, mailbox, e(4, 3, 0), ""},
 
-		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "clock"},
-		{401, graphError("unauthenticated", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
-		{401, graphError("InvalidAudience", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "same cloud"},
-		{401, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 0), "app registration"},
-		{402, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), "proxy"},
-		{403, graphError("ErrorAccessDenied", "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "administrators"},
-		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "two hours"},
-		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
-		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "RBAC"},
-		{403, graphError("accessDenied", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, graphError("insufficient_claims", "x"), outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "sign-in log"},
-		{403, graphError("extensionError", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, graphError("ErrorSendAsDenied", "The user account which was used to submit this request does not have the right to send mail on behalf of the specified sending account., Cannot submit message."), outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
-		{403, graphError("ErrorMessageSubmissionBlocked", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
-		{403, graphError("ErrorAccountSuspend", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 0), "Defender"},
-		{403, graphError("ErrorExceededMessageLimit", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
-		{403, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
-		{403, page, outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
-		{403, "", outcome.Hold, outcome.ScopeIdentity, e(4, 7, 1), "proxy"},
-		{404, graphError("MailboxNotEnabledForRESTAPI", "The mailbox is either inactive, soft-deleted, or is hosted on-premise."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("ErrorNonExistentMailbox", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
-		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "distribution list"},
-		{404, graphError("ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
-		{404, graphError("Request_ResourceNotFound", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 1, 8), "address"},
-		{404, graphError("ErrorItemNotFound", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
-		{404, graphError("Unheard", "of"), outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), ""},
-		{404, page, outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{405, "", outcome.Hold, outcome.ScopeIdentity, e(4, 3, 5), "endpoint"},
-		{408, "", outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{409, graphError("ErrorIrresolvableConflict", "x"), outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
-		{412, "", outcome.Retry, outcome.ScopeMessage, e(4, 3, 0), ""},
-		{418, "", outcome.Hold, outcome.ScopeIdentity, e(4, 0, 0), ""},
-		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "max_concurrent"},
-		{429, graphError("TooManyRequests", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
-		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), "limits"},
-		{429, page, outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
-		{500, graphError("ErrorInternalServerError", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
-		{500, graphError("generalException", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
-		{501, "", outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
-		{502, page, outcome.Retry, outcome.ScopeMailbox, e(4, 4, 1), ""},
-		{503, graphError("ErrorServerBusy", "x"), outcome.Retry, outcome.ScopeMailbox, e(4, 3, 0), ""},
-		{503, page, outcome.Retry, outcome.ScopeMailbox, e(4, 3, 2), ""},
-		{504, graphError("UnknownError", ""), outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{504, page, outcome.Unknown, outcome.ScopeMessage, e(4, 4, 7), "Sent Items"},
-		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
-		{400, graphError("ErrorQuotaExceeded", "x"), outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
-		{507, "", outcome.Hold, outcome.ScopeMailbox, e(4, 2, 2), "retention"},
-		{509, "", outcome.Retry, outcome.ScopeMailbox, e(4, 7, 0), ""},
+		{401, graphError("InvalidAuthenticationToken", "Access token has expired or is not yet valid."), hold, identity,
+			e(4, 7, 0), "clock"},
+		{401, graphError("unauthenticated", "x"), hold, identity, e(4, 7, 0), "app registration"},
+		{401, graphError("InvalidAudience", "x"), hold, identity, e(4, 3, 5), "same cloud"},
+		{401, "", hold, identity, e(4, 7, 0), "app registration"},
+		{402, "", hold, identity, e(4, 0, 0), "proxy"},
+		{403, graphError("ErrorAccessDenied",
+			"Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."),
+			hold, mailbox, e(4, 7, 1), "administrators"},
+		{403, graphError("ErrorAccessDenied", "Access to OData is disabled."), hold, mailbox, e(4, 7, 1), "two hours"},
+		{403, graphError("ErrorAccessDenied", "Access is denied. Check credentials and try again."), hold, mailbox,
+			e(4, 7, 1), "Test-ServicePrincipalAuthorization"},
+		{403, graphError("Authorization_RequestDenied", "Insufficient privileges to complete the operation."), hold,
+			identity, e(4, 7, 1), "RBAC"},
+		{403, graphError("accessDenied", "x"), hold, mailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("insufficient_claims", "x"), hold, identity, e(4, 7, 1), "sign-in log"},
+		{403, graphError("extensionError", "x"), hold, mailbox, e(4, 7, 1), "RBAC"},
+		{403, graphError("ErrorSendAsDenied",
+			"The user account which was used to submit this request does not have the right to send mail on behalf "+
+				"of the specified sending account., Cannot submit message."), hold, outcome.ScopeSendAs, e(4, 7, 1),
+			"Send As"},
+		{403, graphError("ErrorMessageSubmissionBlocked", "x"), hold, mailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorAccountSuspend", "x"), hold, mailbox, e(4, 7, 0), "Defender"},
+		{403, graphError("ErrorExceededMessageLimit", "x"), retry, mailbox, e(4, 7, 0), "limits"},
+		{403, graphError("Unheard", "of"), hold, mailbox, e(4, 7, 1), "RBAC"},
+		{403, page, hold, identity, e(4, 7, 1), "proxy"},
+		{403, "", hold, identity, e(4, 7, 1), "proxy"},
+		{404, graphError("MailboxNotEnabledForRESTAPI",
+			"The mailbox is either inactive, soft-deleted, or is hosted on-premise."), hold, mailbox, e(4, 2, 1),
+			"licence"},
+		{404, graphError("MailboxNotSupportedForRESTAPI", "x"), hold, mailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorNonExistentMailbox", "x"), hold, mailbox, e(4, 2, 1), "licence"},
+		{404, graphError("ErrorInvalidUser", "The requested user 'x' is invalid."), hold, mailbox, e(4, 1, 8),
+			"distribution list"},
+		{404, graphError("ResourceNotFound", "x"), hold, mailbox, e(4, 1, 8), "address"},
+		{404, graphError("Request_ResourceNotFound", "x"), hold, mailbox, e(4, 1, 8), "address"},
+		{404, graphError("ErrorItemNotFound", "x"), retry, message, e(4, 3, 0), ""},
+		{404, graphError("Unheard", "of"), hold, mailbox, e(4, 7, 1), ""},
+		{404, page, hold, identity, e(4, 3, 5), "endpoint"},
+		{405, "", hold, identity, e(4, 3, 5), "endpoint"},
+		{408, "", unknown, message, e(4, 4, 7), "Sent Items"},
+		{409, graphError("ErrorIrresolvableConflict", "x"), retry, message, e(4, 3, 0), ""},
+		{412, "", retry, message, e(4, 3, 0), ""},
+		{418, "", hold, identity, e(4, 0, 0), ""},
+		{429, graphError("ApplicationThrottled", "Application is over its MailboxConcurrency limit."), retry, mailbox,
+			e(4, 7, 0), "max_concurrent"},
+		{429, graphError("TooManyRequests", "x"), retry, mailbox, e(4, 7, 0), ""},
+		{429, graphError("ErrorSubmissionQuotaExceeded", "x"), retry, mailbox, e(4, 7, 0), "limits"},
+		{429, page, retry, mailbox, e(4, 7, 0), ""},
+		{500, graphError("ErrorInternalServerError", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{500, graphError("generalException", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{501, "", retry, mailbox, e(4, 3, 0), ""},
+		{502, page, retry, mailbox, e(4, 4, 1), ""},
+		{503, graphError("ErrorServerBusy", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{503, page, retry, mailbox, e(4, 3, 2), ""},
+		{504, graphError("UnknownError", ""), unknown, message, e(4, 4, 7), "Sent Items"},
+		{504, page, unknown, message, e(4, 4, 7), "Sent Items"},
+		{507, graphError("ErrorQuotaExceeded", "Mailbox has exceeded maximum mailbox size."), hold, mailbox, e(4, 2, 2),
+			"retention"},
+		{400, graphError("ErrorQuotaExceeded", "x"), hold, mailbox, e(4, 2, 2), "retention"},
+		{507, "", hold, mailbox, e(4, 2, 2), "retention"},
+		{509, "", retry, mailbox, e(4, 7, 0), ""},
 
 		// The inner code is the more exact one.
-		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, outcome.Hold, outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
-		{404, `{"error":{"code":"itemNotFound","innererror":{"code":"a","innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 2, 1), "licence"},
-		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, outcome.Hold, outcome.ScopeMailbox, e(4, 7, 1), "RBAC"},
+		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, hold,
+			outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
+		{404,
+			`{"error":{"code":"itemNotFound","innererror":{"code":"a",` +
+				`"innererror":{"code":"MailboxNotEnabledForRESTAPI"}}}}`,
+			hold, mailbox, e(4, 2, 1), "licence"},
+		{403, `{"error":{"code":"ERRORACCESSDENIED","message":null}}`, hold, mailbox, e(4, 7, 1), "RBAC"},
 	} {
 		a := classify(c.http, http.Header{}, []byte(c.body), noon)
-		if a.Outcome != c.outcome || a.Scope != c.scope || a.Status != c.status || !strings.Contains(a.Advice, c.advice) {
+		if a.Outcome != c.outcome || a.Scope != c.scope || a.Status != c.status ||
+			!strings.Contains(a.Advice, c.advice) {
 			t.Errorf("%d %s:\n%+v", c.http, c.body, a)
 		}
 		if a.HTTPStatus != c.http || a.Text == "" || a.Outcome == outcome.Hold && a.Advice == "" {
@@ -149,16 +181,19 @@ func TestClassifyKeepsWhatWasSaid(t *testing.T) {
 	if a := classify(500, nil, []byte(graphError("x", "y")), noon); a.RequestID != "inner-1" {
 		t.Errorf("the request ID of the body is lost: %+v", a)
 	}
-	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Text, `502: <html>\nBad Gateway`) {
+	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Text,
+		`502: <html>\nBad Gateway`) {
 		t.Errorf("%+v", a)
 	}
 	if a := classify(418, nil, nil, noon); !strings.Contains(a.Text, "418 without a body") {
 		t.Errorf("%+v", a)
 	}
-	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))), noon); len(a.Text) > 2*outcome.MaxText {
-		t.Errorf("%d octets of text", len(a.Text))
+	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))),
+		noon); len(a.Text) > 2*outcome.MaxText {
+		t.Errorf("%d bytes of text", len(a.Text))
 	}
-	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")), noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {
+	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")),
+		noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {
 		t.Errorf("a token is in %q", a.Text)
 	}
 }
@@ -167,7 +202,8 @@ func TestClassifyKeepsWhatWasSaid(t *testing.T) {
 func TestServiceErrorOfRealBodies(t *testing.T) {
 	for body, want := range map[string]string{
 		graphError("ErrorItemNotFound", "m"): "ErrorItemNotFound",
-		`{"error":{"code":"A","message":"m","innerError":{"date":"2026-11-22T08:00:00Z","request-id":"r","client-request-id":"c"}}}`: "A",
+		`{"error":{"code":"A","message":"m","innerError":` +
+			`{"date":"2026-11-22T08:00:00Z","request-id":"r","client-request-id":"c"}}}`: "A",
 		`{"error":{"code":"A","innerError":{"date":17}}}`: "A",
 		`{"error":{"code":"A","message":{"lang":"en"}}}`:  "A",
 		`{"error":{"code":"A","details":"none"}}`:         "A",
@@ -209,8 +245,10 @@ func TestClassifyRetryAfter(t *testing.T) {
 
 // TestCatalogueKeepsItsPromises holds every row to the rules of the package.
 func TestCatalogueKeepsItsPromises(t *testing.T) {
-	final := map[outcome.Outcome][]string{outcome.Bounce: {"400", "413", "422"}, outcome.TooLarge: {"200", "400", "413"}}
-	class := map[outcome.Outcome]int{outcome.Delivered: 2, outcome.Retry: 4, outcome.Hold: 4, outcome.Unknown: 4, outcome.Bounce: 5, outcome.TooLarge: 5}
+	final := map[outcome.Outcome][]string{outcome.Bounce: {"400", "413", "422"},
+		outcome.TooLarge: {"200", "400", "413"}}
+	class := map[outcome.Outcome]int{outcome.Delivered: 2, outcome.Retry: 4, outcome.Hold: 4, outcome.Unknown: 4,
+		outcome.Bounce: 5, outcome.TooLarge: 5}
 	for _, r := range catalogue() {
 		for p := range strings.FieldsSeq(r.HTTP) {
 			if _, err := strconv.Atoi(strings.ReplaceAll(p, "xx", "00")); err != nil || len(p) != 3 {
@@ -240,15 +278,20 @@ func TestCatalogueKeepsItsPromises(t *testing.T) {
 }
 
 func FuzzClassify(f *testing.F) {
-	for _, s := range []string{"", "{}", "null", `{"error":{"code":"X"}}`, `{"error":{"code":"X","message":"m","innerError":{"code":"Y","innererror":{}}}}`,
-		`{"error":{"code":1,"message":[],"details":[{}],"innerError":"x"}}`, "<html>", "\xff\x00", `{"error":null}`, graphError("ErrorAccessDenied", "[RAOP]")} {
+	for _, s := range []string{"", "{}", "null", `{"error":{"code":"X"}}`,
+		`{"error":{"code":"X","message":"m","innerError":{"code":"Y","innererror":{}}}}`,
+		`{"error":{"code":1,"message":[],"details":[{}],"innerError":"x"}}`, "<html>", "\xff\x00",
+		`{"error":null}`, graphError(
+			"ErrorAccessDenied", "[RAOP]")} {
 		for _, code := range []int{200, 400, 403, 503} {
 			f.Add(code, s, "7", "text/html")
 		}
 	}
 	f.Fuzz(func(t *testing.T, code int, body, after, kind string) {
-		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}}, []byte(body), noon)
-		if a.Outcome == outcome.Bounce && code != 400 && code != 413 && code != 422 || a.Outcome == outcome.TooLarge && code != 200 && code != 400 && code != 413 {
+		a := classify(code, http.Header{"Retry-After": {after}, "Content-Type": {kind}, "Request-Id": {after}},
+			[]byte(body), noon)
+		if a.Outcome == outcome.Bounce && code != 400 && code != 413 && code != 422 ||
+			a.Outcome == outcome.TooLarge && code != 200 && code != 400 && code != 413 {
 			t.Fatalf("%d is %v", code, a.Outcome)
 		}
 		if (a.Outcome == outcome.Delivered) != (code == 202) {
@@ -267,7 +310,9 @@ func checkLine(t *testing.T, s string) {
 	t.Helper()
 	// An escape may end in the e of eyJ.
 	s = regexp.MustCompile(`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}`).ReplaceAllString(s, "?")
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }) || len(s) > 4*outcome.MaxText || strings.Contains(s, "eyJ") {
+	if !utf8.ValidString(s) ||
+		strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }) ||
+		len(s) > 4*outcome.MaxText || strings.Contains(s, "eyJ") {
 		t.Fatalf("not fit to be shown: %q", s)
 	}
 }

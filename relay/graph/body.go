@@ -88,8 +88,8 @@ func (s *streams) stop() (given int64, unreadable error) {
 	return last.given, last.err
 }
 
-// stream is a body that the transport may Close while it Reads, and may go on
-// reading after RoundTrip returned: after Close it gives out nothing more.
+// stream is a body that the transport may Close while it Reads, and may continue to
+// read after RoundTrip returned: after Close it gives out nothing more.
 type stream struct {
 	mu     sync.Mutex
 	src    io.Reader

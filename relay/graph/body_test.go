@@ -61,13 +61,13 @@ func TestBodyIsDeadAfterClose(t *testing.T) {
 	}
 }
 
-// Neither a short nor a long message gives out its last octets.
+// Neither a short nor a long message gives out its last bytes.
 func TestBodyOfTheWrongSize(t *testing.T) {
 	for _, size := range []int64{1, 50, int64(len(sample)) - 1, int64(len(sample)) + 1, 1 << 20} {
 		b := newBase64Body(io.NopCloser(strings.NewReader(sample)), size, testPool())
 		got, err := io.ReadAll(b)
 		if _, ok := err.(*spoolError); !ok || int64(len(got)) >= EncodedLen(size) {
-			t.Errorf("size %d: %d octets, %v", size, len(got), err)
+			t.Errorf("size %d: %d bytes, %v", size, len(got), err)
 		}
 	}
 }
@@ -84,5 +84,25 @@ func BenchmarkBody(b *testing.B) {
 			b.Fatal(err)
 		}
 		_ = body.Close()
+	}
+}
+
+// A body that has not as many bytes as its request announces is never sent whole.
+func TestEveryBodyProvesItsLength(t *testing.T) {
+	for off, want := range map[int64]bool{-1: false, 0: true, 1: false} {
+		open := func() (io.ReadCloser, error) { return io.NopCloser(iotest.HalfReader(strings.NewReader(sample))), nil }
+		s := streams{body: &Body{Size: int64(len(sample)) + off, Open: open}}
+		body, err := s.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(body)
+		given, unreadable := s.stop()
+		if whole := err == nil && string(got) == sample; whole != want || (unreadable == nil) != want {
+			t.Errorf("%+d: %d bytes, %v, %v", off, len(got), err, unreadable)
+		}
+		if given != int64(len(got)) || !want && given >= s.size() {
+			t.Errorf("%+d: %d bytes given of %d", off, given, s.size())
+		}
 	}
 }

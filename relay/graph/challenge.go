@@ -41,7 +41,7 @@ func bearerParam(s, name string) string {
 		case word != "":
 			scheme = word
 		case s != "":
-			s = s[1:] // no grammar has this; go on behind it
+			s = s[1:] // no grammar has this; skip it
 		}
 	}
 	return ""

@@ -14,8 +14,11 @@ func TestChallengeClaims(t *testing.T) {
 		in   []string
 		want string
 	}{
-		"plain":           {[]string{`Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="0000", error="insufficient_claims", claims="` + std + `"`}, claims},
-		"url alphabet":    {[]string{`Bearer claims="` + base64.RawURLEncoding.EncodeToString([]byte(claims)) + `"`}, claims},
+		"plain": {[]string{`Bearer realm="", ` +
+			`authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="0000", ` +
+			`error="insufficient_claims", claims="` + std + `"`}, claims},
+		"url alphabet": {[]string{`Bearer claims="` + base64.RawURLEncoding.EncodeToString([]byte(claims)) + `"`},
+			claims},
 		"no quotes":       {[]string{`bearer CLAIMS=` + std}, claims},
 		"blanks":          {[]string{`Bearer  realm = "a , claims=\"no\"" ,, claims = "` + std + `" `}, claims},
 		"second scheme":   {[]string{`Basic realm="claims=x", Bearer error="x", claims="` + std + `"`}, claims},
@@ -41,7 +44,8 @@ func TestChallengeClaims(t *testing.T) {
 }
 
 func FuzzChallengeClaims(f *testing.F) {
-	for _, s := range []string{`Bearer claims="eyJhIjoxfQ=="`, `Bearer realm="a\"b", claims=e30`, `"`, `Bearer claims="\`, `a=b,c`, "Bearer\tclaims = x", `Basic x, Bearer claims="{\"a\":1}"`} {
+	for _, s := range []string{`Bearer claims="eyJhIjoxfQ=="`, `Bearer realm="a\"b", claims=e30`, `"`,
+		`Bearer claims="\`, `a=b,c`, "Bearer\tclaims = x", `Basic x, Bearer claims="{\"a\":1}"`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

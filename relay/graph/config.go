@@ -11,8 +11,8 @@ import (
 	"graphrelay/relay/entra"
 )
 
-// Config describes one identity. The zero value of an optional field stands
-// for its default.
+// Config describes one identity. The zero value of an optional field means
+// its default.
 type Config struct {
 	Name string // for logs
 	entra.Identity

@@ -10,7 +10,7 @@ import (
 	"graphrelay/relay/entra"
 )
 
-// Every mistake in a configuration is told with its remedy and without network.
+// Every mistake in a configuration is reported with its remedy and without network.
 func TestNewRefuses(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "secret")
@@ -25,7 +25,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		"no tenant":       {func(c *Config) { c.TenantID = "" }, "Directory (tenant) ID"},
 		"odd tenant":      {func(c *Config) { c.TenantID = "a/b" }, "Directory (tenant) ID"},
-		"common":          {func(c *Config) { c.TenantID = "Common" }, "no single tenant"},
+		"common":          {func(c *Config) { c.TenantID = "Common" }, "does not name one tenant"},
 		"no client":       {func(c *Config) { c.ClientID = "" }, "Application (client) ID"},
 		"no credential":   {func(c *Config) { c.SecretFile = "" }, "exactly one credential"},
 		"two credentials": {func(c *Config) { c.CertificateFile = good }, "exactly one credential"},
@@ -35,10 +35,14 @@ func TestNewRefuses(t *testing.T) {
 		"three": {func(c *Config) {
 			c.SecretFile, c.ManagedIdentity, c.WorkloadIdentity = "", &entra.ManagedIdentity{}, true
 		}, "exactly one credential"},
-		"password alone":  {func(c *Config) { c.CertificatePasswordFile = good }, "without a certificate file"},
-		"no token file":   {func(c *Config) { c.SecretFile, c.WorkloadIdentity = "", true }, "AZURE_FEDERATED_TOKEN_FILE"},
-		"no such cloud":   {func(c *Config) { c.Cloud = "mars" }, "usgov-dod"},
-		"cloud, too":      {func(c *Config) { c.Cloud, c.Login, c.Graph = "china", u("https://localhost"), u("https://localhost") }, "both a cloud"},
+		"password alone": {func(c *Config) { c.CertificatePasswordFile = good }, "without a certificate file"},
+		"no token file": {func(c *Config) { c.SecretFile, c.WorkloadIdentity = "", true },
+			"AZURE_FEDERATED_TOKEN_FILE"},
+		"no such cloud": {func(c *Config) { c.Cloud = "mars" }, "usgov-dod"},
+		"cloud, too": {func(c *Config) {
+			c.Cloud, c.Login, c.Graph = "china", u("https://localhost"),
+				u("https://localhost")
+		}, "both a cloud"},
 		"proxy and file":  {func(c *Config) { c.Proxy, c.ProxyFile = u("http://localhost:3128"), good }, "one of them"},
 		"proxy password":  {func(c *Config) { c.Proxy = u("http://u:p4ss@localhost:3128") }, "into a file"},
 		"socks proxy":     {func(c *Config) { c.Proxy = u("socks5://localhost:3128") }, "http://host:port"},
@@ -47,15 +51,21 @@ func TestNewRefuses(t *testing.T) {
 		"bad proxy file":  {func(c *Config) { c.ProxyFile = good }, "holds no URL of a proxy"},
 		"not PEM":         {func(c *Config) { c.SecretFile, c.CertificateFile = "", good }, "PEM"},
 		"one endpoint":    {func(c *Config) { c.Graph = u("https://localhost") }, "both or neither"},
-		"http login":      {func(c *Config) { c.Login, c.Graph = u("http://localhost"), u("https://localhost") }, "https://host"},
-		"http graph":      {func(c *Config) { c.Login, c.Graph = u("https://localhost"), u("http://localhost") }, "https://host"},
-		"user in URL":     {func(c *Config) { c.Login, c.Graph = u("https://u:p4ss@localhost"), u("https://localhost") }, "https://host"},
-		"no CA":           {func(c *Config) { c.CAFile = filepath.Join(dir, "none") }, "correct the path"},
-		"CA not PEM":      {func(c *Config) { c.CAFile = good }, "must be PEM"},
+		"http login": {func(c *Config) { c.Login, c.Graph = u("http://localhost"), u("https://localhost") },
+			"https://host"},
+		"http graph": {func(c *Config) { c.Login, c.Graph = u("https://localhost"), u("http://localhost") },
+			"https://host"},
+		"user in URL": {func(c *Config) {
+			c.Login, c.Graph = u("https://u:p4ss@localhost"),
+				u("https://localhost")
+		}, "https://host"},
+		"no CA":      {func(c *Config) { c.CAFile = filepath.Join(dir, "none") }, "correct the path"},
+		"CA not PEM": {func(c *Config) { c.CAFile = good }, "must be PEM"},
 	} {
 		cfg := base
 		x.change(&cfg)
-		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), testSecret) || strings.Contains(err.Error(), "u:p4ss") {
+		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), x.want) ||
+			strings.Contains(err.Error(), testSecret) || strings.Contains(err.Error(), "u:p4ss") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -42,7 +42,8 @@ func TestCertificateLogsIn(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 		i := c.Credential()
-		if i.Kind != "certificate" || len(i.Thumbprint) != 40 || !i.NotAfter.Equal(cert.NotAfter) || i.Subject != "CN=graphrelay test" {
+		if i.Kind != "certificate" || len(i.Thumbprint) != 40 || !i.NotAfter.Equal(cert.NotAfter) ||
+			i.Subject != "CN=graphrelay test" {
 			t.Errorf("%s: %+v", name, i)
 		}
 	}
@@ -61,11 +62,13 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 	c := mustNew(t, cfg)
 	d.login = loginFails(401, "invalid_client", 7000215)
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.RequestID != "corr-1" || !strings.Contains(a.Advice, "Value") {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.RequestID != "corr-1" ||
+		!strings.Contains(a.Advice, "Value") {
 		t.Fatalf("%+v", a)
 	}
 	// The double's answer echoes the secret.
-	if s := a.Text + a.Advice + log.String(); strings.Contains(s, "the-wrong-secret") || !strings.Contains(a.Text, "[secret]") {
+	if s := a.Text + a.Advice + log.String(); strings.Contains(s, "the-wrong-secret") ||
+		!strings.Contains(a.Text, "[secret]") {
 		t.Errorf("the secret is in %s", s)
 	}
 	d.login = nil

@@ -1,5 +1,5 @@
 // Package graph makes requests of Microsoft Graph for one identity, that is, one
-// app registration in one tenant, and says what became of each message.
+// app registration in one tenant, and says what happened to each message.
 //
 // Send posts a message as MIME to /users/{mailbox}/sendMail: one line of standard
 // base64, streamed with its exact length and never compressed. Lookup searches a

@@ -74,7 +74,8 @@ func (d *double) discovery(w http.ResponseWriter, r *http.Request) {
 	base := d.URL + "/" + r.PathValue("tenant")
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{
-		"token_endpoint": base + "/oauth2/v2.0/token", "authorization_endpoint": base + "/oauth2/v2.0/authorize", "issuer": base + "/v2.0",
+		"token_endpoint": base + "/oauth2/v2.0/token", "authorization_endpoint": base +
+			"/oauth2/v2.0/authorize", "issuer": base + "/v2.0",
 	})
 }
 
@@ -108,8 +109,10 @@ func loginFails(code int, word string, number int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(map[string]any{"error": word, "error_codes": []int{number}, "correlation_id": "corr-1",
-			"error_description": fmt.Sprintf("AADSTS%d: It fails for %s.\r\nTrace ID: x", number, r.PostFormValue("client_secret"))})
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": word, "error_codes": []int{number},
+			"correlation_id": "corr-1",
+			"error_description": fmt.Sprintf("AADSTS%d: It fails for %s.\r\nTrace ID: x", number,
+				r.PostFormValue("client_secret"))})
 	}
 }
 
@@ -143,7 +146,8 @@ func (d *double) checkAssertion(f url.Values) string {
 
 func (d *double) sendMail(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	rec := received{path: r.URL.EscapedPath(), header: r.Header, length: r.ContentLength, body: string(body), proto: r.ProtoMajor}
+	rec := received{path: r.URL.EscapedPath(), header: r.Header, length: r.ContentLength, body: string(body),
+		proto: r.ProtoMajor}
 	d.mu.Lock()
 	d.sends = append(d.sends, rec)
 	n, send := len(d.sends), d.send
@@ -204,7 +208,8 @@ func writeFile(t testing.TB, path string, data []byte) {
 
 // mail makes a message that says its size right.
 func mail(s string) Mail {
-	return Mail{ID: "q", Size: int64(len(s)), Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }}
+	return Mail{ID: "q", Size: int64(len(s)),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(s)), nil }}
 }
 
 func address(t testing.TB, s string) envelope.Address {
@@ -238,7 +243,8 @@ func selfSigned(t testing.TB, notAfter time.Time) (*rsa.PrivateKey, *x509.Certif
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "graphrelay test"}, NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "graphrelay test"},
+		NotBefore: notAfter.AddDate(-1, 0, 0), NotAfter: notAfter}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

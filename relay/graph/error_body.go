@@ -11,8 +11,8 @@ import (
 	"github.com/microsoftgraph/msgraph-sdk-go/models/odataerrors"
 )
 
-// serviceError is what an error body of Graph says. Without a code it is no
-// error of Graph, but the word of a front door, a proxy or a broken connection.
+// serviceError is what an error body of Graph says. Without a code it is not an
+// error of Graph, but comes from a front door, a proxy or a broken connection.
 type serviceError struct {
 	codes     []string // error.code, then those of the inner errors, outermost first
 	message   string

@@ -20,7 +20,7 @@ import (
 type Copy struct {
 	Sent       time.Time // to the second; zero for what was never sent
 	Draft      bool
-	Recipients []envelope.Address // of To, Cc and Bcc; one that is no address of ours (X.500) is zero
+	Recipients []envelope.Address // of To, Cc and Bcc; one that we cannot parse (X.500) is zero
 }
 
 // PreferImmutable makes the ID of a draft stay valid when it moves to Sent Items.
@@ -86,7 +86,7 @@ func (it Item) copy() Copy {
 }
 
 // Search reads the messages that match an OData filter, page by page. A search
-// that does not come to its end is none.
+// that is not complete returns none.
 func (c *Client) Search(ctx context.Context, mailbox envelope.Address, filter, fields string) ([]Item, outcome.Answer) {
 	step := Step{Name: "searching the mailbox", Want: []int{http.StatusOK}, Needs: RoleRead, Aside: true}
 	var items []Item

@@ -22,7 +22,8 @@ func TestManualListsEveryAnswer(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != want {
-		t.Errorf("%s is not what the catalogue says (%v); run: go test ./relay/graph -run TestManualListsEveryAnswer -update", path, err)
+		t.Errorf("%s is not what the catalogue says (%v); run: go test ./relay/graph -run TestManualListsEveryAnswer "+
+			"-update", path, err)
 	}
 }
 
@@ -32,7 +33,8 @@ func answersPage() string {
 		if intro != "" {
 			intro += "\n\n"
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s%s\n%s\n", title, intro, columns, strings.Repeat("|---", strings.Count(columns, "|")-1)+"|")
+		fmt.Fprintf(&b, "\n## %s\n\n%s%s\n%s\n", title, intro, columns,
+			strings.Repeat("|---", strings.Count(columns, "|")-1)+"|")
 		for _, f := range Catalogue() {
 			if f.Of == of {
 				b.WriteString(row(f) + "\n")
@@ -60,12 +62,18 @@ for waiting loses nothing. The log line of each attempt has the text, what Graph
 Microsoft's support finds the request.
 `)
 	answer := func(f Fact) string {
-		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, f.Outcome.String(), f.Scope.String(), f.Status.String(), f.Advice)
+		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, f.Outcome.String(), f.Scope.String(),
+			f.Status.String(), f.Advice)
 	}
 	const columns = "| HTTP | Code | Meaning | Outcome | Scope | Status | What to do |"
-	section("Answers to sendMail", "`xx` stands for any two digits, `X*` for every code with that beginning. The code may also be that of an inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
-	section("Answers to the steps of large mail", "A draft is created, its attachments are uploaded, and then the draft is sent. The table above applies to each request, "+
-		"except for these rows; up to then nothing was sent. What is left of the draft is deleted.", columns, answer, OfDraft)
+	section("Answers to sendMail",
+		"`xx` stands for any two digits, `X*` for every code with that beginning. The code may also be that of an "+
+			"inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
+	section("Answers to the steps of large mail",
+		"A draft is created, its attachments are uploaded, and then the draft is sent. The table above applies to "+
+			"each request, "+
+			"except for these rows; up to then nothing was sent. What is left of the draft is deleted.",
+		columns, answer, OfDraft)
 	section("Answers to the last step of large mail", "", columns, answer, OfDraftSend)
 	section("No answer", "", "| What happens | Outcome | Scope | Status | What to do |", func(f Fact) string {
 		advice := f.Advice
@@ -74,10 +82,16 @@ Microsoft's support finds the request.
 		}
 		return cells(f.When, f.Outcome.String(), f.Scope.String(), f.Status.String(), advice)
 	}, OfConnection)
-	section("Answers to a login", "Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, delivery continues.", columns, answer, OfLogin)
-	section("Numbers in answers to a login", "They decide nothing, as Microsoft asks of programs, but say more exactly what to do.", "| Number | What to do |",
+	section("Answers to a login",
+		"Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, "+
+			"delivery continues.", columns, answer, OfLogin)
+	section("Numbers in answers to a login",
+		"They decide nothing, as Microsoft asks of programs, but say more exactly what to do.", "| Number | What to "+
+			"do |",
 		func(f Fact) string { return cells(code(strings.ReplaceAll(f.When, " ", "`, `")), f.Advice) }, OfNumber)
-	section("Answers of the metadata service", "With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).", columns, answer, OfMetadata)
+	section("Answers of the metadata service",
+		"With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).",
+		columns, answer, OfMetadata)
 	return b.String()
 }
 

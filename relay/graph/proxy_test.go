@@ -40,7 +40,8 @@ func imitated(t *testing.T, o sandbox.Options) (*sandbox.Double, Config) {
 
 func delivers(t *testing.T, c *Client) {
 	t.Helper()
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail("From: relay@contoso.com\r\nTo: a@example.com\r\n\r\nx\r\n")); a.Outcome != outcome.Delivered {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"),
+		mail("From: relay@contoso.com\r\nTo: a@example.com\r\n\r\nx\r\n")); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 }
@@ -78,7 +79,8 @@ func TestProxyOfTheConfiguration(t *testing.T) {
 	<-changed
 	delivers(t, c)
 	for _, r := range p.Seen() {
-		if r.Method != "CONNECT" || "https://"+r.Target != d.URL() || r.Header.Get("Authorization") != "" || r.Status == 200 && len(r.Up) > 0 && r.Up[0] != 0x16 {
+		if r.Method != "CONNECT" || "https://"+r.Target != d.URL() || r.Header.Get("Authorization") != "" ||
+			r.Status == 200 && len(r.Up) > 0 && r.Up[0] != 0x16 {
 			t.Errorf("the proxy saw %s %s %v: %.20q", r.Method, r.Target, r.Header, r.Up)
 		}
 	}
@@ -98,7 +100,8 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	writeFile(t, cfg.SecretFile, []byte(d.Secret()))
 	t.Setenv("HTTPS_PROXY", "http://proxy.example:3128")
 	t.Setenv("NO_PROXY", "graph.microsoft.us")
-	for host, want := range map[string]string{"https://login.microsoftonline.com": "proxy.example:3128", "https://graph.microsoft.us": ""} {
+	for host, want := range map[string]string{"https://login.microsoftonline.com": "proxy.example:3128",
+		"https://graph.microsoft.us": ""} {
 		u, _ := url.Parse(host)
 		got, err := mustNew(t, cfg).network.proxy.environment(u)
 		if err != nil || (got == nil) != (want == "") || got != nil && got.Host != want {
@@ -106,12 +109,13 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 	}
 	t.Setenv("HTTPS_PROXY", "http://relay:hunter2@proxy example")
-	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "HTTPS_PROXY") || strings.Contains(err.Error(), "hunter2") {
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "HTTPS_PROXY") ||
+		strings.Contains(err.Error(), "hunter2") {
 		t.Error(err)
 	}
 }
 
-// proxy is an HTTP proxy that knows CONNECT only, and records what it is told.
+// proxy is an HTTP proxy that knows CONNECT only, and records what it receives.
 func connectProxy(t *testing.T, refuse bool) (*url.URL, chan string) {
 	seen := make(chan string, 100)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -158,7 +162,8 @@ func TestProxyGetsCONNECTAndNoToken(t *testing.T) {
 	refusing, _ := connectProxy(t, true)
 	c = d.client()
 	c.network.Transport.Proxy = http.ProxyURL(refusing)
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || !strings.Contains(a.Advice, "CONNECT") {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry ||
+		!strings.Contains(a.Advice, "CONNECT") {
 		t.Errorf("%+v", a)
 	}
 }

@@ -40,7 +40,8 @@ func TestUnauthorizedTwiceHoldsTheIdentity(t *testing.T) {
 	d := newDouble(t)
 	d.send = func(_ int, w http.ResponseWriter, _ *http.Request, _ received) { w.WriteHeader(401) }
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, sends := d.counts(); a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || logins != 2 || sends != 2 {
+	if logins, sends := d.counts(); a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity ||
+		logins != 2 || sends != 2 {
 		t.Fatalf("%+v after %d logins and %d sends", a, logins, sends)
 	}
 }
@@ -50,7 +51,8 @@ func TestClaimsChallengeReachesTheLogin(t *testing.T) {
 	d := newDouble(t)
 	d.send = func(n int, w http.ResponseWriter, _ *http.Request, _ received) {
 		if n == 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="", error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString([]byte(claims))+`"`)
+			w.Header().Set("WWW-Authenticate", `Bearer realm="", error="insufficient_claims", claims="`+
+				base64.StdEncoding.EncodeToString([]byte(claims))+`"`)
 			w.WriteHeader(401)
 			return
 		}
@@ -75,7 +77,8 @@ func TestMalformedClaimsAreNoClaims(t *testing.T) {
 		}
 		w.WriteHeader(202)
 	}
-	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
+	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"),
+		mail(sample)); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 }
@@ -89,7 +92,8 @@ func TestLoginFailureAfterUnauthorizedIsTheAnswer(t *testing.T) {
 		w.WriteHeader(401)
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.Code != "invalid_client" || !strings.Contains(a.Advice, "expired") {
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.Code != "invalid_client" ||
+		!strings.Contains(a.Advice, "expired") {
 		t.Fatalf("%+v", a)
 	}
 	if strings.Contains(a.Text+a.Advice, testSecret) {
@@ -110,7 +114,8 @@ func TestNothingLeavesWithoutAToken(t *testing.T) {
 	}
 	c.cfg.Graph, c.provider = cfg.Graph, provider
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if _, sends := d.counts(); sends != 0 || a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || !strings.Contains(a.Text, "without a token") {
+	if _, sends := d.counts(); sends != 0 || a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity ||
+		!strings.Contains(a.Text, "without a token") {
 		t.Fatalf("%d sends, %+v", sends, a)
 	}
 }
@@ -145,7 +150,8 @@ func BenchmarkNewRequest(b *testing.B) {
 	c, to := d.client(), address(b, "relay@contoso.com")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := c.newRequest(b.Context(), to, Request{Method: http.MethodPost, Path: []string{"sendMail"}}); err != nil {
+		if _, _, err := c.newRequest(b.Context(), to,
+			Request{Method: http.MethodPost, Path: []string{"sendMail"}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -158,7 +164,8 @@ func TestManySendersOneLogin(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
+			if a := c.Send(within10s(t), address(t, "relay@contoso.com"),
+				mail(sample)); a.Outcome != outcome.Delivered {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -183,7 +190,8 @@ func TestManyUnauthorizedOneLogin(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
+			if a := c.Send(within10s(t), address(t, "relay@contoso.com"),
+				mail(sample)); a.Outcome != outcome.Delivered {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -219,7 +227,8 @@ func TestTokenTellsWhyThereIsNone(t *testing.T) {
 	d := newDouble(t)
 	d.login = loginFails(401, "invalid_client", 7000222)
 	var refused *entra.LoginError
-	if _, err := d.client().Token(within10s(t)); !errors.As(err, &refused) || refused.Answer.Outcome != outcome.Hold || !strings.Contains(err.Error(), "expired") {
+	if _, err := d.client().Token(within10s(t)); !errors.As(err, &refused) || refused.Answer.Outcome != outcome.Hold ||
+		!strings.Contains(err.Error(), "expired") {
 		t.Error(err)
 	}
 }
@@ -234,11 +243,16 @@ func TestOddLogins(t *testing.T) {
 		"redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://example.org/", http.StatusFound)
 		}, outcome.Hold},
-		"html":      {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") }, outcome.Retry},
-		"no token":  {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, outcome.Retry},
-		"throttled": {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(429) }, outcome.Retry},
-		"busy":      {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, outcome.Retry},
-		"cut":       {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, outcome.Retry},
+		"html": {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "<html>") },
+			outcome.Retry},
+		"no token": {func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "{}") }, outcome.Retry},
+		"throttled": {func(w http.ResponseWriter,
+			r *http.Request) {
+			w.Header().Set("Retry-After", "9")
+			w.WriteHeader(429)
+		}, outcome.Retry},
+		"busy": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }, outcome.Retry},
+		"cut":  {func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, outcome.Retry},
 		"endless": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(400)
 			for err := error(nil); err == nil && endless < 256<<20; endless += 64 << 10 {
@@ -251,11 +265,12 @@ func TestOddLogins(t *testing.T) {
 		start := time.Now()
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 		logins, sends := d.counts()
-		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || sends != 0 || logins != 1 || time.Since(start) > 5*time.Second {
+		if a.Outcome != c.outcome || a.Scope != outcome.ScopeIdentity || sends != 0 || logins != 1 ||
+			time.Since(start) > 5*time.Second {
 			t.Errorf("%s: %d logins, %d sends, %+v", name, logins, sends, a)
 		}
 		if d.Close(); endless > 64<<20 {
-			t.Errorf("%s: %d octets of an answer were read", name, endless)
+			t.Errorf("%s: %d bytes of an answer were read", name, endless)
 		}
 		if name == "throttled" && a.RetryAfter != 9*time.Second {
 			t.Errorf("%+v", a)

@@ -20,7 +20,7 @@ type Mail struct {
 // sendMail is the step of a message that goes whole.
 func sendMail() Step { return Step{Want: []int{http.StatusAccepted}, MayDepart: true, whole: true} }
 
-// Send makes one attempt to send m as mailbox and says what became of it. It
+// Send makes one attempt to send m as mailbox and says how it ended. It
 // needs no earlier call; it returns at the latest when ctx or the request's own
 // time limit (100 s and a second for every 64 KiB) ends. An attempt that ctx ends
 // after bytes have left is Unknown. m.Open is not called, and what it returned

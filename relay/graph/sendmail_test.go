@@ -19,13 +19,14 @@ import (
 
 const sample = "From: a@contoso.com\r\nTo: b@example.org\r\nSubject: test\r\n\r\nHello.\r\n"
 
-func TestSendDeliversTheExactOctets(t *testing.T) {
+func TestSendDeliversTheExactBytes(t *testing.T) {
 	d := newDouble(t)
 	c := d.client()
 	for _, size := range []int{1, 2, 3, 4, 71, rawBuffer - 1, rawBuffer, rawBuffer + 1, 100_000, 2_200_001} {
 		text := strings.Repeat("From: x\r\n\x00\xff=?", size/12+1)[:size]
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(text))
-		if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.Status != (reply.Enhanced{2, 0, 0}) || a.RequestID == "" || a.Duration <= 0 {
+		if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.Status != (reply.Enhanced{2, 0, 0}) ||
+			a.RequestID == "" || a.Duration <= 0 {
 			t.Fatalf("size %d: %+v", size, a)
 		}
 		_, n := d.counts()
@@ -49,7 +50,8 @@ func TestSendHeaders(t *testing.T) {
 	mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	h := d.sent(0).header
 	for name, want := range map[string]string{
-		"Authorization": "Bearer token-1", "Content-Type": "text/plain", "Accept": "application/json", "User-Agent": "graphrelay/1.2",
+		"Authorization": "Bearer token-1", "Content-Type": "text/plain", "Accept": "application/json",
+		"User-Agent": "graphrelay/1.2",
 	} {
 		if got := h[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -68,8 +70,10 @@ func TestSendHeaders(t *testing.T) {
 func TestMailboxIsOnePathSegment(t *testing.T) {
 	d := newDouble(t)
 	c := d.client()
-	for _, in := range []string{"a+b@contoso.com", "o'brien@contoso.com", "a#b@contoso.com", "100%41@contoso.com", "a/b@contoso.com",
-		"a?b@contoso.com", "ext_gmail.com#EXT#@contoso.onmicrosoft.com", "jürgen@contoso.com", `"a b"@contoso.com`, "a&b=c@contoso.com"} {
+	for _, in := range []string{"a+b@contoso.com", "o'brien@contoso.com", "a#b@contoso.com", "100%41@contoso.com",
+		"a/b@contoso.com",
+		"a?b@contoso.com", "ext_gmail.com#EXT#@contoso.onmicrosoft.com", "jürgen@contoso.com", `"a b"@contoso.com`,
+		"a&b=c@contoso.com"} {
 		mailbox := address(t, in)
 		if a := c.Send(within10s(t), mailbox, mail(sample)); a.Outcome != outcome.Delivered {
 			t.Errorf("%s: %+v", in, a)
@@ -77,7 +81,8 @@ func TestMailboxIsOnePathSegment(t *testing.T) {
 		}
 		_, n := d.counts()
 		segment := strings.TrimSuffix(strings.TrimPrefix(d.sent(n-1).path, "/v1.0/users/"), "/sendMail")
-		if got, err := url.PathUnescape(segment); err != nil || got != mailbox.String() || strings.ContainsAny(segment, "+'#/?@&= ") {
+		if got, err := url.PathUnescape(segment); err != nil || got != mailbox.String() ||
+			strings.ContainsAny(segment, "+'#/?@&= ") {
 			t.Errorf("%s became %q, which reads as %q", in, segment, got)
 		}
 	}
@@ -119,7 +124,7 @@ func TestAnswerBodyIsBounded(t *testing.T) {
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if a.HTTPStatus != 403 || len(a.Text) > 2*outcome.MaxText {
-		t.Fatalf("%d octets of text, %+v", len(a.Text), a)
+		t.Fatalf("%d bytes of text, %+v", len(a.Text), a)
 	}
 }
 
@@ -136,7 +141,7 @@ func TestUnreadableMessageIsNotSent(t *testing.T) {
 		d := newDouble(t)
 		d.send = func(_ int, w http.ResponseWriter, _ *http.Request, rec received) {
 			if int64(len(rec.body)) == rec.length {
-				t.Errorf("%s: a whole body of %d octets arrived", name, rec.length)
+				t.Errorf("%s: a whole body of %d bytes arrived", name, rec.length)
 			}
 		}
 		a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), m)
@@ -152,7 +157,8 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestEmptyMessageIsHeld(t *testing.T) {
 	d := newDouble(t)
-	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail("")); a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage {
+	if a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail("")); a.Outcome != outcome.Hold ||
+		a.Scope != outcome.ScopeMessage {
 		t.Errorf("%+v", a)
 	}
 }
@@ -165,7 +171,8 @@ func TestLostAfterTheBodyIsUnknown(t *testing.T) {
 		c := d.client()
 		setHTTP2(c, http2)
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-		if _, sends := d.counts(); sends != 1 || a.Outcome != outcome.Unknown || a.HTTPStatus != 0 || len(a.RequestID) != 36 {
+		if _, sends := d.counts(); sends != 1 || a.Outcome != outcome.Unknown || a.HTTPStatus != 0 ||
+			len(a.RequestID) != 36 {
 			t.Errorf("http2 %v: %d sends, %+v", http2, sends, a)
 		}
 	}

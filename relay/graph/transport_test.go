@@ -24,7 +24,8 @@ import (
 // ending is an HTTP/2 server that reads a whole request, ends it as end says,
 // and takes the next one.
 func ending(t *testing.T, d *double, end func(f *http2.Framer, stream uint32) (hangUp bool)) (*url.URL, *atomic.Int64) {
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: d.TLS.Certificates, NextProtos: []string{"h2"}})
+	l, err := tls.Listen("tcp",
+		"127.0.0.1:0", &tls.Config{Certificates: d.TLS.Certificates, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,8 @@ func endFirst(conn net.Conn, streams *atomic.Int64, end func(*http2.Framer, uint
 			}
 			continue
 		}
-		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true})
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: frame.Header().StreamID, BlockFragment: statusBlock(202),
+			EndHeaders: true, EndStream: true})
 	}
 }
 
@@ -99,7 +101,8 @@ func TestEndOfAnHTTP2Stream(t *testing.T) {
 		}, outcome.Unknown, 1},
 		{"GOAWAY after it, and then its answer", func(f *http2.Framer, stream uint32) bool {
 			_ = f.WriteGoAway(stream, http2.ErrCodeNo, nil)
-			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202), EndHeaders: true, EndStream: true}) != nil
+			return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: statusBlock(202),
+				EndHeaders: true, EndStream: true}) != nil
 		}, outcome.Delivered, 1},
 		{"reset", func(f *http2.Framer, stream uint32) bool {
 			return f.WriteRSTStream(stream, http2.ErrCodeInternal) != nil
@@ -172,7 +175,8 @@ func TestDial(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, host)
 	}
 	c := mustNew(t, cfg)
-	if a := c.Send(t.Context(), address(t, "box@contoso.com"), mail("To: a@example.net\r\n\r\nx")); a.Outcome != outcome.Delivered {
+	if a := c.Send(t.Context(), address(t, "box@contoso.com"),
+		mail("To: a@example.net\r\n\r\nx")); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	if dialled.Load() == 0 {
@@ -200,7 +204,7 @@ func (c brokenWriter) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A connection that dies before a body octet leaves is a retry, also when it
+// A connection that dies before a body byte leaves is a retry, also when it
 // had answered before.
 func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 	d := newDouble(t)
@@ -210,36 +214,46 @@ func TestDialFailureOnAReplayIsRetry(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	d.Server.CloseClientConnections()
-	c.network.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route") }
+	c.network.Transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil,
+			errors.New("no route")
+	}
 	c.network.Transport.CloseIdleConnections()
-	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
+	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Retry ||
+		a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
 	}
 }
 
+// breakable returns a function that breaks the last connection of a client.
+func breakable(c *Client) func() {
+	dial := c.network.Transport.DialContext
+	var broken *atomic.Bool
+	c.network.Transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		broken = new(atomic.Bool)
+		counted := conn.(*countedConn)
+		counted.Conn = brokenWriter{counted.Conn, broken}
+		return counted, nil
+	}
+	return func() { broken.Store(true) }
+}
+
 // A connection that died while idle is replaced and the message sent, with
-// its body opened anew: by net/http through GetBody (HTTP/1), or here (HTTP/2).
+// its body opened again: by net/http through GetBody (HTTP/1), or here (HTTP/2).
 func TestStaleConnectionIsReplaced(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
 		d := newDouble(t)
 		c := d.client()
 		setHTTP2(c, http2)
-		dial := c.network.Transport.DialContext
-		var broken *atomic.Bool
-		c.network.Transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			broken = new(atomic.Bool)
-			counted := conn.(*countedConn)
-			counted.Conn = brokenWriter{counted.Conn, broken}
-			return counted, nil
-		}
+		breakLast := breakable(c)
 		if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 			t.Fatalf("%+v", a)
 		}
-		broken.Store(true)
+		breakLast()
 		var opened int
 		m := mail(sample)
 		again := m
@@ -262,7 +276,8 @@ func TestNoConnectionIsRetry(t *testing.T) {
 	cfg.Graph = gone.config().Graph
 	gone.Close()
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
-	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 0 || a.Advice == "" {
+	if logins, _ := d.counts(); logins != 1 || a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity ||
+		a.HTTPStatus != 0 || a.Advice == "" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -299,5 +314,38 @@ func TestCutBeforeTheBodyIsRetry(t *testing.T) {
 	a := mustNew(t, cfg).Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity {
 		t.Errorf("%+v", a)
+	}
+}
+
+// Without a body the header is the request: once a byte of it was taken, a failed
+// write proves nothing.
+func TestWireWithoutABody(t *testing.T) {
+	for _, header := range []string{"", "header"} {
+		near, far := net.Pipe()
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		conn := &countedConn{Conn: near}
+		w := wire{bodiless: true}
+		w.gotConn(httptrace.GotConnInfo{Conn: conn})
+		_, _ = conn.Write([]byte(header))
+		w.wroteHeaders()
+		if got := w.wasDead(&net.OpError{Op: "write", Err: errors.New("broken pipe")}); got != (header == "") {
+			t.Errorf("header %q: dead %v", header, got)
+		}
+		_ = near.Close()
+	}
+}
+
+// Every request is repeated on a new connection where the old one had died, not
+// only sendMail.
+func TestStaleConnectionOfAnotherRequest(t *testing.T) {
+	d := newDouble(t)
+	c := d.client()
+	breakLast := breakable(c)
+	q := Request{Step: Step{Name: "asking"}, Method: http.MethodGet, Path: []string{"messages"}}
+	for range 2 {
+		if _, a := c.Do(within10s(t), address(t, "relay@contoso.com"), q); a.HTTPStatus != http.StatusNotFound {
+			t.Errorf("no answer: %+v", a)
+		}
+		breakLast()
 	}
 }

@@ -16,8 +16,9 @@ func TestWhichNamesAreOurs(t *testing.T) {
 		"localhost:8025": {true, true}, "LOCALHOST": {true, true}, "Relay.example.org:1": {true, true},
 		"192.0.2.1:8025":       {true, true}, // connected to
 		"[::ffff:127.0.0.1]:1": {true, true},
-		"192.0.2.2":            {false, true}, "graphrelay:1": {false, true}, "": {false, true}, "relay.example.org.": {false, true},
-		"evil.example": {}, "evil.example:8025": {}, "127.0.0.1.evil.example": {}, "localhost.evil.example": {},
+		"192.0.2.2":            {false, true}, "graphrelay:1": {false, true}, "": {false, true},
+		"relay.example.org.": {false, true},
+		"evil.example":       {}, "evil.example:8025": {}, "127.0.0.1.evil.example": {}, "localhost.evil.example": {},
 		"relay.example.org.evil.example": {}, "evil.example@127.0.0.1": {}, "127.0.0.1@evil.example": {},
 		"evil.example:1:2": {},
 	} {

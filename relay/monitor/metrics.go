@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // events are the metrics that the flows count.
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, rejected *prometheus.CounterVec
+	repairs                                               *prometheus.CounterVec
 	attempts, outcomes, duplicates, damaged, answers      *prometheus.CounterVec
 	request, delay                                        *prometheus.HistogramVec
 	alerts                                                *prometheus.CounterVec
@@ -19,6 +20,9 @@ func (d *describer) describeEvents() events {
 		rejected: d.counter("rejections_total",
 			"Refusals by step of the SMTP dialog (connect, auth, mail, rcpt, data) and enhanced status code.",
 			"at", "status"),
+		repairs: d.counter("repairs_total",
+			"Accepted messages by what graphrelay repaired or changed in them; the manual lists the repairs.",
+			"repair"),
 		attempts: d.counter("delivery_attempts_total", "Attempts to send a message to Graph.", "mailbox"),
 		outcomes: d.counter("delivery_outcomes_total",
 			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),
@@ -52,17 +56,21 @@ type states struct {
 
 func (d *describer) describeStates() states {
 	return states{
-		ready: d.gauge("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping."),
-		queue: d.gauge("queue_messages", "Messages in the store by state: queued, active, held, failed or damaged.", "state"),
+		ready: d.gauge("ready",
+			"1 while mail is accepted: the store is healthy and has room, and the service is not stopping."),
+		queue: d.gauge("queue_messages",
+			"Messages in the store by state: queued, active, held, failed or damaged.", "state"),
 		bytes: d.gauge("store_bytes", "Size of stored messages in bytes."),
 		oldest: d.gauge("queue_oldest_age_seconds",
 			"Age of the oldest message that is queued, active or held; 0 if there is none."),
-		lane:       d.gauge("lane_messages", "Messages of a mailbox by state: queued, active or held.", "mailbox", "state"),
+		lane: d.gauge("lane_messages",
+			"Messages of a mailbox by state: queued, active or held.", "mailbox", "state"),
 		laneOldest: d.gauge("lane_oldest_age_seconds", "Age of the oldest message of a mailbox.", "mailbox"),
 		slots:      d.gauge("lane_slots", "Maximum number of concurrent requests of a mailbox.", "mailbox"),
 		busy:       d.gauge("lane_busy", "Requests of a mailbox in progress.", "mailbox"),
 		failures:   d.gauge("lane_failures", "Consecutive failed attempts of a mailbox.", "mailbox"),
-		paused:     d.gauge("lane_paused_seconds", "Remaining time that a mailbox pauses because Graph throttled it.", "mailbox"),
+		paused: d.gauge("lane_paused_seconds",
+			"Remaining time that a mailbox pauses because Graph throttled it.", "mailbox"),
 		holds: d.gauge("holds", "Holds in force by scope: identity, audit (an identity that an audit stopped), "+
 			"mailbox, or sendas (a From address in a mailbox).", "scope"),
 		day: d.gauge("mailbox_recipients_last_day",
@@ -74,7 +82,8 @@ func (d *describer) describeStates() states {
 			"Free space in bytes below which no mail is accepted (queue.min_free_space)."),
 		connections: d.gauge("smtp_connections", "Open SMTP connections."),
 		connected:   d.total("smtp_connections_total", "SMTP connections since the start, excluding refused ones."),
-		refused:     d.total("smtp_connections_refused_total", "SMTP connections refused because of a limit since the start."),
+		refused: d.total("smtp_connections_refused_total",
+			"SMTP connections refused because of a limit since the start."),
 		credential: d.gauge("credential_expiry_timestamp_seconds",
 			"Expiry of an identity's credential as a Unix timestamp; absent if unknown.", "identity", "kind"),
 		certificate: d.gauge("tls_certificate_expiry_timestamp_seconds",

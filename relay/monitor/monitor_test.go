@@ -25,18 +25,27 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := New(Config{Version: "v1", Now: func() time.Time { return noon }, Snapshot: func(context.Context) (state.Snapshot, error) {
-		return state.Snapshot{
-			Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour), Slots: 3, Paused: noon.Add(time.Minute)}},
-			Holds: []state.Hold{{Key: "mailbox:a@example.org"}}, Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
-			Credentials: []state.Credential{{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)}, {Identity: "other", Kind: "client secret"}},
-			Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}}, Reload: state.Reload{At: noon},
-		}, nil
-	}})
-	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100})
+	m := New(Config{Version: "v1", Now: func() time.Time { return noon },
+		Snapshot: func(context.Context) (state.Snapshot, error) {
+			return state.Snapshot{
+				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
+					Slots: 3, Paused: noon.Add(time.Minute)}},
+				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
+				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
+				Credentials: []state.Credential{
+					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)},
+					{Identity: "other", Kind: "client secret"},
+				},
+				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
+				Reload: state.Reload{At: noon},
+			}, nil
+		}})
+	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
+		Repairs: []string{"display_name"}})
 	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
-	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202, Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
+	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
+		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
 	m.AlertPosted(nil)
 	return m
 }
@@ -50,11 +59,13 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 // Each kind of hold is counted, an audit's too: with it no mail of an identity goes.
 func TestHoldsAreCountedByScope(t *testing.T) {
 	m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
-		return state.Snapshot{Holds: []state.Hold{{Key: "identity:contoso"}, {Key: "audit:contoso"}, {Key: "mailbox:a@b"}, {Key: "mailbox:c@d"},
+		return state.Snapshot{Holds: []state.Hold{{Key: "identity:contoso"}, {Key: "audit:contoso"},
+			{Key: "mailbox:a@b"}, {Key: "mailbox:c@d"},
 			{Key: "sendas:a@b from c@d"}}}, nil
 	}})
 	text := get(m, "/metrics").Body.String()
-	for _, want := range []string{`{scope="identity"} 1`, `{scope="audit"} 1`, `{scope="mailbox"} 2`, `{scope="sendas"} 1`} {
+	for _, want := range []string{`{scope="identity"} 1`, `{scope="audit"} 1`, `{scope="mailbox"} 2`,
+		`{scope="sendas"} 1`} {
 		if !strings.Contains(text, "graphrelay_holds"+want+"\n") {
 			t.Errorf("lacks %s", want)
 		}
@@ -126,10 +137,13 @@ func TestScrape(t *testing.T) {
 	w := get(full(t), "/metrics")
 	for _, want := range []string{
 		`graphrelay_accepted_messages_total{client="erp"} 1`, `graphrelay_accepted_recipients_total{client="erp"} 2`,
-		`graphrelay_rejections_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
+		`graphrelay_rejections_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
+		`graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
-		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`, `graphrelay_queue_oldest_age_seconds 3600`,
-		`graphrelay_lane_paused_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`, `graphrelay_ready 1`,
+		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
+		`graphrelay_queue_oldest_age_seconds 3600`,
+		`graphrelay_lane_paused_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
+		`graphrelay_ready 1`,
 		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {
@@ -168,11 +182,14 @@ func TestHealth(t *testing.T) {
 		reasonContains string
 	}{
 		{"well", state.Snapshot{}, nil, state.OK, 200, 200, ""},
-		{"a hold degrades and mail is still accepted", state.Snapshot{Alarms: []state.Alarm{alarm}}, nil, state.Degraded, 200, 200, "do this"},
+		{"a hold degrades and mail is still accepted", state.Snapshot{Alarms: []state.Alarm{alarm}}, nil,
+			state.Degraded, 200, 200, "do this"},
 		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503, "free space"},
-		{"a broken store is alive and not ready", state.Snapshot{Unhealthy: errors.New("broken")}, nil, state.Degraded, 200, 503, "broken"},
+		{"a broken store is alive and not ready", state.Snapshot{Unhealthy: errors.New("broken")}, nil,
+			state.Degraded, 200, 503, "broken"},
 		{"a stop is not ready", state.Snapshot{Stopping: true}, nil, state.Degraded, 200, 503, "stopping"},
-		{"a store that does not answer is dead", state.Snapshot{}, context.DeadlineExceeded, state.Dead, 503, 503, "restart"},
+		{"a store that does not answer is dead", state.Snapshot{}, context.DeadlineExceeded, state.Dead, 503, 503,
+			"restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
@@ -191,7 +208,8 @@ func TestHealth(t *testing.T) {
 }
 
 func TestOnlyReading(t *testing.T) {
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch,
+		http.MethodOptions} {
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			w := httptest.NewRecorder()
 			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
@@ -206,9 +224,11 @@ func TestOnlyReading(t *testing.T) {
 func TestHostHeader(t *testing.T) {
 	m := New(Config{Hostname: func() string { return "Relay.contoso.local" }})
 	for host, want := range map[string]int{
-		"": 200, "127.0.0.1:9725": 200, "[::1]:9725": 200, "192.0.2.7": 200, "localhost:9725": 200, "graphrelay:9725": 200,
+		"": 200, "127.0.0.1:9725": 200, "[::1]:9725": 200, "192.0.2.7": 200, "localhost:9725": 200,
+		"graphrelay:9725":          200,
 		"relay.contoso.local:9725": 200, "relay.contoso.local.": 200,
-		"evil.example": 421, "evil.example:9725": 421, "relay.contoso.local.evil.example": 421, "127.0.0.1.evil.example": 421, "127.0.0.1@evil.example": 421,
+		"evil.example": 421, "evil.example:9725": 421, "relay.contoso.local.evil.example": 421,
+		"127.0.0.1.evil.example": 421, "127.0.0.1@evil.example": 421,
 	} {
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -232,7 +252,8 @@ func TestMinutes(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	m.Rejected(Refused{})
 	list := m.Minutes(4)
-	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 || list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
+	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 ||
+		list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
 		t.Errorf("minutes = %+v", list)
 	}
 	if d := list[1].Delay(0.5); d != 128*time.Millisecond {
@@ -260,8 +281,10 @@ func TestClientsAreBounded(t *testing.T) {
 	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
 		t.Errorf("%d clients, first %+v", len(list), list[0])
 	}
-	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: reply.Enhanced{5, 7, 1}, Reply: strings.Repeat("x", 9000), Cause: "not granted"})
-	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 || c.Step != "rcpt" {
+	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: reply.Enhanced{5, 7, 1},
+		Reply: strings.Repeat("x", 9000), Cause: "not granted"})
+	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 ||
+		c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)
 	}
 }

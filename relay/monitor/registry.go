@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metric describes one metric of ours, for the manual.
+// Metric describes one of our metrics, for the manual.
 type Metric struct {
 	Name   string
 	Type   string // counter, gauge or histogram
@@ -58,7 +58,8 @@ func (d *describer) gauge(name, help string, labels ...string) reading {
 
 // total is a counter that is counted elsewhere.
 func (d *describer) total(name, help string, labels ...string) reading {
-	return reading{prometheus.NewDesc(d.note("counter", name, help, labels), help, labels, nil), prometheus.CounterValue}
+	desc := prometheus.NewDesc(d.note("counter", name, help, labels), help, labels, nil)
+	return reading{desc, prometheus.CounterValue}
 }
 
 func (r reading) is(v float64, labels ...string) prometheus.Metric {

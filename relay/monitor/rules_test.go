@@ -18,7 +18,8 @@ func TestDashboardAndRulesNameMetricsThatExist(t *testing.T) {
 		}
 	}
 	name := regexp.MustCompile(`\bgraphrelay_[a-z0-9_]+\b`)
-	for file, least := range map[string]int{"graphrelay.dashboard.json": 20, "graphrelay.rules.yml": 12, "graphrelay.rules_test.yml": 10} {
+	for file, least := range map[string]int{"graphrelay.dashboard.json": 20, "graphrelay.rules.yml": 12,
+		"graphrelay.rules_test.yml": 10} {
 		b, err := os.ReadFile(filepath.Join("..", "..", "packaging", "monitoring", file))
 		if err != nil {
 			t.Fatal(err)

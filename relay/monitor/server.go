@@ -40,8 +40,8 @@ func (m *Monitor) Handler() http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hostheader.Local(r, m.cfg.Hostname()) {
-			http.Error(w, "This address does not answer to the name in the Host header. Use its IP address, localhost, "+
-				"a name without a dot, or the configured hostname.", http.StatusMisdirectedRequest)
+			http.Error(w, "This address does not answer to the name in the Host header. Use its IP address, "+
+				"localhost, a name without a dot, or the configured hostname.", http.StatusMisdirectedRequest)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -54,8 +54,9 @@ func (m *Monitor) health(r *http.Request) state.Health {
 	defer cancel()
 	s, err := m.cfg.Snapshot(ctx)
 	if err != nil {
-		return state.Health{Status: state.Dead, Reasons: []state.Reason{{Key: "snapshot", Text: "the store does not answer: " +
-			err.Error() + "; see the log, and restart the service if it does not recover"}}}
+		why := "the store does not answer: " + err.Error() +
+			"; see the log, and restart the service if it does not recover"
+		return state.Health{Status: state.Dead, Reasons: []state.Reason{{Key: "snapshot", Text: why}}}
 	}
 	return state.Judge(s)
 }

@@ -58,13 +58,14 @@ func (o *Observer) Summary(ctx context.Context) string {
 
 // queue is the part of a snapshot that is cheap to take.
 func (o *Observer) queue(ctx context.Context) (s state.Snapshot, err error) {
-	connections := o.Connections()
-	s.Connections, s.ConnectionsTotal, s.RefusedOver = connections.Connections, connections.Accepted, connections.Refused
+	smtp := o.Connections()
+	s.Connections, s.ConnectionsTotal, s.RefusedOver = smtp.Connections, smtp.Accepted, smtp.Refused
 	if s.Unhealthy = o.Store.Health(); s.Unhealthy == nil {
 		s.Full = o.Store.Admit(0)
 	}
 	st, err := o.Store.Stats(ctx)
-	s.Queued, s.Active, s.Held, s.Failed, s.Damaged, s.Bytes = st.Queued, st.Active, st.Held, st.Failed, st.Damaged, st.Bytes
+	s.Queued, s.Active, s.Held, s.Failed = st.Queued, st.Active, st.Held, st.Failed
+	s.Damaged, s.Bytes = st.Damaged, st.Bytes
 	return s, err
 }
 

@@ -47,7 +47,9 @@ func TestHoldStates(t *testing.T) {
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	status := reply.Enhanced{4, 7, 1}
 	stored := []spool.Hold{{Key: "mailbox:b", Text: "b"}, {Key: "identity:i", Text: "old", Status: status}}
-	running := []spool.Hold{{Key: "identity:i", Text: "new", Status: status, Probes: 2, Since: at, NextProbe: at}, {Key: "mailbox:a"}}
+	running := []spool.Hold{
+		{Key: "identity:i", Text: "new", Status: status, Probes: 2, Since: at, NextProbe: at}, {Key: "mailbox:a"},
+	}
 	want := []state.Hold{
 		{Key: "identity:i", Text: "new", Status: "4.7.1", Probes: 2, Since: at, NextProbe: at},
 		{Key: "mailbox:a"}, {Key: "mailbox:b", Text: "b"},
@@ -62,9 +64,12 @@ func TestHoldStates(t *testing.T) {
 
 func TestUsageIsInOrderOfRecipients(t *testing.T) {
 	a, b, c := mailbox(t, "a@example.org"), mailbox(t, "b@example.org"), mailbox(t, "c@example.org")
-	got := usage([]delivery.Usage{{Mailbox: b, Recipients: 1}, {Mailbox: a, Recipients: 1}, {Mailbox: c, Recipients: 9}})
+	got := usage([]delivery.Usage{
+		{Mailbox: b, Recipients: 1}, {Mailbox: a, Recipients: 1}, {Mailbox: c, Recipients: 9},
+	})
 	want := []state.MailboxDay{
-		{Mailbox: "c@example.org", Recipients: 9}, {Mailbox: "a@example.org", Recipients: 1}, {Mailbox: "b@example.org", Recipients: 1},
+		{Mailbox: "c@example.org", Recipients: 9},
+		{Mailbox: "a@example.org", Recipients: 1}, {Mailbox: "b@example.org", Recipients: 1},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

@@ -143,7 +143,8 @@ func TestOneThatCannotBeChanged(t *testing.T) {
 		id     envelope.QueueID
 		want   error
 	}{
-		{operator.Release, id(1), spool.ErrState}, {operator.Retry, id(2), spool.ErrState}, {operator.Delete, id(3), spool.ErrNotFound},
+		{operator.Release, id(1), spool.ErrState}, {operator.Retry, id(2), spool.ErrState},
+		{operator.Delete, id(3), spool.ErrNotFound},
 	} {
 		if err := x.Do(t.Context(), one.action, one.id, ""); !errors.Is(err, one.want) || len(x.woken) > 0 {
 			t.Errorf("%s of %s: %v, woken %v", one.action, one.id, err, x.woken)
@@ -200,7 +201,8 @@ func TestProgressBreaksOff(t *testing.T) {
 		x.put(n, a, spool.Queued)
 	}
 	gone := errors.New("gone")
-	err := x.Change(t.Context(), operator.Change{Action: operator.HoldIt}, func(operator.Progress) error { return gone })
+	err := x.Change(t.Context(), operator.Change{Action: operator.HoldIt},
+		func(operator.Progress) error { return gone })
 	if held := x.mem.Counts()[spool.Held]; !errors.Is(err, gone) || held == 0 || held > 64 {
 		t.Errorf("%v, %d held: nobody listens, and it went on", err, held)
 	}
@@ -271,8 +273,10 @@ func TestTestMail(t *testing.T) {
 		return id(7), err
 	}
 	got, err := x.TestMail(t.Context(), a, b)
-	want := "a@example.org b@example.org\nFrom: a@example.org\r\nTo: b@example.org\r\nSubject: Test mail from graphrelay\r\n"
-	if err != nil || got != id(7) || !strings.HasPrefix(text, want) || !strings.Contains(text, "on relay.example.org.") {
+	want := "a@example.org b@example.org\nFrom: a@example.org\r\nTo: b@example.org\r\n" +
+		"Subject: Test mail from graphrelay\r\n"
+	if err != nil || got != id(7) || !strings.HasPrefix(text, want) ||
+		!strings.Contains(text, "on relay.example.org.") {
 		t.Errorf("%s, %v:\n%s", got, err, text)
 	}
 }

@@ -14,8 +14,10 @@ func TestRetryAfter(t *testing.T) {
 		value, date string
 		want        time.Duration
 	}{
-		{"", "", 0}, {"0", "", 0}, {"1", "", time.Second}, {" 120 ", "", 2 * time.Minute}, {"3600", "", time.Hour}, {"3601", "", time.Hour},
-		{"99999999999999999999999", "", time.Hour}, {"-5", "", 0}, {"1.5", "", 0}, {"soon", "", 0}, {"5 seconds", "", 0}, {"+5", "", 0},
+		{"", "", 0}, {"0", "", 0}, {"1", "", time.Second}, {" 120 ", "", 2 * time.Minute}, {"3600",
+			"", time.Hour}, {"3601", "", time.Hour},
+		{"99999999999999999999999", "", time.Hour}, {"-5", "", 0}, {"1.5", "", 0}, {"soon", "", 0}, {"5 seconds",
+			"", 0}, {"+5", "", 0},
 		{date(10 * time.Second), "", 10 * time.Second},
 		{noon.Add(time.Minute).Format(time.RFC850), "", time.Minute},
 		{noon.Add(time.Minute).Format(time.ANSIC), "", time.Minute},
@@ -32,7 +34,8 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func FuzzRetryAfter(f *testing.F) {
-	for _, s := range []string{"1", "99999999999999999999", "-1", noon.Format(http.TimeFormat), "Sun, 31 Dec 9999 23:59:59 GMT", "\x00"} {
+	for _, s := range []string{"1", "99999999999999999999", "-1", noon.Format(http.TimeFormat),
+		"Sun, 31 Dec 9999 23:59:59 GMT", "\x00"} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, value, date string) {

@@ -22,12 +22,12 @@ var ErrTooLarge = errors.New("the message is larger than 128 MiB")
 // Message is a message as it was read.
 type Message struct {
 	text []byte   // all of it, or nothing if there is a file
-	file *os.File // unlinked: nobody else can open it, and it goes with the process
+	file *os.File // unlinked: nobody else can open it, and it disappears with the process
 	size int64
 }
 
 // Read reads a message to its end; a line that is only a dot ends it unless
-// keepDots. A message beyond 1 MiB goes into a temporary file in dir. Close
+// keepDots. A message larger than 1 MiB is kept in a temporary file in dir. Close
 // must be called.
 func Read(r io.Reader, keepDots bool, dir string) (*Message, error) {
 	m := &Message{}

@@ -142,6 +142,3 @@ func (p Plan) permissions() []permission {
 	}
 	return list
 }
-
-// graphApp is Microsoft Graph, as every tenant knows it.
-const graphApp = "00000003-0000-0000-c000-000000000000"

@@ -1,9 +1,35 @@
 package setup
 
 import (
+	"embed"
 	"fmt"
 	"strings"
 )
+
+// parts are pieces of the scripts in which nothing changes from plan to plan.
+//
+//go:embed scripts
+var parts embed.FS
+
+func part(names ...string) (lines []string) {
+	for _, name := range names {
+		b, err := parts.ReadFile("scripts/" + name)
+		if err != nil {
+			panic(err) // a name in this package is wrong
+		}
+		lines = append(lines, strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")...)
+	}
+	return lines
+}
+
+// fill is a part with values in the place of its @NAMES@.
+func fill(name string, values ...string) []string {
+	lines := part(name)
+	for i, l := range lines {
+		lines[i] = strings.NewReplacer(values...).Replace(l)
+	}
+	return lines
+}
 
 // Script writes the script of a plan.
 func Script(p Plan) (string, error) {
@@ -122,7 +148,9 @@ func (p Plan) powershell() string {
 	s.line("%s", p.psConnectExchange())
 	s.line("")
 	s.comment("The app registration with the client ID of the configuration, or else with this name.")
-	s.lines(findApp)
+	// By client ID, so that a second app of the same name does no harm, and by
+	// name if the configuration names none in this tenant yet.
+	s.lines(part("find_app.ps1"))
 	for i, one := range steps {
 		s.line("")
 		s.comment(fmt.Sprintf("%d. %s", i+1, one.title))
@@ -130,23 +158,4 @@ func (p Plan) powershell() string {
 		s.lines(one.ps)
 	}
 	return s.String()
-}
-
-// findApp searches by client ID, so that a second app of the same name does no
-// harm, and by name if the configuration names none in this tenant yet.
-var findApp = []string{
-	`function Get-TheApp {`,
-	`  $found = $null`,
-	`  if ($ClientId) {`,
-	`    $found = Get-MgApplication -Filter "appId eq '$ClientId'"`,
-	`  }`,
-	`  if (-not $found) {`,
-	`    $found = @(Get-MgApplication -All | Where-Object { $_.DisplayName -eq $AppName })`,
-	`    if ($found.Count -gt 1) {`,
-	`      throw "More than one app registration is named $AppName. Write client_id into the configuration, and make ` +
-		`the script again."`,
-	`    }`,
-	`  }`,
-	`  return $found`,
-	`}`,
 }

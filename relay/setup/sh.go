@@ -40,9 +40,9 @@ func (p Plan) sh() string {
 	s.lines(p.shCloud())
 	s.line(`az login --tenant "$TENANT" --allow-no-subscriptions --output none`)
 	s.line("")
-	s.lines(shFind)
+	s.lines(part("find_app.sh"))
 	if p.Task == Create {
-		s.lines(shThumbprint)
+		s.lines(part("thumbprint.sh"))
 	}
 	open := false
 	for i, one := range steps {
@@ -91,34 +91,4 @@ func (p Plan) openExchange(s *script) {
 var closeExchange = []string{
 	heredocEnd,
 	`APP_ID=$APP_ID SP_ID=$SP_ID pwsh -NoProfile -File "$WORK/exchange.ps1"`,
-}
-
-var shFind = []string{
-	`# The app registration with the client ID of the configuration, or else with this name.`,
-	`find_app() {`,
-	`  APP_ID=''`,
-	`  if [ -n "$CLIENT_ID" ]; then`,
-	`    APP_ID=$(az ad app show --id "$CLIENT_ID" --query appId --output tsv 2>/dev/null || true)`,
-	`  fi`,
-	`  if [ -z "$APP_ID" ]; then`,
-	`    APP_ID=$(az ad app list --all --output tsv --query '[].[displayName, appId]' | APP_NAME=$APP_NAME awk -F ` +
-		`'\t' '$1 == ENVIRON["APP_NAME"] { print $2 }')`,
-	`  fi`,
-	`  case $APP_ID in`,
-	`  *[!0-9a-fA-F-]*)`,
-	`    echo "More than one app registration is named $APP_NAME. Write client_id into the configuration, and make ` +
-		`the script again." >&2`,
-	`    exit 1`,
-	`    ;;`,
-	`  esac`,
-	`}`,
-}
-
-var shThumbprint = []string{
-	``,
-	`# The SHA-1 thumbprint of the certificate, in upper case and without colons.`,
-	`thumbprint() {`,
-	`  { openssl x509 -inform der -in "$CERTIFICATE" -noout -fingerprint -sha1 2>/dev/null ||`,
-	`    openssl x509 -in "$CERTIFICATE" -noout -fingerprint -sha1; } | sed 's/.*=//; s/://g'`,
-	`}`,
 }

@@ -1,7 +1,7 @@
 package setup
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -24,20 +24,13 @@ func (p Plan) waitForTokens(then string) step {
 }
 
 func wait(title string, minutes int, why ...string) step {
+	values := []string{"@MINUTES@", strconv.Itoa(minutes), "@SECONDS@", strconv.Itoa(minutes * 60)}
 	return step{
-		title: title, why: why, side: onlyWait,
-		ps: []string{
-			`if (-not $SkipWait) {`,
-			fmt.Sprintf(`  Write-Host 'Waiting for %d minutes ...'`, minutes),
-			fmt.Sprintf(`  Start-Sleep -Seconds %d`, minutes*60),
-			`}`,
-		},
-		sh: []string{
-			`if [ -z "${SKIP_WAIT:-}" ]; then`,
-			fmt.Sprintf(`  echo 'Waiting for %d minutes ...'`, minutes),
-			fmt.Sprintf(`  sleep %d`, minutes*60),
-			`fi`,
-		},
+		title: title,
+		why:   why,
+		side:  onlyWait,
+		ps:    fill("wait.ps1", values...),
+		sh:    fill("wait.sh", values...),
 	}
 }
 

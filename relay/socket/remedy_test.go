@@ -17,10 +17,12 @@ func TestRemedies(t *testing.T) {
 		{"console.address", "127.0.0.1:8025", syscall.EADDRINUSE, "choose another address in console.address"},
 		{"admin.address", "unix:/run/graphrelay/admin.sock", syscall.EADDRINUSE, "ss -lxp shows it"},
 		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "CAP_NET_BIND_SERVICE"},
-		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES, "cannot write to the folder of unix:/run/x/admin.sock"},
+		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES,
+			"cannot write to the folder of unix:/run/x/admin.sock"},
 		{"admin.address", "unix:/run/x/admin.sock", syscall.ENOENT, "must exist"},
 	} {
-		if err := withRemedy(c.key, c.address, c.err); !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
+		err := withRemedy(c.key, c.address, c.err)
+		if !errors.Is(err, c.err) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.key, err)
 		}
 	}

@@ -68,7 +68,8 @@ func (f faults) store(s Snapshot) {
 
 func (f faults) queue(s Snapshot, now time.Time) {
 	for _, h := range s.Holds {
-		f.raise("hold:"+h.Key, "mail has been on hold (%s) since %s: %s", h.Key, h.Since.UTC().Format(time.RFC3339), h.Text)
+		since := h.Since.UTC().Format(time.RFC3339)
+		f.raise("hold:"+h.Key, "mail has been on hold (%s) since %s: %s", h.Key, since, h.Text)
 	}
 	if s.Held > 0 {
 		f.raise("queue:held", "held messages need an operator; see graphrelay queue list --state held, "+
@@ -76,8 +77,8 @@ func (f faults) queue(s Snapshot, now time.Time) {
 	}
 	for _, l := range s.Lanes {
 		if l.Queued > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail {
-			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; see graphrelay status and graphrelay queue list",
-				l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
+			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; "+
+				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
 		}
 	}
 }

@@ -15,7 +15,8 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 func TestFaults(t *testing.T) {
 	in := func(days int) time.Time { return noon.AddDate(0, 0, days) }
 	lane := func(mailbox string, queued, held int, age time.Duration) state.Snapshot {
-		return state.Snapshot{Lanes: []state.Lane{{Mailbox: mailbox, Queued: queued, Held: held, Oldest: noon.Add(-age)}}}
+		return state.Snapshot{Lanes: []state.Lane{{Mailbox: mailbox, Queued: queued, Held: held,
+			Oldest: noon.Add(-age)}}}
 	}
 	const gib = 1 << 30
 	for _, c := range []struct {
@@ -107,7 +108,8 @@ func TestRefusal(t *testing.T) {
 		s    state.Snapshot
 		want error
 	}{
-		{state.Snapshot{}, nil}, {state.Snapshot{Full: full}, full}, {state.Snapshot{Unhealthy: sick, Full: full}, sick},
+		{state.Snapshot{}, nil}, {state.Snapshot{Full: full}, full},
+		{state.Snapshot{Unhealthy: sick, Full: full}, sick},
 		{state.Snapshot{Stopping: true}, nil},
 	} {
 		if got := c.s.Refusal(); got != c.want {
@@ -171,36 +173,59 @@ func TestHoldKeysOfAudits(t *testing.T) {
 	}
 }
 
+// noTraffic is a Traffic without events.
+const noTraffic = `{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0}`
+
 // Scripts read these names: graphrelay status --json.
 func TestSnapshotAsJSON(t *testing.T) {
+	full := state.Snapshot{
+		Connections: 1, Queued: 2, Active: 3, Held: 4, Failed: 5, Damaged: 6, Bytes: 7, Stopping: true,
+		Full: errors.New("x"),
+		Lanes: []state.Lane{{
+			Mailbox: "a@b", Identity: "i", Queued: 1, Active: 2, Held: 3, Next: noon, Oldest: noon,
+			Slots: 4, Busy: 5, Failures: 6, Paused: noon,
+		}},
+		Holds:       []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon}},
+		Credentials: []state.Credential{{Identity: "i", Kind: "certificate", Expires: noon, Warning: "x"}, {}},
+		Certificate: noon, Audits: []state.Audit{{Identity: "i", At: noon, Passed: true, Text: "t"}},
+		Reload: state.Reload{At: noon, Failed: true, Error: "e"},
+	}
 	for name, c := range map[string]struct {
 		s    state.Snapshot
 		want string
 	}{
-		"empty": {state.Snapshot{Lanes: []state.Lane{}}, `{"connections":0,"queued":0,"active":0,"held":0,"failed":0,"damaged":0,` +
-			`"lanes":[],"holds":null,"last_minute":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},` +
-			`"last_hour":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},"credentials":null,` +
-			`"audits":null,"last_reload":{"at":"0001-01-01T00:00:00Z"}}`},
-		"full": {state.Snapshot{
-			Connections: 1, Queued: 2, Active: 3, Held: 4, Failed: 5, Damaged: 6, Bytes: 7, Stopping: true, Full: errors.New("x"),
-			Lanes: []state.Lane{{Mailbox: "a@b", Identity: "i", Queued: 1, Active: 2, Held: 3, Next: noon, Oldest: noon,
-				Slots: 4, Busy: 5, Failures: 6, Paused: noon}},
-			Holds:       []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon}},
-			Credentials: []state.Credential{{Identity: "i", Kind: "certificate", Expires: noon, Stage: "x", Warning: "x"}, {}},
-			Certificate: noon, Audits: []state.Audit{{Identity: "i", At: noon, Passed: true, Text: "t"}},
-			Reload: state.Reload{At: noon, Failed: true, Error: "e"},
-		}, `{"connections":1,"queued":2,"active":3,"held":4,"failed":5,"damaged":6,` +
-			`"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"active":2,"held":3,"next":"2026-11-25T12:00:00Z",` +
-			`"oldest":"2026-11-25T12:00:00Z","slots":4,"busy":5,"failures":6,"paused_until":"2026-11-25T12:00:00Z"}],` +
-			`"holds":[{"key":"k","since":"2026-11-25T12:00:00Z","status":"4.7.1","text":"t","probes":1,` +
-			`"next_probe":"2026-11-25T12:00:00Z"}],"last_minute":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,` +
-			`"bounced":0},"last_hour":{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0},` +
-			`"credentials":[{"identity":"i","kind":"certificate","expires":"2026-11-25T12:00:00Z"},{"identity":"","kind":""}],` +
-			`"certificate_expires":"2026-11-25T12:00:00Z","audits":[{"identity":"i","at":"2026-11-25T12:00:00Z","passed":true,` +
-			`"text":"t"}],"last_reload":{"at":"2026-11-25T12:00:00Z","failed":true,"error":"e"}}`},
+		"empty": {state.Snapshot{Lanes: []state.Lane{}}, `{"connections":0,
+			"queued":0,"active":0,"held":0,"failed":0,"damaged":0,"lanes":[],"holds":null,
+			"last_minute":NONE,"last_hour":NONE,"credentials":null,"audits":null,
+			"last_reload":{"at":"0001-01-01T00:00:00Z"}}`},
+		"full": {full, `{"connections":1,"queued":2,"active":3,"held":4,"failed":5,"damaged":6,
+			"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"active":2,"held":3,"next":"NOON","oldest":"NOON",
+				"slots":4,"busy":5,"failures":6,"paused_until":"NOON"}],
+			"holds":[{"key":"k","since":"NOON","status":"4.7.1","text":"t","probes":1,"next_probe":"NOON"}],
+			"last_minute":NONE,"last_hour":NONE,
+			"credentials":[{"identity":"i","kind":"certificate","expires":"NOON"},{"identity":"","kind":""}],
+			"certificate_expires":"NOON","audits":[{"identity":"i","at":"NOON","passed":true,"text":"t"}],
+			"last_reload":{"at":"NOON","failed":true,"error":"e"}}`},
 	} {
+		fill := strings.NewReplacer("\n", "", "\t", "", "NONE", noTraffic, "NOON", "2026-11-25T12:00:00Z")
+		c.want = fill.Replace(c.want)
 		if got, err := json.Marshal(c.s); err != nil || string(got) != c.want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, c.want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s, bad := state.Snapshot{Queued: 1, Active: 2, Held: 3, Failed: 4, Connections: 5}, errors.New("x")
+	const numbers = "1 queued, 2 being sent, 3 held, 4 failed; 5 connections"
+	for want, change := range map[string]func(*state.Snapshot){
+		numbers: func(*state.Snapshot) {},
+		"no mail is accepted, the queue is full; " + numbers:      func(s *state.Snapshot) { s.Full = bad },
+		"no mail is accepted, the queue is unhealthy; " + numbers: func(s *state.Snapshot) { s.Unhealthy = bad },
+	} {
+		c := s
+		if change(&c); c.Summary() != want {
+			t.Errorf("%q, want %q", c.Summary(), want)
 		}
 	}
 }

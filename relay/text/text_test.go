@@ -44,7 +44,8 @@ func TestCut(t *testing.T) {
 		limit int
 		want  string
 	}{
-		{"short", 5, "short"}, {"longer", 5, "longe..."}, {"\x01\x02", 6, `\u0001...`}, {"äö", 2, "ä..."}, {"", 0, ""},
+		{"short", 5, "short"}, {"longer", 5, "longe..."}, {"\x01\x02", 6, `\u0001...`},
+		{"äö", 2, "ä..."}, {"", 0, ""},
 	} {
 		if got := text.Cut(c.in, c.limit); got != c.want {
 			t.Errorf("Cut(%q, %d) = %q, want %q", c.in, c.limit, got, c.want)
@@ -88,7 +89,8 @@ func FuzzForeign(f *testing.F) {
 		// An escape may end in the e of eyJ.
 		got = regexp.MustCompile(`\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}`).ReplaceAllString(got, "?")
 		control := func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e || r == 0x2028 }
-		if !utf8.ValidString(got) || strings.ContainsFunc(got, control) || len(got) > 2000 || strings.Contains(got, "eyJ") {
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, control) || len(got) > 2000 ||
+			strings.Contains(got, "eyJ") {
 			t.Fatalf("not fit to be shown: %q", got)
 		}
 	})

@@ -58,7 +58,8 @@ func (b *book) set(a outcome.Answer) {
 
 func (b *book) config(ids ...verify.Audited) verify.AuditConfig {
 	return verify.AuditConfig{
-		Identities: ids, Every: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Identities: ids, Every: 24 * time.Hour, Log: slog.New(slog.NewTextHandler(&b.log,
+			&slog.HandlerOptions{Level: slog.LevelDebug})),
 		Alarm: func(key, text string, firing bool) { b.note(func() { b.alarms[key], b.text = firing, text }) },
 		Stop:  func(_ context.Context, id, text string) error { b.note(func() { b.stopped[id] = text }); return nil },
 		Resume: func(_ context.Context, id string) error {
@@ -70,8 +71,9 @@ func (b *book) config(ids ...verify.Audited) verify.AuditConfig {
 
 var (
 	refused  = outcome.Answer{Outcome: outcome.Hold, HTTPStatus: 403, Code: "ErrorAccessDenied", Text: "refused"}
-	accepted = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Code: "ErrorInvalidRecipients", Text: "no recipient"}
-	lost     = outcome.Answer{Outcome: outcome.Retry, Text: "no network"}
+	accepted = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Code: "ErrorInvalidRecipients",
+		Text: "no recipient"}
+	lost = outcome.Answer{Outcome: outcome.Retry, Text: "no network"}
 )
 
 func audited(t *testing.T, b *book) verify.Audited {
@@ -100,7 +102,8 @@ func TestAuditLoudAndQuiet(t *testing.T) {
 		if l := a.Last()[0]; !l.Alarming() || !strings.Contains(l.Text, canary) {
 			t.Errorf("%+v", l)
 		}
-		if !b.alarms["audit:contoso"] || !strings.Contains(b.text, "NOT RESTRICTED") || !strings.Contains(b.log.String(), "level=ERROR msg=\"THE APP IS NOT RESTRICTED\"") {
+		if !b.alarms["audit:contoso"] || !strings.Contains(b.text, "NOT RESTRICTED") ||
+			!strings.Contains(b.log.String(), "level=ERROR msg=\"THE APP IS NOT RESTRICTED\"") {
 			t.Errorf("alarms %v, log %s", b.alarms, b.log.String())
 		}
 		if !strings.Contains(b.stopped["contoso"], "by itself") {
@@ -111,7 +114,8 @@ func TestAuditLoudAndQuiet(t *testing.T) {
 		b.set(lost)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if l := a.Last()[0]; l.Verdict != verify.Unproven || !l.Alarming() || !b.alarms["audit:contoso"] || b.stopped["contoso"] == "" {
+		if l := a.Last()[0]; l.Verdict != verify.Unproven || !l.Alarming() || !b.alarms["audit:contoso"] ||
+			b.stopped["contoso"] == "" {
 			t.Errorf("%+v, alarms %v, stopped %v", l, b.alarms, b.stopped)
 		}
 		b.set(refused)
@@ -164,7 +168,8 @@ func TestAuditWithoutDeniedMailbox(t *testing.T) {
 		b.alarms["audit:contoso"] = true
 		a := verify.NewAuditor(b.config(verify.Audited{Name: "contoso", Client: b}))
 		a.Run(t.Context())
-		if l := a.Last()[0]; l.Verdict != verify.Unproven || !strings.Contains(l.Text, "denied_mailbox") || b.attempts != 0 || b.resumed != 1 || b.alarms["audit:contoso"] {
+		if l := a.Last()[0]; l.Verdict != verify.Unproven || !strings.Contains(l.Text, "denied_mailbox") ||
+			b.attempts != 0 || b.resumed != 1 || b.alarms["audit:contoso"] {
 			t.Errorf("%+v, %d probes, %d resumed, alarms %v", l, b.attempts, b.resumed, b.alarms)
 		}
 	})
@@ -193,18 +198,26 @@ func TestAuditVerdicts(t *testing.T) {
 		arrange func(x *tenant)
 		verdict verify.Verdict
 	}{
-		"unrestricted": {func(x *tenant) { x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0) }, verify.NotRestricted},
+		"unrestricted": {func(x *tenant) { x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0) },
+			verify.NotRestricted},
 		"policy right": {func(x *tenant) { x.set(policy(sender), 0) }, verify.Restricted},
 		"policy not yet effective": {func(x *tenant) {
 			x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0)
 			x.set(policy(sender), time.Hour)
 		}, verify.NotRestricted},
-		"RBAC right":             {func(x *tenant) { x.set(role(sender), 0) }, verify.Restricted},
-		"RBAC and a consent":     {func(x *tenant) { a := role(sender); a.Consents = []string{"Mail.Send"}; x.set(a, 0) }, verify.NotRestricted},
-		"wrong group":            {func(x *tenant) { x.set(role(canary), 0) }, verify.NotRestricted},
-		"denied mailbox missing": {func(x *tenant) { x.set(role(sender), 0); x.SetMailboxes([]string{sender}) }, verify.Unproven},
-		"wrong client":           {func(x *tenant) { x.config.ClientID = "99999999-9999-9999-9999-999999999999" }, verify.Unproven},
-		"clock":                  {func(x *tenant) { x.Advance(-10 * time.Minute) }, verify.Unproven},
+		"RBAC right": {func(x *tenant) { x.set(role(sender), 0) }, verify.Restricted},
+		"RBAC and a consent": {func(x *tenant) {
+			a := role(sender)
+			a.Consents = []string{"Mail.Send"}
+			x.set(a,
+				0)
+		}, verify.NotRestricted},
+		"wrong group": {func(x *tenant) { x.set(role(canary), 0) }, verify.NotRestricted},
+		"denied mailbox missing": {func(x *tenant) { x.set(role(sender), 0); x.SetMailboxes([]string{sender}) },
+			verify.Unproven},
+		"wrong client": {func(x *tenant) { x.config.ClientID = "99999999-9999-9999-9999-999999999999" },
+			verify.Unproven},
+		"clock": {func(x *tenant) { x.Advance(-10 * time.Minute) }, verify.Unproven},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newTenant(t)
@@ -217,8 +230,9 @@ func TestAuditVerdicts(t *testing.T) {
 			defer cancel()
 			log := make(chan struct{}, 1)
 			a := verify.NewAuditor(verify.AuditConfig{
-				Identities: []verify.Audited{{Name: "contoso", Denied: address(t, canary), Client: c}}, Every: time.Hour,
-				Log: slog.New(told{slog.DiscardHandler, log}),
+				Identities: []verify.Audited{{Name: "contoso", Denied: address(t, canary),
+					Client: c}}, Every: time.Hour,
+				Log: slog.New(notified{slog.DiscardHandler, log}),
 			})
 			go a.Run(ctx)
 			<-log
@@ -232,15 +246,15 @@ func TestAuditVerdicts(t *testing.T) {
 	}
 }
 
-// told is a log handler that tells of its first line.
-type told struct {
+// notified is a log handler that signals its first line.
+type notified struct {
 	slog.Handler
 	c chan struct{}
 }
 
-func (h told) Enabled(context.Context, slog.Level) bool { return true }
-func (h told) WithAttrs([]slog.Attr) slog.Handler       { return h }
-func (h told) Handle(context.Context, slog.Record) error {
+func (h notified) Enabled(context.Context, slog.Level) bool { return true }
+func (h notified) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h notified) Handle(context.Context, slog.Record) error {
 	select {
 	case h.c <- struct{}{}:
 	default:

@@ -93,7 +93,8 @@ func TestExamine(t *testing.T) {
 	verify.Examine(context.Background(), x.id, verify.Verifier{}, func(f verify.Finding) { found = append(found, f) })
 	said := false
 	for _, f := range found {
-		said = said || f.Step == verify.StepAllowed && f.Mark == verify.Fail && strings.Contains(f.Remedy, "without any policy")
+		said = said || f.Step == verify.StepAllowed && f.Mark == verify.Fail &&
+			strings.Contains(f.Remedy, "without any policy")
 	}
 	if !said || x.Count() != 0 {
 		t.Errorf("%d mails, %+v", x.Count(), found)

@@ -17,7 +17,7 @@
 //   - One mailbox more than allowed makes it NOT RESTRICTED, whatever else.
 //   - Test mails say what they are and go to one address, the one given.
 //     The auditor sends nothing to anybody.
-//   - Each round of a Verifier logs in anew, for a token keeps the consents
+//   - Each round of a Verifier logs in again, for a token keeps the consents
 //     under which it was issued.
 //
 // What an answer proves is decided by pure functions (Read, Judge). The package

@@ -8,7 +8,7 @@ import (
 	"graphrelay/relay/verify"
 )
 
-// What large mail and lookups need in the allowed mailboxes is told of, with
+// What large mail and lookups need in the allowed mailboxes is reported, with
 // what to do, and leaves the verdict and the mailbox as they are.
 func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
 	granted := func(roles ...string) sandbox.Access {
@@ -23,13 +23,15 @@ func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
 		uploads, looks bool
 		want           string
 	}{
-		"nothing needed":          {granted(), false, false, ""},
-		"upload, not granted":     {granted(), true, false, "write warn Application Mail.ReadWrite"},
-		"upload, read only":       {granted("Application Mail.Read"), true, true, "write warn Application Mail.ReadWrite, read ok"},
-		"upload, granted":         {granted("Application Mail.ReadWrite"), true, true, "write ok, read ok"},
-		"lookup, not granted":     {granted(), false, true, "read warn Application Mail.Read"},
-		"lookup, granted":         {granted("Application Mail.Read"), false, true, "read ok"},
-		"both needed, neither is": {granted(), true, true, "write warn Application Mail.ReadWrite, read warn Application Mail.Read"},
+		"nothing needed":      {granted(), false, false, ""},
+		"upload, not granted": {granted(), true, false, "write warn Application Mail.ReadWrite"},
+		"upload, read only": {granted("Application Mail.Read"), true, true,
+			"write warn Application Mail.ReadWrite, read ok"},
+		"upload, granted":     {granted("Application Mail.ReadWrite"), true, true, "write ok, read ok"},
+		"lookup, not granted": {granted(), false, true, "read warn Application Mail.Read"},
+		"lookup, granted":     {granted("Application Mail.Read"), false, true, "read ok"},
+		"both needed, neither is": {granted(), true, true,
+			"write warn Application Mail.ReadWrite, read warn Application Mail.Read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newTenant(t)

@@ -27,7 +27,7 @@ type Identity struct {
 	Reads    bool               // the configuration needs Mail.ReadWrite, so reading is tried as well
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
-	// Open makes a client that logs in anew.
+	// Open makes a client that logs in again.
 	Open func() (Client, error)
 }
 
@@ -201,11 +201,10 @@ func (r *round) allowed(ctx context.Context, mailed map[string]bool) {
 func (r *round) mail(ctx context.Context, m envelope.Address) Trial {
 	a := testMail(ctx, r.client, m, r.To, r.Now())
 	t := Trial{Mailbox: m, Answer: a, Access: Read(a)}
-	f := Finding{Step: StepSend, Mailbox: m, Mark: Fail, Remedy: a.Advice,
-		Text: fmt.Sprintf("%s: test mail to %s: %s", m, r.To, a.Text)}
+	f := t.finding(StepSend, Fail, fmt.Sprintf("test mail to %s: %s", r.To, a.Text), a.Advice)
 	switch {
 	case a.Outcome == outcome.Delivered:
-		f.Mark, f.Remedy, f.Text = OK, "", fmt.Sprintf("%s: test mail to %s accepted", m, r.To)
+		f = t.finding(StepSend, OK, fmt.Sprintf("test mail to %s accepted", r.To), "")
 	case a.HTTPStatus == http.StatusForbidden:
 		t.Access = Closed // the mailbox is open, and the address may not be sent as
 	default:
@@ -215,20 +214,16 @@ func (r *round) mail(ctx context.Context, m envelope.Address) Trial {
 	return t
 }
 
-// finding is a step that tried a mailbox, with the text of the answer. format
-// takes the mailbox and, where it has a second verb, the answer.
-func (t Trial) finding(s Step, m Mark, format, remedy string) Finding {
-	if strings.Count(format, "%s") == 1 {
-		return Finding{s, t.Mailbox, m, fmt.Sprintf(format, t.Mailbox), remedy}
-	}
-	return Finding{s, t.Mailbox, m, t.says(format), remedy}
+// finding is what a step found about the mailbox of a trial.
+func (t Trial) finding(s Step, m Mark, text, remedy string) Finding {
+	return Finding{s, t.Mailbox, m, t.Mailbox.String() + ": " + text, remedy}
 }
 
 func allowedFinding(t Trial) Finding {
 	if t.Access == Open {
-		return t.finding(StepAllowed, OK, "%s: the app may use it", "")
+		return t.finding(StepAllowed, OK, "the app may use it", "")
 	}
-	return t.finding(StepAllowed, Fail, "%s: %s", t.Answer.Advice)
+	return t.finding(StepAllowed, Fail, t.Answer.Text, t.Answer.Advice)
 }
 
 // denied tries the mailboxes that must be refused, and beside them the
@@ -274,28 +269,28 @@ func (r *round) read(ctx context.Context, m envelope.Address) {
 	switch access {
 	case Open:
 		r.evidence.Readable = append(r.evidence.Readable, m)
-		r.note(t.finding(StepRead, Fail, "%s: the app can READ this mailbox",
+		r.note(t.finding(StepRead, Fail, "the app can READ this mailbox",
 			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite"))
 	case Closed:
-		r.note(t.finding(StepRead, OK, "%s: reading it is refused, too", ""))
+		r.note(t.finding(StepRead, OK, "reading it is refused, too", ""))
 	default:
 		r.evidence.Unread = append(r.evidence.Unread, t)
-		r.note(t.finding(StepRead, Warn, "%s: it is not known whether it can be read: %s", a.Advice))
+		r.note(t.finding(StepRead, Warn, "it is not known whether it can be read: "+a.Text, a.Advice))
 	}
 }
 
 func deniedFinding(t Trial) Finding {
 	switch {
 	case t.Access == Open:
-		return t.finding(StepDenied, Fail, "%s: the app MAY SEND as this mailbox",
+		return t.finding(StepDenied, Fail, "the app MAY SEND as this mailbox",
 			"restrict the app before anything else is done with it")
 	case t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock):
 		return t.finding(StepDenied, OK,
-			"%s: refused by an access policy (it proves nothing if this is an administrator's mailbox)", "")
+			"refused by an access policy (it proves nothing if this is an administrator's mailbox)", "")
 	case t.Access == Closed:
-		return t.finding(StepDenied, OK, "%s: refused", "")
+		return t.finding(StepDenied, OK, "refused", "")
 	}
-	return t.finding(StepDenied, Warn, "%s: proves nothing: %s", t.Answer.Advice)
+	return t.finding(StepDenied, Warn, "proves nothing: "+t.Answer.Text, t.Answer.Advice)
 }
 
 // Examine looks at an identity without sending or changing anything: credential,

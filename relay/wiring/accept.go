@@ -15,18 +15,13 @@ import (
 // name of this host as the system knows it.
 func Intake(c *config.Config, host string) intake.Rules {
 	received := map[string]intake.ReceivedForm{
-		"full":  intake.ReceivedFull,
-		"short": intake.ReceivedShort,
-		"off":   intake.ReceivedOff,
+		"full": intake.ReceivedFull, "short": intake.ReceivedShort, "off": intake.ReceivedOff,
 	}
 	extra := map[string]message.ExtraRecipients{"trim": message.TrimExtra, "reject": message.RejectExtra}
 	return intake.Rules{
-		Policy:       policy.New(Policy(c, host)),
-		Hostname:     string(c.Hostname),
-		MaxSize:      c.Largest(),
-		Received:     received[c.SMTP.Received],
-		Extra:        extra[c.SMTP.ExtraRecipients],
-		MaxStrangers: max(1, c.SMTP.MaxConnections/2),
+		Policy: policy.New(Policy(c, host)), Hostname: string(c.Hostname),
+		Received: received[c.SMTP.Received], Extra: extra[c.SMTP.ExtraRecipients],
+		MaxSize: c.Largest(), MaxStrangers: max(1, c.SMTP.MaxConnections/2),
 	}
 }
 
@@ -55,20 +50,15 @@ func Policy(c *config.Config, host string) policy.Rules {
 
 func clientRule(c config.Client) policy.ClientRule {
 	return policy.ClientRule{
-		Name:         string(c.Name),
-		Networks:     prefixes(c.Networks),
-		Username:     string(c.Username),
-		PasswordHash: string(c.PasswordHash),
-		Senders:      c.Senders,
-		Rewrite:      c.OtherSenders == "rewrite",
+		Name: string(c.Name), Networks: prefixes(c.Networks),
+		Username: string(c.Username), PasswordHash: string(c.PasswordHash),
+		Senders: c.Senders, Rewrite: c.OtherSenders == "rewrite", Recipients: c.Recipients,
+		Rate: pacing.Rate{Count: c.Rate.Count, Per: c.Rate.Per}, MaxConnections: c.MaxConnections,
 		Repair: policy.Repair{
 			DisplayName: c.Repair.Has(config.RepairDisplayName),
 			MissingFrom: c.Repair.Has(config.RepairMissingFrom),
 			LocalSender: c.Repair.Has(config.RepairLocalSender),
 		},
-		Recipients:     c.Recipients,
-		Rate:           pacing.Rate{Count: c.Rate.Count, Per: c.Rate.Per},
-		MaxConnections: c.MaxConnections,
 	}
 }
 

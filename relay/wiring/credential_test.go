@@ -20,7 +20,8 @@ func TestExpiryAlarmsInStages(t *testing.T) {
 	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	now, end := start, start.AddDate(0, 0, 40)
 	var log bytes.Buffer
-	board := alert.New(alert.Config{Now: func() time.Time { return now }, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	clock := func() time.Time { return now }
+	board := alert.New(alert.Config{Now: clock, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	follow := func(expires time.Time) {
 		c := Credential(config.Identity{Name: "x"}, entra.CredentialInfo{Kind: "certificate", NotAfter: expires}, now)
 		board.Follow(state.Faults(state.Snapshot{Credentials: []state.Credential{c}}, now))

@@ -12,9 +12,7 @@ import (
 // Limits returns what delivery decides by.
 func Limits(c *config.Config) delivery.Limits {
 	unknown := map[string]delivery.UnknownOutcome{
-		"retry":  delivery.Retry,
-		"hold":   delivery.HoldIt,
-		"lookup": delivery.LookUp,
+		"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp,
 	}
 	return delivery.Limits{
 		Unknown: unknown[c.Delivery.UnknownOutcome],
@@ -26,12 +24,9 @@ func Limits(c *config.Config) delivery.Limits {
 // Reports returns who gets reports of failed mail, and which sender they are from.
 func Reports(c *config.Config) delivery.Reports {
 	return delivery.Reports{
-		ToSender:     c.Reports.ToSender,
-		Postmaster:   c.Reports.Postmaster,
+		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster,
 		DelayWarning: time.Duration(c.Reports.DelayWarning),
-		From:         c.DefaultSender,
-		Mailbox:      c.MailboxOf(c.DefaultSender),
-		Hostname:     string(c.Hostname),
+		From:         c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
 	}
 }
 
@@ -44,11 +39,8 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 	}
 	id, ok := c.Identity(m.Identity)
 	return delivery.Route{
-		Identity:           string(m.Identity),
-		MaxConcurrent:      m.MaxConcurrent,
-		IdentityConcurrent: id.MaxConcurrent,
-		Rate:               pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per},
-		MIMELimit:          int64(c.Delivery.MIMELimit),
+		Identity: string(m.Identity), MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
+		Rate: pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(c.Delivery.MIMELimit),
 	}, ok
 }
 

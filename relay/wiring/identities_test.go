@@ -73,7 +73,7 @@ func TestAllowedMailboxesGoToTheirIdentity(t *testing.T) {
 
 // What an audit stopped stays stopped when its identity gets another name, and
 // only while audits stop mail.
-func TestStopsAreCarriedToTheNewName(t *testing.T) {
+func TestAuditHoldsAreCarriedToTheNewName(t *testing.T) {
 	address, err := envelope.ParseAddress("box@contoso.com")
 	if err != nil {
 		t.Fatal(err)
@@ -84,11 +84,11 @@ func TestStopsAreCarriedToTheNewName(t *testing.T) {
 		{Key: "identity:old", Mailboxes: []envelope.Address{address}},
 	}
 	text := read(t, "config.yaml")
-	if list := CarriedStops(parse(t, text), holds); list != nil {
+	if list := CarriedHolds(parse(t, text), holds); list != nil {
 		t.Errorf("with alarms alone: %v", list)
 	}
-	list := CarriedStops(parse(t, strings.Replace(text, "on_failure: alarm", "on_failure: stop", 1)), holds)
+	list := CarriedHolds(parse(t, strings.Replace(text, "on_failure: alarm", "on_failure: stop", 1)), holds)
 	if len(list) != 1 || list[0].Identity != "contoso" || !strings.Contains(list[0].Text, "--hold audit:contoso") {
-		t.Errorf("stops %v", list)
+		t.Errorf("holds %v", list)
 	}
 }

@@ -12,12 +12,9 @@ import (
 // SMTP returns the limits that all listeners share.
 func SMTP(c *config.Config, log *slog.Logger) smtpd.Config {
 	return smtpd.Config{
-		Hostname:       string(c.Hostname),
-		MaxMessageSize: int64(c.SMTP.MaxMessageSize),
-		MaxRecipients:  c.SMTP.MaxRecipients,
-		MaxConnections: c.SMTP.MaxConnections,
-		IdleTimeout:    time.Duration(c.SMTP.IdleTimeout),
-		Log:            log,
+		Hostname: string(c.Hostname), MaxMessageSize: int64(c.SMTP.MaxMessageSize),
+		MaxRecipients: c.SMTP.MaxRecipients, MaxConnections: c.SMTP.MaxConnections,
+		IdleTimeout: time.Duration(c.SMTP.IdleTimeout), Log: log,
 	}
 }
 
@@ -73,25 +70,15 @@ type Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 func listenerOptions(l config.Listener, certificate Certificate) smtpd.ListenerOptions {
 	modes := map[string]smtpd.TLSMode{
-		"off":      smtpd.TLSOff,
-		"starttls": smtpd.TLSOptional,
-		"required": smtpd.TLSRequired,
-		"implicit": smtpd.TLSImplicit,
+		"off": smtpd.TLSOff, "starttls": smtpd.TLSOptional,
+		"required": smtpd.TLSRequired, "implicit": smtpd.TLSImplicit,
 	}
 	auth := map[string]smtpd.AuthMode{
-		"off":      smtpd.AuthOff,
-		"optional": smtpd.AuthOptional,
-		"required": smtpd.AuthRequired,
+		"off": smtpd.AuthOff, "optional": smtpd.AuthOptional, "required": smtpd.AuthRequired,
 	}
 	return smtpd.ListenerOptions{
-		Name:           l.Address.String(),
-		TLS:            modes[l.TLS],
-		Certificate:    certificate,
-		LegacyTLS:      l.LegacyTLS,
-		Auth:           auth[l.Auth],
-		PlaintextAuth:  prefixes(l.PlaintextAuth),
-		LegacyAuthLine: l.LegacyAuthLine,
-		RejectBareLF:   l.BareLF == "reject",
-		ProxyProtocol:  prefixes(l.ProxyProtocol),
+		Name: l.Address.String(), RejectBareLF: l.BareLF == "reject", ProxyProtocol: prefixes(l.ProxyProtocol),
+		TLS: modes[l.TLS], Certificate: certificate, LegacyTLS: l.LegacyTLS,
+		Auth: auth[l.Auth], PlaintextAuth: prefixes(l.PlaintextAuth), LegacyAuthLine: l.LegacyAuthLine,
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 	"graphrelay/relay/verify"
 )
 
@@ -38,12 +38,8 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 
 func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
 	v := verify.Identity{
-		Name:     string(id.Name),
-		TenantID: string(id.TenantID),
-		ClientID: string(id.ClientID),
-		Reads:    NeedsReadWrite(c),
-		Uploads:  c.Delivery.Upload(),
-		Looks:    looksUp(c),
+		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+		Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: looksUp(c),
 	}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
@@ -78,34 +74,32 @@ func Audit(c *config.Config, log *slog.Logger) verify.AuditConfig {
 	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: log}
 	for _, id := range c.Identities {
 		a.Identities = append(a.Identities, verify.Audited{
-			Name:   string(id.Name),
-			Denied: id.DeniedMailbox,
-			Reads:  NeedsReadWrite(c),
+			Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c),
 		})
 	}
 	return a
 }
 
-// AuditStops reports whether a failed audit stops delivery, beside its alarm.
-func AuditStops(c *config.Config) bool { return c.Audit.OnFailure == "stop" }
+// AuditHolds reports whether a failed audit holds mail, beside its alarm.
+func AuditHolds(c *config.Config) bool { return c.Audit.OnFailure == "stop" }
 
-// Stop is an identity that must not send, and why.
-type Stop struct{ Identity, Text string }
+// AuditHold is an identity whose mail an audit holds, and why.
+type AuditHold struct{ Identity, Text string }
 
-// CarriedStops returns the identities whose mail stays stopped because an audit
-// stopped it under a name that c does not have any more. The audit under the new
-// name lifts the stop when it passes.
-func CarriedStops(c *config.Config, holds []spool.Hold) (list []Stop) {
-	if !AuditStops(c) {
+// CarriedHolds returns the identities whose mail stays held because an audit held
+// it under a name that c does not have any more. The audit under the new name
+// releases it when it passes.
+func CarriedHolds(c *config.Config, holds []spool.Hold) (list []AuditHold) {
+	if !AuditHolds(c) {
 		return nil
 	}
 	for _, h := range holds {
-		old, ok := hold.AuditedIdentity(h.Key)
+		old, ok := state.AuditedIdentity(h.Key)
 		if _, still := c.Identity(config.Name(old)); !ok || still {
 			continue
 		}
 		for _, name := range audited(c, h.Mailboxes) {
-			list = append(list, Stop{name, fmt.Sprintf("the audit of %s, the earlier name of this identity, "+
+			list = append(list, AuditHold{name, fmt.Sprintf("the audit of %s, the earlier name of this identity, "+
 				"stopped its mail; delivery resumes when an audit finds the app refused, which is tried at once, "+
 				"or by graphrelay queue release --hold audit:%s", old, name)})
 		}

@@ -35,20 +35,13 @@ func Graph(id config.Identity, version string, log *slog.Logger, onCredentialCha
 	g := graph.Config{
 		Name: string(id.Name),
 		Identity: entra.Identity{
-			TenantID:                string(id.TenantID),
-			ClientID:                string(id.ClientID),
-			SecretFile:              string(id.ClientSecretFile),
-			SecretExpires:           id.ClientSecretExpires.Time,
-			CertificateFile:         string(id.CertificateFile),
-			CertificatePasswordFile: string(id.CertificatePasswordFile),
-			WorkloadIdentity:        id.WorkloadIdentity,
+			TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+			SecretFile: string(id.ClientSecretFile), SecretExpires: id.ClientSecretExpires.Time,
+			CertificateFile: string(id.CertificateFile), CertificatePasswordFile: string(id.CertificatePasswordFile),
+			WorkloadIdentity: id.WorkloadIdentity,
 		},
-		CAFile:             string(id.CAFile),
-		ProxyFile:          string(id.ProxyFile),
-		MaxConcurrent:      id.MaxConcurrent,
-		Log:                log,
-		UserAgent:          "graphrelay/" + version,
-		OnCredentialChange: onCredentialChange,
+		CAFile: string(id.CAFile), ProxyFile: string(id.ProxyFile), MaxConcurrent: id.MaxConcurrent,
+		UserAgent: "graphrelay/" + version, Log: log, OnCredentialChange: onCredentialChange,
 	}
 	if id.ManagedIdentity != nil {
 		g.ManagedIdentity = &entra.ManagedIdentity{ClientID: string(id.ManagedIdentity.ClientID)}
@@ -77,13 +70,9 @@ func mustURL(u string) *url.URL {
 // try-out.
 func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
 	return sqlite.Options{
-		Path:             c.Queue.Store.Path,
-		MinFree:          int64(c.Queue.MinFreeSpace),
-		MaxMessages:      c.Queue.MaxMessages,
-		MaxDelay:         delivery.MaxDelay,
-		InterruptedDelay: delivery.UnknownDelay,
-		MarkSandbox:      sandbox,
-		Log:              log,
+		Path: c.Queue.Store.Path, MinFree: int64(c.Queue.MinFreeSpace), MaxMessages: c.Queue.MaxMessages,
+		MaxDelay: delivery.MaxDelay, InterruptedDelay: delivery.UnknownDelay,
+		MarkSandbox: sandbox, Log: log,
 	}
 }
 
@@ -132,14 +121,8 @@ func Credential(id config.Identity, c entra.CredentialInfo, now time.Time) state
 		stage = ""
 	}
 	return state.Credential{
-		Identity:   string(id.Name),
-		Kind:       c.Kind,
-		Expires:    c.NotAfter,
-		Warning:    warning,
-		Stage:      stage,
-		Tenant:     string(id.TenantID),
-		Client:     string(id.ClientID),
-		Subject:    c.Subject,
-		Thumbprint: c.Thumbprint,
+		Identity: string(id.Name), Tenant: string(id.TenantID), Client: string(id.ClientID),
+		Kind: c.Kind, Subject: c.Subject, Thumbprint: c.Thumbprint, Expires: c.NotAfter,
+		Warning: warning, Stage: stage,
 	}
 }

@@ -27,7 +27,7 @@ type options struct {
 	Graph     []graph.Config
 	Verify    []verify.Identity
 	Audit     verify.AuditConfig
-	Stops     bool
+	Holds     bool
 	Audited   []string
 	SMTP      smtpd.Config
 	Listeners []Listener
@@ -53,7 +53,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
 	o := options{
 		Audit:     Audit(c, log),
-		Stops:     AuditStops(c),
+		Holds:     AuditHolds(c),
 		SMTP:      SMTP(c, log),
 		Listeners: Listeners(c, Submit{Path: "/run/graphrelay/submit.sock"}, certificate),
 		Policy:    Policy(c, "host"),

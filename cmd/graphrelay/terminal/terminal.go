@@ -1,8 +1,6 @@
-// Package terminal prints for people: colours where somebody looks, tables that
-// keep their columns, progress of long work, spans of time and sizes, and JSON
-// that a terminal shows as it is. It knows nothing of mail.
-//
-// Text from elsewhere is made visible by package text before it comes here.
+// Package terminal prints for people: colours, tables whose columns stay aligned,
+// progress, spans of time, sizes, and JSON that cannot harm a terminal. It knows
+// nothing of mail. Callers make foreign text visible with package text first.
 package terminal
 
 import (

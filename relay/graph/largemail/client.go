@@ -33,7 +33,7 @@ func New(cfg graph.Config) (*Client, error) {
 }
 
 // Run is graph.Client's, and deletes drafts that Upload had to leave; the login
-// goes on until that is over.
+// continues until that is done.
 func (c *Client) Run(ctx context.Context) {
 	login, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {

@@ -141,7 +141,7 @@ func recipients(list []Person) []graph.Recipient {
 }
 
 // jsonAround writes v as JSON with the place of one string left open: what
-// stands before it and after it. v holds marker there.
+// comes before it and after it. v holds marker there.
 func jsonAround(v any, marker string) (before, after []byte, err error) {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -48,6 +48,16 @@ func mustNew(t testing.TB, cfg graph.Config) *Client {
 	return c
 }
 
+// mailbox is the one of these tests.
+const mailbox = "relay@contoso.com"
+
+// start runs a double that the test's end closes, and a client of it.
+func start(t testing.TB, o sandbox.Options) (*sandbox.Double, *Client) {
+	t.Helper()
+	d, cfg := imitated(t, o)
+	return d, mustNew(t, cfg)
+}
+
 func anyClient(t testing.TB) *Client {
 	t.Helper()
 	_, cfg := imitated(t, sandbox.Options{})

@@ -19,7 +19,8 @@ func leaving(t *testing.T) (d *sandbox.Double, c *Client, clock *time.Time, m Dr
 	cfg.Now = func() time.Time { return now }
 	relay := address(t, "relay@contoso.com")
 	const text = "hello\r\n"
-	m = Draft{ID: "q1", Subject: "x", From: Person{Address: relay}, To: []Person{{Address: address(t, "a@example.com")}},
+	m = Draft{ID: "q1", Subject: "x", From: Person{Address: relay},
+		To:   []Person{{Address: address(t, "a@example.com")}},
 		Body: Content{Size: int64(len(text)), Open: func() io.Reader { return strings.NewReader(text) }}}
 	return d, mustNew(t, cfg), &now, m
 }
@@ -104,7 +105,7 @@ func TestAnUploadUnderWayIsLeftAlone(t *testing.T) {
 	l.end("q1", &leftover{})
 	l.end("q2", &leftover{})
 	if !l.begin(t.Context(), "q1") {
-		t.Error("the attempt is not told of what it has to delete")
+		t.Error("the attempt does not learn what it has to delete")
 	}
 	id, _, ok := l.take(time.Now())
 	if _, _, more := l.take(time.Now()); !ok || id != "q2" || more {
@@ -119,6 +120,6 @@ func TestAnUploadUnderWayIsLeftAlone(t *testing.T) {
 	}
 	l.give("q2", time.Time{})
 	if <-begun {
-		t.Error("what was deleted is told of")
+		t.Error("what was deleted is reported as left")
 	}
 }

@@ -82,7 +82,7 @@ func (u *upload) openSession(ctx context.Context, f File) (session, outcome.Answ
 		Expires string `json:"expirationDateTime"`
 	}
 	if err := json.Unmarshal(answer, &made); err != nil {
-		return session{}, sessionStep.Lost(errors.New("the answer is no upload session"), true)
+		return session{}, sessionStep.Lost(errors.New("the answer is not an upload session"), true)
 	}
 	s := session{}
 	if s.url, err = u.c.uploadURL(made.URL); err != nil {
@@ -91,7 +91,7 @@ func (u *upload) openSession(ctx context.Context, f File) (session, outcome.Answ
 		wrong.HTTPStatus, wrong.RequestID = a.HTTPStatus, a.RequestID
 		return s, wrong
 	}
-	s.expires, _ = time.Parse(time.RFC3339Nano, made.Expires) // without it the service tells by refusing
+	s.expires, _ = time.Parse(time.RFC3339Nano, made.Expires) // without it the service refuses in time
 	return s, a
 }
 
@@ -144,7 +144,7 @@ func (u *upload) fill(ctx context.Context, s session, f File) (outcome.Answer, e
 
 // put sends one slice and returns the byte that comes next. Where no answer
 // came, the session is asked. Only a lost last slice leaves a doubt: the
-// attachment may be there, so that the whole draft must be made anew.
+// attachment may be there, so the whole draft must be made again.
 func (u *upload) put(
 	ctx context.Context, s session, part []byte, at, size int64,
 ) (next int64, a outcome.Answer, err error) {

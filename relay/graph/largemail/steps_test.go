@@ -27,7 +27,8 @@ func (x stepAnswer) judged(s graph.Step) outcome.Answer {
 	if x.lost {
 		return s.Lost(errors.New("connection reset by peer"), true)
 	}
-	h, body := http.Header{"Content-Type": {"application/json"}}, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`, x.code, x.message)
+	h, body := http.Header{"Content-Type": {"application/json"}}, fmt.Sprintf(`{"error":{"code":%q,"message":%q}}`,
+		x.code, x.message)
 	if x.page {
 		h, body = http.Header{"Content-Type": {"text/html"}}, "<html>hello</html>"
 	}
@@ -50,17 +51,31 @@ func earlySteps() []graph.Step { return []graph.Step{createStep, attachStep, ses
 func largeRows() []largeRow {
 	const early, late, every = "any before `send`", "`send`", "any"
 	return []largeRow{
-		{early, "504, 408, a lost connection", "retried: nothing was sent", []stepAnswer{{http: 504}, {http: 408}, {lost: true}}},
-		{early, "403 ErrorAccessDenied", "held by itself, until the app has the permission and the message is released", []stepAnswer{{http: 403, code: "ErrorAccessDenied"}, {http: 403, code: "accessDenied"}}},
-		{early, "403 with [RAOP]", "the mailbox is held: a policy blocks it for all mail", []stepAnswer{{http: 403, code: "ErrorAccessDenied", message: "Access to OData is disabled: [RAOP] : Blocked"}}},
-		{early, "a web page with a 2xx or 3xx", "the identity is held: something answers in place of Graph", []stepAnswer{{http: 203, page: true}, {http: 302, page: true}}},
+		{early, "504, 408, a lost connection",
+			"retried: nothing was sent", []stepAnswer{{http: 504}, {http: 408}, {lost: true}}},
+		{early, "403 ErrorAccessDenied",
+			"held by itself, until the app has the permission and the message is released", []stepAnswer{{http: 403,
+				code: "ErrorAccessDenied"}, {http: 403, code: "accessDenied"}}},
+		{early, "403 with [RAOP]",
+			"the mailbox is held: a policy blocks it for all mail", []stepAnswer{{http: 403, code: "ErrorAccessDenied",
+				message: "Access to OData is disabled: [RAOP] : Blocked"}}},
+		{early, "a web page with a 2xx or 3xx",
+			"the identity is held: something answers in place of Graph", []stepAnswer{{http: 203, page: true},
+				{http: 302, page: true}}},
 		{early, "a 2xx that the documents do not name", "held by itself", []stepAnswer{{http: 203}, {http: 207}}},
-		{early, "400 or 422 with an unknown code", "held by itself: graphrelay made the request, not the sender", []stepAnswer{{http: 400, code: "SomethingNew"}, {http: 422, code: "SomethingNew"}}},
-		{every, `413, "maximum request length"`, "bounce 5.3.4", []stepAnswer{{http: 413}, {http: 400, code: "BadRequest", message: "The maximum request length supported is 4MB."}}},
+		{early, "400 or 422 with an unknown code",
+			"held by itself: graphrelay made the request, not the sender", []stepAnswer{{http: 400,
+				code: "SomethingNew"}, {http: 422, code: "SomethingNew"}}},
+		{every, `413, "maximum request length"`,
+			"bounce 5.3.4", []stepAnswer{{http: 413},
+				{http: 400, code: "BadRequest", message: "The maximum request length supported is 4MB."}}},
 		{"`createUploadSession`", "a URL of another host, or not https", "held by itself; nothing is sent there", nil},
-		{"upload of a slice", "401, 403, 404, 409, 410, 416", "a new session, up to three for each file; then retried later", nil},
-		{"upload of the last slice", "no answer, and the session is gone", "the draft is deleted and the message retried: the file might be in the draft twice", nil},
-		{late, "504, a lost connection, another 2xx", "unknown: `delivery.unknown_outcome`", []stepAnswer{{http: 504}, {lost: true}, {http: 200}, {http: 203}}},
+		{"upload of a slice", "401, 403, 404, 409, 410, 416",
+			"a new session, up to three for each file; then retried later", nil},
+		{"upload of the last slice", "no answer, and the session is gone",
+			"the draft is deleted and the message retried: the file might be in the draft twice", nil},
+		{late, "504, a lost connection, another 2xx",
+			"unknown: `delivery.unknown_outcome`", []stepAnswer{{http: 504}, {lost: true}, {http: 200}, {http: 203}}},
 	}
 }
 
@@ -74,7 +89,7 @@ func (r largeRow) steps() []graph.Step {
 	return append(earlySteps(), sendStep)
 }
 
-// fits tells whether an answer means what the row says.
+// fits reports whether an answer means what the row says.
 func (r largeRow) fits(a outcome.Answer) bool {
 	switch word, _, _ := strings.Cut(r.becomes, ":"); {
 	case strings.HasPrefix(r.becomes, "retried"):
@@ -92,7 +107,7 @@ func (r largeRow) fits(a outcome.Answer) bool {
 }
 
 // The table in large-mail.md is what the program does: each of its rows is judged,
-// and each row of the program stands in it.
+// and it contains each row of the program.
 func TestManualOfLargeMail(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "..", "packaging", "doc", "large-mail.md"))
 	if err != nil {
@@ -115,7 +130,8 @@ func TestManualOfLargeMail(t *testing.T) {
 					continue // a success of this step
 				}
 				if a := x.judged(s); !r.fits(a) {
-					t.Errorf("%s, %+v: %s %s %s (%s), and the manual says %q", s.Name, x, a.Outcome, a.Scope, a.Status, a.Text, r.becomes)
+					t.Errorf("%s, %+v: %s %s %s (%s), and the manual says %q", s.Name, x, a.Outcome, a.Scope, a.Status,
+						a.Text, r.becomes)
 				}
 				if e, ok := outcome.Find(s.Exceptions(), x.seen()); ok && !x.lost {
 					met[s.Name+e.Text+e.Match] = true
@@ -145,8 +161,10 @@ func TestManualOfUploadSessions(t *testing.T) {
 		}
 	}
 	r := rows["upload of a slice"]
-	if got := strings.Join(over, ", "); got != r.answer || maxSessions != 3 || !strings.Contains(r.becomes, "up to three for each file") {
-		t.Errorf("a session is over at %s, and there are %d; the manual says %q, %q", got, maxSessions, r.answer, r.becomes)
+	if got := strings.Join(over, ", "); got != r.answer || maxSessions != 3 ||
+		!strings.Contains(r.becomes, "up to three for each file") {
+		t.Errorf("a session is over at %s, and there are %d; the manual says %q, %q", got, maxSessions,
+			r.answer, r.becomes)
 	}
 }
 

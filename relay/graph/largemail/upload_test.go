@@ -1,4 +1,4 @@
-package largemail_test
+package largemail
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
@@ -34,15 +33,15 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func ofSize(n int64) largemail.Content {
-	return largemail.Content{Size: n, Open: func() io.Reader { return &pattern{size: n} }}
+func ofSize(n int64) Content {
+	return Content{Size: n, Open: func() io.Reader { return &pattern{size: n} }}
 }
 
-func ofText(s string) largemail.Content {
-	return largemail.Content{Size: int64(len(s)), Open: func() io.Reader { return strings.NewReader(s) }}
+func ofText(s string) Content {
+	return Content{Size: int64(len(s)), Open: func() io.Reader { return strings.NewReader(s) }}
 }
 
-func sumOf(c largemail.Content) string {
+func sumOf(c Content) string {
 	h := sha256.New()
 	_, _ = io.Copy(h, c.Open())
 	return hex.EncodeToString(h.Sum(nil))
@@ -50,16 +49,20 @@ func sumOf(c largemail.Content) string {
 
 // large is a draft with a file of every way: by request, at its border, and by
 // session in several slices.
-func large(t testing.TB) largemail.Draft {
-	return largemail.Draft{
-		ID: "q1", Subject: "Größe \"x\"", MessageID: "<large@contoso.com>", InReplyTo: "<0@contoso.com>", References: "<a@contoso.com> <0@contoso.com>",
-		From: largemail.Person{Name: "Relay", Address: parse(t, mailbox)}, ReplyTo: []largemail.Person{{Address: parse(t, "reply@example.com")}},
-		To: []largemail.Person{{Name: "Ann", Address: parse(t, "a@example.com")}}, Bcc: []largemail.Person{{Address: parse(t, "b@example.com")}},
+func large(t testing.TB) Draft {
+	return Draft{
+		ID: "q1", Subject: "Größe \"x\"", MessageID: "<large@contoso.com>", InReplyTo: "<0@contoso.com>",
+		References: "<a@contoso.com> <0@contoso.com>",
+		From: Person{Name: "Relay",
+			Address: address(t, mailbox)}, ReplyTo: []Person{{Address: address(t, "reply@example.com")}},
+		To: []Person{{Name: "Ann",
+			Address: address(t, "a@example.com")}}, Bcc: []Person{{Address: address(t, "b@example.com")}},
 		Importance: "high", ReadReceipt: true,
-		Headers: []largemail.Header{{Name: "X-One", Value: "1"}, {Name: "Received", Value: "no"}, {Name: "X-2", Value: "2"}, {Name: "x-3", Value: "3"},
+		Headers: []Header{{Name: "X-One", Value: "1"}, {Name: "Received", Value: "no"}, {Name: "X-2", Value: "2"},
+			{Name: "x-3", Value: "3"},
 			{Name: "X-4", Value: "4"}, {Name: "X-5", Value: "5"}, {Name: "X-6", Value: "6"}},
 		HTML: true, Body: ofText("<p class=\"x\">caf\u00e9\r\n\t\x01\\</p>"),
-		Attachments: []largemail.File{
+		Attachments: []File{
 			{Name: "empty.txt", Type: "text/plain", Content: ofSize(0)},
 			{Name: "logo.png", Type: "image/png", ContentID: "logo@x", Inline: true, Content: ofSize(1000)},
 			{Name: "below.bin", Type: "application/octet-stream", Content: ofSize(3_140_000)},
@@ -69,17 +72,17 @@ func large(t testing.TB) largemail.Draft {
 	}
 }
 
-func upload(t testing.TB, c *largemail.Client, d largemail.Draft) outcome.Answer {
+func attempt(t testing.TB, c *Client, d Draft) outcome.Answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	return c.Upload(ctx, parse(t, mailbox), d)
+	return c.Upload(ctx, address(t, mailbox), d)
 }
 
 var readWrite = sandbox.Options{Granted: []string{"Mail.ReadWrite"}}
 
 // checkArrived compares the one message of the double with the draft.
-func checkArrived(t *testing.T, d *sandbox.Double, want largemail.Draft) {
+func checkArrived(t *testing.T, d *sandbox.Double, want Draft) {
 	t.Helper()
 	all := d.Messages()
 	if len(all) != 1 || d.Drafts() != 0 {
@@ -91,7 +94,8 @@ func checkArrived(t *testing.T, d *sandbox.Double, want largemail.Draft) {
 	}
 	for i, got := range m.Attachments {
 		f := want.Attachments[i]
-		if (got != sandbox.Attachment{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Inline: f.Inline, Size: f.Content.Size, SHA256: sumOf(f.Content)}) {
+		if (got != sandbox.Attachment{Name: f.Name, Type: f.Type, ContentID: f.ContentID, Inline: f.Inline,
+			Size: f.Content.Size, SHA256: sumOf(f.Content)}) {
 			t.Errorf("attachment %+v of %+v", got, f)
 		}
 	}
@@ -112,8 +116,9 @@ func requestsOf(d *sandbox.Double) (n int) {
 func TestUpload(t *testing.T) {
 	d, c := start(t, readWrite)
 	want := large(t)
-	a := upload(t, c, want)
-	if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 || a.Requests != requestsOf(d) {
+	a := attempt(t, c, want)
+	if a.Outcome != outcome.Delivered || a.HTTPStatus != 202 || a.RequestID == "" || a.Uploaded < 17_000_000 ||
+		a.Requests != requestsOf(d) {
 		t.Fatalf("%+v", a)
 	}
 	checkArrived(t, d, want)
@@ -127,10 +132,14 @@ func TestUpload(t *testing.T) {
 	}
 	text := fmt.Sprint(got)
 	for _, part := range []string{
-		"subject:Größe \"x\"", "internetMessageId:<large@contoso.com>", "from:map[emailAddress:map[address:relay@contoso.com name:Relay]]",
-		"replyTo:[map[emailAddress:map[address:reply@example.com]]]", "toRecipients:[map[emailAddress:map[address:a@example.com name:Ann]]]",
-		"bccRecipients:[map[emailAddress:map[address:b@example.com]]]", "importance:high", "isReadReceiptRequested:true",
-		"internetMessageHeaders:[map[name:X-One value:1] map[name:X-2 value:2] map[name:x-3 value:3] map[name:X-4 value:4] map[name:X-5 value:5]]",
+		"subject:Größe \"x\"", "internetMessageId:<large@contoso.com>",
+		"from:map[emailAddress:map[address:relay@contoso.com name:Relay]]",
+		"replyTo:[map[emailAddress:map[address:reply@example.com]]]",
+		"toRecipients:[map[emailAddress:map[address:a@example.com name:Ann]]]",
+		"bccRecipients:[map[emailAddress:map[address:b@example.com]]]", "importance:high",
+		"isReadReceiptRequested:true",
+		"internetMessageHeaders:[map[name:X-One value:1] map[name:X-2 value:2] map[name:x-3 value:3] map[name:X-4 " +
+			"value:4] map[name:X-5 value:5]]",
 		"map[id:String 0x1042 value:<0@contoso.com>] map[id:String 0x1039 value:<a@contoso.com> <0@contoso.com>]",
 		"body:map[content:<p class=\"x\">caf\u00e9\r\n\t\x01\\</p> contentType:html]",
 	} {
@@ -140,7 +149,7 @@ func TestUpload(t *testing.T) {
 	}
 	content, err := d.AttachmentBytes(1, 1)
 	if want, _ := io.ReadAll(ofSize(1000).Open()); err != nil || !bytes.Equal(content, want) {
-		t.Errorf("%d octets, %v", len(content), err)
+		t.Errorf("%d bytes, %v", len(content), err)
 	}
 }
 
@@ -150,15 +159,15 @@ func TestUploadOfALongText(t *testing.T) {
 	want := large(t)
 	want.Body = ofText(strings.Repeat("<b>long</b>\r\n", 400_000))
 	want.Attachments = nil
-	if a := upload(t, c, want); a.Outcome != outcome.Delivered {
+	if a := attempt(t, c, want); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
-	want.Attachments = []largemail.File{{Name: "message.html", Type: "text/html", Content: want.Body}}
+	want.Attachments = []File{{Name: "message.html", Type: "text/html", Content: want.Body}}
 	checkArrived(t, d, want)
 }
 
-// TestUploadSurvives: faults after which the same attempt goes on, with every
-// octet once.
+// TestUploadSurvives: faults after which the same attempt continues, with every
+// byte once.
 func TestUploadSurvives(t *testing.T) {
 	for _, f := range []sandbox.Fault{
 		{Endpoint: "createDraft", Status: 429, RetryAfter: time.Second, Count: 1},
@@ -183,7 +192,7 @@ func TestUploadSurvives(t *testing.T) {
 			d, c := start(t, readWrite)
 			inject(t, d, f)
 			want := large(t)
-			if a := upload(t, c, want); a.Outcome != outcome.Delivered {
+			if a := attempt(t, c, want); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			checkArrived(t, d, want)
@@ -194,17 +203,17 @@ func TestUploadSurvives(t *testing.T) {
 	}
 }
 
-// Where nobody can tell whether a file was attached, the draft is made anew.
+// Where it is unknown whether a file was attached, the draft is made again.
 func TestUploadThatCannotCountItsFiles(t *testing.T) {
 	d, c := start(t, readWrite)
 	inject(t, d, sandbox.Fault{Endpoint: "attach", Status: 503, Stored: true, Count: 1})
 	inject(t, d, sandbox.Fault{Endpoint: "attachments", Status: 500, Count: 1})
 	m := large(t)
-	if a := upload(t, c, m); a.Outcome != outcome.Retry || d.Count() != 0 || d.Drafts() != 0 {
+	if a := attempt(t, c, m); a.Outcome != outcome.Retry || d.Count() != 0 || d.Drafts() != 0 {
 		t.Errorf("%+v, %d messages, %d drafts", a, d.Count(), d.Drafts())
 	}
 	m.Again = true
-	if a := upload(t, c, m); a.Outcome != outcome.Delivered {
+	if a := attempt(t, c, m); a.Outcome != outcome.Delivered {
 		t.Errorf("%+v", a)
 	}
 	checkArrived(t, d, m)
@@ -222,30 +231,42 @@ func TestUploadGivesUp(t *testing.T) {
 		{sandbox.Fault{Endpoint: "createDraft", Status: 504, Stored: true}, outcome.Retry, outcome.ScopeMailbox},
 		{sandbox.Fault{Endpoint: "createDraft", Drop: sandbox.DropStored}, outcome.Retry, outcome.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 403}, outcome.Hold, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 403, Message: "Access to OData is disabled: [RAOP] : Blocked"}, outcome.Hold, outcome.ScopeMailbox},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "InvalidInternetMessageHeader"}, outcome.Hold, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "ErrorInvalidRecipients"}, outcome.Bounce, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 403, Message: "Access to OData is disabled: [RAOP] : Blocked"},
+			outcome.Hold, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "InvalidInternetMessageHeader"}, outcome.Hold,
+			outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 400, Code: "ErrorInvalidRecipients"}, outcome.Bounce,
+			outcome.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 413}, outcome.Bounce, outcome.ScopeMessage},
 		{sandbox.Fault{Endpoint: "createDraft", Status: 202}, outcome.Hold, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 201, Body: "{}", Stored: true}, outcome.Retry, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createDraft", Status: 429, RetryAfter: 2 * time.Minute}, outcome.Retry, outcome.ScopeMailbox},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 201, Body: "{}", Stored: true}, outcome.Retry,
+			outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createDraft", Status: 429, RetryAfter: 2 * time.Minute}, outcome.Retry,
+			outcome.ScopeMailbox},
 		{sandbox.Fault{Endpoint: "attach", Status: 504, Stored: true}, outcome.Retry, outcome.ScopeMailbox},
 		{sandbox.Fault{Endpoint: "attach", Drop: sandbox.DropStored}, outcome.Retry, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "attach", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createUploadSession", Status: 404, Code: "ErrorItemNotFound"}, outcome.Retry, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "createUploadSession", Status: 201, Body: `{"uploadUrl":"https://evil.example/x?authtoken=1"}`}, outcome.Hold, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "attach", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce,
+			outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createUploadSession", Status: 404, Code: "ErrorItemNotFound"}, outcome.Retry,
+			outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "createUploadSession", Status: 201,
+			Body: `{"uploadUrl":"https://evil.example/x?authtoken=1"}`}, outcome.Hold, outcome.ScopeMessage},
 		{sandbox.Fault{Endpoint: "upload", Status: 401}, outcome.Retry, outcome.ScopeMessage},
-		{sandbox.Fault{Endpoint: "upload", Status: 302, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}}, outcome.Hold, outcome.ScopeIdentity},
-		{sandbox.Fault{Endpoint: "upload", Drop: sandbox.DropStored, Skip: 1, Count: 1}, outcome.Retry, outcome.ScopeMessage}, // the last slice of above.bin
+		{sandbox.Fault{Endpoint: "upload", Status: 302, Headers: map[string]string{"Location": "https://127.0.0.1:1/"}},
+			outcome.Hold, outcome.ScopeIdentity},
+		// the last slice of above.bin
+		{sandbox.Fault{Endpoint: "upload", Drop: sandbox.DropStored, Skip: 1, Count: 1}, outcome.Retry,
+			outcome.ScopeMessage},
 		{sandbox.Fault{Endpoint: "send", Status: 507}, outcome.Hold, outcome.ScopeMailbox},
 		{sandbox.Fault{Endpoint: "send", Status: 403, Code: "ErrorSendAsDenied"}, outcome.Hold, outcome.ScopeSendAs},
-		{sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce, outcome.ScopeMessage},
+		{sandbox.Fault{Endpoint: "send", Status: 400, Code: "ErrorMessageSizeExceeded"}, outcome.Bounce,
+			outcome.ScopeMessage},
 	} {
 		t.Run(fmt.Sprint(c.f.Endpoint, c.f.Status, c.f.Drop, c.f.Code, c.f.Stored), func(t *testing.T) {
 			t.Parallel()
 			d, client := start(t, readWrite)
 			inject(t, d, c.f)
-			a := upload(t, client, large(t))
+			a := attempt(t, client, large(t))
 			if a.Outcome != c.outcome || a.Scope != c.scope || a.Text == "" || strings.Contains(a.Text, "authtoken") {
 				t.Errorf("%+v", a)
 			}
@@ -259,19 +280,20 @@ func TestUploadGivesUp(t *testing.T) {
 // Only a lost answer to send leaves a doubt. The next attempt removes what may
 // be left, and sends one message.
 func TestUploadUnknown(t *testing.T) {
-	for _, f := range []sandbox.Fault{{Status: 504}, {Status: 504, Stored: true}, {Drop: sandbox.DropStored}, {Drop: sandbox.DropBody}, {Status: 200}} {
+	for _, f := range []sandbox.Fault{{Status: 504}, {Status: 504, Stored: true}, {Drop: sandbox.DropStored},
+		{Drop: sandbox.DropBody}, {Status: 200}} {
 		t.Run(fmt.Sprint(f.Status, f.Drop, f.Stored), func(t *testing.T) {
 			d, c := start(t, readWrite)
 			f.Endpoint, f.Count = "send", 1
 			inject(t, d, f)
 			m := large(t)
 			m.Attachments = nil
-			if a := upload(t, c, m); a.Outcome != outcome.Unknown {
+			if a := attempt(t, c, m); a.Outcome != outcome.Unknown {
 				t.Fatalf("%+v", a)
 			}
 			before := d.Count()
 			m.Again = true
-			if a := upload(t, c, m); a.Outcome != outcome.Delivered {
+			if a := attempt(t, c, m); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			if d.Count() != before+1 || d.Drafts() != 0 {
@@ -288,7 +310,7 @@ func TestUploadThoughLeftoversCannotBeFound(t *testing.T) {
 		inject(t, d, sandbox.Fault{Endpoint: "search", Status: status, Code: "ErrorInvalidUrlQueryFilter"})
 		m := large(t)
 		m.Again, m.Attachments = true, nil
-		if a := upload(t, c, m); a.Outcome != outcome.Delivered {
+		if a := attempt(t, c, m); a.Outcome != outcome.Delivered {
 			t.Errorf("%d: %+v", status, a)
 		}
 	}
@@ -296,8 +318,9 @@ func TestUploadThoughLeftoversCannotBeFound(t *testing.T) {
 
 func TestUploadWithoutPermission(t *testing.T) {
 	d, c := start(t, sandbox.Options{Granted: []string{"Mail.Read"}})
-	a := upload(t, c, large(t))
-	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage || !strings.Contains(a.Advice, "Application Mail.ReadWrite") || d.Count() != 0 {
+	a := attempt(t, c, large(t))
+	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeMessage ||
+		!strings.Contains(a.Advice, "Application Mail.ReadWrite") || d.Count() != 0 {
 		t.Fatalf("%+v", a)
 	}
 }
@@ -308,7 +331,7 @@ func TestUploadIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	m := large(t)
 	m.Attachments[4].Content.Open = func() io.Reader { cancel(); return &pattern{size: 10<<20 + 7} }
-	a := c.Upload(ctx, parse(t, mailbox), m)
+	a := c.Upload(ctx, address(t, mailbox), m)
 	if a.Outcome != outcome.Retry || d.Count() != 0 || d.Drafts() != 0 {
 		t.Fatalf("%+v, %d messages, %d drafts", a, d.Count(), d.Drafts())
 	}
@@ -321,8 +344,9 @@ func TestUploadOfAnUnreadableFile(t *testing.T) {
 		m := large(t)
 		size := m.Attachments[i].Content.Size
 		m.Attachments[i].Content.Open = func() io.Reader { return io.MultiReader(&pattern{size: size - 10}, failing{}) }
-		a := upload(t, c, m)
-		if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeMessage || !strings.Contains(a.Text, "cannot read the message") || d.Count()+d.Drafts() != 0 {
+		a := attempt(t, c, m)
+		if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeMessage ||
+			!strings.Contains(a.Text, "cannot read the message") || d.Count()+d.Drafts() != 0 {
 			t.Errorf("%d: %+v", i, a)
 		}
 	}
@@ -332,18 +356,19 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the disk is gone") }
 
-// A session that runs out is opened anew.
+// A session that expires is opened again.
 func TestUploadRenewsASession(t *testing.T) {
 	d, c := start(t, readWrite)
 	m := large(t)
 	size, opened := m.Attachments[4].Content.Size, 0
 	m.Attachments[4].Content.Open = func() io.Reader {
 		if opened++; opened == 1 {
-			return io.MultiReader(io.LimitReader(&pattern{size: size}, 6<<20), expiring{d}, &pattern{at: 6 << 20, size: size})
+			return io.MultiReader(io.LimitReader(&pattern{size: size}, 6<<20), expiring{d},
+				&pattern{at: 6 << 20, size: size})
 		}
 		return &pattern{size: size}
 	}
-	if a := upload(t, c, m); a.Outcome != outcome.Delivered {
+	if a := attempt(t, c, m); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
 	if opened < 2 {
@@ -357,7 +382,7 @@ type expiring struct{ d *sandbox.Double }
 
 func (e expiring) Read([]byte) (int, error) { e.d.ExpireUploadSessions(); return 0, io.EOF }
 
-// A service that counts octets which it was not sent has lost count: what it
+// A service that counts bytes which it was not sent has lost count: what it
 // holds is not the file, so that a new session takes over.
 func TestUploadThatIsCountedWrong(t *testing.T) {
 	for _, next := range []string{"999999999", "6291456", "3145729"} {
@@ -368,8 +393,9 @@ func TestUploadThatIsCountedWrong(t *testing.T) {
 			if next == "6291456" {
 				m.Attachments[0].Content = ofSize(6291456) // as if the file were complete
 			}
-			inject(t, d, sandbox.Fault{Endpoint: "upload", Status: 202, Body: `{"nextExpectedRanges":["` + next + `"]}`, Count: 1})
-			if a := upload(t, c, m); a.Outcome != outcome.Delivered {
+			inject(t, d, sandbox.Fault{Endpoint: "upload", Status: 202, Body: `{"nextExpectedRanges":["` + next +
+				`"]}`, Count: 1})
+			if a := attempt(t, c, m); a.Outcome != outcome.Delivered {
 				t.Fatalf("%+v", a)
 			}
 			checkArrived(t, d, m)

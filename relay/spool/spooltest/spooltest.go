@@ -1,11 +1,11 @@
-// Package spooltest holds what every engine of relay/spool must do. An engine
-// runs the suite from its own tests:
+// Package spooltest has the suite that every store of relay/spool passes, and Mem,
+// a store in memory for the tests of packages that use a queue. An engine runs the
+// suite from its own tests:
 //
 //	spooltest.Run(t, func(t *testing.T, now func() time.Time) spool.Store { ... })
 //
-// The suite knows the contract in spool.go and nothing of the engine. What
-// only an engine can be asked (what survives a crash, a full disk, a damaged
-// file) is tested beside the engine.
+// The suite knows the contract and nothing of the engine. What only an engine can
+// do (survive a crash, a full disk, a damaged file) is tested beside the engine.
 package spooltest
 
 import (
@@ -25,7 +25,7 @@ import (
 )
 
 // Open makes an empty store for one test and closes it at its end. now is the
-// clock that the store is to use.
+// clock for the store.
 type Open func(t *testing.T, now func() time.Time) spool.Store
 
 // Run runs the whole suite, each test on a store of its own.
@@ -78,7 +78,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// fixture is a store, its clock, and short words for what tests do with them.
+// fixture is a store, its clock, and short names for what tests do with them.
 type fixture struct {
 	*testing.T
 	ctx   context.Context
@@ -234,8 +234,7 @@ func (f *fixture) kinds(id envelope.QueueID) []spool.EventKind {
 	return kinds
 }
 
-// noise makes bytes that differ everywhere, so that no mix-up of chunks
-// stays unseen.
+// noise makes bytes that differ everywhere, so that swapped chunks are noticed.
 func noise(size int, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
 	b := make([]byte, size)

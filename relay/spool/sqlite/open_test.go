@@ -125,7 +125,7 @@ func TestOneDaemonPerStore(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	err := tryOpen(t, Options{Path: path})
-	if !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that one") {
+	if !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that process") {
 		t.Errorf("a second daemon: %v", err)
 	}
 	if _, err := OpenReadOnly(t.Context(), path); !errors.Is(err, spool.ErrLocked) {

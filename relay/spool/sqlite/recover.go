@@ -28,7 +28,7 @@ func (s *Store) sick() error {
 	if s.health.err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %w; mend the disk below %s, the store then recovers by itself",
+	return fmt.Errorf("%w: %w; repair the disk below %s; the store then recovers by itself",
 		spool.ErrUnhealthy, s.health.err, s.opts.Path)
 }
 
@@ -37,11 +37,10 @@ func (s *Store) sick() error {
 // After a failed write or fsync nobody knows what the disk holds: the kernel
 // may have dropped the pages and call them clean, and the frames of the failed
 // transaction may still come back when the log is read again. So nothing more is
-// appended to this log: close every connection, open again (which
-// reads the log as the disk has it), move it into the database with an fsync
-// and read the row that says whether all of it was moved, wipe the marks of the
-// failed transactions, and prove by a commit in a fresh log that the disk
-// accepts writes again.
+// appended to this log: close every connection, open again (which reads the log
+// as the disk has it), move it into the database with an fsync and read the row
+// that says whether all of it was moved, wipe the marks of the failed transactions,
+// and prove by a commit in a fresh log that the disk accepts writes again.
 func (s *Store) recover(lost marks) error {
 	s.mu.Lock()
 	all := &s.health.lost
@@ -50,7 +49,10 @@ func (s *Store) recover(lost marks) error {
 
 	err := s.reopen(*all)
 	if err == nil {
-		s.becomeWell()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.health = health{}
+		s.log.Info("queue recovered after a failed commit")
 		return nil
 	}
 	if noteErr := disk.NoteLost(s.opts.Path, all.accepted); noteErr != nil {
@@ -67,13 +69,6 @@ func (s *Store) becomeSick(err error) {
 	h.backoff = min(max(2*h.backoff, s.tick), time.Minute)
 	h.err, h.retryAt = err, time.Now().Add(h.backoff)
 	s.log.Error("queue is unhealthy, no mail is accepted", slog.Any("error", err), slog.Duration("retry_in", h.backoff))
-}
-
-func (s *Store) becomeWell() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.health = health{}
-	s.log.Info("queue recovered after a failed commit")
 }
 
 // housekeep runs in the writer now and then.
@@ -109,7 +104,7 @@ func (s *Store) reopen(lost marks) error {
 	if err := wipe(c, lost); err != nil {
 		return fmt.Errorf("removing what was not accepted: %w", err)
 	}
-	if err := probe(c); err != nil {
+	if err := c.Run("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'"); err != nil {
 		return fmt.Errorf("committing a probe: %w", err)
 	}
 	if err := disk.ForgetLost(s.opts.Path); err != nil {
@@ -174,25 +169,15 @@ func takeBack(c *db.Conn, a recordedAttempt) error {
 	return forgetAttempt(c, a.n, a.attempt)
 }
 
-func probe(c *db.Conn) error {
-	return c.Run("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'")
-}
-
 // The ballast is a file that only takes up space. When the disk is full it is
 // removed, so that the outcomes of attempts under way can still be recorded. No
 // new mail is accepted until there is room for the ballast again.
 
 // easeIfFull frees the ballast if a failure was caused by a full disk.
 func (s *Store) easeIfFull(cause error) (full bool) {
-	full = db.Is(cause, db.Full) || s.space.Exhausted()
-	if full {
-		s.easeDisk()
+	if !db.Is(cause, db.Full) && !s.space.Exhausted() {
+		return false
 	}
-	return full
-}
-
-// easeDisk frees the ballast.
-func (s *Store) easeDisk() {
 	s.space.SetFull(true)
 	err := os.Truncate(s.ballast, 0)
 	if err == nil {
@@ -200,10 +185,11 @@ func (s *Store) easeDisk() {
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Error("cannot free the queue ballast", slog.Any("error", err))
-		return
+		return true
 	}
 	s.log.Warn("disk is full, queue ballast freed; no mail is accepted until space is freed",
 		slog.String("path", s.opts.Path))
+	return true
 }
 
 // refillBallast makes the ballast again once there is room, and mail is accepted

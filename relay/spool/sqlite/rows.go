@@ -25,8 +25,7 @@ const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, reci
 // stored is a Record with what only the store needs.
 type stored struct {
 	spool.Record
-	n      int64
-	events int64
+	n, events int64
 }
 
 func readRecord(r *db.Row) (stored, error) {
@@ -104,9 +103,7 @@ func readBrief(r *db.Row) (brief, error) {
 }
 
 // find reads the brief of a message, or returns ErrNotFound.
-func find(c *db.Conn, id envelope.QueueID) (brief, error) {
-	return findBy(c, "id = ?", string(id), id)
-}
+func find(c *db.Conn, id envelope.QueueID) (brief, error) { return findBy(c, "id = ?", string(id), id) }
 
 func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, error) {
 	found, err := db.All(c, "SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, readBrief)

@@ -1,15 +1,11 @@
-// Package sqlite is the engine of relay/spool in one SQLite file: the log (WAL)
-// is flushed before a commit returns (synchronous FULL).
+// Package sqlite is the engine of relay/spool in one SQLite file. It flushes the
+// log (WAL, synchronous FULL) before a commit returns.
 //
-// # On failure
-//
-// After a failed commit nobody knows what the disk holds, so the store closes
-// every connection, opens the file again, empties the log, removes what was
-// refused, and proves by a commit that the disk takes writes; see recover. While
-// that fails it is unhealthy, can still be read, and tries again by itself. On a
-// full disk a ballast file is freed, so that outcomes can still be recorded.
-//
-// The package knows neither SMTP nor Graph nor when to retry.
+// After a failed commit it closes every connection, opens the file again, empties
+// the log, removes refused messages, and proves by a commit that the disk accepts
+// writes; see recover. While that fails it is unhealthy, can still be read, and
+// retries. On a full disk it frees a ballast file, so that outcomes can still be
+// recorded. The package knows neither SMTP nor Graph nor when to retry.
 package sqlite
 
 import (

@@ -3,7 +3,7 @@
 package sqlite
 
 // SQLite flushes the WAL before each commit returns; every promise about power
-// cuts rests on it, and checkModes proves it at each start.
+// cuts relies on it, and checkModes checks it at each start.
 const (
 	synchronous      = "FULL"
 	synchronousLevel = 2

@@ -2,8 +2,8 @@
 
 package sqlite
 
-// The build that the power-cut test must see fail: without flushes it loses
-// acknowledged mail, or the test does not test anything. Never shipped.
+// The build with which the power-cut test must fail: without flushes it loses
+// acknowledged mail, or the test proves nothing. Never shipped.
 const (
 	synchronous      = "OFF"
 	synchronousLevel = 0

@@ -205,9 +205,7 @@ func (c *Conn) Number(sql string, args ...any) (int64, error) {
 }
 
 // Text runs a query that gives one string; no row gives "".
-func (c *Conn) Text(sql string, args ...any) (string, error) {
-	return scalar(c, sql, args, (*Row).Str)
-}
+func (c *Conn) Text(sql string, args ...any) (string, error) { return scalar(c, sql, args, (*Row).Str) }
 
 func scalar[T any](c *Conn, sql string, args []any, read func(*Row) T) (value T, err error) {
 	err = c.Query(sql, args, func(r *Row) error {

@@ -32,17 +32,17 @@ const (
 func CheckFolder(dir string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("spool: folder %[1]s does not exist; create it for the user of the service: "+
+		return fmt.Errorf("spool: folder %[1]s does not exist; create it for the service's user: "+
 			"install -d -m 0750 -o graphrelay -g graphrelay %[1]s", dir)
 	}
 	if err != nil {
-		return fmt.Errorf("spool: %w; let the user of the service reach the folder", err)
+		return fmt.Errorf("spool: %w; give the service's user access to the folder", err)
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("spool: %s is not a folder; name a file inside a folder in queue.store", dir)
 	}
 	if mode := info.Mode().Perm(); mode&0o002 != 0 {
-		return fmt.Errorf("spool: everybody may write in folder %s (mode %04o); run: chmod 0750 %[1]s", dir, mode)
+		return fmt.Errorf("spool: anyone can write to folder %s (mode %04o); run: chmod 0750 %[1]s", dir, mode)
 	}
 	return checkOwner(dir, info, true)
 }
@@ -63,13 +63,13 @@ func checkOwner(path string, info fs.FileInfo, orRoot bool) error {
 func checkFile(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("spool: %w; let the user of the service reach the file", err)
+		return fmt.Errorf("spool: %w; give the service's user access to the file", err)
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("spool: %s is not a plain file; name another one in queue.store", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o027 != 0 {
-		return fmt.Errorf("spool: others may read or change %s (mode %04o); run: chmod 0640 %[1]s", path, mode)
+		return fmt.Errorf("spool: other users can read or change %s (mode %04o); run: chmod 0640 %[1]s", path, mode)
 	}
 	return checkOwner(path, info, false)
 }
@@ -82,7 +82,7 @@ func EnsureFile(path string) error {
 		return checkFile(path)
 	}
 	if err != nil {
-		return fmt.Errorf("spool: %w; let the user of the service write in the folder", err)
+		return fmt.Errorf("spool: %w; let the service's user write to the folder", err)
 	}
 	return errors.Join(f.Chmod(0o640), f.Close(), syncFolder(filepath.Dir(path)))
 }
@@ -106,7 +106,7 @@ func Lock(path string, how int) (*os.File, error) {
 	}
 	f, err := os.OpenFile(name, flags, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("spool: %w; is this a store of graphrelay, and may this user open it?", err)
+		return nil, fmt.Errorf("spool: %w; check that this is a graphrelay store and that this user may open it", err)
 	}
 	err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
 	if err == nil {
@@ -117,7 +117,7 @@ func Lock(path string, how int) (*os.File, error) {
 	}
 	defer f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%w: %s is held by %s; stop that one, or name another file in queue.store",
+		return nil, fmt.Errorf("%w: %s is held by %s; stop that process, or name another file in queue.store",
 			spool.ErrLocked, name, lockHolder(name))
 	}
 	return nil, fmt.Errorf("spool: locking %s: %w; put the store on a local file system", name, err)

@@ -120,7 +120,7 @@ func (s *Space) checkSpace(need int64) error {
 	promised := (s.reserved + need) * 3 / 2
 	switch {
 	case s.failed != nil:
-		return fmt.Errorf("%w: cannot measure the free space of %s: %w; let the user of the service reach the folder",
+		return fmt.Errorf("%w: cannot measure the free space of %s: %w; give the service's user access to the folder",
 			spool.ErrFull, s.Path, s.failed)
 	case s.full:
 		return fmt.Errorf("%w: the disk below %s was full and has not enough space yet; free space there",

@@ -52,7 +52,7 @@ func TestSpace(t *testing.T) {
 		{"no ballast", func(r *Space, _ *Free, _ *int) { r.SetFull(true) }, 1, "free space"},
 		{"not measurable", func(r *Space, _ *Free, _ *int) {
 			r.Measure = func(string) (Free, error) { return Free{}, os.ErrPermission }
-		}, 1, "let the user"},
+		}, 1, "give the service"},
 	} {
 		var queued int
 		r, sp := newSpace(&queued)

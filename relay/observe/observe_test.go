@@ -1,0 +1,135 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/delivery"
+	"graphrelay/relay/intake"
+	"graphrelay/relay/reply"
+	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/verify"
+)
+
+// queue is a Store that answers what the test says.
+type queue struct {
+	health, full, err error
+	lanes             []spool.Lane
+	holds             []spool.Hold
+}
+
+func (q *queue) Health() error     { return q.health }
+func (q *queue) Admit(int64) error { return q.full }
+func (q *queue) Stats(context.Context) (spool.Stats, error) {
+	return spool.Stats{Queued: 1, Active: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6}, q.err
+}
+func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
+func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
+
+func observer(t *testing.T, q *queue, s Service) *Observer {
+	t.Helper()
+	o, err := New(Config{
+		Hostname:    func() string { return "relay" },
+		HasIdentity: func(string) bool { return true },
+		Log:         slog.New(slog.DiscardHandler),
+		Store:       q,
+		Delivery:    func() delivery.Status { return delivery.Status{Usage: []delivery.Usage{{Recipients: 7}}} },
+		Connections: func() smtpd.Stats { return smtpd.Stats{Connections: 8, Accepted: 9, Refused: 10} },
+		Service:     func() Service { return s },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// A snapshot has every part of the picture.
+func TestSnapshot(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	q := &queue{
+		lanes: []spool.Lane{{Mailbox: mailbox(t, "a@example.org"), Queued: 1}},
+		holds: []spool.Hold{{Key: "mailbox:a@example.org"}},
+	}
+	o := observer(t, q, Service{
+		Stopping: true, Reload: state.Reload{At: at, Failed: true, Error: "why"}, Certificate: at,
+		Credentials: []state.Credential{{Identity: "contoso"}}, StorePath: filepath.Join(t.TempDir(), "queue.db"),
+		Audits: []verify.Audit{
+			{Identity: "new"}, {Identity: "contoso", Concluded: at, Passed: true, Proof: "refused"},
+		},
+		DiskReserve: 11,
+	})
+	o.CountIntake(intake.Event{Recipients: 1, Size: 100})
+	o.CountIntake(intake.Event{At: "rcpt", Refusal: &reply.Error{Cause: errors.New("why")}})
+	var r spool.Record
+	r.Mailbox = mailbox(t, "a@example.org")
+	for _, kind := range []spool.EventKind{spool.Attempted, spool.EventSent, spool.EventDeferred, spool.EventHeld} {
+		o.CountDelivery(delivery.Event{Kind: kind, Record: r})
+	}
+	o.Alerts.Alarm("disk", "full; do this", true)
+	s, err := o.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Queued != 1 || s.Active != 2 || s.Held != 3 || s.Failed != 4 || s.Damaged != 5 || s.Bytes != 6 ||
+		s.Connections != 8 || s.ConnectionsTotal != 9 || s.RefusedOver != 10 || s.DiskReserve != 11 {
+		t.Errorf("numbers %+v", s)
+	}
+	if want := (state.Traffic{Accepted: 1, Rejected: 1, Sent: 1, Deferred: 1, Held: 1}); s.Hour != want {
+		t.Errorf("an hour's traffic is %+v, want %+v", s.Hour, want)
+	}
+	if !s.Stopping || s.Reload != (state.Reload{At: at, Failed: true, Error: "why"}) || s.Certificate != at ||
+		len(s.Credentials) != 1 || s.DiskSize == 0 || s.DiskFree == 0 {
+		t.Errorf("service %+v", s)
+	}
+	if len(s.Audits) != 1 || s.Audits[0] != (state.Audit{Identity: "contoso", At: at, Passed: true, Text: "refused"}) {
+		t.Errorf("audits %+v", s.Audits)
+	}
+	if len(s.Lanes) != 1 || len(s.Holds) != 1 || len(s.Mailboxes) != 1 || len(s.Alarms) != 1 || s.Refusal() != nil {
+		t.Errorf("lists %+v", s)
+	}
+}
+
+// A queue that is unhealthy is not asked whether it is full, and one that cannot
+// be read is an error, not an empty picture.
+func TestSnapshotOfABadQueue(t *testing.T) {
+	q := &queue{full: errors.New("full")}
+	o := observer(t, q, Service{})
+	if s, err := o.Snapshot(t.Context()); err != nil || s.Unhealthy != nil || s.Full == nil {
+		t.Errorf("full: %+v, %v", s, err)
+	}
+	q.health = errors.New("unhealthy")
+	if s, err := o.Snapshot(t.Context()); err != nil || s.Unhealthy == nil || s.Full != nil {
+		t.Errorf("unhealthy: %+v, %v", s, err)
+	}
+	line := o.Summary(t.Context())
+	if !strings.HasPrefix(line, "no mail is accepted, the queue is unhealthy; 1 queued") {
+		t.Errorf("summary %q", line)
+	}
+	q.err = errors.New("cannot read")
+	if _, err := o.Snapshot(t.Context()); !errors.Is(err, q.err) {
+		t.Errorf("unreadable: %v", err)
+	}
+	if line := o.Summary(t.Context()); line != "the queue cannot be read" {
+		t.Errorf("summary %q", line)
+	}
+}
+
+// A file without a URL is found out at the start.
+func TestWebhookURLFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "webhook")
+	if err := os.WriteFile(file, []byte("ftp://example.org"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(Config{URLFile: file})
+	if err == nil || !strings.HasPrefix(err.Error(), "alerts.webhook_url_file: ") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,7 @@
+$assignment = Get-ManagementRoleAssignment -Identity @NAME@ -ErrorAction SilentlyContinue
+if (-not $assignment) {
+  $assignment = New-ManagementRoleAssignment -Name @NAME@ -App $SpId -Role @ROLE@ -CustomResourceScope $ScopeName
+}
+if ("$($assignment.CustomResourceScope)" -ne $ScopeName) {
+  throw 'This role is assigned with another scope: remove it with Remove-ManagementRoleAssignment, and run this again.'
+}

@@ -1,0 +1,3 @@
+foreach ($one in $consents) {
+  Remove-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $SpId -AppRoleAssignmentId $one.Id
+}

@@ -1,0 +1,3 @@
+if (Get-ManagementRoleAssignment -Identity @NAME@ -ErrorAction SilentlyContinue) {
+  Remove-ManagementRoleAssignment -Identity @NAME@ -Confirm:$false
+}

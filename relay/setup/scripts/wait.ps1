@@ -1,0 +1,4 @@
+if (-not $SkipWait) {
+  Write-Host 'Waiting for @MINUTES@ minutes ...'
+  Start-Sleep -Seconds @SECONDS@
+}

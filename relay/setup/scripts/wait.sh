@@ -1,0 +1,4 @@
+if [ -z "${SKIP_WAIT:-}" ]; then
+  echo 'Waiting for @MINUTES@ minutes ...'
+  sleep @SECONDS@
+fi
