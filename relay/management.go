@@ -10,7 +10,6 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/operator"
@@ -101,7 +100,7 @@ func (r *Relay) probe(keys ...string) {
 		if !slices.Contains(keys, h.Key) {
 			continue
 		}
-		if identity, ok := hold.AuditedIdentity(h.Key); ok {
+		if identity, ok := state.AuditedIdentity(h.Key); ok {
 			g.auditor.TryNow(identity)
 			continue
 		}

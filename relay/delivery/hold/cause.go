@@ -7,6 +7,7 @@ import (
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Cause is something that may have ended what began a hold. The words are in the
@@ -34,7 +35,7 @@ const (
 // Triggers are the causes of a probe before its time, or of the hold's end.
 func Triggers(h spool.Hold) []Cause {
 	always := []Cause{Credential, Reload, Release}
-	_, byAudit := AuditedIdentity(h.Key)
+	_, byAudit := state.AuditedIdentity(h.Key)
 	switch {
 	case byAudit:
 		return []Cause{Audit}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/state"
 )
 
 const (
@@ -24,7 +25,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.byKey[key]
-	if _, byAudit := AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
+	if _, byAudit := state.AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
 		return false, time.Time{}
 	}
 	if latest := now.Add(maxProbeGap); x.NextProbe.After(latest) {
@@ -51,11 +52,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 
 // DropProbe returns a probe that was not sent.
 func (s *Set) DropProbe(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.byKey[key]; x != nil {
-		x.probing, x.again = false, time.Time{} // it is still due
-	}
+	s.with(key, func(x *hold) { x.probing, x.again = false, time.Time{} }) // it is still due
 }
 
 // ProbeDone ends a probe. If the hold goes on, its next probe is later.
@@ -76,18 +73,13 @@ func (s *Set) ProbeLost(key string, now time.Time) {
 // probeOver plans the next probe of a hold that goes on: then is when its time
 // alone says.
 func (s *Set) probeOver(key string, then func(*hold)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.byKey[key]
-	if x == nil {
-		return
-	}
-	x.probing = false
-	if !x.ending {
-		then(x)
-		x.NextProbe = pacing.Earlier(x.NextProbe, x.again)
-	}
-	x.again = time.Time{}
+	s.with(key, func(x *hold) {
+		if x.probing = false; !x.ending {
+			then(x)
+			x.NextProbe = pacing.Earlier(x.NextProbe, x.again)
+		}
+		x.again = time.Time{}
+	})
 }
 
 // ProbeNow makes holds due for a probe: those with these keys, or all.
@@ -108,9 +100,9 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 // Postpone delays the probe of a SendAs hold for which there is no message.
 // Other holds keep their time, for their lane rests until it has mail.
 func (s *Set) Postpone(key string, to time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.byKey[key]; x != nil && !x.From.IsZero() {
-		x.NextProbe = to
-	}
+	s.with(key, func(x *hold) {
+		if !x.From.IsZero() {
+			x.NextProbe = to
+		}
+	})
 }
