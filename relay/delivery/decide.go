@@ -164,7 +164,7 @@ func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
 		return
 	}
 	d.State, d.Event, d.Next = spool.Failed, spool.EventFailed, time.Time{}
-	d.Text = fmt.Sprintf("given up after queue.max_age (%s); last: %s", rules.MaxAge, d.Text)
+	d.Text = fmt.Sprintf("failed after queue.max_age (%s); last: %s", rules.MaxAge, d.Text)
 }
 
 func (r Rules) unknownDelay() time.Duration {

@@ -25,16 +25,9 @@ type Event struct {
 
 func outcomeEvent(o settling) Event {
 	return Event{
-		Kind:       o.dec.Event,
-		Record:     o.rec,
-		Identity:   o.identity,
-		Status:     o.dec.Status,
-		HTTPStatus: o.ans.HTTPStatus,
-		Text:       o.dec.Text,
-		RequestID:  o.ans.RequestID,
-		Duration:   o.ans.Duration,
-		Next:       o.dec.Next,
-		Duplicate:  o.dec.Unknown,
+		Kind: o.dec.Event, Record: o.rec, Identity: o.identity, Status: o.dec.Status,
+		HTTPStatus: o.ans.HTTPStatus, Text: o.dec.Text, RequestID: o.ans.RequestID,
+		Duration: o.ans.Duration, Next: o.dec.Next, Duplicate: o.dec.Unknown,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 func held(scope outcome.Scope) outcome.Answer {
@@ -400,8 +401,8 @@ func TestHoldsOfAnIdentityThatIsGone(t *testing.T) {
 		r.cfg.Identity = func(name string) bool { return name == "contoso" }
 		for _, h := range []spool.Hold{
 			{Key: hold.IdentityKey("old"), Identity: "old", Text: "the secret has expired"},
-			{Key: hold.AuditKey("old"), Identity: "old", Text: "not restricted"},
-			{Key: hold.AuditKey("contoso"), Identity: "contoso", Text: "not restricted"},
+			{Key: state.AuditKey("old"), Identity: "old", Text: "not restricted"},
+			{Key: state.AuditKey("contoso"), Identity: "contoso", Text: "not restricted"},
 			{Key: hold.MailboxKey(box), Identity: "old", Mailbox: box, Text: "refused"},
 		} {
 			h.Since = time.Now()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
@@ -35,9 +34,7 @@ func (r Route) stranded(size int64) bool {
 // configuration is to blame, so the message waits for whoever changed it.
 func noLongerSent(size, limit int64) outcome.Answer {
 	return outcome.Answer{
-		Outcome: outcome.Hold,
-		Scope:   outcome.ScopeMessage,
-		Status:  reply.Enhanced{4, 3, 4},
+		Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
 		Text: fmt.Sprintf("the message has %d bytes, more than delivery.mime_limit (%d), and was accepted "+
 			"before delivery.large_messages or that limit changed", size, limit),
 		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it",
@@ -61,9 +58,8 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 // notInParts is the answer for a message that cannot be taken apart.
 func notInParts(err error) outcome.Answer {
 	a := outcome.Answer{
-		Outcome: outcome.Bounce,
-		Status:  reply.Enhanced{5, 3, 4},
-		Text:    "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
+		Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4},
+		Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
 	}
 	var refused *reply.Error
 	switch {
@@ -85,8 +81,7 @@ func notInParts(err error) outcome.Answer {
 func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	f := p.Fields
 	d := largemail.Draft{
-		ID:      rec.ID,
-		Again:   rec.Attempts > 1,
+		ID: rec.ID, Again: rec.Attempts > 1,
 		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
 		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
 		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
@@ -176,27 +171,5 @@ func (b *body) seekable() (io.ReadSeekCloser, error) {
 		b.fail(err)
 		return nil, err
 	}
-	return &jumping{ReadSeekCloser: r, body: b}, nil
-}
-
-// jumping reports errors of the store like watched, but does not count bytes:
-// Graph has the message only when the draft is sent.
-type jumping struct {
-	io.ReadSeekCloser
-	body   *body
-	closed atomic.Bool
-}
-
-func (j *jumping) Read(p []byte) (int, error) {
-	n, err := j.ReadSeekCloser.Read(p)
-	if err != nil && err != io.EOF && !j.closed.Load() {
-		j.body.fail(err)
-		err = fmt.Errorf("cannot read the message: %w", err)
-	}
-	return n, err
-}
-
-func (j *jumping) Close() error {
-	j.closed.Store(true)
-	return j.ReadSeekCloser.Close()
+	return &watched{ReadSeekCloser: r, body: b, jumps: true}, nil
 }

@@ -160,17 +160,9 @@ func (d *Delivery) record(o settling) time.Time {
 
 func settlement(o settling) spool.Settlement {
 	return spool.Settlement{
-		ID:          o.rec.ID,
-		Attempt:     o.rec.Attempts,
-		State:       o.dec.State,
-		NextAttempt: o.dec.Next,
-		Unknown:     o.dec.Unknown,
-		Status:      o.dec.Status,
-		Text:        o.dec.Text,
-		RequestID:   o.ans.RequestID,
-		HTTPStatus:  o.ans.HTTPStatus,
-		Duration:    o.ans.Duration,
-		At:          o.at,
+		ID: o.rec.ID, Attempt: o.rec.Attempts, State: o.dec.State, NextAttempt: o.dec.Next,
+		Unknown: o.dec.Unknown, Status: o.dec.Status, Text: o.dec.Text, RequestID: o.ans.RequestID,
+		HTTPStatus: o.ans.HTTPStatus, Duration: o.ans.Duration, At: o.at,
 	}
 }
 

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // events are the metrics that the flows count.
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, rejected *prometheus.CounterVec
+	repairs                                               *prometheus.CounterVec
 	attempts, outcomes, duplicates, answers               *prometheus.CounterVec
 	request, delay                                        *prometheus.HistogramVec
 	alerts                                                *prometheus.CounterVec
@@ -19,6 +20,9 @@ func (d *describer) describeEvents() events {
 		rejected: d.counter("rejections_total",
 			"Refusals by step of the SMTP dialog (connect, auth, mail, rcpt, data) and enhanced status code.",
 			"at", "status"),
+		repairs: d.counter("repairs_total",
+			"Accepted messages by what graphrelay repaired or changed in them; the manual lists the repairs.",
+			"repair"),
 		attempts: d.counter("delivery_attempts_total", "Attempts to send a message to Graph.", "mailbox"),
 		outcomes: d.counter("delivery_outcomes_total",
 			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),

@@ -61,6 +61,7 @@ type Taken struct {
 	Client, Addr string // name of the clients: entry, and the address or "unix"
 	Recipients   int
 	Size         int64
+	Repairs      []string // names of what was repaired in it: a closed list
 }
 
 // Accepted counts a message that was answered with 250.
@@ -69,6 +70,9 @@ func (m *Monitor) Accepted(t Taken) {
 	m.events.accepted.WithLabelValues(client).Inc()
 	m.events.acceptedBytes.WithLabelValues(client).Add(float64(t.Size))
 	m.events.acceptedRecipients.WithLabelValues(client).Add(float64(t.Recipients))
+	for _, r := range t.Repairs {
+		m.events.repairs.WithLabelValues(r).Inc()
+	}
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
 	m.clients.accepted(now, t)

@@ -14,6 +14,7 @@ func (o *Observer) CountIntake(e intake.Event) {
 	if e.Refusal == nil {
 		o.Monitor.Accepted(monitor.Taken{
 			Client: e.Client.Name, Addr: e.Client.String(), Recipients: e.Recipients, Size: e.Size,
+			Repairs: e.Repairs,
 		})
 		return
 	}
