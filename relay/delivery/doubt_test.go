@@ -10,6 +10,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
+var doubtful = outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 500, Doubt: true}
+
 // TestAnOutageHoldsNoMoreThanItsSlots: an answer that can follow a message which was sent holds those that were
 // under way when it came. The rest is tried one at a time and waits for the end of the outage.
 func TestAnOutageHoldsNoMoreThanItsSlots(t *testing.T) {
@@ -27,7 +29,7 @@ func TestAnOutageHoldsNoMoreThanItsSlots(t *testing.T) {
 					if well {
 						return sent
 					}
-					return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 500, Doubt: true}
+					return doubtful
 				}
 				box := addr(t, "a@contoso.com")
 				for range 40 {
@@ -72,7 +74,7 @@ func TestFirstDoubtSlowsTheLane(t *testing.T) {
 			if time.Since(r.graph.began) > time.Hour {
 				return sent
 			}
-			return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 500, Doubt: true}
+			return doubtful
 		}
 		box := addr(t, "a@contoso.com")
 		for range 3 {

@@ -178,7 +178,7 @@ func mailboxFaults() []outcome.Row {
 				"a mailbox that Exchange shows as shared needs no sign-in"),
 		on("", "*InvalidLicense*", "").Hold(mailbox, "4.2.1", "the mailbox has no valid licence", adviceMailbox),
 		on("", "RequestBroker--ParseUri ErrorInvalidIdMalformed*", "").
-			Hold(mailbox, "4.1.8", "Graph cannot tell which mailbox is meant",
+			Hold(mailbox, "4.1.8", "Graph does not recognise the ID of the mailbox",
 				adviceUser+"; the mailbox needs a licence"),
 		on("", "ErrorQuotaExceeded", "").Hold(mailbox, "4.2.2", full, adviceFull),
 		on("507", "", "").Hold(mailbox, "4.2.2", full, adviceFull),
