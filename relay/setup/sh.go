@@ -66,7 +66,8 @@ func (p Plan) sh() string {
 
 // callsGraph reports whether a step uses $GRAPH.
 func callsGraph(steps []step) bool {
-	return slices.ContainsFunc(steps, func(s step) bool { return strings.Contains(strings.Join(s.sh, "\n"), "$GRAPH/") })
+	uses := func(line string) bool { return strings.Contains(line, "$GRAPH/") }
+	return slices.ContainsFunc(steps, func(s step) bool { return slices.ContainsFunc(s.sh, uses) })
 }
 
 func (p Plan) openExchange(s *script) {

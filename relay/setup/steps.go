@@ -75,8 +75,8 @@ func (p Plan) noConsent() step {
 
 // noConsentYet warns if the consent came before the policy.
 func (p Plan) noConsentYet() step {
-	return entra("consents no_consent_yet", "Is it consented already?", "The consent comes last. If it is there before "+
-		"the policy has reached Graph, the app can send as everybody until then.")
+	return entra("consents no_consent_yet", "Is it consented already?", "The consent comes last. If it is there "+
+		"before the policy has reached Graph, the app can send as everybody until then.")
 }
 
 func (p Plan) consent() step {
