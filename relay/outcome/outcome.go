@@ -58,4 +58,5 @@ type Answer struct {
 	Duration   time.Duration  // from request to answer
 	Uploaded   int64          // large mail only: bytes of all request bodies, which count towards the mailbox's limit
 	Requests   int            // large mail only: number of requests made, which count towards another limit
+	Damaged    string         // large mail only: "repaired" or "original_attached" where it could not be read as it is
 }
