@@ -179,7 +179,7 @@ func (d *Delivery) LoggedIn(identity string, again, roles bool) {
 // mayEnd probes the holds of an identity that a cause explains.
 func (d *Delivery) mayEnd(c hold.Cause, identity string) {
 	if d.holds.Explained(c, identity, d.cfg.Now()) {
-		d.cfg.Log.Info("probing holds before their time", "identity", identity, "cause", string(c))
+		d.cfg.Log.Info("probing holds before their time", "identity", identity, "trigger", string(c))
 		d.askPoll()
 		d.wakeAll()
 	}
