@@ -18,8 +18,8 @@
 //
 //	words     envelope      addresses, queue ID         reply     the error type of SMTP
 //	          outcome       what an answer means        state     snapshot, health, faults
-//	          pacing, text  waiting; foreign text made visible
-//	organs    smtpd         the SMTP server: limits, deadlines, dialog
+//	          pacing, text  waiting; foreign text made visible; message/charset, hostheader
+//	organs    smtpd         the SMTP server: limits, deadlines, dialog; smtpd/wire: its syntax
 //	          policy        pure: who may send as whom
 //	          message       header block, line ends, edits; message/parts: MIME parts
 //	          spool         the contract of the durable queue; spool/sqlite keeps it

@@ -206,11 +206,11 @@ func (d dialog) open(from, subject string) {
 	}
 }
 
-// send sends a message and expects it to be accepted.
-func (d dialog) send(from, subject string) {
+// send sends a message, expects it to be accepted and returns the reply.
+func (d dialog) send(from, subject string) string {
 	d.t.Helper()
 	d.open(from, subject)
-	d.say(250, "hello\r\n.")
+	return d.say(250, "hello\r\n.")
 }
 
 // awaits returns the next message that the double accepted.

@@ -8,7 +8,6 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/operator"
@@ -95,7 +94,7 @@ func (r *Relay) operator() *operator.Operator {
 func (r *Relay) probe(keys ...string) {
 	r.delivery.ProbeNow(keys...)
 	for _, key := range keys {
-		if identity, ok := hold.AuditedIdentity(key); ok {
+		if identity, ok := state.AuditedIdentity(key); ok {
 			r.now.Load().auditor.TryNow(identity)
 		}
 	}

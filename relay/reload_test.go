@@ -7,8 +7,12 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/sandbox"
+	"graphrelay/relay/spool"
 )
 
 // A reload changes everything at once: names, senders, listeners. Who is
@@ -194,6 +198,34 @@ func TestTakeListeners(t *testing.T) {
 	}{{"127.0.0.1:0", 1, 3}, {"systemd:smtp", 2, 1}, {"127.0.0.1:25", 0, 1}, {"127.0.0.1:0", 1, 0}} {
 		if got := takeListeners(&open, c.address); len(got) != c.taken || len(open) != c.left {
 			t.Errorf("%s: took %v, left %v", c.address, got, open)
+		}
+	}
+}
+
+// The limits of a reload apply to the message that is being sent.
+func TestReloadChangesTheLimitsOfMailInTransfer(t *testing.T) {
+	b := newBench(t, "")
+	lost := sandbox.Fault{Endpoint: "sendMail", Latency: time.Second, Drop: sandbox.DropBody}
+	if err := b.double.Inject(lost); err != nil {
+		t.Fatal(err)
+	}
+	r := b.start(t)
+	reply := dial(t, r.Listeners()[0], "relay.contoso.com").send(sender, "perhaps sent")
+	id := envelope.QueueID(strings.Fields(reply)[1])
+	b.text += "delivery: {unknown_outcome: hold}\n"
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		rec, err := r.store.Get(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.State == spool.Held {
+			return
+		}
+		if rec.State == spool.Queued && rec.Attempts > 0 || time.Now().After(end) {
+			t.Fatalf("%s, want held", rec.State)
 		}
 	}
 }

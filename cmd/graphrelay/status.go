@@ -165,9 +165,8 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
 		}
-		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held),
-			age,
-			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
+		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active),
+			fmt.Sprint(l.Held), age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
 	}
 	return g.Print(func(column int, cell string) string {
 		if column == 6 && strings.HasPrefix(cell, "paused") {

@@ -69,7 +69,7 @@ type Message struct {
 	RequestID   string    `json:"request_id,omitempty"`
 	HeldSince   time.Time `json:"held_since,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
-	BodyGone    bool      `json:"body_gone,omitempty"` // the stored octets are deleted
+	BodyGone    bool      `json:"body_gone,omitempty"` // the stored message is deleted
 }
 
 // Event is one line of a message's history.
@@ -87,7 +87,7 @@ type Event struct {
 // Detail is the answer to `graphrelay queue show`.
 type Detail struct {
 	Message Message `json:"message"`
-	Header  string  `json:"header,omitempty"` // empty when the stored bytes are gone
+	Header  string  `json:"header,omitempty"` // empty if the stored message is deleted
 	History []Event `json:"history"`
 }
 

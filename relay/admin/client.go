@@ -35,7 +35,7 @@ func Dial(path string) *Client {
 	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}, dial}
 }
 
-// Answers tells whether the service can be asked: nil, or ErrNotRunning.
+// Answers returns nil if the service answers, else ErrNotRunning.
 func (c *Client) Answers(ctx context.Context) error {
 	conn, err := c.dial(ctx, "", "")
 	if err != nil {
@@ -50,12 +50,12 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
-// Refused is what the service answered instead of doing what it was asked.
+// Refused is why the service did not do what it was asked for.
 type Refused struct{ Text string }
 
 func (e *Refused) Error() string { return e.Text }
 
-// Reload makes the service read its configuration again; *Refused tells why it
+// Reload makes the service read its configuration again; *Refused says why it
 // keeps the earlier one.
 func (c *Client) Reload(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://graphrelay/v1/reload", nil)
@@ -89,8 +89,8 @@ func (c *Client) Show(ctx context.Context, id envelope.QueueID) (*Detail, error)
 	return d, nil
 }
 
-// Body asks for the stored octets of a message, as a stream; spool.ErrNotFound
-// when they are gone.
+// Body asks for a stored message, header and body, as a stream; spool.ErrNotFound
+// if it is deleted.
 func (c *Client) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error) {
 	return c.ask(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(id))+"/body", nil, nil)
 }
@@ -111,7 +111,7 @@ func (c *Client) Change(ctx context.Context, ch operator.Change, report func(ope
 	for d := json.NewDecoder(res); ; {
 		var p operator.Progress
 		if err := d.Decode(&p); err != nil {
-			return fmt.Errorf("the service broke off; what it had changed stays so: %w", err)
+			return fmt.Errorf("the service stopped answering; the changes up to then are kept: %w", err)
 		}
 		report(p)
 		switch {
@@ -123,8 +123,8 @@ func (c *Client) Change(ctx context.Context, ch operator.Change, report func(ope
 	}
 }
 
-// Probe has holds tried now: the one with this key, those of a mailbox, or all.
-// It returns the keys of those that it met.
+// Probe requests a probe of holds: of the one with this key, those of a mailbox, or
+// all. It returns their keys.
 func (c *Client) Probe(ctx context.Context, key string, mailbox envelope.Address) (keys []string, err error) {
 	q := url.Values{"key": {key}, "mailbox": {mailbox.String()}}
 	res, err := c.ask(ctx, http.MethodPost, "/v1/holds/probe", q, nil)

@@ -23,11 +23,11 @@ type peer struct {
 	groups []uint32 // its primary group and those that its user belongs to
 }
 
-// peerOf asks who connected.
+// peerOf asks the kernel who connected.
 func peerOf(c net.Conn) (peer, error) {
 	u, ok := c.(*net.UnixConn)
 	if !ok {
-		return peer{}, fmt.Errorf("admin: a %T is no unix socket", c)
+		return peer{}, fmt.Errorf("admin: a %T is not a unix socket", c)
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
@@ -46,8 +46,7 @@ func peerOf(c net.Conn) (peer, error) {
 	return peer{uid: cred.Uid, groups: append(groupsOf(cred.Uid), cred.Gid)}, nil
 }
 
-// groupsOf lists the groups of a user. Of one that the host does not know there
-// are none.
+// groupsOf lists the groups of a user: none if the host does not know the user.
 func groupsOf(uid uint32) []uint32 {
 	u, err := user.LookupId(strconv.Itoa(int(uid)))
 	if err != nil {
@@ -63,8 +62,8 @@ func groupsOf(uid uint32) []uint32 {
 	return groups
 }
 
-// may tells whether p is served: root, the service's own user, and members of
-// the socket's group.
+// may reports whether p is served: root, the service's own user, and members of the
+// socket's group.
 func (p peer) may(self, group uint32) bool {
 	return p.uid == 0 || p.uid == self || slices.Contains(p.groups, group)
 }
@@ -77,7 +76,7 @@ func groupOf(l net.Listener) (uint32, error) {
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return 0, errors.New("admin: the group of the socket is not known")
+		return 0, errors.New("admin: the group of the socket is unknown")
 	}
 	return st.Gid, nil
 }
@@ -90,7 +89,7 @@ type guest struct {
 
 type guestKey struct{}
 
-// greet asks each connection who it is, once.
+// greet identifies each connection once.
 func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 	return func(ctx context.Context, c net.Conn) context.Context {
 		p, err := peerOf(c)
@@ -98,7 +97,7 @@ func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 	}
 }
 
-// onlyGuests turns everybody else away.
+// onlyGuests refuses everyone else.
 func (s *Server) onlyGuests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g, _ := r.Context().Value(guestKey{}).(guest)

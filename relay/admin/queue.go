@@ -9,7 +9,7 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// maxShownHeader bounds the header block that Show returns, in octets.
+// maxShownHeader bounds the header block that Show returns, in bytes.
 const maxShownHeader = 64 << 10
 
 // Store is what the queue commands read: the running service's store, or a
@@ -37,8 +37,8 @@ func (q Queue) List(ctx context.Context, f spool.Filter) ([]Message, error) {
 	return list, nil
 }
 
-// Show returns one message with its history and header block. A header that
-// cannot be read leaves Header empty: the rest is worth seeing all the same.
+// Show returns one message with its history and header block. A header that cannot
+// be read leaves Header empty: the rest is still worth seeing.
 func (q Queue) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
 	r, err := q.Store.Get(ctx, id)
 	if err != nil {
@@ -71,8 +71,8 @@ func (q Queue) header(ctx context.Context, r spool.Record) (string, error) {
 	return string(b), err
 }
 
-// Body opens the stored octets of a message, header and body, to be read as a
-// stream; spool.ErrNotFound when they are gone.
+// Body opens a stored message, header and body, as a stream; spool.ErrNotFound if
+// it is deleted.
 func (q Queue) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error) {
 	return q.Store.Open(ctx, id)
 }

@@ -84,7 +84,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 	f := b.faults[key]
 	switch {
 	case firing && f == nil && len(b.faults) >= maxKeys:
-		b.cfg.Log.Error("alarm", "key", key, "text", text, "not_notified", "too many faults at one time")
+		b.cfg.Log.Error("alarm", "key", key, "error", text, "not_notified", "too many faults at one time")
 		return
 	case firing && f == nil:
 		f = &fault{}
@@ -92,18 +92,18 @@ func (b *Board) set(key, text, stage string, firing bool) {
 		fallthrough
 	case firing && !f.firing:
 		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: b.cfg.Now()}, true, stage
-		b.cfg.Log.Error("alarm", "key", key, "text", text)
+		b.cfg.Log.Error("alarm", "key", key, "error", text)
 	case firing && f.stage == stage:
 		f.Text = text
 		return
 	case firing:
 		f.Text, f.stage, f.notifiedAt = text, stage, time.Time{}
-		b.cfg.Log.Error("alarm", "key", key, "text", text)
+		b.cfg.Log.Error("alarm", "key", key, "error", text)
 	case f == nil || !f.firing:
 		return
 	default:
 		f.firing, f.ended = false, b.cfg.Now()
-		b.cfg.Log.Info("alarm is over", "key", key, "text", f.Text, "lasted", f.lasted())
+		b.cfg.Log.Info("alarm is over", "key", key, "error", f.Text, "lasted", f.lasted())
 		if !f.notified {
 			delete(b.faults, key)
 		}

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// A browser that has logged in keeps a cookie that says so, and is told by it
-// from who guesses at the same address. It opens nothing: the password is asked
-// all the same.
+// A browser that has logged in keeps a cookie that says so, which distinguishes
+// it from others at the same address that guess. The cookie grants no access: the
+// password is still required.
 const (
 	browserCookie = "graphrelay_browser"
 	browserLife   = 90 * 24 * time.Hour // since the last login
 )
 
 // browserValue is the cookie of a browser: its ID, and a MAC whose key is the
-// hash of the password, so that nobody makes one up, it outlives a restart, and
-// another password makes it worthless.
+// hash of the password, so that nobody can forge one, it outlives a restart, and
+// a new password makes it worthless.
 func browserValue(id, hash string) string {
 	mac := hmac.New(sha256.New, []byte(hash))
 	_, _ = mac.Write([]byte("browser " + id))
 	return id + "." + hex.EncodeToString(mac.Sum(nil))
 }
 
-// knownBrowser is the ID of a browser that has logged in before; "" of another.
+// knownBrowser is the ID of a browser that has logged in before, else "".
 func knownBrowser(r *http.Request, hash string) string {
 	c, err := r.Cookie(browserCookie)
 	if err != nil {
@@ -40,14 +40,14 @@ func knownBrowser(r *http.Request, hash string) string {
 	return id
 }
 
-// clientAddr is who asks: the other end of the connection, or whom a proxy on
-// this host names. Another host may name whom it likes, and is not believed.
+// clientAddr is the address of the client: the other end of the connection, or the
+// address that a proxy on this host names. Other hosts are not believed.
 func clientAddr(r *http.Request) netip.Addr {
 	peer := remoteAddr(r)
 	if !peer.IsLoopback() {
 		return peer
 	}
-	// What the proxy itself has seen stands last; before it stands what it was told.
+	// The last address is what the proxy itself saw; those before it are claims.
 	all := strings.Join(r.Header.Values("X-Forwarded-For"), ",")
 	last, err := netip.ParseAddr(strings.TrimSpace(all[strings.LastIndex(all, ",")+1:]))
 	if err != nil {

@@ -43,13 +43,13 @@ type tick struct {
 	Label string
 }
 
-// series is a line to draw; the values are those of the columns, oldest first.
+// series is a line to draw, with one value for each step, oldest first.
 type series struct {
 	name, class, total string
 	values             []float64
 }
 
-// draw makes a chart, width units wide, of series that begin at start, with step between values.
+// draw makes a chart, width units wide, of series that begin at start.
 func draw(
 	width int, title, summary string, start time.Time, step time.Duration, format func(float64) string, all ...series,
 ) chart {
@@ -134,7 +134,7 @@ func (c chart) times(start time.Time, step time.Duration, n int) []tick {
 	return list
 }
 
-// whole writes a count for an axis.
+// whole formats a count for an axis.
 func whole(v float64) string {
 	switch {
 	case v >= 10_000:
@@ -144,7 +144,7 @@ func whole(v float64) string {
 	}
 }
 
-// seconds writes a duration for an axis.
+// seconds formats a duration for an axis.
 func seconds(v float64) string {
 	if v == 0 {
 		return "0"

@@ -15,7 +15,7 @@ import (
 	"graphrelay/relay/state"
 )
 
-// Store is what the console reads; nothing of a body but its header block.
+// Store is what the console reads: of a message no more than its header block.
 type Store interface {
 	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
 	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
@@ -35,13 +35,13 @@ type Operator interface {
 // users.
 const byConsole = "console"
 
-// Seen is what was counted lately.
+// Seen is what was counted recently.
 type Seen interface {
 	Minutes(n int) []state.Minute
 	Clients() []state.Client
 }
 
-// Setup is what does not change while the service runs, or rarely.
+// Setup is what rarely changes while the service runs.
 type Setup struct {
 	Version   string
 	Started   time.Time
@@ -52,7 +52,7 @@ type Setup struct {
 
 // Config is what a Console works with; every field is required.
 type Config struct {
-	Hostname     func() string // of the relay; one of the names it answers to
+	Hostname     func() string // of the relay, for the Host header
 	PasswordHash func() string
 	Store        Store
 	Operator     Operator

@@ -12,9 +12,9 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// filtersOf makes filters of what was typed and chosen; a message that one of
-// them selects is meant. What was typed is a Message-ID, an address (of a
-// sender or a recipient), an IP address, or the name of a client.
+// filtersOf makes filters of what was typed and chosen; a message matches if one of
+// them selects it. The query is a Message-ID, an address (of a sender or a
+// recipient), an IP address, or the name of a client.
 func filtersOf(query, state, mailbox, after string) ([]spool.Filter, error) {
 	f := spool.Filter{Newest: true}
 	var err error

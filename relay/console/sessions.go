@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// How long a session lives, and how many there are at most.
+// Limits of sessions.
 const (
 	cookieName  = "graphrelay_session"
 	sessionLife = 12 * time.Hour
@@ -20,7 +20,7 @@ const (
 // session is one browser that knew the password.
 type session struct {
 	token      string // of its forms
-	hash       string // of the password that opened it; another one ends it
+	hash       string // of the password that opened it; a new password ends it
 	made, used time.Time
 }
 
@@ -28,7 +28,7 @@ func (s *session) hasToken(t string) bool {
 	return subtle.ConstantTimeCompare([]byte(t), []byte(s.token)) == 1
 }
 
-// sessions are kept by the hash of their cookie.
+// sessions are stored by the hash of their cookie.
 type sessions struct {
 	now func() time.Time
 	mu  sync.Mutex
@@ -39,8 +39,8 @@ func newSessions(now func() time.Time) *sessions {
 	return &sessions{now: now, all: map[[32]byte]*session{}}
 }
 
-// open makes a session of the password with this hash and returns the value of its cookie. The session that
-// was not used for the longest time makes room.
+// open makes a session of the password with this hash and returns the value of its
+// cookie. It replaces the session that has been idle for the longest time.
 func (s *sessions) open(hash string) string {
 	value, now := rand.Text(), s.now()
 	s.mu.Lock()
@@ -72,7 +72,7 @@ func (s *sessions) dropOldest() {
 	delete(s.all, oldest)
 }
 
-// of is the session of a request; nil without one.
+// of is the session of a request; nil if it has none.
 func (s *sessions) of(r *http.Request) *session {
 	c, err := r.Cookie(cookieName)
 	if err != nil {

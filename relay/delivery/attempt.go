@@ -58,9 +58,8 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, body) })
 	if panicked {
 		ans = outcome.Answer{
-			Outcome: outcome.Unknown,
-			Status:  reply.Enhanced{4, 3, 0},
-			Text:    "an internal error interrupted the attempt; the log has the details for a bug report",
+			Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
+			Text: "an internal error interrupted the attempt; the log has the details for a bug report",
 		}
 	}
 	if ans.Duration == 0 {
@@ -142,7 +141,7 @@ func (b *body) Open() (io.ReadCloser, error) {
 		b.fail(err)
 		return nil, err
 	}
-	return &watched{ReadCloser: r, body: b}, nil
+	return &watched{ReadSeekCloser: r, body: b}, nil
 }
 
 func (b *body) fail(err error) {
@@ -159,27 +158,32 @@ func (b *body) failure() error {
 	return nil
 }
 
+// watched reports errors of the store to its body, and counts bytes. One that
+// jumps counts none: Graph has the message only when the draft is sent.
 type watched struct {
-	io.ReadCloser
+	io.ReadSeekCloser
 	body   *body
+	jumps  bool
 	read   int64
 	closed atomic.Bool
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.ReadCloser.Read(p)
-	w.read += int64(n)
-	if w.read >= w.body.size {
+	n, err := w.ReadSeekCloser.Read(p)
+	if w.read += int64(n); !w.jumps && w.read >= w.body.size {
 		w.body.whole.Store(true)
 	}
-	// A transport that gave up closes under a running read; that is no fault of the store.
+	// A transport that gave up closes under a running read; that is no error of the store.
 	if err != nil && err != io.EOF && !w.closed.Load() {
 		w.body.fail(err)
+		if w.jumps {
+			err = fmt.Errorf("cannot read the message: %w", err)
+		}
 	}
 	return n, err
 }
 
 func (w *watched) Close() error {
 	w.closed.Store(true)
-	return w.ReadCloser.Close()
+	return w.ReadSeekCloser.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"graphrelay/relay/delivery/hold"
+	"graphrelay/relay/state"
 )
 
 // HoldIdentity holds everything that an identity sends until ReleaseIdentity,
@@ -29,7 +30,7 @@ func (d *Delivery) ReleaseIdentity(ctx context.Context, identity string) error {
 	if err := d.awaitRestored(ctx); err != nil {
 		return err
 	}
-	if h, ok := d.holds.End(hold.AuditKey(identity)); ok {
+	if h, ok := d.holds.End(state.AuditKey(identity)); ok {
 		d.endHold(h)
 	}
 	return nil

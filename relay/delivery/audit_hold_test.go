@@ -14,10 +14,13 @@ import (
 func TestStopAndResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
-		r.cfg.Route = func(m envelope.Address) (Route, bool) { return Route{Identity: m.Domain(), Sender: r.graph}, true }
+		r.cfg.Route = func(m envelope.Address) (Route, bool) {
+			return Route{Identity: m.Domain(), Sender: r.graph}, true
+		}
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
 		r.start()
-		if err := r.HoldIdentity(t.Context(), "contoso.com", "it may send as canary@contoso.com; restrict it"); err != nil {
+		if err := r.HoldIdentity(t.Context(), "contoso.com",
+			"it may send as canary@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
 		id := r.arrive(box)

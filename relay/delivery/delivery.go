@@ -105,17 +105,11 @@ func New(cfg Config) *Delivery {
 		cfg.Grace = defaultGrace
 	}
 	d := &Delivery{
-		cfg:        cfg,
-		holds:      hold.New(cfg.Store),
-		usage:      usage{boxes: map[string]*boxUsage{}},
-		polls:      polls{began: time.Now(), wanted: make(chan struct{}, 1)},
-		reports:    reporting{wanted: make(chan struct{}, 1)},
-		shutdown:   newShutdown(),
-		restored:   make(chan struct{}),
-		lanes:      map[string]*lane{},
-		paces:      map[string]*pace.Mailbox{},
-		identities: map[string]*pace.Identity{},
-		panics:     map[envelope.QueueID]int{},
+		cfg: cfg, holds: hold.New(cfg.Store), usage: usage{boxes: map[string]*boxUsage{}},
+		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
+		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(),
+		restored: make(chan struct{}), lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{},
+		identities: map[string]*pace.Identity{}, panics: map[envelope.QueueID]int{},
 		unreadable: map[string]envelope.Address{},
 	}
 	d.SetLimits(cfg.Limits)

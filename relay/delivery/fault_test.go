@@ -237,7 +237,8 @@ func TestInterrupted(t *testing.T) {
 			} else {
 				r.wantState(once, spool.Held)
 			}
-			if err := r.store.Move(context.Background(), thrice, spool.Queued, time.Now(), "operator", time.Now()); err != nil {
+			if err := r.store.Move(context.Background(), thrice, spool.Queued, time.Now(), "operator",
+				time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			r.Notify(box)
@@ -324,7 +325,8 @@ func TestLogLine(t *testing.T) {
 		r.start()
 		r.arrive(addr(t, "a@contoso.com"))
 		r.wait(time.Minute)
-		want := "msg=sent queue_id=0000000000000001 message_id=<0000000000000001@test> client=local mailbox=a@contoso.com recipients=0 size=4 attempt=1 duration=1s request_id=req http_status=202"
+		want := "msg=sent queue_id=0000000000000001 message_id=<0000000000000001@test> client=local " +
+			"mailbox=a@contoso.com recipients=0 size=4 attempt=1 duration=1s request_id=req http_status=202"
 		if r.log.count(want) != 1 || r.log.count("msg=attempt queue_id=") != 1 || r.log.count("\n") != 2 {
 			t.Errorf("log:\n%s", r.log.b.String())
 		}

@@ -45,7 +45,8 @@ func newDouble(latency time.Duration) *double {
 		busy: map[string]int{}, most: map[string]int{}}
 }
 
-var sent = outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 202, Status: reply.Enhanced{2, 0, 0}, RequestID: "req"}
+var sent = outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 202, Status: reply.Enhanced{2, 0, 0},
+	RequestID: "req"}
 
 func (s *double) Send(ctx context.Context, mailbox envelope.Address, m graph.Mail) outcome.Answer {
 	s.mu.Lock()

@@ -30,7 +30,8 @@ func TestProbesKeepTheirPlace(t *testing.T) {
 				return held(outcome.ScopeMailbox)
 			case id == ids[2] && !throttled:
 				throttled = true
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 5 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
+					RetryAfter: 5 * time.Second}
 			case passed == "":
 				passed = id
 			}
@@ -128,7 +129,9 @@ func TestHoldThatStoppedNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
-		r.cfg.Route = func(m envelope.Address) (Route, bool) { return Route{Identity: m.Domain(), Sender: r.graph}, true }
+		r.cfg.Route = func(m envelope.Address) (Route, bool) {
+			return Route{Identity: m.Domain(), Sender: r.graph}, true
+		}
 		broken := true
 		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			switch {

@@ -13,10 +13,12 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 func held(scope outcome.Scope) outcome.Answer {
-	return outcome.Answer{Outcome: outcome.Hold, Scope: scope, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1}, Text: "refused", Advice: "check the app"}
+	return outcome.Answer{Outcome: outcome.Hold, Scope: scope, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1},
+		Text: "refused", Advice: "check the app"}
 }
 
 // TestHoldProbeResume: one refusal stops the mailbox and only it; probes come
@@ -48,7 +50,8 @@ func TestHoldProbeResume(t *testing.T) {
 				probed := map[envelope.QueueID]bool{}
 				for _, try := range r.graph.tries {
 					if try.mailbox == box.Key() {
-						at = append(at, try.at.Truncate(10*time.Second).String()) // an identity's lanes may stand back a second each time
+						// an identity's lanes may stand back a second each time
+						at = append(at, try.at.Truncate(10*time.Second).String())
 						probed[try.id] = true
 					} else if try.at > time.Second {
 						t.Errorf("the other mailbox was delayed to %v", try.at)
@@ -243,7 +246,9 @@ func TestMissingRoute(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
 		var there atomic.Bool
-		r.cfg.Route = func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: r.graph}, there.Load() }
+		r.cfg.Route = func(envelope.Address) (Route, bool) {
+			return Route{Identity: "contoso", Sender: r.graph}, there.Load()
+		}
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(24 * time.Hour)
@@ -259,45 +264,6 @@ func TestMissingRoute(t *testing.T) {
 		r.wantState(id, spool.Sent)
 		if rec := r.store.get(id); rec.HeldFor < 24*time.Hour || len(r.store.holds()) != 0 {
 			t.Errorf("held for %v, holds %v", rec.HeldFor, r.store.holds())
-		}
-		r.stop()
-	})
-}
-
-// TestMaxHold: what is held longer than max_hold becomes Failed, and only that.
-func TestMaxHold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 0)
-		r.cfg.MaxHold = 2 * 24 * time.Hour
-		box, free, shared := addr(t, "a@contoso.com"), addr(t, "b@contoso.com"), addr(t, "c@contoso.com")
-		var aliased envelope.QueueID
-		r.graph.answer = func(m envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
-			switch {
-			case m.Equal(box):
-				return held(outcome.ScopeMailbox)
-			case m.Equal(shared) && id == aliased:
-				return held(outcome.ScopeSendAs)
-			}
-			return outcome.Answer{Outcome: outcome.Retry}
-		}
-		aliased = r.store.put(shared, box)
-		own := r.store.put(shared, shared)
-		old := r.store.put(box, box)
-		alone := r.store.put(free, free, func(m *spool.Record) { m.State, m.HeldSince = spool.Held, time.Now() })
-		deferred := r.store.put(free, free)
-		r.start()
-		r.wait(24 * time.Hour)
-		young := r.arrive(box)
-		r.wait(24*time.Hour + 15*time.Minute)
-		r.wantState(old, spool.Failed)
-		r.wantState(alone, spool.Failed)
-		r.wantState(aliased, spool.Failed)
-		r.wantState(own, spool.Queued)
-		r.wantState(young, spool.Queued)
-		r.wantState(deferred, spool.Queued)
-		// A lane looks behind a SendAs hold once a minute, and the others less often.
-		if most := 49*60 + 1000; r.store.Seen().Claims > most {
-			t.Errorf("%d claims in two days, want %d at most", r.store.Seen().Claims, most)
 		}
 		r.stop()
 	})
@@ -435,8 +401,8 @@ func TestHoldsOfAnIdentityThatIsGone(t *testing.T) {
 		r.cfg.Identity = func(name string) bool { return name == "contoso" }
 		for _, h := range []spool.Hold{
 			{Key: hold.IdentityKey("old"), Identity: "old", Text: "the secret has expired"},
-			{Key: hold.AuditKey("old"), Identity: "old", Text: "not restricted"},
-			{Key: hold.AuditKey("contoso"), Identity: "contoso", Text: "not restricted"},
+			{Key: state.AuditKey("old"), Identity: "old", Text: "not restricted"},
+			{Key: state.AuditKey("contoso"), Identity: "contoso", Text: "not restricted"},
 			{Key: hold.MailboxKey(box), Identity: "old", Mailbox: box, Text: "refused"},
 		} {
 			h.Since = time.Now()

@@ -92,16 +92,10 @@ type pending struct {
 func newLane(d *Delivery, mailbox envelope.Address, p *pace.Mailbox) *lane {
 	p.Restart()
 	return &lane{
-		d:       d,
-		mailbox: mailbox,
-		key:     mailbox.Key(),
-		pace:    p,
-		place:   pace.NewPlace(),
+		d: d, mailbox: mailbox, key: mailbox.Key(), pace: p, place: pace.NewPlace(),
 		inbox: inbox{
-			wake:     make(chan struct{}, 1),
-			claimed:  make(chan claim),
-			answered: make(chan answer),
-			settled:  make(chan time.Time),
+			wake: make(chan struct{}, 1), claimed: make(chan claim), answered: make(chan answer),
+			settled: make(chan time.Time),
 		},
 	}
 }
@@ -322,14 +316,9 @@ func (l *lane) publish(r Route, now time.Time) {
 	l.view.mu.Lock()
 	defer l.view.mu.Unlock()
 	l.view.status = LaneStatus{
-		Mailbox:     l.mailbox,
-		Identity:    r.Identity,
-		Slots:       l.slots,
-		Busy:        l.work.busy,
-		Ahead:       len(l.work.ready),
-		Failures:    l.pace.Failures(),
-		PausedUntil: l.pace.PausedUntil(now),
-		slowed:      l.pace.Slowed(),
+		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy,
+		Ahead: len(l.work.ready), Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now),
+		slowed: l.pace.Slowed(),
 	}
 }
 

@@ -27,8 +27,12 @@ func TestDrainRate(t *testing.T) {
 		{200, 10, 64, 20 * time.Millisecond},
 	} {
 		for _, accepting := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d mailboxes, %d slots, commit %v, accepting %t", tt.mailboxes, tt.identity, tt.commit, accepting), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { drain(t, tt.mailboxes, tt.each, tt.identity, tt.commit, accepting) })
+			t.Run(fmt.Sprintf("%d mailboxes, %d slots, commit %v, accepting %t", tt.mailboxes, tt.identity, tt.commit,
+				accepting), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					drain(t, tt.mailboxes, tt.each, tt.identity, tt.commit,
+						accepting)
+				})
 			})
 		}
 	}
@@ -73,7 +77,8 @@ func drain(t *testing.T, mailboxes, each, limit int, commit time.Duration, accep
 		t.Errorf("%.1f %% of the bound (%v instead of %v)", 100*share, last, bound)
 	}
 	if r.graph.most[boxes[0].Key()] > 3 || r.graph.most[""] > slots {
-		t.Errorf("%d requests at once for a mailbox, %d for the identity", r.graph.most[boxes[0].Key()], r.graph.most[""])
+		t.Errorf("%d requests at once for a mailbox, %d for the identity", r.graph.most[boxes[0].Key()],
+			r.graph.most[""])
 	}
 	if time.Since(began) < bound {
 		t.Errorf("faster than possible: the measurement is wrong")
@@ -164,7 +169,8 @@ func TestThrottledLaneAlone(t *testing.T) {
 		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) outcome.Answer {
 			if m.Equal(slow) && !throttled {
 				throttled = true
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 37 * time.Second, Text: "429"}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
+					RetryAfter: 37 * time.Second, Text: "429"}
 			}
 			return sent
 		}
@@ -207,7 +213,8 @@ func TestThrottledIdentity(t *testing.T) {
 		}
 		r.graph.answer = func(m envelope.Address, id envelope.QueueID, n int) outcome.Answer {
 			if m.Equal(a) && n == 0 {
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 429, RetryAfter: 20 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 429,
+					RetryAfter: 20 * time.Second}
 			}
 			return sent
 		}
@@ -338,7 +345,8 @@ func TestDeferredBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
-		due := []time.Duration{10 * time.Second, 75 * time.Second, 80 * time.Second, 100 * time.Second, 12 * time.Minute}
+		due := []time.Duration{10 * time.Second, 75 * time.Second, 80 * time.Second, 100 * time.Second,
+			12 * time.Minute}
 		var ids []envelope.QueueID
 		for _, d := range due {
 			ids = append(ids, r.store.put(box, box, func(m *spool.Record) { m.NextAttempt = time.Now().Add(d) }))
@@ -369,7 +377,8 @@ func TestPlaceInLine(t *testing.T) {
 			r.stop()
 		}
 		for i := 1; i < len(r.graph.tries); i++ {
-			if a, b := r.graph.tries[i-1].id, r.graph.tries[i].id; b < a && r.graph.tries[i-1].at != r.graph.tries[i].at {
+			if a, b := r.graph.tries[i-1].id, r.graph.tries[i].id; b < a &&
+				r.graph.tries[i-1].at != r.graph.tries[i].at {
 				t.Errorf("%s was tried before %s", a, b)
 			}
 		}

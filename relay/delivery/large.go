@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"sync/atomic"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // Uploader sends what is too large for one request, as a draft of its parts.
@@ -35,9 +36,7 @@ func (r Route) stranded(size int64) bool {
 // configuration is to blame, so the message waits for whoever changed it.
 func noLongerSent(size, limit int64) outcome.Answer {
 	return outcome.Answer{
-		Outcome: outcome.Hold,
-		Scope:   outcome.ScopeMessage,
-		Status:  reply.Enhanced{4, 3, 4},
+		Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
 		Text: fmt.Sprintf("the message has %d bytes, more than delivery.mime_limit (%d), and was accepted "+
 			"before delivery.large_messages or that limit changed", size, limit),
 		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it",
@@ -51,19 +50,62 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 		return unreadable(outcome.Answer{}, err)
 	}
 	defer stored.Close()
-	m, err := parts.Read(stored, rec.Size)
+	m, err := parts.Read(d.shutdown.sends, stored, rec.Size)
 	if err != nil {
 		return notInParts(err)
 	}
-	return r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	d.logDamage(rec, m)
+	a := r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	if note := damage(m); note != "" && (a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown) {
+		a.Text = strings.TrimPrefix(a.Text+"; "+note, "; ")
+		a.Damaged = "repaired"
+		if len(m.Unplaced) > 0 {
+			a.Damaged = "original_attached"
+		}
+	}
+	return a
+}
+
+// logDamage logs what of a message could not be read as it is.
+func (d *Delivery) logDamage(rec spool.Record, m *parts.Message) {
+	if note := damage(m); note != "" {
+		d.cfg.Log.Warn("a large message is damaged", "queue_id", string(rec.ID), "message_id", rec.MessageID,
+			"client", rec.Client.Name, "mailbox", rec.Mailbox.String(), "original_attached", len(m.Unplaced) > 0,
+			"error", note)
+	}
+}
+
+// damage names what of a message could not be read as it is, for the log and the
+// history; empty if nothing.
+func damage(m *parts.Message) string {
+	var all []string
+	if len(m.Unplaced) > 0 {
+		all = append(all, "the original is attached, for not all of it could be read: "+listed(m.Unplaced))
+	}
+	if len(m.Repairs) > 0 {
+		all = append(all, "it was read otherwise than it is written: "+listed(m.Repairs))
+	}
+	return strings.Join(all, "; ")
+}
+
+// listed names the first of some problems, and how many more there are.
+func listed(problems []parts.Problem) string {
+	const most = 5
+	var all []string
+	for _, p := range problems[:min(len(problems), most)] {
+		all = append(all, text.Foreign(p.String(), 2*outcome.MaxWord))
+	}
+	if more := len(problems) - most; more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
 }
 
 // notInParts is the answer for a message that cannot be taken apart.
 func notInParts(err error) outcome.Answer {
 	a := outcome.Answer{
-		Outcome: outcome.Bounce,
-		Status:  reply.Enhanced{5, 3, 4},
-		Text:    "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
+		Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4},
+		Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
 	}
 	var refused *reply.Error
 	switch {
@@ -85,8 +127,7 @@ func notInParts(err error) outcome.Answer {
 func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	f := p.Fields
 	d := largemail.Draft{
-		ID:      rec.ID,
-		Again:   rec.Attempts > 1,
+		ID: rec.ID, Again: rec.Attempts > 1,
 		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
 		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
 		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
@@ -107,13 +148,24 @@ func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 		}
 	}
 	d.To, d.Cc, d.Bcc = recipients(f, rec.Envelope.Recipients)
-	for _, a := range p.Attachments {
+	for _, a := range files(p) {
 		d.Attachments = append(d.Attachments, largemail.File{
 			Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
 			Content: largemail.Content{Size: a.Size, Open: a.Open},
 		})
 	}
 	return d
+}
+
+// files are the attachments. Where something of the message could not be placed,
+// the original replaces those that it contains, but for the images that the text
+// shows.
+func files(p *parts.Message) []parts.Attachment {
+	if len(p.Unplaced) == 0 {
+		return p.Attachments
+	}
+	shown := slices.DeleteFunc(slices.Clone(p.Attachments), func(a parts.Attachment) bool { return !a.Inline })
+	return append(shown, p.Original)
 }
 
 // mapped reports whether it is one of the X- fields whose meaning a property of the draft carries.
@@ -176,27 +228,5 @@ func (b *body) seekable() (io.ReadSeekCloser, error) {
 		b.fail(err)
 		return nil, err
 	}
-	return &jumping{ReadSeekCloser: r, body: b}, nil
-}
-
-// jumping reports errors of the store like watched, but does not count bytes:
-// Graph has the message only when the draft is sent.
-type jumping struct {
-	io.ReadSeekCloser
-	body   *body
-	closed atomic.Bool
-}
-
-func (j *jumping) Read(p []byte) (int, error) {
-	n, err := j.ReadSeekCloser.Read(p)
-	if err != nil && err != io.EOF && !j.closed.Load() {
-		j.body.fail(err)
-		err = fmt.Errorf("cannot read the message: %w", err)
-	}
-	return n, err
-}
-
-func (j *jumping) Close() error {
-	j.closed.Store(true)
-	return j.ReadSeekCloser.Close()
+	return &watched{ReadSeekCloser: r, body: b, jumps: true}, nil
 }

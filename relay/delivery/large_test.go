@@ -71,16 +71,21 @@ func (f failingReader) Read(p []byte) (int, error) {
 	return f.ReadSeeker.Read(p)
 }
 
-const largeText = "From: Relay <relay@contoso.com>\r\nSender: relay@contoso.com\r\nTo: A <a@example.com>, outsider@example.com\r\nCc: b@example.com\r\n" +
+const largeText = "From: Relay <relay@contoso.com>\r\nSender: relay@contoso.com\r\n" +
+	"To: A <a@example.com>, outsider@example.com\r\nCc: b@example.com\r\n" +
 	"Subject: s\r\nX-Priority: 5\r\nX-Mailer: m\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n" +
 	"--B\r\n\r\ntext\r\n--B\r\nContent-Type: a/b; name=f\r\n\r\nfile\r\n--B--\r\n"
 
 // tryLarge makes one attempt with a message of largeText.
 func tryLarge(t *testing.T, text string, r Route, storeErr error) (outcome.Answer, bool) {
 	t.Helper()
-	d := New(Config{Store: oneBody{text: text, err: storeErr}, Route: func(envelope.Address) (Route, bool) { return r, true }, Now: time.Now})
-	rec := spool.Record{Message: spool.Message{ID: "q1", Mailbox: mustAddress(t, "relay@contoso.com"), From: mustAddress(t, "relay@contoso.com"), MessageID: "<1@x>", Size: int64(len(text)),
-		Envelope: envelope.Envelope{Recipients: []envelope.Address{mustAddress(t, "a@example.com"), mustAddress(t, "b@example.com"), mustAddress(t, "blind@example.com")}}}, Attempts: 2}
+	d := New(Config{Store: oneBody{text: text, err: storeErr}, Route: func(envelope.Address) (Route, bool) {
+		return r, true
+	}, Now: time.Now})
+	rec := spool.Record{Message: spool.Message{ID: "q1", Mailbox: mustAddress(t, "relay@contoso.com"),
+		From: mustAddress(t, "relay@contoso.com"), MessageID: "<1@x>", Size: int64(len(text)),
+		Envelope: envelope.Envelope{Recipients: []envelope.Address{mustAddress(t, "a@example.com"),
+			mustAddress(t, "b@example.com"), mustAddress(t, "blind@example.com")}}}, Attempts: 2}
 	ans, damaged, panicked := d.send(r, rec)
 	if panicked {
 		t.Error("panic")
@@ -104,8 +109,10 @@ func TestLargeMailGoesInParts(t *testing.T) {
 		t.Fatalf("%+v", ans)
 	}
 	d := u.drafts[0]
-	got := fmt.Sprintln(d.ID, d.Again, d.Subject, d.MessageID, d.From, d.Sender, d.To, d.Cc, d.Bcc, d.Importance, d.Headers, u.text)
-	want := "q1 true s <1@x> {Relay relay@contoso.com} { } [{A a@example.com}] [{ b@example.com}] [{ blind@example.com}] low [{X-Mailer m}] [text | f=file]\n"
+	got := fmt.Sprintln(d.ID, d.Again, d.Subject, d.MessageID, d.From, d.Sender, d.To, d.Cc, d.Bcc, d.Importance,
+		d.Headers, u.text)
+	want := "q1 true s <1@x> {Relay relay@contoso.com} { } [{A a@example.com}] [{ b@example.com}] " +
+		"[{ blind@example.com}] low [{X-Mailer m}] [text | f=file]\n"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -116,11 +123,14 @@ func TestLargeMailByLimitAndByAnswer(t *testing.T) {
 	s.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 		return outcome.Answer{Outcome: outcome.TooLarge}
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20}, nil); ans.Outcome != outcome.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 ||
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20},
+		nil); ans.Outcome != outcome.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 ||
 		ans.Requests != 1 || ans.Uploaded < int64(len(largeText))*4/3 {
-		t.Errorf("%+v after %d requests and %d drafts; what the first one cost counts too", ans, len(s.tries), len(u.drafts))
+		t.Errorf("%+v after %d requests and %d drafts; what the first one cost counts too", ans, len(s.tries),
+			len(u.drafts))
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 1 << 20}, nil); ans.Outcome != outcome.TooLarge || len(s.tries) != 2 {
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, MIMELimit: 1 << 20}, nil); ans.Outcome != outcome.TooLarge ||
+		len(s.tries) != 2 {
 		t.Errorf("without an uploader: %+v", ans)
 	}
 }
@@ -139,11 +149,13 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		r.start()
 		r.wait(time.Minute)
 		m := r.store.get(id)
-		if m.State != spool.Held || m.LastStatus != (reply.Enhanced{4, 3, 4}) || !strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
+		if m.State != spool.Held || m.LastStatus != (reply.Enhanced{4, 3, 4}) ||
+			!strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
 			t.Errorf("%+v after %d requests", m, r.graph.count())
 		}
 		r.stop()
-		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) || (Route{MIMELimit: 100}).stranded(100) {
+		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) ||
+			(Route{MIMELimit: 100}).stranded(100) {
 			t.Error("stranded is what has no way left")
 		}
 		a := answer{pending: pending{rec: m}, identity: &pace.Identity{Name: "contoso"}, Answer: noLongerSent(101, 100)}
@@ -157,17 +169,43 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	u := &uploads{answer: sent}
 	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
 	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
-	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) || !strings.Contains(ans.Text, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
+	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) ||
+		!strings.Contains(ans.Text, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
 }
 
 func TestLargeMailThatCannotBeRead(t *testing.T) {
 	r := Route{Sender: newDouble(0), Uploader: &uploads{answer: sent}, MIMELimit: 100}
-	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged || ans.Outcome == outcome.Delivered {
+	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged ||
+		ans.Outcome == outcome.Delivered {
 		t.Errorf("%+v, damaged %v", ans, damaged)
 	}
 	if ans, damaged := tryLarge(t, largeText, r, io.ErrUnexpectedEOF); damaged || ans.Outcome != outcome.Retry {
 		t.Errorf("%+v, damaged %v", ans, damaged)
+	}
+}
+
+// What cannot be placed reaches the recipients in the original, which replaces the
+// files that are in it; the history and the log say why.
+func TestDamagedLargeMailCarriesTheOriginal(t *testing.T) {
+	u := &uploads{answer: sent}
+	const part = "--B\r\nContent-Type: a/b; name=f\r\n"
+	text := strings.Replace(largeText, part, part+"*** checked ***\r\nContent-ID: <f>\r\n", 1)
+	text = strings.Replace(text, "Subject: s\r\n", "Subject: s\r\nBcc: blind@example.com\r\n", 1)
+	r := Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}
+	ans, _ := tryLarge(t, text, r, nil)
+	original := strings.Replace(text, "Bcc: blind@example.com\r\n", "", 1)
+	if want := "text | original-message.eml=" + original; ans.Outcome != outcome.Delivered || u.text[0] != want {
+		t.Errorf("%+v: got\n%s\nwant\n%s", ans, u.text[0], want)
+	}
+	const note = "the original is attached, for not all of it could be read: part 2: a line in its header is no field"
+	if !strings.Contains(ans.Text, note) || ans.Damaged != "original_attached" {
+		t.Errorf("%q, %q", ans.Text, ans.Damaged)
+	}
+	ans, _ = tryLarge(t, strings.Replace(largeText, "boundary=B", "boundary=C", 1), r, nil)
+	if u.text[1] != "text | f=file" || ans.Damaged != "repaired" ||
+		!strings.Contains(ans.Text, "its delimiters are not those") {
+		t.Errorf("%q, %+v", u.text[1], ans)
 	}
 }

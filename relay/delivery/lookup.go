@@ -180,11 +180,8 @@ func (d *Delivery) follow(a *answer, t trace) (send bool) {
 	switch v, why := judge(a.rec, t, d.cfg.Now()); v {
 	case wasSent:
 		a.Answer = outcome.Answer{
-			Outcome:   outcome.Delivered,
-			Status:    reply.Enhanced{2, 0, 0},
-			RequestID: a.RequestID,
-			Duration:  a.Duration,
-			Text:      "found in the mailbox: an earlier attempt had sent it",
+			Outcome: outcome.Delivered, Status: reply.Enhanced{2, 0, 0}, RequestID: a.RequestID,
+			Duration: a.Duration, Text: "found in the mailbox: an earlier attempt had sent it",
 		}
 	case notSent:
 		return true
@@ -275,10 +272,7 @@ func (d *Delivery) endSearchAlarms() {
 // doubt holds the message for a person.
 func (a *answer) doubt(why string) {
 	a.verdict = &Decision{
-		State:   spool.Held,
-		Event:   spool.EventHeld,
-		Unknown: true,
-		Status:  reply.Enhanced{4, 4, 7},
+		State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: reply.Enhanced{4, 4, 7},
 		Text: "the message may have been sent, and a search of the mailbox proved nothing: " + why +
 			"; check Sent Items of the mailbox, then release or delete it",
 	}

@@ -17,6 +17,10 @@ import (
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+func toOne(t *testing.T) []envelope.Address {
+	return []envelope.Address{addr(t, "one@example.net")}
+}
+
 func TestJudge(t *testing.T) {
 	one, two, three := addr(t, "one@example.net"), addr(t, "two@example.net"), addr(t, "Two@example.net")
 	both := []envelope.Address{one, two}
@@ -40,22 +44,27 @@ func TestJudge(t *testing.T) {
 		want   verdict
 	}{
 		{"found", rec, []graph.Copy{found(time.Second, both...)}, false, since, wasSent},
-		{"found, in another order and case, one twice", rec, []graph.Copy{found(time.Second, three, one, two)}, false, since, wasSent},
+		{"found, in another order and case, one twice", rec, []graph.Copy{found(time.Second, three, one, two)}, false,
+			since, wasSent},
 		{"found among others", rec, []graph.Copy{found(0, one), found(time.Second, both...)}, false, since, wasSent},
 		{"found within the skew of the clocks", rec, []graph.Copy{found(-clockSkew, both...)}, false, late, wasSent},
 		{"of an earlier time", rec, []graph.Copy{found(-time.Minute, both...)}, false, late, inDoubt},
 		{"fewer recipients", rec, []graph.Copy{found(time.Second, one)}, false, late, inDoubt},
-		{"more recipients", rec, []graph.Copy{found(time.Second, one, two, addr(t, "x@example.net"))}, false, late, inDoubt},
-		{"a recipient that is no address", rec, []graph.Copy{found(time.Second, one, envelope.Address{})}, false, late, inDoubt},
+		{"more recipients", rec, []graph.Copy{found(time.Second, one, two, addr(t, "x@example.net"))}, false, late,
+			inDoubt},
+		{"a recipient that is no address", rec, []graph.Copy{found(time.Second, one, envelope.Address{})}, false, late,
+			inDoubt},
 		{"nothing, at once", rec, nil, false, since, notYet},
 		{"nothing, just before the time", rec, nil, false, late.Add(-1), notYet},
 		{"nothing, after ten minutes", rec, nil, false, late, notSent},
 		{"a draft, at once", rec, []graph.Copy{{Draft: true, Recipients: both}}, false, since, notYet},
 		{"a draft that stays", rec, []graph.Copy{{Draft: true, Recipients: both}}, false, late, inDoubt},
-		{"a draft and the copy", rec, []graph.Copy{{Draft: true, Recipients: both}, found(0, both...)}, false, late, wasSent},
+		{"a draft and the copy", rec, []graph.Copy{{Draft: true, Recipients: both}, found(0, both...)}, false, late,
+			wasSent},
 		{"a Message-ID that another message has", rec, []graph.Copy{found(time.Second, both...)}, true, late, inDoubt},
 		{"no Message-ID", spool.Record{}, nil, false, late, inDoubt},
-		{"nothing, but the queue may not know its Message-ID octet for octet", named("<a?b@test>"), nil, false, late, inDoubt},
+		{"nothing, but the queue may not know its Message-ID octet for octet", named("<a?b@test>"), nil, false, late,
+			inDoubt},
 		{"nothing, and its Message-ID has a comment", named("<1@test> (x)"), nil, false, late, inDoubt},
 		{"nothing, and its Message-ID is not ASCII", named("<ä@test>"), nil, false, late, inDoubt},
 		{"found by such a Message-ID", named("<a?b@test>"), []graph.Copy{found(0, both...)}, false, late, wasSent},
@@ -97,7 +106,8 @@ func looking(t *testing.T, find func(n int) ([]graph.Copy, outcome.Answer)) (*ri
 	}
 	r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 		if n == 0 {
-			return outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504, Status: reply.Enhanced{4, 4, 7}, Text: "timed out"}
+			return outcome.Answer{Outcome: outcome.Unknown, HTTPStatus: 504, Status: reply.Enhanced{4, 4, 7},
+				Text: "timed out"}
 		}
 		return sent
 	}
@@ -109,7 +119,7 @@ func looking(t *testing.T, find func(n int) ([]graph.Copy, outcome.Answer)) (*ri
 func TestLookupFindsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
-			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+			return []graph.Copy{{Sent: time.Now(), Recipients: toOne(t)}}, searched
 		})
 		r.wait(5 * time.Minute)
 		r.wantState(id, spool.Sent)
@@ -157,10 +167,12 @@ func TestLookupFindsNothing(t *testing.T) {
 func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, _, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
-			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "stranger@example.net")}}}, searched
+			stranger := []envelope.Address{addr(t, "stranger@example.net")}
+			return []graph.Copy{{Sent: time.Now(), Recipients: stranger}}, searched
 		})
 		r.wait(time.Hour)
-		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "release or delete") {
+		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown ||
+			!strings.Contains(rec.LastText, "release or delete") {
 			t.Fatalf("%+v", rec)
 		}
 		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
@@ -181,7 +193,8 @@ func TestLookupNotAllowed(t *testing.T) {
 			if granted {
 				return nil, searched
 			}
-			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403,
+				Text: "access denied", Advice: "grant Mail.Read"}
 		})
 		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
 		if text := a.text("lookup:contoso"); !strings.Contains(text, "grant Mail.Read") {
@@ -208,11 +221,13 @@ func TestLookupFails(t *testing.T) {
 		r, f, _, id := looking(t, func(n int) ([]graph.Copy, outcome.Answer) {
 			switch n {
 			case 1:
-				return nil, outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, RetryAfter: 90 * time.Second, Text: "busy"}
+				return nil, outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, RetryAfter: 90 * time.Second,
+					Text: "busy"}
 			case 2:
-				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity, HTTPStatus: 401, Text: "the secret has expired"}
+				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeIdentity, HTTPStatus: 401,
+					Text: "the secret has expired"}
 			}
-			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+			return []graph.Copy{{Sent: time.Now(), Recipients: toOne(t)}}, searched
 		})
 		r.wait(2*time.Minute + 40*time.Second)
 		if holds := r.Status().Holds; len(holds) != 1 || holds[0].Key != "identity:contoso" {
@@ -222,68 +237,6 @@ func TestLookupFails(t *testing.T) {
 		r.wantState(id, spool.Sent)
 		if len(r.graph.times(id)) != 1 || len(f.at) < 3 {
 			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
-		}
-		r.stop()
-	})
-}
-
-func TestUsage(t *testing.T) {
-	u := usage{boxes: map[string]*boxUsage{}}
-	a, b := addr(t, "a@contoso.com"), addr(t, "b@contoso.com")
-	add := func(m envelope.Address, n int, after time.Duration, wantSum int, wantWarn bool) {
-		t.Helper()
-		if sum, warn := u.add(m, n, noon.Add(after)); sum != wantSum || warn != wantWarn {
-			t.Errorf("after %v: %d, %v, want %d, %v", after, sum, warn, wantSum, wantWarn)
-		}
-	}
-	add(a, 5000, 0, 5000, false)
-	add(a, 2999, time.Hour, 7999, false)
-	add(b, 10, time.Hour, 10, false)
-	add(a, 1, 2*time.Hour, 8000, true)
-	add(a, 500, 3*time.Hour, 8500, false)
-	add(a, 1, 2*time.Hour, 8501, false) // a late one still counts
-	if over := u.over(noon.Add(24 * time.Hour)); len(over) != 0 {
-		t.Errorf("over within the day: %v", over)
-	}
-	if over := u.over(noon.Add(25 * time.Hour)); len(over) != 1 || !over[0].Equal(a) {
-		t.Errorf("over after a day: %v", over)
-	}
-	add(a, 4499, 25*time.Hour, 8000, true) // and again
-	if list := u.list(noon.Add(25 * time.Hour)); len(list) != 2 || list[0] != (Usage{a, 8000}) || list[1] != (Usage{b, 10}) {
-		t.Errorf("list: %v", list)
-	}
-	u.over(noon.Add(1000 * time.Hour))
-	if len(u.boxes) != 0 {
-		t.Errorf("%d mailboxes at rest are remembered", len(u.boxes))
-	}
-}
-
-// TestUsageAcrossRestart: the day's recipients are known after a restart, and a
-// warning is given at 80 % of the limit.
-func TestUsageAcrossRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Second)
-		a := r.reporting()
-		box := addr(t, "box@contoso.com")
-		r.store.putSent(box, time.Now().Add(-2*time.Hour).Truncate(time.Hour), 4000)
-		r.store.putSent(box, time.Now().Add(-20*time.Hour).Truncate(time.Hour), 3999)
-		r.start()
-		r.wait(time.Second)
-		if a.text("limit:box@contoso.com") != "" {
-			t.Error("an alarm below 80 %")
-		}
-		r.from(box, clientHeader)
-		r.Notify(box)
-		r.wait(5 * time.Second)
-		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 8000 {
-			t.Errorf("usage: %v", got)
-		}
-		if a.text("limit:box@contoso.com") == "" || r.log.count("mailbox nears its daily limit") != 1 {
-			t.Error("no alarm at 80 %")
-		}
-		r.wait(6 * time.Hour)
-		if a.text("limit:box@contoso.com") != "" {
-			t.Error("the alarm goes on")
 		}
 		r.stop()
 	})
@@ -301,7 +254,8 @@ func TestLookupAlarmOfAMailboxThatIsGone(t *testing.T) {
 			a := r.reporting()
 			var gone, moved bool
 			f := &finder{double: r.graph, find: func(int) ([]graph.Copy, outcome.Answer) {
-				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "access denied", Advice: "grant Mail.Read"}
+				return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403,
+					Text: "access denied", Advice: "grant Mail.Read"}
 			}}
 			r.cfg.Unknown = LookUp
 			r.cfg.Route = func(m envelope.Address) (Route, bool) {
@@ -328,37 +282,6 @@ func TestLookupAlarmOfAMailboxThatIsGone(t *testing.T) {
 	}
 }
 
-// TestUsageCountsOnce: what is sent while the history is still being read is in
-// it too, and counts once.
-func TestUsageCountsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Second)
-		box := addr(t, "box@contoso.com")
-		reads := 0
-		r.store.failIf(func(op string, _ envelope.QueueID) error {
-			if op != "usage" {
-				return nil
-			}
-			if reads++; reads == 1 {
-				return errDisk
-			}
-			return nil
-		})
-		for range 3 {
-			r.from(box, clientHeader)
-		}
-		r.start()
-		r.wait(10 * time.Minute)
-		if n := r.store.Counts()[spool.Sent]; n != 3 || reads != 2 {
-			t.Errorf("%d sent, the history read %d times", n, reads)
-		}
-		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 3 {
-			t.Errorf("usage: %v", got)
-		}
-		r.stop()
-	})
-}
-
 // TestLookupPanics: a search that breaks ends nothing but itself: it is made
 // again, and in the end a person decides. The message is never sent unproven.
 func TestLookupPanics(t *testing.T) {
@@ -370,10 +293,12 @@ func TestLookupPanics(t *testing.T) {
 			t.Errorf("after two panics: %+v", rec)
 		}
 		r.wait(time.Hour)
-		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown || !strings.Contains(rec.LastText, "internal error") || !strings.Contains(rec.LastText, "release or delete") {
+		if rec := r.store.get(id); rec.State != spool.Held || !rec.Unknown ||
+			!strings.Contains(rec.LastText, "internal error") || !strings.Contains(rec.LastText, "release or delete") {
 			t.Errorf("%+v", rec)
 		}
-		if len(r.graph.times(id)) != 1 || len(f.at) != 1+maxCrashes || r.log.count("panic while looking a message up") != maxCrashes {
+		if len(r.graph.times(id)) != 1 || len(f.at) != 1+maxCrashes ||
+			r.log.count("panic while looking a message up") != maxCrashes {
 			t.Errorf("%d attempts, looked up at %v", len(r.graph.times(id)), f.at)
 		}
 		r.stop()
@@ -387,7 +312,7 @@ func TestLookupPanicsOnce(t *testing.T) {
 			if n == 1 {
 				panic("broken")
 			}
-			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+			return []graph.Copy{{Sent: time.Now(), Recipients: toOne(t)}}, searched
 		})
 		r.wait(5 * time.Minute)
 		r.wantState(id, spool.Sent)
@@ -403,7 +328,8 @@ func TestLookupPanicsOnce(t *testing.T) {
 func TestLookupAloneRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
-			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 404, Text: "no such mailbox"}
+			return nil, outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 404,
+				Text: "no such mailbox"}
 		})
 		r.graph.set(func() {
 			r.graph.answer = func(_ envelope.Address, which envelope.QueueID, n int) outcome.Answer {
@@ -433,7 +359,7 @@ func TestLookupSpendsNoProbe(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "box@contoso.com")
 		f := &finder{double: r.graph, find: func(int) ([]graph.Copy, outcome.Answer) {
-			return []graph.Copy{{Sent: time.Now(), Recipients: []envelope.Address{addr(t, "one@example.net")}}}, searched
+			return []graph.Copy{{Sent: time.Now(), Recipients: toOne(t)}}, searched
 		}}
 		route := r.cfg.Route
 		r.cfg.Unknown = LookUp
@@ -442,7 +368,8 @@ func TestLookupSpendsNoProbe(t *testing.T) {
 			x.Finder = f
 			return x, ok
 		}
-		if err := r.store.SetHold(t.Context(), spool.Hold{Key: hold.MailboxKey(box), Mailbox: box, Identity: "contoso", Since: time.Now()}); err != nil {
+		if err := r.store.SetHold(t.Context(), spool.Hold{Key: hold.MailboxKey(box), Mailbox: box, Identity: "contoso",
+			Since: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		for range 8 {

@@ -40,7 +40,8 @@ func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRi
 		t.Fatal(err)
 	}
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
-	r.Delivery = New(Config{Store: store, Limits: Limits{Unknown: LookUp, MaxAge: time.Hour}, UnknownDelay: 50 * time.Millisecond,
+	r.Delivery = New(Config{Store: store, Limits: Limits{Unknown: LookUp, MaxAge: time.Hour},
+		UnknownDelay: 50 * time.Millisecond,
 		Route: func(envelope.Address) (Route, bool) {
 			return Route{Identity: "contoso", Sender: client, Finder: client}, true
 		}})
@@ -63,7 +64,8 @@ func commitMail(t *testing.T, s spool.Store, mailbox envelope.Address, messageID
 		t.Fatal(err)
 	}
 	now := time.Now()
-	m := spool.Message{ID: envelope.NewQueueID(now), Mailbox: mailbox, From: mailbox, Accepted: now, MessageID: messageID,
+	m := spool.Message{ID: envelope.NewQueueID(now), Mailbox: mailbox, From: mailbox, Accepted: now,
+		MessageID:  messageID,
 		HeaderSize: int64(len(header)), Envelope: envelope.Envelope{Recipients: []envelope.Address{mailbox}}}
 	if err := d.Commit(t.Context(), m); err != nil {
 		t.Fatal(err)

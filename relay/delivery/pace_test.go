@@ -108,7 +108,8 @@ func TestThrottlingLowersSlots(t *testing.T) {
 		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			if throttled[m.Key()] {
 				delete(throttled, m.Key())
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: 2 * time.Second}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
+					RetryAfter: 2 * time.Second}
 			}
 			return sent
 		}
@@ -148,7 +149,7 @@ func TestThrottlingLowersSlots(t *testing.T) {
 		throttle(boxes[1:3])
 		r.wait(4 * time.Second)
 		if n := most(8*time.Second, ""); n < 60 {
-			t.Errorf("the identity has %d requests at once after three of thirty mailboxes were throttled, want about 64", n)
+			t.Errorf("%d requests at once after three of thirty mailboxes were throttled, want about 64", n)
 		}
 		throttle(boxes[:25])
 		r.wait(4 * time.Second)
@@ -169,7 +170,8 @@ func TestQuotaHour(t *testing.T) {
 		r := newRig(t, 0)
 		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
 			if n == 0 {
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429, RetryAfter: time.Hour}
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
+					RetryAfter: time.Hour}
 			}
 			return sent
 		}

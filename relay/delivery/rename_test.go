@@ -30,7 +30,8 @@ func TestRenamedIdentity(t *testing.T) {
 			}
 			r.cfg.Identity = func(x string) bool { return x == name || x == "fabrikam" }
 			works := false
-			away := outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "unavailable"}
+			away := outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2},
+				Text: "unavailable"}
 			r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 				switch {
 				case works:
@@ -54,7 +55,8 @@ func TestRenamedIdentity(t *testing.T) {
 				r.ProbeNow()
 			}
 			r.wait(5 * time.Minute)
-			if rec := r.store.get(id); rec.State != spool.Queued || rec.HeldFor < 7*time.Hour-time.Minute || rec.LastText != "unavailable" {
+			if rec := r.store.get(id); rec.State != spool.Queued || rec.HeldFor < 7*time.Hour-time.Minute ||
+				rec.LastText != "unavailable" {
 				t.Errorf("restart %v: %s, held for %s: %s", restart, rec.State, rec.HeldFor, rec.LastText)
 			}
 			if rec := r.store.get(stranger); rec.HeldFor != 0 {

@@ -241,31 +241,19 @@ func (d *Delivery) putReport(
 	report.Status, report.Text = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried")
 	report.RequestID, report.LastAttempt = rec.LastRequest, rec.LastAttempt
 	report.Original = dsn.Original{
-		ID:         rec.ID,
-		MessageID:  rec.MessageID,
-		Subject:    rec.Subject,
-		Recipients: about,
-		Mailbox:    rec.Mailbox,
-		Accepted:   rec.Accepted,
-		Header:     header,
+		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject,
+		Recipients: about, Mailbox: rec.Mailbox, Accepted: rec.Accepted,
+		Header: header,
 	}
 	body, headerSize, err := report.Bytes()
 	if err != nil {
 		return &unreadableError{err}
 	}
 	err = d.commit(ctx, spool.Message{
-		ID:             id,
-		Envelope:       envelope.Envelope{Recipients: to},
-		Client:         envelope.Client{Name: "report"},
-		Mailbox:        cfg.Mailbox,
-		From:           cfg.From,
-		ConfiguredFrom: true,
-		MessageID:      report.MessageID,
-		Subject:        "report of " + string(rec.ID),
-		HeaderSize:     int64(headerSize),
-		Accepted:       now,
-		ReportOf:       rec.ID,
-		ReportDelay:    report.Delayed,
+		ID: id, Envelope: envelope.Envelope{Recipients: to},
+		Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox, From: cfg.From,
+		ConfiguredFrom: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
+		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed,
 	}, body)
 	if errors.Is(err, spool.ErrState) {
 		return nil // it is queued again, or another node was faster

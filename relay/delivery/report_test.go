@@ -20,7 +20,8 @@ import (
 	"graphrelay/relay/spool/spooltest"
 )
 
-var refusal = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Status: reply.Enhanced{5, 1, 3}, Text: "a recipient address is not valid", Advice: "correct the recipients"}
+var refusal = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Status: reply.Enhanced{5, 1, 3},
+	Text: "a recipient address is not valid", Advice: "correct the recipients"}
 
 func TestAddressees(t *testing.T) {
 	sender, admin := addr(t, "erp@contoso.com"), addr(t, "admin@contoso.com")
@@ -89,7 +90,8 @@ func (a *alarms) text(key string) string {
 
 // reporting makes a rig report as its configuration says.
 func (r *rig) reporting(change ...func(*Reports)) *alarms {
-	cfg := Reports{ToSender: true, Postmaster: addr(r.t, "admin@contoso.com"), From: addr(r.t, "notifications@contoso.com"),
+	cfg := Reports{ToSender: true, Postmaster: addr(r.t, "admin@contoso.com"),
+		From:    addr(r.t, "notifications@contoso.com"),
 		Mailbox: addr(r.t, "notifications@contoso.com"), Hostname: "relay.test"}
 	for _, c := range change {
 		c(&cfg)
@@ -104,7 +106,8 @@ const clientHeader = "From: box@contoso.com\r\nTo: one@example.net\r\nSubject: x
 // from commits a message that a client sent with this header.
 func (r *rig) from(mailbox envelope.Address, header string) envelope.QueueID {
 	return r.store.putBody(header+"body", mailbox, mailbox, func(rec *spool.Record) {
-		rec.Envelope = envelope.Envelope{ReversePath: mailbox, Recipients: []envelope.Address{addr(r.t, "one@example.net")}}
+		rec.Envelope = envelope.Envelope{ReversePath: mailbox, Recipients: []envelope.Address{addr(r.t,
+			"one@example.net")}}
 		rec.HeaderSize, rec.Size = int64(len(header)), int64(len(header))+4
 	})
 }
@@ -131,8 +134,10 @@ func TestRefusedIsReportedOnce(t *testing.T) {
 		r.wait(5 * time.Second)
 		r.wantState(bad, spool.Failed)
 		got := r.store.reports()
-		if len(got) != 1 || got[0].State != spool.Sent || got[0].ReportOf != bad || !got[0].Envelope.ReversePath.IsZero() ||
-			fmt.Sprint(got[0].Envelope.Recipients) != "[box@contoso.com admin@contoso.com]" || got[0].Mailbox.String() != "notifications@contoso.com" {
+		if len(got) != 1 || got[0].State != spool.Sent || got[0].ReportOf != bad ||
+			!got[0].Envelope.ReversePath.IsZero() ||
+			fmt.Sprint(got[0].Envelope.Recipients) != "[box@contoso.com admin@contoso.com]" ||
+			got[0].Mailbox.String() != "notifications@contoso.com" {
 			t.Fatalf("reports: %+v", got)
 		}
 		e, err := gomessage.Read(bytes.NewReader(arrived))
@@ -145,7 +150,8 @@ func TestRefusedIsReportedOnce(t *testing.T) {
 				t.Errorf("the report that arrived says nothing of %q:\n%s", s, text)
 			}
 		}
-		if e.Header.Get("From") != "Mail relay <notifications@contoso.com>" || int64(bytes.Index(arrived, []byte("\r\n\r\n"))+4) != got[0].HeaderSize {
+		if e.Header.Get("From") != "Mail relay <notifications@contoso.com>" ||
+			int64(bytes.Index(arrived, []byte("\r\n\r\n"))+4) != got[0].HeaderSize {
 			t.Errorf("header: %v, size %d", e.Header, got[0].HeaderSize)
 		}
 		if r.store.get(bad).ReportOwed {
@@ -274,7 +280,8 @@ func TestReportPassesTheStuck(t *testing.T) {
 		box, slow := addr(t, "box@contoso.com"), addr(t, "slow@contoso.com")
 		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
 			if m.Equal(slow) {
-				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
+				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2},
+					Text: "the service is unavailable"}
 			}
 			return sent
 		}
@@ -304,7 +311,8 @@ func TestReportPassesTheStuck(t *testing.T) {
 		if got := len(r.store.reports()); got != 3*reportBatch {
 			t.Errorf("%d reports", got)
 		}
-		if text := a.text(reportAlarm); !strings.Contains(text, string(ids[0])) || !strings.Contains(text, "24 more") || !strings.Contains(text, "check the disk") {
+		if text := a.text(reportAlarm); !strings.Contains(text, string(ids[0])) || !strings.Contains(text, "24 more") ||
+			!strings.Contains(text, "check the disk") {
 			t.Errorf("the alarm says %q", text)
 		}
 		r.wait(4 * time.Hour)
@@ -425,74 +433,6 @@ func TestNoReports(t *testing.T) {
 	})
 }
 
-// TestDelayWarning: one warning for a mailbox in each period, to the postmaster
-// alone, and none during a hold.
-func TestDelayWarning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Second)
-		r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
-		slow, held := addr(t, "slow@contoso.com"), addr(t, "held@contoso.com")
-		r.graph.answer = func(m envelope.Address, _ envelope.QueueID, _ int) outcome.Answer {
-			switch {
-			case m.Equal(slow):
-				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}, Text: "the service is unavailable"}
-			case m.Equal(held):
-				return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "no access"}
-			}
-			return sent
-		}
-		var first envelope.QueueID
-		for i := range 50 {
-			id := r.from(slow, clientHeader)
-			r.from(held, clientHeader)
-			if i == 0 {
-				first = id
-			}
-		}
-		r.start()
-		r.wait(4*time.Hour - 10*time.Second)
-		if got := r.store.reports(); len(got) != 0 {
-			t.Errorf("reports before the time: %+v", got)
-		}
-		r.wait(2 * time.Minute)
-		got := r.store.reports()
-		if len(got) != 1 || !got[0].ReportDelay || fmt.Sprint(got[0].Envelope.Recipients) != "[admin@contoso.com]" || got[0].ReportOf != first {
-			t.Fatalf("reports: %+v", got)
-		}
-		r.wait(4 * time.Hour)
-		if got := r.store.reports(); len(got) != 2 || got[1].ReportOf == first {
-			t.Errorf("after twice the time: %+v", got)
-		}
-		r.stop()
-	})
-}
-
-func TestIsDelayed(t *testing.T) {
-	now, after := time.Now(), 4*time.Hour
-	base := spool.Record{Message: spool.Message{Accepted: now.Add(-after), Envelope: envelope.Envelope{ReversePath: addr(t, "a@b.example")}}, State: spool.Queued}
-	for name, c := range map[string]struct {
-		change func(*spool.Record)
-		want   bool
-	}{
-		"just now":            {func(*spool.Record) {}, true},
-		"not yet":             {func(r *spool.Record) { r.Accepted = r.Accepted.Add(time.Second) }, false},
-		"held meanwhile":      {func(r *spool.Record) { r.HeldFor = time.Second }, false},
-		"warned":              {func(r *spool.Record) { r.DelayWarned = true }, false},
-		"on its way":          {func(r *spool.Record) { r.State = spool.Active }, false},
-		"a report":            {func(r *spool.Record) { r.ReportOf = "x" }, false},
-		"a null reverse-path": {func(r *spool.Record) { r.Envelope.ReversePath = envelope.Address{} }, false},
-	} {
-		rec := base
-		c.change(&rec)
-		if got := isDelayed(rec, now, after); got != c.want {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-	}
-	if isDelayed(base, now, 0) {
-		t.Error("a warning though there are none")
-	}
-}
-
 // TestWrongSender: a From that Graph refuses fails where the client chose it,
 // and is held where the configuration did.
 func TestWrongSender(t *testing.T) {
@@ -500,9 +440,11 @@ func TestWrongSender(t *testing.T) {
 		r := newRig(t, time.Second)
 		box := addr(t, "box@contoso.com")
 		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
-			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeSendAs, HTTPStatus: 403, Status: reply.Enhanced{4, 7, 1}, Text: "may not send as"}
+			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeSendAs, HTTPStatus: 403,
+				Status: reply.Enhanced{4, 7, 1}, Text: "may not send as"}
 		}
-		chosen := r.store.put(box, addr(t, "chosen@contoso.com"), func(rec *spool.Record) { rec.ConfiguredFrom = false })
+		chosen := r.store.put(box, addr(t, "chosen@contoso.com"),
+			func(rec *spool.Record) { rec.ConfiguredFrom = false })
 		fixed := r.store.put(box, addr(t, "fixed@contoso.com"))
 		r.start()
 		r.wait(10 * time.Second)
@@ -513,35 +455,6 @@ func TestWrongSender(t *testing.T) {
 		holds := r.Status().Holds
 		if len(holds) != 1 || holds[0].Key != "sendas:box@contoso.com from fixed@contoso.com" {
 			t.Errorf("holds: %+v", holds)
-		}
-		r.stop()
-	})
-}
-
-// TestHoldAlarms: a hold raises an alarm, and its end lowers it.
-func TestHoldAlarms(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Second)
-		a := r.reporting()
-		works := false
-		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
-			if works {
-				return sent
-			}
-			return outcome.Answer{Outcome: outcome.Hold, Scope: outcome.ScopeMailbox, HTTPStatus: 403, Text: "no access", Advice: "check the policy"}
-		}
-		r.start()
-		r.arrive(addr(t, "box@contoso.com"))
-		r.wait(5 * time.Second)
-		const key = "hold:mailbox:box@contoso.com"
-		if got := a.text(key); got != "no access; check the policy" {
-			t.Errorf("the alarm says %q", got)
-		}
-		r.graph.set(func() { works = true })
-		r.ProbeNow()
-		r.wait(5 * time.Second)
-		if a.text(key) != "" || len(a.log) != 2 {
-			t.Errorf("alarms: %v", a.log)
 		}
 		r.stop()
 	})

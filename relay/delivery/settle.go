@@ -40,7 +40,9 @@ func (l *lane) conclude(a answer) {
 	case a.verdict != nil:
 		o.dec = *a.verdict
 	default:
-		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
+		rules := l.d.rulesFor(a, now)
+		rules.Outage = a.Doubt && l.pace.DoubtedBefore(a.began)
+		o.dec = Decide(a.rec, a.Answer, now, rules)
 	}
 	if !l.d.holds.None() {
 		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
@@ -101,6 +103,10 @@ func (l *lane) beginHold(o *settling, now time.Time) {
 
 // setPace slows the lane or the identity down, or lets it go on.
 func (l *lane) setPace(a answer, dec Decision, now time.Time) {
+	doubted := a.Doubt && dec.Unknown
+	if doubted {
+		l.pace.Doubted(now, l.d.cfg.Rand())
+	}
 	switch {
 	case a.verdict != nil:
 	case dec.Passed:
@@ -115,7 +121,8 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 		}
 		l.pace.Throttled(a.began, now, l.configured, l.work.busy+1)
 		a.identity.Throttled(aboutIdentity, l.d.countLanes(a.identity.Name, l), a.began, now)
-	case a.Outcome == outcome.Retry || a.Outcome == outcome.Unknown:
+	case doubted:
+	case a.Outcome == outcome.Retry && !aboutOne(a.Answer) || a.Outcome == outcome.Unknown:
 		l.pace.Failed(now, l.d.cfg.Rand())
 	}
 }
@@ -153,17 +160,9 @@ func (d *Delivery) record(o settling) time.Time {
 
 func settlement(o settling) spool.Settlement {
 	return spool.Settlement{
-		ID:          o.rec.ID,
-		Attempt:     o.rec.Attempts,
-		State:       o.dec.State,
-		NextAttempt: o.dec.Next,
-		Unknown:     o.dec.Unknown,
-		Status:      o.dec.Status,
-		Text:        o.dec.Text,
-		RequestID:   o.ans.RequestID,
-		HTTPStatus:  o.ans.HTTPStatus,
-		Duration:    o.ans.Duration,
-		At:          o.at,
+		ID: o.rec.ID, Attempt: o.rec.Attempts, State: o.dec.State, NextAttempt: o.dec.Next,
+		Unknown: o.dec.Unknown, Status: o.dec.Status, Text: o.dec.Text, RequestID: o.ans.RequestID,
+		HTTPStatus: o.ans.HTTPStatus, Duration: o.ans.Duration, At: o.at,
 	}
 }
 

@@ -36,8 +36,9 @@ func openStore(t testing.TB, path string) *sqlite.Store {
 
 func startSQLite(store *sqlite.Store, s Sender, grace time.Duration) *sqliteRig {
 	r := &sqliteRig{store: store, ended: make(chan error, 1)}
-	r.Delivery = New(Config{Store: store, UnknownDelay: 200 * time.Millisecond, Grace: grace, Limits: Limits{MaxAge: time.Hour},
-		Route: func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: s}, true }})
+	r.Delivery = New(Config{Store: store, UnknownDelay: 200 * time.Millisecond, Grace: grace,
+		Limits: Limits{MaxAge: time.Hour},
+		Route:  func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: s}, true }})
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go func() { r.ended <- r.Run(ctx) }()
@@ -110,7 +111,8 @@ func TestSQLite(t *testing.T) {
 		}
 	}
 	accept(20)
-	until(t, "the other mailboxes are drained", func() bool { st, _ := store.Stats(t.Context()); return st.Queued == 20 && st.Active == 0 })
+	until(t, "the other mailboxes are drained",
+		func() bool { st, _ := store.Stats(t.Context()); return st.Queued == 20 && st.Active == 0 })
 	if holds, _ := store.Holds(t.Context()); len(holds) != 1 || holds[0].Key != "mailbox:box0@contoso.com" {
 		t.Errorf("holds %+v", holds)
 	}

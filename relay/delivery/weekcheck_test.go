@@ -27,7 +27,8 @@ func (w *badWeek) check() {
 		}
 		if rec.State != want || ledger[l.messageID] != sent || w.arrived[l.id] != reports {
 			w.t.Errorf("%s of %s for %s is %s (%s), was sent %d times and reported %d times",
-				l.id, l.at.Format("Mon 15:04"), l.mailbox, rec.State, rec.LastText, ledger[l.messageID], w.arrived[l.id])
+				l.id, l.at.Format("Mon 15:04"), l.mailbox, rec.State, rec.LastText,
+				ledger[l.messageID], w.arrived[l.id])
 		}
 		if want == spool.Failed && l.id != w.poison {
 			w.checkMaxHold(l, rec)
@@ -49,7 +50,8 @@ func (w *badWeek) check() {
 func (w *badWeek) checkMaxHold(l letter, rec spool.Record) {
 	due := pacing.Later(l.at, pacing.Earlier(w.holdFrom, w.heldFrom)).Add(weekMaxHold)
 	if late := rec.FinishedAt.Sub(due); late < 0 || late > expireEvery {
-		w.t.Errorf("%s, accepted %s, failed %s: %v after max_hold", l.id, l.at.Format("Mon 15:04:05"), rec.FinishedAt.Format("Mon 15:04:05"), late)
+		w.t.Errorf("%s, accepted %s, failed %s: %v after max_hold", l.id, l.at.Format("Mon 15:04:05"),
+			rec.FinishedAt.Format("Mon 15:04:05"), late)
 	}
 }
 
@@ -63,7 +65,8 @@ func (w *badWeek) checkReports() {
 		rec, err := w.store.Get(context.Background(), m.of)
 		w.must(err)
 		if rec.State != spool.Failed || !m.at.Equal(rec.FinishedAt) || m.sent.IsZero() {
-			w.t.Errorf("report %s of %s, which is %s since %v, was made at %v and sent at %v", m.id, m.of, rec.State, rec.FinishedAt, m.at, m.sent)
+			w.t.Errorf("report %s of %s, which is %s since %v, was made at %v and sent at %v", m.id, m.of, rec.State,
+				rec.FinishedAt, m.at, m.sent)
 		}
 	}
 }
@@ -72,7 +75,8 @@ func (w *badWeek) checkReports() {
 // for was understood in either form.
 func (w *badWeek) checkAnswers() {
 	answers := w.double.Stats().Answers
-	if answers["token"][401] == 0 || answers["sendMail"][401] == 0 || answers["sendMail"][404] == 0 || answers["sendMail"][400] != 1 {
+	if answers["token"][401] == 0 || answers["sendMail"][401] == 0 || answers["sendMail"][404] == 0 ||
+		answers["sendMail"][400] != 1 {
 		w.t.Errorf("answers %v", answers)
 	}
 	if asked := w.referee.asked; asked[7*time.Second] == 0 || asked[30*time.Second] == 0 || len(asked) != 2 {
@@ -85,7 +89,8 @@ func (w *badWeek) checkProbes() {
 	last := w.holdFrom
 	for n, at := range w.referee.probes {
 		if wait := at.Sub(last); wait < hold.ProbeAfter(n) || wait > hold.ProbeAfter(n)+time.Second {
-			w.t.Errorf("probe %d of the identity came %v after the last, and not after %v", n+1, wait, hold.ProbeAfter(n))
+			w.t.Errorf("probe %d of the identity came %v after the last, and not after %v", n+1, wait,
+				hold.ProbeAfter(n))
 		}
 		last = at
 	}

@@ -88,7 +88,8 @@ type mailView struct {
 }
 
 func newReferee(t *testing.T, latency time.Duration) *referee {
-	return &referee{t: t, latency: latency, last: time.Now(), boxes: map[string]*boxView{}, asked: map[time.Duration]int{}, mails: map[envelope.QueueID]*mailView{}}
+	return &referee{t: t, latency: latency, last: time.Now(), boxes: map[string]*boxView{},
+		asked: map[time.Duration]int{}, mails: map[envelope.QueueID]*mailView{}}
 }
 
 func (j *referee) fault(format string, args ...any) {
@@ -142,7 +143,8 @@ func (j *referee) judge(b *boxView, now time.Time, free bool) {
 			b.could += time.Duration(could) * d
 			if could > b.busy {
 				b.wasted += time.Duration(could-b.busy) * d
-				j.fault("%s has %d messages due, %d requests under way and %d slots for %v since %s", b.name, b.waiting, b.busy, could, d, t.Format("15:04:05.000"))
+				j.fault("%s has %d messages due, %d requests under way and %d slots for %v since %s", b.name, b.waiting,
+					b.busy, could, d, t.Format("15:04:05.000"))
 			}
 		}
 		t = end
@@ -349,6 +351,7 @@ func (j *referee) summary() string {
 	for _, b := range j.boxes {
 		wasted += b.wasted
 	}
-	return fmt.Sprintf("Graph asked for time as often as %v; %v of slots wasted; mail waited %v for slots of the identity; at most %d messages overtook one; %d probes of the identity",
+	return fmt.Sprintf("Graph asked for time as often as %v; %v of slots wasted; mail waited %v for slots "+
+		"of the identity; at most %d messages overtook one; %d probes of the identity",
 		j.asked, wasted, j.limited.Round(time.Second), j.worst, len(j.probes))
 }

@@ -94,6 +94,7 @@ func write(t *testing.T, file, text string) {
 // With the packages' configuration systemd holds the port, and that is well.
 func TestWhoHoldsAPort(t *testing.T) {
 	const tcp, systemd, other = "127.0.0.1:25", "systemd:smtp", "127.0.0.1:2525"
+	const byUs = "held by graphrelay"
 	list := func(names ...string) []string { return names }
 	for name, c := range map[string]struct {
 		listener string
@@ -104,8 +105,8 @@ func TestWhoHoldsAPort(t *testing.T) {
 		text     string
 	}{
 		"free":                             {tcp, false, nil, false, verify.OK, "free"},
-		"ours":                             {tcp, true, list("graphrelay"), true, verify.OK, "held by graphrelay"},
-		"ours, passed by systemd":          {systemd, true, list("graphrelay", "systemd"), true, verify.OK, "held by graphrelay"},
+		"ours":                             {tcp, true, list("graphrelay"), true, verify.OK, byUs},
+		"ours, passed by systemd":          {systemd, true, list("graphrelay", "systemd"), true, verify.OK, byUs},
 		"systemd's, before the first mail": {systemd, false, list("systemd"), true, verify.OK, "for a socket unit"},
 		"systemd's, for somebody else":     {tcp, true, list("systemd"), true, verify.Warn, "held by systemd"},
 		"somebody else's":                  {tcp, false, list("master"), true, verify.Fail, "held by master"},

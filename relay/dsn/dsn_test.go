@@ -27,14 +27,24 @@ func addr(s string) envelope.Address {
 func example() Report {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return Report{
-		From: addr("notifications@contoso.com"), To: []envelope.Address{addr("erp@contoso.com"), addr("admin@contoso.com")},
+		From:     addr("notifications@contoso.com"),
+		To:       []envelope.Address{addr("erp@contoso.com"), addr("admin@contoso.com")},
 		Hostname: "relay.contoso.local", MessageID: "<1@relay.contoso.local>", Date: at.Add(time.Hour),
 		Status: reply.Enhanced{5, 1, 3}, RequestID: "a-request",
-		Text:        "a recipient address is not valid (Graph answered 400 ErrorInvalidRecipients: At least one recipient is not valid.); correct the recipients",
+		Text: "a recipient address is not valid (Graph answered 400 ErrorInvalidRecipients: " +
+			"At least one recipient is not valid.); correct the recipients",
 		LastAttempt: at.Add(time.Minute),
-		Original: Original{ID: "0123456789abcdef", MessageID: "<invoice-17@erp.contoso.local>", Subject: "Rechnung für März",
-			Recipients: []envelope.Address{addr("one@example.net"), addr("jürgen@bücher.example")}, Mailbox: addr("notifications@contoso.com"), Accepted: at,
-			Header: []byte("From: erp@contoso.com\r\nTo: one@example.net\r\nBcc: secret@example.net,\r\n other@example.net\r\nSubject: =?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?=\r\nX-Long: a\r\n b\r\n\r\n")},
+		Original: Original{
+			ID:         "0123456789abcdef",
+			MessageID:  "<invoice-17@erp.contoso.local>",
+			Subject:    "Rechnung für März",
+			Recipients: []envelope.Address{addr("one@example.net"), addr("jürgen@bücher.example")},
+			Mailbox:    addr("notifications@contoso.com"),
+			Accepted:   at,
+			Header: []byte("From: erp@contoso.com\r\nTo: one@example.net\r\n" +
+				"Bcc: secret@example.net,\r\n other@example.net\r\n" +
+				"Subject: =?utf-8?q?Rechnung_f=C3=BCr_M=C3=A4rz?=\r\nX-Long: a\r\n b\r\n\r\n"),
+		},
 	}
 }
 
@@ -52,7 +62,8 @@ func parse(t testing.TB, report []byte) parsed {
 		t.Fatalf("%v in\n%s", err, report)
 	}
 	p := parsed{header: e.Header}
-	if kind, params, err := e.Header.ContentType(); err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+	if kind, params, err := e.Header.ContentType(); err != nil || kind != "multipart/report" ||
+		params["report-type"] != "delivery-status" {
 		t.Fatalf("Content-Type %s %v %v", kind, params, err)
 	}
 	for r := e.MultipartReader(); ; {
@@ -78,13 +89,16 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "failed.eml", report)
-	if !bytes.HasSuffix(report[:headerSize], []byte("\r\n\r\n")) || bytes.Count(report[:headerSize], []byte("\r\n\r\n")) != 1 {
+	if !bytes.HasSuffix(report[:headerSize], []byte("\r\n\r\n")) || bytes.Count(report[:headerSize],
+		[]byte("\r\n\r\n")) != 1 {
 		t.Errorf("header block of %d octets is %q", headerSize, report[:headerSize])
 	}
 	p := parse(t, report)
 	for name, want := range map[string]string{
-		"From": "Mail relay <notifications@contoso.com>", "To": "erp@contoso.com, admin@contoso.com", "Auto-Submitted": "auto-replied",
-		"In-Reply-To": "<invoice-17@erp.contoso.local>", "Message-Id": "<1@relay.contoso.local>", "Date": "Sun, 01 Mar 2026 13:00:00 +0000",
+		"From": "Mail relay <notifications@contoso.com>", "To": "erp@contoso.com, admin@contoso.com",
+		"Auto-Submitted": "auto-replied",
+		"In-Reply-To":    "<invoice-17@erp.contoso.local>", "Message-Id": "<1@relay.contoso.local>",
+		"Date": "Sun, 01 Mar 2026 13:00:00 +0000",
 	} {
 		if got := p.header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -97,8 +111,11 @@ func TestReport(t *testing.T) {
 		t.Fatalf("parts are %s", got)
 	}
 	for i, want := range [][]string{
-		{"could not be sent", "Rechnung für März", "correct the recipients", "5.1.3", "graphrelay queue retry 0123456789abcdef"},
-		{"Reporting-MTA: dns; relay.contoso.local", "Final-Recipient: rfc822; one@example.net", `Final-Recipient: utf-8; j\x{FC}rgen@xn--bcher-kva.example`, "Action: failed", "Status: 5.1.3", "Final-Log-ID: a-request"},
+		{"could not be sent", "Rechnung für März", "correct the recipients", "5.1.3",
+			"graphrelay queue retry 0123456789abcdef"},
+		{"Reporting-MTA: dns; relay.contoso.local", "Final-Recipient: rfc822; one@example.net",
+			`Final-Recipient: utf-8; j\x{FC}rgen@xn--bcher-kva.example`, "Action: failed", "Status: 5.1.3",
+			"Final-Log-ID: a-request"},
 		{"From: erp@contoso.com", "X-Long: a\r\n b"},
 	} {
 		for _, s := range want {
@@ -140,7 +157,8 @@ func TestDelayed(t *testing.T) {
 	}
 	golden(t, "delayed.eml", report)
 	p := parse(t, report)
-	for i, want := range [][]string{{"Nothing is lost", "wait too: 41.", "Fri, 06 Mar 2026"}, {"Action: delayed", "Status: 4.7.0", "Will-Retry-Until: Fri, 06 Mar 2026 13:00:00 +0000"}} {
+	for i, want := range [][]string{{"Nothing is lost", "wait too: 41.", "Fri, 06 Mar 2026"},
+		{"Action: delayed", "Status: 4.7.0", "Will-Retry-Until: Fri, 06 Mar 2026 13:00:00 +0000"}} {
 		for _, s := range want {
 			if !strings.Contains(strings.Join(strings.Fields(p.parts[i]), " "), s) {
 				t.Errorf("the %s says nothing of %q:\n%s", p.types[i], s, p.parts[i])
@@ -157,7 +175,8 @@ func TestStatusClass(t *testing.T) {
 		delayed bool
 		want    string
 	}{
-		{reply.Enhanced{4, 7, 1}, false, "5.7.1"}, {reply.Enhanced{5, 3, 4}, false, "5.3.4"}, {reply.Enhanced{}, false, "5.4.7"},
+		{reply.Enhanced{4, 7, 1}, false, "5.7.1"}, {reply.Enhanced{5, 3, 4}, false, "5.3.4"}, {reply.Enhanced{}, false,
+			"5.4.7"},
 		{reply.Enhanced{4, 4, 1}, true, "4.4.1"}, {reply.Enhanced{}, true, "4.4.7"},
 	} {
 		if got := (Report{Status: c.was, Delayed: c.delayed}).status().String(); got != c.want {
@@ -193,7 +212,8 @@ func TestManyRecipients(t *testing.T) {
 
 func TestLongHeaderIsCut(t *testing.T) {
 	r := example()
-	r.Original.Header = []byte("A: b\r\n" + strings.Repeat("X-Filler: "+strings.Repeat("y", 90)+"\r\n", 2000) + "Z: last\r\n\r\n")
+	r.Original.Header = []byte("A: b\r\n" + strings.Repeat("X-Filler: "+strings.Repeat("y", 90)+"\r\n", 2000) +
+		"Z: last\r\n\r\n")
 	got := string(r.Original.returned())
 	if len(got) > MaxHeader || !strings.HasPrefix(got, "A: b\r\n") || !strings.HasSuffix(got, "yy\r\n") {
 		t.Errorf("%d octets are returned, ending with %q", len(got), got[len(got)-20:])
@@ -241,13 +261,15 @@ func FuzzReport(f *testing.F) {
 			t.Fatal(err)
 		}
 		p := parse(t, report)
-		if len(p.parts) != 3 || p.header.Get("To") != "erp@contoso.com, admin@contoso.com" || p.header.Has("Cc") || p.header.Has("Bcc") {
+		if len(p.parts) != 3 || p.header.Get("To") != "erp@contoso.com, admin@contoso.com" || p.header.Has("Cc") ||
+			p.header.Has("Bcc") {
 			t.Fatalf("%d parts; header\n%s", len(p.parts), report[:headerSize])
 		}
 		if !plain(report) {
 			t.Fatalf("not plain:\n%q", report)
 		}
-		if n := strings.Count(p.parts[1], "\r\nAction: failed\r\n"); n != 2 || strings.Contains(p.parts[1], "\nInjected") {
+		if n := strings.Count(p.parts[1], "\r\nAction: failed\r\n"); n != 2 ||
+			strings.Contains(p.parts[1], "\nInjected") {
 			t.Fatalf("%d actions in\n%s", n, p.parts[1])
 		}
 	})

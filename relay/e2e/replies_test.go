@@ -44,7 +44,8 @@ func faults() map[string]string {
 		"454 4.7.0 Too many logins at once, try again later": "intake TestOneVerificationAtATime",
 
 		"550 5.6.0 From, Sender and Reply-To of this message cannot be rewritten safely": "intake TestGuards",
-		"550 5.7.1 Sending is not allowed here; ask the administrator of this relay":     "policy TestTheZeroClientMaySendAsNobody",
+		"550 5.7.1 Sending is not allowed here; ask the administrator " +
+			"of this relay": "policy TestTheZeroClientMaySendAsNobody",
 		"554 5.5.1 No valid recipients":                                 "intake TestGuards",
 		"451 4.3.0 Mail system not able to store mail, try again later": "e2e/torture TestFailedFlush",
 		"451 4.3.0 Local error in processing, try again later":          "smtpd TestRowErrorMapping",

@@ -73,6 +73,9 @@ func New(cfg Config) (*Login, error) {
 	if err := l.load(); err != nil {
 		return nil, err
 	}
+	if _, err := cfg.Route.Load(); err != nil { // again, so that no change is missed
+		return nil, err
+	}
 	l.announced = l.current()
 	if w := l.announced.warning(cfg.Now()); w != "" {
 		cfg.Log.Warn("credential will be refused", "error", w)

@@ -1,8 +1,8 @@
-// Package hostheader judges the Host header of a request to an address of ours. A
+// Package hostheader judges the Host header of a request to one of our addresses. A
 // page elsewhere can make a name of its own resolve to this host (DNS
-// rebinding), and the browser then lets it read our answers: whoever serves HTTP
-// must therefore answer only to names that such a page cannot have. The package
-// must not know what is served.
+// rebinding), and the browser then lets it read our answers: we must therefore
+// answer only to names that such a page cannot have. The package must not know
+// what is served.
 package hostheader
 
 import (

@@ -56,7 +56,8 @@ type Event struct {
 
 	Mailbox    envelope.Address // of an accepted message, as are the others
 	Recipients int
-	Size       int64 // bytes
+	Size       int64    // bytes
+	Repairs    []string // names of what was repaired, each once
 }
 
 // Rules are what a reload may change; see SetRules.

@@ -73,7 +73,20 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 		attrs = append(attrs, slog.String("notes", s))
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
-	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients, Size: m.Size})
+	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients, Size: m.Size,
+		Repairs: mended.names(n)})
+}
+
+// names are what was repaired in a message, for metrics: the key of policy and
+// the notes of package message.
+func (r repairs) names(n message.Notes) (all []string) {
+	if r.why != "" {
+		all = append(all, r.why)
+	}
+	if s := n.String(); s != "" {
+		all = append(all, strings.Split(s, ",")...)
+	}
+	return all
 }
 
 // loggable makes a Message-ID fit for logs, tables and the queue: a line of a

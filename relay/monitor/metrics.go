@@ -5,7 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 // events are the metrics that the flows count.
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, rejected *prometheus.CounterVec
-	attempts, outcomes, duplicates, answers               *prometheus.CounterVec
+	repairs                                               *prometheus.CounterVec
+	attempts, outcomes, duplicates, damaged, answers      *prometheus.CounterVec
 	request, delay                                        *prometheus.HistogramVec
 	alerts                                                *prometheus.CounterVec
 }
@@ -19,11 +20,17 @@ func (d *describer) describeEvents() events {
 		rejected: d.counter("rejections_total",
 			"Refusals by step of the SMTP dialog (connect, auth, mail, rcpt, data) and enhanced status code.",
 			"at", "status"),
+		repairs: d.counter("repairs_total",
+			"Accepted messages by what graphrelay repaired or changed in them; the manual lists the repairs.",
+			"repair"),
 		attempts: d.counter("delivery_attempts_total", "Attempts to send a message to Graph.", "mailbox"),
 		outcomes: d.counter("delivery_outcomes_total",
 			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),
 		duplicates: d.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
+		damaged: d.counter("damaged_large_messages_total",
+			"Large messages sent in parts that could not be read as they are, by result: repaired or original_attached.",
+			"mailbox", "result"),
 		answers: d.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; 0 if there was none.", "identity", "code"),
 		request: d.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",

@@ -61,6 +61,7 @@ type Taken struct {
 	Client, Addr string // name of the clients: entry, and the address or "unix"
 	Recipients   int
 	Size         int64
+	Repairs      []string // names of what was repaired in it: a closed list
 }
 
 // Accepted counts a message that was answered with 250.
@@ -69,6 +70,9 @@ func (m *Monitor) Accepted(t Taken) {
 	m.events.accepted.WithLabelValues(client).Inc()
 	m.events.acceptedBytes.WithLabelValues(client).Add(float64(t.Size))
 	m.events.acceptedRecipients.WithLabelValues(client).Add(float64(t.Recipients))
+	for _, r := range t.Repairs {
+		m.events.repairs.WithLabelValues(r).Inc()
+	}
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
 	m.clients.accepted(now, t)
@@ -104,6 +108,7 @@ type Outcome struct {
 	Duration          time.Duration // from request to answer; 0 if no request was made
 	Delay             time.Duration // from acceptance, for sent
 	Duplicate         bool
+	Damaged           string // large mail that could not be read as it is: repaired or original_attached
 }
 
 // Outcome counts the end of an attempt.
@@ -116,6 +121,9 @@ func (m *Monitor) Outcome(o Outcome) {
 	if o.Duration > 0 {
 		m.events.answers.WithLabelValues(identity, strconv.Itoa(o.HTTPStatus)).Inc()
 		m.events.request.WithLabelValues(identity).Observe(o.Duration.Seconds())
+	}
+	if o.Kind == "sent" && o.Damaged != "" {
+		m.events.damaged.WithLabelValues(mailbox, o.Damaged).Inc()
 	}
 	if o.Kind == "sent" {
 		m.events.delay.WithLabelValues(mailbox).Observe(o.Delay.Seconds())

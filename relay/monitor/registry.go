@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metric describes one metric of ours, for the manual.
+// Metric describes one of our metrics, for the manual.
 type Metric struct {
 	Name   string
 	Type   string // counter, gauge or histogram

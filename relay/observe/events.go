@@ -14,6 +14,7 @@ func (o *Observer) CountIntake(e intake.Event) {
 	if e.Refusal == nil {
 		o.Monitor.Accepted(monitor.Taken{
 			Client: e.Client.Name, Addr: e.Client.String(), Recipients: e.Recipients, Size: e.Size,
+			Repairs: e.Repairs,
 		})
 		return
 	}
@@ -37,6 +38,7 @@ func (o *Observer) CountDelivery(e delivery.Event) {
 	o.Monitor.Outcome(monitor.Outcome{
 		Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
 		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate,
+		Damaged: e.Damaged,
 	})
 	o.Watcher.Notice(e.Kind != spool.EventSent)
 }

@@ -12,8 +12,8 @@
 //
 // # What it must not know
 //
-// Where the picture comes from: whoever takes it fills in what only other
-// packages can work out, such as the warning about a credential.
+// Where the picture comes from: its maker fills in what only other packages can
+// work out, such as the warning about a credential.
 package state
 
 import (

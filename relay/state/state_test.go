@@ -214,3 +214,18 @@ func TestSnapshotAsJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestSummary(t *testing.T) {
+	s, bad := state.Snapshot{Queued: 1, Active: 2, Held: 3, Failed: 4, Connections: 5}, errors.New("x")
+	const numbers = "1 queued, 2 being sent, 3 held, 4 failed; 5 connections"
+	for want, change := range map[string]func(*state.Snapshot){
+		numbers: func(*state.Snapshot) {},
+		"no mail is accepted, the queue is full; " + numbers:      func(s *state.Snapshot) { s.Full = bad },
+		"no mail is accepted, the queue is unhealthy; " + numbers: func(s *state.Snapshot) { s.Unhealthy = bad },
+	} {
+		c := s
+		if change(&c); c.Summary() != want {
+			t.Errorf("%q, want %q", c.Summary(), want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/state"
 )
 
 // Audited is one identity under audit.
@@ -25,8 +26,8 @@ type AuditConfig struct {
 	Now        func() time.Time // = time.Now
 	Log        *slog.Logger     // = none
 
-	// Alarm raises the alarm of an identity, or ends it; may be nil. Keys are
-	// "audit:" and the identity's name.
+	// Alarm raises the alarm of an identity, or ends it; may be nil. Keys are those
+	// of state.AuditKey.
 	Alarm func(key, text string, firing bool)
 	// Stop and Resume let delivery stop for an identity; nil where an accepted
 	// probe only raises the alarm. They are called again with each result.
@@ -214,9 +215,8 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; "+
-		"sending resumes by itself when Graph refuses %s again, "+
-		"which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
+	return fmt.Sprintf("the audit found the app not restricted: %s; sending resumes by itself when Graph refuses "+
+		"%s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
 		one.Text, one.Denied, one.Identity)
 }
 
@@ -226,7 +226,7 @@ func (a *Auditor) alarm(one Audit, firing bool) {
 		if firing {
 			text = "NOT RESTRICTED: " + text
 		}
-		a.cfg.Alarm("audit:"+one.Identity, text, firing)
+		a.cfg.Alarm(state.AuditKey(one.Identity), text, firing)
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Store keeps the holds over a restart. spool.Store is one.
@@ -80,9 +81,7 @@ type Set struct {
 // New returns an empty Set.
 func New(store Store) *Set {
 	return &Set{
-		store:   store,
-		turn:    make(chan struct{}, 1),
-		byKey:   map[string]*hold{},
+		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{},
 		strikes: map[envelope.QueueID]*strike{},
 	}
 }
@@ -95,6 +94,15 @@ func (s *Set) Restore(stored []spool.Hold, now time.Time) {
 	for _, h := range stored {
 		h.NextProbe = now
 		s.byKey[h.Key] = newHold(h)
+	}
+}
+
+// with calls do with the hold of a key, if there is one.
+func (s *Set) with(key string, do func(*hold)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.byKey[key]; x != nil {
+		do(x)
 	}
 }
 
@@ -113,7 +121,7 @@ func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
 	if len(s.byKey) == 0 {
 		return ""
 	}
-	for _, key := range []string{AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
+	for _, key := range []string{state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
 		if s.byKey[key] != nil {
 			return key
 		}
@@ -124,15 +132,13 @@ func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
 // NoteStopped records that hold key stops a mailbox, and reports whether that
 // was not known. It matters for an identity's hold only: others name their mailbox.
 func (s *Set) NoteStopped(key string, mailbox envelope.Address) (added bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.byKey[key]
-	if x == nil || !x.Mailbox.IsZero() {
-		return false
-	}
-	_, known := x.stopped[mailbox.Key()]
-	x.stopped[mailbox.Key()] = mailbox
-	return !known
+	s.with(key, func(x *hold) {
+		if x.Mailbox.IsZero() {
+			_, known := x.stopped[mailbox.Key()]
+			x.stopped[mailbox.Key()], added = mailbox, !known
+		}
+	})
+	return added
 }
 
 // OfOthers lists the holds of other identities that were seen to stop a mailbox.
@@ -181,24 +187,18 @@ func (s *Set) Begin(h spool.Hold) bool {
 
 // End makes a hold end without a probe.
 func (s *Set) End(key string) (ended spool.Hold, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.byKey[key]
-	if x == nil || x.ending {
-		return spool.Hold{}, false
-	}
-	x.ending = true
-	return x.Hold, true
+	s.with(key, func(x *hold) {
+		if !x.ending {
+			x.ending, ended, ok = true, x.Hold, true
+		}
+	})
+	return ended, ok
 }
 
 // StoppedFor is how long a hold has stopped a message accepted at accepted.
-func (s *Set) StoppedFor(key string, accepted, now time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.byKey[key]; x != nil {
-		return max(min(now.Sub(x.Since), now.Sub(accepted)), 0)
-	}
-	return 0
+func (s *Set) StoppedFor(key string, accepted, now time.Time) (stopped time.Duration) {
+	s.with(key, func(x *hold) { stopped = max(min(now.Sub(x.Since), now.Sub(accepted)), 0) })
+	return stopped
 }
 
 // stoppedSince reports whether a hold of its own has stopped a mailbox since a

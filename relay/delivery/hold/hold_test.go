@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,7 +52,9 @@ func TestKeys(t *testing.T) {
 		ScopeKey(outcome.ScopeSendAs, "app", r):   "sendas:box@contoso.com from from@contoso.com",
 		MissingRoute(m, noon).Key:                 "route:box@contoso.com",
 		ForAudit("app", "", noon).Key:             "audit:app",
-		fmt.Sprint(Keys("app", r)):                "[identity:app mailbox:box@contoso.com sendas:box@contoso.com from from@contoso.com]",
+
+		strings.Join(Keys("app", r), " "): "identity:app mailbox:box@contoso.com " +
+			"sendas:box@contoso.com from from@contoso.com",
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)

@@ -1,23 +1,17 @@
 package hold
 
 import (
-	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
-
-// auditPrefix begins the keys of the holds that an audit began.
-const auditPrefix = "audit:"
 
 // IdentityKey names the hold of an identity that Graph or Entra refuses.
 func IdentityKey(identity string) string { return "identity:" + identity }
-
-// AuditKey names the hold of an identity that an audit found not restricted.
-func AuditKey(identity string) string { return auditPrefix + identity }
 
 // MailboxKey names the hold of a mailbox that Graph refuses. The mailbox is
 // written as its Key, so that two spellings share one hold.
@@ -48,18 +42,10 @@ func ScopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 	}
 }
 
-// AuditedIdentity returns the identity whose audit began the hold with this key,
-// if one did: no probe ends it.
-func AuditedIdentity(key string) (identity string, ok bool) {
-	return strings.CutPrefix(key, auditPrefix)
-}
-
 // ForScope is the hold that a refusal of message r begins now.
 func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Time) spool.Hold {
 	h := spool.Hold{
-		Key:       ScopeKey(scope, identity, r),
-		Identity:  identity,
-		Since:     now,
+		Key: ScopeKey(scope, identity, r), Identity: identity, Since: now,
 		NextProbe: now.Add(ProbeAfter(0)),
 	}
 	if scope != outcome.ScopeIdentity {
@@ -74,11 +60,7 @@ func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Tim
 // MissingRoute is the hold of a mailbox that the configuration does not name.
 func MissingRoute(m envelope.Address, now time.Time) spool.Hold {
 	return spool.Hold{
-		Key:       RouteKey(m),
-		Mailbox:   m,
-		Status:    reply.Enhanced{4, 3, 5},
-		Since:     now,
-		NextProbe: now,
+		Key: RouteKey(m), Mailbox: m, Status: reply.Enhanced{4, 3, 5}, Since: now, NextProbe: now,
 		Text: "no sender in the configuration uses this mailbox; add it under senders: and reload, " +
 			"or delete its messages with graphrelay queue delete",
 	}
@@ -88,11 +70,7 @@ func MissingRoute(m envelope.Address, now time.Time) spool.Hold {
 // is for the operator and ends with a remedy.
 func ForAudit(identity, text string, now time.Time) spool.Hold {
 	return spool.Hold{
-		Key:       AuditKey(identity),
-		Identity:  identity,
-		Status:    reply.Enhanced{4, 7, 1},
-		Text:      text,
-		Since:     now,
-		NextProbe: now.Add(maxProbeGap),
+		Key: state.AuditKey(identity), Identity: identity, Status: reply.Enhanced{4, 7, 1}, Text: text,
+		Since: now, NextProbe: now.Add(maxProbeGap),
 	}
 }

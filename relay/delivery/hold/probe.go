@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/state"
 )
 
 const maxProbeGap = 30 * time.Minute
@@ -21,7 +22,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.byKey[key]
-	if _, byAudit := AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
+	if _, byAudit := state.AuditedIdentity(key); x == nil || x.probing || x.ending || byAudit {
 		return false, time.Time{}
 	}
 	if latest := now.Add(maxProbeGap); x.NextProbe.After(latest) {
@@ -48,26 +49,18 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 
 // DropProbe returns a probe that was not sent.
 func (s *Set) DropProbe(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.byKey[key]; x != nil {
-		x.probing = false
-	}
+	s.with(key, func(x *hold) { x.probing = false })
 }
 
 // ProbeDone ends a probe. If the hold goes on, its next probe is later.
 func (s *Set) ProbeDone(key string, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.byKey[key]
-	if x == nil {
-		return
-	}
-	x.probing = false
-	if !x.ending {
-		x.Probes++
-		x.NextProbe = now.Add(ProbeAfter(x.Probes))
-	}
+	s.with(key, func(x *hold) {
+		x.probing = false
+		if !x.ending {
+			x.Probes++
+			x.NextProbe = now.Add(ProbeAfter(x.Probes))
+		}
+	})
 }
 
 // ProbeNow makes holds due for a probe: those with these keys, or all.
@@ -85,9 +78,9 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 // Postpone delays the probe of a SendAs hold for which there is no message.
 // Other holds keep their time, for their lane rests until it has mail.
 func (s *Set) Postpone(key string, to time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.byKey[key]; x != nil && !x.From.IsZero() {
-		x.NextProbe = to
-	}
+	s.with(key, func(x *hold) {
+		if !x.From.IsZero() {
+			x.NextProbe = to
+		}
+	})
 }

@@ -84,13 +84,11 @@ func (s *Set) inTurn(ctx context.Context, key string, do func(copied spool.Hold,
 
 // drop forgets a hold that the store has ended. One that a refusal renewed
 // meanwhile stays; the refusal saves it again.
-func (s *Set) drop(key string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	x := s.byKey[key]
-	if x == nil || !x.ending {
-		return false
-	}
-	delete(s.byKey, key)
-	return true
+func (s *Set) drop(key string) (dropped bool) {
+	s.with(key, func(x *hold) {
+		if dropped = x.ending; dropped {
+			delete(s.byKey, key)
+		}
+	})
+	return dropped
 }

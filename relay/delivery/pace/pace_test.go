@@ -107,7 +107,8 @@ func TestLimiter(t *testing.T) {
 		t.Errorf("not forgotten: %+v", l)
 	}
 	l.throttled(at(0), at(0), at(30*time.Minute), 3, 3, 1)
-	for when, n := range map[time.Duration]int{0: 1, 30 * time.Minute: 1, 30*time.Minute + raiseEvery: 2, 30*time.Minute + 2*raiseEvery: 3} {
+	for when, n := range map[time.Duration]int{0: 1, 30 * time.Minute: 1, 30*time.Minute + raiseEvery: 2,
+		30*time.Minute + 2*raiseEvery: 3} {
 		copied := l
 		if got := copied.allowed(at(when), 3); got != n {
 			t.Errorf("three slots after %v: %d, want %d", when, got, n)
@@ -178,7 +179,8 @@ func TestThrottle(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	var th throttle
 	said := []time.Duration{0, 0, 0, time.Second, time.Second, time.Second, 10 * time.Minute}
-	want := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, time.Second, time.Second, time.Second, 10 * time.Minute}
+	want := []time.Duration{15 * time.Second, 30 * time.Second, time.Minute, time.Second, time.Second, time.Second,
+		10 * time.Minute}
 	for i := range said {
 		th.pause(now, said[i], 0)
 		if got := th.pausedUntil(now).Sub(now); got != want[i] {

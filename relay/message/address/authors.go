@@ -9,7 +9,7 @@ import (
 var (
 	errGroup     = errors.New("a group in place of an author")
 	errFold      = errors.New("a folded quoted string beside an @ in quotes")
-	errNoAddress = errors.New("text that is no address")
+	errNoAddress = errors.New("text that is not an address")
 	errRoute     = errors.New("a source route, which some readers take for an address")
 	errDomain    = errors.New("a domain that readers map to different hosts")
 )

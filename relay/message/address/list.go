@@ -59,7 +59,7 @@ var (
 	errAt      = errors.New("an @ outside of an address")
 	errQuote   = errors.New("a quoted string or comment that does not end")
 	errControl = errors.New("a control character")
-	errSyntax  = errors.New("text that is no address list")
+	errSyntax  = errors.New("text that is not an address list")
 	errWord    = errors.New("an encoded word in an address, or part of a quoted string in one")
 	errMany    = errors.New("too many addresses")
 )
