@@ -45,6 +45,17 @@ func byLabel(label string) encoding.Encoding {
 	return e
 }
 
+// Known reports whether ToUTF8 decodes a label as every other reader does. It
+// does not for UTF-16, whose byte order readers guess.
+func Known(label string) bool {
+	label = strings.ToLower(label)
+	switch label {
+	case "utf-8", "utf8", "us-ascii", "ascii":
+		return true
+	}
+	return !strings.HasPrefix(label, "utf-") && byLabel(label) != nil
+}
+
 // ToUTF8 decodes s, which label says how to read. Without a known label, it is
 // UTF-8 if it is valid and windows-1252 otherwise.
 func ToUTF8(s, label string) string {
