@@ -129,7 +129,8 @@ func TestRewriteAndRepair(t *testing.T) {
 		{"wild", "<> | ceo@contoso.com |", "! From address ceo@contoso.com"},
 
 		// several From addresses are all allowed, or refused; without a Sender the first is it
-		{"both", "<> | a@contoso.com b@contoso.com |", "a@contoso.com a@contoso.com <> missing_from sender a@contoso.com"},
+		{"both", "<> | a@contoso.com b@contoso.com |",
+			"a@contoso.com a@contoso.com <> missing_from sender a@contoso.com"},
 		{"strict", "<> | b@contoso.com b@contoso.com |", "! Message has several From addresses and no Sender"},
 		{"strict", "<> | b@contoso.com b@contoso.com | b@contoso.com", "box@contoso.com b@contoso.com <>"},
 		{"both", "<> | b@contoso.com a@contoso.com | a@contoso.com", "box@contoso.com b@contoso.com <>"},

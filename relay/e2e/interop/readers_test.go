@@ -94,7 +94,9 @@ func TestForeignReadersFindNobodyElse(t *testing.T) {
 	if len(blocks) < 2_000 {
 		t.Errorf("only %d headers were accepted", len(blocks))
 	}
-	for _, program := range []*exec.Cmd{foreign.Python(t)("testdata/readers.py"), foreign.Perl(t)("testdata/readers.pl")} {
+	for _, program := range []*exec.Cmd{
+		foreign.Python(t)("testdata/readers.py"), foreign.Perl(t)("testdata/readers.pl"),
+	} {
 		for i, found := range readBy(t, program, blocks) {
 			for name, addresses := range found {
 				for _, a := range addresses {

@@ -32,7 +32,8 @@ func TestMendAuthor(t *testing.T) {
 		{" Gro\xc3\x9fe, Firma <n@c.example>", " =?utf-8?q?Gro=C3=9Fe?= \",\" Firma <n@c.example>"},
 		{" printer@d.example <n@c.example>", ` "printer@d.example" <n@c.example>`},
 		{" =?utf-8?Q?x=40y=2Eexample=2C?= <n@c.example>", ` "x@y.example," <n@c.example>`},
-		{" =?utf-8?q?J=C3=B6rg=2C?= <n@c.example>, A <m@c.example>", ` =?utf-8?q?J=C3=B6rg?= "," <n@c.example>, A <m@c.example>`},
+		{" =?utf-8?q?J=C3=B6rg=2C?= <n@c.example>, A <m@c.example>",
+			` =?utf-8?q?J=C3=B6rg?= "," <n@c.example>, A <m@c.example>`},
 		{` "x@y.example" "" <n@c.example>`, ` "x@y.example" <n@c.example>`},
 		{" .. <n@c.example>", ` ".." <n@c.example>`},
 
@@ -76,7 +77,8 @@ func TestMendList(t *testing.T) {
 		{" [Ops] Team <a@x.example>, b@x.example", ` "[Ops] Team" <a@x.example>, b@x.example`},
 		{" a@x.example ('a@x.example')", ` "'a@x.example'" <a@x.example>`},
 		{" Mikel@Work <a@x.example>, b@x.example", ` "Mikel@Work" <a@x.example>, b@x.example`},
-		{" Team a@x.example,\r\n \"Smith; John\" <b@x.example>;", " Team <a@x.example>,\r\n \"Smith; John\" <b@x.example>"},
+		{" Team a@x.example,\r\n \"Smith; John\" <b@x.example>;",
+			" Team <a@x.example>,\r\n \"Smith; John\" <b@x.example>"},
 		{" undisclosed-recipients;;", " undisclosed-recipients:;"},
 		{" undisclosed-recipients:", " undisclosed-recipients:;"},
 		{" root; a@x.example", " root, a@x.example"},
@@ -109,7 +111,8 @@ func TestDaemonAuthor(t *testing.T) {
 
 // Work is proportional to the length: these would take minutes otherwise.
 func TestMendingIsLinear(t *testing.T) {
-	for _, part := range []string{"=?", "=?a?q?", "=?utf-8?q?=40", "=?utf-8?q?x?= ", "a@b.example;", "(", "\"", "\"a\";", "<", "x ",
+	for _, part := range []string{"=?", "=?a?q?", "=?utf-8?q?=40", "=?utf-8?q?x?= ", "a@b.example;", "(", "\"", "\"a\";", "<",
+		"x ",
 		"(a@b.example) ", "a (b@c.example);", "'", "[a] <b@c.example>,", "a@b c@d;", "(x)", "\\", ";", "é, "} {
 		in := []byte(strings.Repeat(part, 1<<20/len(part)) + "a@b.example")
 		MendAuthor(in)
@@ -120,8 +123,10 @@ func TestMendingIsLinear(t *testing.T) {
 
 func TestMasks(t *testing.T) {
 	for in, want := range map[string]bool{
-		"=?utf-8?q?J=C3=B6rg_A=2E?=": false, "=?utf-8?q?a=2Cb?=": true, "=?UTF-8?B?LA?= ": true, "=?utf-8?b?LA==?=": true,
-		"=?utf-8*de?q?J=C3=B6rg?=": false, "=?utf-7?q?a?=": true, "=?x-none?q?a?=": true, "=?utf-16?b?AEA=?=": true,
+		"=?utf-8?q?J=C3=B6rg_A=2E?=": false, "=?utf-8?q?a=2Cb?=": true, "=?UTF-8?B?LA?= ": true,
+		"=?utf-8?b?LA==?=":         true,
+		"=?utf-8*de?q?J=C3=B6rg?=": false, "=?utf-7?q?a?=": true, "=?x-none?q?a?=": true,
+		"=?utf-16?b?AEA=?=":    true,
 		"=?iso-8859-1?q?=40?=": true, "=?iso-2022-jp?b?GyRCQEA=?=": false, "=?big5?b?h0A=?=": true, "=?utf-8?q?a=0Ab?=": true,
 		"=?utf-8?q?Last \"First\" ?=": false, "=?utf-8?x?=40?=": false, "=?utf-8?q?=40": false,
 		"=?utf-8?q?=?utf-8?q?x?=": true,
@@ -134,7 +139,8 @@ func TestMasks(t *testing.T) {
 
 // What is written for a name has one mailbox, whatever the name.
 func FuzzMend(f *testing.F) {
-	for _, s := range []string{"Smith, John <a@b.example>", "=?utf-8?q?=22?= \"x@y\" <a@b.example>;", "\xe9=?,\"\\@(<", "a (b) c@d.example",
+	for _, s := range []string{"Smith, John <a@b.example>", "=?utf-8?q?=22?= \"x@y\" <a@b.example>;", "\xe9=?,\"\\@(<",
+		"a (b) c@d.example",
 		"'a@b.example'; (a@b.example) c@d", "\"a <b@c.example>\""} {
 		f.Add([]byte(s))
 	}
