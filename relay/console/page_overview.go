@@ -64,7 +64,6 @@ func (o *overview) addMinutes(list []state.Minute) {
 	if len(list) > 120 {
 		list, step = merged(list, 4), 4*time.Minute
 	}
-	per := float64(step / time.Minute)
 	values := func(f func(state.Minute) float64) []float64 {
 		v := make([]float64, len(list))
 		for i, m := range list {
@@ -73,32 +72,21 @@ func (o *overview) addMinutes(list []state.Minute) {
 		return v
 	}
 	rate := func(f func(state.Minute) int) []float64 {
-		return values(func(m state.Minute) float64 { return float64(f(m)) / per })
+		return values(func(m state.Minute) float64 { return float64(f(m)) / step.Minutes() })
 	}
-	total := func(f func(state.Minute) int) string {
-		n := 0
-		for _, m := range list {
-			n += f(m)
-		}
-		return fmt.Sprint(n)
-	}
-	accepted := func(m state.Minute) int { return m.Accepted }
-	sent := func(m state.Minute) int { return m.Sent }
 	deferred := func(m state.Minute) int { return m.Deferred + m.Held + m.Bounced }
-	start := list[0].Start
-	span := lasting(step * time.Duration(len(list)))
-	last := list[len(list)-1]
+	all, start := state.Sum(list), list[0].Start
 	o.Charts = []chart{
 		draw(wideChart, "Messages per minute",
-			fmt.Sprintf("In the last %s %s messages were accepted, %s delivered, and %s attempts deferred or failed.",
-				span, total(accepted), total(sent), total(deferred)),
+			fmt.Sprintf("In the last %s %d messages were accepted, %d delivered, and %d attempts deferred or failed.",
+				lasting(step*time.Duration(len(list))), all.Accepted, all.Sent, deferred(all)),
 			start, step, whole,
-			series{"accepted", "s1", total(accepted), rate(accepted)},
-			series{"delivered", "s2", total(sent), rate(sent)},
-			series{"deferred or failed", "s3", total(deferred), rate(deferred)}),
+			series{"accepted", "s1", fmt.Sprint(all.Accepted), rate(func(m state.Minute) int { return m.Accepted })},
+			series{"delivered", "s2", fmt.Sprint(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
+			series{"deferred or failed", "s3", fmt.Sprint(deferred(all)), rate(deferred)}),
 		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages are waiting now.", o.Waiting+o.Held),
 			start, step, whole,
-			series{"waiting", "s1", fmt.Sprint(last.Waiting),
+			series{"waiting", "s1", fmt.Sprint(list[len(list)-1].Waiting),
 				values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
 		draw(narrowChart, "Delay from acceptance to Microsoft 365",
 			fmt.Sprintf("In the last hour the median delay was at most %s, the 95th percentile at most %s.",

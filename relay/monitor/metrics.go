@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, rejected *prometheus.CounterVec
 	repairs                                               *prometheus.CounterVec
-	attempts, outcomes, duplicates, answers               *prometheus.CounterVec
+	attempts, outcomes, duplicates, damaged, answers      *prometheus.CounterVec
 	request, delay                                        *prometheus.HistogramVec
 	alerts                                                *prometheus.CounterVec
 }
@@ -28,6 +28,9 @@ func (d *describer) describeEvents() events {
 			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),
 		duplicates: d.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
+		damaged: d.counter("damaged_large_messages_total",
+			"Large messages sent in parts that could not be read as they are, by result: repaired or original_attached.",
+			"mailbox", "result"),
 		answers: d.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; 0 if there was none.", "identity", "code"),
 		request: d.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",

@@ -185,7 +185,8 @@ func TestSnapshotAsJSON(t *testing.T) {
 			Mailbox: "a@b", Identity: "i", Queued: 1, Active: 2, Held: 3, Next: noon, Oldest: noon,
 			Slots: 4, Busy: 5, Failures: 6, Paused: noon,
 		}},
-		Holds:       []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon}},
+		Holds: []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon,
+			Triggers: []string{"login", "release"}}},
 		Credentials: []state.Credential{{Identity: "i", Kind: "certificate", Expires: noon, Warning: "x"}, {}},
 		Certificate: noon, Audits: []state.Audit{{Identity: "i", At: noon, Passed: true, Text: "t"}},
 		Reload: state.Reload{At: noon, Failed: true, Error: "e"},
@@ -201,7 +202,8 @@ func TestSnapshotAsJSON(t *testing.T) {
 		"full": {full, `{"connections":1,"queued":2,"active":3,"held":4,"failed":5,"damaged":6,
 			"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"active":2,"held":3,"next":"NOON","oldest":"NOON",
 				"slots":4,"busy":5,"failures":6,"paused_until":"NOON"}],
-			"holds":[{"key":"k","since":"NOON","status":"4.7.1","text":"t","probes":1,"next_probe":"NOON"}],
+			"holds":[{"key":"k","since":"NOON","status":"4.7.1","text":"t","probes":1,"next_probe":"NOON",
+				"triggers":["login","release"]}],
 			"last_minute":NONE,"last_hour":NONE,
 			"credentials":[{"identity":"i","kind":"certificate","expires":"NOON"},{"identity":"","kind":""}],
 			"certificate_expires":"NOON","audits":[{"identity":"i","at":"NOON","passed":true,"text":"t"}],
@@ -211,6 +213,21 @@ func TestSnapshotAsJSON(t *testing.T) {
 		c.want = fill.Replace(c.want)
 		if got, err := json.Marshal(c.s); err != nil || string(got) != c.want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, c.want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s, bad := state.Snapshot{Queued: 1, Active: 2, Held: 3, Failed: 4, Connections: 5}, errors.New("x")
+	const numbers = "1 queued, 2 being sent, 3 held, 4 failed; 5 connections"
+	for want, change := range map[string]func(*state.Snapshot){
+		numbers: func(*state.Snapshot) {},
+		"no mail is accepted, the queue is full; " + numbers:      func(s *state.Snapshot) { s.Full = bad },
+		"no mail is accepted, the queue is unhealthy; " + numbers: func(s *state.Snapshot) { s.Unhealthy = bad },
+	} {
+		c := s
+		if change(&c); c.Summary() != want {
+			t.Errorf("%q, want %q", c.Summary(), want)
 		}
 	}
 }

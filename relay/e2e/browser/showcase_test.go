@@ -163,8 +163,9 @@ func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 		Audits: []state.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
 			Text: "the denied mailbox was refused"}},
 		Credentials: []state.Credential{{
-			Identity: "contoso", Tenant: "11111111-1111-1111-1111-111111111111", Client: "22222222-2222-2222-2222-222222222222",
-			Kind: "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012",
+			Identity: "contoso", Tenant: "11111111-1111-1111-1111-111111111111",
+			Client: "22222222-2222-2222-2222-222222222222",
+			Kind:   "certificate", Subject: "CN=graphrelay", Thumbprint: "8E3F0C6A51B7D2946A0D5C1F7E2B9A83D4C6F012",
 			Expires: sc.now.AddDate(0, 7, 3),
 		}},
 		Reload: state.Reload{At: sc.now.Add(-50 * time.Hour)}, Certificate: sc.now.AddDate(0, 2, 0)}, nil

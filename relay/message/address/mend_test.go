@@ -111,9 +111,9 @@ func TestDaemonAuthor(t *testing.T) {
 
 // Work is proportional to the length: these would take minutes otherwise.
 func TestMendingIsLinear(t *testing.T) {
-	for _, part := range []string{"=?", "=?a?q?", "=?utf-8?q?=40", "=?utf-8?q?x?= ", "a@b.example;", "(", "\"", "\"a\";", "<",
-		"x ",
-		"(a@b.example) ", "a (b@c.example);", "'", "[a] <b@c.example>,", "a@b c@d;", "(x)", "\\", ";", "é, "} {
+	for _, part := range []string{"=?", "=?a?q?", "=?utf-8?q?=40", "=?utf-8?q?x?= ", "a@b.example;", "(",
+		"\"", "\"a\";", "<", "x ", "(a@b.example) ", "a (b@c.example);", "'", "[a] <b@c.example>,", "a@b c@d;",
+		"(x)", "\\", ";", "é, "} {
 		in := []byte(strings.Repeat(part, 1<<20/len(part)) + "a@b.example")
 		MendAuthor(in)
 		MendList(in)
@@ -127,7 +127,8 @@ func TestMasks(t *testing.T) {
 		"=?utf-8?b?LA==?=":         true,
 		"=?utf-8*de?q?J=C3=B6rg?=": false, "=?utf-7?q?a?=": true, "=?x-none?q?a?=": true,
 		"=?utf-16?b?AEA=?=":    true,
-		"=?iso-8859-1?q?=40?=": true, "=?iso-2022-jp?b?GyRCQEA=?=": false, "=?big5?b?h0A=?=": true, "=?utf-8?q?a=0Ab?=": true,
+		"=?iso-8859-1?q?=40?=": true, "=?iso-2022-jp?b?GyRCQEA=?=": false, "=?big5?b?h0A=?=": true,
+		"=?utf-8?q?a=0Ab?=":           true,
 		"=?utf-8?q?Last \"First\" ?=": false, "=?utf-8?x?=40?=": false, "=?utf-8?q?=40": false,
 		"=?utf-8?q?=?utf-8?q?x?=": true,
 	} {
