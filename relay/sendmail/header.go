@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -128,12 +129,7 @@ func isOneOf(word, list string) bool {
 
 // Has reports whether there is a field of that name, given in lower case.
 func (h *Header) Has(name string) bool {
-	for _, f := range h.fields {
-		if f.name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.fields, func(f field) bool { return f.name == name })
 }
 
 // AddRecipients adds the recipients in the header: To, Cc, Bcc and Apparently-To,
