@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
 )
 
 const (
@@ -108,12 +109,12 @@ func (d DeadLetter) write(f *os.File) error {
 	for _, a := range d.To {
 		fmt.Fprintf(w, "X-Graphrelay-Recipient: %s\n", a)
 	}
-	if h, err := d.Message.Header(); err == nil && len(h.fields) == 0 {
+	if h, err := d.Message.Header(); err == nil && h.Empty() {
 		_ = w.WriteByte('\n') // the message has no header of its own
 	}
 	first := true
 	err := CopyMbox(w, d.Message.from(0), func(line []byte) []byte {
-		if first && isMboxFrom(line) {
+		if first && message.IsMboxFrom(line) {
 			line = nil
 		}
 		first = false
