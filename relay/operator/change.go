@@ -51,8 +51,8 @@ type Change struct {
 type Progress struct {
 	Changed int      `json:"changed"`
 	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a look into the mailbox
-	Skipped int      `json:"skipped"`          // in another state, or deleted
-	Errors  []string `json:"errors,omitempty"` // why, of the first ones
+	Skipped int      `json:"skipped"`                      // in another state, or deleted
+	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
 	Done    bool     `json:"done,omitempty"`
 	Failed  string   `json:"failed,omitempty"` // why it ended early
 }
