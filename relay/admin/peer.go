@@ -89,6 +89,12 @@ type guest struct {
 
 type guestKey struct{}
 
+// guestOf returns the guest who asks.
+func guestOf(r *http.Request) guest {
+	g, _ := r.Context().Value(guestKey{}).(guest)
+	return g
+}
+
 // greet identifies each connection once.
 func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 	return func(ctx context.Context, c net.Conn) context.Context {
@@ -100,8 +106,7 @@ func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 // onlyGuests refuses everyone else.
 func (s *Server) onlyGuests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g, _ := r.Context().Value(guestKey{}).(guest)
-		if !g.welcome {
+		if g := guestOf(r); !g.welcome {
 			s.Log.Warn("admin socket refused a user", "uid", g.uid, "request", r.Method+" "+r.URL.Path)
 			http.Error(w, "this user may not administer graphrelay; become root, "+
 				"or a member of the socket's group: usermod -aG graphrelay USER", http.StatusForbidden)
@@ -113,8 +118,7 @@ func (s *Server) onlyGuests(next http.Handler) http.Handler {
 
 // userOf names the user who asks, for the history and the log.
 func userOf(r *http.Request) string {
-	g, _ := r.Context().Value(guestKey{}).(guest)
-	id := strconv.Itoa(int(g.uid))
+	id := strconv.Itoa(int(guestOf(r).uid))
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
 	}

@@ -13,12 +13,13 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 )
 
 // Server answers on the admin socket.
 type Server struct {
-	Store    Store
+	Store    spool.Reader
 	Operator *operator.Operator
 	Status   func(context.Context) (Status, error)
 	Reload   func(context.Context) error // nil if nothing can be reloaded
@@ -31,19 +32,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Handler:           s.onlyGuests(s.routes()),
+	return socket.Serve(ctx, l, &http.Server{
+		Handler: s.onlyGuests(s.routes()), ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		ConnContext:       greet(uint32(os.Geteuid()), group),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
-	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+	})
 }
 
 func (s *Server) routes() *http.ServeMux {
@@ -86,7 +79,7 @@ func withID(do func(http.ResponseWriter, *http.Request, envelope.QueueID)) http.
 // body streams a stored message. If it turns out to be damaged half-way the
 // connection is aborted, so that the reader knows.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
-	b, err := Queue{s.Store}.Body(r.Context(), id)
+	b, err := s.Store.Open(r.Context(), id)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -123,7 +116,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 		}
 		return errors.Join(out.Encode(p), flush.Flush())
 	})
-	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r),
+	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", guestOf(r).uid,
 		"changed", last.Changed, "skipped", last.Skipped, "queue_ids", len(c.IDs),
 		"filter", values(c.Filter).Encode(), "error", err)
 	if err != nil {
@@ -169,7 +162,7 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
 	}
 	keys := s.Operator.Probe(q.Get("key"), mailbox)
 	if len(keys) > 0 {
-		s.Log.Info("operator requested a probe of holds", "user", userOf(r), "uid", uidOf(r), "holds", keys)
+		s.Log.Info("operator requested a probe of holds", "user", userOf(r), "uid", guestOf(r).uid, "holds", keys)
 	}
 	answer(w, keys, nil)
 }
@@ -185,11 +178,6 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-func uidOf(r *http.Request) uint32 {
-	g, _ := r.Context().Value(guestKey{}).(guest)
-	return g.uid
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

@@ -31,17 +31,10 @@ var (
 
 // actionsFor are those that make sense in a state.
 func actionsFor(s spool.State) []action {
-	switch s {
-	case spool.Queued:
-		return []action{retry, hold, remove}
-	case spool.Held:
-		return []action{release, remove}
-	case spool.Failed:
-		return []action{retry, remove}
-	case spool.Damaged:
-		return []action{remove}
-	}
-	return nil
+	return map[spool.State][]action{
+		spool.Queued: {retry, hold, remove}, spool.Held: {release, remove},
+		spool.Failed: {retry, remove}, spool.Damaged: {remove},
+	}[s]
 }
 
 // confirm asks for confirmation of an action.

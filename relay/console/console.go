@@ -2,8 +2,6 @@ package console
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,18 +9,10 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
-
-// Store is what the console reads: of a message no more than its header block.
-type Store interface {
-	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
-	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
-	History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error)
-	Holds(ctx context.Context) ([]spool.Hold, error)
-	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
-}
 
 // Operator does what an operator asks for: an operator.Operator. Errors are for
 // people.
@@ -54,7 +44,7 @@ type Setup struct {
 type Config struct {
 	Hostname     func() string // of the relay, for the Host header
 	PasswordHash func() string
-	Store        Store
+	Store        spool.Reader // of a message no more than its header block is read
 	Operator     Operator
 	Seen         Seen
 	Snapshot     func(context.Context) (state.Snapshot, error)
@@ -73,9 +63,7 @@ type Console struct {
 
 // New makes a Console.
 func New(cfg Config) *Console {
-	return &Console{
-		Config: cfg, pages: parsePages(cfg.Now), sessions: newSessions(cfg.Now), throttle: newLoginThrottle(cfg.Now),
-	}
+	return &Console{cfg, parsePages(cfg.Now), newSessions(cfg.Now), newLoginThrottle(cfg.Now)}
 }
 
 // Handler serves the console.
@@ -103,15 +91,9 @@ func (c *Console) Handler() http.Handler {
 
 // Serve answers on l until ctx ends; then it closes l.
 func (c *Console) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
+	return socket.Serve(ctx, l, &http.Server{
 		Handler: c.Handler(), ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	})
 }

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,10 +13,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-const (
-	pageSize  = 50
-	maxHeader = 64 << 10 // bytes of a header block that are shown
-)
+// pageSize bounds the messages on a page.
+const pageSize = 50
 
 // shownStates are the choices of the state filter.
 var shownStates = []choice{
@@ -38,18 +35,11 @@ type list struct {
 
 // row is a message as lists and its own page show it.
 type row struct {
-	ID         string
-	State      string
-	Class      string
-	Accepted   time.Time
-	Subject    untrusted
-	From       untrusted
-	To         untrusted
-	Recipients int
-	Client     untrusted
-	Mailbox    untrusted
-	Size       int64
-	Words      untrusted
+	ID, State, Class                          string
+	Accepted                                  time.Time
+	Subject, From, To, Client, Mailbox, Words untrusted
+	Recipients                                int
+	Size                                      int64
 }
 
 func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
@@ -142,10 +132,9 @@ type detail struct {
 	row
 	ReversePath, Everyone, MessageID untrusted
 	Helo, Login, Addr                untrusted
+	Status, RequestID, Header        untrusted
 	Attempts                         int
 	Next, Last                       time.Time
-	Status, RequestID                untrusted
-	Header                           untrusted
 	Cut, NoHeader                    bool
 	History                          []step
 	Actions                          []action
@@ -153,14 +142,11 @@ type detail struct {
 }
 
 type step struct {
-	At       time.Time
-	Words    string
-	Attempt  int
-	Status   string
-	HTTP     int
-	Text     untrusted
-	Request  untrusted
-	Duration time.Duration
+	At            time.Time
+	Words, Status string
+	Attempt, HTTP int
+	Text, Request untrusted
+	Duration      time.Duration
 }
 
 func (c *Console) message(w http.ResponseWriter, r *http.Request, s *session) {
@@ -213,28 +199,10 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 		d.Next = rec.NextAttempt
 	}
 	for _, e := range events {
-		d.History = append(d.History, step{
-			e.At, eventWords(e.Kind), e.Attempt, e.Status.Text(), e.HTTPStatus,
-			untrusted(e.Text), untrusted(e.RequestID), e.Duration,
-		})
+		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Status.Text(), e.Attempt, e.HTTPStatus,
+			untrusted(e.Text), untrusted(e.RequestID), e.Duration})
 	}
-	d.Header, d.Cut, err = c.header(ctx, rec)
-	d.NoHeader = err != nil
+	header, cut, err := operator.Header(ctx, c.Store, rec) // the page is shown without one that cannot be read
+	d.Header, d.Cut, d.NoHeader = untrusted(strings.TrimRight(header, "\r\n")), cut, err != nil
 	return d, nil
-}
-
-var errNoHeader = errors.New("the stored message has been deleted")
-
-// header reads the header block; the page is shown without one that cannot be read.
-func (c *Console) header(ctx context.Context, r spool.Record) (untrusted, bool, error) {
-	if r.BodyGone {
-		return "", false, errNoHeader
-	}
-	f, err := c.Store.Open(ctx, r.ID)
-	if err != nil {
-		return "", false, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxHeader)))
-	return untrusted(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
 }

@@ -14,21 +14,15 @@ import (
 const maxLanes = 50
 
 type overview struct {
-	Health    state.Health
-	Alarms    []state.Alarm
-	Waiting   int
-	Held      int
-	Failed    int
-	Oldest    time.Time
-	SentHour  int
-	Median    time.Duration
-	Slow      time.Duration
-	Hours     int
-	Charts    []chart
-	Lanes     []lane
-	MoreLanes int
-	Open      int // SMTP connections
-	Now       time.Time
+	Health       state.Health
+	Alarms       []state.Alarm
+	Oldest, Now  time.Time
+	Median, Slow time.Duration
+	Charts       []chart
+	Lanes        []lane
+
+	Waiting, Held, Failed, SentHour, Hours, MoreLanes int
+	Open                                              int // SMTP connections
 }
 
 type lane struct {

@@ -7,9 +7,13 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
+	"strings"
 	"time"
+
+	"graphrelay/relay/text"
 )
 
 //go:embed web
@@ -140,4 +144,28 @@ func size(n int64) string {
 		return fmt.Sprintf("%d MiB", n>>20)
 	}
 	return fmt.Sprintf("%d GiB", n>>30)
+}
+
+// untrusted is text that came with a mail or from a client. A template shows it
+// by String, so that none can forget to make invisible characters visible;
+// html/template escapes it besides.
+type untrusted string
+
+func (u untrusted) String() string { return text.Lines(string(u)) }
+
+// subject decodes the encoded words of a Subject if it can.
+func subject(raw string) untrusted {
+	d := mime.WordDecoder{}
+	if s, err := d.DecodeHeader(raw); err == nil {
+		return untrusted(s)
+	}
+	return untrusted(raw)
+}
+
+func addresses[T fmt.Stringer](list []T) untrusted {
+	var all []string
+	for _, a := range list {
+		all = append(all, a.String())
+	}
+	return untrusted(strings.Join(all, ", "))
 }

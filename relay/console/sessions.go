@@ -4,7 +4,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,30 +48,19 @@ func (s *sessions) open(hash string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
-	for len(s.all) >= maxSessions {
-		s.dropOldest()
+	if len(s.all) >= maxSessions {
+		delete(s.all, slices.MinFunc(slices.Collect(maps.Keys(s.all)), func(a, b [32]byte) int {
+			return s.all[a].used.Compare(s.all[b].used)
+		}))
 	}
 	s.all[sha256.Sum256([]byte(value))] = &session{token: rand.Text(), hash: hash, made: now, used: now}
 	return value
 }
 
 func (s *sessions) sweep(now time.Time) {
-	for k, v := range s.all {
-		if now.Sub(v.made) > sessionLife || now.Sub(v.used) > sessionIdle {
-			delete(s.all, k)
-		}
-	}
-}
-
-func (s *sessions) dropOldest() {
-	var oldest [32]byte
-	var at time.Time
-	for k, v := range s.all {
-		if at.IsZero() || v.used.Before(at) {
-			oldest, at = k, v.used
-		}
-	}
-	delete(s.all, oldest)
+	maps.DeleteFunc(s.all, func(_ [32]byte, v *session) bool {
+		return now.Sub(v.made) > sessionLife || now.Sub(v.used) > sessionIdle
+	})
 }
 
 // of is the session of a request; nil if it has none.

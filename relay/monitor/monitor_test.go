@@ -25,7 +25,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := New(Config{Version: "v1", Now: func() time.Time { return noon },
+	m := filled(Config{Version: "v1", Now: func() time.Time { return noon },
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
@@ -58,7 +58,7 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 
 // Each kind of hold is counted, an audit's too: with it no mail of an identity goes.
 func TestHoldsAreCountedByScope(t *testing.T) {
-	m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
+	m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
 		return state.Snapshot{Holds: []state.Hold{{Key: "identity:contoso"}, {Key: "audit:contoso"},
 			{Key: "mailbox:a@b"}, {Key: "mailbox:c@d"},
 			{Key: "sendas:a@b from c@d"}}}, nil
@@ -155,7 +155,7 @@ func TestScrape(t *testing.T) {
 
 // A wildcard makes as many mailboxes as there are senders; the labels do not.
 func TestLabelsAreBounded(t *testing.T) {
-	m := New(Config{})
+	m := filled(Config{})
 	for i := range 3 * maxLabels {
 		m.Attempted(fmt.Sprintf("u%d@example.org", i))
 	}
@@ -190,7 +190,7 @@ func TestHealth(t *testing.T) {
 			"restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
+			m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
 			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
 				w := get(m, path)
 				var h state.Health
@@ -210,7 +210,7 @@ func TestOnlyReading(t *testing.T) {
 		http.MethodOptions} {
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			w := httptest.NewRecorder()
-			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
+			filled(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
 			if w.Code != http.StatusMethodNotAllowed {
 				t.Errorf("%s %s = %d", method, path, w.Code)
 			}
@@ -220,7 +220,7 @@ func TestOnlyReading(t *testing.T) {
 
 // A page elsewhere can make its own name lead here, and must not read.
 func TestHostHeader(t *testing.T) {
-	m := New(Config{Hostname: func() string { return "Relay.contoso.local" }})
+	m := filled(Config{Hostname: func() string { return "Relay.contoso.local" }})
 	for host, want := range map[string]int{
 		"": 200, "127.0.0.1:9725": 200, "[::1]:9725": 200, "192.0.2.7": 200, "localhost:9725": 200,
 		"graphrelay:9725":          200,
@@ -242,7 +242,7 @@ func TestHostHeader(t *testing.T) {
 
 func TestMinutes(t *testing.T) {
 	now := noon
-	m := New(Config{Now: func() time.Time { return now }})
+	m := filled(Config{Now: func() time.Time { return now }})
 	m.Accepted(Taken{})
 	m.Outcome(Outcome{Kind: "sent", Delay: 100 * time.Millisecond})
 	m.Outcome(Outcome{Kind: "sent", Delay: 3 * time.Second})
@@ -270,7 +270,7 @@ func TestMinutes(t *testing.T) {
 
 func TestClientsAreBounded(t *testing.T) {
 	now := noon
-	m := New(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	m := filled(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
 	m.Rejected(Refused{Addr: "first", Reply: strings.Repeat("x", 9000)})
 	for i := range 2 * maxClients {
 		m.Accepted(Taken{Client: "erp", Addr: fmt.Sprint(i)})
@@ -285,4 +285,18 @@ func TestClientsAreBounded(t *testing.T) {
 		c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)
 	}
+}
+
+// filled makes a Monitor of a Config that may lack what a test does not look at.
+func filled(c Config) *Monitor {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Hostname == nil {
+		c.Hostname = func() string { return "" }
+	}
+	if c.Snapshot == nil {
+		c.Snapshot = func(context.Context) (state.Snapshot, error) { return state.Snapshot{}, nil }
+	}
+	return New(c)
 }

@@ -71,3 +71,17 @@ func removeStale(ctx context.Context, path string) error {
 	}
 	return os.Remove(path)
 }
+
+// Serve has srv, such as an http.Server, serve on l until ctx ends; then it closes
+// srv and returns nil.
+func Serve(ctx context.Context, l net.Listener, srv interface {
+	Serve(net.Listener) error
+	Close() error
+}) error {
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}

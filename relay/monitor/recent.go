@@ -1,0 +1,132 @@
+package monitor
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"graphrelay/relay/state"
+)
+
+// Kept is how many minutes are remembered.
+const Kept = 6 * 60
+
+// countOutcome adds the end of an attempt to the minute in which it happened.
+func countOutcome(c *state.Minute, o Outcome) {
+	switch o.Kind {
+	case "sent":
+		c.Sent++
+		c.CountDelay(o.Delay)
+	case "deferred":
+		c.Deferred++
+	case "held":
+		c.Held++
+	case "bounced", "failed":
+		c.Bounced++
+	}
+	if o.Duplicate {
+		c.Unknown++
+	}
+}
+
+// minutes is a ring of the last Kept minutes.
+type minutes struct {
+	mu   sync.Mutex
+	ring [Kept]state.Minute
+}
+
+func (m *minutes) at(now time.Time, change func(*state.Minute)) {
+	start := now.Truncate(time.Minute)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slot := &m.ring[start.Unix()/60%Kept]
+	if !slot.Start.Equal(start) {
+		*slot = state.Minute{Start: start}
+	}
+	change(slot)
+}
+
+// Sampled records how many messages are waiting; call it every few seconds.
+func (m *Monitor) Sampled(s state.Snapshot) {
+	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
+}
+
+// Minutes returns the last n minutes, oldest first and the current one last,
+// including those in which nothing happened.
+func (m *Monitor) Minutes(n int) []state.Minute {
+	n = min(n, Kept)
+	now := m.cfg.Now().Truncate(time.Minute)
+	m.minutes.mu.Lock()
+	defer m.minutes.mu.Unlock()
+	list := make([]state.Minute, n)
+	for i := range list {
+		start := now.Add(-time.Duration(n-1-i) * time.Minute)
+		list[i] = state.Minute{Start: start}
+		if slot := m.minutes.ring[start.Unix()/60%Kept]; slot.Start.Equal(start) {
+			list[i] = slot
+		}
+	}
+	return list
+}
+
+// maxClients bounds the clients that are remembered; a new one replaces the one
+// that has been absent for the longest time.
+const maxClients = 500
+
+type clientKey struct{ name, addr string }
+
+type clients struct {
+	mu   sync.Mutex
+	seen map[clientKey]*state.Client
+}
+
+func (c *clients) accepted(now time.Time, t Taken) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entry(now, clientKey{t.Client, t.Addr})
+	e.Accepted++
+	e.Bytes += t.Size
+}
+
+func (c *clients) rejected(now time.Time, r Refused) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entry(now, clientKey{r.Client, r.Addr})
+	e.Rejected++
+	e.RefusedAt, e.Step, e.Status, e.Reply, e.Why = now, r.At, r.Status, cut(r.Reply), cut(r.Cause)
+}
+
+// entry finds or makes the entry of a client; mu is held.
+func (c *clients) entry(now time.Time, k clientKey) *state.Client {
+	e := c.seen[k]
+	if e == nil {
+		if len(c.seen) >= maxClients {
+			delete(c.seen, slices.MinFunc(slices.Collect(maps.Keys(c.seen)), func(a, b clientKey) int {
+				return c.seen[a].Last.Compare(c.seen[b].Last)
+			}))
+		}
+		e = &state.Client{Name: k.name, Addr: k.addr, First: now}
+		c.seen[k] = e
+	}
+	e.Last = now
+	return e
+}
+
+// cut bounds a text that may contain what a client sent.
+func cut(s string) string { return s[:min(len(s), 500)] }
+
+// Clients returns who connected since the start, the most recent first.
+func (m *Monitor) Clients() []state.Client {
+	m.clients.mu.Lock()
+	defer m.clients.mu.Unlock()
+	list := make([]state.Client, 0, len(m.clients.seen))
+	for _, e := range m.clients.seen {
+		list = append(list, *e)
+	}
+	slices.SortFunc(list, func(a, b state.Client) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
+	})
+	return list
+}
