@@ -110,9 +110,10 @@ func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 
 // openObserver makes what the flows report to, before the flows.
 func (r *Relay) openObserver() (err error) {
+	path, _ := wiring.Disk(r.cfg())
 	r.observer, err = observe.New(observe.Config{
 		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
-		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, Service: r.service,
+		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, StorePath: path, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
 		Connections: func() smtpd.Stats { return r.smtp.Stats() },
 	})
@@ -120,10 +121,12 @@ func (r *Relay) openObserver() (err error) {
 }
 
 // service is what a snapshot shows of the configuration in force.
-func (r *Relay) service() observe.Service {
+func (r *Relay) service() state.Snapshot {
 	g := r.now.Load()
-	s := observe.Service{Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: g.auditor.Last()}
-	s.StorePath, s.DiskReserve = wiring.Disk(g.cfg)
+	s := state.Snapshot{
+		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
+	}
+	_, s.DiskReserve = wiring.Disk(g.cfg)
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/observe"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -236,17 +237,13 @@ func (r *Relay) part(f func() error) {
 // sweep deletes history and failed messages that are older than the configuration
 // keeps them, every few minutes.
 func (r *Relay) sweep(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Minute)
-	defer tick.Stop()
 	for {
 		history, failed := wiring.Retention(r.cfg())
 		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
 			r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if pacing.Sleep(ctx, 5*time.Minute) != nil {
 			return
-		case <-tick.C:
 		}
 	}
 }
