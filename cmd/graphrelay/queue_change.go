@@ -32,8 +32,7 @@ type changeCommand struct {
 func (c *changeCommand) command(short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: string(c.action) + " [QUEUE-ID...]", Short: short, Long: long, Example: example,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	c.addFlags(cmd)
 	return cmd

@@ -90,10 +90,9 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		return setup.Plan{}, err
 	}
 	p := setup.Plan{
-		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
-		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox,
-		ReadWrite: wiring.NeedsReadWrite(c),
+		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
+		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), PEM: string(id.CertificateFile),
+		Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)

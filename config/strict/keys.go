@@ -34,11 +34,8 @@ func (f Format) keysOf(path string, t reflect.Type) []Key {
 func (f Format) keyOf(path string, field reflect.StructField) Key {
 	tag := field.Tag
 	return Key{
-		Path:     path,
-		Type:     f.kindOf(field.Type),
-		Default:  cmp.Or(tag.Get("default"), tag.Get("unset")),
-		Range:    tag.Get("range"),
-		Required: tag.Get("required") != "",
+		Path: path, Type: f.kindOf(field.Type), Default: cmp.Or(tag.Get("default"), tag.Get("unset")),
+		Range: tag.Get("range"), Required: tag.Get("required") != "",
 	}
 }
 

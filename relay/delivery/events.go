@@ -21,6 +21,7 @@ type Event struct {
 	Duration   time.Duration // from request to answer
 	Next       time.Time     // of the next attempt; zero if none is planned
 	Duplicate  bool          // the message may have been, or may be, sent twice
+	Damaged    string        // outcome.Answer's
 }
 
 func outcomeEvent(o settling) Event {
@@ -28,6 +29,7 @@ func outcomeEvent(o settling) Event {
 		Kind: o.dec.Event, Record: o.rec, Identity: o.identity, Status: o.dec.Status,
 		HTTPStatus: o.ans.HTTPStatus, Text: o.dec.Text, RequestID: o.ans.RequestID,
 		Duration: o.ans.Duration, Next: o.dec.Next, Duplicate: o.dec.Unknown,
+		Damaged: o.ans.Damaged,
 	}
 }
 

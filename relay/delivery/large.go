@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -14,6 +15,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // Uploader sends what is too large for one request, as a draft of its parts.
@@ -48,11 +50,55 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 		return unreadable(outcome.Answer{}, err)
 	}
 	defer stored.Close()
-	m, err := parts.Read(stored, rec.Size)
+	m, err := parts.Read(d.shutdown.sends, stored, rec.Size)
 	if err != nil {
 		return notInParts(err)
 	}
-	return r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	d.logDamage(rec, m)
+	a := r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	if note := damage(m); note != "" && (a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown) {
+		a.Text = strings.TrimPrefix(a.Text+"; "+note, "; ")
+		a.Damaged = "repaired"
+		if len(m.Unplaced) > 0 {
+			a.Damaged = "original_attached"
+		}
+	}
+	return a
+}
+
+// logDamage logs what of a message could not be read as it is.
+func (d *Delivery) logDamage(rec spool.Record, m *parts.Message) {
+	if note := damage(m); note != "" {
+		d.cfg.Log.Warn("a large message is damaged", "queue_id", string(rec.ID), "message_id", rec.MessageID,
+			"client", rec.Client.Name, "mailbox", rec.Mailbox.String(), "original_attached", len(m.Unplaced) > 0,
+			"error", note)
+	}
+}
+
+// damage names what of a message could not be read as it is, for the log and the
+// history; empty if nothing.
+func damage(m *parts.Message) string {
+	var all []string
+	if len(m.Unplaced) > 0 {
+		all = append(all, "the original is attached, for not all of it could be read: "+listed(m.Unplaced))
+	}
+	if len(m.Repairs) > 0 {
+		all = append(all, "it was read otherwise than it is written: "+listed(m.Repairs))
+	}
+	return strings.Join(all, "; ")
+}
+
+// listed names the first of some problems, and how many more there are.
+func listed(problems []parts.Problem) string {
+	const most = 5
+	var all []string
+	for _, p := range problems[:min(len(problems), most)] {
+		all = append(all, text.Foreign(p.String(), 2*outcome.MaxWord))
+	}
+	if more := len(problems) - most; more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
 }
 
 // notInParts is the answer for a message that cannot be taken apart.
@@ -102,13 +148,24 @@ func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 		}
 	}
 	d.To, d.Cc, d.Bcc = recipients(f, rec.Envelope.Recipients)
-	for _, a := range p.Attachments {
+	for _, a := range files(p) {
 		d.Attachments = append(d.Attachments, largemail.File{
 			Name: a.Name, Type: a.Type, ContentID: a.ContentID, Inline: a.Inline,
 			Content: largemail.Content{Size: a.Size, Open: a.Open},
 		})
 	}
 	return d
+}
+
+// files are the attachments. Where something of the message could not be placed,
+// the original replaces those that it contains, but for the images that the text
+// shows.
+func files(p *parts.Message) []parts.Attachment {
+	if len(p.Unplaced) == 0 {
+		return p.Attachments
+	}
+	shown := slices.DeleteFunc(slices.Clone(p.Attachments), func(a parts.Attachment) bool { return !a.Inline })
+	return append(shown, p.Original)
 }
 
 // mapped reports whether it is one of the X- fields whose meaning a property of the draft carries.

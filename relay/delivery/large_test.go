@@ -185,3 +185,27 @@ func TestLargeMailThatCannotBeRead(t *testing.T) {
 		t.Errorf("%+v, damaged %v", ans, damaged)
 	}
 }
+
+// What cannot be placed reaches the recipients in the original, which replaces the
+// files that are in it; the history and the log say why.
+func TestDamagedLargeMailCarriesTheOriginal(t *testing.T) {
+	u := &uploads{answer: sent}
+	const part = "--B\r\nContent-Type: a/b; name=f\r\n"
+	text := strings.Replace(largeText, part, part+"*** checked ***\r\nContent-ID: <f>\r\n", 1)
+	text = strings.Replace(text, "Subject: s\r\n", "Subject: s\r\nBcc: blind@example.com\r\n", 1)
+	r := Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}
+	ans, _ := tryLarge(t, text, r, nil)
+	original := strings.Replace(text, "Bcc: blind@example.com\r\n", "", 1)
+	if want := "text | original-message.eml=" + original; ans.Outcome != outcome.Delivered || u.text[0] != want {
+		t.Errorf("%+v: got\n%s\nwant\n%s", ans, u.text[0], want)
+	}
+	const note = "the original is attached, for not all of it could be read: part 2: a line in its header is no field"
+	if !strings.Contains(ans.Text, note) || ans.Damaged != "original_attached" {
+		t.Errorf("%q, %q", ans.Text, ans.Damaged)
+	}
+	ans, _ = tryLarge(t, strings.Replace(largeText, "boundary=B", "boundary=C", 1), r, nil)
+	if u.text[1] != "text | f=file" || ans.Damaged != "repaired" ||
+		!strings.Contains(ans.Text, "its delimiters are not those") {
+		t.Errorf("%q, %+v", u.text[1], ans)
+	}
+}

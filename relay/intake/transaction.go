@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -20,6 +21,7 @@ type transaction struct {
 	from       smtpd.MailFrom
 	who        envelope.Client
 	recipients []envelope.Address
+	unreported []envelope.Address // those of them with NOTIFY=NEVER
 	seen       map[string]bool
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
 	uncount    func()                      // takes the message off the client's rate
@@ -29,7 +31,8 @@ type transaction struct {
 func (t *transaction) Abort() { t.uncount() }
 
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
-func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
+func (t *transaction) Rcpt(_ context.Context, rcpt smtpd.RcptTo) error {
+	to := rcpt.Path
 	bare := withoutLocalhost(to)
 	full, err := t.rules.Policy.Recipient(t.client, bare)
 	if err == nil {
@@ -44,9 +47,15 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	if bare.Domain() == "" {
 		t.aliases[bare.Key()] = full
 	}
-	if key := full.Key(); !t.seen[key] {
+	key := full.Key()
+	if !t.seen[key] {
 		t.seen[key] = true
 		t.recipients = append(t.recipients, full)
+		if rcpt.NoReport {
+			t.unreported = append(t.unreported, full)
+		}
+	} else if !rcpt.NoReport {
+		t.unreported = slices.DeleteFunc(t.unreported, full.Equal)
 	}
 	return nil
 }
@@ -173,8 +182,10 @@ func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
 	now := t.in.Now()
 	m := &spool.Message{
-		ID:             envelope.NewQueueID(now),
-		Envelope:       envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
+		ID: envelope.NewQueueID(now),
+		Envelope: envelope.Envelope{
+			ReversePath: g.ReversePath, Recipients: t.recipients, Unreported: t.unreported, UTF8: t.from.UTF8,
+		},
 		Client:         t.who,
 		Mailbox:        g.Mailbox,
 		From:           g.From,

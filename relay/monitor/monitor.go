@@ -119,6 +119,7 @@ type Outcome struct {
 	Duration          time.Duration // from request to answer; 0 if no request was made
 	Delay             time.Duration // from acceptance, for sent
 	Duplicate         bool
+	Damaged           string // large mail that could not be read as it is: repaired or original_attached
 }
 
 // Outcome counts the end of an attempt.
@@ -131,6 +132,9 @@ func (m *Monitor) Outcome(o Outcome) {
 	if o.Duration > 0 {
 		m.events.answers.WithLabelValues(identity, strconv.Itoa(o.HTTPStatus)).Inc()
 		m.events.request.WithLabelValues(identity).Observe(o.Duration.Seconds())
+	}
+	if o.Kind == "sent" && o.Damaged != "" {
+		m.events.damaged.WithLabelValues(mailbox, o.Damaged).Inc()
 	}
 	if o.Kind == "sent" {
 		m.events.delay.WithLabelValues(mailbox).Observe(o.Delay.Seconds())

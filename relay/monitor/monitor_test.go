@@ -45,7 +45,7 @@ func full(t *testing.T) *Monitor {
 	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
-		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true})
+		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
 	m.AlertPosted(nil)
 	return m
 }
@@ -139,7 +139,9 @@ func TestScrape(t *testing.T) {
 		`graphrelay_accepted_messages_total{client="erp"} 1`, `graphrelay_accepted_recipients_total{client="erp"} 2`,
 		`graphrelay_rejections_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
 		`graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
-		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`, `graphrelay_queue_oldest_age_seconds 3600`,
+		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
+		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
+		`graphrelay_queue_oldest_age_seconds 3600`,
 		`graphrelay_lane_paused_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
 		`graphrelay_ready 1`,
 		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,

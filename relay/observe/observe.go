@@ -112,6 +112,7 @@ func (o *Observer) CountDelivery(e delivery.Event) {
 	o.Monitor.Outcome(monitor.Outcome{
 		Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
 		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate,
+		Damaged: e.Damaged,
 	})
 	o.Watcher.Notice(e.Kind != spool.EventSent)
 }

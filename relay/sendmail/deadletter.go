@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
 )
 
 const (
@@ -108,7 +109,7 @@ func (d DeadLetter) write(f *os.File) error {
 	for _, a := range d.To {
 		fmt.Fprintf(w, "X-Graphrelay-Recipient: %s\n", a)
 	}
-	if h, err := d.Message.Header(); err == nil && len(h.fields) == 0 {
+	if h, err := d.Message.Header(); err == nil && h.Empty() {
 		_ = w.WriteByte('\n') // the message has no header of its own
 	}
 	if err := copyMbox(w, d.Message.from(0)); err != nil {
@@ -127,7 +128,7 @@ func copyMbox(w *bufio.Writer, r io.Reader) error {
 	lineStart, first := true, true
 	for {
 		line, err := in.ReadSlice('\n')
-		if first && isMboxFrom(line) {
+		if first && message.IsMboxFrom(line) {
 			line = nil
 		}
 		if lineStart && bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {

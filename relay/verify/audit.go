@@ -215,9 +215,8 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; "+
-		"sending resumes by itself when Graph refuses %s again, "+
-		"which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
+	return fmt.Sprintf("the audit found the app not restricted: %s; sending resumes by itself when Graph refuses "+
+		"%s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
 		one.Text, one.Denied, one.Identity)
 }
 

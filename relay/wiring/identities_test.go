@@ -94,6 +94,11 @@ func TestAuditHoldsAreCarriedToTheNewName(t *testing.T) {
 	if len(list) != 1 || list[0].Identity != "contoso" || !strings.Contains(list[0].Text, "--hold audit:contoso") {
 		t.Errorf("holds %v", list)
 	}
+	holds = []spool.Hold{{Key: "audit:old"}} // made before any mail waited
+	list = CarriedHolds(parse(t, strings.Replace(text, "on_failure: alarm", "on_failure: stop", 1)), holds)
+	if len(list) != 1 || list[0].Identity != "contoso" {
+		t.Errorf("a hold without mail is carried to %v", list)
+	}
 }
 
 // An identity that was not audited yet has no last audit.

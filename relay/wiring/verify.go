@@ -107,13 +107,16 @@ func CarriedHolds(c *config.Config, holds []spool.Hold) (list []AuditHold) {
 	return list
 }
 
-// audited returns the identities that send for any of the mailboxes and have a
-// mailbox that must be refused.
+// audited returns the identities that have a mailbox that must be refused and send
+// for any of the mailboxes; all of them for a hold that has not met mail yet, since
+// nothing says whose mail it would have held. An audit soon releases the others.
 func audited(c *config.Config, mailboxes []envelope.Address) (names []string) {
-	for _, m := range mailboxes {
-		box, _ := c.Mailbox(m)
-		id, ok := c.Identity(box.Identity)
-		if ok && !id.DeniedMailbox.IsZero() && !slices.Contains(names, string(id.Name)) {
+	for _, id := range c.Identities {
+		sends := func(m envelope.Address) bool {
+			box, _ := c.Mailbox(m)
+			return box.Identity == id.Name
+		}
+		if !id.DeniedMailbox.IsZero() && (len(mailboxes) == 0 || slices.ContainsFunc(mailboxes, sends)) {
 			names = append(names, string(id.Name))
 		}
 	}

@@ -45,7 +45,7 @@ func TestPartsAgreeWithPython(t *testing.T) {
 	}
 	for _, s := range shapes.All() {
 		text := s.Message("a@example.org", "b@example.org", 0)
-		p, err := parts.Read(strings.NewReader(text), int64(len(text)))
+		p, err := parts.Read(t.Context(), strings.NewReader(text), int64(len(text)))
 		if sealed := errors.Is(err, parts.ErrSealed); err != nil && !sealed || sealed != s.IsSealed() {
 			t.Errorf("%s: %v", s.Name, err)
 		}

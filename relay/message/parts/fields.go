@@ -30,7 +30,40 @@ type Fields struct {
 	Extra                                     []Extra // in order; not those of this program
 }
 
-// fieldsOf leaves out what is damaged.
+// fields reads the header. It leaves out what is damaged, but for the addresses
+// for replies, which are kept as a field where they cannot be read.
+func (s *sorter) fields(h *message.Header) {
+	s.m.Fields = fieldsOf(h)
+	f := &s.m.Fields
+	text := oneLine(h.Get("Reply-To"))
+	if len(f.ReplyTo) > 0 || text == "" {
+		return
+	}
+	if f.ReplyTo = loosely(h.Get("Reply-To")); len(f.ReplyTo) > 0 {
+		s.m.Repairs = append(s.m.Repairs, Problem{What: "Reply-To is not a list of addresses and was read as one"})
+		return
+	}
+	f.Extra = append([]Extra{{"X-Graphrelay-Reply-To", text}}, f.Extra...)
+	s.m.Repairs = append(s.m.Repairs, Problem{What: "Reply-To has no addresses and was kept as X-Graphrelay-Reply-To"})
+}
+
+// loosely reads a list with semicolons, or commas where nothing is between them.
+// It gives up where one of its pieces is not one address.
+func loosely(list string) (all []address.Mailbox) {
+	pieces := cutter{s: strings.ReplaceAll(list, ",", ";")}
+	for one, ok := pieces.next(); ok; one, ok = pieces.next() {
+		if strings.TrimSpace(one) == "" {
+			continue
+		}
+		found := address.Mailboxes([]byte(one))
+		if len(found) != 1 {
+			return nil
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
 func fieldsOf(h *message.Header) Fields {
 	f := Fields{
 		Subject:         strings.TrimSpace(oneLine(h.Get("Subject"))),

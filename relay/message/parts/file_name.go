@@ -57,5 +57,7 @@ var extensions = map[string]string{
 	"text/rfc822-headers": ".txt", "text/calendar": ".ics", "text/csv": ".csv",
 	"text/xml": ".xml", "application/xml": ".xml", "application/pdf": ".pdf",
 	"application/zip": ".zip", "application/x-zip-compressed": ".zip",
-	"image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/bmp": ".bmp", "image/tiff": ".tif",
+	"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/pjpeg": ".jpg", "image/png": ".png", "image/x-png": ".png",
+	"image/gif": ".gif", "image/bmp": ".bmp", "image/x-ms-bmp": ".bmp", "image/tiff": ".tif", "image/webp": ".webp",
+	"image/svg+xml": ".svg",
 }

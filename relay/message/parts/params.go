@@ -15,26 +15,38 @@ const maxParams = 100
 // readParams reads the value of Content-Type or Content-Disposition with its
 // parameters, in the forms of RFC 2045 and RFC 2231 and in those that programs
 // write instead: values with blanks and without quotes, quotes that do not end,
-// encoded words, 8-bit text. It returns the value and the names in lower case.
+// encoded words, 8-bit text, no semicolon before the first parameter. It returns
+// the value and the names in lower case. A parameter that is given again is under
+// its name with an asterisk.
 func readParams(field string) (value string, params map[string]string) {
-	s := field
-	value, s = cutParam(s)
-	value = strings.ToLower(firstWord(value))
+	c := cutter{s: field}
+	head, _ := c.next()
+	value = strings.ToLower(firstWord(head))
 	plain, split := map[string]string{}, map[string][]section{}
-	for n := 0; s != "" && n < maxParams; n++ {
-		var one string
-		one, s = cutParam(s)
+	add := func(one string) {
 		name, text, ok := strings.Cut(one, "=")
 		if !ok {
-			continue
+			return
 		}
 		name = strings.ToLower(strings.TrimSpace(name))
-		text = strings.TrimSpace(text)
+		text = unquote(strings.TrimSpace(text))
 		if base, rest, extended := strings.Cut(name, "*"); extended {
-			split[base] = append(split[base], newSection(rest, unquote(text)))
+			split[base] = append(split[base], newSection(rest, text))
 		} else if _, seen := plain[name]; !seen {
-			plain[name] = charset.DecodeWords(unquote(text))
+			plain[name] = charset.DecodeWords(text)
+		} else {
+			plain[name+"*"] = text
 		}
+	}
+	if _, late, ok := strings.Cut(strings.TrimSpace(head), " "); ok {
+		add(late)
+	}
+	for n := 0; n < maxParams; n++ {
+		one, ok := c.next()
+		if !ok {
+			break
+		}
+		add(one)
 	}
 	for name, sections := range split { // RFC 2231 takes precedence if both are given
 		if text, ok := joinSections(sections); ok {
@@ -44,20 +56,34 @@ func readParams(field string) (value string, params map[string]string) {
 	return value, plain
 }
 
-// cutParam cuts at the next semicolon outside of quotes. A quote that does not end
-// is an ordinary character.
-func cutParam(s string) (param, rest string) {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case ';':
-			return s[:i], s[i+1:]
-		case '"':
-			if end := closingQuote(s[i+1:]); end >= 0 {
+// cutter cuts a field at the semicolons outside of quotes. A quote that does not
+// end is an ordinary character, as are those that follow it.
+type cutter struct {
+	s    string
+	open bool // a quote does not end
+}
+
+// next returns the next piece; false at the end.
+func (c *cutter) next() (string, bool) {
+	if c.s == "" {
+		return "", false
+	}
+	for i := 0; i < len(c.s); i++ {
+		if c.s[i] == ';' {
+			one := c.s[:i]
+			c.s = c.s[i+1:]
+			return one, true
+		}
+		if c.s[i] == '"' && !c.open {
+			end := closingQuote(c.s[i+1:])
+			if c.open = end < 0; !c.open {
 				i += 1 + end
 			}
 		}
 	}
-	return s, ""
+	one := c.s
+	c.s = ""
+	return one, true
 }
 
 // closingQuote finds the quote that ends a quoted string.
@@ -109,28 +135,32 @@ func newSection(rest, text string) section {
 	return section{number: n, encoded: encoded, text: text}
 }
 
-// joinSections puts the pieces together in order, up to a gap.
+// joinSections puts the pieces together in order, whatever number the first one
+// has. Pieces that are not encoded may hold encoded words, cut anywhere.
 func joinSections(sections []section) (string, bool) {
 	sort.SliceStable(sections, func(i, j int) bool { return sections[i].number < sections[j].number })
 	var b strings.Builder
-	label, next := "", 0
+	label, last, encoded := "", -1, false
 	for _, s := range sections {
-		if s.number != next {
+		if s.number <= last {
 			continue
 		}
 		text := s.text
 		if s.encoded {
-			if next == 0 {
+			if last < 0 {
 				if parts := strings.SplitN(text, "'", 3); len(parts) == 3 {
 					label, text = parts[0], parts[2]
 				}
 			}
-			text = unpercent(text)
+			text, encoded = unpercent(text), true
 		}
 		b.WriteString(text)
-		next++
+		last = s.number
 	}
-	return charset.ToUTF8(b.String(), label), next > 0
+	if encoded && label != "" {
+		return charset.ToUTF8(b.String(), label), true
+	}
+	return charset.DecodeWords(b.String()), last >= 0
 }
 
 func unpercent(s string) string {

@@ -2,18 +2,25 @@
 // sent as it is: into one text, its attachments, and the header fields that a
 // mail API without MIME knows.
 //
-// Promises: every part becomes the text, an attachment, or another form of the
-// text that is left out. Content is decoded and otherwise keeps its bytes; the
-// text becomes UTF-8. What is damaged is read as far as it goes, and what does
-// not parse as a multipart is an attachment as a whole.
+// Promises: every byte of the content becomes part of the text or of an
+// attachment, or belongs to another form of the text that is left out, or is
+// named in Unplaced: then Original is to be attached. Content is decoded and
+// otherwise keeps its bytes; the text becomes UTF-8. What is damaged is read as
+// far as it has one sensible reading, which Repairs names: delimiters that are
+// not those of the header, parameters that are not indented, misspelt encodings.
+// A multipart without parts is text.
 //
-// A signed or encrypted message is not taken apart (ErrSealed), nor is one of
-// too many parts (ErrTooManyParts). The package must not know Graph, the spool
-// or why a message is taken apart. RFC 2045, 2046, 2231, 2387.
+// Every parser takes time in proportion to the message. A signed or encrypted
+// message is not taken apart (ErrSealed), nor is one of too many parts
+// (ErrTooManyParts). The package must not know Graph, the spool or why a message
+// is taken apart. RFC 2045, 2046, 2231, 2387, 2557.
 package parts
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -32,6 +39,23 @@ type Message struct {
 	Fields      Fields
 	Text        Text
 	Attachments []Attachment // in the order of the message
+	Unplaced    []Problem    // what is neither in Text nor in Attachments
+	Repairs     []Problem    // what was read otherwise than it is written
+	Original    Attachment   // the message itself without its Bcc field, to be attached where something is unplaced
+}
+
+// Problem says what is odd about a part.
+type Problem struct {
+	Part string // number, as in "1.2"; empty for the message itself
+	What string // for people
+}
+
+// String names the part.
+func (p Problem) String() string {
+	if p.Part == "" {
+		return "the message: " + p.What
+	}
+	return "part " + p.Part + ": " + p.What
 }
 
 // Text is the chosen body: HTML if there is one, else the first plain text.
@@ -65,12 +89,21 @@ type Attachment struct {
 func (a Attachment) Open() io.Reader { return a.open() }
 
 // Read takes a message apart that is in r, with CRLF line ends. It reads it
-// twice, holds no part of it in memory but the headers, and costs the same
-// however deep parts are nested. r must stay open as long as parts are read.
-// Errors are ErrSealed, ErrTooManyParts, those of message.Read for the header,
+// twice, or a few times more where it is damaged, holds no part of it in memory
+// but the headers, and costs the same however deep parts are nested. r must stay
+// open as long as parts are read, and reading ends when ctx does. Errors are
+// ErrSealed, ErrTooManyParts, those of message.Read for the header, that of ctx,
 // and those of r.
-func Read(r io.ReadSeeker, size int64) (*Message, error) {
-	root, err := walk(&span{r: r, end: size})
+func Read(ctx context.Context, r io.ReadSeeker, size int64) (*Message, error) {
+	s, err := read(&obedient{r, ctx}, size)
+	if err != nil {
+		return nil, err
+	}
+	return s.m, nil
+}
+
+func read(r io.ReadSeeker, size int64) (*sorter, error) {
+	root, err := walk(func() io.Reader { return &span{r: r, end: size} })
 	if err != nil {
 		return nil, err
 	}
@@ -78,57 +111,127 @@ func Read(r io.ReadSeeker, size int64) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := sorter{r: r, root: root, shown: cidFinder{found: map[string]bool{}}}
+	s := &sorter{r: r, root: root, shown: cidFinder{found: map[string]bool{}}, m: &Message{}}
 	if err := s.sort(root, place{}); err != nil {
 		return nil, err
 	}
-	m := &Message{Fields: fieldsOf(h)}
+	s.complete()
+	if err := s.content(); err != nil {
+		return nil, err
+	}
+	s.fields(h)
+	s.m.Original = original(r, h, root.start, size)
+	return s, nil
+}
+
+// content reads the text and the attachments.
+func (s *sorter) content() (err error) {
 	if s.text != nil {
-		if m.Text, err = s.readText(s.text); err != nil {
-			return nil, err
+		if s.m.Text, err = s.readText(s.text); err != nil {
+			return err
 		}
+		s.note(s.text)
 	}
 	for i, n := range s.others {
 		a, err := s.attachment(n, i+1)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		m.Attachments = append(m.Attachments, a)
+		s.m.Attachments = append(s.m.Attachments, a)
+		s.note(n)
 	}
-	return m, nil
+	for _, n := range s.left {
+		s.note(n)
+	}
+	return nil
+}
+
+// original is the message as it is, but for its Bcc field.
+func original(r io.ReadSeeker, h *message.Header, body, size int64) Attachment {
+	var header bytes.Buffer
+	for name, value := range h.All() {
+		if !strings.EqualFold(name, "Bcc") {
+			fmt.Fprintf(&header, "%s:%s\r\n", name, value)
+		}
+	}
+	header.WriteString("\r\n")
+	return Attachment{
+		Name: "original-message.eml", Type: typeMessage, Size: int64(header.Len()) + size - body,
+		open: func() io.Reader {
+			return io.MultiReader(bytes.NewReader(header.Bytes()), &span{r: r, at: body, end: size})
+		},
+	}
 }
 
 // maxHeader is how long a stored header may be: longer than one that is
 // received, since Apply has added to it.
 const maxHeader = 4 << 20
 
+// decode returns what opens a part, after finding out whether it can be decoded
+// and how long it is. A part that is not uuencoded stays as it is.
+func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) {
+	if n.head.strange != "" {
+		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q is not known", n.head.strange))
+	}
+	open = func() io.Reader {
+		r, _ := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
+		return r
+	}
+	r, fault := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
+	if size, err = io.Copy(io.Discard, r); err != nil {
+		return nil, 0, err
+	}
+	what := fault()
+	if what != "" {
+		n.faults = append(n.faults, what)
+	}
+	if what == notUuencoded {
+		n.head.encoding, size = "", n.end-n.start
+	}
+	if d, ok := r.(*decoder); ok && d.name != nil && n.head.name == "" {
+		n.head.name = d.name()
+	}
+	return open, size, nil
+}
+
 // readText finds the character set of the text and its length.
 func (s *sorter) readText(n *node) (Text, error) {
-	e, err := charset.Of(n.head.params["charset"], func() io.Reader { return s.open(n) })
+	raw, _, err := s.decode(n)
+	if err != nil {
+		return Text{}, err
+	}
+	e, err := charset.Of(n.head.params["charset"], raw)
 	if err != nil {
 		return Text{}, err
 	}
 	t := Text{
 		HTML: n.head.mediaType == typeHTML,
-		open: func() io.Reader { return charset.Reader(s.open(n), e) },
+		open: func() io.Reader { return charset.Reader(raw(), e) },
 	}
 	to := io.Discard
 	if t.HTML {
+		t.open = func() io.Reader { return s.images.reader(charset.Reader(raw(), e)) }
 		to = &s.shown
 	}
-	t.Size, err = io.Copy(to, t.Open())
+	lost := &replaced{}
+	t.Size, err = io.Copy(io.MultiWriter(to, lost), t.Open())
+	if lost.found && e != nil {
+		n.faults = append(n.faults, "its text is not in the character set that its header names")
+	}
 	return t, err
 }
 
 func (s *sorter) attachment(n *node, number int) (Attachment, error) {
-	a := Attachment{
+	open, size, err := s.decode(n)
+	if err != nil {
+		return Attachment{}, err
+	}
+	return Attachment{
 		Name:      fileName(n.head, number),
 		Type:      n.head.mediaType,
 		ContentID: charset.Clean(n.head.contentID, '\ufffd'),
 		Inline:    s.shown.found[n.head.contentID],
-		open:      func() io.Reader { return s.open(n) },
-	}
-	var err error
-	a.Size, err = io.Copy(io.Discard, a.Open())
-	return a, err
+		Size:      size,
+		open:      open,
+	}, nil
 }

@@ -2,10 +2,40 @@ package parts
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/hex"
 	"io"
 	"strings"
 )
+
+// obedient reads until ctx ends.
+type obedient struct {
+	io.ReadSeeker
+	ctx context.Context
+}
+
+func (o *obedient) Read(p []byte) (int, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return o.ReadSeeker.Read(p)
+}
+
+// replaced finds out whether characters were lost.
+type replaced struct {
+	found bool
+	tail  []byte // of the last piece
+}
+
+func (l *replaced) Write(p []byte) (int, error) {
+	const lost = "\ufffd"
+	if !l.found {
+		l.found = bytes.Contains(p, []byte(lost)) || bytes.Contains(append(l.tail, p[:min(len(p), 2)]...), []byte(lost))
+		l.tail = append(l.tail[:0], p[max(0, len(p)-2):]...)
+	}
+	return len(p), nil
+}
 
 // span reads a piece of a message. Spans of one message share its reader, each at
 // its own place; only one may be read at a time.
@@ -32,15 +62,27 @@ func (s *span) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// decoded undoes a transfer encoding; one that is not known changes nothing.
-func decoded(r io.Reader, encoding string) io.Reader {
+// The transfer encodings that change bytes.
+const (
+	base64          = "base64"
+	quotedPrintable = "quoted-printable"
+	uuencode        = "uuencode"
+)
+
+// decoded undoes a transfer encoding. fault says, when all is read, what of r is
+// not in the result.
+func decoded(r io.Reader, encoding string) (content io.Reader, fault func() string) {
 	switch encoding {
-	case "base64":
-		return &decoder{next: (&base64Decoder{in: buffered(r)}).next}
-	case "quoted-printable":
-		return &decoder{next: (&quotedDecoder{in: buffered(r)}).next}
+	case base64:
+		d := &base64Decoder{in: buffered(r)}
+		return &decoder{next: d.next}, d.fault
+	case quotedPrintable:
+		return &decoder{next: (&quotedDecoder{in: buffered(r)}).next}, func() string { return "" }
+	case uuencode:
+		d := &uuDecoder{in: buffered(r)}
+		return &decoder{next: d.next, name: func() string { return d.name }}, d.fault
 	}
-	return r
+	return r, func() string { return "" }
 }
 
 func buffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10) }
@@ -49,8 +91,9 @@ func buffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10)
 type decoder struct {
 	next  func(to []byte) ([]byte, error)
 	buf   []byte
-	ready []byte // of buf
-	err   error  // of next, returned when ready is empty
+	ready []byte        // of buf
+	err   error         // of next, returned when ready is empty
+	name  func() string // of the file, where the encoding knows it
 }
 
 func (d *decoder) Read(p []byte) (int, error) {
@@ -72,11 +115,22 @@ func (d *decoder) Read(p []byte) (int, error) {
 }
 
 // base64Decoder decodes as RFC 2045 asks: it passes over what is not in the
-// alphabet. After padding a new piece may begin.
+// alphabet. After padding a new piece may begin. It remembers whether there was a
+// line of words in it, such as a footer that a program added.
 type base64Decoder struct {
-	in  *bufio.Reader
-	acc uint32
-	n   int // characters in acc
+	in    *bufio.Reader
+	acc   uint32
+	n     int  // characters in acc
+	other int  // characters of the line that are not in the alphabet, and blanks between words
+	blank bool // the last character is a blank that ends a word
+	words bool
+}
+
+func (b *base64Decoder) fault() string {
+	if b.words {
+		return "there is text in its base64"
+	}
+	return ""
 }
 
 // next decodes one quantum.
@@ -89,16 +143,39 @@ func (b *base64Decoder) next(to []byte) ([]byte, error) {
 		if err != nil {
 			return to, err
 		}
-		switch v := base64Value[c]; {
-		case v < 64:
+		v := base64Value[c]
+		if v < 64 && !b.blank {
 			b.acc = b.acc<<6 | uint32(v)
 			if b.n++; b.n == 4 {
 				return b.flush(to), nil
 			}
+			continue
+		}
+		b.notice(c, v)
+		switch {
+		case v < 64:
+			_ = b.in.UnreadByte()
 		case c == '=' && b.n > 0:
 			return b.flush(to), nil
 		}
 	}
+}
+
+// notice looks at what is not plain base64.
+func (b *base64Decoder) notice(c, v byte) {
+	switch {
+	case c == ' ' || c == '\t':
+		b.blank = b.n > 0
+		return
+	case c == '\n':
+		b.other = 0
+	case v < 64: // a word continues after a blank
+		b.other++
+	case c != '=' && c != '\r':
+		b.other++
+	}
+	b.blank = false
+	b.words = b.words || b.other > 1
 }
 
 // flush appends what acc holds, which may be an incomplete quantum.

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-
-	"graphrelay/relay/message"
 )
 
 // The bounds of the part reader. Deeper multiparts are read as one part, and the
@@ -17,6 +15,7 @@ const (
 	maxParts      = 1000
 	maxPartHeader = 64 << 10
 	maxBoundary   = 250 // RFC 2046 allows 70 characters
+	maxWalks      = 4
 )
 
 // ErrTooManyParts means that a message is made of more than 1,000 parts.
@@ -27,8 +26,17 @@ type node struct {
 	head       partHead
 	start, end int64
 	children   []*node
-	multi      bool // its children are its content
+	multi      bool      // its children are its content
+	words      bool      // its content is not blank
+	outside    []stretch // text of a multipart before its first part and after its last
+	number     string    // as in "1.2"; empty for the message itself
+	meant      string    // of a multipart without parts: what its delimiters are
+	repairs    []string  // what was read otherwise than it is written
+	faults     []string  // what has no place
 }
+
+// stretch is a piece of a message.
+type stretch struct{ start, end int64 }
 
 // walker cuts a message into parts in one pass over its lines. It looks each line
 // up once among the open boundaries, so that depth costs nothing.
@@ -36,34 +44,63 @@ type walker struct {
 	root    *node
 	stack   []frame
 	open    map[string][]int // boundary -> places in stack, innermost last
+	loose   int              // frames of stack that are loose
+	meant   map[int64]string // what the delimiters of a multipart are, by its start
 	current *node            // whose header or content the line belongs to; nil between parts
-	header  []byte           // of current: its Content- fields
-	reading bool             // header is not complete
-	fields  bool             // it has a field already
-	keeping bool             // the last one is a Content- field
+	header  headerLines      // of current
 	parts   int
 	eol     int64 // length of the last line's end
 }
 
+// frame is an open multipart. Its epilogue belongs to it, and more parts may
+// follow there.
 type frame struct {
 	boundary string
 	node     *node
+	loose    bool // the boundary is a guess, and blanks may be before delimiters
+	closed   bool
+	gap      gap
 }
 
-// walk reads r to its end. Errors are those of r and ErrTooManyParts.
-func walk(r io.Reader) (*node, error) {
-	w := &walker{root: &node{}, open: map[string][]int{}, reading: true}
-	w.current = w.root
+// walk reads r to its end, again where a multipart has no parts but what looks
+// like its delimiters. Errors are those of r and ErrTooManyParts.
+func walk(open func() io.Reader) (*node, error) {
+	meant := map[int64]string{}
+	for n := 1; ; n++ {
+		w := &walker{root: &node{}, open: map[string][]int{}, meant: meant}
+		w.current = w.root
+		w.header.begin()
+		if err := w.read(open()); err != nil {
+			return nil, err
+		}
+		if known := len(meant); n == maxWalks || len(collect(w.root, meant)) == known {
+			return w.root, nil
+		}
+	}
+}
+
+// collect adds what the delimiters of multiparts without parts look like.
+func collect(n *node, meant map[int64]string) map[int64]string {
+	if n.meant != "" && len(n.children) == 0 && meant[n.start] == "" {
+		meant[n.start] = n.meant
+	}
+	for _, c := range n.children {
+		collect(c, meant)
+	}
+	return meant
+}
+
+func (w *walker) read(r io.Reader) error {
 	in := bufio.NewReaderSize(r, 32<<10)
 	var at int64
 	for begins := true; ; {
 		line, err := in.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-			return nil, err
+			return err
 		}
 		if len(line) > 0 {
 			if err := w.line(line, at, begins); err != nil {
-				return nil, err
+				return err
 			}
 			at += int64(len(line))
 			begins = line[len(line)-1] == '\n'
@@ -71,7 +108,7 @@ func walk(r io.Reader) (*node, error) {
 		}
 		if err == io.EOF {
 			w.finish(at)
-			return w.root, nil
+			return nil
 		}
 	}
 }
@@ -93,50 +130,50 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 			return w.delimit(place, closing, at, at+int64(len(line)))
 		}
 	}
-	if !w.reading {
-		return nil
-	}
 	switch {
-	case begins && len(bytes.TrimRight(line, "\r\n")) == 0:
-		return w.begin(at + int64(len(line)))
-	case begins && !isHeaderLine(line, w.fields):
-		return w.begin(at) // no header, or one that breaks off: what follows is content
-	}
-	if begins && line[0] != ' ' && line[0] != '\t' {
-		w.fields, w.keeping = true, isContentField(line)
-	}
-	if w.keeping && len(w.header)+len(line) <= maxPartHeader {
-		w.header = append(w.header, line...)
+	case w.current == nil && len(w.stack) > 0:
+		w.stack[len(w.stack)-1].gap.line(line, begins)
+	case w.header.reading:
+		if content, over := w.header.line(line, at, begins); over {
+			w.begin(content)
+		}
+	case w.current != nil && !w.current.words:
+		w.current.words = len(bytes.TrimSpace(line)) > 0
 	}
 	return nil
 }
 
-func isHeaderLine(line []byte, further bool) bool {
-	if line[0] == ' ' || line[0] == '\t' {
-		return further
-	}
-	return message.IsField(line)
-}
-
-func isContentField(line []byte) bool {
-	const prefix = "Content-"
-	return len(line) >= len(prefix) && bytes.EqualFold(line[:len(prefix)], []byte(prefix))
-}
-
 // delimiter reports whether a line is the delimiter of an open multipart.
 func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
-	if len(w.stack) == 0 || len(line) > maxBoundary+8 || !bytes.HasPrefix(line, []byte("--")) {
+	indented := w.loose > 0 && (line[0] == ' ' || line[0] == '\t')
+	if len(w.stack) == 0 || len(line) > maxBoundary+8 || line[0] != '-' && !indented {
 		return 0, false, false
 	}
-	id := bytes.TrimRight(line[2:], " \t\r\n")
-	if places := w.open[string(id)]; len(places) > 0 {
-		return places[len(places)-1], false, true
+	id, ok := bytes.CutPrefix(bytes.Trim(line, " \t\r\n"), []byte("--"))
+	if !ok {
+		return 0, false, false
 	}
-	id, closing = bytes.CutSuffix(id, []byte("--"))
-	if places := w.open[string(id)]; closing && len(places) > 0 {
-		return places[len(places)-1], true, true
+	if place, ok = w.find(id, indented); ok {
+		return place, false, true
 	}
-	return 0, false, false
+	if id, closing = bytes.CutSuffix(id, []byte("--")); closing {
+		place, ok = w.find(id, indented)
+	}
+	return place, closing, ok
+}
+
+// find finds the innermost multipart of a boundary. One that is closed already
+// gives way to one around it.
+func (w *walker) find(id []byte, indented bool) (place int, ok bool) {
+	places := w.open[string(id)]
+	if n := len(places); n > 1 && w.stack[places[n-1]].closed {
+		places = places[:n-1]
+	}
+	if len(places) == 0 || len(id) == 0 {
+		return 0, false
+	}
+	place = places[len(places)-1]
+	return place, !indented || w.stack[place].loose
 }
 
 // delimit ends what is open inside the multipart at place, and begins its next
@@ -144,22 +181,22 @@ func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
 // belongs to it.
 func (w *walker) delimit(place int, closing bool, at, after int64) error {
 	w.close(at-w.eol, at)
-	keep := place + 1
-	if closing {
-		keep = place
+	for len(w.stack) > place+1 {
+		w.pop(at-w.eol, at)
 	}
-	for len(w.stack) > keep {
-		w.pop(at)
-	}
+	f := &w.stack[place]
+	f.endGap(at - w.eol)
+	f.closed = closing
 	if closing {
+		f.gap = gap{start: after}
 		return nil
 	}
-	parent := w.stack[place].node
+	parent := f.node
 	w.current = &node{start: after, end: after}
 	if parent.head.mediaType == "multipart/digest" {
 		w.current.head.mediaType = typeMessage // the default inside a digest
 	}
-	w.header, w.reading, w.fields, w.keeping = w.header[:0], true, false, false
+	w.header.begin()
 	parent.children = append(parent.children, w.current)
 	if w.parts++; w.parts > maxParts {
 		return ErrTooManyParts
@@ -170,45 +207,65 @@ func (w *walker) delimit(place int, closing bool, at, after int64) error {
 // close ends the current part. A header that a delimiter cuts off is read as far
 // as it goes.
 func (w *walker) close(end, at int64) {
-	if w.current == nil {
+	n := w.current
+	if n == nil {
 		return
 	}
-	if w.reading {
-		w.current.head = readPartHead(w.header, w.current.head.mediaType)
-		w.current.start, w.reading = at, false
-		end = at
+	if w.header.reading {
+		n.start = w.header.stop(at)
+		w.header.into(n)
+		if n.start == at {
+			end = at
+		}
 	}
-	w.current.end = max(end, w.current.start)
+	n.end = max(end, n.start)
 	w.current = nil
 }
 
-func (w *walker) pop(end int64) {
-	last := w.stack[len(w.stack)-1]
-	last.node.end = end
-	w.stack = w.stack[:len(w.stack)-1]
+// pop ends the innermost multipart.
+func (w *walker) pop(end, at int64) {
+	last := &w.stack[len(w.stack)-1]
+	last.endGap(end)
+	last.node.end = at
+	if last.loose {
+		w.loose--
+	}
 	places := w.open[last.boundary]
 	w.open[last.boundary] = places[:len(places)-1]
+	w.stack = w.stack[:len(w.stack)-1]
 }
 
 // begin reads the header that is complete now; content starts at at.
-func (w *walker) begin(at int64) error {
+func (w *walker) begin(at int64) {
 	n := w.current
-	n.head = readPartHead(w.header, n.head.mediaType)
-	n.start, n.end, w.reading = at, at, false
-	boundary := strings.TrimRight(n.head.params["boundary"], " \t")
-	n.multi = strings.HasPrefix(n.head.mediaType, "multipart/") && len(w.stack) < maxDepth &&
-		boundary != "" && len(boundary) <= maxBoundary
-	if n.multi {
-		w.open[boundary] = append(w.open[boundary], len(w.stack))
-		w.stack = append(w.stack, frame{boundary, n})
-		w.current = nil // the preamble belongs to no part
+	w.header.into(n)
+	n.start, n.end = at, at
+	if !strings.HasPrefix(n.head.mediaType, "multipart/") {
+		return
 	}
-	return nil
+	boundary := n.head.boundary()
+	loose := w.meant[at] != ""
+	if loose {
+		boundary = w.meant[at]
+		n.repairs = append(n.repairs, "its delimiters are not those that its header names")
+	}
+	if n.multi = len(w.stack) < maxDepth && len(boundary) <= maxBoundary; !n.multi {
+		n.faults = append(n.faults, "it is nested too deeply, or its boundary is too long")
+		return
+	}
+	w.open[boundary] = append(w.open[boundary], len(w.stack))
+	w.stack = append(w.stack, frame{
+		boundary: boundary, node: n, loose: loose, gap: gap{start: at, meant: n.head.meant()},
+	})
+	if loose {
+		w.loose++
+	}
+	w.current = nil // the preamble belongs to no part
 }
 
 func (w *walker) finish(size int64) {
 	w.close(size, size)
 	for len(w.stack) > 0 {
-		w.pop(size)
+		w.pop(size, size)
 	}
 }
