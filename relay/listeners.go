@@ -39,31 +39,18 @@ func (r *Relay) openListeners() []listener {
 }
 
 func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
-	r.intake = r.newIntake()
-	r.smtp = smtpd.New(wiring.SMTP(g.cfg, r.log), r.intake)
-	return r.listen(ctx, g)
-}
-
-func (r *Relay) newIntake() *intake.Intake {
-	return intake.New(intake.Config{
-		Rules: wiring.Intake(r.cfg(), hostName()), Store: r.store, Notify: r.delivery.Notify,
+	r.intake = intake.New(intake.Config{
+		Rules: wiring.Intake(g.cfg, hostName()), Store: r.store, Notify: r.delivery.Notify,
 		OnEvent: r.observer.CountIntake, Now: time.Now, Log: r.log,
 	})
+	r.smtp = smtpd.New(wiring.SMTP(g.cfg, r.log), r.intake)
+	return r.listen(ctx, g)
 }
 
 // hostName is the system's name of this host, "" where it has none.
 func hostName() string {
 	name, _ := os.Hostname()
 	return name
-}
-
-// wantedListeners returns those of g's configuration.
-func (r *Relay) wantedListeners(g *generation) []wiring.Listener {
-	var certificate wiring.Certificate
-	if g.keyPair != nil {
-		certificate = g.keyPair.Certificate
-	}
-	return wiring.Listeners(g.cfg, r.submit, certificate)
 }
 
 // listen opens every listener, or takes its socket from systemd.
@@ -73,7 +60,7 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	}
 	defer func() { r.inherited.Close(r.log) }()
 	r.submit.Systemd = len(r.inherited[wiring.SubmitUnit]) > 0
-	for _, w := range r.wantedListeners(g) {
+	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		list, err := r.bind(ctx, w)
 		if err != nil {
 			return err
@@ -105,7 +92,7 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, e
 // missing. On an error it closes what it opened.
 func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
 	open := r.openListeners()
-	for _, w := range r.wantedListeners(g) {
+	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		kept := takeListeners(&open, w.Address)
 		if len(kept) == 0 {
 			l, err := r.bind(ctx, w)

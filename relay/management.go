@@ -49,7 +49,10 @@ func (r *Relay) openManagement(ctx context.Context) (err error) {
 
 // runManagement serves what openManagement opened.
 func (r *Relay) runManagement(ctx context.Context) {
-	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	r.part(func() error {
+		s := admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
+		return s.Serve(ctx, r.admin)
+	})
 	if r.console != nil {
 		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
 	}
@@ -58,23 +61,18 @@ func (r *Relay) runManagement(ctx context.Context) {
 	}
 }
 
-func (r *Relay) adminServer() *admin.Server {
-	return &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
-}
-
 func (r *Relay) consoleServer() *console.Console {
 	return console.New(console.Config{
 		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
 		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
-		Setup: r.consoleSetup, Now: time.Now, Log: r.log,
+		Setup: func() console.Setup {
+			return console.Setup{
+				Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
+				Senders: wiring.ExactSenders(r.cfg()),
+			}
+		},
+		Now: time.Now, Log: r.log,
 	})
-}
-
-func (r *Relay) consoleSetup() console.Setup {
-	return console.Setup{
-		Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
-		Senders: wiring.ExactSenders(r.cfg()),
-	}
 }
 
 // operator acts for the admin socket and the console.

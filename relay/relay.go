@@ -12,6 +12,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/observe"
@@ -99,7 +100,10 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
-	if err = r.carryAuditHolds(ctx, o.Config, r.holdInStore); err != nil {
+	inStore := func(ctx context.Context, identity, text string) error { // delivery does not run yet
+		return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
+	}
+	if err = r.carryAuditHolds(ctx, o.Config, inStore); err != nil {
 		return nil, err
 	}
 	if err = r.openObserver(); err != nil {

@@ -18,12 +18,13 @@ import (
 // generation is everything that is built from one configuration: a reload builds
 // the next one as a whole and swaps it in, or leaves the present one alone.
 type generation struct {
-	cfg        *config.Config
-	since      time.Time
-	identities map[config.Name]*largemail.Client
-	keyPair    *keypair.Pair // nil without smtp.tls
-	auditor    *verify.Auditor
-	retire     context.CancelFunc
+	cfg         *config.Config
+	since       time.Time
+	identities  map[config.Name]*largemail.Client
+	keyPair     *keypair.Pair // nil without smtp.tls, as certificate is
+	certificate wiring.Certificate
+	auditor     *verify.Auditor
+	retire      context.CancelFunc
 }
 
 // newGeneration reads the credentials and certificates that c names. It needs
@@ -44,7 +45,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("smtp.tls: %w", err)
 		}
-		g.keyPair = pair
+		g.keyPair, g.certificate = pair, pair.Certificate
 	}
 	return g, nil
 }
@@ -137,14 +138,11 @@ func (r *Relay) reload(ctx context.Context) error {
 	return nil
 }
 
-// setting is a key with its value.
-type setting struct{ key, value string }
-
-// fixed returns the settings that only a start reads, in the order in which a
-// reload refuses them.
-func fixed(c *config.Config) []setting {
+// fixed returns the settings that only a start reads, each a key with its value,
+// in the order in which a reload refuses them.
+func fixed(c *config.Config) [][2]string {
 	admin, metrics, console := wiring.Services(c)
-	return []setting{
+	return [][2]string{
 		{"queue.store", c.Queue.Store.String()},
 		{"queue.min_free_space", c.Queue.MinFreeSpace.String()},
 		{"queue.max_messages", strconv.Itoa(c.Queue.MaxMessages)},
@@ -164,7 +162,7 @@ func sameFixed(old, next *config.Config) error {
 		if now[i] != was {
 			all = append(all, fmt.Errorf("%s cannot change from %s to %s while the service runs: "+
 				"restart it (systemctl restart graphrelay), or restore the old value",
-				was.key, was.value, now[i].value))
+				was[0], was[1], now[i][1]))
 		}
 	}
 	return errors.Join(all...)

@@ -115,11 +115,6 @@ func MessageOf(r spool.Record) Message {
 	return m
 }
 
-func eventOf(e spool.Event) Event {
-	return Event{At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
-		Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds()}
-}
-
 // Queue answers the queue commands from a store: the running service's, or a
 // stopped service's, opened read-only.
 type Queue struct{ Store spool.Reader }
@@ -150,7 +145,10 @@ func (q Queue) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
 	}
 	d := &Detail{Message: MessageOf(r), History: make([]Event, 0, len(events))}
 	for _, e := range events {
-		d.History = append(d.History, eventOf(e))
+		d.History = append(d.History, Event{
+			At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
+			Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds(),
+		})
 	}
 	d.Header, _, err = operator.Header(ctx, q.Store, r)
 	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {

@@ -12,7 +12,8 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
-	"syscall"
+
+	"graphrelay/relay/socket"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,25 +26,11 @@ type peer struct {
 
 // peerOf asks the kernel who connected.
 func peerOf(c net.Conn) (peer, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return peer{}, fmt.Errorf("admin: a %T is not a unix socket", c)
-	}
-	raw, err := u.SyscallConn()
+	who, err := socket.PeerOf(c)
 	if err != nil {
-		return peer{}, err
+		return peer{}, fmt.Errorf("admin: %w", err)
 	}
-	var cred *unix.Ucred
-	var asked error
-	if err := raw.Control(func(fd uintptr) {
-		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return peer{}, err
-	}
-	if asked != nil {
-		return peer{}, asked
-	}
-	return peer{uid: cred.Uid, groups: append(groupsOf(cred.Uid), cred.Gid)}, nil
+	return peer{uid: who.Uid, groups: append(groupsOf(who.Uid), who.Gid)}, nil
 }
 
 // groupsOf lists the groups of a user: none if the host does not know the user.
@@ -70,13 +57,9 @@ func (p peer) may(self, group uint32) bool {
 
 // groupOf is the group of a socket file.
 func groupOf(l net.Listener) (uint32, error) {
-	info, err := os.Stat(l.Addr().String())
-	if err != nil {
-		return 0, err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, errors.New("admin: the group of the socket is unknown")
+	var st unix.Stat_t
+	if err := unix.Stat(l.Addr().String(), &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: l.Addr().String(), Err: err}
 	}
 	return st.Gid, nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 
-	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
@@ -54,9 +53,8 @@ func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
 
 // act carries out a confirmed action.
 func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
-	id, err := envelope.ParseQueueID(r.PathValue("id"))
-	if err != nil {
-		c.fail(w, r, s, http.StatusNotFound, "This is not a queue ID: "+err.Error()+".")
+	id, ok := c.queueID(w, r, s)
+	if !ok {
 		return
 	}
 	do := operator.Action(r.PathValue("action"))

@@ -29,6 +29,9 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	if browser == "" {
 		from.network = envelope.NetworkOf(clientAddr(r))
 	}
+	refuse := func(code int, text string) {
+		c.show(w, r, nil, code, "login", page{Title: "Log in", Error: text})
+	}
 	ok, wait := c.throttle.check(from, hash, r.PostFormValue("password"))
 	switch {
 	case ok:
@@ -40,14 +43,12 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 		})
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	case wait > 0:
-		c.show(w, r, nil, http.StatusTooManyRequests, "login", page{Title: "Log in",
-			Error: "Too many wrong passwords. Wait " + lasting(wait) + " and try again. " +
-				"Other people's failures do not delay a browser that has logged in here before."})
+		refuse(http.StatusTooManyRequests, "Too many wrong passwords. Wait "+lasting(wait)+" and try again. "+
+			"Other people's failures do not delay a browser that has logged in here before.")
 	default:
 		c.Log.Warn("wrong password", "component", "console", "client_addr", clientAddr(r).String())
-		c.show(w, r, nil, http.StatusUnauthorized, "login", page{Title: "Log in",
-			Error: "Wrong password. Use the one whose hash is in console.password_hash; " +
-				"graphrelay passwd creates a new hash."})
+		refuse(http.StatusUnauthorized, "Wrong password. Use the one whose hash is in console.password_hash; "+
+			"graphrelay passwd creates a new hash.")
 	}
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -95,10 +96,13 @@ func (v list) link(after string) string {
 }
 
 func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
+	classes := map[spool.State]string{
+		spool.Sent: "good", spool.Held: "bad", spool.Failed: "bad", spool.Bounced: "bad", spool.Damaged: "bad",
+	}
 	v := row{
-		ID: string(r.ID), State: string(r.State), Class: classOf(r.State), Accepted: r.Accepted, Size: r.Size,
-		Subject: subject(r.Subject), From: untrusted(r.From.String()), Recipients: len(r.Envelope.Recipients),
-		Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
+		ID: string(r.ID), State: string(r.State), Class: cmp.Or(classes[r.State], "plain"),
+		Accepted: r.Accepted, Size: r.Size, Recipients: len(r.Envelope.Recipients), Subject: subject(r.Subject),
+		From: untrusted(r.From.String()), Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
 		Words: untrusted(explain(r, holds, now)),
 	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
@@ -115,16 +119,6 @@ func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
 		}
 	}
 	return v
-}
-
-func classOf(s spool.State) string {
-	switch s {
-	case spool.Sent:
-		return "good"
-	case spool.Held, spool.Failed, spool.Bounced, spool.Damaged:
-		return "bad"
-	}
-	return "plain"
 }
 
 // detail is the page of one message.
@@ -157,11 +151,19 @@ func (c *Console) message(w http.ResponseWriter, r *http.Request, s *session) {
 	c.show(w, r, s, http.StatusOK, "message", page{Title: "Message " + d.ID, Active: "messages", Live: true, Body: d})
 }
 
-// find reads the message that the path names, or answers with the reason why not.
-func (c *Console) find(w http.ResponseWriter, r *http.Request, s *session) (*detail, bool) {
+// queueID returns the ID in the path, or answers with what is wrong with it.
+func (c *Console) queueID(w http.ResponseWriter, r *http.Request, s *session) (envelope.QueueID, bool) {
 	id, err := envelope.ParseQueueID(r.PathValue("id"))
 	if err != nil {
 		c.fail(w, r, s, http.StatusNotFound, "This is not a queue ID: "+err.Error()+".")
+	}
+	return id, err == nil
+}
+
+// find reads the message that the path names, or answers with the reason why not.
+func (c *Console) find(w http.ResponseWriter, r *http.Request, s *session) (*detail, bool) {
+	id, ok := c.queueID(w, r, s)
+	if !ok {
 		return nil, false
 	}
 	d, err := c.detail(r.Context(), id)
@@ -180,12 +182,9 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if err != nil {
 		return nil, err
 	}
-	holds, err := c.Store.Holds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	events, err := c.Store.History(ctx, id)
-	if err != nil {
+	holds, holdsErr := c.Store.Holds(ctx)
+	events, eventsErr := c.Store.History(ctx, id)
+	if err := cmp.Or(holdsErr, eventsErr); err != nil {
 		return nil, err
 	}
 	d := &detail{

@@ -104,13 +104,12 @@ func moment(t time.Time) string {
 
 // ago is roughly how long before now t was.
 func ago(now, t time.Time) string {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return ""
-	}
-	if t.After(now) {
+	case t.After(now):
 		return "in " + lasting(t.Sub(now))
-	}
-	if now.Sub(t) < time.Second {
+	case now.Sub(t) < time.Second:
 		return "just now"
 	}
 	return lasting(now.Sub(t)) + " ago"
@@ -135,15 +134,11 @@ func lasting(d time.Duration) string {
 
 // size writes a size in bytes.
 func size(n int64) string {
-	switch {
-	case n < 10<<10:
-		return fmt.Sprintf("%d B", n)
-	case n < 10<<20:
-		return fmt.Sprintf("%d KiB", n>>10)
-	case n < 10<<30:
-		return fmt.Sprintf("%d MiB", n>>20)
+	unit := 0
+	for ; n >= 10<<10 && unit < 3; unit++ {
+		n >>= 10
 	}
-	return fmt.Sprintf("%d GiB", n>>30)
+	return fmt.Sprintf("%d %s", n, []string{"B", "KiB", "MiB", "GiB"}[unit])
 }
 
 // untrusted is text that came with a mail or from a client. A template shows it

@@ -110,9 +110,9 @@ func (d *examiner) port(p uint16, holders []string, taken bool) {
 		d.ok(about, "held by graphrelay")
 	case len(holders) == 0:
 		d.warn(about, "held by a program of another user", "run this as root, or run: ss -ltnp")
-	case slices.Contains(holders, "systemd") && d.bySystemd():
+	case slices.Contains(holders, "systemd") && d.wants("systemd", 0):
 		d.ok(about, "held by systemd, for a socket unit")
-	case d.wants(p) && !d.running:
+	case d.wants("tcp", p) && !d.running:
 		d.fail(about, "held by "+names,
 			"stop "+names+" (systemctl disable --now "+holders[0]+"), or choose another port in smtp.listeners")
 	default:
@@ -121,17 +121,11 @@ func (d *examiner) port(p uint16, holders []string, taken bool) {
 	}
 }
 
-// bySystemd reports whether a listener of the configuration is a socket of systemd.
-func (d *examiner) bySystemd() bool {
+// wants reports whether a listener of the configuration is on a network, and a
+// TCP port; 0 is any.
+func (d *examiner) wants(network string, port uint16) bool {
 	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool {
-		return l.Address.Network == "systemd"
-	})
-}
-
-// wants reports whether a listener of the configuration has the port.
-func (d *examiner) wants(port uint16) bool {
-	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool {
-		return l.Address.Network == "tcp" && l.Address.Addr.Port() == port
+		return l.Address.Network == network && (port == 0 || l.Address.Addr.Port() == port)
 	})
 }
 

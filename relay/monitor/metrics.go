@@ -32,9 +32,8 @@ func (m *Monitor) describeEvents() events {
 			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),
 		duplicates: m.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
-		damaged: m.counter("damaged_large_messages_total",
-			"Large messages sent in parts that could not be read as they are, by result: repaired or original_attached.",
-			"mailbox", "result"),
+		damaged: m.counter("damaged_large_messages_total", "Large messages sent in parts that could not be read "+
+			"as they are, by result: repaired or original_attached.", "mailbox", "result"),
 		answers: m.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; 0 if there was none.", "identity", "code"),
 		request: m.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",

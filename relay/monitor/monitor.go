@@ -11,7 +11,7 @@
 // for a name that no foreign page could have given this host. Counting never
 // blocks on I/O and takes bounded memory, however many clients connect and
 // however many mailboxes a wildcard makes: a label has at most maxLabels values,
-// and further ones count as "other". Metrics lists every metric; tests hold the
+// and further ones count as "other". metrics.go lists every metric; tests hold the
 // list against the manual and against what is served. No label and no reason
 // contains a secret; reasons end with a remedy.
 //
@@ -86,7 +86,10 @@ func (m *Monitor) Accepted(t Taken) {
 	}
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
-	m.clients.accepted(now, t)
+	m.clients.at(now, clientKey{t.Client, t.Addr}, func(e *state.Client) {
+		e.Accepted++
+		e.Bytes += t.Size
+	})
 }
 
 // Refused is a refusal that a client received.
@@ -103,7 +106,10 @@ func (m *Monitor) Rejected(r Refused) {
 	m.events.rejected.WithLabelValues(r.At, m.statuses.bound(r.Status.String())).Inc()
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Rejected++ })
-	m.clients.rejected(now, r)
+	m.clients.at(now, clientKey{r.Client, r.Addr}, func(e *state.Client) {
+		e.Rejected++
+		e.RefusedAt, e.Step, e.Status, e.Reply, e.Why = now, r.At, r.Status, cut(r.Reply), cut(r.Cause)
+	})
 }
 
 // Attempted counts the start of an attempt.

@@ -88,7 +88,7 @@ func TestMetricsAreThoseServed(t *testing.T) {
 			served[f.GetName()] = fmt.Sprint(strings.ToLower(f.GetType().String()), len(labels), f.GetHelp())
 		}
 	}
-	for _, m := range Metrics() {
+	for _, m := range New(Config{}).described {
 		if got, want := served[m.Name], fmt.Sprint(m.Type, len(m.Labels), m.Help); got != want {
 			t.Errorf("%s is served as %q, want %q", m.Name, got, want)
 		}
@@ -123,7 +123,7 @@ func TestManualListsEveryMetric(t *testing.T) {
 func table() string {
 	var b strings.Builder
 	b.WriteString("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n")
-	for _, m := range Metrics() {
+	for _, m := range New(Config{}).described {
 		labels := ""
 		if len(m.Labels) > 0 {
 			labels = "`" + strings.Join(m.Labels, "`, `") + "`"

@@ -82,24 +82,10 @@ type clients struct {
 	seen map[clientKey]*state.Client
 }
 
-func (c *clients) accepted(now time.Time, t Taken) {
+// at changes the entry of a client that is here now.
+func (c *clients) at(now time.Time, k clientKey, change func(*state.Client)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.entry(now, clientKey{t.Client, t.Addr})
-	e.Accepted++
-	e.Bytes += t.Size
-}
-
-func (c *clients) rejected(now time.Time, r Refused) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.entry(now, clientKey{r.Client, r.Addr})
-	e.Rejected++
-	e.RefusedAt, e.Step, e.Status, e.Reply, e.Why = now, r.At, r.Status, cut(r.Reply), cut(r.Cause)
-}
-
-// entry finds or makes the entry of a client; mu is held.
-func (c *clients) entry(now time.Time, k clientKey) *state.Client {
 	e := c.seen[k]
 	if e == nil {
 		if len(c.seen) >= maxClients {
@@ -111,7 +97,7 @@ func (c *clients) entry(now time.Time, k clientKey) *state.Client {
 		c.seen[k] = e
 	}
 	e.Last = now
-	return e
+	change(e)
 }
 
 // cut bounds a text that may contain what a client sent.

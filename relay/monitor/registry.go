@@ -19,11 +19,8 @@ type Metric struct {
 	Help   string
 }
 
-// Metrics lists every metric that a Monitor serves, in the order of metrics.go.
-// The go_ and process_ metrics of the client library come on top.
-func Metrics() []Metric { return New(Config{}).described }
-
-// describer registers metrics and remembers what they are.
+// describer registers metrics and remembers what they are, in the order of
+// metrics.go. The go_ and process_ metrics of the client library come on top.
 type describer struct {
 	registry  *prometheus.Registry
 	described []Metric
@@ -93,9 +90,7 @@ func (m *Monitor) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), snapshotLimit)
-	defer cancel()
-	s, err := m.cfg.Snapshot(ctx)
+	s, err := m.snapshot(context.Background())
 	if err != nil {
 		s = state.Snapshot{Unhealthy: err}
 	}

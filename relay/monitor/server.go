@@ -42,11 +42,15 @@ func (m *Monitor) Handler() http.Handler {
 	})
 }
 
+func (m *Monitor) snapshot(ctx context.Context) (state.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotLimit)
+	defer cancel()
+	return m.cfg.Snapshot(ctx)
+}
+
 // health takes a snapshot and judges it.
 func (m *Monitor) health(r *http.Request) state.Health {
-	ctx, cancel := context.WithTimeout(r.Context(), snapshotLimit)
-	defer cancel()
-	s, err := m.cfg.Snapshot(ctx)
+	s, err := m.snapshot(r.Context())
 	if err != nil {
 		why := "the store does not answer: " + err.Error() +
 			"; see the log, and restart the service if it does not recover"

@@ -20,16 +20,11 @@ import (
 // Snapshot takes a picture of everything that an operator may look at.
 func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	s := o.Service()
-	if err := o.queue(ctx, &s); err != nil {
-		return s, err
-	}
+	queueErr := o.queue(ctx, &s)
 	running, now := o.Delivery(), time.Now()
-	lanes, err := o.Store.Lanes(ctx)
-	if err != nil {
-		return s, err
-	}
-	holds, err := o.Store.Holds(ctx)
-	if err != nil {
+	lanes, lanesErr := o.Store.Lanes(ctx)
+	holds, holdsErr := o.Store.Holds(ctx)
+	if err := cmp.Or(queueErr, lanesErr, holdsErr); err != nil {
 		return s, err
 	}
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)

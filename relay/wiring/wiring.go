@@ -176,16 +176,11 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 
 // Lookups returns the mailboxes that the app must be able to read at start, where
 // unknown outcomes are looked up.
-func Lookups(c *config.Config) (mailboxes []envelope.Address) {
-	if !looksUp(c) {
-		return nil
+func Lookups(c *config.Config) []envelope.Address {
+	if looksUp(c) {
+		return exactMailboxes(c)
 	}
-	for _, m := range c.Mailboxes {
-		if !m.Address.Wildcard() {
-			mailboxes = append(mailboxes, m.Address)
-		}
-	}
-	return mailboxes
+	return nil
 }
 
 // NeedsReadWrite reports whether the app needs Mail.ReadWrite beside Mail.Send.
