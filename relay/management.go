@@ -79,7 +79,8 @@ func (r *Relay) consoleServer() *console.Console {
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
-		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
+		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) },
+		Holds:   func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity

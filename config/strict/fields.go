@@ -3,6 +3,7 @@ package strict
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -82,10 +83,8 @@ func (f Format) readInto(v reflect.Value, text, limits string) *Fault {
 }
 
 func oneOf(text, limits string) *Fault {
-	for _, allowed := range strings.Split(limits, " | ") {
-		if text == allowed {
-			return nil
-		}
+	if slices.Contains(strings.Split(limits, " | "), text) {
+		return nil
 	}
 	return Bad("is not one of the possible values", "write "+strings.ReplaceAll(limits, " | ", " or "))
 }

@@ -19,9 +19,10 @@ type action struct {
 
 var (
 	retry = action{operator.Retry, "Retry now",
-		"The message is retried now. If the cause remains it fails again; nothing is lost.", false}
-	release = action{operator.Retry, "Release and retry",
-		"The message returns to the queue and is retried now.", false}
+		"The message is retried now. If the cause remains it fails again; nothing is lost. Where unknown_outcome is " +
+			"lookup, a message that may have been sent already is looked up first.", false}
+	release = action{operator.Release, "Release and retry",
+		"The message returns to the queue and is sent now, even if it may have been sent already.", false}
 	hold = action{operator.HoldIt, "Hold",
 		"The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
 	remove = action{operator.Delete, "Delete",
@@ -31,7 +32,7 @@ var (
 // actionsFor are those that make sense in a state.
 func actionsFor(s spool.State) []action {
 	return map[spool.State][]action{
-		spool.Queued: {retry, hold, remove}, spool.Held: {release, remove},
+		spool.Queued: {retry, hold, remove}, spool.Held: {release, retry, remove},
 		spool.Failed: {retry, remove}, spool.Damaged: {remove},
 	}[s]
 }
@@ -58,7 +59,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	do := operator.Action(r.PathValue("action"))
-	if do != operator.Retry && do != operator.HoldIt && do != operator.Delete {
+	if !do.Known() {
 		c.notFound(w, r, s)
 		return
 	}

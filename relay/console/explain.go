@@ -79,12 +79,12 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
-// eventWords names an event of the history.
+// eventWords names an event of the history; most kinds name themselves.
 func eventWords(k spool.EventKind) string {
 	words := map[spool.EventKind]string{
 		spool.Accepted: "accepted from the client", spool.Attempted: "attempt started",
-		spool.EventSent: "accepted by Microsoft 365", spool.EventReleased: "back in the queue",
-		spool.EventBounced: "failed", spool.EventUnknown: "outcome unknown",
+		spool.EventSent: "accepted by Microsoft 365", spool.EventUnknown: "outcome unknown",
+		spool.EventReleased: "back in the queue", spool.EventRetried: "back in the queue", spool.EventBounced: "failed",
 	}
 	return cmp.Or(words[k], string(k))
 }

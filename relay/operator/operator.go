@@ -8,7 +8,8 @@
 // A change of many messages goes through the queue page by page and reports how
 // far it is, so a backlog is never in memory. A message that is Active is
 // skipped. Retry and release of named messages also probe the holds that stop
-// them.
+// them. Of the messages that become due, those that may have been sent already and
+// are not looked up first are counted: whoever releases one has looked.
 //
 // # On failure
 //
@@ -45,6 +46,7 @@ type Operator struct {
 	ProbeNow func(keys ...string)                  // probes these holds
 	Hostname func() string                         // of the relay
 	Now      func() time.Time
+	LooksUp  func() bool // whether a message that may have been sent is looked up before it is retried; nil: no
 
 	// Submit hands a message over as a program of this host would.
 	Submit func(ctx context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error)

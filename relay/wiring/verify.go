@@ -29,7 +29,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 	for _, id := range c.Identities {
 		v := verify.Identity{
 			Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-			Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: looksUp(c), Allowed: named[id.Name],
+			Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Allowed: named[id.Name],
 			Open: func() (verify.Client, error) {
 				return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
 			},

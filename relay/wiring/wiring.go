@@ -177,13 +177,14 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 // Lookups returns the mailboxes that the app must be able to read at start, where
 // unknown outcomes are looked up.
 func Lookups(c *config.Config) []envelope.Address {
-	if looksUp(c) {
+	if LooksUp(c) {
 		return exactMailboxes(c)
 	}
 	return nil
 }
 
 // NeedsReadWrite reports whether the app needs Mail.ReadWrite beside Mail.Send.
-func NeedsReadWrite(c *config.Config) bool { return looksUp(c) || c.Delivery.Upload() }
+func NeedsReadWrite(c *config.Config) bool { return LooksUp(c) || c.Delivery.Upload() }
 
-func looksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }
+// LooksUp reports whether a message that may have been sent is looked up first.
+func LooksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }
