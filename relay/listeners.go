@@ -153,9 +153,14 @@ func (r *Relay) setListeners(list, fresh []listener) {
 	r.listeners = list
 	r.mu.Unlock()
 	for _, l := range old {
-		if !hasSocket(list, l.Listener) {
-			r.leave(l)
+		if hasSocket(list, l.Listener) {
+			continue
 		}
+		if strings.HasPrefix(l.address, "systemd:") { // which keeps its own sockets open
+			r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
+				"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
+		}
+		r.smtp.Retire(l.Listener)
 	}
 	for _, l := range list {
 		if hasSocket(fresh, l.Listener) {
@@ -168,15 +173,6 @@ func (r *Relay) setListeners(list, fresh []listener) {
 
 func hasSocket(list []listener, socket net.Listener) bool {
 	return slices.ContainsFunc(list, func(l listener) bool { return l.Listener == socket })
-}
-
-// leave stops serving a listener. systemd keeps its own sockets open.
-func (r *Relay) leave(l listener) {
-	if strings.HasPrefix(l.address, "systemd:") {
-		r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
-			"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
-	}
-	r.smtp.Retire(l.Listener)
 }
 
 // serveSMTP runs the accept loop of l.

@@ -33,7 +33,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"graphrelay/relay/reply"
 	"graphrelay/relay/state"
 )
 
@@ -92,23 +91,15 @@ func (m *Monitor) Accepted(t Taken) {
 	})
 }
 
-// Refused is a refusal that a client received.
-type Refused struct {
-	Client, Addr string
-	At           string // step of the dialog
-	Status       reply.Enhanced
-	Reply        string // what the client received
-	Cause        string // for the operator; may be empty
-}
-
-// Rejected counts a refusal.
-func (m *Monitor) Rejected(r Refused) {
-	m.events.rejected.WithLabelValues(r.At, m.statuses.bound(r.Status.String())).Inc()
+// Rejected counts a refusal, of a client as in Taken.
+func (m *Monitor) Rejected(client, addr string, r state.Refused) {
+	m.events.rejected.WithLabelValues(r.Step, m.statuses.bound(r.Status.String())).Inc()
 	now := m.cfg.Now()
+	r.RefusedAt, r.Reply, r.Why = now, cut(r.Reply), cut(r.Why)
 	m.minutes.at(now, func(c *state.Minute) { c.Rejected++ })
-	m.clients.at(now, clientKey{r.Client, r.Addr}, func(e *state.Client) {
+	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
 		e.Rejected++
-		e.RefusedAt, e.Step, e.Status, e.Reply, e.Why = now, r.At, r.Status, cut(r.Reply), cut(r.Cause)
+		e.Refused = r
 	})
 }
 

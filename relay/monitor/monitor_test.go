@@ -42,7 +42,7 @@ func full(t *testing.T) *Monitor {
 		}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
 		Repairs: []string{"display_name"}})
-	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: reply.Enhanced{5, 7, 1}})
+	m.Rejected("erp", "192.0.2.1", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
 		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
@@ -250,7 +250,7 @@ func TestMinutes(t *testing.T) {
 	m.Outcome(Outcome{Kind: "sent", Delay: 3 * time.Second})
 	m.Outcome(Outcome{Kind: "deferred", Duplicate: true})
 	now = now.Add(2 * time.Minute)
-	m.Rejected(Refused{})
+	m.Rejected("", "", state.Refused{})
 	list := m.Minutes(4)
 	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 ||
 		list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
@@ -273,7 +273,7 @@ func TestMinutes(t *testing.T) {
 func TestClientsAreBounded(t *testing.T) {
 	now := noon
 	m := filled(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
-	m.Rejected(Refused{Addr: "first", Reply: strings.Repeat("x", 9000)})
+	m.Rejected("", "first", state.Refused{Reply: strings.Repeat("x", 9000)})
 	for i := range 2 * maxClients {
 		m.Accepted(Taken{Client: "erp", Addr: fmt.Sprint(i)})
 	}
@@ -281,8 +281,8 @@ func TestClientsAreBounded(t *testing.T) {
 	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
 		t.Errorf("%d clients, first %+v", len(list), list[0])
 	}
-	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: reply.Enhanced{5, 7, 1},
-		Reply: strings.Repeat("x", 9000), Cause: "not granted"})
+	m.Rejected("erp", "999", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1},
+		Reply: strings.Repeat("x", 9000), Why: "not granted"})
 	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 ||
 		c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)

@@ -93,13 +93,11 @@ func (o *Observer) CountIntake(e intake.Event) {
 		})
 		return
 	}
-	why := ""
+	refused := state.Refused{Step: e.At, Status: e.Refusal.Enhanced, Reply: e.Refusal.Text}
 	if e.Refusal.Cause != nil {
-		why = e.Refusal.Cause.Error()
+		refused.Why = e.Refusal.Cause.Error()
 	}
-	o.Monitor.Rejected(monitor.Refused{
-		Client: client, Addr: addr, At: e.At, Status: e.Refusal.Enhanced, Reply: e.Refusal.Text, Cause: why,
-	})
+	o.Monitor.Rejected(client, addr, refused)
 }
 
 // CountDelivery hands what delivery did to the monitor and the watcher.

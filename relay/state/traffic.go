@@ -84,10 +84,14 @@ type Client struct {
 	Accepted, Rejected int
 	Bytes              int64 // of accepted messages
 	First, Last        time.Time
+	Refused            // the last time
+}
 
-	// Of the last refusal:
-	RefusedAt  time.Time
-	Status     reply.Enhanced
-	Step       string // of the dialog
-	Reply, Why string
+// Refused is a refusal that a client received.
+type Refused struct {
+	RefusedAt time.Time
+	Status    reply.Enhanced
+	Step      string // of the dialog
+	Reply     string // what the client received
+	Why       string // for the operator; may be empty
 }
