@@ -54,8 +54,7 @@ func (l *Listener) checkUnix(s strict.Scope) {
 	}
 }
 
-// checkListeners compares the listeners with each other, the certificate and
-// the clients.
+// checkListeners compares the listeners with each other, the certificate and the clients.
 func (c *Config) checkListeners(s strict.Scope) {
 	seen := map[string]bool{}
 	for i, l := range c.SMTP.Listeners {
@@ -180,8 +179,7 @@ func (*ListenAddress) About() (kind, example string) { return "listen address", 
 // Unix reports whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }
 
-// Loopback reports whether only this host can reach l; false where only systemd
-// knows.
+// Loopback reports whether only this host can reach l; false where only systemd knows.
 func (l ListenAddress) Loopback() bool { return l.Unix() || l.Addr.Addr().IsLoopback() }
 
 // String writes l as the file does.

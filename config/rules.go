@@ -202,8 +202,7 @@ func (c *Config) completeMailboxes() {
 	}
 }
 
-// plainMailbox is a mailbox that the file does not list; there is one
-// identity then.
+// plainMailbox is a mailbox that the file does not list; there is one identity then.
 func (c *Config) plainMailbox(a envelope.Address) Mailbox {
 	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
 	format().Defaults(&m, "address")

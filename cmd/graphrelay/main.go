@@ -2,8 +2,7 @@
 // Graph. This package parses flags, handles signals and prints; everything that
 // decides or acts is below relay.
 //
-// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of
-// sysexits.h.
+// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of sysexits.h.
 package main
 
 import (

@@ -1,8 +1,7 @@
 // Package certificate makes and reads the certificate with which the relay logs in:
-// a new RSA key with the self-signed certificate to upload, and what a PEM, PFX
-// or DER file holds. It is pure, knows no clock but the one it is given, and
-// never returns or prints a private key that it has read. Every error says what
-// to do.
+// a new RSA key with the self-signed certificate to upload, and what a PEM, PFX or
+// DER file holds. It is pure, knows no clock but the one it is given, and never
+// returns or prints a private key that it has read. Every error says what to do.
 package certificate
 
 import (
