@@ -180,9 +180,7 @@ func (cl Client) firstSender(all []Sender) envelope.Address {
 
 // reaches reports whether a peer beyond this host can be the client on l.
 func (cl Client) reaches(l Listener) bool {
-	beyond := len(cl.Networks) == 0
-	for _, n := range cl.Networks {
-		beyond = beyond || n.IsValid() && !n.Loopback()
-	}
-	return beyond && (cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
+	beyond := func(n Network) bool { return n.IsValid() && !n.Loopback() }
+	return (len(cl.Networks) == 0 || slices.ContainsFunc(cl.Networks, beyond)) &&
+		(cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"graphrelay/config/strict"
@@ -77,12 +78,8 @@ func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 	if l.Address.Network != "tcp" || l.Address.Loopback() || !s.Sound("clients") {
 		return
 	}
-	for _, client := range c.Clients {
-		if client.reaches(l) {
-			return
-		}
-	}
-	s.Fail(key, "can be reached from other hosts, but no client may connect from one",
+	reached := slices.ContainsFunc(c.Clients, func(client Client) bool { return client.reaches(l) })
+	s.FailIf(!reached, key, "can be reached from other hosts, but no client may connect from one",
 		"add a client with networks, or with username where the listener has auth; or write a loopback address, as "+
 			"in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
 }
