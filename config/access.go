@@ -84,6 +84,8 @@ func (u *Username) Read(text string) *strict.Fault {
 	return nil
 }
 
+func (*Username) Free() {}
+
 func (*Username) About() (kind, example string) { return "user name", "scanner" }
 
 // isPlainText refuses what is invisible, or looks like something else.

@@ -171,6 +171,8 @@ func isASCIIText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
+func (*ListenAddress) Free() {}
+
 func (*ListenAddress) About() (kind, example string) { return "listen address", "127.0.0.1:25" }
 
 // Unix reports whether l is a unix socket.
