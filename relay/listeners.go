@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -177,10 +176,5 @@ func hasSocket(list []listener, socket net.Listener) bool {
 
 // serveSMTP runs the accept loop of l.
 func (r *Relay) serveSMTP(l listener) {
-	r.part(func() error {
-		if err := r.smtp.Serve(l.Listener, l.options); !errors.Is(err, smtpd.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	r.part(func() error { return r.smtp.Serve(l.Listener, l.options) })
 }
