@@ -168,9 +168,11 @@ func TestRepairsAreStoredLoggedAndCounted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var events []Event
 			b := newBench(t, func(c *Config) {
-				rules := policy.Rules{Senders: []policy.Sender{{Address: addr("reports@example.org")}}, LocalClient: true,
-					LocalRepair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true}}
-				c.Policy = policy.New(rules)
+				c.Policy = policy.New(policy.Rules{
+					Senders:     []policy.Sender{{Address: addr("reports@example.org")}},
+					LocalClient: true,
+					LocalRepair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true},
+				})
 				c.OnEvent = func(e Event) { events = append(events, e) }
 			})
 			id, err := b.send(t, c.from, []string{"a@example.net", "b@example.net"}, c.header+"\r\ntext\r\n")
