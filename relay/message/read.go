@@ -73,6 +73,7 @@ type scanner struct {
 	opt   Options
 	lines int  // for the texts of refusals
 	cut   bool // the last line had no line end: the input ended
+	long  bool // the first line is longer than a header may be, and is text
 	nul   bool // a NUL was dropped: nothing but line ends may follow
 
 	was       []byte // the last line as it came, if characters of it were mended
@@ -121,8 +122,7 @@ func (s *scanner) line() error {
 		s.in.rest = s.in.rest[len(piece):]
 		switch {
 		case s.isLongText(start):
-			s.cut = true
-			s.h.raw = append(s.h.raw, "\r\n"...)
+			s.long = true
 			return nil
 		case i >= 0:
 			return s.canonical(start)
@@ -216,6 +216,10 @@ func (s *scanner) checkSize() error {
 
 // take decides what the line at start is; done ends the header.
 func (s *scanner) take(start int) (done bool, err error) {
+	if s.long {
+		s.noHeader(start)
+		return true, nil
+	}
 	s.dropMark(start)
 	line := s.h.raw[start : len(s.h.raw)-2]
 	if s.from != nil {

@@ -38,9 +38,10 @@ var (
 	gitEmailPackages = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl",
 		"libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl",
 		"libssl3"}, perlPackages...)
-	shellcheckPackages = []string{"shellcheck"}
-	opensslPackages    = []string{"openssl", "libssl3"}
-	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
+	emailSimplePackages = append([]string{"libemail-simple-perl", "libemail-date-format-perl"}, perlPackages...)
+	shellcheckPackages  = []string{"shellcheck"}
+	opensslPackages     = []string{"openssl", "libssl3"}
+	testsslPackages     = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
 		"ldnsutils", "libldns3", "libpcap0.8"}
 	prometheusPackages = []string{"prometheus"}
 	perlPackages       = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
