@@ -208,6 +208,9 @@ func TestReleased(t *testing.T) {
 		{[]spool.EventKind{spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
 		{[]spool.EventKind{spool.EventUnknown, spool.EventHeld, spool.EventReleased, spool.Attempted}, true},
 		{[]spool.EventKind{spool.EventReleased, spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventReleased, spool.Attempted, spool.EventHeld, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventHeld, spool.EventRetried, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventHeld, spool.EventRetried, spool.EventReleased, spool.Attempted}, true},
 	} {
 		var h []spool.Event
 		for _, k := range tt.kinds {
