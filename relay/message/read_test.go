@@ -104,8 +104,8 @@ func TestReadGivesOneReading(t *testing.T) {
 
 		{"mbox line without a date", "From notify@contoso.com\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
 		{"mbox line of a mail program", "From - \r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
-		{"mbox line with another date", "From a@b 2026-11-29T10:00:00Z\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
-		{"mbox line with the day first", "From root Mon 1 Jan 2015 00:00:00 +0900\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "",
+		{"mbox line, another date", "From a@b 2026-11-29T10:00:00Z\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
+		{"mbox line, day first", "From root Mon 1 Jan 2015 00:00:00 +0900\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "",
 			"mbox_from"},
 		{"mbox line of a user", "From root\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "", "mbox_from"},
 		{"mbox line behind a mark", "\xef\xbb\xbfFrom a@b\r\nTo: c@d\r\n\r\n", "To: c@d\r\n", "",

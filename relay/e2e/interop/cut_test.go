@@ -22,12 +22,14 @@ import (
 // lines are what messages for the readers are made of: fields, and what is almost
 // one, or ends a header for some readers.
 var lines = []string{
-	"From: a@in.example", "To: a@in.example", "Subject: x", "Subject: x: y", "X-A:", "Date : now", "Content-Type: text/plain;",
-	"References: <a@b>", "In-Reply-To: <a@b>", "Bcc: evil@out.example", "BCC\u00a0: evil@out.example", "Sender: a@in.example",
-	"charset=utf-8", "charset=utf-8;", "delsp=no", "x=y z", "<c@d> <e@f>", "UPS on battery", "since 10:30", "Status: ok",
-	"--b", "--b--", ".", "From a@b", "From - ", "From now on", ">From x", "From root Mon Jan  1 00:00:00 2024", ": x",
-	" fold", "\tfold", " ", "\t ", "", "", " Bcc: evil@out.example", "\u00a0fold", "\vfold", "\x0c", "\x1c", "\u0085", "\u2028",
-	"\xef\xbb\xbfX: y", "caf\xe9", "Reply To: x", "10%\r20%\rdone", "\rTo: evil@out.example", "\r\rx",
+	"From: a@in.example", "To: a@in.example", "Subject: x", "Subject: x: y", "X-A:", "Date : now",
+	"Content-Type: text/plain;", "References: <a@b>", "In-Reply-To: <a@b>", "Bcc: evil@out.example",
+	"BCC\u00a0: evil@out.example", "Sender: a@in.example", "charset=utf-8", "charset=utf-8;",
+	"delsp=no", "x=y z", "<c@d> <e@f>", "UPS on battery", "since 10:30", "Status: ok", "--b", "--b--",
+	".", "From a@b", "From - ", "From now on", ">From x", "From root Mon Jan  1 00:00:00 2024", ": x",
+	" fold", "\tfold", " ", "\t ", "", "", " Bcc: evil@out.example", "\u00a0fold", "\vfold", "\x0c",
+	"\x1c", "\u0085", "\u2028", "\xef\xbb\xbfX: y", "caf\xe9", "Reply To: x", "10%\r20%\rdone",
+	"\rTo: evil@out.example", "\r\rx",
 }
 
 var lineEnds = []string{"\r\n", "\r\n", "\r\n", "\n", "\r\r\n", "\r\r\r\n", "\r", "\x00\r\n"}
