@@ -24,7 +24,7 @@ func (s *scanner) notAField(start int, line []byte, name int) (done bool, err er
 	case len(s.h.fields) > 0:
 		return true, s.text(start, line, refuse(fmt.Sprintf("Header line %d %s", s.lines, faultOf(line, name))))
 	case IsMboxFrom(line):
-		s.h.raw = s.h.raw[:start]
+		s.drop(start)
 		s.h.notes.MboxFrom = true
 		return false, nil
 	case beginsFrom(line):
