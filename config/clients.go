@@ -89,44 +89,33 @@ func (c *Client) checkPublic(s strict.Scope) {
 		return
 	}
 	for i, n := range c.Networks {
-		if n.IsValid() && !n.Private() {
-			s.Fail(strict.Indexed("networks", i), "is not a private network, and its hosts could send to anyone",
-				"add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, "+
-					"192.168.0.0/16 or fc00::/7")
-		}
+		s.FailIf(n.IsValid() && !n.Private(), strict.Indexed("networks", i),
+			"is not a private network, and its hosts could send to anyone",
+			"add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, "+
+				"192.168.0.0/16 or fc00::/7")
 	}
 }
 
-// checkClients compares the clients with each other, the senders and the
-// listeners.
+// checkClients compares the clients with each other, the senders and the listeners.
 func (c *Config) checkClients(s strict.Scope) {
 	names, users := map[Name]bool{localClient: true}, map[Username]bool{}
 	for i, client := range c.Clients {
-		if client.Name != "" && names[client.Name] {
-			s.Fail(strict.Entry("clients", i, "name"),
-				"is already the name of another client, or of the built-in client local", "write another name")
-		}
-		if client.Username != "" && users[client.Username] {
-			s.Fail(strict.Entry("clients", i, "username"), "is already the user name of another client",
-				"write another one")
-		}
-		if client.Username != "" && !c.offersAuth() && s.Sound("smtp") {
-			s.Fail(strict.Entry("clients", i, "username"), "cannot be used: no listener has auth",
-				"write auth: optional for a listener")
-		}
+		s.FailIf(client.Name != "" && names[client.Name], strict.Entry("clients", i, "name"),
+			"is already the name of another client, or of the built-in client local", "write another name")
+		s.FailIf(client.Username != "" && users[client.Username], strict.Entry("clients", i, "username"),
+			"is already the user name of another client", "write another one")
+		s.FailIf(client.Username != "" && !c.offersAuth() && s.Sound("smtp"), strict.Entry("clients", i, "username"),
+			"cannot be used: no listener has auth", "write auth: optional for a listener")
 		names[client.Name], users[client.Username] = true, true
 		c.checkShadow(s, i, client)
 		c.checkClientSenders(s, i, client)
 	}
-	if len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client") && s.Sound("clients") &&
-		s.Sound("local_client") {
-		s.Fail("local_client", "is false, and there are no clients: nobody could send",
-			"add a client, or remove the key")
-	}
+	nobody := len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client")
+	s.FailIf(nobody && s.Sound("clients") && s.Sound("local_client"), "local_client",
+		"is false, and there are no clients: nobody could send", "add a client, or remove the key")
 }
 
-// checkShadow finds a client that never matches, because those above have all its
-// networks.
+// checkShadow finds a client that never matches, because those above have all its networks.
 func (c *Config) checkShadow(s strict.Scope, i int, client Client) {
 	if client.Username != "" || len(client.Networks) == 0 || s.Given(strict.Entry("clients", i, "username")) {
 		return
@@ -158,17 +147,14 @@ func (c *Config) offersAuth() bool {
 func (c *Config) checkClientSenders(s strict.Scope, i int, client Client) {
 	sound := s.Sound("senders")
 	for j, a := range client.Senders {
-		if !a.IsZero() && sound && !c.covers(a) {
-			s.Fail(strict.Indexed(strict.Entry("clients", i, "senders"), j), "is not covered by senders",
-				"write an address from senders, or add it there; a wildcard needs the same wildcard there")
-		}
+		s.FailIf(!a.IsZero() && sound && !c.covers(a), strict.Indexed(strict.Entry("clients", i, "senders"), j),
+			"is not covered by senders",
+			"write an address from senders, or add it there; a wildcard needs the same wildcard there")
 	}
-	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() &&
-		s.Sound(strict.Entry("clients", i, "senders")) {
-		s.Fail(strict.Entry("clients", i, "other_senders"),
-			"needs an address to write, but this client's senders are only wildcards",
-			"add an exact address to its senders")
-	}
+	wildcards := sound && client.firstSender(c.Senders).IsZero() && s.Sound(strict.Entry("clients", i, "senders"))
+	s.FailIf(client.OtherSenders == "rewrite" && wildcards, strict.Entry("clients", i, "other_senders"),
+		"needs an address to write, but this client's senders are only wildcards",
+		"add an exact address to its senders")
 }
 
 // covers reports whether some configured sender allows a, which may be a wildcard.
@@ -176,8 +162,7 @@ func (c *Config) covers(a envelope.Address) bool {
 	return slices.ContainsFunc(c.Senders, func(s Sender) bool { return s.Address.Covers(a) })
 }
 
-// firstSender is the first exact address of the client's senders; zero if
-// there is none.
+// firstSender is the first exact address of the client's senders; zero if there is none.
 func (cl Client) firstSender(all []Sender) envelope.Address {
 	list := cl.Senders
 	if len(list) == 0 {
@@ -195,9 +180,7 @@ func (cl Client) firstSender(all []Sender) envelope.Address {
 
 // reaches reports whether a peer beyond this host can be the client on l.
 func (cl Client) reaches(l Listener) bool {
-	beyond := len(cl.Networks) == 0
-	for _, n := range cl.Networks {
-		beyond = beyond || n.IsValid() && !n.Loopback()
-	}
-	return beyond && (cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
+	beyond := func(n Network) bool { return n.IsValid() && !n.Loopback() }
+	return (len(cl.Networks) == 0 || slices.ContainsFunc(cl.Networks, beyond)) &&
+		(cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -13,9 +14,8 @@ import (
 const headerRoom = 64 << 10
 
 func (a *Admin) Check(s strict.Scope) {
-	if a.Address.Network != "" && !a.Address.Unix() {
-		s.Fail("address", "is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock")
-	}
+	s.FailIf(a.Address.Network != "" && !a.Address.Unix(), "address", "is not a unix socket",
+		"write unix:/PATH, as in unix:/run/graphrelay/admin.sock")
 }
 
 // checkRules compares the sections with each other. What was not decoded is
@@ -38,12 +38,9 @@ func (c *Config) checkNames(s strict.Scope) {
 	seen := map[Name]bool{}
 	for i, id := range c.Identities {
 		key := strict.Entry("identities", i, "name")
-		if len(c.Identities) > 1 && !s.Given(key) {
-			s.Fail(key, "is missing, and there are several identities", "write a name for each")
-		}
-		if id.Name != "" && seen[id.Name] {
-			s.Fail(key, "is already the name of another identity", "write another name")
-		}
+		s.FailIf(len(c.Identities) > 1 && !s.Given(key), key, "is missing, and there are several identities",
+			"write a name for each")
+		s.FailIf(id.Name != "" && seen[id.Name], key, "is already the name of another identity", "write another name")
 		seen[id.Name] = true
 	}
 }
@@ -52,10 +49,8 @@ func (c *Config) checkSenders(s strict.Scope) {
 	seen := map[string]bool{}
 	for i, sender := range c.Senders {
 		key := sender.Address.Key()
-		if !sender.Address.IsZero() && seen[key] {
-			s.Fail(strict.Entry("senders", i, "address"), "is already the address of another sender",
-				"write one entry for each address; letter case does not matter")
-		}
+		s.FailIf(!sender.Address.IsZero() && seen[key], strict.Entry("senders", i, "address"),
+			"is already the address of another sender", "write one entry for each address; letter case does not matter")
 		seen[key] = true
 	}
 	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.Sound("senders") {
@@ -69,11 +64,9 @@ func (c *Config) checkSenders(s strict.Scope) {
 }
 
 func (sender *Sender) Check(s strict.Scope) {
-	if sender.Address.Wildcard() && !s.Given("mailbox") {
-		s.Fail("address", "is a wildcard without mailbox",
-			"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is "+
-				"a mailbox")
-	}
+	s.FailIf(sender.Address.Wildcard() && !s.Given("mailbox"), "address", "is a wildcard without mailbox",
+		"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is "+
+			"a mailbox")
 }
 
 func (c *Config) checkMailboxes(s strict.Scope) {
@@ -88,14 +81,10 @@ func (c *Config) checkMailboxes(s strict.Scope) {
 			continue
 		}
 		key := m.Address.Key()
-		if listed[key] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is already listed in mailboxes",
-				"write one entry for each mailbox")
-		}
-		if sound && !used[key] && !used[domainKey(m.Address)] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox that no sender uses",
-				"add a sender with it, or remove the entry")
-		}
+		s.FailIf(listed[key], strict.Entry("mailboxes", i, "address"), "is already listed in mailboxes",
+			"write one entry for each mailbox")
+		s.FailIf(sound && !used[key] && !used[domainKey(m.Address)], strict.Entry("mailboxes", i, "address"),
+			"is a mailbox that no sender uses", "add a sender with it, or remove the entry")
 		listed[key] = true
 	}
 	if len(c.Identities) > 1 && sound {
@@ -108,10 +97,8 @@ func domainKey(a envelope.Address) string { return "*@" + a.Domain() }
 
 func (c *Config) checkMailbox(s strict.Scope, i int, m Mailbox) {
 	key := strict.Entry("mailboxes", i, "identity")
-	if len(c.Identities) > 1 && !s.Given(key) {
-		s.Fail(key, "is missing, and there are several identities",
-			"write the name of the one that sends for this mailbox")
-	}
+	s.FailIf(len(c.Identities) > 1 && !s.Given(key), key, "is missing, and there are several identities",
+		"write the name of the one that sends for this mailbox")
 	if m.Identity == "" {
 		return
 	}
@@ -195,29 +182,22 @@ func (c *Config) complete() {
 }
 
 func (c *Config) completeMailboxes() {
+	c.boxes = make(map[string]int, len(c.Mailboxes))
 	for i := range c.Mailboxes {
-		if c.Mailboxes[i].Identity == "" {
-			c.Mailboxes[i].Identity = c.Identities[0].Name
-		}
-	}
-	known := map[string]bool{}
-	for _, m := range c.Mailboxes {
-		known[m.Address.Key()] = true
+		m := &c.Mailboxes[i]
+		m.Identity = cmp.Or(m.Identity, c.Identities[0].Name)
+		c.boxes[m.Address.Key()] = i
 	}
 	for _, sender := range c.Senders {
-		if key := sender.Mailbox.Key(); !known[key] {
-			known[key] = true
+		key := sender.Mailbox.Key()
+		if _, known := c.boxes[key]; !known {
+			c.boxes[key] = len(c.Mailboxes)
 			c.Mailboxes = append(c.Mailboxes, c.plainMailbox(sender.Mailbox))
 		}
 	}
-	c.boxes = make(map[string]int, len(c.Mailboxes))
-	for i, m := range c.Mailboxes {
-		c.boxes[m.Address.Key()] = i
-	}
 }
 
-// plainMailbox is a mailbox that the file does not list; there is one
-// identity then.
+// plainMailbox is a mailbox that the file does not list; there is one identity then.
 func (c *Config) plainMailbox(a envelope.Address) Mailbox {
 	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
 	format().Defaults(&m, "address")

@@ -2,8 +2,7 @@
 // Graph. This package parses flags, handles signals and prints; everything that
 // decides or acts is below relay.
 //
-// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of
-// sysexits.h.
+// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of sysexits.h.
 package main
 
 import (
@@ -13,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -52,13 +53,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &invalid):
 		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error()))
-		return exitUsage
-	default:
-		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error())) // a server's words may be in it
-		return exitFailed
 	}
+	fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error())) // a server's words may be in it
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 // usageError is a command line that makes no sense; it ends in exit code 2.
@@ -114,5 +114,32 @@ func ownCompletion(root *cobra.Command) {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	for _, shell := range cmd.Commands() {
 		shell.Args, shell.Example = noArguments, "  graphrelay completion "+shell.Name()
+	}
+}
+
+// version is set by the linker (make build); a plain `go build` leaves it empty.
+var version string
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "0.0.0-devel"
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of graphrelay and Go",
+		Example: `  graphrelay version`,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "graphrelay %s %s %s/%s\n", versionString(), runtime.Version(),
+				runtime.GOOS, runtime.GOARCH)
+			return err
+		},
 	}
 }

@@ -32,16 +32,12 @@ type changeCommand struct {
 func (c *changeCommand) command(short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: string(c.action) + " [QUEUE-ID...]", Short: short, Long: long, Example: example,
-		Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		Args: cobra.ArbitraryArgs, RunE: c.run,
 	}
-	c.addFlags(cmd)
-	return cmd
-}
-
-func (c *changeCommand) addFlags(cmd *cobra.Command) {
 	configFlag(cmd, &c.file)
 	c.pick.add(cmd)
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 func (c *changeCommand) run(cmd *cobra.Command, args []string) error {

@@ -2,6 +2,7 @@ package strict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,16 +47,18 @@ func (s Scope) Given(key string) bool { return s.d.places.Given(join(s.path, key
 // it make sense to miss something there.
 func (s Scope) Sound(key string) bool {
 	path := join(s.path, key)
-	for _, p := range s.d.problems {
-		if strings.HasPrefix(p.Key, path) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.d.problems, func(p Problem) bool { return strings.HasPrefix(p.Key, path) })
 }
 
 // Fail records a mistake, as Bad makes one.
 func (s Scope) Fail(key, wrong, remedy string) { s.d.fail(join(s.path, key), &Fault{wrong, remedy}) }
+
+// FailIf is Fail where the condition of the mistake holds.
+func (s Scope) FailIf(bad bool, key, wrong, remedy string) {
+	if bad {
+		s.Fail(key, wrong, remedy)
+	}
+}
 
 // Entry is the path of a key in a list.
 func Entry(list string, i int, key string) string { return join(Indexed(list, i), key) }

@@ -252,6 +252,8 @@ func senderDialogs() map[string]produce {
 			"MAIL FROM:<root>"),
 		"550 5.7.1 Message has no From address; set one in the program that sends": sendsFrom(fromUnmended,
 			"Subject: no author\r\n\r\ntext"),
+		"550 5.7.1 Message has several From addresses and no Sender; set one in the program that sends": sendsFrom(
+			fromUnmended, "From: "+harness.Sender+", "+harness.Sender+"\r\n\r\ntext"),
 		"550 5.6.0 Message has more than one From field": sends(headFrom + headFrom +
 			"\r\ntext"),
 		"550 5.6.0 Message has more than one Sender field": sends(headFrom +

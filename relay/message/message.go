@@ -103,6 +103,7 @@ const maxReport = 100
 // most the first 100.
 type Report struct {
 	Trimmed    []string // addresses taken out of To/Cc/Bcc
+	Renamed    []string // names of recipient fields whose display names were rewritten
 	Unreadable []string // names of recipient fields that have no single reading and were set aside
 	Blind      int      // number of recipients in Bcc
 	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)

@@ -51,21 +51,18 @@ type Letter struct {
 // one from name and author; from is the reverse-path.
 func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address, name string,
 	author envelope.Address) *Letter {
-	l := &Letter{From: from, To: to, message: m, block: h.block(name, author), utf8: h.utf8()}
-	for _, a := range append([]envelope.Address{from, author}, to...) {
-		l.utf8 = l.utf8 || !a.ASCII()
-	}
+	l := &Letter{From: from, To: to, message: m, block: h.block(name, author)}
+	l.utf8 = h.utf8() || !author.ASCII() || l.mustUTF8()
 	return l
 }
 
 // mustUTF8 reports whether the envelope has no other form.
 func (l *Letter) mustUTF8() bool {
-	for _, a := range append([]envelope.Address{l.From}, l.To...) {
-		if !a.ASCII() {
-			return true
-		}
+	ascii := l.From.ASCII()
+	for _, a := range l.To {
+		ascii = ascii && a.ASCII()
 	}
-	return false
+	return !ascii
 }
 
 // write writes the message without the final dot and returns its size.
