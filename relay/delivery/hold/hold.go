@@ -129,7 +129,9 @@ func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
 	if len(s.byKey) == 0 {
 		return ""
 	}
-	for _, key := range []string{state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
+	for _, key := range []string{
+		state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox),
+	} {
 		if s.byKey[key] != nil {
 			return key
 		}
