@@ -72,7 +72,7 @@ func (d *describer) describeStates() states {
 		paused: d.gauge("lane_paused_seconds",
 			"Remaining time that a mailbox pauses because Graph throttled it.", "mailbox"),
 		holds: d.gauge("holds", "Holds in force by scope: identity, audit (an identity that an audit stopped), "+
-			"mailbox, or sendas (a From address in a mailbox).", "scope"),
+			"mailbox, sendas (a From address in a mailbox), or client (one client's mail in a mailbox).", "scope"),
 		day: d.gauge("mailbox_recipients_last_day",
 			"Recipients that a mailbox has sent to in the last 24 hours; Exchange allows 10,000.", "mailbox"),
 		healthy:  d.gauge("store_healthy", "1 while the store accepts writes."),

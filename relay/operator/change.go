@@ -50,7 +50,7 @@ type Change struct {
 // Progress is how far a change is.
 type Progress struct {
 	Changed int      `json:"changed"`
-	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a look into the mailbox
+	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and sent without a look
 	Skipped int      `json:"skipped"`                      // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
 	Done    bool     `json:"done,omitempty"`
