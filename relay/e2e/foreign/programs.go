@@ -98,6 +98,34 @@ func Nodemailer(t testing.TB) Program {
 	}
 }
 
+// Mailparser returns a Program that runs a script by Node.js in which
+// require("mailparser") works.
+func Mailparser(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-mailparser", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"mailparser@3.9.0")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
+// EmailSimple is the machine's perl with Email::Simple.
+func EmailSimple(t testing.TB) Program {
+	t.Helper()
+	Need(t, "perl")
+	tree := Debian(t, emailSimplePackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("perl", args...)
+		cmd.Env = tree.Env()
+		return cmd
+	}
+}
+
 // Playwright returns a Program that runs a script by Node.js, in which
 // require("playwright-core") and require("axe-core") work.
 func Playwright(t testing.TB) Program {
