@@ -173,9 +173,8 @@ func forgetAttempt(c *db.Conn, n, attempt int64) error {
 	if err := c.Run("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
 		return err
 	}
-	err := c.Run(`UPDATE message SET events = events + 1, last =
+	return c.Run(`UPDATE message SET events = events + 1, last =
 		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(spool.Attempted), n)
-	return err
 }
 
 // findOpenAttempt is find for a message whose attempt is open.

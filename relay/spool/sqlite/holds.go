@@ -119,8 +119,7 @@ func addSomeHeldTimes(c *db.Conn) (done bool, err error) {
 		return false, err
 	}
 	if len(candidates) == 0 {
-		err := c.Run("DELETE FROM ending WHERE e = ?", e.number)
-		return false, err
+		return false, c.Run("DELETE FROM ending WHERE e = ?", e.number)
 	}
 	for _, m := range candidates {
 		if err := e.addTo(c, m); err != nil {
@@ -128,8 +127,7 @@ func addSomeHeldTimes(c *db.Conn) (done bool, err error) {
 		}
 	}
 	last := candidates[len(candidates)-1].id
-	err = c.Run("UPDATE ending SET cursor = ? WHERE e = ?", string(last), e.number)
-	return false, err
+	return false, c.Run("UPDATE ending SET cursor = ? WHERE e = ?", string(last), e.number)
 }
 
 func readEnding(r *db.Row) (ending, error) {
