@@ -64,8 +64,9 @@ func (m *Monitor) describeStates() {
 		"Age of the oldest message that is queued, active or held; 0 if there is none.",
 		func(s state.Snapshot) float64 { return m.age(s.Oldest()) })
 	m.describeLanes()
-	m.gauge("holds", "Holds in force by scope: identity, audit (also a whole identity, "+
-		"stopped by an audit), mailbox, or sendas (a From address of a mailbox).", readHolds, "scope")
+	m.gauge("holds", "Holds in force by scope: identity, audit (also a whole identity, stopped by an audit), "+
+		"mailbox, sendas (a From address of a mailbox), or client (one client's mail in a mailbox).",
+		readHolds, "scope")
 	m.gauge("mailbox_recipients_last_day",
 		"Recipients that a mailbox has sent to in the rolling last 24 hours; Exchange allows 10,000.",
 		func(s state.Snapshot, is emit) {
