@@ -29,7 +29,7 @@ func (d *describer) describeEvents() events {
 		duplicates: d.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
 		damaged: d.counter("damaged_large_messages_total",
-			"Large messages sent in parts that could not be read as they are, by result: repaired or original_attached.",
+			"Large messages that could not be read as they are, by result: repaired or original_attached.",
 			"mailbox", "result"),
 		answers: d.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; 0 if there was none.", "identity", "code"),

@@ -169,8 +169,8 @@ func (b *base64Decoder) notice(c, v byte) {
 		return
 	case c == '\n':
 		b.other = 0
-	case v < 64: // a word continues after a blank
-		b.other++
+	case v < 64: // words with a blank between them
+		b.other += 2
 	case c != '=' && c != '\r':
 		b.other++
 	}
