@@ -21,7 +21,7 @@ type gap struct {
 }
 
 // maxNotice bounds the notices that are recognized.
-const maxNotice = 400
+const maxNotice = 600
 
 // line takes a line, or a further piece of a long one.
 func (g *gap) line(line []byte, begins bool) {
@@ -78,25 +78,29 @@ func (f *frame) endGap(end int64) {
 // isNotice recognizes what programs write before the first part for readers
 // without MIME. It says nothing to anybody else.
 func isNotice(sample []byte) bool {
-	words := strings.Join(strings.Fields(strings.ToLower(string(sample))), " ")
-	return slices.Contains(notices, strings.TrimRight(words, ". -:!"))
+	text := strings.Join(strings.Fields(strings.ToLower(string(sample))), " ")
+	for _, sentence := range strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '!' }) {
+		if sentence = strings.Trim(sentence, " -:"); sentence != "" && !slices.Contains(notices, sentence) {
+			return false
+		}
+	}
+	return len(sample) <= maxNotice
 }
 
+// notices are their sentences.
 var notices = []string{
-	"this is a multi-part message in mime format",
-	"this is a multipart message in mime format",
-	"this is a multi part message in mime format",
-	"this is a multi-part mime message",
-	"this is a mime-encapsulated message",
-	"this is a mime encoded message",
-	"this is a mime-formatted message",
-	"this is a message with multiple parts in mime format",
-	"this is a multi-part message",
-	"mime message",
-	"this message is in mime format. since your mail reader does not understand this format, some or all of this " +
-		"message may not be legible",
-	"this is a mime-formatted message. if you see this text it means that your e-mail software does not support " +
-		"mime-formatted messages",
-	"this is a mime formatted message. if you see this text it means that your email software does not support " +
-		"mime formatted messages",
+	"this is a multi-part message in mime format", "this is a multipart message in mime format",
+	"this is a multi part message in mime format", "this is a message with multiple parts in mime format",
+	"this message is in mime format", "this is a message in mime format", "this is a multi-part mime message",
+	"this is a mime-encapsulated message", "this is a mime encoded message", "this is a mime message", "mime message",
+	"this is a mime-formatted message", "this is a mime formatted message", "this is a multi-part message",
+	"this is a multipart mime message",
+	"since your mail reader does not understand this format, some or all of this message may not be legible",
+	"since your mail reader does not understand this format, some or all of the message may not be legible",
+	"your mail reader does not understand mime message format",
+	"portions of this message may be unreadable without a mime-capable mail program",
+	"the first part should be readable text, while the remaining parts are likely unreadable without mime-aware tools",
+	"if you see this text it means that your e-mail software does not support mime-formatted messages",
+	"if you see this text it means that your email software does not support mime formatted messages",
+	"if you see this, your mail reader does not support this format",
 }

@@ -61,7 +61,7 @@ func readPartHead(header []byte, fallback string) partHead {
 func transferEncoding(value string) (encoding, strange string) {
 	name := strings.ToLower(strings.Trim(withoutComments(value), " \t\"';,."))
 	switch {
-	case strings.Contains(name, "64"):
+	case strings.Contains(name, "64") && !strings.Contains(name, "zip"):
 		return base64, ""
 	case strings.Contains(name, "quoted"), strings.Contains(name, "printable"), name == "qp":
 		return quotedPrintable, ""

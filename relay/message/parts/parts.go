@@ -24,6 +24,8 @@ import (
 	"io"
 	"strings"
 
+	"golang.org/x/text/encoding"
+
 	"graphrelay/relay/message"
 	"graphrelay/relay/message/charset"
 )
@@ -200,7 +202,7 @@ func (s *sorter) readText(n *node) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
-	e, err := charset.Of(n.head.params["charset"], raw)
+	e, err := s.encodingOf(n, raw)
 	if err != nil {
 		return Text{}, err
 	}
@@ -213,12 +215,27 @@ func (s *sorter) readText(n *node) (Text, error) {
 		t.open = func() io.Reader { return s.images.reader(charset.Reader(raw(), e)) }
 		to = &s.shown
 	}
-	lost := &replaced{}
-	t.Size, err = io.Copy(io.MultiWriter(to, lost), t.Open())
-	if lost.found && e != nil {
-		n.faults = append(n.faults, "its text is not in the character set that its header names")
-	}
+	t.Size, err = io.Copy(to, t.Open())
 	return t, err
+}
+
+// encodingOf finds the encoding of a text. UTF-8 counts where the text is not in
+// the character set that its header names.
+func (s *sorter) encodingOf(n *node, raw func() io.Reader) (encoding.Encoding, error) {
+	e, err := charset.Of(n.head.params["charset"], raw)
+	if err != nil {
+		return nil, err
+	}
+	exact, err := charset.Exact(raw(), e)
+	if err != nil || exact {
+		return e, err
+	}
+	if exact, err = charset.Exact(raw(), nil); exact {
+		n.repairs = append(n.repairs, "its text is UTF-8, and not what its header says")
+		return nil, err
+	}
+	n.faults = append(n.faults, "its text is not in the character set that its header names")
+	return e, err
 }
 
 func (s *sorter) attachment(n *node, number int) (Attachment, error) {

@@ -118,6 +118,9 @@ func uncovered(between string) string {
 	for line := range strings.Lines(between) {
 		switch trimmed := strings.TrimSpace(line); {
 		case strings.HasPrefix(trimmed, "--"):
+			if !isNotice(notice) {
+				return string(notice)
+			}
 			header, after, notice = !strings.HasSuffix(trimmed, "--"), true, nil
 			continue
 		case after && strings.HasPrefix(line, "Content-"): // a boundary may end in hyphens
@@ -128,11 +131,9 @@ func uncovered(between string) string {
 			notice = append(append(notice, trimmed...), ' ')
 		}
 		after = false
-		if len(notice) > 0 && !slices.ContainsFunc(notices, func(n string) bool {
-			return strings.HasPrefix(n, strings.TrimRight(strings.ToLower(string(notice)), ". "))
-		}) {
-			return line
-		}
+	}
+	if !isNotice(notice) {
+		return string(notice)
 	}
 	return ""
 }

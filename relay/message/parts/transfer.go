@@ -2,7 +2,6 @@ package parts
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"io"
@@ -20,21 +19,6 @@ func (o *obedient) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return o.ReadSeeker.Read(p)
-}
-
-// replaced finds out whether characters were lost.
-type replaced struct {
-	found bool
-	tail  []byte // of the last piece
-}
-
-func (l *replaced) Write(p []byte) (int, error) {
-	const lost = "\ufffd"
-	if !l.found {
-		l.found = bytes.Contains(p, []byte(lost)) || bytes.Contains(append(l.tail, p[:min(len(p), 2)]...), []byte(lost))
-		l.tail = append(l.tail[:0], p[max(0, len(p)-2):]...)
-	}
-	return len(p), nil
 }
 
 // span reads a piece of a message. Spans of one message share its reader, each at
