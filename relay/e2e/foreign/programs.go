@@ -1,6 +1,8 @@
 package foreign
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,6 +86,55 @@ func Nodemailer(t testing.TB) Program {
 		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
 		return cmd
 	}
+}
+
+// Mailparser returns a Program that runs a script by Node.js in which
+// require("mailparser") works.
+func Mailparser(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-mailparser", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"mailparser@3.9.0")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", args...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
+// MIMETools is Perl with MIME::Parser.
+func MIMETools(t testing.TB) Program {
+	t.Helper()
+	tree := Debian(t, mimeToolsPackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("perl", args...)
+		cmd.Env = tree.Env()
+		return cmd
+	}
+}
+
+// GoProgram builds a program of one file, in a module of its own that needs a
+// library which this one has no use for, and returns it.
+func GoProgram(t testing.TB, source, library string) Program {
+	t.Helper()
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := entry(t, fmt.Sprintf("go-%x", sha256.Sum256([]byte(library+string(text))))[:16], func(dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), text, 0o644); err != nil {
+			return err
+		}
+		for _, args := range [][]string{{"mod", "init", "judge"}, {"get", library}, {"build", "-o", "judge", "."}} {
+			if err := run(dir, "go", args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return func(args ...string) *exec.Cmd { return exec.Command(filepath.Join(dir, "judge"), args...) }
 }
 
 // Playwright returns a Program that runs a script by Node.js, in which

@@ -57,14 +57,19 @@ func (g *gap) line(line []byte, begins bool) {
 }
 
 // endGap ends what is outside of the parts of f before its next one, or its end.
-func (f *frame) endGap(end int64) {
+// A delimiter in it may be that of a multipart around it.
+func (w *walker) endGap(f *frame, end int64) {
 	g, n := f.gap, f.node
 	f.gap = gap{start: -1}
 	if g.start < 0 {
 		return
 	}
-	if len(n.children) == 0 {
-		n.meant = g.found
+	owner := n
+	if places := w.open[g.found]; len(places) > 0 {
+		owner = w.stack[places[len(places)-1]].node
+	}
+	if owner.meant == "" {
+		owner.meant = g.found
 	}
 	if end <= g.start || !g.text || len(n.children) == 0 && isNotice(g.sample) {
 		return

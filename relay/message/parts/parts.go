@@ -18,6 +18,7 @@ package parts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,8 @@ func (s *sorter) content() (err error) {
 		}
 		s.note(s.text)
 	}
-	for i, n := range s.others {
+	for i := 0; i < len(s.others); i++ { // a part may leave another one behind
+		n := s.others[i]
 		a, err := s.attachment(n, i+1)
 		if err != nil {
 			return err
@@ -173,7 +175,8 @@ const maxHeader = 4 << 20
 // and how long it is. A part that is not uuencoded stays as it is.
 func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) {
 	if n.head.strange != "" {
-		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q is not known", n.head.strange))
+		as := cmp.Or(n.head.encoding, "none")
+		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q was read as %s", n.head.strange, as))
 	}
 	open = func() io.Reader {
 		r, _ := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
@@ -182,6 +185,14 @@ func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) 
 	r, fault := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
 	if size, err = io.Copy(io.Discard, r); err != nil {
 		return nil, 0, err
+	}
+	if d, ok := r.(*decoder); ok && d.tail != nil && d.tail() > 0 {
+		behind := n.start + d.tail()
+		s.others = append(s.others, &node{head: outsideHead, start: behind, end: n.end, number: n.number})
+		n.end = behind
+		n.repairs = append(n.repairs, "there is text behind its base64")
+		size, err = io.Copy(io.Discard, open())
+		return open, size, err
 	}
 	what := fault()
 	if what != "" {
