@@ -18,13 +18,20 @@ type gap struct {
 	first  string   // the first line that begins with two hyphens, without these
 	last   string   // of the line before, if it is one
 	found  string   // what the delimiters seem to be
+	tries  int
 }
+
+// maxTries bounds the lines of a gap that are looked at as delimiters.
+const maxTries = 10_000
 
 // maxNotice bounds the notices that are recognized.
 const maxNotice = 600
 
 // line takes a line, or a further piece of a long one.
 func (g *gap) line(line []byte, begins bool) {
+	if len(g.sample) > maxNotice && g.tries > maxTries {
+		return
+	}
 	trimmed := bytes.TrimSpace(line)
 	if len(trimmed) == 0 {
 		return
@@ -33,7 +40,7 @@ func (g *gap) line(line []byte, begins bool) {
 	if len(g.sample) <= maxNotice {
 		g.sample = append(append(g.sample, trimmed[:min(len(trimmed), maxNotice)]...), ' ')
 	}
-	if !begins || g.found != "" || len(line) > maxBoundary+8 {
+	if !begins || g.found != "" || len(line) > maxBoundary+8 || g.tries > maxTries {
 		g.last = ""
 		return
 	}
@@ -46,6 +53,7 @@ func (g *gap) line(line []byte, begins bool) {
 	case g.first != "" && string(id) == g.first+"--":
 		g.found = g.first
 	default:
+		g.tries++
 		g.last = string(id)
 		if g.first == "" {
 			g.first = g.last

@@ -248,6 +248,9 @@ func (q *quotedDecoder) escape(to []byte) []byte {
 		_, _ = q.in.Discard(2)
 		return append(to, decoded[0])
 	}
+	if len(next) > 0 && strings.IndexByte(" \t\r\n", next[0]) < 0 {
+		return append(to, '=')
+	}
 	line, _ := q.in.Peek(80)
 	for i, c := range line {
 		if c == '\n' {

@@ -150,7 +150,7 @@ func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
 		return 0, false, false
 	}
 	id, ok := bytes.CutPrefix(bytes.Trim(line, " \t\r\n"), []byte("--"))
-	if !ok {
+	if !ok || len(id) == 0 {
 		return 0, false, false
 	}
 	if place, ok = w.find(id, indented); ok {
