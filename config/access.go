@@ -70,8 +70,7 @@ func (n Network) within(outer []netip.Prefix) bool {
 func privateNetworks() []netip.Prefix {
 	var all []netip.Prefix
 	for _, text := range []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
-		"100.64.0.0/10",
-		"::1/128", "fc00::/7", "fe80::/10"} {
+		"100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10"} {
 		all = append(all, netip.MustParsePrefix(text))
 	}
 	return all
@@ -88,6 +87,8 @@ func (u *Username) Read(text string) *strict.Fault {
 	*u = Username(text)
 	return nil
 }
+
+func (*Username) Free() {}
 
 func (*Username) About() (kind, example string) { return "user name", "scanner" }
 

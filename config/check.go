@@ -48,6 +48,19 @@ func Check(c *Config) []Problem {
 	return k.found
 }
 
+// Warnings are what works, but not for long or not for much mail.
+func Warnings(c *Config) (found []Problem) {
+	for i, sender := range c.Senders {
+		if domain := sender.Address.Domain(); strings.HasSuffix("."+domain, ".onmicrosoft.com") {
+			found = append(found, c.places.Problem(strict.Entry("senders", i, "address"),
+				"is an address under onmicrosoft.com: Exchange Online lets all such senders of a tenant together "+
+					"reach 100 external recipients in 24 hours, and refuses more with 550 5.7.236",
+				"send from a domain of your own, which you add to the tenant"))
+		}
+	}
+	return found
+}
+
 // hostCheck collects what Check finds. running: a graphrelay with this
 // configuration answers, so that busy ports are most likely its own.
 type hostCheck struct {
@@ -98,8 +111,7 @@ func (k *hostCheck) file(key, path string, u use) {
 	case u == store && info.Mode()&0o020 != 0:
 		k.fail(key, "can be written by its group"+mode(info), "run: chmod 640 "+path)
 	case u != public && info.Mode()&0o007 != 0:
-		k.fail(key, "is open to every user of the host"+mode(info),
-			"run: chmod o= "+path)
+		k.fail(key, "is open to every user of the host"+mode(info), "run: chmod o= "+path)
 	default:
 		k.access(key, path, u)
 	}
@@ -126,8 +138,7 @@ func (k *hostCheck) folder(key, path string) {
 	case !info.IsDir():
 		k.fail(key, "is in a folder that is a file", "write another path, or move "+path+" away")
 	case info.Mode()&0o002 != 0 && key == "queue.store":
-		k.fail(key, "is in a folder that everybody can write to"+mode(info),
-			"run: chmod 750 "+path)
+		k.fail(key, "is in a folder that everybody can write to"+mode(info), "run: chmod 750 "+path)
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
 			k.fail(key, "is in a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)

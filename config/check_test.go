@@ -210,3 +210,18 @@ func TestThePackagedConfigurationIsValid(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Senders under onmicrosoft.com work, but reach few recipients: a warning each.
+func TestWarnings(t *testing.T) {
+	c := parse1(t, strings.Replace(minimal, "notifications@contoso.com", "a@contoso.com\n"+
+		"  - address: b@Contoso.OnMicrosoft.com\n"+
+		"  - {address: '*@mail.contoso.onmicrosoft.com', mailbox: a@contoso.com}\n"+
+		"  - address: c@notonmicrosoft.com", 1))
+	var got []string
+	for _, p := range Warnings(c) {
+		got = append(got, p.Key)
+	}
+	if want := "senders[1].address senders[2].address"; strings.Join(got, " ") != want {
+		t.Errorf("warned of %v, want %s", got, want)
+	}
+}

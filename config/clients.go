@@ -89,11 +89,10 @@ func (c *Client) checkPublic(s strict.Scope) {
 		return
 	}
 	for i, n := range c.Networks {
-		if n.IsValid() && !n.Private() {
-			s.Fail(strict.Indexed("networks", i), "is not a private network, and its hosts could send to anyone",
-				"add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, "+
-					"192.168.0.0/16 or fc00::/7")
-		}
+		s.FailIf(n.IsValid() && !n.Private(), strict.Indexed("networks", i),
+			"is not a private network, and its hosts could send to anyone",
+			"add username and password_hash, or recipients; or write a network within 10.0.0.0/8, 172.16.0.0/12, "+
+				"192.168.0.0/16 or fc00::/7")
 	}
 }
 
@@ -102,27 +101,19 @@ func (c *Client) checkPublic(s strict.Scope) {
 func (c *Config) checkClients(s strict.Scope) {
 	names, users := map[Name]bool{localClient: true}, map[Username]bool{}
 	for i, client := range c.Clients {
-		if client.Name != "" && names[client.Name] {
-			s.Fail(strict.Entry("clients", i, "name"),
-				"is already the name of another client, or of the built-in client local", "write another name")
-		}
-		if client.Username != "" && users[client.Username] {
-			s.Fail(strict.Entry("clients", i, "username"), "is already the user name of another client",
-				"write another one")
-		}
-		if client.Username != "" && !c.offersAuth() && s.Sound("smtp") {
-			s.Fail(strict.Entry("clients", i, "username"), "cannot be used: no listener has auth",
-				"write auth: optional for a listener")
-		}
+		s.FailIf(client.Name != "" && names[client.Name], strict.Entry("clients", i, "name"),
+			"is already the name of another client, or of the built-in client local", "write another name")
+		s.FailIf(client.Username != "" && users[client.Username], strict.Entry("clients", i, "username"),
+			"is already the user name of another client", "write another one")
+		s.FailIf(client.Username != "" && !c.offersAuth() && s.Sound("smtp"), strict.Entry("clients", i, "username"),
+			"cannot be used: no listener has auth", "write auth: optional for a listener")
 		names[client.Name], users[client.Username] = true, true
 		c.checkShadow(s, i, client)
 		c.checkClientSenders(s, i, client)
 	}
-	if len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client") && s.Sound("clients") &&
-		s.Sound("local_client") {
-		s.Fail("local_client", "is false, and there are no clients: nobody could send",
-			"add a client, or remove the key")
-	}
+	nobody := len(c.Clients) == 0 && !c.LocalClient && s.Given("local_client")
+	s.FailIf(nobody && s.Sound("clients") && s.Sound("local_client"), "local_client",
+		"is false, and there are no clients: nobody could send", "add a client, or remove the key")
 }
 
 // checkShadow finds a client that never matches, because those above have all its
@@ -158,17 +149,14 @@ func (c *Config) offersAuth() bool {
 func (c *Config) checkClientSenders(s strict.Scope, i int, client Client) {
 	sound := s.Sound("senders")
 	for j, a := range client.Senders {
-		if !a.IsZero() && sound && !c.covers(a) {
-			s.Fail(strict.Indexed(strict.Entry("clients", i, "senders"), j), "is not covered by senders",
-				"write an address from senders, or add it there; a wildcard needs the same wildcard there")
-		}
+		s.FailIf(!a.IsZero() && sound && !c.covers(a), strict.Indexed(strict.Entry("clients", i, "senders"), j),
+			"is not covered by senders",
+			"write an address from senders, or add it there; a wildcard needs the same wildcard there")
 	}
-	if client.OtherSenders == "rewrite" && sound && client.firstSender(c.Senders).IsZero() &&
-		s.Sound(strict.Entry("clients", i, "senders")) {
-		s.Fail(strict.Entry("clients", i, "other_senders"),
-			"needs an address to write, but this client's senders are only wildcards",
-			"add an exact address to its senders")
-	}
+	wildcards := sound && client.firstSender(c.Senders).IsZero() && s.Sound(strict.Entry("clients", i, "senders"))
+	s.FailIf(client.OtherSenders == "rewrite" && wildcards, strict.Entry("clients", i, "other_senders"),
+		"needs an address to write, but this client's senders are only wildcards",
+		"add an exact address to its senders")
 }
 
 // covers reports whether some configured sender allows a, which may be a wildcard.

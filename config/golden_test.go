@@ -77,8 +77,8 @@ file has more than 50,000 words
 cannot be read:
 `
 
-// rulesInSource collects what is wrong from each call of Bad and of Scope.Fail
-// outside check.go, whose findings TestCheck shows.
+// rulesInSource collects what is wrong from each call of Bad, Scope.Fail and
+// Scope.FailIf outside check.go, whose findings TestCheck shows.
 func rulesInSource(t *testing.T) []string {
 	var rules []string
 	for _, pattern := range []string{"*.go", "strict/*.go"} {
@@ -128,6 +128,8 @@ func wrongOf(call *ast.CallExpr) ast.Expr {
 		return call.Args[0]
 	case name == "Fail" && len(call.Args) == 3:
 		return call.Args[1]
+	case name == "FailIf":
+		return call.Args[2]
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ type ManagedIdentity struct {
 	ClientID GUID `yaml:"client_id" unset:"the system-assigned identity"`
 }
 
-// short reads managed_identity: true.
+// Short reads managed_identity: true.
 func (m *ManagedIdentity) Short(word string) *strict.Fault {
 	if word != "true" {
 		return strict.Bad("is neither true nor a section", "write true, or client_id: GUID under it, or remove the key")
@@ -66,21 +66,14 @@ func (id *Identity) checkCredential(s strict.Scope) {
 		if !s.Given(key) || key == "workload_identity" && !id.WorkloadIdentity && s.Sound(key) {
 			continue
 		}
-		if count++; count > 1 {
-			s.Fail(key, "is a second credential", one)
-		}
+		count++
+		s.FailIf(count > 1, key, "is a second credential", one)
 	}
-	if count == 0 {
-		s.Fail("certificate_file", "is missing, and so is every other credential", one)
-	}
-	if s.Given("certificate_password_file") && !s.Given("certificate_file") {
-		s.Fail("certificate_password_file", "is a password without certificate_file",
-			"write certificate_file too, or remove it")
-	}
-	if s.Given("client_secret_expires") && !s.Given("client_secret_file") {
-		s.Fail("client_secret_expires", "is a date without client_secret_file",
-			"remove it; a certificate carries its own expiry date")
-	}
+	s.FailIf(count == 0, "certificate_file", "is missing, and so is every other credential", one)
+	s.FailIf(s.Given("certificate_password_file") && !s.Given("certificate_file"), "certificate_password_file",
+		"is a password without certificate_file", "write certificate_file too, or remove it")
+	s.FailIf(s.Given("client_secret_expires") && !s.Given("client_secret_file"), "client_secret_expires",
+		"is a date without client_secret_file", "remove it; a certificate carries its own expiry date")
 	if m := id.ManagedIdentity; m != nil && m.ClientID != "" && id.ClientID != "" && m.ClientID != id.ClientID {
 		s.Fail("managed_identity.client_id", "differs from the client ID of the identity",
 			"write the same in both places: the managed identity is the application")
@@ -88,13 +81,10 @@ func (id *Identity) checkCredential(s strict.Scope) {
 }
 
 func (id *Identity) checkEndpoints(s strict.Scope) {
-	if s.Given("cloud") && s.Given("endpoints") {
-		s.Fail("endpoints", "cannot be combined with cloud",
-			"write cloud for Microsoft, or endpoints for other servers")
-	}
-	if s.Given("proxy") && s.Given("proxy_file") {
-		s.Fail("proxy_file", "cannot be combined with proxy", "write one of them")
-	}
+	s.FailIf(s.Given("cloud") && s.Given("endpoints"), "endpoints", "cannot be combined with cloud",
+		"write cloud for Microsoft, or endpoints for other servers")
+	s.FailIf(s.Given("proxy") && s.Given("proxy_file"), "proxy_file", "cannot be combined with proxy",
+		"write one of them")
 }
 
 // ProxyURL is http://HOST:PORT or https://HOST:PORT, with nothing after it and no

@@ -35,29 +35,22 @@ func (l *Listener) Check(s strict.Scope) {
 	if l.Address.Unix() {
 		l.checkUnix(s)
 	}
-	if l.LegacyTLS && l.TLS == "off" {
-		s.Fail("legacy_tls", "has no effect without TLS", "write tls: starttls, or remove the key")
-	}
+	s.FailIf(l.LegacyTLS && l.TLS == "off", "legacy_tls", "has no effect without TLS",
+		"write tls: starttls, or remove the key")
 	if l.offersAuth() {
 		return
 	}
-	if s.Given("plaintext_auth") {
-		s.Fail("plaintext_auth", "has no effect without auth", "write auth: optional, or remove the key")
-	}
-	if l.LegacyAuthLine {
-		s.Fail("legacy_auth_line", "has no effect without auth", "write auth: optional, or remove the key")
-	}
+	s.FailIf(s.Given("plaintext_auth"), "plaintext_auth", "has no effect without auth",
+		"write auth: optional, or remove the key")
+	s.FailIf(l.LegacyAuthLine, "legacy_auth_line", "has no effect without auth",
+		"write auth: optional, or remove the key")
 }
 
 // checkUnix refuses what only network connections have.
 func (l *Listener) checkUnix(s strict.Scope) {
-	if l.hasTLS() {
-		s.Fail("tls", "is for connections over a network, and this is a unix socket", "remove the key")
-	}
+	s.FailIf(l.hasTLS(), "tls", "is for connections over a network, and this is a unix socket", "remove the key")
 	for _, key := range []string{"plaintext_auth", "proxy_protocol"} {
-		if s.Given(key) {
-			s.Fail(key, "names networks, and a unix socket has none", "remove the key")
-		}
+		s.FailIf(s.Given(key), key, "names networks, and a unix socket has none", "remove the key")
 	}
 }
 
@@ -68,12 +61,10 @@ func (c *Config) checkListeners(s strict.Scope) {
 	for i, l := range c.SMTP.Listeners {
 		key, address := strict.Entry("smtp.listeners", i, "address"), l.Address.String()
 		fixed := l.Address.Network != "tcp" || l.Address.Addr.Port() != 0
-		if l.Address.Network != "" && fixed && seen[address] {
-			s.Fail(key, "is already the address of another listener", "write another address, or remove the entry")
-		}
-		if l.Address.Unix() && l.Address == c.Admin.Address {
-			s.Fail(key, "is already the admin socket", "write another path")
-		}
+		s.FailIf(l.Address.Network != "" && fixed && seen[address], key, "is already the address of another listener",
+			"write another address, or remove the entry")
+		s.FailIf(l.Address.Unix() && l.Address == c.Admin.Address, key, "is already the admin socket",
+			"write another path")
 		seen[address] = true
 		c.checkReach(s, key, l)
 		c.checkTLS(s, i, l)
@@ -99,27 +90,21 @@ func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 
 func (c *Config) checkTLS(s strict.Scope, i int, l Listener) {
 	certificate := s.Given("smtp.tls")
-	if l.hasTLS() && !certificate {
-		s.Fail(strict.Entry("smtp.listeners", i, "tls"), "needs a certificate",
-			"write smtp.tls with certificate_file and key_file, or tls: off")
-	}
+	s.FailIf(l.hasTLS() && !certificate, strict.Entry("smtp.listeners", i, "tls"), "needs a certificate",
+		"write smtp.tls with certificate_file and key_file, or tls: off")
 	off := l.TLS == "off" || l.TLS == "" && !certificate
-	if l.offersAuth() && off && !l.Address.Unix() && !s.Given(strict.Entry("smtp.listeners", i, "plaintext_auth")) {
-		s.Fail(strict.Entry("smtp.listeners", i, "auth"), "can never succeed: there is neither TLS nor plaintext_auth",
-			"write smtp.tls with a certificate, or plaintext_auth with the networks that may log in without TLS")
-	}
-	if l.LegacyTLS && l.TLS == "" && off {
-		s.Fail(strict.Entry("smtp.listeners", i, "legacy_tls"), "has no effect without TLS",
-			"write smtp.tls with a certificate, or remove the key")
-	}
+	plaintext := l.Address.Unix() || s.Given(strict.Entry("smtp.listeners", i, "plaintext_auth"))
+	s.FailIf(l.offersAuth() && off && !plaintext, strict.Entry("smtp.listeners", i, "auth"),
+		"can never succeed: there is neither TLS nor plaintext_auth",
+		"write smtp.tls with a certificate, or plaintext_auth with the networks that may log in without TLS")
+	s.FailIf(l.LegacyTLS && l.TLS == "" && off, strict.Entry("smtp.listeners", i, "legacy_tls"),
+		"has no effect without TLS", "write smtp.tls with a certificate, or remove the key")
 }
 
 func checkProxies(s strict.Scope, i int, l Listener) {
 	for j, n := range l.ProxyProtocol {
-		if n.IsValid() && n.Bits() == 0 {
-			s.Fail(strict.Indexed(strict.Entry("smtp.listeners", i, "proxy_protocol"), j),
-				"lets every host claim to be any client", "write only the addresses of the load balancers")
-		}
+		s.FailIf(n.IsValid() && n.Bits() == 0, strict.Indexed(strict.Entry("smtp.listeners", i, "proxy_protocol"), j),
+			"lets every host claim to be any client", "write only the addresses of the load balancers")
 	}
 }
 
@@ -189,6 +174,8 @@ func (l *ListenAddress) readSystemd(name string) *strict.Fault {
 func isASCIIText(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
+
+func (*ListenAddress) Free() {}
 
 func (*ListenAddress) About() (kind, example string) { return "listen address", "127.0.0.1:25" }
 

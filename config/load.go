@@ -41,8 +41,7 @@ func unreadable(path string, err error) Errors {
 		err = inner.Err
 	}
 	return Errors{{
-		File:   path,
-		Wrong:  "cannot be read: " + err.Error(),
+		File: path, Wrong: "cannot be read: " + err.Error(),
 		Remedy: "name a configuration file with -c FILE, and make sure that this user can read it",
 	}}
 }

@@ -13,9 +13,8 @@ import (
 const headerRoom = 64 << 10
 
 func (a *Admin) Check(s strict.Scope) {
-	if a.Address.Network != "" && !a.Address.Unix() {
-		s.Fail("address", "is not a unix socket", "write unix:/PATH, as in unix:/run/graphrelay/admin.sock")
-	}
+	s.FailIf(a.Address.Network != "" && !a.Address.Unix(), "address", "is not a unix socket",
+		"write unix:/PATH, as in unix:/run/graphrelay/admin.sock")
 }
 
 // checkRules compares the sections with each other. What was not decoded is
@@ -38,12 +37,9 @@ func (c *Config) checkNames(s strict.Scope) {
 	seen := map[Name]bool{}
 	for i, id := range c.Identities {
 		key := strict.Entry("identities", i, "name")
-		if len(c.Identities) > 1 && !s.Given(key) {
-			s.Fail(key, "is missing, and there are several identities", "write a name for each")
-		}
-		if id.Name != "" && seen[id.Name] {
-			s.Fail(key, "is already the name of another identity", "write another name")
-		}
+		s.FailIf(len(c.Identities) > 1 && !s.Given(key), key, "is missing, and there are several identities",
+			"write a name for each")
+		s.FailIf(id.Name != "" && seen[id.Name], key, "is already the name of another identity", "write another name")
 		seen[id.Name] = true
 	}
 }
@@ -52,10 +48,8 @@ func (c *Config) checkSenders(s strict.Scope) {
 	seen := map[string]bool{}
 	for i, sender := range c.Senders {
 		key := sender.Address.Key()
-		if !sender.Address.IsZero() && seen[key] {
-			s.Fail(strict.Entry("senders", i, "address"), "is already the address of another sender",
-				"write one entry for each address; letter case does not matter")
-		}
+		s.FailIf(!sender.Address.IsZero() && seen[key], strict.Entry("senders", i, "address"),
+			"is already the address of another sender", "write one entry for each address; letter case does not matter")
 		seen[key] = true
 	}
 	if d := c.DefaultSender; !d.IsZero() && !c.covers(d) && s.Sound("senders") {
@@ -69,11 +63,9 @@ func (c *Config) checkSenders(s strict.Scope) {
 }
 
 func (sender *Sender) Check(s strict.Scope) {
-	if sender.Address.Wildcard() && !s.Given("mailbox") {
-		s.Fail("address", "is a wildcard without mailbox",
-			"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is "+
-				"a mailbox")
-	}
+	s.FailIf(sender.Address.Wildcard() && !s.Given("mailbox"), "address", "is a wildcard without mailbox",
+		"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is "+
+			"a mailbox")
 }
 
 func (c *Config) checkMailboxes(s strict.Scope) {
@@ -88,14 +80,10 @@ func (c *Config) checkMailboxes(s strict.Scope) {
 			continue
 		}
 		key := m.Address.Key()
-		if listed[key] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is already listed in mailboxes",
-				"write one entry for each mailbox")
-		}
-		if sound && !used[key] && !used[domainKey(m.Address)] {
-			s.Fail(strict.Entry("mailboxes", i, "address"), "is a mailbox that no sender uses",
-				"add a sender with it, or remove the entry")
-		}
+		s.FailIf(listed[key], strict.Entry("mailboxes", i, "address"), "is already listed in mailboxes",
+			"write one entry for each mailbox")
+		s.FailIf(sound && !used[key] && !used[domainKey(m.Address)], strict.Entry("mailboxes", i, "address"),
+			"is a mailbox that no sender uses", "add a sender with it, or remove the entry")
 		listed[key] = true
 	}
 	if len(c.Identities) > 1 && sound {
@@ -108,10 +96,8 @@ func domainKey(a envelope.Address) string { return "*@" + a.Domain() }
 
 func (c *Config) checkMailbox(s strict.Scope, i int, m Mailbox) {
 	key := strict.Entry("mailboxes", i, "identity")
-	if len(c.Identities) > 1 && !s.Given(key) {
-		s.Fail(key, "is missing, and there are several identities",
-			"write the name of the one that sends for this mailbox")
-	}
+	s.FailIf(len(c.Identities) > 1 && !s.Given(key), key, "is missing, and there are several identities",
+		"write the name of the one that sends for this mailbox")
 	if m.Identity == "" {
 		return
 	}

@@ -70,6 +70,8 @@ func (p *Path) Read(text string) *strict.Fault {
 	return nil
 }
 
+func (*Path) Free() {}
+
 func (*Path) About() (kind, example string) { return "path", "the path of a file" }
 
 func (p *Path) Resolve(base string) {
@@ -127,6 +129,8 @@ func (s *Store) Read(text string) *strict.Fault {
 	*s = Store{"sqlite", path}
 	return nil
 }
+
+func (*Store) Free() {}
 
 func (*Store) About() (kind, example string) { return "store", "sqlite:/var/lib/graphrelay/queue.db" }
 

@@ -28,7 +28,9 @@ type generation struct {
 func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*largemail.Client{}, retire: func() {}}
 	for _, id := range c.Identities {
-		client, err := largemail.New(wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() }))
+		options := wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() })
+		options.OnToken = func(again, roles bool) { r.delivery.LoggedIn(string(id.Name), again, roles) }
+		client, err := largemail.New(options)
 		if err != nil {
 			return nil, fmt.Errorf("identity %s: %w", id.Name, err)
 		}
@@ -42,6 +44,15 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		g.keyPair = pair
 	}
 	return g, nil
+}
+
+// continueLogins makes the identities of g go on where those of old are.
+func (g *generation) continueLogins(old *generation) {
+	for name, client := range g.identities {
+		if was := old.identities[name]; was != nil {
+			client.Login().Continue(was.Login())
+		}
+	}
 }
 
 // cfg returns the configuration in force. Call it again after every wait.

@@ -37,6 +37,7 @@ var sideways = map[string][]string{
 	// address is the form of a list without a header; parts reads the header of a
 	// whole message and of its parts.
 	"relay/message":         {"relay/message/address"},
+	"relay/sendmail":        {"relay/message"}, // whose reading of a message is the relay's
 	"relay/message/parts":   {"relay/message", "relay/message/address"},
 	"relay/spool/sqlite":    {"relay/spool", "relay/spool/sqlite/db", "relay/spool/sqlite/disk"},
 	"relay/spool/sqlite/db": {"relay/spool"}, "relay/spool/sqlite/disk": {"relay/spool"},

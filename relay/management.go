@@ -3,8 +3,10 @@ package relay
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
+	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/console"
 	"graphrelay/relay/delivery"
@@ -79,7 +81,8 @@ func (r *Relay) consoleSetup() console.Setup {
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
-		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
+		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) },
+		Holds:   func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity
@@ -90,14 +93,26 @@ func (r *Relay) operator() *operator.Operator {
 	}
 }
 
-// probe tries holds now: with a message, and those of an audit with an audit.
+// probe tries holds now: with a message and a new login of its identity, and
+// those of an audit with an audit.
 func (r *Relay) probe(keys ...string) {
-	r.delivery.ProbeNow(keys...)
-	for _, key := range keys {
-		if identity, ok := state.AuditedIdentity(key); ok {
-			r.now.Load().auditor.TryNow(identity)
+	g, again := r.now.Load(), map[string]bool{}
+	for _, h := range r.delivery.Status().Holds {
+		if !slices.Contains(keys, h.Key) {
+			continue
+		}
+		if identity, ok := state.AuditedIdentity(h.Key); ok {
+			g.auditor.TryNow(identity)
+			continue
+		}
+		again[h.Identity] = true
+	}
+	for identity := range again {
+		if client := g.identities[config.Name(identity)]; client != nil {
+			client.Login().Force()
 		}
 	}
+	r.delivery.ProbeNow(keys...)
 }
 
 // status sums up the service for `graphrelay status`.

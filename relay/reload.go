@@ -110,6 +110,7 @@ func sameFixed(old, next *config.Config) error {
 
 // swap puts g in force. Nothing in it can fail.
 func (r *Relay) swap(g *generation, list, fresh []listener) {
+	g.continueLogins(r.now.Load())
 	old := r.now.Swap(g)
 	r.runIdentities(g)
 	old.retire()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,9 @@ their modes, folders, ports and credentials. Nothing is sent, and the network is
 not used. Run it as the service's user to see what the service sees:
 
   sudo -u graphrelay graphrelay check
+
+A warning is something that works, but not for much mail; it does not change the
+exit code.
 
 --show prints the configuration with every default filled in, and checks nothing
 else. The output contains no secrets: files are named but not read, and password
@@ -48,13 +52,22 @@ hashes are left out.`,
 			if err := errors.Join(doctor.CheckCredentials(c), doctor.CheckCertificate(c)); err != nil {
 				return usageError{err}
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(),
-				"%s: %d identities, %d senders, %d listeners: everything is in order\n",
-				file, len(c.Identities), len(c.Senders), len(c.SMTP.Listeners))
-			return err
+			return printSound(cmd.OutOrStdout(), file, c)
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().BoolVar(&show, "show", false, "print the configuration with every default filled in, without secrets")
 	return cmd
+}
+
+// printSound says what works but is worth a warning, and that nothing is wrong.
+func printSound(w io.Writer, file string, c *config.Config) error {
+	order := "everything is in order"
+	for _, warning := range config.Warnings(c) {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+		order = "nothing is wrong, but see the warnings above"
+	}
+	_, err := fmt.Fprintf(w, "%s: %d identities, %d senders, %d listeners: %s\n",
+		file, len(c.Identities), len(c.Senders), len(c.SMTP.Listeners), order)
+	return err
 }

@@ -31,34 +31,25 @@ user. The exit code is 1 if a check fails.`,
 				return err
 			}
 			var all []doctor.Symptom
-			w := cmd.OutOrStdout()
+			w, failed := cmd.OutOrStdout(), 0
 			doctor.Examine(cmd.Context(), c, versionString(), func(s doctor.Symptom) {
+				if s.Mark == verify.Fail {
+					failed++
+				}
 				if all = append(all, s); !asJSON {
 					printStep(w, fmt.Sprintf("%-4s %-20s", s.Mark, s.About), s.Mark, s.Text, s.Remedy)
 				}
 			})
 			if asJSON {
-				if err := terminal.PrintJSON(w, all); err != nil {
-					return err
-				}
+				err = terminal.PrintJSON(w, all)
 			}
-			return judgement(all)
+			if err == nil && failed > 0 {
+				err = fmt.Errorf("%d of %d checks failed; the lines above say what to do", failed, len(all))
+			}
+			return err
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-func judgement(all []doctor.Symptom) error {
-	failed := 0
-	for _, s := range all {
-		if s.Mark == verify.Fail {
-			failed++
-		}
-	}
-	if failed > 0 {
-		return fmt.Errorf("%d of %d checks failed; the lines above say what to do", failed, len(all))
-	}
-	return nil
 }

@@ -42,13 +42,10 @@ func newHandler(w io.Writer, c config.Log, o *slog.HandlerOptions) slog.Handler 
 const levelAlert = slog.LevelError + 4
 
 // journalHandler writes lines as sd-daemon(3) has them: the priority first, and
-// no time, because journald stamps each line. It has a handler for each
-// priority, in the order of levels.
-type journalHandler []leveled
-
-type leveled struct {
-	from slog.Level
+// no time, because journald stamps each line.
+type journalHandler struct {
 	slog.Handler
+	line *prefixWriter // of all handlers that With makes
 }
 
 func newJournalHandler(w io.Writer, c config.Log, o *slog.HandlerOptions) journalHandler {
@@ -59,66 +56,52 @@ func newJournalHandler(w io.Writer, c config.Log, o *slog.HandlerOptions) journa
 		}
 		return a
 	}
-	line := new(sync.Mutex)
-	var h journalHandler
-	for _, p := range []struct {
-		from     slog.Level
-		priority int
-	}{{levelAlert, 1}, {slog.LevelError, 3}, {slog.LevelWarn, 4}, {slog.LevelInfo, 6}, {slog.LevelDebug, 7}} {
-		h = append(h, leveled{p.from, newHandler(&prefixWriter{w, line, fmt.Sprintf("<%d>", p.priority)}, c, &bare)})
-	}
-	return h
+	line := &prefixWriter{w: w}
+	return journalHandler{newHandler(line, c, &bare), line}
 }
 
 // prefixWriter puts the priority before a line; slog writes each at once.
 type prefixWriter struct {
 	w      io.Writer
-	mu     *sync.Mutex
+	mu     sync.Mutex // of the line that is written
 	prefix string
 }
 
 func (p *prefixWriter) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if _, err := p.w.Write(append([]byte(p.prefix), line...)); err != nil {
 		return 0, err
 	}
 	return len(line), nil
 }
 
-func (h journalHandler) at(l slog.Level) slog.Handler {
-	for _, x := range h {
-		if l >= x.from {
-			return x.Handler
-		}
+func priority(l slog.Level) int {
+	switch {
+	case l >= levelAlert:
+		return 1
+	case l >= slog.LevelError:
+		return 3
+	case l >= slog.LevelWarn:
+		return 4
+	case l >= slog.LevelInfo:
+		return 6
 	}
-	return h[len(h)-1].Handler
-}
-
-// Enabled implements slog.Handler.
-func (h journalHandler) Enabled(ctx context.Context, l slog.Level) bool {
-	return h.at(l).Enabled(ctx, l)
+	return 7
 }
 
 // Handle implements slog.Handler.
 func (h journalHandler) Handle(ctx context.Context, r slog.Record) error {
-	return h.at(r.Level).Handle(ctx, r)
+	h.line.mu.Lock()
+	defer h.line.mu.Unlock()
+	h.line.prefix = fmt.Sprintf("<%d>", priority(r.Level))
+	return h.Handler.Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
 func (h journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return h.each(func(x slog.Handler) slog.Handler { return x.WithAttrs(attrs) })
+	return journalHandler{h.Handler.WithAttrs(attrs), h.line}
 }
 
 // WithGroup implements slog.Handler.
 func (h journalHandler) WithGroup(name string) slog.Handler {
-	return h.each(func(x slog.Handler) slog.Handler { return x.WithGroup(name) })
-}
-
-func (h journalHandler) each(f func(slog.Handler) slog.Handler) journalHandler {
-	next := make(journalHandler, len(h))
-	for i, x := range h {
-		next[i] = leveled{x.from, f(x.Handler)}
-	}
-	return next
+	return journalHandler{h.Handler.WithGroup(name), h.line}
 }

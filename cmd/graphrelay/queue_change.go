@@ -32,17 +32,12 @@ type changeCommand struct {
 func (c *changeCommand) command(short, long, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: string(c.action) + " [QUEUE-ID...]", Short: short, Long: long, Example: example,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		Args: cobra.ArbitraryArgs, RunE: c.run,
 	}
-	c.addFlags(cmd)
-	return cmd
-}
-
-func (c *changeCommand) addFlags(cmd *cobra.Command) {
 	configFlag(cmd, &c.file)
 	c.pick.add(cmd)
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
+	return cmd
 }
 
 func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
@@ -130,7 +125,10 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 		_, err := fmt.Fprintln(out, "No message matches.")
 		return err
 	}
-	_, err := fmt.Fprintf(out, "%s: %s\n", done, messages(p.Changed))
+	if _, err := fmt.Fprintf(out, "%s: %s\n", done, messages(p.Changed)); err != nil || p.MaySent == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s of these may have been sent already and may arrive twice.\n", messages(p.MaySent))
 	return err
 }
 
@@ -146,7 +144,9 @@ func newQueueRetry() *cobra.Command {
 	return c.command("Retry messages now",
 		`Retry messages now instead of at their next attempt. Flags and --all select
 queued messages only; failed and held messages are retried if you name them or
-add --state.`,
+add --state. A message that may have been sent already is looked up in its
+mailbox first where delivery.unknown_outcome is lookup; otherwise it is sent
+again, and the command says how many of the messages that concerns.`,
 		`  graphrelay queue retry 06hhgq2g00dcrdpj
   graphrelay queue retry --mailbox notifications@contoso.com
   graphrelay queue retry --state failed --newer 2d`)
@@ -165,7 +165,8 @@ func newQueueRelease() *cobra.Command {
 	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
 	cmd := c.command("Release held messages, and probe holds now",
-		`Release held messages: they are due now. Flags and --all select held messages
+		`Release held messages: they are due now, and sent without a look into the
+mailbox even if they may have been sent already. Flags and --all select held messages
 only. --mailbox also probes the holds of that mailbox, and --all every hold;
 --hold probes the one hold with this key (graphrelay status lists the keys). A
 hold ends when its probe succeeds. The hold of an audit (audit:IDENTITY) is

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +18,7 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/sendmail"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/text"
 )
@@ -213,4 +217,29 @@ func writeWhole(path string, from io.Reader) error {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
+}
+
+// writeMbox appends a message to an mbox, with line ends of one byte. Reading it
+// as mboxrd gives every line back.
+func writeMbox(w io.Writer, reversePath string, accepted time.Time, message io.Reader) error {
+	out := bufio.NewWriter(w)
+	from := oneWord(cmp.Or(reversePath, "MAILER-DAEMON"))
+	fmt.Fprintf(out, "From %s %s\n", from, accepted.UTC().Format(time.ANSIC))
+	err := sendmail.CopyMbox(out, message, func(piece []byte) []byte {
+		if line, whole := bytes.CutSuffix(piece, []byte("\n")); whole {
+			return append(bytes.TrimSuffix(line, []byte("\r")), '\n')
+		}
+		return piece
+	})
+	return errors.Join(err, out.Flush())
+}
+
+// oneWord makes an address one word of a From line.
+func oneWord(s string) string {
+	return string(bytes.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f {
+			return '-'
+		}
+		return r
+	}, []byte(s)))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ func allStates() []spool.State {
 	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Failed, spool.Damaged, spool.Deleted}
 }
 
+const stateNames = "queued, active, held, sent, failed, damaged, deleted"
+
 // filterFlags are the flags that select messages.
 type filterFlags struct {
 	states                                                        []string
@@ -28,8 +31,7 @@ type filterFlags struct {
 
 func (f *filterFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.states, "state", nil,
-		"only these `STATES`: queued, active, held, sent, failed, damaged, deleted")
+	flags.StringSliceVar(&f.states, "state", nil, "only these `STATES`: "+stateNames)
 	flags.StringVar(&f.mailbox, "mailbox", "", "only those sent through this `MAILBOX`")
 	flags.StringVar(&f.client, "client", "",
 		"only those of this client, a `NAME` of the configuration or an IP address")
@@ -87,17 +89,13 @@ func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
 }
 
 func parseState(s string) (spool.State, error) {
-	var names []string
-	for _, state := range allStates() {
-		if s == string(state) {
-			return state, nil
-		}
-		names = append(names, string(state))
-	}
-	if s == string(spool.Bounced) {
+	switch state := spool.State(s); {
+	case slices.Contains(allStates(), state):
+		return state, nil
+	case state == spool.Bounced:
 		return "", errors.New("--state bounced does not exist: mail that was refused permanently is failed")
 	}
-	return "", fmt.Errorf("--state %q is not one of %s", s, strings.Join(names, ", "))
+	return "", fmt.Errorf("--state %q is not one of %s", s, stateNames)
 }
 
 func parseAddressFlag(flag, value string, to *envelope.Address) (err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -73,11 +74,11 @@ func (s scripting) script() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	script := ""
 	p, err := s.plan(c)
-	if err != nil {
-		return "", usageError{err}
+	if err == nil {
+		script, err = setup.Script(p)
 	}
-	script, err := setup.Script(p)
 	if err != nil {
 		return "", usageError{err}
 	}
@@ -90,10 +91,9 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		return setup.Plan{}, err
 	}
 	p := setup.Plan{
-		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create,
-		Identity: string(id.Name), App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		PEM: string(id.CertificateFile), Certificate: s.certificate, Denied: id.DeniedMailbox,
-		ReadWrite: wiring.NeedsReadWrite(c),
+		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
+		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), PEM: string(id.CertificateFile),
+		Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
@@ -135,11 +135,10 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 		p.Task = setup.Migrate
 	}
 	if s.denied != "" {
-		a, err := envelope.ParseAddress(s.denied)
-		if err != nil {
+		var err error
+		if p.Denied, err = envelope.ParseAddress(s.denied); err != nil {
 			return p, fmt.Errorf("--denied: %w", err)
 		}
-		p.Denied = a
 	}
 	if p.App == "" {
 		p.App = "graphrelay"
@@ -147,9 +146,7 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 			p.App += " " + p.Identity
 		}
 	}
-	if p.PEM == "" {
-		p.PEM = "/etc/graphrelay/entra.pem" // the identity has another credential so far
-	}
+	p.PEM = cmp.Or(p.PEM, "/etc/graphrelay/entra.pem") // the default: the identity has another credential so far
 	if p.Certificate == "" {
 		base := filepath.Base(p.PEM)
 		p.Certificate = strings.TrimSuffix(base, filepath.Ext(base)) + ".cer"

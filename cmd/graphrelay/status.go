@@ -90,7 +90,28 @@ func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Ti
 		}
 		fmt.Fprintf(w, "  probed %d times, next %s; once fixed: graphrelay queue release --hold %s\n", h.Probes, next,
 			terminal.ShellWord(text.Line(h.Key)))
+		if when := sooner(h.Triggers); when != "" {
+			fmt.Fprintf(w, "  probed sooner when %s\n", when)
+		}
 	}
+}
+
+// sooner says what causes a probe before its time, beside graphrelay queue release.
+func sooner(triggers []string) string {
+	words := map[string]string{
+		"login": "a login works again", "roles": "a token has new roles", "network": "the network is back",
+		"credential": "the credential changes", "reload": "the configuration is reloaded",
+	}
+	var list []string
+	for _, t := range triggers {
+		if words[t] != "" {
+			list = append(list, words[t])
+		}
+	}
+	if n := len(list); n > 1 {
+		list = append(list[:n-2], list[n-2]+" or "+list[n-1])
+	}
+	return strings.Join(list, ", ")
 }
 
 func printTraffic(w io.Writer, s admin.Status) {
@@ -165,9 +186,8 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
 		}
-		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active), fmt.Sprint(l.Held),
-			age,
-			fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
+		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active),
+			fmt.Sprint(l.Held), age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
 	}
 	return g.Print(func(column int, cell string) string {
 		if column == 6 && strings.HasPrefix(cell, "paused") {

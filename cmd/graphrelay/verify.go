@@ -81,15 +81,18 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 		return err
 	}
 	var reports []verify.Report
+	var verdicts []verify.Verdict
 	for _, id := range identities {
-		reports = append(reports, v.verifier(to, id.Name, progress).Verify(ctx, id))
+		r := v.verifier(to, id.Name, progress).Verify(ctx, id)
+		reports, verdicts = append(reports, r), append(verdicts, r.Verdict)
 	}
+	worst := verify.Worst(verdicts...)
 	if v.asJSON {
-		err = terminal.PrintJSON(out, reportsJSON(reports))
+		err = terminal.PrintJSON(out, reportsJSON(worst, reports))
 	} else {
 		err = printVerdicts(out, reports)
 	}
-	if code := verdictOf(reports).ExitCode(); err == nil && code != 0 {
+	if code := worst.ExitCode(); err == nil && code != 0 {
 		return exitStatus(code)
 	}
 	return err
@@ -172,19 +175,11 @@ func printVerdicts(w io.Writer, reports []verify.Report) error {
 	return nil
 }
 
-func verdictOf(reports []verify.Report) verify.Verdict {
-	var all []verify.Verdict
-	for _, r := range reports {
-		all = append(all, r.Verdict)
-	}
-	return verify.Worst(all...)
-}
-
-func reportsJSON(reports []verify.Report) any {
+func reportsJSON(worst verify.Verdict, reports []verify.Report) any {
 	var list []map[string]any
 	for _, r := range reports {
 		list = append(list, map[string]any{"identity": r.Identity, "verdict": r.Verdict, "text": r.Text,
 			"remedy": r.Remedy, "findings": r.Findings})
 	}
-	return map[string]any{"verdict": verdictOf(reports), "exit": verdictOf(reports).ExitCode(), "identities": list}
+	return map[string]any{"verdict": worst, "exit": worst.ExitCode(), "identities": list}
 }

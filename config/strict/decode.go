@@ -126,6 +126,9 @@ func (d *decoder) section(path string, n ast.Node, v reflect.Value) {
 		return
 	}
 	if !ok {
+		if d.strange(path, n) {
+			return
+		}
 		d.fail(path, Bad("must be a section of keys", "write "+keyNames(v.Type())+" under it, indented"))
 		return
 	}
@@ -142,6 +145,21 @@ func (d *decoder) section(path string, n ast.Node, v reflect.Value) {
 // Checker is a section with rules of its own, beyond those of its values.
 type Checker interface{ Check(Scope) }
 
+// strange reports what stands where a section or a list should be, if it is
+// there only because a character is not what it looks like.
+func (d *decoder) strange(path string, n ast.Node) bool {
+	if pairs, ok := pairsOf(n); ok && len(pairs) > 0 {
+		n = pairs[0].Key
+	}
+	at := n.GetToken()
+	f := lookalike(at.Value)
+	if f != nil {
+		d.places.at[path] = place{lineOf(at), hidePassword(at.Value)}
+		d.fail(path, f)
+	}
+	return f != nil
+}
+
 func (d *decoder) pair(path string, pair *ast.MappingValueNode, v reflect.Value, seen map[string]bool) {
 	name, line := pair.Key.GetToken().Value, lineOf(pair.Key.GetToken())
 	key := join(path, printable(name))
@@ -151,7 +169,11 @@ func (d *decoder) pair(path string, pair *ast.MappingValueNode, v reflect.Value,
 	}
 	field, ok := fieldNamed(v.Type(), name)
 	if !ok {
-		d.addKey(line, key, name, unknownKey(name, v.Type()))
+		f := lookalike(name)
+		if f == nil {
+			f = unknownKey(name, v.Type())
+		}
+		d.addKey(line, key, name, f)
 		return
 	}
 	if seen[name] {
@@ -209,6 +231,9 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.Str
 		return
 	}
 	if !ok {
+		if d.strange(path, n) {
+			return
+		}
 		d.fail(path, Bad("must be a list", `write one entry per line, each beginning with "- "`))
 		return
 	}
@@ -231,7 +256,11 @@ func (d *decoder) word(path string, n ast.ScalarNode, v reflect.Value) bool {
 	}
 	text := n.GetToken().Value
 	d.places.at[path] = place{d.places.at[path].line, hidePassword(text)}
-	if f := s.Short(text); f != nil {
+	f := lookalike(text)
+	if f == nil {
+		f = s.Short(text)
+	}
+	if f != nil {
 		d.fail(path, f)
 	}
 	return true
@@ -241,6 +270,9 @@ func (d *decoder) word(path string, n ast.ScalarNode, v reflect.Value) bool {
 func (d *decoder) names(path string, n ast.Node, v reflect.Value) {
 	pairs, ok := pairsOf(n)
 	if !ok {
+		if d.strange(path, n) {
+			return
+		}
 		d.fail(path, Bad("must be a section of names", "write "+d.example(v.Type().Key())+" under it, indented"))
 		return
 	}

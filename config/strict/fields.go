@@ -3,6 +3,7 @@ package strict
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -67,7 +68,7 @@ func (f Format) readInto(v reflect.Value, text, limits string) *Fault {
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return Bad("contains a control character", "remove it")
 	}
-	if wrong := f.asScalar(v, limits).Read(text); wrong != nil {
+	if wrong := read(f.asScalar(v, limits), text); wrong != nil {
 		return wrong
 	}
 	switch {
@@ -81,11 +82,27 @@ func (f Format) readInto(v reflect.Value, text, limits string) *Fault {
 	return nil // Foreign has seen to it
 }
 
-func oneOf(text, limits string) *Fault {
-	for _, allowed := range strings.Split(limits, " | ") {
-		if text == allowed {
+// read names a character that is not what it looks like before it says what the
+// text is not.
+func read(s Scalar, text string) *Fault {
+	strange := lookalike(text)
+	if _, free := s.(Free); free && strange != nil {
+		if wrong := lookalikeAtEnds(text); wrong != nil {
+			return wrong
+		}
+		if s.Read(text) == nil {
 			return nil
 		}
+	}
+	if strange != nil {
+		return strange
+	}
+	return s.Read(text)
+}
+
+func oneOf(text, limits string) *Fault {
+	if slices.Contains(strings.Split(limits, " | "), text) {
+		return nil
 	}
 	return Bad("is not one of the possible values", "write "+strings.ReplaceAll(limits, " | ", " or "))
 }

@@ -57,6 +57,13 @@ func (s Scope) Sound(key string) bool {
 // Fail records a mistake, as Bad makes one.
 func (s Scope) Fail(key, wrong, remedy string) { s.d.fail(join(s.path, key), &Fault{wrong, remedy}) }
 
+// FailIf is Fail where the condition of the mistake holds.
+func (s Scope) FailIf(bad bool, key, wrong, remedy string) {
+	if bad {
+		s.Fail(key, wrong, remedy)
+	}
+}
+
 // Entry is the path of a key in a list.
 func Entry(list string, i int, key string) string { return join(Indexed(list, i), key) }
 

@@ -44,20 +44,8 @@ func (*word) About() (kind, example string) { return "word", "a word" }
 // Duration is a length of time, written as in 30s, 5m, 4h, 5d or 1h30m.
 type Duration time.Duration
 
-const day = 24 * time.Hour
-
 func unitOf(name string) time.Duration {
-	switch name {
-	case "s":
-		return time.Second
-	case "m":
-		return time.Minute
-	case "h":
-		return time.Hour
-	case "d":
-		return day
-	}
-	return 0
+	return map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}[name]
 }
 
 func (d *Duration) Read(text string) *Fault {

@@ -132,8 +132,22 @@ func syntaxFault(err error, lines []string) *Problem {
 	if errors.As(err, &e) {
 		line, message = lineOf(e.GetToken()), e.GetMessage()
 	}
+	for _, n := range []int{line, line - 1} {
+		if f := lookalikeIn(lines, n); f != nil {
+			return inLine(n, lineText(lines, n), f)
+		}
+	}
 	message = strings.Join(strings.Fields(strings.ToValidUTF8(message, "?")), " ")
 	return inLine(line, lineText(lines, line), Bad("is not valid YAML: "+cut(message, 120), syntaxRemedy(message)))
+}
+
+// lookalikeIn names a character of a line that may be why YAML does not
+// understand it.
+func lookalikeIn(lines []string, n int) *Fault {
+	if n < 1 || n > len(lines) || strings.HasPrefix(strings.TrimSpace(lines[n-1]), "#") {
+		return nil
+	}
+	return lookalike(lines[n-1])
 }
 
 func syntaxRemedy(message string) string {

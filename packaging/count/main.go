@@ -129,7 +129,8 @@ func (c *count) functions(name string, source []byte) error {
 		}
 		begin, end := set.Position(f.Pos()).Line, set.Position(f.End()).Line
 		if n := end - begin + 1; n > maxFunction {
-			c.long = append(c.long, fmt.Sprintf("%s:%d: %s has %d lines, at most %d", name, begin, f.Name.Name, n, maxFunction))
+			c.long = append(c.long, fmt.Sprintf("%s:%d: %s has %d lines, at most %d", name, begin, f.Name.Name, n,
+				maxFunction))
 		}
 	}
 	return nil

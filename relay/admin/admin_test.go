@@ -96,6 +96,10 @@ func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, nex
 	return nil
 }
 
+func (s *stock) Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error {
+	return s.Move(ctx, id, spool.Queued, next, why, at)
+}
+
 func (s *stock) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
 	return s.Move(ctx, id, spool.Deleted, time.Time{}, why, at)
 }

@@ -20,9 +20,10 @@ type action struct {
 
 var (
 	retry = action{operator.Retry, "Retry now",
-		"The message is retried now. If the cause remains it fails again; nothing is lost.", false}
-	release = action{operator.Retry, "Release and retry",
-		"The message returns to the queue and is retried now.", false}
+		"The message is retried now. If the cause remains it fails again; nothing is lost. Where unknown_outcome is " +
+			"lookup, a message that may have been sent already is looked up first.", false}
+	release = action{operator.Release, "Release and retry",
+		"The message returns to the queue and is sent now, even if it may have been sent already.", false}
 	hold = action{operator.HoldIt, "Hold",
 		"The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
 	remove = action{operator.Delete, "Delete",
@@ -35,7 +36,7 @@ func actionsFor(s spool.State) []action {
 	case spool.Queued:
 		return []action{retry, hold, remove}
 	case spool.Held:
-		return []action{release, remove}
+		return []action{release, retry, remove}
 	case spool.Failed:
 		return []action{retry, remove}
 	case spool.Damaged:
@@ -67,7 +68,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	do := operator.Action(r.PathValue("action"))
-	if do != operator.Retry && do != operator.HoldIt && do != operator.Delete {
+	if !do.Known() {
 		c.notFound(w, r, s)
 		return
 	}

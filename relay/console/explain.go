@@ -92,7 +92,7 @@ func eventWords(k spool.EventKind) string {
 		return "deferred"
 	case spool.EventHeld:
 		return "held"
-	case spool.EventReleased:
+	case spool.EventReleased, spool.EventRetried:
 		return "back in the queue"
 	case spool.EventBounced, spool.EventFailed:
 		return "failed"

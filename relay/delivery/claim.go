@@ -179,21 +179,24 @@ func (d *Delivery) review(rec spool.Record) (Decision, bool) {
 	if err != nil {
 		d.cfg.Log.Error("cannot read the history of a message", "queue_id", string(rec.ID), "error", err)
 	}
-	return Review(rec, released(history), d.started, d.cfg.Now(), d.rules())
+	again := released(history) || lastWord(history) == spool.EventRetried
+	return Review(rec, again, d.started, d.cfg.Now(), d.rules())
 }
 
-// released reports whether the operator released a message after its last crash.
-func released(history []spool.Event) bool {
-	yes := false
+// released reports whether the operator released a message after it was last held,
+// or its outcome unknown. One who only retried it has not looked whether it was sent.
+func released(history []spool.Event) bool { return lastWord(history) == spool.EventReleased }
+
+// lastWord is the last event that says how a message goes on after an attempt
+// whose outcome is unknown.
+func lastWord(history []spool.Event) (last spool.EventKind) {
 	for _, e := range history {
 		switch e.Kind {
-		case spool.EventUnknown:
-			yes = false
-		case spool.EventReleased:
-			yes = true
+		case spool.EventUnknown, spool.EventHeld, spool.EventReleased, spool.EventRetried:
+			last = e.Kind
 		}
 	}
-	return yes
+	return last
 }
 
 // take receives the answer of the store.

@@ -44,6 +44,7 @@ type Rules struct {
 	Panics       int           // panics of the Sender with this message since start, this one included
 	HeldNow      time.Duration // how long the hold that this message probes has stopped it, which HeldFor lacks yet
 	Alone        int           // times in a row that it met this hold's refusal after another message had passed
+	Outage       bool          // no message has passed since an earlier one met the doubt that this one meets
 }
 
 // Decision is what to do with a message after an attempt, and with its lane.
@@ -79,7 +80,12 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 		// an operator who mends the cause can still send the message.
 		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
 	case outcome.Retry:
-		d.retry(rec, ans, now, rules)
+		after := d.pause(ans)
+		if ans.Doubt && rules.Unknown != Retry {
+			d.unknown(rec, now, rules)
+			break
+		}
+		d.retry(rec, after, now, rules)
 	case outcome.Hold:
 		if ans.Scope == outcome.ScopeSendAs && !rec.ConfiguredFrom {
 			d.wrongSender()
@@ -100,18 +106,29 @@ func (d *Decision) wrongSender() {
 	d.Status[0] = 5
 }
 
-func (d *Decision) retry(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
+// pause makes others wait where Graph asks for time. Other failures may have a
+// wide scope too, but one of them says little about the next message.
+func (d *Decision) pause(ans outcome.Answer) (after time.Duration) {
+	after = pace.ClampPause(ans.RetryAfter)
+	if after > 0 && !aboutOne(ans) || ans.HTTPStatus == http.StatusTooManyRequests {
+		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, outcome.ScopeMailbox)
+	}
+	return after
+}
+
+func (d *Decision) retry(rec spool.Record, after time.Duration, now time.Time, rules Rules) {
 	d.State, d.Event = spool.Queued, spool.EventDeferred
 	d.Next = now.Add(pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter))
-	// Other failures may have a wide scope too, but one of them says little
-	// about the next message, so only asking for time pauses others.
-	if after := pace.ClampPause(ans.RetryAfter); after > 0 || ans.HTTPStatus == http.StatusTooManyRequests {
-		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, outcome.ScopeMailbox)
-		if after > 0 {
-			d.Next = now.Add(after)
-		}
+	if after > 0 {
+		d.Next = now.Add(after)
 	}
 	d.expire(rec, now, rules)
+}
+
+// aboutOne reports whether the service refused this message for now, and no other
+// for it.
+func aboutOne(ans outcome.Answer) bool {
+	return ans.Outcome == outcome.Retry && ans.Scope == outcome.ScopeMessage && ans.HTTPStatus != 0
 }
 
 func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) {
@@ -130,7 +147,7 @@ func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rul
 
 func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
 	d.Unknown = true
-	if rules.Unknown == HoldIt || rec.Crashes+rules.Panics >= maxCrashes {
+	if rules.Unknown == HoldIt && !rules.Outage || rec.Crashes+rules.Panics >= maxCrashes {
 		d.State, d.Event = spool.Held, spool.EventHeld
 		return
 	}

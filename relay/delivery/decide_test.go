@@ -22,6 +22,7 @@ func TestDecide(t *testing.T) {
 	rules := Rules{MaxAge: 5 * day}
 	fixed := rec(func(r *spool.Record) { r.ConfiguredFrom = true })
 	st := reply.Enhanced{5, 1, 3}
+	doubt := outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 500, Doubt: true}
 
 	for _, tt := range []struct {
 		name  string
@@ -66,6 +67,20 @@ func TestDecide(t *testing.T) {
 			Scope: outcome.ScopeIdentity, HTTPStatus: 503, RetryAfter: time.Minute}, rules,
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Pause: true,
 				PauseFor: time.Minute, Scope: outcome.ScopeIdentity}},
+		{"a message refused for now, with Retry-After", young, outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 403,
+			RetryAfter: time.Minute}, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute)}},
+		{"500 in doubt, retry", young, doubt, rules,
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(15 * time.Second)}},
+		{"500 in doubt, hold", young, doubt, Rules{Unknown: HoldIt},
+			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
+		{"500 in doubt, lookup", young, doubt, Rules{Unknown: LookUp},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
+		{"500 in doubt, hold, but the mailbox was so before", young, doubt, Rules{Unknown: HoldIt, Outage: true},
+			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Minute), Unknown: true}},
+		{"500 in doubt, hold, too old", rec(func(r *spool.Record) { r.Accepted = in(-6 * day) }), doubt,
+			Rules{MaxAge: 5 * day, Unknown: HoldIt},
+			Decision{State: spool.Held, Event: spool.EventHeld, Unknown: true}},
 		{"Retry-After of a week", young, outcome.Answer{Outcome: outcome.Retry, RetryAfter: 7 * day}, Rules{},
 			Decision{State: spool.Queued, Event: spool.EventDeferred, Next: in(time.Hour), Pause: true,
 				PauseFor: time.Hour, Scope: outcome.ScopeMailbox}},
@@ -193,6 +208,9 @@ func TestReleased(t *testing.T) {
 		{[]spool.EventKind{spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
 		{[]spool.EventKind{spool.EventUnknown, spool.EventHeld, spool.EventReleased, spool.Attempted}, true},
 		{[]spool.EventKind{spool.EventReleased, spool.Attempted, spool.EventUnknown, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventReleased, spool.Attempted, spool.EventHeld, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventHeld, spool.EventRetried, spool.Attempted}, false},
+		{[]spool.EventKind{spool.EventHeld, spool.EventRetried, spool.EventReleased, spool.Attempted}, true},
 	} {
 		var h []spool.Event
 		for _, k := range tt.kinds {

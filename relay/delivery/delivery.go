@@ -163,6 +163,28 @@ func (d *Delivery) ProbeNow(keys ...string) {
 	d.wakeAll()
 }
 
+// LoggedIn says that an identity has a new token: after logins that failed
+// (again), or with roles that the last one lacked (roles). It probes the holds
+// that this explains. It does not block.
+func (d *Delivery) LoggedIn(identity string, again, roles bool) {
+	if again {
+		d.mayEnd(hold.LoginWorks, identity)
+		d.mayEnd(hold.NetworkBack, identity)
+	}
+	if roles {
+		d.mayEnd(hold.NewRoles, identity)
+	}
+}
+
+// mayEnd probes the holds of an identity that a cause explains.
+func (d *Delivery) mayEnd(c hold.Cause, identity string) {
+	if d.holds.Explained(c, identity, d.cfg.Now()) {
+		d.cfg.Log.Info("probing holds before their time", "identity", identity, "trigger", string(c))
+		d.askPoll()
+		d.wakeAll()
+	}
+}
+
 func (d *Delivery) wakeAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -43,7 +43,8 @@
 //     15 s to 30 min, or after the Retry-After of the answer.
 //   - The same, and the message is older than max_age (held time not counted):
 //     Failed. Age alone fails nothing: this run has tried it first.
-//   - Perhaps sent (connection lost, 504, panic, crash): Queued with a longer
+//   - Perhaps sent (connection lost, 504, panic, crash, and unless the
+//     configuration says retry a 500 that can follow a sent message): Queued with a longer
 //     first delay and logged as a possible duplicate, or Held, as configured. Or
 //     it is looked up in its mailbox first: if found, it is Sent; if not found
 //     after ten minutes, it is sent again; in doubt, it is Held.
@@ -100,7 +101,10 @@
 // wait, up to 30 s. A panic of the Sender costs one attempt of one message, and
 // one of the Finder a minute; the third holds the message. After many failures in
 // a row a lane tries one message at a time, with pauses of 15 s to 5 min, so that
-// a backlog does not use up its attempts while Graph is down.
+// a backlog does not use up its attempts while Graph is down. It does so from the
+// first 500 on that leaves in doubt whether a message was sent. Then the messages
+// under way may be held, one for each slot; those tried later in the same outage
+// are retried.
 // Times read from the store are clamped: a clock that jumped back does not make
 // a message wait for longer than the longest backoff.
 //

@@ -168,7 +168,9 @@ func traceOf(rec spool.Record, history []spool.Event) trace {
 		if e.Kind == spool.Attempted && t.first.Equal(rec.Accepted) {
 			t.first = e.At
 		}
-		if e.Kind == spool.EventUnknown {
+		// The attempt that is open says nothing, and an outcome that was held
+		// has no event of its own.
+		if e.Kind == spool.EventUnknown || e.Kind == spool.Attempted && e.Attempt < rec.Attempts {
 			t.since = e.At
 		}
 	}

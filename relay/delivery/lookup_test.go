@@ -185,6 +185,52 @@ func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 	})
 }
 
+// TestRetryLooksFirst: the operator's retry decides nothing, whatever held the message: the relay looks for it, and
+// sends it only where it is not found. An outcome that was held has no event of its own, and the look must not wait
+// for ten minutes again and again.
+func TestRetryLooksFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		held  UnknownOutcome // by this treatment
+		found bool
+		tries int
+	}{
+		{"queued, found", LookUp, true, 1}, {"queued, not found", LookUp, false, 2},
+		{"held, found", HoldIt, true, 1}, {"held, not found", HoldIt, false, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) {
+					if !tt.found {
+						return nil, searched
+					}
+					return []graph.Copy{{Sent: noon.AddDate(99, 0, 0), Recipients: toOne(t)}}, searched
+				})
+				r.SetLimits(Limits{Unknown: tt.held})
+				r.wait(10 * time.Second)
+				r.SetLimits(Limits{Unknown: LookUp})
+				if rec := r.store.get(id); !rec.Unknown || (rec.State == spool.Held) != (tt.held == HoldIt) {
+					t.Fatalf("%+v", rec)
+				}
+				if err := r.store.Retry(t.Context(), id, time.Now(), "by anna", time.Now()); err != nil {
+					t.Fatal(err)
+				}
+				r.Notify(addr(t, "box@contoso.com"))
+				r.wait(time.Second)
+				if len(r.graph.times(id)) != 1 || len(f.at) == 0 {
+					t.Errorf("%d attempts at once, looked up at %v", len(r.graph.times(id)), f.at)
+				}
+				r.wait(15 * time.Minute)
+				r.wantState(id, spool.Sent)
+				if n := len(r.graph.times(id)); n != tt.tries {
+					t.Errorf("%d attempts, looked up at %v", n, f.at)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
 // TestLookupNotAllowed: without the permission to read, hold instead of retry, and an alarm.
 func TestLookupNotAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

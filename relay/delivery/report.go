@@ -53,16 +53,27 @@ func addressees(rec spool.Record, header []byte, r Reports) (to []envelope.Addre
 	if why := dsn.Unwanted(header); why != "" {
 		return nil, why
 	}
-	if r.ToSender {
+	wanted := len(rec.Envelope.Unreported) == 0 || len(reportable(rec)) > 0
+	if r.ToSender && wanted {
 		to = append(to, rec.Envelope.ReversePath)
 	}
 	if p := r.Postmaster; !p.IsZero() && !slices.ContainsFunc(to, p.Equal) {
 		to = append(to, p)
 	}
-	if len(to) == 0 {
-		return nil, "reports has neither to_sender nor a postmaster"
+	switch {
+	case len(to) > 0:
+		return to, ""
+	case r.ToSender && !wanted:
+		return nil, "its sender wants none (NOTIFY=NEVER)"
 	}
-	return to, ""
+	return nil, "reports has neither to_sender nor a postmaster"
+}
+
+// reportable are the recipients of rec that its sender wants reports about.
+func reportable(rec spool.Record) []envelope.Address {
+	return slices.DeleteFunc(slices.Clone(rec.Envelope.Recipients), func(a envelope.Address) bool {
+		return slices.ContainsFunc(rec.Envelope.Unreported, a.Equal)
+	})
 }
 
 // report writes the reports that are owed: at start, when asked, and every minute
@@ -220,6 +231,10 @@ func (d *Delivery) putReport(
 	ctx context.Context, rec spool.Record, header []byte, to []envelope.Address, report dsn.Report,
 ) error {
 	now, cfg := d.cfg.Now(), d.cfg.Reports()
+	about := reportable(rec)
+	if len(about) == 0 || !slices.ContainsFunc(to, rec.Envelope.ReversePath.Equal) {
+		about = rec.Envelope.Recipients // it is for the postmaster
+	}
 	id := envelope.NewQueueID(now)
 	report.From, report.To, report.Hostname, report.Date = cfg.From, to, cfg.Hostname, now
 	report.MessageID = "<" + string(id) + "@" + cfg.Hostname + ">"
@@ -227,7 +242,7 @@ func (d *Delivery) putReport(
 	report.RequestID, report.LastAttempt = rec.LastRequest, rec.LastAttempt
 	report.Original = dsn.Original{
 		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject,
-		Recipients: rec.Envelope.Recipients, Mailbox: rec.Mailbox, Accepted: rec.Accepted,
+		Recipients: about, Mailbox: rec.Mailbox, Accepted: rec.Accepted,
 		Header: header,
 	}
 	body, headerSize, err := report.Bytes()

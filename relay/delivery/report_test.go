@@ -31,6 +31,10 @@ func TestAddressees(t *testing.T) {
 	}
 	report := from(sender)
 	report.ReportOf = "another"
+	never := from(sender)
+	never.Envelope.Recipients = []envelope.Address{addr(t, "one@example.net"), addr(t, "two@example.net")}
+	some := never
+	never.Envelope.Unreported, some.Envelope.Unreported = never.Envelope.Recipients, never.Envelope.Recipients[1:]
 	for _, c := range []struct {
 		name   string
 		rec    spool.Record
@@ -38,6 +42,9 @@ func TestAddressees(t *testing.T) {
 		cfg    Reports
 		want   string
 	}{
+		{"NOTIFY=NEVER for all", never, "", both, "[admin@contoso.com]"},
+		{"NOTIFY=NEVER for all, and no postmaster", never, "", Reports{ToSender: true}, "[]"},
+		{"NOTIFY=NEVER for one", some, "", both, "[erp@contoso.com admin@contoso.com]"},
 		{"both", from(sender), "Subject: x\r\n\r\n", both, "[erp@contoso.com admin@contoso.com]"},
 		{"the sender alone", from(sender), "", Reports{ToSender: true}, "[erp@contoso.com]"},
 		{"the postmaster alone", from(sender), "", Reports{Postmaster: admin}, "[admin@contoso.com]"},
@@ -157,6 +164,48 @@ func TestRefusedIsReportedOnce(t *testing.T) {
 		r.wait(time.Hour)
 		r.wantState(bad, spool.Failed)
 		if n := len(r.store.reports()); n != 1 {
+			t.Errorf("%d reports", n)
+		}
+		r.stop()
+	})
+}
+
+// TestReportLeavesOutWhomTheSenderNamed: NOTIFY=NEVER for one of two recipients.
+func TestReportLeavesOutWhomTheSenderNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting()
+		box := addr(t, "box@contoso.com")
+		var ids []envelope.QueueID
+		for _, quiet := range []string{"two@example.net", "one@example.net two@example.net"} {
+			ids = append(ids, r.store.putBody(clientHeader+"body", box, box, func(rec *spool.Record) {
+				rec.Envelope = envelope.Envelope{ReversePath: box,
+					Recipients: []envelope.Address{addr(t, "one@example.net"), addr(t, "two@example.net")}}
+				for _, a := range strings.Fields(quiet) {
+					rec.Envelope.Unreported = append(rec.Envelope.Unreported, addr(t, a))
+				}
+				rec.HeaderSize, rec.Size = int64(len(clientHeader)), int64(len(clientHeader))+4
+			}))
+			r.store.fail(t, ids[len(ids)-1])
+		}
+		arrived := map[envelope.QueueID]string{}
+		var mu sync.Mutex
+		r.graph.seeBody = func(id envelope.QueueID, b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			arrived[id] = string(b)
+		}
+		r.start()
+		r.wait(time.Minute)
+		for i, rec := range r.store.reports() {
+			text := arrived[rec.ID]
+			toAdmin := fmt.Sprint(rec.Envelope.Recipients) == "[admin@contoso.com]"
+			if all := strings.Contains(text, "rfc822; two@example.net"); toAdmin != (i == 1) || all != (i == 1) ||
+				!strings.Contains(text, "rfc822; one@example.net") {
+				t.Errorf("report %d for %v:\n%s", i, rec.Envelope.Recipients, text)
+			}
+		}
+		if n := len(r.store.reports()); n != len(ids) {
 			t.Errorf("%d reports", n)
 		}
 		r.stop()

@@ -40,7 +40,9 @@ func (l *lane) conclude(a answer) {
 	case a.verdict != nil:
 		o.dec = *a.verdict
 	default:
-		o.dec = Decide(a.rec, a.Answer, now, l.d.rulesFor(a, now))
+		rules := l.d.rulesFor(a, now)
+		rules.Outage = a.Doubt && l.pace.DoubtedBefore(a.began)
+		o.dec = Decide(a.rec, a.Answer, now, rules)
 	}
 	if !l.d.holds.None() {
 		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
@@ -53,6 +55,9 @@ func (l *lane) conclude(a answer) {
 		l.probed(a, now)
 		o.holds = append(o.holds, a.probe)
 	}
+	if a.HTTPStatus != 0 && !a.looked {
+		l.d.mayEnd(hold.NetworkBack, a.identity.Name)
+	}
 	l.pace.Uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
@@ -62,11 +67,19 @@ func (l *lane) conclude(a answer) {
 // probed ends a probe. A message that was only looked up has probed nothing: the
 // next message probes at once.
 func (l *lane) probed(a answer, now time.Time) {
-	if a.looked {
+	switch {
+	case a.looked:
 		l.d.holds.DropProbe(a.probe)
-		return
+	case a.unconnected():
+		l.d.holds.ProbeLost(a.probe, now)
+	default:
+		l.d.holds.ProbeDone(a.probe, now)
 	}
-	l.d.holds.ProbeDone(a.probe, now)
+}
+
+// unconnected reports whether nobody answered and nothing of the message left.
+func (a answer) unconnected() bool {
+	return a.Outcome == outcome.Retry && a.Scope == outcome.ScopeIdentity && a.HTTPStatus == 0
 }
 
 // cleared lists the holds that this answer disproves: all when Graph judged the
@@ -101,6 +114,10 @@ func (l *lane) beginHold(o *settling, now time.Time) {
 
 // setPace slows the lane or the identity down, or lets it go on.
 func (l *lane) setPace(a answer, dec Decision, now time.Time) {
+	doubted := a.Doubt && dec.Unknown
+	if doubted {
+		l.pace.Doubted(now, l.d.cfg.Rand())
+	}
 	switch {
 	case a.verdict != nil:
 	case dec.Passed:
@@ -115,7 +132,10 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 		}
 		l.pace.Throttled(a.began, now, l.configured, l.work.busy+1)
 		a.identity.Throttled(aboutIdentity, l.d.countLanes(a.identity.Name, l), a.began, now)
-	case a.Outcome == outcome.Retry || a.Outcome == outcome.Unknown:
+	case doubted:
+	case a.probe != "" && a.unconnected():
+		// The hold spaces its probes; a pause of the lane would hide that the network is back.
+	case a.Outcome == outcome.Retry && !aboutOne(a.Answer) || a.Outcome == outcome.Unknown:
 		l.pace.Failed(now, l.d.cfg.Rand())
 	}
 }

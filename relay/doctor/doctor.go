@@ -93,7 +93,7 @@ func (d *examiner) service(ctx context.Context) {
 }
 
 // files looks at what `graphrelay check` looks at: files with their modes and
-// owners, folders, free ports, credentials and the listeners' certificate.
+// owners, folders, free ports, warnings, credentials and the listeners' certificate.
 func (d *examiner) files() {
 	found := config.Check(d.c)
 	for _, p := range found {
@@ -101,6 +101,9 @@ func (d *examiner) files() {
 	}
 	if len(found) == 0 {
 		d.ok("host", "files, modes, owners and folders are correct")
+	}
+	for _, w := range config.Warnings(d.c) {
+		d.warn("sender", w.Text+" "+w.Wrong, w.Remedy)
 	}
 	if err := errors.Join(CheckCredentials(d.c), CheckCertificate(d.c)); err != nil {
 		d.fail("host", err.Error(), "see graphrelay check")

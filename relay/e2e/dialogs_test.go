@@ -161,14 +161,14 @@ func commandDialogs() map[string]produce {
 		"503 5.5.1 Message transfer with BDAT is under way":         inMail(rcptTo, "BDAT 5\r\nabc", rcptTo),
 		"501 5.5.4 Chunk size not understood, closing connection":   inMail(rcptTo, "BDAT x"),
 		"501 5.5.4 DATA command should not have any arguments":      inMail(rcptTo, "DATA now"),
-		"501 5.5.2 Domain/address argument required for HELO":       speaks("EHLO"),
+		"501 5.5.4 Malformed DSN parameter":                         inMail(rcptTo + " NOTIFY=OFTEN"),
 		"501 5.5.2 Was expecting MAIL arg syntax of FROM:<address>": speaks("MAIL FROM:"),
 		"501 5.5.2 Was expecting RCPT arg syntax of TO:<address>":   inMail("RCPT TO:<>"),
 		"501 5.5.4 Unable to parse MAIL ESMTP parameters":           speaks(mailFrom + " A=B=C"),
 		"501 5.5.4 Unable to parse RCPT ESMTP parameters":           inMail(rcptTo + " A=B=C"),
 		"501 5.5.4 Unable to parse SIZE as an integer":              speaks(mailFrom + " SIZE=large"),
 		"501 5.5.4 Unknown BODY value":                              speaks(mailFrom + " BODY=9BIT"),
-		"555 5.5.4 Parameter not recognized or not implemented":     inMail(rcptTo + " NOTIFY=NEVER"),
+		"555 5.5.4 Parameter not recognized or not implemented":     inMail(rcptTo + " X=NEVER"),
 		"530 5.7.0 Must issue a STARTTLS command first":             at(requiredPort, fromEverybody, ehlo, mailFrom),
 		"503 5.5.1 TLS is active already":                           twiceTLS,
 		"503 5.5.1 Not within a mail transaction":                   inMail("STARTTLS"),
@@ -252,6 +252,8 @@ func senderDialogs() map[string]produce {
 			"MAIL FROM:<root>"),
 		"550 5.7.1 Message has no From address; set one in the program that sends": sendsFrom(fromUnmended,
 			"Subject: no author\r\n\r\ntext"),
+		"550 5.7.1 Message has several From addresses and no Sender; set one in the program that sends": sendsFrom(
+			fromUnmended, "From: "+harness.Sender+", "+harness.Sender+"\r\n\r\ntext"),
 		"550 5.6.0 Message has more than one From field": sends(headFrom + headFrom +
 			"\r\ntext"),
 		"550 5.6.0 Message has more than one Sender field": sends(headFrom +
@@ -301,16 +303,19 @@ func messageDialogs() map[string]produce {
 			"X: y\r\n", 10_001) + "\r\ntext"),
 		"554 5.4.6 Too many hops, this message is in a mail loop": sends(strings.Repeat("Received: by "+
 			"x\r\n", 31) + headFrom + "\r\ntext"),
+		"550 5.6.0 Message begins with a line From that is neither header field nor mbox separator": sends("From now on\r\n" +
+			headFrom + "\r\ntext"),
 		"550 5.6.0 Message header begins with a continuation line": sends(" fold\r\n" +
 			headFrom + "\r\ntext"),
 		"550 5.6.0 Header line … has no colon": sends(headFrom +
-			"no field\r\n\r\ntext"),
+			"no field\r\nCc: x\r\n\r\ntext"),
 		"550 5.6.0 Header line … has no field name": sends(headFrom + ": x\r\n\r\ntext"),
 		"550 5.6.0 Header line … has a blank in the field name": sends(headFrom +
 			"Reply To: x\r\n\r\ntext"),
 		"550 5.6.0 Header line … has a field name that is not printable ASCII": sends(headFrom +
 			"Grüße: x\r\n\r\ntext"),
-		"550 5.6.0 Message contains a CR without LF": sends(headFrom + "\r\na\rb"),
+		"550 5.6.0 Message contains a CR without LF": at(strictLFPort, fromEverybody, ehlo,
+			mailFrom, rcptTo, "DATA", headFrom+"\r\na\rb\r\n."),
 		"550 5.6.0 Message contains a LF without CR": at(strictLFPort, fromEverybody, ehlo,
 			mailFrom, rcptTo, "DATA", headFrom+"\r\na\nb\r\n."),
 		"550 5.6.0 Message contains a NUL character": sends(headFrom + "\r\na\x00b"),

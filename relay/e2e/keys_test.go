@@ -38,7 +38,8 @@ func TestManualListsEveryKey(t *testing.T) {
 	meanings := meaningsIn(text)
 	for _, k := range config.Keys() {
 		if !strings.HasSuffix(meanings[k.Path], ".") {
-			t.Errorf("%s: write a sentence about %s into the last column of the table, not %q", page, k.Path, meanings[k.Path])
+			t.Errorf("%s: write a sentence about %s into the last column of the table, not %q", page, k.Path,
+				meanings[k.Path])
 		}
 	}
 	want := head + keyTable(config.Keys(), meanings)

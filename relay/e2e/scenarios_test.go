@@ -152,8 +152,8 @@ func (a *answered) hideBodies(t *testing.T) {
 
 // graphFault is an answer that a row describes, and no row before it.
 func graphFault(f graph.Fact) sandbox.Fault {
-	x := sandbox.Fault{Endpoint: "sendMail", Status: statusOf(f.HTTP), Code: exampleCode(f.Code), Message: f.Match,
-		Headers: map[string]string{}}
+	x := sandbox.Fault{Endpoint: "sendMail", Status: statusOf(f.HTTP), Code: exampleCode(f.Code),
+		Message: strings.Split(f.Match, "|")[0], Headers: map[string]string{}}
 	switch {
 	case f.Outcome == outcome.Delivered:
 		return sandbox.Fault{}
@@ -178,6 +178,10 @@ func graphFault(f graph.Fact) sandbox.Fault {
 
 func loginFault(f graph.Fact) sandbox.Fault {
 	x := sandbox.Fault{Endpoint: "token", Status: statusOf(f.HTTP), Code: exampleCode(f.Code), AADSTS: 1}
+	if number, ok := strings.CutPrefix(f.Code, "AADSTS"); ok { // with the error that Entra sends it with
+		x.Code = "invalid_request"
+		x.AADSTS, _ = strconv.Atoi(number)
+	}
 	if f.HTTP == "" {
 		x.Status = 400
 	}
@@ -196,6 +200,8 @@ func statusOf(pattern string) int {
 	switch word {
 	case "2xx":
 		return 203
+	case "4xx":
+		return 403
 	case "3xx":
 		return 302
 	case "5xx":
@@ -232,5 +238,8 @@ func statusOfCode(code string) int {
 
 func exampleCode(pattern string) string {
 	word, _, _ := strings.Cut(pattern, " ")
+	if inside, ok := strings.CutPrefix(word, "*"); ok {
+		word = "Error" + inside
+	}
 	return strings.ReplaceAll(strings.TrimSuffix(word, "-"), "*", "Example")
 }

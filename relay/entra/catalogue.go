@@ -17,11 +17,13 @@ const (
 
 // Refusals are the answers to a login that are known. The outcome follows from
 // status and error alone; the numbers (AADSTS...) only choose advice, as
-// Microsoft asks of programs.
+// Microsoft asks of programs. The one exception is the number of throttling, which
+// comes with an error that would hold the identity.
 func Refusals() []outcome.Row {
 	on := outcome.On
 	return []outcome.Row{
 		on("429", "", "").Retry(identity, "4.7.0", "Entra throttles logins", adviceOften),
+		on("", "AADSTS90055", "").Retry(identity, "4.7.0", "Entra throttles logins", adviceOften),
 		on("408 5xx", "", "").Retry(identity, "4.3.0", "Entra has a transient failure", ""),
 		on("", "temporarily_unavailable server_error slow_down", "").
 			Retry(identity, "4.3.0", "Entra has a transient failure", ""),
@@ -91,7 +93,9 @@ func Numbers() []outcome.Row {
 		number("70021 700211 700212 700213", "the federated credential of the app registration does not match "+
 			"the token of this workload: compare issuer, subject and audience"),
 		number("90006 90012 90024 90033", "nothing to do; Entra asks to try again later"),
-		number("50196", "too many identical logins; "+adviceOften),
+		number("500021 500022", "a proxy between this machine and login.microsoftonline.com restricts tenants "+
+			"(Restrict-Access-To-Tenants); have it allow this tenant, or exempt this machine"),
+		number("50196 90055", "too many logins; "+adviceOften),
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +33,11 @@ type Config struct {
 	Route Route
 
 	// OnChange is called by Run after a changed file was loaded: what Graph or
-	// Entra refused may pass now. It must not block.
+	// Entra refused may pass now. OnToken is called for a new token that may end a
+	// refusal: again means that logins before had failed, roles that it has some
+	// that the last one lacked. Neither may block; OnToken may be nil.
 	OnChange func()
+	OnToken  func(again, roles bool)
 }
 
 // Route is the way to Entra and what belongs to it.
@@ -69,7 +74,9 @@ func New(cfg Config) (*Login, error) {
 		every:         watchInterval,
 		metadataRetry: time.Second,
 	}
-	l.tokens = &tokens{login: l.login, now: cfg.Now, log: cfg.Log}
+	l.tokens = &tokens{
+		login: l.login, gained: l.gained, now: cfg.Now, log: cfg.Log, wake: make(chan struct{}, 1),
+	}
 	if err := l.load(); err != nil {
 		return nil, err
 	}
@@ -104,6 +111,44 @@ func (l *Login) GetToken(ctx context.Context, _ policy.TokenRequestOptions) (azc
 // (JSON, or empty).
 func (l *Login) Renew(ctx context.Context, used, claims string) error {
 	return l.tokens.renew(ctx, used, claims)
+}
+
+// Force logs in again as soon as that may be, whatever the last login said:
+// at once, but at most every 5 s, and not before a Retry-After of Entra. Run must
+// be running for one that has to wait.
+func (l *Login) Force() { l.tokens.force(freshToken) }
+
+// Continue takes over from the login of an earlier configuration what still
+// holds: its token where this one would get the same, and what keeps logins of
+// the same app from following each other too fast. Call it before Run.
+func (l *Login) Continue(old *Login) {
+	if l.cfg.TenantID != old.cfg.TenantID || l.cfg.ClientID != old.cfg.ClientID ||
+		!reflect.DeepEqual(l.cfg.Endpoints, old.cfg.Endpoints) {
+		return
+	}
+	same := reflect.DeepEqual(l.cfg.Identity, old.cfg.Identity) && l.current().same(old.current())
+	old.tokens.mu.Lock()
+	kept := old.tokens.memory
+	old.tokens.mu.Unlock()
+	if !same {
+		kept.current, kept.forced = token{}, newCredential
+	} else if kept.failure != nil {
+		kept.forced = freshToken
+	}
+	l.tokens.mu.Lock()
+	defer l.tokens.mu.Unlock()
+	l.tokens.memory = kept
+}
+
+// gained says what a new token may end.
+func (l *Login) gained(old, tok token, again bool) {
+	known := readToken(old).Roles
+	more := old.value != "" && slices.ContainsFunc(readToken(tok).Roles, func(role string) bool {
+		return !slices.Contains(known, role)
+	})
+	if l.cfg.OnToken != nil && (again || more) {
+		l.cfg.OnToken(again, more)
+	}
 }
 
 // Token logs in if there is no valid token, and returns what the token says. An
@@ -246,6 +291,6 @@ func (l *Login) reload() {
 	}
 	l.announced = now
 	l.cfg.Log.Info("credential files have changed; logging in again")
-	l.tokens.restart()
+	l.tokens.force(newCredential)
 	l.cfg.OnChange()
 }

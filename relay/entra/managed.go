@@ -103,7 +103,7 @@ func refusedByMetadata(err error, resp *http.Response, now time.Time) outcome.An
 				"and that nothing blocks 169.254.169.254").Answer()
 	}
 	body, _ := io.ReadAll(resp.Body)
-	a := judge(MetadataRefusals(), resp, "", now)
+	a := judge(MetadataRefusals(), resp, now)
 	a.Code = text.Foreign(readRefusal(body).Error, outcome.MaxWord)
 	a.Text = fmt.Sprintf("%s (%s answered %s)", a.Text, where, outcome.Quote(resp.StatusCode, "", "", body))
 	return a

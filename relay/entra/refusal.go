@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,11 @@ func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outc
 	resp := failed.RawResponse
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, outcome.MaxBody))
 	r := readRefusal(body)
-	a := judge(Refusals(), resp, r.Error, now)
+	codes := []string{r.Error}
+	for _, n := range r.Codes {
+		codes = append(codes, fmt.Sprintf("AADSTS%d", n))
+	}
+	a := judge(Refusals(), resp, now, codes...)
 	a.Code = text.Foreign(r.Error, outcome.MaxWord)
 	a.Text = fmt.Sprintf("%s (it answered %s)", a.Text, outcome.Quote(resp.StatusCode, r.Error, r.Description, body))
 	a.RequestID = text.Foreign(cmp.Or(r.CorrelationID, outcome.Field(resp.Header, "x-ms-request-id")), outcome.MaxWord)
@@ -69,11 +74,9 @@ func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outc
 
 // judge finds the row for a refusal. The last row of each catalogue matches
 // everything.
-func judge(rows []outcome.Row, resp *http.Response, word string, now time.Time) outcome.Answer {
-	seen := outcome.Seen{HTTP: resp.StatusCode}
-	if word != "" {
-		seen.Codes = []string{word}
-	}
+func judge(rows []outcome.Row, resp *http.Response, now time.Time, codes ...string) outcome.Answer {
+	codes = slices.DeleteFunc(codes, func(c string) bool { return c == "" })
+	seen := outcome.Seen{HTTP: resp.StatusCode, Codes: codes}
 	row, _ := outcome.Find(rows, seen)
 	a := row.Answer()
 	a.HTTPStatus = resp.StatusCode

@@ -67,12 +67,32 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// AADSTS90055 is throttling, whatever status and error it comes with: else the identity would be held with advice
+// about its configuration. 500021 and 500022 name a proxy that restricts tenants.
+func TestLoginThrottlingAndTenantRestriction(t *testing.T) {
+	const throttled = `{"error":"invalid_request","error_codes":[90055],` +
+		`"error_description":"AADSTS90055: There are too many incoming requests."}`
+	a := refused(loginFailure(400, http.Header{"Retry-After": {"30"}}, throttled), noon, (&direct{}).NoAnswer)
+	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.RetryAfter != 30*time.Second ||
+		!strings.Contains(a.Text, "throttles") {
+		t.Errorf("%+v", a)
+	}
+	for _, n := range []string{"500021", "500022"} {
+		a := refused(loginFailure(400, nil, `{"error":"invalid_request","error_description":"AADSTS`+n+
+			`: Access to tenant is denied.","error_codes":[`+n+`]}`), noon, (&direct{}).NoAnswer)
+		if a.Outcome != outcome.Hold || !strings.Contains(a.Advice, "proxy") ||
+			!strings.Contains(a.Advice, "restricts tenants") {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
 // The advice for a number is advice, whatever the number.
 func TestLoginAdviceForEveryKnownNumber(t *testing.T) {
 	for _, n := range []int{7000215, 7000222, 700027, 700024, 700030, 700016, 700011, 70001, 7000112, 7000229, 90002,
 		90038, 900382, 53003, 53000, 530035,
 		65001, 650052, 650056, 650057, 500011, 70011, 1002012, 70021, 700211, 700213,
-		90006, 90012, 90024, 90033, 50196} {
+		90006, 90012, 90024, 90033, 50196, 500021, 500022, 90055} {
 		if loginAdvice(n) == "" {
 			t.Errorf("no advice for AADSTS%d", n)
 		}

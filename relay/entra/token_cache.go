@@ -2,15 +2,19 @@ package entra
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 const (
 	loginTimeout  = 30 * time.Second // for one login, discovery included
-	failurePause  = 5 * time.Second  // a failed login answers for so long
+	failurePause  = 5 * time.Second  // a failed login answers for so long, or as long as Entra asked for
+	forcedPause   = 5 * time.Second  // at least, between two forced logins
 	refreshPause  = 30 * time.Second // doubled after each failed refresh
 	longestPause  = 5 * time.Minute
 	longestMargin = time.Minute // a token is not used in the last part of its life
@@ -48,14 +52,35 @@ type tokens struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu       sync.Mutex
+	// gained is called, beside everything else, for each token. It replaces old,
+	// if that is one; again means that logins before had failed. nil is nothing.
+	gained func(old, tok token, again bool)
+	wake   chan struct{} // for run: a forced login is wanted
+
+	mu     sync.Mutex
+	flight *flight // the login under way, if any
+	memory
+}
+
+// memory is what logins have left behind.
+type memory struct {
 	current  token
-	flight   *flight // the login under way, if any
-	stale    bool    // the credential changed during it: its failure says nothing
-	failure  error   // of the last login
+	failure  error // of the last login
 	failedAt time.Time
 	failures int // in a row
+
+	forced     forced // a login is wanted whatever the last one said
+	lastForced time.Time
 }
+
+// forced says why a login must be made.
+type forced int
+
+const (
+	notForced     forced = iota
+	freshToken           // a login that began before will do, if it succeeds
+	newCredential        // a login that began before says nothing
+)
 
 type flight struct {
 	claims string
@@ -104,29 +129,95 @@ func (t *tokens) renew(ctx context.Context, used, claims string) error {
 	}
 }
 
-// restart logs in again, with a credential that has changed: the result of the
-// last login says nothing about it. A token that is valid is used meanwhile.
-func (t *tokens) restart() {
+// force logs in again as soon as that may be, whatever the last login said. A
+// token that is valid is used meanwhile.
+func (t *tokens) force(why forced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failure = nil
-	t.stale = t.flight != nil // it may have begun with the old credential
-	_, _ = t.joinLocked("")
+	t.forced = max(t.forced, why)
+	t.forceLocked(t.now())
+	select {
+	case t.wake <- struct{}{}: // it may have to wait
+	default:
+	}
 }
 
-// joinLocked returns the login under way, or starts one; a login that has just
-// failed answers for a moment, so that senders do not hammer Entra.
+// forceLocked starts the forced login that is wanted, if any, once it may begin.
+// It returns when that is; zero if there is nothing to wait for.
+func (t *tokens) forceLocked(now time.Time) time.Time {
+	if t.forced == notForced || t.flight != nil {
+		return time.Time{}
+	}
+	if at := t.mayForce(now); at.After(now) {
+		return at
+	}
+	t.beginLocked("", now)
+	return time.Time{}
+}
+
+// mayForce is when a login may be forced: not soon after another one, and not
+// before the time that Entra asked for.
+func (t *tokens) mayForce(now time.Time) time.Time {
+	at := now
+	if within(now.Sub(t.lastForced), forcedPause) {
+		at = t.lastForced.Add(forcedPause)
+	}
+	if rest := t.leftAlone(now); rest > 0 {
+		at = pacing.Later(at, now.Add(rest))
+	}
+	return at
+}
+
+// leftAlone is how much longer Entra wants no login: after its Retry-After.
+func (t *tokens) leftAlone(now time.Time) time.Duration {
+	var e *LoginError
+	if !errors.As(t.failure, &e) {
+		return 0
+	}
+	since := now.Sub(t.failedAt)
+	if asked := e.Answer.RetryAfter; within(since, asked) {
+		return asked - since
+	}
+	return 0
+}
+
+// remembered is the failure of the last login while it answers for the next
+// ones, so that senders do not hammer Entra; nil if a login may begin.
+func (t *tokens) remembered(now time.Time) error {
+	rest := t.leftAlone(now)
+	recent := rest > 0 || within(now.Sub(t.failedAt), failurePause)
+	if t.failure == nil || !recent || t.forced != notForced && !t.mayForce(now).After(now) {
+		return nil
+	}
+	var e *LoginError
+	if rest > 0 && errors.As(t.failure, &e) {
+		a := e.Answer
+		a.RetryAfter = rest
+		return &LoginError{a}
+	}
+	return t.failure
+}
+
+// joinLocked returns the login under way, or starts one, unless the failure of
+// the last one still answers.
 func (t *tokens) joinLocked(claims string) (*flight, error) {
 	if t.flight != nil {
 		return t.flight, nil
 	}
-	if t.failure != nil && within(t.now().Sub(t.failedAt), failurePause) {
-		return nil, t.failure
+	now := t.now()
+	if err := t.remembered(now); err != nil {
+		return nil, err
 	}
-	f := &flight{claims: claims, done: make(chan struct{})}
-	t.flight = f
-	go t.fly(f)
-	return f, nil
+	return t.beginLocked(claims, now), nil
+}
+
+func (t *tokens) beginLocked(claims string, now time.Time) *flight {
+	if t.forced != notForced {
+		t.forced, t.lastForced = notForced, now
+	}
+	t.flight = &flight{claims: claims, done: make(chan struct{})}
+	go t.fly(t.flight)
+	return t.flight
 }
 
 // fly completes one login even if its callers have given up.
@@ -137,25 +228,31 @@ func (t *tokens) fly(f *flight) {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.flight = nil
-	f.err = err
-	again := t.stale
-	t.stale = false
+	t.flight, f.err = nil, err
 	if err != nil {
 		t.failure, t.failedAt = err, t.now()
 		t.failures++
 		t.log.Warn("login failed", "attempt", t.failures, "error", err)
 	} else {
-		if t.failures > 0 {
-			t.log.Info("login succeeded again", "failed_attempts", t.failures)
-		}
 		tok.claims = f.claims
-		t.current, t.failure, t.failures = tok, nil, 0
+		t.keepLocked(tok)
 	}
 	close(f.done)
+	t.forceLocked(t.now())
+}
+
+// keepLocked puts a new token in use.
+func (t *tokens) keepLocked(tok token) {
+	old, again := t.current, t.failures > 0
 	if again {
-		t.failure = nil
-		_, _ = t.joinLocked("")
+		t.log.Info("login succeeded again", "failed_attempts", t.failures)
+	}
+	t.current, t.failure, t.failures = tok, nil, 0
+	if t.forced == freshToken {
+		t.forced = notForced
+	}
+	if t.gained != nil {
+		go t.gained(old, tok, again)
 	}
 }
 
@@ -168,17 +265,20 @@ func (f *flight) wait(ctx context.Context) error {
 	}
 }
 
-// refreshLocked starts a login in the background where one is due, and
+// refreshLocked starts a login in the background where one is due or forced, and
 // returns when to look again.
 func (t *tokens) refreshLocked(now time.Time) time.Time {
 	due := t.current.refresh
 	if t.failures > 0 {
 		due = t.failedAt.Add(min(refreshPause<<min(t.failures-1, 10), longestPause))
 	}
+	if rest := t.leftAlone(now); rest > 0 {
+		due = pacing.Later(due, now.Add(rest))
+	}
 	if t.flight == nil && !now.Before(due) {
 		_, _ = t.joinLocked("")
 	}
-	return due
+	return pacing.Earlier(due, t.forceLocked(now))
 }
 
 // run keeps a token ready until ctx ends. It looks at the clock at least once
@@ -191,6 +291,7 @@ func (t *tokens) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-t.wake:
 		}
 		t.mu.Lock()
 		now := t.now()

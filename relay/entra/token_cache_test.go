@@ -245,7 +245,7 @@ func TestRestartDuringALogin(t *testing.T) {
 	}
 	go func() { _, _ = tokens.get(t.Context()) }()
 	<-began
-	tokens.restart()
+	tokens.force(newCredential)
 	close(end)
 	<-began
 	if tok, err := tokens.get(within10s(t)); err != nil || tok.value != "new" {

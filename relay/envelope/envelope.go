@@ -22,6 +22,7 @@ import (
 type Envelope struct {
 	ReversePath Address   // zero is the null reverse-path <>
 	Recipients  []Address // in the order of RCPT, without repetitions; every one has a domain
+	Unreported  []Address // those of them about whom the sender wants no report (NOTIFY=NEVER)
 	UTF8        bool      // MAIL carried SMTPUTF8
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,9 +37,11 @@ func answer(r outcome.Row, httpStatus int, h http.Header, body []byte, e service
 	return a
 }
 
-// seen is what the rows are compared with.
+// seen is what the rows are compared with. A message may quote addresses, which
+// clients choose: their words say nothing about the answer.
 func (e serviceError) seen(httpStatus int, h http.Header, body []byte) outcome.Seen {
-	return outcome.Seen{HTTP: httpStatus, Codes: e.codes, Message: e.message, Page: isPage(h, body)}
+	words := slices.DeleteFunc(strings.Fields(e.message), func(w string) bool { return strings.Contains(w, "@") })
+	return outcome.Seen{HTTP: httpStatus, Codes: e.codes, Message: strings.Join(words, " "), Page: isPage(h, body)}
 }
 
 // isPage recognises an HTML page by its type or by its look.

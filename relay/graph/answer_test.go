@@ -34,6 +34,8 @@ func TestClassify(t *testing.T) {
 		hold, tooLarge, unknown  = outcome.Hold, outcome.TooLarge, outcome.Unknown
 	)
 	const page = "<!DOCTYPE html><html><title>Bad gateway</title></html>"
+	const wascl = "Cannot send this mail due to a transient error. Please try again later (0x00004000)., " +
+		"WASCL UserAction verdict is not None. Actual verdict is TransientError."
 	for _, c := range []struct {
 		http    int
 		body    string
@@ -151,6 +153,40 @@ func TestClassify(t *testing.T) {
 		{507, "", hold, mailbox, e(4, 2, 2), "retention"},
 		{509, "", retry, mailbox, e(4, 7, 0), ""},
 
+		// Transient by name or by text, whatever the status (public reports; codes of Exchange Web Services).
+		{403, graphError("?", wascl), retry, message, e(4, 3, 0), ""},
+		{400, graphError("?", wascl), retry, message, e(4, 3, 0), ""},
+		{403, graphError("ErrorAccessDenied", wascl), retry, message, e(4, 3, 0), ""},
+		{400, graphError("ErrorInvalidRecipients", "Please try again later."), retry, message, e(4, 3, 0), ""},
+		{400, graphError("BadRequest", "The operation timed out."), retry, message, e(4, 3, 0), ""},
+		{403, graphError("ErrorMessageTransientError", "x"), retry, message, e(4, 3, 0), ""},
+		{400, graphError("ErrorTimeoutExpired", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorConnectionFailedTransientError", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorMailboxFailover", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{403, graphError("ErrorADUnavailable", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorInsufficientResources", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{503, graphError("MailboxInfoStale", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{400, graphError("ErrorMailboxInfoStale", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{404, graphError("ErrorMailboxStoreUnavailable", "x"), retry, mailbox, e(4, 3, 0), ""},
+		{503, graphError("CommandConcurrencyLimitReached", "x"), retry, mailbox, e(4, 7, 0), "max_concurrent"},
+		{503, graphError("ErrorDirectoryConcurrencyLimit", "x"), retry, mailbox, e(4, 7, 0), "max_concurrent"},
+		{400, graphError("ErrorTooManyObjectsOpened", "x"), retry, mailbox, e(4, 7, 0), "max_concurrent"},
+		{403, graphError("X", "Too many concurrent connections opened."), retry, mailbox, e(4, 7, 0), "max_concurrent"},
+		// The words of an address say nothing.
+		{400, graphError("ErrorInvalidRecipients", "Recipient 'transient.timeout@example.org' is not valid."), bounce,
+			message, e(5, 1, 3), "recipients"},
+		{403, graphError("ErrorAccessDenied", "No access to timeout@contoso.com."), hold, mailbox, e(4, 7, 1), "RBAC"},
+
+		// Matters of an account.
+		{400, graphError("ErrorAccountDisabled", "x"), hold, mailbox, e(4, 2, 1), "account"},
+		{400, graphError("ErrorInvalidLicense", "x"), hold, mailbox, e(4, 2, 1), "licence"},
+		{400, graphError("RequestBroker--ParseUri", "Resource not found for the segment 'x'."), hold, mailbox,
+			e(4, 1, 8), "mailbox address"},
+		{400, graphError("ErrorInvalidIdMalformed", "Id is malformed."), hold, mailbox, e(4, 1, 8), "mailbox address"},
+		{404, graphError("ErrorMailboxNotEnabledForRESTAPI", "x"), hold, mailbox, e(4, 2, 1), "licence"},
+		{401, graphError("OrganizationFromTenantGuidNotFound", "The tenant for tenant guid 'x' does not exist."), hold,
+			identity, e(4, 3, 5), "Exchange Online"},
+
 		// The inner code is the more exact one.
 		{403, `{"error":{"code":"Forbidden","message":"m","innerError":{"code":"ErrorSendAsDenied"}}}`, hold,
 			outcome.ScopeSendAs, e(4, 7, 1), "Send As"},
@@ -243,6 +279,31 @@ func TestClassifyRetryAfter(t *testing.T) {
 	}
 }
 
+// Only these two answers are said to follow a message that was sent (Microsoft Q&A 5629476), and only where a
+// request can send one.
+func TestClassifyDoubts(t *testing.T) {
+	for _, c := range []struct {
+		http  int
+		code  string
+		doubt bool
+	}{
+		{500, "UnknownError", true}, {500, "ErrorInternalServerError", true}, {500, "generalException", false},
+		{500, "ErrorInternalServerTransientError", false}, {503, "UnknownError", false}, {502, "UnknownError", false},
+		{400, "UnknownError", false}, {503, "ErrorInternalServerError", false},
+	} {
+		body := []byte(graphError(c.code, ""))
+		if a := classify(c.http, nil, body, noon); a.Doubt != c.doubt || a.Outcome != outcome.Retry {
+			t.Errorf("%d %s: %+v", c.http, c.code, a)
+		}
+		if a := (Step{}).Judge(c.http, nil, body, noon); a.Doubt {
+			t.Errorf("%d %s to a step that sends nothing: %+v", c.http, c.code, a)
+		}
+		if a := (Step{MayDepart: true}).Judge(c.http, nil, body, noon); a.Doubt != c.doubt {
+			t.Errorf("%d %s to the last step: %+v", c.http, c.code, a)
+		}
+	}
+}
+
 // TestCatalogueKeepsItsPromises holds every row to the rules of the package.
 func TestCatalogueKeepsItsPromises(t *testing.T) {
 	final := map[outcome.Outcome][]string{outcome.Bounce: {"400", "413", "422"},
@@ -267,6 +328,9 @@ func TestCatalogueKeepsItsPromises(t *testing.T) {
 		}
 		if r.Pause != 0 && r.Outcome != outcome.Retry {
 			t.Errorf("a pause without a retry: %+v", r)
+		}
+		if r.Doubt && (r.Outcome != outcome.Retry || r.Advice == "") {
+			t.Errorf("doubt without a retry or advice: %+v", r)
 		}
 	}
 	for _, r := range entra.Refusals() {

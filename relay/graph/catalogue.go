@@ -39,18 +39,20 @@ const (
 		"spread the mail over time or over several mailboxes"
 	adviceCheck = "look into the Sent Items of the mailbox before sending the message again by hand"
 	adviceFull  = "empty its Sent Items, where every relayed message is kept, and set a retention policy"
+
+	adviceCrowd = "lower max_concurrent of the mailbox, or keep other programs of the same app from using it"
 )
 
 // catalogue holds every answer to sendMail that is known; the first match wins.
-// The order is: what settles it by status alone, what a code or a message names,
-// and the remainders by status. The table in the manual, answers.md, is made of
-// it.
+// The order is: what settles it by status alone, what passes, what a code or a
+// message names, and the remainders by status. The table in the manual,
+// answers.md, is made of it.
 //
 // Bounce only follows from 400, 413 and 422, and TooLarge from 400, 413 and the
 // notorious 200: everything else is not the message's fault, or not known to be.
 func catalogue() []outcome.Row {
 	return slices.Concat(
-		settled(), throttled(), messageFaults(), identityFaults(), mailboxFaults(), transient(), remainders(),
+		settled(), throttled(), transient(), messageFaults(), identityFaults(), mailboxFaults(), remainders(),
 	)
 }
 
@@ -70,21 +72,29 @@ func settled() []outcome.Row {
 	}
 }
 
+// crowdedPause is the pause after a limit of requests at once that names no time:
+// half of the slots are in use then.
+const crowdedPause = 15 * time.Second
+
 // throttled are the limits of the service, by status or by name.
 func throttled() []outcome.Row {
 	on := outcome.On
+	const crowded = "too many requests at once for this mailbox"
 	return []outcome.Row{
 		on("", "ErrorSubmissionQuotaExceeded", "").
 			Retry(mailbox, "4.7.0", "the mailbox has used up its sending quota", adviceQuota).After(time.Hour),
 		on("", "ErrorExceededMessageLimit", "").Retry(mailbox, "4.7.0",
 			"the mailbox has reached its daily limit of messages or recipients", adviceQuota).After(time.Hour),
 		on("", "ApplicationThrottled", "MailboxConcurrency").
-			Retry(mailbox, "4.7.0", "too many requests at once for this mailbox",
-				"lower max_concurrent of the mailbox, or keep other programs of the same app from using it"),
+			Retry(mailbox, "4.7.0", crowded, adviceCrowd),
 		on("", "ApplicationThrottled TooManyRequests activityLimitReached", "").
 			Retry(mailbox, "4.7.0", "throttled", ""),
 		on("429", "", "").Retry(mailbox, "4.7.0", "throttled", ""),
 		on("509", "", "").Retry(mailbox, "4.7.0", "the bandwidth limit of the app was reached", ""),
+		on("", "*Concurrency* *ConnectionCount* *TooManyObjects*", "").
+			Retry(mailbox, "4.7.0", crowded, adviceCrowd).After(crowdedPause),
+		on("4xx 5xx", "", "concurrency|concurrent|too many objects").
+			Retry(mailbox, "4.7.0", crowded, adviceCrowd).After(crowdedPause),
 	}
 }
 
@@ -134,6 +144,8 @@ func identityFaults() []outcome.Row {
 				"and exempt the app or this machine's address from the policy"),
 		on("", "Authorization_RequestDenied", "").
 			Hold(identity, "4.7.1", "the app has no permission for this", adviceAccess),
+		on("", "OrganizationFromTenantGuidNotFound", "").Hold(identity, "4.3.5", "the tenant has no Exchange Online",
+			"check tenant_id in the configuration; the tenant needs Exchange Online, with a licence for the mailbox"),
 		on("401", "", "").Hold(identity, "4.7.0", refused, adviceLogin),
 		on("403 407 451", "-", "").Hold(identity, "4.7.1", "refused by something that is not Graph", AdviceProxy),
 		on("404 405", "-", "").Hold(identity, "4.3.5", "what answered is not Graph", AdviceProxy),
@@ -159,11 +171,18 @@ func mailboxFaults() []outcome.Row {
 		on("", "ErrorMessageSubmissionBlocked", "").
 			Hold(mailbox, "4.7.0", "Exchange has blocked the mailbox from sending",
 				"look under Restricted entities in the Defender portal, find the cause, and unblock the mailbox"),
-		on("", "ErrorAccountSuspend", "").Hold(mailbox, "4.7.0", "the account of the mailbox is suspended",
+		on("", "ErrorAccountSuspend*", "").Hold(mailbox, "4.7.0", "the account of the mailbox is suspended",
 			"look under Restricted entities in the Defender portal, and at the account in the admin centre"),
+		on("", "*AccountDisabled*", "").Hold(mailbox, "4.2.1", "the account of the mailbox is disabled",
+			"look at the account and its licence in the admin centre; "+
+				"a mailbox that Exchange shows as shared needs no sign-in"),
+		on("", "*InvalidLicense*", "").Hold(mailbox, "4.2.1", "the mailbox has no valid licence", adviceMailbox),
+		on("", "RequestBroker--ParseUri ErrorInvalidIdMalformed*", "").
+			Hold(mailbox, "4.1.8", "Graph does not recognise the ID of the mailbox",
+				adviceUser+"; the mailbox needs a licence"),
 		on("", "ErrorQuotaExceeded", "").Hold(mailbox, "4.2.2", full, adviceFull),
 		on("507", "", "").Hold(mailbox, "4.2.2", full, adviceFull),
-		on("", "MailboxNotEnabledForRESTAPI MailboxNotSupportedForRESTAPI", "").
+		on("", "*NotEnabledForRESTAPI *NotSupportedForRESTAPI", "").
 			Hold(mailbox, "4.2.1", "the mailbox is inactive, unlicensed, on-premises or not ready yet", adviceMailbox),
 		on("", "ErrorNonExistentMailbox", "").Hold(mailbox, "4.2.1", "the address has no mailbox", adviceMailbox),
 		on("", "ErrorInvalidUser ResourceNotFound Request_ResourceNotFound", "").
@@ -172,19 +191,29 @@ func mailboxFaults() []outcome.Row {
 }
 
 // transient are failures of the service by name, whatever the status: a 400
-// that says "server busy" must not bounce.
+// that says "server busy" must not bounce, and a 403 that says "try again later"
+// must not hold the mailbox.
+//
+// Microsoft says of two answers that they can follow a message which was
+// delivered all the same.
 func transient() []outcome.Row {
 	on := outcome.On
 	const failure = "a transient failure of the service"
 	return []outcome.Row{
+		on("500", "UnknownError ErrorInternalServerError", "").
+			Retry(mailbox, "4.3.0", failure+", after which the message may have been sent", adviceCheck).Doubtful(),
 		on("", "ErrorItemNotFound ErrorIrresolvableConflict", "").
 			Retry(message, "4.3.0", "an item vanished or changed meanwhile", ""),
 		on("", "invalidRange*", "").
 			Retry(message, "4.3.0", "a part was sent that does not follow the last one", ""),
-		on("", "ErrorServerBusy ErrorInternalServerTransientError ErrorInternalServerError "+
-			"ErrorMailboxStoreUnavailable ErrorMailboxMoveInProgress ServiceUnavailable serviceNotAvailable", "").
+		on("", "ErrorMessageTransientError", "").Retry(message, "4.3.0", failure, ""),
+		on("", "*ServerBusy* *Transient* *Timeout* *TimedOut* *Unavailable* serviceNotAvailable *Stale* "+
+			"*MoveInProgress* *Failover* *ConnectionFailed* *InsufficientResources* ErrorInternalServerError", "").
 			Retry(mailbox, "4.3.0", failure, ""),
 		on("400 422", "generalException UnknownError", "").Retry(mailbox, "4.3.0", failure, ""),
+		on("4xx", "", "transient|try again later|try again in|timeout|timed out|temporarily|server is busy|"+
+			"unavailable|info is stale|infostale|failover").
+			Retry(message, "4.3.0", "refused for now, for a reason that passes", ""),
 	}
 }
 

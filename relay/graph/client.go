@@ -34,7 +34,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	login, err := entra.New(entra.Config{
 		Identity: cfg.Identity, Endpoints: cfg.endpoints(), Now: cfg.Now, Log: cfg.Log,
-		Route: n, OnChange: cfg.OnCredentialChange,
+		Route: n, OnChange: cfg.OnCredentialChange, OnToken: cfg.OnToken,
 	})
 	if err != nil {
 		return nil, err
@@ -68,6 +68,9 @@ func (c *Client) Run(ctx context.Context) {
 // Token logs in if there is no valid token, and returns what the token says. An
 // error is a *entra.LoginError, or the context's.
 func (c *Client) Token(ctx context.Context) (entra.TokenInfo, error) { return c.login.Token(ctx) }
+
+// Login is the login of the identity.
+func (c *Client) Login() *entra.Login { return c.login }
 
 // Microsoft reports whether both endpoints are those of a Microsoft cloud.
 func (c *Client) Microsoft() bool { return c.cfg.endpoints().Microsoft() }

@@ -43,6 +43,10 @@ type Config struct {
 	// OnCredentialChange is called by Run after a changed credential file was
 	// loaded: what Graph or Entra refused may pass now. It must not block.
 	OnCredentialChange func()
+
+	// OnToken is called for a new token that may end a refusal: see entra.Config.
+	// It may be nil, and must not block.
+	OnToken func(again, roles bool)
 }
 
 // withDefaults fills in the optional fields and checks the rest. It reads no file.

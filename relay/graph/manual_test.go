@@ -56,19 +56,26 @@ This page is made from the table in the program. For each message the first row 
   A probe is sent after 1, 2, 4 ... 30 minutes, and at once after a changed credential file, a restart or
   ` + "`graphrelay queue release`" + `; when it passes, delivery resumes by itself.
 - **unknown**: perhaps sent. ` + "`delivery.unknown_outcome`" + ` decides what happens then.
+- **retry or unknown**: Microsoft says that this can follow a message that was sent. With ` +
+		"`unknown_outcome: hold`" + ` or
+  ` + "`lookup`" + ` it is unknown, otherwise it is retried.
 
 An unknown answer is a bounce only if the status is 400 or 422 and the error is Graph's own: everything else waits,
 for waiting loses nothing. The log line of each attempt has the text, what Graph said and the request ID by which
 Microsoft's support finds the request.
 `)
 	answer := func(f Fact) string {
-		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, f.Outcome.String(), f.Scope.String(),
-			f.Status.String(), f.Advice)
+		what := f.Outcome.String()
+		if f.Doubt {
+			what += " or unknown"
+		}
+		return cells(code(orAny(f.HTTP)), answerCode(f), f.Text, what, f.Scope.String(), f.Status.String(), f.Advice)
 	}
 	const columns = "| HTTP | Code | Meaning | Outcome | Scope | Status | What to do |"
 	section("Answers to sendMail",
-		"`xx` stands for any two digits, `X*` for every code with that beginning. The code may also be that of an "+
-			"inner error; “a page” is HTML in place of an answer.", columns, answer, OfGraph)
+		"`xx` stands for any two digits, `X*` for every code with that beginning and `*X*` for every code "+
+			"that contains X. The code may also be that of an inner error; “a page” is HTML in place of an answer.",
+		columns, answer, OfGraph)
 	section("Answers to the steps of large mail",
 		"A draft is created, its attachments are uploaded, and then the draft is sent. The table above applies to "+
 			"each request, "+
@@ -86,8 +93,8 @@ Microsoft's support finds the request.
 		"Without a token nothing can be sent, so these concern the whole identity. While an older token is valid, "+
 			"delivery continues.", columns, answer, OfLogin)
 	section("Numbers in answers to a login",
-		"They decide nothing, as Microsoft asks of programs, but say more exactly what to do.", "| Number | What to "+
-			"do |",
+		"They decide nothing, as Microsoft asks of programs (except AADSTS90055 above), but say more exactly what "+
+			"to do.", "| Number | What to do |",
 		func(f Fact) string { return cells(code(strings.ReplaceAll(f.When, " ", "`, `")), f.Advice) }, OfNumber)
 	section("Answers of the metadata service",
 		"With `managed_identity` the token comes from the machine itself (169.254.169.254 in Azure).",
@@ -122,7 +129,7 @@ func answerCode(f Fact) string {
 		words = append(words, code(strings.Join(strings.Fields(f.Code), "`, `")))
 	}
 	if f.Match != "" {
-		words = append(words, "“"+f.Match+"”")
+		words = append(words, "“"+strings.ReplaceAll(f.Match, "|", "” or “")+"”")
 	}
 	if f.Page {
 		words = append(words, "a page")

@@ -67,7 +67,7 @@ func (b *bench) deliver(t *testing.T, s smtpd.Session, reverse string, to []stri
 		return "", err
 	}
 	for _, r := range to {
-		if err := tx.Rcpt(t.Context(), addr(r)); err != nil {
+		if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr(r)}); err != nil {
 			tx.Abort()
 			return "", err
 		}
@@ -377,7 +377,7 @@ func TestRecipientsThatNoHeaderCanSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tx.Rcpt(t.Context(), addr(`"a,b"@example.net`)); codeOf(err) != "550 5.1.3" {
+	if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr(`"a,b"@example.net`)}); codeOf(err) != "550 5.1.3" {
 		t.Error(err)
 	}
 }
@@ -470,7 +470,8 @@ func TestBareLFIsRefusedWhereTheListenerSaysSo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range []string{goodHeader + "\r\nbare\nLF\r\n", "X: y\n" + goodHeader + "\r\nx\r\n"} {
+		for _, text := range []string{goodHeader + "\r\nbare\nLF\r\n", "X: y\n" + goodHeader + "\r\nx\r\n",
+			goodHeader + "\r\n10%\r20%\r\n", goodHeader + "\r\nx\r\r\n", goodHeader + "\r\nlow\x00\r\n"} {
 			if _, err := b.deliver(t, s, "reports@example.org", []string{"a@example.net"}, text); codeOf(err) != want {
 				t.Errorf("reject %v: %v, want %q", reject, err, want)
 			}

@@ -83,7 +83,7 @@ func (b *bench) send(t *testing.T, from string, to []string, text string) (envel
 		return "", err
 	}
 	for _, r := range to {
-		if err := tx.Rcpt(t.Context(), addr(r)); err != nil {
+		if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr(r)}); err != nil {
 			return "", err
 		}
 	}
@@ -169,8 +169,9 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 		{"recipient without domain", "reports@example.org", "root", goodHeader + "\r\nb\r\n", 550, "5.1.2"},
 		{"recipient that a header cannot say", "reports@example.org", `"a,b"@example.net`, goodHeader + "\r\nb\r\n",
 			550, "5.1.3"},
-		{"NUL", "reports@example.org", "a@example.net", goodHeader + "\r\nb\x00\r\n", 550, "5.6.0"},
-		{"bare CR", "reports@example.org", "a@example.net", goodHeader + "\r\na\rb\r\n", 550, "5.6.0"},
+		{"NUL", "reports@example.org", "a@example.net", goodHeader + "\r\nb\x00c\r\n", 550, "5.6.0"},
+		{"a field behind text", "reports@example.org", "a@example.net", goodHeader + "b\r\nBcc: c@example.net\r\n", 550,
+			"5.6.0"},
 		{"too big", "reports@example.org", "a@example.net", goodHeader + "\r\n" + big + "\r\n", 552, "5.3.4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -228,7 +229,7 @@ func TestAConnectionThatDiesInDataLeavesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := tx.Rcpt(t.Context(), addr("a@example.net")); err != nil {
+		if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr("a@example.net")}); err != nil {
 			t.Fatal(err)
 		}
 		if id, err := tx.Data(t.Context(), brokenReader{strings.NewReader(text)}); err == nil {
@@ -332,7 +333,7 @@ func TestACommitIsNotCancelledWhenTheClientGoesAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tx.Rcpt(ctx, addr("a@example.net")); err != nil {
+	if err := tx.Rcpt(ctx, smtpd.RcptTo{Path: addr("a@example.net")}); err != nil {
 		t.Fatal(err)
 	}
 	id, err := tx.Data(ctx, strings.NewReader(goodHeader+"\r\nbody\r\n"))
@@ -423,7 +424,7 @@ func TestEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tx.Rcpt(t.Context(), addr("a@example.net")); err != nil {
+	if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr("a@example.net")}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tx.Data(t.Context(), io.MultiReader(strings.NewReader(goodHeader+"\r\n"), broken{})); err == nil {

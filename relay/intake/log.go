@@ -69,24 +69,16 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 	if len(mended.fields) > 0 {
 		attrs = append(attrs, slog.String("changed", strings.Join(mended.fields, ",")))
 	}
+	if len(mended.names) > 0 {
+		attrs = append(attrs, slog.String("repaired", strings.Join(mended.names, ",")))
+	}
 	if s := n.String(); s != "" {
 		attrs = append(attrs, slog.String("notes", s))
+		mended.names = append(mended.names, strings.Split(s, ",")...)
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
 	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients, Size: m.Size,
-		Repairs: mended.names(n)})
-}
-
-// names are what was repaired in a message, for metrics: the key of policy and
-// the notes of package message.
-func (r repairs) names(n message.Notes) (all []string) {
-	if r.why != "" {
-		all = append(all, r.why)
-	}
-	if s := n.String(); s != "" {
-		all = append(all, strings.Split(s, ",")...)
-	}
-	return all
+		Repairs: mended.names})
 }
 
 // loggable makes a Message-ID fit for logs, tables and the queue: a line of a

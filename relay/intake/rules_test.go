@@ -40,7 +40,7 @@ func TestAnOpenConnectionObeysNewRulesFromItsNextMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.SetRules(rulesOf([]string{b}, "10.0.0.0/8", ""))
-	if err := tx.Rcpt(t.Context(), addr("to@example.net")); err != nil {
+	if err := tx.Rcpt(t.Context(), smtpd.RcptTo{Path: addr("to@example.net")}); err != nil {
 		t.Error(err)
 	}
 	if _, err := tx.Data(t.Context(), strings.NewReader("From: "+a+"\r\nTo: to@example.net\r\n\r\nx\r\n")); err != nil {

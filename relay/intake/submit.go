@@ -24,7 +24,7 @@ func (in *Intake) Submit(
 	if err != nil {
 		return "", err
 	}
-	if err := tx.Rcpt(ctx, to); err != nil {
+	if err := tx.Rcpt(ctx, smtpd.RcptTo{Path: to}); err != nil {
 		tx.Abort()
 		return "", err
 	}

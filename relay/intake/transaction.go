@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -20,6 +21,7 @@ type transaction struct {
 	from       smtpd.MailFrom
 	who        envelope.Client
 	recipients []envelope.Address
+	unreported []envelope.Address // those of them with NOTIFY=NEVER
 	seen       map[string]bool
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
 	uncount    func()                      // takes the message off the client's rate
@@ -29,7 +31,8 @@ type transaction struct {
 func (t *transaction) Abort() { t.uncount() }
 
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
-func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
+func (t *transaction) Rcpt(_ context.Context, rcpt smtpd.RcptTo) error {
+	to := rcpt.Path
 	bare := withoutLocalhost(to)
 	full, err := t.rules.Policy.Recipient(t.client, bare)
 	if err == nil {
@@ -44,9 +47,15 @@ func (t *transaction) Rcpt(_ context.Context, to envelope.Address) error {
 	if bare.Domain() == "" {
 		t.aliases[bare.Key()] = full
 	}
-	if key := full.Key(); !t.seen[key] {
+	key := full.Key()
+	if !t.seen[key] {
 		t.seen[key] = true
 		t.recipients = append(t.recipients, full)
+		if rcpt.NoReport {
+			t.unreported = append(t.unreported, full)
+		}
+	} else if !rcpt.NoReport {
+		t.unreported = slices.DeleteFunc(t.unreported, full.Equal)
 	}
 	return nil
 }
@@ -92,6 +101,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	if err != nil {
 		return nil, err
 	}
+	repairs.changed("display_name", report.Renamed)
 	m.HeaderSize = int64(len(block))
 	if m.Size, err = t.store(ctx, m, block, body); err != nil {
 		return nil, err
@@ -105,6 +115,20 @@ type repairs struct {
 	why    string   // the key of policy that asked for it
 	from   string   // as it arrived; empty if it was left
 	fields []string // that changed
+	names  []string // of the repairs, for the log and the metric
+}
+
+// changed records the fields that a repair changed.
+func (r *repairs) changed(repair string, fields []string) {
+	if r.fields = append(r.fields, fields...); len(fields) > 0 {
+		r.named(repair)
+	}
+}
+
+func (r *repairs) named(repair string) {
+	if !slices.Contains(r.names, repair) {
+		r.names = append(r.names, repair)
+	}
 }
 
 // authorize asks policy about the message as it will be sent: first it repairs
@@ -112,9 +136,7 @@ type repairs struct {
 // rewritten.
 func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Grant, repairs, error) {
 	var r repairs
-	if t.client.Repair.DisplayName {
-		h, r.fields = h.QuoteNames()
-	}
+	h = t.mend(h, &r)
 	h, expanded := h.ExpandAliases(func(a envelope.Address) (envelope.Address, bool) {
 		to, ok := t.aliases[withoutLocalhost(a).Key()]
 		return to, ok
@@ -134,10 +156,29 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 	h, rewritten := h.Rewrite(message.AuthorEdits{
 		From:       grant.Rewrite.From,
 		ReplyTo:    grant.Rewrite.ReplyTo,
+		Sender:     grant.Rewrite.Sender,
 		DropSender: grant.Rewrite.DropSender,
 	})
 	r.fields = append(r.fields, rewritten...)
+	r.named(r.why)
 	return h, grant, r, t.judgeAgain(h, grant)
+}
+
+// mend repairs what the client's rule allows to repair without asking policy. A
+// report comes with the null reverse-path, and from nobody.
+func (t *transaction) mend(h *message.Header, r *repairs) *message.Header {
+	var fields []string
+	if t.client.Repair.DisplayName {
+		h, fields = h.QuoteNames()
+		r.changed("display_name", fields)
+		h, fields = h.MendLists()
+		r.changed("display_name", fields)
+	}
+	if t.client.Repair.LocalSender && t.from.Path.IsZero() {
+		h, fields = h.NameDaemon()
+		r.changed("local_sender", fields)
+	}
+	return h
 }
 
 // judgeAgain checks the rewritten header as if it had arrived like that: policy
@@ -173,8 +214,10 @@ func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
 	now := t.in.Now()
 	m := &spool.Message{
-		ID:             envelope.NewQueueID(now),
-		Envelope:       envelope.Envelope{ReversePath: g.ReversePath, Recipients: t.recipients, UTF8: t.from.UTF8},
+		ID: envelope.NewQueueID(now),
+		Envelope: envelope.Envelope{
+			ReversePath: g.ReversePath, Recipients: t.recipients, Unreported: t.unreported, UTF8: t.from.UTF8,
+		},
 		Client:         t.who,
 		Mailbox:        g.Mailbox,
 		From:           g.From,

@@ -63,8 +63,10 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 			"To:\r\n b@x.example\r\nX-Graphrelay-To:\r\n a@x.example,\r\n b@x.example\r\n"},
 		{"8-bit name stays", "To: M\xfcller <a@x.example>, b@x.example\r\n", "a@x.example",
 			"To: M\xfcller <a@x.example>\r\nX-Graphrelay-To: M\xfcller <a@x.example>, b@x.example\r\n"},
-		{"encoded name stays", "To: =?utf-8?q?b=40x.example=2C?=\r\n <a@x.example>\r\n", "a@x.example b@x.example",
-			"Bcc: b@x.example\r\nTo: =?utf-8?q?b=40x.example=2C?=\r\n <a@x.example>\r\n"},
+		{"encoded name stays", "To: =?utf-8?q?J=C3=B6rg=2E?=\r\n <a@x.example>\r\n", "a@x.example b@x.example",
+			"Bcc: b@x.example\r\nTo: =?utf-8?q?J=C3=B6rg=2E?=\r\n <a@x.example>\r\n"},
+		{"encoded name that hides an address", "To: =?utf-8?q?b=40x.example=2C?=\r\n <a@x.example>\r\n",
+			"a@x.example b@x.example", "Bcc: b@x.example\r\nTo: \"b@x.example,\" <a@x.example>\r\n"},
 		{"no domain", "To: root\r\n", "admin@x.example", "Bcc: admin@x.example\r\nX-Graphrelay-To: root\r\n"},
 		{"words that are no address", "To: Customers, a@x.example\r\n", "a@x.example",
 			"To: a@x.example\r\nX-Graphrelay-To: Customers, a@x.example\r\n"},
@@ -112,7 +114,8 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 			"To: \"Last, First\" <a@x.example>,\r\n \"x@y.example\" <b@x.example>\r\n"},
 		{"a folded name of a group beside an @ in quotes",
 			"To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n", "a@x.example",
-			"Bcc: a@x.example\r\nX-Graphrelay-To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n"},
+			"To: \"x@y.example\" <a@x.example>\r\n" +
+				"X-Graphrelay-To: \"Last,\r\n First\": \"x@y.example\" <a@x.example>;\r\n"},
 		{"a quoted string that begins in an encoded word", "To: =?utf-8?q?\"?= <y@x.example>, =?utf-8?q?\"?= " +
 			"<a@x.example>\r\n", "a@x.example",
 			"Bcc: a@x.example\r\nX-Graphrelay-To: =?utf-8?q?\"?= <y@x.example>, =?utf-8?q?\"?= <a@x.example>\r\n"},

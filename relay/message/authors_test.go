@@ -15,7 +15,7 @@ func TestAuthors(t *testing.T) {
 		{"all kinds", "From: a@b.example\r\nSender: s@b.example\r\nResent-From: r@b.example\r\n" +
 			"Resent-Sender: q@b.example\r\nresent-from: p@b.example, o@b.example\r\nResent-Sender: n@b.example\r\n",
 			"[a@b.example] s@b.example [r@b.example p@b.example o@b.example] [q@b.example n@b.example]"},
-		{"folded, commented, encoded", "From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?=2C_ceo=40x.example?= (the " +
+		{"folded, commented, encoded", "From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?_x.example?= (the " +
 			"(big) boss)\r\n <a@b.example>,\r\n \"x, y\" <c@d.example>\r\n",
 			"[a@b.example c@d.example]  [] []"},
 		{"no blank", "From:\"x\"<a@b.example>\r\n", "[a@b.example]  [] []"},
@@ -52,6 +52,12 @@ func TestAuthorsRefuses(t *testing.T) {
 		"From: ceo@x.example <a@b.example>",
 		"From: a@b.example <c@d.example>, e@f.example",
 		"From: a@b.example, John",
+		"From: =?utf-8?b?TcO8bGxlcg==?=\r\n =?utf-8?q?=2C_ceo=40x.example?= (the (big) boss)\r\n <a@b.example>",
+		"From: =?utf-7?q?ceo+AEA-x.example?= <a@b.example>",
+		"From: =?utf-8?b?Zm9v?x <a@b.example>, =?utf-8?b?LA=?= <c@b.example>",
+		"From: \"ceo@x.example\" \"\" <a@b.example>",
+		"From: .. <a@b.example>",
+		"From: a..b@b.example",
 		"From: John Smith",
 		"From: Smith, John <a@b.example>",
 		"From: <>",

@@ -8,20 +8,27 @@ import (
 // minDirect is the smallest buffer that is filled in place.
 const minDirect = 512
 
+// maxTail bounds the buffer for what must be examined byte by byte.
+const maxTail = 32 << 10
+
 // Body yields what follows the header block, with CRLF line ends. It is an
-// io.Reader and does not close what it reads from.
+// io.Reader and does not close what it reads from. Any number of CRs before a LF
+// count as one line end with it, any other CR as a line end of its own.
 //
 // A last line without line end stays without: over SMTP there is none.
 type Body struct {
 	in       source
 	rejectLF bool
 	notes    Notes
+	text     paragraph // that must not hold a field
 
-	heldCR  bool   // the input read so far ends in a CR whose LF is to come
-	tail    []byte // input that is read but must be examined byte by byte
-	buf     []byte // backs tail
-	afterCR bool   // the last byte returned is a CR, and tail begins with its LF
-	err     error  // returned when tail is empty
+	heldCR bool   // the input read so far ends in a CR whose LF is to come
+	tail   []byte // input that is read but must be examined byte by byte
+	buf    []byte // backs tail
+	crs    int    // CRs before tail, until it is known what they are
+	nul    bool   // a NUL was dropped: nothing but line ends may follow
+	owed   int    // bytes of CRLF pairs to be returned before tail
+	err    error  // returned when all that is done
 }
 
 // Notes say what was odd about the message, header and body. They are
@@ -29,24 +36,32 @@ type Body struct {
 func (b *Body) Notes() Notes { return b.notes }
 
 // Read fills p with canonical body text. It returns io.EOF only when the
-// underlying reader does; 550 5.6.0 as a *reply.Error for a NUL, a bare CR or,
-// if Options say so, a bare LF; any other error unchanged. After an error the
-// message must be dropped.
+// underlying reader does; 550 5.6.0 as a *reply.Error for a NUL that text follows,
+// for a field where the empty line was missing or, if Options say so, for any NUL,
+// bare CR or bare LF; any other error unchanged. After an error the message must
+// be dropped.
 func (b *Body) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	if refusal := b.text.check(p[:n]); refusal != nil {
+		b.err, b.tail, b.owed = refusal, nil, 0
+		return 0, refusal
+	}
+	return n, err
+}
+
+func (b *Body) read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	for {
-		if len(b.tail) > 0 {
-			if n := b.expand(p); n > 0 {
-				return n, nil
-			}
+		if n := b.expand(p); n > 0 {
+			return n, nil
 		}
 		if b.err != nil {
 			return 0, b.err
 		}
-		if len(p) < minDirect {
-			b.tail = b.fill(b.own(minDirect))
+		if len(p) < minDirect || b.crs > 0 || b.nul {
+			b.tail = b.fill(b.own(max(minDirect, min(len(p), maxTail))))
 			continue
 		}
 		got := b.fill(p)
@@ -78,12 +93,8 @@ func (b *Body) fill(q []byte) []byte {
 	}
 	m, err := b.in.Read(q[n:])
 	n += m
-	switch {
-	case err == io.EOF && b.heldCR:
-		b.err = errBareCR()
-		return nil
-	case err != nil:
-		b.err = err
+	if err != nil {
+		b.end(err, n)
 		return nil
 	}
 	b.heldCR = q[n-1] == '\r'
@@ -91,6 +102,20 @@ func (b *Body) fill(q []byte) []byte {
 		n--
 	}
 	return q[:n]
+}
+
+// end is the end of the input behind some more CRs.
+func (b *Body) end(err error, more int) {
+	b.err = err
+	crs := b.crs + more
+	switch {
+	case err != io.EOF || crs == 0:
+	case b.rejectLF:
+		b.err = errBareCR()
+	default:
+		b.notes.StrayCR = true
+		b.crs, b.heldCR, b.owed = 0, false, 2*crs
+	}
 }
 
 // isCanonical reports whether c needs no change: every LF has its CR, and there
@@ -114,47 +139,56 @@ func isCanonical(c []byte) bool {
 // full, tail is empty, or a byte is refused.
 func (b *Body) expand(p []byte) int {
 	w := 0
-	for len(b.tail) > 0 && w < len(p) {
-		if n := plainLen(b.tail); n > 0 {
-			n = copy(p[w:], b.tail[:n])
+	for w < len(p) {
+		plain := plainLen(b.tail[:min(len(b.tail), len(p)-w)])
+		switch {
+		case b.owed > 0:
+			p[w] = "\n\r"[1-b.owed%2]
+			b.owed--
+			w++
+		case len(b.tail) == 0:
+			return w
+		case plain > 0 && b.crs == 0 && !b.nul:
+			n := copy(p[w:], b.tail[:plain])
 			b.tail = b.tail[n:]
 			w += n
-			continue
+		default:
+			if err := b.special(); err != nil {
+				b.tail, b.err = nil, err
+				return w
+			}
 		}
-		c, err := b.special()
-		if err != nil {
-			b.tail, b.err = nil, err
-			break
-		}
-		p[w] = c
-		w++
 	}
 	return w
 }
 
-// special decides about a CR, LF or NUL at the head of tail. For a bare LF it
-// gives the CR first and leaves the LF in place.
-func (b *Body) special() (byte, error) {
+// special decides about the byte at the head of tail, where CRs or a NUL went
+// before it or it is one. It takes all but a plain byte.
+func (b *Body) special() error {
 	c := b.tail[0]
 	switch {
-	case c == 0:
-		return 0, errNUL()
-	case c == '\r' && (len(b.tail) == 1 || b.tail[1] != '\n'):
-		return 0, errBareCR()
-	case c == '\r':
-		b.afterCR = true
-	case b.afterCR:
-		b.afterCR = false
-	default:
-		if b.rejectLF {
-			return 0, errBareLF()
+	case b.rejectLF && (b.crs > 0 && c != '\n' || b.crs == 0 && c == '\n'):
+		if c == '\n' {
+			return errBareLF()
 		}
-		b.notes.BareLF = true
-		b.afterCR = true
-		return '\r', nil
+		return errBareCR()
+	case c == 0 && b.rejectLF, b.nul && c != 0 && c != '\r' && c != '\n':
+		return errNUL()
+	case c == 0:
+		b.nul, b.notes.FinalNUL = true, true
+	case c == '\r':
+		b.crs++
+	case c == '\n':
+		b.notes.BareLF = b.notes.BareLF || b.crs == 0
+		b.notes.StrayCR = b.notes.StrayCR || b.crs > 1
+		b.crs, b.owed = 0, 2
+	default: // the CRs end lines; the byte stays
+		b.notes.StrayCR = true
+		b.crs, b.owed = 0, 2*b.crs
+		return nil
 	}
 	b.tail = b.tail[1:]
-	return c, nil
+	return nil
 }
 
 // plainLen counts the bytes before the first CR, LF or NUL.
@@ -165,4 +199,44 @@ func plainLen(c []byte) int {
 		}
 	}
 	return len(c)
+}
+
+// paragraph is text that somebody put directly under the header: the body up to
+// its first empty line. A line of the form "Name:" in it would make it a part of
+// the header to some readers.
+type paragraph struct {
+	refusal error // what check returns; nil if there is no such text
+	at      place
+}
+
+// place is where in a line a paragraph is.
+type place uint8
+
+const (
+	lineStart place = iota
+	inName
+	behindName
+	inText
+)
+
+// check reads the next bytes, which have canonical line ends.
+func (g *paragraph) check(text []byte) error {
+	for i := 0; g.refusal != nil && i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\n':
+			g.at = lineStart
+		case g.at == inText:
+		case c == '\r' && g.at == lineStart:
+			g.refusal = nil // the empty line
+		case c == ':':
+			return g.refusal
+		case !isBlank(c):
+			g.at = [...]place{lineStart: inName, inName: inName, behindName: inText}[g.at]
+		case g.at == lineStart:
+			g.at = inText // a fold
+		default:
+			g.at = behindName
+		}
+	}
+	return nil
 }

@@ -130,6 +130,9 @@ func (h *Header) Subject() string {
 	return charset.Clean(charset.DecodeWords(s[:min(len(s), maxSubject)]), '\ufffd')
 }
 
+// Empty reports whether there is no field.
+func (h *Header) Empty() bool { return len(h.fields) == 0 }
+
 // Notes say what was odd about the header alone.
 func (h *Header) Notes() Notes { return h.notes }
 

@@ -3,8 +3,8 @@
 //
 // Promises:
 //
-//   - Byte-true. Below the top header block only line ends change, to CRLF. In
-//     it only the fields change that must. No part of a multipart body is looked
+//   - Byte-true. Below the top header block only line ends change, to CRLF, and
+//     NULs at the very end are dropped. In it only the fields change that must. No part of a multipart body is looked
 //     at, so signatures survive and nesting costs nothing.
 //   - One reading. What two readers could cut differently is made unambiguous
 //     (Notes say how) or refused with 550 5.6.0. No output contains a bare CR, a
@@ -32,7 +32,7 @@ import (
 // Options bound the reading of a message.
 type Options struct {
 	MaxHeader    int  // bytes of the top header block with its empty line; = 1 MiB
-	RejectBareLF bool // refuse a bare LF instead of making it CRLF
+	RejectBareLF bool // refuse a bare LF, a bare CR and NULs at the end instead of mending them
 }
 
 // Notes record what was normal enough to accept and odd enough to log.
@@ -42,15 +42,28 @@ type Notes struct {
 	MboxFrom   bool // an mbox "From " line above the header was dropped
 	BlankFold  bool // a folded line of nothing but blanks was dropped
 	SpaceColon bool // blanks between a field name and its colon were dropped
+
+	StrayCR       bool // a CR without LF became a line end, or a blank in the header
+	FinalNUL      bool // NULs at the end were dropped
+	NoEmptyLine   bool // the header ended without an empty line: it got one
+	MissingFold   bool // a line of a field got the blank that it should begin with
+	ByteOrderMark bool // a byte order mark before the header was dropped
 }
 
 // String lists what is set, as in "bare_lf,blank_fold"; empty if nothing is.
 func (n Notes) String() string {
 	var s []string
-	names := []string{"bare_lf", "no_header", "mbox_from", "blank_fold", "space_colon"}
-	for i, set := range []bool{n.BareLF, n.NoHeader, n.MboxFrom, n.BlankFold, n.SpaceColon} {
-		if set {
-			s = append(s, names[i])
+	for _, note := range []struct {
+		set  bool
+		name string
+	}{
+		{n.BareLF, "bare_lf"}, {n.NoHeader, "no_header"}, {n.MboxFrom, "mbox_from"},
+		{n.BlankFold, "blank_fold"}, {n.SpaceColon, "space_colon"}, {n.StrayCR, "stray_cr"},
+		{n.FinalNUL, "final_nul"}, {n.NoEmptyLine, "no_empty_line"}, {n.MissingFold, "missing_fold"},
+		{n.ByteOrderMark, "byte_order_mark"},
+	} {
+		if note.set {
+			s = append(s, note.name)
 		}
 	}
 	return strings.Join(s, ",")
@@ -90,6 +103,7 @@ const maxReport = 100
 // most the first 100.
 type Report struct {
 	Trimmed    []string // addresses taken out of To/Cc/Bcc
+	Renamed    []string // names of recipient fields whose display names were rewritten
 	Unreadable []string // names of recipient fields that have no single reading and were set aside
 	Blind      int      // number of recipients in Bcc
 	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)

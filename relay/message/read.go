@@ -2,9 +2,7 @@ package message
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"strings"
 
 	"graphrelay/relay/reply"
 )
@@ -19,7 +17,8 @@ const (
 // yields the rest. It returns a *reply.Error for a header that cannot be
 // accepted, 550 5.6.0 or 552 5.3.4, or the error of r unchanged. A message that
 // ends after its header fields, without an empty line, has an empty body; one
-// whose first line is no field has an empty header.
+// whose first line is no field has an empty header. Some of what makes a header
+// unacceptable shows only in what follows it: then Body returns the refusal.
 func Read(r io.Reader, o Options) (*Header, *Body, error) {
 	if o.MaxHeader <= 0 {
 		o.MaxHeader = defaultMaxHeader
@@ -33,7 +32,9 @@ func Read(r io.Reader, o Options) (*Header, *Body, error) {
 	if err := s.run(); err != nil {
 		return nil, nil, err
 	}
-	return s.h, &Body{in: s.in, rejectLF: o.RejectBareLF, notes: s.h.notes}, nil
+	b := &Body{in: s.in, rejectLF: o.RejectBareLF, notes: s.h.notes, nul: s.nul}
+	b.text.refusal = s.ifField
+	return s.h, b, nil
 }
 
 // source is a reader with input that was read from it too early.
@@ -72,6 +73,13 @@ type scanner struct {
 	opt   Options
 	lines int  // for the texts of refusals
 	cut   bool // the last line had no line end: the input ended
+	nul   bool // a NUL was dropped: nothing but line ends may follow
+
+	was       []byte // the last line as it came, if characters of it were mended
+	nulBefore bool   // nul without that line
+
+	from    []byte // a first line "From ..." until it is known what follows
+	ifField error  // the refusal if what was taken for text has a field after all
 }
 
 func (s *scanner) run() error {
@@ -79,7 +87,10 @@ func (s *scanner) run() error {
 		start := len(s.h.raw)
 		err := s.line()
 		if err == io.EOF {
-			break
+			err = s.resolve(start, nil)
+			if err == nil {
+				break
+			}
 		}
 		if err != nil {
 			return err
@@ -99,15 +110,23 @@ func (s *scanner) run() error {
 // io.EOF means that there is none.
 func (s *scanner) line() error {
 	start := len(s.h.raw)
+	s.was = nil
 	for {
 		i := bytes.IndexByte(s.in.rest, '\n')
+		piece := s.in.rest
 		if i >= 0 {
-			s.h.raw = append(s.h.raw, s.in.rest[:i+1]...)
-			s.in.rest = s.in.rest[i+1:]
+			piece = piece[:i+1]
+		}
+		s.h.raw = append(s.h.raw, piece...)
+		s.in.rest = s.in.rest[len(piece):]
+		switch {
+		case s.isLongText(start):
+			s.cut = true
+			s.h.raw = append(s.h.raw, "\r\n"...)
+			return nil
+		case i >= 0:
 			return s.canonical(start)
 		}
-		s.h.raw = append(s.h.raw, s.in.rest...)
-		s.in.rest = nil
 		if err := s.checkSize(); err != nil {
 			return err
 		}
@@ -129,8 +148,9 @@ func (s *scanner) fill() error {
 	return err
 }
 
-// canonical gives the line at start a CRLF and checks its characters. It checks
-// the size first, so that the reply does not depend on how the input arrives.
+// canonical gives the line at start a CRLF and mends or refuses its other CRs and
+// NULs. It checks the size first, so that the reply does not depend on how the
+// input arrives.
 func (s *scanner) canonical(start int) error {
 	s.lines++
 	n := len(s.h.raw) - 1
@@ -140,18 +160,50 @@ func (s *scanner) canonical(start int) error {
 	} else {
 		n--
 	}
+	if err := s.checkSize(); err != nil {
+		return err
+	}
 	line := s.h.raw[start:n]
+	odd := bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 || s.nul && len(line) > 0
 	switch {
-	case s.checkSize() != nil:
-		return s.checkSize()
 	case bare && s.opt.RejectBareLF:
 		return errBareLF()
-	case bytes.IndexByte(line, '\r') >= 0:
-		return errBareCR()
-	case bytes.IndexByte(line, 0) >= 0:
-		return errNUL()
+	case odd && s.opt.RejectBareLF:
+		return oddCharacter(line)
 	}
 	s.h.notes.BareLF = s.h.notes.BareLF || bare
+	if odd {
+		return s.mendCharacters(start, line)
+	}
+	return nil
+}
+
+func oddCharacter(line []byte) error {
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return errBareCR()
+	}
+	return errNUL()
+}
+
+// mendCharacters takes any number of CRs before the LF for one line end, and any
+// other for a blank: it never ends a line of the header. A NUL may only be among
+// the last characters of the message.
+func (s *scanner) mendCharacters(start int, line []byte) error {
+	kept := bytes.TrimRight(line, "\r\x00")
+	if bytes.IndexByte(kept, 0) >= 0 || s.nul && len(kept) > 0 {
+		return errNUL()
+	}
+	s.was, s.nulBefore = bytes.Clone(line), s.nul
+	s.nul = s.nul || bytes.IndexByte(line, 0) >= 0
+	notes := &s.h.notes
+	notes.FinalNUL = notes.FinalNUL || s.nul
+	notes.StrayCR = notes.StrayCR || bytes.IndexByte(line, '\r') >= 0
+	for i, c := range kept {
+		if c == '\r' {
+			kept[i] = ' '
+		}
+	}
+	s.h.raw = append(s.h.raw[:start+len(kept)], "\r\n"...)
 	return nil
 }
 
@@ -164,13 +216,22 @@ func (s *scanner) checkSize() error {
 
 // take decides what the line at start is; done ends the header.
 func (s *scanner) take(start int) (done bool, err error) {
+	s.dropMark(start)
 	line := s.h.raw[start : len(s.h.raw)-2]
+	if s.from != nil {
+		if err := s.resolve(start, line); err != nil || s.h.notes.NoHeader {
+			return true, err
+		}
+	}
 	switch {
 	case len(line) == 0:
 		s.h.raw = s.h.raw[:start]
 		return true, nil
-	case line[0] == ' ' || line[0] == '\t':
-		return false, s.continuation(start, line)
+	case isBlank(line[0]) && len(s.h.fields) == 0:
+		return true, s.text(start, line, refuse("Message header begins with a continuation line"))
+	case isBlank(line[0]):
+		s.continuation(start, line)
+		return false, nil
 	}
 	name, colon := cutName(line)
 	if name == 0 || colon < 0 {
@@ -190,7 +251,7 @@ func cutName(line []byte) (name, colon int) {
 		name++
 	}
 	colon = name
-	for colon < len(line) && (line[colon] == ' ' || line[colon] == '\t') {
+	for colon < len(line) && isBlank(line[colon]) {
 		colon++
 	}
 	if colon == len(line) || line[colon] != ':' {
@@ -219,69 +280,14 @@ func (s *scanner) add(start, colon int) error {
 
 // continuation drops a fold that looks blank: some readers would end the header
 // there, and to the others it means nothing.
-func (s *scanner) continuation(start int, line []byte) error {
+func (s *scanner) continuation(start int, line []byte) {
 	h := s.h
-	if len(h.fields) == 0 {
-		return refuse("Message header begins with a continuation line")
-	}
 	if len(bytes.Trim(line, " \t\v\f")) == 0 {
 		h.raw = h.raw[:start]
 		h.notes.BlankFold = true
-		return nil
+		return
 	}
 	h.fields[len(h.fields)-1].end = int32(len(h.raw))
-	return nil
-}
-
-// notAField deals with a line that is neither field, fold nor empty. As the
-// message's first line it means that there is no header at all, and as body it
-// is harmless. Further down it could be the end of the header or damage to it:
-// readers differ, so it is refused.
-func (s *scanner) notAField(start int, line []byte, name int) (done bool, err error) {
-	if len(s.h.fields) > 0 {
-		return true, refuse(fmt.Sprintf("Header line %d %s", s.lines, faultOf(line, name)))
-	}
-	if isMboxFrom(line) {
-		s.h.raw = s.h.raw[:start]
-		s.h.notes.MboxFrom = true
-		return false, nil
-	}
-	s.h.notes.NoHeader = true
-	back := s.h.raw[start:]
-	if s.cut {
-		back = back[:len(back)-2]
-	}
-	s.in.rest = append(bytes.Clone(back), s.in.rest...)
-	s.h.raw = s.h.raw[:start]
-	return true, nil
-}
-
-func faultOf(line []byte, name int) string {
-	switch {
-	case bytes.IndexByte(line, ':') < 0:
-		return "has no colon"
-	case name == 0 && line[0] == ':':
-		return "has no field name"
-	case line[name] == ' ' || line[name] == '\t':
-		return "has a blank in the field name"
-	}
-	return "has a field name that is not printable ASCII"
-}
-
-// isMboxFrom recognizes the separator of mbox files by its date, so that a text
-// that begins with the word From is not taken for one.
-func isMboxFrom(line []byte) bool {
-	if !bytes.HasPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From ")) {
-		return false
-	}
-	const days, months = " Sun Mon Tue Wed Thu Fri Sat ", " Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec "
-	words := strings.Fields(string(line))
-	for i := 1; i+1 < len(words); i++ {
-		if strings.Contains(days, " "+words[i]+" ") && strings.Contains(months, " "+words[i+1]+" ") {
-			return true
-		}
-	}
-	return false
 }
 
 // checkSingle refuses what readers resolve differently: the first From, the

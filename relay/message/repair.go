@@ -10,13 +10,29 @@ import (
 // its bytes and its place. They return h itself if nothing changes. They come
 // before Authors and Apply, which judge the result.
 
-// QuoteNames puts a bare @ in a display name in quotes, as
-// `From: printer@d.example <printer@d.example>` needs it, in From, Sender,
-// Resent-From and Resent-Sender. The address is not changed: it is the one in
-// angle brackets. A field that would still not be one mailbox stays as it was.
+// QuoteNames quotes what a device wrote as a display name without quotes, as
+// in `From: printer@d.example <printer@d.example>` or `From: UPS: rack 3 <a@b>`, in
+// From, Sender, Resent-From and Resent-Sender, and writes anew a name in encoded
+// words that hide an address or a comma. The address is not changed: it is the
+// only one in the field. A field that would still not have one reading stays as
+// it was, and so do all of a message with a DKIM signature, which covers From.
 // names are those of the changed fields.
 func (h *Header) QuoteNames() (quoted *Header, names []string) {
-	return h.mapped(field.isAuthor, address.QuoteNames)
+	if len(h.numbers("DKIM-Signature")) > 0 {
+		return h, nil
+	}
+	return h.mapped(field.isAuthor, address.MendAuthor)
+}
+
+// MendLists does the same for the lists in To, Cc and Bcc, whose items may have
+// semicolons between them.
+func (h *Header) MendLists() (mended *Header, names []string) {
+	return h.mapped(field.isRecipient, address.MendList)
+}
+
+// NameDaemon gives the From of a report, `MAILER-DAEMON <>`, a local address.
+func (h *Header) NameDaemon() (named *Header, names []string) {
+	return h.mapped(func(f field) bool { return f.kind == kindFrom }, address.DaemonAuthor)
 }
 
 // ExpandAliases replaces local recipients in To, Cc and Bcc, such as root and

@@ -12,6 +12,7 @@ import (
 type AuthorEdits struct {
 	From       envelope.Address // replaces the address in From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // goes to Reply-To unless the message has one; zero for none
+	Sender     envelope.Address // makes a Sender, in the place of an empty one; zero leaves it
 	DropSender bool             // removes Sender
 }
 
@@ -37,9 +38,14 @@ func (h *Header) Rewrite(e AuthorEdits) (rewritten *Header, names []string) {
 			values[empty] = nil
 		}
 	}
-	if sender := h.numbers("Sender"); e.DropSender && len(sender) > 0 {
+	sender := h.numbers("Sender")
+	if (e.DropSender || !e.Sender.IsZero()) && len(sender) > 0 {
 		note(&names, "Sender")
 		values[sender[0]] = nil
+	}
+	if !e.Sender.IsZero() {
+		note(&names, "Sender")
+		more = append(more, newField{"Sender", " " + e.Sender.String()})
 	}
 	return h.revised(values, more), names
 }

@@ -50,7 +50,10 @@ func (p *plan) merge(fields []int, name string) error {
 		if err != nil {
 			return err
 		}
-		if trimmed {
+		if l.Rewrites() {
+			note(&p.report.Renamed, name)
+		}
+		if trimmed || l.Dissolves() {
 			texts[i] = p.setAside(i, name)
 		}
 		if first < 0 {

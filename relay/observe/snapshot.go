@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -111,9 +112,13 @@ func holdStates(stored, running []spool.Hold) (list []state.Hold) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		h := byKey[key]
-		list = append(list, state.Hold{
+		x := state.Hold{
 			Key: key, Since: h.Since, Status: h.Status.Text(), Text: h.Text, Probes: h.Probes, NextProbe: h.NextProbe,
-		})
+		}
+		for _, c := range hold.Triggers(h) {
+			x.Triggers = append(x.Triggers, string(c))
+		}
+		list = append(list, x)
 	}
 	return list
 }

@@ -50,9 +50,10 @@ func TestHoldStates(t *testing.T) {
 	running := []spool.Hold{
 		{Key: "identity:i", Text: "new", Status: status, Probes: 2, Since: at, NextProbe: at}, {Key: "mailbox:a"},
 	}
+	triggers := []string{"login", "roles", "network", "credential", "reload", "release"}
 	want := []state.Hold{
-		{Key: "identity:i", Text: "new", Status: "4.7.1", Probes: 2, Since: at, NextProbe: at},
-		{Key: "mailbox:a"}, {Key: "mailbox:b", Text: "b"},
+		{Key: "identity:i", Text: "new", Status: "4.7.1", Probes: 2, Since: at, NextProbe: at, Triggers: triggers},
+		{Key: "mailbox:a", Triggers: triggers}, {Key: "mailbox:b", Text: "b", Triggers: triggers},
 	}
 	if got := holdStates(stored, running); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)

@@ -16,9 +16,9 @@ type Action string
 
 // The actions.
 const (
-	Retry   Action = "retry"   // make due now
+	Retry   Action = "retry"   // make due now; looked up first where that is configured
 	HoldIt  Action = "hold"    // keep until released
-	Release Action = "release" // end a hold; due now
+	Release Action = "release" // end a hold; due now, and sent without a look: the operator has decided
 	Delete  Action = "delete"  // for good; the history stays
 )
 
@@ -50,8 +50,9 @@ type Change struct {
 // Progress is how far a change is.
 type Progress struct {
 	Changed int      `json:"changed"`
-	Skipped int      `json:"skipped"`          // in another state, or deleted
-	Errors  []string `json:"errors,omitempty"` // why, of the first ones
+	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a look into the mailbox
+	Skipped int      `json:"skipped"`                      // in another state, or deleted
+	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
 	Done    bool     `json:"done,omitempty"`
 	Failed  string   `json:"failed,omitempty"` // why it ended early
 }
@@ -89,9 +90,9 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 // Do changes one message; the error says why it could not be changed.
 func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
 	r := &running{Operator: o, change: Change{Action: a, By: by}, due: map[string]envelope.Address{}}
-	mailbox, err := r.one(ctx, id)
+	m, err := r.one(ctx, id)
 	if err == nil {
-		r.wake(mailbox)
+		r.wake(m.Mailbox)
 		r.probeHolds()
 	}
 	return err
@@ -147,13 +148,16 @@ func (r *running) changePage(ctx context.Context, page []envelope.QueueID) error
 	lanes := map[string]envelope.Address{}
 	for _, id := range page {
 		all.Go(func() {
-			mailbox, err := r.one(ctx, id)
+			m, err := r.one(ctx, id)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			switch {
 			case err == nil:
 				r.progress.Changed++
-				lanes[mailbox.Key()] = mailbox
+				if r.resends(m) {
+					r.progress.MaySent++
+				}
+				lanes[m.Mailbox.Key()] = m.Mailbox
 			case errors.Is(err, spool.ErrState), errors.Is(err, spool.ErrNotFound):
 				r.skip(err)
 			default:
@@ -197,25 +201,34 @@ func (r *running) skip(err error) {
 	}
 }
 
-// one changes a message and returns its mailbox.
-func (r *running) one(ctx context.Context, id envelope.QueueID) (envelope.Address, error) {
+// resends reports whether the change makes a message due that may have been sent
+// already, and that nobody looks up before.
+func (r *running) resends(m spool.Record) bool {
+	looked := r.change.Action == Retry && r.LooksUp != nil && r.LooksUp()
+	return m.Unknown && !looked && (r.change.Action == Retry || r.change.Action == Release)
+}
+
+// one changes a message and returns it as it was.
+func (r *running) one(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
 	m, err := r.Store.Get(ctx, id)
 	if err != nil {
-		return envelope.Address{}, err
+		return m, err
 	}
 	now := r.Now()
 	switch {
 	case r.change.Action == Release && m.State != spool.Held:
-		return m.Mailbox, fmt.Errorf("%w: message %s is %s, not held", spool.ErrState, id, m.State)
+		return m, fmt.Errorf("%w: message %s is %s, not held", spool.ErrState, id, m.State)
 	case r.change.Action == HoldIt:
 		why := "held by the operator" + r.by() + "; to let it go: graphrelay queue release " + string(id)
 		err = r.Store.Move(ctx, id, spool.Held, time.Time{}, why, now)
 	case r.change.Action == Delete:
 		err = r.Store.Delete(ctx, id, "deleted by the operator"+r.by(), now)
-	default:
+	case r.change.Action == Release:
 		err = r.Store.Move(ctx, id, spool.Queued, now, "made due by the operator"+r.by(), now)
+	default:
+		err = r.Store.Retry(ctx, id, now, "made due by the operator"+r.by(), now)
 	}
-	return m.Mailbox, err
+	return m, err
 }
 
 func (r *running) by() string {

@@ -8,7 +8,8 @@
 // A change of many messages goes through the queue page by page and reports how
 // far it is, so a backlog is never in memory. A message that is Active is
 // skipped. Retry and release of named messages also probe the holds that stop
-// them.
+// them. Of the messages that become due, those that may have been sent already and
+// are not looked up first are counted: whoever releases one has looked.
 //
 // # On failure
 //
@@ -33,6 +34,7 @@ type Store interface {
 	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
 	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
 	Move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time) error
+	Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error
 	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
 }
 
@@ -45,6 +47,7 @@ type Operator struct {
 	ProbeNow func(keys ...string)                  // probes these holds
 	Hostname func() string                         // of the relay
 	Now      func() time.Time
+	LooksUp  func() bool // whether a message that may have been sent is looked up before it is retried; nil: no
 
 	// Submit hands a message over as a program of this host would.
 	Submit func(ctx context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error)

@@ -133,6 +133,42 @@ func TestOneAndManyAreTheSame(t *testing.T) {
 	}
 }
 
+// A retry looks first where that is configured, and else counts what may arrive twice; a release is the decision of
+// somebody who has looked, and counts too.
+func TestWhatMayHaveBeenSentIsCounted(t *testing.T) {
+	for _, tt := range []struct {
+		action  operator.Action
+		looksUp bool
+		want    int
+		event   spool.EventKind
+	}{
+		{operator.Retry, true, 0, spool.EventRetried}, {operator.Retry, false, 2, spool.EventRetried},
+		{operator.Release, true, 2, spool.EventReleased}, {operator.Release, false, 2, spool.EventReleased},
+		{operator.HoldIt, false, 0, spool.EventHeld}, {operator.Delete, false, 0, spool.EventDeleted},
+	} {
+		x := newBench(t)
+		x.LooksUp = func() bool { return tt.looksUp }
+		for n := range 5 {
+			r := spool.Record{State: spool.Held, Unknown: n < 2, Message: spool.Message{ID: id(n), Mailbox: a, From: a,
+				Accepted: noon.Add(-time.Hour), Envelope: envelope.Envelope{Recipients: []envelope.Address{a}}}}
+			if tt.action == operator.HoldIt {
+				r.State = spool.Queued
+			}
+			if err := x.mem.Put(r, []byte("Subject: x\r\n\r\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := spool.Filter{States: []spool.State{spool.Held, spool.Queued}}
+		if p := x.do(operator.Change{Action: tt.action, Filter: all}); p.Changed != 5 || p.MaySent != tt.want {
+			t.Errorf("%s, lookup %t: %+v", tt.action, tt.looksUp, p)
+		}
+		events, _ := x.mem.History(t.Context(), id(0))
+		if got := events[len(events)-1].Kind; got != tt.event {
+			t.Errorf("%s: event %q", tt.action, got)
+		}
+	}
+}
+
 // The error of one message says why it was not changed, and nothing else happens.
 func TestOneThatCannotBeChanged(t *testing.T) {
 	x := newBench(t)

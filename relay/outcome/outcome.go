@@ -17,7 +17,7 @@ type Outcome int
 const (
 	Unknown   Outcome = iota // part of the body was sent and no answer settled it (504, lost connection)
 	Delivered                // 202
-	Retry                    // certainly not sent; retry, not before RetryAfter
+	Retry                    // not sent, certainly but for Doubt; retry, not before RetryAfter
 	Bounce                   // certainly not sent, and never will be
 	Hold                     // certainly not sent; the message is not at fault: pause Scope
 	TooLarge                 // certainly not sent: too large for one request, so by upload or never
@@ -53,6 +53,7 @@ type Answer struct {
 	Text       string         // for the operator, one line: what happened; no secret, no token
 	Advice     string         // for the operator: what to do; may be empty
 	RetryAfter time.Duration  // 0 if not given
+	Doubt      bool           // with Retry: the service is known to answer this after it sent a message, too
 	RequestID  string         // Graph's request-id, or Entra's correlation ID
 	Duration   time.Duration  // from request to answer
 	Uploaded   int64          // large mail only: bytes of all request bodies, which count towards the mailbox's limit

@@ -13,8 +13,8 @@ import (
 // An empty pattern matches anything; all that are given must match.
 type Row struct {
 	HTTP  string // status codes, "400 413", or classes, "5xx"
-	Code  string // any of these words, case ignored; "X*" is any that begins so, "-" is none
-	Match string // part of the message, case ignored
+	Code  string // any of these words, case ignored; "*" stands for anything at either end, "-" is none
+	Match string // parts of the message, one of which it has, with "|" between them; case ignored
 	Page  bool   // the body is a web page
 	When  string // in words, for what is recognised in another way
 
@@ -22,6 +22,7 @@ type Row struct {
 	Scope   Scope
 	Status  reply.Enhanced
 	Pause   time.Duration // for Retry, where the answer names no time
+	Doubt   bool          // for Retry: the answer can also follow a message that was sent
 	Text    string        // what happened
 	Advice  string        // what to do
 }
@@ -65,9 +66,15 @@ func (r Row) After(pause time.Duration) Row {
 	return r
 }
 
+// Doubtful marks a Retry whose answer can also follow a message that was sent.
+func (r Row) Doubtful() Row {
+	r.Doubt = true
+	return r
+}
+
 // Answer is what a row means for a message.
 func (r Row) Answer() Answer {
-	return Answer{Outcome: r.Outcome, Scope: r.Scope, Status: r.Status, Text: r.Text, Advice: r.Advice}
+	return Answer{Outcome: r.Outcome, Scope: r.Scope, Status: r.Status, Text: r.Text, Advice: r.Advice, Doubt: r.Doubt}
 }
 
 // Seen is what the patterns of a row are compared with.
@@ -110,17 +117,35 @@ func matchCode(pattern string, codes []string) bool {
 	case "-":
 		return len(codes) == 0
 	}
-	for p := range strings.FieldsSeq(pattern) {
-		for _, c := range codes {
-			if begin, open := strings.CutSuffix(p, "*"); strings.EqualFold(p, c) ||
-				open && len(c) >= len(begin) && strings.EqualFold(begin, c[:len(begin)]) {
-				return true
-			}
+	for p := range strings.FieldsSeq(strings.ToLower(pattern)) {
+		if slices.ContainsFunc(codes, func(c string) bool { return matchWord(p, strings.ToLower(c)) }) {
+			return true
 		}
 	}
 	return false
 }
 
+// matchWord compares a word with a pattern in which a "*" may stand at either end.
+func matchWord(pattern, word string) bool {
+	inside, end := strings.CutSuffix(pattern, "*")
+	inside, begin := strings.CutPrefix(inside, "*")
+	switch {
+	case begin && end:
+		return strings.Contains(word, inside)
+	case begin:
+		return strings.HasSuffix(word, inside)
+	case end:
+		return strings.HasPrefix(word, inside)
+	}
+	return word == pattern
+}
+
 func matchText(pattern, message string) bool {
-	return pattern == "" || strings.Contains(strings.ToLower(message), strings.ToLower(pattern))
+	message = strings.ToLower(message)
+	for p := range strings.SplitSeq(strings.ToLower(pattern), "|") {
+		if strings.Contains(message, p) {
+			return true
+		}
+	}
+	return false
 }

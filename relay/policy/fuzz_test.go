@@ -65,6 +65,12 @@ func rewritten(t *testing.T, m Message, g Grant) Message {
 		}
 		m.From = []envelope.Address{r.From}
 	}
+	if !r.Sender.IsZero() {
+		if len(m.From) < 2 || !m.Sender.IsZero() {
+			t.Fatalf("%+v for %+v", g, m)
+		}
+		m.Sender = r.Sender
+	}
 	if r.DropSender {
 		m.Sender = envelope.Address{}
 	}
@@ -94,7 +100,7 @@ func (o oracle) allows(m Message) bool {
 			return false
 		}
 	}
-	return len(m.From) > 0
+	return len(m.From) == 1 || len(m.From) > 1 && !m.Sender.IsZero()
 }
 
 // mailbox is zero for an address that is not allowed.

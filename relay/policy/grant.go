@@ -36,6 +36,7 @@ type Rewrite struct {
 	Why        string
 	From       envelope.Address // replaces the address of From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // the address that From had, for Reply-To unless there is one; zero for none
+	Sender     envelope.Address // makes a Sender, which several From addresses need; zero leaves it
 	DropSender bool             // Sender names somebody who is not allowed; without it the sender is From
 }
 
@@ -159,7 +160,7 @@ func (c Client) grantOwn(from envelope.Address, why string) (Grant, error) {
 // section 3.6.2), so it is refused instead.
 func (p *Policy) sender(c Client, m Message, g *Grant) error {
 	if m.Sender.IsZero() {
-		return nil
+		return c.addSender(m, g)
 	}
 	why, err := p.check(c, claim{"Sender", m.Sender})
 	if err == nil || why == "" || len(m.From) > 1 {
@@ -167,6 +168,21 @@ func (p *Policy) sender(c Client, m Message, g *Grant) error {
 	}
 	g.Rewrite.DropSender = true
 	g.Rewrite.because(why)
+	return nil
+}
+
+// addSender names the first of several authors as Sender, where nobody is: Exchange
+// Online drops such a message without it (NDR 5.1.20).
+func (c Client) addSender(m Message, g *Grant) error {
+	if len(m.From) < 2 {
+		return nil
+	}
+	if !c.Repair.MissingFrom {
+		return refusal("Message has several From addresses and no Sender; set one in the program that sends").
+			Becausef("Exchange Online drops such a message of client %s; let the sending program write Sender: "+
+				"with one of senders, or add missing_from to repair of the client", c)
+	}
+	g.Rewrite = Rewrite{Why: whyMissing, Sender: m.From[0]}
 	return nil
 }
 

@@ -82,7 +82,7 @@ type ClientRule struct {
 
 // Repair says what is repaired in the header of a message.
 type Repair struct {
-	DisplayName bool // for package message: quote a bare @ in a display name
+	DisplayName bool // for package message: quote display names, read careless lists
 	MissingFrom bool
 	LocalSender bool
 }

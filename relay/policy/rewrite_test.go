@@ -128,8 +128,11 @@ func TestRewriteAndRepair(t *testing.T) {
 				"drop"},
 		{"wild", "<> | ceo@contoso.com |", "! From address ceo@contoso.com"},
 
-		// several From addresses are all allowed, or refused
-		{"both", "<> | a@contoso.com b@contoso.com |", "a@contoso.com a@contoso.com <>"},
+		// several From addresses are all allowed, or refused; without a Sender the first is it
+		{"both", "<> | a@contoso.com b@contoso.com |",
+			"a@contoso.com a@contoso.com <> missing_from sender a@contoso.com"},
+		{"strict", "<> | b@contoso.com b@contoso.com |", "! Message has several From addresses and no Sender"},
+		{"strict", "<> | b@contoso.com b@contoso.com | b@contoso.com", "box@contoso.com b@contoso.com <>"},
 		{"both", "<> | b@contoso.com a@contoso.com | a@contoso.com", "box@contoso.com b@contoso.com <>"},
 		{"both", "<> | a@contoso.com ceo@contoso.com |", "! From address ceo@contoso.com"},
 		{"both", "<> | ceo@contoso.com a@contoso.com |", "! From address ceo@contoso.com"},
@@ -255,6 +258,9 @@ func shownRewrite(r Rewrite) string {
 	words := []string{r.Why, r.From.String()}
 	if !r.ReplyTo.IsZero() {
 		words = append(words, "<"+r.ReplyTo.String()+">")
+	}
+	if !r.Sender.IsZero() {
+		words = append(words, "sender", r.Sender.String())
 	}
 	if r.DropSender {
 		words = append(words, "drop")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
 )
 
 const (
@@ -108,10 +109,18 @@ func (d DeadLetter) write(f *os.File) error {
 	for _, a := range d.To {
 		fmt.Fprintf(w, "X-Graphrelay-Recipient: %s\n", a)
 	}
-	if h, err := d.Message.Header(); err == nil && len(h.fields) == 0 {
+	if h, err := d.Message.Header(); err == nil && h.Empty() {
 		_ = w.WriteByte('\n') // the message has no header of its own
 	}
-	if err := copyMbox(w, d.Message.from(0)); err != nil {
+	first := true
+	err := CopyMbox(w, d.Message.from(0), func(line []byte) []byte {
+		if first && message.IsMboxFrom(line) {
+			line = nil
+		}
+		first = false
+		return line
+	})
+	if err != nil {
 		return err
 	}
 	if err := w.Flush(); err != nil {
@@ -120,31 +129,31 @@ func (d DeadLetter) write(f *os.File) error {
 	return f.Sync()
 }
 
-// copyMbox quotes what looks like the start of another message, and ends with
-// an empty line.
-func copyMbox(w *bufio.Writer, r io.Reader) error {
-	in := bufio.NewReaderSize(r, 32<<10)
-	lineStart, first := true, true
+// CopyMbox copies a message as mboxrd has it: each line that begins with "From "
+// after any number of ">" gets one more, so that it does not look like the start
+// of another message, and an empty line ends it. change is given each line, or
+// each piece of a long one. Errors of w are left to Flush.
+func CopyMbox(w *bufio.Writer, r io.Reader, change func(piece []byte) []byte) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	lineStart := true
 	for {
 		line, err := in.ReadSlice('\n')
-		if first && isMboxFrom(line) {
-			line = nil
-		}
+		line = change(line)
 		if lineStart && bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
 			_ = w.WriteByte('>')
 		}
 		_, _ = w.Write(line)
-		first = false
 		switch {
 		case err == nil:
 			lineStart = true
 		case errors.Is(err, bufio.ErrBufferFull):
 			lineStart = false
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			if !lineStart || len(line) > 0 {
 				_ = w.WriteByte('\n')
 			}
-			return w.WriteByte('\n')
+			_ = w.WriteByte('\n')
+			return nil
 		default:
 			return err
 		}

@@ -19,10 +19,9 @@
 //
 // # Text
 //
-// Every line end becomes CRLF; so does a lone CR in the body, as progress bars in
-// cron's mail have it, while one in the header becomes a space. NUL is removed.
-// The relay would refuse both. The header ends at the first line that is not a
-// field, as with sendmail, and the rest is text.
+// Package message reads the message, as it does in the relay: the same line ends,
+// stray CRs, NULs and odd header lines are mended, and the same refused, before a
+// connection is made.
 //
 // The package reads no configuration and knows no policy. It follows RFC 5321,
 // RFC 5322, RFC 6531 and sysexits.h; where callers rely on a program instead,

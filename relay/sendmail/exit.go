@@ -3,6 +3,8 @@ package sendmail
 import (
 	"errors"
 	"strings"
+
+	"graphrelay/relay/reply"
 )
 
 // Exit codes of sysexits.h.
@@ -23,6 +25,7 @@ func ExitCode(err error) int {
 	var refused *Reply
 	var bad BadAddress
 	var some *Undelivered
+	var odd *reply.Error // of package message
 	switch {
 	case err == nil:
 		return 0
@@ -30,7 +33,7 @@ func ExitCode(err error) int {
 		return some.exitCode()
 	case errors.As(err, &usage):
 		return ExitUsage
-	case errors.Is(err, ErrHeaderTooLarge):
+	case errors.Is(err, ErrHeaderTooLarge), errors.As(err, &odd):
 		return ExitData
 	case errors.Is(err, ErrTooLarge):
 		return ExitUnavailable

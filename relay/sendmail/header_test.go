@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 )
 
 var account = Account{User: "alice", FullName: "Alice", Host: "web01.example.org"}
@@ -46,7 +47,7 @@ func TestWhatGoesOut(t *testing.T) {
 		"no line end":          {"From: a@b\n\nhi", "From: a@b\r\n\r\nhi\r\n"},
 		"progress bar":         {"From: a@b\n\n10%\r20%\r\n", "From: a@b\r\n\r\n10%\r\n20%\r\n"},
 		"CR at the end":        {"From: a@b\n\nx\r", "From: a@b\r\n\r\nx\r\n"},
-		"NUL in the body":      {"From: a@b\n\nx\x00y\n", "From: a@b\r\n\r\nxy\r\n"},
+		"NUL at the end":       {"From: a@b\n\nx\x00\n", "From: a@b\r\n\r\nx\r\n"},
 		"dots":                 {"From: a@b\n\n.\n..\nx.\r.y\n", "From: a@b\r\n\r\n..\r\n...\r\nx.\r\n..y\r\n"},
 		"8 bit":                {"From: a@b\n\ngr\xfc\xc3\xbc\n", "From: a@b\r\n\r\ngr\xfc\xc3\xbc\r\n"},
 		"no From":              {"Subject: x\n\nhi\n", made + "Subject: x\r\n\r\nhi\r\n"},
@@ -54,23 +55,44 @@ func TestWhatGoesOut(t *testing.T) {
 		"a folded text":        {" indented\n", made + "\r\n indented\r\n"},
 		"empty":                {"", made + "\r\n"},
 		"only a header":        {"Subject: x\n", made + "Subject: x\r\n\r\n"},
-		"blank before a colon": {"From : a@b\n\n", "From : a@b\r\n\r\n"},
+		"blank before a colon": {"From : a@b\n\n", "From: a@b\r\n\r\n"},
 		"Bcc": {"From: a@b\nBcc: x@y,\n z@y\nbcc : q@y\nRESENT-BCC: r@y\nX: 1\n\nBcc: text\n",
 			"From: a@b\r\nX: 1\r\n\r\nBcc: text\r\n"},
 		"mbox":                  {"From root Mon Nov 22 09:18:19 2026\nFrom: a@b\n\nhi\n", "From: a@b\r\n\r\nhi\r\n"},
 		"quoted mbox":           {">From root Mon Nov 22 09:18:19 2026\nFrom: a@b\n\nhi\n", "From: a@b\r\n\r\nhi\r\n"},
-		"a text that says From": {"From now on\nBcc: x@y\n", made + "\r\nFrom now on\r\nBcc: x@y\r\n"},
-		"a line that is no field ends the header": {"From: a@b\nnonsense\nBcc: x@y\n",
-			"From: a@b\r\n\r\nnonsense\r\nBcc: x@y\r\n"},
+		"mbox without a date":   {"From root@web01\nFrom: a@b\n\nhi\n", "From: a@b\r\n\r\nhi\r\n"},
+		"a text that says From": {"From now on\nno Bcc\n", made + "\r\nFrom now on\r\nno Bcc\r\n"},
+		"a line that is no field ends the header": {"From: a@b\nnonsense\n\nBcc: x@y\n",
+			"From: a@b\r\n\r\nnonsense\r\n\r\nBcc: x@y\r\n"},
+		"a fold without a blank": {"From: a@b\nContent-Type: text/plain;\ncharset=utf-8\n\n",
+			"From: a@b\r\nContent-Type: text/plain;\r\n charset=utf-8\r\n\r\n"},
 		"a fold that looks empty": {"From: a@b\n \t\nSubject: x\n\n",
 			"From: a@b\r\nSubject: x\r\n\r\n"},
 		"no field by a bare CR": {"From: a@b\nSubject: x\rBcc: evil@y\n\n",
 			"From: a@b\r\nSubject: x Bcc: evil@y\r\n\r\n"},
-		"NUL in the header":               {"From: a@b\nSub\x00ject: x\n\n", "From: a@b\r\nSubject: x\r\n\r\n"},
-		"NUL does not hide an empty line": {"From: a@b\n\x00\nBcc: x@y\n", "From: a@b\r\n\r\nBcc: x@y\r\n"},
 	} {
 		if got := out(t, c.in); got != c.want {
 			t.Errorf("%s: %q becomes %q, want %q", name, c.in, got, c.want)
+		}
+	}
+}
+
+// What the relay would refuse is refused with its words before it is called.
+func TestWhatIsRefused(t *testing.T) {
+	const noColon = "Header line 2 has no colon"
+	for in, want := range map[string]string{
+		"From: a@b\n\nx\x00y\n":             "Message contains a NUL character",
+		"From: a@b\nSub\x00ject: x\n\n":     "Message contains a NUL character",
+		"From: a@b\n\x00\nBcc: x@y\n":       "Message contains a NUL character",
+		"From: a@b\nnonsense\nBcc: x@y\n":   noColon,
+		"From: a@b\nx\ny z\nTo : a@b\n\n\n": noColon,
+		"From now on\nBcc: x@y\n": "Message begins with a line From that is neither header field nor mbox " +
+			"separator",
+	} {
+		_, err := read(t, in, true).Header()
+		var e *reply.Error
+		if !errors.As(err, &e) || e.Text != want || ExitCode(err) != ExitData {
+			t.Errorf("%q: %v (exit code %d), want %q", in, err, ExitCode(err), want)
 		}
 	}
 }
@@ -84,7 +106,7 @@ func TestRecipientsOfTheHeader(t *testing.T) {
 		{"To: a@x\nResent-From: r@x", "a@x"},
 		{"Subject: To: a@x\nX-To: b@x", ""},
 		{"To: a@x\n\nCc: b@x", "a@x"},
-		{"To: a@x\nno field\nCc: b@x", "a@x"},
+		{"To: a@x\nno field\n\nCc: b@x", "a@x"},
 	} {
 		h, err := read(t, c.header+"\n", true).Header()
 		if err != nil {
@@ -99,6 +121,7 @@ func TestRecipientsOfTheHeader(t *testing.T) {
 }
 
 func TestHeaderIsBounded(t *testing.T) {
+	const maxHeader = 1 << 20
 	for name, c := range map[string]struct {
 		text string
 		err  error
@@ -108,7 +131,7 @@ func TestHeaderIsBounded(t *testing.T) {
 		"cut within a name":   {strings.Repeat("X: y\n", maxHeader/5) + "To: a@x\n\n", ErrHeaderTooLarge},
 		"a long text":         {strings.Repeat("y", 2*maxHeader), nil},
 		"a large body":        {"X: y\n\n" + strings.Repeat("y\n", maxHeader), nil},
-		"as large as allowed": {strings.Repeat("X: yyyy\n", maxHeader/8-1) + "\n", nil},
+		"as large as allowed": {"X: y\r\n" + strings.Repeat("    yy\r\n", maxHeader/8-1) + "\n", nil},
 	} {
 		if _, err := read(t, c.text, true).Header(); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
@@ -184,6 +207,9 @@ func FuzzMessage(f *testing.F) {
 		}
 		defer m.Close()
 		h, err := m.Header()
+		if ExitCode(err) == ExitData {
+			return
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package sendmail
 
 import (
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -36,7 +37,7 @@ func (l *List) take(r *reader, blanks bool) {
 		l.add(r.address)
 	case len(r.words) == 1:
 		l.add(r.words[0])
-	case blanks || allAddresses(r.words):
+	case blanks || !slices.ContainsFunc(r.words, hasNoAt): // no name, but an old list without commas
 		for _, w := range r.words {
 			l.add(w)
 		}
@@ -45,20 +46,12 @@ func (l *List) take(r *reader, blanks bool) {
 	}
 }
 
-// allAddresses distinguishes an old list without commas from a name.
-func allAddresses(words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(w, "@") {
-			return false
-		}
-	}
-	return true
-}
+func hasNoAt(word string) bool { return !strings.Contains(word, "@") }
 
 func (l *List) add(s string) {
 	if strings.HasPrefix(s, "@") { // <@relay.example:user@example.org>
-		if i := strings.IndexByte(s, ':'); i >= 0 {
-			s = s[i+1:]
+		if _, after, ok := strings.Cut(s, ":"); ok {
+			s = after
 		}
 	}
 	a, err := envelope.ParseRecipient(s)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,8 +164,7 @@ func (c *client) transaction(l *Letter, to []envelope.Address, o *Outcome) (late
 	}
 	accepted, later := c.recipients(to, o)
 	if len(accepted) == 0 {
-		_, err := c.command("RSET", "RSET", 2)
-		if err != nil {
+		if _, err := c.command("RSET", "RSET", 2); err != nil {
 			o.fail(later, err)
 			return nil
 		}
@@ -172,8 +172,7 @@ func (c *client) transaction(l *Letter, to []envelope.Address, o *Outcome) (late
 	}
 	reply, err := c.data(l)
 	if err != nil {
-		o.fail(accepted, err)
-		o.fail(later, err)
+		o.fail(slices.Concat(accepted, later), err)
 		return nil
 	}
 	o.Reached = append(o.Reached, accepted...)

@@ -5,52 +5,34 @@ import (
 	"io"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/message"
 )
 
-// wire writes text as SMTP carries it: CRLF line ends, dots doubled at the
-// start of a line. Its errors are those of the writer below, returned by Flush.
+// wire writes text with CRLF line ends as SMTP carries it: dots doubled at the
+// start of a line, and the last line ended. Its errors are those of the writer below,
+// returned by end.
 type wire struct {
 	w       *bufio.Writer
 	n       int64 // bytes without the doubled dots
-	cr      bool  // after a CR, and only CR since
 	midLine bool
 }
 
 func (t *wire) Write(p []byte) (int, error) {
 	for _, c := range p {
-		switch {
-		case c == '\r':
-			t.cr = true
-			continue
-		case c == '\n' || t.cr:
-			t.endLine()
+		if c == '.' && !t.midLine {
+			_ = t.w.WriteByte('.')
 		}
-		if c != '\n' && c != 0 {
-			t.char(c)
-		}
+		_ = t.w.WriteByte(c)
+		t.midLine = c != '\n'
 	}
+	t.n += int64(len(p))
 	return len(p), nil
-}
-
-func (t *wire) char(c byte) {
-	if c == '.' && !t.midLine {
-		_ = t.w.WriteByte('.')
-	}
-	_ = t.w.WriteByte(c)
-	t.n++
-	t.midLine = true
-}
-
-func (t *wire) endLine() {
-	_, _ = t.w.WriteString("\r\n")
-	t.n += 2
-	t.cr, t.midLine = false, false
 }
 
 // end ends an unfinished last line, and flushes.
 func (t *wire) end() error {
 	if t.midLine {
-		t.endLine()
+		_, _ = t.Write([]byte("\r\n"))
 	}
 	return t.w.Flush()
 }
@@ -62,7 +44,6 @@ type Letter struct {
 
 	message *Message
 	block   []byte
-	body    int64
 	utf8    bool
 }
 
@@ -70,30 +51,31 @@ type Letter struct {
 // one from name and author; from is the reverse-path.
 func (m *Message) Letter(h *Header, from envelope.Address, to []envelope.Address, name string,
 	author envelope.Address) *Letter {
-	l := &Letter{From: from, To: to, message: m, block: h.block(name, author), body: h.body, utf8: h.utf8()}
-	for _, a := range append([]envelope.Address{from, author}, to...) {
-		l.utf8 = l.utf8 || !a.ASCII()
-	}
+	l := &Letter{From: from, To: to, message: m, block: h.block(name, author)}
+	l.utf8 = h.utf8() || !author.ASCII() || l.mustUTF8()
 	return l
 }
 
 // mustUTF8 reports whether the envelope has no other form.
 func (l *Letter) mustUTF8() bool {
-	for _, a := range append([]envelope.Address{l.From}, l.To...) {
-		if !a.ASCII() {
-			return true
-		}
+	ascii := l.From.ASCII()
+	for _, a := range l.To {
+		ascii = ascii && a.ASCII()
 	}
-	return false
+	return !ascii
 }
 
 // write writes the message without the final dot and returns its size.
 func (l *Letter) write(w io.Writer) (int64, error) {
 	t := &wire{w: bufio.NewWriterSize(w, 32<<10)}
 	_, _ = t.Write(l.block)
-	if _, err := io.Copy(t, l.message.from(l.body)); err != nil {
+	_, body, err := message.Read(l.message.from(0), message.Options{})
+	if err != nil {
 		return 0, err
 	}
-	err := t.end()
+	if _, err := io.Copy(t, body); err != nil {
+		return 0, err
+	}
+	err = t.end()
 	return t.n, err
 }

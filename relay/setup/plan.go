@@ -1,6 +1,8 @@
 package setup
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -97,10 +99,7 @@ func (p Plan) domain() string { return p.Mailboxes[0].Domain() }
 func (p Plan) groupAddress() string { return p.alias() + "-senders@" + p.domain() }
 
 func (p Plan) denied() string {
-	if p.Denied.IsZero() {
-		return p.alias() + "-canary@" + p.domain()
-	}
-	return p.Denied.String()
+	return cmp.Or(p.Denied.String(), p.alias()+"-canary@"+p.domain())
 }
 
 // alias is the name in characters that an address may have.
@@ -114,13 +113,8 @@ func (p Plan) alias() string {
 			b = append(b, '-')
 		}
 	}
-	for len(b) > 0 && b[len(b)-1] == '-' {
-		b = b[:len(b)-1]
-	}
-	if len(b) == 0 {
-		return "graphrelay"
-	}
-	return string(b[:min(len(b), 40)])
+	b = bytes.TrimRight(b, "-")
+	return cmp.Or(string(b[:min(len(b), 40)]), "graphrelay")
 }
 
 // roles are those of Exchange that the relay needs.

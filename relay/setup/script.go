@@ -61,6 +61,13 @@ func (s *script) comment(list ...string) {
 	}
 }
 
+func (s *script) step(number int, one step, commands []string) {
+	s.line("")
+	s.comment(fmt.Sprintf("%d. %s", number, one.title))
+	s.comment(one.why...)
+	s.lines(commands)
+}
+
 // about is the head of every script.
 func (p Plan) about() []string {
 	what := map[Task]string{
@@ -73,10 +80,8 @@ func (p Plan) about() []string {
 		way = "an application access policy"
 	}
 	return append([]string{
-		what + " (" + way + ").",
-		"",
-		"Printed by `graphrelay setup` for the identity and mailboxes of its configuration. Read it, then run it as " +
-			"a user who is",
+		what + " (" + way + ").", "", "Printed by `graphrelay setup` for the identity and mailboxes of its " +
+			"configuration. Read it, then run it as a user who is",
 		"Application Administrator, Privileged Role Administrator (for consents) and Exchange Administrator with the " +
 			"Organization Management role.",
 		"It can be run again at any time: each step checks whether it was done before.",
@@ -95,33 +100,19 @@ func titles(steps []step) []string {
 // psValues are the values of the plan as variables of PowerShell.
 func (p Plan) psValues() []string {
 	list := []string{
-		"$AppName = " + psQuote(p.App),
-		"$GroupName = " + psQuote(p.groupName()),
-		"$GroupAddress = " + psQuote(p.groupAddress()),
-		"$ScopeName = " + psQuote(p.scopeName()),
-		"$Denied = " + psQuote(p.denied()),
-		"$Mailboxes = @(",
+		"$AppName = " + psQuote(p.App), "$GroupName = " + psQuote(p.groupName()),
+		"$GroupAddress = " + psQuote(p.groupAddress()), "$ScopeName = " + psQuote(p.scopeName()),
+		"$Denied = " + psQuote(p.denied()), "$Mailboxes = @(",
 	}
-	for i, m := range p.Mailboxes {
-		comma := ","
-		if i == len(p.Mailboxes)-1 {
-			comma = ""
-		}
-		list = append(list, "  "+psQuote(m.String())+comma)
+	var quoted []string
+	for _, m := range p.Mailboxes {
+		quoted = append(quoted, psQuote(m.String()))
 	}
-	return append(list, ")")
+	return append(list, "  "+strings.Join(quoted, ",\n  "), ")")
 }
 
 // psModule installs or updates a module.
-func psModule(name string) []string {
-	return []string{
-		`if (Get-InstalledModule -Name ` + name + ` -ErrorAction SilentlyContinue) {`,
-		`  Update-Module -Name ` + name,
-		`} else {`,
-		`  Install-Module -Name ` + name + ` -Scope CurrentUser -Force`,
-		`}`,
-	}
-}
+func psModule(name string) []string { return fill("module.ps1", "@NAME@", name) }
 
 func (p Plan) powershell() string {
 	var s script
@@ -152,10 +143,7 @@ func (p Plan) powershell() string {
 	// name if the configuration names none in this tenant yet.
 	s.lines(part("find_app.ps1"))
 	for i, one := range steps {
-		s.line("")
-		s.comment(fmt.Sprintf("%d. %s", i+1, one.title))
-		s.comment(one.why...)
-		s.lines(one.ps)
+		s.step(i+1, one, one.ps)
 	}
 	return s.String()
 }

@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -46,22 +45,18 @@ func (p Plan) sh() string {
 	}
 	open := false
 	for i, one := range steps {
-		if open && one.side != inExchange {
-			s.lines(closeExchange)
-			open = false
-		}
-		if one.side == inExchange && !open {
-			p.openExchange(&s)
-			open = true
-		}
-		s.line("")
-		s.comment(fmt.Sprintf("%d. %s", i+1, one.title))
-		s.comment(one.why...)
+		commands := one.sh
 		if one.side == inExchange {
-			s.lines(one.ps)
-		} else {
-			s.lines(one.sh)
+			commands = one.ps
 		}
+		switch {
+		case open && one.side != inExchange:
+			s.lines(closeExchange)
+		case !open && one.side == inExchange:
+			p.openExchange(&s)
+		}
+		open = one.side == inExchange
+		s.step(i+1, one, commands)
 	}
 	if open {
 		s.lines(closeExchange)
@@ -71,8 +66,8 @@ func (p Plan) sh() string {
 
 // callsGraph reports whether a step uses $GRAPH.
 func callsGraph(steps []step) bool {
-	return slices.ContainsFunc(steps,
-		func(s step) bool { return strings.Contains(strings.Join(s.sh, "\n"), "$GRAPH/") })
+	uses := func(line string) bool { return strings.Contains(line, "$GRAPH/") }
+	return slices.ContainsFunc(steps, func(s step) bool { return slices.ContainsFunc(s.sh, uses) })
 }
 
 func (p Plan) openExchange(s *script) {
@@ -88,7 +83,4 @@ func (p Plan) openExchange(s *script) {
 
 // closeExchange runs what openExchange began: as a file, because pwsh reads
 // standard input line by line, as if it were typed.
-var closeExchange = []string{
-	heredocEnd,
-	`APP_ID=$APP_ID SP_ID=$SP_ID pwsh -NoProfile -File "$WORK/exchange.ps1"`,
-}
+var closeExchange = []string{heredocEnd, `APP_ID=$APP_ID SP_ID=$SP_ID pwsh -NoProfile -File "$WORK/exchange.ps1"`}

@@ -137,3 +137,15 @@ func (p Peer) String() string {
 	}
 	return p.Addr.Addr().String()
 }
+
+// literal names a peer that has not said its name, as RFC 5321 section 4.1.3 does.
+func (p Peer) literal() string {
+	switch a := p.Addr.Addr(); {
+	case !a.IsValid():
+		return "localhost"
+	case a.Is6():
+		return "[IPv6:" + a.String() + "]"
+	default:
+		return "[" + a.String() + "]"
+	}
+}

@@ -23,7 +23,7 @@ func (sink) Mail(context.Context, smtpd.MailFrom) (smtpd.Transaction, error) {
 }
 func (sink) Authenticate(context.Context, string, string) error { return nil }
 func (sink) Close()                                             {}
-func (sink) Rcpt(context.Context, envelope.Address) error       { return nil }
+func (sink) Rcpt(context.Context, smtpd.RcptTo) error           { return nil }
 func (sink) Abort()                                             {}
 func (sink) Data(_ context.Context, r io.Reader) (envelope.QueueID, error) {
 	_, err := io.Copy(io.Discard, r)

@@ -49,21 +49,23 @@ type conn struct {
 	held    []byte    // the command that interrupted a series of chunks
 	lineEnd time.Time // when the next command must be complete; zero in a message
 
-	verb      string     // of the command that the library is busy with
-	chunk     wire.Chunk // of BDAT
-	inBody    bool       // from 354 to the reply
-	tail      wire.Tail  // of a message, for the log
-	reply     []byte     // what the library has written since it got the command
+	verb      string      // of the command that the library is busy with
+	notify    wire.Notify // of MAIL or RCPT
+	chunk     wire.Chunk  // of BDAT
+	inBody    bool        // from 354 to the reply
+	tail      wire.Tail   // of a message, for the log
+	reply     []byte      // what the library has written since it got the command
 	dropReply bool
 	judged    bool   // the handler refused, and has logged it
 	out       []byte // replies to be sent before the next wait
 
-	errors   int
-	commands int
-	hangUp   bool  // after this reply
-	linger   bool  // when closing
-	end      error // once set, nothing is read or written any more
-	closed   bool
+	errors      int
+	commands    int
+	notifyNoted bool  // the log has that this client sends DSN parameters
+	hangUp      bool  // after this reply
+	linger      bool  // when closing
+	end         error // once set, nothing is read or written any more
+	closed      bool
 
 	mu       sync.Mutex
 	stopping bool

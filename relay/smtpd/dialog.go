@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
@@ -101,8 +102,22 @@ func (c *conn) take(line []byte) error {
 	case "AUTH":
 		return c.auth(cmd.Arg)
 	}
+	if c.notify, ok = cmd.CutNotify(); !ok {
+		return c.refuse(errNotify)
+	}
+	c.noteNotify()
 	c.pass(cmd)
 	return nil
+}
+
+// noteNotify logs, once a connection, that a client sends parameters of DSN. It is
+// not refused: its mail would be lost for a wish.
+func (c *conn) noteNotify() {
+	if c.notify.Given && !c.notifyNoted {
+		c.notifyNoted = true
+		c.note(slog.LevelInfo, "DSN parameters ignored", "DSN parameters ignored",
+			slog.String("remedy", "none needed; DSN is not offered, and of its parameters only NOTIFY=NEVER has an effect"))
+	}
 }
 
 // barred returns a refusal if something else must come before this verb.
@@ -127,7 +142,10 @@ func (c *conn) barred(verb string) *reply.Error {
 
 // pass gives a command to the library.
 func (c *conn) pass(cmd wire.Command) {
-	if (cmd.Verb == "EHLO" || cmd.Verb == "HELO") && cmd.Arg != "" {
+	if cmd.Verb == "EHLO" || cmd.Verb == "HELO" {
+		if cmd.Arg == "" { // some devices know no name of their own
+			cmd.Arg = c.peer.literal()
+		}
 		name, _, _ := strings.Cut(cmd.Arg, " ")
 		c.helo, c.esmtp = wire.OneLine(name), cmd.Verb == "EHLO"
 	}

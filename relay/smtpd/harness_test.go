@@ -135,13 +135,17 @@ type recTx struct {
 	ended bool
 }
 
-func (t *recTx) Rcpt(_ context.Context, to envelope.Address) error {
+func (t *recTx) Rcpt(_ context.Context, to smtpd.RcptTo) error {
 	if f := t.h.answer().rcpt; f != nil {
-		if err := f(to); err != nil {
+		if err := f(to.Path); err != nil {
 			return err
 		}
 	}
-	t.rcpts = append(t.rcpts, to.String())
+	rcpt := to.Path.String()
+	if to.NoReport {
+		rcpt += " without reports"
+	}
+	t.rcpts = append(t.rcpts, rcpt)
 	return nil
 }
 

@@ -107,7 +107,7 @@ func TestRowCommandsRecipients(t *testing.T) {
 		{"<ü>", "553 5.6.7", ""},
 		{"<.b@example.org>", "250 2.1.5", `".b"@example.org`},
 		{"<b@[300.1.1.1]>", "501 5.1.3", ""},
-		{"<b@example.org> NOTIFY=NEVER", "555 5.5.4", ""},
+		{"<b@example.org> X=NEVER", "555 5.5.4", ""},
 	} {
 		h := &recorder{}
 		c := open(t, smtpd.Config{}, h)
@@ -346,7 +346,8 @@ func TestRowDSN(t *testing.T) {
 	if got := c.say("EHLO client", "250-"); strings.Contains(got, "DSN") {
 		t.Errorf("EHLO %q", got)
 	}
-	c.say("MAIL FROM:<a@example.org> RET=HDRS", "555 5.5.4")
+	c.say("MAIL FROM:<a@example.org> RET=LINES", "501 5.5.4 Malformed DSN")
+	c.say("MAIL FROM:<a@example.org> RET=HDRS", "250")
 }
 
 func TestRowPanic(t *testing.T) {

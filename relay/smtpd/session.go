@@ -60,7 +60,8 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if !c.utf8 && !envelope.IsASCII(to) {
 		return forLibrary(errNeedsUTF8)
 	}
-	return forLibrary(c.guard(func() error { return c.tx.Rcpt(c.ctx, rcpt) }))
+	m := RcptTo{Path: rcpt, NoReport: c.notify.Never}
+	return forLibrary(c.guard(func() error { return c.tx.Rcpt(c.ctx, m) }))
 }
 
 // Data lets the handler read the message. The library's own reader is not used:

@@ -25,9 +25,15 @@ type MailFrom struct {
 	Path  envelope.Address // zero for the null reverse-path; may lack a domain
 	Size  int64            // declared by SIZE=, else 0
 	UTF8  bool             // SMTPUTF8
-	Helo  string           // of EHLO or HELO, printable ASCII
+	Helo  string           // of EHLO or HELO, printable ASCII; the client's address if it said none
 	TLS   bool
 	ESMTP bool // EHLO, not HELO
+}
+
+// RcptTo is the content of a RCPT command, with its syntax checked.
+type RcptTo struct {
+	Path     envelope.Address // may lack a domain ("root")
+	NoReport bool             // NOTIFY=NEVER: the sender wants no report about this recipient
 }
 
 // Handler decides about connections. Errors of all methods become replies through
@@ -58,8 +64,8 @@ type Session interface {
 // Data returning or Abort; recipients arrive only before Data. If a method
 // panics, Abort is called as well.
 type Transaction interface {
-	// Rcpt adds a recipient; it may lack a domain ("root").
-	Rcpt(ctx context.Context, to envelope.Address) error
+	// Rcpt adds a recipient.
+	Rcpt(ctx context.Context, to RcptTo) error
 	// Data reads the message, dot-unstuffed, to its end: io.EOF comes only if
 	// the message is complete (CRLF.CRLF, BDAT LAST); every other end is an
 	// error, and the message must be dropped. smtpd drains or cuts off what Data

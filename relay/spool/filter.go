@@ -44,16 +44,12 @@ func (f Filter) PageSize() int {
 // page and do not matter here.
 func (f Filter) Matches(r Record) bool {
 	e := r.Envelope
-	return (len(f.States) == 0 || slices.Contains(f.States, r.State)) &&
-		same(f.Mailbox, r.Mailbox) &&
-		(same(f.Sender, r.From) || same(f.Sender, e.ReversePath)) &&
-		same(f.ReversePath, e.ReversePath) &&
+	return (len(f.States) == 0 || slices.Contains(f.States, r.State)) && same(f.Mailbox, r.Mailbox) &&
+		(same(f.Sender, r.From) || same(f.Sender, e.ReversePath)) && same(f.ReversePath, e.ReversePath) &&
 		(f.Recipient.IsZero() || slices.ContainsFunc(e.Recipients, f.Recipient.Equal)) &&
-		(f.MessageID == "" || f.MessageID == r.MessageID) &&
-		(f.Client == "" || f.Client == r.Client.Name) &&
+		(f.MessageID == "" || f.MessageID == r.MessageID) && (f.Client == "" || f.Client == r.Client.Name) &&
 		(!f.ClientIP.IsValid() || f.ClientIP == r.Client.Addr.Addr()) &&
-		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) &&
-		(f.Until.IsZero() || r.Accepted.Before(f.Until))
+		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) && (f.Until.IsZero() || r.Accepted.Before(f.Until))
 }
 
 // same returns whether an address is the wanted one, or any is wanted.

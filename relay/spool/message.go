@@ -86,6 +86,7 @@ const (
 	EventDeferred EventKind = "deferred"
 	EventHeld     EventKind = "held"
 	EventReleased EventKind = "released"
+	EventRetried  EventKind = "retried" // by the operator, who has not looked whether it was sent
 	EventBounced  EventKind = "bounced"
 	EventFailed   EventKind = "failed"
 	EventDeleted  EventKind = "deleted" // by the operator

@@ -185,6 +185,9 @@ type Operator interface {
 	// queued or held again while their body is kept. When a message enters a
 	// hold or returns from it to the queue, why becomes its LastText.
 	Move(ctx context.Context, id envelope.QueueID, to State, next time.Time, why string, at time.Time) error
+	// Retry is Move to Queued for an operator who has not decided whether the
+	// message was sent: the history has EventRetried in place of EventReleased.
+	Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error
 	// Delete removes the body of a message at the operator's request; the message
 	// stays in the history as Deleted. Active, Sent and Bounced messages cannot be
 	// deleted: ErrState.

@@ -13,6 +13,10 @@ type Hold struct {
 	Text      string    `json:"text"`
 	Probes    int       `json:"probes"`
 	NextProbe time.Time `json:"next_probe"`
+
+	// Triggers are what causes a probe before that, or ends the hold of an audit:
+	// login, roles, network, credential, reload, release or audit.
+	Triggers []string `json:"triggers,omitempty"`
 }
 
 // The scopes of holds: the word before the colon of a hold's key.

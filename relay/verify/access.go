@@ -88,9 +88,8 @@ func testMail(ctx context.Context, c Prober, mailbox, to envelope.Address, now t
 	header := fmt.Sprintf("To: <%s>\r\nSubject: Test mail of graphrelay verify, sent as %s\r\n"+
 		"Auto-Submitted: auto-generated\r\nContent-Transfer-Encoding: 8bit\r\n", to, mailbox)
 	return c.Send(ctx, mailbox, mail(mailbox, now, header, fmt.Sprintf(
-		"This is a test mail: somebody ran `graphrelay verify` with your address.\r\n\r\n"+
-			"It shows that the relay's application may send as %s.\r\n"+
-			"It was sent to nobody else. There is nothing to do.\r\n", mailbox)))
+		"This is a test mail: somebody ran `graphrelay verify` with your address.\r\n\r\nIt shows that the relay's "+
+			"application may send as %s.\r\nIt was sent to nobody else. There is nothing to do.\r\n", mailbox)))
 }
 
 // canRead tries to search a mailbox for a message that nobody has.

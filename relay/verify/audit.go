@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,15 +73,10 @@ func NewAuditor(cfg AuditConfig) *Auditor {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	a := &Auditor{cfg: cfg}
 	for _, id := range cfg.Identities {
-		one := Audit{Identity: id.Name, Verdict: Unproven, Text: "not tried yet"}
-		if !id.Denied.IsZero() {
-			one.Denied = id.Denied.String()
-		}
+		one := Audit{Identity: id.Name, Denied: id.Denied.String(), Verdict: Unproven, Text: "not tried yet"}
 		a.last, a.now = append(a.last, one), append(a.now, make(chan struct{}, 1))
 	}
 	return a
@@ -102,7 +99,7 @@ func (a *Auditor) TryNow(identity string) {
 func (a *Auditor) Last() []Audit {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return append([]Audit(nil), a.last...)
+	return slices.Clone(a.last)
 }
 
 // Run audits every identity at once and then at every interval, each on its
@@ -215,9 +212,8 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; "+
-		"sending resumes by itself when Graph refuses %s again, "+
-		"which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
+	return fmt.Sprintf("the audit found the app not restricted: %s; sending resumes by itself when Graph refuses "+
+		"%s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
 		one.Text, one.Denied, one.Identity)
 }
 

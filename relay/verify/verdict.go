@@ -2,6 +2,7 @@ package verify
 
 import (
 	"graphrelay/relay/envelope"
+	"slices"
 )
 
 // Verdict is what was proven of an identity.
@@ -32,10 +33,8 @@ func (v Verdict) ExitCode() int {
 // then what is not known.
 func Worst(all ...Verdict) Verdict {
 	for _, v := range []Verdict{NotRestricted, SenderRefused, Unproven, Restricted} {
-		for _, one := range all {
-			if one == v {
-				return v
-			}
+		if slices.Contains(all, v) {
+			return v
 		}
 	}
 	return Unproven

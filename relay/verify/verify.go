@@ -10,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"graphrelay/relay/pacing"
-
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
 )
 
 // Identity is what is to be verified.
@@ -72,9 +71,7 @@ func (v Verifier) withDefaults() Verifier {
 	if v.Now == nil {
 		v.Now = time.Now
 	}
-	if v.Pause <= 0 {
-		v.Pause = defaultPause
-	}
+	v.Pause = cmp.Or(max(v.Pause, 0), defaultPause)
 	if v.Sleep == nil {
 		v.Sleep = pacing.Sleep
 	}
@@ -123,9 +120,8 @@ func (r *round) logIn(ctx context.Context) bool {
 	if err != nil {
 		var refused *entra.LoginError
 		if !errors.As(err, &refused) {
-			refused = &entra.LoginError{Answer: outcome.Answer{
-				Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again",
-			}}
+			answer := outcome.Answer{Outcome: outcome.Retry, Text: err.Error(), Advice: "run it again"}
+			refused = &entra.LoginError{Answer: answer}
 		}
 		r.evidence.Login = refused
 		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.Text, Remedy: refused.Answer.Advice})
@@ -257,11 +253,8 @@ func (r *round) witness() bool {
 // read tries to read a mailbox that must be closed, where the application could
 // read any.
 func (r *round) read(ctx context.Context, m envelope.Address) {
-	wanted := r.id.Reads
-	for _, role := range Consents(r.evidence.Token.Roles) {
-		wanted = wanted || strings.HasPrefix(role, "Mail.Read")
-	}
-	if !wanted {
+	reads := func(role string) bool { return strings.HasPrefix(role, "Mail.Read") }
+	if !r.id.Reads && !slices.ContainsFunc(Consents(r.evidence.Token.Roles), reads) {
 		return
 	}
 	access, a := canRead(ctx, r.client, m)

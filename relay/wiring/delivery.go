@@ -47,7 +47,7 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 // Lookups returns the mailboxes that the app must be able to read at start, where
 // unknown outcomes are looked up.
 func Lookups(c *config.Config) (mailboxes []envelope.Address) {
-	if !looksUp(c) {
+	if !LooksUp(c) {
 		return nil
 	}
 	for _, m := range c.Mailboxes {
@@ -59,6 +59,7 @@ func Lookups(c *config.Config) (mailboxes []envelope.Address) {
 }
 
 // NeedsReadWrite reports whether the app needs Mail.ReadWrite beside Mail.Send.
-func NeedsReadWrite(c *config.Config) bool { return looksUp(c) || c.Delivery.Upload() }
+func NeedsReadWrite(c *config.Config) bool { return LooksUp(c) || c.Delivery.Upload() }
 
-func looksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }
+// LooksUp reports whether a message that may have been sent is looked up first.
+func LooksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }

@@ -39,7 +39,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
 	v := verify.Identity{
 		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: looksUp(c),
+		Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c),
 	}
 	for _, m := range c.Mailboxes {
 		if m.Identity == id.Name && !m.Address.Wildcard() {

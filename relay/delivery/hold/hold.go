@@ -5,8 +5,11 @@
 //
 //   - Memory leads and the store follows: a hold blocks from the moment it
 //     begins, and until the store has credited the time that it took.
-//   - A hold is probed with one message at a time, after 1, 2, 4 ... 30 minutes.
-//     One that an audit began is never probed.
+//   - A hold is probed with one message at a time, after 1, 2, 4 ... 30 minutes,
+//     and at once when something happens that explains it (Cause), but then no
+//     more often than after 5, 10, 20 ... 300 seconds. One that an audit began is
+//     never probed.
+//   - A probe without an answer proves nothing: another follows within five minutes.
 //   - An attempt that was under way when a hold began proves nothing about it.
 //   - Time in two holds at once is credited once.
 //
@@ -44,6 +47,11 @@ type hold struct {
 	probing bool            // a probe is under way
 	ending  bool            // a probe passed; the hold blocks until the store has credited its time
 	probed  map[string]bool // lanes that had their turn to probe an identity
+
+	again      time.Time // a probe was asked for while another was under way: when it is due; zero if not
+	unanswered bool      // the last probe got no answer and so proved nothing
+	early      int       // probes that a cause brought forward since anyone asked for one
+	nextEarly  time.Time // no cause brings a probe forward to before this
 
 	// stopped are the mailboxes that an identity's hold was seen to stop. They
 	// are credited even if they belong to another identity by then.
@@ -121,7 +129,9 @@ func (s *Set) Blocking(identity string, mailbox envelope.Address) string {
 	if len(s.byKey) == 0 {
 		return ""
 	}
-	for _, key := range []string{state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox)} {
+	for _, key := range []string{
+		state.AuditKey(identity), RouteKey(mailbox), IdentityKey(identity), MailboxKey(mailbox),
+	} {
 		if s.byKey[key] != nil {
 			return key
 		}

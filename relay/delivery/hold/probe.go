@@ -8,7 +8,10 @@ import (
 	"graphrelay/relay/state"
 )
 
-const maxProbeGap = 30 * time.Minute
+const (
+	maxProbeGap = 30 * time.Minute
+	maxLostGap  = 5 * time.Minute // after a probe that got no answer
+)
 
 // ProbeAfter is how long a hold waits for its next probe: 1, 2, 4 ... 30 min.
 func ProbeAfter(probes int) time.Duration {
@@ -49,17 +52,33 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 
 // DropProbe returns a probe that was not sent.
 func (s *Set) DropProbe(key string) {
-	s.with(key, func(x *hold) { x.probing = false })
+	s.with(key, func(x *hold) { x.probing, x.again = false, time.Time{} }) // it is still due
 }
 
 // ProbeDone ends a probe. If the hold goes on, its next probe is later.
 func (s *Set) ProbeDone(key string, now time.Time) {
+	s.probeOver(key, func(x *hold) {
+		x.Probes++
+		x.NextProbe, x.unanswered = now.Add(ProbeAfter(x.Probes)), false
+	})
+}
+
+// ProbeLost ends a probe that got no answer, and so proved nothing.
+func (s *Set) ProbeLost(key string, now time.Time) {
+	s.probeOver(key, func(x *hold) {
+		x.NextProbe, x.unanswered = now.Add(min(ProbeAfter(x.Probes), maxLostGap)), true
+	})
+}
+
+// probeOver plans the next probe of a hold that goes on: then is when its time
+// alone says.
+func (s *Set) probeOver(key string, then func(*hold)) {
 	s.with(key, func(x *hold) {
-		x.probing = false
-		if !x.ending {
-			x.Probes++
-			x.NextProbe = now.Add(ProbeAfter(x.Probes))
+		if x.probing = false; !x.ending {
+			then(x)
+			x.NextProbe = pacing.Earlier(x.NextProbe, x.again)
 		}
+		x.again = time.Time{}
 	})
 }
 
@@ -69,7 +88,10 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 	defer s.mu.Unlock()
 	for key, x := range s.byKey {
 		if len(keys) == 0 || slices.Contains(keys, key) {
-			x.NextProbe = now
+			x.NextProbe, x.early, x.nextEarly = now, 0, time.Time{}
+			if x.probing {
+				x.again = now
+			}
 			clear(x.probed)
 		}
 	}

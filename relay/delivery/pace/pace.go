@@ -26,6 +26,8 @@ import (
 const (
 	mostSlots    = 4 // how many requests at once Graph takes for one app and mailbox
 	troubleAfter = 5 // failures in a row make a mailbox try one message at a time
+
+	forgetDoubt = time.Hour // without mail, after which an answer that leaves doubt is not of the same outage
 )
 
 // Mailbox is how fast a mailbox may send. It outlives the lane, which ends
@@ -37,6 +39,7 @@ type Mailbox struct {
 	limiter  limiter
 	throttle throttle
 	failures int // in a row
+	doubt    struct{ first, last time.Time }
 }
 
 // NewMailbox returns one that has sent nothing.
@@ -62,7 +65,7 @@ func (m *Mailbox) SetRate(r pacing.Rate) {
 
 // Slots is how many requests the mailbox may have under way.
 func (m *Mailbox) Slots(now time.Time, configured int) int {
-	if m.failures >= troubleAfter {
+	if m.failures >= troubleAfter || m.inDoubt(now) {
 		return 1
 	}
 	return min(m.limiter.allowed(now, configured), configured)
@@ -135,12 +138,33 @@ func (m *Mailbox) Failed(now time.Time, jitter float64) {
 	}
 }
 
+// Doubted counts an attempt whose answer leaves open whether the message was
+// sent. From the first one on the mailbox tries one message at a time, with the
+// pauses of trouble, until one passes or forgetDoubt goes by without mail.
+func (m *Mailbox) Doubted(now time.Time, jitter float64) {
+	if !m.inDoubt(now) {
+		m.doubt.first = now
+	}
+	m.doubt.last = now
+	m.failures = max(m.failures, troubleAfter-1)
+	m.Failed(now, jitter)
+}
+
+func (m *Mailbox) inDoubt(now time.Time) bool {
+	return !m.doubt.first.IsZero() && now.Sub(m.doubt.last).Abs() < forgetDoubt
+}
+
+// DoubtedBefore reports whether the mailbox was in doubt when an attempt began.
+func (m *Mailbox) DoubtedBefore(began time.Time) bool {
+	return m.inDoubt(began) && began.After(m.doubt.first)
+}
+
 // Failures is how many attempts have failed in a row.
 func (m *Mailbox) Failures() int { return m.failures }
 
 // Passed ends a row of failures and of pauses: Graph judged a message.
 func (m *Mailbox) Passed() {
-	m.failures = 0
+	m.failures, m.doubt.first = 0, time.Time{}
 	m.throttle.passed()
 }
 
@@ -153,5 +177,5 @@ func (m *Mailbox) IsFresh(now time.Time) bool {
 		}
 	}
 	m.limiter.allowed(now, mostSlots) // forgets what is over
-	return m.limiter.lowered == 0 && m.PausedUntil(now).IsZero()
+	return m.limiter.lowered == 0 && !m.inDoubt(now) && m.PausedUntil(now).IsZero()
 }

@@ -38,6 +38,10 @@ var (
 	gitEmailPackages = append([]string{"git-email", "libnet-smtp-ssl-perl", "libio-socket-ssl-perl",
 		"libnet-ssleay-perl", "perl-openssl-defaults", "libauthen-sasl-perl", "libmailtools-perl", "libtimedate-perl",
 		"libssl3"}, perlPackages...)
+	perlMailPackages = append([]string{"libmail-box-perl", "libmail-message-perl", "libmail-transport-perl",
+		"libemail-address-perl", "libmailtools-perl", "libdevel-globaldestruction-perl", "libfile-remove-perl",
+		"libio-stringy-perl", "libobject-realize-later-perl", "libmime-types-perl", "libtimedate-perl", "liburi-perl",
+		"libuser-identity-perl", "libsub-exporter-progressive-perl"}, perlPackages...)
 	shellcheckPackages = []string{"shellcheck"}
 	opensslPackages    = []string{"openssl", "libssl3"}
 	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",

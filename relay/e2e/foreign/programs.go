@@ -30,6 +30,18 @@ func Strace(t testing.TB) Program { return own(t, "strace", stracePackages, "/us
 // Python is Python 3, the machine's own if it has one.
 func Python(t testing.TB) Program { return own(t, "python3", pythonPackages, "/usr/bin/python3.11") }
 
+// Perl is the machine's perl with the modules by which Perl programs read mail.
+func Perl(t testing.TB) Program {
+	t.Helper()
+	Need(t, "perl")
+	tree := Debian(t, perlMailPackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("perl", args...)
+		cmd.Env = tree.Env()
+		return cmd
+	}
+}
+
 // OpenSSL is the openssl command, the machine's own if it has one.
 func OpenSSL(t testing.TB) Program { return own(t, "openssl", opensslPackages, "/usr/bin/openssl") }
 

@@ -11,6 +11,7 @@ var (
 	errFold      = errors.New("a folded quoted string beside an @ in quotes")
 	errNoAddress = errors.New("text that is not an address")
 	errRoute     = errors.New("a source route, which some readers take for an address")
+	errMasked    = errors.New("a display name that readers decode to different lists")
 	errDomain    = errors.New("a domain that readers map to different hosts")
 )
 
@@ -24,8 +25,11 @@ func Authors(value []byte) ([]envelope.Address, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.shifted {
+	switch {
+	case l.shifted:
 		return nil, errFold
+	case l.masked:
+		return nil, errMasked
 	}
 	for _, e := range l.entries {
 		if e.group {
@@ -36,7 +40,7 @@ func Authors(value []byte) ([]envelope.Address, error) {
 	for _, b := range l.boxes {
 		// A word beside addresses is a display name with a bare comma in it:
 		// "Surname, Name <a@b>". Alone it may be the mailbox of a local program.
-		if b.addr.IsZero() || b.addr.Domain() == "" && len(l.boxes) > 1 {
+		if b.addr.IsZero() || b.loose || b.addr.Domain() == "" && len(l.boxes) > 1 {
 			return nil, errNoAddress
 		}
 		if b.route {

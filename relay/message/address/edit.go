@@ -2,7 +2,6 @@ package address
 
 import (
 	"bytes"
-	"strings"
 
 	"graphrelay/relay/envelope"
 )
@@ -40,9 +39,9 @@ func replaced(value []byte, part func(*List, box) (lo, hi int, by []byte)) ([]by
 	return append(out, value[done:]...), done > 0
 }
 
-// QuoteNames quotes each word with an @ before the angle bracket; false if
+// quoteNames quotes each word with an @ before the angle bracket; false if
 // there is none, or the value is not one mailbox afterwards.
-func QuoteNames(value []byte) ([]byte, bool) {
+func quoteNames(value []byte) ([]byte, bool) {
 	p := parser{List: List{value: value}}
 	var out []byte
 	done := 0
@@ -90,7 +89,7 @@ func (p *parser) wordEnds() bool {
 // without an @ outside of the address.
 func oneMailbox(value []byte) (envelope.Address, bool) {
 	l, err := Parse(value)
-	if err != nil || l.shifted || len(l.boxes) != 1 || len(l.entries) != 1 || l.entries[0].group {
+	if err != nil || l.shifted || l.masked || len(l.boxes) != 1 || len(l.entries) != 1 || l.entries[0].group {
 		return envelope.Address{}, false
 	}
 	b := l.boxes[0]
@@ -122,27 +121,14 @@ func displayName(value []byte) []byte {
 		return nil
 	}
 	b := l.boxes[0]
-	if b.name > 0 {
+	switch {
+	case l.masked:
+		return []byte(phraseOf(l.around(b)))
+	case b.name > 0:
 		return bytes.Join([][]byte{{}, value[b.nameLo:b.name], {}}, []byte{'"'})
 	}
 	if phrase := l.phrase(b); len(phrase) > 0 {
 		return phrase
 	}
-	return phraseOf(l.remark(b))
-}
-
-// phraseOf makes a display name of a text, in quotes where it needs them.
-func phraseOf(remark string) []byte {
-	text := strings.Join(strings.Fields(remark), " ")
-	if strings.IndexFunc(text, needsQuotes) >= 0 {
-		text = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-	}
-	return []byte(text)
-}
-
-// needsQuotes finds what a phrase cannot hold without quotes. Encoded words it
-// can, and must, or nobody would decode them.
-func needsQuotes(r rune) bool {
-	const atext = "!#$%&'*+-/=?^_`{|}~ "
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(atext, r))
+	return []byte(phraseOf(readable(l.remark(b))))
 }

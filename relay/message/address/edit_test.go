@@ -52,9 +52,9 @@ func TestEdits(t *testing.T) {
 		edit     func([]byte) ([]byte, bool)
 		in, want string
 	}{
-		{"QuoteNames", QuoteNames, " p@d.example <p@d.example>", ` "p@d.example" <p@d.example>`},
-		{"QuoteNames", QuoteNames, " P <p@d.example>", ""},
-		{"QuoteNames", QuoteNames, " p@d.example <p@d.example>, q@d.example", ""},
+		{"QuoteNames", quoteNames, " p@d.example <p@d.example>", ` "p@d.example" <p@d.example>`},
+		{"QuoteNames", quoteNames, " P <p@d.example>", ""},
+		{"QuoteNames", quoteNames, " p@d.example <p@d.example>, q@d.example", ""},
 		{"Replace", replace, " Boss <ROOT>, x@y.example", ""},
 		{"Replace", replace, " Boss <root> (x), y@z.example", " Boss <n@c.example> (x), y@z.example"},
 		{"Replace", replace, " root; a@b.example", ""},

@@ -31,7 +31,7 @@ func FuzzParse(f *testing.F) {
 		if found, one := oneMailbox(named); wrong != nil || !one || !found.Equal(to) {
 			t.Errorf("Named gave %q", named)
 		}
-		if quoted, ok := QuoteNames(value); ok {
+		if quoted, ok := quoteNames(value); ok {
 			if _, one := oneMailbox(quoted); !one {
 				t.Errorf("QuoteNames gave %q", quoted)
 			}

@@ -29,6 +29,10 @@ type List struct {
 	// string holds an @. Some readers, such as Python's older one, end both at a
 	// fold, and take for an address what then seems to be outside of quotes.
 	shifted bool
+	// masked means that readers which decode encoded words first see another
+	// list, or that some stumble over a quoted string, such as an empty one, one with
+	// an @ and an escape, or one with an @ beside a group.
+	masked bool
 }
 
 // entry is what is between two commas: one mailbox, or a group.
@@ -47,7 +51,8 @@ type box struct {
 	textLo, text int // value[textLo:text] is the address as written, or all there is
 	addr         envelope.Address
 	route        bool // <@a,@b:c@d>, obsolete and not understood everywhere
-	wide         bool // the domain is written in letters beyond ASCII
+	wide         bool // written in a form that not every reader knows: the domain in letters beyond ASCII, or loose
+	loose        bool // the local part has dots where RFC 5322 has none, as in a..b@c
 	nameLo, name int  // value[nameLo:name] is an unquoted display name that repeats the address
 	rcpt         int  // set by Match: which recipient of the envelope it is, or noRcpt
 }
@@ -81,16 +86,18 @@ func Parse(value []byte) (List, error) {
 	}
 	err := p.all()
 	p.shifted = p.folded && p.hidden
+	p.masked = p.masked || p.grouped && p.hidden || masks(value)
 	return p.List, err
 }
 
 type parser struct {
 	List
-	i      int
-	odd    [4][2]int // comments and display names with an @ since the last mailbox
-	oddLen int
-	folded bool // a quoted string or a comment is
-	hidden bool // a quoted string holds an @
+	i       int
+	odd     [4][2]int // comments and display names with an @ since the last mailbox
+	oddLen  int
+	folded  bool // a quoted string or a comment is
+	hidden  bool // a quoted string holds an @
+	grouped bool // there is a group
 }
 
 func (p *parser) end() bool { return p.i >= len(p.value) }
@@ -144,6 +151,7 @@ func (p *parser) group(e *entry) error {
 		return err
 	}
 	p.i++
+	p.grouped = true
 	e.group, e.head = true, p.i
 	for {
 		if err := p.member(); err != nil {

@@ -54,7 +54,7 @@ func TestParseList(t *testing.T) {
 		{" John Smith, a@b.example", "!John Smith a@b.example"},
 		{` "a@b.example"`, `!"a@b.example"`},
 		{" <>", "!"},
-		{" a..b@c.example", "!a..b@c.example"},
+		{" a..b@c.example, x.@d.example", `"a..b"@c.example "x."@d.example`},
 		{" a@b..example", "!a@b..example"},
 		{" =?utf-8?q?a=40b?=", "!=?utf-8?q?a=40b?="},
 		{" \r\n a@b.example,\r\n\tc@d.example", "a@b.example c@d.example"},

@@ -39,7 +39,7 @@ func (p *parser) mailbox(lo int) (colon bool, err error) {
 		return false, p.angle(b)
 	}
 	if words == 1 && plain {
-		b.addr, _ = addressOf(p.text(b))
+		b.addr, _, _ = addressOf(p.text(b))
 	}
 	return false, p.add(b)
 }
@@ -62,7 +62,7 @@ func (p *parser) addrFirst(b box) error {
 		return p.angle(b)
 	}
 	var err error
-	if b.addr, err = addressOf(p.text(b)); err != nil {
+	if b.addr, b.loose, err = addressOf(p.text(b)); err != nil {
 		return err
 	}
 	return p.add(b)
@@ -87,7 +87,7 @@ func (p *parser) angle(b box) error {
 	}
 	p.i++
 	var err error
-	if b.addr, err = addressOf(p.text(b)); err != nil {
+	if b.addr, b.loose, err = addressOf(p.text(b)); err != nil {
 		return err
 	}
 	if err := p.skip(); err != nil {
@@ -189,20 +189,25 @@ func (p *parser) add(b box) error {
 		return errMany
 	}
 	b.hi = p.i
-	b.wide = isWide(p.text(b))
+	b.wide = b.loose || isWide(p.text(b))
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)
 }
 
 // addressOf reads an address, or a mailbox without a domain such as "root"; zero
-// if text is neither.
-func addressOf(text []byte) (envelope.Address, error) {
+// if text is neither. loose means that the local part has dots in a row, or one
+// at an end, as addresses of some Japanese carriers do.
+func addressOf(text []byte) (a envelope.Address, loose bool, err error) {
 	if isEncodedWord(text) {
-		return envelope.Address{}, errWord
+		return a, false, errWord
 	}
-	a, err := envelope.ParseRecipient(string(text))
-	if err != nil {
-		return envelope.Address{}, nil // some text: the caller judges it
+	if a, err = envelope.ParseRecipient(string(text)); err == nil {
+		return a, false, nil
 	}
-	return a, nil
+	if at := bytes.LastIndexByte(text, '@'); at > 0 && text[0] != '"' {
+		if a, err = envelope.NewAddress(string(text[:at]), string(text[at+1:])); err == nil {
+			return a, true, nil
+		}
+	}
+	return envelope.Address{}, false, nil // some text: the caller judges it
 }

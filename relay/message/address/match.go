@@ -2,6 +2,7 @@ package address
 
 import (
 	"bytes"
+	"slices"
 
 	"graphrelay/relay/envelope"
 )
@@ -30,15 +31,18 @@ func (l *List) Match(recipients map[string]int) {
 // recipients of the envelope in it and nobody else. A domain in letters beyond
 // ASCII cannot stay, since not every reader maps it to the host in the envelope.
 func (l *List) Exact() bool {
-	if l.shifted {
-		return false
-	}
-	for _, b := range l.boxes {
-		if b.name > 0 || b.wide || b.rcpt == noRcpt {
-			return false
-		}
-	}
-	return true
+	return !l.Rewrites() && !slices.ContainsFunc(l.boxes, func(b box) bool { return b.rcpt == noRcpt })
+}
+
+// Rewrites reports whether Keep writes display names or addresses in another form,
+// for one that readers disagree about.
+func (l *List) Rewrites() bool {
+	return l.masked || l.shifted || slices.ContainsFunc(l.boxes, func(b box) bool { return b.name > 0 || b.wide })
+}
+
+// Dissolves reports whether Keep leaves out the names of groups.
+func (l *List) Dissolves() bool {
+	return l.masked && slices.ContainsFunc(l.entries, func(e entry) bool { return e.group })
 }
 
 // Cover sets covered for each recipient that an Exact list names.
@@ -68,12 +72,12 @@ func (l *List) Outsiders() []Outsider {
 // Keep writes l without the mailboxes outside the envelope. Bytes, display
 // names and folds of the others stay; the first that is left takes the blanks
 // that were before the list. A group that loses all its members goes, one that
-// never had any stays.
+// never had any stays. Where Dissolves is true, members stay without their group.
 func (l *List) Keep() []byte {
 	var out []byte
 	for _, e := range l.entries {
 		text := l.keepBoxes(e)
-		if e.group && (len(text) > 0 || e.first == e.last) {
+		if e.group && !l.masked && (len(text) > 0 || e.first == e.last) {
 			text = append(append(bytes.Clone(l.value[e.lo:e.head]), text...), l.value[e.tail:e.hi]...)
 		}
 		if len(text) == 0 {
@@ -106,6 +110,9 @@ func (l *List) keepBoxes(e entry) []byte {
 // quotes, with a domain in A-labels, and unfolded where that makes a
 // difference; every other mailbox is left as it is.
 func (l *List) written(b box) []byte {
+	if l.masked && !b.addr.IsZero() {
+		return append(bytes.Clone(leading(l.value[b.lo:])), mailboxOf(l.around(b), b.addr)...)
+	}
 	var out []byte
 	at := b.lo
 	if b.name > 0 {

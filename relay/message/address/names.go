@@ -40,6 +40,15 @@ func (l *List) name(b box) string {
 	return readable(l.remark(b))
 }
 
+// around is all that people read beside the address of a mailbox.
+func (l *List) around(b box) string {
+	name, rest := l.phrase(b), bytes.TrimLeft(l.value[b.text:b.hi], blanks+">")
+	if b.angle < 0 {
+		name = l.value[b.lo:b.textLo]
+	}
+	return plainText(bytes.Join([][]byte{name, rest}, []byte{' '}))
+}
+
 // phrase is the display name as written, with the comments in it; empty without
 // an angle bracket.
 func (l *List) phrase(b box) []byte { return trimBlank(l.value[b.lo:max(b.lo, b.angle)]) }

@@ -18,11 +18,15 @@ func leading(v []byte) []byte { return v[:len(v)-len(trimLeft(v))] }
 
 // word reads a quoted string or a run of atom characters and dots.
 func (p *parser) word() (bare bool, err error) {
+	lo := p.i
 	if p.at('"') {
-		return false, p.quoted()
+		err := p.quoted()
+		p.masked = p.masked || p.i == lo+len(`""`)
+		return false, err
 	}
 	switch {
 	case p.atoms():
+		p.masked = p.masked || len(bytes.Trim(p.value[lo:p.i], ".")) == 0
 		return true, nil
 	case p.at('@'):
 		return false, errAt
@@ -55,20 +59,24 @@ func (p *parser) comment() error {
 
 // enclosed passes over what begins with opening, here, and ends with closing.
 func (p *parser) enclosed(opening, closing byte) error {
+	at, escaped := false, false
 	for depth := 0; !p.end(); p.i++ {
 		switch c := p.value[p.i]; {
 		case c == closing && depth > 0:
 			if depth--; depth == 0 {
 				p.i++
+				p.masked = p.masked || at && escaped
 				return nil
 			}
 		case c == opening:
 			depth++
 		case c == '@':
-			p.hidden = p.hidden || opening == '"'
+			at = opening == '"'
+			p.hidden = p.hidden || at
 		case c == '\n':
 			p.folded = true
 		case c == '\\':
+			escaped = true
 			if !p.escape() {
 				return errQuote
 			}

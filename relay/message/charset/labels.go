@@ -89,3 +89,12 @@ var aliases = map[string]string{
 	"iso885915": "iso-8859-15", "iso885916": "iso-8859-16", "latin1": "iso-8859-1", "latin2": "iso-8859-2",
 	"ansix3.41968": "windows-1252", "iso646us": "windows-1252",
 }
+
+// Known reports whether a label of an encoded word means the same to other
+// readers as here. It does not for UTF-16, whose byte order they guess, for UTF-7,
+// and for what only this package calls by that label.
+func Known(label string) bool {
+	label = strings.ToLower(label)
+	e, err := htmlindex.Get(label)
+	return err == nil && e != encoding.Replacement && !strings.HasPrefix(label, "utf-16") || label == "ascii"
+}

@@ -22,6 +22,7 @@ func commitKeepsEverything(_ *testing.T, f *fixture) {
 		addr("jürgen@bücher.example"),
 		addr("x@[192.0.2.1]"),
 	}
+	odd.Envelope.Unreported = odd.Envelope.Recipients[1:]
 	odd.Client = envelope.Client{Name: "local"}
 	odd.From, odd.MessageID, odd.Subject, odd.ConfiguredFrom = addr("Other@example.org"), "", "", true
 	for _, m := range []spool.Message{plain, odd} {

@@ -275,6 +275,15 @@ func (s *Mem) Move(
 	if err := to.Check(); err != nil {
 		return err
 	}
+	return s.move(ctx, id, to, next, spool.Event{At: at, Kind: spool.MoveEvent(to), Text: why})
+}
+
+// Retry implements spool.Operator.
+func (s *Mem) Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error {
+	return s.move(ctx, id, spool.Queued, next, spool.Event{At: at, Kind: spool.EventRetried, Text: why})
+}
+
+func (s *Mem) move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, e spool.Event) error {
 	return s.changeOne(ctx, "move", id, func(m *message) error {
 		switch {
 		case m.State == to && to != spool.Queued:
@@ -283,9 +292,9 @@ func (s *Mem) Move(
 			return m.wrongState("move to " + string(to))
 		}
 		if spool.MoveSetsText(m.State, to) {
-			m.LastStatus, m.LastText = [3]int{}, spool.CutText(why)
+			m.LastStatus, m.LastText = [3]int{}, spool.CutText(e.Text)
 		}
-		s.enter(m, to, next, spool.Event{At: at, Kind: spool.MoveEvent(to), Text: why})
+		s.enter(m, to, next, e)
 		return nil
 	})
 }

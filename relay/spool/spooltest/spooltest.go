@@ -50,6 +50,7 @@ func Run(t *testing.T, open Open) {
 		{"Unclaim", unclaim},
 		{"MoveHoldRelease", moveHoldRelease},
 		{"MoveErrors", moveErrors},
+		{"Retry", retry},
 		{"History", history},
 		{"ListFilters", listFilters},
 		{"ListPages", listPages},

@@ -277,6 +277,24 @@ func moveHoldRelease(_ *testing.T, f *fixture) {
 	}
 }
 
+// retry is a move that the history tells from a release.
+func retry(_ *testing.T, f *fixture) {
+	m := f.accept("box@example.org")
+	f.must(f.store.Move(f.ctx, m.ID, spool.Held, time.Time{}, "held", f.clock))
+	f.must(f.store.Retry(f.ctx, m.ID, f.clock.Add(time.Minute), "by anna", f.clock))
+	r := f.wantState(m.ID, spool.Queued)
+	if r.LastText != "by anna" || !r.NextAttempt.Equal(f.clock.Add(time.Minute)) {
+		f.Errorf("retried: %+v", r)
+	}
+	f.must(f.store.Retry(f.ctx, m.ID, f.clock, "now", f.clock))
+	want := []spool.EventKind{spool.Accepted, spool.EventHeld, spool.EventRetried, spool.EventRetried}
+	if got := f.kinds(m.ID); !slices.Equal(got, want) {
+		f.Errorf("history %v, want %v", got, want)
+	}
+	active := f.active("box@example.org")
+	f.wants(f.store.Retry(f.ctx, active.ID, f.clock, "why", f.clock), spool.ErrState)
+}
+
 func moveErrors(_ *testing.T, f *fixture) {
 	move := func(id envelope.QueueID, to spool.State) error {
 		return f.store.Move(f.ctx, id, to, f.clock, "why", f.clock)

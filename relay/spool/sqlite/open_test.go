@@ -151,6 +151,31 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
+// TestStoreOfAnOlderProgram has a store without the column that was added since: it
+// can be read as it is, and Open adds the column.
+func TestStoreOfAnOlderProgram(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	old := accept(t, s, newMessage(t, "box@example.org"), nil).ID
+	must(t, s.Close())
+	edit(t, path, "ALTER TABLE message DROP COLUMN unreported")
+	r, err := OpenReadOnly(t.Context(), path)
+	must(t, err)
+	rec, err := r.Get(t.Context(), old)
+	if err != nil || rec.ID != old || rec.Envelope.Unreported != nil {
+		t.Errorf("read only: %+v, %v", rec, err)
+	}
+	must(t, r.Close())
+	for range 2 {
+		s = open(t, path)
+		if rec, err = s.Get(t.Context(), old); err != nil || rec.Envelope.Unreported != nil {
+			t.Errorf("after Open: %+v, %v", rec, err)
+		}
+		accept(t, s, newMessage(t, "box@example.org"), nil)
+		must(t, s.Close())
+	}
+}
+
 // TestReadOnly looks at a stopped store, twice at once, and changes nothing.
 func TestReadOnly(t *testing.T) {
 	path := newPath(t)

@@ -20,7 +20,7 @@ import (
 const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
 	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject,
 	header_size, size, accepted, attempts, crashes, unknown, next, last, held_for, held_since,
-	status, text, request, finished, body_gone, report, warned`
+	status, text, request, finished, body_gone, report, warned, unreported`
 
 // stored is a Record with what only the store needs.
 type stored struct {
@@ -44,24 +44,31 @@ func readRecord(r *db.Row) (stored, error) {
 	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.Int()), r.Str(), r.Str()
 	s.FinishedAt, s.BodyGone = timeOf(r.Int()), r.Bool()
 	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
+	s.Envelope.Unreported = readAddresses(r)
 	return s, r.Err
 }
 
 func readRecords(c *db.Conn, sql string, args ...any) ([]stored, error) {
-	return db.All(c, sql, args, readRecord)
+	found, err := db.All(c, sql, args, readRecord)
+	if err != nil && strings.Contains(err.Error(), "no such column: unreported") {
+		// Only an older program has opened this store for writing; see addColumns.
+		return db.All(c, strings.Replace(sql, "unreported", "''", 1), args, readRecord)
+	}
+	return found, err
 }
 
 // insertMessage stores m as Queued and due at once.
 func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
-		subject, header_size, size, accepted, next)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		subject, header_size, size, accepted, next, unreported)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
-		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted))
+		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
+		joinLines(m.Envelope.Unreported, envelope.Address.String))
 	if err != nil {
 		return err
 	}

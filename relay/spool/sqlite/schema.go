@@ -73,7 +73,8 @@ CREATE TABLE message (
 	body_gone INTEGER NOT NULL DEFAULT 0,
 	report INTEGER NOT NULL DEFAULT 0,
 	warned INTEGER NOT NULL DEFAULT 0,
-	events INTEGER NOT NULL DEFAULT 0
+	events INTEGER NOT NULL DEFAULT 0,
+	unreported TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0;
 CREATE INDEX by_state ON message (state, id, lane);
@@ -169,7 +170,10 @@ func prepareSchema(c *db.Conn, sandbox bool) error {
 	if tables == 0 {
 		return createSchema(c, sandbox)
 	}
-	return checkSchema(c, sandbox)
+	if err := checkSchema(c, sandbox); err != nil {
+		return err
+	}
+	return addColumns(c)
 }
 
 func createSchema(c *db.Conn, sandbox bool) error {
@@ -223,6 +227,16 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 			spool.ErrSandbox, mark, markOf(sandbox))
 	}
 	return nil
+}
+
+// addColumns brings a store that an older program made up to date. Older programs
+// can still use it, so the version stays.
+func addColumns(c *db.Conn) error {
+	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
+	if err != nil || there > 0 {
+		return err
+	}
+	return c.Run("ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
 }
 
 func markOf(sandbox bool) string {

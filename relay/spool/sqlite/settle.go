@@ -116,6 +116,15 @@ func (s *Store) Move(
 	if err := to.Check(); err != nil {
 		return err
 	}
+	return s.move(ctx, id, to, next, &spool.Event{At: at, Kind: spool.MoveEvent(to), Text: why})
+}
+
+// Retry implements spool.Operator.
+func (s *Store) Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error {
+	return s.move(ctx, id, spool.Queued, next, &spool.Event{At: at, Kind: spool.EventRetried, Text: why})
+}
+
+func (s *Store) move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, e *spool.Event) error {
 	code := stateCode(to)
 	return s.small(ctx, true, func(t *tx) error {
 		b, err := find(t.Conn, id)
@@ -129,9 +138,9 @@ func (s *Store) Move(
 		}
 		var also set
 		if spool.MoveSetsText(stateName(b.state), to) {
-			also = set{", status = 0, text = ?", []any{spool.CutText(why)}}
+			also = set{", status = 0, text = ?", []any{spool.CutText(e.Text)}}
 		}
-		return enter(t, b, code, next, &spool.Event{At: at, Kind: spool.MoveEvent(to), Text: why}, also)
+		return enter(t, b, code, next, e, also)
 	})
 }
 

@@ -248,8 +248,7 @@ func (s *Store) bringBack(c *db.Conn) error {
 	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
 	for _, b := range interrupted {
 		e := spool.Event{
-			At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts),
-			Text: "the program ended during the attempt",
+			At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt",
 		}
 		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &e, counted); err != nil {
 			return err

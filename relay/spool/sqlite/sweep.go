@@ -98,8 +98,7 @@ func dropBodies(t *tx, before time.Time) (more bool, err error) {
 		if err := t.Run(gone, b.n); err != nil {
 			return false, err
 		}
-		t.shifts = append(t.shifts,
-			shift{lane: b.lane, from: codeFailed, to: none, size: b.size},
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeFailed, to: none, size: b.size},
 			shift{lane: b.lane, from: none, to: codeFailed})
 	}
 	return len(old) == sweepBodies, nil

@@ -159,11 +159,7 @@ func readLane(c *db.Conn, l laneTally) (spool.Lane, error) {
 	oldest, err := c.Number(`SELECT accepted FROM message INDEXED BY live
 		WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, l.lane)
 	return spool.Lane{
-		Mailbox: mailbox,
-		Queued:  l.counts[codeQueued],
-		Active:  l.counts[codeActive],
-		Held:    l.counts[codeHeld],
-		Next:    timeOf(next),
-		Oldest:  timeOf(oldest),
+		Mailbox: mailbox, Queued: l.counts[codeQueued], Active: l.counts[codeActive], Held: l.counts[codeHeld],
+		Next: timeOf(next), Oldest: timeOf(oldest),
 	}, err
 }

@@ -1,0 +1,143 @@
+package address
+
+import (
+	"bytes"
+	"strings"
+
+	"graphrelay/relay/envelope"
+)
+
+// item is what a person would take for one mailbox: the text between two commas or
+// semicolons. shape is as long as text, with inQuotes and inComment in place of
+// the bytes of quoted strings and comments. Quotes and parentheses that do not end
+// are text.
+type item struct{ text, shape []byte }
+
+const (
+	inQuotes  = 0x01
+	inComment = 0x02
+)
+
+// itemsOf cuts a value into items that are not blank; false if it holds a control
+// character.
+func itemsOf(value []byte) (items []item, ok bool) {
+	p := parser{List: List{value: value}}
+	shape := bytes.Clone(value)
+	open := map[byte]bool{} // quotes and parentheses that are text from here on
+	lo := 0
+	cut := func() {
+		if it := (item{value[lo:p.i], shape[lo:p.i]}); len(trimBlank(it.text)) > 0 {
+			items = append(items, it)
+		}
+		lo = p.i + 1
+	}
+	for ; !p.end() && len(items) < maxList; p.i++ {
+		switch c := value[p.i]; {
+		case c == ',' || c == ';':
+			cut()
+		case (c == '"' || c == '(') && !open[c]:
+			open[c] = !p.shade(shape, c)
+		case isControl(c) && c != '\r' && c != '\n':
+			return nil, false
+		}
+	}
+	cut()
+	return items, p.end()
+}
+
+// shade marks a quoted string or comment in shape and stays at its end.
+func (p *parser) shade(shape []byte, opening byte) bool {
+	lo, closing, mark := p.i, byte('"'), byte(inQuotes)
+	if opening == '(' {
+		closing, mark = ')', inComment
+	}
+	if p.enclosed(opening, closing) != nil {
+		p.i = lo
+		return false
+	}
+	p.i--
+	for i := lo; i <= p.i; i++ {
+		shape[i] = mark
+	}
+	return true
+}
+
+// mailbox reads the name and the address of an item, or a name alone. An address
+// without brackets comes last. Nothing beside it holds an @, but what repeats it.
+func (it item) mailbox() (name string, a envelope.Address, ok bool) {
+	text, shape := trimBlank(it.text), trimBlank(it.shape)
+	if inner := bytes.Trim(shape, string([]byte{inQuotes})); len(inner) == 0 && bytes.IndexByte(text, '\\') < 0 {
+		text = text[1 : len(text)-1] // "Frop <frop@example.org>"
+		shape = bytes.Clone(text)
+	}
+	lo, hi, ok := addressIn(shape)
+	if !ok {
+		return "", a, false
+	}
+	rest := bytes.Clone(text[:lo])
+	var addr []byte
+	for i, c := range text[lo:] {
+		switch {
+		case shape[lo+i] == inComment:
+			rest = append(rest, c)
+		case lo+i < hi && c != '<':
+			addr = append(addr, c)
+		}
+	}
+	name = plainText(rest)
+	if lo < hi {
+		if a, ok = addressAlone(addr); !ok {
+			return "", a, false
+		}
+	}
+	if bytes.IndexByte(rest, '@') >= 0 {
+		same, err := envelope.ParseAddress(strings.Trim(name, `'"<>() `))
+		ok = err == nil && same.Equal(a)
+	}
+	return name, a, ok
+}
+
+// addressAlone reads an address, perhaps in single quotes.
+func addressAlone(text []byte) (envelope.Address, bool) {
+	s := string(trimBlank(text))
+	if n := len(s) - 1; n > 0 && s[0] == '\'' && s[n] == '\'' {
+		s = s[1:n]
+	}
+	a, err := envelope.ParseAddress(s)
+	return a, err == nil && !isEncodedWord(text)
+}
+
+// addressIn finds the address in the shape of an item: from the angle bracket to
+// the closing one, which may be missing, or else the last word. Nothing but
+// comments and stray quotes may follow. It is empty, at the end, in a name alone.
+func addressIn(shape []byte) (lo, hi int, ok bool) {
+	lo, hi = bytes.IndexByte(shape, '<'), bytes.IndexByte(shape, '>')
+	after := hi + 1
+	if at := bytes.IndexByte(shape, '@'); lo < 0 && at >= 0 {
+		lo = bytes.LastIndexAny(shape[:at], blanks) + 1
+		hi = at + bytes.IndexAny(append(bytes.Clone(shape[at:]), ' '), blanks)
+		after = hi
+	} else if lo < 0 && hi < 0 {
+		return len(shape), len(shape), true
+	} else if hi < 0 {
+		hi, after = len(shape), len(shape)
+	}
+	trailing := string([]byte{inComment}) + blanks + `"'>`
+	return lo, hi, lo >= 0 && lo < hi && bytes.Count(shape, []byte{'<'}) < 2 &&
+		len(bytes.Trim(shape[after:], trailing)) == 0
+}
+
+// listed writes an item for a list: as it is, if it can be read.
+func (it item) listed() ([]byte, bool) {
+	if _, err := Parse(it.text); err == nil {
+		return it.text, true
+	}
+	if quoted, ok := quoteNames(it.text); ok {
+		return quoted, true
+	}
+	name, a, ok := it.mailbox()
+	if a.IsZero() {
+		return []byte(" " + phraseOf(name)), ok && name != ""
+	}
+	return append([]byte{' '}, mailboxOf(name, a)...), ok
+}
