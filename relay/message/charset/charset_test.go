@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // A label that lies or is unknown does not make text unreadable.
@@ -108,4 +109,22 @@ func TestManyEncodedWordsCostLittle(t *testing.T) {
 			t.Errorf("20,000 words %s took %d bytes of memory", word, got)
 		}
 	}
+}
+
+// Decoding any header ends with valid UTF-8, and leaves text without words as it is.
+func FuzzDecodeWords(f *testing.F) {
+	for _, s := range []string{"=?utf-8?q?a=C3?= =?utf-8?b?w6Q?=", "=?utf-7?q?+AAo-?= +", "=?a?b?QQ=?", "=?big5?b?/" +
+		"////w?=\xff",
+		"=?utf-16?b?2D0?=", "=?iso-2022-jp?q?=1B$B?= =?iso-2022-jp?q?F|?="} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := DecodeWords(s)
+		if !utf8.ValidString(got) {
+			t.Errorf("%q", got)
+		}
+		if !strings.Contains(s, "=?") && utf8.ValidString(s) && got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	})
 }
