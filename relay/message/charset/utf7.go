@@ -3,6 +3,7 @@ package charset
 import (
 	"bytes"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/transform"
@@ -24,7 +25,10 @@ type utf7Decoder struct{ transform.NopResetter }
 func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		text, used := src[nSrc:nSrc+1], 1
-		if src[nSrc] == '+' {
+		switch {
+		case src[nSrc] >= utf8.RuneSelf:
+			text = []byte("\ufffd")
+		case src[nSrc] == '+':
 			var whole bool
 			text, used, whole = shifted(src[nSrc:])
 			if !whole && !atEOF && len(src)-nSrc <= maxRun {
