@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,12 +59,7 @@ func (n Network) Loopback() bool {
 }
 
 func (n Network) within(outer []netip.Prefix) bool {
-	for _, o := range outer {
-		if o.Bits() <= n.Bits() && o.Contains(n.Addr()) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(outer, func(o netip.Prefix) bool { return o.Bits() <= n.Bits() && o.Contains(n.Addr()) })
 }
 
 // privateNetworks are those of RFC 1918, 1122, 3927, 6598, 4193 and 4291.
@@ -149,15 +145,11 @@ func (*Rate) About() (kind, example string) { return "rate", "a rate such as 30/
 
 // String writes r as the file does.
 func (r Rate) String() string {
-	switch r.Per {
-	case 0:
+	if r.Per == 0 {
 		return "none"
-	case time.Second:
-		return strconv.Itoa(r.Count) + "/s"
-	case time.Minute:
-		return strconv.Itoa(r.Count) + "/min"
 	}
-	return strconv.Itoa(r.Count) + "/h"
+	units := map[time.Duration]string{time.Second: "/s", time.Minute: "/min", time.Hour: "/h"}
+	return strconv.Itoa(r.Count) + units[r.Per]
 }
 
 // LocalPart is a recipient without a domain, as envelope.Address.Key has it.

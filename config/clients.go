@@ -96,8 +96,7 @@ func (c *Client) checkPublic(s strict.Scope) {
 	}
 }
 
-// checkClients compares the clients with each other, the senders and the
-// listeners.
+// checkClients compares the clients with each other, the senders and the listeners.
 func (c *Config) checkClients(s strict.Scope) {
 	names, users := map[Name]bool{localClient: true}, map[Username]bool{}
 	for i, client := range c.Clients {
@@ -116,8 +115,7 @@ func (c *Config) checkClients(s strict.Scope) {
 		"is false, and there are no clients: nobody could send", "add a client, or remove the key")
 }
 
-// checkShadow finds a client that never matches, because those above have all its
-// networks.
+// checkShadow finds a client that never matches, because those above have all its networks.
 func (c *Config) checkShadow(s strict.Scope, i int, client Client) {
 	if client.Username != "" || len(client.Networks) == 0 || s.Given(strict.Entry("clients", i, "username")) {
 		return
@@ -164,8 +162,7 @@ func (c *Config) covers(a envelope.Address) bool {
 	return slices.ContainsFunc(c.Senders, func(s Sender) bool { return s.Address.Covers(a) })
 }
 
-// firstSender is the first exact address of the client's senders; zero if
-// there is none.
+// firstSender is the first exact address of the client's senders; zero if there is none.
 func (cl Client) firstSender(all []Sender) envelope.Address {
 	list := cl.Senders
 	if len(list) == 0 {
@@ -183,9 +180,7 @@ func (cl Client) firstSender(all []Sender) envelope.Address {
 
 // reaches reports whether a peer beyond this host can be the client on l.
 func (cl Client) reaches(l Listener) bool {
-	beyond := len(cl.Networks) == 0
-	for _, n := range cl.Networks {
-		beyond = beyond || n.IsValid() && !n.Loopback()
-	}
-	return beyond && (cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
+	beyond := func(n Network) bool { return n.IsValid() && !n.Loopback() }
+	return (len(cl.Networks) == 0 || slices.ContainsFunc(cl.Networks, beyond)) &&
+		(cl.Username == "" && l.Auth != "required" || cl.Username != "" && l.offersAuth())
 }

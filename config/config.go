@@ -120,8 +120,7 @@ func (c *Config) Identity(name Name) (Identity, bool) {
 	return Identity{}, false
 }
 
-// MailboxOf returns the mailbox through which a sender's mail goes; zero if a
-// is not a sender.
+// MailboxOf returns the mailbox through which a sender's mail goes; zero if a is not a sender.
 func (c *Config) MailboxOf(a envelope.Address) envelope.Address {
 	var found envelope.Address
 	for _, s := range c.Senders {

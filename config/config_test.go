@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"graphrelay/config/strict"
+	"graphrelay/relay/e2e/confkeys"
 	"graphrelay/relay/envelope"
 )
 
@@ -364,7 +365,7 @@ func TestExampleShowsEveryDefault(t *testing.T) {
 	}
 	text = strings.ReplaceAll(text, "$2y$12$...", "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 	c := parse1(t, text)
-	for _, k := range Keys() {
+	for _, k := range confkeys.Of[Config]() {
 		given := false
 		for i := range 5 {
 			given = given || c.places.Given(strings.ReplaceAll(k.Path, "[]", fmt.Sprintf("[%d]", i)))

@@ -49,11 +49,6 @@ type Endpoints struct {
 	Graph BaseURL `yaml:"graph" required:"true"`
 }
 
-// credentialKeys are the keys of which an identity has exactly one.
-func credentialKeys() []string {
-	return []string{"certificate_file", "client_secret_file", "managed_identity", "workload_identity"}
-}
-
 func (id *Identity) Check(s strict.Scope) {
 	id.checkCredential(s)
 	id.checkEndpoints(s)
@@ -62,7 +57,7 @@ func (id *Identity) Check(s strict.Scope) {
 func (id *Identity) checkCredential(s strict.Scope) {
 	const one = "write exactly one of certificate_file, client_secret_file, managed_identity and workload_identity"
 	count := 0
-	for _, key := range credentialKeys() {
+	for _, key := range []string{"certificate_file", "client_secret_file", "managed_identity", "workload_identity"} {
 		if !s.Given(key) || key == "workload_identity" && !id.WorkloadIdentity && s.Sound(key) {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"graphrelay/relay/e2e/confkeys"
 )
 
 // Every field that decodes a key is in Keys and every Key is a field: counted
@@ -23,7 +25,7 @@ func TestKeysAreTheFields(t *testing.T) {
 		}
 	}
 	named := map[string]bool{}
-	for _, k := range Keys() {
+	for _, k := range confkeys.Of[Config]() {
 		name := k.Path[strings.LastIndex(k.Path, ".")+1:]
 		if named[name] = true; !fields[name] {
 			t.Errorf("key %s has no field", k.Path)
@@ -37,7 +39,7 @@ func TestKeysAreTheFields(t *testing.T) {
 }
 
 func TestKeysSayEnough(t *testing.T) {
-	keys := Keys()
+	keys := confkeys.Of[Config]()
 	if len(keys) != 93 {
 		t.Errorf("%d keys; correct this number with the manual", len(keys))
 	}
@@ -62,7 +64,7 @@ func TestEveryDefaultIsAccepted(t *testing.T) {
 	if c == nil {
 		t.Fatal("minimal file refused")
 	}
-	for _, k := range Keys() {
+	for _, k := range confkeys.Of[Config]() {
 		if strings.Contains(k.Path, "[]") || k.Default == "" || k.Default == "none" || k.Type == "list" ||
 			k.Type == "section" {
 			continue

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"graphrelay/config/strict"
@@ -54,8 +55,7 @@ func (l *Listener) checkUnix(s strict.Scope) {
 	}
 }
 
-// checkListeners compares the listeners with each other, the certificate and
-// the clients.
+// checkListeners compares the listeners with each other, the certificate and the clients.
 func (c *Config) checkListeners(s strict.Scope) {
 	seen := map[string]bool{}
 	for i, l := range c.SMTP.Listeners {
@@ -78,12 +78,8 @@ func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 	if l.Address.Network != "tcp" || l.Address.Loopback() || !s.Sound("clients") {
 		return
 	}
-	for _, client := range c.Clients {
-		if client.reaches(l) {
-			return
-		}
-	}
-	s.Fail(key, "can be reached from other hosts, but no client may connect from one",
+	reached := slices.ContainsFunc(c.Clients, func(client Client) bool { return client.reaches(l) })
+	s.FailIf(!reached, key, "can be reached from other hosts, but no client may connect from one",
 		"add a client with networks, or with username where the listener has auth; or write a loopback address, as "+
 			"in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
 }
@@ -182,8 +178,7 @@ func (*ListenAddress) About() (kind, example string) { return "listen address", 
 // Unix reports whether l is a unix socket.
 func (l ListenAddress) Unix() bool { return l.Network == "unix" }
 
-// Loopback reports whether only this host can reach l; false where only systemd
-// knows.
+// Loopback reports whether only this host can reach l; false where only systemd knows.
 func (l ListenAddress) Loopback() bool { return l.Unix() || l.Addr.Addr().IsLoopback() }
 
 // String writes l as the file does.

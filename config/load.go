@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"reflect"
 
 	"graphrelay/config/strict"
 	"graphrelay/relay/envelope"
@@ -14,7 +13,6 @@ import (
 type (
 	Problem = strict.Problem
 	Errors  = strict.Errors
-	Key     = strict.Key
 )
 
 // Load reads the file at path. Relative paths in it are resolved from its
@@ -68,9 +66,6 @@ func format() strict.Format {
 		return nil
 	}}
 }
-
-// Keys returns every key, as the structs that decode the file have it.
-func Keys() []Key { return format().Keys(reflect.TypeFor[Config]()) }
 
 // Show is c as YAML, with every default filled in and without secrets: of those
 // it has only the paths of their files.

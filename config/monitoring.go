@@ -70,8 +70,7 @@ func (c *Config) checkDenied(s strict.Scope) {
 	}
 }
 
-// sendsFor reports whether an identity sends for a mailbox, before Mailboxes is
-// complete.
+// sendsFor reports whether an identity sends for a mailbox, before Mailboxes is complete.
 func (c *Config) sendsFor(identity Name, mailbox string) bool {
 	for _, m := range c.Mailboxes {
 		if m.Address.Key() == mailbox && m.Identity != "" {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 
@@ -181,29 +182,22 @@ func (c *Config) complete() {
 }
 
 func (c *Config) completeMailboxes() {
+	c.boxes = make(map[string]int, len(c.Mailboxes))
 	for i := range c.Mailboxes {
-		if c.Mailboxes[i].Identity == "" {
-			c.Mailboxes[i].Identity = c.Identities[0].Name
-		}
-	}
-	known := map[string]bool{}
-	for _, m := range c.Mailboxes {
-		known[m.Address.Key()] = true
+		m := &c.Mailboxes[i]
+		m.Identity = cmp.Or(m.Identity, c.Identities[0].Name)
+		c.boxes[m.Address.Key()] = i
 	}
 	for _, sender := range c.Senders {
-		if key := sender.Mailbox.Key(); !known[key] {
-			known[key] = true
+		key := sender.Mailbox.Key()
+		if _, known := c.boxes[key]; !known {
+			c.boxes[key] = len(c.Mailboxes)
 			c.Mailboxes = append(c.Mailboxes, c.plainMailbox(sender.Mailbox))
 		}
 	}
-	c.boxes = make(map[string]int, len(c.Mailboxes))
-	for i, m := range c.Mailboxes {
-		c.boxes[m.Address.Key()] = i
-	}
 }
 
-// plainMailbox is a mailbox that the file does not list; there is one
-// identity then.
+// plainMailbox is a mailbox that the file does not list; there is one identity then.
 func (c *Config) plainMailbox(a envelope.Address) Mailbox {
 	m := Mailbox{Address: a, Identity: c.Identities[0].Name}
 	format().Defaults(&m, "address")

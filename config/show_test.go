@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"graphrelay/relay/e2e/confkeys"
 )
 
 // What is shown is a configuration again, and the same one, but for hashes.
@@ -63,7 +65,7 @@ func TestShowFillsInDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range Keys() {
+	for _, k := range confkeys.Of[Config]() {
 		name := k.Path[strings.LastIndex(k.Path, ".")+1:]
 		optional := strings.HasPrefix(k.Path, "clients[]") || strings.Contains(k.Path, "[].endpoints") ||
 			strings.Contains(k.Path, "smtp.tls") ||
@@ -76,7 +78,7 @@ func TestShowFillsInDefaults(t *testing.T) {
 }
 
 // constant tells a default that is a value and not a phrase.
-func constant(k Key) bool {
+func constant(k confkeys.Key) bool {
 	return k.Type != "list" && k.Type != "section" && k.Type != "map" && k.Default != "none" &&
 		!strings.Contains(k.Default, " ")
 }

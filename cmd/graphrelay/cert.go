@@ -251,8 +251,7 @@ order to upload and switch. The certificate in use does not change.`,
 	return cmd
 }
 
-// renewal is the order in which no login fails: both certificates are valid
-// during the switch.
+// renewal is the order in which no login fails: both certificates are valid during the switch.
 const renewal = `
 Switch in this order, so that no login fails:
   1. Upload %s.cer to the app registration, beside the old one

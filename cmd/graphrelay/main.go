@@ -2,8 +2,7 @@
 // Graph. This package parses flags, handles signals and prints; everything that
 // decides or acts is below relay.
 //
-// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of
-// sysexits.h.
+// Exit codes: 0 done, 1 failed, 2 usage or configuration; as sendmail those of sysexits.h.
 package main
 
 import (
@@ -54,13 +53,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &invalid):
 		fmt.Fprintln(stderr, invalid) // a line for each, FILE:LINE: first, as editors read them
 		return exitUsage
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error()))
-		return exitUsage
-	default:
-		fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error())) // a server's words may be in it
-		return exitFailed
 	}
+	fmt.Fprintf(stderr, "graphrelay: %s\n", text.Lines(err.Error())) // a server's words may be in it
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
 }
 
 // usageError is a command line that makes no sense; it ends in exit code 2.

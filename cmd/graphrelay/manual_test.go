@@ -8,10 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"graphrelay/config"
+	"graphrelay/relay/e2e/confkeys"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"graphrelay/config"
 )
 
 // The parts of the manual that repeat what the program knows, its commands,
@@ -243,7 +244,7 @@ func keysPart(t *testing.T) string {
 	meanings := map[string]string{}
 	rowsOf(t, "configuration.md", "| Key |", func(row []string) { meanings[row[0]] = row[4] })
 	var b strings.Builder
-	for _, k := range config.Keys() {
+	for _, k := range confkeys.Of[config.Config]() {
 		fmt.Fprintf(&b, "*%s* (%s)\n\t%s", escape(k.Path), escape(k.Type), escape(meanings[k.Path]))
 		if k.Range != "" {
 			fmt.Fprintf(&b, " Range: %s.", escape(k.Range))

@@ -83,8 +83,7 @@ func readPassword(ctx context.Context, in io.Reader, prompts io.Writer) (string,
 	return first, nil
 }
 
-// ask reads a line without showing it. If it is interrupted, the terminal is
-// restored.
+// ask reads a line without showing it. If it is interrupted, the terminal is restored.
 func ask(ctx context.Context, terminal *os.File, prompts io.Writer, prompt string) (string, error) {
 	fd := int(terminal.Fd())
 	state, err := term.GetState(fd)

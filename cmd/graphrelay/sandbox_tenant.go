@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -171,11 +172,7 @@ func (c tenantChange) show(ctx context.Context, w io.Writer) error {
 	if err := json.Unmarshal(body, &a); err != nil {
 		return err
 	}
-	consents := "none"
-	if len(a.Consents) > 0 {
-		consents = strings.Join(a.Consents, ", ")
-	}
-	fmt.Fprintf(w, "Consents in Entra: %s\n", consents)
+	fmt.Fprintf(w, "Consents in Entra: %s\n", cmp.Or(strings.Join(a.Consents, ", "), "none"))
 	for _, p := range a.Policies {
 		fmt.Fprintf(w, "Access policy:     %s, members %s\n", p.Right, strings.Join(a.Groups[p.Scope], ", "))
 	}

@@ -198,9 +198,8 @@ progress are not disturbed.`,
 	return cmd
 }
 
-// adminSocket is where the service listens, by the configuration in file. If that
-// is invalid, which a reload is to find out, it is the default path, with the
-// error.
+// adminSocket is where the service listens, by the configuration in file. If that is
+// invalid, which a reload is to find out, it is the default path, with the error.
 func adminSocket(file string) (string, error) {
 	c, err := config.Load(file)
 	if err != nil {

@@ -11,10 +11,9 @@ import (
 // maxProblems bounds the report on a file that is not a configuration at all.
 const maxProblems = 100
 
-// Decode reads the YAML of a file into the struct that into points to; file is
-// for messages, and relative paths are resolved from base. rules is called last
-// and compares the sections with each other. The error is Errors, each with a
-// line from 1.
+// Decode reads the YAML of a file into the struct that into points to; file is for
+// messages, and relative paths are resolved from base. rules is called last and
+// compares the sections with each other. The error is Errors, each with a line from 1.
 func (f Format) Decode(file string, data []byte, base string, into any, rules func(Scope)) (*Places, error) {
 	d := &decoder{Format: f, base: base, places: &Places{file, map[string]place{}}}
 	v := reflect.ValueOf(into).Elem()
@@ -247,8 +246,7 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.Str
 	}
 }
 
-// word decodes a list or a section that is written as one word; false for one
-// that knows none.
+// word decodes a list or a section that is written as one word; false for one that knows none.
 func (d *decoder) word(path string, n ast.ScalarNode, v reflect.Value) bool {
 	s, ok := v.Addr().Interface().(Shorthand)
 	if !ok {

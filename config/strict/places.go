@@ -2,6 +2,7 @@ package strict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,12 +47,7 @@ func (s Scope) Given(key string) bool { return s.d.places.Given(join(s.path, key
 // it make sense to miss something there.
 func (s Scope) Sound(key string) bool {
 	path := join(s.path, key)
-	for _, p := range s.d.problems {
-		if strings.HasPrefix(p.Key, path) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.d.problems, func(p Problem) bool { return strings.HasPrefix(p.Key, path) })
 }
 
 // Fail records a mistake, as Bad makes one.

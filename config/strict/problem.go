@@ -60,8 +60,7 @@ type Fault struct{ wrong, remedy string }
 
 func (f *Fault) Error() string { return f.wrong + "; " + f.remedy }
 
-// Bad makes a Fault. wrong completes a sentence about the key, remedy begins
-// with what to do.
+// Bad makes a Fault. wrong completes a sentence about the key, remedy begins with what to do.
 func Bad(wrong, remedy string) *Fault { return &Fault{wrong, remedy} }
 
 // cut shortens s to n characters.

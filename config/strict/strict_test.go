@@ -1,7 +1,6 @@
 package strict
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -132,16 +131,6 @@ func TestAnEmptyFileIsToldWhatItNeeds(t *testing.T) {
 	_, err := decode("# nothing\n")
 	if err == nil || err.Error() != "garden.yaml:1: file is empty; write at least beds" {
 		t.Error(err)
-	}
-}
-
-func TestKeys(t *testing.T) {
-	keys := gardens().Keys(reflect.TypeFor[garden]())
-	if len(keys) != 10 {
-		t.Fatalf("%d keys: %+v", len(keys), keys)
-	}
-	if want := (Key{Path: "beds[].rows", Type: "number", Default: "3", Range: "1..9"}); keys[2] != want {
-		t.Errorf("got %+v, want %+v", keys[2], want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"graphrelay/config"
+	"graphrelay/relay/e2e/confkeys"
 )
 
 var update = flag.Bool("update", false, "rewrite packaging/doc/configuration.md; then read the difference")
@@ -36,13 +37,13 @@ func TestManualListsEveryKey(t *testing.T) {
 		t.Fatalf("%s has no table that begins with | Key |", page)
 	}
 	meanings := meaningsIn(text)
-	for _, k := range config.Keys() {
+	for _, k := range confkeys.Of[config.Config]() {
 		if !strings.HasSuffix(meanings[k.Path], ".") {
 			t.Errorf("%s: write a sentence about %s into the last column of the table, not %q", page, k.Path,
 				meanings[k.Path])
 		}
 	}
-	want := head + keyTable(config.Keys(), meanings)
+	want := head + keyTable(confkeys.Of[config.Config](), meanings)
 	if *update && text != want {
 		if err := os.WriteFile(manual(page), []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -60,7 +61,7 @@ func TestManualListsEveryKey(t *testing.T) {
 	}
 }
 
-func keyTable(keys []config.Key, meanings map[string]string) string {
+func keyTable(keys []confkeys.Key, meanings map[string]string) string {
 	var b strings.Builder
 	b.WriteString("| Key | Type | Default | Range | Meaning |\n|---|---|---|---|---|\n")
 	for _, k := range keys {

@@ -58,6 +58,8 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 	switch {
 	case strings.Contains(f.When, "after bytes"):
 		return scenario{fault: sandbox.Fault{Endpoint: "sendMail", Drop: sandbox.DropBody}}
+	case f.When == whenEarly:
+		return scenario{fault: sandbox.Fault{Endpoint: "sendMail", Status: 202, Early: true}}
 	case strings.Contains(f.When, "TLS fails"):
 		return scenario{graph: harness.StartDouble(t).URL()} // of another authority
 	case strings.Contains(f.When, "name is not resolved"):

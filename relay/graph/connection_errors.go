@@ -24,6 +24,7 @@ const (
 	lostProxy
 	lostConnection
 	lostLogin // no token; the advice is that of the connection
+	lostEarly // a success came before the whole body had left
 )
 
 func lossCatalogue() []outcome.Row {
@@ -49,6 +50,8 @@ func lossCatalogue() []outcome.Row {
 		lostConnection: noConnection("anything else before bytes have left: no route, refused, reset, timeout",
 			"check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"),
 		lostLogin: when("the same on the way to Entra").Retry(identity, "4.4.1", "cannot log in to Entra", ""),
+		lostEarly: when("a 202 comes before the whole message has left").
+			Is(outcome.Unknown, message, "4.4.2", "Graph accepted the message before it had all of it", adviceCheck),
 	}
 }
 
@@ -75,6 +78,14 @@ func classifyLoss(err error, left bool, unreadable error) outcome.Answer {
 		return lossAnswer(lostStopped, nil)
 	}
 	return lossAnswer(connectionLoss(err), err)
+}
+
+// early is the answer where a came before the whole body had left: nobody can say
+// what was accepted.
+func early(a outcome.Answer) outcome.Answer {
+	e := lossAnswer(lostEarly, nil)
+	e.HTTPStatus, e.RequestID = a.HTTPStatus, a.RequestID
+	return e
 }
 
 // Unreadable is the answer for a message that could not be read from the queue

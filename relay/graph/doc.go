@@ -10,7 +10,7 @@
 //
 //   - Every attempt ends in one Answer, whatever the service, a proxy or the
 //     network did; nothing is left to an SDK's error text, and nothing panics.
-//   - Only 202 is Delivered. Unknown means that bytes of the body may have left
+//   - Only a 202 after the whole body is Delivered. Unknown means that bytes of the body may have left
 //     and no answer settled it; everything else is certainly not sent.
 //   - One call of Send is one attempt. Nothing is repeated here but what certainly
 //     was not processed: a connection that had died (net/http repeats the request

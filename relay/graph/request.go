@@ -197,13 +197,16 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, q Request) exc
 	defer resp.Body.Close()
 	limit := max(q.Limit, outcome.MaxBody)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	_, _ = s.stop()
+	given, _ := s.stop()
 	a := q.Step.Judge(resp.StatusCode, resp.Header, body[:min(len(body), outcome.MaxBody)], c.cfg.Now())
 	if int64(len(body)) > limit {
 		err = errors.New("it is too long")
 	}
 	if a.Outcome == outcome.Delivered && err != nil && !q.Step.MayDepart {
 		a = q.Step.Lost(fmt.Errorf("the answer could not be read whole: %w", err), true)
+	}
+	if a.Outcome == outcome.Delivered && q.Step.MayDepart && given < s.size() {
+		a = early(a)
 	}
 	return exchange{answer: a, body: body, header: resp.Header}
 }

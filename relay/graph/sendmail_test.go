@@ -267,3 +267,14 @@ func BenchmarkSend(b *testing.B) {
 		})
 	}
 }
+
+// A 202 before the whole message has left says nothing about what was accepted. The server takes no more than its
+// window of the body.
+func TestSendAcceptedEarlyIsUnknown(t *testing.T) {
+	d := newDouble(t)
+	d.early = true
+	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(strings.Repeat("x", 3<<20)))
+	if a.Outcome != outcome.Unknown || a.Scope != message || a.HTTPStatus != 202 || a.Advice == "" {
+		t.Errorf("%+v", a)
+	}
+}

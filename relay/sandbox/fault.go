@@ -60,6 +60,7 @@ type Fault struct {
 	Body string
 	// the message is recorded all the same, if it was acceptable, and only then the fault strikes
 	Stored    bool
+	Early     bool  // the answer comes before the body is read
 	Drop      Drop  // instead of an answer
 	DropAfter int64 // octets, for DropPartial
 }
@@ -84,6 +85,8 @@ func (f Fault) Validate() error {
 		return errors.New("fault: code, body, aadsts, retry_after and stored need a status")
 	case byContent && (f.Drop == DropConnect || f.Drop == DropHeaders || f.Drop == DropPartial):
 		return fmt.Errorf("fault: drop %q happens before from, subject and message_id are known", f.Drop)
+	case f.Early && (f.Status == 0 || f.Stored || f.Drop != DropNever || byContent):
+		return errors.New("fault: early needs a status, and happens before the message is known")
 	case f.Drop == DropConnect && (f.Endpoint != "" || f.Mailbox != "" || f.Latency != 0):
 		return errors.New("fault: drop connect happens before endpoint and mailbox are known")
 	}
@@ -216,10 +219,11 @@ func containsFold(list []string, folded string) bool {
 // play cuts the connection or answers as f says, in place of normal processing
 // or after it.
 func (x *exchange) play(f *Fault) {
-	switch f.Drop {
-	case DropPartial:
+	switch {
+	case f.Early:
+	case f.Drop == DropPartial:
 		_, _ = io.CopyN(io.Discard, x.r.Body, f.DropAfter)
-	case DropHeaders:
+	case f.Drop == DropHeaders:
 	default:
 		x.drain()
 	}

@@ -27,6 +27,7 @@ type faultJSON struct {
 	RetryAfterDate bool              `json:"retry_after_date,omitempty"`
 	Body           string            `json:"body,omitempty"`
 	Stored         bool              `json:"stored,omitempty"`
+	Early          bool              `json:"early,omitempty"`
 	Drop           Drop              `json:"drop,omitempty"`
 	DropAfter      int64             `json:"drop_after,omitempty"`
 }
@@ -51,7 +52,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 		Skip: f.Skip, Count: f.Count, Percent: f.Percent, Latency: duration(f.Latency), Status: f.Status,
 		Code: f.Code, Message: f.Message, AADSTS: f.AADSTS, Headers: f.Headers,
 		RetryAfter: duration(f.RetryAfter), RetryAfterDate: f.RetryAfterDate, Body: f.Body,
-		Stored: f.Stored, Drop: f.Drop, DropAfter: f.DropAfter,
+		Stored: f.Stored, Early: f.Early, Drop: f.Drop, DropAfter: f.DropAfter,
 	})
 }
 
@@ -69,7 +70,7 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 		Skip: j.Skip, Count: j.Count, Percent: j.Percent, Latency: time.Duration(j.Latency), Status: j.Status,
 		Code: j.Code, Message: j.Message, AADSTS: j.AADSTS, Headers: j.Headers,
 		RetryAfter: time.Duration(j.RetryAfter), RetryAfterDate: j.RetryAfterDate, Body: j.Body,
-		Stored: j.Stored, Drop: j.Drop, DropAfter: j.DropAfter,
+		Stored: j.Stored, Early: j.Early, Drop: j.Drop, DropAfter: j.DropAfter,
 	}
 	return nil
 }

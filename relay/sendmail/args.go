@@ -122,23 +122,16 @@ func (a *Args) valued(option byte, value string) error {
 }
 
 func (a *Args) mode(value string) error {
-	switch value {
-	case "m":
-		a.Mode = Send
-	case "s":
-		a.Mode = SMTP
-	case "p":
-		a.Mode = Queue
-	case "i":
-		a.Mode = Aliases
-	case "h", "H":
-		a.Mode = Nothing
-	case "d", "D":
+	modes := map[string]Mode{"m": Send, "s": SMTP, "p": Queue, "i": Aliases, "h": Nothing, "H": Nothing}
+	mode, ok := modes[value]
+	switch {
+	case ok:
+		a.Mode = mode
+		return nil
+	case value == "d" || value == "D":
 		return UsageError("-bd cannot start a daemon here; the relay is a service: systemctl start graphrelay")
-	default:
-		return UsageError(fmt.Sprintf("mode -b%.20q is not supported", value))
 	}
-	return nil
+	return UsageError(fmt.Sprintf("mode -b%.20q is not supported", value))
 }
 
 func (a *Args) check(queue bool) error {

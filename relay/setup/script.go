@@ -53,8 +53,7 @@ func (s *script) lines(list []string) {
 	}
 }
 
-// comment writes comment lines, with no values of the configuration but checked
-// ones.
+// comment writes comment lines, with no values of the configuration but checked ones.
 func (s *script) comment(list ...string) {
 	for _, l := range list {
 		s.WriteString(strings.TrimRight("# "+l, " ") + "\n")

@@ -24,8 +24,7 @@ type step struct {
 	sh    []string // the same by az, for steps in Entra
 }
 
-// steps are those of the task, in the order that never leaves the application
-// unrestricted.
+// steps are those of the task, in the order that never leaves the application unrestricted.
 func (p Plan) steps() []step {
 	switch p.Task {
 	case Undo:

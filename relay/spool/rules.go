@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +11,7 @@ import (
 	"graphrelay/relay/envelope"
 )
 
-// The rules that every store keeps. They are pure: a store looks up, asks here,
-// and writes.
+// The rules that every store keeps. They are pure: a store looks up, asks here, and writes.
 
 // States lists every state.
 func States() []State {
@@ -26,8 +26,7 @@ func (s State) Check() error {
 	return fmt.Errorf("spool: %q is not a state", string(s))
 }
 
-// InQueue returns whether messages in this state count against
-// queue.max_messages.
+// InQueue returns whether messages in this state count against queue.max_messages.
 func (s State) InQueue() bool { return s == Queued || s == Active || s == Held }
 
 // KeepsBody returns whether messages in this state keep their stored bytes.
@@ -72,29 +71,14 @@ func CanDelete(from State) bool { return from != Active && from.KeepsBody() }
 // MoveSetsText returns whether a move replaces LastText by its reason.
 func MoveSetsText(from, to State) bool { return to == Held || from == Held && to == Queued }
 
-// OwesReport returns whether a message that enters a state owes a report;
-// reported is whether one was ever written.
-func OwesReport(to State, reported bool) bool { return !reported && (to == Failed || to == Bounced) }
-
 // OutcomeEvent is the history row of an attempt that ended in a state.
 func OutcomeEvent(to State, unknown bool) EventKind {
-	switch to {
-	case Queued:
-		if unknown {
-			return EventUnknown
-		}
-		return EventDeferred
-	case Held:
-		return EventHeld
-	case Sent:
-		return EventSent
-	case Bounced:
-		return EventBounced
-	case Deleted:
-		return EventDeleted
-	default:
-		return EventFailed
+	if to == Queued && unknown {
+		return EventUnknown
 	}
+	return cmp.Or(map[State]EventKind{
+		Queued: EventDeferred, Held: EventHeld, Sent: EventSent, Bounced: EventBounced, Deleted: EventDeleted,
+	}[to], EventFailed)
 }
 
 // MoveEvent is the history row of a move.

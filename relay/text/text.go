@@ -11,22 +11,14 @@ package text
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // Line shows s on one line, whatever it contains.
-func Line(s string) string {
-	if plain(s) {
-		return s
-	}
-	var b strings.Builder
-	for i, r := range s {
-		b.WriteString(escape(r, s[i:]))
-	}
-	return b.String()
-}
+func Line(s string) string { return Cut(s, math.MaxInt) }
 
 // Lines is Line for text of several lines: line ends stay (CRLF becomes LF),
 // and so do tabs.

@@ -37,11 +37,9 @@ const policyBlock = "[RAOP]"
 func Read(a outcome.Answer) Access {
 	code := strings.ToLower(a.Code)
 	switch {
-	case a.HTTPStatus == http.StatusAccepted:
-		return Open
-	case a.HTTPStatus == http.StatusBadRequest && code == "errorinvalidrecipients":
-		return Open
-	case a.HTTPStatus == http.StatusForbidden && code == "errorsendasdenied":
+	case a.HTTPStatus == http.StatusAccepted,
+		a.HTTPStatus == http.StatusBadRequest && code == "errorinvalidrecipients",
+		a.HTTPStatus == http.StatusForbidden && code == "errorsendasdenied":
 		return Open
 	case a.HTTPStatus == http.StatusForbidden && (code == "erroraccessdenied" || code == "accessdenied"):
 		return Closed

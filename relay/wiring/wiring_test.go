@@ -13,6 +13,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/e2e/confkeys"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
@@ -239,7 +240,7 @@ func TestEachKeyChangesExactlyWhatItShould(t *testing.T) {
 
 // A new key must say in keys.txt what it changes. Sections say it by their keys.
 func TestEveryKeyHasARow(t *testing.T) {
-	keys := config.Keys()
+	keys := confkeys.Of[config.Config]()
 	known := map[string]bool{}
 	for _, k := range keys {
 		known[k.Path] = true

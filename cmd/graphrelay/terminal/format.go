@@ -39,8 +39,7 @@ func Size(n int64) string {
 	}
 }
 
-// ShellWord quotes a text in a command that is shown to be copied: a client may
-// have chosen it.
+// ShellWord quotes a text in a command that is shown to be copied: a client may have chosen it.
 func ShellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // PrintJSON writes v as JSON that is also harmless to a terminal.

@@ -1,8 +1,7 @@
 // Package certificate makes and reads the certificate with which the relay logs in:
-// a new RSA key with the self-signed certificate to upload, and what a PEM, PFX
-// or DER file holds. It is pure, knows no clock but the one it is given, and
-// never returns or prints a private key that it has read. Every error says what
-// to do.
+// a new RSA key with the self-signed certificate to upload, and what a PEM, PFX or
+// DER file holds. It is pure, knows no clock but the one it is given, and never
+// returns or prints a private key that it has read. Every error says what to do.
 package certificate
 
 import (
@@ -20,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -108,13 +108,8 @@ func encodePair(der []byte, key *rsa.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the RSA key: %w", err)
 	}
-	var b bytes.Buffer
-	for _, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: der}, {Type: "PRIVATE KEY", Bytes: pkcs8}} {
-		if err := pem.Encode(&b, block); err != nil {
-			return nil, err
-		}
-	}
-	return b.Bytes(), nil
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return append(certificate, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...), nil
 }
 
 // Info describes a certificate file without its key.
@@ -239,15 +234,10 @@ var errEncryptedKey = errors.New("its private key is encrypted: decrypt it with 
 
 // describe uses the certificate that the key belongs to, or else the first.
 func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Info {
-	cert, fits := certs[0], false
-	if public := publicOf(key); public != nil {
-		for _, c := range certs {
-			if public.Equal(c.PublicKey) {
-				cert, fits = c, true
-				break
-			}
-		}
-	}
+	public := publicOf(key)
+	own := func(c *x509.Certificate) bool { return public != nil && public.Equal(c.PublicKey) }
+	at := slices.IndexFunc(certs, own)
+	cert, fits := certs[max(at, 0)], at >= 0
 	one, two := sha1.Sum(cert.Raw), sha256.Sum256(cert.Raw)
 	return Info{
 		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),

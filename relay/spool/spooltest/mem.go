@@ -157,7 +157,7 @@ func (s *Mem) enter(m *message, to spool.State, next time.Time, e spool.Event) {
 	if !to.KeepsBody() {
 		m.body, m.BodyGone = nil, true
 	}
-	m.ReportOwed = spool.OwesReport(to, m.reported)
+	m.ReportOwed = !m.reported && (to == spool.Failed || to == spool.Bounced)
 	e.ID, e.Text, e.RequestID = m.ID, spool.CutText(e.Text), spool.CutText(e.RequestID)
 	m.history = append(m.history, e)
 	s.index(m)

@@ -27,9 +27,8 @@ const (
 	littlePages = 256
 )
 
-// walStartFor keeps the log smaller than the ballast: to recover on a full
-// disk the log must go into the database, with no more room than the ballast
-// gave.
+// walStartFor keeps the log smaller than the ballast: to recover on a full disk
+// the log must go into the database, with no more room than the ballast gave.
 func walStartFor(ballast int64) int64 { return walLimit(ballast, ballast/2) }
 
 // walMostFor is how much may be added to the log while a checkpoint is under
@@ -85,9 +84,8 @@ func (s *Store) firstStep(over chan<- struct{}) {
 	s.wake()
 }
 
-// moveBulk checkpoints until little was added meanwhile, or until it sees that
-// pages arrive faster than it moves them: the writer moves the rest, while mail
-// waits.
+// moveBulk checkpoints until little was added meanwhile, or until it sees that pages
+// arrive faster than it moves them: the writer moves the rest, while mail waits.
 func moveBulk(c *db.Conn) error {
 	before := int64(0)
 	for range maxPasses {

@@ -31,10 +31,9 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
 }
 
-// searchAndTake looks for messages with a reading connection, and the writer
-// then takes those that have not changed since. So a long search delays nobody,
-// and no message is taken twice. If other claims took all that were found, it
-// looks again.
+// searchAndTake looks for messages with a reading connection, and the writer then
+// takes those that have not changed since. So a long search delays nobody, and no
+// message is taken twice. If other claims took all that were found, it looks again.
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
 	for len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
 		found, err := db.Read(ctx, s.readers, func(conn *db.Conn) ([]stored, error) { return findDue(conn, c) })
@@ -62,8 +61,7 @@ func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 	return found, err
 }
 
-// dueQuery finds the numbers in the index alone, and reads only the messages
-// it wants.
+// dueQuery finds the numbers in the index alone, and reads only the messages it wants.
 func dueQuery(c spool.Claim) (string, []any) {
 	args := []any{c.Mailbox.Key()}
 	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?"
@@ -86,8 +84,7 @@ func dueQuery(c spool.Claim) (string, []any) {
 	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, int64(c.Count()))
 }
 
-// take records an attempt for each message that find returns and that has not
-// changed since.
+// take records an attempt for each message that find returns and that has not changed since.
 func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]stored, error)) ([]spool.Record, error) {
 	var taken []stored
 	err := s.small(ctx, true, func(t *tx) error {

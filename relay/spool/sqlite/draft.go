@@ -10,9 +10,8 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// inline is the longest last chunk whose message is committed among the small
-// changes. A longer one waits with the other chunks, so that many at once do not
-// delay the small changes.
+// inline is the longest last chunk whose message is committed among the small changes. A
+// longer one waits with the other chunks, so that many at once do not delay the small changes.
 const inline = 32 << 10
 
 // draft implements spool.Draft. Full chunks go into the database under a number
@@ -52,9 +51,8 @@ func (s *Store) Admit(size int64) error {
 // Health implements spool.Store.
 func (s *Store) Health() error { return s.Admit(0) }
 
-// Write waits until a full chunk is in the database, so that a client cannot send
-// faster than the disk writes. A chunk is written when more bytes follow: the last
-// one belongs to Commit.
+// Write waits until a full chunk is in the database, so that a client cannot send faster than
+// the disk writes. A chunk is written when more bytes follow: the last one belongs to Commit.
 func (d *draft) Write(p []byte) (int, error) {
 	if d.over {
 		return 0, spool.ErrDraftOver
@@ -157,8 +155,7 @@ func (d *draft) Abort() {
 	}
 }
 
-// end releases the reservation, and the stored chunks of a draft that did not
-// become a message.
+// end releases the reservation, and the stored chunks of a draft that did not become a message.
 func (d *draft) end(discard bool) {
 	d.over, d.buf = true, nil
 	d.s.space.Release(max(d.declared-d.stored, 0))

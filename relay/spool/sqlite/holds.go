@@ -97,8 +97,7 @@ type ending struct {
 	cursor       string
 }
 
-// addSomeHeldTimes adds the time to some messages; done is true when nothing is
-// left to do.
+// addSomeHeldTimes adds the time to some messages; done is true when nothing is left to do.
 func addSomeHeldTimes(c *db.Conn) (done bool, err error) {
 	const first = "SELECT e, mailboxes, sender, since, until, cursor FROM ending ORDER BY e LIMIT 1"
 	found, err := db.All(c, first, nil, readEnding)
@@ -142,9 +141,8 @@ type stoppedMessage struct {
 	heldFor      time.Duration
 }
 
-// candidates reads the next Queued and Active messages behind the cursor. A
-// message that changes between these states keeps its queue ID and so is met
-// exactly once.
+// candidates reads the next Queued and Active messages behind the cursor. A message
+// that changes between these states keeps its queue ID and so is met exactly once.
 func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeActive} {

@@ -60,8 +60,7 @@ func (s *Store) Reported(ctx context.Context, id envelope.QueueID) error {
 	})
 }
 
-// settleReport is the part of a report's commit that concerns the message it is
-// about.
+// settleReport is the part of a report's commit that concerns the message it is about.
 func settleReport(c *db.Conn, m *spool.Message) error {
 	if m.ReportOf == "" {
 		return nil
@@ -77,9 +76,8 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 	return err
 }
 
-// oweAgain undoes what the commit of message n did to the message that it
-// reports, as n is not kept. A message that was queued again meanwhile owes
-// nothing.
+// oweAgain undoes what the commit of message n did to the message that it reports,
+// as n is not kept. A message that was queued again meanwhile owes nothing.
 func oweAgain(c *db.Conn, n int64) error {
 	err := c.Run(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
 		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, codeBounced, n)

@@ -51,11 +51,10 @@ func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event,
 	})
 }
 
-// openAttempts remembers which rows hold the messages whose attempt is open, as
-// each is opened and settled soon after it was claimed: the look-up by queue ID
-// was a sixth of the processor time of a drain. It is a short cut only. A number
-// is never used twice by one process, and the row is checked as ever. A nil
-// openAttempts knows none.
+// openAttempts remembers which rows hold the messages whose attempt is open, as each
+// is opened and settled soon after it was claimed: the look-up by queue ID was a sixth
+// of the processor time of a drain. It is a short cut only. A number is never used
+// twice by one process, and the row is checked as ever. A nil openAttempts knows none.
 type openAttempts struct {
 	mu   sync.Mutex
 	byID map[envelope.QueueID]place
@@ -86,9 +85,8 @@ func (o *openAttempts) place(id envelope.QueueID) (p place, ok bool) {
 	return p, ok
 }
 
-// body reads a stored message, one chunk per transaction: an open cursor would
-// keep the log from being emptied for as long as a slow network needs. It holds
-// one chunk in memory.
+// body reads a stored message, one chunk per transaction: an open cursor would keep the log
+// from being emptied for as long as a slow network needs. It holds one chunk in memory.
 type body struct {
 	ctx context.Context //nolint:containedctx // of Open: io.Reader passes none
 	v   *view
@@ -207,10 +205,9 @@ type ReadOnly struct {
 	lock *os.File
 }
 
-// OpenReadOnly opens the store at path for reading. It changes nothing, so
-// messages whose attempt was interrupted still show as Active. ErrLocked while a
-// service uses it; several readers may open it at once, and meanwhile no service
-// can start.
+// OpenReadOnly opens the store at path for reading. It changes nothing, so messages
+// whose attempt was interrupted still show as Active. ErrLocked while a service
+// uses it; several readers may open it at once, and meanwhile no service can start.
 func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

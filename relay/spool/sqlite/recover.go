@@ -113,8 +113,7 @@ func (s *Store) reopen(lost marks) error {
 	return s.recount(c)
 }
 
-// emptyWAL moves the whole log into the database, and fails if anything stayed
-// behind.
+// emptyWAL moves the whole log into the database, and fails if anything stayed behind.
 func emptyWAL(c *db.Conn) error {
 	r, err := checkpoint(c, "TRUNCATE")
 	if err != nil {
@@ -192,8 +191,7 @@ func (s *Store) easeIfFull(cause error) (full bool) {
 	return true
 }
 
-// refillBallast makes the ballast again once there is room, and mail is accepted
-// again.
+// refillBallast makes the ballast again once there is room, and mail is accepted again.
 func (s *Store) refillBallast() {
 	if !s.space.IsFull() || !s.space.Allows(s.opts.BallastSize) {
 		return

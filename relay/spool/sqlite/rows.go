@@ -123,9 +123,8 @@ func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, erro
 	return found[0], nil
 }
 
-// insertEvent stores a row of history. seq numbers the events of a message;
-// there may be gaps. Acceptance is not stored as an event: the message's own row
-// has its time.
+// insertEvent stores a row of history. seq numbers the events of a message; there may
+// be gaps. Acceptance is not stored as an event: the message's own row has its time.
 func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
 	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		n, seq, nanos(e.At), string(e.Kind), int64(e.Attempt), statusCode(e.Status), spool.CutText(e.Text),

@@ -30,9 +30,8 @@ const chunkBits = 16
 //
 // The indexes: due serves Claim (with last and sender_hash so that probes and
 // SendAs holds need no look at the rows), by_state serves List and the messages
-// found Active at start, live the counters and the oldest message of a lane,
-// done the sweeper, owed the maker of reports. search_index.go explains the table
-// word.
+// found Active at start, live the counters and the oldest message of a lane, done
+// the sweeper, owed the maker of reports. search_index.go explains the table word.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (

@@ -14,9 +14,8 @@ import (
 	"graphrelay/relay/spool/sqlite/db"
 )
 
-// List implements spool.Reader. The order is that of the queue IDs or, for a
-// search by words, that in which the messages began: the same, as long as the
-// clock was right.
+// List implements spool.Reader. The order is that of the queue IDs or, for a search by
+// words, that in which the messages began: the same, as long as the clock was right.
 func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
 	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Record, error) {
@@ -198,8 +197,7 @@ func inStates(codes []int64) string {
 	return " AND message.state IN (" + strings.Trim(strings.ReplaceAll(fmt.Sprint(codes), " ", ", "), "[]") + ")"
 }
 
-// buckets goes over those that hold numbers between low and high, both not
-// included.
+// buckets goes over those that hold numbers between low and high, both not included.
 func (s *search) buckets(low, high int64) func(yield func(int64) bool) {
 	first, last := max(low, 0)>>placeBits, max(high, 0)>>placeBits
 	return func(yield func(int64) bool) {

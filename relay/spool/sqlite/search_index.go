@@ -123,12 +123,10 @@ func keyOfNumber() string {
 	return fmt.Sprintf("((message.n >> %d) << %d | (message.n & %d))", placeBits, hashBits+placeBits, placeMask)
 }
 
-// keyOfWord is the same from the key of one of its words, without reading the
-// message.
+// keyOfWord is the same from the key of one of its words, without reading the message.
 func keyOfWord() string { return fmt.Sprintf("(word.k & %d)", ^(int64(1<<hashBits-1) << placeBits)) }
 
-// hasWords is a condition on a message that has such a key: it has all of these
-// words.
+// hasWords is a condition on a message that has such a key: it has all of these words.
 func hasWords(words []wanted, key string) string {
 	sql := ""
 	for _, w := range words {

@@ -58,8 +58,7 @@ type set struct {
 	values  []any
 }
 
-// enter moves a message into a state, with a row of history and all that the
-// state implies.
+// enter moves a message into a state, with a row of history and all that the state implies.
 func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) error {
 	at := nanos(e.At)
 	var heldSince, finished, due int64

@@ -62,8 +62,7 @@ func (s *Store) sweepAll(ctx context.Context, step func(*tx) (bool, error)) erro
 	return nil
 }
 
-// sweepSome deletes some messages without a body that were finished before a
-// time.
+// sweepSome deletes some messages without a body that were finished before a time.
 func sweepSome(t *tx, state int64, before time.Time) (more bool, err error) {
 	old, err := finished(t.Conn, state, true, before, sweepRows)
 	if err != nil {
@@ -104,8 +103,7 @@ func dropBodies(t *tx, before time.Time) (more bool, err error) {
 	return len(old) == sweepBodies, nil
 }
 
-// finished finds up to limit messages that were finished before a time,
-// earliest first.
+// finished finds up to limit messages that were finished before a time, earliest first.
 func finished(c *db.Conn, state int64, bodyGone bool, before time.Time, limit int64) ([]brief, error) {
 	return db.All(c, "SELECT "+briefColumns+` FROM message INDEXED BY done
 		WHERE finished > 0 AND state = ? AND body_gone = ? AND finished < ? ORDER BY finished LIMIT ?`,

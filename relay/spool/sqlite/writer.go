@@ -85,8 +85,7 @@ func (s *Store) commit(batch []*change) {
 	}
 }
 
-// afterFailure runs the recovery and decides what each caller of the failed batch
-// gets.
+// afterFailure runs the recovery and decides what each caller of the failed batch gets.
 func (s *Store) afterFailure(batch []*change, lost marks, cause error) {
 	full := s.easeIfFull(cause)
 	if err := s.recover(lost); err != nil {
@@ -100,8 +99,7 @@ func (s *Store) afterFailure(batch []*change, lost marks, cause error) {
 	s.redo(batch, cause)
 }
 
-// redo applies changes of state again, for which the ballast was freed. New mail
-// is refused.
+// redo applies changes of state again, for which the ballast was freed. New mail is refused.
 func (s *Store) redo(batch []*change, cause error) {
 	var again []*change
 	for _, ch := range batch {
@@ -173,9 +171,8 @@ func (s *Store) transact(t *tx, batch []*change) error {
 	return s.fault("after commit")
 }
 
-// change is one change that a caller wants. The writer applies it inside a
-// transaction that it shares with all others waiting, and answers when that is
-// durable.
+// change is one change that a caller wants. The writer applies it inside a transaction
+// that it shares with all others waiting, and answers when that is durable.
 //
 // apply either succeeds, or refuses with an error of the spool before it has
 // written anything, or fails with a db.Error. It may run more than once, each

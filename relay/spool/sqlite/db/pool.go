@@ -6,9 +6,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Pool lends out a fixed number of connections. A connection that is not open
-// is opened when it is needed, so that reading works beside a writer that
-// cannot write.
+// Pool lends out a fixed number of connections. A connection that is not open is
+// opened when it is needed, so that reading works beside a writer that cannot write.
 type Pool struct {
 	path, params string
 	size         int
@@ -55,8 +54,7 @@ func Read[T any](ctx context.Context, p *Pool, read func(*Conn) (T, error)) (res
 	return result, err
 }
 
-// Shut waits until each connection is returned, and closes it. Until Reopen,
-// callers wait.
+// Shut waits until each connection is returned, and closes it. Until Reopen, callers wait.
 func (p *Pool) Shut() {
 	for range p.size {
 		_ = (<-p.conns).Close()

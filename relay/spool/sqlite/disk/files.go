@@ -27,8 +27,7 @@ const (
 	LostSuffix    = ".lost"
 )
 
-// CheckFolder refuses a folder that is missing, or in which others could replace
-// the database.
+// CheckFolder refuses a folder that is missing, or in which others could replace the database.
 func CheckFolder(dir string) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -139,9 +138,8 @@ func lockHolder(name string) string {
 }
 
 // NoteLost keeps the queue IDs of messages that were refused but may come back
-// with the log, in case the program ends before the store recovers: the next
-// start removes them. The IDs are random, so the list can never name another
-// message.
+// with the log, in case the program ends before the store recovers: the next start
+// removes them. The IDs are random, so the list can never name another message.
 func NoteLost(path string, ids []envelope.QueueID) error {
 	if len(ids) == 0 {
 		return nil

@@ -25,10 +25,9 @@ const (
 
 // Space decides whether there is room for another message.
 //
-// A body is written twice, to the log and to the database, before the log can
-// be used again; hence half as much again is required. What drafts under way may
-// still write is reserved, so that two large ones do not fill a disk that has
-// room for one.
+// A body is written twice, to the log and to the database, before the log can be used
+// again; hence half as much again is required. What drafts under way may still write
+// is reserved, so that two large ones do not fill a disk that has room for one.
 type Space struct {
 	Limits
 	// Measure asks the file system below a path; tests replace it.
