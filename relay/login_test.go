@@ -30,6 +30,14 @@ func heldByLogin(t *testing.T) (*bench, *running, spool.Hold) {
 	}
 }
 
+// A login that works again probes the hold, though nobody asks for a probe.
+func TestALoginThatWorksAgainEndsItsHold(t *testing.T) {
+	b, r, _ := heldByLogin(t)
+	b.double.ClearFaults()
+	r.now.Load().identities["default"].Login().Force()
+	b.awaits(t, "held")
+}
+
 // Whoever mends a login and releases the hold gets a new login at once, not the
 // failure of the last one; a reload does the same.
 func TestReleaseAndReloadLogInAgain(t *testing.T) {

@@ -62,7 +62,10 @@
 //
 // A hold is stored, so that it survives a restart. It is probed with one
 // message at a time, each time another one where there is one, after 1, 2, 4,
-// ... 30 minutes, at start, and when ProbeNow is called. When a probe passes,
+// ... 30 minutes, at start, when ProbeNow is called, and when something happens
+// that may have ended what began it (LoggedIn, an answer after probes that got
+// none), but then with growing gaps. A probe that got no answer proves nothing,
+// and another follows within 5 minutes. When a probe passes,
 // the hold ends and its lanes continue. A message that met the refusal which began
 // a hold is tried again then; after meeting it three more times while others
 // passed it is held alone. One such answer is not enough because a new access

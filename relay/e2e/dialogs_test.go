@@ -303,8 +303,8 @@ func messageDialogs() map[string]produce {
 			"X: y\r\n", 10_001) + "\r\ntext"),
 		"554 5.4.6 Too many hops, this message is in a mail loop": sends(strings.Repeat("Received: by "+
 			"x\r\n", 31) + headFrom + "\r\ntext"),
-		"550 5.6.0 Message begins with a line From that is neither header field nor mbox separator": sends("From now on\r\n" +
-			headFrom + "\r\ntext"),
+		"550 5.6.0 Message begins with a line From that is neither header field nor mbox separator": sends(
+			"From now on\r\n" + headFrom + "\r\ntext"),
 		"550 5.6.0 Message header begins with a continuation line": sends(" fold\r\n" +
 			headFrom + "\r\ntext"),
 		"550 5.6.0 Header line … has no colon": sends(headFrom +

@@ -75,6 +75,18 @@ func TestAForcedLoginDoesNotAskTheLastFailure(t *testing.T) {
 	})
 }
 
+// Who asks for a token when a forced login is due gets one, not the last failure.
+func TestAForcedLoginThatIsDueAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &logins{start: time.Now()}
+		ts := &tokens{login: e.login, now: time.Now, log: slog.New(slog.DiscardHandler)} // and no run
+		ts.memory = memory{failure: errors.New("the last one"), failedAt: time.Now(), forced: freshToken}
+		if _, err := ts.get(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // However often a login is forced, one begins each five seconds, and the last
 // wish is not forgotten.
 func TestForcedLoginsKeepTheirDistance(t *testing.T) {

@@ -143,9 +143,10 @@ func (b *Body) expand(p []byte) int {
 		plain := plainLen(b.tail[:min(len(b.tail), len(p)-w)])
 		switch {
 		case b.owed > 0:
-			p[w] = "\n\r"[1-b.owed%2]
-			b.owed--
-			w++
+			for ; b.owed > 0 && w < len(p); w++ {
+				p[w] = "\n\r"[1-b.owed%2]
+				b.owed--
+			}
 		case len(b.tail) == 0:
 			return w
 		case plain > 0 && b.crs == 0 && !b.nul:
@@ -167,17 +168,20 @@ func (b *Body) expand(p []byte) int {
 func (b *Body) special() error {
 	c := b.tail[0]
 	switch {
-	case b.rejectLF && (b.crs > 0 && c != '\n' || b.crs == 0 && c == '\n'):
-		if c == '\n' {
-			return errBareLF()
-		}
+	case b.rejectLF && (b.crs > 1 || b.crs == 1 && c != '\n'):
 		return errBareCR()
+	case b.rejectLF && b.crs == 0 && c == '\n':
+		return errBareLF()
 	case c == 0 && b.rejectLF, b.nul && c != 0 && c != '\r' && c != '\n':
 		return errNUL()
 	case c == 0:
 		b.nul, b.notes.FinalNUL = true, true
-	case c == '\r':
-		b.crs++
+		b.tail = bytes.TrimLeft(b.tail, "\x00")
+		return nil
+	case c == '\r': // a flood of them costs little
+		crs := len(b.tail) - len(bytes.TrimLeft(b.tail, "\r"))
+		b.crs, b.tail = b.crs+crs, b.tail[crs:]
+		return nil
 	case c == '\n':
 		b.notes.BareLF = b.notes.BareLF || b.crs == 0
 		b.notes.StrayCR = b.notes.StrayCR || b.crs > 1
@@ -226,6 +230,11 @@ func (g *paragraph) check(text []byte) error {
 		case c == '\n':
 			g.at = lineStart
 		case g.at == inText:
+			if n := bytes.IndexByte(text[i:], '\n'); n > 0 {
+				i += n - 1
+			} else {
+				return nil
+			}
 		case c == '\r' && g.at == lineStart:
 			g.refusal = nil // the empty line
 		case c == ':':

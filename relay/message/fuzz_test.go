@@ -56,9 +56,27 @@ func FuzzRead(f *testing.F) {
 		checkLineEnds(t, h.raw)
 		checkLineEnds(t, body)
 		checkFields(t, h)
+		checkNoSilentChange(t, in, h, body, o)
 		_, _ = h.Authors()
 		_, _ = h.Subject(), h.MessageID()
 	})
+}
+
+// checkNoSilentChange: a message without a note is what came, byte for byte, but for
+// the empty line and a line end that it may lack.
+func checkNoSilentChange(t *testing.T, in []byte, h *Header, body []byte, o Options) {
+	t.Helper()
+	_, b, err := Read(bytes.NewReader(in), o)
+	if err == nil {
+		_, err = io.Copy(io.Discard, b)
+	}
+	if err != nil || b.Notes() != (Notes{}) {
+		return
+	}
+	whole := string(h.raw) + "\r\n" + string(body)
+	if !strings.HasPrefix(whole, string(in)) || len(whole)-len(in) > len("\r\n\r\n") {
+		t.Fatalf("%q became %q without a note", in, whole)
+	}
 }
 
 // checkFields: the fields are all there is, without gap or overlap.

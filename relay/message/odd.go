@@ -24,7 +24,7 @@ func (s *scanner) notAField(start int, line []byte, name int) (done bool, err er
 	case len(s.h.fields) > 0:
 		return true, s.text(start, line, refuse(fmt.Sprintf("Header line %d %s", s.lines, faultOf(line, name))))
 	case IsMboxFrom(line):
-		s.h.raw = s.h.raw[:start]
+		s.drop(start)
 		s.h.notes.MboxFrom = true
 		return false, nil
 	case beginsFrom(line):
@@ -117,13 +117,15 @@ func beginsFrom(line []byte) bool {
 	return bytes.HasPrefix(bytes.TrimPrefix(line, []byte(">")), []byte("From "))
 }
 
+const days = " Sun Mon Tue Wed Thu Fri Sat "
+
 // IsMboxFrom recognizes the separator of mbox files by its date, so that a text
 // that begins with the word From is not taken for one.
 func IsMboxFrom(line []byte) bool {
 	if !beginsFrom(line) {
 		return false
 	}
-	const days, months = " Sun Mon Tue Wed Thu Fri Sat ", " Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec "
+	const months = " Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec "
 	words := strings.Fields(string(line))
 	for i := 1; i+1 < len(words); i++ {
 		if strings.Contains(days, " "+words[i]+" ") && strings.Contains(months, " "+words[i+1]+" ") {
@@ -143,7 +145,8 @@ func (s *scanner) resolve(start int, line []byte) error {
 	}
 	words := strings.Fields(string(s.from[:min(len(s.from), 500)]))
 	sure := len(words) > 1 && (words[1] == "-" || strings.Contains(strings.TrimRight(words[1], ":,;."), "@"))
-	likely := sure || len(words) <= 2 || strings.ContainsAny(words[2], "0123456789")
+	likely := sure || len(words) <= 2 || words[1] == "MAILER-DAEMON" ||
+		strings.ContainsAny(words[2], "0123456789") || strings.Contains(days, " "+strings.Trim(words[2], ",")+" ")
 	field := IsField(line)
 	switch {
 	case field && likely:

@@ -67,13 +67,15 @@ func (s *source) Read(p []byte) (int, error) {
 
 // scanner cuts the header block into lines and the lines into fields.
 type scanner struct {
-	h     *Header
-	in    source
-	buf   []byte // what in.rest is cut from
-	opt   Options
-	lines int  // for the texts of refusals
-	cut   bool // the last line had no line end: the input ended
-	nul   bool // a NUL was dropped: nothing but line ends may follow
+	h       *Header
+	in      source
+	buf     []byte // what in.rest is cut from
+	opt     Options
+	lines   int  // for the texts of refusals
+	cut     bool // the last line had no line end: the input ended
+	dropped int  // bytes of lines that are in no field
+	long    bool // the first line is longer than a header may be, and is text
+	nul     bool // a NUL was dropped: nothing but line ends may follow
 
 	was       []byte // the last line as it came, if characters of it were mended
 	nulBefore bool   // nul without that line
@@ -121,8 +123,7 @@ func (s *scanner) line() error {
 		s.in.rest = s.in.rest[len(piece):]
 		switch {
 		case s.isLongText(start):
-			s.cut = true
-			s.h.raw = append(s.h.raw, "\r\n"...)
+			s.long = true
 			return nil
 		case i >= 0:
 			return s.canonical(start)
@@ -208,14 +209,24 @@ func (s *scanner) mendCharacters(start int, line []byte) error {
 }
 
 func (s *scanner) checkSize() error {
-	if len(s.h.raw) > s.opt.MaxHeader {
+	if len(s.h.raw)+s.dropped > s.opt.MaxHeader {
 		return reply.New(552, reply.Enhanced{5, 3, 4}, "Message header is too large")
 	}
 	return nil
 }
 
+// drop removes the line at start; it counts, so that a flood of such lines ends.
+func (s *scanner) drop(start int) {
+	s.dropped += len(s.h.raw) - start
+	s.h.raw = s.h.raw[:start]
+}
+
 // take decides what the line at start is; done ends the header.
 func (s *scanner) take(start int) (done bool, err error) {
+	if s.long {
+		s.noHeader(start)
+		return true, nil
+	}
 	s.dropMark(start)
 	line := s.h.raw[start : len(s.h.raw)-2]
 	if s.from != nil {
@@ -283,7 +294,7 @@ func (s *scanner) add(start, colon int) error {
 func (s *scanner) continuation(start int, line []byte) {
 	h := s.h
 	if len(bytes.Trim(line, " \t\v\f")) == 0 {
-		h.raw = h.raw[:start]
+		s.drop(start)
 		h.notes.BlankFold = true
 		return
 	}

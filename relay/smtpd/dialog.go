@@ -116,7 +116,7 @@ func (c *conn) noteNotify() {
 	if c.notify.Given && !c.notifyNoted {
 		c.notifyNoted = true
 		c.note(slog.LevelInfo, "DSN parameters ignored", "DSN parameters ignored",
-			slog.String("remedy", "none needed; DSN is not offered, and of its parameters only NOTIFY=NEVER has an effect"))
+			slog.String("remedy", "none needed; DSN is not offered, and only NOTIFY=NEVER has an effect"))
 	}
 }
 

@@ -74,7 +74,10 @@
 //     every SMTP server: nothing distinguishes the two. Ten errors end it.
 //   - A line starts behind CRLF. In a message with bare LF line ends, a dot that
 //     the client doubled behind a bare LF stays doubled.
-//   - BINARYMIME and DSN (RFC 3461) are not offered: Graph supports neither.
+//   - BINARYMIME and DSN (RFC 3461) are not offered: Graph supports neither. The
+//     parameters of DSN are read and ignored, except NOTIFY=NEVER, for many
+//     clients send them unasked.
+//   - A client that says HELO or EHLO without a name goes by its address.
 //   - CRAM-MD5 is not offered: the server would need the password in clear text.
 //   - Old devices that speak TLS 1.0 or 1.1 need LegacyTLS and, for RSA key
 //     exchange, a certificate with an RSA key. RC4, SSL 3 and DHE are never

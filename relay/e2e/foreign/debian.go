@@ -42,9 +42,10 @@ var (
 		"libemail-address-perl", "libmailtools-perl", "libdevel-globaldestruction-perl", "libfile-remove-perl",
 		"libio-stringy-perl", "libobject-realize-later-perl", "libmime-types-perl", "libtimedate-perl", "liburi-perl",
 		"libuser-identity-perl", "libsub-exporter-progressive-perl"}, perlPackages...)
-	shellcheckPackages = []string{"shellcheck"}
-	opensslPackages    = []string{"openssl", "libssl3"}
-	testsslPackages    = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
+	emailSimplePackages = append([]string{"libemail-simple-perl", "libemail-date-format-perl"}, perlPackages...)
+	shellcheckPackages  = []string{"shellcheck"}
+	opensslPackages     = []string{"openssl", "libssl3"}
+	testsslPackages     = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
 		"ldnsutils", "libldns3", "libpcap0.8"}
 	prometheusPackages = []string{"prometheus"}
 	mimeToolsPackages  = append([]string{"libmime-tools-perl", "libmailtools-perl", "libio-stringy-perl",

@@ -116,10 +116,16 @@ func Mailparser(t testing.TB) Program {
 	}
 }
 
-// MIMETools is Perl with MIME::Parser.
-func MIMETools(t testing.TB) Program {
+// MIMETools is the machine's perl with MIME::Parser.
+func MIMETools(t testing.TB) Program { return perlWith(t, mimeToolsPackages) }
+
+// EmailSimple is the machine's perl with Email::Simple.
+func EmailSimple(t testing.TB) Program { return perlWith(t, emailSimplePackages) }
+
+func perlWith(t testing.TB, packages []string) Program {
 	t.Helper()
-	tree := Debian(t, mimeToolsPackages)
+	Need(t, "perl")
+	tree := Debian(t, packages)
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("perl", args...)
 		cmd.Env = tree.Env()

@@ -148,6 +148,7 @@ func FuzzDataDecoder(f *testing.F) {
 func FuzzParseCommand(f *testing.F) {
 	for _, seed := range []string{
 		"mail from:<a@b> size=99999999999", "RCPT TO:<root>", "BDAT 5 LAST", "STARTTLSx", `RCPT TO:<"\`,
+		`rcpt to:<"a b"@c> notify=NEVER ORCPT=rfc822;a+20b`, "MAIL FROM:a RET=FULL ENVID=x SIZE=1",
 	} {
 		f.Add(seed)
 	}
@@ -155,6 +156,17 @@ func FuzzParseCommand(f *testing.F) {
 		c, ok := ParseCommand([]byte(in))
 		if !ok {
 			return
+		}
+		arg := c.Arg
+		n, ok := c.CutNotify()
+		if !ok || !n.Given && c.Arg != arg {
+			if ok {
+				t.Fatalf("%q became %q", arg, c.Arg)
+			}
+			return
+		}
+		if again, ok := c.CutNotify(); !ok || again.Given {
+			t.Fatalf("%q became %q, which has more of these parameters", arg, c.Arg)
 		}
 		line := string(c.ForLibrary(nil))
 		body, found := strings.CutSuffix(line, "\r\n")
