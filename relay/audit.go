@@ -3,10 +3,8 @@ package relay
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -43,11 +41,6 @@ func (r *Relay) carryAuditHolds(
 		}
 	}
 	return nil
-}
-
-// holdInStore holds the mail of an identity before delivery runs.
-func (r *Relay) holdInStore(ctx context.Context, identity, text string) error {
-	return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 }
 
 // auditWarnings returns what every status says about the audits.

@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -39,34 +38,18 @@ func (r *Relay) openListeners() []listener {
 }
 
 func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
-	r.intake = r.newIntake()
+	r.intake = intake.New(intake.Config{
+		Rules: wiring.Intake(g.cfg, hostName()), Store: r.store, Notify: r.delivery.Notify,
+		OnEvent: r.observer.CountIntake, Now: time.Now, Log: r.log,
+	})
 	r.smtp = smtpd.New(wiring.SMTP(g.cfg, r.log), r.intake)
 	return r.listen(ctx, g)
 }
 
-func (r *Relay) newIntake() *intake.Intake {
-	return intake.New(intake.Config{
-		Rules: wiring.Intake(r.cfg(), hostName()), Store: r.store, Notify: r.delivery.Notify,
-		OnEvent: r.observer.CountIntake, Now: time.Now, Log: r.log,
-	})
-}
-
 // hostName is the system's name of this host, "" where it has none.
 func hostName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
+	name, _ := os.Hostname()
 	return name
-}
-
-// wantedListeners returns those of g's configuration.
-func (r *Relay) wantedListeners(g *generation) []wiring.Listener {
-	var certificate wiring.Certificate
-	if g.keyPair != nil {
-		certificate = g.keyPair.Certificate
-	}
-	return wiring.Listeners(g.cfg, r.submit, certificate)
 }
 
 // listen opens every listener, or takes its socket from systemd.
@@ -76,7 +59,7 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	}
 	defer func() { r.inherited.Close(r.log) }()
 	r.submit.Systemd = len(r.inherited[wiring.SubmitUnit]) > 0
-	for _, w := range r.wantedListeners(g) {
+	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		list, err := r.bind(ctx, w)
 		if err != nil {
 			return err
@@ -108,7 +91,7 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, e
 // missing. On an error it closes what it opened.
 func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listener, err error) {
 	open := r.openListeners()
-	for _, w := range r.wantedListeners(g) {
+	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		kept := takeListeners(&open, w.Address)
 		if len(kept) == 0 {
 			l, err := r.bind(ctx, w)
@@ -169,9 +152,14 @@ func (r *Relay) setListeners(list, fresh []listener) {
 	r.listeners = list
 	r.mu.Unlock()
 	for _, l := range old {
-		if !hasSocket(list, l.Listener) {
-			r.leave(l)
+		if hasSocket(list, l.Listener) {
+			continue
 		}
+		if strings.HasPrefix(l.address, "systemd:") { // which keeps its own sockets open
+			r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
+				"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
+		}
+		r.smtp.Retire(l.Listener)
 	}
 	for _, l := range list {
 		if hasSocket(fresh, l.Listener) {
@@ -186,21 +174,7 @@ func hasSocket(list []listener, socket net.Listener) bool {
 	return slices.ContainsFunc(list, func(l listener) bool { return l.Listener == socket })
 }
 
-// leave stops serving a listener. systemd keeps its own sockets open.
-func (r *Relay) leave(l listener) {
-	if strings.HasPrefix(l.address, "systemd:") {
-		r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
-			"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
-	}
-	r.smtp.Retire(l.Listener)
-}
-
 // serveSMTP runs the accept loop of l.
 func (r *Relay) serveSMTP(l listener) {
-	r.part(func() error {
-		if err := r.smtp.Serve(l.Listener, l.options); !errors.Is(err, smtpd.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
+	r.part(func() error { return r.smtp.Serve(l.Listener, l.options) })
 }

@@ -49,7 +49,10 @@ func (r *Relay) openManagement(ctx context.Context) (err error) {
 
 // runManagement serves what openManagement opened.
 func (r *Relay) runManagement(ctx context.Context) {
-	r.part(func() error { return r.adminServer().Serve(ctx, r.admin) })
+	r.part(func() error {
+		s := admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
+		return s.Serve(ctx, r.admin)
+	})
 	if r.console != nil {
 		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
 	}
@@ -58,23 +61,18 @@ func (r *Relay) runManagement(ctx context.Context) {
 	}
 }
 
-func (r *Relay) adminServer() *admin.Server {
-	return &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
-}
-
 func (r *Relay) consoleServer() *console.Console {
 	return console.New(console.Config{
 		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
 		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
-		Setup: r.consoleSetup, Now: time.Now, Log: r.log,
+		Setup: func() console.Setup {
+			return console.Setup{
+				Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
+				Senders: wiring.ExactSenders(r.cfg()),
+			}
+		},
+		Now: time.Now, Log: r.log,
 	})
-}
-
-func (r *Relay) consoleSetup() console.Setup {
-	return console.Setup{
-		Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
-		Senders: wiring.ExactSenders(r.cfg()),
-	}
 }
 
 // operator acts for the admin socket and the console.
@@ -125,9 +123,10 @@ func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 
 // openObserver makes what the flows report to, before the flows.
 func (r *Relay) openObserver() (err error) {
+	path, _ := wiring.Disk(r.cfg())
 	r.observer, err = observe.New(observe.Config{
 		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
-		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, Service: r.service,
+		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, StorePath: path, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
 		Connections: func() smtpd.Stats { return r.smtp.Stats() },
 	})
@@ -135,10 +134,12 @@ func (r *Relay) openObserver() (err error) {
 }
 
 // service is what a snapshot shows of the configuration in force.
-func (r *Relay) service() observe.Service {
+func (r *Relay) service() state.Snapshot {
 	g := r.now.Load()
-	s := observe.Service{Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: g.auditor.Last()}
-	s.StorePath, s.DiskReserve = wiring.Disk(g.cfg)
+	s := state.Snapshot{
+		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
+	}
+	_, s.DiskReserve = wiring.Disk(g.cfg)
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

@@ -50,7 +50,7 @@ func TestOperatorRetryWakesDelivery(t *testing.T) {
 func TestTestMail(t *testing.T) {
 	b := newBench(t, "")
 	r := b.start(t)
-	from := r.consoleSetup().Senders[0]
+	from := r.consoleServer().Setup().Senders[0]
 	if _, err := r.operator().TestMail(t.Context(), from, from); err != nil {
 		t.Fatal(err)
 	}

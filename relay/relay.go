@@ -12,9 +12,11 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/observe"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -98,7 +100,10 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
-	if err = r.carryAuditHolds(ctx, o.Config, r.holdInStore); err != nil {
+	inStore := func(ctx context.Context, identity, text string) error { // delivery does not run yet
+		return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
+	}
+	if err = r.carryAuditHolds(ctx, o.Config, inStore); err != nil {
 		return nil, err
 	}
 	if err = r.openObserver(); err != nil {
@@ -236,17 +241,13 @@ func (r *Relay) part(f func() error) {
 // sweep deletes history and failed messages that are older than the configuration
 // keeps them, every few minutes.
 func (r *Relay) sweep(ctx context.Context) {
-	tick := time.NewTicker(5 * time.Minute)
-	defer tick.Stop()
 	for {
 		history, failed := wiring.Retention(r.cfg())
 		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
 			r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if pacing.Sleep(ctx, 5*time.Minute) != nil {
 			return
-		case <-tick.C:
 		}
 	}
 }

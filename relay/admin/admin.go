@@ -15,8 +15,13 @@
 package admin
 
 import (
+	"context"
+	"errors"
+	"io"
 	"time"
 
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -110,7 +115,50 @@ func MessageOf(r spool.Record) Message {
 	return m
 }
 
-func eventOf(e spool.Event) Event {
-	return Event{At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
-		Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds()}
+// Queue answers the queue commands from a store: the running service's, or a
+// stopped service's, opened read-only.
+type Queue struct{ Store spool.Reader }
+
+// List returns a page of the messages that f selects.
+func (q Queue) List(ctx context.Context, f spool.Filter) ([]Message, error) {
+	records, err := q.Store.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Message, 0, len(records))
+	for _, r := range records {
+		list = append(list, MessageOf(r))
+	}
+	return list, nil
+}
+
+// Show returns one message with its history and header block. A header that cannot
+// be read leaves Header empty: the rest is still worth seeing.
+func (q Queue) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
+	r, err := q.Store.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	events, err := q.Store.History(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &Detail{Message: MessageOf(r), History: make([]Event, 0, len(events))}
+	for _, e := range events {
+		d.History = append(d.History, Event{
+			At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
+			Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds(),
+		})
+	}
+	d.Header, _, err = operator.Header(ctx, q.Store, r)
+	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {
+		err = nil
+	}
+	return d, err
+}
+
+// Body opens a stored message, header and body, as a stream; spool.ErrNotFound if
+// it is deleted.
+func (q Queue) Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error) {
+	return q.Store.Open(ctx, id)
 }

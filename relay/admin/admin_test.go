@@ -22,11 +22,12 @@ import (
 
 // stock is a Store of a few messages.
 type stock struct {
-	mu      sync.Mutex
-	records []*spool.Record
-	text    string
-	openErr error
-	moveErr error
+	spool.Reader // of which the tests use no more than stock overrides
+	mu           sync.Mutex
+	records      []*spool.Record
+	text         string
+	openErr      error
+	moveErr      error
 }
 
 func stockOf(records ...spool.Record) *stock {

@@ -46,7 +46,7 @@ func (c *Client) Answers(ctx context.Context) error {
 
 // Status asks how the service is.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
-	err = c.get(ctx, "/v1/status", nil, &s)
+	err = c.read(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
 }
 
@@ -58,11 +58,7 @@ func (e *Refused) Error() string { return e.Text }
 // Reload makes the service read its configuration again; *Refused says why it
 // keeps the earlier one.
 func (c *Client) Reload(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://graphrelay/v1/reload", nil)
-	if err != nil {
-		return err
-	}
-	res, err := c.do(req)
+	res, err := c.do(ctx, http.MethodPost, "/v1/reload", nil, nil)
 	if err != nil {
 		return err
 	}
@@ -76,17 +72,14 @@ func (c *Client) Reload(ctx context.Context) error {
 
 // List asks for a page of the messages that f selects.
 func (c *Client) List(ctx context.Context, f spool.Filter) (list []Message, err error) {
-	err = c.get(ctx, "/v1/queue", values(f), &list)
+	err = c.read(ctx, http.MethodGet, "/v1/queue", values(f), &list)
 	return list, err
 }
 
 // Show asks for one message; spool.ErrNotFound if there is none with this ID.
 func (c *Client) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
 	d := new(Detail)
-	if err := c.get(ctx, "/v1/queue/"+url.PathEscape(string(id)), nil, d); err != nil {
-		return nil, err
-	}
-	return d, nil
+	return d, c.read(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(id)), nil, d)
 }
 
 // Body asks for a stored message, header and body, as a stream; spool.ErrNotFound
@@ -127,16 +120,13 @@ func (c *Client) Change(ctx context.Context, ch operator.Change, report func(ope
 // all. It returns their keys.
 func (c *Client) Probe(ctx context.Context, key string, mailbox envelope.Address) (keys []string, err error) {
 	q := url.Values{"key": {key}, "mailbox": {mailbox.String()}}
-	res, err := c.ask(ctx, http.MethodPost, "/v1/holds/probe", q, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Close()
-	return keys, json.NewDecoder(res).Decode(&keys)
+	err = c.read(ctx, http.MethodPost, "/v1/holds/probe", q, &keys)
+	return keys, err
 }
 
-func (c *Client) get(ctx context.Context, path string, q url.Values, v any) error {
-	res, err := c.ask(ctx, http.MethodGet, path, q, nil)
+// read makes a request and reads its answer into v.
+func (c *Client) read(ctx context.Context, method, path string, q url.Values, v any) error {
+	res, err := c.ask(ctx, method, path, q, nil)
 	if err != nil {
 		return err
 	}
@@ -146,12 +136,7 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, v any) erro
 
 // ask makes a request and returns the answer's body.
 func (c *Client) ask(ctx context.Context, method, path string, q url.Values, body io.Reader) (io.ReadCloser, error) {
-	u := url.URL{Scheme: "http", Host: "graphrelay", Path: path, RawQuery: q.Encode()}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
-	if err != nil {
-		return nil, err
-	}
-	res, err := c.do(req)
+	res, err := c.do(ctx, method, path, q, body)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +152,12 @@ func (c *Client) ask(ctx context.Context, method, path string, q url.Values, bod
 }
 
 // do makes a request; ErrNotRunning where nobody answers.
-func (c *Client) do(req *http.Request) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body io.Reader) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: "graphrelay", Path: path, RawQuery: q.Encode()}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
 	res, err := c.http.Do(req)
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {

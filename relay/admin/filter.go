@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -17,35 +18,28 @@ const maxList = 1000
 
 // values writes a filter as the query of a request.
 func values(f spool.Filter) url.Values {
-	q := url.Values{}
-	set := func(name, value string) {
-		if value != "" {
-			q.Set(name, value)
-		}
+	q := url.Values{
+		"mailbox": {f.Mailbox.String()}, "client": {f.Client}, "sender": {f.Sender.String()},
+		"reverse_path": {f.ReversePath.String()}, "recipient": {f.Recipient.String()},
+		"message_id": {f.MessageID}, "after": {string(f.After)},
 	}
+	maps.DeleteFunc(q, func(_ string, value []string) bool { return value[0] == "" })
 	for _, s := range f.States {
 		q.Add("state", string(s))
 	}
-	set("mailbox", f.Mailbox.String())
-	set("client", f.Client)
 	if f.ClientIP.IsValid() {
-		set("client_ip", f.ClientIP.String())
+		q.Set("client_ip", f.ClientIP.String())
 	}
-	set("sender", f.Sender.String())
-	set("reverse_path", f.ReversePath.String())
-	set("recipient", f.Recipient.String())
-	set("message_id", f.MessageID)
 	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
 		if !t.IsZero() {
-			set(name, t.UTC().Format(time.RFC3339Nano))
+			q.Set(name, t.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	if f.Newest {
-		set("newest", "true")
+		q.Set("newest", "true")
 	}
-	set("after", string(f.After))
 	if f.Limit > 0 {
-		set("limit", strconv.Itoa(f.Limit))
+		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return q
 }

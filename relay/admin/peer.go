@@ -12,7 +12,8 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
-	"syscall"
+
+	"graphrelay/relay/socket"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,25 +26,11 @@ type peer struct {
 
 // peerOf asks the kernel who connected.
 func peerOf(c net.Conn) (peer, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return peer{}, fmt.Errorf("admin: a %T is not a unix socket", c)
-	}
-	raw, err := u.SyscallConn()
+	who, err := socket.PeerOf(c)
 	if err != nil {
-		return peer{}, err
+		return peer{}, fmt.Errorf("admin: %w", err)
 	}
-	var cred *unix.Ucred
-	var asked error
-	if err := raw.Control(func(fd uintptr) {
-		cred, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return peer{}, err
-	}
-	if asked != nil {
-		return peer{}, asked
-	}
-	return peer{uid: cred.Uid, groups: append(groupsOf(cred.Uid), cred.Gid)}, nil
+	return peer{uid: who.Uid, groups: append(groupsOf(who.Uid), who.Gid)}, nil
 }
 
 // groupsOf lists the groups of a user: none if the host does not know the user.
@@ -70,13 +57,9 @@ func (p peer) may(self, group uint32) bool {
 
 // groupOf is the group of a socket file.
 func groupOf(l net.Listener) (uint32, error) {
-	info, err := os.Stat(l.Addr().String())
-	if err != nil {
-		return 0, err
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, errors.New("admin: the group of the socket is unknown")
+	var st unix.Stat_t
+	if err := unix.Stat(l.Addr().String(), &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: l.Addr().String(), Err: err}
 	}
 	return st.Gid, nil
 }
@@ -89,6 +72,12 @@ type guest struct {
 
 type guestKey struct{}
 
+// guestOf returns the guest who asks.
+func guestOf(r *http.Request) guest {
+	g, _ := r.Context().Value(guestKey{}).(guest)
+	return g
+}
+
 // greet identifies each connection once.
 func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 	return func(ctx context.Context, c net.Conn) context.Context {
@@ -100,8 +89,7 @@ func greet(self, group uint32) func(context.Context, net.Conn) context.Context {
 // onlyGuests refuses everyone else.
 func (s *Server) onlyGuests(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g, _ := r.Context().Value(guestKey{}).(guest)
-		if !g.welcome {
+		if g := guestOf(r); !g.welcome {
 			s.Log.Warn("admin socket refused a user", "uid", g.uid, "request", r.Method+" "+r.URL.Path)
 			http.Error(w, "this user may not administer graphrelay; become root, "+
 				"or a member of the socket's group: usermod -aG graphrelay USER", http.StatusForbidden)
@@ -113,8 +101,7 @@ func (s *Server) onlyGuests(next http.Handler) http.Handler {
 
 // userOf names the user who asks, for the history and the log.
 func userOf(r *http.Request) string {
-	g, _ := r.Context().Value(guestKey{}).(guest)
-	id := strconv.Itoa(int(g.uid))
+	id := strconv.Itoa(int(guestOf(r).uid))
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
 	}

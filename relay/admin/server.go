@@ -13,12 +13,13 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 )
 
 // Server answers on the admin socket.
 type Server struct {
-	Store    Store
+	Store    spool.Reader
 	Operator *operator.Operator
 	Status   func(context.Context) (Status, error)
 	Reload   func(context.Context) error // nil if nothing can be reloaded
@@ -31,19 +32,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Handler:           s.onlyGuests(s.routes()),
+	return socket.Serve(ctx, l, &http.Server{
+		Handler: s.onlyGuests(s.routes()), ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		ConnContext:       greet(uint32(os.Geteuid()), group),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
-	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+	})
 }
 
 func (s *Server) routes() *http.ServeMux {
@@ -52,41 +45,50 @@ func (s *Server) routes() *http.ServeMux {
 		st, err := s.Status(r.Context())
 		answer(w, st, err)
 	})
-	mux.HandleFunc("GET /v1/queue", func(w http.ResponseWriter, r *http.Request) {
-		f, err := filterOf(r.URL.Query())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
+	mux.HandleFunc("GET /v1/queue", with(selectionOf, func(w http.ResponseWriter, r *http.Request, f spool.Filter) {
 		list, err := Queue{s.Store}.List(r.Context(), f)
 		answer(w, list, err)
-	})
-	mux.HandleFunc("GET /v1/queue/{id}", withID(func(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
+	}))
+	mux.HandleFunc("GET /v1/queue/{id}", with(idOf, func(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
 		d, err := Queue{s.Store}.Show(r.Context(), id)
 		answer(w, d, err)
 	}))
-	mux.HandleFunc("GET /v1/queue/{id}/body", withID(s.body))
+	mux.HandleFunc("GET /v1/queue/{id}/body", with(idOf, s.body))
 	mux.HandleFunc("POST /v1/queue/{action}", s.change)
-	mux.HandleFunc("POST /v1/holds/probe", s.probe)
+	mux.HandleFunc("POST /v1/holds/probe", with(mailboxOf, s.probe))
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	return mux
 }
 
-func withID(do func(http.ResponseWriter, *http.Request, envelope.QueueID)) http.HandlerFunc {
+// with answers 400 where a request cannot be parsed.
+func with[T any](
+	parse func(*http.Request) (T, error), do func(http.ResponseWriter, *http.Request, T),
+) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		id, err := envelope.ParseQueueID(r.PathValue("id"))
+		v, err := parse(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		do(w, r, id)
+		do(w, r, v)
 	}
+}
+
+func selectionOf(r *http.Request) (spool.Filter, error) { return filterOf(r.URL.Query()) }
+
+func idOf(r *http.Request) (envelope.QueueID, error) { return envelope.ParseQueueID(r.PathValue("id")) }
+
+func mailboxOf(r *http.Request) (mailbox envelope.Address, err error) {
+	if m := r.URL.Query().Get("mailbox"); m != "" {
+		return envelope.ParseAddress(m)
+	}
+	return mailbox, nil
 }
 
 // body streams a stored message. If it turns out to be damaged half-way the
 // connection is aborted, so that the reader knows.
 func (s *Server) body(w http.ResponseWriter, r *http.Request, id envelope.QueueID) {
-	b, err := Queue{s.Store}.Body(r.Context(), id)
+	b, err := s.Store.Open(r.Context(), id)
 	if err != nil {
 		answer(w, nil, err)
 		return
@@ -123,7 +125,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 		}
 		return errors.Join(out.Encode(p), flush.Flush())
 	})
-	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", uidOf(r),
+	s.Log.Info("operator changed messages", "action", string(c.Action), "user", c.By, "uid", guestOf(r).uid,
 		"changed", last.Changed, "skipped", last.Skipped, "queue_ids", len(c.IDs),
 		"filter", values(c.Filter).Encode(), "error", err)
 	if err != nil {
@@ -157,19 +159,10 @@ func changeOf(w http.ResponseWriter, r *http.Request) (operator.Change, error) {
 
 // probe has the holds probed that a mailbox or a key names, or all of them, and
 // answers with their keys.
-func (s *Server) probe(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	var mailbox envelope.Address
-	if m := q.Get("mailbox"); m != "" {
-		var err error
-		if mailbox, err = envelope.ParseAddress(m); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-	}
-	keys := s.Operator.Probe(q.Get("key"), mailbox)
+func (s *Server) probe(w http.ResponseWriter, r *http.Request, mailbox envelope.Address) {
+	keys := s.Operator.Probe(r.URL.Query().Get("key"), mailbox)
 	if len(keys) > 0 {
-		s.Log.Info("operator requested a probe of holds", "user", userOf(r), "uid", uidOf(r), "holds", keys)
+		s.Log.Info("operator requested a probe of holds", "user", userOf(r), "uid", guestOf(r).uid, "holds", keys)
 	}
 	answer(w, keys, nil)
 }
@@ -185,11 +178,6 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
-}
-
-func uidOf(r *http.Request) uint32 {
-	g, _ := r.Context().Value(guestKey{}).(guest)
-	return g.uid
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

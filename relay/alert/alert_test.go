@@ -52,7 +52,7 @@ func running(t *testing.T, f func(b *Board, h *hook)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := &hook{}
-		b := New(Config{Host: func() string { return "relay" }, URLFile: "-"})
+		b := filled(Config{Host: func() string { return "relay" }, URLFile: "-"})
 		b.post = h.post
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -104,7 +104,7 @@ func TestStagesAreToldOnceEach(t *testing.T) {
 	running(t, func(b *Board, h *hook) {
 		for _, stage := range []string{"30 days", "14 days"} {
 			for range 100 {
-				b.Stage("credential:x", "it ends; renew it", stage)
+				b.set("credential:x", "it ends; renew it", stage, true)
 				time.Sleep(time.Hour)
 			}
 			h.expect(t, map[string]string{"30 days": "credential:x firing",
@@ -125,12 +125,12 @@ func TestAStageDuringThePost(t *testing.T) {
 		h.set(func() {
 			h.before = func(n Notice) error {
 				if !n.Repeated {
-					b.Stage("credential:x", "it ends soon; renew it", "14 days")
+					b.set("credential:x", "it ends soon; renew it", "14 days", true)
 				}
 				return nil
 			}
 		})
-		b.Stage("credential:x", "it ends; renew it", "30 days")
+		b.set("credential:x", "it ends; renew it", "30 days", true)
 		h.expect(t, "credential:x firing", "credential:x firing again")
 	})
 }
@@ -200,7 +200,7 @@ func TestAnEndDuringThePost(t *testing.T) {
 }
 
 func TestFaultsAreBounded(t *testing.T) {
-	b := New(Config{})
+	b := filled(Config{})
 	for i := range 2 * maxKeys {
 		b.Alarm(fmt.Sprint("k", i), "x", true)
 	}
@@ -234,9 +234,9 @@ func TestThePost(t *testing.T) {
 	}))
 	defer srv.Close()
 	since := time.Unix(1_800_000_000, 0).UTC()
-	b := New(Config{Host: func() string { return "relay.example.org" }, URLFile: urlFile(t, srv.URL+"/hook"),
-		Now: func() time.Time { return since }})
+	b := filled(Config{Host: func() string { return "relay.example.org" }, URLFile: urlFile(t, srv.URL+"/hook")})
 	b.Alarm("hold:mailbox:a@b", "held; do this", true)
+	b.faults["hold:mailbox:a@b"].Since = since
 	n, ok, _ := b.next(since)
 	if err := b.post(t.Context(), n); err != nil || !ok {
 		t.Fatal(ok, err)
@@ -272,7 +272,7 @@ func TestTheURLIsNeverShown(t *testing.T) {
 	for _, url := range []string{up + "/hunter2", closed.URL + "/hunter2", "http://hooks.example.org/hunter2",
 		"https://hooks.example.org:x/hunter2", "hunter2", "https://a b/hunter2"} {
 		var log bytes.Buffer
-		b := New(Config{URLFile: urlFile(t, url), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		b := filled(Config{URLFile: urlFile(t, url), Log: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithCancel(t.Context())
 		b.cfg.OnPost = func(err error) {
 			if err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -304,4 +304,18 @@ func TestCheckURLFile(t *testing.T) {
 		!strings.Contains(err.Error(), "correct the path") {
 		t.Errorf("err = %v", err)
 	}
+}
+
+// filled makes a Board of a Config that may lack what a test does not look at.
+func filled(c Config) *Board {
+	if c.Host == nil {
+		c.Host = func() string { return "" }
+	}
+	if c.OnPost == nil {
+		c.OnPost = func(error) {}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return New(c)
 }

@@ -1,3 +1,29 @@
+// Package alert keeps the faults that an operator must know about now, and
+// notifies a webhook when one begins, now and then while it lasts, and when it is
+// over. Its Watcher finds those that follow from the state of the service.
+//
+// A fault has a key ("hold:mailbox:a@b", "disk"). Whoever notices it calls Alarm
+// with firing set, as often as it likes, and again without when it is over. Follow
+// is for all that follows from the state of the service; of these a fault may
+// approach in stages, as the expiry of a credential does. Firing lists the faults
+// that are on.
+//
+// # Promises
+//
+// Alarm never blocks on the network. Each key is notified once when it begins,
+// again after 24 hours while it lasts (in stages: at each), and once when it
+// is over; a fault that began and ended while the webhook was down is only in the
+// log. Memory is bounded: at most maxKeys faults are known at one time, and a
+// further one is logged and not notified. Failed requests are retried after 5 s,
+// 10 s, ... 10 min, with the latest state of each key, not its past.
+//
+// The webhook's URL is a secret: it is read from its file for each request, never
+// logged and never in an error. It is https, or http on a loopback address;
+// redirects are not followed. Alerts do not go through the relay's own mail,
+// which they may be about.
+//
+// Notifications are not stored: after a restart, ongoing faults are reported
+// again. The package knows nothing of mail.
 package alert
 
 import (
@@ -11,16 +37,16 @@ import (
 	"graphrelay/relay/state"
 )
 
-// maxKeys bounds the faults that are known at one time.
-const maxKeys = 500
+const (
+	maxKeys     = 500 // bounds the faults that are known at one time
+	repeatEvery = 24 * time.Hour
+)
 
-// Config is what a Board works with.
+// Config is what a Board works with; only URLFile may be empty.
 type Config struct {
-	Host    func() string // names this relay in each notification; nil: no name
+	Host    func() string // names this relay in each notification
 	URLFile string        // file that holds the webhook's URL; "": no notifications
-	Repeat  time.Duration // how often a lasting fault is notified again; = 24 h
-	OnPost  func(error)   // for metrics, after each request; may be nil
-	Now     func() time.Time
+	OnPost  func(error)   // for metrics, after each request
 	Log     *slog.Logger
 }
 
@@ -50,34 +76,17 @@ func (f *fault) lasted() string { return f.ended.Sub(f.Since).Round(time.Second)
 
 // New makes a Board. Nobody is notified before Run.
 func New(cfg Config) *Board {
-	if cfg.Host == nil {
-		cfg.Host = func() string { return "" }
+	return &Board{
+		cfg: cfg, post: newWebhook(cfg.URLFile).post, wake: make(chan struct{}, 1), faults: map[string]*fault{},
 	}
-	if cfg.Repeat <= 0 {
-		cfg.Repeat = 24 * time.Hour
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.OnPost == nil {
-		cfg.OnPost = func(error) {}
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	b := &Board{cfg: cfg, wake: make(chan struct{}, 1), faults: map[string]*fault{}}
-	b.post = newWebhook(cfg.URLFile).post
-	return b
 }
 
 // Alarm raises the fault of this key (firing), or clears it. text is for the
 // operator and ends with a remedy.
 func (b *Board) Alarm(key, text string, firing bool) { b.set(key, text, "", firing) }
 
-// Stage raises a fault that approaches in stages: each stage is logged and notified
-// once, and none is repeated. Alarm clears it, or makes it a fault like others.
-func (b *Board) Stage(key, text, stage string) { b.set(key, text, stage, true) }
-
+// set is Alarm for a fault that may approach in stages: each stage is logged and
+// notified once, and none is repeated. Without a stage it is a fault like others.
 func (b *Board) set(key, text, stage string, firing bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,7 +100,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 		b.faults[key] = f
 		fallthrough
 	case firing && !f.firing:
-		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: b.cfg.Now()}, true, stage
+		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: time.Now()}, true, stage
 		b.cfg.Log.Error("alarm", "key", key, "error", text)
 	case firing && f.stage == stage:
 		f.Text = text
@@ -102,7 +111,7 @@ func (b *Board) set(key, text, stage string, firing bool) {
 	case f == nil || !f.firing:
 		return
 	default:
-		f.firing, f.ended = false, b.cfg.Now()
+		f.firing, f.ended = false, time.Now()
 		b.cfg.Log.Info("alarm is over", "key", key, "error", f.Text, "lasted", f.lasted())
 		if !f.notified {
 			delete(b.faults, key)
@@ -137,7 +146,7 @@ func (b *Board) next(now time.Time) (n Notice, ok bool, wait time.Duration) {
 	defer b.mu.Unlock()
 	var first *fault
 	for _, f := range b.faults {
-		left := b.cfg.Repeat - now.Sub(f.notifiedAt)
+		left := repeatEvery - now.Sub(f.notifiedAt)
 		switch {
 		case f.notified && f.firing && f.stage != "" && !f.notifiedAt.IsZero(): // until its next stage
 		case f.notified && f.firing && left > 0:

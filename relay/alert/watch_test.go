@@ -24,7 +24,7 @@ func firing(b *Board) string {
 
 // An identity that a reload took out leaves no alarm behind.
 func TestAlarmsOfAnIdentityThatIsGone(t *testing.T) {
-	b := New(Config{})
+	b := filled(Config{})
 	for _, key := range []string{
 		"audit:contoso", "audit:fabrikam", "lookup:contoso", "lookup:fabrikam", "hold:identity:fabrikam", "disk",
 	} {
@@ -39,7 +39,7 @@ func TestAlarmsOfAnIdentityThatIsGone(t *testing.T) {
 
 // Follow clears what it raised, and nothing that others raised.
 func TestFollow(t *testing.T) {
-	b := New(Config{})
+	b := filled(Config{})
 	b.Alarm("report", "stuck; do this", true)
 	for _, c := range []struct {
 		found map[string]state.Fault
@@ -60,7 +60,7 @@ func TestFollow(t *testing.T) {
 func watched(t *testing.T, look func() (state.Snapshot, error)) (w *Watcher, looks *int) {
 	looks = new(int)
 	w = NewWatcher(WatchConfig{
-		Board: New(Config{}), Sampled: func(state.Snapshot) {}, HasIdentity: func(string) bool { return true },
+		Board: filled(Config{}), Sampled: func(state.Snapshot) {}, HasIdentity: func(string) bool { return true },
 		Snapshot: func(context.Context) (state.Snapshot, error) { *looks++; return look() },
 		Log:      slog.New(slog.DiscardHandler),
 	})

@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 // Notice is the JSON that the webhook gets.
@@ -30,10 +32,12 @@ type Notice struct {
 	stage string
 }
 
-// The bounds of a request.
+// The bounds of a request, and the pauses after failed ones.
 const (
-	maxURL    = 4096
-	postLimit = 15 * time.Second
+	maxURL       = 4096
+	postLimit    = 15 * time.Second
+	firstPause   = 5 * time.Second
+	longestPause = 10 * time.Minute
 )
 
 // webhook posts to the URL in a file.
@@ -105,10 +109,10 @@ func (w webhook) post(ctx context.Context, n Notice) error {
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
-	switch {
-	case res.StatusCode/100 == 2:
+	switch res.StatusCode / 100 {
+	case 2:
 		return nil
-	case res.StatusCode/100 == 3:
+	case 3:
 		return fmt.Errorf("it answered %d, a redirect, which is not followed; "+
 			"write the URL that it leads to into the file", res.StatusCode)
 	}
@@ -121,4 +125,47 @@ func withoutURL(err error) error {
 		return inner.Err
 	}
 	return err
+}
+
+// Run notifies the webhook until ctx ends. Without a webhook it does nothing.
+func (b *Board) Run(ctx context.Context) {
+	if b.cfg.URLFile == "" {
+		<-ctx.Done()
+		return
+	}
+	pause := firstPause
+	for ctx.Err() == nil {
+		n, ok, wait := b.next(time.Now())
+		if !ok {
+			b.rest(ctx, wait)
+			continue
+		}
+		err := b.post(ctx, n)
+		if ctx.Err() != nil {
+			return
+		}
+		b.cfg.OnPost(err)
+		if err == nil {
+			b.accepted(n, time.Now())
+			pause = firstPause
+			continue
+		}
+		b.refused(n.Key, time.Now())
+		b.cfg.Log.Warn("alert webhook request failed", "key", n.Key, "error", err, "retry_in", pause.String())
+		_ = pacing.Sleep(ctx, pause)
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// rest waits until something changes, or for wait where that is not 0.
+func (b *Board) rest(ctx context.Context, wait time.Duration) {
+	var timer <-chan time.Time
+	if wait > 0 {
+		timer = time.After(wait)
+	}
+	select {
+	case <-ctx.Done():
+	case <-b.wake:
+	case <-timer:
+	}
 }

@@ -19,23 +19,16 @@ const (
 
 // chart is a drawing of lines over time, for the template.
 type chart struct {
-	Title   string
-	Summary string // the same in words, for screen readers
-	Lines   []line
-	Rows    []tick // horizontal, with a number
-	Columns []tick // vertical, with a time
-	Width   int
-	Height  int
-	Left    int
-	Right   int
-	Base    int
+	Title, Summary string // the same in words, for screen readers
+	Lines          []line
+	Rows, Columns  []tick // horizontal, with a number; vertical, with a time
+
+	Width, Height, Left, Right, Base int
 }
 
 type line struct {
-	Name, Class string
-	Total       string
-	Path        string // of the line
-	Area        string // closed, below the first line
+	Name, Class, Total string
+	Path, Area         string // of the line; closed, below the first line
 }
 
 type tick struct {
@@ -106,11 +99,7 @@ func (c chart) y(v, top float64) int {
 func (c chart) path(values []float64, top float64) string {
 	var b strings.Builder
 	for i, v := range values {
-		letter := "L"
-		if i == 0 {
-			letter = "M"
-		}
-		fmt.Fprintf(&b, "%s%d %d", letter, c.x(i, len(values)), c.y(v, top))
+		fmt.Fprintf(&b, "%c%d %d", "ML"[min(i, 1)], c.x(i, len(values)), c.y(v, top))
 	}
 	return b.String()
 }
@@ -119,9 +108,9 @@ func (c chart) path(values []float64, top float64) string {
 func (c chart) times(start time.Time, step time.Duration, n int) []tick {
 	span := step * time.Duration(n)
 	every := 10 * time.Minute
-	for _, e := range []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour} {
-		if every = e; span/e <= 6 {
-			break
+	for _, longer := range []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour} {
+		if span/every > 6 {
+			every = longer
 		}
 	}
 	var list []tick
@@ -136,23 +125,20 @@ func (c chart) times(start time.Time, step time.Duration, n int) []tick {
 
 // whole formats a count for an axis.
 func whole(v float64) string {
-	switch {
-	case v >= 10_000:
+	if v >= 10_000 {
 		return fmt.Sprintf("%gk", v/1000)
-	default:
-		return fmt.Sprintf("%g", v)
 	}
+	return fmt.Sprintf("%g", v)
 }
 
 // seconds formats a duration for an axis.
 func seconds(v float64) string {
-	if v == 0 {
+	switch {
+	case v == 0:
 		return "0"
-	}
-	if v < 1 {
+	case v < 1:
 		return fmt.Sprintf("%g ms", math.Round(v*1000))
-	}
-	if v >= 120 {
+	case v >= 120:
 		return fmt.Sprintf("%g min", math.Round(v/6)/10)
 	}
 	return fmt.Sprintf("%g s", v)

@@ -1,28 +1,54 @@
+// Package console is the web console: what is being sent, what is waiting and why,
+// who connects, and the few things an operator can do about it.
+//
+// It is rendered here, from embedded templates; one small script refreshes the
+// page. It needs nothing from elsewhere and no build tools.
+//
+// # Promises
+//
+// Without a session only the login page is shown, and GET changes nothing. A
+// session needs the password (a bcrypt hash in the configuration); attempts are
+// checked one at a time, and each failure from an address makes its next attempt
+// slower. Whoever guesses cannot lock out a browser that has logged in before,
+// from any address, nor the clients that a proxy on this host tells apart
+// (X-Forwarded-For, believed from loopback only); and however many addresses
+// guess, they fail at most once every two seconds. The cookie is HttpOnly and
+// SameSite=Strict; each change needs the session's token in its form and a
+// request from the console's own pages (Sec-Fetch-Site, Origin). The Host header
+// must be a name of this relay (hostheader.Own), so that no foreign page reaches
+// the console by a name of its own (DNS rebinding). The content security policy
+// allows own files only, no frames, no inline script.
+//
+// Whatever came with a mail or from a client is of type untrusted: it is escaped
+// by html/template, and control, bidirectional and invisible characters in it are
+// shown as escapes. The body of a message is never shown.
+//
+// It speaks HTTP without TLS: it is meant for loopback, an SSH tunnel, or a proxy
+// with TLS in front of it that keeps the Host header.
+//
+// # On failure
+//
+// Sessions are kept in memory and expire with the service, after twelve hours, or
+// after an hour without a request. A store that does not answer is a page that
+// says so.
+//
+// The package knows neither SMTP nor delivery: Config.Operator acts.
 package console
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/hostheader"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
-
-// Store is what the console reads: of a message no more than its header block.
-type Store interface {
-	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
-	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
-	History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error)
-	Holds(ctx context.Context) ([]spool.Hold, error)
-	Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error)
-}
 
 // Operator does what an operator asks for: an operator.Operator. Errors are for
 // people.
@@ -54,7 +80,7 @@ type Setup struct {
 type Config struct {
 	Hostname     func() string // of the relay, for the Host header
 	PasswordHash func() string
-	Store        Store
+	Store        spool.Reader // of a message no more than its header block is read
 	Operator     Operator
 	Seen         Seen
 	Snapshot     func(context.Context) (state.Snapshot, error)
@@ -73,9 +99,7 @@ type Console struct {
 
 // New makes a Console.
 func New(cfg Config) *Console {
-	return &Console{
-		Config: cfg, pages: parsePages(cfg.Now), sessions: newSessions(cfg.Now), throttle: newLoginThrottle(cfg.Now),
-	}
+	return &Console{cfg, parsePages(cfg.Now), newSessions(cfg.Now), newLoginThrottle(cfg.Now)}
 }
 
 // Handler serves the console.
@@ -103,15 +127,58 @@ func (c *Console) Handler() http.Handler {
 
 // Serve answers on l until ctx ends; then it closes l.
 func (c *Console) Serve(ctx context.Context, l net.Listener) error {
-	srv := &http.Server{
+	return socket.Serve(ctx, l, &http.Server{
 		Handler: c.Handler(), ErrorLog: slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	})
+}
+
+// maxForm bounds what a form may send, in bytes.
+const maxForm = 64 << 10
+
+// policy is the content security policy of every answer.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// guarded sets the headers of every answer and refuses what a foreign page could
+// cause: requests to another Host, and changes from another origin.
+func (c *Console) guarded(next http.Handler) http.Handler {
+	own := http.NewCrossOriginProtection().Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin") // with less, a browser sends Origin: null from our own forms
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("Cache-Control", "no-store")
+		if !hostheader.Own(r, c.Hostname()) {
+			http.Error(w, "The console does not answer to this name. Use the address it listens on, localhost, "+
+				"or the configured hostname.", http.StatusMisdirectedRequest)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		own.ServeHTTP(w, r)
+	})
+}
+
+// within admits requests with a session and sends others to the login page. A
+// change also needs the session's token.
+func (c *Console) within(f func(http.ResponseWriter, *http.Request, *session)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s := c.sessions.of(r)
+		if s == nil || s.hash != c.PasswordHash() {
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		}
+		if r.Method == http.MethodPost && !s.hasToken(r.PostFormValue("token")) {
+			c.fail(w, r, s, http.StatusForbidden,
+				"This form belongs to another session. Go back, reload the page, and try again.")
+			return
+		}
+		f(w, r, s)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

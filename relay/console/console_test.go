@@ -32,16 +32,17 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 // fake is everything that a Console asks.
 type fake struct {
-	now     time.Time
-	hash    string
-	records []spool.Record
-	holds   []spool.Hold
-	header  string
-	done    []string // what the operator did
-	err     error    // of the operator
-	monitor *monitor.Monitor
-	snap    state.Snapshot
-	snapErr error
+	spool.Reader // of which the console uses no more than fake overrides
+	now          time.Time
+	hash         string
+	records      []spool.Record
+	holds        []spool.Hold
+	header       string
+	done         []string // what the operator did
+	err          error    // of the operator
+	monitor      *monitor.Monitor
+	snap         state.Snapshot
+	snapErr      error
 }
 
 func (f *fake) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {

@@ -79,27 +79,12 @@ func sentence(s string) string {
 	return string(unicode.ToUpper(first)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
-// eventWords names an event of the history.
+// eventWords names an event of the history; most kinds name themselves.
 func eventWords(k spool.EventKind) string {
-	switch k {
-	case spool.Accepted:
-		return "accepted from the client"
-	case spool.Attempted:
-		return "attempt started"
-	case spool.EventSent:
-		return "accepted by Microsoft 365"
-	case spool.EventDeferred:
-		return "deferred"
-	case spool.EventHeld:
-		return "held"
-	case spool.EventReleased, spool.EventRetried:
-		return "back in the queue"
-	case spool.EventBounced, spool.EventFailed:
-		return "failed"
-	case spool.EventDeleted:
-		return "deleted"
-	case spool.EventUnknown:
-		return "outcome unknown"
+	words := map[spool.EventKind]string{
+		spool.Accepted: "accepted from the client", spool.Attempted: "attempt started",
+		spool.EventSent: "accepted by Microsoft 365", spool.EventUnknown: "outcome unknown",
+		spool.EventReleased: "back in the queue", spool.EventRetried: "back in the queue", spool.EventBounced: "failed",
 	}
-	return string(k)
+	return cmp.Or(words[k], string(k))
 }

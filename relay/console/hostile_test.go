@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/monitor"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -31,7 +30,7 @@ func TestHostileText(t *testing.T) {
 		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
 		Alarms: []state.Alarm{{Key: hostile, Text: hostile}}, Audits: []state.Audit{{Identity: "contoso", At: noon,
 			Text: hostile}}}
-	b.monitor.Rejected(monitor.Refused{Client: hostile, Addr: hostile, At: "rcpt", Reply: hostile, Cause: hostile})
+	b.monitor.Rejected(hostile, hostile, state.Refused{Step: "rcpt", Reply: hostile, Why: hostile})
 	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) +
 		"&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
 	for _, path := range paths {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -123,11 +124,7 @@ func (t *loginThrottle) record(from source, ok bool, now time.Time) {
 
 // makeRoom forgets what happened long ago, and more if there is still no room.
 func (t *loginThrottle) makeRoom(now time.Time) {
-	for k, f := range t.failing {
-		if now.Sub(f.last) > forgetAfter {
-			delete(t.failing, k)
-		}
-	}
+	maps.DeleteFunc(t.failing, func(_ source, f *failures) bool { return now.Sub(f.last) > forgetAfter })
 	for k := range t.failing {
 		if len(t.failing) < maxFailing {
 			return

@@ -1,11 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-const (
-	pageSize  = 50
-	maxHeader = 64 << 10 // bytes of a header block that are shown
-)
+// pageSize bounds the messages on a page.
+const pageSize = 50
 
 // shownStates are the choices of the state filter.
 var shownStates = []choice{
@@ -38,18 +37,11 @@ type list struct {
 
 // row is a message as lists and its own page show it.
 type row struct {
-	ID         string
-	State      string
-	Class      string
-	Accepted   time.Time
-	Subject    untrusted
-	From       untrusted
-	To         untrusted
-	Recipients int
-	Client     untrusted
-	Mailbox    untrusted
-	Size       int64
-	Words      untrusted
+	ID, State, Class                          string
+	Accepted                                  time.Time
+	Subject, From, To, Client, Mailbox, Words untrusted
+	Recipients                                int
+	Size                                      int64
 }
 
 func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
@@ -105,10 +97,13 @@ func (v list) link(after string) string {
 }
 
 func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
+	classes := map[spool.State]string{
+		spool.Sent: "good", spool.Held: "bad", spool.Failed: "bad", spool.Bounced: "bad", spool.Damaged: "bad",
+	}
 	v := row{
-		ID: string(r.ID), State: string(r.State), Class: classOf(r.State), Accepted: r.Accepted, Size: r.Size,
-		Subject: subject(r.Subject), From: untrusted(r.From.String()), Recipients: len(r.Envelope.Recipients),
-		Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
+		ID: string(r.ID), State: string(r.State), Class: cmp.Or(classes[r.State], "plain"),
+		Accepted: r.Accepted, Size: r.Size, Recipients: len(r.Envelope.Recipients), Subject: subject(r.Subject),
+		From: untrusted(r.From.String()), Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
 		Words: untrusted(explain(r, holds, now)),
 	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
@@ -127,25 +122,14 @@ func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
 	return v
 }
 
-func classOf(s spool.State) string {
-	switch s {
-	case spool.Sent:
-		return "good"
-	case spool.Held, spool.Failed, spool.Bounced, spool.Damaged:
-		return "bad"
-	}
-	return "plain"
-}
-
 // detail is the page of one message.
 type detail struct {
 	row
 	ReversePath, Everyone, MessageID untrusted
 	Helo, Login, Addr                untrusted
+	Status, RequestID, Header        untrusted
 	Attempts                         int
 	Next, Last                       time.Time
-	Status, RequestID                untrusted
-	Header                           untrusted
 	Cut, NoHeader                    bool
 	History                          []step
 	Actions                          []action
@@ -153,14 +137,11 @@ type detail struct {
 }
 
 type step struct {
-	At       time.Time
-	Words    string
-	Attempt  int
-	Status   string
-	HTTP     int
-	Text     untrusted
-	Request  untrusted
-	Duration time.Duration
+	At            time.Time
+	Words, Status string
+	Attempt, HTTP int
+	Text, Request untrusted
+	Duration      time.Duration
 }
 
 func (c *Console) message(w http.ResponseWriter, r *http.Request, s *session) {
@@ -171,11 +152,19 @@ func (c *Console) message(w http.ResponseWriter, r *http.Request, s *session) {
 	c.show(w, r, s, http.StatusOK, "message", page{Title: "Message " + d.ID, Active: "messages", Live: true, Body: d})
 }
 
-// find reads the message that the path names, or answers with the reason why not.
-func (c *Console) find(w http.ResponseWriter, r *http.Request, s *session) (*detail, bool) {
+// queueID returns the ID in the path, or answers with what is wrong with it.
+func (c *Console) queueID(w http.ResponseWriter, r *http.Request, s *session) (envelope.QueueID, bool) {
 	id, err := envelope.ParseQueueID(r.PathValue("id"))
 	if err != nil {
 		c.fail(w, r, s, http.StatusNotFound, "This is not a queue ID: "+err.Error()+".")
+	}
+	return id, err == nil
+}
+
+// find reads the message that the path names, or answers with the reason why not.
+func (c *Console) find(w http.ResponseWriter, r *http.Request, s *session) (*detail, bool) {
+	id, ok := c.queueID(w, r, s)
+	if !ok {
 		return nil, false
 	}
 	d, err := c.detail(r.Context(), id)
@@ -194,12 +183,9 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if err != nil {
 		return nil, err
 	}
-	holds, err := c.Store.Holds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	events, err := c.Store.History(ctx, id)
-	if err != nil {
+	holds, holdsErr := c.Store.Holds(ctx)
+	events, eventsErr := c.Store.History(ctx, id)
+	if err := cmp.Or(holdsErr, eventsErr); err != nil {
 		return nil, err
 	}
 	d := &detail{
@@ -213,28 +199,79 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 		d.Next = rec.NextAttempt
 	}
 	for _, e := range events {
-		d.History = append(d.History, step{
-			e.At, eventWords(e.Kind), e.Attempt, e.Status.Text(), e.HTTPStatus,
-			untrusted(e.Text), untrusted(e.RequestID), e.Duration,
-		})
+		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Status.Text(), e.Attempt, e.HTTPStatus,
+			untrusted(e.Text), untrusted(e.RequestID), e.Duration})
 	}
-	d.Header, d.Cut, err = c.header(ctx, rec)
-	d.NoHeader = err != nil
+	header, cut, err := operator.Header(ctx, c.Store, rec) // the page is shown without one that cannot be read
+	d.Header, d.Cut, d.NoHeader = untrusted(strings.TrimRight(header, "\r\n")), cut, err != nil
 	return d, nil
 }
 
-var errNoHeader = errors.New("the stored message has been deleted")
+// action is something that an operator can do to a message.
+type action struct {
+	Name   operator.Action
+	Text   string
+	Asks   string // the question before it
+	Danger bool
+}
 
-// header reads the header block; the page is shown without one that cannot be read.
-func (c *Console) header(ctx context.Context, r spool.Record) (untrusted, bool, error) {
-	if r.BodyGone {
-		return "", false, errNoHeader
+var (
+	retry = action{operator.Retry, "Retry now",
+		"The message is retried now. If the cause remains it fails again; nothing is lost. Where unknown_outcome is " +
+			"lookup, a message that may have been sent already is looked up first.", false}
+	release = action{operator.Release, "Release and retry",
+		"The message returns to the queue and is sent now, even if it may have been sent already.", false}
+	hold = action{operator.HoldIt, "Hold",
+		"The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
+	remove = action{operator.Delete, "Delete",
+		"The message is deleted permanently, and no report is sent. Its history stays.", true}
+)
+
+// actionsFor are those that make sense in a state.
+func actionsFor(s spool.State) []action {
+	return map[spool.State][]action{
+		spool.Queued: {retry, hold, remove}, spool.Held: {release, retry, remove},
+		spool.Failed: {retry, remove}, spool.Damaged: {remove},
+	}[s]
+}
+
+// confirm asks for confirmation of an action.
+func (c *Console) confirm(w http.ResponseWriter, r *http.Request, s *session) {
+	d, ok := c.find(w, r, s)
+	if !ok {
+		return
 	}
-	f, err := c.Store.Open(ctx, r.ID)
-	if err != nil {
-		return "", false, err
+	i := slices.IndexFunc(d.Actions, func(a action) bool { return string(a.Name) == r.PathValue("action") })
+	if i < 0 {
+		c.fail(w, r, s, http.StatusConflict, "This is not possible now: the message is "+d.State+".")
+		return
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxHeader)))
-	return untrusted(strings.TrimRight(string(b), "\r\n")), r.HeaderSize > maxHeader, err
+	d.Asked = &d.Actions[i]
+	c.show(w, r, s, http.StatusOK, "confirm", page{Title: d.Asked.Text, Active: "messages", Body: d})
+}
+
+// act carries out a confirmed action.
+func (c *Console) act(w http.ResponseWriter, r *http.Request, s *session) {
+	id, ok := c.queueID(w, r, s)
+	if !ok {
+		return
+	}
+	do := operator.Action(r.PathValue("action"))
+	if !do.Known() {
+		c.notFound(w, r, s)
+		return
+	}
+	switch err := c.Operator.Do(r.Context(), do, id, byConsole); {
+	case errors.Is(err, spool.ErrNotFound):
+		c.fail(w, r, s, http.StatusNotFound, "Message "+string(id)+" no longer exists.")
+	case errors.Is(err, spool.ErrState):
+		c.fail(w, r, s, http.StatusConflict,
+			"The message has changed in the meantime, and this is no longer possible. Reload its page.")
+	case err != nil:
+		c.broken(w, r, s, err)
+	default:
+		c.Log.Info("operator changed a message", "component", "console", "action", string(do),
+			"queue_id", string(id), "client_addr", clientAddr(r).String())
+		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
+	}
 }

@@ -14,21 +14,15 @@ import (
 const maxLanes = 50
 
 type overview struct {
-	Health    state.Health
-	Alarms    []state.Alarm
-	Waiting   int
-	Held      int
-	Failed    int
-	Oldest    time.Time
-	SentHour  int
-	Median    time.Duration
-	Slow      time.Duration
-	Hours     int
-	Charts    []chart
-	Lanes     []lane
-	MoreLanes int
-	Open      int // SMTP connections
-	Now       time.Time
+	Health       state.Health
+	Alarms       []state.Alarm
+	Oldest, Now  time.Time
+	Median, Slow time.Duration
+	Charts       []chart
+	Lanes        []lane
+
+	Waiting, Held, Failed, SentHour, Hours, MoreLanes int
+	Open                                              int // SMTP connections
 }
 
 type lane struct {
@@ -62,7 +56,11 @@ func (o *overview) addMinutes(list []state.Minute) {
 	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
 	step := time.Minute
 	if len(list) > 120 {
-		list, step = merged(list, 4), 4*time.Minute
+		var fours []state.Minute
+		for four := range slices.Chunk(list, 4) {
+			fours = append(fours, state.Sum(four))
+		}
+		list, step = fours, 4*time.Minute
 	}
 	values := func(f func(state.Minute) float64) []float64 {
 		v := make([]float64, len(list))
@@ -97,14 +95,6 @@ func (o *overview) addMinutes(list []state.Minute) {
 			series{"95th percentile", "s3", lasting(o.Slow),
 				values(func(m state.Minute) float64 { return m.Delay(0.95).Seconds() })}),
 	}
-}
-
-// merged adds up n minutes at a time.
-func merged(list []state.Minute, n int) (out []state.Minute) {
-	for minutes := range slices.Chunk(list, n) {
-		out = append(out, state.Sum(minutes))
-	}
-	return out
 }
 
 // lanesOf are the mailboxes with mail, those that need attention first.

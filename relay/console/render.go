@@ -7,9 +7,13 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"mime"
 	"net/http"
 	"path"
+	"strings"
 	"time"
+
+	"graphrelay/relay/text"
 )
 
 //go:embed web
@@ -100,13 +104,12 @@ func moment(t time.Time) string {
 
 // ago is roughly how long before now t was.
 func ago(now, t time.Time) string {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return ""
-	}
-	if t.After(now) {
+	case t.After(now):
 		return "in " + lasting(t.Sub(now))
-	}
-	if now.Sub(t) < time.Second {
+	case now.Sub(t) < time.Second:
 		return "just now"
 	}
 	return lasting(now.Sub(t)) + " ago"
@@ -131,13 +134,33 @@ func lasting(d time.Duration) string {
 
 // size writes a size in bytes.
 func size(n int64) string {
-	switch {
-	case n < 10<<10:
-		return fmt.Sprintf("%d B", n)
-	case n < 10<<20:
-		return fmt.Sprintf("%d KiB", n>>10)
-	case n < 10<<30:
-		return fmt.Sprintf("%d MiB", n>>20)
+	unit := 0
+	for ; n >= 10<<10 && unit < 3; unit++ {
+		n >>= 10
 	}
-	return fmt.Sprintf("%d GiB", n>>30)
+	return fmt.Sprintf("%d %s", n, []string{"B", "KiB", "MiB", "GiB"}[unit])
+}
+
+// untrusted is text that came with a mail or from a client. A template shows it
+// by String, so that none can forget to make invisible characters visible;
+// html/template escapes it besides.
+type untrusted string
+
+func (u untrusted) String() string { return text.Lines(string(u)) }
+
+// subject decodes the encoded words of a Subject if it can.
+func subject(raw string) untrusted {
+	d := mime.WordDecoder{}
+	if s, err := d.DecodeHeader(raw); err == nil {
+		return untrusted(s)
+	}
+	return untrusted(raw)
+}
+
+func addresses[T fmt.Stringer](list []T) untrusted {
+	var all []string
+	for _, a := range list {
+		all = append(all, a.String())
+	}
+	return untrusted(strings.Join(all, ", "))
 }

@@ -35,27 +35,22 @@ func filtersOf(query, state, mailbox, after string) ([]spool.Filter, error) {
 }
 
 func alternatives(f spool.Filter, query string) []spool.Filter {
-	narrowed := func(change func(*spool.Filter)) spool.Filter {
-		g := f
-		change(&g)
-		return g
-	}
-	if query == "" {
+	if ip, err := netip.ParseAddr(query); err == nil {
+		f.ClientIP = ip.Unmap()
 		return []spool.Filter{f}
 	}
-	if ip, err := netip.ParseAddr(query); err == nil {
-		return []spool.Filter{narrowed(func(g *spool.Filter) { g.ClientIP = ip.Unmap() })}
-	}
 	if !strings.Contains(query, "@") {
-		return []spool.Filter{narrowed(func(g *spool.Filter) { g.Client = query })}
+		f.Client = query
+		return []spool.Filter{f}
 	}
-	id := "<" + strings.Trim(query, "<>") + ">"
-	list := []spool.Filter{narrowed(func(g *spool.Filter) { g.MessageID = id })}
-	if a, err := envelope.ParseAddress(strings.Trim(query, "<>")); err == nil {
-		list = append(list, narrowed(func(g *spool.Filter) { g.Recipient = a }),
-			narrowed(func(g *spool.Filter) { g.Sender = a }))
+	byID, byRecipient, bySender := f, f, f
+	byID.MessageID = "<" + strings.Trim(query, "<>") + ">"
+	a, err := envelope.ParseAddress(strings.Trim(query, "<>"))
+	if err != nil {
+		return []spool.Filter{byID}
 	}
-	return list
+	byRecipient.Recipient, bySender.Sender = a, a
+	return []spool.Filter{byID, byRecipient, bySender}
 }
 
 // search reads the first limit messages, newest first, that one of the filters
@@ -76,15 +71,12 @@ func (c *Console) search(ctx context.Context, filters []spool.Filter, limit int)
 }
 
 func statesOf(state string) ([]spool.State, error) {
-	switch state {
-	case "":
-		return nil, nil
-	case "waiting":
-		return []spool.State{spool.Queued, spool.Active}, nil
-	case "failed":
-		return []spool.State{spool.Failed, spool.Bounced}, nil
-	case "held", "sent", "damaged", "deleted":
-		return []spool.State{spool.State(state)}, nil
+	states, ok := map[string][]spool.State{
+		"": nil, "waiting": {spool.Queued, spool.Active}, "failed": {spool.Failed, spool.Bounced},
+		"held": {spool.Held}, "sent": {spool.Sent}, "damaged": {spool.Damaged}, "deleted": {spool.Deleted},
+	}[state]
+	if !ok {
+		return nil, errors.New("there is no such state")
 	}
-	return nil, errors.New("there is no such state")
+	return states, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"graphrelay/config"
@@ -74,17 +73,13 @@ func (d *examiner) reach(ctx context.Context, id config.Identity) bool {
 		return false
 	}
 	well := true
-	for _, server := range []struct {
-		what string
-		url  *url.URL
-	}{
-		{"login", way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")},
-		{"graph", way.Graph.JoinPath("v1.0/")},
+	for _, server := range []verify.Reach{
+		{What: "login", URL: way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")},
+		{What: "graph", URL: way.Graph.JoinPath("v1.0/")},
 	} {
-		f := verify.Reach{
-			What: server.what, URL: server.url, Proxy: way.Proxy, Roots: way.Roots, Now: time.Now,
-		}.Try(ctx)
-		d.report(Symptom{f.Mark, name + " " + server.what, f.Text, f.Remedy})
+		server.Proxy, server.Roots, server.Now = way.Proxy, way.Roots, time.Now
+		f := server.Try(ctx)
+		d.report(Symptom{f.Mark, name + " " + server.What, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}
 	return well

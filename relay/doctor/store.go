@@ -83,13 +83,5 @@ func (d *examiner) disk() {
 
 // networkFS names the file systems that are mounted over a network, by statfs(2).
 func networkFS(kind int64) string {
-	switch kind {
-	case 0x6969:
-		return "NFS"
-	case 0xff534d42, 0xfe534d42:
-		return "SMB"
-	case 0x01021997:
-		return "9p"
-	}
-	return ""
+	return map[int64]string{0x6969: "NFS", 0xff534d42: "SMB", 0xfe534d42: "SMB", 0x01021997: "9p"}[kind]
 }

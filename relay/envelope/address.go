@@ -14,6 +14,7 @@ import (
 // Limits of RFC 5321 section 4.5.3.1, in bytes.
 const (
 	maxLocal  = 64
+	maxLabel  = 63
 	maxDomain = 255
 	maxPath   = 254
 
@@ -213,6 +214,9 @@ func canonicalDomain(d string) (string, error) {
 	if !utf8.ValidString(d) {
 		return "", errors.New("is not valid UTF-8")
 	}
+	if err := checkLength(d); err != nil {
+		return "", err
+	}
 	ascii := lowerASCII(d)
 	if !IsASCII(d) || strings.Contains(ascii, "xn--") {
 		p := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false))
@@ -232,12 +236,32 @@ func canonicalDomain(d string) (string, error) {
 	return ascii, nil
 }
 
+// checkLength comes before any conversion, which for a long label takes time
+// proportional to the square of its length. Each letter becomes at least one byte.
+func checkLength(d string) error {
+	all, label := 0, 0
+	for _, r := range d {
+		all, label = all+1, label+1
+		switch {
+		case strings.ContainsRune(".\u3002\uff0e\uff61", r): // the dots of RFC 3490 section 3.1
+			label = 0
+		case label > maxLabel:
+			return errLabel
+		case all > maxDomain:
+			return fmt.Errorf("is longer than %d bytes", maxDomain)
+		}
+	}
+	return nil
+}
+
+var errLabel = fmt.Errorf("has a label longer than %d bytes", maxLabel)
+
 func checkLabel(label string) error {
 	if label == "" {
 		return errors.New("has an empty label")
 	}
-	if len(label) > 63 {
-		return errors.New("has a label longer than 63 bytes")
+	if len(label) > maxLabel {
+		return errLabel
 	}
 	if label[0] == '-' || label[len(label)-1] == '-' {
 		return errors.New("has a label that begins or ends with a hyphen")

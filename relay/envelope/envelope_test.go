@@ -6,6 +6,24 @@ import (
 	"time"
 )
 
+// A long label costs nothing but reading it: the check comes before the conversion,
+// which would complain about the control character.
+func TestLengthsAreCheckedBeforeConversion(t *testing.T) {
+	wide := strings.Repeat("ü", 40)
+	for _, c := range []struct{ domain, want string }{
+		{strings.Repeat("ü", 64) + "\x01.example", "label longer than 63"},
+		{"xn--" + strings.Repeat("a", 60) + "\x01.example", "label longer than 63"},
+		{strings.Repeat(wide+".", 7) + "\x01", "longer than 255"},
+		{wide + "。" + wide + ".example", ""},
+		{strings.Repeat("中", 63) + ".example", "label longer than 63"}, // only as an A-label
+	} {
+		_, err := ParseAddress("a@" + c.domain)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%q: %v, want %q", c.domain, err, c.want)
+		}
+	}
+}
+
 func TestParseAddress(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"user@example.org", "user@example.org"},

@@ -150,6 +150,54 @@ func TestAMessageIsStoredAsItWillBeSent(t *testing.T) {
 	}
 }
 
+// What a client wrote without care is stored repaired; the log and the event name it.
+func TestRepairsAreStoredLoggedAndCounted(t *testing.T) {
+	for _, c := range []struct{ name, from, header, want, repaired string }{
+		{"name", "reports@example.org", "From: UPS: rack 3 <reports@example.org>\r\nTo: a@example.net\r\n",
+			`From: "UPS: rack 3" <reports@example.org>`, "display_name"},
+		{"list", "reports@example.org", "From: reports@example.org\r\nTo: a@example.net; b@example.net\r\n",
+			"To: a@example.net, b@example.net", "display_name"},
+		{"hidden address", "reports@example.org", "From: reports@example.org\r\nTo: =?utf-8?q?x=40y.example=2C?= " +
+			"<a@example.net>\r\n", `To: "x@y.example," <a@example.net>`, "display_name"},
+		{"several authors", "reports@example.org", "From: reports@example.org, R <reports@example.org>\r\nSender:\r\n",
+			"Sender: reports@example.org", "missing_from"},
+		{"report", "", "From: MAILER-DAEMON <>\r\nTo: a@example.net\r\n",
+			"From: MAILER-DAEMON <reports@example.org>", "local_sender"},
+		{"report of nobody", "", "From: <>\r\n", "From: reports@example.org", "local_sender"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var events []Event
+			b := newBench(t, func(c *Config) {
+				c.Policy = policy.New(policy.Rules{
+					Senders:     []policy.Sender{{Address: addr("reports@example.org")}},
+					LocalClient: true,
+					LocalRepair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true},
+				})
+				c.OnEvent = func(e Event) { events = append(events, e) }
+			})
+			id, err := b.send(t, c.from, []string{"a@example.net", "b@example.net"}, c.header+"\r\ntext\r\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := b.stored(t, id); !strings.Contains(got, "\r\n"+c.want+"\r\n") {
+				t.Errorf("no %q in\n%s", c.want, got)
+			}
+			if len(events) != 1 || strings.Join(events[0].Repairs, ",") != c.repaired ||
+				!strings.Contains(b.log.String(), "repaired="+c.repaired) {
+				t.Errorf("want %s in %+v\n%s", c.repaired, events, b.log.String())
+			}
+			if r, err := b.store.Get(t.Context(), id); err != nil || r.Envelope.ReversePath.IsZero() != (c.from == "") {
+				t.Errorf("reverse-path %v, %v", r.Envelope.ReversePath, err)
+			}
+		})
+	}
+	b := newBench(t)
+	if _, err := b.send(t, "reports@example.org", []string{"a@example.net"},
+		"From: MAILER-DAEMON <>\r\n\r\nx\r\n"); err == nil {
+		t.Error("accepted a message that is no report from nobody")
+	}
+}
+
 func TestRefusalsLeaveNothingBehind(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	for _, c := range []struct {

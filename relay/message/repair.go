@@ -12,7 +12,7 @@ import (
 
 // QuoteNames quotes what a device wrote as a display name without quotes, as
 // in `From: printer@d.example <printer@d.example>` or `From: UPS: rack 3 <a@b>`, in
-// From, Sender, Resent-From and Resent-Sender, and writes anew a name in encoded
+// From, Sender, Resent-From and Resent-Sender, and rewrites a name in encoded
 // words that hide an address or a comma. The address is not changed: it is the
 // only one in the field. A field that would still not have one reading stays as
 // it was, and so do all of a message with a DKIM signature, which covers From.

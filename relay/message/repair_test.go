@@ -74,6 +74,16 @@ func TestQuoteNamesOfEveryAuthor(t *testing.T) {
 	}
 }
 
+func TestASignatureCoversFrom(t *testing.T) {
+	h := mustRead(t, []byte("From: a@x <a@x.example>\r\nDKIM-Signature: v=1\r\nTo: a@x.example; b@x.example\r\n\r\n"))
+	if got, names := h.QuoteNames(); got != h || names != nil {
+		t.Errorf("changed %v", names)
+	}
+	if got, _ := h.MendLists(); got.Get("To") != "a@x.example, b@x.example" {
+		t.Errorf("To is %q", got.Get("To"))
+	}
+}
+
 func TestExpandAliases(t *testing.T) {
 	known := func(a envelope.Address) (envelope.Address, bool) {
 		switch a.Key() {
@@ -138,6 +148,9 @@ func TestRewriteFrom(t *testing.T) {
 		{"root ()", " n@c.example"},
 		{"ceo@x.example (ceo@x.example)", ` "ceo@x.example" <n@c.example>`},
 		{"(ceo@x.example) X <ceo@x.example>", " n@c.example"}, // a comment that now names somebody else
+		{"root (=?utf-8?q?x=40y.example=2C?=)", ` "x@y.example," <n@c.example>`},
+		{`"x@y.example" "" <ceo@x.example>`, ` "x@y.example" <n@c.example>`},
+		{"=?utf-8?q?J=C3=B6rg=2C?= <ceo@x.example>", ` =?utf-8?q?J=C3=B6rg?= "," <n@c.example>`},
 		{"", " n@c.example"},
 	} {
 		h := mustRead(t, []byte("X: 1\r\nFROM: "+c.in+"\r\nY: 2\r\n\r\n"))
@@ -166,6 +179,7 @@ func TestRewrite(t *testing.T) {
 		{"From: a@b\r\nSender: c@d\r\n", AuthorEdits{DropSender: true}, "From: a@b\r\n"},
 		{"From: a@b\r\nX-Sender: c@d\r\n", AuthorEdits{DropSender: true}, ""},
 		{"From: a@b\r\nSender: c@d\r\n", AuthorEdits{}, ""},
+		{"From: a@b, c@d\r\nSender:\r\n", AuthorEdits{Sender: n}, "From: a@b, c@d\r\nSender: n@c.example\r\n"},
 	} {
 		h := mustRead(t, []byte(c.in+"\r\n"))
 		got, names := h.Rewrite(c.e)
@@ -232,6 +246,13 @@ func checkMended(t testing.TB, h *Header) {
 			t.Errorf("authors %v became %v, %v", before, after, err)
 		}
 	}
+	lists, _ := h.MendLists()
+	checkRevised(t, h, lists, kindTo, kindCc, kindBcc)
+	if again, names := lists.MendLists(); again != lists {
+		t.Errorf("lists mended twice: %v\n%s", names, again.raw)
+	}
+	daemon, _ := h.NameDaemon()
+	checkRevised(t, h, daemon, kindFrom)
 	expanded, _ := h.ExpandAliases(func(envelope.Address) (envelope.Address, bool) { return admin, true })
 	checkRevised(t, h, expanded, kindTo, kindCc, kindBcc)
 	rewritten, _ := h.Rewrite(AuthorEdits{From: n, ReplyTo: admin, DropSender: true})

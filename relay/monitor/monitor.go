@@ -1,3 +1,28 @@
+// Package monitor counts what happens and reports how well the service is: metrics
+// for Prometheus, health for probes, and the short memory that the web console
+// draws (the last hours by the minute, and the clients that connected).
+//
+// The flows call Accepted, Rejected, Attempted and Outcome; whatever is a state
+// and not an event comes from Config.Snapshot at each scrape and probe.
+//
+// # Promises
+//
+// Looking changes nothing: Handler answers GET and HEAD only, and only requests
+// for a name that no foreign page could have given this host. Counting never
+// blocks on I/O and takes bounded memory, however many clients connect and
+// however many mailboxes a wildcard makes: a label has at most maxLabels values,
+// and further ones count as "other". metrics.go lists every metric; tests hold the
+// list against the manual and against what is served. No label and no reason
+// contains a secret; reasons end with a remedy.
+//
+// # On failure
+//
+// A Snapshot that fails or takes longer than five seconds means that the service
+// is dead for a probe (503 with the reason); a scrape then has the counters and
+// no states.
+//
+// The package knows neither SMTP nor the spool nor Graph; relay translates.
+// Names follow https://prometheus.io/docs/practices/naming/.
 package monitor
 
 import (
@@ -8,49 +33,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"graphrelay/relay/reply"
 	"graphrelay/relay/state"
 )
 
-// Config is what a Monitor works with.
+// Config is what a Monitor works with; every field is required.
 type Config struct {
 	Version  string
-	Hostname func() string                                 // of the relay, for the Host header; nil: it has none
-	Snapshot func(context.Context) (state.Snapshot, error) // called at each scrape and probe; nil: empty
-	Now      func() time.Time                              // = time.Now
+	Hostname func() string                                 // of the relay, for the Host header
+	Snapshot func(context.Context) (state.Snapshot, error) // called at each scrape and probe
+	Now      func() time.Time
 }
 
 // Monitor counts. Make one with New; it is safe for concurrent use.
 type Monitor struct {
 	describer
-	cfg Config
-
-	events events
-	states states
+	cfg     Config
+	events  events
+	minutes minutes
+	clients clients
 
 	clientNames, mailboxes, identities, statuses values
-
-	minutes *minutes
-	clients *clients
 }
 
 // New makes a Monitor.
 func New(cfg Config) *Monitor {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Hostname == nil {
-		cfg.Hostname = func() string { return "" }
-	}
-	if cfg.Snapshot == nil {
-		cfg.Snapshot = func(context.Context) (state.Snapshot, error) { return state.Snapshot{}, nil }
-	}
-	m := &Monitor{
-		cfg: cfg, describer: describer{registry: prometheus.NewRegistry()},
-		minutes: new(minutes), clients: newClients(),
-	}
+	m := &Monitor{cfg: cfg, describer: describer{registry: prometheus.NewRegistry()}}
+	m.clients.seen = map[clientKey]*state.Client{}
 	m.events = m.describeEvents()
-	m.states = m.describeStates()
+	m.describeStates()
 	m.registry.MustRegister(m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -75,24 +85,22 @@ func (m *Monitor) Accepted(t Taken) {
 	}
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
-	m.clients.accepted(now, t)
+	m.clients.at(now, clientKey{t.Client, t.Addr}, func(e *state.Client) {
+		e.Accepted++
+		e.Bytes += t.Size
+	})
 }
 
-// Refused is a refusal that a client received.
-type Refused struct {
-	Client, Addr string
-	At           string // step of the dialog
-	Status       reply.Enhanced
-	Reply        string // what the client received
-	Cause        string // for the operator; may be empty
-}
-
-// Rejected counts a refusal.
-func (m *Monitor) Rejected(r Refused) {
-	m.events.rejected.WithLabelValues(r.At, m.statuses.bound(r.Status.String())).Inc()
+// Rejected counts a refusal, of a client as in Taken.
+func (m *Monitor) Rejected(client, addr string, r state.Refused) {
+	m.events.rejected.WithLabelValues(r.Step, m.statuses.bound(r.Status.String())).Inc()
 	now := m.cfg.Now()
+	r.RefusedAt, r.Reply, r.Why = now, cut(r.Reply), cut(r.Why)
 	m.minutes.at(now, func(c *state.Minute) { c.Rejected++ })
-	m.clients.rejected(now, r)
+	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
+		e.Rejected++
+		e.Refused = r
+	})
 }
 
 // Attempted counts the start of an attempt.

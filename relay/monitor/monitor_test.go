@@ -25,7 +25,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := New(Config{Version: "v1", Now: func() time.Time { return noon },
+	m := filled(Config{Version: "v1", Now: func() time.Time { return noon },
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
@@ -42,7 +42,7 @@ func full(t *testing.T) *Monitor {
 		}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
 		Repairs: []string{"display_name"}})
-	m.Rejected(Refused{Client: "erp", Addr: "192.0.2.1", At: "rcpt", Status: reply.Enhanced{5, 7, 1}})
+	m.Rejected("erp", "192.0.2.1", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
 		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
@@ -58,7 +58,7 @@ func get(m *Monitor, path string) *httptest.ResponseRecorder {
 
 // Each kind of hold is counted, an audit's too: with it no mail of an identity goes.
 func TestHoldsAreCountedByScope(t *testing.T) {
-	m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
+	m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) {
 		return state.Snapshot{Holds: []state.Hold{{Key: "identity:contoso"}, {Key: "audit:contoso"},
 			{Key: "mailbox:a@b"}, {Key: "mailbox:c@d"},
 			{Key: "sendas:a@b from c@d"}}}, nil
@@ -88,7 +88,7 @@ func TestMetricsAreThoseServed(t *testing.T) {
 			served[f.GetName()] = fmt.Sprint(strings.ToLower(f.GetType().String()), len(labels), f.GetHelp())
 		}
 	}
-	for _, m := range Metrics() {
+	for _, m := range New(Config{}).described {
 		if got, want := served[m.Name], fmt.Sprint(m.Type, len(m.Labels), m.Help); got != want {
 			t.Errorf("%s is served as %q, want %q", m.Name, got, want)
 		}
@@ -123,7 +123,7 @@ func TestManualListsEveryMetric(t *testing.T) {
 func table() string {
 	var b strings.Builder
 	b.WriteString("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n")
-	for _, m := range Metrics() {
+	for _, m := range New(Config{}).described {
 		labels := ""
 		if len(m.Labels) > 0 {
 			labels = "`" + strings.Join(m.Labels, "`, `") + "`"
@@ -157,7 +157,7 @@ func TestScrape(t *testing.T) {
 
 // A wildcard makes as many mailboxes as there are senders; the labels do not.
 func TestLabelsAreBounded(t *testing.T) {
-	m := New(Config{})
+	m := filled(Config{})
 	for i := range 3 * maxLabels {
 		m.Attempted(fmt.Sprintf("u%d@example.org", i))
 	}
@@ -192,7 +192,7 @@ func TestHealth(t *testing.T) {
 			"restart"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := New(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
+			m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
 			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
 				w := get(m, path)
 				var h state.Health
@@ -212,7 +212,7 @@ func TestOnlyReading(t *testing.T) {
 		http.MethodOptions} {
 		for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 			w := httptest.NewRecorder()
-			New(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
+			filled(Config{}).Handler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:9725"+path, nil))
 			if w.Code != http.StatusMethodNotAllowed {
 				t.Errorf("%s %s = %d", method, path, w.Code)
 			}
@@ -222,7 +222,7 @@ func TestOnlyReading(t *testing.T) {
 
 // A page elsewhere can make its own name lead here, and must not read.
 func TestHostHeader(t *testing.T) {
-	m := New(Config{Hostname: func() string { return "Relay.contoso.local" }})
+	m := filled(Config{Hostname: func() string { return "Relay.contoso.local" }})
 	for host, want := range map[string]int{
 		"": 200, "127.0.0.1:9725": 200, "[::1]:9725": 200, "192.0.2.7": 200, "localhost:9725": 200,
 		"graphrelay:9725":          200,
@@ -244,13 +244,13 @@ func TestHostHeader(t *testing.T) {
 
 func TestMinutes(t *testing.T) {
 	now := noon
-	m := New(Config{Now: func() time.Time { return now }})
+	m := filled(Config{Now: func() time.Time { return now }})
 	m.Accepted(Taken{})
 	m.Outcome(Outcome{Kind: "sent", Delay: 100 * time.Millisecond})
 	m.Outcome(Outcome{Kind: "sent", Delay: 3 * time.Second})
 	m.Outcome(Outcome{Kind: "deferred", Duplicate: true})
 	now = now.Add(2 * time.Minute)
-	m.Rejected(Refused{})
+	m.Rejected("", "", state.Refused{})
 	list := m.Minutes(4)
 	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 ||
 		list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
@@ -272,8 +272,8 @@ func TestMinutes(t *testing.T) {
 
 func TestClientsAreBounded(t *testing.T) {
 	now := noon
-	m := New(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
-	m.Rejected(Refused{Addr: "first", Reply: strings.Repeat("x", 9000)})
+	m := filled(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	m.Rejected("", "first", state.Refused{Reply: strings.Repeat("x", 9000)})
 	for i := range 2 * maxClients {
 		m.Accepted(Taken{Client: "erp", Addr: fmt.Sprint(i)})
 	}
@@ -281,10 +281,24 @@ func TestClientsAreBounded(t *testing.T) {
 	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
 		t.Errorf("%d clients, first %+v", len(list), list[0])
 	}
-	m.Rejected(Refused{Client: "erp", Addr: "999", At: "rcpt", Status: reply.Enhanced{5, 7, 1},
-		Reply: strings.Repeat("x", 9000), Cause: "not granted"})
+	m.Rejected("erp", "999", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1},
+		Reply: strings.Repeat("x", 9000), Why: "not granted"})
 	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 ||
 		c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)
 	}
+}
+
+// filled makes a Monitor of a Config that may lack what a test does not look at.
+func filled(c Config) *Monitor {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Hostname == nil {
+		c.Hostname = func() string { return "" }
+	}
+	if c.Snapshot == nil {
+		c.Snapshot = func(context.Context) (state.Snapshot, error) { return state.Snapshot{}, nil }
+	}
+	return New(c)
 }

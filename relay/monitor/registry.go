@@ -1,9 +1,14 @@
 package monitor
 
 import (
+	"context"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"graphrelay/relay/state"
 )
 
 // Metric describes one of our metrics, for the manual.
@@ -14,14 +19,12 @@ type Metric struct {
 	Help   string
 }
 
-// Metrics lists every metric that a Monitor serves, in the order of metrics.go.
-// The go_ and process_ metrics of the client library come on top.
-func Metrics() []Metric { return New(Config{}).described }
-
-// describer registers metrics and remembers what they are.
+// describer registers metrics and remembers what they are, in the order of
+// metrics.go. The go_ and process_ metrics of the client library come on top.
 type describer struct {
 	registry  *prometheus.Registry
 	described []Metric
+	readings  []*reading
 }
 
 // prefix begins the name of each metric of ours.
@@ -46,24 +49,73 @@ func (d *describer) histogram(name, help string, buckets []float64, labels ...st
 	return h
 }
 
-// reading is a metric whose value is read at each scrape.
+// reading is a metric whose values are read at each scrape.
 type reading struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+	desc            *prometheus.Desc
+	kind            prometheus.ValueType
+	read            func(state.Snapshot, emit)
+	withoutSnapshot bool // it has a value even where no snapshot can be taken
 }
 
-func (d *describer) gauge(name, help string, labels ...string) reading {
-	return reading{prometheus.NewDesc(d.note("gauge", name, help, labels), help, labels, nil), prometheus.GaugeValue}
+// emit reports one value of a metric, with the values of its labels.
+type emit func(v float64, labels ...string)
+
+// at reports a time that is known.
+func (is emit) at(t time.Time, labels ...string) {
+	if !t.IsZero() {
+		is(float64(t.Unix()), labels...)
+	}
 }
 
-// total is a counter that is counted elsewhere.
-func (d *describer) total(name, help string, labels ...string) reading {
-	desc := prometheus.NewDesc(d.note("counter", name, help, labels), help, labels, nil)
-	return reading{desc, prometheus.CounterValue}
+// gauge describes a metric that is read from a Snapshot; one called total was
+// counted elsewhere.
+func (d *describer) gauge(name, help string, read func(state.Snapshot, emit), labels ...string) *reading {
+	kind, valueType := "gauge", prometheus.GaugeValue
+	if strings.HasSuffix(name, "_total") {
+		kind, valueType = "counter", prometheus.CounterValue
+	}
+	desc := prometheus.NewDesc(d.note(kind, name, help, labels), help, labels, nil)
+	d.readings = append(d.readings, &reading{desc: desc, kind: valueType, read: read})
+	return d.readings[len(d.readings)-1]
 }
 
-func (r reading) is(v float64, labels ...string) prometheus.Metric {
-	return prometheus.MustNewConstMetric(r.desc, r.kind, v, labels...)
+// value describes a metric with one value.
+func (d *describer) value(name, help string, of func(state.Snapshot) float64) *reading {
+	return d.gauge(name, help, func(s state.Snapshot, is emit) { is(of(s)) })
+}
+
+// Describe implements prometheus.Collector: the states are checked when they
+// are collected.
+func (m *Monitor) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
+	s, err := m.snapshot(context.Background())
+	if err != nil {
+		s = state.Snapshot{Unhealthy: err}
+	}
+	for _, r := range m.readings {
+		if err == nil || r.withoutSnapshot {
+			r.read(s, func(v float64, labels ...string) {
+				ch <- prometheus.MustNewConstMetric(r.desc, r.kind, v, labels...)
+			})
+		}
+	}
+}
+
+// age is how long ago t was, in seconds; 0 for the zero time and the future.
+func (m *Monitor) age(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, m.cfg.Now().Sub(t).Seconds())
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // maxLabels bounds the values of one label; other stands for all further ones.
@@ -82,15 +134,13 @@ type values struct {
 func (l *values) bound(v string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.seen[v] {
-		return v
-	}
-	if len(l.seen) >= maxLabels {
+	switch {
+	case l.seen == nil:
+		l.seen = map[string]bool{v: true}
+	case !l.seen[v] && len(l.seen) >= maxLabels:
 		return other
+	default:
+		l.seen[v] = true
 	}
-	if l.seen == nil {
-		l.seen = map[string]bool{}
-	}
-	l.seen[v] = true
 	return v
 }

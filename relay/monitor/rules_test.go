@@ -11,7 +11,7 @@ import (
 // dashboard shows most of them.
 func TestDashboardAndRulesNameMetricsThatExist(t *testing.T) {
 	known := map[string]bool{}
-	for _, m := range Metrics() {
+	for _, m := range New(Config{}).described {
 		known[m.Name] = true
 		if m.Type == "histogram" {
 			known[m.Name+"_bucket"] = true

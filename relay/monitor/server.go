@@ -3,7 +3,6 @@ package monitor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"graphrelay/relay/hostheader"
+	"graphrelay/relay/socket"
 	"graphrelay/relay/state"
 )
 
@@ -30,14 +30,8 @@ func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
 	limits := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, limits))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		h := m.health(r)
-		answerHealth(w, h, h.Status != state.Dead)
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		h := m.health(r)
-		answerHealth(w, h, h.Ready)
-	})
+	mux.HandleFunc("GET /healthz", m.probe(func(h state.Health) bool { return h.Status != state.Dead }))
+	mux.HandleFunc("GET /readyz", m.probe(func(h state.Health) bool { return h.Ready }))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !hostheader.Local(r, m.cfg.Hostname()) {
 			http.Error(w, "This address does not answer to the name in the Host header. Use its IP address, "+
@@ -48,11 +42,15 @@ func (m *Monitor) Handler() http.Handler {
 	})
 }
 
+func (m *Monitor) snapshot(ctx context.Context) (state.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, snapshotLimit)
+	defer cancel()
+	return m.cfg.Snapshot(ctx)
+}
+
 // health takes a snapshot and judges it.
 func (m *Monitor) health(r *http.Request) state.Health {
-	ctx, cancel := context.WithTimeout(r.Context(), snapshotLimit)
-	defer cancel()
-	s, err := m.cfg.Snapshot(ctx)
+	s, err := m.snapshot(r.Context())
 	if err != nil {
 		why := "the store does not answer: " + err.Error() +
 			"; see the log, and restart the service if it does not recover"
@@ -61,26 +59,24 @@ func (m *Monitor) health(r *http.Request) state.Health {
 	return state.Judge(s)
 }
 
-func answerHealth(w http.ResponseWriter, h state.Health, well bool) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	if !well {
-		w.WriteHeader(http.StatusServiceUnavailable)
+// probe answers with the health, and 503 unless well.
+func (m *Monitor) probe(well func(state.Health) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := m.health(r)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if !well(h) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(h)
 	}
-	_ = json.NewEncoder(w).Encode(h)
 }
 
 // Serve answers on l until ctx ends; then it closes l.
 func (m *Monitor) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
-	srv := &http.Server{
+	return socket.Serve(ctx, l, &http.Server{
 		Handler: m.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-	}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	})
 }

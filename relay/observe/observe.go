@@ -26,11 +26,11 @@ import (
 
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
-	"graphrelay/relay/verify"
 )
 
 // Store is what is observed of a spool.
@@ -53,18 +53,8 @@ type Config struct {
 	Store       Store
 	Delivery    func() delivery.Status
 	Connections func() smtpd.Stats
-	Service     func() Service
-}
-
-// Service is the part of a snapshot that follows from the configuration in force.
-type Service struct {
-	Stopping    bool
-	Reload      state.Reload
-	Credentials []state.Credential
-	Certificate time.Time // when that of the listeners expires; zero without one
-	Audits      []verify.Audit
 	StorePath   string
-	DiskReserve int64 // bytes
+	Service     func() state.Snapshot // with no more than what follows from the configuration in force
 }
 
 // Observer observes one service. Make one with New.
@@ -84,14 +74,43 @@ func New(c Config) (*Observer, error) {
 		}
 	}
 	o := &Observer{Config: c}
-	o.Monitor = monitor.New(monitor.Config{Version: c.Version, Hostname: c.Hostname, Snapshot: o.Snapshot})
+	o.Monitor = monitor.New(monitor.Config{
+		Version: c.Version, Hostname: c.Hostname, Snapshot: o.Snapshot, Now: time.Now,
+	})
 	o.Alerts = alert.New(alert.Config{Host: c.Hostname, URLFile: c.URLFile, Log: c.Log, OnPost: o.Monitor.AlertPosted})
 	o.Watcher = alert.NewWatcher(alert.WatchConfig{
-		Board:       o.Alerts,
-		Snapshot:    o.Snapshot,
-		Sampled:     o.Monitor.Sampled,
-		HasIdentity: c.HasIdentity,
-		Log:         c.Log,
+		Board: o.Alerts, Snapshot: o.Snapshot, Sampled: o.Monitor.Sampled, HasIdentity: c.HasIdentity, Log: c.Log,
 	})
 	return o, nil
+}
+
+// CountIntake hands what intake did to the monitor.
+func (o *Observer) CountIntake(e intake.Event) {
+	client, addr := e.Client.Name, e.Client.String()
+	if e.Refusal == nil {
+		o.Monitor.Accepted(monitor.Taken{
+			Client: client, Addr: addr, Recipients: e.Recipients, Size: e.Size, Repairs: e.Repairs,
+		})
+		return
+	}
+	refused := state.Refused{Step: e.At, Status: e.Refusal.Enhanced, Reply: e.Refusal.Text}
+	if e.Refusal.Cause != nil {
+		refused.Why = e.Refusal.Cause.Error()
+	}
+	o.Monitor.Rejected(client, addr, refused)
+}
+
+// CountDelivery hands what delivery did to the monitor and the watcher.
+func (o *Observer) CountDelivery(e delivery.Event) {
+	mailbox := e.Record.Mailbox.String()
+	if e.Kind == spool.Attempted {
+		o.Monitor.Attempted(mailbox)
+		return
+	}
+	o.Monitor.Outcome(monitor.Outcome{
+		Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
+		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate,
+		Damaged: e.Damaged,
+	})
+	o.Watcher.Notice(e.Kind != spool.EventSent)
 }

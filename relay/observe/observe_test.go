@@ -16,7 +16,6 @@ import (
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
-	"graphrelay/relay/verify"
 )
 
 // queue is a Store that answers what the test says.
@@ -34,7 +33,7 @@ func (q *queue) Stats(context.Context) (spool.Stats, error) {
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
 
-func observer(t *testing.T, q *queue, s Service) *Observer {
+func observer(t *testing.T, q *queue, s state.Snapshot) *Observer {
 	t.Helper()
 	o, err := New(Config{
 		Hostname:    func() string { return "relay" },
@@ -43,7 +42,8 @@ func observer(t *testing.T, q *queue, s Service) *Observer {
 		Store:       q,
 		Delivery:    func() delivery.Status { return delivery.Status{Usage: []delivery.Usage{{Recipients: 7}}} },
 		Connections: func() smtpd.Stats { return smtpd.Stats{Connections: 8, Accepted: 9, Refused: 10} },
-		Service:     func() Service { return s },
+		StorePath:   filepath.Join(t.TempDir(), "queue.db"),
+		Service:     func() state.Snapshot { return s },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -58,12 +58,10 @@ func TestSnapshot(t *testing.T) {
 		lanes: []spool.Lane{{Mailbox: mailbox(t, "a@example.org"), Queued: 1}},
 		holds: []spool.Hold{{Key: "mailbox:a@example.org"}},
 	}
-	o := observer(t, q, Service{
+	o := observer(t, q, state.Snapshot{
 		Stopping: true, Reload: state.Reload{At: at, Failed: true, Error: "why"}, Certificate: at,
-		Credentials: []state.Credential{{Identity: "contoso"}}, StorePath: filepath.Join(t.TempDir(), "queue.db"),
-		Audits: []verify.Audit{
-			{Identity: "new"}, {Identity: "contoso", Concluded: at, Passed: true, Proof: "refused"},
-		},
+		Credentials: []state.Credential{{Identity: "contoso"}},
+		Audits:      []state.Audit{{Identity: "contoso", At: at, Passed: true, Text: "refused"}},
 		DiskReserve: 11,
 	})
 	o.CountIntake(intake.Event{Recipients: 1, Size: 100})
@@ -101,7 +99,7 @@ func TestSnapshot(t *testing.T) {
 // be read is an error, not an empty picture.
 func TestSnapshotOfABadQueue(t *testing.T) {
 	q := &queue{full: errors.New("full")}
-	o := observer(t, q, Service{})
+	o := observer(t, q, state.Snapshot{})
 	if s, err := o.Snapshot(t.Context()); err != nil || s.Unhealthy != nil || s.Full == nil {
 		t.Errorf("full: %+v, %v", s, err)
 	}

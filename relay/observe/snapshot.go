@@ -15,34 +15,24 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
-	"graphrelay/relay/verify"
 )
 
 // Snapshot takes a picture of everything that an operator may look at.
 func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
-	s, err := o.queue(ctx)
-	if err != nil {
+	s := o.Service()
+	queueErr := o.queue(ctx, &s)
+	running, now := o.Delivery(), time.Now()
+	lanes, lanesErr := o.Store.Lanes(ctx)
+	holds, holdsErr := o.Store.Holds(ctx)
+	if err := cmp.Or(queueErr, lanesErr, holdsErr); err != nil {
 		return s, err
 	}
-	running := o.Delivery()
-	lanes, err := o.Store.Lanes(ctx)
-	if err != nil {
-		return s, err
-	}
-	holds, err := o.Store.Holds(ctx)
-	if err != nil {
-		return s, err
-	}
-	now, service := time.Now(), o.Service()
-	s.Stopping, s.Reload, s.Credentials = service.Stopping, service.Reload, service.Credentials
-	s.Certificate, s.DiskReserve = service.Certificate, service.DiskReserve
-	s.Audits = auditStates(service.Audits)
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
 	s.Mailboxes = usage(running.Usage)
 	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
 	s.Alarms = o.Alerts.Firing()
 	var fs unix.Statfs_t
-	if unix.Statfs(filepath.Dir(service.StorePath), &fs) == nil {
+	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
 	}
 	return s, nil
@@ -50,15 +40,15 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 
 // Summary is the state of the service in one line.
 func (o *Observer) Summary(ctx context.Context) string {
-	s, err := o.queue(ctx)
-	if err != nil {
+	var s state.Snapshot
+	if err := o.queue(ctx, &s); err != nil {
 		return "the queue cannot be read"
 	}
 	return s.Summary()
 }
 
-// queue is the part of a snapshot that is cheap to take.
-func (o *Observer) queue(ctx context.Context) (s state.Snapshot, err error) {
+// queue fills in the part of a snapshot that is cheap to take.
+func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
 	smtp := o.Connections()
 	s.Connections, s.ConnectionsTotal, s.RefusedOver = smtp.Connections, smtp.Accepted, smtp.Refused
 	if s.Unhealthy = o.Store.Health(); s.Unhealthy == nil {
@@ -67,7 +57,7 @@ func (o *Observer) queue(ctx context.Context) (s state.Snapshot, err error) {
 	st, err := o.Store.Stats(ctx)
 	s.Queued, s.Active, s.Held, s.Failed = st.Queued, st.Active, st.Held, st.Failed
 	s.Damaged, s.Bytes = st.Damaged, st.Bytes
-	return s, err
+	return err
 }
 
 // usage is what the mailboxes have sent in 24 hours, the busiest first. Delivery
@@ -119,16 +109,6 @@ func holdStates(stored, running []spool.Hold) (list []state.Hold) {
 			x.Triggers = append(x.Triggers, string(c))
 		}
 		list = append(list, x)
-	}
-	return list
-}
-
-// auditStates are the last audits with a result.
-func auditStates(last []verify.Audit) (list []state.Audit) {
-	for _, a := range last {
-		if !a.Concluded.IsZero() {
-			list = append(list, state.Audit{Identity: a.Identity, At: a.Concluded, Passed: a.Passed, Text: a.Proof})
-		}
 	}
 	return list
 }

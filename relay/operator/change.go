@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,15 +29,10 @@ func (a Action) Known() bool { return a.States() != nil }
 
 // States are those in which a filter without states looks for messages.
 func (a Action) States() []spool.State {
-	switch a {
-	case Retry, HoldIt:
-		return []spool.State{spool.Queued}
-	case Release:
-		return []spool.State{spool.Held}
-	case Delete:
-		return []spool.State{spool.Queued, spool.Held, spool.Failed, spool.Damaged}
-	}
-	return nil
+	return map[Action][]spool.State{
+		Retry: {spool.Queued}, HoldIt: {spool.Queued}, Release: {spool.Held},
+		Delete: {spool.Queued, spool.Held, spool.Failed, spool.Damaged},
+	}[a]
 }
 
 // Change says what to do to which messages: those with these IDs, or all that a
@@ -50,18 +47,17 @@ type Change struct {
 // Progress is how far a change is.
 type Progress struct {
 	Changed int      `json:"changed"`
-	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a look into the mailbox
+	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a lookup
 	Skipped int      `json:"skipped"`                      // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
 	Done    bool     `json:"done,omitempty"`
 	Failed  string   `json:"failed,omitempty"` // why it ended early
 }
 
-// maxErrors bounds the reasons in a Progress.
-const maxErrors = 10
-
-// atOnce is how many messages are changed together; they share a commit.
-const atOnce = 64
+const (
+	maxErrors = 10 // bounds the reasons in a Progress
+	atOnce    = 64 // messages are changed together; they share a commit
+)
 
 // Change makes a change and calls report after each page; an error of report ends
 // it. A message that cannot be changed is skipped. With a filter, what was
@@ -109,8 +105,8 @@ type running struct {
 
 // pages hands over the IDs, some at a time.
 func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) error {
-	for ids := r.change.IDs; len(ids) > 0; ids = ids[min(atOnce, len(ids)):] {
-		if err := do(ids[:min(atOnce, len(ids))]); err != nil {
+	for ids := range slices.Chunk(r.change.IDs, atOnce) {
+		if err := do(ids); err != nil {
 			return err
 		}
 	}
@@ -185,12 +181,9 @@ func (r *running) wake(mailbox envelope.Address) {
 // asks for probes then.
 func (r *running) probeHolds() {
 	r.probe(func(h spool.Hold) bool {
-		for _, mailbox := range r.due {
-			if r.canStop(h, mailbox) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(slices.Collect(maps.Values(r.due)), func(mailbox envelope.Address) bool {
+			return r.canStop(h, mailbox)
+		})
 	})
 }
 

@@ -21,8 +21,10 @@ package operator
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -31,11 +33,8 @@ import (
 
 // Store is what an operator reads and changes: a spool.Store.
 type Store interface {
-	Get(ctx context.Context, id envelope.QueueID) (spool.Record, error)
-	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
-	Move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, why string, at time.Time) error
-	Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error
-	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
+	spool.Reader
+	spool.Operator
 }
 
 // Operator acts on one queue; every field is required.
@@ -87,4 +86,37 @@ func Stops(h spool.Hold, mailbox, from envelope.Address) bool {
 		return h.Mailbox.Equal(mailbox) && (from.IsZero() || h.From.IsZero() || h.From.Equal(from))
 	}
 	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+}
+
+// maxHeader bounds the header block that an operator is shown, in bytes.
+const maxHeader = 64 << 10
+
+// Header reads the header block of a stored message; cut says that it is longer
+// than what is shown. spool.ErrNotFound if the stored message is deleted.
+func Header(ctx context.Context, store spool.Reader, r spool.Record) (block string, cut bool, err error) {
+	if r.BodyGone {
+		return "", false, spool.ErrNotFound
+	}
+	f, err := store.Open(ctx, r.ID)
+	if err != nil {
+		return "", false, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, min(r.HeaderSize, maxHeader)))
+	return string(b), r.HeaderSize > maxHeader, err
+}
+
+const testMail = "From: %s\r\n" +
+	"To: %s\r\n" +
+	"Subject: Test mail from graphrelay\r\n" +
+	"MIME-Version: 1.0\r\n" +
+	"Content-Type: text/plain; charset=utf-8\r\n" +
+	"\r\n" +
+	"This is a test mail from graphrelay on %s.\r\n" +
+	"If you can read it, mail is delivered.\r\n"
+
+// TestMail sends a test mail through the normal delivery path, under the rules
+// for programs of this host.
+func (o *Operator) TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error) {
+	return o.Submit(ctx, from, to, strings.NewReader(fmt.Sprintf(testMail, from, to, o.Hostname())))
 }

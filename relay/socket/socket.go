@@ -4,6 +4,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,20 @@ func removeStale(ctx context.Context, path string) error {
 	return os.Remove(path)
 }
 
+// Serve has srv, such as an http.Server, serve on l until ctx ends; then it closes
+// srv and returns nil.
+func Serve(ctx context.Context, l net.Listener, srv interface {
+	Serve(net.Listener) error
+	Close() error
+}) error {
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
 // Open is Listen for an address of the configuration: its errors say what to do
 // about them, and name the key of the address.
 func Open(ctx context.Context, key, address string, mode fs.FileMode) (net.Listener, error) {
@@ -105,24 +120,33 @@ func withRemedy(key, address string, err error) error {
 	return err
 }
 
+// PeerOf asks the kernel which process opened the other end of a unix socket
+// (SO_PEERCRED).
+func PeerOf(nc net.Conn) (*syscall.Ucred, error) {
+	unix, ok := nc.(*net.UnixConn)
+	if !ok {
+		return nil, fmt.Errorf("a %T is not a unix socket", nc)
+	}
+	raw, err := unix.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var who *syscall.Ucred
+	var asked error
+	err = raw.Control(func(fd uintptr) {
+		who, asked = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	return who, cmp.Or(err, asked)
+}
+
 // UserOf returns the decimal ID of the user who opened the other end of a unix
 // socket (SO_PEERCRED). It is empty for other connections, and where the kernel
 // does not know: it gives nobody a right, and serves only the log and the
 // Received field.
 func UserOf(nc net.Conn) string {
-	unix, ok := nc.(*net.UnixConn)
-	if !ok {
-		return ""
-	}
-	raw, err := unix.SyscallConn()
+	who, err := PeerOf(nc)
 	if err != nil {
 		return ""
 	}
-	user := ""
-	_ = raw.Control(func(fd uintptr) {
-		if who, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			user = strconv.FormatUint(uint64(who.Uid), 10)
-		}
-	})
-	return user
+	return strconv.FormatUint(uint64(who.Uid), 10)
 }

@@ -3,6 +3,8 @@ package state
 import (
 	"math"
 	"time"
+
+	"graphrelay/relay/reply"
 )
 
 // Traffic counts what happened to messages in some time.
@@ -74,4 +76,22 @@ func (m Minute) Delay(share float64) time.Duration {
 		}
 	}
 	return 0
+}
+
+// Client is who connected to a listener: an entry of clients: from one address.
+type Client struct {
+	Name, Addr         string // Name is empty for strangers
+	Accepted, Rejected int
+	Bytes              int64 // of accepted messages
+	First, Last        time.Time
+	Refused            // the last time
+}
+
+// Refused is a refusal that a client received.
+type Refused struct {
+	RefusedAt time.Time
+	Status    reply.Enhanced
+	Step      string // of the dialog
+	Reply     string // what the client received
+	Why       string // for the operator; may be empty
 }

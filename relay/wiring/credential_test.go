@@ -20,8 +20,7 @@ func TestExpiryAlarmsInStages(t *testing.T) {
 	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	now, end := start, start.AddDate(0, 0, 40)
 	var log bytes.Buffer
-	clock := func() time.Time { return now }
-	board := alert.New(alert.Config{Now: clock, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	board := alert.New(alert.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	follow := func(expires time.Time) {
 		c := Credential(config.Identity{Name: "x"}, entra.CredentialInfo{Kind: "certificate", NotAfter: expires}, now)
 		board.Follow(state.Faults(state.Snapshot{Credentials: []state.Credential{c}}, now))

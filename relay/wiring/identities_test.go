@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
+	"graphrelay/relay/verify"
 )
 
 func parse(t *testing.T, text string) *config.Config {
@@ -95,5 +98,16 @@ func TestAuditHoldsAreCarriedToTheNewName(t *testing.T) {
 	list = CarriedHolds(parse(t, strings.Replace(text, "on_failure: alarm", "on_failure: stop", 1)), holds)
 	if len(list) != 1 || list[0].Identity != "contoso" {
 		t.Errorf("a hold without mail is carried to %v", list)
+	}
+}
+
+// An identity that was not audited yet has no last audit.
+func TestAuditsHaveAResult(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	list := Audits([]verify.Audit{
+		{Identity: "new"}, {Identity: "contoso", Concluded: at, Passed: true, Proof: "refused"},
+	})
+	if len(list) != 1 || list[0] != (state.Audit{Identity: "contoso", At: at, Passed: true, Text: "refused"}) {
+		t.Errorf("audits %+v", list)
 	}
 }

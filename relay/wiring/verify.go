@@ -18,38 +18,38 @@ import (
 // that it sends for, or with those of allowed that are its own. Wildcards are left
 // out, for no mailbox has such a name.
 func VerifyIdentities(c *config.Config, version string, allowed []envelope.Address) ([]verify.Identity, error) {
+	if len(allowed) == 0 {
+		allowed = exactMailboxes(c)
+	}
 	named, err := byIdentity(c, allowed)
 	if err != nil {
 		return nil, err
 	}
 	var list []verify.Identity
 	for _, id := range c.Identities {
-		v := verifyIdentity(c, id)
-		if len(allowed) > 0 {
-			v.Allowed = named[id.Name]
+		v := verify.Identity{
+			Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
+			Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Allowed: named[id.Name],
+			Open: func() (verify.Client, error) {
+				return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
+			},
 		}
-		v.Open = func() (verify.Client, error) {
-			return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
+		if !id.DeniedMailbox.IsZero() {
+			v.Denied = []envelope.Address{id.DeniedMailbox}
 		}
 		list = append(list, v)
 	}
 	return list, nil
 }
 
-func verifyIdentity(c *config.Config, id config.Identity) verify.Identity {
-	v := verify.Identity{
-		Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-		Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c),
-	}
+// exactMailboxes returns those whose address is no wildcard.
+func exactMailboxes(c *config.Config) (list []envelope.Address) {
 	for _, m := range c.Mailboxes {
-		if m.Identity == id.Name && !m.Address.Wildcard() {
-			v.Allowed = append(v.Allowed, m.Address)
+		if !m.Address.Wildcard() {
+			list = append(list, m.Address)
 		}
 	}
-	if !id.DeniedMailbox.IsZero() {
-		v.Denied = []envelope.Address{id.DeniedMailbox}
-	}
-	return v
+	return list
 }
 
 // byIdentity groups mailboxes by the identity that sends for them.

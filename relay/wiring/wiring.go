@@ -24,9 +24,12 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/entra"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
+	"graphrelay/relay/verify"
 )
 
 // Graph returns the options of the client of an identity. onCredentialChange is
@@ -126,3 +129,62 @@ func Credential(id config.Identity, c entra.CredentialInfo, now time.Time) state
 		Warning: warning, Stage: stage,
 	}
 }
+
+// Audits are the last audits with a result.
+func Audits(last []verify.Audit) (list []state.Audit) {
+	for _, a := range last {
+		if !a.Concluded.IsZero() {
+			list = append(list, state.Audit{Identity: a.Identity, At: a.Concluded, Passed: a.Passed, Text: a.Proof})
+		}
+	}
+	return list
+}
+
+// Limits returns what delivery decides by.
+func Limits(c *config.Config) delivery.Limits {
+	unknown := map[string]delivery.UnknownOutcome{
+		"retry": delivery.Retry, "hold": delivery.HoldIt, "lookup": delivery.LookUp,
+	}
+	return delivery.Limits{
+		Unknown: unknown[c.Delivery.UnknownOutcome],
+		MaxAge:  time.Duration(c.Queue.MaxAge), MaxHold: time.Duration(c.Queue.MaxHold),
+	}
+}
+
+// Reports returns who gets reports of failed mail, and which sender they are from.
+func Reports(c *config.Config) delivery.Reports {
+	return delivery.Reports{
+		ToSender: c.Reports.ToSender, Postmaster: c.Reports.Postmaster,
+		DelayWarning: time.Duration(c.Reports.DelayWarning),
+		From:         c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
+	}
+}
+
+// Route returns the identity and the limits of a mailbox; false if no sender uses
+// it. The caller adds the identity's client.
+func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
+	m, ok := c.Mailbox(mailbox)
+	if !ok {
+		return delivery.Route{}, false
+	}
+	id, ok := c.Identity(m.Identity)
+	return delivery.Route{
+		Identity: string(m.Identity), MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
+		Rate: pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(c.Delivery.MIMELimit),
+	}, ok
+}
+
+// Lookups returns the mailboxes that the app must be able to read at start, where
+// unknown outcomes are looked up.
+func Lookups(c *config.Config) []envelope.Address {
+	if LooksUp(c) {
+		return exactMailboxes(c)
+	}
+	return nil
+}
+
+// NeedsReadWrite reports whether the app needs Mail.ReadWrite beside Mail.Send.
+func NeedsReadWrite(c *config.Config) bool { return LooksUp(c) || c.Delivery.Upload() }
+
+// LooksUp reports whether a message that may have been sent is looked up first.
+func LooksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }

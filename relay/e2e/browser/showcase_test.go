@@ -28,9 +28,10 @@ import (
 // showcase is a console over invented data: a relay that has run for hours,
 // as the screenshots show it and as no test can wait for.
 type showcase struct {
-	now     time.Time
-	records []spool.Record
-	holds   []spool.Hold
+	spool.Reader // of which the console uses no more than showcase overrides
+	now          time.Time
+	records      []spool.Record
+	holds        []spool.Hold
 }
 
 func startShowcase(t *testing.T) string {
@@ -139,10 +140,10 @@ func (sc *showcase) traffic() *monitor.Monitor {
 		}
 		m.Sampled(state.Snapshot{Queued: late*3 + i%4, Held: 1})
 	}
-	m.Rejected(monitor.Refused{Client: "", Addr: "10.1.9.12", At: "connect", Status: reply.Enhanced{5, 7, 1},
-		Reply: "Access denied", Cause: "no client has this network; write it under networks of a client"})
-	m.Rejected(monitor.Refused{Client: "erp", Addr: "10.1.2.17", At: "mail", Status: reply.Enhanced{5, 7, 1},
-		Reply: "Sender address not allowed", Cause: "ceo@contoso.com is no sender of client erp; add it to senders " +
+	m.Rejected("", "10.1.9.12", state.Refused{Step: "connect", Status: reply.Enhanced{5, 7, 1},
+		Reply: "Access denied", Why: "no client has this network; write it under networks of a client"})
+	m.Rejected("erp", "10.1.2.17", state.Refused{Step: "mail", Status: reply.Enhanced{5, 7, 1},
+		Reply: "Sender address not allowed", Why: "ceo@contoso.com is no sender of client erp; add it to senders " +
 			"of the client, or correct the program"})
 	return m
 }

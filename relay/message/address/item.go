@@ -129,10 +129,11 @@ func addressIn(shape []byte) (lo, hi int, ok bool) {
 
 // listed writes an item for a list: as it is, if it can be read.
 func (it item) listed() ([]byte, bool) {
-	if _, err := Parse(it.text); err == nil {
-		return it.text, true
+	text := bytes.TrimRight(it.text, blanks)
+	if _, err := Parse(text); err == nil {
+		return text, true
 	}
-	if quoted, ok := quoteNames(it.text); ok {
+	if quoted, ok := quoteNames(text); ok {
 		return quoted, true
 	}
 	name, a, ok := it.mailbox()

@@ -189,7 +189,7 @@ func (p *parser) add(b box) error {
 		return errMany
 	}
 	b.hi = p.i
-	b.wide = b.loose || isWide(p.text(b))
+	b.wide = b.loose || !b.addr.IsZero() && isWide(p.text(b))
 	p.boxes = append(p.boxes, b)
 	return p.settle(b.addr)
 }

@@ -28,8 +28,8 @@ func MendAuthor(value []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	_, err := Authors(mended)
-	return mended, err == nil
+	all, err := Authors(mended)
+	return mended, err == nil && len(all) > 0
 }
 
 // oneAuthor reads a field with one address, at its end; what is before it is the

@@ -19,7 +19,7 @@ func mailboxOf(name string, a envelope.Address) []byte {
 	return []byte(phrase + " <" + a.String() + ">")
 }
 
-// maxName bounds a display name that is written anew, in bytes.
+// maxName bounds a rewritten display name, in bytes.
 const maxName = 998
 
 // phraseOf makes a display name of a text: ASCII as words or quoted, other text

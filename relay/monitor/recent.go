@@ -1,6 +1,9 @@
 package monitor
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,5 +68,51 @@ func (m *Monitor) Minutes(n int) []state.Minute {
 			list[i] = slot
 		}
 	}
+	return list
+}
+
+// maxClients bounds the clients that are remembered; a new one replaces the one
+// that has been absent for the longest time.
+const maxClients = 500
+
+type clientKey struct{ name, addr string }
+
+type clients struct {
+	mu   sync.Mutex
+	seen map[clientKey]*state.Client
+}
+
+// at changes the entry of a client that is here now.
+func (c *clients) at(now time.Time, k clientKey, change func(*state.Client)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.seen[k]
+	if e == nil {
+		if len(c.seen) >= maxClients {
+			delete(c.seen, slices.MinFunc(slices.Collect(maps.Keys(c.seen)), func(a, b clientKey) int {
+				return c.seen[a].Last.Compare(c.seen[b].Last)
+			}))
+		}
+		e = &state.Client{Name: k.name, Addr: k.addr, First: now}
+		c.seen[k] = e
+	}
+	e.Last = now
+	change(e)
+}
+
+// cut bounds a text that may contain what a client sent.
+func cut(s string) string { return s[:min(len(s), 500)] }
+
+// Clients returns who connected since the start, the most recent first.
+func (m *Monitor) Clients() []state.Client {
+	m.clients.mu.Lock()
+	defer m.clients.mu.Unlock()
+	list := make([]state.Client, 0, len(m.clients.seen))
+	for _, e := range m.clients.seen {
+		list = append(list, *e)
+	}
+	slices.SortFunc(list, func(a, b state.Client) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Addr, b.Addr), cmp.Compare(a.Name, b.Name))
+	})
 	return list
 }

@@ -2,9 +2,53 @@ package console
 
 import (
 	"net/http"
+	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/state"
 )
+
+// maxClients bounds the clients on their page.
+const maxClients = 200
+
+// client is a state.Client with its texts made safe to show.
+type client struct {
+	state.Client
+	Name, Addr untrusted
+	Status     string
+	Reply, Why untrusted
+}
+
+func (c *Console) clients(w http.ResponseWriter, r *http.Request, s *session) {
+	seen := c.Seen.Clients()
+	var list []client
+	for _, v := range seen[:min(len(seen), maxClients)] {
+		list = append(list, client{
+			v, untrusted(v.Name), untrusted(v.Addr), v.Status.Text(), untrusted(v.Reply), untrusted(v.Why),
+		})
+	}
+	c.show(w, r, s, http.StatusOK, "clients", page{Title: "Clients", Active: "clients", Live: true, Body: list})
+}
+
+type setupView struct {
+	Setup
+	state.Snapshot
+	AuditOf map[string]state.Audit // by identity
+	Soon    time.Time              // what expires before it needs attention
+}
+
+func (c *Console) setup(w http.ResponseWriter, r *http.Request, s *session) {
+	snap, err := c.Snapshot(r.Context())
+	if err != nil {
+		c.broken(w, r, s, err)
+		return
+	}
+	v := setupView{Setup: c.Setup(), Snapshot: snap, AuditOf: map[string]state.Audit{}, Soon: c.Now().AddDate(0, 0, 21)}
+	for _, a := range snap.Audits {
+		v.AuditOf[a.Identity] = a
+	}
+	c.show(w, r, s, http.StatusOK, "setup", page{Title: "Setup", Active: "setup", Body: v})
+}
 
 type testForm struct {
 	Senders  []untrusted
