@@ -38,7 +38,7 @@ func explain(r spool.Record, holds []spool.Hold, now time.Time) string {
 
 func explainQueued(r spool.Record, holds []spool.Hold, now time.Time, last string) string {
 	for _, h := range holds {
-		if operator.Stops(h, r.Mailbox, r.From) {
+		if operator.Stops(h, r.Mailbox, r.From) && h.Covers(r.Message) {
 			ends := "The relay probes it automatically and resumes when a probe succeeds."
 			if _, audited := state.AuditedIdentity(h.Key); audited {
 				ends = "No probe ends this hold; it ends when an audit passes."
@@ -63,6 +63,8 @@ func what(h spool.Hold) string {
 	switch {
 	case h.Mailbox.IsZero():
 		return "identity " + h.Identity
+	case h.Client != "":
+		return "mail of client " + h.Client + " in mailbox " + h.Mailbox.String()
 	case h.From.IsZero():
 		return "mailbox " + h.Mailbox.String()
 	}

@@ -111,7 +111,7 @@ func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
 	}
 	if r.State == spool.Queued {
 		for _, h := range holds {
-			if operator.Stops(h, r.Mailbox, r.From) {
+			if operator.Stops(h, r.Mailbox, r.From) && h.Covers(r.Message) {
 				v.State, v.Class = "on hold", "bad"
 			}
 		}

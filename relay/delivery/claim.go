@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"graphrelay/relay/delivery/pace"
@@ -87,8 +88,8 @@ func (l *lane) claim(n int, now time.Time) {
 		return
 	}
 	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: n}
-	for _, h := range l.d.holds.SendAs(l.mailbox) {
-		c.ExceptFrom = append(c.ExceptFrom, h.From)
+	for _, h := range l.d.holds.Narrow(l.mailbox) {
+		except(&c, h)
 	}
 	if l.plannedDue(now) {
 		c.Now = pacing.Later(now, l.due.at)
@@ -114,17 +115,17 @@ func (l *lane) probe(key string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// probeSendAs does the same for the SendAs holds of the mailbox, which do not
-// stop the rest of the lane.
-func (l *lane) probeSendAs(now time.Time) (again time.Time) {
+// probeNarrow does the same for the holds of some of the mailbox's mail, which do
+// not stop the rest of the lane.
+func (l *lane) probeNarrow(now time.Time) (again time.Time) {
 	if l.work.probing || l.claims.running {
 		return time.Time{}
 	}
-	for _, h := range l.d.holds.SendAs(l.mailbox) {
+	for _, h := range l.d.holds.Narrow(l.mailbox) {
 		ok, next := l.d.holds.TakeProbe(h.Key, l.key, now)
 		if ok {
 			l.work.probing = true
-			l.ask(h.Key, 1, func() ([]spool.Record, error) { return l.d.claimFrom(h, now) })
+			l.ask(h.Key, 1, func() ([]spool.Record, error) { return l.d.claimCovered(h, now) })
 			return time.Time{}
 		}
 		again = pacing.Earlier(again, next)
@@ -136,18 +137,32 @@ func (d *Delivery) claimFor(c spool.Claim) ([]spool.Record, error) {
 	return d.cfg.Store.Claim(d.shutdown.store, c)
 }
 
-// claimFrom claims the least recently attempted message with the From of h. The
-// store can only leave addresses out, so others are given back and left out
-// until the right one comes.
-func (d *Delivery) claimFrom(h spool.Hold, now time.Time) ([]spool.Record, error) {
+// except leaves out of a claim what a narrow hold stops.
+func except(c *spool.Claim, h spool.Hold) {
+	if h.Client != "" {
+		c.ExceptClients = append(c.ExceptClients, h.Client)
+	} else {
+		c.ExceptFrom = append(c.ExceptFrom, h.From)
+	}
+}
+
+// claimCovered claims the least recently attempted message that h stops. The
+// store can only leave addresses and clients out, so others are given back and
+// left out until the right one comes.
+func (d *Delivery) claimCovered(h spool.Hold, now time.Time) ([]spool.Record, error) {
 	c := spool.Claim{Mailbox: h.Mailbox, Now: now, Limit: 1, Probe: true}
 	for range 100 {
 		recs, err := d.claimFor(c)
-		if err != nil || len(recs) == 0 || recs[0].From.Equal(h.From) {
+		if err != nil || len(recs) == 0 || h.Covers(recs[0].Message) {
 			return recs, err
 		}
 		d.unclaim(recs[0], dueAgain(recs[0], now))
-		c.ExceptFrom = append(c.ExceptFrom[:len(c.ExceptFrom):len(c.ExceptFrom)], recs[0].From)
+		c.ExceptFrom, c.ExceptClients = slices.Clip(c.ExceptFrom), slices.Clip(c.ExceptClients)
+		other := spool.Hold{From: recs[0].From}
+		if h.Client != "" {
+			other.Client = recs[0].Client.Name
+		}
+		except(&c, other)
 	}
 	return nil, nil
 }
@@ -231,7 +246,7 @@ func (l *lane) take(c claim) {
 // where a SendAs hold stops some of them, so that the lane stays and looks again.
 func (l *lane) drained() {
 	switch {
-	case len(l.d.holds.SendAs(l.mailbox)) > 0:
+	case len(l.d.holds.Narrow(l.mailbox)) > 0:
 		l.due.notBefore = l.d.cfg.Now().Add(time.Minute)
 		l.due.add(dueHint{at: l.due.notBefore})
 		l.due.askStore = false

@@ -68,10 +68,10 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 	if err != nil {
 		return false, err
 	}
-	sendAs := d.holds.SendAs(l.Mailbox)
+	narrow := d.holds.Narrow(l.Mailbox)
 	var failed error // for one message, while another may be warned about
 	for _, rec := range oldest {
-		if !isDelayed(rec, now, r.DelayWarning) || coversFrom(sendAs, rec.From) {
+		if !isDelayed(rec, now, r.DelayWarning) || covered(narrow, rec) {
 			continue
 		}
 		header, err := d.header(ctx, rec)

@@ -75,6 +75,7 @@ type Delivery struct {
 	limit    atomic.Pointer[Limits]
 	holds    *hold.Set
 	usage    usage
+	unheard  unheard
 	polls    polls
 	reports  reporting
 	shutdown *shutdown

@@ -219,7 +219,7 @@ func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time 
 	if !l.pace.PausedUntil(now).IsZero() {
 		return time.Time{}
 	}
-	again := l.probeSendAs(now)
+	again := l.probeNarrow(now)
 	switch {
 	case l.claims.running:
 		return again
@@ -265,13 +265,13 @@ func (l *lane) withhold(now time.Time, held string, until time.Time) {
 		l.giveBack(now, func(p pending) bool { return p.probe == "" || p.probe != held })
 		return
 	}
-	sendAs := l.d.holds.SendAs(l.mailbox)
-	l.giveBack(now, func(p pending) bool { return p.probe == "" && coversFrom(sendAs, p.rec.From) })
+	narrow := l.d.holds.Narrow(l.mailbox)
+	l.giveBack(now, func(p pending) bool { return p.probe == "" && covered(narrow, p.rec) })
 }
 
-// coversFrom reports whether one of the SendAs holds stops a From address.
-func coversFrom(sendAs []spool.Hold, from envelope.Address) bool {
-	return slices.ContainsFunc(sendAs, func(h spool.Hold) bool { return h.From.Equal(from) })
+// covered reports whether one of the holds of a mailbox stops a message.
+func covered(holds []spool.Hold, rec spool.Record) bool {
+	return slices.ContainsFunc(holds, func(h spool.Hold) bool { return h.Covers(rec.Message) })
 }
 
 func (l *lane) giveBackAll(now time.Time) {

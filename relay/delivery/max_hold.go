@@ -61,7 +61,7 @@ func (d *Delivery) expireLane(
 	ctx context.Context, h spool.Hold, limit time.Duration, old spool.Filter, now time.Time,
 ) error {
 	return d.eachMessage(ctx, old, func(r spool.Record) error {
-		if !h.From.IsZero() && !h.From.Equal(r.From) {
+		if !h.Covers(r.Message) {
 			return nil
 		}
 		return d.expireIf(ctx, r, limit, pacing.Later(h.Since, r.Accepted), now)

@@ -33,6 +33,7 @@ func (l *lane) conclude(a answer) {
 		l.putOff(a, now)
 		return
 	}
+	a.Answer = l.d.shared(a, now)
 	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now, damaged: a.damaged}
 	switch {
 	case a.damaged:
@@ -46,6 +47,9 @@ func (l *lane) conclude(a answer) {
 	}
 	if !l.d.holds.None() {
 		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
+		if len(o.over) > 0 {
+			l.d.unheard.forget(l.mailbox)
+		}
 	}
 	if o.dec.Hold {
 		l.beginHold(&o, now)
@@ -95,7 +99,7 @@ func cleared(a answer, dec Decision) []string {
 		return keys
 	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeSendAs:
 		return keys[:2]
-	case a.Outcome == outcome.Hold && a.Scope == outcome.ScopeMailbox:
+	case a.Outcome == outcome.Hold && (a.Scope == outcome.ScopeMailbox || a.Scope == outcome.ScopeClient):
 		return keys[:1]
 	}
 	return nil
@@ -225,7 +229,7 @@ func (d *Delivery) endHold(h spool.Hold) {
 	if over {
 		d.logHoldEnds(h, d.cfg.Now())
 	}
-	if !h.From.IsZero() {
+	if h.Narrow() {
 		d.wake(h.Mailbox, dueHint{now: true}) // its lane was not stopped, and found nothing more
 	}
 	d.wakeAll()

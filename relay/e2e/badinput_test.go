@@ -94,7 +94,7 @@ func badDialogs() []bad {
 		{"NUL in the header", refused("550 554", harness.DotStuff(header+"X-N: a\x00b\r\n\r\nBody\r\n"))},
 		{"NUL in the body", refused("550 554", harness.DotStuff(header+"\r\na\x00b\r\n"))},
 		{"NUL as the empty line", refused("550 554", harness.DotStuff(header+"\x00\r\nBcc: a@example.org\r\n"))},
-		{"two From by a bare CR", refused("550 554", harness.DotStuff("From: x\r"+header+"\r\nBody\r\n"))},
+		{"two From by a bare CR", refused("550 554", harness.DotStuff("From: x@example.org\r"+header+"\r\nBody\r\n"))},
 		{"a header line without a colon",
 			refused("550 554", harness.DotStuff(header+"no colon here\r\nX-After: 1\r\n\r\nBody\r\n"))},
 		{"a header of 10 MB", refused("550 552 554", manyFields(header, 10<<20))},

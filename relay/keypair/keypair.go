@@ -36,11 +36,10 @@ const recheck = time.Second
 func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
 	p := &Pair{certFile: certFile, keyFile: keyFile, log: log, checked: time.Now()}
 	p.files = watchfile.New(certFile, keyFile) // before they are read
-	pair, err := p.read()
-	if err != nil {
+	var err error
+	if p.current, err = p.read(); err != nil {
 		return nil, err
 	}
-	p.current = pair
 	return p, nil
 }
 

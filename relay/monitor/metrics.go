@@ -64,7 +64,8 @@ func (m *Monitor) describeStates() {
 		func(s state.Snapshot) float64 { return m.age(s.Oldest()) })
 	m.describeLanes()
 	m.gauge("holds", "Holds in force by scope: identity, audit (an identity that an audit stopped), "+
-		"mailbox, or sendas (a From address in a mailbox).", readHolds, "scope")
+		"mailbox, sendas (a From address in a mailbox), or client (one client's mail in a mailbox).",
+		readHolds, "scope")
 	m.gauge("mailbox_recipients_last_day",
 		"Recipients that a mailbox has sent to in the last 24 hours; Exchange allows 10,000.",
 		func(s state.Snapshot, is emit) {

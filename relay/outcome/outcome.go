@@ -35,12 +35,15 @@ type Scope int
 const (
 	ScopeMessage Scope = iota
 	ScopeSendAs        // this mailbox with this From address: it may not send as it
+	ScopeClient        // the mail of one client in this mailbox
 	ScopeMailbox
 	ScopeIdentity
 )
 
 // String is the word that the manual's tables use.
-func (s Scope) String() string { return [...]string{"message", "from", "mailbox", "identity"}[s] }
+func (s Scope) String() string {
+	return [...]string{"message", "from", "client", "mailbox", "identity"}[s]
+}
 
 // Answer is the result of one attempt. It is complete for every kind of
 // failure: nothing is left to an SDK's error text.

@@ -107,10 +107,11 @@ type Lane struct {
 // Hold pauses a lane or an identity instead of bouncing its mail. It is stored,
 // so that it survives a restart. Key is unique.
 type Hold struct {
-	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d"
+	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d", "client:a@b of erp"
 	Mailbox   envelope.Address   // zero for an identity
 	Mailboxes []envelope.Address // those an identity's hold stops; none means all
 	From      envelope.Address   // only for SendAs
+	Client    string             // only for the mail of one client; a store need not keep it, for the key has it
 	Identity  string
 	Status    reply.Enhanced
 	Text      string

@@ -98,6 +98,28 @@ func History(id envelope.QueueID, accepted time.Time, stored []Event) []Event {
 	return events
 }
 
+// ClientKey is the key of the hold of one client's mail in a mailbox.
+func ClientKey(mailbox envelope.Address, client string) string {
+	return "client:" + mailbox.Key() + " of " + client
+}
+
+// ClientOf is the client whose mail in a mailbox the hold with this key stops; ""
+// for other holds.
+func ClientOf(key string, mailbox envelope.Address) string {
+	if client, ok := strings.CutPrefix(key, ClientKey(mailbox, "")); ok {
+		return client
+	}
+	return ""
+}
+
+// Narrow reports whether a hold stops only some of the mail of its mailbox.
+func (h Hold) Narrow() bool { return !h.From.IsZero() || h.Client != "" }
+
+// Covers reports whether a hold stops a message of a mailbox that it stops.
+func (h Hold) Covers(m Message) bool {
+	return (h.From.IsZero() || h.From.Equal(m.From)) && (h.Client == "" || h.Client == m.Client.Name)
+}
+
 // HeldTime adds a hold that stopped a message from since (or from when it was
 // accepted) until its end to the time that the message was held before. However
 // many holds overlap, the sum never exceeds the age of the message.

@@ -146,6 +146,8 @@ type Claim struct {
 	Limit      int                // = 1, at most MaxPage
 	ExceptFrom []envelope.Address // skip messages with this From (SendAs holds)
 	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
+
+	ExceptClients []string // skip messages of these clients (their holds)
 }
 
 // Count is the number of messages that Claim returns at most.

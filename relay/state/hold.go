@@ -25,10 +25,11 @@ const (
 	ScopeAudit    = "audit" // an identity that an audit stopped
 	ScopeMailbox  = "mailbox"
 	ScopeSendAs   = "sendas" // a From address in a mailbox
+	ScopeClient   = "client" // the mail of one client in a mailbox
 )
 
 // Scopes lists all of them.
-var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs}
+var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs, ScopeClient}
 
 // Scope is what the hold pauses.
 func (h Hold) Scope() string {
@@ -37,7 +38,7 @@ func (h Hold) Scope() string {
 }
 
 // Stops says whether the hold pauses a lane as a whole, or only mail from one
-// address in it.
+// address or client in it.
 func (h Hold) Stops(l Lane) (whole bool, from string) {
 	scope, of, _ := strings.Cut(h.Key, ":")
 	switch scope {
@@ -48,6 +49,10 @@ func (h Hold) Stops(l Lane) (whole bool, from string) {
 	case ScopeSendAs:
 		if mailbox, address, _ := strings.Cut(of, " from "); strings.EqualFold(mailbox, l.Mailbox) {
 			return false, address
+		}
+	case ScopeClient:
+		if mailbox, client, _ := strings.Cut(of, " of "); strings.EqualFold(mailbox, l.Mailbox) {
+			return false, "client " + client
 		}
 	}
 	return false, ""

@@ -159,9 +159,10 @@ func (s *Set) OfOthers(identity string, mailbox envelope.Address) []spool.Hold {
 	})
 }
 
-// SendAs lists the SendAs holds of a mailbox: those of one From address.
-func (s *Set) SendAs(mailbox envelope.Address) []spool.Hold {
-	return s.list(func(x *hold) bool { return !x.From.IsZero() && x.Mailbox.Equal(mailbox) })
+// Narrow lists the holds of a mailbox that stop only some of its mail: that of one
+// From address, or of one client.
+func (s *Set) Narrow(mailbox envelope.Address) []spool.Hold {
+	return s.list(func(x *hold) bool { return x.Narrow() && x.Mailbox.Equal(mailbox) })
 }
 
 // List returns copies of all holds.

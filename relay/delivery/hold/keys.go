@@ -27,7 +27,11 @@ func SendAsKey(m, from envelope.Address) string {
 
 // Keys are the holds that an answer to a message may begin or end, the widest first.
 func Keys(identity string, r spool.Record) []string {
-	return []string{IdentityKey(identity), MailboxKey(r.Mailbox), SendAsKey(r.Mailbox, r.From)}
+	keys := []string{IdentityKey(identity), MailboxKey(r.Mailbox), SendAsKey(r.Mailbox, r.From)}
+	if r.Client.Name != "" {
+		keys = append(keys, spool.ClientKey(r.Mailbox, r.Client.Name))
+	}
+	return keys
 }
 
 // ScopeKey names the hold that an answer with this scope begins.
@@ -37,6 +41,8 @@ func ScopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 		return IdentityKey(identity)
 	case outcome.ScopeSendAs:
 		return SendAsKey(r.Mailbox, r.From)
+	case outcome.ScopeClient:
+		return spool.ClientKey(r.Mailbox, r.Client.Name)
 	default:
 		return MailboxKey(r.Mailbox)
 	}
@@ -50,6 +56,9 @@ func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Tim
 	}
 	if scope != outcome.ScopeIdentity {
 		h.Mailbox = r.Mailbox
+	}
+	if scope == outcome.ScopeClient {
+		h.Client = r.Client.Name
 	}
 	if scope == outcome.ScopeSendAs {
 		h.From = r.From

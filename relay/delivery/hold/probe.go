@@ -101,7 +101,7 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 // Other holds keep their time, for their lane rests until it has mail.
 func (s *Set) Postpone(key string, to time.Time) {
 	s.with(key, func(x *hold) {
-		if !x.From.IsZero() {
+		if x.Narrow() {
 			x.NextProbe = to
 		}
 	})

@@ -206,7 +206,7 @@ func (s *Mem) due(c spool.Claim) []*message {
 		if !c.Probe && (m.NextAttempt.After(c.Now) || len(due) == c.Limit) {
 			break
 		}
-		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
+		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) && !slices.Contains(c.ExceptClients, m.Client.Name) {
 			due = append(due, m)
 		}
 	}
@@ -351,7 +351,7 @@ func (s *Mem) EndHold(ctx context.Context, key string, at time.Time) error {
 // stops returns whether a hold stops a message.
 func stops(h spool.Hold, m *message) bool {
 	switch {
-	case !h.From.IsZero() && !h.From.Equal(m.From):
+	case !h.Covers(m.Message):
 		return false
 	case !h.Mailbox.IsZero():
 		return h.Mailbox.Equal(m.Mailbox)

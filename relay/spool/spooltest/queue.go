@@ -154,11 +154,14 @@ func holdsKeep(_ *testing.T, f *fixture) {
 	s := f.hold("sendas:a@example.org from c@example.org", func(h *spool.Hold) {
 		h.Mailbox, h.From = addr("a@example.org"), addr("c@example.org")
 	})
+	c := f.hold(spool.ClientKey(addr("a@example.org"), "the erp of us"), func(h *spool.Hold) {
+		h.Mailbox, h.Client = addr("a@example.org"), "the erp of us"
+	})
 	a.Probes, a.Text = 3, "still"
 	f.must(f.store.SetHold(f.ctx, a))
 	got, err := f.store.Holds(f.ctx)
 	f.must(err)
-	if want := []spool.Hold{i, a, s}; !reflect.DeepEqual(got, want) {
+	if want := []spool.Hold{c, i, a, s}; !reflect.DeepEqual(got, want) {
 		f.Errorf("holds are\n%+v, want\n%+v", got, want)
 	}
 	for range 2 { // what is not held can be ended
@@ -166,7 +169,7 @@ func holdsKeep(_ *testing.T, f *fixture) {
 	}
 	got, err = f.store.Holds(f.ctx)
 	f.must(err)
-	if want := []spool.Hold{i, s}; !reflect.DeepEqual(got, want) {
+	if want := []spool.Hold{c, i, s}; !reflect.DeepEqual(got, want) {
 		f.Errorf("holds are\n%+v, want\n%+v", got, want)
 	}
 }
@@ -245,6 +248,36 @@ func endHoldScope(_ *testing.T, f *fixture) {
 	want("identity of two mailboxes", 2, 3, 1, 0, 0)
 	end(func(h *spool.Hold) { h.Identity = "i" })
 	want("identity of all", 3, 4, 2, 1, 0)
+	f.clock = f.clock.Add(time.Hour)
+	f.must(f.store.SetHold(f.ctx, spool.Hold{Key: spool.ClientKey(addr("a@example.org"), "erp"), Client: "erp",
+		Mailbox: addr("a@example.org"), Since: f.clock, NextProbe: f.clock}))
+	other := f.message("a@example.org")
+	other.Client.Name = "ups"
+	f.put(other)
+	f.clock = f.clock.Add(time.Hour)
+	f.must(f.store.EndHold(f.ctx, spool.ClientKey(addr("a@example.org"), "erp"), f.clock))
+	want("one client", 4, 5, 2, 1, 0)
+	if got := f.get(other.ID).HeldFor; got != 0 {
+		f.Errorf("another client's message was held for %v", got)
+	}
+}
+
+// claimExceptClients: mail of the named clients is not due, nor is it a probe.
+func claimExceptClients(_ *testing.T, f *fixture) {
+	f.accept("box@example.org")
+	other := f.message("box@example.org")
+	other.Client.Name = "ups"
+	f.put(other)
+	for _, probe := range []bool{false, true} {
+		got, err := f.store.Claim(f.ctx, spool.Claim{Mailbox: addr("box@example.org"), Now: f.clock, Limit: 5,
+			ExceptClients: []string{"erp", "none"}, ExceptFrom: []envelope.Address{addr("x@example.org")},
+			Probe: probe})
+		f.must(err)
+		if len(got) != 1 || got[0].ID != other.ID {
+			f.Fatalf("claimed %v", ids(got))
+		}
+		f.must(f.store.Unclaim(f.ctx, other.ID, got[0].Attempts, f.clock))
+	}
 }
 
 func endHoldMany(_ *testing.T, f *fixture) {

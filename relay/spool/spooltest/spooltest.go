@@ -43,6 +43,7 @@ func Run(t *testing.T, open Open) {
 		{"ClaimOrder", claimOrder},
 		{"ClaimLanes", claimLanes},
 		{"ClaimExceptFrom", claimExceptFrom},
+		{"ClaimExceptClients", claimExceptClients},
 		{"ClaimProbe", claimProbe},
 		{"SettleEachState", settleEachState},
 		{"SettleErrors", settleErrors},

@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if !s.tally.waits(c.Mailbox.Key()) {
 		return nil, nil
 	}
-	if c.Probe || len(c.ExceptFrom) > 0 {
+	if c.Probe || len(c.ExceptFrom)+len(c.ExceptClients) > 0 {
 		return s.searchAndTake(ctx, c)
 	}
 	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
@@ -73,6 +73,12 @@ func dueQuery(c spool.Claim) (string, []any) {
 		sql += " AND sender_hash NOT IN (?" + strings.Repeat(", ?", len(c.ExceptFrom)-1) + ")"
 		for _, from := range c.ExceptFrom {
 			args = append(args, senderHash(from))
+		}
+	}
+	if len(c.ExceptClients) > 0 { // not in the index, but such a hold is rare
+		sql += " AND client NOT IN (?" + strings.Repeat(", ?", len(c.ExceptClients)-1) + ")"
+		for _, client := range c.ExceptClients {
+			args = append(args, client)
 		}
 	}
 	// SQLite plans a query again for each value of a bare "LIMIT ?", which cost
@@ -167,9 +173,8 @@ func forgetAttempt(c *db.Conn, n, attempt int64) error {
 	if err := c.Run("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
 		return err
 	}
-	err := c.Run(`UPDATE message SET events = events + 1, last =
+	return c.Run(`UPDATE message SET events = events + 1, last =
 		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(spool.Attempted), n)
-	return err
 }
 
 // findOpenAttempt is find for a message whose attempt is open.

@@ -209,6 +209,5 @@ func reapSome(c *db.Conn, n int64) (gone bool, err error) {
 	if err != nil || deleted == maxBigs {
 		return false, err
 	}
-	err = c.Run("DELETE FROM draft WHERE n = ?", n)
-	return true, err
+	return true, c.Run("DELETE FROM draft WHERE n = ?", n)
 }

@@ -14,11 +14,13 @@ import (
 const holdColumns = "k, mailbox, mailboxes, sender, identity, status, text, since, probes, next_probe"
 
 func readHold(r *db.Row) (spool.Hold, error) {
-	return spool.Hold{
+	h := spool.Hold{
 		Key: r.Str(), Mailbox: readAddress(r), Mailboxes: readAddresses(r), From: readAddress(r),
 		Identity: r.Str(), Status: statusOf(r.Int()), Text: r.Str(),
 		Since: timeOf(r.Int()), Probes: int(r.Int()), NextProbe: timeOf(r.Int()),
-	}, r.Err
+	}
+	h.Client = spool.ClientOf(h.Key, h.Mailbox)
+	return h, r.Err
 }
 
 // Holds implements spool.Reader, in order of their keys.
@@ -63,11 +65,15 @@ func turnIntoEnding(c *db.Conn, key string, at time.Time) error {
 	if !hold.Mailbox.IsZero() {
 		hold.Mailboxes = []envelope.Address{hold.Mailbox}
 	}
+	sender := hold.From.Key()
+	if hold.Client != "" {
+		sender = ofClient + hold.Client
+	}
 	if err := c.Run("DELETE FROM hold WHERE k = ?", key); err != nil {
 		return err
 	}
 	return c.Run("INSERT INTO ending (mailboxes, sender, since, until, cursor) VALUES (?, ?, ?, ?, '')",
-		joinLines(hold.Mailboxes, envelope.Address.Key), hold.From.Key(), nanos(hold.Since), nanos(at))
+		joinLines(hold.Mailboxes, envelope.Address.Key), sender, nanos(hold.Since), nanos(at))
 }
 
 // addHeldTimes runs steps until no ending is left.
@@ -84,6 +90,9 @@ func (s *Store) addHeldTimes(ctx context.Context) error {
 	return nil
 }
 
+// ofClient begins ending.sender where it names a client: no address begins so.
+const ofClient = "client:"
+
 // endingSize is how many messages one step looks at.
 const endingSize = 500
 
@@ -92,7 +101,7 @@ const endingSize = 500
 type ending struct {
 	number       int64
 	lanes        []string // none: all
-	sender       string   // "" any
+	sender       string   // "" any; ofClient: a client
 	since, until time.Time
 	cursor       string
 }
@@ -110,8 +119,7 @@ func addSomeHeldTimes(c *db.Conn) (done bool, err error) {
 		return false, err
 	}
 	if len(candidates) == 0 {
-		err := c.Run("DELETE FROM ending WHERE e = ?", e.number)
-		return false, err
+		return false, c.Run("DELETE FROM ending WHERE e = ?", e.number)
 	}
 	for _, m := range candidates {
 		if err := e.addTo(c, m); err != nil {
@@ -119,8 +127,7 @@ func addSomeHeldTimes(c *db.Conn) (done bool, err error) {
 		}
 	}
 	last := candidates[len(candidates)-1].id
-	err = c.Run("UPDATE ending SET cursor = ? WHERE e = ?", string(last), e.number)
-	return false, err
+	return false, c.Run("UPDATE ending SET cursor = ? WHERE e = ?", string(last), e.number)
 }
 
 func readEnding(r *db.Row) (ending, error) {
@@ -137,6 +144,7 @@ type stoppedMessage struct {
 	n            int64
 	id           envelope.QueueID
 	lane, sender string
+	client       string
 	accepted     time.Time
 	heldFor      time.Duration
 }
@@ -146,7 +154,7 @@ type stoppedMessage struct {
 func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeActive} {
-		some, err := db.All(c, `SELECT n, id, lane, sender, accepted, held_for FROM message INDEXED BY by_state
+		some, err := db.All(c, `SELECT n, id, lane, sender, client, accepted, held_for FROM message INDEXED BY by_state
 			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, readStopped)
 		if err != nil {
 			return nil, err
@@ -159,7 +167,7 @@ func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 
 func readStopped(r *db.Row) (stoppedMessage, error) {
 	return stoppedMessage{
-		n: r.Int(), id: envelope.QueueID(r.Str()), lane: r.Str(), sender: r.Str(),
+		n: r.Int(), id: envelope.QueueID(r.Str()), lane: r.Str(), sender: r.Str(), client: r.Str(),
 		accepted: timeOf(r.Int()), heldFor: time.Duration(r.Int()),
 	}, nil
 }
@@ -168,7 +176,11 @@ func (e *ending) addTo(c *db.Conn, m stoppedMessage) error {
 	if len(e.lanes) > 0 && !slices.Contains(e.lanes, m.lane) {
 		return nil
 	}
-	if e.sender != "" {
+	if client, ok := strings.CutPrefix(e.sender, ofClient); ok {
+		if m.client != client {
+			return nil
+		}
+	} else if e.sender != "" {
 		if from, err := addressOf(m.sender); err != nil || from.Key() != e.sender {
 			return nil // a From that can no longer be read is another one
 		}

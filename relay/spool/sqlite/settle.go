@@ -103,8 +103,7 @@ func deleteRows(c *db.Conn, n int64) (words int, err error) {
 	if err := c.Run("DELETE FROM event WHERE n = ?", n); err != nil {
 		return words, err
 	}
-	err = c.Run("DELETE FROM message WHERE n = ?", n)
-	return words, err
+	return words, c.Run("DELETE FROM message WHERE n = ?", n)
 }
 
 // Move implements spool.Operator. Moving a message into the state it has is not
