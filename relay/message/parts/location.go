@@ -47,11 +47,25 @@ func (l *relinker) reader(in io.Reader) io.Reader {
 		return in
 	}
 	r := bufio.NewReaderSize(in, 2*maxValue)
-	return &decoder{next: func(to []byte) ([]byte, error) { return l.next(r, to) }}
+	values := 0
+	return &decoder{next: func(to []byte) ([]byte, error) {
+		if values++; values > maxValues {
+			text, err := r.ReadSlice('\n')
+			if err == bufio.ErrBufferFull {
+				err = nil
+			}
+			return append(to, text...), err
+		}
+		return l.next(r, to)
+	}}
 }
 
-// maxValue bounds the values of attributes that are looked at.
-const maxValue = 2 << 10
+// The bounds of the values of attributes that are looked at: their length and
+// their number.
+const (
+	maxValue  = 2 << 10
+	maxValues = 20_000
+)
 
 // next copies up to the next equals sign, and the value after it.
 func (l *relinker) next(r *bufio.Reader, to []byte) ([]byte, error) {
