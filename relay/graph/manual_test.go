@@ -63,10 +63,10 @@ This page is made from the table in the program. For each message the first row 
   ` + "`lookup`" + ` it is unknown, otherwise it is retried.
 
 An answer that no row names is a bounce only if the status is 400 or 422 and the error is Graph's own. Everything else
-waits, because waiting loses nothing. Even such a bounce fails single messages only: from the third message on that meets the same
-unknown code in a mailbox within ten minutes, the mail of their **client** in that mailbox is held, or the whole mailbox
-where messages of two clients, a report or a test mail of the relay met it. The log line of each attempt has the text, what Graph said, and the request
-ID by which Microsoft's support finds the request.
+waits, because waiting loses nothing. Even such a bounce fails single messages only: from the third message on that
+meets the same unknown code in a mailbox within ten minutes, the mail of their **client** in that mailbox is held, or
+the whole mailbox where messages of two clients, a report or a test mail of the relay met it. The log line of each
+attempt has the text, what Graph said, and the request ID by which Microsoft's support finds the request.
 `)
 	answer := func(f Fact) string {
 		what := f.Outcome.String()
