@@ -50,8 +50,8 @@ This page is made from the table in the program. For each message the first row 
 - **retry**: certainly not sent, and retried: after the time that Graph names, or else after 15 seconds to 30 minutes,
   until ` + "`queue.max_age`" + `.
 - **bounce**: certainly not sent, and never will be.
-- **too large**: does not fit into one request: sent as a draft with ` + "`delivery.large_messages: upload`" + `, otherwise a
-  bounce.
+- **too large**: does not fit into one request: sent as a draft with
+  ` + "`delivery.large_messages: upload`" + `, otherwise a bounce.
 - **hold**: certainly not sent, and not the message's fault. The scope waits: all mail of the **identity** or of the
   **mailbox**, or mail of this mailbox with the same **from** address; a **message** by itself waits for the operator.
   If the client chose the **from** address, the message fails with a report instead: waiting would not help. A probe
