@@ -180,3 +180,44 @@ func crashAmidUpload(t *testing.T, d *harness.Double, r *harness.Relay) (file []
 	}
 	return file
 }
+
+// What is damaged in large mail arrives all the same: as it was meant, or in the
+// original, and the history of the message says so.
+func TestDamagedLargeMail(t *testing.T) {
+	d := harness.StartDouble(t, mayWrite)
+	r := harness.StartRelay(t, d, largeMail)
+	c := harness.Hello(t, r.Addr)
+	padding := strings.Repeat("Comments: "+strings.Repeat("padding ", 122)+"\r\n", 142)
+	const parts = "--B\r\nContent-Type: text/plain\r\n\r\nthe words\r\n--B\r\nContent-Type: application/pdf; name=a" +
+		".pdf\r\n"
+	for _, m := range []struct{ id, header, body, name, file, history string }{
+		{"other-boundary", "Content-Type: multipart/mixed; boundary=A", parts + "\r\nPDF\r\n--B--\r\n", "a.pdf", "PDF",
+			"some of its delimiters are not those that its header names"},
+		{"boundary-comment", "Content-Type: multipart/mixed; boundary=B (made by the device)",
+			parts + "\r\nPDF\r\n--B--\r\n", "a.pdf", "PDF", "its delimiters"},
+		{"uuencode", "Content-Type: multipart/mixed; boundary=B", parts +
+			"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a.pdf\r\n#4$1&\r\n`\r\nend\r\n--B--\r\n", "a.pd" +
+			"f", "PDF", ""},
+		{"odd-line", "Content-Type: multipart/mixed; boundary=B", parts + "** checked **\r\nContent-ID: <a>\r\n\r\n" +
+			"PDF\r\n--B--\r\n",
+			"original-message.eml", "** checked **", "the original is attached"},
+	} {
+		c.Send(harness.Sender, []string{"a@example.org", "blind@example.org"}, "From: "+harness.Sender+"\r\nTo: a@e"+
+			"xample.org\r\n"+
+			"Message-ID: <"+m.id+"@client.example>\r\n"+padding+m.header+"\r\n\r\n"+m.body)
+		r.WaitEmpty(patience)
+		all := d.Messages()
+		got := all[len(all)-1]
+		if got.Form != "draft" || len(got.Attachments) != 1 || got.Attachments[0].Name != m.name {
+			t.Errorf("%s: %+v", m.id, got)
+			continue
+		}
+		content, err := d.AttachmentBytes(got.ID, 0)
+		if err != nil || !strings.Contains(string(content), m.file) || strings.Contains(string(content), "blind@") {
+			t.Errorf("%s: %q, %v", m.id, content, err)
+		}
+		if out, err := r.Run("trace", "<"+m.id+"@client.example>"); err != nil || !strings.Contains(out, m.history) {
+			t.Errorf("%s: %v, %s", m.id, err, out)
+		}
+	}
+}

@@ -109,7 +109,7 @@ func comparePartsOf(t *testing.T, d *harness.Double, s shapes.Shape, m sandbox.M
 		}
 		files = append(files, shapes.File{Type: a.Type, Content: content})
 	}
-	if err := shapes.Compare(leaves[s.Name], files); err != nil {
+	if err := s.Compare(leaves[s.Name], files); err != nil {
 		t.Error(err)
 	}
 }

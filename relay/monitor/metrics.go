@@ -22,20 +22,21 @@ func (m *Monitor) describeEvents() events {
 		acceptedBytes:      m.counter("accepted_bytes_total", "Size of accepted messages in bytes.", "client"),
 		acceptedRecipients: m.counter("accepted_recipients_total", "Recipients of accepted messages.", "client"),
 		rejected: m.counter("rejections_total",
-			"Refusals by step of the SMTP dialog (connect, auth, mail, rcpt, data) and enhanced status code.",
+			"Refusals by SMTP step (at: connect, auth, mail, rcpt or data) and enhanced status code (status).",
 			"at", "status"),
 		repairs: m.counter("repairs_total",
-			"Accepted messages by what graphrelay repaired or changed in them; the manual lists the repairs.",
+			"Accepted messages by what graphrelay repaired or changed in them; front-door.md lists the repairs.",
 			"repair"),
 		attempts: m.counter("delivery_attempts_total", "Attempts to send a message to Graph.", "mailbox"),
 		outcomes: m.counter("delivery_outcomes_total",
-			"Delivery attempts by outcome: sent, deferred, held, bounced or failed.", "mailbox", "outcome"),
+			"Outcomes: sent; deferred (tried again); held; bounced (refused for good); "+
+				"failed (not sent within queue.max_age, or held for queue.max_hold).", "mailbox", "outcome"),
 		duplicates: m.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
-		damaged: m.counter("damaged_large_messages_total", "Large messages sent in parts that could not be read "+
-			"as they are, by result: repaired or original_attached.", "mailbox", "result"),
+		damaged: m.counter("damaged_large_messages_total", "Malformed large messages that were sent as drafts, "+
+			"by result: repaired or original_attached.", "mailbox", "result"),
 		answers: m.counter("graph_responses_total",
-			"Responses of Graph by HTTP status; 0 if there was none.", "identity", "code"),
+			"Responses of Graph by HTTP status; code 0 means that no response came.", "identity", "code"),
 		request: m.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",
 			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}, "identity"),
 		delay: m.histogram("delivery_delay_seconds", "Time from acceptance to Graph's 202, including time on hold.",
@@ -63,11 +64,11 @@ func (m *Monitor) describeStates() {
 		"Age of the oldest message that is queued, active or held; 0 if there is none.",
 		func(s state.Snapshot) float64 { return m.age(s.Oldest()) })
 	m.describeLanes()
-	m.gauge("holds", "Holds in force by scope: identity, audit (an identity that an audit stopped), "+
-		"mailbox, sendas (a From address in a mailbox), or client (one client's mail in a mailbox).",
+	m.gauge("holds", "Holds in force by scope: identity, audit (also a whole identity, stopped by an audit), "+
+		"mailbox, sendas (a From address of a mailbox), or client (one client's mail in a mailbox).",
 		readHolds, "scope")
 	m.gauge("mailbox_recipients_last_day",
-		"Recipients that a mailbox has sent to in the last 24 hours; Exchange allows 10,000.",
+		"Recipients that a mailbox has sent to in the rolling last 24 hours; Exchange allows 10,000.",
 		func(s state.Snapshot, is emit) {
 			for _, d := range s.Mailboxes[:min(len(s.Mailboxes), maxLabels)] {
 				is(float64(d.Recipients), d.Mailbox)
@@ -105,7 +106,7 @@ func (m *Monitor) describeLanes() {
 	lanes("lane_busy", "Requests of a mailbox in progress.", func(l state.Lane, is emit) { is(float64(l.Busy)) })
 	lanes("lane_failures", "Consecutive failed attempts of a mailbox.",
 		func(l state.Lane, is emit) { is(float64(l.Failures)) })
-	lanes("lane_paused_seconds", "Remaining time that a mailbox pauses because Graph throttled it.",
+	lanes("lane_paused_seconds", "Remaining time for which a mailbox pauses because Graph throttled it.",
 		func(l state.Lane, is emit) { is(max(0, l.Paused.Sub(m.cfg.Now()).Seconds())) })
 }
 
@@ -122,9 +123,9 @@ func readHolds(s state.Snapshot, is emit) {
 func (m *Monitor) describeService() {
 	m.value("smtp_connections", "Open SMTP connections.",
 		func(s state.Snapshot) float64 { return float64(s.Connections) })
-	m.value("smtp_connections_total", "SMTP connections since the start, excluding refused ones.",
+	m.value("smtp_connections_total", "SMTP connections since the service started, excluding refused ones.",
 		func(s state.Snapshot) float64 { return float64(s.ConnectionsTotal) })
-	m.value("smtp_connections_refused_total", "SMTP connections refused because of a limit since the start.",
+	m.value("smtp_connections_refused_total", "SMTP connections refused at a limit, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusedOver) })
 	m.gauge("credential_expiry_timestamp_seconds",
 		"Expiry of an identity's credential as a Unix timestamp; absent if unknown.",
@@ -137,20 +138,22 @@ func (m *Monitor) describeService() {
 		"Expiry of the listeners' TLS certificate as a Unix timestamp; absent if there is none.",
 		func(s state.Snapshot, is emit) { is.at(s.Certificate) })
 	m.gauge("last_audit_timestamp_seconds",
-		"Time of an identity's last audit as a Unix timestamp; absent before the first audit.",
+		"Time of an identity's last audit that had a result, as a Unix timestamp; absent before that.",
 		func(s state.Snapshot, is emit) {
 			for _, a := range s.Audits {
 				is.at(a.At, a.Identity)
 			}
 		}, "identity")
-	m.gauge("last_audit_passed", "1 if the last audit proved that the identity is restricted to its mailboxes.",
+	m.gauge("last_audit_passed",
+		"1 if Graph refused the denied mailbox in the last audit that had a result, 0 if it did not.",
 		func(s state.Snapshot, is emit) {
 			for _, a := range s.Audits {
 				is(truth(a.Passed), a.Identity)
 			}
 		}, "identity")
 	m.gauge("config_last_reload_success_timestamp_seconds",
-		"Time when the configuration in force was read, as a Unix timestamp.",
+		"Time when the configuration in force was read, as a Unix timestamp; "+
+			"that is the start or the last successful reload.",
 		func(s state.Snapshot, is emit) { is.at(s.Reload.At) })
 	m.value("config_last_reload_successful", "1 unless the last reload failed.",
 		func(s state.Snapshot) float64 { return truth(!s.Reload.Failed) })

@@ -48,7 +48,9 @@ var (
 	testsslPackages     = []string{"testssl.sh", "openssl", "libssl3", "bsdextrautils", "procps", "libproc2-0",
 		"ldnsutils", "libldns3", "libpcap0.8"}
 	prometheusPackages = []string{"prometheus"}
-	perlPackages       = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
+	mimeToolsPackages  = append([]string{"libmime-tools-perl", "libmailtools-perl", "libio-stringy-perl",
+		"libconvert-binhex-perl", "libtimedate-perl"}, perlPackages...)
+	perlPackages = []string{"perl", "perl-modules-5.36", "libperl5.36", "libgdbm6", "libgdbm-compat4", "libdb5.3"}
 )
 
 // Debian unpacks packages into one tree and returns it.

@@ -1,6 +1,8 @@
 package foreign
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,16 +116,43 @@ func Mailparser(t testing.TB) Program {
 	}
 }
 
+// MIMETools is the machine's perl with MIME::Parser.
+func MIMETools(t testing.TB) Program { return perlWith(t, mimeToolsPackages) }
+
 // EmailSimple is the machine's perl with Email::Simple.
-func EmailSimple(t testing.TB) Program {
+func EmailSimple(t testing.TB) Program { return perlWith(t, emailSimplePackages) }
+
+func perlWith(t testing.TB, packages []string) Program {
 	t.Helper()
 	Need(t, "perl")
-	tree := Debian(t, emailSimplePackages)
+	tree := Debian(t, packages)
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("perl", args...)
 		cmd.Env = tree.Env()
 		return cmd
 	}
+}
+
+// GoProgram builds a program of one file, in a module of its own that needs a
+// library which this one has no use for, and returns it.
+func GoProgram(t testing.TB, source, library string) Program {
+	t.Helper()
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := entry(t, fmt.Sprintf("go-%x", sha256.Sum256([]byte(library+string(text))))[:16], func(dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), text, 0o644); err != nil {
+			return err
+		}
+		for _, args := range [][]string{{"mod", "init", "judge"}, {"get", library}, {"build", "-o", "judge", "."}} {
+			if err := run(dir, "go", args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return func(args ...string) *exec.Cmd { return exec.Command(filepath.Join(dir, "judge"), args...) }
 }
 
 // Playwright returns a Program that runs a script by Node.js, in which

@@ -60,7 +60,7 @@ func TestPartsAgreeWithPython(t *testing.T) {
 			}
 			files = append(files, shapes.File{Type: a.Type, Content: content})
 		}
-		if err := shapes.Compare(found[s.Name], files); err != nil {
+		if err := s.Compare(found[s.Name], files); err != nil {
 			t.Errorf("%s: %v", s.Name, err)
 		}
 	}

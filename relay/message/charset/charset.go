@@ -10,7 +10,7 @@
 package charset
 
 import (
-	"errors"
+	"bufio"
 	"io"
 	"strings"
 	"unicode"
@@ -65,11 +65,47 @@ func Of(label string, open func() io.Reader) (encoding.Encoding, error) {
 	if string(mark[:n]) == "\xff\xfe" || string(mark[:n]) == "\xfe\xff" {
 		return utf16, nil
 	}
-	_, err = io.Copy(io.Discard, transform.NewReader(open(), encoding.UTF8Validator))
-	if errors.Is(err, encoding.ErrInvalidUTF8) {
-		return charmap.Windows1252, nil
+	if utf8, err := isUTF8(bufio.NewReader(open())); utf8 || err != nil {
+		return nil, err
 	}
-	return nil, err
+	return charmap.Windows1252, nil
+}
+
+// isUTF8 reports whether a text is UTF-8, or was before it was damaged in a few
+// places.
+func isUTF8(in *bufio.Reader) (bool, error) {
+	good, bad := 0, 0
+	for {
+		switch r, size, err := in.ReadRune(); {
+		case err == io.EOF:
+			return good > 2*bad || bad == 0, nil
+		case err != nil:
+			return false, err
+		case r == utf8.RuneError && size == 1:
+			bad++
+		case size > 1:
+			good++
+		}
+	}
+}
+
+// Exact reports whether a text is in the encoding e, so that nothing of it is
+// replaced. A nil e means UTF-8.
+func Exact(in io.Reader, e encoding.Encoding) (bool, error) {
+	if e != nil {
+		in = transform.NewReader(in, e.NewDecoder())
+	}
+	r := bufio.NewReader(in)
+	for {
+		switch c, _, err := r.ReadRune(); {
+		case err == io.EOF:
+			return true, nil
+		case err != nil:
+			return false, err
+		case c == utf8.RuneError:
+			return false, nil
+		}
+	}
 }
 
 // Reader reads in, which is in the encoding e, as valid UTF-8 without NUL. A nil

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // A label that lies or is unknown does not make text unreadable.
@@ -21,7 +22,8 @@ func TestTextBecomesUTF8(t *testing.T) {
 		{"+AAo-", "utf-7", "+AAo-"}, // a way to hide characters: not decoded
 		{"A+ImIDkQ-. 1 +- 1, x+AOk", "UTF-7", "A≢Α. 1 + 1, xé"},
 		{"+2D3eAA!", "unicode-1-1-utf-7", "\U0001f600!"}, // a pair of surrogates
-		{"+A +AB-x +", "utf-7", "+A +AB-x +"},            // nothing that decodes
+		{"a\xe4b", "utf-7", "a\ufffdb"},
+		{"+A +AB-x +", "utf-7", "+A +AB-x +"}, // nothing that decodes
 		{"caf\x82", "CP-850", "café"},
 		{"caf\x82", "cp_850", "café"},
 		{"caf\x82", "x-cp850", "café"},
@@ -108,4 +110,23 @@ func TestManyEncodedWordsCostLittle(t *testing.T) {
 			t.Errorf("20,000 words %s took %d bytes of memory", word, got)
 		}
 	}
+}
+
+// Decoding any header ends with valid UTF-8, and leaves text without words as it is.
+func FuzzDecodeWords(f *testing.F) {
+	for _, s := range []string{"=?utf-8?q?a=C3?= =?utf-8?b?w6Q?=", "=?utf-7?q?+AAo-?= +", "=?a?b?QQ=?", "=?big5?b?/" +
+		"////w?=\xff",
+		"=?utf-16?b?2D0?=", "=?iso-2022-jp?q?=1B$B?= =?iso-2022-jp?q?F|?=",
+		"=?utf-7?q?0=80?=0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := DecodeWords(s)
+		if !utf8.ValidString(got) {
+			t.Errorf("%q", got)
+		}
+		if !strings.Contains(s, "=?") && utf8.ValidString(s) && got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 )
@@ -59,6 +60,8 @@ var encodings = map[string]encoding.Encoding{
 	"855": charmap.CodePage855, "858": charmap.CodePage858, "00858": charmap.CodePage858,
 	"860": charmap.CodePage860, "862": charmap.CodePage862,
 	"863": charmap.CodePage863, "865": charmap.CodePage865, "1047": charmap.CodePage1047, "1140": charmap.CodePage1140,
+	"936": simplifiedchinese.GB18030, "gbk": simplifiedchinese.GB18030, "gb2312": simplifiedchinese.GB18030,
+	"euccn": simplifiedchinese.GB18030, "51936": simplifiedchinese.GB18030,
 	"utf16": utf16, "ucs2": utf16, "iso10646ucs2": utf16, "utf16le": utf16,
 	"utf16be": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
 	"utf32":   utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
@@ -69,7 +72,7 @@ var encodings = map[string]encoding.Encoding{
 
 // aliases name an encoding of the browsers' table by another label.
 var aliases = map[string]string{
-	"866": "ibm866", "874": "windows-874", "932": "shift_jis", "936": "gbk", "949": "euc-kr", "uhc": "euc-kr",
+	"866": "ibm866", "874": "windows-874", "932": "shift_jis", "949": "euc-kr", "uhc": "euc-kr",
 	"950": "big5", "951": "big5", "943": "shift_jis", "31j": "shift_jis", "1361": "euc-kr", "54936": "gb18030",
 	"1250": "windows-1250", "1251": "windows-1251", "1252": "windows-1252", "1253": "windows-1253",
 	"1254": "windows-1254", "1255": "windows-1255", "1256": "windows-1256", "1257": "windows-1257",
@@ -79,7 +82,7 @@ var aliases = map[string]string{
 	"eucjp": "euc-jp", "51932": "euc-jp", "eucjpms": "euc-jp", "50220": "iso-2022-jp", "50221": "iso-2022-jp",
 	"50222": "iso-2022-jp", "iso2022jpms": "iso-2022-jp", "sjis": "shift_jis", "sjiswin": "shift_jis",
 	"shiftjis": "shift_jis", "euckr": "euc-kr", "51949": "euc-kr", "ksc5601": "euc-kr", "ksc56011987": "euc-kr",
-	"gb2312": "gbk", "euccn": "gbk", "51936": "gbk", "gb18030": "gb18030", "big5hkscs": "big5", "tis620": "windows-874",
+	"gb18030": "gb18030", "big5hkscs": "big5", "tis620": "windows-874",
 	"iso88591": "iso-8859-1", "iso88592": "iso-8859-2", "iso88593": "iso-8859-3", "iso88594": "iso-8859-4",
 	"iso88595": "iso-8859-5", "iso88596": "iso-8859-6", "iso88597": "iso-8859-7", "iso88598": "iso-8859-8",
 	"iso88599": "iso-8859-9", "iso885910": "iso-8859-10", "iso885913": "iso-8859-13", "iso885914": "iso-8859-14",

@@ -2,9 +2,8 @@ package charset
 
 import (
 	"bytes"
-	"encoding/base64"
-	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/transform"
@@ -26,7 +25,10 @@ type utf7Decoder struct{ transform.NopResetter }
 func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		text, used := src[nSrc:nSrc+1], 1
-		if src[nSrc] == '+' {
+		switch {
+		case src[nSrc] >= utf8.RuneSelf:
+			text = []byte("\ufffd")
+		case src[nSrc] == '+':
 			var whole bool
 			text, used, whole = shifted(src[nSrc:])
 			if !whole && !atEOF && len(src)-nSrc <= maxRun {
@@ -58,18 +60,16 @@ func shifted(src []byte) (text []byte, used int, whole bool) {
 	if len(run) == 0 && used == 2 {
 		return src[:1], 2, true // "+-" is a plus
 	}
-	units, err := base64.RawStdEncoding.DecodeString(string(run))
 	left := len(run) % 8 // 3 and 6 characters hold whole units of 16 bits
-	if len(run) == 0 || err != nil || left != 0 && left != 3 && left != 6 {
+	if len(run) == 0 || left != 0 && left != 3 && left != 6 {
 		return src[:end], end, whole
 	}
-	text, err = utf16BE.NewDecoder().Bytes(units[:len(units)/2*2])
+	units := appendBase64(nil, string(run))
+	text, err := utf16BE.NewDecoder().Bytes(units[:len(units)/2*2])
 	if err != nil || bytes.ContainsFunc(text, unicode.IsControl) {
 		return src[:end], end, whole
 	}
 	return text, used, whole
 }
 
-func isBase64(c byte) bool {
-	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("+/", c) >= 0
-}
+func isBase64(c byte) bool { return sixBits(c) < 64 && c != '-' && c != '_' }

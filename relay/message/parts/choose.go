@@ -162,13 +162,15 @@ func (s *sorter) each(n *node, at func(i int) place) error {
 	}
 	s.at = number
 	for _, x := range n.outside {
-		head := partHead{mediaType: typeText, name: "text-outside-the-parts.txt"}
-		s.apart = append(s.apart, &node{head: head, start: x.start, end: x.end, number: number})
+		s.apart = append(s.apart, &node{head: outsideHead, start: x.start, end: x.end, number: number})
 		n.repairs = append(n.repairs, "there is text outside of its parts")
 	}
 	s.note(n)
 	return nil
 }
+
+// outsideHead is the header of text that is outside of the parts.
+var outsideHead = partHead{mediaType: typeText, name: "text-outside-the-parts.txt"}
 
 // complete finds a text where none was chosen, and makes files of the text that
 // is outside of the parts.

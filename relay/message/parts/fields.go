@@ -50,6 +50,9 @@ func (s *sorter) fields(h *message.Header) {
 // loosely reads a list with semicolons, or commas where nothing is between them.
 // It gives up where one of its pieces is not one address.
 func loosely(list string) (all []address.Mailbox) {
+	if len(list) > maxPartHeader {
+		return nil
+	}
 	pieces := cutter{s: list, commas: true}
 	for one, ok := pieces.next(); ok; one, ok = pieces.next() {
 		if strings.TrimSpace(one) == "" {

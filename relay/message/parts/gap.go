@@ -18,13 +18,20 @@ type gap struct {
 	first  string   // the first line that begins with two hyphens, without these
 	last   string   // of the line before, if it is one
 	found  string   // what the delimiters seem to be
+	tries  int
 }
 
+// maxTries bounds the lines of a gap that are looked at as delimiters.
+const maxTries = 10_000
+
 // maxNotice bounds the notices that are recognized.
-const maxNotice = 400
+const maxNotice = 600
 
 // line takes a line, or a further piece of a long one.
 func (g *gap) line(line []byte, begins bool) {
+	if len(g.sample) > maxNotice && g.tries > maxTries {
+		return
+	}
 	trimmed := bytes.TrimSpace(line)
 	if len(trimmed) == 0 {
 		return
@@ -33,7 +40,7 @@ func (g *gap) line(line []byte, begins bool) {
 	if len(g.sample) <= maxNotice {
 		g.sample = append(append(g.sample, trimmed[:min(len(trimmed), maxNotice)]...), ' ')
 	}
-	if !begins || g.found != "" || len(line) > maxBoundary+8 {
+	if !begins || g.found != "" || len(line) > maxBoundary+8 || g.tries > maxTries {
 		g.last = ""
 		return
 	}
@@ -46,6 +53,7 @@ func (g *gap) line(line []byte, begins bool) {
 	case g.first != "" && string(id) == g.first+"--":
 		g.found = g.first
 	default:
+		g.tries++
 		g.last = string(id)
 		if g.first == "" {
 			g.first = g.last
@@ -57,14 +65,19 @@ func (g *gap) line(line []byte, begins bool) {
 }
 
 // endGap ends what is outside of the parts of f before its next one, or its end.
-func (f *frame) endGap(end int64) {
+// A delimiter in it may be that of a multipart around it.
+func (w *walker) endGap(f *frame, end int64) {
 	g, n := f.gap, f.node
 	f.gap = gap{start: -1}
 	if g.start < 0 {
 		return
 	}
-	if len(n.children) == 0 {
-		n.meant = g.found
+	owner := n
+	if places := w.open[g.found]; len(places) > 0 {
+		owner = w.stack[places[len(places)-1]].node
+	}
+	if owner.meant == "" {
+		owner.meant = g.found
 	}
 	if end <= g.start || !g.text || len(n.children) == 0 && isNotice(g.sample) {
 		return
@@ -78,25 +91,29 @@ func (f *frame) endGap(end int64) {
 // isNotice recognizes what programs write before the first part for readers
 // without MIME. It says nothing to anybody else.
 func isNotice(sample []byte) bool {
-	words := strings.Join(strings.Fields(strings.ToLower(string(sample))), " ")
-	return slices.Contains(notices, strings.TrimRight(words, ". -:!"))
+	text := strings.Join(strings.Fields(strings.ToLower(string(sample))), " ")
+	for _, sentence := range strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '!' }) {
+		if sentence = strings.Trim(sentence, " -:"); sentence != "" && !slices.Contains(notices, sentence) {
+			return false
+		}
+	}
+	return len(sample) <= maxNotice
 }
 
+// notices are their sentences.
 var notices = []string{
-	"this is a multi-part message in mime format",
-	"this is a multipart message in mime format",
-	"this is a multi part message in mime format",
-	"this is a multi-part mime message",
-	"this is a mime-encapsulated message",
-	"this is a mime encoded message",
-	"this is a mime-formatted message",
-	"this is a message with multiple parts in mime format",
-	"this is a multi-part message",
-	"mime message",
-	"this message is in mime format. since your mail reader does not understand this format, some or all of this " +
-		"message may not be legible",
-	"this is a mime-formatted message. if you see this text it means that your e-mail software does not support " +
-		"mime-formatted messages",
-	"this is a mime formatted message. if you see this text it means that your email software does not support " +
-		"mime formatted messages",
+	"this is a multi-part message in mime format", "this is a multipart message in mime format",
+	"this is a multi part message in mime format", "this is a message with multiple parts in mime format",
+	"this message is in mime format", "this is a message in mime format", "this is a multi-part mime message",
+	"this is a mime-encapsulated message", "this is a mime encoded message", "this is a mime message", "mime message",
+	"this is a mime-formatted message", "this is a mime formatted message", "this is a multi-part message",
+	"this is a multipart mime message",
+	"since your mail reader does not understand this format, some or all of this message may not be legible",
+	"since your mail reader does not understand this format, some or all of the message may not be legible",
+	"your mail reader does not understand mime message format",
+	"portions of this message may be unreadable without a mime-capable mail program",
+	"the first part should be readable text, while the remaining parts are likely unreadable without mime-aware tools",
+	"if you see this text it means that your e-mail software does not support mime-formatted messages",
+	"if you see this text it means that your email software does not support mime formatted messages",
+	"if you see this, your mail reader does not support this format",
 }

@@ -14,7 +14,6 @@ import (
 type relinker struct {
 	base *url.URL          // of the text
 	ids  map[string]string // location -> Content-ID
-	seen map[string]string // values of attributes that were looked up -> Content-ID, or nothing
 }
 
 // add names a part of multipart/related by its location. One without a Content-ID
@@ -28,7 +27,7 @@ func (l *relinker) add(n *node) {
 		n.head.contentID = "part-" + n.number + "@graphrelay"
 	}
 	if l.ids == nil {
-		l.ids, l.seen = map[string]string{}, map[string]string{}
+		l.ids = map[string]string{}
 	}
 	l.ids[l.absolute(location)] = n.head.contentID
 }
@@ -48,26 +47,25 @@ func (l *relinker) reader(in io.Reader) io.Reader {
 		return in
 	}
 	r := bufio.NewReaderSize(in, 2*maxValue)
-	return &decoder{next: func(to []byte) ([]byte, error) { return l.next(r, to) }}
+	values := 0
+	return &decoder{next: func(to []byte) ([]byte, error) {
+		if values++; values > maxValues {
+			text, err := r.ReadSlice('\n')
+			if err == bufio.ErrBufferFull {
+				err = nil
+			}
+			return append(to, text...), err
+		}
+		return l.next(r, to)
+	}}
 }
 
-// The bounds of what is looked at: the length of a value of an attribute, and how
-// many different ones.
+// The bounds of the values of attributes that are looked at: their length and
+// their number.
 const (
 	maxValue  = 2 << 10
-	maxValues = 10000
+	maxValues = 20_000
 )
-
-// id looks up the value of an attribute.
-func (l *relinker) id(value []byte) string {
-	id, known := l.seen[string(value)]
-	if !known && len(l.seen) < maxValues {
-		text := string(value)
-		id = l.ids[l.absolute(strings.TrimSpace(html.UnescapeString(text)))]
-		l.seen[text] = id
-	}
-	return id
-}
 
 // next copies up to the next equals sign, and the value after it.
 func (l *relinker) next(r *bufio.Reader, to []byte) ([]byte, error) {
@@ -89,7 +87,8 @@ func (l *relinker) next(r *bufio.Reader, to []byte) ([]byte, error) {
 	if n <= 0 {
 		return to, nil
 	}
-	if id := l.id(ahead[begin : begin+n]); id != "" {
+	value := strings.TrimSpace(html.UnescapeString(string(ahead[begin : begin+n])))
+	if id := l.ids[l.absolute(value)]; id != "" {
 		to = append(append(append(to, ahead[:begin]...), "cid:"...), url.PathEscape(id)...)
 		_, err = r.Discard(begin + n)
 	}

@@ -21,7 +21,7 @@ type partHead struct {
 	name        string            // file name of either field, decoded
 	contentID   string            // without angle brackets
 	location    string            // Content-Location
-	strange     string            // a transfer encoding that is not known
+	strange     string            // a transfer encoding in other words than those of RFC 2045
 }
 
 // readPartHead reads the fields that matter; the first of several with the same
@@ -57,20 +57,24 @@ func readPartHead(header []byte, fallback string) partHead {
 }
 
 // transferEncoding recognizes an encoding by what its misspelt and commented
-// names have in common; strange is one that it does not know.
+// names have in common; strange is the value unless it is the name itself.
 func transferEncoding(value string) (encoding, strange string) {
-	name := strings.ToLower(strings.Trim(withoutComments(value), " \t\"';,."))
+	value = strings.ToLower(strings.TrimSpace(value))
+	name := strings.Trim(withoutComments(value), " \t\"';,.")
 	switch {
-	case strings.Contains(name, "64"):
-		return base64, ""
+	case strings.Contains(name, "64") && !strings.Contains(name, "zip"):
+		encoding = base64
 	case strings.Contains(name, "quoted"), strings.Contains(name, "printable"), name == "qp":
-		return quotedPrintable, ""
+		encoding = quotedPrintable
 	case strings.Contains(name, "uu"):
-		return uuencode, ""
-	case name == "", name == "none", name == "utf-8", strings.Contains(name, "bit"), strings.Contains(name, "binary"):
+		encoding = uuencode
+	case name == "", name == "7bit", name == "8bit", name == "binary":
 		return "", ""
 	}
-	return "", name
+	if value == encoding || value == "x-uuencode" {
+		return encoding, ""
+	}
+	return encoding, value
 }
 
 // withoutComments leaves out what is in parentheses. One that does not end is a

@@ -18,11 +18,14 @@ package parts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"golang.org/x/text/encoding"
 
 	"graphrelay/relay/message"
 	"graphrelay/relay/message/charset"
@@ -132,7 +135,8 @@ func (s *sorter) content() (err error) {
 		}
 		s.note(s.text)
 	}
-	for i, n := range s.others {
+	for i := 0; i < len(s.others); i++ { // a part may leave another one behind
+		n := s.others[i]
 		a, err := s.attachment(n, i+1)
 		if err != nil {
 			return err
@@ -171,7 +175,8 @@ const maxHeader = 4 << 20
 // and how long it is. A part that is not uuencoded stays as it is.
 func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) {
 	if n.head.strange != "" {
-		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q is not known", n.head.strange))
+		as := cmp.Or(n.head.encoding, "none")
+		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q was read as %s", n.head.strange, as))
 	}
 	open = func() io.Reader {
 		r, _ := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
@@ -180,6 +185,14 @@ func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) 
 	r, fault := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
 	if size, err = io.Copy(io.Discard, r); err != nil {
 		return nil, 0, err
+	}
+	if d, ok := r.(*decoder); ok && d.tail != nil && d.tail() > 0 {
+		behind := n.start + d.tail()
+		s.others = append(s.others, &node{head: outsideHead, start: behind, end: n.end, number: n.number})
+		n.end = behind
+		n.repairs = append(n.repairs, "there is text behind its base64")
+		size, err = io.Copy(io.Discard, open())
+		return open, size, err
 	}
 	what := fault()
 	if what != "" {
@@ -200,7 +213,7 @@ func (s *sorter) readText(n *node) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
-	e, err := charset.Of(n.head.params["charset"], raw)
+	e, err := s.encodingOf(n, raw)
 	if err != nil {
 		return Text{}, err
 	}
@@ -213,12 +226,27 @@ func (s *sorter) readText(n *node) (Text, error) {
 		t.open = func() io.Reader { return s.images.reader(charset.Reader(raw(), e)) }
 		to = &s.shown
 	}
-	lost := &replaced{}
-	t.Size, err = io.Copy(io.MultiWriter(to, lost), t.Open())
-	if lost.found && e != nil {
-		n.faults = append(n.faults, "its text is not in the character set that its header names")
-	}
+	t.Size, err = io.Copy(to, t.Open())
 	return t, err
+}
+
+// encodingOf finds the encoding of a text. UTF-8 counts where the text is not in
+// the character set that its header names.
+func (s *sorter) encodingOf(n *node, raw func() io.Reader) (encoding.Encoding, error) {
+	e, err := charset.Of(n.head.params["charset"], raw)
+	if err != nil {
+		return nil, err
+	}
+	exact, err := charset.Exact(raw(), e)
+	if err != nil || exact {
+		return e, err
+	}
+	if exact, err = charset.Exact(raw(), nil); exact {
+		n.repairs = append(n.repairs, "its text is UTF-8, and not what its header says")
+		return nil, err
+	}
+	n.faults = append(n.faults, "its text is not in the character set that its header names")
+	return e, err
 }
 
 func (s *sorter) attachment(n *node, number int) (Attachment, error) {

@@ -2,6 +2,7 @@ package parts
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -328,4 +329,21 @@ func FuzzParams(f *testing.F) {
 			t.Errorf("%q %v", value, params)
 		}
 	})
+}
+
+// A stop of the service ends the reading of a large message.
+func TestReadingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	text := "Subject: x\r\n\r\nhello"
+	m, err := Read(ctx, strings.NewReader(text), int64(len(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := io.ReadAll(m.Text.Open()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the text: %v", err)
+	}
+	if _, err := Read(ctx, strings.NewReader(text), int64(len(text))); !errors.Is(err, context.Canceled) {
+		t.Errorf("the message: %v", err)
+	}
 }

@@ -2,7 +2,6 @@ package parts
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"io"
@@ -20,21 +19,6 @@ func (o *obedient) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return o.ReadSeeker.Read(p)
-}
-
-// replaced finds out whether characters were lost.
-type replaced struct {
-	found bool
-	tail  []byte // of the last piece
-}
-
-func (l *replaced) Write(p []byte) (int, error) {
-	const lost = "\ufffd"
-	if !l.found {
-		l.found = bytes.Contains(p, []byte(lost)) || bytes.Contains(append(l.tail, p[:min(len(p), 2)]...), []byte(lost))
-		l.tail = append(l.tail[:0], p[max(0, len(p)-2):]...)
-	}
-	return len(p), nil
 }
 
 // span reads a piece of a message. Spans of one message share its reader, each at
@@ -75,7 +59,7 @@ func decoded(r io.Reader, encoding string) (content io.Reader, fault func() stri
 	switch encoding {
 	case base64:
 		d := &base64Decoder{in: buffered(r)}
-		return &decoder{next: d.next}, d.fault
+		return &decoder{next: d.next, tail: d.tail}, d.fault
 	case quotedPrintable:
 		return &decoder{next: (&quotedDecoder{in: buffered(r)}).next}, func() string { return "" }
 	case uuencode:
@@ -94,6 +78,7 @@ type decoder struct {
 	ready []byte        // of buf
 	err   error         // of next, returned when ready is empty
 	name  func() string // of the file, where the encoding knows it
+	tail  func() int64  // where text begins that is behind the encoded bytes, where there is some
 }
 
 func (d *decoder) Read(p []byte) (int, error) {
@@ -115,15 +100,19 @@ func (d *decoder) Read(p []byte) (int, error) {
 }
 
 // base64Decoder decodes as RFC 2045 asks: it passes over what is not in the
-// alphabet. After padding a new piece may begin. It remembers whether there was a
-// line of words in it, such as a footer that a program added.
+// alphabet. After padding a new piece may begin. It remembers where there are
+// lines of words in it, such as a footer that a program added.
 type base64Decoder struct {
-	in    *bufio.Reader
-	acc   uint32
-	n     int  // characters in acc
-	other int  // characters of the line that are not in the alphabet, and blanks between words
-	blank bool // the last character is a blank that ends a word
-	words bool
+	in     *bufio.Reader
+	acc    uint32
+	n      int   // characters in acc
+	at     int64 // bytes read
+	line   int64 // where the line begins
+	whole  bool  // no quantum was open there
+	other  int   // characters of the line that are not in the alphabet, and blanks between words
+	blank  bool  // the last character is a blank that ends a word
+	words  bool  // there are words
+	behind int64 // where lines of words begin that no base64 follows; 0 if there are none
 }
 
 func (b *base64Decoder) fault() string {
@@ -132,6 +121,9 @@ func (b *base64Decoder) fault() string {
 	}
 	return ""
 }
+
+// tail is where text begins that is behind the base64.
+func (b *base64Decoder) tail() int64 { return b.behind }
 
 // next decodes one quantum.
 func (b *base64Decoder) next(to []byte) ([]byte, error) {
@@ -145,6 +137,7 @@ func (b *base64Decoder) next(to []byte) ([]byte, error) {
 		}
 		v := base64Value[c]
 		if v < 64 && !b.blank {
+			b.at++
 			b.acc = b.acc<<6 | uint32(v)
 			if b.n++; b.n == 4 {
 				return b.flush(to), nil
@@ -155,11 +148,17 @@ func (b *base64Decoder) next(to []byte) ([]byte, error) {
 		switch {
 		case v < 64:
 			_ = b.in.UnreadByte()
+			continue
 		case c == '=' && b.n > 0:
+			b.at++
 			return b.flush(to), nil
 		}
+		b.at++
 	}
 }
+
+// fullLine is the length from which a line without words is base64 again.
+const fullLine = 40
 
 // notice looks at what is not plain base64.
 func (b *base64Decoder) notice(c, v byte) {
@@ -168,14 +167,22 @@ func (b *base64Decoder) notice(c, v byte) {
 		b.blank = b.n > 0
 		return
 	case c == '\n':
-		b.other = 0
-	case v < 64: // a word continues after a blank
-		b.other++
+		if b.other == 0 && b.at-b.line > fullLine {
+			b.behind = 0
+		}
+		b.line, b.whole, b.other = b.at+1, b.n == 0, 0
+	case v < 64: // words with a blank between them
+		b.other += 2
 	case c != '=' && c != '\r':
 		b.other++
 	}
 	b.blank = false
-	b.words = b.words || b.other > 1
+	if b.other > 1 {
+		if !b.words && b.whole && b.line > 0 {
+			b.behind = b.line
+		}
+		b.words = true
+	}
 }
 
 // flush appends what acc holds, which may be an incomplete quantum.
@@ -240,6 +247,9 @@ func (q *quotedDecoder) escape(to []byte) []byte {
 	if n, err := hex.Decode(decoded[:], next); n == 1 && err == nil {
 		_, _ = q.in.Discard(2)
 		return append(to, decoded[0])
+	}
+	if len(next) > 0 && strings.IndexByte(" \t\r\n", next[0]) < 0 {
+		return append(to, '=')
 	}
 	line, _ := q.in.Peek(80)
 	for i, c := range line {

@@ -30,7 +30,7 @@ type node struct {
 	words      bool      // its content is not blank
 	outside    []stretch // text of a multipart before its first part and after its last
 	number     string    // as in "1.2"; empty for the message itself
-	meant      string    // of a multipart without parts: what its delimiters are
+	meant      string    // of a multipart: what delimiters outside of its parts are
 	repairs    []string  // what was read otherwise than it is written
 	faults     []string  // what has no place
 }
@@ -45,7 +45,7 @@ type walker struct {
 	stack   []frame
 	open    map[string][]int // boundary -> places in stack, innermost last
 	loose   int              // frames of stack that are loose
-	meant   map[int64]string // what the delimiters of a multipart are, by its start
+	meant   map[int64]string // further delimiters of a multipart, by its start
 	current *node            // whose header or content the line belongs to; nil between parts
 	header  headerLines      // of current
 	parts   int
@@ -55,15 +55,15 @@ type walker struct {
 // frame is an open multipart. Its epilogue belongs to it, and more parts may
 // follow there.
 type frame struct {
-	boundary string
-	node     *node
-	loose    bool // the boundary is a guess, and blanks may be before delimiters
-	closed   bool
-	gap      gap
+	boundaries []string
+	node       *node
+	loose      bool // one of the boundaries is a guess, and blanks may be before delimiters
+	closed     bool
+	gap        gap
 }
 
-// walk reads r to its end, again where a multipart has no parts but what looks
-// like its delimiters. Errors are those of r and ErrTooManyParts.
+// walk reads r to its end, again where what looks like delimiters is outside of
+// the parts of a multipart. Errors are those of r and ErrTooManyParts.
 func walk(open func() io.Reader) (*node, error) {
 	meant := map[int64]string{}
 	for n := 1; ; n++ {
@@ -79,9 +79,9 @@ func walk(open func() io.Reader) (*node, error) {
 	}
 }
 
-// collect adds what the delimiters of multiparts without parts look like.
+// collect adds the delimiters outside of parts that were found.
 func collect(n *node, meant map[int64]string) map[int64]string {
-	if n.meant != "" && len(n.children) == 0 && meant[n.start] == "" {
+	if n.meant != "" && meant[n.start] == "" {
 		meant[n.start] = n.meant
 	}
 	for _, c := range n.children {
@@ -150,7 +150,7 @@ func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
 		return 0, false, false
 	}
 	id, ok := bytes.CutPrefix(bytes.Trim(line, " \t\r\n"), []byte("--"))
-	if !ok {
+	if !ok || len(id) == 0 {
 		return 0, false, false
 	}
 	if place, ok = w.find(id, indented); ok {
@@ -185,7 +185,10 @@ func (w *walker) delimit(place int, closing bool, at, after int64) error {
 		w.pop(at-w.eol, at)
 	}
 	f := &w.stack[place]
-	f.endGap(at - w.eol)
+	w.endGap(f, at-w.eol)
+	if f.closed && !closing {
+		f.node.repairs = append(f.node.repairs, "there are parts behind its last delimiter")
+	}
 	f.closed = closing
 	if closing {
 		f.gap = gap{start: after}
@@ -225,13 +228,14 @@ func (w *walker) close(end, at int64) {
 // pop ends the innermost multipart.
 func (w *walker) pop(end, at int64) {
 	last := &w.stack[len(w.stack)-1]
-	last.endGap(end)
+	w.endGap(last, end)
 	last.node.end = at
 	if last.loose {
 		w.loose--
 	}
-	places := w.open[last.boundary]
-	w.open[last.boundary] = places[:len(places)-1]
+	for _, b := range last.boundaries {
+		w.open[b] = w.open[b][:len(w.open[b])-1]
+	}
 	w.stack = w.stack[:len(w.stack)-1]
 }
 
@@ -243,23 +247,25 @@ func (w *walker) begin(at int64) {
 	if !strings.HasPrefix(n.head.mediaType, "multipart/") {
 		return
 	}
-	boundary := n.head.boundary()
-	loose := w.meant[at] != ""
-	if loose {
-		boundary = w.meant[at]
-		n.repairs = append(n.repairs, "its delimiters are not those that its header names")
-	}
-	if n.multi = len(w.stack) < maxDepth && len(boundary) <= maxBoundary; !n.multi {
+	boundaries := []string{n.head.boundary()}
+	if n.multi = len(w.stack) < maxDepth && len(boundaries[0]) <= maxBoundary; !n.multi {
 		n.faults = append(n.faults, "it is nested too deeply, or its boundary is too long")
 		return
 	}
-	w.open[boundary] = append(w.open[boundary], len(w.stack))
-	w.stack = append(w.stack, frame{
-		boundary: boundary, node: n, loose: loose, gap: gap{start: at, meant: n.head.meant()},
-	})
-	if loose {
+	meant := w.meant[at]
+	if meant != "" {
 		w.loose++
+		n.repairs = append(n.repairs, "some of its delimiters are not those that its header names")
 	}
+	if meant != "" && meant != boundaries[0] {
+		boundaries = append(boundaries, meant)
+	}
+	for _, b := range boundaries {
+		w.open[b] = append(w.open[b], len(w.stack))
+	}
+	w.stack = append(w.stack, frame{
+		boundaries: boundaries, node: n, loose: meant != "", gap: gap{start: at, meant: n.head.meant()},
+	})
 	w.current = nil // the preamble belongs to no part
 }
 
