@@ -37,7 +37,7 @@ func newVerify() *cobra.Command {
   1. the credential
   2. the token and its permissions
   3. each configured mailbox, with a probe and a test mail to ADMIN
-  4. the denied mailbox, with a probe
+  4. the denied mailbox and ADMIN's own, with a probe
 
 A probe has no recipients, so Graph sends nothing and nobody is impersonated.
 The last lines give the verdict of each identity:
