@@ -351,7 +351,8 @@ func judgeLarge(t *testing.T, d *harness.Double, sent []*sample) {
 		}
 	}
 	t.Logf("%d messages in parts; the readers agree about %d, of which %d texts and files are lost; of those that "+
-		"only some readers find %d are not found; %d arrived with the original", len(sent), agreed, lost, differ, originals)
+		"only some readers find %d are not found; %d arrived with the original", len(sent), agreed, lost, differ,
+		originals)
 }
 
 // lost are the leaves that did not arrive; of several forms of a text one is enough.
