@@ -333,7 +333,8 @@ func (w *badWeek) newSecret() {
 	w.double.ClearFaults()
 	for _, f := range []sandbox.Fault{
 		{Status: http.StatusTooManyRequests, RetryAfter: 7 * time.Second, Percent: 3, Skip: probes},
-		{Status: http.StatusTooManyRequests, RetryAfter: 30 * time.Second, RetryAfterDate: true, Percent: 3, Skip: probes},
+		{Status: http.StatusTooManyRequests, RetryAfter: 30 * time.Second, RetryAfterDate: true, Percent: 3,
+			Skip: probes},
 		{Subject: "poison", Status: 400, Code: "ErrorMimeContentInvalid"},
 	} {
 		f.Endpoint = "sendMail"

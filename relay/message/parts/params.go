@@ -59,8 +59,9 @@ func readParams(field string) (value string, params map[string]string) {
 // cutter cuts a field at the semicolons outside of quotes. A quote that does not
 // end is an ordinary character, as are those that follow it.
 type cutter struct {
-	s    string
-	open bool // a quote does not end
+	s      string
+	open   bool // a quote does not end
+	commas bool // it cuts at these, too
 }
 
 // next returns the next piece; false at the end.
@@ -69,7 +70,7 @@ func (c *cutter) next() (string, bool) {
 		return "", false
 	}
 	for i := 0; i < len(c.s); i++ {
-		if c.s[i] == ';' {
+		if c.s[i] == ';' || c.commas && c.s[i] == ',' {
 			one := c.s[:i]
 			c.s = c.s[i+1:]
 			return one, true
