@@ -9,7 +9,8 @@ import (
 // A field of MIME resumes a broken header once, even where there is no room to
 // keep it.
 func TestFieldResumesHeaderOnce(t *testing.T) {
-	in := "Content-Foo: " + strings.Repeat(" \n", maxPartHeader/3) + "x\nContent-Type: a/b\ny\nContent-Type: a/b\n\nwords\n"
+	in := "Content-Foo: " + strings.Repeat(" \n", maxPartHeader/3) +
+		"x\nContent-Type: a/b\ny\nContent-Type: a/b\n\nwords\n"
 	m, err := takeApart(t, crlf("Content-Type: multipart/mixed; boundary=B\n\n--B\n"+in+"--B--\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +36,32 @@ func TestUuencodedFileDoesNotGrow(t *testing.T) {
 		if got := strings.Trim(fmt.Sprint(m.Unplaced), "[]"); got != want {
 			t.Errorf("%d lines: %q, want %q", lines, got, want)
 		}
+	}
+}
+
+func TestOddFormsOfParts(t *testing.T) {
+	const pdf = "Content-Type: application/pdf; name=a.pdf\n\nPDF"
+	for _, c := range []struct{ name, in, want string }{
+		{"a comma for a semicolon",
+			"Content-Type: multipart/mixed, boundary=\"B\"\n\n--B\n\nthe words\n--B\n" + pdf + "\n--B--\n",
+			"text \"the words\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"an empty text first", mixed("multipart/mixed", "\n", pdf, "Content-Type: text/html\n\nthe words"),
+			"html \"the words\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"a blank text alone", mixed("multipart/mixed", "\n \n", pdf),
+			"text \" \\r\\n\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"parameters alone", mixed("multipart/mixed", "\nthe words",
+			"Content-Type: name=\"x.pdf\"\nContent-Disposition: filename=\"a.pdf\"\n\nPDF"),
+			"text \"the words\"\na.pdf text/plain <> \"PDF\"\n"},
+		{"HZ", "Content-Type: text/plain; charset=hz-gb-2312\n\n~{<:Ky2;~}", "text \"己所不\"\n"},
+		{"an unheard character set", "Content-Type: text/plain; charset=cp737\n\n\x80",
+			"text \"€\"\nunplaced: the message: its character set \"cp737\" is not known\n"},
+		{"an unheard one of ASCII", "Content-Type: text/plain; charset=cp737\n\na", "text \"a\"\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := damaged(t, c.in); got != c.want {
+				t.Errorf("got\n%swant\n%s", got, c.want)
+			}
+		})
 	}
 }
 

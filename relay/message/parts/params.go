@@ -21,7 +21,7 @@ const maxParams = 100
 func readParams(field string) (value string, params map[string]string) {
 	c := cutter{s: field}
 	head, _ := c.next()
-	value = strings.ToLower(firstWord(head))
+	value = strings.TrimRight(strings.ToLower(firstWord(head)), ",")
 	plain, split := map[string]string{}, map[string][]section{}
 	add := func(one string) {
 		name, text, ok := strings.Cut(one, "=")
@@ -38,7 +38,10 @@ func readParams(field string) (value string, params map[string]string) {
 			plain[name+"*"] = text
 		}
 	}
-	if _, late, ok := strings.Cut(strings.TrimSpace(head), " "); ok {
+	if strings.Contains(value, "=") { // there is no value
+		value = ""
+		add(head)
+	} else if _, late, ok := strings.Cut(strings.TrimSpace(head), " "); ok {
 		add(late)
 	}
 	for n := 0; n < maxParams; n++ {
