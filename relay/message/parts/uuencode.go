@@ -27,8 +27,10 @@ const (
 
 func (u *uuDecoder) fault() string {
 	switch {
-	case u.state == uuBefore:
+	case u.state == uuBefore && u.more:
 		return notUuencoded
+	case u.state == uuBefore: // an empty part
+		return ""
 	case u.more:
 		return "there is text beside its uuencoded file"
 	case u.cut:
