@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -99,19 +100,22 @@ func New(cfg Config) *Delivery {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Float64
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
+	if cfg.Identity == nil {
+		cfg.Identity = func(string) bool { return true }
 	}
-	if cfg.Grace <= 0 {
-		cfg.Grace = defaultGrace
+	if cfg.Alarm == nil {
+		cfg.Alarm = func(string, string, bool) {}
 	}
+	if cfg.OnEvent == nil {
+		cfg.OnEvent = func(Event) {}
+	}
+	cfg.Log, cfg.Grace = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), cmp.Or(cfg.Grace, defaultGrace)
 	d := &Delivery{
 		cfg: cfg, holds: hold.New(cfg.Store), usage: usage{boxes: map[string]*boxUsage{}},
 		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
-		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(),
-		restored: make(chan struct{}), lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{},
-		identities: map[string]*pace.Identity{}, panics: map[envelope.QueueID]int{},
-		unreadable: map[string]envelope.Address{},
+		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(), restored: make(chan struct{}),
+		lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{}, identities: map[string]*pace.Identity{},
+		panics: map[envelope.QueueID]int{}, unreadable: map[string]envelope.Address{},
 	}
 	d.SetLimits(cfg.Limits)
 	return d
@@ -197,12 +201,8 @@ func (d *Delivery) wakeAll() {
 // route is Config.Route with its defaults.
 func (d *Delivery) route(mailbox envelope.Address) (Route, bool) {
 	r, ok := d.cfg.Route(mailbox)
-	if r.MaxConcurrent <= 0 {
-		r.MaxConcurrent = defaultSlots
-	}
-	if r.IdentityConcurrent <= 0 {
-		r.IdentityConcurrent = defaultIdentitySlots
-	}
+	r.MaxConcurrent = cmp.Or(r.MaxConcurrent, defaultSlots)
+	r.IdentityConcurrent = cmp.Or(r.IdentityConcurrent, defaultIdentitySlots)
 	return r, ok
 }
 
@@ -287,13 +287,12 @@ func (d *Delivery) panicked(id envelope.QueueID) int {
 
 // forgetSettled drops what is remembered of a message that will not be tried again.
 func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
-	if s == spool.Queued {
-		return
+	if s != spool.Queued {
+		d.holds.Forget(id)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.panics, id)
 	}
-	d.holds.Forget(id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.panics, id)
 }
 
 // Status is a snapshot for operators.

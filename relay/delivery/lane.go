@@ -274,9 +274,7 @@ func covered(holds []spool.Hold, rec spool.Record) bool {
 	return slices.ContainsFunc(holds, func(h spool.Hold) bool { return h.Covers(rec.Message) })
 }
 
-func (l *lane) giveBackAll(now time.Time) {
-	l.giveBack(now, func(pending) bool { return true })
-}
+func (l *lane) giveBackAll(now time.Time) { l.giveBack(now, func(pending) bool { return true }) }
 
 // giveBack takes back the attempts of chosen messages, for they are not made.
 func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
@@ -316,9 +314,8 @@ func (l *lane) publish(r Route, now time.Time) {
 	l.view.mu.Lock()
 	defer l.view.mu.Unlock()
 	l.view.status = LaneStatus{
-		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy,
-		Ahead: len(l.work.ready), Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now),
-		slowed: l.pace.Slowed(),
+		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy, Ahead: len(l.work.ready),
+		Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now), slowed: l.pace.Slowed(),
 	}
 }
 

@@ -104,10 +104,10 @@ func (d *Delivery) reportsStuck(err error, before bool) {
 	case err != nil:
 		text := strings.ReplaceAll(err.Error(), "\n", "; ")
 		d.cfg.Log.Error("cannot write reports; retrying", "after", reportAgain, "error", text)
-		d.alarm(reportAlarm, "cannot write reports of failed mail: "+text+
+		d.cfg.Alarm(reportAlarm, "cannot write reports of failed mail: "+text+
 			"; see graphrelay status, and check the disk that holds the queue", true)
 	case before && !d.reports.unsent.Load():
-		d.alarm(reportAlarm, "reports can be written again", false)
+		d.cfg.Alarm(reportAlarm, "reports can be written again", false)
 	}
 }
 
@@ -184,7 +184,7 @@ func (d *Delivery) reportFailed(rec spool.Record) {
 	d.cfg.Log.Error("a report failed", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf),
 		"error", rec.LastText)
 	d.reports.unsent.Store(true)
-	d.alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
+	d.cfg.Alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
 		"see graphrelay queue list --state failed, and retry it once the cause is gone",
 		rec.ID, rec.ReportOf, rec.LastText), true)
 }
@@ -192,7 +192,7 @@ func (d *Delivery) reportFailed(rec spool.Record) {
 // reportSent ends that alarm: reports get through again.
 func (d *Delivery) reportSent() {
 	if d.reports.unsent.CompareAndSwap(true, false) {
-		d.alarm(reportAlarm, "reports can be sent again", false)
+		d.cfg.Alarm(reportAlarm, "reports can be sent again", false)
 	}
 }
 
@@ -241,9 +241,8 @@ func (d *Delivery) putReport(
 	report.Status, report.Text = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried")
 	report.RequestID, report.LastAttempt = rec.LastRequest, rec.LastAttempt
 	report.Original = dsn.Original{
-		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject,
-		Recipients: about, Mailbox: rec.Mailbox, Accepted: rec.Accepted,
-		Header: header,
+		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject, Recipients: about, Mailbox: rec.Mailbox,
+		Accepted: rec.Accepted, Header: header,
 	}
 	body, headerSize, err := report.Bytes()
 	if err != nil {

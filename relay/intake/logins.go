@@ -56,12 +56,7 @@ type failures struct {
 }
 
 func newLogins(now func() time.Time) *logins {
-	l := &logins{
-		now:    now,
-		turn:   make(chan struct{}, 1),
-		good:   map[string]goodLogin{},
-		failed: map[pair]failures{},
-	}
+	l := &logins{now: now, turn: make(chan struct{}, 1), good: map[string]goodLogin{}, failed: map[pair]failures{}}
 	_, _ = rand.Read(l.key[:]) // never fails since Go 1.24
 	return l
 }

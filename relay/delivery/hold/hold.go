@@ -89,8 +89,7 @@ type Set struct {
 // New returns an empty Set.
 func New(store Store) *Set {
 	return &Set{
-		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{},
-		strikes: map[envelope.QueueID]*strike{},
+		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{}, strikes: map[envelope.QueueID]*strike{},
 	}
 }
 
@@ -166,9 +165,7 @@ func (s *Set) Narrow(mailbox envelope.Address) []spool.Hold {
 }
 
 // List returns copies of all holds.
-func (s *Set) List() []spool.Hold {
-	return s.list(func(*hold) bool { return true })
-}
+func (s *Set) List() []spool.Hold { return s.list(func(*hold) bool { return true }) }
 
 // list returns copies of some holds in order of key.
 func (s *Set) list(chosen func(*hold) bool) []spool.Hold {
