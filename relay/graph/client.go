@@ -128,14 +128,11 @@ type Client struct {
 // New checks cfg and reads the credential and CA files. It does not use the
 // network. Every error ends with what to do.
 func New(cfg Config) (*Client, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
 	n, err := newNetwork(cfg)
 	if err != nil {
 		return nil, err
 	}
+	cfg = n.cfg
 	login, err := entra.New(entra.Config{
 		Identity: cfg.Identity, Endpoints: cfg.endpoints(), Now: cfg.Now, Log: cfg.Log,
 		Route: n, OnChange: cfg.OnCredentialChange, OnToken: cfg.OnToken,

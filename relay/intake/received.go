@@ -74,9 +74,6 @@ func origin(p smtpd.Peer) string {
 		return "local socket, user " + p.User
 	case !p.Addr.IsValid():
 		return "local socket"
-	case p.Addr.Addr().Is6():
-		return "[IPv6:" + p.Addr.Addr().WithZone("").String() + "]"
-	default:
-		return "[" + p.Addr.Addr().String() + "]"
 	}
+	return p.Literal()
 }

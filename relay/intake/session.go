@@ -113,17 +113,17 @@ func (s *session) become(next policy.Client, hash string, rules *Rules) error {
 
 // Mail implements smtpd.Session.
 func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
-	if err := s.renew(); err != nil {
-		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
+	err := s.renew()
+	if err == nil {
+		err = s.rules.Policy.ReversePath(s.client, from.Path)
 	}
-	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
-	if err := s.rules.Policy.ReversePath(s.client, from.Path); err != nil {
+	if err != nil {
 		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
 	}
 	if err := s.in.Store.Admit(from.Size); err != nil {
 		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
 	}
-	var err error
+	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
 	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}

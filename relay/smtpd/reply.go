@@ -17,9 +17,10 @@ var (
 	errManyLogins      = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
 	errNoLogin         = reply.New(554, reply.Enhanced{5, 7, 1},
 		"Access denied, no login is possible from your address")
-	errIdle           = reply.New(421, reply.Enhanced{4, 4, 2}, "Timeout, closing connection")
-	errManyErrors     = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many errors, closing connection")
-	errManyCommands   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many commands without a message, closing connection")
+	errIdle         = reply.New(421, reply.Enhanced{4, 4, 2}, "Timeout, closing connection")
+	errManyErrors   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many errors, closing connection")
+	errManyCommands = reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many commands without a message, closing connection")
 	errNotSMTP        = reply.New(421, reply.Enhanced{4, 7, 0}, "This is SMTP, closing connection")
 	errPanic          = reply.New(421, reply.Enhanced{4, 3, 0}, "Internal error, closing connection")
 	errFlood          = reply.New(500, reply.Enhanced{5, 5, 2}, "Line too long, closing connection")

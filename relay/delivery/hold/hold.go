@@ -214,10 +214,7 @@ func (s *Set) StoppedFor(key string, accepted, now time.Time) (stopped time.Dura
 func (s *Set) stoppedSince(mailbox envelope.Address, since time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, key := range []string{RouteKey(mailbox), MailboxKey(mailbox)} {
-		if x := s.byKey[key]; x != nil && !x.Since.After(since) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{RouteKey(mailbox), MailboxKey(mailbox)}, func(key string) bool {
+		return s.byKey[key] != nil && !s.byKey[key].Since.After(since)
+	})
 }

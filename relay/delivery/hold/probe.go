@@ -41,11 +41,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 	if x.probed[lane] {
 		clear(x.probed)
 	}
-	if !x.Mailbox.IsZero() {
-		clear(x.probed) // one lane only: no others to wait for
-	} else {
-		x.probed[lane] = true
-	}
+	x.probed[lane] = x.Mailbox.IsZero() // else there is one lane only: no others to wait for
 	x.probing = true
 	return true, time.Time{}
 }
@@ -150,10 +146,8 @@ func (s *Set) Explained(c Cause, identity string, now time.Time) (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range s.byKey {
-		if x.Identity != identity || c == NetworkBack && !x.unanswered {
-			continue
-		}
-		if slices.Contains(Triggers(x.Hold), c) && x.bringForward(now) {
+		about := x.Identity == identity && (c != NetworkBack || x.unanswered)
+		if about && slices.Contains(Triggers(x.Hold), c) && x.bringForward(now) {
 			any = true
 		}
 	}
