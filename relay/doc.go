@@ -17,21 +17,26 @@
 // # The map of packages
 //
 //	words     envelope      addresses, queue ID         reply     the error type of SMTP
-//	          outcome       what an answer means        state     snapshot, health, faults
+//	          outcome       what an answer means, and how its Retry-After is read
+//	          state         snapshot, health, faults (every alarm that follows from the snapshot,
+//	                        expiry of certificates included)
 //	          pacing, text  waiting; foreign text made visible; message/charset, hostheader
 //	organs    smtpd         the SMTP server: limits, deadlines, dialog; smtpd/wire: its syntax
 //	          policy        pure: who may send as whom
 //	          message       header block, line ends, edits; message/parts: MIME parts
 //	          spool         the contract of the durable queue; spool/sqlite keeps it
 //	          entra         credentials and tokens
-//	          graph         one way to Graph; what each answer means; graph/largemail
+//	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
 //	          dsn, setup    reports (RFC 3464); scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
-//	          sandbox       a double of Entra and Graph, for tests and try-outs
+//	          sandbox       a double of Entra and Graph, for tests and trials
 //	flows     intake        from SMTP into the spool
-//	          delivery      from the spool to Graph; delivery/pace: how fast; delivery/hold: when not
-//	          verify        live proof that the app is restricted: on request, and every day
-//	          operator      what an operator may do to the queue, for admin and console
+//	          delivery      from the spool to Graph; delivery/pace: how fast; delivery/hold: when not;
+//	                        delivery/decide.go turns each answer into sent, retry, held or failed:
+//	                        the catalogue of graph only proposes
+//	          verify        live proof that the app is restricted: on request, and every day; its
+//	                        verdict stops delivery through delivery/audit_hold.go
+//	          operator      what an operator may change in the queue, for admin and console, which read it
 //	          monitor, alert, admin, console
 //	whole     wiring        from the configuration to the options of every part; pure
 //	          observe       the snapshot of the running parts, their counters and alarms

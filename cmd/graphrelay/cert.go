@@ -35,11 +35,12 @@ func newCertNew() *cobra.Command {
 	var dir string
 	r := certificate.Request{}
 	cmd := &cobra.Command{
-		Use:   "new --out DIR",
+		Use:   "new [--out DIR]",
 		Short: "Create an RSA key and a self-signed certificate",
 		Long: `Create an RSA key and a self-signed certificate, and write into DIR:
 
-  entra.pem   certificate and private key, for certificate_file; mode 0600
+  entra.pem   certificate and private key, for certificate_file; mode 0600;
+              give it to the service as the command then prints
   entra.cer   the certificate alone, to upload to the app registration
 
 Existing files are never overwritten. The private key is never sent anywhere.`,
@@ -50,7 +51,7 @@ Existing files are never overwritten. The private key is never sent anywhere.`,
 			return makePair(cmd.OutOrStdout(), filepath.Join(dir, "entra"), r)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "out", ".", "`DIR` to write entra.pem and entra.cer into")
+	cmd.Flags().StringVar(&dir, "out", ".", "existing `DIR` to write entra.pem and entra.cer into")
 	pairFlags(cmd, &r)
 	return cmd
 }

@@ -18,14 +18,14 @@ func newCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration, credential files, ports and folders; sends nothing",
 		Long: `Check the configuration and report every mistake at once, each with its line
-and what to write instead; then check what it needs on this host: files and
-their modes, folders, ports and credentials. Nothing is sent, and the network is
-not used. Run it as the service's user to see what the service sees:
+and what to write instead; then check the files, modes, folders, ports and
+credentials that the configuration names. The network is not used; for that see
+doctor. Run it as the service's user to see what the service sees:
 
   sudo -u graphrelay graphrelay check
 
-A warning is something that works, but not for much mail; it does not change the
-exit code.
+A warning is about something that works, but not for much mail; it does not
+change the exit code.
 
 --show prints the configuration with every default filled in, and checks nothing
 else. The output contains no secrets: files are named but not read, and password

@@ -17,9 +17,9 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine everything that can be checked from this host; sends no mail",
-		Long: `Examine everything that can be checked from this host, and print for each check
-ok, warn or fail, with what to do: files and their modes, ports and the programs
-that use them, disk, spool, systemd, the connection to Entra and Graph (name,
+		Long: `Like check, and also asks Entra and Graph over the network. Each check prints ok,
+warn or fail, with what to do: files and their modes, ports and the programs that
+use them, disk, queue store, systemd, the connection to Entra and Graph (name,
 proxy, TLS, clock), the credential, the token, and what the app may do with each
 mailbox. It sends no mail and changes nothing. Run it as root or as the service's
 user. The exit code is 1 if a check fails.`,

@@ -72,7 +72,7 @@ func newRoot() *cobra.Command {
 		Short: "Relay SMTP mail to Microsoft 365 through Microsoft Graph",
 		Long: `graphrelay runs on the local network, accepts mail from software that can only
 speak SMTP, keeps it safe on disk, and sends it through Microsoft Graph with an
-Entra application that may use a few mailboxes.
+Entra application that is restricted to a few mailboxes.
 
 Try it without a tenant:   graphrelay serve --sandbox
 Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,

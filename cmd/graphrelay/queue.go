@@ -52,10 +52,10 @@ func newQueue() *cobra.Command {
 		Short: "Show the queue, and retry, hold, release, delete or export messages",
 		Long: `Show the queue, and retry, hold, release, delete or export messages.
 
-Name messages by queue ID, select them with flags, or use --all. list, show and
-export also read the store of a stopped service; the other commands need the
-running service. In text from a message, control, bidi and other invisible
-characters are shown as escapes.`,
+Commands that change messages take queue IDs, flags that select, or --all. list,
+show and export also read the store of a stopped service; the other commands need
+the running service. Control and other invisible characters in a message's text
+are shown as escapes.`,
 		Example: `  graphrelay queue list
   graphrelay queue list --state held --client erp
   graphrelay queue show 06hhgq2g00dcrdpj

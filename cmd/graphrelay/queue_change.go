@@ -154,9 +154,9 @@ again, and the command says how many of the messages that concerns.`,
 
 func newQueueHold() *cobra.Command {
 	c := &changeCommand{action: operator.HoldIt, doing: "holding", done: "held"}
-	return c.command("Hold messages until they are released",
-		`Keep messages from being sent until they are released. Flags and --all select
-queued messages only. After queue.max_hold a held message fails.`,
+	return c.command("Hold messages until you release them",
+		`Keep messages from being sent until you release them, or until queue.max_hold,
+when they fail. Flags and --all select queued messages only.`,
 		`  graphrelay queue hold 06hhgq2g00dcrdpj
   graphrelay queue hold --client erp --newer 1h`)
 }
@@ -164,13 +164,15 @@ queued messages only. After queue.max_hold a held message fails.`,
 func newQueueRelease() *cobra.Command {
 	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
-	cmd := c.command("Release held messages, and probe holds now",
-		`Release held messages: they are due now, and sent without a look into the
-mailbox even if they may have been sent already. Flags and --all select held messages
-only. --mailbox also probes the holds of that mailbox, and --all every hold;
---hold probes the one hold with this key (graphrelay status lists the keys). A
-hold ends when its probe succeeds. The hold of an audit (audit:IDENTITY) is
-checked by a new audit, and ends when Graph refuses the app again.`,
+	cmd := c.command("Send held messages now; or ask Graph now whether a hold can end",
+		`Send held messages now. One that may have been sent already is sent again,
+without a look into its mailbox. Flags and --all select held messages only.
+
+A hold ends when its probe, one message sent to find out, succeeds. --mailbox also
+probes the holds of that mailbox, --all every hold, and --hold only the hold with
+this key (graphrelay status lists the keys). The hold of an audit
+(audit:IDENTITY) is checked by a new audit, and ends when Graph refuses the denied
+mailbox again.`,
 		`  graphrelay queue release 06hhgq2g00dcrdpj
   graphrelay queue release --mailbox notifications@contoso.com
   graphrelay queue release --hold identity:contoso`)

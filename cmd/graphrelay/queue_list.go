@@ -22,10 +22,10 @@ func newQueueList() *cobra.Command {
 	var asJSON, newest bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the messages that are not sent yet: queued, active, held, failed, damaged",
-		Long: `List the messages that are not sent yet: queued, active, held, failed, damaged;
-or, with --state, those in other states. If a message waits for more than its
-first attempt, the next line says why.`,
+		Short: "List the messages that are not sent: queued, active, held, failed, damaged",
+		Long: `List the messages that are not sent: queued, active, held, failed, damaged; or,
+with --state, those in the states that you name. Below a message that was tried or
+held, a line says why it is not sent.`,
 		Example: `  graphrelay queue list
   graphrelay queue list --older 4h --client erp
   graphrelay queue list --state sent --newest --limit 20

@@ -53,7 +53,7 @@ A symbolic link named sendmail to graphrelay does the same.
   -t          also send to the recipients in To, Cc and Bcc
   -i, -oi     a line with only a dot does not end the message
   -f ADDRESS  envelope sender (default: the user, at the host's name); also -r
-  -F NAME     full name for the From field, where the message has none
+  -F NAME     full name, for the From field that is added if there is none
   -bs         speak SMTP on standard input and output
   -v          print the relay's reply
 
@@ -62,9 +62,10 @@ message goes to unix:/run/graphrelay/submit.sock, or to the address in
 /etc/graphrelay/sendmail.conf ("submit: unix:/PATH" or "submit: HOST:PORT") or
 $GRAPHRELAY_SUBMIT. A message that cannot be handed over is kept in ~/dead.letter.
 
-Exit codes: 0 accepted, 64 usage or no recipient, 65 message, 67 recipient, 69
-refused, 75 try again later, 77 not allowed, 78 configuration. If only some
-recipients were refused, the others get the message.`,
+Exit codes: 0 accepted; 64 wrong usage, or no recipient; 65 the message or its
+sender is refused; 67 a recipient is refused; 69 refused for another reason; 75 try
+again later; 77 not allowed; 78 wrong configuration. If only some recipients were
+refused, the others get the message.`,
 		Example: `  graphrelay sendmail -t < message.eml
   ln -s /usr/bin/graphrelay /usr/sbin/sendmail`,
 		DisableFlagParsing: true,

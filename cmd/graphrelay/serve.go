@@ -30,7 +30,8 @@ func newServe() *cobra.Command {
 again, as graphrelay reload does.
 
 --sandbox runs it together with a double of Entra and Microsoft Graph, on loopback
-and with a temporary store: try graphrelay without a tenant or a configuration.`,
+and with a temporary store, so that you can try graphrelay without a tenant or a
+configuration.`,
 		Example: `  graphrelay serve -c /etc/graphrelay/config.yaml
   graphrelay serve --sandbox`,
 		Args: noArguments,

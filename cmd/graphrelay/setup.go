@@ -28,12 +28,13 @@ func newSetup() *cobra.Command {
 		Use:   "setup",
 		Short: "Print the script that registers the app and restricts it to its mailboxes",
 		Long: `Print the complete, commented script for the identity and the mailboxes of the
-configuration: app registration, certificate, group, restriction, tests, and what
-to copy back. The command itself changes nothing: an administrator of the tenant
-reads the script and runs it. It can be run again.
+configuration: app registration, certificate, group, restriction, tests, and the
+lines to copy into the configuration. The command itself changes nothing: an
+administrator of the tenant reads the script and runs it. The script can be run
+again.
 
 The app is never unrestricted: the restriction comes first, then the wait until
-Graph applies it and the tests, and a consent last.
+Graph applies it, then the tests, and a consent, if any, last.
 
 --method rbac gives the app a role in Exchange for these mailboxes, and no
 consent. --method policy is the older way, a consent narrowed by an access

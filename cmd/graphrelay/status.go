@@ -57,9 +57,9 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "warning:"), text.Line(warning))
 	}
 	if s.Healthy {
-		fmt.Fprintf(w, "spool: %s\n", p.Paint(terminal.Green, "healthy"))
+		fmt.Fprintf(w, "store: %s\n", p.Paint(terminal.Green, "healthy"))
 	} else {
-		fmt.Fprintf(w, "spool: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
+		fmt.Fprintf(w, "store: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
 	}
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)

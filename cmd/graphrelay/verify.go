@@ -32,18 +32,23 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --to ADMIN",
 		Short: "Prove on the live service that the app can send as its mailboxes and as no others",
-		Long: `Check step by step: the credential, the token and its permissions, a probe of
-every configured mailbox and a test mail from it to ADMIN, a probe of the mailbox
-that must be refused. A probe is a message without recipients, so nothing is sent
-and nobody is impersonated. The last lines give the verdict of each identity:
+		Long: `Check, in this order:
+
+  1. the credential
+  2. the token and its permissions
+  3. each configured mailbox, with a probe and a test mail to ADMIN
+  4. the denied mailbox and ADMIN's own, with a probe
+
+A probe has no recipients, so Graph sends nothing and nobody is impersonated.
+The last lines give the verdict of each identity:
 
   RESTRICTED       exit 0   proven: it can send as its mailboxes, and not as the denied one
   NOT RESTRICTED   exit 3   it can use a mailbox that must be refused
   SENDER REFUSED   exit 4   it cannot use a mailbox that it needs
-  UNPROVEN         exit 5   neither was proven; the line says what is missing
+  UNPROVEN         exit 5   nothing was proven; the line says what is missing
 
 A change in the tenant takes 30 minutes to 2 hours to reach Graph: --wait 2h
-checks again every 5 minutes until it has.`,
+checks again every 5 minutes until the app is restricted or the time is up.`,
 		Example: `  graphrelay verify --to admin@contoso.com
   graphrelay verify --to admin@contoso.com --denied canary@contoso.com --wait 2h`,
 		Args: noArguments,
@@ -54,12 +59,12 @@ checks again every 5 minutes until it has.`,
 	f := cmd.Flags()
 	configFlag(cmd, &v.file)
 	f.StringSliceVar(&v.allowed, "allowed", nil,
-		"`MAILBOX` that must be able to send; may be repeated (default: all of the configuration)")
+		"`MAILBOX` that must be able to send; may be repeated (default: every mailbox in the configuration)")
 	f.StringSliceVar(&v.denied, "denied", nil,
 		"`MAILBOX` that must be refused: existing, licensed, ordinary; may be repeated (default: denied_mailbox)")
-	f.StringVar(&v.to, "to", "", "`ADDRESS` that receives the test mails; nobody else does")
+	f.StringVar(&v.to, "to", "", "`ADMIN`, the address that receives the test mails; nobody else does")
 	f.StringVar(&v.identity, "identity", "", "verify the identity with this `NAME` only")
-	f.DurationVar(&v.wait, "wait", 0, "check again for up to `TIME`, until a change has reached Graph")
+	f.DurationVar(&v.wait, "wait", 0, "check again for up to `TIME`, until RESTRICTED is proven")
 	f.BoolVar(&v.asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -71,7 +76,7 @@ func (v verification) run(ctx context.Context, out, progress io.Writer) error {
 	}
 	to, err := envelope.ParseAddress(v.to)
 	if v.to == "" || err != nil || to.Wildcard() {
-		return usageError{errors.New("add --to ADDRESS, the administrator who receives the test mails")}
+		return usageError{errors.New("add --to ADMIN, the address that receives the test mails")}
 	}
 	if v.wait < 0 {
 		return usageError{fmt.Errorf("--wait %s is negative; write how long to keep checking, as in 2h", v.wait)}

@@ -115,8 +115,9 @@ func MessageOf(r spool.Record) Message {
 	return m
 }
 
-// Queue answers the queue commands from a store: the running service's, or a
-// stopped service's, opened read-only.
+// Queue answers list, show and export from a store: the running service's, or a
+// stopped service's, opened read-only. The commands that change messages are in
+// operator.
 type Queue struct{ Store spool.Reader }
 
 // List returns a page of the messages that f selects.

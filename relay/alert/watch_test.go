@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,10 +106,15 @@ func TestGoodNewsIsLookedAtOnlyDuringAFault(t *testing.T) {
 // A snapshot that fails changes no alarm.
 func TestAlarmsOutliveAFailedSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var err error
-		w, _ := watched(t, func() (state.Snapshot, error) { return state.Snapshot{Held: 1}, err })
+		var failing atomic.Bool
+		w, _ := watched(t, func() (state.Snapshot, error) {
+			if failing.Load() {
+				return state.Snapshot{}, errors.New("disk I/O error")
+			}
+			return state.Snapshot{Held: 1}, nil
+		})
 		synctest.Wait()
-		err = errors.New("disk I/O error")
+		failing.Store(true)
 		time.Sleep(time.Minute)
 		if got := firing(w.Board); got != "queue:held" {
 			t.Errorf("firing: %q", got)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,6 +89,13 @@ func (f *finder) Lookup(_ context.Context, _ envelope.Address, id string) ([]gra
 	defer f.double.mu.Unlock()
 	f.at = append(f.at, time.Since(f.double.began))
 	return f.find(len(f.at))
+}
+
+// times returns since the beginning when it was asked.
+func (f *finder) times() []time.Duration {
+	f.double.mu.Lock()
+	defer f.double.mu.Unlock()
+	return slices.Clone(f.at)
 }
 
 var searched = outcome.Answer{Outcome: outcome.Delivered, HTTPStatus: 200}
@@ -217,13 +225,13 @@ func TestRetryLooksFirst(t *testing.T) {
 				}
 				r.Notify(addr(t, "box@contoso.com"))
 				r.wait(time.Second)
-				if len(r.graph.times(id)) != 1 || len(f.at) == 0 {
-					t.Errorf("%d attempts at once, looked up at %v", len(r.graph.times(id)), f.at)
+				if len(r.graph.times(id)) != 1 || len(f.times()) == 0 {
+					t.Errorf("%d attempts at once, looked up at %v", len(r.graph.times(id)), f.times())
 				}
 				r.wait(15 * time.Minute)
 				r.wantState(id, spool.Sent)
 				if n := len(r.graph.times(id)); n != tt.tries {
-					t.Errorf("%d attempts, looked up at %v", n, f.at)
+					t.Errorf("%d attempts, looked up at %v", n, f.times())
 				}
 				r.stop()
 			})

@@ -156,6 +156,7 @@ func identityFaults() []outcome.Row {
 func mailboxFaults() []outcome.Row {
 	on := outcome.On
 	return []outcome.Row{
+		// Decide fails the message instead where the client chose From.
 		on("", "ErrorSendAsDenied", "").
 			Hold(outcome.ScopeSendAs, "4.7.1", "the mailbox may not send with this From address",
 				"grant the mailbox Send As for the address (Add-RecipientPermission), "+

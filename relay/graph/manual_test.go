@@ -50,21 +50,23 @@ This page is made from the table in the program. For each message the first row 
 - **retry**: certainly not sent, and retried: after the time that Graph names, or else after 15 seconds to 30 minutes,
   until ` + "`queue.max_age`" + `.
 - **bounce**: certainly not sent, and never will be.
-- **too large**: does not fit into one request: it is sent by upload where that is configured, and otherwise bounces.
+- **too large**: does not fit into one request: sent as a draft with
+  ` + "`delivery.large_messages: upload`" + `, otherwise a bounce.
 - **hold**: certainly not sent, and not the message's fault. The scope waits: all mail of the **identity** or of the
   **mailbox**, or mail of this mailbox with the same **from** address; a **message** by itself waits for the operator.
-  A probe is sent after 1, 2, 4 ... 30 minutes, and at once after a changed credential file, a restart or
-  ` + "`graphrelay queue release`" + `; when it passes, delivery resumes by itself.
+  If the client chose the **from** address, the message fails with a report instead: waiting would not help. A probe
+  is sent after 1, 2, 4 ... 30 minutes, after a restart, and whenever something may have ended the hold
+  ([the triggers](reports.md#holds)); when it passes, delivery resumes by itself.
 - **unknown**: perhaps sent. ` + "`delivery.unknown_outcome`" + ` decides what happens then.
 - **retry or unknown**: Microsoft says that this can follow a message that was sent. With ` +
 		"`unknown_outcome: hold`" + ` or
   ` + "`lookup`" + ` it is unknown, otherwise it is retried.
 
-An unknown answer is a bounce only if the status is 400 or 422 and the error is Graph's own: everything else waits,
-for waiting loses nothing. Even such a bounce fails single messages only: from the third message on that meets the same
-unknown code in a mailbox within ten minutes, the mail of their **client** in that mailbox is held, or the whole mailbox
-where messages of two clients, a report or a test mail of the relay met it. The log line of each attempt has the text,
-what Graph said and the request ID by which Microsoft's support finds the request.
+An answer that no row names is a bounce only if the status is 400 or 422 and the error is Graph's own. Everything else
+waits, because waiting loses nothing. Even such a bounce fails single messages only: from the third message on that
+meets the same unknown code in a mailbox within ten minutes, the mail of their **client** in that mailbox is held, or
+the whole mailbox where messages of two clients, a report or a test mail of the relay met it. The log line of each
+attempt has the text, what Graph said, and the request ID by which Microsoft's support finds the request.
 `)
 	answer := func(f Fact) string {
 		what := f.Outcome.String()

@@ -185,9 +185,9 @@ func isParameter(line []byte) bool {
 		return false
 	}
 	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
-		return bytes.IndexAny(value[1:n-1], `"\`) < 0
+		return !bytes.ContainsAny(value[1:n-1], `"\`)
 	}
-	return bytes.IndexAny(value, " \t\";,()<>@\\") < 0
+	return !bytes.ContainsAny(value, " \t\";,()<>@\\")
 }
 
 func areMessageIDs(line []byte) bool {

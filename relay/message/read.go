@@ -76,6 +76,7 @@ type scanner struct {
 	dropped int  // bytes of lines that are in no field
 	long    bool // the first line is longer than a header may be, and is text
 	nul     bool // a NUL was dropped: nothing but line ends may follow
+	innerCR bool // a CR within a line of the header became a blank
 
 	was       []byte // the last line as it came, if characters of it were mended
 	nulBefore bool   // nul without that line
@@ -90,6 +91,9 @@ func (s *scanner) run() error {
 		err := s.line()
 		if err == io.EOF {
 			err = s.resolve(start, nil)
+			if err == nil && s.innerCR && !s.h.notes.NoHeader {
+				return errBareCR() // lines that end in CR alone: the whole text would hide in a field
+			}
 			if err == nil {
 				break
 			}
@@ -201,7 +205,7 @@ func (s *scanner) mendCharacters(start int, line []byte) error {
 	notes.StrayCR = notes.StrayCR || bytes.IndexByte(line, '\r') >= 0
 	for i, c := range kept {
 		if c == '\r' {
-			kept[i] = ' '
+			kept[i], s.innerCR = ' ', true
 		}
 	}
 	s.h.raw = append(s.h.raw[:start+len(kept)], "\r\n"...)

@@ -133,6 +133,8 @@ func TestReadRefuses(t *testing.T) {
 	const lf, cr = "Message contains a LF without CR", "Message contains a CR without LF"
 	const from = "Message begins with a line From that is neither header field nor mbox separator"
 	for _, c := range []struct{ name, in, text string }{
+		{"lines that end in CR alone", "Return-Path: <>\rFrom: a@b\rTo: c@d\r\rthe text\r\r\n", cr},
+		{"CR alone before the end of the header", "To: a@b\r\nX: y\r\rthe text\r\n", cr},
 		{"line without colon", "To: a@b\r\nnonsense\r\nCc: c@d\r\n\r\n", "Header line 2 has no colon"},
 		{"line without colon, then text and a field", "To: a@b\r\nx\r\ny z\r\n:\r\nb c: d\r\nBcc \t: c@d\r\n",
 			"Header line 2 has no colon"},

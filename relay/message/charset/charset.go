@@ -11,6 +11,7 @@ package charset
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"strings"
 	"unicode"
@@ -18,7 +19,6 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
 )
 
@@ -95,30 +95,68 @@ func Exact(in io.Reader, e encoding.Encoding) (bool, error) {
 	if e != nil {
 		in = transform.NewReader(in, e.NewDecoder())
 	}
-	r := bufio.NewReader(in)
+	var buf [16 << 10]byte
+	kept := 0
 	for {
-		switch c, _, err := r.ReadRune(); {
+		n, err := in.Read(buf[kept:])
+		text := buf[:kept+n]
+		whole := text
+		if err == nil {
+			whole = wholeRunes(text)
+		}
+		switch {
+		case !utf8.Valid(whole), bytes.Contains(whole, []byte(string(utf8.RuneError))):
+			return false, nil
 		case err == io.EOF:
 			return true, nil
 		case err != nil:
 			return false, err
-		case c == utf8.RuneError:
-			return false, nil
+		}
+		kept = copy(buf[:], text[len(whole):])
+	}
+}
+
+// wholeRunes leaves out a character that the end of text cuts.
+func wholeRunes(text []byte) []byte {
+	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(text[i]) && !utf8.FullRune(text[i:]) {
+			return text[:i]
 		}
 	}
+	return text
 }
 
 // Reader reads in, which is in the encoding e, as valid UTF-8 without NUL. A nil
 // e means UTF-8.
 func Reader(in io.Reader, e encoding.Encoding) io.Reader {
-	clean := transform.Chain(runes.ReplaceIllFormed(), runes.Map(func(r rune) rune {
-		if r == 0 {
-			return utf8.RuneError
-		}
-		return r
-	}))
 	if e == nil {
-		return transform.NewReader(in, clean)
+		return transform.NewReader(in, cleaner{})
 	}
-	return transform.NewReader(transform.NewReader(in, e.NewDecoder()), clean)
+	return transform.NewReader(transform.NewReader(in, e.NewDecoder()), cleaner{})
+}
+
+// cleaner replaces NUL, and each byte that is not part of a UTF-8 character, by
+// U+FFFD.
+type cleaner struct{ transform.NopResetter }
+
+// Transform implements transform.Transformer.
+func (cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		r, size := rune(src[nSrc]), 1
+		if r >= utf8.RuneSelf {
+			if !atEOF && !utf8.FullRune(src[nSrc:]) {
+				return nDst, nSrc, transform.ErrShortSrc
+			}
+			r, size = utf8.DecodeRune(src[nSrc:])
+		}
+		if r == 0 {
+			r = utf8.RuneError
+		}
+		if nDst+utf8.RuneLen(r) > len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		nDst += utf8.EncodeRune(dst[nDst:], r)
+		nSrc += size
+	}
+	return nDst, nSrc, nil
 }

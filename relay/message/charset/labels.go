@@ -15,9 +15,7 @@ import (
 // US-ASCII, unknown, or one that a message must not choose: the table is that of
 // browsers, which maps the dangerous ones to "replacement".
 func byLabel(label string) encoding.Encoding {
-	label = strings.ToLower(strings.Trim(strings.TrimSpace(label), `"'`))
-	label, _, _ = strings.Cut(label, "*") // a language may follow (RFC 2231 section 5)
-	key := strings.NewReplacer("-", "", "_", "", " ", "").Replace(label)
+	label, key := labelKey(label)
 	if asItIs[key] {
 		return nil // the bytes decide, not the label
 	}
@@ -30,6 +28,18 @@ func byLabel(label string) encoding.Encoding {
 		}
 	}
 	return nil
+}
+
+// Unheard reports whether a label names a character set that is not known here.
+func Unheard(label string) bool {
+	_, key := labelKey(label)
+	return byLabel(label) == nil && !asItIs[key]
+}
+
+func labelKey(label string) (plain, key string) {
+	plain = strings.ToLower(strings.Trim(strings.TrimSpace(label), `"'`))
+	plain, _, _ = strings.Cut(plain, "*") // a language may follow (RFC 2231 section 5)
+	return plain, strings.NewReplacer("-", "", "_", "", " ", "").Replace(plain)
 }
 
 // codePage cuts what is written before the number of a code page: "cp850",
@@ -63,11 +73,12 @@ var encodings = map[string]encoding.Encoding{
 	"936": simplifiedchinese.GB18030, "gbk": simplifiedchinese.GB18030, "gb2312": simplifiedchinese.GB18030,
 	"euccn": simplifiedchinese.GB18030, "51936": simplifiedchinese.GB18030,
 	"utf16": utf16, "ucs2": utf16, "iso10646ucs2": utf16, "utf16le": utf16,
-	"utf16be": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
-	"utf32":   utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
-	"utf32le": utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
-	"utf32be": utf32.UTF32(utf32.BigEndian, utf32.UseBOM),
-	"utf7":    utf7{}, "unicode11utf7": utf7{}, "65000": utf7{}, "xutf7": utf7{},
+	"utf16be":  unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
+	"utf32":    utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
+	"utf32le":  utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
+	"utf32be":  utf32.UTF32(utf32.BigEndian, utf32.UseBOM),
+	"hzgb2312": simplifiedchinese.HZGB2312,
+	"utf7":     utf7{}, "unicode11utf7": utf7{}, "65000": utf7{}, "xutf7": utf7{},
 }
 
 // aliases name an encoding of the browsers' table by another label.

@@ -82,7 +82,10 @@ func (s *sorter) leaf(n *node, at place) {
 	switch {
 	case at.spare && !file && isForm(n.head.mediaType):
 		s.left = append(s.left, n)
-	case isText && !file && s.text == nil && !at.related:
+	case isText && !file && !at.related && (s.text == nil || !s.text.words && n.words):
+		if s.text != nil { // a blank one
+			s.left = append(s.left, s.text)
+		}
 		s.text = n
 	default:
 		s.others = append(s.others, n)

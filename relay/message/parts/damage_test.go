@@ -134,6 +134,8 @@ func TestDamagedMessages(t *testing.T) {
 				"read: part 2: its transfer encoding \"x-uue\" was read as uuencode\n"},
 		{"not uuencoded", "Content-Type: a/b; name=x\nContent-Transfer-Encoding: uuencode\n\nplain\n",
 			"text \"\"\nx a/b <> \"plain\\r\\n\"\nunplaced: the message: it is not uuencoded, as its header says\n"},
+		{"nothing to decode", "Content-Type: a/b; name=x\nContent-Transfer-Encoding: uuencode\n\n\n",
+			"text \"\"\nx a/b <> \"\"\n"},
 		{"text beside a uuencoded file", "Content-Type: a/b; name=x\nContent-Transfer-Encoding: uuencode\n\n" +
 			"look:\nbegin 644 y\n#86)C\n`\nend\n",
 			"text \"\"\nx a/b <> \"abc\"\nunplaced: the message: there is text beside its uuencoded file\n"},

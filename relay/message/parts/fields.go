@@ -53,7 +53,7 @@ func loosely(list string) (all []address.Mailbox) {
 	if len(list) > maxPartHeader {
 		return nil
 	}
-	pieces := cutter{s: strings.ReplaceAll(list, ",", ";")}
+	pieces := cutter{s: list, commas: true}
 	for one, ok := pieces.next(); ok; one, ok = pieces.next() {
 		if strings.TrimSpace(one) == "" {
 			continue

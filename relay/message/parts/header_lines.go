@@ -15,6 +15,8 @@ type headerLines struct {
 	reading bool // it is not complete
 	fields  bool // it has a field already
 	keeping bool // the last one is a Content- field
+	more    bool // what is kept ends in a semicolon
+	seen    byte // the fields of MIME that were there, as in known
 
 	odd      int64 // where a line is that is no field; -1 if there is none
 	oddLines int
@@ -51,40 +53,50 @@ func (h *headerLines) line(line []byte, at int64, begins bool) (content int64, o
 	default:
 		h.oddText = h.oddText || h.odd >= 0
 		h.odd, h.fields, h.keeping = -1, true, isContentField(line)
+		h.seen |= known[fieldName(line)]
 	}
-	if h.keeping && h.odd < 0 && len(h.kept)+len(line) <= maxPartHeader {
-		h.kept = append(h.kept, line...)
+	if h.keeping && h.odd < 0 {
+		h.keep(line)
 	}
 	return 0, false
+}
+
+func (h *headerLines) keep(line []byte) {
+	if len(h.kept)+len(line) > maxPartHeader {
+		return
+	}
+	h.kept = append(h.kept, line...)
+	if text := bytes.TrimRight(line, " \t\r\n"); len(text) > 0 {
+		h.more = text[len(text)-1] == ';'
+	}
 }
 
 // resumes reports whether a line is a field of MIME that the header does not
 // have yet.
 func (h *headerLines) resumes(line []byte) bool {
-	name, _, ok := bytes.Cut(line, []byte(":"))
-	if !ok || !message.IsField(line) || !known[strings.ToLower(strings.TrimRight(string(name), " \t"))] {
-		return false
-	}
-	for old := range bytes.Lines(h.kept) {
-		if len(old) > len(name) && bytes.EqualFold(old[:len(name)], name) {
-			return false
-		}
-	}
-	return true
+	field := known[fieldName(line)]
+	return field > 0 && h.seen&field == 0
 }
 
-var known = map[string]bool{
-	"content-type": true, "content-transfer-encoding": true, "content-disposition": true, "content-id": true,
-	"content-description": true, "content-location": true,
+// fieldName is in lower case; empty for a line that is no field of MIME.
+func fieldName(line []byte) string {
+	if !isContentField(line) || !message.IsField(line) {
+		return ""
+	}
+	name, _, _ := bytes.Cut(line, []byte{':'})
+	return strings.ToLower(string(bytes.TrimRight(name, " \t")))
+}
+
+var known = map[string]byte{
+	"content-type": 1, "content-transfer-encoding": 2, "content-disposition": 4, "content-id": 8,
+	"content-description": 16, "content-location": 32,
 }
 
 // continues reports whether a line is a parameter of the field before it, not
 // indented as it should be.
 func (h *headerLines) continues(line []byte) bool {
-	name, _, ok := strings.Cut(string(line), "=")
-	before := bytes.TrimRight(h.kept, " \t\r\n")
-	return ok && h.keeping && h.odd < 0 && bytes.HasSuffix(before, []byte(";")) &&
-		isToken(strings.TrimRight(name, " \t"))
+	name, _, ok := bytes.Cut(line, []byte{'='})
+	return ok && h.more && h.keeping && h.odd < 0 && isToken(string(bytes.TrimRight(name, " \t")))
 }
 
 // stop ends the header, which would end at at, and returns where the content begins.

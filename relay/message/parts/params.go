@@ -21,7 +21,7 @@ const maxParams = 100
 func readParams(field string) (value string, params map[string]string) {
 	c := cutter{s: field}
 	head, _ := c.next()
-	value = strings.ToLower(firstWord(head))
+	value = strings.TrimRight(strings.ToLower(firstWord(head)), ",")
 	plain, split := map[string]string{}, map[string][]section{}
 	add := func(one string) {
 		name, text, ok := strings.Cut(one, "=")
@@ -38,7 +38,10 @@ func readParams(field string) (value string, params map[string]string) {
 			plain[name+"*"] = text
 		}
 	}
-	if _, late, ok := strings.Cut(strings.TrimSpace(head), " "); ok {
+	if strings.Contains(value, "=") { // there is no value
+		value = ""
+		add(head)
+	} else if _, late, ok := strings.Cut(strings.TrimSpace(head), " "); ok {
 		add(late)
 	}
 	for n := 0; n < maxParams; n++ {
@@ -59,8 +62,9 @@ func readParams(field string) (value string, params map[string]string) {
 // cutter cuts a field at the semicolons outside of quotes. A quote that does not
 // end is an ordinary character, as are those that follow it.
 type cutter struct {
-	s    string
-	open bool // a quote does not end
+	s      string
+	open   bool // a quote does not end
+	commas bool // it cuts at these, too
 }
 
 // next returns the next piece; false at the end.
@@ -69,7 +73,7 @@ func (c *cutter) next() (string, bool) {
 		return "", false
 	}
 	for i := 0; i < len(c.s); i++ {
-		if c.s[i] == ';' {
+		if c.s[i] == ';' || c.commas && c.s[i] == ',' {
 			one := c.s[:i]
 			c.s = c.s[i+1:]
 			return one, true

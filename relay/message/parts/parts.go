@@ -233,9 +233,14 @@ func (s *sorter) readText(n *node) (Text, error) {
 // encodingOf finds the encoding of a text. UTF-8 counts where the text is not in
 // the character set that its header names.
 func (s *sorter) encodingOf(n *node, raw func() io.Reader) (encoding.Encoding, error) {
-	e, err := charset.Of(n.head.params["charset"], raw)
+	label := n.head.params["charset"]
+	e, err := charset.Of(label, raw)
 	if err != nil {
 		return nil, err
+	}
+	if e != nil && charset.Unheard(label) {
+		n.faults = append(n.faults, fmt.Sprintf("its character set %.100q is not known", label))
+		return e, nil
 	}
 	exact, err := charset.Exact(raw(), e)
 	if err != nil || exact {

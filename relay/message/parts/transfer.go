@@ -3,7 +3,6 @@ package parts
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"io"
 	"strings"
 )
@@ -85,8 +84,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) && (len(d.ready) > 0 || d.err == nil) {
 		if len(d.ready) == 0 {
-			d.buf, d.err = d.next(d.buf[:0])
-			d.ready = d.buf
+			d.fill()
 			continue
 		}
 		k := copy(p[n:], d.ready)
@@ -98,6 +96,17 @@ func (d *decoder) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// fill calls next until there is a piece worth copying.
+func (d *decoder) fill() {
+	d.buf = d.buf[:0]
+	for len(d.buf) < pieceSize && d.err == nil {
+		d.buf, d.err = d.next(d.buf)
+	}
+	d.ready = d.buf
+}
+
+const pieceSize = 4 << 10
 
 // base64Decoder decodes as RFC 2045 asks: it passes over what is not in the
 // alphabet. After padding a new piece may begin. It remembers where there are
@@ -199,17 +208,23 @@ func (b *base64Decoder) flush(to []byte) []byte {
 	return to
 }
 
-// base64Value maps the alphabet to 0..63, everything else to 64.
-var base64Value = func() (t [256]byte) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+// base64Value and hexValue map the digits to their values, everything else to 255.
+var (
+	base64Value = values("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+	hexValue    = values("0123456789ABCDEF", "0123456789abcdef")
+)
+
+func values(alphabets ...string) (t [256]byte) {
 	for c := range t {
-		t[c] = 64
-		if i := strings.IndexByte(alphabet, byte(c)); i >= 0 {
-			t[c] = byte(i)
+		t[c] = 255
+		for _, alphabet := range alphabets {
+			if i := strings.IndexByte(alphabet, byte(c)); i >= 0 {
+				t[c] = byte(i)
+			}
 		}
 	}
 	return t
-}()
+}
 
 // quotedDecoder decodes quoted-printable. What is not an escape stays as it is;
 // blanks at the end of a line were added on the way and go (RFC 2045, 6.7).
@@ -242,11 +257,10 @@ func (q *quotedDecoder) next(to []byte) ([]byte, error) {
 
 // escape continues after "=": two digits, a soft line break, or neither.
 func (q *quotedDecoder) escape(to []byte) []byte {
-	var decoded [1]byte
 	next, _ := q.in.Peek(2)
-	if n, err := hex.Decode(decoded[:], next); n == 1 && err == nil {
+	if len(next) == 2 && hexValue[next[0]] < 16 && hexValue[next[1]] < 16 {
 		_, _ = q.in.Discard(2)
-		return append(to, decoded[0])
+		return append(to, hexValue[next[0]]<<4|hexValue[next[1]])
 	}
 	if len(next) > 0 && strings.IndexByte(" \t\r\n", next[0]) < 0 {
 		return append(to, '=')

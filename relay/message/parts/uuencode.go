@@ -13,6 +13,8 @@ type uuDecoder struct {
 	name  string
 	state uuState
 	more  bool // there is text before or after the file
+	added int  // bytes in the place of blanks that were cut off
+	cut   bool // too many of them
 }
 
 type uuState int
@@ -25,10 +27,14 @@ const (
 
 func (u *uuDecoder) fault() string {
 	switch {
-	case u.state == uuBefore:
+	case u.state == uuBefore && u.more:
 		return notUuencoded
+	case u.state == uuBefore: // an empty part
+		return ""
 	case u.more:
 		return "there is text beside its uuencoded file"
+	case u.cut:
+		return "lines of its uuencoded file are cut short"
 	}
 	return ""
 }
@@ -59,6 +65,9 @@ func (u *uuDecoder) next(to []byte) ([]byte, error) {
 	return to, err
 }
 
+// maxAdded bounds what a short message can become.
+const maxAdded = 1 << 20
+
 // uuBegins recognizes "begin 644 name".
 func uuBegins(line []byte) (name string, ok bool) {
 	words := strings.SplitN(string(line[:min(len(line), 1000)]), " ", 3)
@@ -69,13 +78,17 @@ func uuBegins(line []byte) (name string, ok bool) {
 }
 
 // data decodes a line of the file: its first character is the number of bytes.
-// Blanks at its end may have been cut off.
+// Blanks at its end may have been cut off; they are added within reason.
 func (u *uuDecoder) data(to, line []byte) []byte {
 	n := int(line[0]-' ') & 63
 	line = line[1:]
 	u.more = u.more || len(line) > (n+2)/3*4+2 // a line of text, or a checksum
-	for i := 0; n > 0; i += 4 {
+	for i := 0; n > 0 && !u.cut; i += 4 {
 		var group [4]byte
+		if i >= len(line) {
+			u.added += min(n, 3)
+			u.cut = u.added > maxAdded
+		}
 		if i < len(line) {
 			copy(group[:], line[i:])
 		}

@@ -1,0 +1,93 @@
+package parts
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A field of MIME resumes a broken header once, even where there is no room to
+// keep it.
+func TestFieldResumesHeaderOnce(t *testing.T) {
+	in := "Content-Foo: " + strings.Repeat(" \n", maxPartHeader/3) +
+		"x\nContent-Type: a/b\ny\nContent-Type: a/b\n\nwords\n"
+	m, err := takeApart(t, crlf("Content-Type: multipart/mixed; boundary=B\n\n--B\n"+in+"--B--\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "text \"y\\r\\nContent-Type: a/b\\r\\n\\r\\nwords\"\n"
+	if got := showParts(t, m); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Each line of a uuencoded file may lack the blanks at its end, but a small part
+// does not become a large file.
+func TestUuencodedFileDoesNotGrow(t *testing.T) {
+	const part = "Content-Type: a/b; name=x\nContent-Transfer-Encoding: uuencode\n\nbegin 644 x\n%send\n"
+	for lines, want := range map[int]string{10: "", 100_000: "the message: lines of its uuencoded file are cut short"} {
+		m, err := takeApart(t, crlf(fmt.Sprintf(part, strings.Repeat("M\n", lines))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := m.Attachments[0].Size; size > maxAdded+45 || lines == 10 && size != 450 {
+			t.Errorf("%d lines become %d bytes", lines, size)
+		}
+		if got := strings.Trim(fmt.Sprint(m.Unplaced), "[]"); got != want {
+			t.Errorf("%d lines: %q, want %q", lines, got, want)
+		}
+	}
+}
+
+func TestOddFormsOfParts(t *testing.T) {
+	const pdf = "Content-Type: application/pdf; name=a.pdf\n\nPDF"
+	for _, c := range []struct{ name, in, want string }{
+		{"a comma for a semicolon",
+			"Content-Type: multipart/mixed, boundary=\"B\"\n\n--B\n\nthe words\n--B\n" + pdf + "\n--B--\n",
+			"text \"the words\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"an empty text first", mixed("multipart/mixed", "\n", pdf, "Content-Type: text/html\n\nthe words"),
+			"html \"the words\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"a blank text alone", mixed("multipart/mixed", "\n \n", pdf),
+			"text \" \\r\\n\"\na.pdf application/pdf <> \"PDF\"\n"},
+		{"parameters alone", mixed("multipart/mixed", "\nthe words",
+			"Content-Type: name=\"x.pdf\"\nContent-Disposition: filename=\"a.pdf\"\n\nPDF"),
+			"text \"the words\"\na.pdf text/plain <> \"PDF\"\n"},
+		{"HZ", "Content-Type: text/plain; charset=hz-gb-2312\n\n~{<:Ky2;~}", "text \"己所不\"\n"},
+		{"an unheard character set", "Content-Type: text/plain; charset=cp737\n\n\x80",
+			"text \"€\"\nunplaced: the message: its character set \"cp737\" is not known\n"},
+		{"an unheard one of ASCII", "Content-Type: text/plain; charset=cp737\n\na", "text \"a\"\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := damaged(t, c.in); got != c.want {
+				t.Errorf("got\n%swant\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestReplyToKeepsNames(t *testing.T) {
+	m, err := takeApart(t, "Reply-To: \"Smith, John\" <a@x.org>; b@x.org\r\n\r\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(m.Fields.ReplyTo); got != "[{Smith, John a@x.org} { b@x.org}]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// BenchmarkHostileHeader is the worst header of a part: each of its lines once
+// cost a look at all that was kept before it.
+func BenchmarkHostileHeader(b *testing.B) {
+	kept := "Content-Foo: " + strings.Repeat(" \r\n", maxPartHeader/3)
+	for name, line := range map[string]string{"fields": "a:\r\n", "odd": "x\r\nContent-Type:a\r\n"} {
+		in := "Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\n" + kept + strings.Repeat(line, 1<<20/len(line))
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(in)))
+			for range b.N {
+				if _, err := takeApart(b, in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
