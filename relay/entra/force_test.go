@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,14 @@ type logins struct {
 	takes      time.Duration
 	at         []time.Duration
 	start      time.Time
+	frozen     atomic.Bool // for the tokens of bubble no time passes
+}
+
+func (e *logins) now() time.Time {
+	if e.frozen.Load() {
+		return e.start
+	}
+	return time.Now()
 }
 
 func (e *logins) login(ctx context.Context, _ string) (token, error) {
@@ -43,7 +52,7 @@ func bubble(t *testing.T, e *logins, f func(*testing.T, *tokens)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e.start = time.Now()
-		ts := &tokens{login: e.login, now: time.Now, log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
+		ts := &tokens{login: e.login, now: e.now, log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1)}
 		ctx, stop := context.WithCancel(t.Context())
 		go ts.run(ctx)
 		synctest.Wait()
@@ -188,11 +197,12 @@ func TestContinue(t *testing.T) {
 				}}
 				next.credential.secret = c.secret
 				time.Sleep(time.Second)
+				synctest.Wait()
 				e.fail = false
 				next.Continue(old)
 				ctx, stop := context.WithCancel(t.Context())
 				defer stop()
-				ts.now = func() time.Time { return e.start } // the old one does nothing more
+				e.frozen.Store(true) // the old one does nothing more
 				go next.tokens.run(ctx)
 				time.Sleep(3 * time.Minute)
 				wantLogins(t, e, c.want)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,8 +82,8 @@ func TestWorkloadIdentity(t *testing.T) {
 	cfg.WorkloadIdentity = true
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	now := time.Now()
-	cfg.Now = func() time.Time { return now }
+	var later atomic.Int64
+	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	c := mustNew(t, cfg)
 	a := refusedLogin(t, c)
 	if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "AADSTS700024") ||
@@ -90,7 +91,7 @@ func TestWorkloadIdentity(t *testing.T) {
 		t.Errorf("%+v\n%s", a, &log)
 	}
 	federated(time.Hour) // renewed in its file by the kubelet: no restart, no reload
-	now = now.Add(failurePause)
+	later.Store(int64(failurePause))
 	delivers(t, c)
 	if i := c.Credential(); i.Kind != KindWorkload || !i.NotAfter.IsZero() {
 		t.Errorf("%+v", i)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,8 +58,8 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 	writeFile(t, cfg.SecretFile, []byte("the-wrong-secret"))
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
-	now := time.Now()
-	cfg.Now = func() time.Time { return now }
+	var later atomic.Int64
+	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	c := mustNew(t, cfg)
 	d.login = loginFails(401, "invalid_client", 7000215)
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
@@ -73,7 +74,7 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 	}
 	d.login = nil
 	writeFile(t, cfg.SecretFile, []byte(testSecret))
-	now = now.Add(5 * time.Second)
+	later.Store(int64(5 * time.Second))
 	if a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample)); a.Outcome != outcome.Delivered {
 		t.Fatalf("%+v", a)
 	}
