@@ -51,8 +51,7 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 // trusted; panicked that the Sender panicked, which is an unknown outcome.
 func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
 	body := &body{
-		size: rec.Size,
-		open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
+		size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
 	}
 	began := d.cfg.Now()
 	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, body) })
@@ -135,13 +134,16 @@ type body struct {
 }
 
 // Open is graph.Mail's Open.
-func (b *body) Open() (io.ReadCloser, error) {
+func (b *body) Open() (io.ReadCloser, error) { return b.watch(false) }
+
+// watch opens the message; jumps says that it is read in any order.
+func (b *body) watch(jumps bool) (io.ReadSeekCloser, error) {
 	r, err := b.open()
 	if err != nil {
 		b.fail(err)
 		return nil, err
 	}
-	return &watched{ReadSeekCloser: r, body: b}, nil
+	return &watched{ReadSeekCloser: r, body: b, jumps: jumps}, nil
 }
 
 func (b *body) fail(err error) {

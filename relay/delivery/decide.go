@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -167,12 +168,7 @@ func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
 	d.Text = fmt.Sprintf("failed after queue.max_age (%s); last: %s", rules.MaxAge, d.Text)
 }
 
-func (r Rules) unknownDelay() time.Duration {
-	if r.UnknownDelay > 0 {
-		return r.UnknownDelay
-	}
-	return UnknownDelay
-}
+func (r Rules) unknownDelay() time.Duration { return cmp.Or(r.UnknownDelay, UnknownDelay) }
 
 const interrupted = "an attempt was interrupted, so the message may have been sent"
 

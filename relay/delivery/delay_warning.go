@@ -83,10 +83,11 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 			continue
 		}
 		report := dsn.Report{Delayed: true, Others: l.Queued - 1, MaySent: rec.Unknown}
+		report.To = []envelope.Address{r.Postmaster}
 		if limits := d.limits(); limits.MaxAge > 0 {
 			report.Until = rec.Accepted.Add(rec.HeldFor + limits.MaxAge)
 		}
-		err = d.putReport(ctx, rec, header, []envelope.Address{r.Postmaster}, report)
+		err = d.putReport(ctx, rec, header, report)
 		return err == nil, errors.Join(failed, err)
 	}
 	return false, failed

@@ -26,22 +26,18 @@ type Event struct {
 
 func outcomeEvent(o settling) Event {
 	return Event{
-		Kind: o.dec.Event, Record: o.rec, Identity: o.identity, Status: o.dec.Status,
-		HTTPStatus: o.ans.HTTPStatus, Text: o.dec.Text, RequestID: o.ans.RequestID,
-		Duration: o.ans.Duration, Next: o.dec.Next, Duplicate: o.dec.Unknown,
-		Damaged: o.ans.Damaged,
+		Kind: o.dec.Event, Record: o.rec, Identity: o.identity, Status: o.dec.Status, HTTPStatus: o.ans.HTTPStatus,
+		Text: o.dec.Text, RequestID: o.ans.RequestID, Duration: o.ans.Duration, Next: o.dec.Next,
+		Duplicate: o.dec.Unknown, Damaged: o.ans.Damaged,
 	}
 }
 
 // emit writes the one log line of an event and calls the hook.
 func (d *Delivery) emit(e Event) {
 	attrs := []slog.Attr{
-		slog.String("queue_id", string(e.Record.ID)),
-		slog.String("message_id", e.Record.MessageID),
-		slog.String("client", e.Record.Client.Name),
-		slog.String("mailbox", e.Record.Mailbox.String()),
-		slog.Int("recipients", len(e.Record.Envelope.Recipients)),
-		slog.Int64("size", e.Record.Size),
+		slog.String("queue_id", string(e.Record.ID)), slog.String("message_id", e.Record.MessageID),
+		slog.String("client", e.Record.Client.Name), slog.String("mailbox", e.Record.Mailbox.String()),
+		slog.Int("recipients", len(e.Record.Envelope.Recipients)), slog.Int64("size", e.Record.Size),
 		slog.Int("attempt", e.Record.Attempts),
 	}
 	if e.Kind != spool.Attempted {
@@ -62,9 +58,7 @@ func (d *Delivery) emit(e Event) {
 		attrs = append(attrs, slog.Bool("possible_duplicate", true))
 	}
 	d.cfg.Log.LogAttrs(context.Background(), level(e.Kind), string(e.Kind), attrs...)
-	if d.cfg.OnEvent != nil {
-		d.cfg.OnEvent(e)
-	}
+	d.cfg.OnEvent(e)
 }
 
 func level(k spool.EventKind) slog.Level {
@@ -80,30 +74,18 @@ func level(k spool.EventKind) slog.Level {
 
 func (d *Delivery) logHoldBegins(h spool.Hold) {
 	d.cfg.Log.Error("hold begins: mail is kept and not sent", holdAttrs(h)...)
-	d.alarm("hold:"+h.Key, h.Text, true)
+	d.cfg.Alarm("hold:"+h.Key, h.Text, true)
 }
 
 func (d *Delivery) logHoldEnds(h spool.Hold, now time.Time) {
-	d.alarm("hold:"+h.Key, "mail is being sent again", false)
+	d.cfg.Alarm("hold:"+h.Key, "mail is being sent again", false)
 	attrs := append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))
 	d.cfg.Log.Warn("hold ends: mail is being sent again", attrs...)
 }
 
 func holdAttrs(h spool.Hold) []any {
 	return []any{
-		"hold", h.Key,
-		"identity", h.Identity,
-		"mailbox", h.Mailbox.String(),
-		"from", h.From.String(),
-		"status", h.Status.String(),
-		"error", h.Text,
-		"probes", h.Probes,
-	}
-}
-
-// alarm raises or ends an alarm.
-func (d *Delivery) alarm(key, text string, firing bool) {
-	if d.cfg.Alarm != nil {
-		d.cfg.Alarm(key, text, firing)
+		"hold", h.Key, "identity", h.Identity, "mailbox", h.Mailbox.String(), "from", h.From.String(),
+		"status", h.Status.String(), "error", h.Text, "probes", h.Probes,
 	}
 }

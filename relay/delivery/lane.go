@@ -49,10 +49,8 @@ type inbox struct {
 
 // view is what other goroutines see of a lane.
 type view struct {
-	looks atomic.Uint64 // how often it has looked
-
-	mu     sync.Mutex
-	status LaneStatus // as of the last look
+	looks  atomic.Uint64              // how often it has looked
+	status atomic.Pointer[LaneStatus] // as of the last look
 }
 
 // dueHint says that mail may be due.
@@ -91,13 +89,15 @@ type pending struct {
 
 func newLane(d *Delivery, mailbox envelope.Address, p *pace.Mailbox) *lane {
 	p.Restart()
-	return &lane{
+	l := &lane{
 		d: d, mailbox: mailbox, key: mailbox.Key(), pace: p, place: pace.NewPlace(),
 		inbox: inbox{
 			wake: make(chan struct{}, 1), claimed: make(chan claim), answered: make(chan answer),
 			settled: make(chan time.Time),
 		},
 	}
+	l.view.status.Store(&LaneStatus{}) // it has not looked yet
+	return l
 }
 
 // send passes a hint to the lane and wakes it. It never blocks.
@@ -111,17 +111,12 @@ func (b *inbox) send(h dueHint) {
 	}
 }
 
-func (b *inbox) takeHint() dueHint {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	h := b.hint
-	b.hint = dueHint{}
-	return h
-}
-
 // readInbox adds what others said about due mail.
 func (l *lane) readInbox() {
-	h := l.inbox.takeHint()
+	l.inbox.mu.Lock()
+	h := l.inbox.hint
+	l.inbox.hint = dueHint{}
+	l.inbox.mu.Unlock()
 	if !h.at.IsZero() {
 		h.at = pacing.Later(h.at, l.due.notBefore)
 	}
@@ -274,9 +269,7 @@ func covered(holds []spool.Hold, rec spool.Record) bool {
 	return slices.ContainsFunc(holds, func(h spool.Hold) bool { return h.Covers(rec.Message) })
 }
 
-func (l *lane) giveBackAll(now time.Time) {
-	l.giveBack(now, func(pending) bool { return true })
-}
+func (l *lane) giveBackAll(now time.Time) { l.giveBack(now, func(pending) bool { return true }) }
 
 // giveBack takes back the attempts of chosen messages, for they are not made.
 func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
@@ -313,17 +306,10 @@ type LaneStatus struct {
 
 func (l *lane) publish(r Route, now time.Time) {
 	l.slots = l.pace.Slots(now, r.MaxConcurrent)
-	l.view.mu.Lock()
-	defer l.view.mu.Unlock()
-	l.view.status = LaneStatus{
-		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy,
-		Ahead: len(l.work.ready), Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now),
-		slowed: l.pace.Slowed(),
-	}
+	l.view.status.Store(&LaneStatus{
+		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy, Ahead: len(l.work.ready),
+		Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now), slowed: l.pace.Slowed(),
+	})
 }
 
-func (v *view) get() LaneStatus {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.status
-}
+func (v *view) get() LaneStatus { return *v.status.Load() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -45,7 +44,7 @@ func noLongerSent(size, limit int64) outcome.Answer {
 
 // upload takes a stored message apart and sends it in parts.
 func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
-	stored, err := b.seekable()
+	stored, err := b.watch(true)
 	if err != nil {
 		return unreadable(outcome.Answer{}, err)
 	}
@@ -127,11 +126,10 @@ func notInParts(err error) outcome.Answer {
 func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	f := p.Fields
 	d := largemail.Draft{
-		ID: rec.ID, Again: rec.Attempts > 1,
-		Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo, References: f.References,
-		From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
-		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt,
-		HTML: p.Text.HTML, Body: largemail.Content{Size: p.Text.Size, Open: p.Text.Open},
+		ID: rec.ID, Again: rec.Attempts > 1, Subject: f.Subject, MessageID: rec.MessageID, InReplyTo: f.InReplyTo,
+		References: f.References, From: author(f.From, rec.From), ReplyTo: people(f.ReplyTo),
+		ReadReceipt: f.ReadReceipt, DeliveryReceipt: f.DeliveryReceipt, HTML: p.Text.HTML,
+		Body: largemail.Content{Size: p.Text.Size, Open: p.Text.Open},
 	}
 	if len(f.Sender) > 0 && !f.Sender[0].Address.Equal(d.From.Address) {
 		d.Sender = people(f.Sender)[0]
@@ -170,19 +168,14 @@ func files(p *parts.Message) []parts.Attachment {
 
 // mapped reports whether it is one of the X- fields whose meaning a property of the draft carries.
 func mapped(name string) bool {
-	switch strings.ToLower(name) {
-	case "x-priority", "x-msmail-priority", "x-confirm-reading-to", "x-mimeole":
-		return true
-	}
-	return false
+	properties := []string{"x-priority", "x-msmail-priority", "x-confirm-reading-to", "x-mimeole"}
+	return slices.Contains(properties, strings.ToLower(name))
 }
 
 // author is the granted From with the name that the header gives it.
 func author(from []address.Mailbox, granted envelope.Address) largemail.Person {
-	for _, m := range from {
-		if m.Address.Equal(granted) {
-			return largemail.Person(m)
-		}
+	if i := slices.IndexFunc(from, func(m address.Mailbox) bool { return m.Address.Equal(granted) }); i >= 0 {
+		return largemail.Person(from[i])
 	}
 	return largemail.Person{Address: granted}
 }
@@ -198,10 +191,7 @@ func people(list []address.Mailbox) []largemail.Person {
 // recipients puts each recipient of the envelope where the header has it first,
 // and those that it does not name into Bcc. Nobody else gets the message.
 func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []largemail.Person) {
-	open := make(map[string]bool, len(rcpt))
-	for _, a := range rcpt {
-		open[a.Key()] = true
-	}
+	open := keySet(rcpt)
 	take := func(list []address.Mailbox) (out []largemail.Person) {
 		for _, m := range list {
 			if open[m.Address.Key()] {
@@ -219,14 +209,4 @@ func recipients(f parts.Fields, rcpt []envelope.Address) (to, cc, bcc []largemai
 		}
 	}
 	return to, cc, bcc
-}
-
-// seekable opens the message for reading in any order.
-func (b *body) seekable() (io.ReadSeekCloser, error) {
-	r, err := b.open()
-	if err != nil {
-		b.fail(err)
-		return nil, err
-	}
-	return &watched{ReadSeekCloser: r, body: b, jumps: true}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,17 +97,15 @@ func isSearchable(id string) bool {
 
 // sameRecipients compares as sets.
 func sameRecipients(a, b []envelope.Address) bool {
-	want := make(map[string]bool, len(a))
-	for _, x := range a {
-		want[x.Key()] = true
+	return maps.Equal(keySet(a), keySet(b))
+}
+
+func keySet(list []envelope.Address) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, a := range list {
+		set[a.Key()] = true
 	}
-	got := make(map[string]bool, len(b))
-	for _, x := range b {
-		if got[x.Key()] = true; !want[x.Key()] {
-			return false
-		}
-	}
-	return len(got) == len(want)
+	return set
 }
 
 // settleDoubt looks up a message that may have been sent, before it is sent
@@ -133,22 +132,19 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 	}
 	a.looked = true
 	history, err := d.cfg.Store.History(d.shutdown.store, a.rec.ID)
-	if err != nil {
-		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
-		return false
-	}
-	if released(history) {
+	if err == nil && released(history) {
 		return true // a person has decided
 	}
-	t := traceOf(a.rec, history)
-	same, err := d.cfg.Store.ByMessageID(d.shutdown.store, a.rec.MessageID, 2)
+	var same []spool.Record
+	if err == nil {
+		same, err = d.cfg.Store.ByMessageID(d.shutdown.store, a.rec.MessageID, 2)
+	}
 	if err != nil {
 		a.again, a.Text = d.cfg.Now().Add(UnknownDelay), err.Error()
 		return false
 	}
-	for _, r := range same {
-		t.others = t.others || r.ID != a.rec.ID
-	}
+	t := traceOf(a.rec, history)
+	t.others = slices.ContainsFunc(same, func(r spool.Record) bool { return r.ID != a.rec.ID })
 	if f == nil {
 		a.doubt("there is nothing to look it up with")
 		return false
@@ -157,7 +153,7 @@ func (d *Delivery) lookUp(a *answer, f Finder) (send bool) {
 		d.notFoundOut(a, t)
 		return false
 	}
-	d.searchAllowed(a.identity.Name, a.rec.Mailbox)
+	d.endSearchAlarm(a.identity.Name, a.rec.Mailbox, readable)
 	return d.follow(a, t)
 }
 
@@ -237,13 +233,11 @@ func (d *Delivery) searchForbidden(identity string, mailbox envelope.Address, te
 	d.mu.Lock()
 	d.unreadable[identity] = mailbox
 	d.mu.Unlock()
-	d.alarm("lookup:"+identity, text, true)
+	d.cfg.Alarm("lookup:"+identity, text, true)
 }
 
-// searchAllowed ends that alarm when the mailbox that it names can be read.
-func (d *Delivery) searchAllowed(identity string, mailbox envelope.Address) {
-	d.endSearchAlarm(identity, mailbox, "can be searched again")
-}
+// readable says that the mailbox which an alarm names can be read.
+const readable = "can be searched again"
 
 // endSearchAlarm ends the alarm of an identity if it names that mailbox.
 func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why string) {
@@ -254,7 +248,7 @@ func (d *Delivery) endSearchAlarm(identity string, mailbox envelope.Address, why
 	}
 	d.mu.Unlock()
 	if named {
-		d.alarm("lookup:"+identity, "mailbox "+mailbox.String()+" "+why, false)
+		d.cfg.Alarm("lookup:"+identity, "mailbox "+mailbox.String()+" "+why, false)
 	}
 }
 
@@ -321,7 +315,7 @@ func (d *Delivery) CheckLookup(ctx context.Context, mailboxes []envelope.Address
 			d.searchForbidden(r.Identity, m, text)
 		}
 		if a.Outcome == outcome.Delivered {
-			d.searchAllowed(r.Identity, m)
+			d.endSearchAlarm(r.Identity, m, readable)
 		}
 	}
 }

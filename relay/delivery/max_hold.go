@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,9 +31,7 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 	now := d.cfg.Now()
 	// Only what is older than the limit can have been held for so long.
 	old := spool.Filter{States: []spool.State{spool.Held}, Until: now.Add(-limit)}
-	err := d.eachMessage(ctx, old, func(r spool.Record) error {
-		return d.expireIf(ctx, r, limit, r.HeldSince, now)
-	})
+	err := d.eachMessage(ctx, old, func(r spool.Record) error { return d.expireIf(ctx, r, limit, r.HeldSince, now) })
 	if err != nil {
 		return err
 	}
@@ -98,11 +97,8 @@ func (d *Delivery) expireIf(ctx context.Context, r spool.Record, limit time.Dura
 	}
 	if err == nil {
 		d.askReport()
-		e := Event{Kind: spool.EventFailed, Record: r, Status: r.LastStatus, Text: why, RequestID: r.LastRequest}
-		if e.Status == (reply.Enhanced{}) {
-			e.Status = reply.Enhanced{4, 4, 7} // delivery time expired
-		}
-		d.emit(e)
+		status := cmp.Or(r.LastStatus, reply.Enhanced{4, 4, 7}) // delivery time expired
+		d.emit(Event{Kind: spool.EventFailed, Record: r, Status: status, Text: why, RequestID: r.LastRequest})
 	}
 	return err
 }

@@ -80,23 +80,17 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	d.endOrphans()
 	d.endSearchAlarms()
 	for _, l := range lanes {
-		if l.Queued == 0 {
-			continue
+		if next := l.Next; l.Queued > 0 && next.IsZero() {
+			d.wake(l.Mailbox, dueHint{at: now})
+		} else if l.Queued > 0 {
+			d.wake(l.Mailbox, dueHint{at: next})
 		}
-		next := l.Next
-		if next.IsZero() {
-			next = now
-		}
-		d.wake(l.Mailbox, dueHint{at: next})
 	}
 }
 
 // endOrphans ends the holds of identities that the configuration has no more:
 // no message waits for them, and no probe or audit would end them.
 func (d *Delivery) endOrphans() {
-	if d.cfg.Identity == nil {
-		return
-	}
 	for _, h := range d.holds.List() {
 		if h.Mailbox.IsZero() && !d.cfg.Identity(h.Identity) {
 			d.endNow(h.Key)
@@ -124,9 +118,6 @@ func (d *Delivery) heldBy(identity string, mailbox envelope.Address) string {
 			d.shutdown.lanes.Go(func() { d.saveHold(key) })
 		}
 		return key
-	}
-	if d.cfg.Identity == nil {
-		return ""
 	}
 	for _, h := range d.holds.OfOthers(identity, mailbox) {
 		if !d.cfg.Identity(h.Identity) {

@@ -104,10 +104,10 @@ func (d *Delivery) reportsStuck(err error, before bool) {
 	case err != nil:
 		text := strings.ReplaceAll(err.Error(), "\n", "; ")
 		d.cfg.Log.Error("cannot write reports; retrying", "after", reportAgain, "error", text)
-		d.alarm(reportAlarm, "cannot write reports of failed mail: "+text+
+		d.cfg.Alarm(reportAlarm, "cannot write reports of failed mail: "+text+
 			"; see graphrelay status, and check the disk that holds the queue", true)
 	case before && !d.reports.unsent.Load():
-		d.alarm(reportAlarm, "reports can be written again", false)
+		d.cfg.Alarm(reportAlarm, "reports can be written again", false)
 	}
 }
 
@@ -175,7 +175,7 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 	if err != nil {
 		return &unreadableError{err}
 	}
-	return d.putReport(ctx, rec, header, to, dsn.Report{MaySent: mayBeSent})
+	return d.putReport(ctx, rec, header, dsn.Report{To: to, MaySent: mayBeSent})
 }
 
 // reportFailed raises an alarm about a report that could not be sent: it is kept,
@@ -184,7 +184,7 @@ func (d *Delivery) reportFailed(rec spool.Record) {
 	d.cfg.Log.Error("a report failed", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf),
 		"error", rec.LastText)
 	d.reports.unsent.Store(true)
-	d.alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
+	d.cfg.Alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
 		"see graphrelay queue list --state failed, and retry it once the cause is gone",
 		rec.ID, rec.ReportOf, rec.LastText), true)
 }
@@ -192,7 +192,7 @@ func (d *Delivery) reportFailed(rec spool.Record) {
 // reportSent ends that alarm: reports get through again.
 func (d *Delivery) reportSent() {
 	if d.reports.unsent.CompareAndSwap(true, false) {
-		d.alarm(reportAlarm, "reports can be sent again", false)
+		d.cfg.Alarm(reportAlarm, "reports can be sent again", false)
 	}
 }
 
@@ -227,23 +227,20 @@ func (d *Delivery) mayBeSent(ctx context.Context, rec spool.Record) (bool, error
 }
 
 // putReport writes a report of rec into the queue.
-func (d *Delivery) putReport(
-	ctx context.Context, rec spool.Record, header []byte, to []envelope.Address, report dsn.Report,
-) error {
-	now, cfg := d.cfg.Now(), d.cfg.Reports()
+func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byte, report dsn.Report) error {
+	now, cfg, to := d.cfg.Now(), d.cfg.Reports(), report.To
 	about := reportable(rec)
 	if len(about) == 0 || !slices.ContainsFunc(to, rec.Envelope.ReversePath.Equal) {
 		about = rec.Envelope.Recipients // it is for the postmaster
 	}
 	id := envelope.NewQueueID(now)
-	report.From, report.To, report.Hostname, report.Date = cfg.From, to, cfg.Hostname, now
+	report.From, report.Hostname, report.Date = cfg.From, cfg.Hostname, now
 	report.MessageID = "<" + string(id) + "@" + cfg.Hostname + ">"
 	report.Status, report.Text = rec.LastStatus, cmp.Or(rec.LastText, "it was not tried")
 	report.RequestID, report.LastAttempt = rec.LastRequest, rec.LastAttempt
 	report.Original = dsn.Original{
-		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject,
-		Recipients: about, Mailbox: rec.Mailbox, Accepted: rec.Accepted,
-		Header: header,
+		ID: rec.ID, MessageID: rec.MessageID, Subject: rec.Subject, Recipients: about, Mailbox: rec.Mailbox,
+		Accepted: rec.Accepted, Header: header,
 	}
 	body, headerSize, err := report.Bytes()
 	if err != nil {

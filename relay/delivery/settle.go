@@ -193,7 +193,7 @@ func damagedDecision() Decision {
 }
 
 func (d *Delivery) setAside(o settling) {
-	d.alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
+	d.cfg.Alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
 	d.cfg.Log.Error("a stored message is damaged; check the disk that holds the queue", "queue_id", string(o.rec.ID),
 		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())
 	d.persist("state of a damaged message", o.rec, func(ctx context.Context) error {
@@ -203,9 +203,8 @@ func (d *Delivery) setAside(o settling) {
 
 // unclaim takes an attempt back that was not made, and returns when the message is due.
 func (d *Delivery) unclaim(rec spool.Record, next time.Time) time.Time {
-	if d.persist("attempt that was not made", rec, func(ctx context.Context) error {
-		return d.cfg.Store.Unclaim(ctx, rec.ID, rec.Attempts, next)
-	}) {
+	unclaim := func(ctx context.Context) error { return d.cfg.Store.Unclaim(ctx, rec.ID, rec.Attempts, next) }
+	if d.persist("attempt that was not made", rec, unclaim) {
 		return next
 	}
 	return time.Time{}
@@ -268,9 +267,6 @@ func (d *Delivery) persist(what string, rec spool.Record, write func(context.Con
 			}
 			return false
 		}
-		select {
-		case <-time.After(wait):
-		case <-d.shutdown.store.Done():
-		}
+		_ = pacing.Sleep(d.shutdown.store, wait) // the next write notices the end
 	}
 }

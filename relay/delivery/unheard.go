@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -59,11 +60,7 @@ func (u *unheard) note(mailbox envelope.Address, code string, r oneRefusal) []on
 func (u *unheard) forget(mailbox envelope.Address) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for key := range u.seen {
-		if key[0] == mailbox.Key() {
-			delete(u.seen, key)
-		}
-	}
+	maps.DeleteFunc(u.seen, func(key [2]string, _ []oneRefusal) bool { return key[0] == mailbox.Key() })
 }
 
 // inCommon decides what is to be held: the mailbox where messages of two clients,

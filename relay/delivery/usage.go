@@ -51,11 +51,9 @@ func (u *usage) add(mailbox envelope.Address, recipients int, at time.Time) (sum
 		b.hours[h%(usageHours+1)] += recipients
 	}
 	sum = b.sum()
-	if sum < recipientWarn || b.warned {
-		return sum, false
-	}
-	b.warned = true
-	return sum, true
+	warn = sum >= recipientWarn && !b.warned
+	b.warned = b.warned || warn
+	return sum, warn
 }
 
 // advance forgets hours that are over. An hour before the last one changes nothing.
@@ -142,12 +140,12 @@ func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at 
 		"spread the mail over several mailboxes", mailbox, sum, recipientLimit)
 	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum,
 		"limit", recipientLimit, "error", text)
-	d.alarm("limit:"+mailbox.String(), text, true)
+	d.cfg.Alarm("limit:"+mailbox.String(), text, true)
 }
 
 // endUsageAlarms takes alarms back.
 func (d *Delivery) endUsageAlarms(now time.Time) {
 	for _, m := range d.usage.over(now) {
-		d.alarm("limit:"+m.String(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
+		d.cfg.Alarm("limit:"+m.String(), "mailbox "+m.String()+" is below 80 % of its daily limit again", false)
 	}
 }

@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -45,10 +46,7 @@ func (r Report) fields() string {
 // demands: a message may fail for good although each attempt failed for a
 // temporary reason.
 func (r Report) status() reply.Enhanced {
-	s := r.Status
-	if s == (reply.Enhanced{}) {
-		s = reply.Enhanced{4, 4, 7} // delivery time expired
-	}
+	s := cmp.Or(r.Status, reply.Enhanced{4, 4, 7}) // delivery time expired
 	s[0] = 5
 	if r.Delayed {
 		s[0] = 4

@@ -16,10 +16,14 @@ const MaxHeader = 64 << 10
 // Mail of lists and other bulk mail counts as such; header is the block as the
 // queue has it, with CRLF, and may be cut.
 func Unwanted(header []byte) string {
-	for name, value := range fieldsOf(header) {
+	for field := range eachField(header) {
+		name, value, ok := bytes.Cut(field, []byte(":"))
+		if !ok {
+			continue // it is not a field
+		}
 		word, _, _ := strings.Cut(strings.ToLower(unfold(string(value))), ";")
 		word, _, _ = strings.Cut(strings.TrimSpace(word), " ")
-		switch strings.ToLower(name) {
+		switch strings.ToLower(string(bytes.TrimSpace(name))) {
 		case "auto-submitted":
 			if word != "no" {
 				return "it is auto-submitted"
@@ -35,19 +39,6 @@ func Unwanted(header []byte) string {
 		}
 	}
 	return ""
-}
-
-// fieldsOf walks over the fields of a header block: names, and values with
-// their folds. Lines that are not a field are skipped.
-func fieldsOf(header []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		for field := range eachField(header) {
-			name, value, ok := bytes.Cut(field, []byte(":"))
-			if ok && !yield(string(bytes.TrimSpace(name)), value) {
-				return
-			}
-		}
-	}
 }
 
 // eachField walks over the unchanged fields, each with its line ends.

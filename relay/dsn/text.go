@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -21,12 +22,7 @@ func (r Report) subject() string {
 }
 
 // subject is the subject of the message as people read it.
-func (o Original) subject() string {
-	if s := oneLine(o.Subject, 150); s != "" {
-		return s
-	}
-	return "(no subject)"
-}
+func (o Original) subject() string { return cmp.Or(oneLine(o.Subject, 150), "(no subject)") }
 
 // words is the part for people.
 func (r Report) words() string {

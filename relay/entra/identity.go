@@ -54,15 +54,9 @@ func (i Identity) Check() error {
 	return nil
 }
 
-func (i Identity) credentials() (n int) {
-	for _, set := range []bool{
-		i.SecretFile != "", i.CertificateFile != "", i.ManagedIdentity != nil, i.WorkloadIdentity,
-	} {
-		if set {
-			n++
-		}
-	}
-	return n
+func (i Identity) credentials() int {
+	set := []bool{i.SecretFile != "", i.CertificateFile != "", i.ManagedIdentity != nil, i.WorkloadIdentity}
+	return len(slices.DeleteFunc(set, func(isSet bool) bool { return !isSet }))
 }
 
 // files lists the files of the credential. The federated token is not among

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/text"
 )
 
@@ -49,4 +50,110 @@ func isPage(h http.Header, body []byte) bool {
 	start := bytes.ToLower(bytes.TrimLeft(body[:min(len(body), 256)], " \t\r\n\ufeff"))
 	return strings.Contains(strings.ToLower(outcome.Field(h, "Content-Type")), "text/html") ||
 		bytes.HasPrefix(start, []byte("<!doctype html")) || bytes.HasPrefix(start, []byte("<html"))
+}
+
+// Step is what a request does on the way of a message, and so what its answers
+// mean. sendMail is a way of one step; large mail takes several, of which only
+// the last makes a message leave.
+type Step struct {
+	Name      string // "creating the draft", for texts; empty for sendMail
+	Want      []int  // the status codes that the documents name as success
+	Needs     string // the permission, as Exchange names its role
+	MayDepart bool   // the message may leave with it
+	Aside     bool   // it does not carry the message, and so cannot judge it
+	whole     bool   // it carries the message whole: the catalogue is about it
+}
+
+// The permissions beside Mail.Send.
+const (
+	RoleRead      = "Application Mail.Read"
+	RoleReadWrite = "Application Mail.ReadWrite"
+)
+
+// Judge says what an answer to the step means for the message. Delivered means
+// that the step succeeded. It is pure.
+func (s Step) Judge(httpStatus int, h http.Header, body []byte, now time.Time) outcome.Answer {
+	if slices.Contains(s.Want, httpStatus) {
+		r := outcome.On("", "", "").Is(outcome.Delivered, outcome.ScopeMessage, "2.0.0", s.says("done"), "")
+		if s.whole {
+			r.Text = accepted
+		}
+		return answer(r, httpStatus, h, nil, serviceError{}, now)
+	}
+	a := classify(httpStatus, h, body, now)
+	if s.whole {
+		return a
+	}
+	e := readServiceError(body)
+	if r, ok := outcome.Find(s.Exceptions(), e.seen(httpStatus, h, body)); ok {
+		after := a.RetryAfter
+		a = answer(r, httpStatus, h, body, e, now)
+		a.RetryAfter = after
+	}
+	switch {
+	case a.Outcome == outcome.TooLarge: // there is no larger way
+		a.Outcome = outcome.Bounce
+	case a.Outcome == outcome.Bounce && (s.Aside || !s.MayDepart && a.Status == reply.Enhanced{5, 0, 0}):
+		// What was refused is our request, and nobody knows that the message is to blame.
+		a.Outcome, a.Scope, a.Status, a.Advice = outcome.Hold, outcome.ScopeMessage, reply.Enhanced{4, 3, 5}, adviceBug
+	}
+	a.Doubt = a.Doubt && s.MayDepart
+	a.Text = s.says(a.Text)
+	return a
+}
+
+// says puts the name of the step before what happened.
+func (s Step) says(what string) string {
+	if s.Name == "" {
+		return what
+	}
+	return s.Name + ": " + what
+}
+
+// Exceptions are what an answer means in a step where that differs from what it
+// means for sendMail: before the last step nothing can have been sent, each step
+// has a permission of its own, and none of them has a larger way.
+func (s Step) Exceptions() []outcome.Row {
+	const tooLarge = "a part of the message is too large for one request"
+	const unnamed = "a success that the documents do not name; "
+	on := outcome.On
+	rows := []outcome.Row{
+		on("400", "", "maximum request length").Bounce("5.3.4", tooLarge, AdviceSize),
+		on("413", "", "").Bounce("5.3.4", tooLarge, AdviceSize),
+	}
+	if s.MayDepart { // by then the app has proved that it may use the mailbox
+		return append(rows, on("2xx", "", "").
+			Is(outcome.Unknown, message, "4.3.5", unnamed+"the message may have been sent", adviceCheck))
+	}
+	return append(rows,
+		on("403", "", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess),
+		on("403", "ErrorAccessDenied accessDenied", "").
+			Hold(message, "4.7.1", "the app may not do this in the mailbox", s.permissionAdvice()),
+		on("504 408", "", "").Retry(mailbox, "4.4.7", "timed out behind Graph's front door; nothing was sent", ""),
+		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", "a web page came in place of Graph's answer", AdviceProxy),
+		on("2xx", "", "").Hold(message, "4.3.5", unnamed+"nothing was sent", adviceBug),
+	)
+}
+
+func (s Step) permissionAdvice() string {
+	return fmt.Sprintf("grant the app %q for this mailbox (RBAC for Applications), which takes 30 minutes to 2 hours "+
+		"to reach Graph, and then release the message", s.Needs)
+}
+
+// Lost says what it means that no answer came, or one that cannot be used. left
+// is whether the request may have reached Graph.
+func (s Step) Lost(err error, left bool) outcome.Answer { return s.lost(err, left, nil) }
+
+// Unreadable says what it means that the message could not be read for a step.
+func (s Step) Unreadable(err error) outcome.Answer { return s.lost(err, false, err) }
+
+func (s Step) lost(err error, left bool, unreadable error) outcome.Answer {
+	a := classifyLoss(err, left && s.MayDepart, unreadable)
+	a.Text = s.says(a.Text)
+	if left && !s.MayDepart && unreadable == nil && a.Scope == identity {
+		a.Scope = message // the network was there when it began
+		words := text.Foreign(err.Error(), outcome.MaxText)
+		a.Text = s.says("the connection was lost before anything was sent: " + words)
+	}
+	return a
 }

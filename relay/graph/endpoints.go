@@ -21,15 +21,11 @@ type Way struct {
 // that without logging in. It reads the files of roots and proxy, but no
 // credential, and ends its errors with what to do.
 func WayOf(cfg Config) (Way, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return Way{}, err
-	}
 	n, err := newNetwork(cfg)
 	if err != nil {
 		return Way{}, err
 	}
-	return Way{Login: cfg.Login, Graph: cfg.Graph, Proxy: n.proxy.choose, Roots: n.TLSClientConfig.RootCAs}, nil
+	return Way{Login: n.cfg.Login, Graph: n.cfg.Graph, Proxy: n.proxy.choose, Roots: n.TLSClientConfig.RootCAs}, nil
 }
 
 // network makes the connections of an identity, to Graph and to Entra. It is the
@@ -41,6 +37,10 @@ type network struct {
 }
 
 func newNetwork(cfg Config) (*network, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	pool, err := roots(cfg.CAFile)
 	if err != nil {
 		return nil, err

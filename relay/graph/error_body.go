@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 
 	"graphrelay/relay/outcome"
@@ -35,11 +36,7 @@ func readServiceError(body []byte) serviceError {
 	if e := readModel(body); e.code() != "" {
 		return e
 	}
-	var plain struct {
-		Error struct {
-			Code, Message any
-		}
-	}
+	var plain struct{ Error struct{ Code, Message any } }
 	if json.Unmarshal(body, &plain) != nil {
 		return serviceError{}
 	}
@@ -72,11 +69,8 @@ func mainError(body []byte) odataerrors.MainErrorable {
 		return nil
 	}
 	value, err := node.GetObjectValue(odataerrors.CreateODataErrorFromDiscriminatorValue)
-	if err != nil {
-		return nil
-	}
 	odata, ok := value.(odataerrors.ODataErrorable)
-	if !ok {
+	if err != nil || !ok {
 		return nil
 	}
 	return odata.GetErrorEscaped()
@@ -93,9 +87,7 @@ func (e *serviceError) readInner(main odataerrors.MainErrorable) {
 	}
 	for depth := 0; data != nil && depth < 8; depth++ {
 		e.codes = addCode(e.codes, anyText(data["code"]))
-		if e.requestID == "" {
-			e.requestID = anyText(data["request-id"])
-		}
+		e.requestID = cmp.Or(e.requestID, anyText(data["request-id"]))
 		data = nested(data)
 	}
 }

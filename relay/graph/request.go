@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,9 +89,7 @@ func (c *Client) once(ctx context.Context, mailbox envelope.Address, q Request) 
 	x := c.exchange(ctx, req, q)
 	x.answer = c.login.Redact(x.answer)
 	x.answer.Duration = time.Since(start)
-	if x.answer.RequestID == "" {
-		x.answer.RequestID = id
-	}
+	x.answer.RequestID = cmp.Or(x.answer.RequestID, id)
 	x.token = strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
 	return x
 }

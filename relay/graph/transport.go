@@ -21,17 +21,11 @@ import (
 // before a body is written into it.
 func newTransport(pool *x509.CertPool, idle int, p *proxy, dial dialer) *http.Transport {
 	return &http.Transport{
-		Proxy:                  p.choose,
-		OnProxyConnectResponse: proxyRefusal,
-		DialContext:            counted(dial),
-		TLSClientConfig:        &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    15 * time.Second,
-		ForceAttemptHTTP2:      true,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second},
-		DisableCompression:     true,
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    idle,
-		IdleConnTimeout:        time.Minute,
+		Proxy: p.choose, OnProxyConnectResponse: proxyRefusal, DialContext: counted(dial),
+		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 15 * time.Second, ForceAttemptHTTP2: true,
+		HTTP2:              &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second},
+		DisableCompression: true, MaxIdleConns: 0, MaxIdleConnsPerHost: idle, IdleConnTimeout: time.Minute,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
@@ -77,11 +71,7 @@ func (w *wire) trace(ctx context.Context) context.Context {
 
 func (w *wire) gotConn(info httptrace.GotConnInfo) {
 	conn := info.Conn
-	for {
-		t, ok := conn.(*tls.Conn)
-		if !ok {
-			break
-		}
+	for t, ok := conn.(*tls.Conn); ok; t, ok = conn.(*tls.Conn) {
 		conn = t.NetConn()
 	}
 	w.mu.Lock()

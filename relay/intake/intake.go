@@ -117,10 +117,8 @@ var (
 	errCredentials = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication credentials invalid")
 	errLocked      = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
 	errBusy        = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
-	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0},
-		"The settings of this relay have changed, connect again")
-	errStrangers = reply.New(421, reply.Enhanced{4, 7, 0},
-		"Too many connections without a login, try again later")
-	errRewrite = reply.New(550, reply.Enhanced{5, 6, 0},
+	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
+	errStrangers   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
+	errRewrite     = reply.New(550, reply.Enhanced{5, 6, 0},
 		"From, Sender and Reply-To of this message cannot be rewritten safely")
 )

@@ -33,9 +33,7 @@ type owner struct {
 
 func (o owner) stranger() bool { return o.client == "" }
 
-func newLimits() *limits {
-	return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}}
-}
+func newLimits() *limits { return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}} }
 
 // enter counts a connection of c from a place. At most allStrangers (0 = any
 // number) may be strangers: the rest is left for clients, however many addresses
@@ -99,9 +97,7 @@ type place struct {
 	user    string // empty if the kernel does not say
 }
 
-func placeOf(p smtpd.Peer) place {
-	return place{envelope.NetworkOf(p.Addr.Addr()), p.User}
-}
+func placeOf(p smtpd.Peer) place { return place{envelope.NetworkOf(p.Addr.Addr()), p.User} }
 
 func (p place) String() string {
 	switch {

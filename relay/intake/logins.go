@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"maps"
 	"sync"
 	"time"
 
@@ -56,12 +57,7 @@ type failures struct {
 }
 
 func newLogins(now func() time.Time) *logins {
-	l := &logins{
-		now:    now,
-		turn:   make(chan struct{}, 1),
-		good:   map[string]goodLogin{},
-		failed: map[pair]failures{},
-	}
+	l := &logins{now: now, turn: make(chan struct{}, 1), good: map[string]goodLogin{}, failed: map[pair]failures{}}
 	_, _ = rand.Read(l.key[:]) // never fails since Go 1.24
 	return l
 }
@@ -189,11 +185,7 @@ func (l *logins) fail(who pair) {
 // others up to a tenth, so that it is not called for each failure. Filling the
 // memory takes longer than a lock lasts, since failed logins are slow.
 func (l *logins) makeRoom(now time.Time) {
-	for who, f := range l.failed {
-		if now.Sub(f.last) >= lockFor {
-			delete(l.failed, who)
-		}
-	}
+	maps.DeleteFunc(l.failed, func(_ pair, f failures) bool { return now.Sub(f.last) >= lockFor })
 	for who := range l.failed {
 		if len(l.failed) < maxPairs/10*9 {
 			return

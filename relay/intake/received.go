@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -63,10 +64,7 @@ func heloAtom(helo string) string {
 		}
 		return -1
 	}, helo)
-	if clean == "" {
-		return "unknown"
-	}
-	return cut(clean, 255)
+	return cmp.Or(cut(clean, 255), "unknown")
 }
 
 // origin is the address literal of the client, or its user on this host.
@@ -76,9 +74,6 @@ func origin(p smtpd.Peer) string {
 		return "local socket, user " + p.User
 	case !p.Addr.IsValid():
 		return "local socket"
-	case p.Addr.Addr().Is6():
-		return "[IPv6:" + p.Addr.Addr().WithZone("").String() + "]"
-	default:
-		return "[" + p.Addr.Addr().String() + "]"
 	}
+	return p.Literal()
 }

@@ -2,7 +2,9 @@ package intake
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/netip"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
@@ -24,10 +26,10 @@ type session struct {
 func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error) {
 	s := &session{in: in, rules: in.rules.Load(), peer: p}
 	var err error
-	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err != nil {
-		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
+	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err == nil {
+		s.owner, err = in.limits.enter(s.client, placeOf(p), s.rules.MaxStrangers)
 	}
-	if s.owner, err = in.limits.enter(s.client, placeOf(p), s.rules.MaxStrangers); err != nil {
+	if err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
 	}
 	return s, nil
@@ -65,9 +67,7 @@ func (s *session) renew() error {
 }
 
 var authOf = map[smtpd.AuthMode]policy.Auth{
-	smtpd.AuthOff:      policy.AuthOff,
-	smtpd.AuthOptional: policy.AuthOptional,
-	smtpd.AuthRequired: policy.AuthRequired,
+	smtpd.AuthOff: policy.AuthOff, smtpd.AuthOptional: policy.AuthOptional, smtpd.AuthRequired: policy.AuthRequired,
 }
 
 // who is the client for the record of a message.
@@ -113,19 +113,41 @@ func (s *session) become(next policy.Client, hash string, rules *Rules) error {
 
 // Mail implements smtpd.Session.
 func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
-	if err := s.renew(); err != nil {
-		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
+	err := s.renew()
+	if err == nil {
+		err = s.rules.Policy.ReversePath(s.client, from.Path)
 	}
-	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
-	if err := s.rules.Policy.ReversePath(s.client, from.Path); err != nil {
+	if err != nil {
 		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
 	}
 	if err := s.in.Store.Admit(from.Size); err != nil {
 		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
 	}
-	var err error
+	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
 	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}
 	return t, nil
+}
+
+// Submit takes a message that the service itself wrote, under the rules for
+// programs of this host. listener names its origin in the log.
+func (in *Intake) Submit(
+	ctx context.Context, listener string, from, to envelope.Address, message io.Reader,
+) (envelope.QueueID, error) {
+	peer := smtpd.Peer{Listener: listener, Addr: netip.MustParseAddrPort("127.0.0.1:1")}
+	s, err := in.Connect(ctx, peer)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	tx, err := s.Mail(ctx, smtpd.MailFrom{Path: from, Helo: listener, ESMTP: true})
+	if err != nil {
+		return "", err
+	}
+	if err := tx.Rcpt(ctx, smtpd.RcptTo{Path: to}); err != nil {
+		tx.Abort()
+		return "", err
+	}
+	return tx.Data(ctx, message)
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -154,9 +155,7 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 		r.from = claims.From[0].String()
 	}
 	h, rewritten := h.Rewrite(message.AuthorEdits{
-		From:       grant.Rewrite.From,
-		ReplyTo:    grant.Rewrite.ReplyTo,
-		Sender:     grant.Rewrite.Sender,
+		From: grant.Rewrite.From, ReplyTo: grant.Rewrite.ReplyTo, Sender: grant.Rewrite.Sender,
 		DropSender: grant.Rewrite.DropSender,
 	})
 	r.fields = append(r.fields, rewritten...)
@@ -203,10 +202,7 @@ func (t *transaction) judgeAgain(h *message.Header, grant policy.Grant) error {
 func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 	a, err := h.Authors()
 	return policy.Message{
-		ReversePath:  t.from.Path,
-		From:         a.From,
-		Sender:       a.Sender,
-		ResentFrom:   a.ResentFrom,
+		ReversePath: t.from.Path, From: a.From, Sender: a.Sender, ResentFrom: a.ResentFrom,
 		ResentSender: a.ResentSender,
 	}, err
 }
@@ -214,31 +210,20 @@ func (t *transaction) claims(h *message.Header) (policy.Message, error) {
 func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message {
 	now := t.in.Now()
 	m := &spool.Message{
-		ID: envelope.NewQueueID(now),
+		ID: envelope.NewQueueID(now), Client: t.who, Mailbox: g.Mailbox, From: g.From, ConfiguredFrom: g.Fixed,
 		Envelope: envelope.Envelope{
 			ReversePath: g.ReversePath, Recipients: t.recipients, Unreported: t.unreported, UTF8: t.from.UTF8,
 		},
-		Client:         t.who,
-		Mailbox:        g.Mailbox,
-		From:           g.From,
-		ConfiguredFrom: g.Fixed,
-		MessageID:      loggable(h.MessageID()),
-		Subject:        cut(h.Subject(), 200),
-		Accepted:       now,
+		Subject: cut(h.Subject(), 200), Accepted: now,
 	}
-	if m.MessageID == "" {
-		m.MessageID = "<" + string(m.ID) + "@" + t.rules.Hostname + ">"
-	}
+	m.MessageID = cmp.Or(loggable(h.MessageID()), "<"+string(m.ID)+"@"+t.rules.Hostname+">")
 	return m
 }
 
 func (t *transaction) edits(m *spool.Message) message.Edits {
 	return message.Edits{
-		Received:   t.rules.Received.field(t.rules.Hostname, t.from, t.peer, m),
-		Recipients: t.recipients,
-		Extra:      t.rules.Extra,
-		Date:       m.Accepted,
-		MessageID:  m.MessageID,
+		Received: t.rules.Received.field(t.rules.Hostname, t.from, t.peer, m), Recipients: t.recipients,
+		Extra: t.rules.Extra, Date: m.Accepted, MessageID: m.MessageID,
 	}
 }
 

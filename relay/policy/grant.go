@@ -265,9 +265,7 @@ func (c Client) remedy(a envelope.Address) string {
 		plain(a)
 }
 
-func refusal(text string) *reply.Error {
-	return reply.New(550, reply.Enhanced{5, 7, 1}, text)
-}
+func refusal(text string) *reply.Error { return reply.New(550, reply.Enhanced{5, 7, 1}, text) }
 
 // shown is an address for the text to the client, which is ASCII: as the client
 // wrote it, or nothing.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
@@ -103,18 +104,10 @@ func (s senders) single() bool {
 
 // usesWildcard reports whether a client's own list leaves anything of a wildcard.
 func (s senders) usesWildcard(domain string) bool {
-	if len(s.only) == 0 {
-		return true
-	}
-	for _, entry := range s.only {
-		if entry.Domain() != domain {
-			continue
-		}
-		if _, exact := s.exact[entry.Key()]; entry.Wildcard() || !exact {
-			return true
-		}
-	}
-	return false
+	return len(s.only) == 0 || slices.ContainsFunc(s.only, func(entry envelope.Address) bool {
+		_, exact := s.exact[entry.Key()]
+		return entry.Domain() == domain && (entry.Wildcard() || !exact)
+	})
 }
 
 // has reports whether there is a sender in a domain.

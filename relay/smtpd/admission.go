@@ -86,7 +86,7 @@ func (c *conn) admit() *reply.Error {
 
 // identify asks the handler about the peer.
 func (c *conn) identify() *reply.Error {
-	c.server.conns.admitted()
+	c.server.conns.accepted.Add(1)
 	if c.loop.options.Auth == AuthRequired && c.peer.Auth == AuthOff {
 		c.note(slog.LevelWarn, "no login possible", "connection refused",
 			slog.String("error", "this listener requires a login, and has no TLS to log in with"),
@@ -138,9 +138,9 @@ func (p Peer) String() string {
 	return p.Addr.Addr().String()
 }
 
-// literal names a peer that has not said its name, as RFC 5321 section 4.1.3 does.
-func (p Peer) literal() string {
-	switch a := p.Addr.Addr(); {
+// Literal names a peer that has not said its name, as RFC 5321 section 4.1.3 does.
+func (p Peer) Literal() string {
+	switch a := p.Addr.Addr().WithZone(""); {
 	case !a.IsValid():
 		return "localhost"
 	case a.Is6():

@@ -74,7 +74,11 @@ func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	n, err := b.next(p)
+	next := b.nextOfData
+	if b.chunked {
+		next = b.nextOfChunk
+	}
+	n, err := next(p)
 	b.size += int64(n)
 	if b.size > b.c.cfg.MaxMessageSize {
 		b.tooLarge = true
@@ -84,15 +88,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next reads some bytes, or returns an error and none.
-func (b *body) next(p []byte) (int, error) {
-	if b.chunked {
-		return b.nextOfChunk(p)
-	}
-	return b.nextOfData(p)
-}
-
-// nextOfData reads some bytes of a message of DATA.
+// nextOfData reads some bytes of a message of DATA, or returns an error and none.
 func (b *body) nextOfData(p []byte) (int, error) {
 	in := &b.c.in
 	for {

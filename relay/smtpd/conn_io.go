@@ -190,11 +190,10 @@ func (c *conn) noteTimeout() {
 
 // flush sends the waiting replies.
 func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	if err := c.send(c.cfg.IdleTimeout); err != nil {
-		return c.finish(err.Error())
+	if len(c.out) > 0 {
+		if err := c.send(c.cfg.IdleTimeout); err != nil {
+			return c.finish(err.Error())
+		}
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ func (c *conn) barred(verb string) *reply.Error {
 func (c *conn) pass(cmd wire.Command) {
 	if cmd.Verb == "EHLO" || cmd.Verb == "HELO" {
 		if cmd.Arg == "" { // some devices know no name of their own
-			cmd.Arg = c.peer.literal()
+			cmd.Arg = c.peer.Literal()
 		}
 		name, _, _ := strings.Cut(cmd.Arg, " ")
 		c.helo, c.esmtp = wire.OneLine(name), cmd.Verb == "EHLO"

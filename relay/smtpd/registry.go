@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"graphrelay/relay/reply"
 )
@@ -13,7 +14,7 @@ type registry struct {
 	max int
 
 	open     map[*conn]struct{}
-	accepted uint64
+	accepted atomic.Uint64 // connections that the handler judged
 	refused  uint64
 	stopping bool
 	gone     chan struct{} // closed once, when stopping and open is empty
@@ -47,13 +48,6 @@ func (r *registry) add(c *conn) *reply.Error {
 	}
 	r.open[c] = struct{}{}
 	return nil
-}
-
-// admitted counts a connection that the handler will judge.
-func (r *registry) admitted() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.accepted++
 }
 
 func (r *registry) remove(c *conn) {
@@ -95,5 +89,5 @@ func (r *registry) kill() {
 func (r *registry) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Stats{Connections: len(r.open), Accepted: r.accepted, Refused: r.refused}
+	return Stats{Connections: len(r.open), Accepted: r.accepted.Load(), Refused: r.refused}
 }

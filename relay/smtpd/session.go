@@ -15,9 +15,7 @@ import (
 // order come back here. All methods run in the connection's goroutine.
 type session struct{ c *conn }
 
-func newSession(lc *smtp.Conn) (smtp.Session, error) {
-	return &session{lc.Conn().(*conn)}, nil
-}
+func newSession(lc *smtp.Conn) (smtp.Session, error) { return &session{lc.Conn().(*conn)}, nil }
 
 // Mail opens a transaction. go-smtp would accept a second MAIL and keep the
 // recipients of the first.
@@ -89,10 +87,8 @@ func (s *session) Logout() error { return nil }
 
 // abort ends the transaction without a message, if there is one.
 func (c *conn) abort() {
-	tx := c.tx
-	if tx == nil {
-		return
+	if tx := c.tx; tx != nil {
+		c.tx = nil
+		_ = c.guard(func() error { tx.Abort(); return nil })
 	}
-	c.tx = nil
-	_ = c.guard(func() error { tx.Abort(); return nil })
 }

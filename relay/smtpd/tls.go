@@ -17,9 +17,12 @@ const handshakeTimeout = 30 * time.Second
 // suites with forward secrecy and AEAD are offered; Go chooses their order.
 func (o *ListenerOptions) tlsConfig() *tls.Config {
 	c := &tls.Config{
-		GetCertificate: o.Certificate,
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   modernSuites(),
+		GetCertificate: o.Certificate, MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
 		// A ticket would be valid for a week, which weakens forward secrecy, and
 		// devices that connect for each message seldom keep one.
 		SessionTicketsDisabled: true,
@@ -28,14 +31,6 @@ func (o *ListenerOptions) tlsConfig() *tls.Config {
 		c.MinVersion, c.CipherSuites = tls.VersionTLS10, legacySuites()
 	}
 	return c
-}
-
-func modernSuites() []uint16 {
-	return []uint16{
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	}
 }
 
 // legacySuites are all that Go knows except RC4, which RFC 7465 forbids and which

@@ -89,8 +89,7 @@ type Set struct {
 // New returns an empty Set.
 func New(store Store) *Set {
 	return &Set{
-		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{},
-		strikes: map[envelope.QueueID]*strike{},
+		store: store, turn: make(chan struct{}, 1), byKey: map[string]*hold{}, strikes: map[envelope.QueueID]*strike{},
 	}
 }
 
@@ -166,9 +165,7 @@ func (s *Set) Narrow(mailbox envelope.Address) []spool.Hold {
 }
 
 // List returns copies of all holds.
-func (s *Set) List() []spool.Hold {
-	return s.list(func(*hold) bool { return true })
-}
+func (s *Set) List() []spool.Hold { return s.list(func(*hold) bool { return true }) }
 
 // list returns copies of some holds in order of key.
 func (s *Set) list(chosen func(*hold) bool) []spool.Hold {
@@ -217,10 +214,7 @@ func (s *Set) StoppedFor(key string, accepted, now time.Time) (stopped time.Dura
 func (s *Set) stoppedSince(mailbox envelope.Address, since time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, key := range []string{RouteKey(mailbox), MailboxKey(mailbox)} {
-		if x := s.byKey[key]; x != nil && !x.Since.After(since) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{RouteKey(mailbox), MailboxKey(mailbox)}, func(key string) bool {
+		return s.byKey[key] != nil && !s.byKey[key].Since.After(since)
+	})
 }

@@ -21,9 +21,7 @@ func MailboxKey(m envelope.Address) string { return "mailbox:" + m.Key() }
 func RouteKey(m envelope.Address) string { return "route:" + m.Key() }
 
 // SendAsKey names the hold of a From address that a mailbox may not send as.
-func SendAsKey(m, from envelope.Address) string {
-	return "sendas:" + m.Key() + " from " + from.Key()
-}
+func SendAsKey(m, from envelope.Address) string { return "sendas:" + m.Key() + " from " + from.Key() }
 
 // Keys are the holds that an answer to a message may begin or end, the widest first.
 func Keys(identity string, r spool.Record) []string {
@@ -51,8 +49,7 @@ func ScopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 // ForScope is the hold that a refusal of message r begins now.
 func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Time) spool.Hold {
 	h := spool.Hold{
-		Key: ScopeKey(scope, identity, r), Identity: identity, Since: now,
-		NextProbe: now.Add(ProbeAfter(0)),
+		Key: ScopeKey(scope, identity, r), Identity: identity, Since: now, NextProbe: now.Add(ProbeAfter(0)),
 	}
 	if scope != outcome.ScopeIdentity {
 		h.Mailbox = r.Mailbox

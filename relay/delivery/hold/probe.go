@@ -14,9 +14,7 @@ const (
 )
 
 // ProbeAfter is how long a hold waits for its next probe: 1, 2, 4 ... 30 min.
-func ProbeAfter(probes int) time.Duration {
-	return pacing.Backoff(time.Minute, maxProbeGap, probes+1)
-}
+func ProbeAfter(probes int) time.Duration { return pacing.Backoff(time.Minute, maxProbeGap, probes+1) }
 
 // TakeProbe lets lane send the probe of hold key if one is due; if not, it
 // returns when to ask again (zero: when woken). The lanes of an identity take
@@ -41,11 +39,7 @@ func (s *Set) TakeProbe(key, lane string, now time.Time) (ok bool, again time.Ti
 	if x.probed[lane] {
 		clear(x.probed)
 	}
-	if !x.Mailbox.IsZero() {
-		clear(x.probed) // one lane only: no others to wait for
-	} else {
-		x.probed[lane] = true
-	}
+	x.probed[lane] = x.Mailbox.IsZero() // else there is one lane only: no others to wait for
 	x.probing = true
 	return true, time.Time{}
 }
@@ -65,9 +59,7 @@ func (s *Set) ProbeDone(key string, now time.Time) {
 
 // ProbeLost ends a probe that got no answer, and so proved nothing.
 func (s *Set) ProbeLost(key string, now time.Time) {
-	s.probeOver(key, func(x *hold) {
-		x.NextProbe, x.unanswered = now.Add(min(ProbeAfter(x.Probes), maxLostGap)), true
-	})
+	s.probeOver(key, func(x *hold) { x.NextProbe, x.unanswered = now.Add(min(ProbeAfter(x.Probes), maxLostGap)), true })
 }
 
 // probeOver plans the next probe of a hold that goes on: then is when its time

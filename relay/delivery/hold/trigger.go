@@ -55,10 +55,8 @@ func (s *Set) Explained(c Cause, identity string, now time.Time) (any bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, x := range s.byKey {
-		if x.Identity != identity || c == NetworkBack && !x.unanswered {
-			continue
-		}
-		if slices.Contains(Triggers(x.Hold), c) && x.bringForward(now) {
+		about := x.Identity == identity && (c != NetworkBack || x.unanswered)
+		if about && slices.Contains(Triggers(x.Hold), c) && x.bringForward(now) {
 			any = true
 		}
 	}

@@ -1,17 +1,16 @@
 package largemail
 
 import (
-	"github.com/google/uuid"
-
-	"graphrelay/relay/graph"
-
 	"bufio"
 	"bytes"
 	"encoding/json"
 	"io"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
 )
 
 // Draft is a message as Graph knows it without MIME, for Upload.

@@ -36,9 +36,8 @@ type leftover struct {
 
 func newLeftovers() *leftovers {
 	return &leftovers{
-		left:   map[envelope.QueueID]*leftover{},
-		active: map[envelope.QueueID]int{},
-		busy:   map[envelope.QueueID]chan struct{}{},
+		left: map[envelope.QueueID]*leftover{}, active: map[envelope.QueueID]int{},
+		busy: map[envelope.QueueID]chan struct{}{},
 	}
 }
 

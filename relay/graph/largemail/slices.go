@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"graphrelay/relay/graph"
-
 	"graphrelay/relay/outcome"
 )
 

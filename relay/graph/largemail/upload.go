@@ -15,12 +15,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/text"
-
-	"graphrelay/relay/envelope"
-	"graphrelay/relay/outcome"
 )
 
 const (

@@ -32,10 +32,8 @@ const (
 // characters, blanks, tabs and bytes above 127: a bare CR, a NUL or another
 // control character would let two readers see two different lines.
 func ParseCommand(line []byte) (Command, bool) {
-	for _, c := range line {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return Command{}, false
-		}
+	if bytes.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+		return Command{}, false
 	}
 	word, arg := line, []byte(nil)
 	if i := bytes.IndexAny(line, " \t"); i >= 0 {

@@ -35,27 +35,27 @@ const noDomain = "\x01"
 // argument comes back unchanged, including faulty ones: go-smtp and Mailbox judge
 // those.
 func markBarePath(arg string) string {
-	colon := strings.IndexByte(arg, ':')
-	if colon < 0 {
-		return arg
-	}
-	start := len(arg) - len(strings.TrimLeft(arg[colon+1:], " \t"))
+	start := pathStart(arg)
 	end, bare := scanPath(arg[start:])
-	if !bare {
+	if !bare || !strings.Contains(arg, ":") {
 		return arg
 	}
 	return arg[:start+end] + "@" + noDomain + arg[start+end:]
 }
 
+// pathStart finds where the path in "TO:<root>" starts.
+func pathStart(arg string) int {
+	return len(arg) - len(strings.TrimLeft(arg[strings.IndexByte(arg, ':')+1:], " \t"))
+}
+
 // scanPath finds where the mailbox at the start of s ends, and whether it
 // is neither empty nor has an @ outside quotes.
 func scanPath(s string) (end int, bare bool) {
-	i := 0
-	bracket := strings.HasPrefix(s, "<")
+	i, bracket, quoted, at := 0, strings.HasPrefix(s, "<"), false, false
 	if bracket {
 		i = 1
 	}
-	start, quoted := i, false
+	start := i
 	for ; i < len(s); i++ {
 		switch c := s[i]; {
 		case quoted && c == '\\':
@@ -64,12 +64,12 @@ func scanPath(s string) (end int, bare bool) {
 			quoted = !quoted
 		case quoted:
 		case c == '@':
-			return 0, false
+			at = true
 		case bracket && c == '>', !bracket && (c == ' ' || c == '\t'):
-			return i, i > start
+			return i, i > start && !at
 		}
 	}
-	return len(s), !bracket && !quoted && i == len(s) && i > start
+	return len(s), !bracket && !quoted && !at && i == len(s) && i > start
 }
 
 // clampSize lowers a SIZE= beyond 32 bits, which go-smtp would refuse as a syntax

@@ -71,21 +71,10 @@ func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
 
 // pathEnd finds where the path in "TO:<a@b> X=Y" ends: parameters follow.
 func pathEnd(arg string) int {
-	i := strings.IndexByte(arg, ':') + 1
-	i += len(arg[i:]) - len(strings.TrimLeft(arg[i:], " \t"))
-	bracket := strings.HasPrefix(arg[i:], "<")
-	for quoted := false; i < len(arg); i++ {
-		switch c := arg[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case bracket && c == '>':
-			return i + 1
-		case !bracket && (c == ' ' || c == '\t'):
-			return i
-		}
+	start := pathStart(arg)
+	end, _ := scanPath(arg[start:])
+	if end += start; strings.HasPrefix(arg[end:], ">") {
+		return end + 1
 	}
-	return len(arg)
+	return end
 }
