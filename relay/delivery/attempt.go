@@ -74,8 +74,7 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 	return unreadable(ans, err), false, panicked
 }
 
-// sendOrUpload sends a message whole, or in parts where it is too large for one
-// request.
+// sendOrUpload sends a message whole, or in parts where it is too large for one request.
 func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) outcome.Answer {
 	if r.stranded(rec.Size) {
 		return noLongerSent(rec.Size, r.MIMELimit)

@@ -47,10 +47,9 @@ func (l *lane) plannedDue(now time.Time) bool {
 }
 
 // want is how many messages to claim: for the free slots, and some ahead. Where
-// the identity has no slots left, only what is under way gets something ahead,
-// for each attempt recorded and not made is one more message of unknown outcome
-// after a crash. It waits until half is used up, so that a commit carries
-// several.
+// the identity has no slots left, only what is under way gets something ahead, for
+// each attempt recorded and not made is one more message of unknown outcome after
+// a crash. It waits until half is used up, so that a commit carries several.
 func (l *lane) want(r Route, id *pace.Identity) int {
 	now := l.d.cfg.Now()
 	slots, ready := l.pace.Slots(now, r.MaxConcurrent), len(l.work.ready)

@@ -126,8 +126,7 @@ func (d *Decision) retry(rec spool.Record, after time.Duration, now time.Time, r
 	d.expire(rec, now, rules)
 }
 
-// aboutOne reports whether the service refused this message for now, and no other
-// for it.
+// aboutOne reports whether the service refused this message for now, and no other for it.
 func aboutOne(ans outcome.Answer) bool {
 	return ans.Outcome == outcome.Retry && ans.Scope == outcome.ScopeMessage && ans.HTTPStatus != 0
 }

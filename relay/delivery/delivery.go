@@ -16,13 +16,12 @@
 //
 // # Throttling
 //
-// A lane keeps to Graph's limits of one app and mailbox by itself: 150 MB of
-// requests in five minutes, 10,000 requests in ten, and the rate that the
-// configuration gives the mailbox. When Graph asks for time all the same, the
-// lane waits for exactly as long (an hour at most) and then continues with half of
-// its slots; the others come back one by one. The identity loses slots only where the
-// answer was about it, or when most of its mailboxes with mail are throttled; then
-// each of them keeps one.
+// A lane keeps to Graph's limits of one app and mailbox by itself: 150 MB of requests
+// in five minutes, 10,000 requests in ten, and the rate that the configuration gives
+// the mailbox. When Graph asks for time all the same, the lane waits for exactly as
+// long (an hour at most) and then continues with half of its slots; the others come
+// back one by one. The identity loses slots only where the answer was about it, or
+// when most of its mailboxes with mail are throttled; then each of them keeps one.
 //
 // # The life of a message
 //
@@ -80,22 +79,20 @@
 // HoldIdentity holds a whole identity without probes, until ReleaseIdentity: for
 // the audit, which found that it may send as more than it should.
 //
-// A mailbox that no sender in the configuration uses any more is held for that
-// cause, until it is configured again. The hold of an identity that is no longer
-// configured, or has another name by now, ends: its mailboxes continue when their
-// time in it is credited.
+// A mailbox that no sender in the configuration uses any more is held for that cause,
+// until it is configured again. The hold of an identity that is no longer configured, or
+// has another name by now, ends: its mailboxes continue when their time in it is credited.
 //
 // # Reports
 //
-// Each message that fails is reported once: to its reverse-path, the postmaster
-// or both, as the configuration says, as default_sender, through the queue and
-// the lanes like any other mail. The store keeps who is owed a report and clears
-// that in the commit of the report, so that a crash loses and doubles none.
-// Mail with a null reverse-path, auto-submitted mail and reports get none; a
-// report that fails stays Failed and raises an alarm. One that cannot be written,
-// because its message cannot be read, raises it too, is retried every minute and
-// delays no other. Only the postmaster is warned of mail that waits for long
-// without a hold.
+// Each message that fails is reported once: to its reverse-path, the postmaster or
+// both, as the configuration says, as default_sender, through the queue and the
+// lanes like any other mail. The store keeps who is owed a report and clears that
+// in the commit of the report, so that a crash loses and doubles none. Mail with a
+// null reverse-path, auto-submitted mail and reports get none; a report that fails
+// stays Failed and raises an alarm. One that cannot be written, because its
+// message cannot be read, raises it too, is retried every minute and delays no
+// other. Only the postmaster is warned of mail that waits for long without a hold.
 //
 // # On failure
 //

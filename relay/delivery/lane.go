@@ -12,8 +12,7 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// longestSleep bounds a lane's sleep, so that a clock that jumped forward is
-// noticed.
+// longestSleep bounds a lane's sleep, so that a clock that jumped forward is noticed.
 const longestSleep = time.Minute
 
 // lane sends the mail of one mailbox. But for inbox and view all of it belongs

@@ -155,9 +155,8 @@ func draftOf(rec spool.Record, p *parts.Message) largemail.Draft {
 	return d
 }
 
-// files are the attachments. Where something of the message could not be placed,
-// the original replaces those that it contains, but for the images that the text
-// shows.
+// files are the attachments. Where something of the message could not be placed, the
+// original replaces those that it contains, but for the images that the text shows.
 func files(p *parts.Message) []parts.Attachment {
 	if len(p.Unplaced) == 0 {
 		return p.Attachments

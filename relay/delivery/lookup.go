@@ -108,10 +108,9 @@ func keySet(list []envelope.Address) map[string]bool {
 	return set
 }
 
-// settleDoubt looks up a message that may have been sent, before it is sent
-// again. It reports whether to send it; if not, a says what to do with it. A panic
-// proves nothing: the message is looked up again, and held for a person where
-// that panics each time.
+// settleDoubt looks up a message that may have been sent, before it is sent again. It
+// reports whether to send it; if not, a says what to do with it. A panic proves nothing:
+// the message is looked up again, and held for a person where that panics each time.
 func (d *Delivery) settleDoubt(a *answer, f Finder) (send bool) {
 	if !d.guard("panic while looking a message up", a.rec.ID, func() { send = d.lookUp(a, f) }) {
 		return send

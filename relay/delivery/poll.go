@@ -105,10 +105,9 @@ func (d *Delivery) endNow(key string) {
 	}
 }
 
-// heldBy returns the key of the hold that stops a whole lane, or "". The hold of
-// an identity that was renamed or taken out stops the mailboxes that it had
-// stopped until their time in it is credited: else their mail would fail for its
-// age.
+// heldBy returns the key of the hold that stops a whole lane, or "". The hold of an
+// identity that was renamed or taken out stops the mailboxes that it had stopped
+// until their time in it is credited: else their mail would fail for its age.
 func (d *Delivery) heldBy(identity string, mailbox envelope.Address) string {
 	if d.holds.None() {
 		return ""

@@ -74,8 +74,7 @@ func (b *boxUsage) sum() (n int) {
 	return n
 }
 
-// over lists the mailboxes whose warning is over, and forgets those that sent
-// nothing.
+// over lists the mailboxes whose warning is over, and forgets those that sent nothing.
 func (u *usage) over(now time.Time) (list []envelope.Address) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

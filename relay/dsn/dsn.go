@@ -62,8 +62,7 @@ type Original struct {
 	Header     []byte // its header block with CRLF; cut where it is too long
 }
 
-// Bytes returns the report, and the length of its header block including the
-// empty line.
+// Bytes returns the report, and the length of its header block including the empty line.
 func (r Report) Bytes() (report []byte, headerSize int, err error) {
 	var b bytes.Buffer
 	w, err := gomessage.CreateWriter(&b, r.header())

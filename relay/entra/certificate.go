@@ -16,11 +16,10 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// parseCertificate reads a PEM file with one RSA key (PKCS#8, encrypted or not,
-// or PKCS#1) and its certificate, in any order, with further certificates of the
-// chain; or a PFX file with the same. The certificate of the key comes first in
-// the result. Errors continue a sentence that begins with the file's name, and
-// end with what to do.
+// parseCertificate reads a PEM file with one RSA key (PKCS#8, encrypted or not, or
+// PKCS#1) and its certificate, in any order, with further certificates of the chain; or
+// a PFX file with the same. The certificate of the key comes first in the result.
+// Errors continue a sentence that begins with the file's name, and end with what to do.
 func parseCertificate(data []byte, password string) (*rsa.PrivateKey, []*x509.Certificate, error) {
 	if block, _ := pem.Decode(data); block == nil && looksLikePFX(data) {
 		return parsePFX(data, password)

@@ -35,9 +35,8 @@ const (
 	KindWorkload    Kind = "workload identity"
 )
 
-// credential is what the identity logs in with: a secret, a key with its
-// certificate first in chain, a federated token, or for a managed identity
-// nothing at all.
+// credential is what the identity logs in with: a secret, a key with its certificate
+// first in chain, a federated token, or for a managed identity nothing at all.
 type credential struct {
 	kind      Kind
 	secret    string

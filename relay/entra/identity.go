@@ -28,8 +28,7 @@ type ManagedIdentity struct {
 	ClientID string // of a user-assigned identity; empty is the system-assigned one
 }
 
-// Check checks what can be checked without reading a file. Errors end with what
-// to do.
+// Check checks what can be checked without reading a file. Errors end with what to do.
 func (i Identity) Check() error {
 	const copyTenant = "copy \"Directory (tenant) ID\" from the overview page of the app registration"
 	if i.TenantID == "" || strings.Trim(strings.ToLower(i.TenantID), "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
@@ -59,9 +58,8 @@ func (i Identity) credentials() int {
 	return len(slices.DeleteFunc(set, func(isSet bool) bool { return !isSet }))
 }
 
-// files lists the files of the credential. The federated token is not among
-// them: it is read for each login, and changes every hour without anything being
-// wrong.
+// files lists the files of the credential. The federated token is not among them:
+// it is read for each login, and changes every hour without anything being wrong.
 func (i Identity) files() []string {
 	all := []string{i.SecretFile, i.CertificateFile, i.CertificatePasswordFile}
 	return slices.DeleteFunc(all, func(path string) bool { return path == "" })

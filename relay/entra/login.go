@@ -1,6 +1,5 @@
-// Package entra logs one identity in to Microsoft Entra and keeps its access
-// token: with a client secret, a certificate, a managed or a workload identity
-// (azidentity).
+// Package entra logs one identity in to Microsoft Entra and keeps its access token:
+// with a client secret, a certificate, a managed or a workload identity (azidentity).
 //
 // What it promises:
 //
@@ -86,8 +85,7 @@ type Login struct {
 	announced  credential // what the files held when OnChange was last called, or New
 }
 
-// New reads the credential. It does not use the network. Every error ends with
-// what to do.
+// New reads the credential. It does not use the network. Every error ends with what to do.
 func New(cfg Config) (*Login, error) {
 	l := &Login{
 		cfg:           cfg,
@@ -237,8 +235,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// Redact is a without the secrets in use, should a service or a proxy have
-// echoed them.
+// Redact is a without the secrets in use, should a service or a proxy have echoed them.
 func (l *Login) Redact(a outcome.Answer) outcome.Answer {
 	if a.Outcome != outcome.Delivered {
 		c := l.current()
@@ -254,9 +251,8 @@ func (l *Login) current() credential {
 	return l.credential
 }
 
-// load reads the files again, so that a renewed secret or certificate is used
-// from the next login on; if they cannot be read now, the one that worked is
-// kept.
+// load reads the files again, so that a renewed secret or certificate is used from
+// the next login on; if they cannot be read now, the one that worked is kept.
 func (l *Login) load() error {
 	c, err := loadCredential(l.cfg.Identity)
 	if err != nil {

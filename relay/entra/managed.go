@@ -26,10 +26,9 @@ const (
 	metadataTries   = 3
 )
 
-// metadata is the way to the metadata service: a link-local address in clear
-// text, so never through a proxy, without redirects, and with bounded answers.
-// It remembers the last answer, which azidentity keeps to itself. One login uses
-// it, in one goroutine.
+// metadata is the way to the metadata service: a link-local address in clear text, so
+// never through a proxy, without redirects, and with bounded answers. It remembers the
+// last answer, which azidentity keeps to itself. One login uses it, in one goroutine.
 type metadata struct {
 	transport http.RoundTripper
 	last      *http.Response // its body is in memory
@@ -55,9 +54,8 @@ func (m *metadata) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
 	kept := *resp
-	kept.Body = io.NopCloser(bytes.NewReader(body))
+	resp.Body, kept.Body = io.NopCloser(bytes.NewReader(body)), io.NopCloser(bytes.NewReader(body))
 	m.last = &kept
 	return resp, nil
 }

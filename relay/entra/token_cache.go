@@ -227,7 +227,6 @@ func (t *tokens) fly(f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), loginTimeout)
 	defer cancel()
 	tok, err := t.login(ctx, f.claims)
-
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flight, f.err = nil, err

@@ -8,9 +8,8 @@ import (
 	"sync"
 )
 
-// rawBuffer is how much of a message is read at a time: small, for hundreds of
-// sends run at once, and a multiple of 3, so that base64 needs no padding
-// before the end.
+// rawBuffer is how much of a message is read at a time: small, for hundreds of sends
+// run at once, and a multiple of 3, so that base64 needs no padding before the end.
 const rawBuffer = 24 << 10
 
 // spoolError marks a failure to read the message, as opposed to one of the
@@ -72,9 +71,8 @@ func (s *streams) open() (io.ReadCloser, error) {
 	return one, nil
 }
 
-// stop ends all reading of the body and then returns how many bytes of the last
-// try had been handed to the transport, and whether the body itself could not be
-// read.
+// stop ends all reading of the body and then returns how many bytes of the last try
+// had been handed to the transport, and whether the body itself could not be read.
 func (s *streams) stop() (given int64, unreadable error) {
 	s.mu.Lock()
 	last := s.last

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"graphrelay/relay/entra"
 	"graphrelay/relay/outcome"
 )
 
@@ -43,10 +44,9 @@ const (
 	adviceCrowd = "lower max_concurrent of the mailbox, or keep other programs of the same app from using it"
 )
 
-// catalogue holds every answer to sendMail that is known; the first match wins.
-// The order is: what settles it by status alone, what passes, what a code or a
-// message names, and the remainders by status. The table in the manual,
-// answers.md, is made of it.
+// catalogue holds every answer to sendMail that is known; the first match wins. The order
+// is: what settles it by status alone, what passes, what a code or a message names, and
+// the remainders by status. The table in the manual, answers.md, is made of it.
 //
 // Bounce only follows from 400, 413 and 422, and TooLarge from 400, 413 and the
 // notorious 200: everything else is not the message's fault, or not known to be.
@@ -235,4 +235,48 @@ func remainders() []outcome.Row {
 		on("403 404", "", "").Hold(mailbox, "4.7.1", unheard, adviceAccess),
 		on("", "", "").Hold(identity, "4.0.0", "an answer that is not in the catalogue", AdviceProxy),
 	}
+}
+
+// Fact is one row of the catalogue as people read it: the manual is made of
+// these, and each is tried against the double.
+type Fact struct {
+	Of Source
+	outcome.Row
+}
+
+// Source is what a Fact is about.
+type Source string
+
+// The sources, in the order of Catalogue.
+const (
+	OfGraph      Source = "sendMail"   // answers to sendMail
+	OfDraft      Source = "draft"      // the same to the requests for a draft, where they mean something else
+	OfDraftSend  Source = "send"       // the same to the request that sends the draft
+	OfConnection Source = "connection" // no answer
+	OfLogin      Source = "login"      // answers to a login
+	OfNumber     Source = "number"     // advice for the numbers in them
+	OfMetadata   Source = "metadata"   // answers of the metadata service of an Azure machine
+)
+
+// Catalogue lists everything that is known, by source and in the order in which
+// the first match wins.
+func Catalogue() []Fact {
+	var all []Fact
+	for _, table := range []struct {
+		of   Source
+		rows []outcome.Row
+	}{
+		{OfGraph, catalogue()},
+		{OfDraft, Step{Needs: RoleReadWrite}.Exceptions()},
+		{OfDraftSend, Step{MayDepart: true}.Exceptions()},
+		{OfConnection, lossCatalogue()},
+		{OfLogin, entra.Refusals()},
+		{OfNumber, entra.Numbers()},
+		{OfMetadata, entra.MetadataRefusals()},
+	} {
+		for _, r := range table.rows {
+			all = append(all, Fact{table.of, r})
+		}
+	}
+	return all
 }

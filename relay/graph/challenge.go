@@ -23,8 +23,7 @@ func challengeClaims(fields []string) string {
 	return ""
 }
 
-// bearerParam returns the parameter name of the first Bearer challenge in s
-// that has it.
+// bearerParam returns the parameter name of the first Bearer challenge in s that has it.
 func bearerParam(s, name string) string {
 	scheme := ""
 	for s != "" {

@@ -22,11 +22,10 @@
 //   - No secret and no token is shown in an Answer, an error or a log line. What
 //     the service says is bounded and shown with control characters escaped.
 //
-// What the answers mean is in one table, catalogue.go. The package must not know
-// the queue or SMTP reply codes; its caller decides what to do about an Answer. It
-// follows the documents of Microsoft Graph (user: sendMail, error responses,
-// throttling), RFC 9110 for Retry-After and WWW-Authenticate, and RFC 3463 for
-// enhanced status codes.
+// What the answers mean is in one table, catalogue.go. The package must not know the
+// queue or SMTP reply codes; its caller decides what to do about an Answer. It follows
+// the documents of Microsoft Graph (user: sendMail, error responses, throttling), RFC
+// 9110 for Retry-After and WWW-Authenticate, and RFC 3463 for enhanced status codes.
 package graph
 
 import (
@@ -45,8 +44,7 @@ import (
 	"graphrelay/relay/entra"
 )
 
-// Config describes one identity. The zero value of an optional field means
-// its default.
+// Config describes one identity. The zero value of an optional field means its default.
 type Config struct {
 	Name string // for logs
 	entra.Identity
@@ -58,9 +56,8 @@ type Config struct {
 
 	CAFile string // PEM roots, added to those of the system
 
-	// Proxy is the HTTP proxy for both endpoints, without a password; ProxyFile
-	// holds its URL where there is one. Without either HTTPS_PROXY and NO_PROXY
-	// are followed.
+	// Proxy is the HTTP proxy for both endpoints, without a password; ProxyFile holds
+	// its URL where there is one. Without either HTTPS_PROXY and NO_PROXY are followed.
 	Proxy     *url.URL
 	ProxyFile string
 

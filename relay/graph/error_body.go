@@ -28,9 +28,8 @@ func (e serviceError) code() string {
 	return e.codes[0]
 }
 
-// readServiceError reads any body whatever. The SDK's error model comes first;
-// where it gives up, over a field of another type for instance, only code and
-// message are read.
+// readServiceError reads any body whatever. The SDK's error model comes first; where it
+// gives up, over a field of another type for instance, only code and message are read.
 func readServiceError(body []byte) serviceError {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if e := readModel(body); e.code() != "" {
@@ -76,9 +75,8 @@ func mainError(body []byte) odataerrors.MainErrorable {
 	return odata.GetErrorEscaped()
 }
 
-// readInner walks the inner errors. The schema knows only the first, without
-// its code; the rest is additional data. OData spells the name innererror,
-// Graph innerError.
+// readInner walks the inner errors. The schema knows only the first, without its code;
+// the rest is additional data. OData spells the name innererror, Graph innerError.
 func (e *serviceError) readInner(main odataerrors.MainErrorable) {
 	data := nested(main.GetAdditionalData())
 	if inner := main.GetInnerError(); inner != nil {

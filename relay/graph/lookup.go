@@ -15,8 +15,7 @@ import (
 	"graphrelay/relay/outcome"
 )
 
-// Copy is a message found in a mailbox: in Sent Items, in Drafts, or where it
-// was received.
+// Copy is a message found in a mailbox: in Sent Items, in Drafts, or where it was received.
 type Copy struct {
 	Sent       time.Time // to the second; zero for what was never sent
 	Draft      bool
@@ -26,8 +25,7 @@ type Copy struct {
 // PreferImmutable makes the ID of a draft stay valid when it moves to Sent Items.
 const PreferImmutable = `IdType="ImmutableId"`
 
-// MaxPage is how many bytes of a page of a list are read: 50 messages of 500
-// recipients.
+// MaxPage is how many bytes of a page of a list are read: 50 messages of 500 recipients.
 const MaxPage = 4 << 20
 
 const (

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
@@ -28,7 +29,7 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 			{Name: "flood", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}, MaxConnections: most},
 			{Name: "other", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, MaxConnections: most},
 		}})
-		c.Notify, c.Now, c.Log = nil, time.Now, slog.New(slog.NewTextHandler(&log, nil))
+		c.Notify, c.Now, c.Log = func(envelope.Address) {}, time.Now, slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := smtpd.New(smtpd.Config{MaxConnections: 50}, b)
 	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)

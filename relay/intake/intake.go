@@ -35,9 +35,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Config is what an Intake works with. Every field but Notify and OnEvent is
-// required. Notify and OnEvent must not block, and are called by many goroutines
-// at once.
+// Config is what an Intake works with. Every field is required. Notify and
+// OnEvent must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
 	Store   spool.Intake
@@ -89,12 +88,6 @@ const logLines = 5
 
 // New returns an Intake.
 func New(c Config) *Intake {
-	if c.Notify == nil {
-		c.Notify = func(envelope.Address) {}
-	}
-	if c.OnEvent == nil {
-		c.OnEvent = func(Event) {}
-	}
 	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: loglimit.New(c.Log, logLines)}
 	in.Config.Rules = Rules{}
 	in.SetRules(c.Rules)

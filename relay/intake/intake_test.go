@@ -48,8 +48,8 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 			Hostname: "relay.example.org", MaxSize: 1 << 20,
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
-		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) },
-		Log:    slog.New(slog.NewTextHandler(&b.log, nil)),
+		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	for _, f := range change {
 		f(&c)

@@ -35,9 +35,8 @@ func (o owner) stranger() bool { return o.client == "" }
 
 func newLimits() *limits { return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}} }
 
-// enter counts a connection of c from a place. At most allStrangers (0 = any
-// number) may be strangers: the rest is left for clients, however many addresses
-// somebody has.
+// enter counts a connection of c from a place. At most allStrangers (0 = any number)
+// may be strangers: the rest is left for clients, however many addresses somebody has.
 func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, error) {
 	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
 	if c.NeedsLogin() {

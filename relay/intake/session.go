@@ -11,8 +11,7 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// session is one connection of a client, or of somebody who may become one by
-// logging in.
+// session is one connection of a client, or of somebody who may become one by logging in.
 type session struct {
 	in     *Intake
 	rules  *Rules // never changes within a transaction

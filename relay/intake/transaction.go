@@ -132,9 +132,8 @@ func (r *repairs) named(repair string) {
 	}
 }
 
-// authorize asks policy about the message as it will be sent: first it repairs
-// what the client's rule allows to repair, and it judges again what policy had
-// rewritten.
+// authorize asks policy about the message as it will be sent: first it repairs what
+// the client's rule allows to repair, and it judges again what policy had rewritten.
 func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Grant, repairs, error) {
 	var r repairs
 	h = t.mend(h, &r)

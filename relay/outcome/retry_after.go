@@ -23,10 +23,9 @@ func Field(h http.Header, name string) string {
 	return ""
 }
 
-// RetryAfter reads a Retry-After of RFC 9110 section 10.2.3, in seconds or as a
-// date, bounded to an hour; 0 if there is none to speak of. A date is compared
-// with the answer's own Date where it has one, so that the clock of this machine
-// does not matter.
+// RetryAfter reads a Retry-After of RFC 9110 section 10.2.3, in seconds or as a date,
+// bounded to an hour; 0 if there is none to speak of. A date is compared with the
+// answer's own Date where it has one, so that the clock of this machine does not matter.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	return retryAfter(Field(h, "Retry-After"), Field(h, "Date"), now)
 }

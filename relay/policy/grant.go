@@ -17,9 +17,8 @@ type Message struct {
 	ResentSender []envelope.Address
 }
 
-// Grant allows a message: after Rewrite its author is From, and it is sent
-// through Mailbox. ReversePath is the one to keep: the message's own, or From if
-// that one was not allowed.
+// Grant allows a message: after Rewrite its author is From, and it is sent through Mailbox.
+// ReversePath is the one to keep: the message's own, or From if that one was not allowed.
 type Grant struct {
 	Mailbox     envelope.Address
 	From        envelope.Address
@@ -30,9 +29,8 @@ type Grant struct {
 
 // Rewrite says how the header must differ. The zero Rewrite changes nothing.
 type Rewrite struct {
-	// Why names the key that asked for it, for the log: missing_from,
-	// local_sender or other_senders. It is also set if only the reverse-path was
-	// replaced.
+	// Why names the key that asked for it, for the log: missing_from, local_sender
+	// or other_senders. It is also set if only the reverse-path was replaced.
 	Why        string
 	From       envelope.Address // replaces the address of From, or makes a From; zero leaves it
 	ReplyTo    envelope.Address // the address that From had, for Reply-To unless there is one; zero for none

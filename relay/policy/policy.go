@@ -2,13 +2,12 @@
 //
 // # Promises
 //
-// Every address that a message claims to come from (the reverse-path, each From
-// and Sender, each Resent-From and Resent-Sender) is checked against one set of
-// rules. A message is granted a mailbox only if all of them are allowed, and
-// From decides which. What no rule names is refused: a client that matches none,
-// a message without From, an address without a domain, and the zero Client. A
-// Grant holds a mailbox of the configuration, or with mailbox: self the From
-// address itself.
+// Every address that a message claims to come from (the reverse-path, each From and
+// Sender, each Resent-From and Resent-Sender) is checked against one set of rules.
+// A message is granted a mailbox only if all of them are allowed, and From decides
+// which. What no rule names is refused: a client that matches none, a message
+// without From, an address without a domain, and the zero Client. A Grant holds a
+// mailbox of the configuration, or with mailbox: self the From address itself.
 //
 // If a client's rule says so, an address that is not allowed is replaced instead
 // by the first exact address among this client's senders, which the client may

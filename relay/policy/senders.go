@@ -1,14 +1,14 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
 )
 
-// senders are the addresses that mail may come from, or for one client some of
-// them.
+// senders are the addresses that mail may come from, or for one client some of them.
 type senders struct {
 	exact   map[string]Sender  // by Key
 	domains map[string]Sender  // wildcards, by domain
@@ -112,15 +112,10 @@ func (s senders) usesWildcard(domain string) bool {
 
 // has reports whether there is a sender in a domain.
 func (s senders) has(domain string) bool {
-	if _, wild := s.domains[domain]; wild {
-		return true
-	}
-	for _, sender := range s.exact {
-		if sender.Address.Domain() == domain {
-			return true
-		}
-	}
-	return false
+	_, wild := s.domains[domain]
+	return wild || slices.ContainsFunc(slices.Collect(maps.Values(s.exact)), func(sender Sender) bool {
+		return sender.Address.Domain() == domain
+	})
 }
 
 // isOrdinary limits a wildcard to local parts that a mailbox of Exchange can

@@ -15,8 +15,7 @@ import (
 // maxLogins is how many failed logins end a connection.
 const maxLogins = 5
 
-// The challenges of LOGIN, "Username:" and "Password:": devices compare them byte
-// by byte.
+// The challenges of LOGIN, "Username:" and "Password:": devices compare them byte by byte.
 const (
 	challengeUser     = "VXNlcm5hbWU6"
 	challengePassword = "UGFzc3dvcmQ6"

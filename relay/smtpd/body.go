@@ -23,8 +23,7 @@ type body struct {
 	interrupted bool // another command came between two chunks
 }
 
-// beginBody takes the input from the library: it wrote 354, so the command was
-// in order.
+// beginBody takes the input from the library: it wrote 354, so the command was in order.
 func (c *conn) beginBody() *body {
 	b := &body{c: c, chunked: c.verb == "BDAT"}
 	if !b.chunked {

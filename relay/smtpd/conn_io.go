@@ -15,9 +15,8 @@ import (
 const (
 	// maxFlood is how much of an over-long command line is skipped.
 	maxFlood = 64 << 10
-	// minDrain is how much of a refused message or chunk is read at least, so
-	// that the client sees the refusal; four times the largest message if that
-	// is more.
+	// minDrain is how much of a refused message or chunk is read at least, so that
+	// the client sees the refusal; four times the largest message if that is more.
 	minDrain = 64 << 20
 	// farewell bounds how long the last reply may take to leave.
 	farewell = 10 * time.Second
@@ -28,9 +27,8 @@ const (
 	lingerBytes = 1 << 20
 )
 
-// readLine returns the next command line without its end, CRLF or the LF that old
-// scripts send, or the reply to one that is too long. The line is valid until the
-// next read.
+// readLine returns the next command line without its end, CRLF or the LF that old scripts
+// send, or the reply to one that is too long. The line is valid until the next read.
 func (c *conn) readLine() (line []byte, refusal *reply.Error, err error) {
 	if c.held != nil {
 		line, c.held = c.held, nil
@@ -114,10 +112,10 @@ func (c *conn) fill() error {
 			c.tail.Keep(room[:n])
 		}
 		c.in.Filled(n)
-		if n > 0 {
+		switch {
+		case n > 0:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return c.readFailed(err)
 		}
 	}

@@ -160,9 +160,8 @@ func (c *conn) refuse(e *reply.Error) error {
 	return c.settle()
 }
 
-// settle takes the reply to the last command, ends the connection if that was the
-// last reply, and skips the chunk of a refused BDAT, none of which may be read as
-// commands.
+// settle takes the reply to the last command, ends the connection if that was the last
+// reply, and skips the chunk of a refused BDAT, none of which may be read as commands.
 func (c *conn) settle() error {
 	refused := c.chunk.Left > 0
 	code := c.say()

@@ -35,8 +35,7 @@ func (c *conn) readProxy() error {
 		return c.badProxy("the PROXY header names no TCP address")
 	}
 	peer := peerOf(source, c.loop.options)
-	// The loopback address of another host is not this host, which has rights of
-	// its own.
+	// The loopback address of another host is not this host, which has rights of its own.
 	if peer.Addr.Addr().IsLoopback() && !c.peer.Addr.Addr().IsLoopback() || !isHost(peer.Addr.Addr()) {
 		return c.badProxy("the PROXY header names " + peer.String() + ", which cannot be a client's address")
 	}

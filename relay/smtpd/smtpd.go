@@ -16,10 +16,9 @@
 // command gets exactly one reply; the last one may be a 421 that replaces the
 // reply or follows it unasked.
 //
-// What was said before TLS does not count after it: plain text pipelined behind
-// STARTTLS is dropped, EHLO must be repeated, and a failed handshake ends the
-// connection. A password is accepted only under TLS or from the networks that
-// the listener names.
+// What was said before TLS does not count after it: plain text pipelined behind STARTTLS
+// is dropped, EHLO must be repeated, and a failed handshake ends the connection. A
+// password is accepted only under TLS or from the networks that the listener names.
 //
 // Peer is the real client: behind a load balancer it comes from the PROXY
 // header, which is required from the listener's networks and not accepted from
@@ -49,11 +48,10 @@
 // balancer it is asked once the header has arrived. The pure parts, which parse
 // and format, are package wire.
 //
-// The standards are RFC 5321 (SMTP), 1870 (SIZE), 2034 and 3463 (enhanced
-// codes), 2920 (PIPELINING), 3030 (CHUNKING, without BINARYMIME), 3207
-// (STARTTLS), 4616 and 4954 (AUTH PLAIN), 6152 (8BITMIME), 6531 (SMTPUTF8),
-// 8314 (implicit TLS) and 9422 (LIMITS); AUTH LOGIN and the PROXY protocol
-// follow common practice.
+// The standards are RFC 5321 (SMTP), 1870 (SIZE), 2034 and 3463 (enhanced codes),
+// 2920 (PIPELINING), 3030 (CHUNKING, without BINARYMIME), 3207 (STARTTLS), 4616
+// and 4954 (AUTH PLAIN), 6152 (8BITMIME), 6531 (SMTPUTF8), 8314 (implicit TLS)
+// and 9422 (LIMITS); AUTH LOGIN and the PROXY protocol follow common practice.
 //
 // # Limits
 //
@@ -131,19 +129,17 @@ type RcptTo struct {
 // reply.Of: any error but a reply.Error becomes 451 4.3.0. A reply of 421 also
 // ends the connection, and so does a panic, which is logged.
 type Handler interface {
-	// Connect is called before the greeting. An error refuses the connection
-	// with its reply, or without one where the client expects TLS. It must not
-	// block: the next connection is accepted only after it returns. ctx ends
-	// with the connection.
+	// Connect is called before the greeting. An error refuses the connection with its
+	// reply, or without one where the client expects TLS. It must not block: the next
+	// connection is accepted only after it returns. ctx ends with the connection.
 	Connect(ctx context.Context, p Peer) (Session, error)
 }
 
 // Session is one connection. Its methods are called one at a time.
 type Session interface {
-	// Authenticate checks a login; after nil the session is this user's. It is
-	// not called within a transaction, nor again after nil. 535 counts as a
-	// failed login; each makes the client wait a second longer, and five end
-	// the connection.
+	// Authenticate checks a login; after nil the session is this user's. It is not
+	// called within a transaction, nor again after nil. 535 counts as a failed login;
+	// each makes the client wait a second longer, and five end the connection.
 	Authenticate(ctx context.Context, username, password string) error
 	// Mail opens a transaction. There is at most one at a time.
 	Mail(ctx context.Context, from MailFrom) (Transaction, error)

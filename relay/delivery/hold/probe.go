@@ -62,8 +62,7 @@ func (s *Set) ProbeLost(key string, now time.Time) {
 	s.probeOver(key, func(x *hold) { x.NextProbe, x.unanswered = now.Add(min(ProbeAfter(x.Probes), maxLostGap)), true })
 }
 
-// probeOver plans the next probe of a hold that goes on: then is when its time
-// alone says.
+// probeOver plans the next probe of a hold that goes on: then is when its time alone says.
 func (s *Set) probeOver(key string, then func(*hold)) {
 	s.with(key, func(x *hold) {
 		if x.probing = false; !x.ending {

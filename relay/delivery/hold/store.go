@@ -44,11 +44,10 @@ func (s *Set) Finish(
 	return over, err
 }
 
-// credited names in an identity's hold the mailboxes that get its time: those
-// that it stops now and those that it was seen to stop. Without any, the store
-// would credit everybody, so the time is none. A mailbox that a hold of its own
-// stopped before, and still does, is left out: the time of that one counts, and
-// none counts twice.
+// credited names in an identity's hold the mailboxes that get its time: those that it
+// stops now and those that it was seen to stop. Without any, the store would credit
+// everybody, so the time is none. A mailbox that a hold of its own stopped before,
+// and still does, is left out: the time of that one counts, and none counts twice.
 func (s *Set) credited(h spool.Hold, mailboxes []envelope.Address, now time.Time) spool.Hold {
 	for _, m := range mailboxes {
 		if !slices.ContainsFunc(h.Mailboxes, m.Equal) {

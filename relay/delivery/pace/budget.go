@@ -19,10 +19,9 @@ const (
 // in a part is free again when all of it has left the window.
 const budgetSteps = 30
 
-// budget lets at most limit be spent within any time of length per. What it
-// remembers is bounded, whatever is spent. The zero budget has no limit. It is
-// pure but for its own sums; times must not go back by much: a clock that was
-// set back empties it.
+// budget lets at most limit be spent within any time of length per. What it remembers
+// is bounded, whatever is spent. The zero budget has no limit. It is pure but for its
+// own sums; times must not go back by much: a clock that was set back empties it.
 type budget struct {
 	limit int64
 	per   time.Duration

@@ -40,8 +40,7 @@ func (i *Identity) SetSlots(now time.Time, configured int) {
 	i.queue.resize(i.limiter.allowed(now, configured))
 }
 
-// SlotsAt is how many requests may be under way at a time, without any further
-// throttling.
+// SlotsAt is how many requests may be under way at a time, without any further throttling.
 func (i *Identity) SlotsAt(at time.Time) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -66,10 +65,9 @@ type LaneCount struct {
 // of its mailboxes with mail are throttled.
 func (c LaneCount) mostSlowed() bool { return c.Slowed >= 2 && 2*c.Slowed > c.All }
 
-// Throttled lowers the slots after Graph throttled a mailbox. about means that
-// the answer was about the identity; where that is only guessed, each lane keeps
-// a slot: a throttled mailbox must not delay another. began is when the
-// throttled request began.
+// Throttled lowers the slots after Graph throttled a mailbox. about means that the
+// answer was about the identity; where that is only guessed, each lane keeps a slot: a
+// throttled mailbox must not delay another. began is when the throttled request began.
 func (i *Identity) Throttled(about bool, c LaneCount, began, now time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -1,6 +1,5 @@
-// Package pace decides how fast a mailbox and an identity may send: how much
-// within a window of time, how many requests at once, when to pause, and whose
-// turn it is.
+// Package pace decides how fast a mailbox and an identity may send: how much within
+// a window of time, how many requests at once, when to pause, and whose turn it is.
 //
 // # Promises
 //
@@ -167,8 +166,7 @@ func (m *Mailbox) Passed() {
 	m.throttle.passed()
 }
 
-// IsFresh reports whether nothing is remembered that a new Mailbox would not
-// know.
+// IsFresh reports whether nothing is remembered that a new Mailbox would not know.
 func (m *Mailbox) IsFresh(now time.Time) bool {
 	for _, b := range []*budget{&m.upload, &m.requests, &m.rate} {
 		if b.advance(now); b.sum != 0 {
@@ -180,9 +178,8 @@ func (m *Mailbox) IsFresh(now time.Time) bool {
 }
 
 const (
-	// MaxDelay is the longest pause that an answer may ask for, and the longest
-	// time to a planned next attempt; one further away was written before the
-	// clock was set back.
+	// MaxDelay is the longest pause that an answer may ask for, and the longest time to a
+	// planned next attempt; one further away was written before the clock was set back.
 	MaxDelay = time.Hour
 
 	// MinBackoff and MaxBackoff bound the pause between two attempts.

@@ -1,6 +1,5 @@
-// Package largemail sends a message that is too large for one request: as a
-// draft of its parts in the mailbox, its large files by upload sessions, and then
-// send.
+// Package largemail sends a message that is too large for one request: as a draft
+// of its parts in the mailbox, its large files by upload sessions, and then send.
 //
 // What it promises:
 //

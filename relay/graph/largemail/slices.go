@@ -190,8 +190,7 @@ func isOver(httpStatus int) bool {
 	}, httpStatus)
 }
 
-// call makes a request of the upload URL: without our token, which is not meant
-// for it.
+// call makes a request of the upload URL: without our token, which is not meant for it.
 func (u *upload) call(
 	ctx context.Context, method string, s session, part []byte, contentRange string,
 ) ([]byte, outcome.Answer) {

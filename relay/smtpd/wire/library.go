@@ -31,9 +31,8 @@ func (c Command) ForLibrary(b []byte) []byte {
 // ParseCommand refuses control characters.
 const noDomain = "\x01"
 
-// markBarePath gives the path in "TO:<root>" the domain noDomain; every other
-// argument comes back unchanged, including faulty ones: go-smtp and Mailbox judge
-// those.
+// markBarePath gives the path in "TO:<root>" the domain noDomain; every other argument
+// comes back unchanged, including faulty ones: go-smtp and Mailbox judge those.
 func markBarePath(arg string) string {
 	start := pathStart(arg)
 	end, bare := scanPath(arg[start:])
