@@ -29,6 +29,10 @@ func (s Shape) IsSealed() bool {
 		strings.Contains(s.Fields, "pkcs7-mime")
 }
 
+// IsUnread reports whether nobody knows what a text of the shape says, so that the
+// original goes along.
+func (s Shape) IsUnread() bool { return strings.Contains(s.Fields, "x-vendor-8") }
+
 // forms are the types that a text may have, of which one is kept.
 var forms = []string{"text/plain", "text/html", "text/enriched", "text/x-amp-html"}
 
