@@ -8,7 +8,7 @@
 //	                               ├──────> message   one reading of the header; envelope-true edits
 //	                               └──────> spool     commit; only then 250 with the queue ID
 //	                                          │
-//	delivery <── Notify ──────────────────────┘       a lane for each mailbox; clients take turns
+//	delivery <── Notify ──────────────────────┘       a lane for each mailbox
 //	   ├── spool            the attempt is durable before it is made
 //	   ├── graph ─────────> Microsoft Graph sendMail (MIME), with a token of entra
 //	   │   or largemail     a draft of the message's parts, if it is too large for that
