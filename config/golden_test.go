@@ -50,7 +50,7 @@ func TestInvalidFilesNameLineAndRemedy(t *testing.T) {
 	}
 }
 
-// Every mistake in the source stands in some golden message, so that no rule
+// Every mistake in the source is in some golden message, so that no rule
 // lacks its file.
 func TestEveryRuleHasAFile(t *testing.T) {
 	var messages strings.Builder
