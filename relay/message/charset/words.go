@@ -141,7 +141,7 @@ func joined(words []word) string {
 	out := ToUTF8(string(raw), label)
 	unreadable := func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }
 	if strings.ContainsRune(out, utf8.RuneError) && strings.TrimFunc(out, unreadable) == "" {
-		return source.String()
+		return ToUTF8(source.String(), "")
 	}
 	return out
 }
