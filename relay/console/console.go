@@ -64,6 +64,7 @@ const byConsole = "console"
 // Seen is what was counted recently.
 type Seen interface {
 	Minutes(n int) []state.Minute
+	Hours(n int) []state.Minute
 	Clients() []state.Client
 }
 

@@ -191,7 +191,7 @@ func (b *bench) token() string {
 	return m[1]
 }
 
-var everyPage = []string{"/", "/?hours=6", "/messages", "/messages/" + string(id(1)),
+var everyPage = []string{"/", "/?range=30d", "/messages", "/messages/" + string(id(1)),
 	"/messages/" + string(id(1)) + "/retry", "/clients", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
@@ -365,7 +365,8 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
 	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused",
-		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
+		"throttled by Microsoft, resumes in 60 s", "accepted <b>1</b>", "delivered <b>1</b>",
+		"512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

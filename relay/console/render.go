@@ -24,6 +24,7 @@ type pages map[string]*template.Template
 
 func parsePages(now func() time.Time) pages {
 	functions := template.FuncMap{
+		"number": grouped,
 		"moment": moment, "lasting": lasting, "size": size,
 		"ago": func(t time.Time) string { return ago(now(), t) },
 		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -131,6 +132,9 @@ func lasting(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
+
+// grouped writes a count.
+func grouped(n int) string { return text.Grouped(int64(n)) }
 
 // size writes a size in bytes.
 func size(n int64) string {

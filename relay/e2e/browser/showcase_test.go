@@ -116,15 +116,17 @@ const sampleHeader = "Received: from erp.contoso.local ([10.1.2.17])\r\n\tby rel
 	"<erp@contoso.com>\r\nTo: controlling@contoso.com\r\nSubject: Monthly report, November\r\nMessage-ID: " +
 	"<20261125.8841@erp.contoso.local>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\n"
 
-// traffic is six hours of a working day.
+// traffic is a working day, after a night in which the relay did not run.
 func (sc *showcase) traffic() *monitor.Monitor {
 	clock := sc.now.Add(-monitor.Kept * time.Minute)
 	m := monitor.New(monitor.Config{Now: func() time.Time { return clock }})
 	for i := range monitor.Kept {
-		clock = clock.Add(time.Minute)
+		if clock = clock.Add(time.Minute); i < 400 {
+			continue
+		}
 		wave := 14 + 9*math.Sin(float64(i)/17) + 5*math.Sin(float64(i)/3.1) + float64(i*7919%9)
 		late := 0
-		if i > 310 && i < 335 {
+		if i > monitor.Kept-50 && i < monitor.Kept-25 {
 			late = 6 + i%5
 		}
 		for n := range int(wave) {
