@@ -60,7 +60,7 @@ func chartsOf(seen Seen, r timeRange, waiting int) []chart {
 	for i := range charts {
 		charts[i].Empty = "Nothing is recorded yet: the first minute is not over."
 	}
-	charts[0].Wide, charts[2].Empty = true, "Nothing was delivered in this time."
+	charts[0].Wide, charts[2].Empty = true, "Nothing was sent in this time."
 	return charts
 }
 
@@ -79,11 +79,11 @@ func (h happened) flow(r timeRange, all state.Minute) chart {
 	rate := func(f func(state.Minute) int) []float64 {
 		return h.values(func(m state.Minute) float64 { return float64(f(m)) * float64(unit) / float64(r.step) })
 	}
-	deferred := func(m state.Minute) int { return m.Deferred + m.Held + m.Bounced }
-	return draw("Messages per "+per, fmt.Sprintf("In %s: %d accepted, %d delivered, %d attempts deferred or failed.",
+	deferred := func(m state.Minute) int { return m.Deferred + m.Paused + m.Held + m.Failed }
+	return draw("Messages per "+per, fmt.Sprintf("In %s: %d accepted, %d sent, %d attempts deferred or failed.",
 		r.Text, all.Accepted, all.Sent, deferred(all)), h.over, 2, whole,
 		series{"accepted", "s1", grouped(all.Accepted), rate(func(m state.Minute) int { return m.Accepted })},
-		series{"delivered", "s2", grouped(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
+		series{"sent", "s2", grouped(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
 		series{"deferred or failed", "s3", grouped(deferred(all)), rate(deferred)})
 }
 
@@ -98,7 +98,7 @@ func (h happened) values(f func(state.Minute) float64) []float64 {
 	return v
 }
 
-// delay is NaN where nothing was delivered.
+// delay is NaN where nothing was sent.
 func (h happened) delay(share float64) []float64 {
 	return h.values(func(m state.Minute) float64 {
 		if m.Sent == 0 {

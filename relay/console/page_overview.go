@@ -42,7 +42,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	now := c.Now()
-	o := overview{Health: state.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Queued + snap.Active, Held: snap.Held,
+	o := overview{Health: state.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Waiting() - snap.Held, Held: snap.Held,
 		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Open: snap.Connections, Now: now, Ranges: ranges,
 		Range: rangeOf(r.URL.Query().Get("range"))}
 	hour := state.Sum(c.Seen.Minutes(60))
@@ -66,18 +66,18 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 			v.Class, v.State = "bad", untrusted("on hold: "+hold)
 		case from != "":
 			v.Class, v.State = "bad", untrusted("mail from "+from+" is on hold")
-		case l.Paused.After(now):
-			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Paused.Sub(now)))
+		case l.Backoff.After(now):
+			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Backoff.Sub(now)))
 		case l.Failures > 0:
 			v.Class, v.State = "warn", untrusted(fmt.Sprintf("%d consecutive attempts failed", l.Failures))
-		case l.Queued+l.Active == 0 && l.Held > 0:
+		case l.Waiting()+l.Sending == 0 && l.Held > 0:
 			v.Class, v.State = "warn", "held messages need action"
 		}
 		list = append(list, v)
 	}
 	weight := map[string]int{"bad": 0, "warn": 1, "good": 2}
 	slices.SortStableFunc(list, func(a, b lane) int {
-		return cmp.Or(weight[a.Class]-weight[b.Class], (b.Queued+b.Active+b.Held)-(a.Queued+a.Active+a.Held))
+		return cmp.Or(weight[a.Class]-weight[b.Class], (b.Waiting()+b.Sending+b.Held)-(a.Waiting()+a.Sending+a.Held))
 	})
 	if len(list) > maxLanes {
 		list, more = list[:maxLanes], len(list)-maxLanes

@@ -119,7 +119,7 @@ async function operate(page) {
 async function values(page) {
   const charts = page.locator(".charts figure");
   await charts.nth(0).locator(".at").nth(30).hover();
-  assert.match(await charts.nth(0).locator("output").innerText(), /^\d\d:\d\d to \d\d:\d\d: accepted [\d,.]+, delivered [\d,.]+, deferred or failed/);
+  assert.match(await charts.nth(0).locator("output").innerText(), /^\d\d:\d\d to \d\d:\d\d: accepted [\d,.]+, sent [\d,.]+, deferred or failed/);
   await charts.nth(1).locator("svg.chart").focus();
   for (const key of ["ArrowLeft", "ArrowLeft"]) await page.keyboard.press(key);
   assert.match(await charts.nth(1).locator("output").innerText(), /: waiting \d/);
