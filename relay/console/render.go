@@ -24,7 +24,7 @@ type pages map[string]*template.Template
 
 func parsePages(now func() time.Time) pages {
 	functions := template.FuncMap{
-		"number": grouped,
+		"number": grouped, "exact": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"moment": moment, "lasting": lasting, "size": size,
 		"ago": func(t time.Time) string { return ago(now(), t) },
 		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -46,7 +46,8 @@ type page struct {
 	Token  string // of the session's forms; empty without a session
 	Host   string
 	Error  string
-	Live   bool // the script refreshes it
+	Note   string // what was begun
+	Live   bool   // the script refreshes it
 	Body   any
 }
 

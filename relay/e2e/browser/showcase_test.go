@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func startShowcase(t *testing.T) string {
 				hash)
 		}, Store: sc, Operator: sc,
 		Seen: sc.traffic(), Snapshot: sc.snapshot, Setup: sc.setup, Now: func() time.Time { return sc.now },
+		Audit: func(string) {}, Reload: func(context.Context) error { return nil },
 		Log: slog.New(slog.DiscardHandler),
 	})
 	address := harness.FreeAddr(t)
@@ -223,6 +225,23 @@ func (sc *showcase) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, 
 }
 
 func (sc *showcase) Do(context.Context, operator.Action, envelope.QueueID, string) error { return nil }
+
+func (sc *showcase) Count(_ context.Context, c operator.Change) (n operator.Counted, _ error) {
+	n.Until = sc.now
+	for _, r := range sc.records {
+		if c.Filter.Matches(r) && (len(c.Filter.States) > 0 || slices.Contains(c.Action.States(), r.State)) {
+			n.Messages++
+		}
+	}
+	return n, nil
+}
+
+func (sc *showcase) Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error {
+	n, _ := sc.Count(ctx, c)
+	return report(operator.Progress{Changed: n.Messages, Done: true})
+}
+
+func (sc *showcase) Probe(key string, _ envelope.Address) []string { return []string{key} }
 
 func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
 	return sc.records[0].ID, nil
