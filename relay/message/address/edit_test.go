@@ -92,9 +92,9 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Match(index)
-		if got := string(l.Keep()); got != c.want || l.Exact() != c.exact || len(l.Outsiders()) != c.outside {
+		if got := string(l.Keep()); got != c.want || l.Exact(false) != c.exact || len(l.Outsiders()) != c.outside {
 			t.Errorf("%q: %q, exact %v, %d outside; want %q, %v, %d",
-				c.in, got, l.Exact(), len(l.Outsiders()), c.want, c.exact, c.outside)
+				c.in, got, l.Exact(false), len(l.Outsiders()), c.want, c.exact, c.outside)
 		}
 	}
 	if got := string(Join([]byte(" a@x.example"), []byte(" b@x.example"))); got != " a@x.example,\r\n b@x.example" {
