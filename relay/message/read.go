@@ -219,6 +219,9 @@ func (s *scanner) mendCharacters(start int, line []byte) error {
 // readers that end a line at a CR find another address, or another field.
 func (s *scanner) hidesAuthor(line []byte) bool {
 	first, rest, found := bytes.Cut(line, []byte{'\r'})
+	if !found {
+		return false
+	}
 	f, before := field{}, []byte(nil)
 	name, colon := cutName(line)
 	if n := len(s.h.fields); colon >= 0 {
@@ -227,7 +230,7 @@ func (s *scanner) hidesAuthor(line []byte) bool {
 		f = s.h.fields[n-1]
 		before = s.h.value(f)
 	}
-	if !found || !f.isAuthor() {
+	if !f.isAuthor() {
 		return false
 	}
 	hidden := bytes.IndexByte(first, '@') >= 0 || bytes.IndexByte(before, '@') >= 0
