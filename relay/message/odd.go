@@ -54,10 +54,12 @@ func (s *scanner) noHeader(start int) {
 }
 
 // isLongText reports whether the line at start is longer than a header may be, but
-// begins no header.
+// begins no header. It looks at no more than that, of which all is there however
+// the line arrives.
 func (s *scanner) isLongText(start int) bool {
 	line := s.h.raw[start:]
-	if len(line) <= s.opt.MaxHeader || start > 0 || s.from != nil || isBlank(line[0]) || beginsFrom(line) {
+	if len(line) <= s.opt.MaxHeader || start > 0 || s.from != nil || isBlank(line[0]) ||
+		beginsFrom(line[:s.opt.MaxHeader]) {
 		return false
 	}
 	return !IsField(line[:s.opt.MaxHeader])

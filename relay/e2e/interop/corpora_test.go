@@ -149,7 +149,8 @@ func TestRealMessages(t *testing.T) {
 
 // rewritable grants who resent a message: other_senders is about From and Sender.
 func rewritable(s string) string {
-	return crlf(grantedIn(s, func(field string) bool { return strings.HasPrefix(strings.ToLower(field), "resent-") }))
+	resent := func(field string) bool { return strings.HasPrefix(strings.ToLower(field), "resent-") }
+	return crlf(grantedIn(s, resent))
 }
 
 var rewrites = harness.With("top", "clients:",

@@ -145,7 +145,10 @@ func addressIn(shape []byte) (lo, hi, behind int, ok bool) {
 	}
 	inner := bytes.TrimLeft(shape[lo:], "<")
 	doubled := len(shape) - lo - len(inner)
-	if bytes.IndexByte(inner, '<') >= 0 || doubled > 1 && !bytes.HasPrefix(shape[hi:], bytes.Repeat([]byte{'>'}, doubled)) {
+	if bytes.IndexByte(inner, '<') >= 0 {
+		return 0, 0, 0, false
+	}
+	if doubled > 1 && !bytes.HasPrefix(shape[hi:], bytes.Repeat([]byte{'>'}, doubled)) {
 		return 0, 0, 0, false
 	}
 	trailing := string([]byte{inComment}) + blanks + `"'>`

@@ -32,7 +32,8 @@ func (l *List) Match(recipients map[string]int) {
 // ASCII cannot stay, since not every reader maps it to the host in the envelope.
 // In a signed field a name may stay that some readers cut at a comma.
 func (l *List) Exact(signed bool) bool {
-	return !l.changes() && (!l.masked || l.cut && signed) && !slices.ContainsFunc(l.boxes, func(b box) bool { return b.rcpt == noRcpt })
+	return !l.changes() && (!l.masked || l.cut && signed) &&
+		!slices.ContainsFunc(l.boxes, func(b box) bool { return b.rcpt == noRcpt })
 }
 
 // Rewrites reports whether Keep writes display names or addresses in another form,
