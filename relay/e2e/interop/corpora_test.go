@@ -125,7 +125,8 @@ func TestRealMessages(t *testing.T) {
 	}{
 		{"granted", func(s string) string { return crlf(grantedAuthor(s)) }, nil, judgeMIME},
 		{"rewritten", rewritable, []harness.Setting{rewrites}, judgeMIME},
-		{"large", rewritable, []harness.Setting{rewrites, harness.With("delivery", "large_messages: upload")}, judgeLarge},
+		{"large", rewritable, []harness.Setting{rewrites, harness.With("delivery", "large_messages: upload")},
+			judgeLarge},
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			d := harness.StartDouble(t, func(o *sandbox.Options) {
