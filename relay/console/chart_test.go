@@ -99,7 +99,7 @@ func TestChartsKnowWhenTheServiceRan(t *testing.T) {
 		}
 		want := map[string]int{"1h": 60, "6h": 23, "24h": 6, "7d": 1, "30d": 1}[r.Value]
 		if len(steps) != r.steps || known < want-1 || known > want+1 || all.Accepted < 60 {
-			t.Errorf("%s: %d of %d steps are known, want %d; %d accepted", r.Text, known, len(steps), want, all.Accepted)
+			t.Errorf("%s: %d of %d steps known, want %d; %d accepted", r.Text, known, len(steps), want, all.Accepted)
 		}
 		charts := chartsOf(m, r, 0)
 		if late := charts[2]; late.Rows != nil || late.Empty == "" {

@@ -225,7 +225,8 @@ func (b *bench) token() string {
 }
 
 var everyPage = []string{"/", "/?range=30d", "/messages", "/messages/" + string(id(1)),
-	"/messages/" + string(id(1)) + "/retry", "/messages/all/release", "/clients", "/clients/erp", "/setup", "/test", "/none"}
+	"/messages/" + string(id(1)) + "/retry", "/messages/all/release",
+	"/clients", "/clients/erp", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()

@@ -17,7 +17,8 @@ type timeRange struct {
 }
 
 var ranges = []timeRange{
-	{"1h", "1 hour", 60, time.Minute}, {"6h", "6 hours", 90, 4 * time.Minute}, {"24h", "24 hours", 96, 15 * time.Minute},
+	{"1h", "1 hour", 60, time.Minute}, {"6h", "6 hours", 90, 4 * time.Minute},
+	{"24h", "24 hours", 96, 15 * time.Minute},
 	{"7d", "7 days", 84, 2 * time.Hour}, {"30d", "30 days", 120, 6 * time.Hour},
 }
 
@@ -47,10 +48,11 @@ func chartsOf(seen Seen, r timeRange, waiting int) []chart {
 	steps, all := r.read(seen)
 	h := happened{steps, span{steps[0].Start, r.step, len(steps)}}
 	median, slow := all.Delay(0.5), all.Delay(0.95)
+	queue := h.values(func(m state.Minute) float64 { return float64(m.Waiting) })
 	charts := []chart{
 		h.flow(r, all),
 		draw("Waiting messages", fmt.Sprintf("%d messages are waiting now.", waiting), h.over, 2, whole,
-			series{"waiting", "s1", grouped(waiting), h.values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
+			series{"waiting", "s1", grouped(waiting), queue}),
 		draw("Delay from acceptance to Microsoft 365",
 			fmt.Sprintf("In %s the median delay was at most %s, the 95th percentile at most %s.", r.Text,
 				lasting(median), lasting(slow)), h.over, 0, seconds,

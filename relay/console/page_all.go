@@ -65,8 +65,8 @@ func (c *Console) actAll(w http.ResponseWriter, r *http.Request, s *session) {
 	if !ok {
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(changeTime)) // a test's writer has none
-	ctx := context.WithoutCancel(r.Context())                                      // it is finished whoever waits for it
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(changeTime))
+	ctx := context.WithoutCancel(r.Context()) // it is finished whoever waits for it
 	err := c.Operator.Change(ctx, change, func(p operator.Progress) error { v.Progress = &p; return nil })
 	if err != nil {
 		c.broken(w, r, s, err)
@@ -81,7 +81,9 @@ func (c *Console) actAll(w http.ResponseWriter, r *http.Request, s *session) {
 }
 
 // changeOfAll reads what the query asks for, or answers with what is wrong with it.
-func (c *Console) changeOfAll(w http.ResponseWriter, r *http.Request, s *session) (v all, _ operator.Change, ok bool) {
+func (c *Console) changeOfAll(
+	w http.ResponseWriter, r *http.Request, s *session,
+) (v all, _ operator.Change, ok bool) {
 	q := r.URL.Query()
 	list := actionsForAll(q.Get("state"))
 	i := slices.IndexFunc(list, func(a action) bool { return string(a.Name) == r.PathValue("action") })
@@ -137,7 +139,7 @@ func (c *Console) selected(
 	}
 	change.IDs = slices.Sorted(maps.Keys(ids))
 	if len(ids) >= maxNamed {
-		return change, errors.New("this search finds more than 100,000 messages; narrow it down by a state or a mailbox")
+		return change, errors.New("this search finds more than 100,000 messages; choose a state or a mailbox")
 	}
 	if len(ids) == 0 { // without IDs it would be a change of everything
 		change.Filter = spool.Filter{After: lastID, Until: until}

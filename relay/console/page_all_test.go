@@ -31,8 +31,8 @@ func TestAllThatMatch(t *testing.T) {
 	if strings.Contains(list, "/messages/all/hold") {
 		t.Error("held messages can be held")
 	}
-	for query, want := range map[string]int{"state=held": 3, "state=held&q=erp": 2, "state=held&mailbox=b@example.org": 1,
-		"q=to@example.net": 3, "q=nobody@example.net": 0, "": 3} {
+	for query, want := range map[string]int{"state=held": 3, "state=held&q=erp": 2,
+		"state=held&mailbox=b@example.org": 1, "q=to@example.net": 3, "q=nobody@example.net": 0, "": 3} {
 		asked := b.get("/messages/all/delete?" + query).Body.String()
 		heading := regexp.MustCompile(`<h1>Delete: (\d+) messages?\?</h1>`).FindStringSubmatch(asked)
 		until := regexp.MustCompile(`name="until" value="([^"]+)"`).FindStringSubmatch(asked)
@@ -74,8 +74,8 @@ func TestAllOfAnAddress(t *testing.T) {
 // What a state does not allow, and what nobody confirmed, is not done.
 func TestAllIsRefused(t *testing.T) {
 	b := newBench(t, record(1, spool.Sent), record(2, spool.Held)).logIn()
-	for _, path := range []string{"/messages/all/delete?state=sent", "/messages/all/explode", "/messages/all/hold?state=held",
-		"/messages/all/delete?state=exploded"} {
+	for _, path := range []string{"/messages/all/delete?state=sent", "/messages/all/explode",
+		"/messages/all/hold?state=held", "/messages/all/delete?state=exploded"} {
 		if w := b.get(path); w.Code != http.StatusNotFound {
 			t.Errorf("%s = %d", path, w.Code)
 		}

@@ -219,7 +219,7 @@ var (
 		"They are retried now. If the cause remains they fail again; nothing is lost.", false}
 	release = action{operator.Release, "Release and retry", "Released",
 		"The message returns to the queue and is sent now, even if it may have been sent already.",
-		"They are sent now, even those that may have been sent already; the holds that pause others are tried now.", false}
+		"They are sent now, even those that may have been sent already; holds that pause others are tried now.", false}
 	hold = action{operator.HoldIt, "Hold", "Held",
 		"The message is kept and not sent until you release it. After queue.max_hold it fails.",
 		"They are kept and not sent until you release them. After queue.max_hold they fail.", false}

@@ -20,7 +20,8 @@ func holdsOf(list []state.Hold) (shown []heldScope) {
 	for _, h := range list {
 		_, what, _ := strings.Cut(h.Key, ":")
 		_, audit := state.AuditedIdentity(h.Key)
-		shown = append(shown, heldScope{h, untrusted(scopes[h.Scope()] + " " + what), untrusted(sentence(h.Text)), audit})
+		what = scopes[h.Scope()] + " " + what
+		shown = append(shown, heldScope{h, untrusted(what), untrusted(sentence(h.Text)), audit})
 	}
 	return shown
 }
@@ -67,7 +68,7 @@ func (c *Console) did(r *http.Request, what string, attrs ...any) {
 
 // notes say after a redirect what was begun.
 var notes = map[string]string{
-	"hold":   "The hold is being tried with one message. It ends if Microsoft accepts that; otherwise its count of tries grows.",
+	"hold":   "The hold is being tried with one message. It ends if Microsoft accepts that.",
 	"audit":  "The audit has been started. Its result appears here within a minute.",
 	"reload": "The configuration has been read again and is in force.",
 }

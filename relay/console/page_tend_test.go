@@ -19,7 +19,8 @@ func TestButtonsInsteadOfCommands(t *testing.T) {
 	b.snap.Holds = []state.Hold{{Key: "mailbox:a@example.org", Text: "refused; do this", Probes: 2, Since: noon},
 		{Key: "audit:contoso", Text: "not restricted; do this"}}
 	text := b.get("/").Body.String()
-	for _, want := range []string{"On hold", "Mailbox a@example.org", "tried 2 times", "Try this hold now", "Audit now"} {
+	for _, want := range []string{"On hold", "Mailbox a@example.org", "tried 2 times", "Try this hold now",
+		"Audit now"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}
@@ -39,8 +40,8 @@ func TestButtonsInsteadOfCommands(t *testing.T) {
 			t.Errorf("%s does not say what was begun", c.to)
 		}
 	}
-	if w := b.do(http.MethodPost, "/holds/try", url.Values{"token": {token}, "key": {"mailbox:gone@example.org"}}); w.Code !=
-		http.StatusConflict {
+	gone := url.Values{"token": {token}, "key": {"mailbox:gone@example.org"}}
+	if w := b.do(http.MethodPost, "/holds/try", gone); w.Code != http.StatusConflict {
 		t.Errorf("a hold that has ended: %d", w.Code)
 	}
 	b.err = errors.New("line 3: there is no such key")
@@ -57,7 +58,8 @@ func TestNoPageAdvisesACommand(t *testing.T) {
 	b := newBench(t, held).logIn()
 	b.snap.Reload = state.Reload{At: noon, Failed: true, Error: "line 3"}
 	for _, path := range everyPage {
-		for _, command := range []string{"graphrelay queue", "graphrelay verify", "graphrelay check", "graphrelay reload"} {
+		for _, command := range []string{"graphrelay queue", "graphrelay verify", "graphrelay check",
+			"graphrelay reload"} {
 			if text := b.get(path).Body.String(); strings.Contains(text, command) {
 				t.Errorf("%s advises %q", path, command)
 			}
@@ -81,7 +83,8 @@ func TestClientPage(t *testing.T) {
 	if !strings.Contains(b.get("/clients").Body.String(), `href="/clients/erp"`) {
 		t.Error("the list does not lead to it")
 	}
-	if w := b.get("/clients/nobody"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "has not connected") {
+	if w := b.get("/clients/nobody"); w.Code != http.StatusOK ||
+		!strings.Contains(w.Body.String(), "has not connected") {
 		t.Errorf("an unknown client: %d", w.Code)
 	}
 }

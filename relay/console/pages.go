@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
@@ -39,13 +38,13 @@ func clientOf(v state.Client) client {
 
 // clientView is the page of one client: an entry of clients: with its addresses.
 type clientView struct {
-	Name                 untrusted
-	Query                template.URL // of its messages
-	Accepted, Rejected   int
-	Bytes                int64
-	Addrs                []client
-	Rows                 []row
-	Unsent, Held, Failed int
+	Name                  untrusted
+	Query                 template.URL // of its messages
+	Accepted, Rejected    int
+	Bytes                 int64
+	Addrs                 []client
+	Rows                  []row
+	Waiting, Held, Failed string // how many; "1,000+" for more than a page
 }
 
 func (c *Console) client(w http.ResponseWriter, r *http.Request, s *session) {
@@ -61,13 +60,19 @@ func (c *Console) client(w http.ResponseWriter, r *http.Request, s *session) {
 	for _, rec := range records {
 		v.Rows = append(v.Rows, rowOf(rec, c.Now()))
 	}
-	for states, n := range map[*[]spool.State]*int{
-		{spool.Queued, spool.Deferred, spool.Paused, spool.Sending}: &v.Unsent, {spool.Held}: &v.Held,
-		{spool.Failed}: &v.Failed,
+	for _, count := range []struct {
+		n      *string
+		states []spool.State
+	}{
+		{&v.Waiting, append(spool.Waiting(), spool.Sending)}, {&v.Held, []spool.State{spool.Held}},
+		{&v.Failed, []spool.State{spool.Failed}},
 	} {
-		counted, countErr := c.Operator.Count(r.Context(), operator.Change{Action: operator.Delete,
-			Filter: spool.Filter{Client: name, States: *states}})
-		*n, err = counted.Messages, cmp.Or(err, countErr)
+		f := spool.Filter{Client: name, States: count.states, Limit: spool.MaxPage}
+		page, countErr := c.Store.List(r.Context(), f)
+		err = cmp.Or(err, countErr)
+		if *count.n = grouped(len(page)); len(page) == spool.MaxPage {
+			*count.n += "+"
+		}
 	}
 	if err != nil {
 		c.broken(w, r, s, err)

@@ -88,7 +88,20 @@ async function operate(page) {
   const arrived = await fetch(sandboxPage + "/api/messages").then((r) => r.text());
   assert.match(arrived, /Monthly report/, "the double has it");
 
-  // Hold and delete ask first.
+  // What the search finds is changed together: first it is counted.
+  await page.goto(site + "/messages?state=sent");
+  assert.equal(await page.getByText("All that match").count(), 0, "nothing can be done to what is sent");
+  await page.goto(site + "/messages?q=local");
+  await page.getByRole("link", { name: "Retry now" }).click();
+  await page.getByRole("heading", { name: "Retry now: 0 messages?" }).waitFor();
+  await judge(page, "a question about all messages");
+  await page.goto(site + "/setup");
+  await page.getByRole("button", { name: "Audit now" }).click();
+  await page.getByText("The audit has been started").waitFor();
+  await page.getByRole("button", { name: "Read it again" }).click();
+  await page.getByText("has been read again and is in force").waitFor();
+
+  // A test mail goes the way of all mail.
   await page.getByRole("link", { name: "Test mail" }).click();
   await judge(page, "test mail");
   await page.getByLabel("To").fill("admin@example.org");
@@ -135,7 +148,7 @@ async function picture(page) {
   for (const [name, width, colorScheme, path, height] of [
     ["overview-light", 1400, "light", "", 1000], ["overview-dark", 1400, "dark", "?range=24h", 1000], ["overview-tablet", 768, "dark", "?range=6h", 1000],
     ["phone", 360, "light", "", 1400], ["phone-dark", 360, "dark", "messages", 900], ["messages", 1400, "light", "messages", 900],
-    ["clients", 768, "light", "clients", 700], ["setup", 1400, "dark", "setup", 700],
+    ["clients", 768, "light", "clients", 700], ["setup", 1400, "dark", "setup", 800], ["client", 1400, "light", "clients/erp", 800],
   ]) {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme });
@@ -149,7 +162,7 @@ async function picture(page) {
   await page.getByRole("heading", { name: "History" }).waitFor();
   await shoot(page, "message");
   await judge(page, "a message with its history", [360, 768, 1400]);
-  for (const path of ["", "?range=7d", "messages", "clients", "setup", "test"]) {
+  for (const path of ["", "?range=7d", "messages", "messages/all/retry", "clients", "clients/erp", "setup", "test"]) {
     await page.goto(showcase + "/" + path);
     await judge(page, "/" + path + " of the showcase", path === "" ? [360, 768, 1400] : undefined);
   }
