@@ -115,7 +115,7 @@ CREATE TABLE ending (
 	since INTEGER NOT NULL,
 	until INTEGER NOT NULL,
 	cursor TEXT NOT NULL
-);`
+);` + refusalSchema
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.
@@ -231,6 +231,9 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 // addColumns brings a store that an older program made up to date. Older programs
 // can still use it, so the version stays.
 func addColumns(c *db.Conn) error {
+	if err := c.Run(refusalSchema); err != nil {
+		return err
+	}
 	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
 	if err != nil || there > 0 {
 		return err
