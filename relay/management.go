@@ -78,7 +78,8 @@ func (r *Relay) consoleServer() *console.Console {
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
+		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname,
+		Now:     time.Now,
 		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) },
 		Holds:   func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {

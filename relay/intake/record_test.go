@@ -18,8 +18,9 @@ func (b *bench) recorded() (list []string) {
 		if k.Addr.IsValid() {
 			addr = k.Addr.String()
 		}
-		list = append(list, strings.Join([]string{addr, k.Client, k.Login, k.Sender.String(), k.Domain, k.Status.String(),
-			k.Reason}, "|"))
+		list = append(list, strings.Join([]string{
+			addr, k.Client, k.Login, k.Sender.String(), k.Domain, k.Status.String(), k.Reason,
+		}, "|"))
 	}
 	b.refused = nil
 	return list
@@ -74,7 +75,8 @@ func TestOfStrangersNothingIsRecordedButTheAddress(t *testing.T) {
 	_ = s.Authenticate(t.Context(), "my password by mistake", "x")
 	_, _ = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("evil@example.org")})
 	_, _ = b.from(t, "192.0.2.2", smtpd.AuthOff)
-	b.Refused(smtpd.Peer{Unix: true}, nil, reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later"))
+	full := reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later")
+	b.Refused(smtpd.Peer{Unix: true}, nil, full)
 	b.wantRecorded(t, "strangers", "192.0.2.1|||||5.7.8|wrong user name or password",
 		"192.0.2.1|||||5.7.0|a login is required, and the client does not log in",
 		"192.0.2.2|||||5.7.1|no client entry matches this address", "unix|||||4.7.0|smtp.max_connections reached")

@@ -133,13 +133,15 @@ func TestRefusalsWaitForTheStore(t *testing.T) {
 	b := newBench(t)
 	b.Add(key("10.1.2.3"))
 	b.list(spool.RefusalFilter{})
-	b.mem.Inject(func(f *spooltest.Faults) { f.FailIf = func(string, envelope.QueueID) error { return spool.ErrFull } })
+	full := func(string, envelope.QueueID) error { return spool.ErrFull }
+	b.mem.Inject(func(f *spooltest.Faults) { f.FailIf = full })
 	b.Add(key("10.1.2.3"))
 	b.Add(key("10.1.2.4"))
 	if list := b.list(spool.RefusalFilter{}); len(list) != 2 || list[0].Count+list[1].Count != 3 {
 		t.Errorf("with a full disk: %+v", list)
 	}
-	if list := b.list(spool.RefusalFilter{Addr: netip.MustParseAddr("10.1.2.3")}); len(list) != 1 || list[0].Count != 2 {
+	one := spool.RefusalFilter{Addr: netip.MustParseAddr("10.1.2.3")}
+	if list := b.list(one); len(list) != 1 || list[0].Count != 2 {
 		t.Errorf("of one address: %+v", list)
 	}
 	for range 5 {

@@ -112,9 +112,11 @@ func kindsOfClients() []kind {
 }
 
 func kindsOfMessages() []kind {
-	const set, large = "set it in the program that sends, or set repair: all", "send smaller mail, or enable large_messages"
+	const set = "set it in the program that sends, or set repair: all"
+	const large = "send smaller mail, or enable large_messages"
 	return []kind{
-		{"From address…not allowed here…", notAllowed("From")}, {"Sender address…not allowed here…", notAllowed("Sender")},
+		{"From address…not allowed here…", notAllowed("From")},
+		{"Sender address…not allowed here…", notAllowed("Sender")},
 		{"…not allowed here; ask the administrator of this relay to add it to senders", notAllowed("sender")},
 		{"…address has no domain…", Reason{"sender without a domain", set}},
 		{"Message has no From…", Reason{"no From address", set}},

@@ -51,8 +51,8 @@ func TestReasons(t *testing.T) {
 		"From address has no domain; set a full address, as in user@example.org, in the program that " +
 			"sends": "sender without a domain",
 		"Header line 17 has no colon": "Header line has no colon",
-		"Too many connections, try again later; ask the administrator of this relay for more": "max_connections of the " +
-			"client reached",
+		"Too many connections, try again later; ask the administrator of this relay for " +
+			"more": "max_connections of the client reached",
 		"Too many connections, try again later": "smtp.max_connections reached",
 		"Something new: x@y.example 7":          "Something new",
 	} {

@@ -88,7 +88,8 @@ func refusalsFound(_ *testing.T, f *fixture) {
 		r.Sender, r.Domain = addr("erp@example.org"), "example.com"
 	})
 	stranger := f.refused(func(r *spool.Refusal) {
-		r.RefusalKey = spool.RefusalKey{Hour: r.Hour, Addr: netip.MustParseAddr("192.0.2.1"), Code: 554, Reason: "no client"}
+		addr := netip.MustParseAddr("192.0.2.1")
+		r.RefusalKey = spool.RefusalKey{Hour: r.Hour, Addr: addr, Code: 554, Reason: "no client"}
 	})
 	various := f.refused(func(r *spool.Refusal) {
 		r.Sender, r.Domain, r.Addr, r.Login = stranger.Sender, spool.Various, netip.Addr{}, ""
