@@ -15,7 +15,7 @@ import (
 )
 
 // The table of refusals: k is a hash of the rest of the key, so that a row is found
-// without a second copy of its texts in an index. It was added to version 1.
+// without a second copy of its texts in an index.
 const refusalSchema = `
 CREATE TABLE IF NOT EXISTS refusal (
 	k INTEGER PRIMARY KEY,
