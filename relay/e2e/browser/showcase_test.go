@@ -241,6 +241,23 @@ func (sc *showcase) Change(ctx context.Context, c operator.Change, report func(o
 	return report(operator.Progress{Changed: n.Messages, Done: true})
 }
 
+func (sc *showcase) Refusals(_ context.Context, f spool.RefusalFilter) (list []spool.Refusal, _ error) {
+	for _, r := range []spool.Refusal{
+		{First: sc.now.Add(-40 * time.Minute), Last: sc.now.Add(-2 * time.Minute), Count: 1204,
+			RefusalKey: spool.RefusalKey{Addr: netip.MustParseAddr("10.1.2.17"), Client: "erp",
+				Sender: address("ceo@contoso.com"), Domain: "fabrikam.com", Code: 550, Status: reply.Enhanced{5, 7, 1},
+				Reason: "ceo@contoso.com is not one of senders of client erp; add it there, or correct the program"}},
+		{First: sc.now.Add(-8 * time.Minute), Last: sc.now.Add(-8 * time.Minute), Count: 1,
+			RefusalKey: spool.RefusalKey{Addr: netip.MustParseAddr("10.1.9.12"), Code: 554,
+				Status: reply.Enhanced{5, 7, 1}, Reason: "no client has this network; write it under networks of a client"}},
+	} {
+		if f.Matches(r) {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
 func (sc *showcase) Probe(key string, _ envelope.Address) []string { return []string{key} }
 
 func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
