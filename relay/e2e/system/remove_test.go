@@ -37,7 +37,7 @@ func (m *machine) backups() []string {
 func (m *machine) kept(t *testing.T, out string) string {
 	t.Helper()
 	match := regexp.MustCompile(`graphrelay: messages that are not sent: 2; the queue is kept in ` +
-		`(/var/backups/graphrelay-\d{4}-\d\d-\d\d-\d{6})\n`).FindStringSubmatch(out)
+		`(/var/backups/graphrelay-\d{4}-\d\d-\d\d-\w{6})\n`).FindStringSubmatch(out)
 	if match == nil {
 		t.Fatalf("the removal does not say where 2 messages are: %s", out)
 	}
@@ -87,6 +87,12 @@ func (m *machine) remove(t *testing.T, deb, rpm string) {
 	m.removeRPM(t, rpm, kept)
 }
 
+// stateFolder makes what rpm cannot make outside the booted machine.
+func (m *machine) stateFolder() {
+	m.t.Helper()
+	m.run("install", "-d", "-o", "graphrelay", "-g", "graphrelay", "-m", "750", "/var/lib/graphrelay")
+}
+
 // removeRPM installs the rpm over the file system of the machine, as far as rpm can
 // on a Debian, and removes it with and without mail.
 func (m *machine) removeRPM(t *testing.T, rpm, kept string) {
@@ -99,13 +105,19 @@ func (m *machine) removeRPM(t *testing.T, rpm, kept string) {
 		"755 root:graphrelay\n640 root:graphrelay\n" {
 		t.Errorf("rpm made /etc/graphrelay and config.yaml %s", got)
 	}
+	m.stateFolder()
 	m.run("sh", "-c", "cp "+kept+"/queue.db* /var/lib/graphrelay; chown graphrelay: /var/lib/graphrelay/*")
 	m.kept(t, host(t, "rpm", "--root", m.root, "--erase", "graphrelay"))
-	before := len(m.backups())
 	install()
+	m.write("/var/lib/graphrelay/old/queue.db", "a store that was moved away", 0o640)
+	_, second, _ := strings.Cut(host(t, "rpm", "--root", m.root, "--erase", "graphrelay"),
+		"graphrelay: other files of /var/lib/graphrelay are kept in ")
+	m.exists(t, "rpm -e", map[string]bool{strings.TrimSpace(second) + "/old/queue.db": true})
+	install()
+	m.stateFolder()
 	host(t, "rpm", "--root", m.root, "--erase", "graphrelay")
 	m.exists(t, "rpm -e", map[string]bool{"/var/lib/graphrelay": false, "/etc/graphrelay": false})
-	if list := m.backups(); len(list) != before {
+	if list := m.backups(); len(list) != 3 {
 		t.Errorf("an empty queue was kept: %q", list)
 	}
 }
