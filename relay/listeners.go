@@ -52,12 +52,19 @@ func hostName() string {
 	return name
 }
 
-// listen opens every listener, or takes its socket from systemd.
-func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
-	if r.inherited, err = socket.Inherited(); err != nil {
-		return fmt.Errorf("sockets of systemd: %w", err)
+// TurnAway answers 421 to the clients that wait at the sockets of systemd for a
+// service that cannot start: systemd keeps the sockets open.
+func TurnAway(inherited socket.Passed) {
+	for _, list := range inherited {
+		for _, l := range list {
+			smtpd.TurnAway(l)
+		}
 	}
-	defer func() { r.inherited.Close(r.log) }()
+}
+
+// listen opens every listener, or takes its socket from systemd. Sockets that are
+// left over are served too, to turn their clients away.
+func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	r.submit.Systemd = len(r.inherited[wiring.SubmitUnit]) > 0
 	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		list, err := r.bind(ctx, w)
@@ -66,7 +73,21 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 		}
 		r.listeners = append(r.listeners, list...)
 	}
+	for name, list := range r.inherited {
+		for _, l := range list {
+			r.listeners = append(r.listeners, r.unused(l, "systemd:"+name))
+		}
+	}
+	clear(r.inherited)
 	return nil
+}
+
+// unused is a socket of systemd that no listener names. systemd keeps it open, so
+// its clients would wait for a greeting for ever; and a reload may name it again.
+func (r *Relay) unused(l net.Listener, address string) listener {
+	r.log.Warn("clients of a socket of systemd are turned away, because no listener names it; "+
+		"name it in smtp.listeners, or disable its unit", "address", address, "socket", l.Addr().String())
+	return listener{l, address, smtpd.ListenerOptions{Name: address, Unused: true}}
 }
 
 // bind opens a listener; for a name of systemd, all its sockets.
@@ -105,6 +126,11 @@ func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listen
 		}
 		for _, l := range kept {
 			list = append(list, listener{l.Listener, w.Address, w.Options})
+		}
+	}
+	for _, l := range open {
+		if strings.HasPrefix(l.address, "systemd:") {
+			list = append(list, r.unused(l.Listener, l.address))
 		}
 	}
 	return list, fresh, nil
@@ -152,14 +178,9 @@ func (r *Relay) setListeners(list, fresh []listener) {
 	r.listeners = list
 	r.mu.Unlock()
 	for _, l := range old {
-		if hasSocket(list, l.Listener) {
-			continue
+		if !hasSocket(list, l.Listener) {
+			r.smtp.Retire(l.Listener)
 		}
-		if strings.HasPrefix(l.address, "systemd:") { // which keeps its own sockets open
-			r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
-				"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
-		}
-		r.smtp.Retire(l.Listener)
 	}
 	for _, l := range list {
 		if hasSocket(fresh, l.Listener) {

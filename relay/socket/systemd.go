@@ -3,7 +3,6 @@ package socket
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -27,21 +26,9 @@ func (p Passed) Take(name string) ([]net.Listener, error) {
 	if len(list) == 0 {
 		names := slices.Sorted(maps.Keys(p))
 		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); "+
-			"start graphrelay through its socket unit, with FileDescriptorName=%s",
+			"run graphrelay check as root: it says which unit to enable (FileDescriptorName=%s)",
 			name, cmp.Or(strings.Join(names, ", "), "none"), name)
 	}
 	delete(p, name)
 	return list, nil
-}
-
-// Close closes the sockets that nobody has taken, and logs each.
-func (p Passed) Close(log *slog.Logger) {
-	for name, list := range p {
-		for _, l := range list {
-			log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit",
-				"name", name, "address", l.Addr().String())
-			_ = l.Close()
-		}
-	}
-	clear(p)
 }

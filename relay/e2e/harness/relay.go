@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -153,6 +154,20 @@ func (r *Relay) Launch() {
 	cmd := exec.Command(r.binary, "serve", "-c", r.Config)
 	cmd.Env = r.env
 	cmd.Dir = r.Dir
+	r.Process = Start(r.t, cmd)
+}
+
+// LaunchWith is Launch as systemd does it, with a socket that it has opened.
+func (r *Relay) LaunchWith(name string, l *net.TCPListener) {
+	r.t.Helper()
+	file, err := l.File()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve -c "$1"`, r.binary, r.Config)
+	cmd.Env = append(slices.Clone(r.env), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name)
+	cmd.Dir, cmd.ExtraFiles = r.Dir, []*os.File{file}
 	r.Process = Start(r.t, cmd)
 }
 
