@@ -19,6 +19,7 @@ import (
 type listener struct {
 	net.Listener
 	address string // as the configuration says it
+	unit    string // FileDescriptorName= of the socket unit that opened it; "" for one of our own
 	options smtpd.ListenerOptions
 }
 
@@ -73,29 +74,52 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 		}
 		r.listeners = append(r.listeners, list...)
 	}
+	var rest []listener
 	for name, list := range r.inherited {
 		for _, l := range list {
-			r.listeners = append(r.listeners, r.unused(l, "systemd:"+name))
+			rest = append(rest, listener{Listener: l, address: "systemd:" + name, unit: name})
 		}
 	}
 	clear(r.inherited)
+	r.listeners = append(r.listeners, r.leftOver(rest, r.listeners)...)
 	return nil
 }
 
-// unused is a socket of systemd that no listener names. systemd keeps it open, so
-// its clients would wait for a greeting for ever; and a reload may name it again.
-func (r *Relay) unused(l net.Listener, address string) listener {
-	r.log.Warn("clients of a socket of systemd are turned away, because no listener names it; "+
-		"name it in smtp.listeners, or disable its unit", "address", address, "socket", l.Addr().String())
-	return listener{l, address, smtpd.ListenerOptions{Name: address, Unused: true}}
+// leftOver returns how to serve sockets of systemd that no listener of list names.
+// A listener serves every socket of the unit that has its address. The clients of
+// the others are turned away: systemd keeps the sockets open, so they would wait
+// for a greeting for ever; and a reload may name them again.
+func (r *Relay) leftOver(rest, list []listener) (served []listener) {
+	for _, l := range rest {
+		if l.unit == "" {
+			continue
+		}
+		i := slices.IndexFunc(list, func(other listener) bool { return other.unit == l.unit })
+		if i >= 0 {
+			l.address, l.options = list[i].address, list[i].options
+		} else {
+			l.address = "systemd:" + l.unit
+			l.options = smtpd.ListenerOptions{Name: l.address, Unused: true}
+			r.log.Warn("clients of a socket of systemd are turned away, because no listener names it; "+
+				"name it in smtp.listeners, or disable its unit", "address", l.address, "socket", l.Addr().String())
+		}
+		served = append(served, l)
+	}
+	return served
 }
 
-// bind opens a listener; for a name of systemd, all its sockets.
+// bind opens a listener, or takes its sockets from systemd: all of a name, or the
+// one that has its address.
 func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, err error) {
 	var sockets []net.Listener
-	if name, ok := strings.CutPrefix(w.Address, "systemd:"); ok {
+	name, named := strings.CutPrefix(w.Address, "systemd:")
+	if !named {
+		name, sockets = r.inherited.TakeAddress(w.Address)
+	}
+	switch {
+	case named:
 		sockets, err = r.inherited.Take(name)
-	} else {
+	case len(sockets) == 0:
 		sockets = make([]net.Listener, 1)
 		sockets[0], err = socket.Open(ctx, "smtp.listeners", w.Address, socket.DefaultMode)
 	}
@@ -103,7 +127,7 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, e
 		return nil, err
 	}
 	for _, l := range sockets {
-		list = append(list, listener{l, w.Address, w.Options})
+		list = append(list, listener{l, w.Address, name, w.Options})
 	}
 	return list, nil
 }
@@ -125,23 +149,19 @@ func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listen
 			continue
 		}
 		for _, l := range kept {
-			list = append(list, listener{l.Listener, w.Address, w.Options})
+			list = append(list, listener{l.Listener, w.Address, l.unit, w.Options})
 		}
 	}
-	for _, l := range open {
-		if strings.HasPrefix(l.address, "systemd:") {
-			list = append(list, r.unused(l.Listener, l.address))
-		}
-	}
-	return list, fresh, nil
+	return append(list, r.leftOver(open, list)...), fresh, nil
 }
 
 // takeListeners takes the sockets of an address out of open: one of those with
 // port 0, all of a name of systemd.
 func takeListeners(open *[]listener, address string) (taken []listener) {
+	name, named := strings.CutPrefix(address, "systemd:")
 	var rest []listener
 	for _, l := range *open {
-		if l.address == address && (len(taken) == 0 || strings.HasPrefix(address, "systemd:")) {
+		if named && l.unit == name || !named && len(taken) == 0 && l.hasAddress(address) {
 			taken = append(taken, l)
 		} else {
 			rest = append(rest, l)
@@ -149,6 +169,14 @@ func takeListeners(open *[]listener, address string) (taken []listener) {
 	}
 	*open = rest
 	return taken
+}
+
+// hasAddress reports whether a listener with this address may have the socket.
+func (l listener) hasAddress(address string) bool {
+	if l.unit != "" {
+		return l.Addr().String() == address
+	}
+	return l.address == address
 }
 
 // portHint explains a port that the service itself still holds, at an address that

@@ -77,14 +77,11 @@ func TestAReloadNamesASocketOfSystemd(t *testing.T) {
 	l := passed(t)
 	r.LaunchWith("other", l)
 	r.WaitReady()
-	b, err := os.ReadFile(r.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	without := string(b)
-	with := strings.Replace(without, "listeners:\n", "listeners:\n    - {address: systemd:other}\n", 1)
-	for _, c := range []struct{ text, want string }{{with, "220 "}, {without, unavailable}, {with, "220 "}} {
-		harness.WriteFile(t, r.Config, c.text)
+	const without, with = "listeners:\n", "listeners:\n    - {address: systemd:other}\n"
+	for _, c := range []struct{ old, text, want string }{
+		{without, with, "220 "}, {with, without, unavailable}, {without, with, "220 "},
+	} {
+		rewrite(t, r, c.old, c.text)
 		if out, err := r.Run("reload"); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -92,4 +89,39 @@ func TestAReloadNamesASocketOfSystemd(t *testing.T) {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
+}
+
+// A listener takes the socket of systemd that has its address, also by a reload,
+// and with it the others of the same unit.
+func TestAListenerFindsTheSocketOfItsAddress(t *testing.T) {
+	r := harness.NewRelay(t, harness.NewDouble(t))
+	first, second := passed(t), passed(t)
+	rewrite(t, r, "listeners:\n", "listeners:\n    - {address: "+first.Addr().String()+"}\n")
+	r.LaunchWith("smtp", first, second)
+	r.WaitReady()
+	for _, address := range []string{first.Addr().String(), "systemd:smtp", second.Addr().String()} {
+		rewrite(t, r, "listeners:\n    - {address: "+first.Addr().String()+"}", "listeners:\n    - {address: "+address+"}")
+		if out, err := r.Run("reload"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, l := range []*net.TCPListener{first, second} {
+			if got := waits(t, l)(); !strings.HasPrefix(got, "220 ") {
+				t.Errorf("with %s, %s answers %q", address, l.Addr(), got)
+			}
+		}
+		rewrite(t, r, "listeners:\n    - {address: "+address+"}", "listeners:\n    - {address: "+first.Addr().String()+"}")
+	}
+}
+
+// rewrite replaces a text in the configuration.
+func rewrite(t *testing.T, r *harness.Relay, old, text string) {
+	t.Helper()
+	b, err := os.ReadFile(r.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), old) {
+		t.Fatalf("no %q in %s", old, b)
+	}
+	harness.WriteFile(t, r.Config, strings.Replace(string(b), old, text, 1))
 }

@@ -32,3 +32,17 @@ func (p Passed) Take(name string) ([]net.Listener, error) {
 	delete(p, name)
 	return list, nil
 }
+
+// TakeAddress takes the socket that listens on IP:PORT out of p, and returns the
+// name it had; none if there is no such socket.
+func (p Passed) TakeAddress(address string) (name string, taken []net.Listener) {
+	for name, list := range p {
+		for i, l := range list {
+			if l.Addr().String() == address {
+				p[name] = slices.Delete(slices.Clone(list), i, i+1)
+				return name, []net.Listener{l}
+			}
+		}
+	}
+	return "", nil
+}

@@ -157,17 +157,21 @@ func (r *Relay) Launch() {
 	r.Process = Start(r.t, cmd)
 }
 
-// LaunchWith is Launch as systemd does it, with a socket that it has opened.
-func (r *Relay) LaunchWith(name string, l *net.TCPListener) {
+// LaunchWith is Launch as systemd does it, with the sockets that a unit has opened.
+func (r *Relay) LaunchWith(name string, sockets ...*net.TCPListener) {
 	r.t.Helper()
-	file, err := l.File()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer file.Close()
 	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve -c "$1"`, r.binary, r.Config)
-	cmd.Env = append(slices.Clone(r.env), "LISTEN_FDS=1", "LISTEN_FDNAMES="+name)
-	cmd.Dir, cmd.ExtraFiles = r.Dir, []*os.File{file}
+	for _, l := range sockets {
+		file, err := l.File()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer file.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	}
+	names := strings.Repeat(":"+name, len(sockets))[1:]
+	cmd.Env = append(slices.Clone(r.env), "LISTEN_FDS="+strconv.Itoa(len(sockets)), "LISTEN_FDNAMES="+names)
+	cmd.Dir = r.Dir
 	r.Process = Start(r.t, cmd)
 }
 
