@@ -96,11 +96,13 @@ func TestAReloadNamesASocketOfSystemd(t *testing.T) {
 func TestAListenerFindsTheSocketOfItsAddress(t *testing.T) {
 	r := harness.NewRelay(t, harness.NewDouble(t))
 	first, second := passed(t), passed(t)
-	rewrite(t, r, "listeners:\n", "listeners:\n    - {address: "+first.Addr().String()+"}\n")
+	const head = "listeners:\n"
+	named := func(address string) string { return head + "    - {address: " + address + "}\n" }
+	rewrite(t, r, head, named(first.Addr().String()))
 	r.LaunchWith("smtp", first, second)
 	r.WaitReady()
 	for _, address := range []string{first.Addr().String(), "systemd:smtp", second.Addr().String()} {
-		rewrite(t, r, "listeners:\n    - {address: "+first.Addr().String()+"}", "listeners:\n    - {address: "+address+"}")
+		rewrite(t, r, named(first.Addr().String()), named(address))
 		if out, err := r.Run("reload"); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -109,7 +111,7 @@ func TestAListenerFindsTheSocketOfItsAddress(t *testing.T) {
 				t.Errorf("with %s, %s answers %q", address, l.Addr(), got)
 			}
 		}
-		rewrite(t, r, "listeners:\n    - {address: "+address+"}", "listeners:\n    - {address: "+first.Addr().String()+"}")
+		rewrite(t, r, named(address), named(first.Addr().String()))
 	}
 }
 

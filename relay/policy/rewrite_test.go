@@ -187,7 +187,8 @@ func TestRecipient(t *testing.T) {
 	rules := office(t)
 	rules.Aliases = map[string]envelope.Address{"root": addr(t, "admin@contoso.com"),
 		"postmaster": addr(t, "pm@fabrikam.com")}
-	rules.Clients[0].Recipients = []envelope.Address{addr(t, "*@contoso.com"), addr(t, "Jürgen@bücher.example")}
+	rules.Clients[0].Recipients = []envelope.Address{addr(t, "*@contoso.com"), addr(t, "Jürgen@bücher.example"),
+		addr(t, "50%@contoso.com")}
 	p := New(rules)
 	for _, row := range []struct{ client, to, want string }{
 		{"local", "x@anywhere.example", "x@anywhere.example"},
@@ -206,6 +207,11 @@ func TestRecipient(t *testing.T) {
 		// Exchange would send it to x@evil.example
 		{"strict", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "! 5.7.1 not allowed"},
 		{"local", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "IMCEASMTP-x+40evil+2Eexample@contoso.com"},
+		// Routes of the days before the Internet, which mail hosts still read.
+		{"strict", "x%evil.example@contoso.com", "! 5.7.1 not allowed"},
+		{"strict", "evil.example!x@contoso.com", "! 5.7.1 not allowed"},
+		{"strict", "50%@contoso.com", "50%@contoso.com"}, // listed
+		{"local", "x%evil.example@contoso.com", "x%evil.example@contoso.com"},
 		{"strict", "root", "admin@contoso.com"},
 		{"strict", "postmaster", "! 5.7.1 Recipient address pm@fabrikam.com not allowed"},
 	} {
