@@ -49,9 +49,9 @@ func (m *machine) kept(t *testing.T, out string) string {
 	return match[1]
 }
 
-// remove removes and purges the package: with mail that is not sent, which is sent
+// uninstall removes and purges the package: with mail that is not sent, which is sent
 // after all from where the purge has kept it, and without.
-func (m *machine) remove(t *testing.T, deb, rpm string) {
+func (m *machine) uninstall(t *testing.T, deb, rpm string) {
 	m.run("dpkg", "--remove", "graphrelay")
 	m.exists(t, "the removal", map[string]bool{"/var/lib/graphrelay/queue.db": true,
 		"/etc/graphrelay/config.yaml": true, "/usr/bin/graphrelay": false, "/usr/sbin/sendmail": false})

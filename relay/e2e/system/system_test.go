@@ -45,6 +45,7 @@ func onABootedDebian(t *testing.T, older, newer, rpm string) {
 
 	t.Run("hardening", func(t *testing.T) { m.hardening(t) })
 	t.Run("reload", func(t *testing.T) { m.reload(t) })
+	t.Run("cannot start", func(t *testing.T) { m.cannotStart(t) })
 	t.Run("restart under load", func(t *testing.T) {
 		m.underLoad(t, func() { m.run("systemctl", "restart", "graphrelay.service") })
 	})
@@ -77,7 +78,7 @@ func onABootedDebian(t *testing.T, older, newer, rpm string) {
 	m.send()
 	m.arrived()
 	t.Run("downgrade", func(t *testing.T) { m.downgrade(t, older) })
-	t.Run("remove and purge", func(t *testing.T) { m.remove(t, newer, rpm) })
+	t.Run("remove and purge", func(t *testing.T) { m.uninstall(t, newer, rpm) })
 }
 
 // configure starts the double of Microsoft 365 in the machine and writes a
