@@ -156,8 +156,8 @@ func TestReleaseLogsInAgain(t *testing.T) {
 func TestOneClientIsHeldOverSMTP(t *testing.T) {
 	d := harness.StartDouble(t)
 	for i := range 4 { // and not the reports about them
-		if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", MessageID: subjectID(fmt.Sprintf("odd %d", i)), Status: 400,
-			Code: "ErrorOfTomorrow", Message: "x"}); err != nil {
+		if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", MessageID: subjectID(fmt.Sprintf("odd %d", i)),
+			Status: 400, Code: "ErrorOfTomorrow", Message: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}
