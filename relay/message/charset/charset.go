@@ -45,10 +45,11 @@ func Raw(s, label string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	if out := ToUTF8(s, label); !strings.ContainsRune(out, utf8.RuneError) {
-		return out
+	out := ToUTF8(s, label)
+	if strings.ContainsRune(out, utf8.RuneError) || ToUTF8("a.", label) != "a." { // UTF-16 fits everything
+		return ToUTF8(s, "")
 	}
-	return ToUTF8(s, "")
+	return out
 }
 
 // Clean returns s as one line of valid UTF-8: control stands in place of each
