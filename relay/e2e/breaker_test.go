@@ -102,8 +102,8 @@ func TestDoubtfulAnswersInTheProgram(t *testing.T) {
 		retry            string // what the program says of a retry
 		sent             int    // how often, after the retry
 	}{
-		{"500 UnknownError and hold", "hold", "x", sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true}, "held",
-			"may have been sent already and may arrive twice", 2},
+		{"500 UnknownError and hold", "hold", "x",
+			sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true}, "held", "may have been sent already and may arrive twice", 2},
 		{"500 UnknownError and retry", "retry", "x", sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true},
 			"queued", "1 message", 2},
 		{"500 ErrorInternalServerError and lookup", "lookup", "x",
@@ -137,7 +137,8 @@ func TestDoubtfulAnswersInTheProgram(t *testing.T) {
 // `queue release` forces a new login at once, whatever the last one met.
 func TestReleaseLogsInAgain(t *testing.T) {
 	d := harness.StartDouble(t)
-	if err := d.Inject(sandbox.Fault{Endpoint: "token", Status: 401, Code: "invalid_client", AADSTS: 7000222}); err != nil {
+	expired := sandbox.Fault{Endpoint: "token", Status: 401, Code: "invalid_client", AADSTS: 7000222}
+	if err := d.Inject(expired); err != nil {
 		t.Fatal(err)
 	}
 	r := harness.StartRelay(t, d)

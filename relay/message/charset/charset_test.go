@@ -94,8 +94,8 @@ func TestDecodeWords(t *testing.T) {
 
 func TestRaw(t *testing.T) {
 	for _, c := range []struct{ in, label, want string }{
-		{"\xc4\xe3", "gbk", "你"}, {"\xc4\xe3", "utf-16", "Äã"}, {"\xc4\xe3", "utf-7", "Äã"}, {"\xc4\xe3", "cp037", "Äã"},
-		{"\xc4\xe3", "", "Äã"}, {"ä", "gbk", "ä"}, {"\xe4", "gbk", "ä"},
+		{"\xc4\xe3", "gbk", "你"}, {"\xc4\xe3", "utf-16", "Äã"}, {"\xc4\xe3", "utf-7", "Äã"},
+		{"\xc4\xe3", "cp037", "Äã"}, {"\xc4\xe3", "", "Äã"}, {"ä", "gbk", "ä"}, {"\xe4", "gbk", "ä"},
 	} {
 		if got := Raw(c.in, c.label); got != c.want {
 			t.Errorf("%q beside %s: %q, want %q", c.in, c.label, got, c.want)
