@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -156,6 +157,24 @@ func (r *Relay) Launch() {
 	r.Process = Start(r.t, cmd)
 }
 
+// LaunchWith is Launch as systemd does it, with the sockets that a unit has opened.
+func (r *Relay) LaunchWith(name string, sockets ...*net.TCPListener) {
+	r.t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve -c "$1"`, r.binary, r.Config)
+	for _, l := range sockets {
+		file, err := l.File()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer file.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	}
+	names := strings.Repeat(":"+name, len(sockets))[1:]
+	cmd.Env = append(slices.Clone(r.env), "LISTEN_FDS="+strconv.Itoa(len(sockets)), "LISTEN_FDNAMES="+names)
+	cmd.Dir = r.Dir
+	r.Process = Start(r.t, cmd)
+}
+
 // WaitReady waits until the relay answers at its admin socket and accepts
 // connections.
 func (r *Relay) WaitReady() {
@@ -213,17 +232,17 @@ func (r *Relay) Queue() []Entry {
 	return list
 }
 
-// Backlog is the number of messages that are queued, active or held, and of
+// Backlog is the number of messages that are in the queue, and of
 // those held, as the admin socket says; -1 when it does not answer.
 func (r *Relay) Backlog() (all, held int) {
-	var s struct{ Queued, Active, Held int }
+	var s struct{ Queued, Deferred, Paused, Sending, Held int }
 	if _, err := r.admin("/v1/status", &s); err != nil {
 		return -1, 0
 	}
-	return s.Queued + s.Active + s.Held, s.Held
+	return s.Queued + s.Deferred + s.Paused + s.Sending + s.Held, s.Held
 }
 
-// WaitEmpty waits until nothing is queued, active or held.
+// WaitEmpty waits until nothing is in the queue.
 func (r *Relay) WaitEmpty(limit time.Duration) {
 	r.t.Helper()
 	var all, held int
