@@ -33,7 +33,7 @@ type machine struct {
 	t      *testing.T
 	root   string // its file system
 	leader int    // its PID 1, as the host counts
-	dials  chan chan dialed
+	dials  chan call
 }
 
 // debian returns an archive of a small Debian, made once and kept in the cache.
@@ -41,12 +41,13 @@ func debian(t *testing.T) string {
 	t.Helper()
 	dir := foreign.CacheDir(t)
 	defer harness.LockFile(t, filepath.Join(dir, "debian-root.lock"))()
-	archive := filepath.Join(dir, "debian-root-bookworm.tar")
+	archive := filepath.Join(dir, "debian-root-bookworm-local.tar")
 	if _, err := os.Stat(archive); err == nil {
 		return archive
 	}
 	root := t.TempDir()
-	host(t, "debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,ca-certificates", "bookworm", root)
+	host(t, "debootstrap", "--variant=minbase",
+		"--include=systemd,systemd-sysv,ca-certificates,cron,at,mdadm,php-cli", "bookworm", root)
 	host(t, "tar", "-C", root, "-cf", archive+".part", ".")
 	if err := os.Rename(archive+".part", archive); err != nil {
 		t.Fatal(err)
@@ -159,7 +160,13 @@ func (m *machine) read(path string) string {
 	return string(b)
 }
 
-// dialed is what came of a connection.
+// call asks for a connection within the machine's network.
+type call struct {
+	address string
+	answer  chan dialed
+}
+
+// dialed is what came of a call.
 type dialed struct {
 	nc  net.Conn
 	err error
@@ -170,7 +177,7 @@ type dialed struct {
 // thread that ended would take with it the programs that it has started.
 func (m *machine) enterNetwork() {
 	m.t.Helper()
-	m.dials = make(chan chan dialed)
+	m.dials = make(chan call)
 	m.load.dial, m.limit = m.dial, patience
 	entered := make(chan error)
 	go func() {
@@ -181,12 +188,12 @@ func (m *machine) enterNetwork() {
 			ns.Close()
 		}
 		entered <- err
-		for answer := range m.dials {
-			nc, err := net.DialTimeout("tcp", "127.0.0.1:25", patience)
+		for c := range m.dials {
+			nc, err := net.DialTimeout("tcp", c.address, patience)
 			if err == nil {
 				err = nc.SetDeadline(time.Now().Add(patience))
 			}
-			answer <- dialed{nc, err}
+			c.answer <- dialed{nc, err}
 		}
 	}()
 	if err := <-entered; err != nil {
@@ -195,10 +202,12 @@ func (m *machine) enterNetwork() {
 }
 
 // dial connects to port 25 of the machine.
-func (m *machine) dial() (net.Conn, error) {
-	answer := make(chan dialed)
-	m.dials <- answer
-	d := <-answer
+func (m *machine) dial() (net.Conn, error) { return m.dialTo("127.0.0.1:25") }
+
+func (m *machine) dialTo(address string) (net.Conn, error) {
+	c := call{address, make(chan dialed)}
+	m.dials <- c
+	d := <-c.answer
 	return d.nc, d.err
 }
 
