@@ -121,6 +121,7 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 	if more := p.Skipped - len(p.Errors); more > 0 {
 		fmt.Fprintf(errOut, "skipped: %s\n", strings.Replace(messages(more), " ", " more ", 1))
 	}
+	defer printPauses(out, p.Paused, time.Now())
 	if p.Changed+p.Skipped == 0 {
 		_, err := fmt.Fprintln(out, "No message matches.")
 		return err
@@ -130,6 +131,21 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 	}
 	_, err := fmt.Fprintf(out, "%s of these may have been sent already and may arrive twice.\n", messages(p.MaySent))
 	return err
+}
+
+// shownPauses bounds the mailboxes that printPauses names.
+const shownPauses = 10
+
+// printPauses says where nothing is tried yet, though an operator asked for it.
+func printPauses(out io.Writer, paused []state.Pause, now time.Time) {
+	for i, p := range paused {
+		if i == shownPauses {
+			fmt.Fprintf(out, "... and %d more mailboxes: graphrelay status\n", len(paused)-i)
+			return
+		}
+		fmt.Fprintf(out, "mailbox %s waits until %s (%s): %s\n", text.Line(p.Mailbox), p.Until.Format(time.RFC3339),
+			terminal.Ago(now.Sub(p.Until)), p.Reason())
+	}
 }
 
 func messages(n int) string {
@@ -142,7 +158,9 @@ func messages(n int) string {
 func newQueueRetry() *cobra.Command {
 	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
 	return c.command("Retry messages now",
-		`Retry messages now instead of at their next attempt. Flags and --all select
+		`Retry messages now instead of at their next attempt, and end the pauses of their
+mailboxes that follow failed attempts. A pause that Microsoft asked for, and one
+for a limit, goes on: the command prints until when. Flags and --all select
 queued messages only; failed and held messages are retried if you name them or
 add --state. A message that may have been sent already is looked up in its
 mailbox first where delivery.unknown_outcome is lookup; otherwise it is sent
@@ -167,6 +185,8 @@ func newQueueRelease() *cobra.Command {
 	cmd := c.command("Send held messages now; or ask Graph now whether a hold can end",
 		`Send held messages now. One that may have been sent already is sent again,
 without a look into its mailbox. Flags and --all select held messages only.
+Like retry, release ends the pauses that follow failed attempts: --mailbox in that
+mailbox, --all everywhere.
 
 A hold ends when its probe, one message sent to find out, succeeds. --mailbox also
 probes the holds of that mailbox, --all every hold, and --hold only the hold with

@@ -106,7 +106,8 @@ func (m *Monitor) describeLanes() {
 	lanes("lane_busy", "Requests of a mailbox in progress.", func(l state.Lane, is emit) { is(float64(l.Busy)) })
 	lanes("lane_failures", "Consecutive failed attempts of a mailbox.",
 		func(l state.Lane, is emit) { is(float64(l.Failures)) })
-	lanes("lane_paused_seconds", "Remaining time for which a mailbox pauses because Graph throttled it.",
+	lanes("lane_paused_seconds",
+		"Remaining time for which a mailbox pauses: attempts failed, Microsoft asked for it, or a limit is reached.",
 		func(l state.Lane, is emit) { is(max(0, l.Paused.Sub(m.cfg.Now()).Seconds())) })
 }
 

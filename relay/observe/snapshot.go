@@ -86,8 +86,8 @@ func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time)
 			Queued: l.Queued, Active: l.Active, Held: l.Held, Next: l.Next, Oldest: l.Oldest,
 			Slots: run.Slots, Busy: run.Busy, Failures: run.Failures,
 		}
-		if run.PausedUntil.After(now) {
-			list[i].Paused = run.PausedUntil
+		if p := run.Pause; p.Until.After(now) {
+			list[i].Paused, list[i].PausedBy = p.Until, string(p.Cause)
 		}
 	}
 	return list

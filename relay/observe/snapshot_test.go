@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
@@ -28,13 +29,14 @@ func TestLaneStates(t *testing.T) {
 	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
 	stored := []spool.Lane{{Mailbox: a, Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now}, {Mailbox: b, Queued: 4}}
 	running := []delivery.LaneStatus{
-		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1, PausedUntil: now.Add(time.Minute)},
-		{Mailbox: b, Identity: "contoso", PausedUntil: now},
+		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1,
+			Pause: pace.Pause{Until: now.Add(time.Minute), Cause: pace.Asked}},
+		{Mailbox: b, Identity: "contoso", Pause: pace.Pause{Until: now, Cause: pace.Asked}},
 		{Mailbox: mailbox(t, "c@example.org"), Identity: "contoso"},
 	}
 	want := []state.Lane{
 		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now,
-			Slots: 3, Busy: 2, Failures: 1, Paused: now.Add(time.Minute)},
+			Slots: 3, Busy: 2, Failures: 1, Paused: now.Add(time.Minute), PausedBy: "microsoft"},
 		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
 	}
 	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {

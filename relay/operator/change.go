@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Action is what an operator does to messages.
@@ -50,8 +52,12 @@ type Progress struct {
 	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a lookup
 	Skipped int      `json:"skipped"`                      // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
-	Done    bool     `json:"done,omitempty"`
-	Failed  string   `json:"failed,omitempty"` // why it ended early
+
+	// Paused are the mailboxes concerned that try nothing before a time, whatever the operator wants.
+	Paused []state.Pause `json:"paused,omitempty"`
+
+	Done   bool   `json:"done,omitempty"`
+	Failed string `json:"failed,omitempty"` // why it ended early
 }
 
 const (
@@ -76,6 +82,7 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 	if len(c.IDs) > 0 {
 		r.probeHolds()
 	}
+	r.tryNow()
 	if err != nil {
 		return err
 	}
@@ -85,11 +92,13 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 
 // Do changes one message; the error says why it could not be changed.
 func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
-	r := &running{Operator: o, change: Change{Action: a, By: by}, due: map[string]envelope.Address{}}
+	c := Change{Action: a, IDs: []envelope.QueueID{id}, By: by}
+	r := &running{Operator: o, change: c, due: map[string]envelope.Address{}}
 	m, err := r.one(ctx, id)
 	if err == nil {
 		r.wake(m.Mailbox)
 		r.probeHolds()
+		r.tryNow()
 	}
 	return err
 }
@@ -184,6 +193,22 @@ func (r *running) probeHolds() {
 		return slices.ContainsFunc(slices.Collect(maps.Values(r.due)), func(mailbox envelope.Address) bool {
 			return r.canStop(h, mailbox)
 		})
+	})
+}
+
+// tryNow ends the pauses of the mailboxes concerned: those in which messages became
+// due, and those that a filter names, though it may have found nothing in them.
+func (r *running) tryNow() {
+	if r.change.Action != Retry && r.change.Action != Release {
+		return
+	}
+	rest := r.change.Filter
+	mailbox := rest.Mailbox
+	rest.Mailbox, rest.States = envelope.Address{}, nil
+	named := len(r.change.IDs) == 0 && reflect.ValueOf(rest).IsZero()
+	r.progress.Paused = r.TryNow(func(m envelope.Address) bool {
+		_, due := r.due[m.Key()]
+		return due || named && (mailbox.IsZero() || mailbox.Equal(m))
 	})
 }
 

@@ -62,7 +62,31 @@ type Lane struct {
 	Slots    int       `json:"slots,omitempty"`       // most requests at one time
 	Busy     int       `json:"busy,omitempty"`        // requests under way
 	Failures int       `json:"failures,omitempty"`    // in a row
-	Paused   time.Time `json:"paused_until,omitzero"` // by throttling
+	Paused   time.Time `json:"paused_until,omitzero"` // nothing is sent before this
+	PausedBy string    `json:"paused_by,omitempty"`   // one of the causes below
+}
+
+// Why a lane pauses. Only a pause because of failures is the relay's own choice,
+// which an operator can end.
+const (
+	PausedByFailures  = "failures"
+	PausedByMicrosoft = "microsoft" // which named a time, or throttles
+	PausedByLimit     = "limit"     // the rate of the configuration, or a limit of Graph that is known
+)
+
+// Pause is until when a mailbox sends nothing, and why.
+type Pause struct {
+	Mailbox string    `json:"mailbox"`
+	Until   time.Time `json:"until"`
+	By      string    `json:"by"`
+}
+
+// Reason is why a pause goes on that nobody can end.
+func (p Pause) Reason() string {
+	if p.By == PausedByLimit {
+		return "the limit of the mailbox is reached"
+	}
+	return "Microsoft asked to wait that long"
 }
 
 // Credential is what an identity logs in with.

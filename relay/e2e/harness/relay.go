@@ -223,6 +223,13 @@ func (r *Relay) Backlog() (all, held int) {
 	return s.Queued + s.Active + s.Held, s.Held
 }
 
+// Status reads what "status --json" prints, at the admin socket; false when it does
+// not answer.
+func (r *Relay) Status(into any) bool {
+	_, err := r.admin("/v1/status", into)
+	return err == nil
+}
+
 // WaitEmpty waits until nothing is queued, active or held.
 func (r *Relay) WaitEmpty(limit time.Duration) {
 	r.t.Helper()
