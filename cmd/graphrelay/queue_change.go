@@ -153,7 +153,7 @@ func newQueueRetry() *cobra.Command {
 	return c.command("Retry messages now",
 		`Retry messages now instead of at their next attempt, and end the pauses of their
 mailboxes that follow failed attempts. A pause that Microsoft asked for, and one
-for a limit, goes on: the command prints until when. Flags and --all select
+for a limit, continues: the command prints until when. Flags and --all select
 queued messages only; failed and held messages are retried if you name them or
 add --state. A message that may have been sent already is looked up in its
 mailbox first where delivery.unknown_outcome is lookup; otherwise it is sent

@@ -142,8 +142,11 @@ func TestTryNow(t *testing.T) {
 				}
 				r.start()
 				r.wait(2 * asked)
-				last := func() time.Duration { return r.graph.began.Add(r.graph.tries[r.graph.count()-1].at).Sub(time.Now()) }
-				for last() != -2*time.Second {
+				last := func() (ago time.Duration) {
+					r.graph.set(func() { ago = time.Since(r.graph.began) - r.graph.tries[len(r.graph.tries)-1].at })
+					return ago
+				}
+				for last() != 2*time.Second {
 					r.wait(time.Second) // two seconds after an attempt the lane pauses for long
 				}
 				r.graph.set(func() { r.graph.answer = nil })
