@@ -61,6 +61,7 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	} else {
 		fmt.Fprintf(w, "store: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
 	}
+	printOutage(w, p, s.Down(now), now)
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
 	fmt.Fprintf(w, "queue: %d queued, %d active, %d held, %d failed, %d damaged%s\n",
@@ -73,6 +74,15 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	}
 	printProofs(w, p, s, now)
 	return printLanes(w, s.Lanes, now)
+}
+
+// printOutage says that Microsoft does not answer, since when, and what happens meanwhile.
+func printOutage(w io.Writer, p terminal.Painter, d state.Down, now time.Time) {
+	if d.Since.IsZero() {
+		return
+	}
+	fmt.Fprintf(w, "%s: %s, since %s (%s ago)\n  %s\n  %s\n", p.Paint(terminal.Red, "outage"), text.Line(d.Headline),
+		d.Since.Format(time.RFC3339), terminal.Ago(now.Sub(d.Since)), text.Line(d.Meanwhile), text.Line(d.Remedy))
 }
 
 func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
@@ -200,7 +210,7 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 func laneState(l state.Lane, now time.Time) string {
 	switch {
 	case l.Paused.After(now):
-		return "paused"
+		return "paused " + terminal.Ago(l.Paused.Sub(now))
 	case l.Failures > 0:
 		return fmt.Sprintf("%d fail", l.Failures)
 	case l.Busy > 0:

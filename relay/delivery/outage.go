@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -49,10 +50,22 @@ func proofOf(a outcome.Answer) proof {
 // Outage is the time for which the service has not answered one identity.
 type Outage struct {
 	Identity string
-	Since    time.Time // the first attempt without an answer
-	Last     time.Time
+	Since    time.Time      // the first attempt without an answer
 	Attempts int            // without an answer since then
-	Answer   outcome.Answer // of the last one
+	Last     outcome.Answer // or what is known in its place
+}
+
+// Why is why the last attempt failed, and what to do.
+func (o Outage) Why() string {
+	const wait = "nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center"
+	why, advice := o.Last.Text, cmp.Or(o.Last.Advice, wait)
+	if o.Last.Outcome == outcome.Unknown || o.Last.Doubt { // the text is about the message
+		why, advice = "no answer came in time", wait
+		if o.Last.HTTPStatus != 0 {
+			why = "it answers " + strconv.Itoa(o.Last.HTTPStatus)
+		}
+	}
+	return why + "; " + advice
 }
 
 // outages are by identity, from the first attempt without an answer to the next answer.
@@ -76,7 +89,7 @@ func (o *outages) note(identity string, a outcome.Answer, now time.Time) (over b
 		o.of[identity] = x
 		fallthrough
 	case p == silent:
-		x.Attempts, x.Last, x.Answer = x.Attempts+1, now, a
+		x.Attempts, x.Last = x.Attempts+1, a
 	}
 	return false
 }

@@ -42,7 +42,7 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, d := start(t)
+			r, d := start(t, harness.Watched())
 			if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: 503}); err != nil {
 				t.Fatal(err)
 			}
@@ -51,6 +51,7 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 				c.Send(harness.Sender, []string{anyone}, plain("in the outage"))
 			}
 			until := pausing(t, r, "failures", 25*time.Second)
+			statusOfAnOutage(t, r)
 			d.ClearFaults()
 			if out, err := r.Run(command...); err != nil || strings.Contains(out, "waits until") {
 				t.Fatalf("%v: %v: %s", command, err, out)
@@ -62,6 +63,22 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 			}
 			r.WaitEmpty(patience)
 		})
+	}
+}
+
+// statusOfAnOutage wants all that an administrator asks, and a relay that is not taken
+// out of service because of Microsoft.
+func statusOfAnOutage(t *testing.T, r *harness.Relay) {
+	t.Helper()
+	out := command(t, r, "status")
+	says := regexp.MustCompile(`outage: Microsoft does not answer: [^\n]{1,73}, since \S+ \(\d+[sm] ago\)\n` +
+		`  mail is accepted and kept \(6 waiting\); failed attempts: \d+; next try (now|at \S+)\n` +
+		`  [^\n]+; to try now: graphrelay queue retry --all\n`)
+	if !says.MatchString(out) {
+		t.Errorf("status:\n%s", out)
+	}
+	if ready := r.Page("/readyz"); !strings.Contains(ready, `"ready":true`) {
+		t.Errorf("readyz: %s", ready)
 	}
 }
 

@@ -2,12 +2,14 @@ package observe
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -75,6 +77,23 @@ func TestUsageIsInOrderOfRecipients(t *testing.T) {
 		{Mailbox: "a@example.org", Recipients: 1}, {Mailbox: "b@example.org", Recipients: 1},
 	}
 	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An outage that may be chance is not shown; another one has the time of its next try.
+func TestOutages(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	last := outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Text: "unavailable", Advice: "wait"}
+	running := []delivery.Outage{
+		{Identity: "contoso", Since: now.Add(-time.Second), Attempts: 3, Last: last},
+		{Identity: "fabrikam", Since: now.Add(-time.Second), Attempts: 2, Last: last},
+		{Identity: "tailspin", Since: now.Add(-time.Minute), Attempts: 1, Last: outcome.Answer{HTTPStatus: 504}},
+	}
+	s := state.Snapshot{Lanes: []state.Lane{{Identity: "contoso", Queued: 1, Next: now.Add(time.Minute)}}}
+	got := outages(running, s, now)
+	if len(got) != 2 || got[0].Identity != "contoso" || got[0].Text != "unavailable; wait" || got[0].Attempts != 3 ||
+		!got[0].Next.Equal(now.Add(time.Minute)) || !strings.HasPrefix(got[1].Text, "it answers 504; nothing to do") {
 		t.Errorf("%+v", got)
 	}
 }

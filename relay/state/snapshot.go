@@ -37,6 +37,8 @@ type Snapshot struct {
 	Lanes   []Lane `json:"lanes"`
 	Holds   []Hold `json:"holds"`
 
+	Outages []Outage `json:"outages,omitempty"`
+
 	Minute      Traffic      `json:"last_minute"` // the last whole minute
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
