@@ -114,7 +114,7 @@ func (r *Relay) probe(keys ...string) {
 }
 
 // tryNow makes mailboxes try now, with a new login where Microsoft does not answer.
-func (r *Relay) tryNow(chosen func(envelope.Address) bool) []state.Pause {
+func (r *Relay) tryNow(chosen func(envelope.Address) bool) []state.Wait {
 	g := r.now.Load()
 	for _, o := range r.delivery.Status().Outages {
 		if client := g.identities[config.Name(o.Identity)]; client != nil {

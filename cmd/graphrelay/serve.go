@@ -193,7 +193,7 @@ Microsoft asked to wait: the command prints until when.`,
 			case errReload != nil && err != nil:
 				return err
 			}
-			printPauses(cmd.OutOrStdout(), paused, time.Now())
+			printWaits(cmd.OutOrStdout(), paused, time.Now())
 			return errReload
 		},
 	}

@@ -90,7 +90,7 @@ func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, nex
 		return err
 	case s.moveErr != nil:
 		return s.moveErr
-	case r.State == spool.Active:
+	case r.State == spool.Sending:
 		return spool.ErrState
 	}
 	r.State, r.NextAttempt, r.LastText = to, next, why
@@ -117,7 +117,7 @@ func record(id envelope.QueueID) spool.Record {
 func operatorOf(s *stock) *operator.Operator {
 	return &operator.Operator{
 		Store: s, Now: time.Now, Wake: func(envelope.Address) {}, ProbeNow: func(...string) {},
-		TryNow: func(func(envelope.Address) bool) []state.Pause { return nil },
+		TryNow: func(func(envelope.Address) bool) []state.Wait { return nil },
 		Holds:  func() []spool.Hold { return nil }, Identity: func(envelope.Address) string { return "contoso" },
 	}
 }

@@ -58,7 +58,7 @@ func (e *Refused) Error() string { return e.Text }
 
 // Reload makes the service read its configuration again and try everything now. It
 // returns the pauses that go on; *Refused says why it keeps the earlier configuration.
-func (c *Client) Reload(ctx context.Context) (paused []state.Pause, err error) {
+func (c *Client) Reload(ctx context.Context) (paused []state.Wait, err error) {
 	res, err := c.do(ctx, http.MethodPost, "/v1/reload", nil, nil)
 	if err != nil {
 		return nil, err

@@ -162,12 +162,12 @@ func (d *Delivery) resumeLanes(why resume, chosen func(mailbox envelope.Address)
 // TryNow makes chosen mailboxes try now what they put off because attempts had
 // failed, and returns the pauses that this does not end: those that Microsoft asked
 // for, and those that a limit needs. Call it for an operator, or after a reload.
-func (d *Delivery) TryNow(chosen func(mailbox envelope.Address) bool) (paused []state.Pause) {
+func (d *Delivery) TryNow(chosen func(mailbox envelope.Address) bool) (paused []state.Wait) {
 	d.resumeLanes(asked, chosen)
 	now := d.cfg.Now()
 	for _, l := range d.Status().Lanes {
 		if l.stays.Until.After(now) && chosen(l.Mailbox) {
-			paused = append(paused, state.Pause{
+			paused = append(paused, state.Wait{
 				Mailbox: l.Mailbox.String(), Until: l.stays.Until, By: string(l.stays.Cause),
 			})
 		}

@@ -165,7 +165,7 @@ func TestTryNow(t *testing.T) {
 				case c.stays == 0 && len(paused) != 0:
 					t.Errorf("stays: %+v", paused)
 				case c.stays > 0 && (len(paused) != 1 || paused[0].Mailbox != box.String() ||
-					paused[0].By != state.PausedByMicrosoft ||
+					paused[0].By != state.BackoffMicrosoft ||
 					time.Until(paused[0].Until) != c.stays-3*time.Second):
 					t.Errorf("stays: %+v, want one of %v", paused, c.stays-3*time.Second)
 				}
@@ -244,7 +244,7 @@ func TestALoginEndsPauses(t *testing.T) {
 		r.LoggedIn("contoso.com", true, false)
 		r.wait(time.Second)
 		r.wantState(mine, spool.Sent)
-		r.wantState(theirs, spool.Queued)
+		r.wantState(theirs, spool.Deferred)
 		if n := len(r.Status().Outages); n != 1 {
 			t.Errorf("%d outages", n)
 		}

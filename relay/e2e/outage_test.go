@@ -13,8 +13,8 @@ import (
 // lane is one of "status --json".
 type lane struct {
 	Mailbox string    `json:"mailbox"`
-	Paused  time.Time `json:"paused_until"`
-	By      string    `json:"paused_by"`
+	Paused  time.Time `json:"backoff_until"`
+	By      string    `json:"backoff_by"`
 }
 
 // pausing waits until the only mailbox with mail pauses, by a cause, for longer than a time.

@@ -29,7 +29,8 @@ func mailbox(t *testing.T, s string) envelope.Address {
 func TestLaneStates(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
-	stored := []spool.Lane{{Mailbox: a, Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now}, {Mailbox: b, Queued: 4}}
+	stored := []spool.Lane{{Mailbox: a, Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3, Next: now,
+		Oldest: now}, {Mailbox: b, Queued: 4}}
 	running := []delivery.LaneStatus{
 		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1,
 			Pause: pace.Pause{Until: now.Add(time.Minute), Cause: pace.Asked}},
@@ -37,8 +38,9 @@ func TestLaneStates(t *testing.T) {
 		{Mailbox: mailbox(t, "c@example.org"), Identity: "contoso"},
 	}
 	want := []state.Lane{
-		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now,
-			Slots: 3, Busy: 2, Failures: 1, Paused: now.Add(time.Minute), PausedBy: "microsoft"},
+		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3,
+			Next: now, Oldest: now, Slots: 3, Busy: 2, Failures: 1, Backoff: now.Add(time.Minute),
+			BackoffBy: "microsoft"},
 		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
 	}
 	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {

@@ -6,12 +6,12 @@
 // # Promises
 //
 // A change of many messages goes through the queue page by page and reports how
-// far it is, so a backlog is never in memory. A message that is Active is
-// skipped. Retry and release of named messages also probe the holds that stop
-// them. Both make the mailboxes concerned try now where failures made them wait; a
-// time that Microsoft named stays, and is returned. Of the messages that become due,
-// those that may have been sent already and are not looked up first are counted:
-// whoever releases one has looked.
+// far it is, so a backlog is never in memory. A message that is Sending is
+// skipped. Retry and release of named messages, and every release, also probe the
+// holds that stop them. Both make the mailboxes concerned try now where failures made
+// them wait; a time that Microsoft named stays, and is returned. Of the messages that
+// become due, those that may have been sent already and are not looked up first are
+// counted: whoever releases one has looked.
 //
 // # On failure
 //
@@ -25,7 +25,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +49,7 @@ type Operator struct {
 
 	// TryNow makes delivery try chosen mailboxes now where failures made it wait, and
 	// returns the pauses that this does not end.
-	TryNow   func(chosen func(mailbox envelope.Address) bool) []state.Pause
+	TryNow   func(chosen func(mailbox envelope.Address) bool) []state.Wait
 	Hostname func() string // of the relay
 	Now      func() time.Time
 	LooksUp  func() bool // whether a message that may have been sent is looked up before it is retried; nil: no
@@ -69,7 +68,7 @@ func (o *Operator) Probe(key string, mailbox envelope.Address) []string {
 
 // TryAll makes every mailbox try now and probes every hold. It returns the pauses
 // that go on.
-func (o *Operator) TryAll() []state.Pause {
+func (o *Operator) TryAll() []state.Wait {
 	o.Probe("", envelope.Address{})
 	return o.TryNow(func(envelope.Address) bool { return true })
 }
@@ -89,17 +88,7 @@ func (o *Operator) probe(meant func(spool.Hold) bool) []string {
 
 func (o *Operator) canStop(h spool.Hold, mailbox envelope.Address) bool {
 	ofIdentity := h.Mailbox.IsZero()
-	return Stops(h, mailbox, envelope.Address{}) && (!ofIdentity || h.Identity == o.Identity(mailbox))
-}
-
-// Stops reports whether a hold stops mail that a mailbox sends from an address;
-// the zero address is any. The hold of an identity stops the mailboxes that it
-// names; if it names none, all of them.
-func Stops(h spool.Hold, mailbox, from envelope.Address) bool {
-	if !h.Mailbox.IsZero() {
-		return h.Mailbox.Equal(mailbox) && (from.IsZero() || h.From.IsZero() || h.From.Equal(from))
-	}
-	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+	return h.Reaches(mailbox) && (!ofIdentity || h.Identity == o.Identity(mailbox))
 }
 
 // maxHeader bounds the header block that an operator is shown, in bytes.

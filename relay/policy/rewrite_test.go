@@ -273,3 +273,33 @@ func shownRewrite(r Rewrite) string {
 	}
 	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
 }
+
+// Programs on this host write under an address of their own, not under the first
+// of senders, which may be a device's; other clients keep their first one.
+func TestLocalMailHasItsOwnAddress(t *testing.T) {
+	rules := office(t)
+	none, root := envelope.Address{}, addr(t, "root@web01")
+	for _, row := range []struct{ client, own, want string }{
+		{localName, "b@contoso.com", "b@contoso.com"},
+		{localName, "cron@contoso.org", "cron@contoso.org"}, // by a wildcard
+		{localName, "stranger@example.com", "boss@fabrikam.com"},
+		{localName, "", "boss@fabrikam.com"},
+		{"mend", "cron@contoso.org", "b@contoso.com"},
+	} {
+		rules.LocalSender = none
+		if row.own != "" {
+			rules.LocalSender = addr(t, row.own)
+		}
+		p := New(rules)
+		c := clientNamed(t, p, row.client)
+		for _, m := range []Message{
+			{ReversePath: root, From: []envelope.Address{root}, Sender: root},
+			{ReversePath: root}, // without From
+		} {
+			g, err := p.Grant(c, m)
+			if err != nil || g.From.String() != row.want || g.Rewrite.From != g.From || g.ReversePath != g.From {
+				t.Errorf("%s with %q: %+v, %v; want %s", row.client, row.own, g, err, row.want)
+			}
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (f faults) queue(s Snapshot, now time.Time) {
 			"then retry, release or delete them")
 	}
 	for _, l := range s.Lanes {
-		if l.Queued > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail && !s.silent(l) {
+		if l.Waiting() > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail && !s.silent(l) {
 			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; "+
 				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
 		}

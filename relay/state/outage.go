@@ -53,7 +53,7 @@ func (s Snapshot) Down(now time.Time) (d Down) {
 	}
 	for _, l := range s.Lanes {
 		if slices.Contains(out, l.Identity) {
-			waiting += l.Queued + l.Active
+			waiting += l.Waiting() + l.Sending
 		}
 	}
 	who := ""
@@ -100,7 +100,7 @@ func (s Snapshot) silent(l Lane) bool {
 // being tried.
 func (s Snapshot) NextTry(identity string, now time.Time) (next time.Time) {
 	for _, l := range s.Lanes {
-		if l.Identity != identity || l.Queued+l.Active == 0 {
+		if l.Identity != identity || l.Waiting()+l.Sending == 0 {
 			continue
 		}
 		at := l.Next
@@ -109,8 +109,8 @@ func (s Snapshot) NextTry(identity string, now time.Time) (next time.Time) {
 				at = h.NextProbe
 			}
 		}
-		if l.Paused.After(at) {
-			at = l.Paused
+		if l.Backoff.After(at) {
+			at = l.Backoff
 		}
 		if l.Busy > 0 || !at.After(now) {
 			return time.Time{}

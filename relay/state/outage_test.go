@@ -25,7 +25,7 @@ func TestDown(t *testing.T) {
 	}
 	two := []state.Credential{{Identity: "x"}, {Identity: "y"}}
 	lanes := []state.Lane{
-		{Mailbox: "a@b", Identity: "x", Queued: 4, Active: 1, Oldest: noon.Add(-2 * time.Hour)},
+		{Mailbox: "a@b", Identity: "x", Queued: 4, Sending: 1, Oldest: noon.Add(-2 * time.Hour)},
 		{Mailbox: "c@d", Identity: "y", Queued: 7, Oldest: noon.Add(-2 * time.Hour)},
 	}
 	for name, c := range map[string]struct {
@@ -88,7 +88,7 @@ func TestNextTry(t *testing.T) {
 	lane := func(mailbox string, next, paused, busy int) state.Lane {
 		l := state.Lane{Mailbox: mailbox, Identity: "x", Queued: 1, Next: at(next), Busy: busy}
 		if paused > 0 {
-			l.Paused = at(paused)
+			l.Backoff = at(paused)
 		}
 		return l
 	}

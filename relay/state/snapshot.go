@@ -28,14 +28,16 @@ type Snapshot struct {
 	Full        error `json:"-"` // why no mail is accepted although the store is healthy; nil if it is
 	Connections int   `json:"connections"`
 
-	Queued  int    `json:"queued"`
-	Active  int    `json:"active"`
-	Held    int    `json:"held"`
-	Failed  int    `json:"failed"`
-	Damaged int    `json:"damaged"`
-	Bytes   int64  `json:"-"` // of stored messages
-	Lanes   []Lane `json:"lanes"`
-	Holds   []Hold `json:"holds"`
+	Queued   int    `json:"queued"`
+	Deferred int    `json:"deferred"`
+	Paused   int    `json:"paused"` // stopped by a hold
+	Sending  int    `json:"sending"`
+	Held     int    `json:"held"`
+	Failed   int    `json:"failed"`
+	Damaged  int    `json:"damaged"`
+	Bytes    int64  `json:"-"` // of stored messages
+	Lanes    []Lane `json:"lanes"`
+	Holds    []Hold `json:"holds"`
 
 	Outages []Outage `json:"outages,omitempty"`
 
@@ -57,39 +59,45 @@ type Lane struct {
 	Mailbox  string    `json:"mailbox"`
 	Identity string    `json:"identity,omitempty"`
 	Queued   int       `json:"queued"`
-	Active   int       `json:"active"`
+	Deferred int       `json:"deferred"`
+	Paused   int       `json:"paused"`
+	Sending  int       `json:"sending"`
 	Held     int       `json:"held"`
 	Next     time.Time `json:"next,omitzero"`
-	Oldest   time.Time `json:"oldest,omitzero"`       // when the oldest message was accepted
-	Slots    int       `json:"slots,omitempty"`       // most requests at one time
-	Busy     int       `json:"busy,omitempty"`        // requests under way
-	Failures int       `json:"failures,omitempty"`    // in a row
-	Paused   time.Time `json:"paused_until,omitzero"` // nothing is sent before this
-	PausedBy string    `json:"paused_by,omitempty"`   // one of the causes below
+	Oldest   time.Time `json:"oldest,omitzero"`        // when the oldest message was accepted
+	Slots    int       `json:"slots,omitempty"`        // most requests at one time
+	Busy     int       `json:"busy,omitempty"`         // requests under way
+	Failures int       `json:"failures,omitempty"`     // in a row
+	Backoff  time.Time `json:"backoff_until,omitzero"` // nothing is tried before
+
+	BackoffBy string `json:"backoff_by,omitempty"` // one of the causes below
 }
 
-// Why a lane pauses. Only a pause because of failures is the relay's own choice,
+// Why a lane tries nothing. Only the time after failures is the relay's own choice,
 // which an operator can end.
 const (
-	PausedByFailures  = "failures"
-	PausedByMicrosoft = "microsoft" // which named a time, or throttles
-	PausedByLimit     = "limit"     // the rate of the configuration, or a limit of Graph that is known
+	BackoffFailures  = "failures"
+	BackoffMicrosoft = "microsoft" // which named a time, or throttles
+	BackoffLimit     = "limit"     // the rate of the configuration, or a limit of Graph that is known
 )
 
-// Pause is until when a mailbox sends nothing, and why.
-type Pause struct {
+// Wait is until when a mailbox tries nothing, and why.
+type Wait struct {
 	Mailbox string    `json:"mailbox"`
 	Until   time.Time `json:"until"`
 	By      string    `json:"by"`
 }
 
-// Reason is why a pause goes on that nobody can end.
-func (p Pause) Reason() string {
-	if p.By == PausedByLimit {
+// Reason is why nobody can end the wait.
+func (w Wait) Reason() string {
+	if w.By == BackoffLimit {
 		return "the limit of the mailbox is reached"
 	}
 	return "Microsoft asked to wait that long"
 }
+
+// Waiting is how many messages wait for an attempt.
+func (l Lane) Waiting() int { return l.Queued + l.Deferred + l.Paused }
 
 // Credential is what an identity logs in with.
 type Credential struct {
@@ -145,7 +153,7 @@ func (s Snapshot) Oldest() time.Time {
 }
 
 // Waiting is how many messages are neither sent nor failed.
-func (s Snapshot) Waiting() int { return s.Queued + s.Active + s.Held }
+func (s Snapshot) Waiting() int { return s.Queued + s.Deferred + s.Paused + s.Sending + s.Held }
 
 // Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
 // service does not count.

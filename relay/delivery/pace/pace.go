@@ -239,9 +239,9 @@ type Cause string
 
 // The causes.
 const (
-	Failures Cause = state.PausedByFailures // our own backoff: Resume ends it
-	Asked    Cause = state.PausedByMicrosoft
-	Limit    Cause = state.PausedByLimit
+	Failures Cause = state.BackoffFailures // our own backoff: Resume ends it
+	Asked    Cause = state.BackoffMicrosoft
+	Limit    Cause = state.BackoffLimit
 )
 
 // Pause is until when nothing is sent, and why. The zero Pause is none.
