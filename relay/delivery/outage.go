@@ -2,9 +2,9 @@ package delivery
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -55,17 +55,16 @@ type Outage struct {
 	Last     outcome.Answer // or what is known in its place
 }
 
-// Why is why the last attempt failed, and what to do.
+// Why is what is wrong, by the last attempt, and what to do.
 func (o Outage) Why() string {
 	const wait = "nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center"
-	why, advice := o.Last.Text, cmp.Or(o.Last.Advice, wait)
-	if o.Last.Outcome == outcome.Unknown || o.Last.Doubt { // the text is about the message
-		why, advice = "no answer came in time", wait
-		if o.Last.HTTPStatus != 0 {
-			why = "it answers " + strconv.Itoa(o.Last.HTTPStatus)
-		}
+	switch {
+	case o.Last.HTTPStatus != 0:
+		return fmt.Sprintf("Microsoft 365 is out of order: it answers %d; %s", o.Last.HTTPStatus, wait)
+	case o.Last.Outcome == outcome.Unknown: // the advice is about the message
+		return "Microsoft 365 does not answer in time; " + wait
 	}
-	return why + "; " + advice
+	return "Microsoft 365 cannot be reached: " + o.Last.Text + "; " + cmp.Or(o.Last.Advice, wait)
 }
 
 // outages are by identity, from the first attempt without an answer to the next answer.

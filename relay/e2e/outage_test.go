@@ -71,7 +71,7 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 func statusOfAnOutage(t *testing.T, r *harness.Relay) {
 	t.Helper()
 	out := command(t, r, "status")
-	says := regexp.MustCompile(`outage: Microsoft does not answer: [^\n]{1,73}, since \S+ \(\d+[sm] ago\)\n` +
+	says := regexp.MustCompile(`outage: Microsoft 365 is out of order: it answers 503, since \S+ \(\d+[sm] ago\)\n` +
 		`  mail is accepted and kept \(6 waiting\); failed attempts: \d+; next try (now|at \S+)\n` +
 		`  [^\n]+; to try now: graphrelay queue retry --all\n`)
 	if !says.MatchString(out) {

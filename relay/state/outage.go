@@ -56,11 +56,10 @@ func (s Snapshot) Down(now time.Time) (d Down) {
 			waiting += l.Waiting() + l.Sending
 		}
 	}
-	who := ""
 	if len(s.Credentials) > len(out) {
-		who = " identity " + strings.Join(out, ", ")
+		d.Headline = "identity " + strings.Join(out, ", ") + ": " + d.Headline
 	}
-	d.Headline = cutHeadline("Microsoft does not answer" + who + ": " + d.Headline)
+	d.Headline = cutHeadline(d.Headline)
 	const kept = "mail is accepted and kept (%d waiting); failed attempts: %d; next try "
 	d.Meanwhile = fmt.Sprintf(kept, waiting, attempts)
 	if next.After(now) {
