@@ -222,8 +222,6 @@ func (sc *showcase) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, 
 
 func (sc *showcase) Do(context.Context, operator.Action, envelope.QueueID, string) error { return nil }
 
-func (*showcase) TryAll() []state.Wait { return nil }
-
 func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
 	return sc.records[0].ID, nil
 }
