@@ -54,7 +54,6 @@ import (
 // people.
 type Operator interface {
 	Do(ctx context.Context, a operator.Action, id envelope.QueueID, by string) error
-	TryAll() []state.Wait // makes all mail that waits and every hold try now
 	TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
 }
 
@@ -121,7 +120,6 @@ func (c *Console) Handler() http.Handler {
 	page("GET /setup", c.setup)
 	page("GET /test", c.testPage)
 	page("POST /test", c.sendTest)
-	page("POST /try", c.tryNow)
 	page("POST /logout", c.logout)
 	page("GET /", c.notFound)
 	return c.guarded(mux)

@@ -87,8 +87,6 @@ func (f *fake) Do(_ context.Context, a operator.Action, id envelope.QueueID, by 
 	return f.act(string(a)+" by "+by, id)
 }
 
-func (f *fake) TryAll() []state.Wait { _ = f.act("try", ""); return nil }
-
 func (f *fake) TestMail(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
 	return id(1), f.act("test "+from.String()+" "+to.String(), id(1))
 }
@@ -247,17 +245,6 @@ func TestActions(t *testing.T) {
 		if w := b.do(http.MethodPost, path, token); w.Code != http.StatusNotFound || len(b.done) > n {
 			t.Errorf("%s = %d", path, w.Code)
 		}
-	}
-}
-
-func TestTryNow(t *testing.T) {
-	b := newBench(t, record(1, spool.Queued)).logIn()
-	if w := b.do(http.MethodPost, "/try", url.Values{"token": {"of another session"}}); len(b.done) > 0 {
-		t.Errorf("with a wrong token = %d, done %v", w.Code, b.done)
-	}
-	w := b.do(http.MethodPost, "/try", url.Values{"token": {b.token()}})
-	if w.Header().Get("Location") != "/" || len(b.done) != 1 || !strings.HasPrefix(b.done[0], "try") {
-		t.Errorf("= %d, done %v", w.Code, b.done)
 	}
 }
 

@@ -50,13 +50,6 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true, Body: o})
 }
 
-// tryNow makes all that waits try now; the lanes then show what must still wait.
-func (c *Console) tryNow(w http.ResponseWriter, r *http.Request, _ *session) {
-	c.Operator.TryAll()
-	c.Log.Info("operator made all mail try now", "component", "console", "client_addr", clientAddr(r).String())
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
 // addMinutes draws what happened, and sums up the last hour.
 func (o *overview) addMinutes(list []state.Minute) {
 	hour := state.Sum(list[max(0, len(list)-60):])
