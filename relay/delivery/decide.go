@@ -118,7 +118,7 @@ func (d *Decision) pause(ans outcome.Answer) (after time.Duration) {
 }
 
 func (d *Decision) retry(rec spool.Record, ans outcome.Answer, after time.Duration, now time.Time, rules Rules) {
-	d.State, d.Event = spool.Queued, spool.EventDeferred
+	d.State, d.Event = spool.Deferred, spool.EventDeferred
 	wait := pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter)
 	if proofOf(ans) == silent {
 		wait = min(wait, pace.MaxTrouble) // the lane tries one message at a time, so more attempts of each cost nothing
