@@ -50,9 +50,10 @@ func (m *machine) check(t *testing.T) {
 		{"a port", func() {
 			run("systemctl", "disable", "--now", "graphrelay-submission.socket")()
 			run("systemctl", "stop", "graphrelay.service", "graphrelay-smtp.socket")()
-			run("systemd-run", "--quiet", "--unit=other", "systemd-socket-activate", "-l", "127.0.0.1:25", "cat")()
+			run("systemd-run", "--quiet", "--unit=other", "systemd-socket-activate", "-l", "127.0.0.1:25", "sleep",
+				"1d")()
 			harness.Until(t, patience, "another listener", func() bool { _, err := m.dial(); return err == nil })
-		}, run("systemctl", "stop", "other.service"), "is in use by systemd-socket of other.service"},
+		}, run("systemctl", "stop", "other.service"), "is in use by sleep of other.service"},
 	} {
 		c.breaks()
 		m.run("systemctl", "daemon-reload")
