@@ -173,17 +173,15 @@ func configurations(t *testing.T) map[string][]string {
 		files = append(files, "packaging/man/"+filepath.Base(page))
 	}
 	for _, file := range files {
-		for _, m := range block.FindAllStringSubmatch(readDocument(t, file), -1) {
-			if section.MatchString(m[1]) {
-				all[filepath.Base(file)] = append(all[filepath.Base(file)], m[1])
+		for i, part := range strings.Split("\n"+readDocument(t, file), "\n```") {
+			kind, text, _ := strings.Cut(part, "\n")
+			if text += "\n"; i%2 == 1 && (kind == "" || kind == "yaml") && section.MatchString(text) {
+				all[filepath.Base(file)] = append(all[filepath.Base(file)], text)
 			}
 		}
 	}
 	return all
 }
-
-// block is a literal text of a document.
-var block = regexp.MustCompile("(?s)```(?:yaml)?\n(.*?)```")
 
 // section is the first line of a section of the configuration.
 var section = regexp.MustCompile("(?m)^(identities|senders|smtp|clients|console|delivery|queue|mailboxes|metrics):.*\n")
