@@ -145,6 +145,9 @@ func (m *machine) documents(t *testing.T) {
 		}
 	}
 	m.write(file, good, 0o640)
+	for _, name := range []string{"entra.pem", "entra.cer", "tls.crt", "tls.key"} {
+		m.delete("/etc/graphrelay/" + name)
+	}
 	m.run("systemctl", "enable", "graphrelay-smtp.socket", "graphrelay-submit.socket", "graphrelay.service")
 	m.run("systemctl", "restart", "graphrelay.service")
 }
