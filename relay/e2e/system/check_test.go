@@ -41,7 +41,7 @@ func (m *machine) check(t *testing.T) {
 		{"a credential", set(strings.ReplaceAll(good, "/secret.txt", "/other.txt")), set(good),
 			"is a credential that systemd does not hand over"},
 		{"a credential's file", func() { m.write(dropIn, "[Service]\nLoadCredential=x:/nowhere\n", 0o644) },
-			func() { m.delete(dropIn) }, "the file of LoadCredential=x:/nowhere does not exist"},
+			func() { m.remove(dropIn) }, "the file of LoadCredential=x:/nowhere does not exist"},
 		{"a socket", add("systemd:submission"), run("systemctl", "enable", "graphrelay-submission.socket"),
 			"needs graphrelay-submission.socket, which is not enabled"},
 		{"a name", add("systemd:other"), set(good + "    - address: systemd:submission\n"),
@@ -94,14 +94,6 @@ func (m *machine) checkByIDs(t *testing.T) {
 	m.run("chmod", "644", "/etc/graphrelay/ca.pem")
 }
 
-// delete deletes a file of the machine.
-func (m *machine) delete(path string) {
-	m.t.Helper()
-	if err := os.Remove(filepath.Join(m.root, path)); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
 // documents takes each configuration of the documents through check, the command
 // that check prints, and a first mail.
 func (m *machine) documents(t *testing.T) {
@@ -146,7 +138,7 @@ func (m *machine) documents(t *testing.T) {
 	}
 	m.write(file, good, 0o640)
 	for _, name := range []string{"entra.pem", "entra.cer", "tls.crt", "tls.key"} {
-		m.delete("/etc/graphrelay/" + name)
+		m.remove("/etc/graphrelay/" + name)
 	}
 	m.run("systemctl", "enable", "graphrelay-smtp.socket", "graphrelay-submit.socket", "graphrelay.service")
 	m.run("systemctl", "restart", "graphrelay.service")
