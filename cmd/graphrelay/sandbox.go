@@ -128,8 +128,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
-	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true,
-		Load: func() (*config.Config, error) { return config.Load(files.Config) }}, func() {
+	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true}, func() {
 		smtp := c.SMTP.Listeners[0].Address
 		fmt.Fprintf(out, welcome, smtp, d.PageURL(), tryoutConsole, password, os.Args[0], smtp, tryoutSender,
 			os.Args[0], files.Config)

@@ -56,10 +56,10 @@ func besideTheTryOut(t *testing.T, binary, output string) {
 	if export == nil || login == nil {
 		t.Fatalf("the welcome has no line for the commands or no console:\n%s", output)
 	}
-	for _, command := range []string{"status", "trace you@example.org", "queue list --state sent", "reload"} {
+	for _, command := range []string{"status", "trace you@example.org", "queue list --state sent"} {
 		cmd := exec.Command(binary, strings.Fields(command)...)
 		cmd.Env = append(cmd.Environ(), export[1])
-		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 && command != "reload" {
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}
