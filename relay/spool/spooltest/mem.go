@@ -27,6 +27,7 @@ type Mem struct {
 	lanes    map[string]*lane
 	counts   map[spool.State]int
 	holds    map[string]spool.Hold
+	refusals map[spool.RefusalKey]*spool.Refusal
 	numbers  int64
 }
 
@@ -62,6 +63,7 @@ func NewMem(now func() time.Time) *Mem {
 		lanes:    map[string]*lane{},
 		counts:   map[spool.State]int{},
 		holds:    map[string]spool.Hold{},
+		refusals: map[spool.RefusalKey]*spool.Refusal{},
 	}
 }
 
@@ -203,8 +205,12 @@ func (s *Mem) due(c spool.Claim) []*message {
 	}
 	var due []*message
 	for _, m := range l.due {
-		if !c.Probe && (m.NextAttempt.After(c.Now) || len(due) == c.Limit) {
+		later := !c.Probe && m.NextAttempt.After(c.Now)
+		if !c.Probe && len(due) == c.Limit || later && c.TriedBefore.IsZero() {
 			break
+		}
+		if later && (m.Unknown || !m.LastAttempt.Before(c.TriedBefore)) {
+			continue
 		}
 		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) && !slices.Contains(c.ExceptClients, m.Client.Name) {
 			due = append(due, m)
@@ -372,6 +378,9 @@ func (s *Mem) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed 
 		}
 	}
 	s.order = slices.DeleteFunc(s.order, old)
+	maps.DeleteFunc(s.refusals, func(_ spool.RefusalKey, r *spool.Refusal) bool {
+		return r.Last.Before(now.Add(-keepHistory))
+	})
 	return nil
 }
 
