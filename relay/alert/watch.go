@@ -97,7 +97,7 @@ func (w *Watcher) clearOrphans() {
 // among them.
 func (b *Board) Follow(found map[string]state.Fault) {
 	for key, f := range found {
-		b.set(key, f.Text, f.Stage, true)
+		b.set(key, f, true)
 	}
 	b.mu.Lock()
 	before := b.followed

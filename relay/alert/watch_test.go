@@ -46,8 +46,8 @@ func TestFollow(t *testing.T) {
 		found map[string]state.Fault
 		want  string
 	}{
-		{map[string]state.Fault{"disk": {Text: "full"}, "damaged": {Text: "bad"}}, "damaged disk report"},
-		{map[string]state.Fault{"disk": {Text: "fuller"}}, "disk report"},
+		{map[string]state.Fault{"disk": {Headline: "full"}, "damaged": {Headline: "bad"}}, "damaged disk report"},
+		{map[string]state.Fault{"disk": {Headline: "fuller"}}, "disk report"},
 		{nil, "report"},
 	} {
 		b.Follow(c.found)

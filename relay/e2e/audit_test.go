@@ -20,7 +20,8 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 			harness.With("top", "audit: {every: 24h, on_failure: stop}"))
 		holds := func(key string) bool {
 			out, err := r.Run("status")
-			return err == nil && strings.Contains(out, "hold: "+key+" ")
+			return err == nil && strings.Contains(out, "PROBLEM: App is NOT RESTRICTED") &&
+				strings.Contains(out, "queue release --hold '"+key+"'")
 		}
 		harness.Until(t, patience, "the audit to stop the identity", func() bool { return holds("audit:first") })
 		harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, plain("stopped"))

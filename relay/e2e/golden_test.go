@@ -147,7 +147,7 @@ func newNormalizer(r *harness.Relay) (n normalizer) {
 }
 
 var (
-	jsonText   = regexp.MustCompile(`(?m)^( *"(?:text|reason|health|header|error)": )(".*?")(,?)$`)
+	jsonText   = regexp.MustCompile(`(?m)^( *"(?:text|headline|remedy|meanwhile|detail|reason|health|header|error)": )(".*?")(,?)$`)
 	jsonListed = regexp.MustCompile(`(?m)^( +)("[^"]* .*")(,?)$`) // an element of a list that is a sentence
 	jsonNumber = regexp.MustCompile(`(?m)^( *"(?:size|header_size|connections|slots)": )\d+`)
 	jsonTook   = regexp.MustCompile(`,\n *"duration_ms": \d+`) // absent below a millisecond
