@@ -9,6 +9,8 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE      ?=
 ARCH      ?= amd64,arm64
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ help: ## list the targets
 build: ## build bin/graphrelay
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/graphrelay ./cmd/graphrelay
 
-run: build ## build and run relay and a double of Microsoft 365 together, for a first try
+run: build ## build and run relay, console and a double of Microsoft 365 together, for a first try
 	bin/graphrelay serve --sandbox
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
@@ -61,8 +63,11 @@ man: ## build the manual pages into dist/man (needs scdoc)
 	@mkdir -p dist/man
 	@for page in packaging/man/*.scd; do scdoc <$$page >dist/man/$$(basename $$page .scd) || exit 1; done; ls dist/man
 
-package: ## build deb and rpm for amd64 and arm64, with bills of materials, into dist (needs scdoc); the same source gives the same bytes
-	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH)
+package: export MAINTAINER := $(MAINTAINER)
+package: export HOMEPAGE := $(HOMEPAGE)
+package: ## build deb and rpm for amd64 and arm64 into dist (needs scdoc), with MAINTAINER (the last commit's author by default) and HOMEPAGE
+	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH) \
+		-maintainer "$$MAINTAINER" -homepage "$$HOMEPAGE"
 
 test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
 	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system

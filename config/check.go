@@ -48,19 +48,6 @@ func Check(c *Config) []Problem {
 	return k.found
 }
 
-// Warnings are what works, but not for long or not for much mail.
-func Warnings(c *Config) (found []Problem) {
-	for i, sender := range c.Senders {
-		if domain := sender.Address.Domain(); strings.HasSuffix("."+domain, ".onmicrosoft.com") {
-			found = append(found, c.places.Problem(strict.Entry("senders", i, "address"),
-				"is an address under onmicrosoft.com: Exchange Online lets all such senders of a tenant together "+
-					"reach 100 external recipients in 24 hours, and refuses more with 550 5.7.236",
-				"send from a domain of your own, which you add to the tenant"))
-		}
-	}
-	return found
-}
-
 // hostCheck collects what Check finds. running: a graphrelay with this
 // configuration answers, so that busy ports are most likely its own.
 type hostCheck struct {

@@ -225,3 +225,86 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("warned of %v, want %s", got, want)
 	}
 }
+
+// Mail of programs on this host should be known from that of a device.
+func TestLocalMailUnderTheAddressOfADeviceIsWarnedOf(t *testing.T) {
+	senders := strings.Replace(minimal, "notifications@contoso.com", "printer@contoso.com\n"+
+		"  - address: cron@contoso.com\n  - {address: '*@fabrikam.com', mailbox: cron@contoso.com}", 1)
+	client := func(more string) string { return senders + "clients:\n  - {name: p, " + more + "}\n" }
+	const device = "networks: [10.0.0.0/8], senders: [cron@contoso.com, Printer@Contoso.com]"
+	for text, want := range map[string]string{
+		client(device): "clients[0].senders[1]",
+		client(device) + "default_sender: cron@contoso.com\n":                     "clients[0].senders[0]",
+		client(device) + "default_sender: host@fabrikam.com\n":                    "",
+		client(device) + "local_client: false\n":                                  "",
+		client("networks: [127.0.0.1], senders: [printer@contoso.com]"):           "",
+		client("networks: [10.0.0.0/8], senders: [cron@contoso.com]"):             "",
+		client("networks: [127.0.0.1, 10.0.0.1], senders: [printer@contoso.com]"): "clients[0].senders[0]",
+		client("networks: [10.0.0.0/8]"):                                          "",
+		client("username: u, password_hash: $2y$12$"+strings.Repeat("a", 53)+", senders: [printer@contoso.com]") +
+			"smtp: {listeners: [{address: '127.0.0.1:25', auth: optional, plaintext_auth: [127.0.0.0/8]}]}\n": //
+		"clients[0].senders[0]",
+	} {
+		got := ""
+		for _, p := range Warnings(parse1(t, text)) {
+			got += p.Key
+			if p.Wrong != "is also the address of mail from programs on this host, such as cron" ||
+				p.Remedy != "write default_sender with an address of their own, and add it to senders" || p.Text == "" {
+				t.Error(p)
+			}
+		}
+		if got != want {
+			t.Errorf("warned of %q, want %q, in\n%s", got, want, text)
+		}
+	}
+}
+
+// Every user may enter the folder of the configuration, so only sendmail.conf and
+// certificates may be open in it.
+func TestWhatOthersCanReadBesideTheConfigurationIsWarnedOf(t *testing.T) {
+	h := newHost(t)
+	text := strings.Replace(minimal, "entra.pem\n", "entra.pem\n    ca_file: ca.pem\n", 1) +
+		"smtp: {tls: {certificate_file: tls.crt, key_file: tls.key}}\n"
+	c, err := Parse("config.yaml", []byte(text), h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.write(t, "entra.cer", "certificate", 0o644)
+	h.write(t, "sendmail.conf", "", 0o644)
+	h.write(t, "config.yaml", "", 0o640)
+	for _, sub := range []string{"old", "open"} {
+		if err := os.Mkdir(h.path(sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.write(t, "old/entra.pem", "key", 0o644) // behind a folder that is closed
+	warned := func(want string) {
+		t.Helper()
+		var got []string
+		for _, p := range c.files(h.dir) {
+			got = append(got, strings.ReplaceAll(p.String(), h.dir, ""))
+		}
+		if strings.Join(got, "\n") != want {
+			t.Errorf("warned of\n%s\nwant\n%s", strings.Join(got, "\n"), want)
+		}
+	}
+	for path, mode := range map[string]os.FileMode{"": 0o755, "open": 0o755} {
+		if err := os.Chmod(h.path(path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	warned("")
+	h.write(t, "open/entra.pem", "key", 0o604)
+	h.write(t, "sendmail.conf", "", 0o640)
+	warned("/open/entra.pem: can be read by every user of the host (mode 0604); run: chgrp graphrelay " +
+		"/open/entra.pem && chmod 640 /open/entra.pem\n" +
+		"/sendmail.conf: is closed to other users, so their sendmail ignores it (mode 0640); run: " +
+		"chmod 644 /sendmail.conf")
+	if err := os.Chmod(h.dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.files(h.dir)[0].String(); !strings.Contains(got, "is closed to other users, whose sendmail needs "+
+		"sendmail.conf in it (mode 0750); run: chmod 755 ") {
+		t.Error(got)
+	}
+}

@@ -59,6 +59,7 @@ type Relay struct {
 	onChange func(*config.Config)
 	onReload func() (done func())
 	started  time.Time
+	sandbox  bool
 
 	store                   *sqlite.Store
 	closeStore              sync.Once
@@ -121,7 +122,7 @@ func newRelay(o Options) *Relay {
 	r := &Relay{
 		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
-		started: time.Now(), up: make(chan struct{}),
+		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -193,8 +194,10 @@ func (r *Relay) Warnings() []string {
 // an orderly stop. It closes the Relay in any case and may be called once.
 func (r *Relay) Run(ctx context.Context) error {
 	defer r.close()
-	for _, w := range r.Warnings() {
-		r.log.Warn("starting with a warning", "warning", w)
+	if !r.sandbox { // there the warnings are what is wanted
+		for _, w := range r.Warnings() {
+			r.log.Warn("starting with a warning", "warning", w)
+		}
 	}
 	ctx, shutDown := context.WithCancelCause(ctx)
 	defer shutDown(nil)

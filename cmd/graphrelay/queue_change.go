@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +70,7 @@ func dialService(file string) (*admin.Client, error) {
 // do makes the change and prints the result. IDs that could not be changed are a
 // failure; messages that a filter finds in another state are not.
 func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change operator.Change) error {
-	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, c.expected(cmd.Context(), service, change))
+	m := terminal.NewMeter(cmd.ErrOrStderr(), c.doing, expected(cmd, service, change))
 	var last operator.Progress
 	err := service.Change(cmd.Context(), change, func(p operator.Progress) {
 		last = p
@@ -95,23 +94,17 @@ func (c *changeCommand) do(cmd *cobra.Command, service *admin.Client, change ope
 	return err
 }
 
-// expected is how many messages a change will affect; 0 if that is not known.
-func (c *changeCommand) expected(ctx context.Context, service *admin.Client, change operator.Change) int {
-	if len(change.IDs) > 0 || c.pick.given() {
-		return len(change.IDs)
-	}
-	s, err := service.Status(ctx)
-	if err != nil {
+// expected is how many messages a change will affect, for the meter of a terminal;
+// 0 if nobody looks, or if that is not known.
+func expected(cmd *cobra.Command, service *admin.Client, change operator.Change) int {
+	if !terminal.Is(cmd.ErrOrStderr()) {
 		return 0
 	}
-	switch c.action {
-	case operator.Release:
-		return s.Held
-	case operator.Delete:
-		return s.Queued + s.Held + s.Failed + s.Damaged
-	default:
-		return s.Queued
+	n, err := service.Count(cmd.Context(), change)
+	if err != nil || n.More {
+		return 0
 	}
+	return n.Messages
 }
 
 func printProgress(out, errOut io.Writer, done string, p operator.Progress) error {
@@ -158,7 +151,7 @@ func newQueueHold() *cobra.Command {
 		`Keep messages from being sent until you release them, or until queue.max_hold,
 when they fail. Flags and --all select queued messages only.`,
 		`  graphrelay queue hold 06hhgq2g00dcrdpj
-  graphrelay queue hold --client erp --newer 1h`)
+  graphrelay queue hold --client 10.1.2.17 --newer 1h`)
 }
 
 func newQueueRelease() *cobra.Command {
@@ -233,8 +226,10 @@ func newQueueDelete() *cobra.Command {
 	cmd := c.command("Delete messages permanently",
 		`Delete messages permanently, without a report to anyone. Their history stays for
 queue.history. Flags and --all select queued, held, failed and damaged messages.
-The command asks for confirmation; without a terminal it needs --yes.`,
+The command says how many messages that is and asks for confirmation; without a
+terminal it needs --yes. Messages that arrive after the question stay.`,
 		`  graphrelay queue delete 06hhgq2g00dcrdpj
+  graphrelay queue delete --client printers --subject "Scan to mail"
   graphrelay queue delete --recipient typo@exmaple.org --yes
   graphrelay queue delete --state failed --older 7d`)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -252,13 +247,14 @@ The command asks for confirmation; without a terminal it needs --yes.`,
 			return err
 		}
 		if !yes {
-			question, err := deleteQuestion(cmd.Context(), service, change)
+			n, err := service.Count(cmd.Context(), change)
 			if err != nil {
 				return err
 			}
-			if !terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), question) {
+			if n.Messages > 0 && !terminal.Confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), deleteQuestion(n)) {
 				return errors.New("nothing was deleted")
 			}
+			change.Filter.Until = n.Until
 		}
 		return c.do(cmd, service, change)
 	}
@@ -266,21 +262,10 @@ The command asks for confirmation; without a terminal it needs --yes.`,
 }
 
 // deleteQuestion says how many messages would go.
-func deleteQuestion(ctx context.Context, q queueReader, change operator.Change) (string, error) {
-	count, more := len(change.IDs), ""
-	if count == 0 {
-		f := change.Filter
-		f.Limit = 1000
-		if len(f.States) == 0 {
-			f.States = operator.Delete.States()
-		}
-		list, err := q.List(ctx, f)
-		if err != nil {
-			return "", err
-		}
-		if count = len(list); count == f.Limit {
-			more = " or more"
-		}
+func deleteQuestion(n operator.Counted) string {
+	more := ""
+	if n.More {
+		more = " or more"
 	}
-	return fmt.Sprintf("Delete %s%s permanently?", messages(count), more), nil
+	return fmt.Sprintf("Delete %s%s permanently?", messages(n.Messages), more)
 }

@@ -25,8 +25,9 @@ const stateNames = "queued, active, held, sent, failed, damaged, deleted"
 
 // filterFlags are the flags that select messages.
 type filterFlags struct {
-	states                                                        []string
-	mailbox, client, recipient, sender, reversePath, id, old, new string
+	states                                          []string
+	mailbox, client, recipient, sender, reversePath string
+	id, subject, old, new                           string
 }
 
 func (f *filterFlags) add(cmd *cobra.Command) {
@@ -39,18 +40,19 @@ func (f *filterFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.sender, "sender", "", "only those with this `ADDRESS` as From or reverse-path")
 	flags.StringVar(&f.reversePath, "reverse-path", "", "only those with this `ADDRESS` as reverse-path")
 	flags.StringVar(&f.id, "message-id", "", "only those with this Message-`ID`")
+	flags.StringVar(&f.subject, "subject", "", "only those with this `TEXT` in the subject, in upper or lower case")
 	flags.StringVar(&f.old, "older", "", "only those accepted longer ago than `TIME`, as in 30m, 4h or 2d")
 	flags.StringVar(&f.new, "newer", "", "only those accepted more recently than `TIME` ago")
 }
 
 // given reports whether any flag selects something.
 func (f *filterFlags) given() bool {
-	return len(f.states) > 0 || f.mailbox+f.client+f.recipient+f.sender+f.reversePath+f.id+f.old+f.new != ""
+	return len(f.states) > 0 || f.mailbox+f.client+f.recipient+f.sender+f.reversePath+f.id+f.subject+f.old+f.new != ""
 }
 
 // filter reads the flags.
 func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
-	filter := spool.Filter{Client: f.client, MessageID: bracketed(f.id)}
+	filter := spool.Filter{Client: f.client, MessageID: bracketed(f.id), Subject: f.subject}
 	if ip, err := netip.ParseAddr(f.client); err == nil {
 		filter.Client, filter.ClientIP = "", ip.Unmap()
 	}

@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/crypto/bcrypt"
 
 	"graphrelay/config"
 	"graphrelay/relay"
@@ -101,47 +103,76 @@ func busy(err error, remedy string) error {
 	return err
 }
 
-// serveSandbox runs relay and double together in a temporary folder.
+// tryoutConsole is where the console of a try-out listens.
+const tryoutConsole = "127.0.0.1:8026"
+
+// serveSandbox runs relay, console and double together in a temporary folder. The
+// log of the double is silent: what it refuses, the relay logs.
 func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	dir, err := os.MkdirTemp("", "graphrelay-sandbox-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
-	d, files, err := startDouble(tryoutTenant(log), "127.0.0.1:0", "127.0.0.1:8025", dir)
+	d, files, err := startDouble(tryoutTenant(), "127.0.0.1:0", "127.0.0.1:8025", dir)
 	if err != nil {
 		return busy(err, "perhaps another `graphrelay serve --sandbox`")
 	}
 	defer d.Close()
+	password, err := addConsole(files.Config)
+	if err != nil {
+		return err
+	}
 	c, err := config.Load(files.Config)
 	if err != nil {
 		return err
 	}
+	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
 	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true}, func() {
-		fmt.Fprintf(out, welcome, c.SMTP.Listeners[0].Address, d.PageURL(), os.Args[0], c.SMTP.Listeners[0].Address,
-			tryoutSender)
+		smtp := c.SMTP.Listeners[0].Address
+		fmt.Fprintf(out, welcome, smtp, d.PageURL(), tryoutConsole, password, os.Args[0], smtp, tryoutSender,
+			os.Args[0], files.Config)
 	})
+}
+
+// addConsole adds a console to a configuration and returns its password, which is
+// that of one run.
+func addConsole(file string) (password string, err error) {
+	password = strings.ToLower(rand.Text()[:8])
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(f, "console: {address: %q, password_hash: %q}\n", tryoutConsole, hash)
+	return password, errors.Join(err, f.Close())
 }
 
 // welcome is what a newcomer sees first.
 const welcome = `
-graphrelay accepts mail at  %s
-and a double of Microsoft 365 shows it at  %s
+graphrelay accepts mail at %s
+Microsoft 365, a double:   %s
+console:                   http://%s  password %s
 
 Send a first mail from another terminal:
 
     %s send --server %s --from %s --to you@example.org
 
+After this line, %s status, trace and queue work there too:
+
+    export GRAPHRELAY_CONFIG=%s
+
 Nothing leaves this machine. Press Ctrl-C to stop and to delete the mail.
 
 `
 
-func tryoutTenant(log *slog.Logger) sandbox.Options {
+func tryoutTenant() sandbox.Options {
 	return sandbox.Options{
 		Mailboxes: []string{tryoutSender, tryoutScanner, tryoutDenied},
 		Allowed:   []string{tryoutSender, tryoutScanner},
 		Latency:   100 * time.Millisecond,
-		Log:       log,
 	}
 }

@@ -64,8 +64,9 @@ $GRAPHRELAY_SUBMIT. A message that cannot be handed over is kept in ~/dead.lette
 
 Exit codes: 0 accepted; 64 wrong usage, or no recipient; 65 the message or its
 sender is refused; 67 a recipient is refused; 69 refused for another reason; 75 try
-again later; 77 not allowed; 78 wrong configuration. If only some recipients were
-refused, the others get the message.`,
+again later; 77 not allowed; 78 wrong $GRAPHRELAY_SUBMIT. If only some recipients
+were refused, the others get the message. A message that nobody got and that could
+not be kept in ~/dead.letter always exits with 75, so that the caller keeps it.`,
 		Example: `  graphrelay sendmail -t < message.eml
   ln -s /usr/bin/graphrelay /usr/sbin/sendmail`,
 		DisableFlagParsing: true,
@@ -148,16 +149,16 @@ func (s *submission) run(ctx context.Context) error {
 // send reads the message and hands it over. Once it is read, every failure leaves
 // a dead letter.
 func (s *submission) send(ctx context.Context) error {
-	from, err := s.sender()
-	if err != nil {
-		return err
-	}
 	m, err := sendmail.Read(s.in, s.KeepDots, os.TempDir())
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	from, err := s.sender()
 	dead := sendmail.DeadLetter{Message: m, From: from, Now: time.Now()}
+	if err != nil {
+		return s.bury(dead, err)
+	}
 	letter, err := s.letter(m, from)
 	if err != nil {
 		return s.bury(dead, err)
@@ -224,13 +225,24 @@ func (s *submission) conclude(dead sendmail.DeadLetter, o sendmail.Outcome) erro
 	for _, f := range o.Failed {
 		dead.To = append(dead.To, f.To)
 	}
-	if len(o.Reached) > 0 {
-		s.say("the relay accepted the message for %d of %d recipients", len(o.Reached), len(o.Reached)+len(failed))
+	err := s.bury(dead, &sendmail.Undelivered{Failed: failed})
+	if len(o.Reached) == 0 {
+		return err
 	}
-	return s.bury(dead, &sendmail.Undelivered{Failed: failed})
+	s.say("the relay accepted the message for %d of %d recipients", len(o.Reached), len(o.Reached)+len(failed))
+	if kept, ok := err.(callerKeeps); ok {
+		return kept.cause // a second try would send to the others again
+	}
+	return err
 }
 
-// bury keeps the message, says where, and returns cause.
+// callerKeeps is a failure after which only the caller has the message.
+type callerKeeps struct{ cause error }
+
+func (e callerKeeps) Error() string { return e.cause.Error() }
+
+// bury keeps the message, says where, and returns cause; where it cannot be kept,
+// the exit code asks the caller to keep it.
 func (s *submission) bury(dead sendmail.DeadLetter, cause error) error {
 	dead.Cause = cause
 	err := errors.New("this user has none")
@@ -241,9 +253,9 @@ func (s *submission) bury(dead sendmail.DeadLetter, cause error) error {
 			return cause
 		}
 	}
-	s.say("the message is lost, because it could not be saved in the home directory: %s; give this user a writable "+
-		"home directory", text.Line(err.Error()))
-	return cause
+	s.say("the message could not be saved in the home directory: %s; only the program that called sendmail still has "+
+		"it; give this user a writable home directory", text.Line(err.Error()))
+	return callerKeeps{cause}
 }
 
 func (s *submission) dial(ctx context.Context) (net.Conn, error) {
@@ -286,6 +298,9 @@ func (s *submission) exit(err error) error {
 		return nil
 	}
 	s.say("%s", text.Line(err.Error()))
+	if _, ok := err.(callerKeeps); ok {
+		return exitStatus(sendmail.ExitTemporary)
+	}
 	var conf confError
 	if errors.As(err, &conf) {
 		return exitStatus(sendmail.ExitConfig)

@@ -9,6 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"graphrelay/relay/text"
 )
 
 // server is where sendmail hands messages over.
@@ -16,10 +20,11 @@ type server struct{ network, address string }
 
 var defaultServer = server{"unix", "/run/graphrelay/submit.sock"}
 
-// confError is a mistake in sendmail.conf or $GRAPHRELAY_SUBMIT.
+// confError is a mistake in $GRAPHRELAY_SUBMIT or sendmail.conf.
 type confError struct{ error }
 
-// server asks the environment first, then the file, which need not exist.
+// server asks the environment first, then the file, which need not exist. A file
+// that cannot be used must not cost mail: it counts as absent, with a warning.
 func (s *submission) server() (server, error) {
 	if v := os.Getenv("GRAPHRELAY_SUBMIT"); v != "" {
 		to, err := parseServer(v)
@@ -28,14 +33,30 @@ func (s *submission) server() (server, error) {
 		}
 		return to, nil
 	}
-	text, err := os.ReadFile(s.conf)
+	content, err := os.ReadFile(s.conf)
+	to := defaultServer
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return defaultServer, nil
-	case err != nil:
-		return server{}, confError{fmt.Errorf("%w; every user must be able to read it: chmod 644 %s", err, s.conf)}
+		return to, nil
+	case err == nil:
+		to, err = parseConf(s.conf, string(content))
+	default:
+		err = fmt.Errorf("%w; %s", err, readable(s.conf))
 	}
-	return parseConf(s.conf, string(text))
+	if err != nil {
+		to = defaultServer
+		s.say("warning: %s; until then the message goes to unix:%s", text.Line(err.Error()), to.address)
+	}
+	return to, nil
+}
+
+// readable says how a file becomes readable for every user.
+func readable(file string) string {
+	dir := filepath.Dir(file)
+	if unix.Access(dir, unix.X_OK) != nil {
+		return "run as root: chmod 755 " + dir
+	}
+	return "run as root: chmod 644 " + file
 }
 
 // parseConf reads sendmail.conf: comments, empty lines, and one line

@@ -174,11 +174,29 @@ func TestServerIsFound(t *testing.T) {
 	if got, err := s.server(); err != nil || got.address != "b:2" {
 		t.Errorf("from the environment: %v, %v", got, err)
 	}
-	var conf confError
-	s.conf = t.TempDir() // cannot be read
+}
+
+// A file that cannot be used costs no mail: the message goes to the socket of this
+// host, and a warning says what to do.
+func TestUnusableConfCountsAsAbsent(t *testing.T) {
 	t.Setenv("GRAPHRELAY_SUBMIT", "")
-	if _, err := s.server(); !errors.As(err, &conf) {
-		t.Errorf("a file that cannot be read: %v", err)
+	wrong := filepath.Join(t.TempDir(), "sendmail.conf")
+	if err := os.WriteFile(wrong, []byte("submitt: a:1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for conf, want := range map[string]string{
+		t.TempDir(): "run as root: chmod 644 ", // a folder, which cannot be read
+		wrong:       `sendmail.conf:1: "submitt" is not a key of this file`,
+	} {
+		var log strings.Builder
+		s := &submission{conf: conf, log: &log}
+		if got, err := s.server(); err != nil || got != defaultServer {
+			t.Errorf("%s: %v, %v", conf, got, err)
+		}
+		if !strings.HasPrefix(log.String(), "sendmail: warning: ") || !strings.Contains(log.String(), want) ||
+			!strings.HasSuffix(log.String(), "; until then the message goes to unix:/run/graphrelay/submit.sock\n") {
+			t.Errorf("%s: %q, want %q", conf, log.String(), want)
+		}
 	}
 }
 

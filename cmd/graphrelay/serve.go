@@ -29,9 +29,9 @@ func newServe() *cobra.Command {
 		Long: `Run the relay until SIGTERM or SIGINT. SIGHUP makes it read its configuration
 again, as graphrelay reload does.
 
---sandbox runs it together with a double of Entra and Microsoft Graph, on loopback
-and with a temporary store, so that you can try graphrelay without a tenant or a
-configuration.`,
+--sandbox runs it together with a double of Entra and Microsoft Graph and with the
+console, on loopback and with a temporary store, so that you can try graphrelay
+without a tenant or a configuration.`,
 		Example: `  graphrelay serve -c /etc/graphrelay/config.yaml
   graphrelay serve --sandbox`,
 		Args: noArguments,

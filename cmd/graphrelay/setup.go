@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,6 +96,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
 		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), PEM: string(id.CertificateFile),
 		Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
+		Root: cmp.Or(c.Aliases["root"], c.Reports.Postmaster),
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
@@ -103,6 +105,9 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		if m.Identity == id.Name && !m.Address.Wildcard() {
 			p.Mailboxes = append(p.Mailboxes, m.Address)
 		}
+	}
+	if slices.ContainsFunc(p.Mailboxes, c.DefaultSender.Equal) {
+		p.Sender = c.DefaultSender
 	}
 	return s.complete(p, len(c.Identities))
 }

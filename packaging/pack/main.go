@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net/mail"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,7 +28,13 @@ func main() {
 	flag.StringVar(&p.out, "out", "../../dist", "`DIR` for the packages")
 	flag.StringVar(&p.describe, "version", "", "version, as git describe --tags --always --dirty says it")
 	flag.StringVar(&arches, "arch", "amd64,arm64", "architectures")
+	flag.StringVar(&p.maintainer, "maintainer", "", "`NAME <ADDRESS>` of who answers for the packages")
+	flag.StringVar(&p.homepage, "homepage", "", "`URL` of the project, for the packages; none if empty")
 	flag.Parse()
+	if a, err := mail.ParseAddress(p.maintainer); err != nil || a.Name == "" || strings.HasSuffix(a.Address, ".invalid") {
+		log.Fatalf("-maintainer %q is not a name with an address that receives mail; "+
+			"write: make package MAINTAINER='Jane Doe <jane@example.org>'", p.maintainer)
+	}
 	epoch, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64)
 	if err != nil {
 		log.Fatal("SOURCE_DATE_EPOCH must be set: the time of the source in seconds, " +
@@ -51,6 +58,8 @@ func main() {
 type plan struct {
 	root, out         string
 	describe, version string
+	maintainer        string // NAME <ADDRESS>
+	homepage          string // "" for none
 	at                time.Time
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -18,7 +19,8 @@ func (p plan) packages(stage, arch string) error {
 		return err
 	}
 	// nfpm itself expands variables in few places only.
-	expanded := strings.NewReplacer("${STAGE}", stage, "${ARCH}", arch, "${VERSION}", p.version).Replace(string(text))
+	expanded := strings.NewReplacer("${STAGE}", stage, "${ARCH}", arch, "${VERSION}", p.version,
+		"${MAINTAINER}", strconv.Quote(p.maintainer), "${HOMEPAGE}", strconv.Quote(p.homepage)).Replace(string(text))
 	config, err := nfpm.Parse(strings.NewReader(expanded))
 	if err != nil {
 		return err

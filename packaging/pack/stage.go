@@ -60,6 +60,11 @@ func (p plan) copyFiles(stage, _ string) error {
 			files["doc/"+name] = "packaging/doc/" + name
 		}
 	}
+	pictures, _ := filepath.Glob(filepath.Join(p.root, "packaging", "doc", "screenshots", "*.png"))
+	for _, picture := range pictures {
+		name := "screenshots/" + filepath.Base(picture)
+		files["doc/"+name] = "packaging/doc/" + name
+	}
 	for _, f := range []string{"graphrelay.rules.yml", "graphrelay.dashboard.json"} {
 		files["monitoring/"+f] = "packaging/monitoring/" + f
 	}
@@ -117,10 +122,17 @@ func (p plan) manual(stage, _ string) error {
 			return err
 		}
 	}
-	entry := fmt.Sprintf("graphrelay (%s-1) stable; urgency=medium\n\n  * See CHANGELOG.md at the project's "+
-		"home.\n\n -- graphrelay maintainers <maintainers@graphrelay.invalid>  %s\n",
-		p.version, p.at.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
-	return writeGzip(stage, "changelog.gz", []byte(entry))
+	entry := fmt.Sprintf("graphrelay (%s-1) stable; urgency=medium\n\n  * See changelog.gz in this "+
+		"folder.\n\n -- %s  %s\n",
+		p.version, p.maintainer, p.at.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	if err := writeGzip(stage, "changelog.Debian.gz", []byte(entry)); err != nil {
+		return err
+	}
+	changes, err := os.ReadFile(filepath.Join(p.root, "CHANGELOG.md"))
+	if err != nil {
+		return err
+	}
+	return writeGzip(stage, "changelog.gz", changes)
 }
 
 // completions asks the program, as built for this machine.

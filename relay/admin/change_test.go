@@ -110,6 +110,23 @@ func TestChangeByID(t *testing.T) {
 	}
 }
 
+func TestCountTravels(t *testing.T) {
+	s, ids := queueOf(300)
+	c := serve(t, s)
+	for _, ch := range []struct {
+		operator.Change
+		want int
+	}{
+		{operator.Change{Action: operator.Delete}, 300}, {operator.Change{Action: operator.Release}, 100},
+		{operator.Change{Action: operator.Delete, Filter: spool.Filter{Subject: "no such"}}, 0},
+		{operator.Change{Action: operator.Delete, IDs: ids[:3]}, 3},
+	} {
+		if n, err := c.Count(t.Context(), ch.Change); err != nil || n.Messages != ch.want || n.More {
+			t.Errorf("%+v: %+v, %v", ch.Change, n, err)
+		}
+	}
+}
+
 func TestBadChanges(t *testing.T) {
 	s := &Server{Store: stockOf(), Log: slog.New(slog.DiscardHandler)}
 	for _, c := range []struct{ path, body string }{
@@ -161,7 +178,7 @@ func TestProbe(t *testing.T) {
 // A filter must arrive as it was sent.
 func TestFilterTravels(t *testing.T) {
 	a := record("").Mailbox
-	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=",
+	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=", Subject: "ä=&",
 		ClientIP: netip.MustParseAddr("2001:db8::1"),
 		Sender:   a, ReversePath: a, Recipient: a, MessageID: "<a+b@c>", Since: time.Unix(1, 5).UTC(),
 		Until:  time.Unix(9, 0).UTC(),

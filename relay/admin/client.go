@@ -116,6 +116,15 @@ func (c *Client) Change(ctx context.Context, ch operator.Change, report func(ope
 	}
 }
 
+// Count asks how many messages a change would be made to.
+func (c *Client) Count(ctx context.Context, ch operator.Change) (n operator.Counted, err error) {
+	if len(ch.IDs) > 0 {
+		return operator.Counted{Messages: len(ch.IDs)}, nil
+	}
+	err = c.read(ctx, http.MethodGet, "/v1/queue/"+url.PathEscape(string(ch.Action))+"/count", values(ch.Filter), &n)
+	return n, err
+}
+
 // Probe requests a probe of holds: of the one with this key, those of a mailbox, or
 // all. It returns their keys.
 func (c *Client) Probe(ctx context.Context, key string, mailbox envelope.Address) (keys []string, err error) {

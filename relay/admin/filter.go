@@ -21,7 +21,7 @@ func values(f spool.Filter) url.Values {
 	q := url.Values{
 		"mailbox": {f.Mailbox.String()}, "client": {f.Client}, "sender": {f.Sender.String()},
 		"reverse_path": {f.ReversePath.String()}, "recipient": {f.Recipient.String()},
-		"message_id": {f.MessageID}, "after": {string(f.After)},
+		"message_id": {f.MessageID}, "subject": {f.Subject}, "after": {string(f.After)},
 	}
 	maps.DeleteFunc(q, func(_ string, value []string) bool { return value[0] == "" })
 	for _, s := range f.States {
@@ -75,6 +75,8 @@ func read(f *spool.Filter, name, value string) (err error) {
 		f.Recipient, err = envelope.ParseRecipient(value)
 	case "message_id":
 		f.MessageID = value
+	case "subject":
+		f.Subject = value
 	case "since":
 		f.Since, err = time.Parse(time.RFC3339Nano, value)
 	case "until":

@@ -111,15 +111,16 @@ func userOf(r *http.Request) string {
 // adminGroup is the group of administrators, if the host has it.
 const adminGroup = "graphrelay"
 
-// GiveToGroup lets the administrators' group open the socket. A process that may
-// not give it away keeps it in its own group, which is narrower.
+// GiveToGroup lets the administrators' group open the socket. A process that runs
+// as this group has done so by making it; one that may not give it away keeps it in
+// its own group, which is narrower.
 func GiveToGroup(l net.Listener, log *slog.Logger) error {
 	g, err := user.LookupGroup(adminGroup)
 	if err != nil {
 		return nil //nolint:nilerr // the host has no such group: root and the service's user remain
 	}
 	gid, err := strconv.Atoi(g.Gid)
-	if err == nil {
+	if err == nil && gid != os.Getegid() {
 		err = os.Chown(l.Addr().String(), -1, gid)
 	}
 	if errors.Is(err, fs.ErrPermission) {

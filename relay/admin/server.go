@@ -55,6 +55,7 @@ func (s *Server) routes() *http.ServeMux {
 	}))
 	mux.HandleFunc("GET /v1/queue/{id}/body", with(idOf, s.body))
 	mux.HandleFunc("POST /v1/queue/{action}", s.change)
+	mux.HandleFunc("GET /v1/queue/{action}/count", with(selectionOf, s.count))
 	mux.HandleFunc("POST /v1/holds/probe", with(mailboxOf, s.probe))
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	return mux
@@ -132,6 +133,12 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 		last.Failed = err.Error()
 	}
 	_ = out.Encode(last) // the operator may have disconnected
+}
+
+// count answers how many messages a change of all that f selects would be made to.
+func (s *Server) count(w http.ResponseWriter, r *http.Request, f spool.Filter) {
+	n, err := s.Operator.Count(r.Context(), operator.Change{Action: operator.Action(r.PathValue("action")), Filter: f})
+	answer(w, n, err)
 }
 
 func changeOf(w http.ResponseWriter, r *http.Request) (operator.Change, error) {

@@ -111,6 +111,10 @@ func (d *examiner) files() {
 		d.ok("host", "files, modes, owners and folders are correct")
 	}
 	for _, w := range config.Warnings(d.c) {
+		if w.Key == "" { // it is not in the file, but beside it
+			d.warn("host", w.File+" "+w.Wrong, w.Remedy)
+			continue
+		}
 		d.warn("sender", w.Text+" "+w.Wrong, w.Remedy)
 	}
 	if err := errors.Join(CheckCredentials(d.c), CheckCertificate(d.c)); err != nil {

@@ -161,6 +161,8 @@ func TestRepairsAreStoredLoggedAndCounted(t *testing.T) {
 			"<a@example.net>\r\n", `To: "x@y.example," <a@example.net>`, "display_name"},
 		{"several authors", "reports@example.org", "From: reports@example.org, R <reports@example.org>\r\nSender:\r\n",
 			"Sender: reports@example.org", "missing_from"},
+		{"spam verdict", "reports@example.org", "From: reports@example.org\r\nX-MS-Exchange-Organization-SCL: -1\r\n" +
+			"X: y\r\n", "From: reports@example.org\r\nX: y", "exchange_field"},
 		{"report", "", "From: MAILER-DAEMON <>\r\nTo: a@example.net\r\n",
 			"From: MAILER-DAEMON <reports@example.org>", "local_sender"},
 		{"report of nobody", "", "From: <>\r\n", "From: reports@example.org", "local_sender"},

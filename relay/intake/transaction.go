@@ -105,6 +105,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 		return nil, err
 	}
 	repairs.changed("display_name", report.Renamed)
+	repairs.changed("exchange_field", report.Exchange)
 	m.HeaderSize = int64(len(block))
 	if m.Size, err = t.store(ctx, m, block, body); err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ import (
 //   - Bcc is replaced by one that names the recipients that To and Cc do not, or
 //     dropped if there are none.
 //   - Resent-To and Resent-Cc become X-Graphrelay-Resent-To and -Cc; Resent-Bcc,
-//     Apparently-To and X-Graphrelay fields of the client are dropped.
+//     Apparently-To, X-Graphrelay fields of the client and those that speak for
+//     Exchange are dropped.
 //
 // With RejectExtra, a To, Cc or Bcc that names others than the envelope, or has
 // no single reading, is refused with 550 5.6.0. A recipient that CheckRecipient
@@ -153,7 +154,7 @@ func dateField(e Edits) string {
 }
 
 // others disarms fields that might add recipients, and fields by which a client
-// pretends to be us.
+// pretends to be us or Exchange.
 func (p *plan) others() {
 	for i, f := range p.h.fields {
 		switch f.kind {
@@ -163,6 +164,9 @@ func (p *plan) others() {
 			p.rename(i, "Resent-Cc")
 		case kindResentBcc, kindApparentlyTo, kindOurs:
 			p.change(i, nil)
+		case kindExchange:
+			p.change(i, nil)
+			note(&p.report.Exchange, string(p.h.name(f)))
 		default:
 			continue
 		}

@@ -41,7 +41,8 @@ const (
 	kindApparentlyTo
 	kindDate
 	kindMessageID
-	kindOurs // X-Graphrelay-*
+	kindExchange // fields that speak for Exchange
+	kindOurs     // X-Graphrelay-*
 )
 
 var kinds = map[string]kind{
@@ -56,6 +57,9 @@ const ourPrefix = "X-Graphrelay-"
 func kindOf(name []byte) kind {
 	if hasPrefixFold(name, ourPrefix) {
 		return kindOurs
+	}
+	if speaksForExchange(name) {
+		return kindExchange
 	}
 	var low [len(ourPrefix)]byte // no name of kinds is longer
 	if len(name) > len(low) {

@@ -108,4 +108,5 @@ type Report struct {
 	Blind      int      // number of recipients in Bcc
 	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)
 	Dropped    []string // names of fields that were removed or renamed (Resent-To, Apparently-To, ...)
+	Exchange   []string // those of them that speak for Exchange
 }

@@ -64,10 +64,10 @@ const (
 // accepted after the change began is skipped too.
 func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) error) error {
 	if !c.Action.Known() {
-		return fmt.Errorf("%q is none of retry, hold, release, delete", c.Action)
+		return errAction(c.Action)
 	}
 	r := &running{Operator: o, change: c, due: map[string]envelope.Address{}}
-	err := r.pages(ctx, func(page []envelope.QueueID) error {
+	err := r.pages(ctx, atOnce, func(page []envelope.QueueID) error {
 		if err := r.changePage(ctx, page); err != nil {
 			return err
 		}
@@ -82,6 +82,43 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 	r.progress.Done = true
 	return report(r.progress)
 }
+
+func errAction(a Action) error { return fmt.Errorf("%q is none of retry, hold, release, delete", a) }
+
+// maxCount bounds how far Count goes through a queue.
+const maxCount = 100_000
+
+// Counted is how many messages a change would be made to.
+type Counted struct {
+	Messages int       `json:"messages"`
+	More     bool      `json:"more,omitempty"` // or more: nobody counted further
+	Until    time.Time `json:"until"`          // for the filter of the change: what came later was not counted
+}
+
+// Count says how many messages a change would be made to.
+func (o *Operator) Count(ctx context.Context, c Change) (Counted, error) {
+	if !c.Action.Known() {
+		return Counted{}, errAction(c.Action)
+	}
+	r := &running{Operator: o, change: c}
+	n := Counted{Until: c.Filter.Until}
+	if n.Until.IsZero() {
+		n.Until = o.Now()
+	}
+	err := r.pages(ctx, spool.MaxPage, func(page []envelope.QueueID) error {
+		if n.Messages += len(page); n.Messages < maxCount {
+			return nil
+		}
+		n.More = true
+		return errCounted
+	})
+	if errors.Is(err, errCounted) {
+		err = nil
+	}
+	return n, err
+}
+
+var errCounted = errors.New("counted as far as anybody wants to know")
 
 // Do changes one message; the error says why it could not be changed.
 func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
@@ -103,9 +140,9 @@ type running struct {
 	progress Progress
 }
 
-// pages hands over the IDs, some at a time.
-func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) error {
-	for ids := range slices.Chunk(r.change.IDs, atOnce) {
+// pages hands over the IDs, so many at a time.
+func (r *running) pages(ctx context.Context, size int, do func([]envelope.QueueID) error) error {
+	for ids := range slices.Chunk(r.change.IDs, size) {
 		if err := do(ids); err != nil {
 			return err
 		}
@@ -114,7 +151,7 @@ func (r *running) pages(ctx context.Context, do func([]envelope.QueueID) error) 
 		return nil
 	}
 	f := r.change.Filter
-	f.Limit = atOnce
+	f.Limit = size
 	if len(f.States) == 0 {
 		f.States = r.change.Action.States()
 	}

@@ -231,6 +231,35 @@ func TestChangeEnds(t *testing.T) {
 	}
 }
 
+// Whoever confirms a change by filter has seen to how many messages it is made, and
+// what comes meanwhile is not among them.
+func TestCount(t *testing.T) {
+	x := newBench(t)
+	for n := range 2500 {
+		x.put(n, []envelope.Address{a, b}[n%2], []spool.State{spool.Queued, spool.Held}[n%5/4])
+	}
+	late := x.put(2500, a, spool.Queued)
+	x.mem.Edit(late, func(r *spool.Record) { r.Accepted = noon.Add(time.Second) })
+	for _, c := range []struct {
+		change operator.Change
+		want   int
+	}{
+		{operator.Change{Action: operator.Retry}, 2000}, {operator.Change{Action: operator.Delete}, 2500},
+		{operator.Change{Action: operator.Release}, 500},
+		{operator.Change{Action: operator.Delete, Filter: spool.Filter{Mailbox: b}}, 1250},
+		{operator.Change{Action: operator.HoldIt, Filter: spool.Filter{Mailbox: c}}, 0},
+		{operator.Change{Action: operator.Delete, IDs: []envelope.QueueID{id(1), id(2)}}, 2},
+	} {
+		n, err := x.Count(t.Context(), c.change)
+		if err != nil || n != (operator.Counted{Messages: c.want, Until: noon}) {
+			t.Errorf("%+v: %+v, %v", c.change, n, err)
+		}
+	}
+	if _, err := x.Count(t.Context(), operator.Change{Action: "explode"}); err == nil {
+		t.Error("counted for an unknown action")
+	}
+}
+
 func TestProgressBreaksOff(t *testing.T) {
 	x := newBench(t)
 	for n := range 200 {

@@ -134,7 +134,7 @@ func (c Client) withRule(rule *clientRule) Client {
 	return c
 }
 
-// firstSender is the first exact address of c's senders; zero if there is none.
+// firstSender is the address that repairs and rewrites give c; zero if there is none.
 func (c Client) firstSender() envelope.Address {
 	if c.rule == nil {
 		return envelope.Address{}

@@ -10,9 +10,10 @@
 // mailbox of the configuration, or with mailbox: self the From address itself.
 //
 // If a client's rule says so, an address that is not allowed is replaced instead
-// by the first exact address among this client's senders, which the client may
-// use anyway. A Rewrite says how the header must change; a caller that does not
-// make the change must not send the message.
+// by the first exact address among this client's senders (for programs on this
+// host, by the configured one), which the client may use anyway. A Rewrite says
+// how the header must change; a caller that does not make the change must not send
+// the message.
 //
 // Addresses are equal as envelope.Address.Key says: ASCII letters of either
 // case, quoted or not, domains as A-labels. A sub-address (a+b@) differs from a@
@@ -51,8 +52,9 @@ import (
 type Rules struct {
 	Senders     []Sender
 	Clients     []ClientRule
-	LocalClient bool   // loopback and unix sockets may send as every sender
-	LocalRepair Repair // what is repaired for them
+	LocalClient bool             // loopback and unix sockets may send as every sender
+	LocalRepair Repair           // what is repaired for them
+	LocalSender envelope.Address // the address that repairs give them; the first exact sender if it is none
 	// Aliases say who gets the mail of recipients without a domain, by Key.
 	Aliases map[string]envelope.Address
 	// Hosts are the names of this host, for the repair of local senders;
@@ -106,6 +108,9 @@ func New(r Rules) *Policy {
 	if r.LocalClient {
 		local := newClientRule(ClientRule{Name: localName, Repair: r.LocalRepair}, all)
 		local.matches = isLocal
+		if _, ok := all.find(r.LocalSender); ok {
+			local.senders.first = r.LocalSender
+		}
 		p.clients = append(p.clients, local)
 	}
 	return p

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
@@ -44,8 +45,14 @@ func (p *Policy) Recipient(c Client, to envelope.Address) (envelope.Address, err
 	return full, nil
 }
 
+// reaches reports whether c may send to a. A pattern of its list does not allow a
+// local part that mail hosts may read as a route, as in user%example.org@contoso.com.
 func (c Client) reaches(a envelope.Address) bool {
-	return c.rule != nil && covers(c.rule.Recipients, a)
+	if c.rule == nil || !covers(c.rule.Recipients, a) {
+		return false
+	}
+	routed := len(c.rule.Recipients) > 0 && strings.ContainsAny(a.Local(), "%!")
+	return !routed || slices.ContainsFunc(c.rule.Recipients, a.Equal)
 }
 
 // covers reports whether a list of what is allowed allows a. A client without a

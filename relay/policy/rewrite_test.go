@@ -187,7 +187,8 @@ func TestRecipient(t *testing.T) {
 	rules := office(t)
 	rules.Aliases = map[string]envelope.Address{"root": addr(t, "admin@contoso.com"),
 		"postmaster": addr(t, "pm@fabrikam.com")}
-	rules.Clients[0].Recipients = []envelope.Address{addr(t, "*@contoso.com"), addr(t, "Jürgen@bücher.example")}
+	rules.Clients[0].Recipients = []envelope.Address{addr(t, "*@contoso.com"), addr(t, "Jürgen@bücher.example"),
+		addr(t, "50%@contoso.com")}
 	p := New(rules)
 	for _, row := range []struct{ client, to, want string }{
 		{"local", "x@anywhere.example", "x@anywhere.example"},
@@ -206,6 +207,11 @@ func TestRecipient(t *testing.T) {
 		// Exchange would send it to x@evil.example
 		{"strict", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "! 5.7.1 not allowed"},
 		{"local", "IMCEASMTP-x+40evil+2Eexample@contoso.com", "IMCEASMTP-x+40evil+2Eexample@contoso.com"},
+		// Routes of the days before the Internet, which mail hosts still read.
+		{"strict", "x%evil.example@contoso.com", "! 5.7.1 not allowed"},
+		{"strict", "evil.example!x@contoso.com", "! 5.7.1 not allowed"},
+		{"strict", "50%@contoso.com", "50%@contoso.com"}, // listed
+		{"local", "x%evil.example@contoso.com", "x%evil.example@contoso.com"},
 		{"strict", "root", "admin@contoso.com"},
 		{"strict", "postmaster", "! 5.7.1 Recipient address pm@fabrikam.com not allowed"},
 	} {
@@ -266,4 +272,34 @@ func shownRewrite(r Rewrite) string {
 		words = append(words, "drop")
 	}
 	return strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+}
+
+// Programs on this host write under an address of their own, not under the first
+// of senders, which may be a device's; other clients keep their first one.
+func TestLocalMailHasItsOwnAddress(t *testing.T) {
+	rules := office(t)
+	none, root := envelope.Address{}, addr(t, "root@web01")
+	for _, row := range []struct{ client, own, want string }{
+		{localName, "b@contoso.com", "b@contoso.com"},
+		{localName, "cron@contoso.org", "cron@contoso.org"}, // by a wildcard
+		{localName, "stranger@example.com", "boss@fabrikam.com"},
+		{localName, "", "boss@fabrikam.com"},
+		{"mend", "cron@contoso.org", "b@contoso.com"},
+	} {
+		rules.LocalSender = none
+		if row.own != "" {
+			rules.LocalSender = addr(t, row.own)
+		}
+		p := New(rules)
+		c := clientNamed(t, p, row.client)
+		for _, m := range []Message{
+			{ReversePath: root, From: []envelope.Address{root}, Sender: root},
+			{ReversePath: root}, // without From
+		} {
+			g, err := p.Grant(c, m)
+			if err != nil || g.From.String() != row.want || g.Rewrite.From != g.From || g.ReversePath != g.From {
+				t.Errorf("%s with %q: %+v, %v; want %s", row.client, row.own, g, err, row.want)
+			}
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 type senders struct {
 	exact   map[string]Sender  // by Key
 	domains map[string]Sender  // wildcards, by domain
-	first   envelope.Address   // the first exact address; zero if there is none
+	first   envelope.Address   // written in place of others: the first exact address; zero if there is none
 	only    []envelope.Address // of the client's own list; empty for all
 }
 

@@ -158,15 +158,17 @@ func (x *exchange) entraPayload(b *entraBody) any {
 // reads gets to see the answer. 64 MiB is more than any client sends.
 func (x *exchange) drain() { _, _ = io.CopyN(io.Discard, x.r.Body, 64<<20) }
 
-// logRefusal writes the line for a request that was not accepted.
-func (x *exchange) logRefusal(a *answer) {
-	code := ""
+// refused records and logs a request that was not accepted.
+func (x *exchange) refused(a *answer) {
+	r := Refusal{At: x.d.o.Now(), Endpoint: x.endpoint, Mailbox: x.mailbox, Status: a.status, RequestID: x.requestID,
+		Path: strings.ToValidUTF8(printable(x.r.URL.Path), "?")}
 	switch {
 	case a.graph != nil:
-		code = a.graph.code
+		r.Code, r.Message = a.graph.code, a.graph.message
 	case a.entra != nil:
-		code = fmt.Sprintf("%s AADSTS%d", a.entra.code, a.entra.number)
+		r.Code, r.Message = fmt.Sprintf("%s AADSTS%d", a.entra.code, a.entra.number), a.entra.text
 	}
-	x.d.log.Info("refused", "endpoint", x.endpoint, "mailbox", x.mailbox, "status", a.status, "code", code,
-		"path", strings.ToValidUTF8(printable(x.r.URL.Path), "?"))
+	x.d.store.refuse(r)
+	x.d.log.Info("refused", "endpoint", r.Endpoint, "mailbox", r.Mailbox, "status", r.Status, "code", r.Code,
+		"path", r.Path)
 }

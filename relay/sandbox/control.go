@@ -20,6 +20,7 @@ import (
 //	GET    /api/wait?count=N&timeout=30s    200 when N have arrived, else 408
 //	GET    /api/stats                       Stats
 //	GET    /api/ledger?id=MESSAGE-ID        counts by Message-ID, or that of one
+//	GET    /api/refusals                    the newest requests that were not accepted, and how many there were
 //	GET    /api/faults                      the script in force
 //	POST   /api/faults                      a Fault, or a list of them, added behind
 //	DELETE /api/faults                      ends every fault
@@ -47,6 +48,10 @@ func (d *Double) controls(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/wait", d.getWait)
 	mux.HandleFunc("GET /api/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, d.Stats()) })
 	mux.HandleFunc("GET /api/ledger", d.getLedger)
+	mux.HandleFunc("GET /api/refusals", func(w http.ResponseWriter, _ *http.Request) {
+		list, count := d.Refusals()
+		writeJSON(w, http.StatusOK, map[string]any{"count": count, "refusals": list})
+	})
 	mux.HandleFunc("GET /api/faults", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, d.Faults()) })
 	mux.HandleFunc("POST /api/faults", d.postFaults)
 	mux.HandleFunc("DELETE /api/faults", done(d.ClearFaults))

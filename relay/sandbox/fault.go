@@ -232,7 +232,7 @@ func (x *exchange) play(f *Fault) {
 		dropConnection(x.r)
 	}
 	a := x.scriptedAnswer(f)
-	x.logRefusal(a)
+	x.refused(a)
 	x.write(a)
 }
 

@@ -84,7 +84,7 @@ func (x *exchange) run(normal func() *answer) {
 	}
 	x.drain()
 	if a.status >= 300 {
-		x.logRefusal(a)
+		x.refused(a)
 	}
 	x.write(a)
 }
@@ -134,7 +134,7 @@ func (x *exchange) finish(a *answer, f *Fault) {
 	}
 	if a.status != http.StatusAccepted {
 		x.drain()
-		x.logRefusal(a)
+		x.refused(a)
 	}
 	x.write(a)
 }

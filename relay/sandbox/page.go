@@ -19,7 +19,7 @@ var web embed.FS
 
 const (
 	listed = 200      // messages on the page; the JSON has all that are kept
-	shown  = 64 << 10 // octets of a message on its page
+	shown  = 64 << 10 // bytes of a message on its page
 )
 
 // pages are the templates, parsed once for each handler.
@@ -32,12 +32,17 @@ type pages struct {
 // requests for a loopback name, so that a foreign page whose name points here
 // learns nothing, and takes changes only from itself or from programs.
 func (d *Double) PageHandler() http.Handler {
-	functions := template.FuncMap{"show": visible,
+	p := &pages{d: d}
+	functions := template.FuncMap{"show": visible, "number": grouped[int], "bytes": grouped[int64],
+		"zone": func() string { return d.o.Now().Format("MST") },
 		"join": func(list []string) string { return strings.Join(list, ", ") }}
-	p := &pages{d, template.Must(template.New("").Funcs(functions).ParseFS(web, "web/*.html"))}
+	p.templates = template.Must(template.New("").Funcs(functions).ParseFS(web, "web/*.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", p.list)
 	mux.HandleFunc("GET /messages/{id}", p.message)
+	mux.HandleFunc("GET /messages/{id}/html", p.html)
+	mux.HandleFunc("GET /refusals", p.refusals)
+	mux.HandleFunc("POST /clear", p.clear)
 	mux.HandleFunc("GET /style.css", p.file)
 	mux.HandleFunc("GET /script.js", p.file)
 	d.controls(mux)
@@ -50,10 +55,10 @@ func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy",
-			"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; "+
-				"form-action 'none'; frame-ancestors 'none'")
+			"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; "+
+				"base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with less, a browser sends Origin: null from our own form
 		h.Set("Cache-Control", "no-store")
 		if !isLoopbackHost(r.Host) || !sameOrigin(r) {
 			http.Error(w, "The sandbox answers on loopback names and to itself only.", http.StatusForbidden)
@@ -79,29 +84,36 @@ func sameOrigin(r *http.Request) bool {
 	return r.Method == http.MethodGet || origin == "" || origin == "http://"+r.Host
 }
 
+// list shows the newest messages, or those of all that are kept in which the
+// query stands.
 func (p *pages) list(w http.ResponseWriter, r *http.Request) {
-	messages := p.d.Messages()
-	if len(messages) > listed {
-		messages = messages[len(messages)-listed:]
-	}
+	query := strings.TrimSpace(r.URL.Query().Get("q"))
+	messages := slices.DeleteFunc(p.d.Messages(), func(m Message) bool { return !m.says(query) })
+	found := len(messages)
+	messages = messages[max(0, found-listed):]
 	slices.Reverse(messages)
-	stats := p.d.Stats()
-	p.render(w, "list.html", map[string]any{
-		"Messages": messages, "Count": stats.Messages, "Refused": stats.refused(), "Faults": len(p.d.Faults()),
-	})
+	_, refused := p.d.Refusals()
+	p.render(w, "list.html", map[string]any{"Messages": messages, "Count": p.d.Count(), "Refused": refused,
+		"Faults": len(p.d.Faults()), "Query": query, "Found": found, "Cut": found > listed, "Listed": listed})
 }
 
-// refused counts the answers other than success.
-func (s Stats) refused() int {
-	n := 0
-	for _, byStatus := range s.Answers {
-		for status, count := range byStatus {
-			if status >= 300 {
-				n += count
-			}
-		}
-	}
-	return n
+// says reports whether text stands in what the list shows of a message, whatever
+// the case.
+func (m Message) says(text string) bool {
+	shown := append([]string{m.Subject, m.From, m.Mailbox, m.MessageID}, m.Recipients...)
+	return strings.Contains(fold(strings.Join(shown, "\n")), fold(text))
+}
+
+func (p *pages) refusals(w http.ResponseWriter, _ *http.Request) {
+	list, count := p.d.Refusals()
+	slices.Reverse(list)
+	p.render(w, "refusals.html", map[string]any{"Refusals": list, "Count": count})
+}
+
+// clear forgets what came so far, and shows the empty list.
+func (p *pages) clear(w http.ResponseWriter, r *http.Request) {
+	p.d.Reset()
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (p *pages) message(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +125,9 @@ func (p *pages) message(w http.ResponseWriter, r *http.Request) {
 	}
 	raw, _ := p.d.Raw(id) // the page says when there is none
 	text := raw[:min(len(raw), shown)]
-	p.render(w, "message.html", map[string]any{"Message": m, "Text": visible(string(text)), "Cut": len(raw) > shown})
+	html, _ := htmlOf(m.Form, raw)
+	p.render(w, "message.html", map[string]any{"Message": m, "Text": visible(string(text)), "Cut": len(raw) > shown,
+		"HTML": html != nil})
 }
 
 func (p *pages) file(w http.ResponseWriter, r *http.Request) {
@@ -161,4 +175,13 @@ func visible(s string) string {
 		i += size
 	}
 	return b.String()
+}
+
+// grouped writes a number with a comma between each three digits.
+func grouped[T int | int64](n T) string {
+	s := strconv.FormatInt(int64(n), 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

@@ -20,51 +20,70 @@ const (
 // parts lists what a message is made of, one line for each part, such as
 // "  text/plain 120" or "  application/pdf 4711 report.pdf". It stops without
 // complaint at what it cannot read.
-func parts(raw []byte) []string {
-	message, err := mail.ReadMessage(bytes.NewReader(raw))
-	if err != nil {
-		return nil
-	}
-	w := &partWalk{}
-	w.walk(textproto.MIMEHeader(message.Header), message.Body, 0)
-	return w.lines
+func parts(raw []byte) (lines []string) {
+	walk(raw, func(p part) {
+		line := p.kind
+		if p.body != nil {
+			size, _ := io.Copy(io.Discard, p.body) // a part cut short is shown as far as it goes
+			line = strings.TrimSpace(fmt.Sprintf("%s %d %s", p.kind, size, printable(decodeWords(p.name()))))
+		}
+		lines = append(lines, strings.Repeat("  ", p.depth)+line)
+	})
+	return lines
 }
 
-type partWalk struct{ lines []string }
+// part is one part of a message, as seen on a walk.
+type part struct {
+	header textproto.MIMEHeader
+	kind   string // media type
+	params map[string]string
+	depth  int
+	body   io.Reader // still encoded; nil for one that consists of parts
+}
+
+func (p part) name() string {
+	name := p.params["name"]
+	if _, disposition, err := mime.ParseMediaType(p.header.Get("Content-Disposition")); err == nil {
+		name = or(disposition["filename"], name)
+	}
+	return name
+}
+
+// walk shows the parts of a message in their order.
+func walk(raw []byte, see func(part)) {
+	message, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		return
+	}
+	w := &partWalk{see: see}
+	w.walk(textproto.MIMEHeader(message.Header), message.Body, 0)
+}
+
+type partWalk struct {
+	see  func(part)
+	seen int
+}
 
 func (w *partWalk) walk(header textproto.MIMEHeader, body io.Reader, depth int) {
-	if len(w.lines) >= maxParts || depth > maxDepth {
+	if w.seen >= maxParts || depth > maxDepth {
 		return
 	}
-	contentType, params, err := mime.ParseMediaType(or(header.Get("Content-Type"), "text/plain"))
+	w.seen++
+	kind, params, err := mime.ParseMediaType(or(header.Get("Content-Type"), "text/plain"))
 	if err != nil {
-		contentType = "unreadable Content-Type"
+		kind = "unreadable Content-Type"
 	}
-	if !strings.HasPrefix(contentType, "multipart/") || params["boundary"] == "" {
-		w.leaf(header, contentType, params, body, depth)
+	if !strings.HasPrefix(kind, "multipart/") || params["boundary"] == "" {
+		w.see(part{header, kind, params, depth, body})
 		return
 	}
-	w.line(depth, contentType)
+	w.see(part{header, kind, params, depth, nil})
 	reader := multipart.NewReader(body, params["boundary"])
-	for len(w.lines) < maxParts {
-		part, err := reader.NextRawPart()
+	for w.seen < maxParts {
+		p, err := reader.NextRawPart()
 		if err != nil {
 			return
 		}
-		w.walk(part.Header, part, depth+1)
+		w.walk(p.Header, p, depth+1)
 	}
-}
-
-func (w *partWalk) leaf(header textproto.MIMEHeader, contentType string, params map[string]string,
-	body io.Reader, depth int) {
-	size, _ := io.Copy(io.Discard, body) // a part cut short is shown as far as it goes
-	name := params["name"]
-	if _, disposition, err := mime.ParseMediaType(header.Get("Content-Disposition")); err == nil {
-		name = or(disposition["filename"], name)
-	}
-	w.line(depth, strings.TrimSpace(fmt.Sprintf("%s %d %s", contentType, size, printable(decodeWords(name)))))
-}
-
-func (w *partWalk) line(depth int, text string) {
-	w.lines = append(w.lines, strings.Repeat("  ", depth)+text)
 }

@@ -60,6 +60,8 @@ type store struct {
 	ledger  map[string]int
 	kept    []kept // ascending by ID
 	bodies  int64  // octets of the bodies in kept
+	refused int    // requests, remembered or not
+	refusal []Refusal
 	changed chan struct{}
 }
 
@@ -302,7 +304,7 @@ func (d *Double) Wait(ctx context.Context, n int) error {
 	}
 }
 
-// Reset forgets messages, drafts, ledger and counters, not files, faults or settings.
+// Reset forgets messages, refusals, drafts, ledger and counters, not files, faults or settings.
 // IDs go on counting.
 func (d *Double) Reset() {
 	d.gauges.reset()
@@ -313,6 +315,6 @@ func (d *Double) Reset() {
 	s := d.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.total, s.kept, s.bodies = Stats{}, nil, 0
+	s.total, s.kept, s.bodies, s.refused, s.refusal = Stats{}, nil, 0, 0, nil
 	clear(s.ledger)
 }

@@ -54,7 +54,9 @@ type Plan struct {
 	GraphURL    string // of that cloud, for az; empty is the public one's
 	Mailboxes   []envelope.Address
 	Denied      envelope.Address
-	ReadWrite   bool // large mail or lookup is configured: Mail.ReadWrite, too
+	Sender      envelope.Address // default_sender, for the YAML; zero is the first mailbox
+	Root        envelope.Address // who reads the mail for root, for the YAML; zero is the first mailbox
+	ReadWrite   bool             // large mail or lookup is configured: Mail.ReadWrite, too
 }
 
 // Check returns what of the plan cannot become a script.
@@ -73,6 +75,8 @@ func (p Plan) Check() error {
 				p.Denied))
 		}
 	}
+	checks = append(checks, writable("default_sender", p.sender().String()),
+		writable("the alias root", p.root().String()))
 	for _, m := range p.Mailboxes {
 		checks = append(checks, writable("the mailbox", m.String()))
 		if m.Wildcard() {
@@ -101,6 +105,10 @@ func (p Plan) groupAddress() string { return p.alias() + "-senders@" + p.domain(
 func (p Plan) denied() string {
 	return cmp.Or(p.Denied.String(), p.alias()+"-canary@"+p.domain())
 }
+
+func (p Plan) sender() envelope.Address { return cmp.Or(p.Sender, p.Mailboxes[0]) }
+
+func (p Plan) root() envelope.Address { return cmp.Or(p.Root, p.Mailboxes[0]) }
 
 // alias is the name in characters that an address may have.
 func (p Plan) alias() string {

@@ -196,6 +196,8 @@ func (p Plan) copyBack() step {
 	for _, m := range p.Mailboxes {
 		lines = append(lines, "  - address: "+yamlQuote(m.String()))
 	}
+	lines = append(lines, "default_sender: "+yamlQuote(p.sender().String()), "aliases:",
+		"  root: "+yamlQuote(p.root().String())+"   # who reads the mail for root")
 	lines = append(lines, "", "Then, on the relay:  graphrelay verify --to ADMIN --wait 2h")
 	for _, l := range lines {
 		before, after, isApp := strings.Cut(l, "@APP@")

@@ -102,6 +102,9 @@ func (c *conn) take(line []byte) error {
 	case "AUTH":
 		return c.auth(cmd.Arg)
 	}
+	if cmd.Glued() {
+		return c.refuse(errGlued)
+	}
 	if c.notify, ok = cmd.CutNotify(); !ok {
 		return c.refuse(errNotify)
 	}

@@ -46,6 +46,7 @@ var (
 	errActingFor      = reply.New(535, reply.Enhanced{5, 7, 8},
 		"Authentication as one user for another is not possible")
 	errParameter    = reply.New(555, reply.Enhanced{5, 5, 4}, "Parameter not recognized or not implemented")
+	errGlued        = reply.New(501, reply.Enhanced{5, 5, 4}, "Blank missing between address and parameters")
 	errNotify       = reply.New(501, reply.Enhanced{5, 5, 4}, "Malformed DSN parameter")
 	errBadSender    = reply.New(501, reply.Enhanced{5, 1, 7}, "Bad sender address syntax")
 	errBadRecipient = reply.New(501, reply.Enhanced{5, 1, 3}, "Bad recipient address syntax")

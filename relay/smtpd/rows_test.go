@@ -58,6 +58,9 @@ func TestRowCommands(t *testing.T) {
 	for _, row := range []struct{ line, want string }{
 		{"MAIL FROM:<a\x00\rb@c\x01>", "500 5.5.2"},
 		{"MAIL FROM:<a\rb@example.org>", "500 5.5.2"},
+		{"MAIL FROM:<a@example.org>SIZE=1", "501 5.5.4 Blank missing"},
+		{"MAIL FROM:<>x", "501 5.5.4 Blank missing"},
+		{"MAIL FROM:<a@example.org>>", "501 5.5.4 Blank missing"},
 		{"MAIL FROM:<a@example.org>\r", "500 5.5.2"},
 		{"NOOP \x7f", "500 5.5.2"},
 		{"MAIL FROM:<a@exa(mple.org>", "501 5.1.7"},

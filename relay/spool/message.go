@@ -3,6 +3,7 @@ package spool
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -33,7 +34,7 @@ type Message struct {
 	Mailbox    envelope.Address // whose sendMail is called; the lane
 	From       envelope.Address // the granted From
 	MessageID  string           // with angle brackets, as in the header
-	Subject    string           // raw, cut to 200 bytes; for people only
+	Subject    string           // decoded, cut to 200 bytes; for people only
 	HeaderSize int64            // bytes of the header block including the empty line
 	Size       int64            // bytes in all; Commit fills it in
 	Accepted   time.Time
@@ -150,6 +151,7 @@ type Filter struct {
 	ReversePath envelope.Address
 	Recipient   envelope.Address // is one of the recipients
 	MessageID   string           // with angle brackets
+	Subject     string           // part of the subject, in upper or lower case
 	Since       time.Time        // accepted then or later
 	Until       time.Time        // accepted before
 
@@ -174,6 +176,7 @@ func (f Filter) Matches(r Record) bool {
 		(same(f.Sender, r.From) || same(f.Sender, e.ReversePath)) && same(f.ReversePath, e.ReversePath) &&
 		(f.Recipient.IsZero() || slices.ContainsFunc(e.Recipients, f.Recipient.Equal)) &&
 		(f.MessageID == "" || f.MessageID == r.MessageID) && (f.Client == "" || f.Client == r.Client.Name) &&
+		(f.Subject == "" || strings.Contains(strings.ToLower(r.Subject), strings.ToLower(f.Subject))) &&
 		(!f.ClientIP.IsValid() || f.ClientIP == r.Client.Addr.Addr()) &&
 		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) && (f.Until.IsZero() || r.Accepted.Before(f.Until))
 }

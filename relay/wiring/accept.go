@@ -108,6 +108,7 @@ func Policy(c *config.Config, host string) policy.Rules {
 	rules := policy.Rules{
 		LocalClient: c.LocalClient,
 		LocalRepair: policy.Repair{DisplayName: true, MissingFrom: true, LocalSender: true},
+		LocalSender: c.DefaultSender,
 		Aliases:     map[string]envelope.Address{},
 		Hosts:       []string{string(c.Hostname)},
 	}

@@ -7,11 +7,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"graphrelay/relay/e2e/foreign"
 	"graphrelay/relay/e2e/harness"
+)
+
+const (
+	maintainer = "Jane O'Hara <jane@example.org>"
+	homepage   = "https://graphrelay.example.org"
 )
 
 func TestPackage(t *testing.T) {
@@ -22,6 +28,15 @@ func TestPackage(t *testing.T) {
 	t.Run("without a complaint of lintian", func(t *testing.T) {
 		t.Parallel()
 		host(t, "lintian", "--allow-root", "--fail-on", "error,warning", one(t, older, "*.deb"))
+	})
+	t.Run("with its maintainer, homepage and a manual without dead links", func(t *testing.T) {
+		t.Parallel()
+		file := one(t, older, "*.deb")
+		fields := host(t, "dpkg-deb", "--field", file, "Maintainer", "Homepage")
+		if want := "Maintainer: " + maintainer + "\nHomepage: " + homepage; strings.TrimSpace(fields) != want {
+			t.Errorf("%s, want %s", fields, want)
+		}
+		manualIsWhole(t, file)
 	})
 	t.Run("whole for rpm", func(t *testing.T) {
 		t.Parallel()
@@ -43,6 +58,32 @@ func TestPackage(t *testing.T) {
 	})
 }
 
+// manualIsWhole fails where a page of the packaged manual points at a file, or shows
+// a picture, that is not beside it.
+func manualIsWhole(t *testing.T, deb string) {
+	t.Helper()
+	dir := t.TempDir()
+	host(t, "dpkg-deb", "--extract", deb, dir)
+	manual := filepath.Join(dir, "usr", "share", "doc", "graphrelay")
+	pages, _ := filepath.Glob(filepath.Join(manual, "*.md"))
+	seen := map[string]bool{}
+	for _, page := range pages {
+		seen[filepath.Base(page)] = true
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^):#]+)[^):]*\)`).FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(manual, link[1])); err != nil {
+				t.Errorf("%s: %v", filepath.Base(page), err)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(manual, "changelog.gz")); err != nil || !seen["console.md"] {
+		t.Errorf("the manual is %v, and the changes: %v", seen, err)
+	}
+}
+
 // packer returns what builds the packages of a version into a folder.
 func packer(t *testing.T) func(version string) (dir string) {
 	t.Helper()
@@ -61,7 +102,8 @@ func packer(t *testing.T) func(version string) (dir string) {
 	return func(version string) string {
 		t.Helper()
 		dir := t.TempDir()
-		run(program, "-root", root, "-out", dir, "-version", version, "-arch", "amd64")
+		run(program, "-root", root, "-out", dir, "-version", version, "-arch", "amd64",
+			"-maintainer", maintainer, "-homepage", homepage)
 		return dir
 	}
 }

@@ -159,6 +159,9 @@ func (d *Draft) content() (c *graph.Body, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	if d.Body.Size > maxJSON { // escaped it is no shorter
+		return nil, false, nil
+	}
 	size, err := io.Copy(io.Discard, newEscaper(d.Body.Open()))
 	if err != nil {
 		return nil, false, graph.NotRead(err)

@@ -10,8 +10,8 @@
 package charset
 
 import (
-	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"unicode"
@@ -50,113 +50,110 @@ func Clean(s string, control rune) string {
 	}, strings.ToValidUTF8(s, "\ufffd"))
 }
 
-// Of returns the encoding of a text that open reads, nil for UTF-8. Without a
-// known label it reads the text to find out, as ToUTF8 does, and obeys a byte
-// order mark of UTF-16. Errors are those of the reader.
-func Of(label string, open func() io.Reader) (encoding.Encoding, error) {
+// Guess returns the encoding that a text is in by its label, nil for UTF-8.
+// Without a known label it is UTF-16 if the text, which start begins, has a byte
+// order mark of it, and UTF-8 otherwise.
+func Guess(label string, start []byte) encoding.Encoding {
 	if e := byLabel(label); e != nil {
-		return e, nil
+		return e
 	}
-	var mark [2]byte
-	n, err := io.ReadFull(open(), mark[:])
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, err
+	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+		return utf16
 	}
-	if string(mark[:n]) == "\xff\xfe" || string(mark[:n]) == "\xfe\xff" {
-		return utf16, nil
-	}
-	if utf8, err := isUTF8(bufio.NewReader(open())); utf8 || err != nil {
-		return nil, err
-	}
-	return charmap.Windows1252, nil
+	return nil
 }
 
-// isUTF8 reports whether a text is UTF-8, or was before it was damaged in a few
-// places.
-func isUTF8(in *bufio.Reader) (bool, error) {
-	good, bad := 0, 0
-	for {
-		switch r, size, err := in.ReadRune(); {
-		case err == io.EOF:
-			return good > 2*bad || bad == 0, nil
-		case err != nil:
-			return false, err
-		case r == utf8.RuneError && size == 1:
-			bad++
-		case size > 1:
-			good++
-		}
-	}
+// Fallback is the encoding of a text without a label that is not UTF-8.
+var Fallback encoding.Encoding = charmap.Windows1252
+
+// Reader reads a text as valid UTF-8 without NUL, and counts what it replaces.
+type Reader struct {
+	io.Reader
+	seen *cleaner
 }
 
-// Exact reports whether a text is in the encoding e, so that nothing of it is
-// replaced. A nil e means UTF-8.
-func Exact(in io.Reader, e encoding.Encoding) (bool, error) {
+// NewReader reads in, which is in the encoding e. A nil e means UTF-8.
+func NewReader(in io.Reader, e encoding.Encoding) Reader {
 	if e != nil {
 		in = transform.NewReader(in, e.NewDecoder())
 	}
-	var buf [16 << 10]byte
-	kept := 0
-	for {
-		n, err := in.Read(buf[kept:])
-		text := buf[:kept+n]
-		whole := text
-		if err == nil {
-			whole = wholeRunes(text)
-		}
-		switch {
-		case !utf8.Valid(whole), bytes.Contains(whole, []byte(string(utf8.RuneError))):
-			return false, nil
-		case err == io.EOF:
-			return true, nil
-		case err != nil:
-			return false, err
-		}
-		kept = copy(buf[:], text[len(whole):])
-	}
+	seen := &cleaner{}
+	return Reader{transform.NewReader(in, seen), seen}
 }
 
-// wholeRunes leaves out a character that the end of text cuts.
-func wholeRunes(text []byte) []byte {
-	for i := len(text) - 1; i >= 0 && i >= len(text)-utf8.UTFMax; i-- {
-		if utf8.RuneStart(text[i]) && !utf8.FullRune(text[i:]) {
-			return text[:i]
-		}
-	}
-	return text
+// ErrInexact means that a text is not in the encoding that it was read in.
+var ErrInexact = errors.New("the text is not in this character set")
+
+// ExactReader reads in, which is UTF-8, and fails with ErrInexact where it is not.
+func ExactReader(in io.Reader) Reader {
+	seen := &cleaner{strict: true}
+	return Reader{transform.NewReader(in, seen), seen}
 }
 
-// Reader reads in, which is in the encoding e, as valid UTF-8 without NUL. A nil
-// e means UTF-8.
-func Reader(in io.Reader, e encoding.Encoding) io.Reader {
-	if e == nil {
-		return transform.NewReader(in, cleaner{})
-	}
-	return transform.NewReader(transform.NewReader(in, e.NewDecoder()), cleaner{})
-}
+// Exact reports whether nothing that was read had to be replaced, NULs aside.
+func (r Reader) Exact() bool { return r.seen.bad == 0 && r.seen.unknown == 0 }
+
+// Alien reports whether what was read is in no way UTF-8, not even as it is when
+// it was damaged in a few places.
+func (r Reader) Alien() bool { return r.seen.bad > 0 && r.seen.good <= 2*r.seen.bad }
 
 // cleaner replaces NUL, and each byte that is not part of a UTF-8 character, by
 // U+FFFD.
-type cleaner struct{ transform.NopResetter }
+type cleaner struct {
+	transform.NopResetter
+	strict    bool // it fails instead
+	good, bad int  // characters of several bytes, and bytes that are part of none
+	unknown   int  // U+FFFD, which decoders write for what they do not know
+}
+
+const replacement = string(utf8.RuneError)
 
 // Transform implements transform.Transformer.
-func (cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+func (c *cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		r, size := rune(src[nSrc]), 1
-		if r >= utf8.RuneSelf {
-			if !atEOF && !utf8.FullRune(src[nSrc:]) {
-				return nDst, nSrc, transform.ErrShortSrc
-			}
-			r, size = utf8.DecodeRune(src[nSrc:])
+		if n := copyPlain(dst[nDst:], src[nSrc:]); n > 0 {
+			nDst, nSrc = nDst+n, nSrc+n
+			continue
 		}
-		if r == 0 {
-			r = utf8.RuneError
+		if len(src)-nSrc < utf8.UTFMax && !atEOF && !utf8.FullRune(src[nSrc:]) {
+			return nDst, nSrc, transform.ErrShortSrc
 		}
-		if nDst+utf8.RuneLen(r) > len(dst) {
+		r, size := utf8.DecodeRune(src[nSrc:])
+		if len(dst)-nDst < max(size, len(replacement)) {
 			return nDst, nSrc, transform.ErrShortDst
 		}
-		nDst += utf8.EncodeRune(dst[nDst:], r)
+		switch {
+		case size > 1:
+			nDst += copy(dst[nDst:], src[nSrc:nSrc+size])
+			c.good++
+			if r == utf8.RuneError {
+				c.unknown++
+			}
+		default:
+			nDst += copy(dst[nDst:], replacement)
+			if r == utf8.RuneError {
+				c.bad++
+			}
+		}
 		nSrc += size
+		if c.strict && c.bad+c.unknown > 0 {
+			return nDst, nSrc, ErrInexact
+		}
 	}
 	return nDst, nSrc, nil
+}
+
+// copyPlain copies the characters of one byte that src begins with, up to a NUL.
+func copyPlain(dst, src []byte) int {
+	n := min(len(dst), len(src))
+	for i, b := range src[:n] {
+		if b-1 >= utf8.RuneSelf-1 {
+			n = i
+			break
+		}
+	}
+	if n > 0 {
+		copy(dst, src[:n])
+	}
+	return n
 }

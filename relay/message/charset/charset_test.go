@@ -44,18 +44,19 @@ func TestTextBecomesUTF8(t *testing.T) {
 			t.Errorf("%q as %q: %q, want %q", c.in, c.label, got, c.want)
 		}
 		open := func() io.Reader { return strings.NewReader(c.in) }
-		e, err := Of(c.label, open)
-		if err != nil {
-			t.Fatal(err)
+		r := NewReader(open(), Guess(c.label, []byte(c.in)))
+		got, err := io.ReadAll(r)
+		if r.Alien() {
+			got, err = io.ReadAll(NewReader(open(), Fallback))
 		}
-		if got, err := io.ReadAll(Reader(open(), e)); err != nil || string(got) != c.want {
+		if err != nil || string(got) != c.want {
 			t.Errorf("%q as %q: read %q, %v, want %q", c.in, c.label, got, err, c.want)
 		}
 	}
 }
 
 func TestReadersHoldNoNUL(t *testing.T) {
-	got, err := io.ReadAll(Reader(strings.NewReader("a\x00\xff"), nil))
+	got, err := io.ReadAll(NewReader(strings.NewReader("a\x00\xff"), nil))
 	if err != nil || string(got) != "a\ufffd\ufffd" {
 		t.Errorf("%q, %v", got, err)
 	}

@@ -62,8 +62,6 @@ var asItIs = map[string]bool{
 // and the programs that forget the mark have it.
 var utf16 = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 
-var utf16BE = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)
-
 // encodings are those that browsers do not know, or know in another form.
 var encodings = map[string]encoding.Encoding{
 	"037": charmap.CodePage037, "437": charmap.CodePage437, "850": charmap.CodePage850, "852": charmap.CodePage852,

@@ -1,8 +1,8 @@
 package charset
 
 import (
-	"bytes"
 	"unicode"
+	surrogates "unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -14,15 +14,18 @@ import (
 type utf7 struct{ encoding.Encoding }
 
 // NewDecoder returns a decoder for one text.
-func (utf7) NewDecoder() *encoding.Decoder { return &encoding.Decoder{Transformer: utf7Decoder{}} }
+func (utf7) NewDecoder() *encoding.Decoder { return &encoding.Decoder{Transformer: &utf7Decoder{}} }
 
 // maxRun bounds a run of base64: what is longer stays as it is.
 const maxRun = 3 << 10
 
-type utf7Decoder struct{ transform.NopResetter }
+type utf7Decoder struct {
+	transform.NopResetter
+	units, text []byte // of a run
+}
 
 // Transform implements transform.Transformer.
-func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+func (d *utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		text, used := src[nSrc:nSrc+1], 1
 		switch {
@@ -30,7 +33,7 @@ func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err e
 			text = []byte("\ufffd")
 		case src[nSrc] == '+':
 			var whole bool
-			text, used, whole = shifted(src[nSrc:])
+			text, used, whole = d.shifted(src[nSrc:])
 			if !whole && !atEOF && len(src)-nSrc <= maxRun {
 				return nDst, nSrc, transform.ErrShortSrc
 			}
@@ -46,7 +49,7 @@ func (utf7Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err e
 
 // shifted decodes the run that begins with the plus of src; whole is false where
 // more of it may follow src.
-func shifted(src []byte) (text []byte, used int, whole bool) {
+func (d *utf7Decoder) shifted(src []byte) (text []byte, used int, whole bool) {
 	end := 1
 	for end < len(src) && end <= maxRun && isBase64(src[end]) {
 		end++
@@ -64,12 +67,30 @@ func shifted(src []byte) (text []byte, used int, whole bool) {
 	if len(run) == 0 || left != 0 && left != 3 && left != 6 {
 		return src[:end], end, whole
 	}
-	units := appendBase64(nil, string(run))
-	text, err := utf16BE.NewDecoder().Bytes(units[:len(units)/2*2])
-	if err != nil || bytes.ContainsFunc(text, unicode.IsControl) {
+	if !d.decode(run) {
 		return src[:end], end, whole
 	}
-	return text, used, whole
+	return d.text, used, whole
+}
+
+// decode makes text of a run; false if a control character is in it.
+func (d *utf7Decoder) decode(run []byte) bool {
+	d.units, d.text = appendBase64(d.units[:0], run), d.text[:0]
+	unit := func(i int) rune { return rune(d.units[i])<<8 | rune(d.units[i+1]) }
+	for i := 0; i+1 < len(d.units); i += 2 {
+		r := unit(i)
+		if unicode.IsControl(r) {
+			return false
+		}
+		if surrogates.IsSurrogate(r) && i+3 < len(d.units) {
+			if both := surrogates.DecodeRune(r, unit(i+2)); both != utf8.RuneError {
+				r = both
+				i += 2
+			}
+		}
+		d.text = utf8.AppendRune(d.text, r)
+	}
+	return true
 }
 
 func isBase64(c byte) bool { return sixBits(c) < 64 && c != '-' && c != '_' }

@@ -133,7 +133,7 @@ func joined(words []word) string {
 		}
 	}
 	if cut && !mixed {
-		raw = appendBase64(nil, string(whole))
+		raw = appendBase64(nil, whole)
 	}
 	if eight && utf8.Valid(raw) {
 		label = "" // raw text as UTF-8, whatever the label says
@@ -159,7 +159,7 @@ func breaksOff(s string) bool {
 }
 
 // appendBase64 decodes content that is valid. After padding a new piece begins.
-func appendBase64(to []byte, s string) []byte {
+func appendBase64[T string | []byte](to []byte, s T) []byte {
 	var acc uint32
 	n := 0
 	flush := func() {

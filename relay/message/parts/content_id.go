@@ -40,13 +40,14 @@ func (c *cidFinder) Write(p []byte) (int, error) {
 
 func (c *cidFinder) take() {
 	c.in = false
+	if len(c.id) == 0 || len(c.found) == maxCIDs || c.found[string(c.id)] {
+		return
+	}
 	id, err := url.PathUnescape(string(c.id))
 	if err != nil {
 		id = string(c.id)
 	}
-	if id != "" && len(c.found) < maxCIDs {
-		c.found[id] = true
-	}
+	c.found[id] = true
 }
 
 func endsCID(b byte) bool {

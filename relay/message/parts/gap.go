@@ -64,6 +64,12 @@ func (g *gap) line(line []byte, begins bool) {
 	}
 }
 
+// dull reports whether a line means nothing any more; hyphen, whether it begins
+// with one.
+func (g *gap) dull(hyphen bool) bool {
+	return len(g.sample) > maxNotice && (g.found != "" || g.tries > maxTries || !hyphen && g.last == "")
+}
+
 // endGap ends what is outside of the parts of f before its next one, or its end.
 // A delimiter in it may be that of a multipart around it.
 func (w *walker) endGap(f *frame, end int64) {

@@ -25,8 +25,6 @@ import (
 	"io"
 	"strings"
 
-	"golang.org/x/text/encoding"
-
 	"graphrelay/relay/message"
 	"graphrelay/relay/message/charset"
 )
@@ -114,7 +112,7 @@ func read(r io.ReadSeeker, size int64) (*sorter, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sorter{r: r, root: root, shown: cidFinder{found: map[string]bool{}}, m: &Message{}}
+	s := &sorter{r: r, root: root, m: &Message{}}
 	if err := s.sort(root, place{}); err != nil {
 		return nil, err
 	}
@@ -171,9 +169,10 @@ func original(r io.ReadSeeker, h *message.Header, body, size int64) Attachment {
 // received, since Apply has added to it.
 const maxHeader = 4 << 20
 
-// decode returns what opens a part, after finding out whether it can be decoded
-// and how long it is. A part that is not uuencoded stays as it is.
-func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) {
+// decode returns what opens a part, after read has read it to the end: whether it
+// can be decoded shows only there. It is read again without what is behind its
+// base64, and as it is where it is not uuencoded.
+func (s *sorter) decode(n *node, read func(io.Reader) error) (open func() io.Reader, err error) {
 	if n.head.strange != "" {
 		as := cmp.Or(n.head.encoding, "none")
 		n.repairs = append(n.repairs, fmt.Sprintf("its transfer encoding %q was read as %s", n.head.strange, as))
@@ -183,79 +182,36 @@ func (s *sorter) decode(n *node) (open func() io.Reader, size int64, err error) 
 		return r
 	}
 	r, fault := decoded(&span{r: s.r, at: n.start, end: n.end}, n.head.encoding)
-	if size, err = io.Copy(io.Discard, r); err != nil {
-		return nil, 0, err
+	if err = read(r); err != nil {
+		return nil, err
 	}
 	if d, ok := r.(*decoder); ok && d.tail != nil && d.tail() > 0 {
 		behind := n.start + d.tail()
 		s.others = append(s.others, &node{head: outsideHead, start: behind, end: n.end, number: n.number})
 		n.end = behind
 		n.repairs = append(n.repairs, "there is text behind its base64")
-		size, err = io.Copy(io.Discard, open())
-		return open, size, err
+		return open, read(open())
 	}
 	what := fault()
 	if what != "" {
 		n.faults = append(n.faults, what)
 	}
-	if what == notUuencoded {
-		n.head.encoding, size = "", n.end-n.start
-	}
 	if d, ok := r.(*decoder); ok && d.name != nil && n.head.name == "" {
 		n.head.name = d.name()
 	}
-	return open, size, nil
-}
-
-// readText finds the character set of the text and its length.
-func (s *sorter) readText(n *node) (Text, error) {
-	raw, _, err := s.decode(n)
-	if err != nil {
-		return Text{}, err
+	if what == notUuencoded {
+		n.head.encoding = ""
+		return open, read(open())
 	}
-	e, err := s.encodingOf(n, raw)
-	if err != nil {
-		return Text{}, err
-	}
-	t := Text{
-		HTML: n.head.mediaType == typeHTML,
-		open: func() io.Reader { return charset.Reader(raw(), e) },
-	}
-	to := io.Discard
-	if t.HTML {
-		t.open = func() io.Reader { return s.images.reader(charset.Reader(raw(), e)) }
-		to = &s.shown
-	}
-	t.Size, err = io.Copy(to, t.Open())
-	return t, err
-}
-
-// encodingOf finds the encoding of a text. UTF-8 counts where the text is not in
-// the character set that its header names.
-func (s *sorter) encodingOf(n *node, raw func() io.Reader) (encoding.Encoding, error) {
-	label := n.head.params["charset"]
-	e, err := charset.Of(label, raw)
-	if err != nil {
-		return nil, err
-	}
-	if e != nil && charset.Unheard(label) {
-		n.faults = append(n.faults, fmt.Sprintf("its character set %.100q is not known", label))
-		return e, nil
-	}
-	exact, err := charset.Exact(raw(), e)
-	if err != nil || exact {
-		return e, err
-	}
-	if exact, err = charset.Exact(raw(), nil); exact {
-		n.repairs = append(n.repairs, "its text is UTF-8, and not what its header says")
-		return nil, err
-	}
-	n.faults = append(n.faults, "its text is not in the character set that its header names")
-	return e, err
+	return open, nil
 }
 
 func (s *sorter) attachment(n *node, number int) (Attachment, error) {
-	open, size, err := s.decode(n)
+	var size int64
+	open, err := s.decode(n, func(r io.Reader) (err error) {
+		size, err = io.Copy(io.Discard, r)
+		return err
+	})
 	if err != nil {
 		return Attachment{}, err
 	}

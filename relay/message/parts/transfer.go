@@ -70,7 +70,15 @@ func decoded(r io.Reader, encoding string) (content io.Reader, fault func() stri
 
 func buffered(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10) }
 
-// decoder reads what next appends to a buffer, a few bytes at a time.
+// window is what is in the buffer, at least n bytes unless err says why not.
+func window(in *bufio.Reader, n int) ([]byte, error) {
+	if short, err := in.Peek(n); err != nil {
+		return short, err
+	}
+	return in.Peek(in.Buffered())
+}
+
+// decoder reads what next appends to a buffer, a piece at a time.
 type decoder struct {
 	next  func(to []byte) ([]byte, error)
 	buf   []byte
@@ -134,36 +142,53 @@ func (b *base64Decoder) fault() string {
 // tail is where text begins that is behind the base64.
 func (b *base64Decoder) tail() int64 { return b.behind }
 
-// next decodes one quantum.
+// next decodes what is in the buffer.
 func (b *base64Decoder) next(to []byte) ([]byte, error) {
-	for {
-		c, err := b.in.ReadByte()
-		if err == io.EOF {
-			return b.flush(to), err
-		}
-		if err != nil {
-			return to, err
-		}
-		v := base64Value[c]
-		if v < 64 && !b.blank {
-			b.at++
-			b.acc = b.acc<<6 | uint32(v)
-			if b.n++; b.n == 4 {
-				return b.flush(to), nil
+	text, err := window(b.in, 1)
+	if len(text) == 0 {
+		return b.flush(to), err
+	}
+	for i := 0; i < len(text); {
+		if b.n == 0 && !b.blank {
+			before := len(to)
+			to = appendQuanta(to, text[i:])
+			used := (len(to) - before) / 3 * 4
+			b.at += int64(used)
+			if i += used; i == len(text) {
+				break
 			}
-			continue
 		}
-		b.notice(c, v)
+		c := text[i]
+		v := base64Value[c]
+		if (v > 63 || b.blank) && (c != '\r' || b.blank) {
+			b.notice(c, v)
+		}
+		i++
+		b.at++
 		switch {
 		case v < 64:
-			_ = b.in.UnreadByte()
-			continue
+			b.acc = b.acc<<6 | uint32(v)
+			if b.n++; b.n == 4 {
+				to = b.flush(to)
+			}
 		case c == '=' && b.n > 0:
-			b.at++
-			return b.flush(to), nil
+			to = b.flush(to)
 		}
-		b.at++
 	}
+	_, _ = b.in.Discard(len(text))
+	return to, nil
+}
+
+// appendQuanta decodes whole quanta as long as there is nothing else.
+func appendQuanta(to, text []byte) []byte {
+	for ; len(text) >= 4; text = text[4:] {
+		v := [4]byte{base64Value[text[0]], base64Value[text[1]], base64Value[text[2]], base64Value[text[3]]}
+		if v[0]|v[1]|v[2]|v[3] > 63 {
+			break
+		}
+		to = append(to, v[0]<<2|v[1]>>4, v[1]<<4|v[2]>>2, v[2]<<6|v[3])
+	}
+	return to
 }
 
 // fullLine is the length from which a line without words is base64 again.
@@ -233,50 +258,60 @@ type quotedDecoder struct {
 	held []byte // blanks that may be at the end of a line
 }
 
-// maxHeld bounds the blanks that are held back; longer runs stay.
-const maxHeld = 1000
+// The bounds of the blanks that are held back, longer runs stay, and of those
+// between an equals sign and the end of its line.
+const (
+	maxHeld  = 1000
+	softLine = 80
+)
 
-// next decodes one character.
+// next decodes what is in the buffer, but for the end of it: an escape may be cut
+// there.
 func (q *quotedDecoder) next(to []byte) ([]byte, error) {
-	c, err := q.in.ReadByte()
-	switch {
-	case err != nil:
+	text, err := window(q.in, softLine+1)
+	if len(text) == 0 {
 		return to, err
-	case (c == ' ' || c == '\t') && len(q.held) < maxHeld:
-		q.held = append(q.held, c)
-		return to, nil
-	case c != '\n' && c != '\r':
-		to = append(to, q.held...)
 	}
-	q.held = q.held[:0]
-	if c == '=' {
-		return q.escape(to), nil
+	i := 0
+	for i < len(text) && (err != nil || len(text)-i > softLine) {
+		c := text[i]
+		if (c == ' ' || c == '\t') && len(q.held) < maxHeld {
+			q.held = append(q.held, c)
+			i++
+			continue
+		}
+		if c != '\n' && c != '\r' {
+			to = append(to, q.held...)
+		}
+		q.held = q.held[:0]
+		used := 1
+		if c == '=' {
+			to, used = escape(to, text[i:])
+		} else {
+			to = append(to, c)
+		}
+		i += used
 	}
-	return append(to, c), nil
+	_, _ = q.in.Discard(i)
+	return to, nil
 }
 
-// escape continues after "=": two digits, a soft line break, or neither.
-func (q *quotedDecoder) escape(to []byte) []byte {
-	next, _ := q.in.Peek(2)
-	if len(next) == 2 && hexValue[next[0]] < 16 && hexValue[next[1]] < 16 {
-		_, _ = q.in.Discard(2)
-		return append(to, hexValue[next[0]]<<4|hexValue[next[1]])
+// escape decodes an equals sign and what follows: two digits, a soft line break,
+// or neither. used is how much of text that is.
+func escape(to, text []byte) (_ []byte, used int) {
+	if len(text) > 2 && hexValue[text[1]] < 16 && hexValue[text[2]] < 16 {
+		return append(to, hexValue[text[1]]<<4|hexValue[text[2]]), 3
 	}
-	if len(next) > 0 && strings.IndexByte(" \t\r\n", next[0]) < 0 {
-		return append(to, '=')
-	}
-	line, _ := q.in.Peek(80)
-	for i, c := range line {
+	for i, c := range text[1:min(len(text), softLine+1)] {
 		if c == '\n' {
-			_, _ = q.in.Discard(i + 1)
-			return to
+			return to, i + 2
 		}
 		if c != ' ' && c != '\t' && c != '\r' {
 			break
 		}
 	}
-	if len(line) > 0 { // "=" as the last character is a soft line break
+	if len(text) > 1 { // "=" as the last character is a soft line break
 		to = append(to, '=')
 	}
-	return to
+	return to, 1
 }

@@ -94,6 +94,9 @@ func (w *walker) read(r io.Reader) error {
 	in := bufio.NewReaderSize(r, 32<<10)
 	var at int64
 	for begins := true; ; {
+		if begins {
+			at += w.skip(in)
+		}
 		line, err := in.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
 			return err
@@ -111,6 +114,58 @@ func (w *walker) read(r io.Reader) error {
 			return nil
 		}
 	}
+}
+
+// skip passes over whole lines in the buffer that are no delimiters and change
+// nothing else.
+func (w *walker) skip(in *bufio.Reader) int64 {
+	if w.current != nil && w.header.reading {
+		return 0
+	}
+	text, _ := in.Peek(in.Buffered())
+	n, last := 0, 0
+	for n < len(text) {
+		end := 2
+		if text[n] != '\r' || n+1 == len(text) || text[n+1] != '\n' {
+			end = 1 + bytes.IndexByte(text[n:], '\n')
+			if end == 0 || !w.dull(text[n:n+end]) {
+				break
+			}
+		}
+		last, n = n, n+end
+	}
+	if n > 0 {
+		w.eol = lineEnd(text[last:n])
+		_, _ = in.Discard(n)
+	}
+	return int64(n)
+}
+
+// dull reports whether a line may be skipped.
+func (w *walker) dull(line []byte) bool {
+	text := trimBlanks(line)
+	hyphen := len(text) > 0 && text[0] == '-'
+	switch {
+	case hyphen && w.isDelimiter(line):
+		return false
+	case len(text) == 0 || w.current != nil && w.current.words:
+		return true
+	case w.current != nil:
+		w.current.words = len(bytes.TrimSpace(text)) > 0
+		return true
+	}
+	return len(w.stack) == 0 || w.stack[len(w.stack)-1].gap.dull(hyphen)
+}
+
+func trimBlanks(line []byte) []byte {
+	blank := func(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+	for len(line) > 0 && blank(line[len(line)-1]) {
+		line = line[:len(line)-1]
+	}
+	for len(line) > 0 && blank(line[0]) {
+		line = line[1:]
+	}
+	return line
 }
 
 func lineEnd(line []byte) int64 {
@@ -143,13 +198,18 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 	return nil
 }
 
+func (w *walker) isDelimiter(line []byte) bool {
+	_, _, ok := w.delimiter(line)
+	return ok
+}
+
 // delimiter reports whether a line is the delimiter of an open multipart.
 func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
 	indented := w.loose > 0 && (line[0] == ' ' || line[0] == '\t')
 	if len(w.stack) == 0 || len(line) > maxBoundary+8 || line[0] != '-' && !indented {
 		return 0, false, false
 	}
-	id, ok := bytes.CutPrefix(bytes.Trim(line, " \t\r\n"), []byte("--"))
+	id, ok := bytes.CutPrefix(trimBlanks(line), []byte("--"))
 	if !ok || len(id) == 0 {
 		return 0, false, false
 	}

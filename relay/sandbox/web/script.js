@@ -2,6 +2,8 @@
 "use strict";
 setInterval(async () => {
   if (document.hidden || String(getSelection())) return;
+  const typing = document.getElementById("q"); // is replaced by what the address asks for
+  if (typing && (typing === document.activeElement || typing.value !== typing.defaultValue)) return;
   try {
     const next = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     const focus = document.activeElement.getAttribute("href");

@@ -69,6 +69,16 @@ func isXtext(s string) bool {
 
 func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'F' }
 
+// Glued reports whether the path of MAIL or RCPT and what follows it have no blank
+// between them, as in "FROM:<a@b>SIZE=1": RFC 5321 wants one, and go-smtp none.
+func (c *Command) Glued() bool {
+	if c.Verb != "MAIL" && c.Verb != "RCPT" {
+		return false
+	}
+	rest := c.Arg[pathEnd(c.Arg):]
+	return rest != "" && rest[0] != ' ' && rest[0] != '\t'
+}
+
 // pathEnd finds where the path in "TO:<a@b> X=Y" ends: parameters follow.
 func pathEnd(arg string) int {
 	start := pathStart(arg)

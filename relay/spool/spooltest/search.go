@@ -33,6 +33,7 @@ func (f *fixture) mixed() []spool.Message {
 			Addr: netip.MustParseAddrPort(fmt.Sprintf("192.0.2.%d:2525", i%3)),
 		}
 		m.MessageID = fmt.Sprintf("<%d@example.org>", i%8)
+		m.Subject = fmt.Sprintf("Überweisung %d", i%9)
 		all = append(all, f.put(m))
 		switch i % 4 {
 		case 1:
@@ -60,6 +61,7 @@ func search(_ *testing.T, f *fixture) {
 		{Mailbox: addr("box0@example.org"), Sender: addr("from0@example.org"), Recipient: addr("all@example.net")},
 		{Recipient: addr("nobody@example.net")}, {ReversePath: addr("from1@example.org")},
 		{Mailbox: addr("from1@example.org")},
+		{Subject: "überWEISUNG 7"}, {Subject: "weisung", Client: "client1"}, {Subject: "Rechnung"},
 		{MessageID: "<99@example.org>"}, {Client: "client"}, {Recipient: addr("from1@example.org")},
 	}
 	states := [][]spool.State{
