@@ -365,7 +365,8 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
-	for _, want := range []string{"Needs attention", "<strong>Refused (a@example.org)</strong>", "<p>do this</p>", ">no<", "on hold: Refused<",
+	for _, want := range []string{"Needs attention",
+		"<strong>Refused (a@example.org)</strong>", "<p>do this</p>", ">no<", "on hold: Refused<",
 		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)

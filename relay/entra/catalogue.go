@@ -85,12 +85,14 @@ func Numbers() []outcome.Row {
 		number("7000215", "Client secret is wrong",
 			"put the secret's Value, not its Secret ID, into client_secret_file"),
 		number("7000222", "Client secret expired",
-			"make a new one in the app registration (Certificates & secrets) and put its Value into client_secret_file"),
+			"make a new one in the app registration (Certificates & secrets) "+
+				"and put its Value into client_secret_file"),
 		number("700027", "Entra does not know the certificate, or it expired",
-			"upload it to the app registration, and check with graphrelay cert show that certificate_file holds the same one "+
-				"and that it has not expired"),
+			"upload it to the app registration, and check with graphrelay cert show "+
+				"that certificate_file holds the same one and that it has not expired"),
 		number("700024", "Clock of this machine is wrong, or the certificate is not valid now",
-			"set the clock right (timedatectl set-ntp true), and check the certificate's validity (graphrelay cert show)"),
+			"set the clock right (timedatectl set-ntp true), "+
+				"and check the certificate's validity (graphrelay cert show)"),
 		number("700030", "Subject name of the certificate is not authorised for the app",
 			"use the certificate that was uploaded"),
 		number("700016 700011 7000229", "App does not exist in the tenant",

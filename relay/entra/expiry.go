@@ -40,8 +40,8 @@ func (i CredentialInfo) Expiry(now time.Time) (stage, cause string) {
 	what, remedy := "Client secret", "make a new one in the app registration, put its Value into client_secret_file, "+
 		"and correct client_secret_expires; no restart is needed"
 	if i.Kind == KindCertificate {
-		what, remedy = "Certificate of the app", "make a new one (graphrelay cert renew), upload it to the app registration, "+
-			"and replace certificate_file; no restart is needed"
+		what, remedy = "Certificate of the app", "make a new one (graphrelay cert renew), "+
+			"upload it to the app registration, and replace certificate_file; no restart is needed"
 	}
 	stage, when := Expired, "expired on %s"
 	if days > 0 {

@@ -211,7 +211,8 @@ func TestClassifyKeepsWhatWasSaid(t *testing.T) {
 	h := http.Header{"Request-Id": {"head-1"}}
 	a := classify(403, h, []byte(graphError("ErrorAccessDenied", "line one\r\nline \x07 two\u202e")), noon)
 	want := `Graph answered 403 ErrorAccessDenied: line one line \u0007 two\u202e`
-	if a.Text != "App may not send as this mailbox" || a.Detail != want || a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
+	if a.Text != "App may not send as this mailbox" || a.Detail != want ||
+		a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
 		t.Errorf("%+v", a)
 	}
 	if a := classify(500, nil, []byte(graphError("x", "y")), noon); a.RequestID != "inner-1" {

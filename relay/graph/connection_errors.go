@@ -44,7 +44,8 @@ func lossCatalogue() []outcome.Row {
 			Is(outcome.Unknown, message, "4.4.2",
 				"Connection was lost during sending, and the message may have been sent", adviceCheck),
 		lostStopped: when("the relay stops before anything has left").
-			Retry(message, "4.3.2", "The relay stopped before anything was sent", "nothing to do: it is sent after the start"),
+			Retry(message, "4.3.2", "The relay stopped before anything was sent",
+				"nothing to do: it is sent after the start"),
 		lostTLS: noConnection("the server's certificate is not trusted, or TLS fails",
 			"TLS connection to Microsoft fails: its certificate is not trusted",
 			"if a proxy inspects TLS, add its root certificate as ca_file of the identity; check this machine's clock"),

@@ -31,7 +31,8 @@ func TestEveryRowSaysTheCauseFirst(t *testing.T) {
 		if f.Outcome != outcome.Delivered && (c.Remedy == "" || strings.Contains(c.Remedy, " [")) {
 			t.Errorf("%s: remedy %q", name, c.Remedy)
 		}
-		for _, half := range strings.FieldsFunc(c.Remedy, func(r rune) bool { return r == ';' || r == ':' || r == ',' }) {
+		ends := func(r rune) bool { return strings.ContainsRune(";:,", r) }
+		for _, half := range strings.FieldsFunc(c.Remedy, ends) {
 			if strings.Count(strings.ToLower(c.String()), strings.ToLower(strings.TrimSpace(half))) > 1 {
 				t.Errorf("%s: says %q twice", name, half)
 			}

@@ -85,8 +85,8 @@ func (f faults) store(s Snapshot) {
 		f[keyStore] = storeFault(s.Unhealthy, "Queue cannot be written",
 			"no mail is accepted and none is sent; what was accepted is kept")
 	case s.Full != nil:
-		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, clients get a temporary refusal and try again; "+
-			"what was accepted is kept and is being sent")
+		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, "+
+			"clients get a temporary refusal and try again; what was accepted is kept and is being sent")
 	case s.DiskSize > 0 && s.DiskFree < 2*s.DiskReserve:
 		f[keyDisk] = Fault{
 			Headline:  fmt.Sprintf("Disk of the queue is nearly full: %d MiB are free", s.DiskFree>>20),
@@ -188,7 +188,8 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 		Meanwhile: "mail flows", Warning: true,
 	}
 	if left <= 0 {
-		fault.Headline, fault.Since, fault.Warning = "TLS certificate of the listeners expired on "+day, s.Certificate, false
+		fault.Headline = "TLS certificate of the listeners expired on " + day
+		fault.Since, fault.Warning = s.Certificate, false
 		fault.Meanwhile = "clients that check certificates cannot send; others can, and accepted mail is sent"
 	}
 	f["certificate"] = fault

@@ -39,7 +39,8 @@ func TestFaults(t *testing.T) {
 		{"store before disk", state.Snapshot{Unhealthy: sick, Full: full}, "store"},
 		{"full", state.Snapshot{Full: full}, "disk"},
 		{"soon full", state.Snapshot{DiskSize: 100, DiskFree: 19, DiskReserve: 10}, "disk"},
-		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "refused; do this"}}}, "hold:mailbox:a@b"},
+		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "refused; do this"}}},
+			"hold:mailbox:a@b"},
 		{"held alone", state.Snapshot{Held: 1}, "queue:held"},
 		{"damaged", state.Snapshot{Damaged: 1}, "damaged"},
 		{"old", lane("a@b", 1, 0, 2*time.Hour), "old:a@b"},
@@ -61,7 +62,8 @@ func TestFaults(t *testing.T) {
 			if f.Remedy == "" || f.Meanwhile == "" {
 				t.Errorf("%s: %+v has no remedy, or does not say what happens to mail", c.name, f)
 			}
-			if n := utf8.RuneCountInString(f.Headline); n == 0 || n > text.MaxHeadline || strings.HasPrefix(f.Headline, key+":") {
+			n := utf8.RuneCountInString(f.Headline)
+			if n == 0 || n > text.MaxHeadline || strings.HasPrefix(f.Headline, key+":") {
 				t.Errorf("%s: headline %q", c.name, f.Headline)
 			}
 		}
