@@ -20,7 +20,7 @@ func TestOperatorRetryWakesDelivery(t *testing.T) {
 	r := b.start(t)
 	dial(t, r.Listeners()[0], "relay.contoso.com").send(sender, "retried")
 	var deferred spool.Record
-	for end := time.Now().Add(patience); deferred.Attempts == 0 || deferred.State != spool.Queued; {
+	for end := time.Now().Add(patience); deferred.Attempts == 0 || deferred.State != spool.Deferred; {
 		list, err := r.store.List(t.Context(), spool.Filter{Limit: 1})
 		if err != nil || time.Now().After(end) {
 			t.Fatalf("not deferred: %+v, %v; log:\n%s", list, err, b.log.String())

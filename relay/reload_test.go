@@ -224,7 +224,7 @@ func TestReloadChangesTheLimitsOfMailInTransfer(t *testing.T) {
 		if rec.State == spool.Held {
 			return
 		}
-		if rec.State == spool.Queued && rec.Attempts > 0 || time.Now().After(end) {
+		if rec.State == spool.Deferred || time.Now().After(end) {
 			t.Fatalf("%s, want held", rec.State)
 		}
 	}

@@ -98,9 +98,9 @@ func pages(ctx context.Context, q queueReader, f spool.Filter, limit int, do fun
 // stateColour shows at a glance whether action is needed.
 func stateColour(state string) string {
 	switch state {
-	case "held", "unknown", "deferred":
+	case "held", "deferred":
 		return terminal.Yellow
-	case "failed", "bounced", "damaged":
+	case "paused", "failed", "damaged":
 		return terminal.Red
 	case "sent":
 		return terminal.Green

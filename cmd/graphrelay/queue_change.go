@@ -115,14 +115,14 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 		fmt.Fprintf(errOut, "skipped: %s\n", strings.Replace(messages(more), " ", " more ", 1))
 	}
 	if p.Changed+p.Skipped == 0 {
-		_, err := fmt.Fprintln(out, "No message matches.")
-		return err
+		fmt.Fprintln(out, "No message matches.")
+	} else {
+		fmt.Fprintf(out, "%s: %s\n", done, messages(p.Changed))
 	}
-	if _, err := fmt.Fprintf(out, "%s: %s\n", done, messages(p.Changed)); err != nil || p.MaySent == 0 {
-		return err
+	if p.MaySent > 0 {
+		fmt.Fprintf(out, "%s of these may have been sent already and may arrive twice.\n", messages(p.MaySent))
 	}
-	_, err := fmt.Fprintf(out, "%s of these may have been sent already and may arrive twice.\n", messages(p.MaySent))
-	return err
+	return printProbed(out, p.Probed)
 }
 
 func messages(n int) string {
@@ -136,8 +136,8 @@ func newQueueRetry() *cobra.Command {
 	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
 	return c.command("Retry messages now",
 		`Retry messages now instead of at their next attempt. Flags and --all select
-queued messages only; failed and held messages are retried if you name them or
-add --state. A message that may have been sent already is looked up in its
+queued, deferred and paused messages only; failed and held messages are retried if
+you name them or add --state. A message that may have been sent already is looked up in its
 mailbox first where delivery.unknown_outcome is lookup; otherwise it is sent
 again, and the command says how many of the messages that concerns.`,
 		`  graphrelay queue retry 06hhgq2g00dcrdpj
@@ -149,7 +149,7 @@ func newQueueHold() *cobra.Command {
 	c := &changeCommand{action: operator.HoldIt, doing: "holding", done: "held"}
 	return c.command("Hold messages until you release them",
 		`Keep messages from being sent until you release them, or until queue.max_hold,
-when they fail. Flags and --all select queued messages only.`,
+when they fail. Flags and --all select queued, deferred and paused messages only.`,
 		`  graphrelay queue hold 06hhgq2g00dcrdpj
   graphrelay queue hold --client 10.1.2.17 --newer 1h`)
 }
@@ -157,13 +157,14 @@ when they fail. Flags and --all select queued messages only.`,
 func newQueueRelease() *cobra.Command {
 	c := &changeCommand{action: operator.Release, doing: "releasing", done: "released"}
 	var key string
-	cmd := c.command("Send held messages now; or ask Graph now whether a hold can end",
-		`Send held messages now. One that may have been sent already is sent again,
-without a look into its mailbox. Flags and --all select held messages only.
+	cmd := c.command("Send held messages now, and try now whether the holds of paused ones can end",
+		`Send held messages now, and probe the holds that stop paused ones. A held message
+that may have been sent already is sent again, without a look into its mailbox.
+Flags and --all select held and paused messages only.
 
 A hold ends when its probe, one message sent to find out, succeeds. --mailbox also
-probes the holds of that mailbox, --all every hold, and --hold only the hold with
-this key (graphrelay status lists the keys). The hold of an audit
+probes the holds of that mailbox where no mail waits for them, --all every hold, and
+--hold only the hold with this key (graphrelay status lists the keys). The hold of an audit
 (audit:IDENTITY) is checked by a new audit, and ends when Graph refuses the denied
 mailbox again.`,
 		`  graphrelay queue release 06hhgq2g00dcrdpj
@@ -185,37 +186,34 @@ func (c *changeCommand) release(cmd *cobra.Command, args []string, key string) e
 		return err
 	}
 	if key != "" {
-		return probe(cmd, service, key, envelope.Address{})
+		return probe(cmd, service, key)
 	}
 	change, err := c.read(args)
 	if err != nil {
 		return err
 	}
-	if err := c.do(cmd, service, change); err != nil || len(args) > 0 || c.asJSON {
-		return err
-	}
-	if c.pick.all || !change.Filter.Mailbox.IsZero() {
-		return probe(cmd, service, "", change.Filter.Mailbox)
-	}
-	return nil
+	return c.do(cmd, service, change)
 }
 
-// probe starts a probe of holds. Finding none is an error only if one was named.
-func probe(cmd *cobra.Command, service *admin.Client, key string, mailbox envelope.Address) error {
-	keys, err := service.Probe(cmd.Context(), key, mailbox)
+// probe starts a probe of one hold.
+func probe(cmd *cobra.Command, service *admin.Client, key string) error {
+	keys, err := service.Probe(cmd.Context(), key, envelope.Address{})
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 && key != "" {
+	if len(keys) == 0 {
 		return fmt.Errorf("no hold %q; `graphrelay status` lists them", key)
 	}
+	return printProbed(cmd.OutOrStdout(), keys)
+}
+
+func printProbed(out io.Writer, keys []string) error {
 	for _, k := range keys {
 		doing, until := "probing", "a message is delivered"
 		if _, audited := state.AuditedIdentity(k); audited {
 			doing, until = "auditing for", "Graph refuses the denied mailbox"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s hold %s; it ends when %s (graphrelay status shows it)\n", doing,
-			text.Line(k), until)
+		fmt.Fprintf(out, "%s hold %s; it ends when %s (graphrelay status shows it)\n", doing, text.Line(k), until)
 	}
 	return nil
 }
@@ -225,7 +223,7 @@ func newQueueDelete() *cobra.Command {
 	var yes bool
 	cmd := c.command("Delete messages permanently",
 		`Delete messages permanently, without a report to anyone. Their history stays for
-queue.history. Flags and --all select queued, held, failed and damaged messages.
+queue.history. Flags and --all select all but those that are sending, sent or deleted.
 The command says how many messages that is and asks for confirmation; without a
 terminal it needs --yes. Messages that arrive after the question stay.`,
 		`  graphrelay queue delete 06hhgq2g00dcrdpj

@@ -48,7 +48,7 @@ standard output the export stops. The exit code is then 1.`,
 				return usageError{err}
 			}
 			if len(f.States) == 0 {
-				f.States = []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
+				f.States = spool.Unsent()
 			}
 			return withQueue(cmd.Context(), file, func(q queueReader) error { return e.export(cmd, q, ids, f) })
 		},

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,13 +14,7 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// allStates are those that --state takes. Mail that was refused permanently is
-// Failed, because its report may still fail; nothing becomes Bounced.
-func allStates() []spool.State {
-	return []spool.State{spool.Queued, spool.Active, spool.Held, spool.Sent, spool.Failed, spool.Damaged, spool.Deleted}
-}
-
-const stateNames = "queued, active, held, sent, failed, damaged, deleted"
+const stateNames = "queued, deferred, paused, sending, held, sent, failed, damaged, deleted"
 
 // filterFlags are the flags that select messages.
 type filterFlags struct {
@@ -57,11 +50,11 @@ func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
 		filter.Client, filter.ClientIP = "", ip.Unmap()
 	}
 	for _, s := range f.states {
-		state, err := parseState(s)
+		states, err := spool.ParseStates(s)
 		if err != nil {
-			return filter, err
+			return filter, fmt.Errorf("--state %q is not one of %s", s, stateNames)
 		}
-		filter.States = append(filter.States, state)
+		filter.States = append(filter.States, states...)
 	}
 	for _, a := range []struct {
 		flag, value string
@@ -88,16 +81,6 @@ func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
 		*a.to = now.Add(-span)
 	}
 	return filter, nil
-}
-
-func parseState(s string) (spool.State, error) {
-	switch state := spool.State(s); {
-	case slices.Contains(allStates(), state):
-		return state, nil
-	case state == spool.Bounced:
-		return "", errors.New("--state bounced does not exist: mail that was refused permanently is failed")
-	}
-	return "", fmt.Errorf("--state %q is not one of %s", s, stateNames)
 }
 
 func parseAddressFlag(flag, value string, to *envelope.Address) (err error) {

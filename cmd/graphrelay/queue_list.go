@@ -22,10 +22,11 @@ func newQueueList() *cobra.Command {
 	var asJSON, newest bool
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the messages that are not sent: queued, active, held, failed, damaged",
-		Long: `List the messages that are not sent: queued, active, held, failed, damaged; or,
-with --state, those in the states that you name. Below a message that was tried or
-held, a line says why it is not sent.`,
+		Short: "List the messages that are not sent, and why",
+		Long: `List the messages that are not sent: queued, deferred, paused, sending, held, failed,
+damaged; or, with --state, those in the states that you name. Below a message a
+line says why it is not sent: for a deferred one when the next try is, for a paused
+one which hold stops it.`,
 		Example: `  graphrelay queue list
   graphrelay queue list --older 4h --client erp
   graphrelay queue list --state sent --newest --limit 20
@@ -40,7 +41,7 @@ held, a line says why it is not sent.`,
 				return usageError{err}
 			}
 			if f.Newest = newest; len(f.States) == 0 {
-				f.States = []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
+				f.States = spool.Unsent()
 			}
 			return withQueue(cmd.Context(), file, func(q queueReader) error {
 				if asJSON {
@@ -113,12 +114,13 @@ func listTable(cmd *cobra.Command, q queueReader, f spool.Filter, limit int) err
 func onlyStates(f spool.Filter) bool {
 	return f.Mailbox.IsZero() && f.Recipient.IsZero() && f.Sender.IsZero() && f.ReversePath.IsZero() &&
 		f.Client == "" &&
-		!f.ClientIP.IsValid() && f.MessageID == "" && f.Since.IsZero() && f.Until.IsZero() && len(f.States) == 5
+		!f.ClientIP.IsValid() && f.MessageID == "" && f.Since.IsZero() && f.Until.IsZero() &&
+		len(f.States) == len(spool.Unsent())
 }
 
 // The widths of the list: 80 columns with two between each.
 const (
-	fromWidth   = 18
+	fromWidth   = 17
 	toWidth     = 19
 	reasonWidth = 76
 )
@@ -126,13 +128,13 @@ const (
 // printList keeps a line of 80 columns for each message, as postqueue does, and
 // one for the reason why it is still there.
 func printList(w io.Writer, list []admin.Message, now time.Time, head bool) error {
-	g := terminal.NewGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-7s", "STATE"), "AGE ", "SIZE  ",
+	g := terminal.NewGrid(w, fmt.Sprintf("%-16s", "QUEUE ID"), fmt.Sprintf("%-8s", "STATE"), "AGE ", "SIZE  ",
 		fmt.Sprintf("%-*s", fromWidth, "FROM"), "TO")
 	for _, m := range list {
 		g.Row(m.QueueID, m.State, terminal.Ago(now.Sub(m.Accepted)), terminal.Size(m.Size),
 			terminal.Short(text.Line(m.From), fromWidth), listedRecipients(m.Recipients))
-		if m.Reason != "" && m.State != "sent" && m.State != "active" {
-			g.Note("    " + terminal.Short(text.Line(strings.TrimSpace(m.Status+" "+m.Reason)), reasonWidth))
+		if why := whyUnsent(m, now); why != "" {
+			g.Note("    " + terminal.Short(text.Line(why), reasonWidth))
 		}
 	}
 	if !head {
@@ -144,6 +146,28 @@ func printList(w io.Writer, list []admin.Message, now time.Time, head bool) erro
 		}
 		return ""
 	})
+}
+
+// whyUnsent is the reason why a message is still there; "" where there is none.
+func whyUnsent(m admin.Message, now time.Time) string {
+	reason := strings.TrimSpace(m.Status + " " + m.Reason)
+	switch spool.State(m.State) {
+	case spool.Paused:
+		return m.PausedBy + ": " + m.PausedReason
+	case spool.Deferred:
+		return "next try " + nextTry(m, now) + ": " + reason
+	case spool.Sent, spool.Sending, spool.Queued:
+		return ""
+	}
+	return reason
+}
+
+// nextTry is when a message that waits is tried again.
+func nextTry(m admin.Message, now time.Time) string {
+	if m.NextAttempt.After(now) {
+		return terminal.Ago(now.Sub(m.NextAttempt))
+	}
+	return "now"
 }
 
 func listedRecipients(list []string) string {

@@ -115,6 +115,9 @@ func printHistory(w io.Writer, events []admin.Event) {
 		if e.Attempt > 0 {
 			fmt.Fprintf(w, " (attempt %d)", e.Attempt)
 		}
+		if e.Unknown {
+			fmt.Fprint(w, ", outcome unknown")
+		}
 		if e.DurationMS > 0 {
 			fmt.Fprintf(w, " after %d ms", e.DurationMS)
 		}
@@ -132,9 +135,12 @@ func printHistory(w io.Writer, events []admin.Event) {
 func whereabouts(m admin.Message, now time.Time) string {
 	reason := strings.TrimSpace(m.Status + " " + m.Reason)
 	switch spool.State(m.State) {
-	case spool.Queued:
+	case spool.Queued, spool.Deferred:
 		return waiting(m, reason, now)
-	case spool.Active:
+	case spool.Paused:
+		return fmt.Sprintf("paused%s: %s: %s; once fixed: graphrelay queue release --hold %s",
+			since(m.PausedSince, now), m.PausedBy, m.PausedReason, terminal.ShellWord(m.PausedBy))
+	case spool.Sending:
 		return "an attempt is in progress"
 	case spool.Held:
 		return fmt.Sprintf("held%s: %s; to release it: graphrelay queue release %s", since(m.HeldSince, now), reason,
@@ -142,8 +148,6 @@ func whereabouts(m admin.Message, now time.Time) string {
 	case spool.Sent:
 		return fmt.Sprintf("accepted by Microsoft 365 at %s; if it fails later, a report arrives in %s",
 			stamp(m.Finished), m.Mailbox)
-	case spool.Bounced:
-		return fmt.Sprintf("refused at %s: %s", stamp(m.Finished), reason)
 	case spool.Failed:
 		if m.BodyGone {
 			return fmt.Sprintf("failed at %s: %s; its content is deleted (queue.keep_failed)", stamp(m.Finished),
@@ -167,7 +171,7 @@ func waiting(m admin.Message, reason string, now time.Time) string {
 	if m.NextAttempt.After(now) {
 		text += ", due " + terminal.Ago(now.Sub(m.NextAttempt))
 	} else {
-		text += ", due now: its mailbox is busy, throttled or held (graphrelay status)"
+		text += ", due now: its mailbox is busy or backs off (graphrelay status)"
 	}
 	if reason != "" {
 		text += "; last: " + reason

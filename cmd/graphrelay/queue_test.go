@@ -12,6 +12,7 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/operator"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
@@ -136,15 +137,16 @@ func TestWhereabouts(t *testing.T) {
 		want string
 	}{
 		{admin.Message{State: "queued", NextAttempt: past}, "first attempt, due now: its mailbox is busy"},
-		{admin.Message{State: "queued", Attempts: 2, NextAttempt: soon, Status: "4.7.0", Reason: "busy", Unknown: true},
+		{admin.Message{State: "deferred", Attempts: 2, NextAttempt: soon, Status: "4.7.0", Reason: "busy",
+			Unknown: true},
 			"attempt 3, due in 5m; last: 4.7.0 busy; it may have been sent already"},
-		{admin.Message{State: "active"}, "in progress"},
+		{admin.Message{State: "sending"}, "in progress"},
 		{admin.Message{State: "held", HeldSince: past, Reason: "odd", QueueID: "x"},
 			"held for 2h: odd; to release it: graphrelay queue release x"},
 		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"},
 			"accepted by Microsoft 365 at 2026-02-01T10:00:00Z; if it fails later, a report arrives in a@b"},
-		{admin.Message{State: "bounced", Finished: past, Reason: "no such user"},
-			"refused at 2026-02-01T10:00:00Z: no such user"},
+		{admin.Message{State: "paused", PausedSince: past, PausedBy: "mailbox:a@b", PausedReason: "gone; make it"},
+			"paused for 2h: mailbox:a@b: gone; make it; once fixed: graphrelay queue release --hold 'mailbox:a@b'"},
 		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"},
 			"too old; to retry: graphrelay queue retry x"},
 		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its content is deleted (queue.keep_failed)"},
@@ -161,7 +163,7 @@ func TestWhereabouts(t *testing.T) {
 func TestListFits80Columns(t *testing.T) {
 	wide := strings.Repeat("漢", 40) + "@example.org"
 	var list []admin.Message
-	for _, s := range allStates() {
+	for _, s := range spool.States() {
 		list = append(list, admin.Message{QueueID: "06hhgq2g00dcrdpj", State: string(s), Size: 9 << 30, From: wide,
 			Recipients: []string{wide, "b", "c"},
 			Accepted:   time.Now().Add(-400 * 24 * time.Hour), Reason: "a\u202e\x1b" + strings.Repeat("é\u0301", 90)})
@@ -191,7 +193,8 @@ func TestStatusFitsAScreen(t *testing.T) {
 	for i := range 40 {
 		s.Lanes = append(s.Lanes, state.Lane{
 			Mailbox: strings.Repeat("long.", 10) + fmt.Sprint(i) + "@contoso.com",
-			Queued:  100_000, Active: 3, Held: 100_000, Oldest: now, Slots: 64, Busy: 64, Failures: 12,
+			Queued:  100_000, Deferred: 100_000, Paused: 100_000, Sending: 3, Held: 100_000,
+			Oldest: now, Slots: 64, Busy: 64, Failures: 12,
 		})
 	}
 	var b bytes.Buffer
@@ -216,7 +219,7 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
 	soon, gone := now.Add(10*24*time.Hour), now.Add(-time.Hour)
 	s := admin.StatusOf(state.Snapshot{
-		Full:        text.Cause{Headline: "Disk of the queue is full", Remedy: "free space"},
+		Full: text.Cause{Headline: "Disk of the queue is full", Remedy: "free space"},
 		Credentials: []state.Credential{{Identity: "a", Kind: "certificate", Expires: soon},
 			{Identity: "b", Kind: "secret", Expires: gone}},
 		Audits: []state.Audit{{Identity: "a", At: gone, Text: "it could read mail"}},
@@ -228,7 +231,7 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 	}
 	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01",
 		"last audit: a FAILED 1h ago: It could read mail",
-		"read 1h ago; a later reload FAILED", "PROBLEM: Disk of the queue is full, since 2026-02-01 12:00:00 UTC (0s ago)\n"+
+		"read 1h ago; a later reload FAILED", "PROBLEM: Disk of the queue is full, since 2026-02-01 12:00:00 UTC (0s ago)\n" +
 			"  what to do: free space\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())

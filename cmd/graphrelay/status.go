@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -61,8 +62,12 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "note:"), text.Line(warning))
 	}
 	printTraffic(w, s)
-	fmt.Fprintf(w, "queue: %d queued, %d active, %d held, %d failed, %d damaged%s\n",
-		s.Queued, s.Active, s.Held, s.Failed, s.Damaged, oldest(s.Oldest(), now))
+	there := counts(count{s.Queued, "queued"}, count{s.Deferred, "deferred"}, count{s.Paused, "paused"},
+		count{s.Sending, "sending"}, count{s.Held, "held"}, count{s.Failed, "failed"}, count{s.Damaged, "damaged"})
+	fmt.Fprintf(w, "queue: %s%s\n", cmp.Or(there, "empty"), oldest(s.Oldest(), now))
+	if s.Paused+s.Deferred > 0 {
+		fmt.Fprintln(w, "  why they wait: graphrelay queue list --state paused,deferred")
+	}
 	if s.Failed+s.Damaged > 0 {
 		fmt.Fprintln(w, "  why they failed: graphrelay queue list --state failed,damaged")
 	}
@@ -135,9 +140,29 @@ func printTraffic(w io.Writer, s admin.Status) {
 		name string
 		state.Traffic
 	}{{"last minute", s.Minute}, {"last hour", s.Hour}} {
-		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent, %d deferred, %d held, %d bounced\n",
-			t.name, t.Accepted, t.Rejected, t.Sent, t.Deferred, t.Traffic.Held, t.Bounced)
+		more := counts(count{t.Deferred, "deferred"}, count{t.Paused, "paused"}, count{t.Held, "held"},
+			count{t.Failed, "failed"})
+		if more != "" {
+			more = ", " + more
+		}
+		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent%s\n", t.name, t.Accepted, t.Rejected, t.Sent, more)
 	}
+}
+
+type count struct {
+	n    int
+	word string
+}
+
+// counts lists those that are not 0.
+func counts(list ...count) string {
+	var words []string
+	for _, c := range list {
+		if c.n > 0 {
+			words = append(words, fmt.Sprint(c.n, " ", c.word))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 func oldest(first, now time.Time) string {
@@ -192,7 +217,13 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		return nil
 	}
 	fmt.Fprintln(w)
-	g := terminal.NewGrid(w, "MAILBOX", "QUEUED", "ACTIVE", "HELD", "OLDEST", "SLOTS", "LANE")
+	columns := laneCounts(lanes)
+	head := []string{"MAILBOX"}
+	width := 80 - len("  OLDEST  SLOTS  sending")
+	for _, c := range columns {
+		head, width = append(head, c.name), width-len("  ")-max(len(c.name), 6)
+	}
+	g := terminal.NewGrid(w, append(head, "OLDEST", "SLOTS", "LANE")...)
 	for i, l := range lanes {
 		if i == shownLanes && len(lanes) > shownLanes+1 {
 			g.Note(fmt.Sprintf("... and %d more: graphrelay status --json", len(lanes)-shownLanes))
@@ -202,21 +233,46 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
 		}
-		g.Row(terminal.Short(text.Line(l.Mailbox), 31), fmt.Sprint(l.Queued), fmt.Sprint(l.Active),
-			fmt.Sprint(l.Held), age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))
+		row := []string{terminal.Short(text.Line(l.Mailbox), min(width, 31))}
+		for _, c := range columns {
+			row = append(row, fmt.Sprint(c.of(l)))
+		}
+		g.Row(append(row, age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))...)
 	}
 	return g.Print(func(column int, cell string) string {
-		if column == 6 && strings.HasPrefix(cell, "paused") {
+		if column == len(head)+2 && (cell == "on hold" || cell == "waits") {
 			return terminal.Yellow
 		}
 		return ""
 	})
 }
 
+// laneCount is a column of the mailboxes: how many messages are in a state.
+type laneCount struct {
+	name string
+	of   func(state.Lane) int
+}
+
+// laneCounts are the states in which any mailbox has messages, and queued.
+func laneCounts(lanes []state.Lane) []laneCount {
+	all := []laneCount{
+		{"QUEUED", func(l state.Lane) int { return l.Queued }},
+		{"DEFERRED", func(l state.Lane) int { return l.Deferred }},
+		{"PAUSED", func(l state.Lane) int { return l.Paused }},
+		{"SENDING", func(l state.Lane) int { return l.Sending }},
+		{"HELD", func(l state.Lane) int { return l.Held }},
+	}
+	return slices.DeleteFunc(all, func(c laneCount) bool {
+		return c.name != "QUEUED" && !slices.ContainsFunc(lanes, func(l state.Lane) bool { return c.of(l) > 0 })
+	})
+}
+
 func laneState(l state.Lane, now time.Time) string {
 	switch {
-	case l.Paused.After(now):
-		return "paused"
+	case l.Paused > 0 && l.Paused == l.Waiting():
+		return "on hold"
+	case l.Backoff.After(now):
+		return "waits"
 	case l.Failures > 0:
 		return fmt.Sprintf("%d fail", l.Failures)
 	case l.Busy > 0:

@@ -73,6 +73,10 @@ type Message struct {
 	HeldSince   time.Time `json:"held_since,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
 	BodyGone    bool      `json:"body_gone,omitempty"` // the stored message is deleted
+
+	PausedBy     string    `json:"paused_by,omitempty"` // key of the hold that stops it
+	PausedReason string    `json:"paused_reason,omitempty"`
+	PausedSince  time.Time `json:"paused_since,omitzero"`
 }
 
 // Event is one line of a message's history.
@@ -85,6 +89,7 @@ type Event struct {
 	Text       string    `json:"text,omitempty"`
 	RequestID  string    `json:"request_id,omitempty"`
 	DurationMS int64     `json:"duration_ms,omitempty"`
+	Unknown    bool      `json:"unknown_outcome,omitempty"`
 }
 
 // Detail is the answer to `graphrelay queue show`.
@@ -104,8 +109,11 @@ func MessageOf(r spool.Record) Message {
 		Reason: r.LastText, RequestID: r.LastRequest, Status: r.LastStatus.Text(),
 		HeldSince: r.HeldSince, Finished: r.FinishedAt, BodyGone: r.BodyGone,
 	}
-	if r.State == spool.Queued {
+	if r.State.Stored() == spool.Queued {
 		m.NextAttempt = r.NextAttempt
+	}
+	if h := r.PausedBy; h != nil {
+		m.PausedBy, m.PausedReason, m.PausedSince = h.Key, h.Text, h.Since
 	}
 	for _, to := range r.Envelope.Recipients {
 		m.Recipients = append(m.Recipients, to.String())
@@ -146,7 +154,7 @@ func (q Queue) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
 	for _, e := range events {
 		d.History = append(d.History, Event{
 			At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
-			Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds(),
+			Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds(), Unknown: e.Unknown,
 		})
 	}
 	d.Header, _, err = operator.Header(ctx, q.Store, r)

@@ -90,7 +90,7 @@ func (s *stock) Move(_ context.Context, id envelope.QueueID, to spool.State, nex
 		return err
 	case s.moveErr != nil:
 		return s.moveErr
-	case r.State == spool.Active:
+	case r.State == spool.Sending:
 		return spool.ErrState
 	}
 	r.State, r.NextAttempt, r.LastText = to, next, why

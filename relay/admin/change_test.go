@@ -93,14 +93,14 @@ func TestChangeAllMatching(t *testing.T) {
 
 func TestChangeByID(t *testing.T) {
 	s, ids := queueOf(6)
-	s.records[1].State = spool.Active
+	s.records[1].State = spool.Sending
 	c := serve(t, s)
 	p := change(t, c, operator.Change{Action: operator.Retry, IDs: append(slices.Clone(ids), "0000000000000099")})
 	if p.Changed != 5 || p.Skipped != 2 || len(p.Errors) != 2 {
 		t.Errorf("retry: %+v; want the active and the unknown one left out", p)
 	}
 	if p := change(t, c, operator.Change{Action: operator.Release, IDs: ids[:1]}); p.Skipped != 1 ||
-		!strings.Contains(p.Errors[0], "is queued, not held") {
+		!strings.Contains(p.Errors[0], "is queued, neither held nor paused") {
 		t.Errorf("release of what is not held: %+v", p)
 	}
 	s.moveErr = spool.ErrUnhealthy

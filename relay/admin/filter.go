@@ -60,7 +60,9 @@ func filterOf(q url.Values) (f spool.Filter, err error) {
 func read(f *spool.Filter, name, value string) (err error) {
 	switch name {
 	case "state":
-		f.States = append(f.States, spool.State(value))
+		var states []spool.State
+		states, err = spool.ParseStates(value)
+		f.States = append(f.States, states...)
 	case "mailbox":
 		f.Mailbox, err = envelope.ParseAddress(value)
 	case "client":

@@ -359,15 +359,15 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.snap = state.Snapshot{Full: errors.New("no room"), Held: 2,
 		Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org",
 			Fault: state.Fault{Headline: "Refused", Remedy: "do this", Since: noon}}},
-		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: "refused; do this"}},
-		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Paused: noon.Add(time.Minute)},
+		Holds: []state.Hold{{Key: "mailbox:a@example.org", Text: "refused; do this"}},
+		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Backoff: noon.Add(time.Minute)},
 			{Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
 	for _, want := range []string{"Needs attention",
 		"<strong>Refused (a@example.org)</strong>", "<p>do this</p>", ">no<", "on hold: Refused<",
-		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 delivered", "512 ms"} {
+		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 sent", "512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

@@ -7,45 +7,45 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
 
 // explain says what happens to a message next, and why, in a sentence or two. It
 // is pure.
-func explain(r spool.Record, holds []spool.Hold, now time.Time) string {
+func explain(r spool.Record, now time.Time) string {
 	last := sentence(r.LastText)
 	switch r.State {
-	case spool.Active:
+	case spool.Sending:
 		return "It is being sent to Microsoft 365 now."
 	case spool.Held:
 		return "It is held and needs your action. " + cmp.Or(last, "No reason was recorded.") +
 			" Once the cause is fixed, retry it."
 	case spool.Sent:
 		return "Microsoft 365 accepted it. Later failures arrive as a bounce in the mailbox " + r.Mailbox.String() + "."
-	case spool.Bounced, spool.Failed:
+	case spool.Failed:
 		return "It failed. " + cmp.Or(last, "No reason was recorded.")
 	case spool.Damaged:
 		return "Its stored bytes do not match their checksum, so it is not sent. Check the disk of the store."
 	case spool.Deleted:
 		return "It was deleted by an operator and was not sent."
-	case spool.Queued:
-		return explainQueued(r, holds, now, last)
+	case spool.Paused:
+		return explainPaused(*r.PausedBy)
+	case spool.Queued, spool.Deferred:
+		return explainWaiting(r, now, last)
 	}
 	return "It is " + string(r.State) + "."
 }
 
-func explainQueued(r spool.Record, holds []spool.Hold, now time.Time, last string) string {
-	for _, h := range holds {
-		if operator.Stops(h, r.Mailbox, r.From) && h.Covers(r.Message) {
-			ends := "The relay probes it automatically and resumes when a probe succeeds."
-			if _, audited := state.AuditedIdentity(h.Key); audited {
-				ends = "No probe ends this hold; it ends when an audit passes."
-			}
-			return "It is waiting because " + what(h) + " is on hold. " + sentence(h.Text) + " " + ends
-		}
+func explainPaused(h spool.Hold) string {
+	ends := "The relay probes it automatically and resumes when a probe succeeds."
+	if _, audited := state.AuditedIdentity(h.Key); audited {
+		ends = "No probe ends this hold; it ends when an audit passes."
 	}
+	return "It is waiting because " + what(h) + " is on hold. " + sentence(h.Text) + " " + ends
+}
+
+func explainWaiting(r spool.Record, now time.Time, last string) string {
 	before := " Last attempt: " + cmp.Or(last, "no reason was recorded.")
 	if r.Unknown {
 		before = " The last attempt may have succeeded, so it may arrive twice." + before
@@ -82,11 +82,14 @@ func sentence(s string) string {
 }
 
 // eventWords names an event of the history; most kinds name themselves.
-func eventWords(k spool.EventKind) string {
+func eventWords(e spool.Event) string {
 	words := map[spool.EventKind]string{
 		spool.Accepted: "accepted from the client", spool.Attempted: "attempt started",
-		spool.EventSent: "accepted by Microsoft 365", spool.EventUnknown: "outcome unknown",
-		spool.EventReleased: "back in the queue", spool.EventRetried: "back in the queue", spool.EventBounced: "failed",
+		spool.EventSent: "sent", spool.EventReleased: "back in the queue", spool.EventRetried: "back in the queue",
 	}
-	return cmp.Or(words[k], string(k))
+	word := cmp.Or(words[e.Kind], string(e.Kind))
+	if e.Unknown {
+		word += ", outcome unknown"
+	}
+	return word
 }

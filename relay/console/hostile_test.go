@@ -128,14 +128,14 @@ func TestExplain(t *testing.T) {
 		{"deferred", tried, nil, "next attempt is in 3 min. Last attempt: Graph is busy (503); nothing to do."},
 		{"due", due, nil, "is due"},
 		{"doubtful", doubtful, nil, "may arrive twice"},
-		{"active", record(1, spool.Active), nil, "being sent"},
+		{"active", record(1, spool.Sending), nil, "being sent"},
 		{"held", held, nil, "needs your action. No answer came. Once the cause is fixed, retry it."},
 		{"sent", record(1, spool.Sent), nil, "accepted it"},
 		{"failed", record(1, spool.Failed), nil, "It failed. No reason was recorded."},
 		{"damaged", record(1, spool.Damaged), nil, "checksum"},
 		{"deleted", record(1, spool.Deleted), nil, "deleted"},
 	} {
-		if got := explain(c.r, c.holds, now); !strings.Contains(got, c.want) {
+		if got := explain(spool.Shown(c.r, c.holds), now); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", c.name, got, c.want)
 		}
 	}

@@ -19,9 +19,12 @@ import (
 const pageSize = 50
 
 // shownStates are the choices of the state filter.
-var shownStates = []choice{
-	{"", "all states"}, {"waiting", "waiting"}, {"held", "held"}, {"sent", "sent"}, {"failed", "failed"},
-	{"damaged", "damaged"}, {"deleted", "deleted"},
+func shownStates() []choice {
+	list := []choice{{"", "all states"}}
+	for _, s := range spool.States() {
+		list = append(list, choice{string(s), string(s)})
+	}
+	return list
 }
 
 type choice struct{ Value, Text string }
@@ -47,7 +50,7 @@ type row struct {
 func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 	q := r.URL.Query()
 	v := list{
-		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Mailbox: q.Get("mailbox"), States: shownStates,
+		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Mailbox: q.Get("mailbox"), States: shownStates(),
 	}
 	if id, err := envelope.ParseQueueID(v.Query); err == nil {
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
@@ -72,16 +75,12 @@ func (c *Console) fill(ctx context.Context, v *list, filters []spool.Filter) err
 	if err != nil {
 		return err
 	}
-	holds, err := c.Store.Holds(ctx)
-	if err != nil {
-		return err
-	}
 	if len(records) > pageSize {
 		records = records[:pageSize]
 		v.Next = v.link(string(records[pageSize-1].ID))
 	}
 	for _, rec := range records {
-		v.Rows = append(v.Rows, rowOf(rec, holds, c.Now()))
+		v.Rows = append(v.Rows, rowOf(rec, c.Now()))
 	}
 	return nil
 }
@@ -96,28 +95,19 @@ func (v list) link(after string) string {
 	return "/messages?" + q.Encode()
 }
 
-func rowOf(r spool.Record, holds []spool.Hold, now time.Time) row {
+func rowOf(r spool.Record, now time.Time) row {
 	classes := map[spool.State]string{
-		spool.Sent: "good", spool.Held: "bad", spool.Failed: "bad", spool.Bounced: "bad", spool.Damaged: "bad",
+		spool.Sent: "good", spool.Deferred: "warn", spool.Paused: "bad", spool.Held: "bad", spool.Failed: "bad",
+		spool.Damaged: "bad",
 	}
 	v := row{
 		ID: string(r.ID), State: string(r.State), Class: cmp.Or(classes[r.State], "plain"),
 		Accepted: r.Accepted, Size: r.Size, Recipients: len(r.Envelope.Recipients), Subject: subject(r.Subject),
 		From: untrusted(r.From.String()), Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
-		Words: untrusted(explain(r, holds, now)),
+		Words: untrusted(explain(r, now)),
 	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
 		v.To = untrusted(to[0].String())
-	}
-	if r.State == spool.Queued {
-		for _, h := range holds {
-			if operator.Stops(h, r.Mailbox, r.From) && h.Covers(r.Message) {
-				v.State, v.Class = "on hold", "bad"
-			}
-		}
-		if v.Class == "plain" && r.Attempts > 0 {
-			v.State, v.Class = "deferred", "warn"
-		}
 	}
 	return v
 }
@@ -183,23 +173,22 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if err != nil {
 		return nil, err
 	}
-	holds, holdsErr := c.Store.Holds(ctx)
-	events, eventsErr := c.Store.History(ctx, id)
-	if err := cmp.Or(holdsErr, eventsErr); err != nil {
+	events, err := c.Store.History(ctx, id)
+	if err != nil {
 		return nil, err
 	}
 	d := &detail{
-		row: rowOf(rec, holds, c.Now()), ReversePath: untrusted("<" + rec.Envelope.ReversePath.String() + ">"),
+		row: rowOf(rec, c.Now()), ReversePath: untrusted("<" + rec.Envelope.ReversePath.String() + ">"),
 		Everyone: addresses(rec.Envelope.Recipients), MessageID: untrusted(rec.MessageID),
 		Helo: untrusted(rec.Client.Helo), Login: untrusted(rec.Client.Login), Addr: untrusted(rec.Client.String()),
 		Attempts: rec.Attempts, Last: rec.LastAttempt, Actions: actionsFor(rec.State),
 		Status: untrusted(rec.LastStatus.Text()), RequestID: untrusted(rec.LastRequest),
 	}
-	if rec.State == spool.Queued {
+	if rec.State.Stored() == spool.Queued {
 		d.Next = rec.NextAttempt
 	}
 	for _, e := range events {
-		d.History = append(d.History, step{e.At, eventWords(e.Kind), e.Status.Text(), e.Attempt, e.HTTPStatus,
+		d.History = append(d.History, step{e.At, eventWords(e), e.Status.Text(), e.Attempt, e.HTTPStatus,
 			untrusted(e.Text), untrusted(e.RequestID), e.Duration})
 	}
 	header, cut, err := operator.Header(ctx, c.Store, rec) // the page is shown without one that cannot be read
@@ -230,7 +219,8 @@ var (
 // actionsFor are those that make sense in a state.
 func actionsFor(s spool.State) []action {
 	return map[spool.State][]action{
-		spool.Queued: {retry, hold, remove}, spool.Held: {release, retry, remove},
+		spool.Queued: {retry, hold, remove}, spool.Deferred: {retry, hold, remove},
+		spool.Paused: {retry, hold, remove}, spool.Held: {release, retry, remove},
 		spool.Failed: {retry, remove}, spool.Damaged: {remove},
 	}[s]
 }

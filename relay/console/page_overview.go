@@ -43,7 +43,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 		hours = 6
 	}
 	now := c.Now()
-	o := overview{Health: state.Judge(snap, now), Waiting: snap.Queued + snap.Active, Held: snap.Held,
+	o := overview{Health: state.Judge(snap, now), Waiting: snap.Waiting() - snap.Held, Held: snap.Held,
 		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Hours: hours, Open: snap.Connections, Now: now}
 	o.addMinutes(c.Seen.Minutes(60 * hours))
 	o.Lanes, o.MoreLanes = lanesOf(snap, now)
@@ -72,15 +72,15 @@ func (o *overview) addMinutes(list []state.Minute) {
 	rate := func(f func(state.Minute) int) []float64 {
 		return values(func(m state.Minute) float64 { return float64(f(m)) / step.Minutes() })
 	}
-	deferred := func(m state.Minute) int { return m.Deferred + m.Held + m.Bounced }
+	deferred := func(m state.Minute) int { return m.Deferred + m.Paused + m.Held + m.Failed }
 	all, start := state.Sum(list), list[0].Start
 	o.Charts = []chart{
 		draw(wideChart, "Messages per minute",
-			fmt.Sprintf("In the last %s %d messages were accepted, %d delivered, and %d attempts deferred or failed.",
+			fmt.Sprintf("In the last %s %d messages were accepted, %d sent, and %d attempts deferred or failed.",
 				lasting(step*time.Duration(len(list))), all.Accepted, all.Sent, deferred(all)),
 			start, step, whole,
 			series{"accepted", "s1", fmt.Sprint(all.Accepted), rate(func(m state.Minute) int { return m.Accepted })},
-			series{"delivered", "s2", fmt.Sprint(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
+			series{"sent", "s2", fmt.Sprint(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
 			series{"deferred or failed", "s3", fmt.Sprint(deferred(all)), rate(deferred)}),
 		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages are waiting now.", o.Waiting+o.Held),
 			start, step, whole,
@@ -111,18 +111,18 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 			v.Class, v.State = "bad", untrusted("on hold: "+hold)
 		case from != "":
 			v.Class, v.State = "bad", untrusted("mail from "+from+" is on hold")
-		case l.Paused.After(now):
-			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Paused.Sub(now)))
+		case l.Backoff.After(now):
+			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Backoff.Sub(now)))
 		case l.Failures > 0:
 			v.Class, v.State = "warn", untrusted(fmt.Sprintf("%d consecutive attempts failed", l.Failures))
-		case l.Queued+l.Active == 0 && l.Held > 0:
+		case l.Waiting()+l.Sending == 0 && l.Held > 0:
 			v.Class, v.State = "warn", "held messages need action"
 		}
 		list = append(list, v)
 	}
 	weight := map[string]int{"bad": 0, "warn": 1, "good": 2}
 	slices.SortStableFunc(list, func(a, b lane) int {
-		return cmp.Or(weight[a.Class]-weight[b.Class], (b.Queued+b.Active+b.Held)-(a.Queued+a.Active+a.Held))
+		return cmp.Or(weight[a.Class]-weight[b.Class], (b.Waiting()+b.Sending+b.Held)-(a.Waiting()+a.Sending+a.Held))
 	})
 	if len(list) > maxLanes {
 		list, more = list[:maxLanes], len(list)-maxLanes

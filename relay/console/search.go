@@ -18,8 +18,10 @@ import (
 func filtersOf(query, state, mailbox, after string) ([]spool.Filter, error) {
 	f := spool.Filter{Newest: true}
 	var err error
-	if f.States, err = statesOf(state); err != nil {
-		return nil, err
+	if state != "" {
+		if f.States, err = spool.ParseStates(state); err != nil {
+			return nil, errors.New("there is no such state")
+		}
 	}
 	if mailbox != "" {
 		if f.Mailbox, err = envelope.ParseAddress(mailbox); err != nil {
@@ -68,15 +70,4 @@ func (c *Console) search(ctx context.Context, filters []spool.Filter, limit int)
 	slices.SortFunc(all, func(a, b spool.Record) int { return cmp.Compare(b.ID, a.ID) })
 	all = slices.CompactFunc(all, func(a, b spool.Record) bool { return a.ID == b.ID })
 	return all[:min(len(all), limit)], nil
-}
-
-func statesOf(state string) ([]spool.State, error) {
-	states, ok := map[string][]spool.State{
-		"": nil, "waiting": {spool.Queued, spool.Active}, "failed": {spool.Failed, spool.Bounced},
-		"held": {spool.Held}, "sent": {spool.Sent}, "damaged": {spool.Damaged}, "deleted": {spool.Deleted},
-	}[state]
-	if !ok {
-		return nil, errors.New("there is no such state")
-	}
-	return states, nil
 }

@@ -31,7 +31,7 @@ func TestStopAndResume(t *testing.T) {
 		if n := len(r.graph.tries); n != 1 || r.graph.tries[0].mailbox != other.Key() {
 			t.Fatalf("tries: %+v", r.graph.tries)
 		}
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Paused)
 		if err := r.ReleaseIdentity(t.Context(), "contoso.com"); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestAStopSurvivesARestart(t *testing.T) {
 		again.start()
 		id := again.arrive(box)
 		again.wait(2 * time.Hour)
-		again.wantState(id, spool.Queued)
+		again.wantState(id, spool.Paused)
 		if len(again.graph.tries) != 0 {
 			t.Errorf("tried: %+v", again.graph.tries)
 		}

@@ -206,8 +206,12 @@ func released(history []spool.Event) bool { return lastWord(history) == spool.Ev
 func lastWord(history []spool.Event) (last spool.EventKind) {
 	for _, e := range history {
 		switch e.Kind {
-		case spool.EventUnknown, spool.EventHeld, spool.EventReleased, spool.EventRetried:
+		case spool.EventHeld, spool.EventReleased, spool.EventRetried:
 			last = e.Kind
+		default:
+			if e.Unknown {
+				last = e.Kind
+			}
 		}
 	}
 	return last
@@ -278,7 +282,7 @@ func (l *lane) claimFailed(err error) {
 
 // refuse records what Review decided instead of the attempt.
 func (l *lane) refuse(r refused) {
-	if r.dec.State == spool.Queued {
+	if r.dec.State == spool.Deferred {
 		go func() { l.inbox.settled <- l.d.unclaim(r.rec, r.dec.Next) }()
 		return
 	}

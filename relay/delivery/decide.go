@@ -52,9 +52,9 @@ type Rules struct {
 
 // Decision is what to do with a message after an attempt, and with its lane.
 type Decision struct {
-	State   spool.State     // Queued, Held, Sent or Failed
+	State   spool.State     // Deferred, Paused, Held, Sent or Failed
 	Event   spool.EventKind // what is logged
-	Next    time.Time       // for Queued
+	Next    time.Time       // for Deferred and Paused
 	Unknown bool            // it may have been sent
 	Status  reply.Enhanced
 	Text    string // for the operator, the line of a text.Cause
@@ -76,9 +76,9 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 	case outcome.Delivered:
 		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
 	case outcome.Bounce, outcome.TooLarge:
-		// Failed, not Bounced, which deletes the body: a report may fail too, and
-		// an operator who mends the cause can still send the message.
-		d.State, d.Event, d.Passed = spool.Failed, spool.EventBounced, true
+		// Its body is kept: a report may fail too, and an operator who mends the
+		// cause can still send the message.
+		d.State, d.Event, d.Passed = spool.Failed, spool.EventFailed, true
 	case outcome.Retry:
 		after := d.pause(ans)
 		if ans.Doubt && rules.Unknown != Retry {
@@ -102,7 +102,7 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 // not let the mailbox send as: another choice cures it, and waiting does not.
 // Where the configuration chose, the address is held instead.
 func (d *Decision) wrongSender() {
-	d.State, d.Event = spool.Failed, spool.EventBounced
+	d.State, d.Event = spool.Failed, spool.EventFailed
 	d.Status[0] = 5
 }
 
@@ -117,7 +117,7 @@ func (d *Decision) pause(ans outcome.Answer) (after time.Duration) {
 }
 
 func (d *Decision) retry(rec spool.Record, after time.Duration, now time.Time, rules Rules) {
-	d.State, d.Event = spool.Queued, spool.EventDeferred
+	d.State, d.Event = spool.Deferred, spool.EventDeferred
 	d.Next = now.Add(pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter))
 	if after > 0 {
 		d.Next = now.Add(after)
@@ -135,11 +135,11 @@ func (d *Decision) hold(rec spool.Record, ans outcome.Answer, now time.Time, rul
 	case ans.Scope == outcome.ScopeMessage || rules.Alone >= hold.MaxAlone:
 		d.State, d.Event = spool.Held, spool.EventHeld
 	case rules.Alone > 0:
-		d.State, d.Event = spool.Queued, spool.EventDeferred
+		d.State, d.Event = spool.Deferred, spool.EventDeferred
 		d.Next = now.Add(hold.ProbeAfter(rules.Alone - 1))
 	default:
 		// A message that probes for all the others keeps its place in line.
-		d.State, d.Event, d.Next = spool.Queued, spool.EventHeld, dueAgain(rec, now)
+		d.State, d.Event, d.Next = spool.Paused, spool.EventPaused, dueAgain(rec, now)
 		d.Hold, d.Scope = true, ans.Scope
 	}
 }
@@ -150,7 +150,7 @@ func (d *Decision) unknown(rec spool.Record, now time.Time, rules Rules) {
 		d.State, d.Event = spool.Held, spool.EventHeld
 		return
 	}
-	d.State, d.Event = spool.Queued, spool.EventDeferred
+	d.State, d.Event = spool.Deferred, spool.EventDeferred
 	d.Next = now.Add(pace.Backoff(rules.unknownDelay(), rec.Attempts, rules.Jitter))
 	d.expire(rec, now, rules)
 }
@@ -204,7 +204,7 @@ func Review(rec spool.Record, released bool, started, now time.Time, rules Rules
 	}
 	// Interrupted before started, so the delay is over this long after it at the latest.
 	if until := started.Add(rules.unknownDelay()); now.Before(until) {
-		d.State, d.Event, d.Next = spool.Queued, spool.EventDeferred, until
+		d.State, d.Event, d.Next = spool.Deferred, spool.EventDeferred, until
 		d.Text = interrupted + "; it will be retried"
 		return d, false
 	}

@@ -18,8 +18,8 @@ const delayLook = 20
 // isDelayed decides whether to warn the postmaster that rec waits: not twice, and
 // time in holds does not count. It is pure.
 func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
-	return rec.State == spool.Queued && !rec.DelayWarned && rec.ReportOf == "" && !rec.Envelope.ReversePath.IsZero() &&
-		after > 0 && now.Sub(rec.Accepted)-rec.HeldFor >= after
+	return rec.State.Stored() == spool.Queued && !rec.DelayWarned && rec.ReportOf == "" &&
+		!rec.Envelope.ReversePath.IsZero() && after > 0 && now.Sub(rec.Accepted)-rec.HeldFor >= after
 }
 
 // warnOfDelays warns the postmaster of mail that waits for longer than
@@ -43,7 +43,7 @@ func (d *Delivery) warnOfDelays(ctx context.Context) error {
 			warned[key] = at
 		}
 		young := now.Sub(l.Oldest) < r.DelayWarning || now.Sub(warned[key]) < r.DelayWarning
-		if l.Queued == 0 || young || d.isHeld(l.Mailbox) {
+		if l.Waiting() == 0 || young || d.isHeld(l.Mailbox) {
 			continue
 		}
 		did, err := d.warnOfLane(ctx, l, r, now)
@@ -63,7 +63,7 @@ func (d *Delivery) isHeld(mailbox envelope.Address) bool {
 }
 
 func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now time.Time) (bool, error) {
-	queued := spool.Filter{States: []spool.State{spool.Queued}, Mailbox: l.Mailbox, Limit: delayLook}
+	queued := spool.Filter{States: spool.Waiting(), Mailbox: l.Mailbox, Limit: delayLook}
 	oldest, err := d.cfg.Store.List(ctx, queued)
 	if err != nil {
 		return false, err
@@ -82,7 +82,7 @@ func (d *Delivery) warnOfLane(ctx context.Context, l spool.Lane, r Reports, now 
 		if dsn.Unwanted(header) != "" {
 			continue
 		}
-		report := dsn.Report{Delayed: true, Others: l.Queued - 1, MaySent: rec.Unknown}
+		report := dsn.Report{Delayed: true, Others: l.Waiting() - 1, MaySent: rec.Unknown}
 		report.To = []envelope.Address{r.Postmaster}
 		if limits := d.limits(); limits.MaxAge > 0 {
 			report.Until = rec.Accepted.Add(rec.HeldFor + limits.MaxAge)

@@ -69,7 +69,7 @@ func TestIsDelayed(t *testing.T) {
 		"not yet":             {func(r *spool.Record) { r.Accepted = r.Accepted.Add(time.Second) }, false},
 		"held meanwhile":      {func(r *spool.Record) { r.HeldFor = time.Second }, false},
 		"warned":              {func(r *spool.Record) { r.DelayWarned = true }, false},
-		"on its way":          {func(r *spool.Record) { r.State = spool.Active }, false},
+		"on its way":          {func(r *spool.Record) { r.State = spool.Sending }, false},
 		"a report":            {func(r *spool.Record) { r.ReportOf = "x" }, false},
 		"a null reverse-path": {func(r *spool.Record) { r.Envelope.ReversePath = envelope.Address{} }, false},
 	} {

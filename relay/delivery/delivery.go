@@ -397,7 +397,7 @@ func (d *Delivery) panicked(id envelope.QueueID) int {
 
 // forgetSettled drops what is remembered of a message that will not be tried again.
 func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
-	if s != spool.Queued {
+	if s.Stored() != spool.Queued {
 		d.holds.Forget(id)
 		d.mu.Lock()
 		defer d.mu.Unlock()

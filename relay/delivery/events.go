@@ -12,7 +12,7 @@ import (
 
 // Event is one step of one message, for the log and for metrics.
 type Event struct {
-	Kind       spool.EventKind // Attempted, EventSent, EventDeferred, EventHeld, EventBounced or EventFailed
+	Kind       spool.EventKind // Attempted, EventSent, EventDeferred, EventPaused, EventHeld or EventFailed
 	Record     spool.Record    // as claimed; Attempts is the number of this attempt
 	Identity   string
 	Status     reply.Enhanced
@@ -64,7 +64,7 @@ func (d *Delivery) emit(e Event) {
 
 func level(k spool.EventKind) slog.Level {
 	switch k {
-	case spool.EventDeferred, spool.EventHeld, spool.EventBounced:
+	case spool.EventDeferred, spool.EventPaused, spool.EventHeld:
 		return slog.LevelWarn
 	case spool.EventFailed:
 		return slog.LevelError

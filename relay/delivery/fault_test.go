@@ -50,7 +50,7 @@ func TestStop(t *testing.T) {
 					t.Error("an attempt began after the stop")
 				}
 				n := r.store.Counts()
-				if n[spool.Active] != 0 || n[spool.Sent]+n[spool.Queued] != 100 {
+				if n[spool.Sending] != 0 || n[spool.Sent]+n[spool.Queued] != 100 {
 					t.Errorf("%v", n)
 				}
 				unknown, attempts := 0, 0
@@ -106,7 +106,7 @@ func TestSickStore(t *testing.T) {
 		r.store.disk(errDisk)
 		late := r.arrive(box)
 		r.wait(time.Hour)
-		r.wantState(id, spool.Active)
+		r.wantState(id, spool.Sending)
 		if n := len(r.graph.times(id)); n != 1 {
 			t.Errorf("%d attempts", n)
 		}
@@ -269,7 +269,7 @@ func TestDamaged(t *testing.T) {
 		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = errDisk })
 		id = r.arrive(box)
 		r.wait(time.Second)
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Deferred)
 		if rec := r.store.get(id); rec.Unknown || !strings.Contains(rec.LastText, "cannot be read") {
 			t.Errorf("%+v", rec)
 		}

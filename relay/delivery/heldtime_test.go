@@ -93,7 +93,7 @@ func TestOverlappingHolds(t *testing.T) {
 			t.Fatalf("%+v", h)
 		}
 		r.wait(time.Until(since.Add(24*time.Hour - time.Second)))
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Paused)
 		r.wait(expireEvery + time.Second)
 		r.wantState(id, spool.Failed)
 		r.stop()
@@ -116,7 +116,7 @@ func TestMaxHoldCountsEarlierHolds(t *testing.T) {
 		if h := r.Status().Holds; len(h) != 1 || h[0].Key != "mailbox:a@contoso.com" {
 			t.Errorf("%+v", h)
 		}
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Paused)
 		r.wait(expireEvery + time.Second)
 		r.wantState(id, spool.Failed)
 		r.stop()

@@ -67,7 +67,7 @@ func TestHoldProbeResume(t *testing.T) {
 				if h := r.Status().Holds; len(h) != 1 || h[0].Probes != 6 || h[0].Text != "refused; check the app" {
 					t.Errorf("holds %+v", h)
 				}
-				if n := r.store.Counts()[spool.Active]; n != 0 {
+				if n := r.store.Counts()[spool.Sending]; n != 0 {
 					t.Errorf("%d Active", n)
 				}
 				r.graph.set(func() { broken = false })
@@ -252,7 +252,7 @@ func TestMissingRoute(t *testing.T) {
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(24 * time.Hour)
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Paused)
 		if h := r.Status().Holds; len(h) != 1 || !strings.Contains(h[0].Text, "senders:") || len(r.store.holds()) != 1 {
 			t.Errorf("holds %+v", h)
 		}
@@ -352,7 +352,7 @@ func TestIdentityProbesRotate(t *testing.T) {
 		if n := r.store.Counts()[spool.Sent]; n != 40 {
 			t.Errorf("%v", r.store.Counts())
 		}
-		if rec := r.store.get(foreign); rec.State != spool.Queued || rec.HeldFor != 0 {
+		if rec := r.store.get(foreign); rec.State != spool.Deferred || rec.HeldFor != 0 {
 			t.Errorf("the other identity's message: %s, held for %v", rec.State, rec.HeldFor)
 		}
 		r.stop()

@@ -180,7 +180,7 @@ func TestThrottledLaneAlone(t *testing.T) {
 		}
 		r.start()
 		r.wait(5 * time.Second)
-		if n := r.store.Counts()[spool.Active]; n != 0 {
+		if n := r.store.Counts()[spool.Sending]; n != 0 {
 			t.Errorf("%d messages Active in a pause", n)
 		}
 		for _, try := range r.graph.tries {

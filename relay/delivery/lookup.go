@@ -163,9 +163,8 @@ func traceOf(rec spool.Record, history []spool.Event) trace {
 		if e.Kind == spool.Attempted && t.first.Equal(rec.Accepted) {
 			t.first = e.At
 		}
-		// The attempt that is open says nothing, and an outcome that was held
-		// has no event of its own.
-		if e.Kind == spool.EventUnknown || e.Kind == spool.Attempted && e.Attempt < rec.Attempts {
+		// The attempt that is open says nothing.
+		if e.Unknown || e.Kind == spool.Attempted && e.Attempt < rec.Attempts {
 			t.since = e.At
 		}
 	}

@@ -160,7 +160,7 @@ func TestLookupFindsNothing(t *testing.T) {
 		if n := len(r.graph.times(id)); n != 1 {
 			t.Errorf("%d attempts within ten minutes", n)
 		}
-		if rec := r.store.get(id); rec.State != spool.Queued || !rec.Unknown || rec.Attempts != 1 {
+		if rec := r.store.get(id); rec.State != spool.Deferred || !rec.Unknown || rec.Attempts != 1 {
 			t.Errorf("meanwhile: %+v", rec)
 		}
 		r.wait(time.Minute)
@@ -343,7 +343,7 @@ func TestLookupPanics(t *testing.T) {
 		r, f, _, id := looking(t, func(int) ([]graph.Copy, outcome.Answer) { panic("broken") })
 		r.CheckLookup(t.Context(), []envelope.Address{addr(t, "box@contoso.com")})
 		r.wait(2*UnknownDelay + 30*time.Second)
-		if rec := r.store.get(id); rec.State != spool.Queued || !rec.Unknown {
+		if rec := r.store.get(id); rec.State != spool.Deferred || !rec.Unknown {
 			t.Errorf("after two panics: %+v", rec)
 		}
 		r.wait(time.Hour)

@@ -100,7 +100,7 @@ func TestLookupInSentItems(t *testing.T) {
 			r.Notify(box)
 			until(t, "an end", func() bool {
 				rec, err := store.Get(t.Context(), id)
-				return err == nil && rec.State != spool.Queued && rec.State != spool.Active
+				return err == nil && rec.State.Stored() != spool.Queued && rec.State != spool.Sending
 			})
 			rec, err := store.Get(t.Context(), id)
 			if err != nil || rec.State != c.want {

@@ -39,7 +39,7 @@ func (d *Delivery) expireOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old.States = []spool.State{spool.Queued}
+	old.States = spool.Waiting()
 	for _, h := range d.holds.List() {
 		for _, l := range lanes {
 			if now.Sub(l.Oldest) < limit || !d.covers(h, l.Mailbox) {

@@ -38,9 +38,9 @@ func TestMaxHold(t *testing.T) {
 		r.wantState(old, spool.Failed)
 		r.wantState(alone, spool.Failed)
 		r.wantState(aliased, spool.Failed)
-		r.wantState(own, spool.Queued)
-		r.wantState(young, spool.Queued)
-		r.wantState(deferred, spool.Queued)
+		r.wantState(own, spool.Deferred)
+		r.wantState(young, spool.Paused)
+		r.wantState(deferred, spool.Deferred)
 		// A lane looks behind a SendAs hold once a minute, and the others less often.
 		if most := 49*60 + 1000; r.store.Seen().Claims > most {
 			t.Errorf("%d claims in two days, want %d at most", r.store.Seen().Claims, most)

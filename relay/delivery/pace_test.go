@@ -50,7 +50,7 @@ func TestRate(t *testing.T) {
 			if got := sentOf(fast); got != 100 {
 				t.Errorf("another mailbox sent %d of 100", got)
 			}
-			if n := r.store.Counts()[spool.Active]; n != 0 {
+			if n := r.store.Counts()[spool.Sending]; n != 0 {
 				t.Errorf("%d messages are claimed and not sent", n)
 			}
 			r.wait(15 * time.Second)

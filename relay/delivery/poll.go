@@ -80,9 +80,9 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	d.endOrphans()
 	d.endSearchAlarms()
 	for _, l := range lanes {
-		if next := l.Next; l.Queued > 0 && next.IsZero() {
+		if next := l.Next; l.Waiting() > 0 && next.IsZero() {
 			d.wake(l.Mailbox, dueHint{at: now})
-		} else if l.Queued > 0 {
+		} else if l.Waiting() > 0 {
 			d.wake(l.Mailbox, dueHint{at: next})
 		}
 	}

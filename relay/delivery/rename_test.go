@@ -55,7 +55,7 @@ func TestRenamedIdentity(t *testing.T) {
 				r.ProbeNow()
 			}
 			r.wait(5 * time.Minute)
-			if rec := r.store.get(id); rec.State != spool.Queued || rec.HeldFor < 7*time.Hour-time.Minute ||
+			if rec := r.store.get(id); rec.State != spool.Deferred || rec.HeldFor < 7*time.Hour-time.Minute ||
 				rec.LastText != "unavailable" {
 				t.Errorf("restart %v: %s, held for %s: %s", restart, rec.State, rec.HeldFor, rec.LastText)
 			}
@@ -92,7 +92,7 @@ func TestProbeNowByKey(t *testing.T) {
 		r.ProbeNow(hold.MailboxKey(one))
 		r.wait(10 * time.Second)
 		r.wantState(first, spool.Sent)
-		r.wantState(second, spool.Queued)
+		r.wantState(second, spool.Paused)
 		if n := len(r.graph.times(second)); n != 2 {
 			t.Errorf("the other hold was probed %d times", n)
 		}

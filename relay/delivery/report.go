@@ -226,7 +226,7 @@ func (d *Delivery) mayBeSent(ctx context.Context, rec spool.Record) (bool, error
 		return true, nil
 	}
 	history, err := d.cfg.Store.History(ctx, rec.ID)
-	return slices.ContainsFunc(history, func(e spool.Event) bool { return e.Kind == spool.EventUnknown }), err
+	return slices.ContainsFunc(history, func(e spool.Event) bool { return e.Unknown }), err
 }
 
 // putReport writes a report of rec into the queue.

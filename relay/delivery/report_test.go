@@ -451,7 +451,7 @@ func TestWrongSender(t *testing.T) {
 		if rec := r.store.get(chosen); rec.State != spool.Failed || rec.LastStatus != (reply.Enhanced{5, 7, 1}) {
 			t.Errorf("chosen by the client: %s %v", rec.State, rec.LastStatus)
 		}
-		r.wantState(fixed, spool.Queued)
+		r.wantState(fixed, spool.Paused)
 		holds := r.Status().Holds
 		if len(holds) != 1 || holds[0].Key != "sendas:box@contoso.com from fixed@contoso.com" {
 			t.Errorf("holds: %+v", holds)

@@ -99,7 +99,7 @@ func TestSetLimitsTakesEffect(t *testing.T) {
 		defer r.stop()
 		id := r.arrive(addr(t, "a@example.org"))
 		r.wait(24 * time.Hour)
-		r.wantState(id, spool.Queued)
+		r.wantState(id, spool.Paused)
 		l := r.limits()
 		l.MaxHold = time.Hour
 		r.SetLimits(l)

@@ -105,7 +105,7 @@ func TestSameUnknownCodeHoldsTheClient(t *testing.T) {
 		r.wantState(send("ups"), spool.Sent)
 		r.wait(2 * time.Hour) // probes fail, and nothing else does
 		for _, id := range kept {
-			r.wantState(id, spool.Queued)
+			r.wantState(id, spool.Paused)
 		}
 		r.wantState(send("ups"), spool.Sent)
 		if n := len(r.store.holds()); n != 1 {
@@ -132,12 +132,12 @@ func TestSameUnknownCodeHoldsTheMailbox(t *testing.T) {
 			for _, c := range clients {
 				last = send(c)
 			}
-			r.wantState(last, spool.Queued)
+			r.wantState(last, spool.Paused)
 			if key := r.Delivery.holds.Blocking("contoso", box); key != "mailbox:"+box.Key() {
 				t.Errorf("%v: %q blocks", clients, key)
 			}
 			id := send("third")
-			r.wantState(id, spool.Queued)
+			r.wantState(id, spool.Paused)
 			r.wait(10 * time.Minute) // a probe of the third passes
 			r.wantState(id, spool.Sent)
 			r.stop()

@@ -80,11 +80,9 @@ func tryAnswer(t *testing.T, f graph.Fact) {
 	entry := r.outcome(t)
 	r.wantOutcome(t, f, entry)
 	switch entry.Msg {
-	case "held":
-		if f.Scope != outcome.ScopeMessage { // alone it begins no hold
-			r.wantHold(t, f)
-		}
-	case "bounced":
+	case "paused":
+		r.wantHold(t, f)
+	case "failed":
 		r.wantReport(t, entry)
 	}
 	r.wantMetric(t, `graphrelay_delivery_outcomes_total{mailbox="`+harness.Sender+`",outcome="`+entry.Msg+`"}`)
@@ -191,15 +189,17 @@ func tryStop(t *testing.T, f graph.Fact) {
 func outcomeOf(f graph.Fact) []string {
 	switch {
 	case f.Of == graph.OfNumber:
-		return []string{"held", "deferred"}
+		return []string{"paused", "deferred"}
 	case f.Outcome == outcome.Delivered:
 		return []string{"sent"}
 	case f.Outcome == outcome.Bounce || f.Outcome == outcome.TooLarge:
-		return []string{"bounced"}
+		return []string{"failed"}
 	case f.Outcome == outcome.Hold && f.Scope == outcome.ScopeSendAs:
-		return []string{"held", "bounced"}
-	case f.Outcome == outcome.Hold:
+		return []string{"paused", "failed"}
+	case f.Outcome == outcome.Hold && f.Scope == outcome.ScopeMessage:
 		return []string{"held"}
+	case f.Outcome == outcome.Hold:
+		return []string{"paused"}
 	}
 	return []string{"deferred"}
 }
@@ -328,7 +328,7 @@ func (l *logLines) Write(p []byte) (int, error) {
 		}
 	case strings.HasPrefix(line.Msg, "hold begins"):
 		l.holds = append(l.holds, line)
-	case slices.Contains([]string{"sent", "deferred", "held", "bounced", "failed"}, line.Msg):
+	case slices.Contains([]string{"sent", "deferred", "paused", "held", "failed"}, line.Msg):
 		select {
 		case l.lines <- line:
 		default:

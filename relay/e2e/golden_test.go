@@ -85,7 +85,7 @@ func goldenScene(t *testing.T) *harness.Relay {
 	for _, id := range []string{"held", "deleted"} {
 		send(slow, id, "accepted")
 	}
-	send(strange, "on-hold", "deferred")
+	send(strange, "on-hold", "paused")
 	command(t, r, "queue", "hold", idOf(t, r, "held"))
 	command(t, r, "queue", "delete", "--yes", idOf(t, r, "deleted"))
 	for _, key := range []string{"hold:mailbox:" + strange, "queue:held"} {
@@ -117,7 +117,8 @@ func idOf(t *testing.T, r *harness.Relay, message string) string {
 // everyMessage lists the messages of every state, in the order of acceptance.
 func everyMessage(t *testing.T, r *harness.Relay) (list []harness.Entry) {
 	t.Helper()
-	out := command(t, r, "queue", "list", "--state", "queued,active,held,sent,failed,deleted,damaged", "--json")
+	out := command(t, r, "queue", "list", "--state",
+		"queued,deferred,paused,sending,held,sent,failed,deleted,damaged", "--json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,7 @@ func newNormalizer(r *harness.Relay) (n normalizer) {
 }
 
 // texts are the names of values that are for people.
-const texts = "text|headline|remedy|meanwhile|detail|reason|health|header|error"
+const texts = "text|headline|remedy|meanwhile|detail|reason|paused_reason|health|header|error"
 
 var (
 	jsonText   = regexp.MustCompile(`(?m)^( *"(?:` + texts + `)": )(".*?")(,?)$`)

@@ -34,7 +34,7 @@ import (
 // refuses is refused here too. Any other error is the caller's fault: a recipient
 // without a domain, or none at all.
 func (h *Header) Apply(e Edits) ([]byte, Report, error) {
-	p := plan{h: h, extra: e.Extra}
+	p := plan{h: h, signed: h.signed(), extra: e.Extra}
 	if err := p.wanted(e.Recipients); err != nil {
 		return nil, Report{}, err
 	}
@@ -64,6 +64,7 @@ func CheckRecipient(a envelope.Address) error {
 // plan collects what becomes of each field before anything is written.
 type plan struct {
 	h      *Header
+	signed bool // with DKIM
 	extra  ExtraRecipients
 	report Report
 

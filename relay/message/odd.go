@@ -54,10 +54,12 @@ func (s *scanner) noHeader(start int) {
 }
 
 // isLongText reports whether the line at start is longer than a header may be, but
-// begins no header.
+// begins no header. It looks at no more than that, of which all is there however
+// the line arrives.
 func (s *scanner) isLongText(start int) bool {
 	line := s.h.raw[start:]
-	if len(line) <= s.opt.MaxHeader || start > 0 || s.from != nil || isBlank(line[0]) || beginsFrom(line) {
+	if len(line) <= s.opt.MaxHeader || start > 0 || s.from != nil || isBlank(line[0]) ||
+		beginsFrom(line[:s.opt.MaxHeader]) {
 		return false
 	}
 	return !IsField(line[:s.opt.MaxHeader])
@@ -163,31 +165,44 @@ func (s *scanner) resolve(start int, line []byte) error {
 }
 
 // continues reports whether line belongs to the last field and lacks only the
-// blank of a fold: one parameter behind a semicolon, or message IDs.
+// blank of a fold: parameters behind a semicolon, or message IDs.
 func (h *Header) continues(line []byte) bool {
 	f := h.fields[len(h.fields)-1]
 	is := func(a, b string) bool { return equalFold(h.name(f), a) || equalFold(h.name(f), b) }
 	switch {
 	case is("Content-Type", "Content-Disposition"):
-		return bytes.HasSuffix(trimBlank(h.value(f)), []byte(";")) && isParameter(line)
+		return bytes.HasSuffix(trimBlank(h.value(f)), []byte(";")) && areParameters(line)
 	case is("References", "In-Reply-To"):
 		return areMessageIDs(line)
 	}
 	return false
 }
 
-// isParameter recognizes one name=value, where the value is a word or in quotes.
-func isParameter(line []byte) bool {
+// areParameters recognizes name=value, or several with semicolons between them,
+// where each value is a word or in quotes.
+func areParameters(line []byte) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789*-"
 	line = trimBlank(bytes.TrimSuffix(trimBlank(line), []byte(";")))
-	name, value, found := bytes.Cut(line, []byte("="))
-	if !found || len(name) == 0 || len(bytes.Trim(name, letters)) > 0 || len(value) == 0 {
-		return false
+	for more := true; more; {
+		name, rest, found := bytes.Cut(trimBlank(line), []byte("="))
+		if !found || len(name) == 0 || len(bytes.Trim(name, letters)) > 0 {
+			return false
+		}
+		value, ended := rest, false
+		if inner, quoted := bytes.CutPrefix(rest, []byte{'"'}); quoted {
+			if value, rest, ended = bytes.Cut(inner, []byte{'"'}); !ended || bytes.IndexByte(value, '\\') >= 0 {
+				return false
+			}
+			if rest, more = bytes.CutPrefix(trimBlank(rest), []byte{';'}); !more && len(rest) > 0 {
+				return false
+			}
+		} else if value, rest, more = bytes.Cut(rest, []byte{';'}); len(trimBlank(value)) == 0 ||
+			bytes.ContainsAny(trimBlank(value), " \t\",()<>@\\") {
+			return false
+		}
+		line = rest
 	}
-	if n := len(value); n > 1 && value[0] == '"' && value[n-1] == '"' {
-		return !bytes.ContainsAny(value[1:n-1], `"\`)
-	}
-	return !bytes.ContainsAny(value, " \t\";,()<>@\\")
+	return true
 }
 
 func areMessageIDs(line []byte) bool {

@@ -203,6 +203,9 @@ func (s *scanner) mendCharacters(start int, line []byte) error {
 	notes := &s.h.notes
 	notes.FinalNUL = notes.FinalNUL || s.nul
 	notes.StrayCR = notes.StrayCR || bytes.IndexByte(line, '\r') >= 0
+	if s.hidesAuthor(kept) {
+		return errBareCR()
+	}
 	for i, c := range kept {
 		if c == '\r' {
 			kept[i], s.innerCR = ' ', true
@@ -210,6 +213,31 @@ func (s *scanner) mendCharacters(start int, line []byte) error {
 	}
 	s.h.raw = append(s.h.raw[:start+len(kept)], "\r\n"...)
 	return nil
+}
+
+// hidesAuthor reports whether a line belongs to a field of an author in which
+// readers that end a line at a CR find another address, or another field.
+func (s *scanner) hidesAuthor(line []byte) bool {
+	first, rest, found := bytes.Cut(line, []byte{'\r'})
+	if !found {
+		return false
+	}
+	f, before := field{}, []byte(nil)
+	name, colon := cutName(line)
+	if n := len(s.h.fields); colon >= 0 {
+		f.kind = kindOf(line[:name])
+	} else if n > 0 && (isBlank(line[0]) || line[0] == '\r') {
+		f = s.h.fields[n-1]
+		before = s.h.value(f)
+	}
+	if !f.isAuthor() {
+		return false
+	}
+	hidden := bytes.IndexByte(first, '@') >= 0 || bytes.IndexByte(before, '@') >= 0
+	for piece := range bytes.SplitSeq(rest, []byte{'\r'}) {
+		hidden = hidden || IsField(piece)
+	}
+	return hidden
 }
 
 func (s *scanner) checkSize() error {

@@ -18,11 +18,13 @@ import (
 // it was, and so do all of a message with a DKIM signature, which covers From.
 // names are those of the changed fields.
 func (h *Header) QuoteNames() (quoted *Header, names []string) {
-	if len(h.numbers("DKIM-Signature")) > 0 {
+	if h.signed() {
 		return h, nil
 	}
 	return h.mapped(field.isAuthor, address.MendAuthor)
 }
+
+func (h *Header) signed() bool { return len(h.numbers("DKIM-Signature")) > 0 }
 
 // MendLists does the same for the lists in To, Cc and Bcc, whose items may have
 // semicolons between them.

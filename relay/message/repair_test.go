@@ -351,3 +351,70 @@ func addr1(t testing.TB, s string) envelope.Address {
 	}
 	return a
 }
+
+// Readers that end a line at a CR see another author there: what would be mended
+// into one field of the granted sender is refused.
+func TestCRHidesNoAuthor(t *testing.T) {
+	for in, refused := range map[string]bool{
+		"From: x\rFrom: n@c.example\r\n":                         true,
+		"From: x\r\n\rFrom: n@c.example\r\n":                     true,
+		"From: x\r\n y\rSubject: z <n@c.example>\r\n":            true,
+		"From: x@y.example\r<n@c.example>\r\n":                   true,
+		"From: \"x@y.example\"\r\n UPS\r<n@c.example>\r\n":       true,
+		"Resent-Sender: x\rFrom : n@c.example\r\n":               true,
+		"From: UPS\rrack <n@c.example>\r\n":                      false,
+		"From: UPS\r\r\n <n@c.example>\r\r\n":                    false,
+		"From: n@c.example\r\nSubject: x\rFrom: x@y.example\r\n": false,
+		"From: n@c.example\r\nTo: x\rFrom: x@y.example\r\n":      false,
+	} {
+		h, _, err := Read(strings.NewReader(in+"\r\nx"), Options{})
+		if (err != nil) != refused {
+			t.Errorf("%q: %v", in, err)
+		}
+		if refused || err != nil {
+			continue
+		}
+		h, _ = h.QuoteNames()
+		if a, err := h.Authors(); err != nil || len(a.From) != 1 || a.From[0].String() != "n@c.example" {
+			t.Errorf("%q: %v, %v", in, a, err)
+		}
+	}
+}
+
+// "Ärger, Jürgen" in one encoded word: readers that decode first see a list, in
+// which all of them find the same addresses. What a signature covers stays as it
+// is, anything else is written so that no order of reading differs.
+func TestACommaInAnEncodedNameKeepsSignatures(t *testing.T) {
+	const name = "=?utf-8?Q?=C3=84rger=2C_J=C3=BCrgen?= <a@x.example>"
+	const clear = `=?utf-8?q?=C3=84rger?= "," =?utf-8?q?J=C3=BCrgen?= <a@x.example>`
+	const signed = "DKIM-Signature: v=1\r\n"
+	for _, c := range []struct{ in, want string }{
+		{"From: " + name + "\r\nTo: " + name + "\r\n", "From: " + clear + "\r\nTo: " + clear + "\r\n"},
+		{signed + "From: " + name + "\r\nTo: " + name + "\r\n", signed + "From: " + name + "\r\nTo: " + name + "\r\n"},
+		{signed + "To: " + name + ", b@x.example\r\n",
+			signed + "To: " + clear + "\r\nX-Graphrelay-To: " + name + ", b@x.example\r\n"},
+		{signed + "To: \"b@x.example\" " + name + "\r\n", signed + "To: \"b@x.example\" " + clear + "\r\n"},
+		{signed + "To: =?utf-8?Q?b=40x=2C?= <a@x.example>\r\n", signed + "To: \"b@x,\" <a@x.example>\r\n"},
+		{signed + "To: g: " + name + ";\r\n", signed + "To: g: " + name + ";\r\n"},
+	} {
+		h, _, err := Read(strings.NewReader(c.in+"\r\n"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _ = h.QuoteNames()
+		h, _ = h.MendLists()
+		if _, err := h.Authors(); err != nil {
+			t.Errorf("%q: %v", c.in, err)
+		}
+		got, _, err := h.Apply(Edits{Recipients: addrs(t, "a@x.example")})
+		if err != nil || string(got) != c.want+"\r\n" {
+			t.Errorf("%q:\n%q, %v, want\n%q", c.in, got, err, c.want)
+		}
+	}
+	for _, in := range []string{"=?utf-8?Q?b=40x=2C?= <a@x.example>", "=?utf-8?Q?=3Cb=2C?= <a@x.example>"} {
+		h := mustRead(t, []byte(signed+"From: "+in+"\r\n\r\n"))
+		if _, err := h.Authors(); err == nil {
+			t.Errorf("%q is an author", in)
+		}
+	}
+}

@@ -16,7 +16,7 @@ func (p *plan) toCc(name string) error {
 		return nil
 	case 1:
 		l, err := p.parse(p.h.value(p.h.fields[fields[0]]))
-		if err == nil && l.Exact() {
+		if err == nil && l.Exact(p.signed) {
 			l.Cover(p.covered)
 			return nil
 		}
@@ -69,7 +69,7 @@ func (p *plan) merge(fields []int, name string) error {
 // written here decides who gets the message. A list that fails is set aside.
 func (p *plan) put(fields []int, first int, name string, merged []byte, texts map[int][]byte) {
 	l, err := p.parse(merged)
-	good := err == nil && l.Exact()
+	good := err == nil && l.Exact(false)
 	if good {
 		l.Cover(p.covered)
 	}

@@ -29,8 +29,8 @@ func (m *Monitor) describeEvents() events {
 			"repair"),
 		attempts: m.counter("delivery_attempts_total", "Attempts to send a message to Graph.", "mailbox"),
 		outcomes: m.counter("delivery_outcomes_total",
-			"Outcomes: sent; deferred (tried again); held; bounced (refused for good); "+
-				"failed (not sent within queue.max_age, or held for queue.max_hold).", "mailbox", "outcome"),
+			"Outcomes: sent; deferred (tried again); paused (a hold stops it); held (alone, for an operator); "+
+				"failed (refused for good, or not sent within queue.max_age or queue.max_hold).", "mailbox", "outcome"),
 		duplicates: m.counter("possible_duplicates_total",
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
 		damaged: m.counter("damaged_large_messages_total", "Malformed large messages that were sent as drafts, "+
@@ -50,10 +50,13 @@ func (m *Monitor) describeEvents() events {
 func (m *Monitor) describeStates() {
 	m.value("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping.",
 		func(s state.Snapshot) float64 { return truth(s.Ready()) }).withoutSnapshot = true
-	m.gauge("queue_messages", "Messages in the store by state: queued, active, held, failed or damaged.",
+	m.gauge("queue_messages",
+		"Messages in the store by state: queued, deferred, paused, sending, held, failed or damaged.",
 		func(s state.Snapshot, is emit) {
 			is(float64(s.Queued), "queued")
-			is(float64(s.Active), "active")
+			is(float64(s.Deferred), "deferred")
+			is(float64(s.Paused), "paused")
+			is(float64(s.Sending), "sending")
 			is(float64(s.Held), "held")
 			is(float64(s.Failed), "failed")
 			is(float64(s.Damaged), "damaged")
@@ -61,7 +64,7 @@ func (m *Monitor) describeStates() {
 	m.value("store_bytes", "Size of stored messages in bytes.",
 		func(s state.Snapshot) float64 { return float64(s.Bytes) })
 	m.value("queue_oldest_age_seconds",
-		"Age of the oldest message that is queued, active or held; 0 if there is none.",
+		"Age of the oldest message in the queue (queued, deferred, paused, sending or held); 0 if there is none.",
 		func(s state.Snapshot) float64 { return m.age(s.Oldest()) })
 	m.describeLanes()
 	m.gauge("holds", "Holds in force by scope: identity, audit (also a whole identity, stopped by an audit), "+
@@ -94,11 +97,14 @@ func (m *Monitor) describeLanes() {
 			}
 		}, append([]string{"mailbox"}, labels...)...)
 	}
-	lanes("lane_messages", "Messages of a mailbox by state: queued, active or held.", func(l state.Lane, is emit) {
-		is(float64(l.Queued), "queued")
-		is(float64(l.Active), "active")
-		is(float64(l.Held), "held")
-	}, "state")
+	lanes("lane_messages", "Messages of a mailbox by state: queued, deferred, paused, sending or held.",
+		func(l state.Lane, is emit) {
+			is(float64(l.Queued), "queued")
+			is(float64(l.Deferred), "deferred")
+			is(float64(l.Paused), "paused")
+			is(float64(l.Sending), "sending")
+			is(float64(l.Held), "held")
+		}, "state")
 	lanes("lane_oldest_age_seconds", "Age of the oldest message of a mailbox.",
 		func(l state.Lane, is emit) { is(m.age(l.Oldest)) })
 	lanes("lane_slots", "Maximum number of concurrent requests of a mailbox.",
@@ -106,8 +112,9 @@ func (m *Monitor) describeLanes() {
 	lanes("lane_busy", "Requests of a mailbox in progress.", func(l state.Lane, is emit) { is(float64(l.Busy)) })
 	lanes("lane_failures", "Consecutive failed attempts of a mailbox.",
 		func(l state.Lane, is emit) { is(float64(l.Failures)) })
-	lanes("lane_paused_seconds", "Remaining time for which a mailbox pauses because Graph throttled it.",
-		func(l state.Lane, is emit) { is(max(0, l.Paused.Sub(m.cfg.Now()).Seconds())) })
+	lanes("lane_backoff_seconds",
+		"Remaining time before a mailbox is tried again, because Graph asked for it or attempts failed.",
+		func(l state.Lane, is emit) { is(max(0, l.Backoff.Sub(m.cfg.Now()).Seconds())) })
 }
 
 func readHolds(s state.Snapshot, is emit) {

@@ -110,7 +110,7 @@ func (m *Monitor) Attempted(mailbox string) {
 
 // Outcome is the end of an attempt.
 type Outcome struct {
-	Kind              string // sent, deferred, held, bounced or failed
+	Kind              string // sent, deferred, paused, held or failed
 	Mailbox, Identity string
 	HTTPStatus        int           // 0 if there was no answer
 	Duration          time.Duration // from request to answer; 0 if no request was made

@@ -29,7 +29,7 @@ func full(t *testing.T) *Monitor {
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
-					Slots: 3, Paused: noon.Add(time.Minute)}},
+					Slots: 3, Backoff: noon.Add(time.Minute)}},
 				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
 				Credentials: []state.Credential{
@@ -142,7 +142,7 @@ func TestScrape(t *testing.T) {
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
 		`graphrelay_queue_oldest_age_seconds 3600`,
-		`graphrelay_lane_paused_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
+		`graphrelay_lane_backoff_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
 		`graphrelay_ready 1`,
 		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,
 	} {

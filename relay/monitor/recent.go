@@ -21,10 +21,12 @@ func countOutcome(c *state.Minute, o Outcome) {
 		c.CountDelay(o.Delay)
 	case "deferred":
 		c.Deferred++
+	case "paused":
+		c.Paused++
 	case "held":
 		c.Held++
-	case "bounced", "failed":
-		c.Bounced++
+	case "failed":
+		c.Failed++
 	}
 	if o.Duplicate {
 		c.Unknown++

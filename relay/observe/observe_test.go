@@ -28,7 +28,7 @@ type queue struct {
 func (q *queue) Health() error     { return q.health }
 func (q *queue) Admit(int64) error { return q.full }
 func (q *queue) Stats(context.Context) (spool.Stats, error) {
-	return spool.Stats{Queued: 1, Active: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6}, q.err
+	return spool.Stats{Queued: 1, Sending: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6, Deferred: 7, Paused: 8}, q.err
 }
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
@@ -68,7 +68,8 @@ func TestSnapshot(t *testing.T) {
 	o.CountIntake(intake.Event{At: "rcpt", Refusal: &reply.Error{Cause: errors.New("why")}})
 	var r spool.Record
 	r.Mailbox = mailbox(t, "a@example.org")
-	for _, kind := range []spool.EventKind{spool.Attempted, spool.EventSent, spool.EventDeferred, spool.EventHeld} {
+	for _, kind := range []spool.EventKind{spool.Attempted, spool.EventSent, spool.EventDeferred, spool.EventPaused,
+		spool.EventHeld, spool.EventFailed} {
 		o.CountDelivery(delivery.Event{Kind: kind, Record: r})
 	}
 	o.Alerts.Alarm("disk", "full; do this", true)
@@ -76,11 +77,13 @@ func TestSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Queued != 1 || s.Active != 2 || s.Held != 3 || s.Failed != 4 || s.Damaged != 5 || s.Bytes != 6 ||
+	if s.Queued != 1 || s.Deferred != 7 || s.Paused != 8 || s.Sending != 2 || s.Held != 3 ||
+		s.Failed != 4 || s.Damaged != 5 || s.Bytes != 6 ||
 		s.Connections != 8 || s.ConnectionsTotal != 9 || s.RefusedOver != 10 || s.DiskReserve != 11 {
 		t.Errorf("numbers %+v", s)
 	}
-	if want := (state.Traffic{Accepted: 1, Rejected: 1, Sent: 1, Deferred: 1, Held: 1}); s.Hour != want {
+	want := state.Traffic{Accepted: 1, Rejected: 1, Sent: 1, Deferred: 1, Paused: 1, Held: 1, Failed: 1}
+	if s.Hour != want {
 		t.Errorf("an hour's traffic is %+v, want %+v", s.Hour, want)
 	}
 	if !s.Stopping || s.Reload != (state.Reload{At: at, Failed: true, Error: "why"}) || s.Certificate != at ||

@@ -55,8 +55,8 @@ func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
 		s.Full = o.Store.Admit(0)
 	}
 	st, err := o.Store.Stats(ctx)
-	s.Queued, s.Active, s.Held, s.Failed = st.Queued, st.Active, st.Held, st.Failed
-	s.Damaged, s.Bytes = st.Damaged, st.Bytes
+	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
+	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
 	return err
 }
 
@@ -83,11 +83,11 @@ func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time)
 		run := running[l.Mailbox]
 		list[i] = state.Lane{
 			Mailbox: l.Mailbox.String(), Identity: run.Identity,
-			Queued: l.Queued, Active: l.Active, Held: l.Held, Next: l.Next, Oldest: l.Oldest,
-			Slots: run.Slots, Busy: run.Busy, Failures: run.Failures,
+			Queued: l.Queued, Deferred: l.Deferred, Paused: l.Paused, Sending: l.Sending, Held: l.Held,
+			Next: l.Next, Oldest: l.Oldest, Slots: run.Slots, Busy: run.Busy, Failures: run.Failures,
 		}
 		if run.PausedUntil.After(now) {
-			list[i].Paused = run.PausedUntil
+			list[i].Backoff = run.PausedUntil
 		}
 	}
 	return list

@@ -26,15 +26,16 @@ func mailbox(t *testing.T, s string) envelope.Address {
 func TestLaneStates(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
-	stored := []spool.Lane{{Mailbox: a, Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now}, {Mailbox: b, Queued: 4}}
+	stored := []spool.Lane{{Mailbox: a, Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3, Next: now,
+		Oldest: now}, {Mailbox: b, Queued: 4}}
 	running := []delivery.LaneStatus{
 		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1, PausedUntil: now.Add(time.Minute)},
 		{Mailbox: b, Identity: "contoso", PausedUntil: now},
 		{Mailbox: mailbox(t, "c@example.org"), Identity: "contoso"},
 	}
 	want := []state.Lane{
-		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Active: 2, Held: 3, Next: now, Oldest: now,
-			Slots: 3, Busy: 2, Failures: 1, Paused: now.Add(time.Minute)},
+		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3,
+			Next: now, Oldest: now, Slots: 3, Busy: 2, Failures: 1, Backoff: now.Add(time.Minute)},
 		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
 	}
 	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ type Action string
 const (
 	Retry   Action = "retry"   // make due now; looked up first where that is configured
 	HoldIt  Action = "hold"    // keep until released
-	Release Action = "release" // end a hold; due now, and sent without a look: the operator has decided
+	Release Action = "release" // due now; a held one without a look, for the operator has decided
 	Delete  Action = "delete"  // for good; the history stays
 )
 
@@ -30,8 +31,8 @@ func (a Action) Known() bool { return a.States() != nil }
 // States are those in which a filter without states looks for messages.
 func (a Action) States() []spool.State {
 	return map[Action][]spool.State{
-		Retry: {spool.Queued}, HoldIt: {spool.Queued}, Release: {spool.Held},
-		Delete: {spool.Queued, spool.Held, spool.Failed, spool.Damaged},
+		Retry: spool.Waiting(), HoldIt: spool.Waiting(), Release: {spool.Held, spool.Paused},
+		Delete: append(spool.Waiting(), spool.Held, spool.Failed, spool.Damaged),
 	}[a]
 }
 
@@ -50,6 +51,7 @@ type Progress struct {
 	MaySent int      `json:"may_have_been_sent,omitempty"` // of those, and they are sent without a lookup
 	Skipped int      `json:"skipped"`                      // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
+	Probed  []string `json:"probed,omitempty"`             // keys of holds, with the last report
 	Done    bool     `json:"done,omitempty"`
 	Failed  string   `json:"failed,omitempty"` // why it ended early
 }
@@ -66,16 +68,14 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 	if !c.Action.Known() {
 		return errAction(c.Action)
 	}
-	r := &running{Operator: o, change: c, due: map[string]envelope.Address{}}
+	r := o.run(c)
 	err := r.pages(ctx, atOnce, func(page []envelope.QueueID) error {
 		if err := r.changePage(ctx, page); err != nil {
 			return err
 		}
 		return report(r.progress)
 	})
-	if len(c.IDs) > 0 {
-		r.probeHolds()
-	}
+	r.progress.Probed = r.probeHolds()
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ var errCounted = errors.New("counted as far as anybody wants to know")
 
 // Do changes one message; the error says why it could not be changed.
 func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by string) error {
-	r := &running{Operator: o, change: Change{Action: a, By: by}, due: map[string]envelope.Address{}}
+	r := o.run(Change{Action: a, IDs: []envelope.QueueID{id}, By: by})
 	m, err := r.one(ctx, id)
 	if err == nil {
 		r.wake(m.Mailbox)
@@ -131,11 +131,16 @@ func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by str
 	return err
 }
 
+func (o *Operator) run(c Change) *running {
+	return &running{Operator: o, change: c, due: map[string]envelope.Address{}, stopping: map[string]bool{}}
+}
+
 // running is a change under way.
 type running struct {
 	*Operator
 	change   Change
 	due      map[string]envelope.Address // mailboxes in which messages became due
+	stopping map[string]bool             // keys of holds that stop messages which were released
 	mu       sync.Mutex
 	progress Progress
 }
@@ -191,6 +196,9 @@ func (r *running) changePage(ctx context.Context, page []envelope.QueueID) error
 					r.progress.MaySent++
 				}
 				lanes[m.Mailbox.Key()] = m.Mailbox
+				if m.PausedBy != nil && r.change.Action == Release {
+					r.stopping[m.PausedBy.Key] = true
+				}
 			case errors.Is(err, spool.ErrState), errors.Is(err, spool.ErrNotFound):
 				r.skip(err)
 			default:
@@ -213,11 +221,18 @@ func (r *running) wake(mailbox envelope.Address) {
 	}
 }
 
-// probeHolds probes the holds that stop messages which were named, so that nobody
-// waits for the next probe. A filter can select a whole backlog, and the operator
-// asks for probes then.
-func (r *running) probeHolds() {
-	r.probe(func(h spool.Hold) bool {
+// probeHolds probes the holds that stop messages which were named or released, so
+// that nobody waits for the next probe, and returns their keys. A release of a whole
+// mailbox, or of everything, probes its holds even where no mail waits for them. A
+// retry by a filter can select a whole backlog, and probes nothing.
+func (r *running) probeHolds() []string {
+	f := r.change.Filter
+	f.Until = time.Time{}
+	whole := r.change.Action == Release && (!f.Mailbox.IsZero() || reflect.DeepEqual(f, spool.Filter{}))
+	return r.probe(func(h spool.Hold) bool {
+		if len(r.change.IDs) == 0 {
+			return r.stopping[h.Key] || whole && (f.Mailbox.IsZero() || r.canStop(h, f.Mailbox))
+		}
 		return slices.ContainsFunc(slices.Collect(maps.Values(r.due)), func(mailbox envelope.Address) bool {
 			return r.canStop(h, mailbox)
 		})
@@ -234,7 +249,7 @@ func (r *running) skip(err error) {
 // resends reports whether the change makes a message due that may have been sent
 // already, and that nobody looks up before.
 func (r *running) resends(m spool.Record) bool {
-	looked := r.change.Action == Retry && r.LooksUp != nil && r.LooksUp()
+	looked := (r.change.Action == Retry || m.State == spool.Paused) && r.LooksUp != nil && r.LooksUp()
 	return m.Unknown && !looked && (r.change.Action == Retry || r.change.Action == Release)
 }
 
@@ -246,14 +261,14 @@ func (r *running) one(ctx context.Context, id envelope.QueueID) (spool.Record, e
 	}
 	now := r.Now()
 	switch {
-	case r.change.Action == Release && m.State != spool.Held:
-		return m, fmt.Errorf("%w: message %s is %s, not held", spool.ErrState, id, m.State)
+	case r.change.Action == Release && m.State != spool.Held && m.State != spool.Paused:
+		return m, fmt.Errorf("%w: message %s is %s, neither held nor paused", spool.ErrState, id, m.State)
 	case r.change.Action == HoldIt:
 		why := "held by the operator" + r.by() + "; to let it go: graphrelay queue release " + string(id)
 		err = r.Store.Move(ctx, id, spool.Held, time.Time{}, why, now)
 	case r.change.Action == Delete:
 		err = r.Store.Delete(ctx, id, "deleted by the operator"+r.by(), now)
-	case r.change.Action == Release:
+	case r.change.Action == Release && m.State == spool.Held:
 		err = r.Store.Move(ctx, id, spool.Queued, now, "made due by the operator"+r.by(), now)
 	default:
 		err = r.Store.Retry(ctx, id, now, "made due by the operator"+r.by(), now)

@@ -6,9 +6,9 @@
 // # Promises
 //
 // A change of many messages goes through the queue page by page and reports how
-// far it is, so a backlog is never in memory. A message that is Active is
-// skipped. Retry and release of named messages also probe the holds that stop
-// them. Of the messages that become due, those that may have been sent already and
+// far it is, so a backlog is never in memory. A message that is Sending is
+// skipped. Retry and release of named messages, and every release, also probe the
+// holds that stop them. Of the messages that become due, those that may have been sent already and
 // are not looked up first are counted: whoever releases one has looked.
 //
 // # On failure
@@ -23,7 +23,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,17 +74,7 @@ func (o *Operator) probe(meant func(spool.Hold) bool) []string {
 
 func (o *Operator) canStop(h spool.Hold, mailbox envelope.Address) bool {
 	ofIdentity := h.Mailbox.IsZero()
-	return Stops(h, mailbox, envelope.Address{}) && (!ofIdentity || h.Identity == o.Identity(mailbox))
-}
-
-// Stops reports whether a hold stops mail that a mailbox sends from an address;
-// the zero address is any. The hold of an identity stops the mailboxes that it
-// names; if it names none, all of them.
-func Stops(h spool.Hold, mailbox, from envelope.Address) bool {
-	if !h.Mailbox.IsZero() {
-		return h.Mailbox.Equal(mailbox) && (from.IsZero() || h.From.IsZero() || h.From.Equal(from))
-	}
-	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+	return h.Reaches(mailbox) && (!ofIdentity || h.Identity == o.Identity(mailbox))
 }
 
 // maxHeader bounds the header block that an operator is shown, in bytes.

@@ -305,29 +305,6 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-func TestStops(t *testing.T) {
-	none := envelope.Address{}
-	for _, one := range []struct {
-		name          string
-		hold          spool.Hold
-		mailbox, from envelope.Address
-		want          bool
-	}{
-		{"its mailbox", spool.Hold{Mailbox: a}, a, b, true},
-		{"another mailbox", spool.Hold{Mailbox: a}, b, b, false},
-		{"an address in it", spool.Hold{Mailbox: a, From: b}, a, b, true},
-		{"another address in it", spool.Hold{Mailbox: a, From: b}, a, c, false},
-		{"any address in it", spool.Hold{Mailbox: a, From: b}, a, none, true},
-		{"a mailbox of the identity", spool.Hold{Mailboxes: []envelope.Address{a, b}}, b, b, true},
-		{"a mailbox of another", spool.Hold{Mailboxes: []envelope.Address{a, b}}, c, c, false},
-		{"an identity with every mailbox", spool.Hold{Identity: "contoso"}, c, c, true},
-	} {
-		if got := operator.Stops(one.hold, one.mailbox, one.from); got != one.want {
-			t.Errorf("%s: %v", one.name, got)
-		}
-	}
-}
-
 func TestTestMail(t *testing.T) {
 	x := newBench(t)
 	x.Hostname = func() string { return "relay.example.org" }
@@ -344,4 +321,52 @@ func TestTestMail(t *testing.T) {
 		!strings.Contains(text, "on relay.example.org.") {
 		t.Errorf("%s, %v:\n%s", got, err, text)
 	}
+}
+
+// Release by a filter means what the list shows: held messages, and paused ones, of which it
+// probes the holds. A paused one that may have been sent is looked up like with a retry.
+func TestReleaseOfPausedMailProbesItsHolds(t *testing.T) {
+	for _, one := range []struct {
+		name    string
+		filter  spool.Filter
+		changed int
+		probed  string
+	}{
+		{"all", spool.Filter{}, 3, "mailbox:a mailbox:c"},
+		{"a mailbox", spool.Filter{Mailbox: a}, 2, "mailbox:a"},
+		{"a mailbox whose hold stops nothing", spool.Filter{Mailbox: c}, 0, "mailbox:c"},
+		{"paused", spool.Filter{States: []spool.State{spool.Paused}}, 2, "mailbox:a"},
+		{"held", spool.Filter{States: []spool.State{spool.Held}}, 1, ""},
+		{"a recipient", spool.Filter{Recipient: a}, 2, "mailbox:a"},
+	} {
+		x := newBench(t)
+		x.LooksUp = func() bool { return true }
+		x.holds = []spool.Hold{{Key: "mailbox:a", Mailbox: a}, {Key: "mailbox:c", Mailbox: c}}
+		for _, h := range x.holds {
+			if err := x.mem.SetHold(t.Context(), h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.put(1, a, spool.Queued)
+		doubtful := x.put(2, a, spool.Queued)
+		x.mem.Edit(doubtful, func(r *spool.Record) { r.Unknown = true })
+		x.put(3, b, spool.Held)
+		x.put(4, b, spool.Queued)
+		p := x.do(operator.Change{Action: operator.Release, Filter: one.filter})
+		if p.Changed != one.changed || p.MaySent != 0 || p.Skipped != 0 || strings.Join(p.Probed, " ") != one.probed {
+			t.Errorf("%s: %+v", one.name, p)
+		}
+		if one.changed > 1 && x.lastKind(doubtful) != spool.EventRetried {
+			t.Errorf("%s: the paused one that may have been sent is %s", one.name, x.lastKind(doubtful))
+		}
+	}
+}
+
+func (x *bench) lastKind(id envelope.QueueID) spool.EventKind {
+	x.t.Helper()
+	events, err := x.mem.History(x.t.Context(), id)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return events[len(events)-1].Kind
 }

@@ -13,17 +13,19 @@ import (
 // State is what happens to a message next.
 type State string
 
-// The states. Queued, Active and Held messages are the queue; the others are
-// history (Failed and Damaged keep their body).
+// The states. Messages in the first five are the queue; the others are history
+// (Failed and Damaged keep their body). Whatever waits for its turn is stored as
+// Queued; Shown says whether it is Queued, Deferred or Paused.
 const (
-	Queued  State = "queued"  // waits for NextAttempt
-	Active  State = "active"  // an attempt is recorded, its outcome is not
-	Held    State = "held"    // waits for an operator, or for max_hold
-	Sent    State = "sent"    // Graph answered 202
-	Bounced State = "bounced" // refused for good, and its bytes are not worth keeping
-	Failed  State = "failed"  // refused, or given up (max_age, max_hold); kept for keep_failed
-	Damaged State = "damaged" // its stored bytes do not match their checksum
-	Deleted State = "deleted" // by the operator
+	Queued   State = "queued"   // waits for its first attempt
+	Deferred State = "deferred" // an attempt failed for now; waits for NextAttempt
+	Paused   State = "paused"   // a hold of its identity, mailbox, From address or client stops it
+	Sending  State = "sending"  // an attempt is recorded, its outcome is not
+	Held     State = "held"     // alone: waits for an operator, or for max_hold
+	Sent     State = "sent"     // Graph answered 202
+	Failed   State = "failed"   // refused, or given up (max_age, max_hold); kept for keep_failed
+	Damaged  State = "damaged"  // its stored bytes do not match their checksum
+	Deleted  State = "deleted"  // by the operator
 )
 
 // Message is what is known of a message when it is accepted; it never changes.
@@ -47,11 +49,12 @@ type Message struct {
 // Record is a message with its present state.
 type Record struct {
 	Message
-	State       State
+	State       State         // as it is shown; see Shown
+	PausedBy    *Hold         // for Paused
 	Attempts    int           // recorded so far, the open one included
 	Crashes     int           // attempts that a crash of this program interrupted
 	Unknown     bool          // the last attempt may have succeeded
-	NextAttempt time.Time     // for Queued
+	NextAttempt time.Time     // for Queued, Deferred and Paused
 	LastAttempt time.Time     // zero before the first
 	HeldFor     time.Duration // time in past holds; does not count towards max_age
 	HeldSince   time.Time     // for Held
@@ -59,8 +62,8 @@ type Record struct {
 	LastText    string // of the last outcome, for the operator
 	LastRequest string // Graph request-id of the last attempt
 	FinishedAt  time.Time
-	BodyGone    bool // the stored bytes were deleted (Sent, Bounced, Deleted; Failed after keep_failed)
-	ReportOwed  bool // it is Failed or Bounced, and nobody has reported that yet
+	BodyGone    bool // the stored bytes were deleted (Sent, Deleted; Failed after keep_failed)
+	ReportOwed  bool // it is Failed, and nobody has reported that yet
 	DelayWarned bool // a report has warned of its delay
 }
 
@@ -75,6 +78,7 @@ type Event struct {
 	RequestID  string
 	HTTPStatus int
 	Duration   time.Duration
+	Unknown    bool // the attempt was interrupted, or its outcome cannot be known
 }
 
 // EventKind is one of the closed list below.
@@ -86,24 +90,28 @@ const (
 	Attempted     EventKind = "attempt"
 	EventSent     EventKind = "sent"
 	EventDeferred EventKind = "deferred"
+	EventPaused   EventKind = "paused" // the attempt met a hold, or began one
 	EventHeld     EventKind = "held"
 	EventReleased EventKind = "released"
 	EventRetried  EventKind = "retried" // by the operator, who has not looked whether it was sent
-	EventBounced  EventKind = "bounced"
 	EventFailed   EventKind = "failed"
 	EventDeleted  EventKind = "deleted" // by the operator
-	EventUnknown  EventKind = "unknown" // an attempt was interrupted or its outcome cannot be known
 )
 
 // Lane sums up one mailbox's part of the queue.
 type Lane struct {
-	Mailbox envelope.Address
-	Queued  int
-	Active  int
-	Held    int
-	Next    time.Time // earliest NextAttempt of the Queued ones; zero without any
-	Oldest  time.Time // earliest Accepted
+	Mailbox  envelope.Address
+	Queued   int
+	Deferred int
+	Paused   int
+	Sending  int
+	Held     int
+	Next     time.Time // earliest NextAttempt of those that wait; zero without any
+	Oldest   time.Time // earliest Accepted
 }
+
+// Waiting is how many messages wait for an attempt.
+func (l Lane) Waiting() int { return l.Queued + l.Deferred + l.Paused }
 
 // Hold pauses a lane or an identity instead of bouncing its mail. It is stored,
 // so that it survives a restart. Key is unique.
@@ -131,8 +139,15 @@ type Usage struct {
 
 // Stats are counts over the whole store, cheap to read.
 type Stats struct {
-	Queued, Active, Held, Failed, Damaged int
-	Bytes                                 int64 // of stored bodies, roughly
+	Queued, Deferred, Paused, Sending, Held, Failed, Damaged int
+
+	Bytes int64 // of stored bodies, roughly
+}
+
+// Add counts the messages of a lane.
+func (s *Stats) Add(l Lane) {
+	s.Queued, s.Deferred, s.Paused = s.Queued+l.Queued, s.Deferred+l.Deferred, s.Paused+l.Paused
+	s.Sending, s.Held = s.Sending+l.Sending, s.Held+l.Held
 }
 
 // The limits of a page that List reads.

@@ -15,7 +15,52 @@ import (
 
 // States lists every state.
 func States() []State {
-	return []State{Queued, Active, Held, Failed, Damaged, Sent, Bounced, Deleted}
+	return []State{Queued, Deferred, Paused, Sending, Held, Failed, Damaged, Sent, Deleted}
+}
+
+// Waiting lists the states in which a message waits for an attempt.
+func Waiting() []State { return []State{Queued, Deferred, Paused} }
+
+// Unsent lists the states of messages that are stored and not sent.
+func Unsent() []State { return []State{Queued, Deferred, Paused, Sending, Held, Failed, Damaged} }
+
+// ParseStates reads the name of a state. Names of older versions select what they
+// selected then; "waiting" was the console's.
+func ParseStates(name string) ([]State, error) {
+	old := map[string][]State{
+		"active": {Sending}, "bounced": {Failed}, "waiting": append(Waiting(), Sending),
+	}
+	if states := old[name]; states != nil {
+		return states, nil
+	}
+	return []State{State(name)}, State(name).Check()
+}
+
+// Stored is the state under which a store keeps a message in this state.
+func (s State) Stored() State {
+	if slices.Contains(Waiting(), s) {
+		return Queued
+	}
+	return s
+}
+
+// Shown returns a record as people see it, from the record as it is stored and the
+// holds in force: a message that waits is Paused by a hold that stops it, else
+// Deferred if it was attempted. It is the only place that decides so, and stores
+// return nothing else. It is pure.
+func Shown(r Record, holds []Hold) Record {
+	if r.State != Queued {
+		return r
+	}
+	for i, h := range holds {
+		if h.Stops(r.Message) && (r.PausedBy == nil || r.PausedBy.Narrow() && !h.Narrow()) {
+			r.State, r.PausedBy = Paused, &holds[i]
+		}
+	}
+	if r.State == Queued && r.Attempts > 0 {
+		r.State = Deferred
+	}
+	return r
 }
 
 // Check returns an error for a state that does not exist.
@@ -27,7 +72,7 @@ func (s State) Check() error {
 }
 
 // InQueue returns whether messages in this state count against queue.max_messages.
-func (s State) InQueue() bool { return s == Queued || s == Active || s == Held }
+func (s State) InQueue() bool { return s.Stored() == Queued || s == Sending || s == Held }
 
 // KeepsBody returns whether messages in this state keep their stored bytes.
 func (s State) KeepsBody() bool { return s.InQueue() || s == Failed || s == Damaged }
@@ -48,7 +93,7 @@ func CheckOutcome(to State) error {
 	if err := to.Check(); err != nil {
 		return err
 	}
-	if to == Active || to == Deleted {
+	if to == Sending || to == Deleted {
 		return fmt.Errorf("%w: %s is not an outcome", ErrState, to)
 	}
 	return nil
@@ -56,9 +101,9 @@ func CheckOutcome(to State) error {
 
 // CanMove returns whether Move may take a message from one state to another.
 func CanMove(from, to State, bodyGone bool) bool {
-	switch from {
+	switch from.Stored() {
 	case Queued, Held:
-		return to != Active && to != Deleted
+		return to != Sending && to != Deleted
 	case Failed, Damaged:
 		return !bodyGone && (to == Queued || to == Held)
 	}
@@ -66,18 +111,16 @@ func CanMove(from, to State, bodyGone bool) bool {
 }
 
 // CanDelete returns whether Delete applies to a message in this state.
-func CanDelete(from State) bool { return from != Active && from.KeepsBody() }
+func CanDelete(from State) bool { return from != Sending && from.KeepsBody() }
 
 // MoveSetsText returns whether a move replaces LastText by its reason.
 func MoveSetsText(from, to State) bool { return to == Held || from == Held && to == Queued }
 
 // OutcomeEvent is the history row of an attempt that ended in a state.
-func OutcomeEvent(to State, unknown bool) EventKind {
-	if to == Queued && unknown {
-		return EventUnknown
-	}
+func OutcomeEvent(to State) EventKind {
 	return cmp.Or(map[State]EventKind{
-		Queued: EventDeferred, Held: EventHeld, Sent: EventSent, Bounced: EventBounced, Deleted: EventDeleted,
+		Queued: EventDeferred, Deferred: EventDeferred, Paused: EventPaused, Held: EventHeld, Sent: EventSent,
+		Deleted: EventDeleted,
 	}[to], EventFailed)
 }
 
@@ -86,7 +129,7 @@ func MoveEvent(to State) EventKind {
 	if to == Queued {
 		return EventReleased
 	}
-	return OutcomeEvent(to, false)
+	return OutcomeEvent(to)
 }
 
 // History completes the stored events of a message, in order, by its acceptance.
@@ -114,6 +157,18 @@ func ClientOf(key string, mailbox envelope.Address) string {
 
 // Narrow reports whether a hold stops only some of the mail of its mailbox.
 func (h Hold) Narrow() bool { return !h.From.IsZero() || h.Client != "" }
+
+// Reaches reports whether a hold stops mail of a mailbox, or some of it. That of an
+// identity stops the mailboxes that it names; if it names none, all of them.
+func (h Hold) Reaches(mailbox envelope.Address) bool {
+	if !h.Mailbox.IsZero() {
+		return h.Mailbox.Equal(mailbox)
+	}
+	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+}
+
+// Stops reports whether a hold stops a message.
+func (h Hold) Stops(m Message) bool { return h.Reaches(m.Mailbox) && h.Covers(m) }
 
 // Covers reports whether a hold stops a message of a mailbox that it stops.
 func (h Hold) Covers(m Message) bool {

@@ -116,11 +116,11 @@ type Draft interface {
 
 // Lanes gives out messages to attempt and records what became of them.
 type Lanes interface {
-	// Claim makes due messages Active, each with one more attempt, and returns
+	// Claim makes due messages Sending, each with one more attempt, and returns
 	// them when that is durable. It returns no error if none is due.
 	Claim(ctx context.Context, c Claim) ([]Record, error)
-	// Settle records the outcome of an open attempt durably. Sent and Bounced
-	// delete the body in the same commit.
+	// Settle records the outcome of an open attempt durably. Sent
+	// deletes the body in the same commit.
 	Settle(ctx context.Context, s Settlement) error
 	// Unclaim takes back an attempt that was recorded but not made: the message
 	// is Queued again, due at next, the attempt not counted.
@@ -154,11 +154,11 @@ type Claim struct {
 func (c Claim) Count() int { return min(max(c.Limit, 1), MaxPage) }
 
 // Settlement is the outcome of an open attempt. Settle moves the message from
-// Active to State.
+// Sending to State.
 type Settlement struct {
 	ID          envelope.QueueID
 	Attempt     int   // number of the attempt it settles; ErrState if it is not the open one
-	State       State // Queued, Held, Sent, Bounced, Failed or Damaged
+	State       State // Deferred, Paused, Held, Sent, Failed or Damaged
 	NextAttempt time.Time
 	Unknown     bool
 	Status      reply.Enhanced
@@ -172,7 +172,7 @@ type Settlement struct {
 // Reports keeps track of the reports (DSNs) that failed messages owe.
 type Reports interface {
 	// Owed lists up to limit messages whose report is owed, earliest failure
-	// first. Each message that becomes Failed or Bounced owes one, once in its
+	// first. Each message that becomes Failed owes one, once in its
 	// life, until Commit of the report, Reported, or its return to the queue.
 	Owed(ctx context.Context, limit int) ([]Record, error)
 	// Reported records that the report of a message is not owed any more. It
@@ -182,7 +182,7 @@ type Reports interface {
 
 // Operator changes messages outside an attempt.
 type Operator interface {
-	// Move changes the state of a Queued or Held message (an operator's hold and
+	// Move changes the state of a waiting or Held message (an operator's hold and
 	// release, expiry), with a history row. Failed and Damaged messages can be
 	// queued or held again while their body is kept. When a message enters a
 	// hold or returns from it to the queue, why becomes its LastText.
@@ -191,12 +191,13 @@ type Operator interface {
 	// message was sent: the history has EventRetried in place of EventReleased.
 	Retry(ctx context.Context, id envelope.QueueID, next time.Time, why string, at time.Time) error
 	// Delete removes the body of a message at the operator's request; the message
-	// stays in the history as Deleted. Active, Sent and Bounced messages cannot be
-	// deleted: ErrState.
+	// stays in the history as Deleted. Sending and Sent messages cannot be deleted:
+	// ErrState.
 	Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error
 }
 
-// Reader reads what is stored.
+// Reader reads what is stored. Records, counts and filters have the states that
+// people see (Shown).
 type Reader interface {
 	// Open reads a stored message from its first byte; the reader reads one
 	// chunk per transaction, verifies its checksum (ErrDamaged), and may seek.

@@ -122,7 +122,7 @@ func (f faults) holds(s Snapshot, now time.Time) {
 		waiting := 0
 		for _, l := range s.Lanes {
 			if whole, part := h.Stops(l); whole || part != "" {
-				waiting += l.Queued + l.Active
+				waiting += l.Waiting()
 			}
 		}
 		fault.Meanwhile = fmt.Sprintf("mail of %s is kept (%d waiting), probed %s%s", h.What(), waiting,
@@ -140,13 +140,13 @@ func (f faults) queue(s Snapshot, now time.Time) {
 		}
 	}
 	for _, l := range s.Lanes {
-		if l.Queued == 0 || l.Oldest.IsZero() || now.Sub(l.Oldest) <= oldMail || s.stopped(l) {
+		if l.Waiting() == 0 || l.Oldest.IsZero() || now.Sub(l.Oldest) <= oldMail || s.stopped(l) {
 			continue
 		}
 		f["old:"+l.Mailbox] = Fault{
 			Headline:  about("Mail has been waiting for more than an hour", l.Mailbox),
 			Remedy:    "see why with graphrelay queue list",
-			Meanwhile: fmt.Sprintf("%d waiting for mailbox %s; they are retried", l.Queued, text.Line(l.Mailbox)),
+			Meanwhile: fmt.Sprintf("%d waiting for mailbox %s; they are retried", l.Waiting(), text.Line(l.Mailbox)),
 			Since:     l.Oldest,
 		}
 	}

@@ -78,8 +78,8 @@ func (a Alarm) rank() int {
 
 // Summary is the snapshot in one line.
 func (s Snapshot) Summary() string {
-	line := fmt.Sprintf("%d queued, %d being sent, %d held, %d failed; %d connections",
-		s.Queued, s.Active, s.Held, s.Failed, s.Connections)
+	line := fmt.Sprintf("%d queued, %d deferred, %d paused, %d sending, %d held, %d failed; %d connections",
+		s.Queued, s.Deferred, s.Paused, s.Sending, s.Held, s.Failed, s.Connections)
 	switch {
 	case s.Unhealthy != nil:
 		return "no mail is accepted, the queue is unhealthy; " + line

@@ -28,14 +28,16 @@ type Snapshot struct {
 	Full        error `json:"-"` // why no mail is accepted although the store is healthy; nil if it is
 	Connections int   `json:"connections"`
 
-	Queued  int    `json:"queued"`
-	Active  int    `json:"active"`
-	Held    int    `json:"held"`
-	Failed  int    `json:"failed"`
-	Damaged int    `json:"damaged"`
-	Bytes   int64  `json:"-"` // of stored messages
-	Lanes   []Lane `json:"lanes"`
-	Holds   []Hold `json:"holds"`
+	Queued   int    `json:"queued"`
+	Deferred int    `json:"deferred"`
+	Paused   int    `json:"paused"` // stopped by a hold
+	Sending  int    `json:"sending"`
+	Held     int    `json:"held"`
+	Failed   int    `json:"failed"`
+	Damaged  int    `json:"damaged"`
+	Bytes    int64  `json:"-"` // of stored messages
+	Lanes    []Lane `json:"lanes"`
+	Holds    []Hold `json:"holds"`
 
 	Minute      Traffic      `json:"last_minute"` // the last whole minute
 	Hour        Traffic      `json:"last_hour"`
@@ -55,15 +57,20 @@ type Lane struct {
 	Mailbox  string    `json:"mailbox"`
 	Identity string    `json:"identity,omitempty"`
 	Queued   int       `json:"queued"`
-	Active   int       `json:"active"`
+	Deferred int       `json:"deferred"`
+	Paused   int       `json:"paused"`
+	Sending  int       `json:"sending"`
 	Held     int       `json:"held"`
 	Next     time.Time `json:"next,omitzero"`
-	Oldest   time.Time `json:"oldest,omitzero"`       // when the oldest message was accepted
-	Slots    int       `json:"slots,omitempty"`       // most requests at one time
-	Busy     int       `json:"busy,omitempty"`        // requests under way
-	Failures int       `json:"failures,omitempty"`    // in a row
-	Paused   time.Time `json:"paused_until,omitzero"` // by throttling
+	Oldest   time.Time `json:"oldest,omitzero"`        // when the oldest message was accepted
+	Slots    int       `json:"slots,omitempty"`        // most requests at one time
+	Busy     int       `json:"busy,omitempty"`         // requests under way
+	Failures int       `json:"failures,omitempty"`     // in a row
+	Backoff  time.Time `json:"backoff_until,omitzero"` // nothing is tried before
 }
+
+// Waiting is how many messages wait for an attempt.
+func (l Lane) Waiting() int { return l.Queued + l.Deferred + l.Paused }
 
 // Credential is what an identity logs in with.
 type Credential struct {
@@ -119,7 +126,7 @@ func (s Snapshot) Oldest() time.Time {
 }
 
 // Waiting is how many messages are neither sent nor failed.
-func (s Snapshot) Waiting() int { return s.Queued + s.Active + s.Held }
+func (s Snapshot) Waiting() int { return s.Queued + s.Deferred + s.Paused + s.Sending + s.Held }
 
 // Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
 // service does not count.

@@ -130,10 +130,11 @@ func TestRefusal(t *testing.T) {
 
 // Each count is added to its own, and none is forgotten.
 func TestTrafficAddsUp(t *testing.T) {
-	one := state.Traffic{Accepted: 1, Rejected: 2, Sent: 3, Deferred: 4, Held: 5, Bounced: 6}
+	one := state.Traffic{Accepted: 1, Rejected: 2, Sent: 3, Deferred: 4, Held: 5, Failed: 6, Paused: 7}
 	sum := one
-	sum.Add(state.Traffic{Accepted: 10, Rejected: 20, Sent: 30, Deferred: 40, Held: 50, Bounced: 60})
-	if want := (state.Traffic{Accepted: 11, Rejected: 22, Sent: 33, Deferred: 44, Held: 55, Bounced: 66}); sum != want {
+	sum.Add(state.Traffic{Accepted: 10, Rejected: 20, Sent: 30, Deferred: 40, Held: 50, Failed: 60, Paused: 70})
+	want := state.Traffic{Accepted: 11, Rejected: 22, Sent: 33, Deferred: 44, Held: 55, Failed: 66, Paused: 77}
+	if sum != want {
 		t.Errorf("%+v, want %+v", sum, want)
 	}
 }
@@ -184,16 +185,16 @@ func TestHoldKeysOfAudits(t *testing.T) {
 }
 
 // noTraffic is a Traffic without events.
-const noTraffic = `{"accepted":0,"rejected":0,"sent":0,"deferred":0,"held":0,"bounced":0}`
+const noTraffic = `{"accepted":0,"rejected":0,"sent":0,"deferred":0,"paused":0,"held":0,"failed":0}`
 
 // Scripts read these names: graphrelay status --json.
 func TestSnapshotAsJSON(t *testing.T) {
 	full := state.Snapshot{
-		Connections: 1, Queued: 2, Active: 3, Held: 4, Failed: 5, Damaged: 6, Bytes: 7, Stopping: true,
-		Full: errors.New("x"),
+		Connections: 1, Queued: 2, Deferred: 8, Paused: 9, Sending: 3, Held: 4, Failed: 5, Damaged: 6, Bytes: 7,
+		Stopping: true, Full: errors.New("x"),
 		Lanes: []state.Lane{{
-			Mailbox: "a@b", Identity: "i", Queued: 1, Active: 2, Held: 3, Next: noon, Oldest: noon,
-			Slots: 4, Busy: 5, Failures: 6, Paused: noon,
+			Mailbox: "a@b", Identity: "i", Queued: 1, Deferred: 7, Paused: 8, Sending: 2, Held: 3,
+			Next: noon, Oldest: noon, Slots: 4, Busy: 5, Failures: 6, Backoff: noon,
 		}},
 		Holds: []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon,
 			Triggers: []string{"login", "release"}}},
@@ -206,12 +207,12 @@ func TestSnapshotAsJSON(t *testing.T) {
 		want string
 	}{
 		"empty": {state.Snapshot{Lanes: []state.Lane{}}, `{"connections":0,
-			"queued":0,"active":0,"held":0,"failed":0,"damaged":0,"lanes":[],"holds":null,
+			"queued":0,"deferred":0,"paused":0,"sending":0,"held":0,"failed":0,"damaged":0,"lanes":[],"holds":null,
 			"last_minute":NONE,"last_hour":NONE,"credentials":null,"audits":null,
 			"last_reload":{"at":"0001-01-01T00:00:00Z"}}`},
-		"full": {full, `{"connections":1,"queued":2,"active":3,"held":4,"failed":5,"damaged":6,
-			"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"active":2,"held":3,"next":"NOON","oldest":"NOON",
-				"slots":4,"busy":5,"failures":6,"paused_until":"NOON"}],
+		"full": {full, `{"connections":1,"queued":2,"deferred":8,"paused":9,"sending":3,"held":4,"failed":5,"damaged":6,
+			"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"deferred":7,"paused":8,"sending":2,"held":3,
+				"next":"NOON","oldest":"NOON","slots":4,"busy":5,"failures":6,"backoff_until":"NOON"}],
 			"holds":[{"key":"k","since":"NOON","status":"4.7.1","text":"t","probes":1,"next_probe":"NOON",
 				"triggers":["login","release"]}],
 			"last_minute":NONE,"last_hour":NONE,
@@ -228,8 +229,9 @@ func TestSnapshotAsJSON(t *testing.T) {
 }
 
 func TestSummary(t *testing.T) {
-	s, bad := state.Snapshot{Queued: 1, Active: 2, Held: 3, Failed: 4, Connections: 5}, errors.New("x")
-	const numbers = "1 queued, 2 being sent, 3 held, 4 failed; 5 connections"
+	s := state.Snapshot{Queued: 1, Deferred: 6, Paused: 7, Sending: 2, Held: 3, Failed: 4, Connections: 5}
+	bad := errors.New("x")
+	const numbers = "1 queued, 6 deferred, 7 paused, 2 sending, 3 held, 4 failed; 5 connections"
 	for want, change := range map[string]func(*state.Snapshot){
 		numbers: func(*state.Snapshot) {},
 		"no mail is accepted, the queue is full; " + numbers:      func(s *state.Snapshot) { s.Full = bad },

@@ -13,8 +13,9 @@ type Traffic struct {
 	Rejected int `json:"rejected"`
 	Sent     int `json:"sent"`
 	Deferred int `json:"deferred"`
+	Paused   int `json:"paused"`
 	Held     int `json:"held"`
-	Bounced  int `json:"bounced"` // and failed
+	Failed   int `json:"failed"`
 }
 
 // Add adds the counts of another time.
@@ -23,8 +24,9 @@ func (t *Traffic) Add(o Traffic) {
 	t.Rejected += o.Rejected
 	t.Sent += o.Sent
 	t.Deferred += o.Deferred
+	t.Paused += o.Paused
 	t.Held += o.Held
-	t.Bounced += o.Bounced
+	t.Failed += o.Failed
 }
 
 // Minute is what happened in one minute, or in several that were added up.
@@ -32,7 +34,7 @@ type Minute struct {
 	Start time.Time
 	Traffic
 	Unknown int // attempts whose outcome is unknown
-	Waiting int // most messages that were queued, active or held
+	Waiting int // most messages in the queue
 
 	delays [delayBuckets]uint32 // of sent messages
 }

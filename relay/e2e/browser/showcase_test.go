@@ -155,7 +155,7 @@ func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 			{Mailbox: "erp@contoso.com", Identity: "contoso", Queued: 1, Held: 1,
 				Oldest: sc.now.Add(-6 * time.Minute), Slots: 3},
 			{Mailbox: "notifications@contoso.com", Identity: "contoso", Queued: 1, Oldest: sc.now.Add(-3 * time.Minute),
-				Slots: 3, Paused: sc.now.Add(40 * time.Second)},
+				Slots: 3, Backoff: sc.now.Add(40 * time.Second)},
 		},
 		Holds: []state.Hold{{Key: h.Key, Text: h.Text, Since: h.Since}},
 		Mailboxes: []state.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
@@ -201,7 +201,8 @@ func (sc *showcase) History(ctx context.Context, id envelope.QueueID) ([]spool.E
 	return []spool.Event{
 		{ID: id, At: r.Accepted, Kind: spool.Accepted},
 		{ID: id, At: r.Accepted.Add(20 * time.Millisecond), Kind: spool.Attempted, Attempt: 1},
-		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventUnknown, Attempt: 1, HTTPStatus: 504,
+		{ID: id, At: r.Accepted.Add(2 * time.Second), Kind: spool.EventDeferred, Unknown: true, Attempt: 1,
+			HTTPStatus: 504,
 			Status: reply.Enhanced{4, 4,
 				7}, Text: r.LastText, RequestID: "6d1f3f0e-9f0b-4d0a-8b6e-3f5c2d7a1b44",
 			Duration: 1900 * time.Millisecond},

@@ -213,17 +213,17 @@ func (r *Relay) Queue() []Entry {
 	return list
 }
 
-// Backlog is the number of messages that are queued, active or held, and of
+// Backlog is the number of messages that are in the queue, and of
 // those held, as the admin socket says; -1 when it does not answer.
 func (r *Relay) Backlog() (all, held int) {
-	var s struct{ Queued, Active, Held int }
+	var s struct{ Queued, Deferred, Paused, Sending, Held int }
 	if _, err := r.admin("/v1/status", &s); err != nil {
 		return -1, 0
 	}
-	return s.Queued + s.Active + s.Held, s.Held
+	return s.Queued + s.Deferred + s.Paused + s.Sending + s.Held, s.Held
 }
 
-// WaitEmpty waits until nothing is queued, active or held.
+// WaitEmpty waits until nothing is in the queue.
 func (r *Relay) WaitEmpty(limit time.Duration) {
 	r.t.Helper()
 	var all, held int

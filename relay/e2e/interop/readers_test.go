@@ -52,6 +52,11 @@ var careless = []string{
 	`[Ops] Team <a@in.example>, b@in.example`, `a@in.example ('a@in.example')`,
 	`evil@out.example, John <a@in.example>`, `Alarm evil@out.example <a@in.example>`, `"Frop <a@in.example>"`,
 	`a..b@in.example, evil@out.example`, `a(evil@out.example)@in.example`, `<a(his account)@in.example>`,
+	`<<a@in.example>>`, `UPS <<a@in.example>>`, `mailto:a@in.example`, `UPS <mailto:a@in.example>`,
+	`<a@in.example> UPS`, `<a@in.example> UPS (evil@out.example)`, `<a@in.example> evil@out.example`,
+	`UPS; rack <a@in.example>`, `a@in.example / b@in.example`, `a@in.example|Ops <b@in.example>`,
+	`=?utf-8?Q?=C3=84rger=2C_J=C3=BCrgen?= <a@in.example>`, `"evil@out.example" =?utf-8?Q?=C3=84=2C?= <a@in.example>`,
+	`(evil@out.example) =?utf-8?Q?=C3=84=2C?= <a@in.example>`, `=?utf-8?b?w4QsIGV2aWw=?= <a@in.example>`,
 }
 
 // pieces are what more of them are made of.
@@ -90,6 +95,7 @@ func TestForeignReadersFindNobodyElse(t *testing.T) {
 		blocks = append(blocks, accepted(t, "From: a@in.example\r\nTo: "+list)...)
 		blocks = append(blocks, accepted(t, "From: a@in.example\r\nSender: "+list)...)
 		blocks = append(blocks, accepted(t, "From: "+list)...)
+		blocks = append(blocks, accepted(t, "DKIM-Signature: v=1\r\nFrom: "+list+"\r\nTo: "+list)...)
 	}
 	if len(blocks) < 2_000 {
 		t.Errorf("only %d headers were accepted", len(blocks))

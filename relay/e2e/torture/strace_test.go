@@ -74,7 +74,7 @@ func quiet(t *testing.T, settings ...harness.Setting) *harness.Relay {
 	submit(t, r, newLedger(), 0, 1000)
 	harness.Until(t, time.Minute, "the mailbox to be paused", func() bool {
 		list := r.Queue()
-		return len(list) == 1 && list[0].State == "queued" && list[0].Attempts == 1
+		return len(list) == 1 && list[0].State == "deferred" && list[0].Attempts == 1
 	})
 	return r
 }

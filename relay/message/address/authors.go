@@ -28,7 +28,7 @@ func Authors(value []byte) ([]envelope.Address, error) {
 	switch {
 	case l.shifted:
 		return nil, errFold
-	case l.masked:
+	case l.masked && !l.cut:
 		return nil, errMasked
 	}
 	for _, e := range l.entries {

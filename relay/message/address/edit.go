@@ -130,5 +130,5 @@ func displayName(value []byte) []byte {
 	if phrase := l.phrase(b); len(phrase) > 0 {
 		return phrase
 	}
-	return []byte(phraseOf(readable(l.remark(b))))
+	return []byte(phraseOf(readable(l.remark(b), "")))
 }

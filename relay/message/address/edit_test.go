@@ -92,9 +92,9 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.Match(index)
-		if got := string(l.Keep()); got != c.want || l.Exact() != c.exact || len(l.Outsiders()) != c.outside {
+		if got := string(l.Keep()); got != c.want || l.Exact(false) != c.exact || len(l.Outsiders()) != c.outside {
 			t.Errorf("%q: %q, exact %v, %d outside; want %q, %v, %d",
-				c.in, got, l.Exact(), len(l.Outsiders()), c.want, c.exact, c.outside)
+				c.in, got, l.Exact(false), len(l.Outsiders()), c.want, c.exact, c.outside)
 		}
 	}
 	if got := string(Join([]byte(" a@x.example"), []byte(" b@x.example"))); got != " a@x.example,\r\n b@x.example" {
@@ -104,12 +104,18 @@ func TestKeep(t *testing.T) {
 
 func TestMailboxes(t *testing.T) {
 	in := ` "Doe, \"J\"" <j@x.example>, k@x.example (Kay \) (L)), =?iso-8859-1?q?J=F6rg?= <r@x.example>, root`
-	got := fmt.Sprintf("%+v", Mailboxes([]byte(in)))
+	got := fmt.Sprintf("%+v", Mailboxes([]byte(in), ""))
 	want := `[{Name:Doe, "J" Address:j@x.example} {Name:Kay ) (L) Address:k@x.example} {Name:Jörg Address:r@x.example}]`
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	if bad := Mailboxes([]byte(" a@x.example b")); bad != nil {
+	in = " Smith, John <a@x.example>, Ann, b@x.example, <>, \xc4\xe3 <c@x.example>, \"\xc4\xe3\", U <d@x.example>"
+	got = fmt.Sprint(Mailboxes([]byte(in), "gb2312"))
+	want = "[{Smith, John a@x.example} { b@x.example} {你 c@x.example} {你, U d@x.example}]"
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if bad := Mailboxes([]byte(" a@x.example b"), ""); bad != nil {
 		t.Errorf("read %v where readers differ", bad)
 	}
 }

@@ -54,7 +54,7 @@ func FuzzParse(f *testing.F) {
 		}
 		kept.Match(index)
 		covered := make([]bool, len(index))
-		if !kept.Exact() {
+		if !kept.Exact(false) {
 			return
 		}
 		if kept.Cover(covered); slices.Contains(covered, false) {

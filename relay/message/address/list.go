@@ -33,6 +33,9 @@ type List struct {
 	// list, or that some stumble over a quoted string, such as an empty one, one with
 	// an @ and an escape, or one with an @ beside a group.
 	masked bool
+	// cut means that masked is for commas in encoded words alone: some readers see
+	// pieces of a name beside the address, and all of them the same addresses.
+	cut bool
 }
 
 // entry is what is between two commas: one mailbox, or a group.
@@ -86,7 +89,10 @@ func Parse(value []byte) (List, error) {
 	}
 	err := p.all()
 	p.shifted = p.folded && p.hidden
-	p.masked = p.masked || p.grouped && p.hidden || masks(value)
+	p.masked = p.masked || p.grouped && p.hidden
+	if !p.masked && masks(value, specials) {
+		p.masked, p.cut = true, !p.hidden && !masks(value, brackets)
+	}
 	return p.List, err
 }
 

@@ -30,14 +30,19 @@ func (l *List) Match(recipients map[string]int) {
 // Exact reports whether a field can stay as it is: every reader finds
 // recipients of the envelope in it and nobody else. A domain in letters beyond
 // ASCII cannot stay, since not every reader maps it to the host in the envelope.
-func (l *List) Exact() bool {
-	return !l.Rewrites() && !slices.ContainsFunc(l.boxes, func(b box) bool { return b.rcpt == noRcpt })
+// In a signed field a name may stay that some readers cut at a comma.
+func (l *List) Exact(signed bool) bool {
+	return !l.changes() && (!l.masked || l.cut && signed) &&
+		!slices.ContainsFunc(l.boxes, func(b box) bool { return b.rcpt == noRcpt })
 }
 
 // Rewrites reports whether Keep writes display names or addresses in another form,
 // for one that readers disagree about.
-func (l *List) Rewrites() bool {
-	return l.masked || l.shifted || slices.ContainsFunc(l.boxes, func(b box) bool { return b.name > 0 || b.wide })
+func (l *List) Rewrites() bool { return l.masked || l.changes() }
+
+// changes is Rewrites without what encoded words hide.
+func (l *List) changes() bool {
+	return l.shifted || slices.ContainsFunc(l.boxes, func(b box) bool { return b.name > 0 || b.wide })
 }
 
 // Dissolves reports whether Keep leaves out the names of groups.

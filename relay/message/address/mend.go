@@ -18,11 +18,12 @@ func MendAuthor(value []byte) ([]byte, bool) {
 	if quoted, ok := quoteNames(value); ok {
 		return quoted, true
 	}
-	if _, err := Authors(value); err == nil {
+	l, err := Parse(value)
+	if _, odd := Authors(value); odd == nil && !l.masked {
 		return nil, false
 	}
 	mended, ok := oneAuthor(value)
-	if l, err := Parse(value); err == nil && l.masked && !l.shifted {
+	if err == nil && l.masked && !l.shifted {
 		mended, ok = l.Keep(), true
 	}
 	if !ok {
@@ -35,33 +36,42 @@ func MendAuthor(value []byte) ([]byte, bool) {
 // oneAuthor reads a field with one address, at its end; what is before it is the
 // display name, commas and all.
 func oneAuthor(value []byte) ([]byte, bool) {
-	items, ok := itemsOf(value)
+	items, ok := itemsOf(value, separators)
 	if !ok || len(items) == 0 {
 		return nil, false
 	}
-	var names []string
+	names := ""
 	var author envelope.Address
 	for _, it := range items {
 		name, a, ok := it.mailbox()
 		if !ok || !author.IsZero() {
 			return nil, false
 		}
-		if author = a; name != "" {
-			names = append(names, name)
+		if author = a; a.IsZero() && name != "" {
+			name += string(it.end) + " "
 		}
+		names += name
 	}
-	text := mailboxOf(strings.Join(names, ", "), author)
+	text := mailboxOf(strings.TrimRight(names, separators+" "), author)
 	return append(bytes.Clone(leading(value)), text...), !author.IsZero()
 }
 
 // MendList makes a list that Parse refuses one that it reads: semicolons become
-// commas, and a name or an address without its quotes or brackets gets them.
-// Each item must have one reading. A name alone becomes an empty group.
+// commas, as do slashes and bars where that leaves one address in each item, and a
+// name or an address without its quotes or brackets gets them. Each item must have
+// one reading. A name alone becomes an empty group.
 func MendList(value []byte) ([]byte, bool) {
 	if _, err := Parse(value); err == nil {
 		return nil, false
 	}
-	items, ok := itemsOf(value)
+	if mended, ok := mendList(value, separators); ok {
+		return mended, true
+	}
+	return mendList(value, moreThanThem)
+}
+
+func mendList(value []byte, separators string) ([]byte, bool) {
+	items, ok := itemsOf(value, separators)
 	if !ok {
 		return nil, false
 	}

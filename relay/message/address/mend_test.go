@@ -11,7 +11,14 @@ import (
 func TestMendAuthor(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{" Smith, John <n@c.example>", ` "Smith, John" <n@c.example>`},
-		{" Smith; John\r\n <n@c.example>", ` "Smith, John" <n@c.example>`},
+		{" Smith; John\r\n <n@c.example>", ` "Smith; John" <n@c.example>`},
+		{" UPS; rack <n@c.example>;", ` "UPS; rack" <n@c.example>`},
+		{" <<n@c.example>>", " n@c.example"},
+		{" UPS <<n@c.example>>", " UPS <n@c.example>"},
+		{" mailto:n@c.example", " n@c.example"},
+		{" UPS <MAILTO:n@c.example>", " UPS <n@c.example>"},
+		{" <n@c.example> UPS", " UPS <n@c.example>"},
+		{" <n@c.example> UPS (rack 3): \"cold\"", ` "UPS (rack 3): cold" <n@c.example>`},
 		{" [ALARM] UPS <n@c.example>", ` "[ALARM] UPS" <n@c.example>`},
 		{" UPS: rack 3 <n@c.example>", ` "UPS: rack 3" <n@c.example>`},
 		{` DOMAIN\svc <n@c.example>`, ` "DOMAIN\\svc" <n@c.example>`},
@@ -49,6 +56,12 @@ func TestMendAuthor(t *testing.T) {
 		{" A <n@c.example>, B <m@c.example>; C", ""},
 		{" Alarm <n@c.example> x", ""},
 		{" Alarm <<n@c.example>", ""},
+		{" <<n@c.example> <m@c.example>>", ""},
+		{" <n@c.example> UPS <m@c.example>", ""},
+		{" <n@c.example> m@c.example", ""},
+		{" <n@c.example>, UPS", ""},
+		{" mailto:n@c.example?cc=m@c.example", ""},
+		{" mailto:mailto:n@c.example", ""},
 		{" (n@c.example)", ""},
 		{" =?utf-8?q?n?=@c.example x@y.example", ""},
 		{" John Smith", ""},
@@ -83,6 +96,9 @@ func TestMendList(t *testing.T) {
 		{" undisclosed-recipients:", " undisclosed-recipients:;"},
 		{" root; a@x.example", " root, a@x.example"},
 		{" a(one)@x.example; (two) b@x.example", " one <a@x.example>, (two) b@x.example"},
+		{" a@x.example / b@x.example|c@x.example", " a@x.example, b@x.example,c@x.example"},
+		{" A <a@x.example> | mailto:b@x.example", " A <a@x.example>, b@x.example"},
+		{" /G=J/S=S/@x.example; IT/Ops b@x.example", " /G=J/S=S/@x.example, IT/Ops <b@x.example>"},
 
 		{" a@x.example b@x.example", ""},
 		{" a@x.example; c@y.example <b@x.example> d", ""},
@@ -132,7 +148,7 @@ func TestMasks(t *testing.T) {
 		"=?utf-8?q?Last \"First\" ?=": false, "=?utf-8?x?=40?=": false, "=?utf-8?q?=40": false,
 		"=?utf-8?q?=?utf-8?q?x?=": true,
 	} {
-		if got := masks([]byte(in)); got != want {
+		if got := masks([]byte(in), specials); got != want {
 			t.Errorf("%q: %v", in, got)
 		}
 	}

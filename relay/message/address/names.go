@@ -14,30 +14,31 @@ type Mailbox struct {
 	Address envelope.Address
 }
 
-// Mailboxes reads an address list with its names, for a mail API. What is not
-// an address, or has no domain, is left out; a list without a single reading has
-// none.
-func Mailboxes(value []byte) []Mailbox {
+// Mailboxes reads an address list with its names, for a mail API; label is the
+// character set of raw 8-bit names. What is not an address, or has no domain, is
+// left out, but for words before a name, as in "Surname, Name <a@b>". A list
+// without a single reading has none.
+func Mailboxes(value []byte, label string) []Mailbox {
 	l, err := Parse(value)
 	if err != nil {
 		return nil
 	}
 	var all []Mailbox
+	before := ""
 	for _, b := range l.boxes {
-		if !b.addr.IsZero() && b.addr.Domain() != "" {
-			all = append(all, Mailbox{l.name(b), b.addr})
+		name := unquotePhrase(string(l.phrase(b)), label)
+		switch {
+		case !b.addr.IsZero() && b.addr.Domain() != "" && name != "":
+			all = append(all, Mailbox{before + name, b.addr})
+		case !b.addr.IsZero() && b.addr.Domain() != "":
+			all = append(all, Mailbox{readable(l.remark(b), label), b.addr})
+		case b.angle < 0:
+			before += unquotePhrase(string(l.text(b)), label) + ", "
+			continue
 		}
+		before = ""
 	}
 	return all
-}
-
-// name is what is before the angle bracket, or else in the comment after the
-// address.
-func (l *List) name(b box) string {
-	if name := unquotePhrase(string(l.phrase(b))); name != "" {
-		return name
-	}
-	return readable(l.remark(b))
 }
 
 // around is all that people read beside the address of a mailbox.
@@ -73,7 +74,7 @@ func (l *List) remark(b box) string {
 }
 
 // unquotePhrase joins words, quoted or not, and leaves comments out.
-func unquotePhrase(s string) string {
+func unquotePhrase(s, label string) string {
 	var b strings.Builder
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -90,8 +91,10 @@ func unquotePhrase(s string) string {
 			b.WriteByte(c)
 		}
 	}
-	return readable(strings.TrimSpace(b.String()))
+	return readable(strings.TrimSpace(b.String()), label)
 }
 
 // readable decodes a name and makes it fit for one line.
-func readable(s string) string { return strings.TrimSpace(charset.Clean(charset.DecodeWords(s), ' ')) }
+func readable(s, label string) string {
+	return strings.TrimSpace(charset.Clean(charset.DecodeBeside(s, label), ' '))
+}

@@ -110,7 +110,7 @@ func plainText(text []byte) string {
 			b.WriteByte(c)
 		}
 	}
-	s := readable(b.String())
+	s := readable(b.String(), "")
 	if inner, ok := strings.CutPrefix(s, "("); ok && strings.HasSuffix(inner, ")") && strings.Count(s, "(") == 1 {
 		s = strings.TrimSuffix(inner, ")")
 	}

@@ -39,6 +39,18 @@ func ToUTF8(s, label string) string {
 	return out
 }
 
+// Raw is text that nothing labels, as in a header: UTF-8 if it is valid, else in
+// the character set of the text beside it, which label names, if it fits.
+func Raw(s, label string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	if out := ToUTF8(s, label); !strings.ContainsRune(out, utf8.RuneError) {
+		return out
+	}
+	return ToUTF8(s, "")
+}
+
 // Clean returns s as one line of valid UTF-8: control stands in place of each
 // control character, line ends included.
 func Clean(s string, control rune) string {

@@ -7,12 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// DecodeWords decodes encoded words of RFC 2047 in any character set, and as
+// DecodeWords is DecodeBeside for a header beside which there is no text.
+func DecodeWords(s string) string { return DecodeBeside(s, "") }
+
+// DecodeBeside decodes encoded words of RFC 2047 in any character set, and as
 // programs write them: base64 without or with too much padding, in the alphabet
 // for URLs, or cut anywhere between adjacent words; raw 8-bit text and blanks in
 // a word; words without blanks around them. What cannot be decoded stays as it
-// is.
-func DecodeWords(s string) string {
+// is. Text outside of words is read as Raw does.
+func DecodeBeside(s, label string) string {
 	var out strings.Builder
 	var adjacent []word
 	f := finder{s: s}
@@ -26,12 +29,12 @@ func DecodeWords(s string) string {
 			}
 		}
 		if len(adjacent) == 0 {
-			out.WriteString(ToUTF8(w.before, ""))
+			out.WriteString(Raw(w.before, label))
 		}
 		adjacent = append(adjacent, w)
 	}
 	out.WriteString(joined(adjacent))
-	out.WriteString(ToUTF8(f.rest(), ""))
+	out.WriteString(Raw(f.rest(), label))
 	return out.String()
 }
 

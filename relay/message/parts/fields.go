@@ -33,13 +33,14 @@ type Fields struct {
 // fields reads the header. It leaves out what is damaged, but for the addresses
 // for replies, which are kept as a field where they cannot be read.
 func (s *sorter) fields(h *message.Header) {
-	s.m.Fields = fieldsOf(h)
+	label := s.label()
+	s.m.Fields = fieldsOf(h, label)
 	f := &s.m.Fields
-	text := oneLine(h.Get("Reply-To"))
+	text := oneLine(h.Get("Reply-To"), label)
 	if len(f.ReplyTo) > 0 || text == "" {
 		return
 	}
-	if f.ReplyTo = loosely(h.Get("Reply-To")); len(f.ReplyTo) > 0 {
+	if f.ReplyTo = loosely(h.Get("Reply-To"), label); len(f.ReplyTo) > 0 {
 		s.m.Repairs = append(s.m.Repairs, Problem{What: "Reply-To is not a list of addresses and was read as one"})
 		return
 	}
@@ -49,7 +50,7 @@ func (s *sorter) fields(h *message.Header) {
 
 // loosely reads a list with semicolons, or commas where nothing is between them.
 // It gives up where one of its pieces is not one address.
-func loosely(list string) (all []address.Mailbox) {
+func loosely(list, label string) (all []address.Mailbox) {
 	if len(list) > maxPartHeader {
 		return nil
 	}
@@ -58,7 +59,7 @@ func loosely(list string) (all []address.Mailbox) {
 		if strings.TrimSpace(one) == "" {
 			continue
 		}
-		found := address.Mailboxes([]byte(one))
+		found := address.Mailboxes([]byte(one), label)
 		if len(found) != 1 {
 			return nil
 		}
@@ -67,9 +68,9 @@ func loosely(list string) (all []address.Mailbox) {
 	return all
 }
 
-func fieldsOf(h *message.Header) Fields {
+func fieldsOf(h *message.Header, label string) Fields {
 	f := Fields{
-		Subject:         strings.TrimSpace(oneLine(h.Get("Subject"))),
+		Subject:         strings.TrimSpace(oneLine(h.Get("Subject"), label)),
 		MessageID:       h.MessageID(),
 		InReplyTo:       charset.Clean(h.Get("In-Reply-To"), ' '),
 		References:      charset.Clean(h.Get("References"), ' '),
@@ -83,10 +84,10 @@ func fieldsOf(h *message.Header) Fields {
 	for name, value := range h.All() {
 		lower := strings.ToLower(name)
 		if list := lists[lower]; list != nil {
-			*list = append(*list, address.Mailboxes(value)...)
+			*list = append(*list, address.Mailboxes(value, label)...)
 		}
 		if strings.HasPrefix(lower, "x-") && !strings.HasPrefix(lower, "x-graphrelay-") {
-			if text := oneLine(message.Unfold(value)); text != "" {
+			if text := oneLine(message.Unfold(value), label); text != "" {
 				f.Extra = append(f.Extra, Extra{name, text})
 			}
 		}
@@ -94,7 +95,16 @@ func fieldsOf(h *message.Header) Fields {
 	return f
 }
 
-func oneLine(s string) string { return charset.Clean(charset.DecodeWords(s), ' ') }
+func oneLine(s, label string) string { return charset.Clean(charset.DecodeBeside(s, label), ' ') }
+
+// label is the character set that the text names: the best guess for raw 8-bit
+// text in the header, and for names of files.
+func (s *sorter) label() string {
+	if s.text == nil {
+		return ""
+	}
+	return s.text.head.params["charset"]
+}
 
 // importance is that of the first field that states it in a known way.
 func importance(h *message.Header) Importance {

@@ -5,13 +5,16 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"graphrelay/relay/message/charset"
 )
 
 // maxName is the longest file name, in bytes, that every system takes.
 const maxName = 200
 
-// fileName is the name of a part, or one that says what it is.
-func fileName(h partHead, number int) string {
+// fileName is the name of a part, or one that says what it is; label is the
+// character set of a name in raw 8-bit text.
+func fileName(h partHead, number int, label string) string {
 	name := strings.Map(func(r rune) rune {
 		switch {
 		case r == '/' || r == '\\' || r == ':':
@@ -20,7 +23,7 @@ func fileName(h partHead, number int) string {
 			return -1
 		}
 		return r
-	}, h.name)
+	}, charset.Raw(h.name, label))
 	name = shorten(strings.Trim(name, " ."), maxName)
 	if name == "" {
 		name = "attachment-" + strconv.Itoa(number) + extension(h.mediaType)

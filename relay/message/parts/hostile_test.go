@@ -52,6 +52,12 @@ func TestOddFormsOfParts(t *testing.T) {
 		{"parameters alone", mixed("multipart/mixed", "\nthe words",
 			"Content-Type: name=\"x.pdf\"\nContent-Disposition: filename=\"a.pdf\"\n\nPDF"),
 			"text \"the words\"\na.pdf text/plain <> \"PDF\"\n"},
+		{"an asterisk forgotten", mixed("multipart/mixed", "\nthe words",
+			"Content-Disposition: attachment; filename=utf-8''a%20%C3%A4.pdf\n\nPDF",
+			"Content-Disposition: attachment; filename=\"UTF-8''%C3%A4.pdf\"\n\nPDF",
+			"Content-Disposition: attachment; filename=\"Jim''s 5%20a.pdf\"\n\nPDF"),
+			"text \"the words\"\na ä.pdf text/plain <> \"PDF\"\nä.pdf text/plain <> \"PDF\"\n" +
+				"Jim''s 5%20a.pdf text/plain <> \"PDF\"\n"},
 		{"HZ", "Content-Type: text/plain; charset=hz-gb-2312\n\n~{<:Ky2;~}", "text \"己所不\"\n"},
 		{"an unheard character set", "Content-Type: text/plain; charset=cp737\n\n\x80",
 			"text \"€\"\nunplaced: the message: its character set \"cp737\" is not known\n"},
@@ -66,11 +72,46 @@ func TestOddFormsOfParts(t *testing.T) {
 }
 
 func TestReplyToKeepsNames(t *testing.T) {
-	m, err := takeApart(t, "Reply-To: \"Smith, John\" <a@x.org>; b@x.org\r\n\r\n")
-	if err != nil {
-		t.Fatal(err)
+	for in, want := range map[string]string{
+		`"Smith, John" <a@x.org>; b@x.org`: "[{Smith, John a@x.org} { b@x.org}]",
+		"Smith, John <a@x.org>":            "[{Smith, John a@x.org}]",
+		"Smith, John <a@x.org>, b@x.org":   "[{Smith, John a@x.org} { b@x.org}]",
+	} {
+		m, err := takeApart(t, "Reply-To: "+in+"\r\n\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(m.Fields.ReplyTo); got != want {
+			t.Errorf("%s: got %s", in, got)
+		}
 	}
-	if got := fmt.Sprint(m.Fields.ReplyTo); got != "[{Smith, John a@x.org} { b@x.org}]" {
+}
+
+// Raw 8-bit text in a header is in the character set of the text, if it fits.
+func TestRawNamesAreInTheCharacterSetOfTheText(t *testing.T) {
+	const header = "Subject: \xc4\xe3 =?utf-8?q?=C3=A4?=\r\nFrom: \xc4\xe3 <a@x.org>\r\n" +
+		"Content-Type: multipart/mixed; boundary=B\r\n\r\n--B\r\nContent-Type: text/plain; charset="
+	const file = "\r\n\r\nx\r\n--B\r\nContent-Type: a/b; name=\"\xc4\xe3.pdf\"\r\n\r\n--B--\r\n"
+	for label, name := range map[string]string{"gb2312": "你", "big5": "斕", "utf-8": "Äã", "iso-2022-jp": "Äã"} {
+		m, err := takeApart(t, header+label+file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.Fields.Subject + fmt.Sprint(m.Fields.From) + m.Attachments[0].Name
+		if want := name + " ä[{" + name + " a@x.org}]" + name + ".pdf"; got != want {
+			t.Errorf("%s: got %s, want %s", label, got, want)
+		}
+	}
+}
+
+// One of the samples of Horde has 101 levels, and all readers agree about it.
+func TestMultipartsMayBeNestedDeeply(t *testing.T) {
+	in, end := "", ""
+	for i := range 150 {
+		in += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i)
+		end = fmt.Sprintf("\n--b%d--", i) + end
+	}
+	if got, want := damaged(t, in+"\nthe words"+end+"\n"), "text \"the words\"\n"; got != want {
 		t.Errorf("got %s", got)
 	}
 }

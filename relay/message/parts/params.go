@@ -33,7 +33,7 @@ func readParams(field string) (value string, params map[string]string) {
 		if base, rest, extended := strings.Cut(name, "*"); extended {
 			split[base] = append(split[base], newSection(rest, text))
 		} else if _, seen := plain[name]; !seen {
-			plain[name] = charset.DecodeWords(text)
+			plain[name] = plainParam(text)
 		} else {
 			plain[name+"*"] = text
 		}
@@ -57,6 +57,18 @@ func readParams(field string) (value string, params map[string]string) {
 		}
 	}
 	return value, plain
+}
+
+// plainParam decodes a value without an asterisk at its name. Raw 8-bit text stays:
+// what it is in, others know. Some programs forget the asterisk.
+func plainParam(text string) string {
+	if label, rest, ok := strings.Cut(text, "''"); ok && strings.Contains(rest, "%") && charset.Known(label) {
+		return charset.ToUTF8(unpercent(rest), label)
+	}
+	if !strings.Contains(text, "=?") {
+		return text
+	}
+	return charset.DecodeWords(text)
 }
 
 // cutter cuts a field at the semicolons outside of quotes. A quote that does not

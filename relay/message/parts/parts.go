@@ -216,7 +216,7 @@ func (s *sorter) attachment(n *node, number int) (Attachment, error) {
 		return Attachment{}, err
 	}
 	return Attachment{
-		Name:      fileName(n.head, number),
+		Name:      fileName(n.head, number, s.label()),
 		Type:      n.head.mediaType,
 		ContentID: charset.Clean(n.head.contentID, '\ufffd'),
 		Inline:    s.shown.found[n.head.contentID],

@@ -11,7 +11,7 @@ import (
 // The bounds of the part reader. Deeper multiparts are read as one part, and the
 // Content- fields of a part up to maxPartHeader bytes.
 const (
-	maxDepth      = 50
+	maxDepth      = 200
 	maxParts      = 1000
 	maxPartHeader = 64 << 10
 	maxBoundary   = 250 // RFC 2046 allows 70 characters

@@ -96,7 +96,7 @@ func (l *ledger) settle(f *fixture, r spool.Record) error {
 	if first {
 		return f.store.Unclaim(f.ctx, r.ID, r.Attempts, f.clock)
 	}
-	s := spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Queued, NextAttempt: f.clock, At: f.clock}
+	s := spool.Settlement{ID: r.ID, Attempt: r.Attempts, State: spool.Deferred, NextAttempt: f.clock, At: f.clock}
 	if r.Attempts == 3 {
 		s.State = spool.Sent
 	}

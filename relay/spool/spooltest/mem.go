@@ -32,7 +32,7 @@ type Mem struct {
 
 var _ spool.Store = (*Mem)(nil)
 
-// message is a Record with what only the store needs to know of it.
+// message is a Record as it is stored, with what only the store needs to know of it.
 type message struct {
 	spool.Record
 	number   int64 // in order of acceptance
@@ -44,9 +44,9 @@ type message struct {
 
 // lane is the part of the queue that belongs to one mailbox.
 type lane struct {
-	queue  []*message // Queued, Active and Held ones by queue ID
-	due    []*message // Queued ones by the time of their next attempt
-	active int
+	queue   []*message // those in the queue by queue ID
+	due     []*message // Queued ones by the time of their next attempt
+	sending int
 }
 
 // NewMem makes an empty store. now gives the time of a message that is accepted
@@ -112,9 +112,9 @@ func (s *Mem) index(m *message) {
 	switch m.State {
 	case spool.Queued:
 		l.due = insert(l.due, m, byDue)
-	case spool.Active:
-		l.active++
-		s.seen.MaxActive[key] = max(s.seen.MaxActive[key], l.active)
+	case spool.Sending:
+		l.sending++
+		s.seen.MaxActive[key] = max(s.seen.MaxActive[key], l.sending)
 	}
 }
 
@@ -130,8 +130,8 @@ func (s *Mem) unindex(m *message) {
 	switch m.State {
 	case spool.Queued:
 		l.due = remove(l.due, m, byDue)
-	case spool.Active:
-		l.active--
+	case spool.Sending:
+		l.sending--
 	}
 	if len(l.queue) == 0 {
 		delete(s.lanes, key)
@@ -145,8 +145,8 @@ func (s *Mem) enter(m *message, to spool.State, next time.Time, e spool.Event) {
 	if m.State == spool.Held {
 		m.HeldFor += max(e.At.Sub(m.HeldSince), 0)
 	}
-	m.State, m.NextAttempt, m.HeldSince, m.FinishedAt = to, time.Time{}, time.Time{}, time.Time{}
-	switch to {
+	m.State, m.NextAttempt, m.HeldSince, m.FinishedAt = to.Stored(), time.Time{}, time.Time{}, time.Time{}
+	switch m.State {
 	case spool.Queued:
 		m.NextAttempt = next
 	case spool.Held:
@@ -157,7 +157,7 @@ func (s *Mem) enter(m *message, to spool.State, next time.Time, e spool.Event) {
 	if !to.KeepsBody() {
 		m.body, m.BodyGone = nil, true
 	}
-	m.ReportOwed = !m.reported && (to == spool.Failed || to == spool.Bounced)
+	m.ReportOwed = !m.reported && (to == spool.Failed)
 	e.ID, e.Text, e.RequestID = m.ID, spool.CutText(e.Text), spool.CutText(e.RequestID)
 	m.history = append(m.history, e)
 	s.index(m)
@@ -187,7 +187,7 @@ func (s *Mem) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) 
 	var out []spool.Record
 	for _, m := range s.due(c) {
 		s.unindex(m)
-		m.State, m.NextAttempt, m.LastAttempt = spool.Active, time.Time{}, c.Now
+		m.State, m.NextAttempt, m.LastAttempt = spool.Sending, time.Time{}, c.Now
 		m.Attempts++
 		m.history = append(m.history, spool.Event{ID: m.ID, At: c.Now, Kind: spool.Attempted, Attempt: m.Attempts})
 		s.index(m)
@@ -223,22 +223,23 @@ func (s *Mem) Settle(ctx context.Context, o spool.Settlement) error {
 	}
 	return s.changeOne(ctx, "settle", o.ID, func(m *message) error {
 		switch {
-		case m.State == o.State && m.settled == o.Attempt && m.Attempts == o.Attempt:
+		case m.State == o.State.Stored() && m.settled == o.Attempt && m.Attempts == o.Attempt:
 			return nil
-		case m.State != spool.Active || m.Attempts != o.Attempt:
+		case m.State != spool.Sending || m.Attempts != o.Attempt:
 			return m.wrongState("settle")
 		}
 		m.settled, m.Unknown = m.Attempts, o.Unknown
 		m.LastStatus, m.LastText, m.LastRequest = o.Status, spool.CutText(o.Text), spool.CutText(o.RequestID)
 		s.enter(m, o.State, o.NextAttempt, spool.Event{
 			At:         o.At,
-			Kind:       spool.OutcomeEvent(o.State, o.Unknown),
+			Kind:       spool.OutcomeEvent(o.State),
 			Attempt:    o.Attempt,
 			Status:     o.Status,
 			Text:       o.Text,
 			RequestID:  o.RequestID,
 			HTTPStatus: o.HTTPStatus,
 			Duration:   o.Duration,
+			Unknown:    o.Unknown,
 		})
 		return nil
 	})
@@ -250,7 +251,7 @@ func (s *Mem) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, nex
 		switch {
 		case m.State == spool.Queued && m.Attempts == attempt-1:
 			return nil
-		case m.State != spool.Active || m.Attempts != attempt:
+		case m.State != spool.Sending || m.Attempts != attempt:
 			return m.wrongState("take back")
 		}
 		s.seen.Unclaims++
@@ -286,7 +287,7 @@ func (s *Mem) Retry(ctx context.Context, id envelope.QueueID, next time.Time, wh
 func (s *Mem) move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, e spool.Event) error {
 	return s.changeOne(ctx, "move", id, func(m *message) error {
 		switch {
-		case m.State == to && to != spool.Queued:
+		case m.State == to && to.Stored() != spool.Queued:
 			return nil
 		case !spool.CanMove(m.State, to, m.BodyGone):
 			return m.wrongState("move to " + string(to))
@@ -340,23 +341,12 @@ func (s *Mem) EndHold(ctx context.Context, key string, at time.Time) error {
 	s.seen.EndedHolds = append(s.seen.EndedHolds, key)
 	for _, l := range s.lanes {
 		for _, m := range l.queue {
-			if m.State != spool.Held && stops(h, m) {
+			if m.State != spool.Held && h.Stops(m.Message) {
 				m.HeldFor = spool.HeldTime(m.HeldFor, m.Accepted, h.Since, at)
 			}
 		}
 	}
 	return nil
-}
-
-// stops returns whether a hold stops a message.
-func stops(h spool.Hold, m *message) bool {
-	switch {
-	case !h.Covers(m.Message):
-		return false
-	case !h.Mailbox.IsZero():
-		return h.Mailbox.Equal(m.Mailbox)
-	}
-	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, m.Mailbox.Equal)
 }
 
 // Sweep implements spool.Store.
@@ -396,7 +386,7 @@ func (s *Mem) Close() error {
 	return nil
 }
 
-// Counts is how many messages are in each state.
+// Counts is how many messages are in each state, as they are stored.
 func (s *Mem) Counts() map[spool.State]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

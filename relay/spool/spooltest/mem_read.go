@@ -23,7 +23,7 @@ func (s *Mem) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) 
 	if err != nil {
 		return spool.Record{}, err
 	}
-	return m.Record, nil
+	return spool.Shown(m.Record, s.sortedHolds()), nil
 }
 
 // History implements spool.Reader.
@@ -53,9 +53,10 @@ func (s *Mem) List(_ context.Context, f spool.Filter) ([]spool.Record, error) {
 		}
 	}
 	var out []spool.Record
+	holds := s.sortedHolds()
 	take := func(m *message) bool {
-		if f.Matches(m.Record) {
-			out = append(out, m.Record)
+		if shown := spool.Shown(m.Record, holds); f.Matches(shown) {
+			out = append(out, shown)
 		}
 		return len(out) < f.PageSize()
 	}
@@ -83,7 +84,7 @@ func (s *Mem) candidates(f spool.Filter) []*message {
 	}
 	stored, queueOnly := false, !f.Mailbox.IsZero()
 	for _, state := range f.States {
-		stored = stored || s.counts[state] > 0
+		stored = stored || s.counts[state.Stored()] > 0
 		queueOnly = queueOnly && state.InQueue()
 	}
 	switch {
@@ -113,15 +114,28 @@ func (s *Mem) Lanes(context.Context) ([]spool.Lane, error) {
 	if err := cmp.Or(s.read(), s.faults.Err); err != nil {
 		return nil, err
 	}
-	var out []spool.Lane
+	return s.sumLanes()
+}
+
+func (s *Mem) sumLanes() (out []spool.Lane, err error) {
+	holds := s.sortedHolds()
 	for _, key := range slices.Sorted(maps.Keys(s.lanes)) {
 		l := s.lanes[key]
 		mailbox, err := envelope.ParseRecipient(key)
 		if err != nil {
 			return nil, err
 		}
-		sum := spool.Lane{Mailbox: mailbox, Queued: len(l.due), Active: l.active}
-		sum.Held = len(l.queue) - sum.Queued - sum.Active
+		sum := spool.Lane{Mailbox: mailbox, Sending: l.sending, Held: len(l.queue) - len(l.due) - l.sending}
+		for _, m := range l.due {
+			switch spool.Shown(m.Record, holds).State {
+			case spool.Paused:
+				sum.Paused++
+			case spool.Deferred:
+				sum.Deferred++
+			default:
+				sum.Queued++
+			}
+		}
 		if len(l.due) > 0 {
 			sum.Next = l.due[0].NextAttempt
 		}
@@ -138,12 +152,13 @@ func (s *Mem) Stats(context.Context) (spool.Stats, error) {
 	if err := s.read(); err != nil {
 		return spool.Stats{}, err
 	}
-	stats := spool.Stats{
-		Queued:  s.counts[spool.Queued],
-		Active:  s.counts[spool.Active],
-		Held:    s.counts[spool.Held],
-		Failed:  s.counts[spool.Failed],
-		Damaged: s.counts[spool.Damaged],
+	stats := spool.Stats{Failed: s.counts[spool.Failed], Damaged: s.counts[spool.Damaged]}
+	lanes, err := s.sumLanes()
+	if err != nil {
+		return stats, err
+	}
+	for _, l := range lanes {
+		stats.Add(l)
 	}
 	for _, m := range s.order {
 		stats.Bytes += int64(len(m.body))
@@ -158,10 +173,14 @@ func (s *Mem) Holds(context.Context) ([]spool.Hold, error) {
 	if err := cmp.Or(s.read(), s.faults.Err); err != nil {
 		return nil, err
 	}
+	return s.sortedHolds(), nil
+}
+
+func (s *Mem) sortedHolds() []spool.Hold {
 	return slices.SortedFunc(
 		maps.Values(s.holds),
 		func(a, b spool.Hold) int { return strings.Compare(a.Key, b.Key) },
-	), nil
+	)
 }
 
 // Owed implements spool.Reports.
@@ -172,7 +191,7 @@ func (s *Mem) Owed(_ context.Context, limit int) ([]spool.Record, error) {
 		return nil, err
 	}
 	var out []spool.Record
-	if s.counts[spool.Failed]+s.counts[spool.Bounced] == 0 {
+	if s.counts[spool.Failed] == 0 {
 		return nil, nil
 	}
 	for _, m := range s.order {

@@ -24,7 +24,7 @@ func (f *fixture) oneOfEach() map[spool.State][]spool.Message {
 	f.Helper()
 	all := map[spool.State][]spool.Message{}
 	for _, state := range []spool.State{
-		spool.Sent, spool.Held, spool.Bounced, spool.Failed, spool.Damaged, spool.Active, spool.Queued,
+		spool.Sent, spool.Held, spool.Deferred, spool.Failed, spool.Damaged, spool.Sending, spool.Queued,
 	} {
 		for _, mailbox := range []string{"one@example.org", "two@example.org"} {
 			m := f.accept(mailbox)
@@ -33,7 +33,7 @@ func (f *fixture) oneOfEach() map[spool.State][]spool.Message {
 				continue
 			}
 			r := f.claim(mailbox, 1)[0]
-			if state != spool.Active {
+			if state != spool.Sending {
 				f.must(f.settle(r, state))
 			}
 		}
@@ -112,22 +112,24 @@ func lanesAndStats(_ *testing.T, f *fixture) {
 	f.must(err)
 	accepted := late.Accepted.Add(-time.Minute)
 	want := []spool.Lane{
-		{Mailbox: addr("one@example.org"), Queued: 2, Active: 1, Held: 1, Next: accepted, Oldest: accepted},
-		{Mailbox: addr("two@example.org"), Queued: 1, Active: 1, Held: 1, Next: accepted, Oldest: accepted},
+		{Mailbox: addr("one@example.org"), Queued: 2, Deferred: 1, Sending: 1, Held: 1, Next: accepted,
+			Oldest: accepted},
+		{Mailbox: addr("two@example.org"), Queued: 1, Deferred: 1, Sending: 1, Held: 1, Next: accepted,
+			Oldest: accepted},
 	}
 	if !reflect.DeepEqual(lanes, want) {
 		f.Errorf("lanes are\n%+v, want\n%+v", lanes, want)
 	}
 	stats, err := f.store.Stats(f.ctx)
 	f.must(err)
-	stats.Bytes -= int64(11 * len("A: b\r\n\r\nbody\r\n"))
-	if stats != (spool.Stats{Queued: 3, Active: 2, Held: 2, Failed: 2, Damaged: 2}) {
+	stats.Bytes -= int64(13 * len("A: b\r\n\r\nbody\r\n"))
+	if stats != (spool.Stats{Queued: 3, Deferred: 2, Sending: 2, Held: 2, Failed: 2, Damaged: 2}) {
 		f.Errorf("stats are %+v", stats)
 	}
-	f.claim("one@example.org", 1)
+	f.claim("one@example.org", 2)
 	lanes, err = f.store.Lanes(f.ctx)
 	f.must(err)
-	if l := lanes[0]; l.Queued != 1 || l.Active != 2 || !l.Next.Equal(f.clock.Add(time.Hour)) {
+	if l := lanes[0]; l.Queued != 1 || l.Deferred != 0 || l.Sending != 3 || !l.Next.Equal(f.clock.Add(time.Hour)) {
 		f.Errorf("after a claim the lane is %+v", l)
 	}
 }
@@ -197,7 +199,7 @@ func endHoldArithmetic(_ *testing.T, f *fixture) {
 			f.Errorf("%s: HeldFor is %v, want %v", c.name, got, c.want)
 		}
 	}
-	f.must(f.settle(probed, spool.Queued))
+	f.must(f.settle(probed, spool.Deferred))
 	if got := f.get(probed.ID).HeldFor; got != 2*time.Hour {
 		f.Errorf("HeldFor of the probed message is %v after it was settled", got)
 	}
@@ -313,7 +315,7 @@ func sweep(_ *testing.T, f *fixture) {
 	f.must(f.store.Sweep(f.ctx, f.clock, 9*24*time.Hour, 11*24*time.Hour))
 	for state, m := range all {
 		_, err := f.store.Get(f.ctx, m[0].ID)
-		if state == spool.Sent || state == spool.Bounced {
+		if state == spool.Sent {
 			f.wants(err, spool.ErrNotFound)
 			_, err = f.store.History(f.ctx, m[0].ID)
 			f.wants(err, spool.ErrNotFound)
@@ -324,15 +326,15 @@ func sweep(_ *testing.T, f *fixture) {
 	f.must(f.store.Sweep(f.ctx, f.clock, 9*24*time.Hour, 9*24*time.Hour))
 	_, err := f.store.Open(f.ctx, all[spool.Failed][0].ID)
 	f.wants(err, spool.ErrNotFound)
-	for _, state := range []spool.State{spool.Queued, spool.Active, spool.Held, spool.Damaged} {
+	for _, state := range []spool.State{spool.Queued, spool.Deferred, spool.Sending, spool.Held, spool.Damaged} {
 		f.wantState(all[state][0].ID, state)
 		f.body(all[state][0].ID)
 	}
 	f.wantState(young.ID, spool.Sent)
 	stats, err := f.store.Stats(f.ctx)
 	f.must(err)
-	stats.Bytes -= int64(8 * len("A: b\r\n\r\nbody\r\n"))
-	if stats != (spool.Stats{Queued: 2, Active: 2, Held: 2, Damaged: 2}) {
+	stats.Bytes -= int64(10 * len("A: b\r\n\r\nbody\r\n"))
+	if stats != (spool.Stats{Queued: 2, Deferred: 2, Sending: 2, Held: 2, Damaged: 2}) {
 		f.Errorf("stats after the sweep are %+v", stats)
 	}
 }

@@ -61,6 +61,7 @@ func Run(t *testing.T, open Open) {
 		{"ByMessageID", byMessageID},
 		{"Delete", deleteMessage},
 		{"LanesAndStats", lanesAndStats},
+		{"Shown", shown},
 		{"HoldsKeep", holdsKeep},
 		{"EndHoldArithmetic", endHoldArithmetic},
 		{"EndHoldScope", endHoldScope},

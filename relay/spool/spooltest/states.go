@@ -35,7 +35,7 @@ func claimOrder(_ *testing.T, f *fixture) {
 		f.Fatalf("claimed %v, want %v", ids(got), want)
 	}
 	for _, r := range got {
-		if r.State != spool.Active || r.Attempts != 1 || !r.LastAttempt.Equal(f.clock) || !r.NextAttempt.IsZero() {
+		if r.State != spool.Sending || r.Attempts != 1 || !r.LastAttempt.Equal(f.clock) || !r.NextAttempt.IsZero() {
 			f.Errorf("claimed record: %+v", r)
 		}
 		if stored := f.get(r.ID); !reflect.DeepEqual(stored, r) {
@@ -107,7 +107,7 @@ func claimProbe(_ *testing.T, f *fixture) {
 			f.Fatalf("a probe claimed %d messages", len(r))
 		}
 		got = append(got, r[0].ID)
-		f.must(f.settle(r[0], spool.Queued))
+		f.must(f.settle(r[0], spool.Deferred))
 	}
 	if want := append(idsOf(m...), idsOf(m...)...); !slices.Equal(got, want) {
 		f.Errorf("probed %v, want %v", got, want)
@@ -120,10 +120,10 @@ func settleEachState(_ *testing.T, f *fixture) {
 		kind  spool.EventKind
 		gone  bool
 	}{
-		{spool.Queued, spool.EventDeferred, false},
+		{spool.Deferred, spool.EventDeferred, false},
+		{spool.Paused, spool.EventPaused, false},
 		{spool.Held, spool.EventHeld, false},
 		{spool.Sent, spool.EventSent, true},
-		{spool.Bounced, spool.EventBounced, true},
 		{spool.Failed, spool.EventFailed, false},
 		{spool.Damaged, spool.EventFailed, false},
 	} {
@@ -132,10 +132,13 @@ func settleEachState(_ *testing.T, f *fixture) {
 		f.must(f.settle(r, c.state))
 		want := r
 		want.State, want.BodyGone = c.state, c.gone
+		if c.state == spool.Paused {
+			want.State = spool.Deferred // no hold stops it any more
+		}
 		want.LastStatus, want.LastText, want.LastRequest = reply.Enhanced{4, 7, 12}, "an outcome", "request-1"
-		want.ReportOwed = c.state == spool.Failed || c.state == spool.Bounced
+		want.ReportOwed = c.state == spool.Failed
 		switch c.state {
-		case spool.Queued:
+		case spool.Deferred, spool.Paused:
 			want.NextAttempt = f.clock.Add(time.Minute)
 		case spool.Held:
 			want.HeldSince = f.clock
@@ -154,9 +157,11 @@ func settleEachState(_ *testing.T, f *fixture) {
 		}
 	}
 	r := f.active("unknown@example.org")
-	f.must(f.settle(r, spool.Queued, func(s *spool.Settlement) { s.Unknown = true }))
-	if got := f.get(r.ID); !got.Unknown || f.kinds(r.ID)[2] != spool.EventUnknown {
-		f.Errorf("unknown outcome: %+v, %v", got, f.kinds(r.ID))
+	f.must(f.settle(r, spool.Deferred, func(s *spool.Settlement) { s.Unknown = true }))
+	events, err := f.store.History(f.ctx, r.ID)
+	f.must(err)
+	if got := f.get(r.ID); !got.Unknown || !events[2].Unknown || events[2].Kind != spool.EventDeferred {
+		f.Errorf("unknown outcome: %+v, %v", got, events)
 	}
 	f.clock = f.clock.Add(time.Hour)
 	if got := f.claim("unknown@example.org", 1); len(got) != 1 || !got[0].Unknown || got[0].Attempts != 2 {
@@ -172,18 +177,18 @@ func settleErrors(_ *testing.T, f *fixture) {
 	stranger.ID = envelope.NewQueueID(f.clock)
 	f.wants(f.settle(stranger, spool.Sent), spool.ErrNotFound)
 	f.wants(f.settle(r, spool.Sent, func(s *spool.Settlement) { s.Attempt = 2 }), spool.ErrState)
-	f.wants(f.settle(r, spool.Active), spool.ErrState)
+	f.wants(f.settle(r, spool.Sending), spool.ErrState)
 	if err := f.settle(r, "nonsense"); err == nil {
 		f.Error("settled to a state that does not exist")
 	}
-	f.wantState(r.ID, spool.Active)
+	f.wantState(r.ID, spool.Sending)
 	queued := f.accept("queue@example.org")
 	f.wants(f.settle(f.get(queued.ID), spool.Sent), spool.ErrState)
 }
 
 // settleAgain repeats a settlement, as one does whose first answer was an error.
 func settleAgain(_ *testing.T, f *fixture) {
-	for _, state := range []spool.State{spool.Queued, spool.Held, spool.Sent, spool.Bounced, spool.Failed} {
+	for _, state := range []spool.State{spool.Deferred, spool.Paused, spool.Held, spool.Sent, spool.Failed} {
 		r := f.active("box@example.org")
 		f.must(f.settle(r, state))
 		before, events := f.get(r.ID), len(f.kinds(r.ID))
@@ -201,7 +206,7 @@ func settleAgain(_ *testing.T, f *fixture) {
 
 func unclaim(_ *testing.T, f *fixture) {
 	r := f.active("box@example.org")
-	f.must(f.settle(r, spool.Queued, func(s *spool.Settlement) { s.Unknown = true }))
+	f.must(f.settle(r, spool.Deferred, func(s *spool.Settlement) { s.Unknown = true }))
 	before := f.get(r.ID)
 	f.clock = f.clock.Add(time.Hour)
 	second := f.claim("box@example.org", 1)[0]
@@ -213,7 +218,7 @@ func unclaim(_ *testing.T, f *fixture) {
 	if got := f.get(r.ID); !reflect.DeepEqual(got, before) {
 		f.Errorf("after Unclaim\n%+v, want\n%+v", got, before)
 	}
-	want := []spool.EventKind{spool.Accepted, spool.Attempted, spool.EventUnknown}
+	want := []spool.EventKind{spool.Accepted, spool.Attempted, spool.EventDeferred}
 	if got := f.kinds(r.ID); !slices.Equal(got, want) {
 		f.Errorf("history %v, want %v", got, want)
 	}
@@ -270,10 +275,10 @@ func moveHoldRelease(_ *testing.T, f *fixture) {
 	if got := f.kinds(m.ID); !slices.Equal(got, want) {
 		f.Errorf("history %v, want %v", got, want)
 	}
-	bounced := f.accept("box@example.org")
-	f.must(f.store.Move(f.ctx, bounced.ID, spool.Bounced, time.Time{}, "expired", f.clock))
-	if r := f.wantState(bounced.ID, spool.Bounced); !r.BodyGone {
-		f.Error("a bounced message kept its body")
+	sent := f.accept("box@example.org")
+	f.must(f.store.Move(f.ctx, sent.ID, spool.Sent, time.Time{}, "found in Sent Items", f.clock))
+	if r := f.wantState(sent.ID, spool.Sent); !r.BodyGone {
+		f.Error("a sent message kept its body")
 	}
 }
 
@@ -306,7 +311,7 @@ func moveErrors(_ *testing.T, f *fixture) {
 	f.must(f.settle(r, spool.Sent))
 	f.wants(move(r.ID, spool.Queued), spool.ErrState)
 	queued := f.accept("box@example.org")
-	f.wants(move(queued.ID, spool.Active), spool.ErrState)
+	f.wants(move(queued.ID, spool.Sending), spool.ErrState)
 	if err := move(queued.ID, "nonsense"); err == nil {
 		f.Error("moved to a state that does not exist")
 	}
@@ -316,7 +321,7 @@ func history(_ *testing.T, f *fixture) {
 	r := f.active("box@example.org")
 	claimed := f.clock
 	f.clock = f.clock.Add(time.Second)
-	f.must(f.settle(r, spool.Queued))
+	f.must(f.settle(r, spool.Deferred))
 	got, err := f.store.History(f.ctx, r.ID)
 	f.must(err)
 	want := []spool.Event{

@@ -105,7 +105,7 @@ func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]store
 				return err
 			}
 			if ok {
-				m.State, m.LastAttempt, m.NextAttempt = spool.Active, now, time.Time{}
+				m.State, m.LastAttempt, m.NextAttempt = spool.Sending, now, time.Time{}
 				m.Attempts++
 				taken = append(taken, m)
 			}
@@ -137,7 +137,8 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 		return false, err
 	}
 	t.attempts = append(t.attempts, recordedAttempt{n: m.n, attempt: attempt})
-	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: codeQueued, to: codeActive, size: m.Size})
+	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: counted(codeQueued, attempt-1), to: codeSending,
+		size: m.Size})
 	e := spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)}
 	return true, insertEvent(t.Conn, m.n, m.events+1, &e)
 }
@@ -152,14 +153,15 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 		if b.state == codeQueued && b.attempts == int64(attempt)-1 {
 			return nil
 		}
-		if b.state != codeActive || b.attempts != int64(attempt) {
+		if b.state != codeSending || b.attempts != int64(attempt) {
 			return wrongState(b, "take back")
 		}
 		const sql = "UPDATE message SET state = 0, attempts = attempts - 1, next = ? WHERE n = ?"
 		if err := t.Run(sql, nanos(next), b.n); err != nil {
 			return err
 		}
-		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeActive, to: codeQueued, size: b.size})
+		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeSending, to: counted(codeQueued, b.attempts-1),
+			size: b.size})
 		return forgetAttempt(t.Conn, b.n, int64(attempt))
 	})
 	if err == nil {

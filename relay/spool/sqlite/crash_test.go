@@ -38,7 +38,7 @@ func checkLedger(t *testing.T, path string, l *ledger) {
 		}
 		switch {
 		case r.State == spool.Sent:
-		case r.State != spool.Queued:
+		case r.State.Stored() != spool.Queued:
 			t.Errorf("message %s is %s after a restart", id, r.State)
 		case l.sent[id]:
 			t.Errorf("message %s was sent and is queued again", id)
@@ -54,7 +54,7 @@ func checkLedger(t *testing.T, path string, l *ledger) {
 	}
 	eventually(t, "the end of interrupted drafts", func() bool { return count(t, s, "draft") == 0 })
 	stats, _ := s.Stats(t.Context())
-	if n := count(t, s, "message WHERE state = 0"); n != int64(stats.Queued) || stats.Active != 0 {
+	if n := count(t, s, "message WHERE state = 0"); n != int64(stats.Queued+stats.Deferred) || stats.Sending != 0 {
 		t.Errorf("%d messages are queued, stats say %+v", n, stats)
 	}
 	orphans := count(t, s, "chunk WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.n = chunk.id >> 16)")
@@ -112,7 +112,7 @@ func TestInterruptedAttempt(t *testing.T) {
 		}
 		s = open(t, path)
 		r, err := s.Get(t.Context(), m.ID)
-		if err != nil || r.State != spool.Queued || !r.Unknown || r.Crashes != crash || r.Attempts != crash ||
+		if err != nil || r.State != spool.Deferred || !r.Unknown || r.Crashes != crash || r.Attempts != crash ||
 			r.NextAttempt.After(s.opts.Now()) {
 			t.Fatalf("after crash %d: %+v, %v", crash, r, err)
 		}
@@ -122,7 +122,7 @@ func TestInterruptedAttempt(t *testing.T) {
 		}
 	}
 	events, _ := s.History(t.Context(), m.ID)
-	if len(events) != 7 || events[6].Kind != spool.EventUnknown {
+	if len(events) != 7 || events[6].Kind != spool.EventDeferred || !events[6].Unknown {
 		t.Errorf("history %+v", events)
 	}
 }

@@ -184,7 +184,7 @@ func wantOnly(t *testing.T, s *Store, ids ...envelope.QueueID) {
 		t.Fatalf("the store holds %v, want %v", got, ids)
 	}
 	stats, _ := s.Stats(t.Context())
-	if stats.Queued+stats.Active+stats.Held != len(ids) {
+	if stats.Queued+stats.Deferred+stats.Sending+stats.Held != len(ids) {
 		t.Fatalf("stats %+v for %d messages", stats, len(ids))
 	}
 }
@@ -235,7 +235,7 @@ func TestFailedClaim(t *testing.T) {
 // about outlives the failure.
 func TestFailedSettle(t *testing.T) {
 	for _, at := range []string{"before commit", "after commit"} {
-		for _, state := range []spool.State{spool.Queued, spool.Sent, spool.Failed} {
+		for _, state := range []spool.State{spool.Deferred, spool.Sent, spool.Failed} {
 			f := newFaults()
 			s := open(t, newPath(t), f.into)
 			m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))

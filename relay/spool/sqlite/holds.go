@@ -25,9 +25,11 @@ func readHold(r *db.Row) (spool.Hold, error) {
 
 // Holds implements spool.Reader, in order of their keys.
 func (v *view) Holds(ctx context.Context) ([]spool.Hold, error) {
-	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Hold, error) {
-		return db.All(c, "SELECT "+holdColumns+" FROM hold ORDER BY k", nil, readHold)
-	})
+	return db.Read(ctx, v.readers, readHolds)
+}
+
+func readHolds(c *db.Conn) ([]spool.Hold, error) {
+	return db.All(c, "SELECT "+holdColumns+" FROM hold ORDER BY k", nil, readHold)
 }
 
 // SetHold implements spool.Lanes.
@@ -41,7 +43,7 @@ func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 
 // EndHold implements spool.Lanes. It returns no error for an unknown key. The
 // messages that the hold stopped are those of its mailbox (of all its mailboxes,
-// of everyone's) and its From that are Queued or Active. HeldFor never exceeds
+// of everyone's) and its From that are Queued or Sending. HeldFor never exceeds
 // the age of a message, however many holds overlapped.
 //
 // A hold may have stopped a hundred thousand messages, so their time is added
@@ -149,11 +151,11 @@ type stoppedMessage struct {
 	heldFor      time.Duration
 }
 
-// candidates reads the next Queued and Active messages behind the cursor. A message
+// candidates reads the next Queued and Sending messages behind the cursor. A message
 // that changes between these states keeps its queue ID and so is met exactly once.
 func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
-	for _, state := range []int64{codeQueued, codeActive} {
+	for _, state := range []int64{codeQueued, codeSending} {
 		some, err := db.All(c, `SELECT n, id, lane, sender, client, accepted, held_for FROM message INDEXED BY by_state
 			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, readStopped)
 		if err != nil {

@@ -56,7 +56,7 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		remedy string
 	}{
-		{"newer schema", edited("PRAGMA user_version = 2"), spool.ErrSchema, "install the newer graphrelay"},
+		{"newer schema", edited("PRAGMA user_version = 3"), spool.ErrSchema, "install the newer graphrelay"},
 		{"no schema version", edited("PRAGMA user_version = 0"), nil, "restore it from a backup"},
 		{"another program's database", edited("PRAGMA application_id = 7"), nil, "name another file"},
 		{
@@ -158,7 +158,8 @@ func TestStoreOfAnOlderProgram(t *testing.T) {
 	s := open(t, path)
 	old := accept(t, s, newMessage(t, "box@example.org"), nil).ID
 	must(t, s.Close())
-	edit(t, path, "ALTER TABLE message DROP COLUMN unreported")
+	edit(t, path, "ALTER TABLE message DROP COLUMN unreported", "ALTER TABLE event DROP COLUMN unknown",
+		"PRAGMA user_version = 1")
 	r, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
 	rec, err := r.Get(t.Context(), old)
@@ -191,7 +192,7 @@ func TestReadOnly(t *testing.T) {
 		must(t, err)
 		defer r.Close()
 		record, err := r.Get(t.Context(), m.ID)
-		if err != nil || record.State != spool.Active || record.Crashes != 0 {
+		if err != nil || record.State != spool.Sending || record.Crashes != 0 {
 			t.Errorf("record %+v, %v", record, err)
 		}
 		reader, err := r.Open(t.Context(), m.ID)
@@ -200,7 +201,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("body of %d bytes, %v", len(got), err)
 		}
 		lanes, err := r.Lanes(t.Context())
-		if err != nil || len(lanes) != 1 || lanes[0].Active != 1 {
+		if err != nil || len(lanes) != 1 || lanes[0].Sending != 1 {
 			t.Errorf("lanes %+v, %v", lanes, err)
 		}
 	}

@@ -21,7 +21,7 @@ func reportAfter(was, to int64) int64 {
 	switch {
 	case was == reportDone:
 		return reportDone
-	case to == codeFailed || to == codeBounced:
+	case to == codeFailed:
 		return reportOwed
 	}
 	return reportNone
@@ -79,8 +79,8 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 // oweAgain undoes what the commit of message n did to the message that it reports,
 // as n is not kept. A message that was queued again meanwhile owes nothing.
 func oweAgain(c *db.Conn, n int64) error {
-	err := c.Run(`UPDATE message SET report = CASE WHEN state IN (?, ?) THEN 1 ELSE 0 END WHERE report = 2
-		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, codeBounced, n)
+	err := c.Run(`UPDATE message SET report = CASE WHEN state = ? THEN 1 ELSE 0 END WHERE report = 2
+		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, n)
 	if err != nil {
 		return err
 	}

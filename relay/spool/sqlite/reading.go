@@ -26,16 +26,17 @@ type view struct {
 
 // Get implements spool.Reader.
 func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
-	found, err := db.Read(ctx, v.readers, func(c *db.Conn) ([]stored, error) {
-		return readRecords(c, "SELECT "+recordColumns+" FROM message WHERE id = ?", string(id))
+	return db.Read(ctx, v.readers, func(c *db.Conn) (spool.Record, error) {
+		found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE id = ?", string(id))
+		if err != nil {
+			return spool.Record{}, err
+		}
+		if len(found) == 0 {
+			return spool.Record{}, spool.NotFound(id)
+		}
+		holds, err := readHolds(c)
+		return spool.Shown(found[0].Record, holds), err
 	})
-	if err != nil {
-		return spool.Record{}, err
-	}
-	if len(found) == 0 {
-		return spool.Record{}, spool.NotFound(id)
-	}
-	return found[0].Record, nil
 }
 
 // History implements spool.Reader.
@@ -45,8 +46,8 @@ func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event,
 		if err != nil {
 			return nil, err
 		}
-		events, err := db.All(c, `SELECT at, kind, attempt, status, text, request, http, duration
-			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, readEvent)
+		events, err := allOf(c, `SELECT at, kind, attempt, status, text, request, http, duration, unknown
+			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, "unknown", "0", readEvent)
 		return spool.History(id, timeOf(b.accepted), events), err
 	})
 }
@@ -206,7 +207,7 @@ type ReadOnly struct {
 }
 
 // OpenReadOnly opens the store at path for reading. It changes nothing, so messages
-// whose attempt was interrupted still show as Active. ErrLocked while a service
+// whose attempt was interrupted still show as Sending. ErrLocked while a service
 // uses it; several readers may open it at once, and meanwhile no service can start.
 func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	path, err := filepath.Abs(path)

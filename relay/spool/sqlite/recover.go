@@ -165,7 +165,7 @@ func deleteMessage(c *db.Conn, id envelope.QueueID) error {
 
 func takeBack(c *db.Conn, a recordedAttempt) error {
 	changed, err := c.Exec(`UPDATE message SET state = ?, attempts = attempts - 1
-		WHERE n = ? AND state = ? AND attempts = ?`, codeQueued, a.n, codeActive, a.attempt)
+		WHERE n = ? AND state = ? AND attempts = ?`, codeQueued, a.n, codeSending, a.attempt)
 	if err != nil || changed == 0 {
 		return err
 	}

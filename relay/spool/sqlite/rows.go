@@ -49,10 +49,17 @@ func readRecord(r *db.Row) (stored, error) {
 }
 
 func readRecords(c *db.Conn, sql string, args ...any) ([]stored, error) {
-	found, err := db.All(c, sql, args, readRecord)
-	if err != nil && strings.Contains(err.Error(), "no such column: unreported") {
-		// Only an older program has opened this store for writing; see addColumns.
-		return db.All(c, strings.Replace(sql, "unreported", "''", 1), args, readRecord)
+	return allOf(c, sql, args, "unreported", "''", readRecord)
+}
+
+// allOf reads rows of which the last column may be missing: only an older program
+// has opened the store for writing then; see migrate.
+func allOf[T any](
+	c *db.Conn, sql string, args []any, last, missing string, read func(*db.Row) (T, error),
+) ([]T, error) {
+	found, err := db.All(c, sql, args, read)
+	if err != nil && strings.Contains(err.Error(), "no such column: "+last) {
+		return db.All(c, strings.Replace(sql, last, missing, 1), args, read)
 	}
 	return found, err
 }
@@ -126,38 +133,42 @@ func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, erro
 // insertEvent stores a row of history. seq numbers the events of a message; there may
 // be gaps. Acceptance is not stored as an event: the message's own row has its time.
 func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
-	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		n, seq, nanos(e.At), string(e.Kind), int64(e.Attempt), statusCode(e.Status), spool.CutText(e.Text),
-		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration))
+		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration), e.Unknown)
 }
 
 func readEvent(r *db.Row) (spool.Event, error) {
 	return spool.Event{
 		At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
 		Text: r.Str(), RequestID: r.Str(), HTTPStatus: int(r.Int()), Duration: time.Duration(r.Int()),
+		Unknown: r.Bool(),
 	}, r.Err
 }
 
-// The states as they are stored, in the order of spool.States. The indexes of the
-// schema name some of them.
+// The states as they are stored. The indexes of the schema name some of them.
+// 6 was Bounced in stores of version 1.
 const (
-	codeQueued = int64(iota)
-	codeActive
-	codeHeld
-	codeFailed
-	codeDamaged
-	codeSent
-	codeBounced
-	codeDeleted
-	stateCount
+	codeQueued  = int64(0)
+	codeSending = int64(1)
+	codeHeld    = int64(2)
+	codeFailed  = int64(3)
+	codeDamaged = int64(4)
+	codeSent    = int64(5)
+	codeBounced = int64(6)
+	codeDeleted = int64(7)
 )
 
-func stateCode(s spool.State) int64 { return int64(slices.Index(spool.States(), s)) }
+var stateNames = [...]spool.State{
+	spool.Queued, spool.Sending, spool.Held, spool.Failed, spool.Damaged, spool.Sent, spool.Failed, spool.Deleted,
+}
+
+func stateCode(s spool.State) int64 { return int64(slices.Index(stateNames[:], s.Stored())) }
 
 // stateName is the state of a code; "" where the row is damaged.
 func stateName(code int64) spool.State {
-	if names := spool.States(); code >= 0 && code < int64(len(names)) {
-		return names[code]
+	if code >= 0 && code < int64(len(stateNames)) {
+		return stateNames[code]
 	}
 	return ""
 }
@@ -172,10 +183,10 @@ func readStateCode(r *db.Row) spool.State {
 }
 
 // inQueue returns whether a state counts against queue.max_messages.
-func inQueue(code int64) bool { return code <= codeHeld }
+func inQueue(code int64) bool { return code <= codeHeld || code == codeDeferred }
 
 // hasBody returns whether a state keeps the stored bytes.
-func hasBody(code int64) bool { return code <= codeDamaged }
+func hasBody(code int64) bool { return code <= codeDamaged || code == codeDeferred }
 
 func nanos(t time.Time) int64 {
 	if t.IsZero() {

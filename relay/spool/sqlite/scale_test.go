@@ -57,7 +57,7 @@ func searches(t *testing.T, s *Store) map[string]func() error {
 	}
 	common, sender := address(t, "all@example.net"), address(t, mailboxOf(4))
 	held, sent := []spool.State{spool.Held}, []spool.State{spool.Sent}
-	live := []spool.State{spool.Queued, spool.Active, spool.Held, spool.Failed, spool.Damaged}
+	live := spool.Unsent()
 	return map[string]func() error{
 		"trace rare recipient":        list(spool.Filter{Recipient: address(t, "to17@example.net"), Newest: true}),
 		"trace common recipient":      list(spool.Filter{Recipient: common, Newest: true}),
@@ -100,7 +100,7 @@ func changes(t *testing.T, s *Store) map[string]func() error {
 		"stats": func() error { _, err := s.Stats(t.Context()); return err },
 		"all":   func() error { _, err := s.List(t.Context(), spool.Filter{}); return err },
 		"queued": func() error {
-			_, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued, spool.Active, spool.Held}})
+			_, err := s.List(t.Context(), spool.Filter{States: append(spool.Waiting(), spool.Sending, spool.Held)})
 			return err
 		},
 		"held": func() error {
@@ -108,7 +108,7 @@ func changes(t *testing.T, s *Store) map[string]func() error {
 			return err
 		},
 		"lane": func() error {
-			_, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Queued}, Mailbox: lane})
+			_, err := s.List(t.Context(), spool.Filter{States: spool.Waiting(), Mailbox: lane})
 			return err
 		},
 		"accept": func() error { return tryAccept(s, newMessage(t, "box@example.org"), make([]byte, 10<<10)) },

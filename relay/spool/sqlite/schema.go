@@ -12,7 +12,7 @@ import (
 // the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 // chunkSize is the length of every chunk of a body but the last. It belongs to
@@ -30,7 +30,7 @@ const chunkBits = 16
 //
 // The indexes: due serves Claim (with last and sender_hash so that probes and
 // SendAs holds need no look at the rows), by_state serves List and the messages
-// found Active at start, live the counters and the oldest message of a lane, done
+// found Sending at start, live the counters and the oldest message of a lane, done
 // the sweeper, owed the maker of reports. search_index.go explains the table word.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
@@ -94,6 +94,7 @@ CREATE TABLE event (
 	request TEXT NOT NULL,
 	http INTEGER NOT NULL,
 	duration INTEGER NOT NULL,
+	unknown INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (n, seq)
 ) WITHOUT ROWID;
 CREATE TABLE hold (
@@ -172,7 +173,7 @@ func prepareSchema(c *db.Conn, sandbox bool) error {
 	if err := checkSchema(c, sandbox); err != nil {
 		return err
 	}
-	return addColumns(c)
+	return migrate(c)
 }
 
 func createSchema(c *db.Conn, sandbox bool) error {
@@ -228,14 +229,36 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 	return nil
 }
 
-// addColumns brings a store that an older program made up to date. Older programs
-// can still use it, so the version stays.
-func addColumns(c *db.Conn) error {
-	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
-	if err != nil || there > 0 {
+// migrate brings a store that an older program made up to date: version 1 may lack
+// the column unreported, had a state Bounced, and an event "unknown", which is now
+// a mark.
+func migrate(c *db.Conn) error {
+	version, err := c.Number("PRAGMA user_version")
+	if err != nil || version == schemaVersion {
 		return err
 	}
-	return c.Run("ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
+	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
+	if err != nil {
+		return err
+	}
+	steps := []string{
+		"ALTER TABLE event ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0",
+		fmt.Sprintf("UPDATE event SET kind = '%s', unknown = 1 WHERE kind = 'unknown'", spool.EventDeferred),
+		fmt.Sprintf("UPDATE event SET kind = '%s' WHERE kind = 'bounced'", spool.EventFailed),
+		fmt.Sprintf("UPDATE message SET state = %d WHERE state = %d", codeFailed, codeBounced),
+		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
+	}
+	if there == 0 {
+		steps = append(steps, "ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
+	}
+	return c.Transaction(func() error {
+		for _, s := range steps {
+			if err := c.Run(s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func markOf(sandbox bool) string {

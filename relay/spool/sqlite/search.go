@@ -19,8 +19,12 @@ import (
 func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
 	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Record, error) {
-		s := &search{Filter: f, Conn: c, sparse: v.sparse}
-		err := s.run(ctx)
+		holds, err := readHolds(c)
+		if err != nil {
+			return nil, err
+		}
+		s := &search{Filter: f, Conn: c, sparse: v.sparse, holds: holds}
+		err = s.run(ctx)
 		return s.found, err
 	})
 }
@@ -38,6 +42,7 @@ type search struct {
 	spool.Filter
 	*db.Conn
 	sparse int64
+	holds  []spool.Hold
 	found  []spool.Record
 }
 
@@ -72,7 +77,7 @@ func (s *search) run(ctx context.Context) error {
 	return s.byID(ctx)
 }
 
-// stateCodes are the numbers of states, each once.
+// stateCodes are the numbers of states, each once: three states are stored as one.
 func stateCodes(states []spool.State) ([]int64, error) {
 	var codes []int64
 	for _, state := range states {
@@ -93,8 +98,8 @@ func (s *search) collect(ctx context.Context, limit int, sql string, args ...any
 		if err != nil {
 			return err
 		}
-		if s.Matches(m.Record) {
-			found = append(found, m.Record)
+		if shown := spool.Shown(m.Record, s.holds); s.Matches(shown) {
+			found = append(found, shown)
 		}
 		if len(found) >= limit {
 			return errEnough

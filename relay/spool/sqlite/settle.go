@@ -29,7 +29,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 		if b.state == to && b.settled == attempt && b.attempts == attempt {
 			return nil
 		}
-		if b.state != codeActive || b.attempts != attempt {
+		if b.state != codeSending || b.attempts != attempt {
 			return wrongState(b, "settle")
 		}
 		return settle(t, b, to, &o)
@@ -42,8 +42,8 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 
 func settle(t *tx, b brief, to int64, o *spool.Settlement) error {
 	e := spool.Event{
-		At: o.At, Kind: spool.OutcomeEvent(o.State, o.Unknown), Attempt: o.Attempt, Status: o.Status,
-		Text: o.Text, RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration,
+		At: o.At, Kind: spool.OutcomeEvent(o.State), Attempt: o.Attempt, Status: o.Status, Text: o.Text,
+		RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration, Unknown: o.Unknown,
 	}
 	return enter(t, b, to, o.NextAttempt, &e, set{
 		", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
@@ -87,7 +87,8 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 			return err
 		}
 	}
-	t.shifts = append(t.shifts, shift{lane: b.lane, from: b.state, to: to, size: b.storedSize()})
+	t.shifts = append(t.shifts, shift{lane: b.lane, from: counted(b.state, b.attempts), to: counted(to, b.attempts),
+		size: b.storedSize()})
 	return insertEvent(t.Conn, b.n, b.events+1, e)
 }
 

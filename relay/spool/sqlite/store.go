@@ -30,7 +30,7 @@ import (
 type Options struct {
 	Path        string        // of the database file; its folder must exist
 	MinFree     int64         // bytes that stay free on its file system
-	MaxMessages int           // Queued, Active and Held ones; 0 = no limit
+	MaxMessages int           // of the queue; 0 = no limit
 	BallastSize int64         // bytes; 0 = 32 MiB, less than 0 = no ballast
 	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
 	// InterruptedDelay keeps a message whose attempt a crash interrupted from
@@ -238,8 +238,8 @@ func (s *Store) recount(c *db.Conn) error {
 // bringBack queues the messages whose attempt was interrupted, and finds the
 // interrupted drafts.
 func (s *Store) bringBack(c *db.Conn) error {
-	const active = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
-	interrupted, err := db.All(c, active, nil, readBrief)
+	const sending = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
+	interrupted, err := db.All(c, sending, nil, readBrief)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,8 @@ func (s *Store) bringBack(c *db.Conn) error {
 	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
 	for _, b := range interrupted {
 		e := spool.Event{
-			At: now, Kind: spool.EventUnknown, Attempt: int(b.attempts), Text: "the program ended during the attempt",
+			At: now, Kind: spool.EventDeferred, Attempt: int(b.attempts), Text: "the program ended during the attempt",
+			Unknown: true,
 		}
 		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &e, counted); err != nil {
 			return err

@@ -27,7 +27,6 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFaile
 	steps := []func(*tx) (bool, error){
 		func(t *tx) (bool, error) { return dropBodies(t, now.Add(-keepFailed)) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeSent, ended) },
-		func(t *tx) (bool, error) { return sweepSome(t, codeBounced, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeDeleted, ended) },
 		func(t *tx) (bool, error) { return false, clampNext(t.Conn, s.tally.snapshot(), now, s.opts.MaxDelay) },

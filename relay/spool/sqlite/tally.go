@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
 )
@@ -20,19 +23,35 @@ type shift struct {
 
 const none = int64(-1)
 
+// codeDeferred is never stored: it counts those of codeQueued that were attempted.
+const codeDeferred = int64(8)
+
+// counted is the code under which a message is counted.
+func counted(state, attempts int64) int64 {
+	if state == codeQueued && attempts > 0 {
+		return codeDeferred
+	}
+	return state
+}
+
+// counts is how many messages there are by code.
+type counts [codeDeferred + 1]int
+
+func (c *counts) waiting() int { return c[codeQueued] + c[codeDeferred] }
+
 // tally counts the messages of each state and lane, so that Lanes, Stats and
-// max_messages cost no query. It is counted once at start and then follows
-// each commit. It has only lanes with messages.
+// max_messages cost no query of messages, but for what a narrow hold stops. It is
+// counted once at start and then follows each commit. It has only lanes with messages.
 type tally struct {
 	mu     sync.Mutex
-	states [stateCount]int
+	states counts
 	bytes  int64
 	lanes  map[string]*laneTally
 }
 
 type laneTally struct {
-	lane   string
-	counts [3]int // Queued, Active, Held
+	lane string
+	counts
 }
 
 func newTally() *tally { return &tally{lanes: map[string]*laneTally{}} }
@@ -64,7 +83,7 @@ func (t *tally) add(lane string, state int64, messages int, bytes int64) {
 		t.lanes[lane] = l
 	}
 	l.counts[state] += messages
-	if l.counts == [3]int{} {
+	if l.counts == (counts{}) {
 		delete(t.lanes, lane)
 	}
 }
@@ -80,7 +99,7 @@ func (t *tally) replace(o *tally) {
 func (t *tally) queue() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.states[codeQueued] + t.states[codeActive] + t.states[codeHeld]
+	return t.states.waiting() + t.states[codeSending] + t.states[codeHeld]
 }
 
 // waits returns whether any message is Queued in a lane.
@@ -88,18 +107,21 @@ func (t *tally) waits(lane string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l := t.lanes[lane]
-	return l != nil && l.counts[codeQueued] > 0
+	return l != nil && l.waiting() > 0
 }
 
 // Stats implements spool.Reader.
-func (v *view) Stats(context.Context) (spool.Stats, error) {
-	t := v.tally
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return spool.Stats{
-		Queued: t.states[codeQueued], Active: t.states[codeActive], Held: t.states[codeHeld],
-		Failed: t.states[codeFailed], Damaged: t.states[codeDamaged], Bytes: t.bytes,
-	}, nil
+func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
+	err = v.readers.With(ctx, func(c *db.Conn) error {
+		return v.eachLane(c, func(_ string, l spool.Lane) error {
+			s.Add(l)
+			return nil
+		})
+	})
+	v.tally.mu.Lock()
+	defer v.tally.mu.Unlock()
+	s.Failed, s.Damaged, s.Bytes = v.tally.states[codeFailed], v.tally.states[codeDamaged], v.tally.bytes
+	return s, err
 }
 
 // snapshot returns the lanes in order of their names.
@@ -128,38 +150,95 @@ func countAll(c *db.Conn) (*tally, error) {
 		}
 		return nil
 	})
-	return t, err
+	if err != nil {
+		return t, err
+	}
+	const tried = "SELECT lane, count(*) FROM message INDEXED BY due WHERE state = 0 AND last > 0 GROUP BY lane"
+	return t, c.Query(tried, nil, func(r *db.Row) error {
+		lane, n := r.Str(), int(r.Int())
+		t.add(lane, codeDeferred, n, 0)
+		t.add(lane, codeQueued, -n, 0)
+		return nil
+	})
 }
 
 // Lanes implements spool.Reader. It costs two look-ups in an index for each lane
 // with messages, so it must not be called once per message.
 func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	return db.Read(ctx, v.readers, func(c *db.Conn) (lanes []spool.Lane, err error) {
-		for _, l := range v.tally.snapshot() {
-			lane, err := readLane(c, l)
-			if err != nil {
-				return nil, err
-			}
+		err = v.eachLane(c, func(key string, lane spool.Lane) (err error) {
+			lane.Next, lane.Oldest, err = readTimes(c, key)
 			lanes = append(lanes, lane)
-		}
-		return lanes, nil
+			return err
+		})
+		return lanes, err
 	})
 }
 
-func readLane(c *db.Conn, l laneTally) (spool.Lane, error) {
-	mailbox, err := addressOf(l.lane)
+// eachLane hands over the counts of each lane by what people see.
+func (v *view) eachLane(c *db.Conn, do func(key string, lane spool.Lane) error) error {
+	holds, err := readHolds(c)
 	if err != nil {
-		return spool.Lane{}, err
+		return err
 	}
+	for _, l := range v.tally.snapshot() {
+		lane := spool.Lane{
+			Queued: l.counts[codeQueued], Deferred: l.counts[codeDeferred],
+			Sending: l.counts[codeSending], Held: l.counts[codeHeld],
+		}
+		if lane.Mailbox, err = addressOf(l.lane); err != nil {
+			return err
+		}
+		queued, deferred, err := pausedIn(c, l, lane.Mailbox, holds)
+		if err != nil {
+			return err
+		}
+		// A message may have changed since the tally was read.
+		queued, deferred = min(queued, lane.Queued), min(deferred, lane.Deferred)
+		lane.Queued, lane.Deferred, lane.Paused = lane.Queued-queued, lane.Deferred-deferred, queued+deferred
+		if err := do(l.lane, lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pausedIn counts what holds stop in a lane: never attempted, and attempted. Only what
+// a narrow hold stops is not known from the tally.
+func pausedIn(
+	c *db.Conn, l laneTally, mailbox envelope.Address, holds []spool.Hold,
+) (queued, deferred int, err error) {
+	var narrow []string
+	args := []any{l.lane}
+	for _, h := range holds {
+		switch {
+		case !h.Reaches(mailbox):
+		case !h.Narrow():
+			return l.counts[codeQueued], l.counts[codeDeferred], nil
+		case h.Client != "":
+			narrow, args = append(narrow, "client = ?"), append(args, h.Client)
+		default:
+			narrow, args = append(narrow, "sender_hash = ?"), append(args, senderHash(h.From))
+		}
+	}
+	if len(narrow) == 0 || l.waiting() == 0 {
+		return 0, 0, nil
+	}
+	err = c.Query("SELECT coalesce(sum(last = 0), 0), coalesce(sum(last > 0), 0) FROM message INDEXED BY due "+
+		"WHERE state = 0 AND lane = ? AND ("+strings.Join(narrow, " OR ")+")", args, func(r *db.Row) error {
+		queued, deferred = int(r.Int()), int(r.Int())
+		return r.Err
+	})
+	return queued, deferred, err
+}
+
+func readTimes(c *db.Conn, lane string) (due, accepted time.Time, err error) {
 	next, err := c.Number(`SELECT next FROM message INDEXED BY due
-		WHERE state = 0 AND lane = ? ORDER BY next LIMIT 1`, l.lane)
+		WHERE state = 0 AND lane = ? ORDER BY next LIMIT 1`, lane)
 	if err != nil {
-		return spool.Lane{}, err
+		return due, accepted, err
 	}
 	oldest, err := c.Number(`SELECT accepted FROM message INDEXED BY live
-		WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, l.lane)
-	return spool.Lane{
-		Mailbox: mailbox, Queued: l.counts[codeQueued], Active: l.counts[codeActive], Held: l.counts[codeHeld],
-		Next: timeOf(next), Oldest: timeOf(oldest),
-	}, err
+		WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, lane)
+	return timeOf(next), timeOf(oldest), err
 }

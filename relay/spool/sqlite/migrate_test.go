@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"graphrelay/relay/reply"
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/disk"
+)
+
+// TestStoreOfVersion1 reads a store of the older version as it is, and then migrates it: every
+// message is there with the word of today, and so is its history.
+func TestStoreOfVersion1(t *testing.T) {
+	sql, err := os.ReadFile("testdata/version1.sql")
+	must(t, err)
+	path := newPath(t)
+	write(t, path, nil)
+	write(t, path+disk.LockSuffix, nil)
+	edit(t, path, string(sql))
+	r, err := OpenReadOnly(t.Context(), path)
+	must(t, err)
+	wantOld(t, "read only", r, spool.Sending)
+	must(t, r.Close())
+	for range 2 {
+		s := open(t, path)
+		wantOld(t, "migrated", s, spool.Deferred)
+		if n := count(t, s, "event WHERE kind IN ('unknown', 'bounced')"); n != 0 {
+			t.Errorf("%d events have an old word", n)
+		}
+		if n := count(t, s, "message WHERE state = 6"); n != 0 {
+			t.Errorf("%d messages are in a state that is no more", n)
+		}
+		must(t, s.Close())
+	}
+	s := open(t, path)
+	m := accept(t, s, newMessage(t, "queued@example.org"), nil)
+	got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: start(), Limit: 5})
+	if err != nil || len(got) != 2 {
+		t.Errorf("claimed %v, %v", got, err)
+	}
+	must(t, s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Held, Unknown: true,
+		Status: reply.Enhanced{4, 4, 7}, At: start()}))
+	if events, err := s.History(t.Context(), m.ID); err != nil || !events[2].Unknown {
+		t.Errorf("a new event: %+v, %v", events, err)
+	}
+}
+
+// wantOld holds the store of testdata against what was in it; sending is what became of the attempt under way.
+func wantOld(t *testing.T, when string, s spool.Reader, sending spool.State) {
+	t.Helper()
+	list, err := s.List(t.Context(), spool.Filter{})
+	must(t, err)
+	got := map[string]spool.Record{}
+	for _, m := range list {
+		name, _, _ := strings.Cut(m.Mailbox.String(), "@")
+		got[name] = m
+	}
+	for name, want := range map[string]spool.State{
+		"queued": spool.Queued, "deferred": spool.Deferred, "doubtful": spool.Deferred, "held": spool.Held,
+		"sent": spool.Sent, "bounced": spool.Failed, "failed": spool.Failed, "paused": spool.Paused,
+		"deleted": spool.Deleted, "active": sending,
+	} {
+		if m := got[name]; m.State != want || m.Unknown != (name == "doubtful" || name == "held" ||
+			name == "active" && sending == spool.Deferred) {
+			t.Errorf("%s: %s is %+v, want %s", when, name, m, want)
+		}
+	}
+	if by := got["paused"].PausedBy; by == nil || by.Text != "no such mailbox; make it" {
+		t.Errorf("%s: paused by %+v", when, by)
+	}
+	if failed, err := s.List(t.Context(), spool.Filter{States: []spool.State{spool.Failed}}); err != nil ||
+		len(failed) != 2 && sending == spool.Deferred {
+		t.Errorf("%s: %d are failed, %v", when, len(failed), err)
+	}
+	if sending == spool.Sending {
+		return // whoever only reads has the history as it was written
+	}
+	for name, want := range map[string]spool.EventKind{
+		"deferred": spool.EventDeferred, "doubtful": spool.EventDeferred, "held": spool.EventHeld,
+		"bounced": spool.EventFailed, "failed": spool.EventFailed, "sent": spool.EventSent,
+	} {
+		events, err := s.History(t.Context(), got[name].ID)
+		if err != nil || len(events) != 3 || events[2].Kind != want || events[2].Unknown != (name == "doubtful") ||
+			!events[2].At.Equal(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)) {
+			t.Errorf("%s: history of %s %+v, %v", when, name, events, err)
+		}
+	}
+	stats, err := s.Stats(t.Context())
+	want := spool.Stats{Queued: 1, Deferred: 3, Paused: 1, Held: 1, Failed: 2, Bytes: 140}
+	if err != nil || stats != want {
+		t.Errorf("%s: stats %+v, %v", when, stats, err)
+	}
+	if !slices.IsSortedFunc(list, func(a, b spool.Record) int { return strings.Compare(string(a.ID), string(b.ID)) }) {
+		t.Errorf("%s: the list is out of order", when)
+	}
+}
