@@ -231,7 +231,8 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 	}
 	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01",
 		"last audit: a FAILED 1h ago: It could read mail",
-		"read 1h ago; a later reload FAILED", "PROBLEM: Disk of the queue is full, since 2026-02-01 12:00:00 UTC (0s ago)\n" +
+		"read 1h ago; a later reload FAILED",
+		"PROBLEM: Disk of the queue is full, since 2026-02-01 12:00:00 UTC (0s ago)\n" +
 			"  what to do: free space\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
