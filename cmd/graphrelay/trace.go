@@ -13,33 +13,46 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/text"
 )
 
 // traceFlags say which messages are looked for.
 type traceFlags struct {
-	to, from, messageID, since, until string
-	limit                             int
-	asJSON                            bool
+	to, from, subject, messageID, since, until string
+	limit                                      int
+	asJSON                                     bool
 }
 
 func newTrace() *cobra.Command {
 	var file string
 	var flags traceFlags
 	cmd := &cobra.Command{
-		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT]",
+		Use:   "trace [TEXT] [DAY]",
 		Short: "Show what happened to a message: sender, recipients, state, why it failed",
 		Long: `Show what happened to messages, newest first: sender, recipients, current state
-and, if a message failed, why. Messages are found by queue ID, Message-ID (as in
-the header, in angle brackets), recipient, sender or time, until their history
-expires (queue.history, 30 days). The store of a stopped service is read too. The
-exit code is 1 if no message is found, also with --json.`,
+and, if a message failed, why. TEXT is a queue ID, a Message-ID, the address of a
+recipient or sender, the IP address of a client, or part of an address, a domain,
+a subject, a Message-ID or a client's name, in upper or lower case. DAY is today,
+yesterday or a date. Messages are found until their history expires
+(queue.history, 30 days). The store of a stopped service is read too. Times are
+those of this host's zone, which is printed with them; what is typed without a zone
+is read in the same. The exit code is 1 if no message is found, also with --json.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
-  graphrelay trace customer@example.org --since 2d
+  graphrelay trace customer@example.org yesterday
+  graphrelay trace @example.org --since 2d
+  graphrelay trace "invoice 4711"
+  graphrelay trace --subject report --to finance --since yesterday --until "today 06:00"
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
-		Args: arguments(0, 1, "a queue ID, a Message-ID or a recipient"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			most := 1
+			if len(args) == 2 && isDay(args[1]) {
+				most = 2
+			}
+			return arguments(0, most, "a text, in quotes if it has spaces, and a day")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := flags.read(args, time.Now())
 			if err != nil {
@@ -50,69 +63,63 @@ exit code is 1 if no message is found, also with --json.`,
 	}
 	configFlag(cmd, &file)
 	f := cmd.Flags()
-	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`")
-	f.StringVar(&flags.from, "from", "", "with this `ADDRESS` as From or reverse-path")
+	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`, or a part of it")
+	f.StringVar(&flags.from, "from", "", "with this `ADDRESS`, or a part of it, as From or reverse-path")
+	f.StringVar(&flags.subject, "subject", "", "with this `TEXT` in the subject, in upper or lower case")
 	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
 	f.StringVar(&flags.since, "since", "",
-		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
+		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", yesterday, HH:MM, or how long ago, as in 4h or 2d")
 	f.StringVar(&flags.until, "until", "", "accepted before this `MOMENT`")
 	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
 	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// sought is a queue ID, or filters that are tried until one finds something.
+func isDay(s string) bool {
+	_, err := operator.ParseDay(s, time.Now())
+	return err == nil
+}
+
+// sought is a queue ID or a filter.
 type sought struct {
-	id      envelope.QueueID
-	filters []spool.Filter
+	id     envelope.QueueID
+	filter spool.Filter
 }
 
 func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
-	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID)}
-	err = errors.Join(parseAddressFlag("to", t.to, &f.Recipient), parseAddressFlag("from", t.from, &f.Sender))
+	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject}
+	f.Recipient, f.RecipientPart = addressOrPart(t.to)
+	f.Sender, f.SenderPart = addressOrPart(t.from)
+	s.id, s.filter = operator.Sought(strings.Join(args, " "), f, now)
 	for _, m := range []struct {
 		flag, value string
 		to          *time.Time
-	}{{"since", t.since, &f.Since}, {"until", t.until, &f.Until}} {
+	}{{"since", t.since, &s.filter.Since}, {"until", t.until, &s.filter.Until}} {
 		if m.value != "" && err == nil {
-			if *m.to, err = parseMoment(m.value, now); err != nil {
+			if *m.to, err = operator.ParseMoment(m.value, now); err != nil {
 				err = fmt.Errorf("--%s %w", m.flag, err)
 			}
 		}
 	}
 	switch {
 	case err != nil:
-		return s, err
 	case t.limit < 1:
-		return s, errors.New("--limit must be at least 1")
-	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
-		return s, errors.New("--since must be before --until")
-	case len(args) == 1:
-		return soughtBy(args[0], f)
-	case t.to+t.from+t.messageID+t.since+t.until == "":
-		return s, errors.New("which message? Give a queue ID, a Message-ID or a recipient, or --to, --from, --since")
+		err = errors.New("--limit must be at least 1")
+	case !s.filter.Since.IsZero() && !s.filter.Until.IsZero() && !s.filter.Since.Before(s.filter.Until):
+		err = errors.New("--since must be before --until")
+	case strings.Join(args, "")+t.to+t.from+t.subject+t.messageID+t.since+t.until == "":
+		err = errors.New("which message? Give a queue ID, an address or a part of it, a subject, a day, " +
+			"or --to, --from, --since")
 	}
-	return sought{filters: []spool.Filter{f}}, nil
+	return s, err
 }
 
-// soughtBy decides what an argument is. An address can be a recipient, or a
-// Message-ID that lost its brackets, or a sender.
-func soughtBy(arg string, f spool.Filter) (sought, error) {
-	if id, err := envelope.ParseQueueID(arg); err == nil {
-		return sought{id: id}, nil
+// addressOrPart reads an address as a whole if it is one.
+func addressOrPart(s string) (envelope.Address, string) {
+	if a, err := envelope.ParseRecipient(strings.Trim(s, "<>")); err == nil && strings.Contains(s, "@") {
+		return a, ""
 	}
-	byID := f
-	byID.MessageID = bracketed(arg)
-	if strings.HasPrefix(arg, "<") {
-		return sought{filters: []spool.Filter{byID}}, nil
-	}
-	a, err := envelope.ParseAddress(arg)
-	if err != nil {
-		return sought{}, fmt.Errorf("%q is not a queue ID (16 characters), a Message-ID (<...>) or an address", arg)
-	}
-	to, from := f, f
-	to.Recipient, from.Sender = a, a
-	return sought{filters: []spool.Filter{to, byID, from}}, nil
+	return envelope.Address{}, s
 }
 
 func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
@@ -158,26 +165,25 @@ func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admi
 	if s.id != "" {
 		return found, noMessage(s.id, show(s.id))
 	}
-	for _, f := range s.filters {
-		err := pages(ctx, q, f, t.limit, func(page []admin.Message) error {
-			for _, m := range page {
-				if err := show(envelope.QueueID(m.QueueID)); err != nil && !errors.Is(err, spool.ErrNotFound) {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil || len(found) > 0 {
-			return found, err
-		}
+	list := func(f spool.Filter) ([]admin.Message, error) { return q.List(ctx, f) }
+	f, err := operator.Widen(s.filter, list)
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	return found, pages(ctx, q, f, t.limit, func(page []admin.Message) error {
+		for _, m := range page {
+			if err := show(envelope.QueueID(m.QueueID)); err != nil && !errors.Is(err, spool.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
 	p, m := terminal.NewPainter(w), d.Message
 	fmt.Fprintf(w, "%s  %s  %s\n", p.Paint(terminal.Bold, m.QueueID), p.Paint(stateColour(m.State), m.State),
-		m.Accepted.Format(time.RFC3339))
+		stamp(m.Accepted))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, text.Line(value)) }
 	line("client", strings.TrimSpace(m.Client+" "+m.ClientAddr))
 	line("from", m.From+sentThrough(m))

@@ -85,7 +85,7 @@ func (d *examiner) service(ctx context.Context) {
 		d.fail("service", "it is running but accepts no mail: "+s.Health, "see graphrelay status")
 		return
 	}
-	d.ok("service", "version %s, running since %s", s.Version, s.Started.Format(time.RFC3339))
+	d.ok("service", "version %s, running since %s", s.Version, s.Started.Local().Format(time.RFC3339))
 	for _, w := range s.Warnings {
 		d.warn("service", w, "see graphrelay status")
 	}

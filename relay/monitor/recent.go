@@ -33,44 +33,68 @@ func countOutcome(c *state.Minute, o Outcome) {
 	}
 }
 
-// minutes is a ring of the last Kept minutes.
-type minutes struct {
-	mu   sync.Mutex
-	ring [Kept]state.Minute
+// recent is what happened lately, minute by minute, and second by second in the last of them.
+type recent struct {
+	mu      sync.Mutex
+	minutes ring
+	seconds ring
 }
 
-func (m *minutes) at(now time.Time, change func(*state.Minute)) {
-	start := now.Truncate(time.Minute)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	slot := &m.ring[start.Unix()/60%Kept]
+func newRecent() recent {
+	return recent{
+		minutes: ring{time.Minute, make([]state.Minute, Kept)}, seconds: ring{time.Second, make([]state.Minute, 60)},
+	}
+}
+
+func (r *recent) at(now time.Time, change func(*state.Minute)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r.minutes.slot(now))
+	change(r.seconds.slot(now))
+}
+
+// ring keeps so many spans of time.
+type ring struct {
+	span  time.Duration
+	slots []state.Minute
+}
+
+func (r ring) slot(now time.Time) *state.Minute {
+	start := now.Truncate(r.span)
+	slot := &r.slots[start.UnixNano()/int64(r.span)%int64(len(r.slots))]
 	if !slot.Start.Equal(start) {
 		*slot = state.Minute{Start: start}
 	}
-	change(slot)
+	return slot
+}
+
+// last returns the last n spans, oldest first.
+func (r ring) last(now time.Time, n int) []state.Minute {
+	list := make([]state.Minute, min(n, len(r.slots)))
+	for i := range list {
+		list[i] = *r.slot(now.Add(-time.Duration(len(list)-1-i) * r.span))
+	}
+	return list
 }
 
 // Sampled records how many messages are waiting; call it every few seconds.
 func (m *Monitor) Sampled(s state.Snapshot) {
-	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
+	m.recent.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
 }
 
 // Minutes returns the last n minutes, oldest first and the current one last,
 // including those in which nothing happened.
 func (m *Monitor) Minutes(n int) []state.Minute {
-	n = min(n, Kept)
-	now := m.cfg.Now().Truncate(time.Minute)
-	m.minutes.mu.Lock()
-	defer m.minutes.mu.Unlock()
-	list := make([]state.Minute, n)
-	for i := range list {
-		start := now.Add(-time.Duration(n-1-i) * time.Minute)
-		list[i] = state.Minute{Start: start}
-		if slot := m.minutes.ring[start.Unix()/60%Kept]; slot.Start.Equal(start) {
-			list[i] = slot
-		}
-	}
-	return list
+	m.recent.mu.Lock()
+	defer m.recent.mu.Unlock()
+	return m.recent.minutes.last(m.cfg.Now(), n)
+}
+
+// LastMinute is what happened in the last 60 seconds, the current one included.
+func (m *Monitor) LastMinute() state.Minute {
+	m.recent.mu.Lock()
+	defer m.recent.mu.Unlock()
+	return state.Sum(m.recent.seconds.last(m.cfg.Now(), 60))
 }
 
 // maxClients bounds the clients that are remembered; a new one replaces the one

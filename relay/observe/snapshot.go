@@ -29,7 +29,7 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	}
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
 	s.Mailboxes = usage(running.Usage)
-	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
+	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
 	s.Alarms = o.Alerts.Firing()
 	var fs unix.Statfs_t
 	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {

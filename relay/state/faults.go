@@ -68,7 +68,7 @@ func (f faults) store(s Snapshot) {
 
 func (f faults) queue(s Snapshot, now time.Time) {
 	for _, h := range s.Holds {
-		since := h.Since.UTC().Format(time.RFC3339)
+		since := h.Since.Local().Format(time.RFC3339)
 		f.raise("hold:"+h.Key, "mail has been on hold (%s) since %s: %s", h.Key, since, h.Text)
 	}
 	if s.Held > 0 {
@@ -78,7 +78,7 @@ func (f faults) queue(s Snapshot, now time.Time) {
 	for _, l := range s.Lanes {
 		if l.Waiting() > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail {
 			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; "+
-				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
+				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.Local().Format(time.RFC3339))
 		}
 	}
 }

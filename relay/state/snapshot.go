@@ -39,7 +39,7 @@ type Snapshot struct {
 	Lanes    []Lane `json:"lanes"`
 	Holds    []Hold `json:"holds"`
 
-	Minute      Traffic      `json:"last_minute"` // the last whole minute
+	Minute      Traffic      `json:"last_minute"` // the last 60 seconds
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
 	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -23,10 +24,51 @@ func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
 		if err != nil {
 			return nil, err
 		}
-		s := &search{Filter: f, Conn: c, sparse: v.sparse, holds: holds}
-		err = s.run(ctx)
-		return s.found, err
+		var found []spool.Record
+		for _, one := range f.Alternatives() {
+			s := &search{Filter: one, Conn: c, sparse: v.sparse, holds: holds}
+			if err := s.run(ctx); err != nil {
+				return nil, err
+			}
+			found = append(found, s.found...)
+		}
+		if f.Find == "" {
+			return found, nil
+		}
+		return firstOf(found, f), nil
 	})
+}
+
+// firstOf puts what several searches found into order, each message once.
+func firstOf(found []spool.Record, f spool.Filter) []spool.Record {
+	slices.SortFunc(found, func(a, b spool.Record) int {
+		if f.Newest {
+			return cmp.Compare(b.ID, a.ID)
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	found = slices.CompactFunc(found, func(a, b spool.Record) bool { return a.ID == b.ID })
+	return found[:min(f.Limit, len(found))]
+}
+
+// likes is a condition that every match of a search for parts of texts meets, so that other
+// rows are not read in full. SQLite knows the case of ASCII letters only.
+func (s *search) likes() (sql string, args []any) {
+	like := func(part string, columns ...string) {
+		if part == "" || strings.ContainsFunc(part, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return
+		}
+		pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(part) + "%"
+		sql += " AND (" + strings.Join(columns, ` LIKE ? ESCAPE '\' OR `) + ` LIKE ? ESCAPE '\')`
+		for range columns {
+			args = append(args, pattern)
+		}
+	}
+	like(s.Subject, "subject")
+	like(s.RecipientPart, "recipients")
+	like(s.SenderPart, "sender", "reverse_path")
+	like(s.Part, "recipients", "sender", "reverse_path", "subject", "message_id", "client")
+	return sql, args
 }
 
 // ByMessageID implements spool.Reader.
@@ -114,8 +156,9 @@ func (s *search) collect(ctx context.Context, limit int, sql string, args ...any
 
 func (s *search) byID(ctx context.Context) (err error) {
 	ids, args := s.idRange()
-	s.found, err = s.collect(ctx, s.Limit, "SELECT "+recordColumns+
-		" FROM message INDEXED BY sqlite_autoindex_message_1 WHERE"+ids+" ORDER BY id"+s.direction(), args...)
+	likes, parts := s.likes()
+	sql := "SELECT " + recordColumns + " FROM message INDEXED BY sqlite_autoindex_message_1 WHERE" + ids + likes
+	s.found, err = s.collect(ctx, s.Limit, sql+" ORDER BY id"+s.direction(), append(args, parts...)...)
 	return err
 }
 
@@ -129,19 +172,15 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			sql += " AND lane = ?"
 			args = append(args, s.Mailbox.Key())
 		}
-		some, err := s.collect(ctx, s.Limit, sql+hasWords(words, keyOfNumber())+" ORDER BY id"+s.direction(), args...)
+		likes, parts := s.likes()
+		sql += hasWords(words, keyOfNumber()) + likes + " ORDER BY id" + s.direction()
+		some, err := s.collect(ctx, s.Limit, sql, append(args, parts...)...)
 		if err != nil {
 			return err
 		}
 		s.found = append(s.found, some...)
 	}
-	slices.SortFunc(s.found, func(a, b spool.Record) int {
-		if s.Newest {
-			return cmp.Compare(b.ID, a.ID)
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
-	s.found = s.found[:min(s.Limit, len(s.found))]
+	s.found = firstOf(s.found, s.Filter)
 	return nil
 }
 
@@ -177,12 +216,14 @@ func (s *search) byWord(ctx context.Context, states []int64, words []wanted) err
 	if err != nil {
 		return err
 	}
+	likes, parts := s.likes()
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
-		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), s.direction())
+		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s%s ORDER BY word.k%s`,
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), likes, s.direction())
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, words[0].word)
-		some, err := s.collect(ctx, s.Limit-len(s.found), sql, b<<placeBits, first, last, low, high)
+		args := append([]any{b << placeBits, first, last, low, high}, parts...)
+		some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
 		if err != nil {
 			return err
 		}
