@@ -12,7 +12,7 @@ import (
 var layer = map[string]int{
 	// words
 	"relay/envelope": 0, "relay/reply": 0, "relay/outcome": 0, "relay/pacing": 0, "relay/text": 0, "relay/state": 0,
-	"relay/message/charset": 0, "relay/hostheader": 0,
+	"relay/message/charset": 0, "relay/hostheader": 0, "relay/costtest": 0,
 	// organs
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,

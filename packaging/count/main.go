@@ -7,7 +7,7 @@
 //	go run ./packaging/count -check     # as make lint does
 //
 // Product code is what runs at an administrator's: cmd, config and relay without
-// tests, relay/sandbox, relay/e2e and relay/spool/spooltest. A tab counts four
+// tests, relay/sandbox, relay/e2e, relay/costtest and relay/spool/spooltest. A tab counts four
 // columns.
 package main
 
@@ -108,7 +108,7 @@ func isProduct(name string) bool {
 	if strings.HasSuffix(name, "_test.go") {
 		return false
 	}
-	for _, dir := range []string{"relay/sandbox/", "relay/e2e/", "relay/spool/spooltest/"} {
+	for _, dir := range []string{"relay/sandbox/", "relay/e2e/", "relay/spool/spooltest/", "relay/costtest/"} {
 		if strings.HasPrefix(name, dir) {
 			return false
 		}

@@ -87,12 +87,15 @@ func escape(r rune, at string) string {
 // WithoutTokens replaces every JWT, the form that access tokens and assertions
 // of Entra have, by "[token]".
 func WithoutTokens(s string) string {
+	var b strings.Builder
 	for {
 		i := strings.Index(s, "eyJ")
 		if i < 0 {
-			return s
+			b.WriteString(s)
+			return b.String()
 		}
-		s = s[:i] + "[token]" + strings.TrimLeft(s[i:], tokenBytes)
+		b.WriteString(s[:i] + "[token]")
+		s = strings.TrimLeft(s[i:], tokenBytes)
 	}
 }
 
