@@ -90,7 +90,14 @@ func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject}
 	f.Recipient, f.RecipientPart = addressOrPart(t.to)
 	f.Sender, f.SenderPart = addressOrPart(t.from)
-	s.id, s.filter = operator.Sought(strings.Join(args, " "), f, now)
+	s.filter = f
+	if len(args) > 0 {
+		s.id, s.filter = operator.Sought(args[0], f, now)
+	}
+	if len(args) == 2 {
+		_, day := operator.Sought(args[1], f, now)
+		s.filter.Since, s.filter.Until = day.Since, day.Until
+	}
 	for _, m := range []struct {
 		flag, value string
 		to          *time.Time
