@@ -51,24 +51,44 @@ func firstOf(found []spool.Record, f spool.Filter) []spool.Record {
 	return found[:min(f.Limit, len(found))]
 }
 
-// likes is a condition that every match of a search for parts of texts meets, so that other
-// rows are not read in full. SQLite knows the case of ASCII letters only.
-func (s *search) likes() (sql string, args []any) {
-	like := func(part string, columns ...string) {
-		if part == "" || strings.ContainsFunc(part, func(r rune) bool { return r > unicode.MaxASCII }) {
+// parts is a condition that every match of a search for parts of texts meets, so that other
+// rows are not read in full.
+func (s *search) parts() (sql string, args []any) {
+	has := func(part string, columns ...string) {
+		if part == "" {
 			return
 		}
-		pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(part) + "%"
-		sql += " AND (" + strings.Join(columns, ` LIKE ? ESCAPE '\' OR `) + ` LIKE ? ESCAPE '\')`
+		sql += " AND (" + strings.Join(columns, " GLOB ? OR ") + " GLOB ?)"
 		for range columns {
-			args = append(args, pattern)
+			args = append(args, pattern(part))
 		}
 	}
-	like(s.Subject, "subject")
-	like(s.RecipientPart, "recipients")
-	like(s.SenderPart, "sender", "reverse_path")
-	like(s.Part, "recipients", "sender", "reverse_path", "subject", "message_id", "client")
+	has(s.Subject, "subject")
+	has(s.RecipientPart, "recipients")
+	has(s.SenderPart, "sender", "reverse_path")
+	has(s.Part, "recipients", "sender", "reverse_path", "subject", "message_id", "client")
 	return sql, args
+}
+
+// pattern is what has a part, in upper or lower case, for GLOB: LIKE knows the case of ASCII
+// letters only.
+func pattern(part string) string {
+	var b strings.Builder
+	b.WriteByte('*')
+	for _, r := range part {
+		folded := unicode.SimpleFold(r)
+		if folded == r && !strings.ContainsRune("*?[", r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteByte('[')
+		for b.WriteRune(r); folded != r; folded = unicode.SimpleFold(folded) {
+			b.WriteRune(folded)
+		}
+		b.WriteByte(']')
+	}
+	b.WriteByte('*')
+	return b.String()
 }
 
 // ByMessageID implements spool.Reader.
@@ -156,9 +176,9 @@ func (s *search) collect(ctx context.Context, limit int, sql string, args ...any
 
 func (s *search) byID(ctx context.Context) (err error) {
 	ids, args := s.idRange()
-	likes, parts := s.likes()
-	sql := "SELECT " + recordColumns + " FROM message INDEXED BY sqlite_autoindex_message_1 WHERE" + ids + likes
-	s.found, err = s.collect(ctx, s.Limit, sql+" ORDER BY id"+s.direction(), append(args, parts...)...)
+	parts, partArgs := s.parts()
+	sql := "SELECT " + recordColumns + " FROM message INDEXED BY sqlite_autoindex_message_1 WHERE" + ids + parts
+	s.found, err = s.collect(ctx, s.Limit, sql+" ORDER BY id"+s.direction(), append(args, partArgs...)...)
 	return err
 }
 
@@ -172,9 +192,9 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			sql += " AND lane = ?"
 			args = append(args, s.Mailbox.Key())
 		}
-		likes, parts := s.likes()
-		sql += hasWords(words, keyOfNumber()) + likes + " ORDER BY id" + s.direction()
-		some, err := s.collect(ctx, s.Limit, sql, append(args, parts...)...)
+		parts, partArgs := s.parts()
+		sql += hasWords(words, keyOfNumber()) + parts + " ORDER BY id" + s.direction()
+		some, err := s.collect(ctx, s.Limit, sql, append(args, partArgs...)...)
 		if err != nil {
 			return err
 		}
@@ -216,13 +236,13 @@ func (s *search) byWord(ctx context.Context, states []int64, words []wanted) err
 	if err != nil {
 		return err
 	}
-	likes, parts := s.likes()
+	parts, partArgs := s.parts()
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
 		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), likes, s.direction())
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), parts, s.direction())
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, words[0].word)
-		args := append([]any{b << placeBits, first, last, low, high}, parts...)
+		args := append([]any{b << placeBits, first, last, low, high}, partArgs...)
 		some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
 		if err != nil {
 			return err
