@@ -71,6 +71,7 @@ func (r *Relay) consoleServer() *console.Console {
 				Senders: wiring.ExactSenders(r.cfg()),
 			}
 		},
+		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload,
 		Now: time.Now, Log: r.log,
 	})
 }

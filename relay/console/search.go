@@ -32,11 +32,14 @@ func filterOf(query, state, mailbox, after string, now time.Time) (id envelope.Q
 
 // search reads the first limit messages that a filter selects.
 func (c *Console) search(ctx context.Context, f spool.Filter, limit int) ([]spool.Record, error) {
-	list := func(f spool.Filter) ([]spool.Record, error) { return c.Store.List(ctx, f) }
-	f, err := operator.Widen(f, list)
+	f, err := c.widen(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	f.Limit = limit
-	return list(f)
+	return c.Store.List(ctx, f)
+}
+
+func (c *Console) widen(ctx context.Context, f spool.Filter) (spool.Filter, error) {
+	return operator.Widen(f, func(f spool.Filter) ([]spool.Record, error) { return c.Store.List(ctx, f) })
 }

@@ -49,7 +49,7 @@ type Monitor struct {
 	describer
 	cfg     Config
 	events  events
-	recent  recent
+	minutes minutes
 	clients clients
 
 	clientNames, mailboxes, identities, statuses values
@@ -57,7 +57,7 @@ type Monitor struct {
 
 // New makes a Monitor.
 func New(cfg Config) *Monitor {
-	m := &Monitor{cfg: cfg, recent: newRecent(), describer: describer{registry: prometheus.NewRegistry()}}
+	m := &Monitor{cfg: cfg, describer: describer{registry: prometheus.NewRegistry()}}
 	m.clients.seen = map[clientKey]*state.Client{}
 	m.events = m.describeEvents()
 	m.describeStates()
@@ -84,7 +84,7 @@ func (m *Monitor) Accepted(t Taken) {
 		m.events.repairs.WithLabelValues(r).Inc()
 	}
 	now := m.cfg.Now()
-	m.recent.at(now, func(c *state.Minute) { c.Accepted++ })
+	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
 	m.clients.at(now, clientKey{t.Client, t.Addr}, func(e *state.Client) {
 		e.Accepted++
 		e.Bytes += t.Size
@@ -96,7 +96,7 @@ func (m *Monitor) Rejected(client, addr string, r state.Refused) {
 	m.events.rejected.WithLabelValues(r.Step, m.statuses.bound(r.Status.String())).Inc()
 	now := m.cfg.Now()
 	r.RefusedAt, r.Reply, r.Why = now, cut(r.Reply), cut(r.Why)
-	m.recent.at(now, func(c *state.Minute) { c.Rejected++ })
+	m.minutes.at(now, func(c *state.Minute) { c.Rejected++ })
 	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
 		e.Rejected++
 		e.Refused = r
@@ -136,7 +136,7 @@ func (m *Monitor) Outcome(o Outcome) {
 	if o.Kind == "sent" {
 		m.events.delay.WithLabelValues(mailbox).Observe(o.Delay.Seconds())
 	}
-	m.recent.at(m.cfg.Now(), func(c *state.Minute) { countOutcome(c, o) })
+	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { countOutcome(c, o) })
 }
 
 // AlertPosted counts a request to the alert webhook.

@@ -10,8 +10,11 @@ import (
 	"graphrelay/relay/state"
 )
 
-// Kept is how many minutes are remembered.
-const Kept = 6 * 60
+// Kept and KeptHours are how many minutes and how many hours are remembered.
+const (
+	Kept      = 24 * 60
+	KeptHours = 30 * 24
+)
 
 // countOutcome adds the end of an attempt to the minute in which it happened.
 func countOutcome(c *state.Minute, o Outcome) {
@@ -33,68 +36,66 @@ func countOutcome(c *state.Minute, o Outcome) {
 	}
 }
 
-// recent is what happened lately, minute by minute, and second by second in the last of them.
-type recent struct {
-	mu      sync.Mutex
-	minutes ring
-	seconds ring
+// minutes are the last hours by the minute and the last weeks by the hour: rings in
+// which a slot is used again.
+type minutes struct {
+	mu     sync.Mutex
+	minute [Kept]state.Minute
+	hour   [KeptHours]state.Minute
+	second [60]state.Minute // of the last minute
 }
 
-func newRecent() recent {
-	return recent{
-		minutes: ring{time.Minute, make([]state.Minute, Kept)}, seconds: ring{time.Second, make([]state.Minute, 60)},
+// slot is where a ring has the step of time that begins at start.
+func slot(ring []state.Minute, start time.Time, step time.Duration) *state.Minute {
+	return &ring[start.Unix()/int64(step/time.Second)%int64(len(ring))]
+}
+
+func (m *minutes) at(now time.Time, change func(*state.Minute)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for step, ring := range map[time.Duration][]state.Minute{
+		time.Second: m.second[:], time.Minute: m.minute[:], time.Hour: m.hour[:],
+	} {
+		start := now.Truncate(step)
+		s := slot(ring, start, step)
+		if !s.Start.Equal(start) {
+			*s = state.Minute{Start: start, Known: true}
+		}
+		change(s)
 	}
-}
-
-func (r *recent) at(now time.Time, change func(*state.Minute)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(r.minutes.slot(now))
-	change(r.seconds.slot(now))
-}
-
-// ring keeps so many spans of time.
-type ring struct {
-	span  time.Duration
-	slots []state.Minute
-}
-
-func (r ring) slot(now time.Time) *state.Minute {
-	start := now.Truncate(r.span)
-	slot := &r.slots[start.UnixNano()/int64(r.span)%int64(len(r.slots))]
-	if !slot.Start.Equal(start) {
-		*slot = state.Minute{Start: start}
-	}
-	return slot
-}
-
-// last returns the last n spans, oldest first.
-func (r ring) last(now time.Time, n int) []state.Minute {
-	list := make([]state.Minute, min(n, len(r.slots)))
-	for i := range list {
-		list[i] = *r.slot(now.Add(-time.Duration(len(list)-1-i) * r.span))
-	}
-	return list
 }
 
 // Sampled records how many messages are waiting; call it every few seconds.
 func (m *Monitor) Sampled(s state.Snapshot) {
-	m.recent.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
+	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
 }
 
-// Minutes returns the last n minutes, oldest first and the current one last,
-// including those in which nothing happened.
-func (m *Monitor) Minutes(n int) []state.Minute {
-	m.recent.mu.Lock()
-	defer m.recent.mu.Unlock()
-	return m.recent.minutes.last(m.cfg.Now(), n)
-}
+// Minutes returns the last n minutes, oldest first and the current one last. Those
+// in which nothing happened are zero; those before the service ran are not Known.
+func (m *Monitor) Minutes(n int) []state.Minute { return m.last(m.minutes.minute[:], n, time.Minute) }
+
+// Hours is Minutes by the hour.
+func (m *Monitor) Hours(n int) []state.Minute { return m.last(m.minutes.hour[:], n, time.Hour) }
 
 // LastMinute is what happened in the last 60 seconds, the current one included.
 func (m *Monitor) LastMinute() state.Minute {
-	m.recent.mu.Lock()
-	defer m.recent.mu.Unlock()
-	return state.Sum(m.recent.seconds.last(m.cfg.Now(), 60))
+	return state.Sum(m.last(m.minutes.second[:], len(m.minutes.second), time.Second))
+}
+
+func (m *Monitor) last(ring []state.Minute, n int, step time.Duration) []state.Minute {
+	n = min(n, len(ring))
+	now := m.cfg.Now().Truncate(step)
+	m.minutes.mu.Lock()
+	defer m.minutes.mu.Unlock()
+	list := make([]state.Minute, n)
+	for i := range list {
+		start := now.Add(-time.Duration(n-1-i) * step)
+		list[i] = state.Minute{Start: start}
+		if s := slot(ring, start, step); s.Start.Equal(start) {
+			list[i] = *s
+		}
+	}
+	return list
 }
 
 // maxClients bounds the clients that are remembered; a new one replaces the one
