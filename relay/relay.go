@@ -18,6 +18,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/refusals"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -68,6 +69,7 @@ type Relay struct {
 
 	store                   *sqlite.Store
 	closeStore              sync.Once
+	refusals                *refusals.Record
 	observer                *observe.Observer
 	delivery                *delivery.Delivery
 	intake                  *intake.Intake
@@ -107,6 +109,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
+	r.refusals = refusals.New(r.store, time.Now, r.log)
 	inStore := func(ctx context.Context, identity, text string) error { // delivery does not run yet
 		return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 	}
@@ -218,6 +221,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer cancel()
 	_ = r.smtp.Shutdown(grace)
 	r.intake.Flush()
+	_ = r.refusals.Write(grace) // logged there
 	r.parts.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -231,6 +235,7 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
+	r.part(func() error { r.refusals.Run(ctx); return nil })
 	r.part(func() error { r.observer.Alerts.Run(ctx); return nil })
 	r.part(func() error { r.observer.Watcher.Run(ctx); return nil })
 	r.runManagement(ctx)

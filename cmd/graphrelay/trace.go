@@ -20,9 +20,9 @@ import (
 
 // traceFlags say which messages are looked for.
 type traceFlags struct {
-	to, from, subject, messageID, since, until string
-	limit                                      int
-	asJSON                                     bool
+	to, from, client, subject, messageID, since, until string
+	limit                                              int
+	asJSON                                             bool
 }
 
 func newTrace() *cobra.Command {
@@ -30,7 +30,7 @@ func newTrace() *cobra.Command {
 	var flags traceFlags
 	cmd := &cobra.Command{
 		Use:   "trace [TEXT] [DAY]",
-		Short: "Show what happened to a message: sender, recipients, state, why it failed",
+		Short: "Show what happened to a message, or why it was refused",
 		Long: `Show what happened to messages, newest first: sender, recipients, current state
 and, if a message failed, why. TEXT is a queue ID, a Message-ID, the address of a
 recipient or sender, the IP address of a client, or part of an address, a domain,
@@ -38,12 +38,22 @@ a subject, a Message-ID or a client's name, in upper or lower case. DAY is today
 yesterday or a date. Messages are found until their history expires
 (queue.history, 30 days). The store of a stopped service is read too. Times are
 those of this host's zone, which is printed with them; what is typed without a zone
-is read in the same. The exit code is 1 if no message is found, also with --json.`,
+is read in the same.
+
+Below the messages, trace shows what was refused to the same client, from the same
+sender, to the domain of the same recipient, in the same time: one entry for each
+hour and reason, with a count. Of clients that did not log in and that no entry of
+clients names, only the address and the reason are kept.
+
+The exit code is 1 if nothing is found, also with --json, which prints an array of
+objects: a message with its history, or what was refused.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
   graphrelay trace customer@example.org yesterday
   graphrelay trace @example.org --since 2d
   graphrelay trace "invoice 4711"
+  graphrelay trace 10.1.2.17 --since 1h
+  graphrelay trace --client printers --since 1d
   graphrelay trace --subject report --to finance --since yesterday --until "today 06:00"
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -65,6 +75,7 @@ is read in the same. The exit code is 1 if no message is found, also with --json
 	f := cmd.Flags()
 	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`, or a part of it")
 	f.StringVar(&flags.from, "from", "", "with this `ADDRESS`, or a part of it, as From or reverse-path")
+	f.StringVar(&flags.client, "client", "", "from this client, a `NAME` of the configuration or an IP address")
 	f.StringVar(&flags.subject, "subject", "", "with this `TEXT` in the subject, in upper or lower case")
 	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
 	f.StringVar(&flags.since, "since", "",
@@ -88,6 +99,7 @@ type sought struct {
 
 func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject}
+	f.Client, f.ClientIP = clientOrAddress(t.client)
 	f.Recipient, f.RecipientPart = addressOrPart(t.to)
 	f.Sender, f.SenderPart = addressOrPart(t.from)
 	s.filter = f
@@ -114,9 +126,9 @@ func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 		err = errors.New("--limit must be at least 1")
 	case !s.filter.Since.IsZero() && !s.filter.Until.IsZero() && !s.filter.Since.Before(s.filter.Until):
 		err = errors.New("--since must be before --until")
-	case strings.Join(args, "")+t.to+t.from+t.subject+t.messageID+t.since+t.until == "":
+	case strings.Join(args, "")+t.to+t.from+t.client+t.subject+t.messageID+t.since+t.until == "":
 		err = errors.New("which message? Give a queue ID, an address or a part of it, a subject, a day, " +
-			"or --to, --from, --since")
+			"or --to, --from, --client, --since")
 	}
 	return s, err
 }
@@ -134,28 +146,51 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	if err != nil {
 		return err
 	}
+	refused, err := findRefusals(cmd.Context(), q, refusalFilters(s), t.limit)
+	if err != nil {
+		return err
+	}
 	w := cmd.OutOrStdout()
 	if t.asJSON {
-		err = terminal.PrintJSON(w, found)
+		err = terminal.PrintJSON(w, traced(found, refused))
 	} else {
-		t.print(w, found)
+		t.print(w, found, refused)
 	}
-	if err == nil && len(found) == 0 {
-		err = errors.New("no message found; its history may have expired (queue.history), or it never arrived: see " +
-			"the log, and `graphrelay status`")
+	if err == nil && len(found)+len(refused) == 0 {
+		err = errors.New("no message found, accepted or refused; its history may have expired (queue.history), or " +
+			"the client could not connect: see the log, and `graphrelay status`")
 	}
 	return err
 }
 
-func (t *traceFlags) print(w io.Writer, found []*admin.Detail) {
-	for i, d := range found {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		printTrace(w, d, time.Now())
+// traced is the JSON of what was found.
+func traced(found []*admin.Detail, refused []admin.Refusal) []any {
+	all := []any{}
+	for _, d := range found {
+		all = append(all, d)
 	}
-	if len(found) == t.limit {
-		fmt.Fprintf(w, "\n%s; there may be more: --limit\n", messages(len(found)))
+	for _, r := range refused {
+		all = append(all, struct {
+			Refused admin.Refusal `json:"refused"`
+		}{r})
+	}
+	return all
+}
+
+func (t *traceFlags) print(w io.Writer, found []*admin.Detail, refused []admin.Refusal) {
+	between := ""
+	for _, d := range found {
+		fmt.Fprint(w, between)
+		printTrace(w, d, time.Now())
+		between = "\n"
+	}
+	for _, r := range refused {
+		fmt.Fprint(w, between)
+		printRefusal(w, r)
+		between = "\n"
+	}
+	if max(len(found), len(refused)) >= t.limit {
+		fmt.Fprintf(w, "\nThere may be more than %d: --limit\n", t.limit)
 	}
 }
 

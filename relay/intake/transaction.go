@@ -26,14 +26,21 @@ type transaction struct {
 	seen       map[string]bool
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
 	uncount    func()                      // takes the message off the client's rate
+
+	author envelope.Address   // the first of From, as it arrived
+	about  []envelope.Address // the recipients that a refusal would concern
 }
 
 // Abort implements smtpd.Transaction.
-func (t *transaction) Abort() { t.uncount() }
+func (t *transaction) Abort() {
+	t.uncount()
+	t.tx = nil
+}
 
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
 func (t *transaction) Rcpt(_ context.Context, rcpt smtpd.RcptTo) error {
 	to := rcpt.Path
+	t.about = []envelope.Address{to}
 	bare := withoutLocalhost(to)
 	full, err := t.rules.Policy.Recipient(t.client, bare)
 	if err == nil {
@@ -71,12 +78,14 @@ func withoutLocalhost(a envelope.Address) envelope.Address {
 
 // Data implements smtpd.Transaction.
 func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
+	t.about = t.recipients
 	m, err := t.receive(ctx, r)
 	if err != nil {
 		t.uncount()
 		return "", t.reject(err, "data",
 			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
 	}
+	t.tx = nil
 	t.in.Notify(m.Mailbox)
 	return m.ID, nil
 }
@@ -146,6 +155,9 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 	claims, err := t.claims(h)
 	if err != nil {
 		return nil, policy.Grant{}, r, err
+	}
+	if len(claims.From) > 0 {
+		t.author = claims.From[0]
 	}
 	grant, err := t.rules.Policy.Grant(t.client, claims)
 	if err != nil || grant.Rewrite == (policy.Rewrite{}) {

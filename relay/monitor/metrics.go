@@ -134,6 +134,9 @@ func (m *Monitor) describeService() {
 		func(s state.Snapshot) float64 { return float64(s.ConnectionsTotal) })
 	m.value("smtp_connections_refused_total", "SMTP connections refused at a limit, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusedOver) })
+	m.value("refusals_dropped_total",
+		"Refusals that graphrelay trace can no longer show because 50,000 rows are kept, since the service started.",
+		func(s state.Snapshot) float64 { return float64(s.RefusalsDropped) })
 	m.gauge("credential_expiry_timestamp_seconds",
 		"Expiry of an identity's credential as a Unix timestamp; absent if unknown.",
 		func(s state.Snapshot, is emit) {

@@ -51,6 +51,7 @@ type Snapshot struct {
 	Mailboxes                       []MailboxDay `json:"-"`
 	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
+	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
 	Alarms                          []Alarm      `json:"-"`
 }
 

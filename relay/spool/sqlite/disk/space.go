@@ -73,6 +73,14 @@ func (s *Space) Admit(size int64) error {
 	return s.check(size)
 }
 
+// Room returns nil if there is room for something small that is not mail, else
+// ErrFull.
+func (s *Space) Room() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checkSpace(0)
+}
+
 // Reserve is Admit that also reserves; Release returns what is still reserved.
 func (s *Space) Reserve(size int64) error {
 	s.mu.Lock()
