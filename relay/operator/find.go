@@ -67,7 +67,8 @@ func ParseMoment(s string, now time.Time) (time.Time, error) {
 	if day, err := ParseDay(s, now); err == nil {
 		return day, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05 -07:00", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05",
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05 -07:00", "2006-01-02 15:04:05 MST",
+		"2006-01-02 15:04:05",
 		"2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04"} {
 		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
 			return t, nil
