@@ -141,6 +141,7 @@ func (r *Relay) service() state.Snapshot {
 		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
 	}
 	_, s.DiskReserve = wiring.Disk(g.cfg)
+	s.QueueAlarm, s.ClientAlarm = wiring.Alarms(g.cfg)
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

@@ -34,6 +34,7 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f := faults{}
 	f.store(s)
 	f.queue(s, now)
+	f.runaway(s)
 	f.expiries(s, now)
 	for _, a := range s.Audits {
 		if !a.Passed {
