@@ -38,6 +38,9 @@ func (s *sorter) readText(n *node) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
+	if best.text.Binary() {
+		n.faults = append(n.faults, "its text holds NUL characters, and seems to be no text")
+	}
 	s.shown = best.shown
 	return Text{HTML: html, Size: best.size, open: func() io.Reader {
 		return s.linked(charset.NewReader(raw(), best.encoding), html)
