@@ -39,8 +39,8 @@ func TestRunaways(t *testing.T) {
 			"graphrelay queue delete --client 10.1.2.3;"},
 		{"a loop on this host", busy(state.ClientHour{Client: "local", Messages: 1001, Same: 1001, Addr: "unix"}),
 			"runaway:local", "client local sent 1001 messages", "graphrelay queue delete --client local;"},
-		{"deep", deep, "queue:depth", "5001 messages are waiting; most of the last hour's mail is from client printers " +
-			"(4000); see graphrelay status",
+		{"deep", deep, "queue:depth",
+			"5001 messages are waiting; most of the last hour's mail is from client printers (4000); see graphrelay",
 			"graphrelay queue hold or queue delete, by --client and --subject"},
 		{"not so deep", full, "", "", ""},
 		{"without thresholds", off, "", "", ""},
