@@ -10,17 +10,17 @@ import (
 	"graphrelay/relay/state"
 )
 
-// The last hour of a client, in slots. A slot counts separately what came from one
+// The last hour of a client, in spans. A span counts separately what came from one
 // address to the same recipients: a device in a loop says the same again and again,
 // a batch says it to everybody. maxLoops bounds the memory; whoever has more than a
-// share of 1/maxLoops of a slot is among those that are counted.
+// share of 1/maxLoops of a span is among those that are counted.
 const (
-	slotTime  = 5 * time.Minute
-	slotCount = int64(time.Hour / slotTime)
+	spanTime  = 5 * time.Minute
+	spanCount = int64(time.Hour / spanTime)
 	maxLoops  = 32
 )
 
-type slot struct {
+type span struct {
 	number int64 // of its time
 	total  int
 	loops  map[loop]int
@@ -34,7 +34,7 @@ type loop struct {
 // rates counts the messages of clients, by label.
 type rates struct {
 	mu      sync.Mutex
-	clients map[string]*[slotCount]slot
+	clients map[string]*[spanCount]span
 }
 
 // count adds a message that was accepted.
@@ -42,15 +42,15 @@ func (r *rates) count(now time.Time, client string, l loop) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.clients == nil {
-		r.clients = map[string]*[slotCount]slot{}
+		r.clients = map[string]*[spanCount]span{}
 	}
 	if r.clients[client] == nil {
-		r.clients[client] = new([slotCount]slot)
+		r.clients[client] = new([spanCount]span)
 	}
-	number := now.Unix() / int64(slotTime/time.Second)
-	s := &r.clients[client][number%slotCount]
+	number := now.Unix() / int64(spanTime/time.Second)
+	s := &r.clients[client][number%spanCount]
 	if s.number != number {
-		*s = slot{number: number, loops: map[loop]int{}}
+		*s = span{number: number, loops: map[loop]int{}}
 	}
 	s.total++
 	if s.loops[l] > 0 || len(s.loops) < maxLoops {
@@ -68,10 +68,10 @@ func (r *rates) count(now time.Time, client string, l loop) {
 func (r *rates) lastHour(now time.Time) (list []state.ClientHour) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first := now.Unix()/int64(slotTime/time.Second) - slotCount + 1
-	for client, slots := range r.clients {
+	first := now.Unix()/int64(spanTime/time.Second) - spanCount + 1
+	for client, spans := range r.clients {
 		h, loops := state.ClientHour{Client: client}, map[loop]int{}
-		for _, s := range slots {
+		for _, s := range spans {
 			if s.number < first {
 				continue
 			}

@@ -33,7 +33,7 @@ func TestTheLastHourOfAClient(t *testing.T) {
 	}
 	for _, s := range r.clients["erp"] {
 		if len(s.loops) > maxLoops {
-			t.Errorf("a slot remembers %d", len(s.loops))
+			t.Errorf("a span remembers %d", len(s.loops))
 		}
 	}
 	if list = r.lastHour(now.Add(30 * time.Minute)); len(list) != 2 || list[1].Messages >= 2000 {
