@@ -49,10 +49,8 @@ func (r *Relay) openManagement(ctx context.Context) (err error) {
 
 // runManagement serves what openManagement opened.
 func (r *Relay) runManagement(ctx context.Context) {
-	r.part(func() error {
-		s := admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
-		return s.Serve(ctx, r.admin)
-	})
+	s := &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
+	r.part(func() error { return s.Serve(ctx, r.admin) })
 	if r.console != nil {
 		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
 	}
