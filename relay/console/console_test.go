@@ -41,6 +41,7 @@ type fake struct {
 	header       string
 	done         []string // what the operator did
 	changes      []operator.Change
+	refusals     []spool.Refusal
 	err          error // of the operator
 	monitor      *monitor.Monitor
 	snap         state.Snapshot
@@ -116,6 +117,16 @@ func (f *fake) Probe(key string, _ envelope.Address) (keys []string) {
 		}
 	}
 	return keys
+}
+
+func (f *fake) Refusals(_ context.Context, filter spool.RefusalFilter) (list []spool.Refusal, _ error) {
+	for _, r := range f.refusals {
+		if filter.Matches(r) {
+			list = append(list, r)
+		}
+	}
+	list = list[min(len(list), filter.Skip):]
+	return list[:min(len(list), filter.PageSize())], f.err
 }
 
 func (f *fake) TestMail(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
@@ -226,7 +237,7 @@ func (b *bench) token() string {
 
 var everyPage = []string{"/", "/?range=30d", "/messages", "/messages/" + string(id(1)),
 	"/messages/" + string(id(1)) + "/retry", "/messages/all/release",
-	"/clients", "/clients/erp", "/setup", "/test", "/none"}
+	"/clients", "/clients/erp", "/refusals", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()
