@@ -126,7 +126,7 @@ func (r *Relay) tryNow(chosen func(envelope.Address) bool) []state.Wait {
 // status sums up the service for `graphrelay status`.
 func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 	snapshot, err := r.observer.Snapshot(ctx)
-	s := admin.StatusOf(snapshot, r.Warnings())
+	s := admin.StatusOf(snapshot, r.Warnings(), time.Now())
 	s.Version, s.Started, s.Listeners = r.version, r.started, r.Listeners()
 	return s, err
 }

@@ -188,7 +188,7 @@ func (r *Relay) Listeners() []string {
 }
 
 // Warnings returns what every start and every status must say: endpoints that are
-// not Microsoft's, and audits that did not pass.
+// not Microsoft's, and audits that proved nothing. An audit that failed is a fault.
 func (r *Relay) Warnings() []string {
 	g := r.now.Load()
 	var list []string
@@ -198,7 +198,7 @@ func (r *Relay) Warnings() []string {
 				"mail does not leave through Microsoft 365", id.Name))
 		}
 	}
-	return append(list, auditWarnings(g.auditor.Last())...)
+	return append(list, unproven(g.auditor.Last())...)
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // transaction is one message on its way in.
@@ -280,8 +282,16 @@ func storeReply(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, spool.ErrFull):
-		return errFull.Becausef("%w; free space on the disk of queue.store, or raise queue.max_messages", err)
+		return errFull.Because(plain(err))
 	default:
-		return errUnhealthy.Becausef("%w; `graphrelay status` shows the state of the spool", err)
+		return errUnhealthy.Because(plain(err))
 	}
+}
+
+// plain is what an operator reads of an error of the spool: its cause.
+func plain(err error) error {
+	if c, ok := errors.AsType[text.Cause](err); ok {
+		return c
+	}
+	return fmt.Errorf("%w; see graphrelay status", err)
 }

@@ -49,7 +49,7 @@ func (m *Monitor) describeEvents() events {
 // describeStates makes the metrics that are read from a Snapshot.
 func (m *Monitor) describeStates() {
 	m.value("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping.",
-		func(s state.Snapshot) float64 { return truth(state.Judge(s).Ready) }).withoutSnapshot = true
+		func(s state.Snapshot) float64 { return truth(s.Ready()) }).withoutSnapshot = true
 	m.gauge("queue_messages",
 		"Messages in the store by state: queued, deferred, paused, sending, held, failed or damaged.",
 		func(s state.Snapshot, is emit) {
@@ -178,5 +178,5 @@ func (m *Monitor) describeService() {
 		func(_ state.Snapshot, is emit) { is(1, m.cfg.Version, runtime.Version()) },
 		"version", "goversion").withoutSnapshot = true
 	m.value("alarms", "Alarms firing now; /readyz lists them.",
-		func(s state.Snapshot) float64 { return float64(len(s.Alarms)) })
+		func(s state.Snapshot) float64 { return float64(len(state.Judge(s, m.cfg.Now()).Reasons)) })
 }

@@ -18,11 +18,12 @@ func (f faults) runaway(s Snapshot) {
 	if n := s.Queued + s.Deferred + s.Paused; s.QueueAlarm > 0 && n > s.QueueAlarm {
 		busiest := ""
 		if len(s.Clients) > 0 {
-			busiest = fmt.Sprintf("; most of the last hour's mail is from client %s (%d)",
+			busiest = fmt.Sprintf("most of the last hour's mail is from client %s (%d); ",
 				s.Clients[0].Client, s.Clients[0].Messages)
 		}
-		f.raise("queue:depth", "%d messages are waiting%s; see graphrelay status and graphrelay queue list; "+
-			"stop a flood with graphrelay queue hold or queue delete, by --client and --subject", n, busiest)
+		f["queue:depth"] = Fault{Headline: fmt.Sprintf("%d messages are waiting", n), Warning: true,
+			Remedy: busiest + "see graphrelay queue list; stop a flood with graphrelay queue hold or queue delete, " +
+				"by --client and --subject"}
 	}
 	for _, c := range s.Clients {
 		if s.ClientAlarm == 0 || c.Messages <= s.ClientAlarm && c.Same <= s.ClientAlarm/loopShare {
@@ -35,8 +36,10 @@ func (f faults) runaway(s Snapshot) {
 				who = c.Addr
 			}
 		}
-		f.raise("runaway:"+c.Client, "client %s sent %d messages in an hour%s; if that is a loop, stop the device, "+
-			"then graphrelay queue delete --client %s; rate of the client limits it for good",
-			c.Client, c.Messages, same, who)
+		f["runaway:"+c.Client] = Fault{
+			Headline: fmt.Sprintf("client %s sent %d messages in an hour%s", c.Client, c.Messages, same), Warning: true,
+			Remedy: fmt.Sprintf("if that is a loop, stop the device, then graphrelay queue delete --client %s; "+
+				"rate of the client limits it for good", who),
+		}
 	}
 }

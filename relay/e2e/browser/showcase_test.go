@@ -163,7 +163,7 @@ func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 		Holds: []state.Hold{{Key: h.Key, Text: h.Text, Since: h.Since}},
 		Mailboxes: []state.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
 			{Mailbox: "notifications@contoso.com", Recipients: 412}},
-		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
+		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Fault: state.FaultOf(h.Text)}},
 		Audits: []state.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
 			Text: "the denied mailbox was refused"}},
 		Credentials: []state.Credential{{
