@@ -64,10 +64,8 @@ func (r *Relay) consoleServer() *console.Console {
 		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
 		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
 		Setup: func() console.Setup {
-			return console.Setup{
-				Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
-				Senders: wiring.ExactSenders(r.cfg()),
-			}
+			return console.Setup{Version: r.version, Started: r.started, Listeners: r.Listeners(),
+				Warnings: r.Warnings(), Senders: wiring.ExactSenders(r.cfg())}
 		},
 		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload,
 		Now: time.Now, Log: r.log,
