@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,10 +19,27 @@ import (
 // Check looks at what a valid Config needs of the host: files that can be
 // read, secrets that not everybody can read, folders that can be written, and
 // ports that are free. It sends nothing, changes nothing and reads no secret;
-// each port is bound for a moment. What is true for the user who runs it may
-// not be true for the service's user. Nil means that nothing was found.
+// each port is bound for a moment. It judges for the process that runs it. Nil
+// means that nothing was found.
 func Check(c *Config) []Problem {
-	k := &hostCheck{c: c, running: answers(c.Admin.Address)}
+	return (&hostCheck{c: c, running: Answers(c.Admin.Address)}).all()
+}
+
+// CheckFor is Check in a process that stands for the service: it has its user and,
+// with sandbox, everything else that systemd gives it. file is the configuration,
+// which it must read; "" skips that. Who else has a port is left to those who may
+// see it.
+func CheckFor(c *Config, file string, sandbox bool) []Problem {
+	k := &hostCheck{c: c, running: true, sandbox: sandbox}
+	if err := unix.Access(file, unix.R_OK); file != "" && err != nil {
+		k.found = append(k.found, Problem{File: file, Wrong: "cannot be read by the service: " + reason(err),
+			Remedy: "run: chgrp graphrelay " + file + " && chmod 640 " + file})
+	}
+	return k.all()
+}
+
+func (k *hostCheck) all() []Problem {
+	c := k.c
 	for i, id := range c.Identities {
 		k.identity(i, id)
 	}
@@ -49,15 +67,21 @@ func Check(c *Config) []Problem {
 }
 
 // hostCheck collects what Check finds. running: a graphrelay with this
-// configuration answers, so that busy ports are most likely its own.
+// configuration answers, so that busy ports are most likely its own. sandbox: this
+// process runs in that of the service.
 type hostCheck struct {
-	c       *Config
-	running bool
-	found   Errors
+	c                *Config
+	running, sandbox bool
+	found            Errors
 }
 
 func (k *hostCheck) fail(key, wrong, remedy string) {
-	k.found = append(k.found, k.c.places.Problem(key, wrong, remedy))
+	k.found = append(k.found, k.c.Problem(key, wrong, remedy))
+}
+
+// Problem is what somebody else found about the value of a key.
+func (c *Config) Problem(key, wrong, remedy string) Problem {
+	return c.places.Problem(key, wrong, remedy)
 }
 
 func (k *hostCheck) identity(i int, id Identity) {
@@ -79,7 +103,7 @@ const (
 
 // file checks one file; an empty path is none.
 func (k *hostCheck) file(key, path string, u use) {
-	if path == "" || Path(path).AwaitsService() {
+	if path == "" || Path(path).AwaitsService() && !k.sandbox {
 		return
 	}
 	info, err := os.Stat(path)
@@ -88,6 +112,12 @@ func (k *hostCheck) file(key, path string, u use) {
 	}
 	switch {
 	case u == store && errors.Is(err, fs.ErrNotExist):
+	case err != nil && strings.HasPrefix(path, credentialsFolder()+"/"):
+		k.fail(key, "is a credential that systemd does not hand over", "run: systemctl edit graphrelay, and write "+
+			"under [Service]: LoadCredential="+filepath.Base(path)+":/etc/graphrelay/"+filepath.Base(path))
+	case err != nil && k.sandbox && hidden(path):
+		k.fail(key, "is in a folder that the service does not see: "+reason(err),
+			"move "+path+" to /etc/graphrelay, for the group graphrelay to read, and correct the path")
 	case err != nil:
 		k.fail(key, "cannot be examined: "+reason(err),
 			"create "+path+", or correct the path, or the permissions of its folder")
@@ -102,6 +132,13 @@ func (k *hostCheck) file(key, path string, u use) {
 	default:
 		k.access(key, path, u)
 	}
+}
+
+// hidden reports whether path is in a folder that the packaged unit hides from the
+// service, or gives it another of its own.
+func hidden(path string) bool {
+	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"},
+		func(dir string) bool { return strings.HasPrefix(path, dir) })
 }
 
 func (k *hostCheck) access(key, path string, u use) {
@@ -119,6 +156,9 @@ func (k *hostCheck) folder(key, path string) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path, "/run/"):
+	case err != nil && k.sandbox && hidden(path+"/"):
+		k.fail(key, "is in a folder that the service does not see: "+reason(err),
+			"write a path under /var/lib/graphrelay or /run/graphrelay")
 	case err != nil:
 		k.fail(key, "is in a folder that cannot be used: "+reason(err),
 			"run: install -d -o graphrelay -g graphrelay -m 750 "+path)
@@ -127,7 +167,12 @@ func (k *hostCheck) folder(key, path string) {
 	case info.Mode()&0o002 != 0 && key == "queue.store":
 		k.fail(key, "is in a folder that everybody can write to"+mode(info), "run: chmod 750 "+path)
 	default:
-		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
+		err := unix.Access(path, unix.W_OK|unix.X_OK)
+		switch {
+		case errors.Is(err, unix.EROFS):
+			k.fail(key, "is in a folder that the service's sandbox makes read-only",
+				"run: systemctl edit graphrelay, and write under [Service]: ReadWritePaths="+path)
+		case err != nil:
 			k.fail(key, "is in a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)
 		}
 	}
@@ -150,6 +195,9 @@ func (k *hostCheck) listener(key string, l ListenAddress) {
 	}
 }
 
+// NeedsPrivilege is what is wrong with a port below 1024.
+const NeedsPrivilege = "needs a privilege that this user lacks: the port is below 1024"
+
 // listenFault says what a failure to listen means.
 func listenFault(err error, running bool) (wrong, remedy string) {
 	switch {
@@ -158,14 +206,13 @@ func listenFault(err error, running bool) (wrong, remedy string) {
 	case errors.Is(err, unix.EADDRINUSE):
 		return "is in use by another program", "stop that program (ss -ltnp shows it), or write another port"
 	case errors.Is(err, fs.ErrPermission):
-		return "needs a privilege that this user lacks: the port is below 1024",
-			"start graphrelay by its systemd unit and check as root, or use a port from 1024 up"
+		return NeedsPrivilege, "use a port from 1024 up, or let a socket unit open this one"
 	}
 	return "cannot be listened on: " + reason(err), "write an address that this host has"
 }
 
-// answers reports whether somebody listens on the admin socket.
-func answers(l ListenAddress) bool {
+// Answers reports whether somebody listens on the admin socket.
+func Answers(l ListenAddress) bool {
 	conn, err := net.DialTimeout(l.Network, l.Address, 2*time.Second)
 	if err != nil {
 		return false

@@ -19,6 +19,7 @@ import (
 type listener struct {
 	net.Listener
 	address string // as the configuration says it
+	unit    string // FileDescriptorName= of the socket unit that opened it; "" for one of our own
 	options smtpd.ListenerOptions
 }
 
@@ -52,12 +53,19 @@ func hostName() string {
 	return name
 }
 
-// listen opens every listener, or takes its socket from systemd.
-func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
-	if r.inherited, err = socket.Inherited(); err != nil {
-		return fmt.Errorf("sockets of systemd: %w", err)
+// TurnAway answers 421 to the clients that wait at the sockets of systemd for a
+// service that cannot start: systemd keeps the sockets open.
+func TurnAway(inherited socket.Passed) {
+	for _, list := range inherited {
+		for _, l := range list {
+			smtpd.TurnAway(l)
+		}
 	}
-	defer func() { r.inherited.Close(r.log) }()
+}
+
+// listen opens every listener, or takes its socket from systemd. Sockets that are
+// left over are served too, to turn their clients away.
+func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 	r.submit.Systemd = len(r.inherited[wiring.SubmitUnit]) > 0
 	for _, w := range wiring.Listeners(g.cfg, r.submit, g.certificate) {
 		list, err := r.bind(ctx, w)
@@ -66,15 +74,52 @@ func (r *Relay) listen(ctx context.Context, g *generation) (err error) {
 		}
 		r.listeners = append(r.listeners, list...)
 	}
+	var rest []listener
+	for name, list := range r.inherited {
+		for _, l := range list {
+			rest = append(rest, listener{Listener: l, address: "systemd:" + name, unit: name})
+		}
+	}
+	clear(r.inherited)
+	r.listeners = append(r.listeners, r.leftOver(rest, r.listeners)...)
 	return nil
 }
 
-// bind opens a listener; for a name of systemd, all its sockets.
+// leftOver returns how to serve sockets of systemd that no listener of list names.
+// A listener serves every socket of the unit that has its address. The clients of
+// the others are turned away: systemd keeps the sockets open, so they would wait
+// for a greeting for ever; and a reload may name them again.
+func (r *Relay) leftOver(rest, list []listener) (served []listener) {
+	for _, l := range rest {
+		if l.unit == "" {
+			continue
+		}
+		i := slices.IndexFunc(list, func(other listener) bool { return other.unit == l.unit })
+		if i >= 0 {
+			l.address, l.options = list[i].address, list[i].options
+		} else {
+			l.address = "systemd:" + l.unit
+			l.options = smtpd.ListenerOptions{Name: l.address, Unused: true}
+			r.log.Warn("clients of a socket of systemd are turned away, because no listener names it; "+
+				"name it in smtp.listeners, or disable its unit", "address", l.address, "socket", l.Addr().String())
+		}
+		served = append(served, l)
+	}
+	return served
+}
+
+// bind opens a listener, or takes its sockets from systemd: all of a name, or the
+// one that has its address.
 func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, err error) {
 	var sockets []net.Listener
-	if name, ok := strings.CutPrefix(w.Address, "systemd:"); ok {
+	name, named := strings.CutPrefix(w.Address, "systemd:")
+	if !named {
+		name, sockets = r.inherited.TakeAddress(w.Address)
+	}
+	switch {
+	case named:
 		sockets, err = r.inherited.Take(name)
-	} else {
+	case len(sockets) == 0:
 		sockets = make([]net.Listener, 1)
 		sockets[0], err = socket.Open(ctx, "smtp.listeners", w.Address, socket.DefaultMode)
 	}
@@ -82,7 +127,7 @@ func (r *Relay) bind(ctx context.Context, w wiring.Listener) (list []listener, e
 		return nil, err
 	}
 	for _, l := range sockets {
-		list = append(list, listener{l, w.Address, w.Options})
+		list = append(list, listener{l, w.Address, name, w.Options})
 	}
 	return list, nil
 }
@@ -104,18 +149,19 @@ func (r *Relay) rebind(ctx context.Context, g *generation) (list, fresh []listen
 			continue
 		}
 		for _, l := range kept {
-			list = append(list, listener{l.Listener, w.Address, w.Options})
+			list = append(list, listener{l.Listener, w.Address, l.unit, w.Options})
 		}
 	}
-	return list, fresh, nil
+	return append(list, r.leftOver(open, list)...), fresh, nil
 }
 
 // takeListeners takes the sockets of an address out of open: one of those with
 // port 0, all of a name of systemd.
 func takeListeners(open *[]listener, address string) (taken []listener) {
+	name, named := strings.CutPrefix(address, "systemd:")
 	var rest []listener
 	for _, l := range *open {
-		if l.address == address && (len(taken) == 0 || strings.HasPrefix(address, "systemd:")) {
+		if named && l.unit == name || !named && len(taken) == 0 && l.hasAddress(address) {
 			taken = append(taken, l)
 		} else {
 			rest = append(rest, l)
@@ -123,6 +169,14 @@ func takeListeners(open *[]listener, address string) (taken []listener) {
 	}
 	*open = rest
 	return taken
+}
+
+// hasAddress reports whether a listener with this address may have the socket.
+func (l listener) hasAddress(address string) bool {
+	if l.unit != "" {
+		return l.Addr().String() == address
+	}
+	return l.address == address
 }
 
 // portHint explains a port that the service itself still holds, at an address that
@@ -152,14 +206,9 @@ func (r *Relay) setListeners(list, fresh []listener) {
 	r.listeners = list
 	r.mu.Unlock()
 	for _, l := range old {
-		if hasSocket(list, l.Listener) {
-			continue
+		if !hasSocket(list, l.Listener) {
+			r.smtp.Retire(l.Listener)
 		}
-		if strings.HasPrefix(l.address, "systemd:") { // which keeps its own sockets open
-			r.log.Warn("a socket of systemd is no longer served, and its clients will hang; "+
-				"stop its unit, or name it in smtp.listeners and restart", "address", l.address)
-		}
-		r.smtp.Retire(l.Listener)
 	}
 	for _, l := range list {
 		if hasSocket(fresh, l.Listener) {

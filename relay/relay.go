@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,10 @@ type Options struct {
 	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
 	// "" only the listeners of the configuration are opened.
 	SubmitSocket string
+
+	// Inherited are the sockets that systemd passed; those that no listener names
+	// are answered 421.
+	Inherited socket.Passed
 
 	// Load reads the configuration again, for a reload; nil where there is none
 	// to read. OnChange is called with the one that came into force, OnReload when
@@ -90,6 +95,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	r := newRelay(o)
 	defer func() {
 		if err != nil {
+			TurnAway(o.Inherited)
 			r.close()
 		}
 	}()
@@ -122,7 +128,7 @@ func newRelay(o Options) *Relay {
 	r := &Relay{
 		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
-		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}),
+		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), inherited: maps.Clone(o.Inherited),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -171,7 +177,9 @@ func (r *Relay) hasIdentity(name string) bool {
 func (r *Relay) Listeners() []string {
 	var list []string
 	for _, l := range r.openListeners() {
-		list = append(list, l.name())
+		if !l.options.Unused {
+			list = append(list, l.name())
+		}
 	}
 	return list
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -190,7 +191,8 @@ func TestNoReload(t *testing.T) {
 
 // Of the sockets of an address a listener takes one, and of a name of systemd all.
 func TestTakeListeners(t *testing.T) {
-	tcp, systemd := listener{address: "127.0.0.1:0"}, listener{address: "systemd:smtp"}
+	tcp, systemd := listener{address: "127.0.0.1:0"}, listener{address: "systemd:smtp", unit: "smtp",
+		Listener: at("10.1.2.1:25")}
 	open := []listener{tcp, systemd, tcp, systemd}
 	for _, c := range []struct {
 		address     string
@@ -201,6 +203,21 @@ func TestTakeListeners(t *testing.T) {
 		}
 	}
 }
+
+// A listener also finds the socket of systemd that has its address.
+func TestTakeASocketOfSystemdByItsAddress(t *testing.T) {
+	open := []listener{{unit: "smtp", Listener: at("127.0.0.1:25")}, {unit: "smtp", Listener: at("[::1]:25")}}
+	if got := takeListeners(&open, "127.0.0.1:25"); len(got) != 1 || len(open) != 1 {
+		t.Errorf("took %v, left %v", got, open)
+	}
+}
+
+// at is a listener that only has an address.
+type at string
+
+func (at) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (at) Close() error              { return nil }
+func (a at) Addr() net.Addr          { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(string(a))) }
 
 // The limits of a reload apply to the message that is being sent.
 func TestReloadChangesTheLimitsOfMailInTransfer(t *testing.T) {

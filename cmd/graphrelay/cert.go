@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,8 +41,8 @@ func newCertNew() *cobra.Command {
 		Short: "Create an RSA key and a self-signed certificate",
 		Long: `Create an RSA key and a self-signed certificate, and write into DIR:
 
-  entra.pem   certificate and private key, for certificate_file; mode 0600;
-              give it to the service as the command then prints
+  entra.pem   certificate and private key, for certificate_file; made by root:
+              root:graphrelay, mode 0640, for the service to read; else mode 0600
   entra.cer   the certificate alone, to upload to the app registration
 
 Existing files are never overwritten. The private key is never sent anywhere.`,
@@ -88,8 +90,27 @@ func makePair(w io.Writer, base string, r certificate.Request) error {
 		base)
 	fmt.Fprintf(w, "%s.cer  the certificate alone: upload it to the app registration\n\n", base)
 	printPair(w, p.Info, r.Now)
-	fmt.Fprintf(w, "\nLet the service read its key:  chgrp graphrelay %s.pem && chmod 640 %s.pem\n", base, base)
-	return nil
+	return giveToService(w, base+".pem")
+}
+
+// giveToService lets the group of the service read a key, and says so, or what an
+// administrator must do.
+func giveToService(w io.Writer, path string) error {
+	group, err := user.LookupGroup("graphrelay")
+	if err != nil || os.Geteuid() != 0 {
+		_, err = fmt.Fprintf(w, "\nLet the service read its key:  chgrp graphrelay %s && chmod 640 %s\n", path, path)
+		return err
+	}
+	id, err := strconv.Atoi(group.Gid)
+	if err == nil {
+		err = errors.Join(os.Chown(path, 0, id), os.Chmod(path, 0o640))
+	}
+	if err != nil {
+		return fmt.Errorf("the service cannot read its key yet: %w; run: chgrp graphrelay %s && chmod 640 %s",
+			err, path, path)
+	}
+	_, err = fmt.Fprintf(w, "\nThe service can read its key: %s is root:graphrelay, mode 0640.\n", path)
+	return err
 }
 
 // writeNew writes and flushes a file that must not exist yet.

@@ -32,7 +32,7 @@ user. The exit code is 1 if a check fails.`,
 			}
 			var all []doctor.Symptom
 			w, failed := cmd.OutOrStdout(), 0
-			doctor.Examine(cmd.Context(), c, versionString(), func(s doctor.Symptom) {
+			doctor.Examine(cmd.Context(), c, file, versionString(), func(s doctor.Symptom) {
 				if s.Mark == verify.Fail {
 					failed++
 				}

@@ -18,6 +18,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay"
 	"graphrelay/relay/admin"
+	"graphrelay/relay/socket"
 )
 
 func newServe() *cobra.Command {
@@ -43,13 +44,18 @@ without a tenant or a configuration.`,
 				}
 				return serveSandbox(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
+			sockets, err := socket.Inherited()
+			if err != nil {
+				return fmt.Errorf("sockets of systemd: %w", err)
+			}
 			c, err := config.Load(file)
 			if err != nil {
+				relay.TurnAway(sockets)
 				return err
 			}
 			log, level := newLog(cmd.ErrOrStderr(), c.Log)
 			return serve(cmd.Context(), relay.Options{
-				Config: c, Version: versionString(), Log: log, SubmitSocket: submitSocket(),
+				Config: c, Version: versionString(), Log: log, SubmitSocket: submitSocket(), Inherited: sockets,
 				Load:     func() (*config.Config, error) { return config.Load(file) },
 				OnChange: func(c *config.Config) { level.Set(levelOf(c.Log)) },
 				OnReload: func() func() { return notifyReload(log) },

@@ -17,7 +17,6 @@ package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -46,10 +45,10 @@ type examiner struct {
 
 // Examine reports everything that can be found out from this host, each with what
 // to do about it. Run it as the service's user or as root.
-func Examine(ctx context.Context, c *config.Config, version string, report func(Symptom)) {
+func Examine(ctx context.Context, c *config.Config, file, version string, report func(Symptom)) {
 	d := &examiner{c: c, version: version, report: report}
 	d.service(ctx)
-	d.files()
+	d.host(CheckHost(ctx, c, file))
 	d.ports()
 	d.disk()
 	d.store(ctx)
@@ -94,25 +93,27 @@ func (d *examiner) service(ctx context.Context) {
 	}
 }
 
-// files looks at what `graphrelay check` looks at: files with their modes and
-// owners, folders, free ports, warnings, credentials and the listeners' certificate.
-func (d *examiner) files() {
-	found := config.Check(d.c)
-	for _, p := range found {
-		d.fail("host", p.Key+" "+p.Wrong, p.Remedy)
+// host reports what `graphrelay check` finds: files with their modes and owners,
+// folders, ports, warnings, credentials and the listeners' certificate.
+func (d *examiner) host(h Host) {
+	for _, p := range h.Found {
+		d.fail("host", strings.TrimSpace(p.Key+" "+p.Wrong), p.Remedy)
 	}
-	if len(found) == 0 {
-		d.ok("host", "files, modes, owners and folders are correct")
+	if h.Wrong != "" {
+		d.fail("host", h.Wrong, "see graphrelay check")
 	}
-	for _, w := range config.Warnings(d.c) {
-		if w.Key == "" { // it is not in the file, but beside it
+	if h.Sound() {
+		d.ok("host", "files, modes, owners and folders are correct; %s", h.As)
+	}
+	for _, w := range h.Warnings {
+		switch {
+		case w.Key == "": // it is not in the file, but beside it
 			d.warn("host", w.File+" "+w.Wrong, w.Remedy)
-			continue
+		case strings.HasPrefix(w.Key, "smtp."):
+			d.warn("host", w.Key+" "+w.Wrong, w.Remedy)
+		default:
+			d.warn("sender", w.Text+" "+w.Wrong, w.Remedy)
 		}
-		d.warn("sender", w.Text+" "+w.Wrong, w.Remedy)
-	}
-	if err := errors.Join(CheckCredentials(d.c), CheckCertificate(d.c)); err != nil {
-		d.fail("host", err.Error(), "see graphrelay check")
 	}
 }
 

@@ -91,6 +91,7 @@ func connectionDialogs() map[string]produce {
 			plainPort, fromFew),
 		"421 4.7.0 Too many connections without a login, try again later": connects(21,
 			authOnlyPort, fromStranger),
+		"421 4.3.2 Service is not available, try again later": unnamed,
 		"421 4.3.2 Service is shutting down, try again later": stops,
 		"421 4.4.2 Timeout, closing connection":               idles,
 		"421 4.7.0 Too many errors, closing connection": speaks(times(11,

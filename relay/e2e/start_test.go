@@ -17,11 +17,16 @@ import (
 func refusesToStart(t *testing.T, r *harness.Relay, code int) string {
 	t.Helper()
 	r.Launch()
+	endsWith(t, r, code)
+	return r.Output()
+}
+
+func endsWith(t *testing.T, r *harness.Relay, code int) {
+	t.Helper()
 	var exit *exec.ExitError
 	if err := r.Wait(patience); !errors.As(err, &exit) || exit.ExitCode() != code {
 		t.Errorf("ended with %v, want exit code %d\n%s", err, code, r.Tail())
 	}
-	return r.Output()
 }
 
 func TestTwoDaemonsNeverShareAStore(t *testing.T) {

@@ -68,6 +68,9 @@ func (l *acceptLoop) Accept() (net.Conn, error) {
 // admit enters c with the registry and asks the handler. For a client behind a
 // load balancer it is asked later, once the header has given the address.
 func (c *conn) admit() *reply.Error {
+	if c.loop.options.Unused {
+		return errUnavailable
+	}
 	if refusal := c.server.conns.add(c); refusal != nil {
 		c.note(slog.LevelWarn, "connections refused", "connections refused",
 			slog.String("reply", refusal.Text),
@@ -114,6 +117,26 @@ func (c *conn) turnAway(refusal *reply.Error) {
 		_, _ = c.raw.Write(wire.AppendReply(nil, refusal))
 	}
 	_ = c.raw.Close()
+}
+
+// TurnAway answers 421 to every client that waits at l, for a service that cannot
+// start, and returns when no other has come for a moment, after a second at most.
+// It leaves l open.
+func TurnAway(l net.Listener) {
+	d, ok := l.(deadliner)
+	if !ok {
+		return
+	}
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		_ = d.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(wire.AppendReply(nil, errUnavailable))
+		_ = nc.Close()
+	}
 }
 
 func peerOf(addr net.Addr, o *ListenerOptions) Peer {

@@ -13,6 +13,7 @@ import (
 // The replies that this package gives itself.
 var (
 	errStopping        = reply.New(421, reply.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
+	errUnavailable     = reply.New(421, reply.Enhanced{4, 3, 2}, "Service is not available, try again later")
 	errManyConnections = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later")
 	errManyLogins      = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
 	errNoLogin         = reply.New(554, reply.Enhanced{5, 7, 1},

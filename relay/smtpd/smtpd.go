@@ -189,6 +189,10 @@ const (
 type ListenerOptions struct {
 	Name string // reaches the Handler as Peer.Listener
 
+	// Unused turns every connection away with 421: nothing is to be served here,
+	// and whoever connects must not wait for a greeting.
+	Unused bool
+
 	TLS TLSMode
 	// Certificate is called in each handshake, so that a renewed certificate
 	// needs no restart.

@@ -3,7 +3,6 @@ package socket
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -27,21 +26,23 @@ func (p Passed) Take(name string) ([]net.Listener, error) {
 	if len(list) == 0 {
 		names := slices.Sorted(maps.Keys(p))
 		return nil, fmt.Errorf("listener systemd:%s: systemd passed no socket of this name (it passed: %s); "+
-			"start graphrelay through its socket unit, with FileDescriptorName=%s",
+			"run graphrelay check as root: it says which unit to enable (FileDescriptorName=%s)",
 			name, cmp.Or(strings.Join(names, ", "), "none"), name)
 	}
 	delete(p, name)
 	return list, nil
 }
 
-// Close closes the sockets that nobody has taken, and logs each.
-func (p Passed) Close(log *slog.Logger) {
+// TakeAddress takes the socket that listens on IP:PORT out of p, and returns the
+// name it had; none if there is no such socket.
+func (p Passed) TakeAddress(address string) (name string, taken []net.Listener) {
 	for name, list := range p {
-		for _, l := range list {
-			log.Warn("a socket of systemd is not used; name it in smtp.listeners as systemd:NAME, or disable its unit",
-				"name", name, "address", l.Addr().String())
-			_ = l.Close()
+		for i, l := range list {
+			if l.Addr().String() == address {
+				p[name] = slices.Delete(slices.Clone(list), i, i+1)
+				return name, []net.Listener{l}
+			}
 		}
 	}
-	clear(p)
+	return "", nil
 }

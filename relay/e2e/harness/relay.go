@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,6 +153,24 @@ func (r *Relay) Launch() {
 	r.t.Helper()
 	cmd := exec.Command(r.binary, "serve", "-c", r.Config)
 	cmd.Env = r.env
+	cmd.Dir = r.Dir
+	r.Process = Start(r.t, cmd)
+}
+
+// LaunchWith is Launch as systemd does it, with the sockets that a unit has opened.
+func (r *Relay) LaunchWith(name string, sockets ...*net.TCPListener) {
+	r.t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" serve -c "$1"`, r.binary, r.Config)
+	for _, l := range sockets {
+		file, err := l.File()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer file.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	}
+	names := strings.Repeat(":"+name, len(sockets))[1:]
+	cmd.Env = append(slices.Clone(r.env), "LISTEN_FDS="+strconv.Itoa(len(sockets)), "LISTEN_FDNAMES="+names)
 	cmd.Dir = r.Dir
 	r.Process = Start(r.t, cmd)
 }

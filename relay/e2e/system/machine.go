@@ -33,7 +33,7 @@ type machine struct {
 	t      *testing.T
 	root   string // its file system
 	leader int    // its PID 1, as the host counts
-	dials  chan chan dialed
+	dials  chan call
 }
 
 // debian returns an archive of a small Debian, made once and kept in the cache.
@@ -159,7 +159,13 @@ func (m *machine) read(path string) string {
 	return string(b)
 }
 
-// dialed is what came of a connection.
+// call asks for a connection within the machine's network.
+type call struct {
+	address string
+	answer  chan dialed
+}
+
+// dialed is what came of a call.
 type dialed struct {
 	nc  net.Conn
 	err error
@@ -170,7 +176,7 @@ type dialed struct {
 // thread that ended would take with it the programs that it has started.
 func (m *machine) enterNetwork() {
 	m.t.Helper()
-	m.dials = make(chan chan dialed)
+	m.dials = make(chan call)
 	m.load.dial, m.limit = m.dial, patience
 	entered := make(chan error)
 	go func() {
@@ -181,12 +187,12 @@ func (m *machine) enterNetwork() {
 			ns.Close()
 		}
 		entered <- err
-		for answer := range m.dials {
-			nc, err := net.DialTimeout("tcp", "127.0.0.1:25", patience)
+		for c := range m.dials {
+			nc, err := net.DialTimeout("tcp", c.address, patience)
 			if err == nil {
 				err = nc.SetDeadline(time.Now().Add(patience))
 			}
-			answer <- dialed{nc, err}
+			c.answer <- dialed{nc, err}
 		}
 	}()
 	if err := <-entered; err != nil {
@@ -195,10 +201,12 @@ func (m *machine) enterNetwork() {
 }
 
 // dial connects to port 25 of the machine.
-func (m *machine) dial() (net.Conn, error) {
-	answer := make(chan dialed)
-	m.dials <- answer
-	d := <-answer
+func (m *machine) dial() (net.Conn, error) { return m.dialTo("127.0.0.1:25") }
+
+func (m *machine) dialTo(address string) (net.Conn, error) {
+	c := call{address, make(chan dialed)}
+	m.dials <- c
+	d := <-c.answer
 	return d.nc, d.err
 }
 

@@ -40,6 +40,7 @@ func onABootedDebian(t *testing.T, older, newer string) {
 
 	t.Run("hardening", func(t *testing.T) { m.hardening(t) })
 	t.Run("reload", func(t *testing.T) { m.reload(t) })
+	t.Run("cannot start", func(t *testing.T) { m.cannotStart(t) })
 	t.Run("restart under load", func(t *testing.T) {
 		m.underLoad(t, func() { m.run("systemctl", "restart", "graphrelay.service") })
 	})
@@ -63,7 +64,7 @@ func onABootedDebian(t *testing.T, older, newer string) {
 	m.send()
 	m.arrived()
 	t.Run("downgrade", func(t *testing.T) { m.downgrade(t, older) })
-	t.Run("remove and purge", func(t *testing.T) { m.remove(t) })
+	t.Run("remove and purge", func(t *testing.T) { m.uninstall(t) })
 }
 
 // configure starts the double of Microsoft 365 in the machine and writes a
@@ -211,7 +212,7 @@ func (m *machine) downgrade(t *testing.T, older string) {
 	m.run("systemctl", "start", "graphrelay.service")
 }
 
-func (m *machine) remove(t *testing.T) {
+func (m *machine) uninstall(t *testing.T) {
 	m.run("dpkg", "--remove", "graphrelay")
 	for path, want := range map[string]bool{"/var/lib/graphrelay/queue.db": true, "/etc/graphrelay/config.yaml": true,
 		"/usr/bin/graphrelay": false, "/usr/sbin/sendmail": false} {
