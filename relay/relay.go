@@ -22,6 +22,7 @@ import (
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/text"
 	"graphrelay/relay/wiring"
 )
 
@@ -36,7 +37,8 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
+	Secrets *text.Redactor // what Log keeps out of its lines; may be nil
+	Sandbox bool           // the store is a try-out's; a real service refuses it, and vice versa
 
 	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
 	// "" only the listeners of the configuration are opened.
@@ -59,6 +61,7 @@ type Options struct {
 type Relay struct {
 	version  string
 	log      *slog.Logger
+	secrets  *text.Redactor
 	submit   wiring.Submit
 	load     func() (*config.Config, error)
 	onChange func(*config.Config)
@@ -126,7 +129,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
+		version: o.Version, log: o.Log, secrets: o.Secrets, submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
 		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), inherited: maps.Clone(o.Inherited),
 	}
