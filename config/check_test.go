@@ -206,8 +206,12 @@ func TestCredentialsOfSystemd(t *testing.T) {
 
 // The configuration that the packages install is valid as it is.
 func TestThePackagedConfigurationIsValid(t *testing.T) {
-	if _, err := Load(filepath.Join("..", "packaging", "config.yaml")); err != nil {
-		t.Error(err)
+	c, err := Load(filepath.Join("..", "packaging", "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.places.Given("default_sender") || c.Aliases["root"].IsZero() {
+		t.Error("it has no address for local mail, or nobody who reads root's")
 	}
 }
 

@@ -39,10 +39,24 @@ func Dial(t testing.TB, addr string) *Conn {
 	return c
 }
 
+// HelloFrom connects from a loopback address of its own and says EHLO.
+func HelloFrom(t testing.TB, from, addr string) *Conn {
+	t.Helper()
+	c := dial(t, &net.TCPAddr{IP: net.ParseIP(from)}, addr)
+	c.Want(c.Read(), 220)
+	c.Want(c.Say("EHLO client.example.org"), 250)
+	return c
+}
+
 // DialSilently connects and reads nothing yet.
 func DialSilently(t testing.TB, addr string) *Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, dialogTimeout)
+	return dial(t, nil, addr)
+}
+
+func dial(t testing.TB, from net.Addr, addr string) *Conn {
+	t.Helper()
+	c, err := (&net.Dialer{Timeout: dialogTimeout, LocalAddr: from}).Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func TestPackage(t *testing.T) {
 	newer := pack("v1.0.1")
 	t.Run("on a booted Debian", func(t *testing.T) {
 		t.Parallel()
-		onABootedDebian(t, one(t, older, "*.deb"), one(t, newer, "*.deb"))
+		onABootedDebian(t, one(t, older, "*.deb"), one(t, newer, "*.deb"), one(t, newer, "*.rpm"))
 	})
 }
 

@@ -17,26 +17,31 @@ import (
 )
 
 // onABootedDebian is the life of a package on a machine.
-func onABootedDebian(t *testing.T, older, newer string) {
+func onABootedDebian(t *testing.T, older, newer, rpm string) {
 	m := boot(t)
 	if out, err := m.install(older); err != nil {
 		t.Fatalf("dpkg: %v\n%s", err, out)
 	}
-	if got := m.run("stat", "-c", "%a %U:%G", "/etc/graphrelay/config.yaml"); got != "640 root:graphrelay\n" {
-		t.Errorf("config.yaml is %s", got)
+	if got := m.run("stat", "-c", "%a %U:%G", "/etc/graphrelay", "/etc/graphrelay/config.yaml"); got !=
+		"755 root:graphrelay\n640 root:graphrelay\n" {
+		t.Errorf("/etc/graphrelay and config.yaml are %s", got)
 	}
 	if got := m.run("readlink", "-f", "/usr/sbin/sendmail"); got != "/usr/bin/graphrelay\n" {
 		t.Errorf("sendmail is %s", got)
 	}
 	m.configure()
 	m.run("graphrelay", "check")
-	m.run("systemctl", "enable", "--now", "graphrelay-smtp.socket", "graphrelay-submit.socket", "graphrelay.service")
+	m.start()
+	t.Run("a start without warnings", func(t *testing.T) { m.quietStart(t) })
 
 	m.send()
 	m.run("sh", "-c", "printf 'From: notifications@contoso.com\\nTo: you@example.org\\nSubject: by "+
 		"sendmail\\n\\nx\\n' | sendmail -t")
 	m.accept("by sendmail")
 	m.arrived()
+	t.Run("local mail", func(t *testing.T) { m.localMail(t) })
+	t.Run("local mail without a relay", func(t *testing.T) { m.withoutRelay(t) })
+	t.Run("more addresses and ports", func(t *testing.T) { m.moreAddresses(t) })
 
 	t.Run("hardening", func(t *testing.T) { m.hardening(t) })
 	t.Run("reload", func(t *testing.T) { m.reload(t) })
@@ -46,6 +51,9 @@ func onABootedDebian(t *testing.T, older, newer string) {
 	})
 	m.arrived()
 	t.Run("upgrade under load", func(t *testing.T) {
+		m.run("chmod", "750", "/etc/graphrelay")
+		m.write("/etc/graphrelay/loose.pem", "", 0o644)
+		m.write("/etc/graphrelay/sendmail.conf", "", 0o644)
 		m.underLoad(t, func() {
 			if out, err := m.install(newer); err != nil {
 				t.Errorf("dpkg: %v\n%s", err, out)
@@ -57,6 +65,12 @@ func onABootedDebian(t *testing.T, older, newer string) {
 		if got := m.read("/etc/graphrelay/config.yaml"); !strings.Contains(got, "endpoints") {
 			t.Error("the upgrade replaced the configuration")
 		}
+		if got := m.run("sh", "-c", "cd /etc/graphrelay; stat -c '%a %U:%G %n' . *"); got != "755 root:graphrelay .\n"+
+			"640 root:graphrelay ca.pem\n640 root:graphrelay config.yaml\n640 root:graphrelay loose.pem\n"+
+			"600 root:root secret.txt\n644 root:root sendmail.conf\n" {
+			t.Errorf("after the upgrade the folder of the configuration is\n%s", got)
+		}
+		m.run("rm", "/etc/graphrelay/loose.pem", "/etc/graphrelay/sendmail.conf")
 	})
 	m.arrived()
 	t.Run("kill -9", func(t *testing.T) { m.comesBack(t, "SIGKILL", "signal") })
@@ -64,7 +78,7 @@ func onABootedDebian(t *testing.T, older, newer string) {
 	m.send()
 	m.arrived()
 	t.Run("downgrade", func(t *testing.T) { m.downgrade(t, older) })
-	t.Run("remove and purge", func(t *testing.T) { m.uninstall(t) })
+	t.Run("remove and purge", func(t *testing.T) { m.uninstall(t, newer, rpm) })
 }
 
 // configure starts the double of Microsoft 365 in the machine and writes a
@@ -86,6 +100,8 @@ func (m *machine) configure() {
 	keep = regexp.MustCompile(`client_secret_file: .*`).ReplaceAllLiteralString(keep,
 		"client_secret_file: ${CREDENTIALS_DIRECTORY}/secret.txt")
 	keep = strings.ReplaceAll(keep, "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
+	keep = strings.Replace(keep, "senders:\n", "default_sender: notifications@contoso.com\n"+
+		"aliases: {root: admin@contoso.com, alice: alice@contoso.com}\nsenders:\n  - address: printer@contoso.com\n", 1)
 	m.run("cp", "/srv/sandbox/ca.pem", "/etc/graphrelay/ca.pem")
 	m.run("cp", "/srv/sandbox/secret.txt", "/etc/graphrelay/secret.txt")
 	m.write("/etc/graphrelay/config.yaml", keep+"smtp:\n  listeners:\n    - address: systemd:smtp\n", 0o640)
@@ -210,21 +226,4 @@ func (m *machine) downgrade(t *testing.T, older string) {
 		t.Fatal(err)
 	}
 	m.run("systemctl", "start", "graphrelay.service")
-}
-
-func (m *machine) uninstall(t *testing.T) {
-	m.run("dpkg", "--remove", "graphrelay")
-	for path, want := range map[string]bool{"/var/lib/graphrelay/queue.db": true, "/etc/graphrelay/config.yaml": true,
-		"/usr/bin/graphrelay": false, "/usr/sbin/sendmail": false} {
-		if _, err := os.Lstat(filepath.Join(m.root, path)); (err == nil) != want {
-			t.Errorf("after the removal: %s there: %v, want %v", path, err == nil, want)
-		}
-	}
-	m.run("rm", "/etc/graphrelay/secret.txt", "/etc/graphrelay/ca.pem")
-	m.run("dpkg", "--purge", "graphrelay")
-	for _, path := range []string{"/var/lib/graphrelay", "/etc/graphrelay"} {
-		if _, err := os.Lstat(filepath.Join(m.root, path)); err == nil {
-			t.Errorf("after the purge: %s is there", path)
-		}
-	}
 }

@@ -45,10 +45,11 @@ func Raw(s, label string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	if out := ToUTF8(s, label); !strings.ContainsRune(out, utf8.RuneError) {
-		return out
+	out := ToUTF8(s, label)
+	if strings.ContainsRune(out, utf8.RuneError) || ToUTF8("a.", label) != "a." { // UTF-16 fits everything
+		return ToUTF8(s, "")
 	}
-	return ToUTF8(s, "")
+	return out
 }
 
 // Clean returns s as one line of valid UTF-8: control stands in place of each
@@ -109,6 +110,9 @@ func (r Reader) Exact() bool { return r.seen.bad == 0 && r.seen.unknown == 0 }
 // it was damaged in a few places.
 func (r Reader) Alien() bool { return r.seen.bad > 0 && r.seen.good <= 2*r.seen.bad }
 
+// NULs counts what no text holds.
+func (r Reader) NULs() int { return r.seen.nul }
+
 // cleaner replaces NUL, and each byte that is not part of a UTF-8 character, by
 // U+FFFD.
 type cleaner struct {
@@ -116,6 +120,7 @@ type cleaner struct {
 	strict    bool // it fails instead
 	good, bad int  // characters of several bytes, and bytes that are part of none
 	unknown   int  // U+FFFD, which decoders write for what they do not know
+	nul       int
 }
 
 const replacement = string(utf8.RuneError)
@@ -145,6 +150,8 @@ func (c *cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err er
 			nDst += copy(dst[nDst:], replacement)
 			if r == utf8.RuneError {
 				c.bad++
+			} else {
+				c.nul++
 			}
 		}
 		nSrc += size

@@ -92,6 +92,17 @@ func TestDecodeWords(t *testing.T) {
 	}
 }
 
+func TestRaw(t *testing.T) {
+	for _, c := range []struct{ in, label, want string }{
+		{"\xc4\xe3", "gbk", "你"}, {"\xc4\xe3", "utf-16", "Äã"}, {"\xc4\xe3", "utf-7", "Äã"},
+		{"\xc4\xe3", "cp037", "Äã"}, {"\xc4\xe3", "", "Äã"}, {"ä", "gbk", "ä"}, {"\xe4", "gbk", "ä"},
+	} {
+		if got := Raw(c.in, c.label); got != c.want {
+			t.Errorf("%q beside %s: %q, want %q", c.in, c.label, got, c.want)
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	if got := Clean("a\r\n\x1b\x9b\u0085\xffü", '?'); got != "a???\ufffd?\ufffdü" {
 		t.Errorf("%q", got)
