@@ -78,7 +78,8 @@ func echo(w http.ResponseWriter, r *http.Request, status int) {
 		"error": map[string]any{
 			"code": word, "message": all, "innerError": map[string]any{"code": url.QueryEscape(word)},
 		},
-		"error_description": all, "correlation_id": base64.StdEncoding.EncodeToString([]byte(r.PostForm.Get("client_assertion") + word)),
+		"error_description": all,
+		"correlation_id":    base64.StdEncoding.EncodeToString([]byte(r.PostForm.Get("client_assertion") + word)),
 	})
 	_, _ = io.WriteString(w, all)
 }
