@@ -256,8 +256,9 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 
 // Redact is a without the secrets in use, should a service or a proxy have echoed them.
 func (l *Login) Redact(a outcome.Answer) outcome.Answer {
-	clean := l.cfg.Secrets.Clean
-	a.Text, a.Code, a.RequestID = clean(a.Text), clean(a.Code), clean(a.RequestID)
+	for _, s := range []*string{&a.Text, &a.Detail, &a.Code, &a.RequestID} {
+		*s = l.cfg.Secrets.Clean(*s)
+	}
 	return a
 }
 
