@@ -32,6 +32,7 @@ func full(t *testing.T) *Monitor {
 					Slots: 3, Backoff: noon.Add(time.Minute)}},
 				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
+				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
 				Credentials: []state.Credential{
 					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)},
 					{Identity: "other", Kind: "client secret"},
@@ -301,4 +302,23 @@ func filled(c Config) *Monitor {
 		c.Snapshot = func(context.Context) (state.Snapshot, error) { return state.Snapshot{}, nil }
 	}
 	return New(c)
+}
+
+// The last minute is never empty while mail flows, at whatever second somebody looks.
+func TestLastMinute(t *testing.T) {
+	now := noon
+	m := New(Config{Now: func() time.Time { return now }, Hostname: func() string { return "relay" }})
+	m.Accepted(Taken{Client: "erp"})
+	m.Outcome(Outcome{Kind: "sent"})
+	for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 59 * time.Second} {
+		if now = noon.Add(after); m.LastMinute().Traffic != (state.Traffic{Accepted: 1, Sent: 1}) {
+			t.Errorf("after %s: %+v", after, m.LastMinute().Traffic)
+		}
+	}
+	if now = noon.Add(time.Minute); m.LastMinute().Traffic != (state.Traffic{}) {
+		t.Errorf("after a minute: %+v", m.LastMinute().Traffic)
+	}
+	if got := m.Minutes(2)[0].Accepted; got != 1 {
+		t.Errorf("the minute before has %d", got)
+	}
 }

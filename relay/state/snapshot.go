@@ -41,7 +41,7 @@ type Snapshot struct {
 
 	Outages []Outage `json:"outages,omitempty"`
 
-	Minute      Traffic      `json:"last_minute"` // the last whole minute
+	Minute      Traffic      `json:"last_minute"` // the last 60 seconds
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
 	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners
@@ -52,6 +52,8 @@ type Snapshot struct {
 	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
 	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
+	Clients                         []ClientHour `json:"-"` // the busiest first
+	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
 	Alarms                          []Alarm      `json:"-"`
 }
 
