@@ -83,6 +83,7 @@ type Login struct {
 	mu         sync.Mutex
 	credential credential
 	announced  credential // what the files held when OnChange was last called, or New
+	unread     error      // why the files cannot be read now
 }
 
 // New reads the credential. It does not use the network. Every error ends with what to do.
@@ -180,7 +181,13 @@ func (l *Login) Token(ctx context.Context) (TokenInfo, error) {
 }
 
 // Credential describes what the identity logs in with at present.
-func (l *Login) Credential() CredentialInfo { return l.current().info() }
+func (l *Login) Credential() CredentialInfo {
+	info := l.current().info()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	info.Unread = l.unread
+	return info
+}
 
 // login fetches a token with a new azidentity credential. Only tokens calls it.
 func (l *Login) login(ctx context.Context, claims string) (token, error) {
@@ -256,13 +263,12 @@ func (l *Login) current() credential {
 // the next login on; if they cannot be read now, the one that worked is kept.
 func (l *Login) load() error {
 	c, err := loadCredential(l.cfg.Identity)
-	if err != nil {
-		return err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.credential = c
-	return nil
+	if l.unread = err; err == nil {
+		l.credential = c
+	}
+	return err
 }
 
 // watch loads changed files, until ctx ends.
