@@ -106,7 +106,8 @@ func withRemedy(key, address string, err error) error {
 			"chown the folder, or choose another path in %s", err, address, key)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w; a service needs a socket unit for ports below 1024: "+
-			"write systemd:NAME of an enabled unit such as graphrelay-smtp.socket in %[2]s, or a port such as 2525", err, key)
+			"write systemd:NAME of an enabled unit such as graphrelay-smtp.socket in %[2]s, "+
+			"or a port such as 2525", err, key)
 	case errors.Is(err, syscall.EADDRINUSE) && unix:
 		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), "+
 			"or choose another path in %s", err, address, key)

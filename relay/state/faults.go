@@ -193,7 +193,7 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 	day := s.Certificate.UTC().Format(time.DateOnly)
 	fault := Fault{
 		Headline:  "TLS certificate of the listeners expires on " + day,
-		Remedy:    "get the next certificate from its issuer and replace smtp.tls.certificate_file: it is loaded automatically",
+		Remedy:    "get the next one from its issuer and replace smtp.tls.certificate_file: it is loaded automatically",
 		Meanwhile: "mail flows", Warning: true,
 	}
 	if left <= 0 {
@@ -210,7 +210,8 @@ func unread(what, whose, why string) Fault {
 	return Fault{
 		Headline:  "The new " + what + " cannot be read, and the old one is in use",
 		Remedy:    "correct the file of " + whose + "; if it is its mode: chgrp graphrelay FILE && chmod 640 FILE",
-		Meanwhile: "mail flows until the old one expires or the service restarts", Detail: text.Line(why), Warning: true,
+		Meanwhile: "mail flows until the old one expires or the service restarts",
+		Detail:    text.Line(why), Warning: true,
 	}
 }
 
