@@ -331,7 +331,8 @@ func withIDs(id config.Identity) config.Identity {
 
 // A port that systemd holds is freed by its socket unit, and never by stopping systemd.
 func TestNobodyIsToldToStopSystemd(t *testing.T) {
-	if got := stopping([]string{"systemd"}); strings.Contains(got, "stop systemd") || !strings.Contains(got, ".socket") {
+	got := stopping([]string{"systemd"})
+	if strings.Contains(got, "stop systemd") || !strings.Contains(got, ".socket") {
 		t.Error(got)
 	}
 	if got := stopping([]string{"master", "smtpd"}); got != "stop master and smtpd (systemctl disable --now master)" {
