@@ -247,7 +247,7 @@ func (l *Login) Redact(a outcome.Answer) outcome.Answer {
 	if a.Outcome != outcome.Delivered {
 		c := l.current()
 		secrets := append(l.cfg.Route.Secrets(), c.secret, c.assertion)
-		a.Text, a.Detail = redact(a.Text, secrets...), redact(a.Detail, secrets...)
+		a.Detail = redact(a.Detail, secrets...) // text and advice are our own
 	}
 	return a
 }
