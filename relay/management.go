@@ -71,6 +71,7 @@ func (r *Relay) consoleServer() *console.Console {
 				Senders: wiring.ExactSenders(r.cfg()),
 			}
 		},
+		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload,
 		Now: time.Now, Log: r.log,
 	})
 }
@@ -79,8 +80,8 @@ func (r *Relay) consoleServer() *console.Console {
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
-		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) },
-		Holds:   func() []spool.Hold { return r.delivery.Status().Holds },
+		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow,
+		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity
@@ -111,6 +112,17 @@ func (r *Relay) probe(keys ...string) {
 		}
 	}
 	r.delivery.ProbeNow(keys...)
+}
+
+// tryNow makes mailboxes try now, with a new login where Microsoft does not answer.
+func (r *Relay) tryNow(chosen func(envelope.Address) bool) []state.Wait {
+	g := r.now.Load()
+	for _, o := range r.delivery.Status().Outages {
+		if client := g.identities[config.Name(o.Identity)]; client != nil {
+			client.Login().Force()
+		}
+	}
+	return r.delivery.TryNow(chosen)
 }
 
 // status sums up the service for `graphrelay status`.

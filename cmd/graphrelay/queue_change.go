@@ -114,6 +114,7 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 	if more := p.Skipped - len(p.Errors); more > 0 {
 		fmt.Fprintf(errOut, "skipped: %s\n", strings.Replace(messages(more), " ", " more ", 1))
 	}
+	defer printWaits(out, p.Waits, time.Now())
 	if p.Changed+p.Skipped == 0 {
 		fmt.Fprintln(out, "No message matches.")
 	} else {
@@ -123,6 +124,21 @@ func printProgress(out, errOut io.Writer, done string, p operator.Progress) erro
 		fmt.Fprintf(out, "%s of these may have been sent already and may arrive twice.\n", messages(p.MaySent))
 	}
 	return printProbed(out, p.Probed)
+}
+
+// shownWaits bounds the mailboxes that printWaits names.
+const shownWaits = 10
+
+// printWaits says where nothing is tried yet, though an operator asked for it.
+func printWaits(out io.Writer, paused []state.Wait, now time.Time) {
+	for i, p := range paused {
+		if i == shownWaits {
+			fmt.Fprintf(out, "... and %d more mailboxes: graphrelay status\n", len(paused)-i)
+			return
+		}
+		fmt.Fprintf(out, "mailbox %s waits until %s (%s): %s\n", text.Line(p.Mailbox), p.Until.Format(time.RFC3339),
+			terminal.Ago(now.Sub(p.Until)), p.Reason())
+	}
 }
 
 func messages(n int) string {
@@ -135,9 +151,11 @@ func messages(n int) string {
 func newQueueRetry() *cobra.Command {
 	c := &changeCommand{action: operator.Retry, doing: "retrying", done: "due now"}
 	return c.command("Retry messages now",
-		`Retry messages now instead of at their next attempt. Flags and --all select
-queued, deferred and paused messages only; failed and held messages are retried if
-you name them or add --state. A message that may have been sent already is looked up in its
+		`Retry messages now instead of at their next attempt, and end the pauses of their
+mailboxes that follow failed attempts. A time that Microsoft named, and a limit, are
+kept to: the command prints until when. Flags and --all select queued, deferred and
+paused messages only; failed and held messages are retried if you name them or add
+--state. A message that may have been sent already is looked up in its
 mailbox first where delivery.unknown_outcome is lookup; otherwise it is sent
 again, and the command says how many of the messages that concerns.`,
 		`  graphrelay queue retry 06hhgq2g00dcrdpj
@@ -160,7 +178,8 @@ func newQueueRelease() *cobra.Command {
 	cmd := c.command("Send held messages now, and try now whether the holds of paused ones can end",
 		`Send held messages now, and probe the holds that stop paused ones. A held message
 that may have been sent already is sent again, without a look into its mailbox.
-Flags and --all select held and paused messages only.
+Flags and --all select held and paused messages only. Like retry, release makes
+mailboxes try now that wait because attempts failed: --mailbox that one, --all all.
 
 A hold ends when its probe, one message sent to find out, succeeds. --mailbox also
 probes the holds of that mailbox where no mail waits for them, --all every hold, and

@@ -185,12 +185,13 @@ func newReload() *cobra.Command {
 		Long: `Make the running service read its configuration again, as systemctl reload and
 SIGHUP do. It applies all of it or, if something is wrong, nothing; the command
 then prints the mistakes and exits with code 2. Connections and messages in
-progress are not disturbed.`,
+progress are not disturbed. Deferred mail and holds are tried at once, except where
+Microsoft asked to wait: the command prints until when.`,
 		Example: `  graphrelay check && graphrelay reload`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			socket, err := adminSocket(file)
-			errReload := admin.Dial(socket).Reload(cmd.Context())
+			paused, errReload := admin.Dial(socket).Reload(cmd.Context())
 			var refused *admin.Refused
 			switch {
 			case errors.As(errReload, &refused):
@@ -198,6 +199,7 @@ progress are not disturbed.`,
 			case errReload != nil && err != nil:
 				return err
 			}
+			printWaits(cmd.OutOrStdout(), paused, time.Now())
 			return errReload
 		},
 	}

@@ -63,6 +63,7 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	} else {
 		fmt.Fprintf(w, "store: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
 	}
+	printOutage(w, p, s.Down(now), now)
 	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
 	there := counts(count{s.Queued, "queued"}, count{s.Deferred, "deferred"}, count{s.Paused, "paused"},
@@ -79,6 +80,15 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	}
 	printProofs(w, p, s, now)
 	return printLanes(w, s.Lanes, now)
+}
+
+// printOutage says that Microsoft does not answer, since when, and what happens meanwhile.
+func printOutage(w io.Writer, p terminal.Painter, d state.Down, now time.Time) {
+	if d.Since.IsZero() {
+		return
+	}
+	fmt.Fprintf(w, "%s: %s, since %s (%s ago)\n  %s\n  %s\n", p.Paint(terminal.Red, "outage"), text.Line(d.Headline),
+		d.Since.Format(time.RFC3339), terminal.Ago(now.Sub(d.Since)), text.Line(d.Meanwhile), text.Line(d.Remedy))
 }
 
 func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
@@ -257,7 +267,7 @@ func laneState(l state.Lane, now time.Time) string {
 	case l.Paused > 0 && l.Paused == l.Waiting():
 		return "on hold"
 	case l.Backoff.After(now):
-		return "waits"
+		return "waits " + terminal.Ago(l.Backoff.Sub(now))
 	case l.Failures > 0:
 		return fmt.Sprintf("%d fail", l.Failures)
 	case l.Busy > 0:

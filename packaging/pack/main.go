@@ -31,7 +31,8 @@ func main() {
 	flag.StringVar(&p.maintainer, "maintainer", "", "`NAME <ADDRESS>` of who answers for the packages")
 	flag.StringVar(&p.homepage, "homepage", "", "`URL` of the project, for the packages; none if empty")
 	flag.Parse()
-	if a, err := mail.ParseAddress(p.maintainer); err != nil || a.Name == "" || strings.HasSuffix(a.Address, ".invalid") {
+	who, err := mail.ParseAddress(p.maintainer)
+	if err != nil || who.Name == "" || strings.HasSuffix(who.Address, ".invalid") {
 		log.Fatalf("-maintainer %q is not a name with an address that receives mail; "+
 			"write: make package MAINTAINER='Jane Doe <jane@example.org>'", p.maintainer)
 	}

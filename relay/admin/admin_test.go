@@ -117,7 +117,8 @@ func record(id envelope.QueueID) spool.Record {
 func operatorOf(s *stock) *operator.Operator {
 	return &operator.Operator{
 		Store: s, Now: time.Now, Wake: func(envelope.Address) {}, ProbeNow: func(...string) {},
-		Holds: func() []spool.Hold { return nil }, Identity: func(envelope.Address) string { return "contoso" },
+		TryNow: func(func(envelope.Address) bool) []state.Wait { return nil },
+		Holds:  func() []spool.Hold { return nil }, Identity: func(envelope.Address) string { return "contoso" },
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // ErrNotRunning means that nobody answers at the admin socket.
@@ -55,19 +56,19 @@ type Refused struct{ Text string }
 
 func (e *Refused) Error() string { return e.Text }
 
-// Reload makes the service read its configuration again; *Refused says why it
-// keeps the earlier one.
-func (c *Client) Reload(ctx context.Context) error {
+// Reload makes the service read its configuration again and try everything now. It
+// returns the pauses that go on; *Refused says why it keeps the earlier configuration.
+func (c *Client) Reload(ctx context.Context) (paused []state.Wait, err error) {
 	res, err := c.do(ctx, http.MethodPost, "/v1/reload", nil, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusNoContent {
-		return nil
+	if res.StatusCode == http.StatusOK {
+		return paused, json.NewDecoder(res.Body).Decode(&paused)
 	}
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return &Refused{strings.TrimSpace(string(text))}
+	return nil, &Refused{strings.TrimSpace(string(text))}
 }
 
 // List asks for a page of the messages that f selects.

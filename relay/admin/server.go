@@ -174,7 +174,8 @@ func (s *Server) probe(w http.ResponseWriter, r *http.Request, mailbox envelope.
 	answer(w, keys, nil)
 }
 
-// reload answers 422 with the reason if the configuration was not loaded.
+// reload answers 422 with the reason if the configuration was not loaded, else with
+// the pauses that go on.
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	if s.Reload == nil {
 		http.Error(w, "this service cannot reload; restart it", http.StatusNotImplemented)
@@ -184,7 +185,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	answer(w, s.Operator.TryAll(), nil)
 }
 
 func answer(w http.ResponseWriter, v any, err error) {

@@ -54,6 +54,9 @@ import (
 // people.
 type Operator interface {
 	Do(ctx context.Context, a operator.Action, id envelope.QueueID, by string) error
+	Count(ctx context.Context, c operator.Change) (operator.Counted, error)
+	Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error
+	Probe(key string, mailbox envelope.Address) []string
 	TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
 }
 
@@ -64,6 +67,7 @@ const byConsole = "console"
 // Seen is what was counted recently.
 type Seen interface {
 	Minutes(n int) []state.Minute
+	Hours(n int) []state.Minute
 	Clients() []state.Client
 }
 
@@ -85,6 +89,8 @@ type Config struct {
 	Seen         Seen
 	Snapshot     func(context.Context) (state.Snapshot, error)
 	Setup        func() Setup
+	Audit        func(identity string)       // begins an audit
+	Reload       func(context.Context) error // reads the configuration again
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -113,11 +119,17 @@ func (c *Console) Handler() http.Handler {
 	}
 	page("GET /{$}", c.overview)
 	page("GET /messages", c.messages)
+	page("GET /messages/all/{action}", c.confirmAll)
+	page("POST /messages/all/{action}", c.actAll)
 	page("GET /messages/{id}", c.message)
 	page("GET /messages/{id}/{action}", c.confirm)
 	page("POST /messages/{id}/{action}", c.act)
 	page("GET /clients", c.clients)
+	page("GET /clients/{name}", c.client)
+	page("POST /holds/try", c.tryHold)
 	page("GET /setup", c.setup)
+	page("POST /setup/audit", c.audit)
+	page("POST /setup/reload", c.reload)
 	page("GET /test", c.testPage)
 	page("POST /test", c.sendTest)
 	page("POST /logout", c.logout)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,8 @@ type fake struct {
 	holds        []spool.Hold
 	header       string
 	done         []string // what the operator did
-	err          error    // of the operator
+	changes      []operator.Change
+	err          error // of the operator
 	monitor      *monitor.Monitor
 	snap         state.Snapshot
 	snapErr      error
@@ -85,6 +87,35 @@ func (f *fake) act(what string, id envelope.QueueID) error {
 
 func (f *fake) Do(_ context.Context, a operator.Action, id envelope.QueueID, by string) error {
 	return f.act(string(a)+" by "+by, id)
+}
+
+// selects are the messages that a change is made to.
+func (f *fake) selects(c operator.Change) (n int) {
+	for _, r := range f.records {
+		if slices.Contains(c.IDs, r.ID) || len(c.IDs) == 0 && c.Filter.Matches(r) && r.ID > c.Filter.After {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fake) Count(_ context.Context, c operator.Change) (operator.Counted, error) {
+	return operator.Counted{Messages: f.selects(c), Until: c.Filter.Until}, f.err
+}
+
+func (f *fake) Change(_ context.Context, c operator.Change, report func(operator.Progress) error) error {
+	f.changes = append(f.changes, c)
+	_ = report(operator.Progress{Changed: f.selects(c), Skipped: 1, Errors: []string{hostile}, Done: true})
+	return f.err
+}
+
+func (f *fake) Probe(key string, _ envelope.Address) (keys []string) {
+	for _, h := range f.holds {
+		if h.Key == key {
+			f.done, keys = append(f.done, "probe "+key), []string{key}
+		}
+	}
+	return keys
 }
 
 func (f *fake) TestMail(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
@@ -138,7 +169,9 @@ func newBench(t *testing.T, records ...spool.Record) *bench {
 		Setup: func() Setup {
 			return Setup{Version: "v1", Senders: []envelope.Address{addr("a@example.org")}}
 		},
-		Now: now, Log: slog.New(slog.DiscardHandler)})
+		Audit:  func(identity string) { f.done = append(f.done, "audit "+identity) },
+		Reload: func(context.Context) error { f.done = append(f.done, "reload"); return f.err },
+		Now:    now, Log: slog.New(slog.DiscardHandler)})
 	return &bench{fake: f, t: t, console: c, handler: c.Handler()}
 }
 
@@ -191,8 +224,9 @@ func (b *bench) token() string {
 	return m[1]
 }
 
-var everyPage = []string{"/", "/?hours=6", "/messages", "/messages/" + string(id(1)),
-	"/messages/" + string(id(1)) + "/retry", "/clients", "/setup", "/test", "/none"}
+var everyPage = []string{"/", "/?range=30d", "/messages", "/messages/" + string(id(1)),
+	"/messages/" + string(id(1)) + "/retry", "/messages/all/release",
+	"/clients", "/clients/erp", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()
@@ -365,7 +399,8 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
 	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused",
-		"throttled by Microsoft, resumes in 60 s", "1 messages were accepted, 1 sent", "512 ms"} {
+		"throttled by Microsoft, resumes in 60 s", "accepted <b>1</b>", "sent <b>1</b>",
+		"512 ms"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}

@@ -14,7 +14,7 @@ import (
 // explain says what happens to a message next, and why, in a sentence or two. It
 // is pure.
 func explain(r spool.Record, now time.Time) string {
-	last := sentence(r.LastText)
+	last := sentence(withoutCommand(r.LastText))
 	switch r.State {
 	case spool.Sending:
 		return "It is being sent to Microsoft 365 now."
@@ -69,6 +69,13 @@ func what(h spool.Hold) string {
 		return "mailbox " + h.Mailbox.String()
 	}
 	return "sending as " + h.From.String() + " from mailbox " + h.Mailbox.String()
+}
+
+// withoutCommand is why an operator holds a message, without the command that
+// releases it: here that is a button.
+func withoutCommand(why string) string {
+	why, _, _ = strings.Cut(why, "; to let it go: graphrelay ")
+	return why
 }
 
 // sentence makes a text start with a capital letter and end with a full stop.

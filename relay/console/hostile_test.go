@@ -140,19 +140,3 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
-
-func TestChartScale(t *testing.T) {
-	for top, want := range map[float64]float64{0: 2, 0.3: 0.5, 1: 1, 3: 5, 7: 10, 11: 20, 99: 100, 101: 200} {
-		if got := niceTop([]series{{values: []float64{0, top}}}); got != want {
-			t.Errorf("top of %v = %v, want %v", top, got, want)
-		}
-	}
-	c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{values: []float64{0, 10, 5}})
-	if c.Lines[0].Path != "M44 168L285 14L526 91" {
-		t.Errorf("path = %s", c.Lines[0].Path)
-	}
-	if c := draw(narrowChart, "t", "s", noon, time.Minute, whole, series{}); c.Lines[0].Path != "" ||
-		c.Lines[0].Area != "" {
-		t.Errorf("an empty chart = %+v", c)
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,6 +33,8 @@ type choice struct{ Value, Text string }
 type list struct {
 	Query, State, Mailbox string
 	States                []choice
+	Bulk                  []action     // for all that match
+	Encoded               template.URL // the search as a query
 	Rows                  []row
 	Next                  string // query of the next page; "" on the last
 	First                 string // query of the first page; "" there
@@ -62,6 +65,9 @@ func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 	} else if err := c.fill(r.Context(), &v, filters); err != nil {
 		c.broken(w, r, s, err)
 		return
+	}
+	if len(v.Rows) > 0 {
+		v.Bulk, v.Encoded = actionsForAll(v.State), template.URL(strings.TrimPrefix(v.link(""), "/messages?"))
 	}
 	if q.Get("after") != "" {
 		v.First = v.link("")
@@ -189,7 +195,7 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	}
 	for _, e := range events {
 		d.History = append(d.History, step{e.At, eventWords(e), e.Status.Text(), e.Attempt, e.HTTPStatus,
-			untrusted(e.Text), untrusted(e.RequestID), e.Duration})
+			untrusted(withoutCommand(e.Text)), untrusted(e.RequestID), e.Duration})
 	}
 	header, cut, err := operator.Header(ctx, c.Store, rec) // the page is shown without one that cannot be read
 	d.Header, d.Cut, d.NoHeader = untrusted(strings.TrimRight(header, "\r\n")), cut, err != nil
@@ -198,22 +204,28 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 
 // action is something that an operator can do to a message.
 type action struct {
-	Name   operator.Action
-	Text   string
-	Asks   string // the question before it
-	Danger bool
+	Name    operator.Action
+	Text    string
+	Done    string // what has happened
+	Asks    string // the question before it
+	AsksAll string
+	Danger  bool
 }
 
 var (
-	retry = action{operator.Retry, "Retry now",
+	retry = action{operator.Retry, "Retry now", "Retried",
 		"The message is retried now. If the cause remains it fails again; nothing is lost. Where unknown_outcome is " +
-			"lookup, a message that may have been sent already is looked up first.", false}
-	release = action{operator.Release, "Release and retry",
-		"The message returns to the queue and is sent now, even if it may have been sent already.", false}
-	hold = action{operator.HoldIt, "Hold",
-		"The message is kept and not sent until you retry it. After queue.max_hold it fails.", false}
-	remove = action{operator.Delete, "Delete",
-		"The message is deleted permanently, and no report is sent. Its history stays.", true}
+			"lookup, a message that may have been sent already is looked up first.",
+		"They are retried now. If the cause remains they fail again; nothing is lost.", false}
+	release = action{operator.Release, "Release and retry", "Released",
+		"The message returns to the queue and is sent now, even if it may have been sent already.",
+		"They are sent now, even those that may have been sent already; holds that pause others are tried now.", false}
+	hold = action{operator.HoldIt, "Hold", "Held",
+		"The message is kept and not sent until you release it. After queue.max_hold it fails.",
+		"They are kept and not sent until you release them. After queue.max_hold they fail.", false}
+	remove = action{operator.Delete, "Delete", "Deleted",
+		"The message is deleted permanently, and no report is sent. Its history stays.",
+		"They are deleted permanently, and no reports are sent. Their history stays.", true}
 )
 
 // actionsFor are those that make sense in a state.

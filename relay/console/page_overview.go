@@ -20,9 +20,13 @@ type overview struct {
 	Median, Slow time.Duration
 	Charts       []chart
 	Lanes        []lane
+	Holds        []heldScope
 
-	Waiting, Held, Failed, SentHour, Hours, MoreLanes int
-	Open                                              int // SMTP connections
+	Ranges []timeRange
+	Range  timeRange
+
+	Waiting, Held, Failed, SentHour, MoreLanes int
+	Open                                       int // SMTP connections
 }
 
 type lane struct {
@@ -38,63 +42,17 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 		c.broken(w, r, s, err)
 		return
 	}
-	hours := 1
-	if r.URL.Query().Get("hours") == "6" {
-		hours = 6
-	}
 	now := c.Now()
 	o := overview{Health: state.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Waiting() - snap.Held, Held: snap.Held,
-		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Hours: hours, Open: snap.Connections, Now: now}
-	o.addMinutes(c.Seen.Minutes(60 * hours))
-	o.Lanes, o.MoreLanes = lanesOf(snap, now)
-	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true, Body: o})
-}
-
-// addMinutes draws what happened, and sums up the last hour.
-func (o *overview) addMinutes(list []state.Minute) {
-	hour := state.Sum(list[max(0, len(list)-60):])
+		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Open: snap.Connections, Now: now, Ranges: ranges,
+		Range: rangeOf(r.URL.Query().Get("range"))}
+	hour := state.Sum(c.Seen.Minutes(60))
 	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
-	step := time.Minute
-	if len(list) > 120 {
-		var fours []state.Minute
-		for four := range slices.Chunk(list, 4) {
-			fours = append(fours, state.Sum(four))
-		}
-		list, step = fours, 4*time.Minute
-	}
-	values := func(f func(state.Minute) float64) []float64 {
-		v := make([]float64, len(list))
-		for i, m := range list {
-			v[i] = f(m)
-		}
-		return v
-	}
-	rate := func(f func(state.Minute) int) []float64 {
-		return values(func(m state.Minute) float64 { return float64(f(m)) / step.Minutes() })
-	}
-	deferred := func(m state.Minute) int { return m.Deferred + m.Paused + m.Held + m.Failed }
-	all, start := state.Sum(list), list[0].Start
-	o.Charts = []chart{
-		draw(wideChart, "Messages per minute",
-			fmt.Sprintf("In the last %s %d messages were accepted, %d sent, and %d attempts deferred or failed.",
-				lasting(step*time.Duration(len(list))), all.Accepted, all.Sent, deferred(all)),
-			start, step, whole,
-			series{"accepted", "s1", fmt.Sprint(all.Accepted), rate(func(m state.Minute) int { return m.Accepted })},
-			series{"sent", "s2", fmt.Sprint(all.Sent), rate(func(m state.Minute) int { return m.Sent })},
-			series{"deferred or failed", "s3", fmt.Sprint(deferred(all)), rate(deferred)}),
-		draw(narrowChart, "Waiting messages", fmt.Sprintf("%d messages are waiting now.", o.Waiting+o.Held),
-			start, step, whole,
-			series{"waiting", "s1", fmt.Sprint(list[len(list)-1].Waiting),
-				values(func(m state.Minute) float64 { return float64(m.Waiting) })}),
-		draw(narrowChart, "Delay from acceptance to Microsoft 365",
-			fmt.Sprintf("In the last hour the median delay was at most %s, the 95th percentile at most %s.",
-				lasting(o.Median), lasting(o.Slow)),
-			start, step, seconds,
-			series{"median", "s1", lasting(o.Median),
-				values(func(m state.Minute) float64 { return m.Delay(0.5).Seconds() })},
-			series{"95th percentile", "s3", lasting(o.Slow),
-				values(func(m state.Minute) float64 { return m.Delay(0.95).Seconds() })}),
-	}
+	o.Charts = chartsOf(c.Seen, o.Range, o.Waiting+o.Held)
+	o.Lanes, o.MoreLanes = lanesOf(snap, now)
+	o.Holds = holdsOf(snap.Holds)
+	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true,
+		Note: noted(r), Body: o})
 }
 
 // lanesOf are the mailboxes with mail, those that need attention first.
@@ -111,6 +69,8 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 			v.Class, v.State = "bad", untrusted("on hold: "+hold)
 		case from != "":
 			v.Class, v.State = "bad", untrusted("mail from "+from+" is on hold")
+		case l.Backoff.After(now) && l.BackoffBy == state.BackoffFailures:
+			v.Class, v.State = "warn", untrusted("attempts fail, next try in "+lasting(l.Backoff.Sub(now)))
 		case l.Backoff.After(now):
 			v.Class, v.State = "warn", untrusted("throttled by Microsoft, resumes in "+lasting(l.Backoff.Sub(now)))
 		case l.Failures > 0:

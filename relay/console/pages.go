@@ -1,10 +1,14 @@
 package console
 
 import (
+	"cmp"
+	"html/template"
 	"net/http"
+	"net/url"
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 )
 
@@ -23,12 +27,62 @@ func (c *Console) clients(w http.ResponseWriter, r *http.Request, s *session) {
 	seen := c.Seen.Clients()
 	var list []client
 	for _, v := range seen[:min(len(seen), maxClients)] {
-		list = append(list, client{
-			v, untrusted(v.Name), untrusted(v.Addr), v.Status.Text(), untrusted(v.Reply), untrusted(v.Why),
-		})
+		list = append(list, clientOf(v))
 	}
 	c.show(w, r, s, http.StatusOK, "clients", page{Title: "Clients", Active: "clients", Live: true, Body: list})
 }
+
+func clientOf(v state.Client) client {
+	return client{v, untrusted(v.Name), untrusted(v.Addr), v.Status.Text(), untrusted(v.Reply), untrusted(v.Why)}
+}
+
+// clientView is the page of one client: an entry of clients: with its addresses.
+type clientView struct {
+	Name                  untrusted
+	Query                 template.URL // of its messages
+	Accepted, Rejected    int
+	Bytes                 int64
+	Addrs                 []client
+	Rows                  []row
+	Waiting, Held, Failed string // how many; "1,000+" for more than a page
+}
+
+func (c *Console) client(w http.ResponseWriter, r *http.Request, s *session) {
+	name := r.PathValue("name")
+	v := clientView{Name: untrusted(name), Query: template.URL(url.Values{"q": {name}}.Encode())}
+	for _, seen := range c.Seen.Clients() {
+		if seen.Name == name {
+			v.Addrs = append(v.Addrs, clientOf(seen))
+			v.Accepted, v.Rejected, v.Bytes = v.Accepted+seen.Accepted, v.Rejected+seen.Rejected, v.Bytes+seen.Bytes
+		}
+	}
+	records, err := c.Store.List(r.Context(), spool.Filter{Client: name, Newest: true, Limit: maxOfClient})
+	for _, rec := range records {
+		v.Rows = append(v.Rows, rowOf(rec, c.Now()))
+	}
+	for _, count := range []struct {
+		n      *string
+		states []spool.State
+	}{
+		{&v.Waiting, append(spool.Waiting(), spool.Sending)}, {&v.Held, []spool.State{spool.Held}},
+		{&v.Failed, []spool.State{spool.Failed}},
+	} {
+		f := spool.Filter{Client: name, States: count.states, Limit: spool.MaxPage}
+		page, countErr := c.Store.List(r.Context(), f)
+		err = cmp.Or(err, countErr)
+		if *count.n = grouped(len(page)); len(page) == spool.MaxPage {
+			*count.n += "+"
+		}
+	}
+	if err != nil {
+		c.broken(w, r, s, err)
+		return
+	}
+	c.show(w, r, s, http.StatusOK, "client", page{Title: "Client " + v.Name.String(), Active: "clients", Body: v})
+}
+
+// maxOfClient bounds the messages on the page of a client.
+const maxOfClient = 20
 
 type setupView struct {
 	Setup
@@ -47,7 +101,7 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request, s *session) {
 	for _, a := range snap.Audits {
 		v.AuditOf[a.Identity] = a
 	}
-	c.show(w, r, s, http.StatusOK, "setup", page{Title: "Setup", Active: "setup", Body: v})
+	c.show(w, r, s, http.StatusOK, "setup", page{Title: "Setup", Active: "setup", Note: noted(r), Body: v})
 }
 
 type testForm struct {

@@ -24,6 +24,7 @@ type pages map[string]*template.Template
 
 func parsePages(now func() time.Time) pages {
 	functions := template.FuncMap{
+		"number": grouped, "exact": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 		"moment": moment, "lasting": lasting, "size": size,
 		"ago": func(t time.Time) string { return ago(now(), t) },
 		"iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -45,7 +46,8 @@ type page struct {
 	Token  string // of the session's forms; empty without a session
 	Host   string
 	Error  string
-	Live   bool // the script refreshes it
+	Note   string // what was begun
+	Live   bool   // the script refreshes it
 	Body   any
 }
 
@@ -131,6 +133,9 @@ func lasting(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
+
+// grouped writes a count.
+func grouped(n int) string { return text.Grouped(int64(n)) }
 
 // size writes a size in bytes.
 func size(n int64) string {

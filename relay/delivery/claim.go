@@ -86,7 +86,7 @@ func (l *lane) claim(n int, now time.Time) {
 	if n <= 0 {
 		return
 	}
-	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: n}
+	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: n, TriedBefore: l.due.retry}
 	for _, h := range l.d.holds.Narrow(l.mailbox) {
 		except(&c, h)
 	}
@@ -240,6 +240,7 @@ func (l *lane) take(c claim) {
 	l.claims.failures = 0
 	l.due.now = l.due.now || !c.short
 	if c.short && c.probe == "" {
+		l.due.retry = time.Time{}
 		l.drained()
 	}
 }

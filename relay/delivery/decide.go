@@ -86,7 +86,7 @@ func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) De
 			d.unknown(rec, now, rules)
 			break
 		}
-		d.retry(rec, after, now, rules)
+		d.retry(rec, ans, after, now, rules)
 	case outcome.Hold:
 		if ans.Scope == outcome.ScopeSendAs && !rec.ConfiguredFrom {
 			d.wrongSender()
@@ -117,9 +117,13 @@ func (d *Decision) pause(ans outcome.Answer) (after time.Duration) {
 	return after
 }
 
-func (d *Decision) retry(rec spool.Record, after time.Duration, now time.Time, rules Rules) {
+func (d *Decision) retry(rec spool.Record, ans outcome.Answer, after time.Duration, now time.Time, rules Rules) {
 	d.State, d.Event = spool.Deferred, spool.EventDeferred
-	d.Next = now.Add(pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter))
+	wait := pace.Backoff(pace.MinBackoff, rec.Attempts, rules.Jitter)
+	if proofOf(ans) == silent {
+		wait = min(wait, pace.MaxTrouble) // the lane tries one message at a time, so more attempts of each cost nothing
+	}
+	d.Next = now.Add(wait)
 	if after > 0 {
 		d.Next = now.Add(after)
 	}

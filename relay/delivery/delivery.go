@@ -39,7 +39,8 @@
 //     draft (Uploader), where the configuration says so; signed or encrypted mail,
 //     and any without an Uploader, fails like the above.
 //   - Certainly not sent, for a temporary reason: Queued, due after a backoff of
-//     15 s to 30 min, or after the Retry-After of the answer.
+//     15 s to 30 min (5 min where the service does not answer), or after the
+//     Retry-After of the answer.
 //   - The same, and the message is older than max_age (held time not counted):
 //     Failed. Age alone fails nothing: this run has tried it first.
 //   - Perhaps sent (connection lost, 504, panic, crash, and unless the
@@ -102,7 +103,10 @@
 // one of the Finder a minute; the third holds the message. After many failures in
 // a row a lane tries one message at a time, with pauses of 15 s to 5 min, so that
 // a backlog does not use up its attempts while Graph is down. It does so from the
-// first 500 on that leaves in doubt whether a message was sent. Then the messages
+// first 500 on that leaves in doubt whether a message was sent. TryNow ends these
+// pauses and the backoff of the messages, and so does, at growing intervals, an
+// answer to another mailbox of the identity or a login that works again; what may
+// have been sent keeps its delay. Then the messages
 // under way may be held, one for each slot; those tried later in the same outage
 // are retried.
 // Times read from the store are clamped: a clock that jumped back does not make
@@ -190,6 +194,7 @@ type Delivery struct {
 	limit    atomic.Pointer[Limits]
 	holds    *hold.Set
 	usage    usage
+	outages  outages
 	unheard  unheard
 	polls    polls
 	reports  reporting
@@ -226,6 +231,7 @@ func New(cfg Config) *Delivery {
 	cfg.Log, cfg.Grace = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)), cmp.Or(cfg.Grace, defaultGrace)
 	d := &Delivery{
 		cfg: cfg, holds: hold.New(cfg.Store), usage: usage{boxes: map[string]*boxUsage{}},
+		outages: outages{of: map[string]*Outage{}},
 		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
 		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(), restored: make(chan struct{}),
 		lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{}, identities: map[string]*pace.Identity{},
@@ -273,11 +279,14 @@ func (d *Delivery) retire(l *lane) bool {
 	return true
 }
 
-// ProbeNow probes every hold at once and looks at every lane again: call it
+// ProbeNow probes every hold at once and makes every lane try again: call it
 // after a reload, a changed credential file or an operator's release. With keys
-// it probes these holds and no other.
+// it probes these holds and does no more.
 func (d *Delivery) ProbeNow(keys ...string) {
 	d.holds.ProbeNow(d.cfg.Now(), keys...)
+	if len(keys) == 0 {
+		d.resumeLanes(asked, func(envelope.Address) bool { return true })
+	}
 	d.askPoll()
 	d.wakeAll()
 }
@@ -289,6 +298,7 @@ func (d *Delivery) LoggedIn(identity string, again, roles bool) {
 	if again {
 		d.mayEnd(hold.LoginWorks, identity)
 		d.mayEnd(hold.NetworkBack, identity)
+		d.resumeIdentity(identity)
 	}
 	if roles {
 		d.mayEnd(hold.NewRoles, identity)
@@ -407,10 +417,11 @@ func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
 
 // Status is a snapshot for operators.
 type Status struct {
-	Lanes []LaneStatus // lanes with mail, in order of mailbox
-	Busy  int          // requests under way
-	Holds []spool.Hold // in order of key
-	Usage []Usage      // of mailboxes that sent something today, in order of mailbox
+	Lanes   []LaneStatus // lanes with mail, in order of mailbox
+	Busy    int          // requests under way
+	Holds   []spool.Hold // in order of key
+	Outages []Outage     // in order of identity
+	Usage   []Usage      // of mailboxes that sent something today, in order of mailbox
 }
 
 // Status returns what goes on. It reads memory only.
@@ -423,6 +434,7 @@ func (d *Delivery) Status() Status {
 		s.Lanes, s.Busy = append(s.Lanes, seen), s.Busy+seen.Busy
 	}
 	d.mu.Unlock()
+	s.Outages = d.outages.list(s.Lanes)
 	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int { return strings.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
 	return s
 }

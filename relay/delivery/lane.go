@@ -54,13 +54,15 @@ type view struct {
 
 // dueHint says that mail may be due.
 type dueHint struct {
-	now bool
-	at  time.Time // zero if nothing is known
+	now    bool
+	at     time.Time // zero if nothing is known
+	resume resume
 }
 
 func (h *dueHint) add(o dueHint) {
 	h.now = h.now || o.now
 	h.at = pacing.Earlier(h.at, o.at)
+	h.resume = max(h.resume, o.resume)
 }
 
 func (h *dueHint) any() bool { return h.now || !h.at.IsZero() }
@@ -70,6 +72,7 @@ type dueMail struct {
 	dueHint
 	askStore  bool      // a planned claim was made: only the store knows the next time
 	notBefore time.Time // mail due before this is stopped by SendAs holds
+	retry     time.Time // what was tried last before this is due whatever its backoff; zero: nothing is
 }
 
 // work is the messages that a lane has in memory.
@@ -119,6 +122,8 @@ func (l *lane) readInbox() {
 	if !h.at.IsZero() {
 		h.at = pacing.Later(h.at, l.due.notBefore)
 	}
+	l.resume(h.resume)
+	h.resume = noResume
 	l.due.add(h)
 }
 
@@ -292,22 +297,28 @@ func dueAgain(rec spool.Record, now time.Time) time.Time { return pacing.Earlier
 
 // LaneStatus is how one mailbox is doing.
 type LaneStatus struct {
-	Mailbox     envelope.Address
-	Identity    string
-	Slots       int // limit of concurrent requests
-	Busy        int // requests under way
-	Ahead       int // attempts recorded ahead
-	Failures    int // in a row
-	PausedUntil time.Time
+	Mailbox  envelope.Address
+	Identity string
+	Slots    int // limit of concurrent requests
+	Busy     int // requests under way
+	Ahead    int // attempts recorded ahead
+	Failures int // in a row
+	Pause    pace.Pause
 
-	slowed bool // Graph has throttled the mailbox, and not all slots are back
+	stays  pace.Pause // that TryNow does not end
+	slowed bool       // Graph has throttled the mailbox, and not all slots are back
 }
 
 func (l *lane) publish(r Route, now time.Time) {
 	l.slots = l.pace.Slots(now, r.MaxConcurrent)
+	stays, pause := l.pace.Stays(now), l.pace.Pause(now)
+	if r.Identity != "" {
+		until := l.d.identity(r).PausedUntil(now)
+		stays, pause = stays.Or(now, until, pace.Asked), pause.Or(now, until, pace.Asked)
+	}
 	l.view.status.Store(&LaneStatus{
 		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy, Ahead: len(l.work.ready),
-		Failures: l.pace.Failures(), PausedUntil: l.pace.PausedUntil(now), slowed: l.pace.Slowed(),
+		Failures: l.pace.Failures(), Pause: pause, stays: stays, slowed: l.pace.Slowed(),
 	})
 }
 

@@ -310,7 +310,7 @@ func TestClock(t *testing.T) {
 		var skew atomic.Int64
 		r.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 		r.graph.answer = func(_ envelope.Address, _ envelope.QueueID, n int) outcome.Answer {
-			if n < 9 {
+			if n < 11 {
 				return outcome.Answer{Outcome: outcome.Retry, Text: "500"}
 			}
 			return sent

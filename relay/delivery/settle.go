@@ -29,6 +29,7 @@ type settling struct {
 // beside the lane to the store.
 func (l *lane) conclude(a answer) {
 	now := l.d.cfg.Now()
+	l.hear(a, now)
 	if !a.again.IsZero() {
 		l.putOff(a, now)
 		return
@@ -130,9 +131,9 @@ func (l *lane) setPace(a answer, dec Decision, now time.Time) {
 	case dec.Pause:
 		aboutIdentity := dec.Scope == outcome.ScopeIdentity
 		if jitter := l.d.cfg.Rand(); aboutIdentity {
-			a.identity.Pause(now, dec.PauseFor, jitter)
+			a.identity.Stop(now, dec.PauseFor, jitter)
 		} else {
-			l.pace.Pause(now, dec.PauseFor, jitter)
+			l.pace.Stop(now, dec.PauseFor, jitter)
 		}
 		l.pace.Throttled(a.began, now, l.configured, l.work.busy+1)
 		a.identity.Throttled(aboutIdentity, l.d.countLanes(a.identity.Name, l), a.began, now)

@@ -47,8 +47,8 @@ This page is made from the table in the program. For each message the first row 
 
 - **delivered**: Graph accepted it. What fails later, such as a recipient that does not exist, arrives as a report
   in the mailbox that sent.
-- **retry**: certainly not sent, and retried: after the time that Graph names, or else after 15 seconds to 30 minutes,
-  until ` + "`queue.max_age`" + `.
+- **retry**: certainly not sent, and retried: after the time that Graph names, or else after 15 seconds to 30 minutes
+  (5 minutes where Microsoft [does not answer](reports.md#microsoft-does-not-answer)), until ` + "`queue.max_age`" + `.
 - **bounce**: certainly not sent, and never will be.
 - **too large**: does not fit into one request: sent as a draft with
   ` + "`delivery.large_messages: upload`" + `, otherwise a bounce.

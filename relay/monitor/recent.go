@@ -10,8 +10,11 @@ import (
 	"graphrelay/relay/state"
 )
 
-// Kept is how many minutes are remembered.
-const Kept = 6 * 60
+// Kept and KeptHours are how many minutes and how many hours are remembered.
+const (
+	Kept      = 24 * 60
+	KeptHours = 30 * 24
+)
 
 // countOutcome adds the end of an attempt to the minute in which it happened.
 func countOutcome(c *state.Minute, o Outcome) {
@@ -33,21 +36,30 @@ func countOutcome(c *state.Minute, o Outcome) {
 	}
 }
 
-// minutes is a ring of the last Kept minutes.
+// minutes are the last hours by the minute and the last weeks by the hour: rings in
+// which a slot is used again.
 type minutes struct {
-	mu   sync.Mutex
-	ring [Kept]state.Minute
+	mu     sync.Mutex
+	minute [Kept]state.Minute
+	hour   [KeptHours]state.Minute
+}
+
+// slot is where a ring has the step of time that begins at start.
+func slot(ring []state.Minute, start time.Time, step time.Duration) *state.Minute {
+	return &ring[start.Unix()/int64(step/time.Second)%int64(len(ring))]
 }
 
 func (m *minutes) at(now time.Time, change func(*state.Minute)) {
-	start := now.Truncate(time.Minute)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	slot := &m.ring[start.Unix()/60%Kept]
-	if !slot.Start.Equal(start) {
-		*slot = state.Minute{Start: start}
+	for step, ring := range map[time.Duration][]state.Minute{time.Minute: m.minute[:], time.Hour: m.hour[:]} {
+		start := now.Truncate(step)
+		s := slot(ring, start, step)
+		if !s.Start.Equal(start) {
+			*s = state.Minute{Start: start, Known: true}
+		}
+		change(s)
 	}
-	change(slot)
 }
 
 // Sampled records how many messages are waiting; call it every few seconds.
@@ -55,19 +67,24 @@ func (m *Monitor) Sampled(s state.Snapshot) {
 	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { c.Waiting = max(c.Waiting, s.Waiting()) })
 }
 
-// Minutes returns the last n minutes, oldest first and the current one last,
-// including those in which nothing happened.
-func (m *Monitor) Minutes(n int) []state.Minute {
-	n = min(n, Kept)
-	now := m.cfg.Now().Truncate(time.Minute)
+// Minutes returns the last n minutes, oldest first and the current one last. Those
+// in which nothing happened are zero; those before the service ran are not Known.
+func (m *Monitor) Minutes(n int) []state.Minute { return m.last(m.minutes.minute[:], n, time.Minute) }
+
+// Hours is Minutes by the hour.
+func (m *Monitor) Hours(n int) []state.Minute { return m.last(m.minutes.hour[:], n, time.Hour) }
+
+func (m *Monitor) last(ring []state.Minute, n int, step time.Duration) []state.Minute {
+	n = min(n, len(ring))
+	now := m.cfg.Now().Truncate(step)
 	m.minutes.mu.Lock()
 	defer m.minutes.mu.Unlock()
 	list := make([]state.Minute, n)
 	for i := range list {
-		start := now.Add(-time.Duration(n-1-i) * time.Minute)
+		start := now.Add(-time.Duration(n-1-i) * step)
 		list[i] = state.Minute{Start: start}
-		if slot := m.minutes.ring[start.Unix()/60%Kept]; slot.Start.Equal(start) {
-			list[i] = slot
+		if s := slot(ring, start, step); s.Start.Equal(start) {
+			list[i] = *s
 		}
 	}
 	return list

@@ -28,6 +28,7 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 		return s, err
 	}
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
+	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes = usage(running.Usage)
 	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
 	s.Alarms = o.Alerts.Firing()
@@ -86,8 +87,19 @@ func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time)
 			Queued: l.Queued, Deferred: l.Deferred, Paused: l.Paused, Sending: l.Sending, Held: l.Held,
 			Next: l.Next, Oldest: l.Oldest, Slots: run.Slots, Busy: run.Busy, Failures: run.Failures,
 		}
-		if run.PausedUntil.After(now) {
-			list[i].Backoff = run.PausedUntil
+		if p := run.Pause; p.Until.After(now) {
+			list[i].Backoff, list[i].BackoffBy = p.Until, string(p.Cause)
+		}
+	}
+	return list
+}
+
+// outages are those that last, each with its next attempt.
+func outages(running []delivery.Outage, s state.Snapshot, now time.Time) (list []state.Outage) {
+	for _, o := range running {
+		x := state.Outage{Identity: o.Identity, Since: o.Since, Attempts: o.Attempts, Text: o.Why()}
+		if x.Next = s.NextTry(o.Identity, now); x.Lasts(now) {
+			list = append(list, x)
 		}
 	}
 	return list

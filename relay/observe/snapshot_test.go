@@ -2,11 +2,14 @@ package observe
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/delivery/pace"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -29,13 +32,15 @@ func TestLaneStates(t *testing.T) {
 	stored := []spool.Lane{{Mailbox: a, Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3, Next: now,
 		Oldest: now}, {Mailbox: b, Queued: 4}}
 	running := []delivery.LaneStatus{
-		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1, PausedUntil: now.Add(time.Minute)},
-		{Mailbox: b, Identity: "contoso", PausedUntil: now},
+		{Mailbox: a, Identity: "contoso", Slots: 3, Busy: 2, Failures: 1,
+			Pause: pace.Pause{Until: now.Add(time.Minute), Cause: pace.Asked}},
+		{Mailbox: b, Identity: "contoso", Pause: pace.Pause{Until: now, Cause: pace.Asked}},
 		{Mailbox: mailbox(t, "c@example.org"), Identity: "contoso"},
 	}
 	want := []state.Lane{
 		{Mailbox: "a@example.org", Identity: "contoso", Queued: 1, Deferred: 5, Paused: 6, Sending: 2, Held: 3,
-			Next: now, Oldest: now, Slots: 3, Busy: 2, Failures: 1, Backoff: now.Add(time.Minute)},
+			Next: now, Oldest: now, Slots: 3, Busy: 2, Failures: 1, Backoff: now.Add(time.Minute),
+			BackoffBy: "microsoft"},
 		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
 	}
 	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {
@@ -74,6 +79,26 @@ func TestUsageIsInOrderOfRecipients(t *testing.T) {
 		{Mailbox: "a@example.org", Recipients: 1}, {Mailbox: "b@example.org", Recipients: 1},
 	}
 	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An outage that may be chance is not shown; another one has the time of its next try.
+func TestOutages(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	last := outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Text: "unavailable", Advice: "wait"}
+	running := []delivery.Outage{
+		{Identity: "contoso", Since: now.Add(-time.Second), Attempts: 3, Last: last},
+		{Identity: "fabrikam", Since: now.Add(-time.Second), Attempts: 2, Last: last},
+		{Identity: "tailspin", Since: now.Add(-time.Minute), Attempts: 1, Last: outcome.Answer{
+			Outcome: outcome.Retry, Text: "no route", Advice: "check"}},
+	}
+	s := state.Snapshot{Lanes: []state.Lane{{Identity: "contoso", Queued: 1, Next: now.Add(time.Minute)}}}
+	got := outages(running, s, now)
+	const answers = "Microsoft 365 is out of order: it answers 503; "
+	if len(got) != 2 || got[0].Identity != "contoso" || got[0].Attempts != 3 ||
+		!strings.HasPrefix(got[0].Text, answers) || !got[0].Next.Equal(now.Add(time.Minute)) ||
+		got[1].Text != "Microsoft 365 cannot be reached: no route; check" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Action is what an operator does to messages.
@@ -52,8 +53,12 @@ type Progress struct {
 	Skipped int      `json:"skipped"`                      // in another state, or deleted
 	Errors  []string `json:"errors,omitempty"`             // why, of the first ones
 	Probed  []string `json:"probed,omitempty"`             // keys of holds, with the last report
-	Done    bool     `json:"done,omitempty"`
-	Failed  string   `json:"failed,omitempty"` // why it ended early
+
+	// Waits are the mailboxes concerned that try nothing before a time, whatever the operator wants.
+	Waits []state.Wait `json:"waits,omitempty"`
+
+	Done   bool   `json:"done,omitempty"`
+	Failed string `json:"failed,omitempty"` // why it ended early
 }
 
 const (
@@ -76,6 +81,7 @@ func (o *Operator) Change(ctx context.Context, c Change, report func(Progress) e
 		return report(r.progress)
 	})
 	r.progress.Probed = r.probeHolds()
+	r.tryNow()
 	if err != nil {
 		return err
 	}
@@ -127,6 +133,7 @@ func (o *Operator) Do(ctx context.Context, a Action, id envelope.QueueID, by str
 	if err == nil {
 		r.wake(m.Mailbox)
 		r.probeHolds()
+		r.tryNow()
 	}
 	return err
 }
@@ -236,6 +243,22 @@ func (r *running) probeHolds() []string {
 		return slices.ContainsFunc(slices.Collect(maps.Values(r.due)), func(mailbox envelope.Address) bool {
 			return r.canStop(h, mailbox)
 		})
+	})
+}
+
+// tryNow ends the pauses of the mailboxes concerned: those in which messages became
+// due, and those that a filter names, though it may have found nothing in them.
+func (r *running) tryNow() {
+	if r.change.Action != Retry && r.change.Action != Release {
+		return
+	}
+	rest := r.change.Filter
+	mailbox := rest.Mailbox
+	rest.Mailbox, rest.States, rest.Until = envelope.Address{}, nil, time.Time{}
+	named := len(r.change.IDs) == 0 && reflect.ValueOf(rest).IsZero()
+	r.progress.Waits = r.TryNow(func(m envelope.Address) bool {
+		_, due := r.due[m.Key()]
+		return due || named && (mailbox.IsZero() || mailbox.Equal(m))
 	})
 }
 

@@ -8,8 +8,10 @@
 // A change of many messages goes through the queue page by page and reports how
 // far it is, so a backlog is never in memory. A message that is Sending is
 // skipped. Retry and release of named messages, and every release, also probe the
-// holds that stop them. Of the messages that become due, those that may have been sent already and
-// are not looked up first are counted: whoever releases one has looked.
+// holds that stop them. Both make the mailboxes concerned try now where failures made
+// them wait; a time that Microsoft named stays, and is returned. Of the messages that
+// become due, those that may have been sent already and are not looked up first are
+// counted: whoever releases one has looked.
 //
 // # On failure
 //
@@ -28,6 +30,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Store is what an operator reads and changes: a spool.Store.
@@ -43,7 +46,11 @@ type Operator struct {
 	Holds    func() []spool.Hold                   // in force
 	Identity func(mailbox envelope.Address) string // that a mailbox sends through
 	ProbeNow func(keys ...string)                  // probes these holds
-	Hostname func() string                         // of the relay
+
+	// TryNow makes delivery try chosen mailboxes now where failures made it wait, and
+	// returns the pauses that this does not end.
+	TryNow   func(chosen func(mailbox envelope.Address) bool) []state.Wait
+	Hostname func() string // of the relay
 	Now      func() time.Time
 	LooksUp  func() bool // whether a message that may have been sent is looked up before it is retried; nil: no
 
@@ -57,6 +64,13 @@ func (o *Operator) Probe(key string, mailbox envelope.Address) []string {
 	return o.probe(func(h spool.Hold) bool {
 		return (key == "" || key == h.Key) && (mailbox.IsZero() || o.canStop(h, mailbox))
 	})
+}
+
+// TryAll makes every mailbox try now and probes every hold. It returns the pauses
+// that go on.
+func (o *Operator) TryAll() []state.Wait {
+	o.Probe("", envelope.Address{})
+	return o.TryNow(func(envelope.Address) bool { return true })
 }
 
 func (o *Operator) probe(meant func(spool.Hold) bool) []string {
@@ -105,7 +119,12 @@ const testMail = "From: %s\r\n" +
 	"If you can read it, mail is delivered.\r\n"
 
 // TestMail sends a test mail through the normal delivery path, under the rules
-// for programs of this host.
+// for programs of this host. Its mailbox tries now.
 func (o *Operator) TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error) {
-	return o.Submit(ctx, from, to, strings.NewReader(fmt.Sprintf(testMail, from, to, o.Hostname())))
+	id, err := o.Submit(ctx, from, to, strings.NewReader(fmt.Sprintf(testMail, from, to, o.Hostname())))
+	if err == nil {
+		m, _ := o.Store.Get(ctx, id)
+		o.TryNow(m.Mailbox.Equal)
+	}
+	return id, err
 }

@@ -14,6 +14,7 @@ import (
 	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/spooltest"
+	"graphrelay/relay/state"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -37,6 +38,16 @@ type bench struct {
 	mem           *spooltest.Mem
 	holds         []spool.Hold
 	woken, probed []string
+	tried         []string // of the mailboxes a, b and c
+}
+
+func (x *bench) tryNow(chosen func(envelope.Address) bool) []state.Wait {
+	for _, m := range []envelope.Address{a, b, c} {
+		if chosen(m) {
+			x.tried = append(x.tried, m.String())
+		}
+	}
+	return []state.Wait{{Mailbox: "p@example.org"}}
 }
 
 func newBench(t *testing.T) *bench {
@@ -46,7 +57,7 @@ func newBench(t *testing.T) *bench {
 		Store: x.mem, Now: now,
 		Wake:     func(m envelope.Address) { x.woken = append(x.woken, m.String()) },
 		Holds:    func() []spool.Hold { return x.holds },
-		ProbeNow: func(keys ...string) { x.probed = append(x.probed, keys...) },
+		ProbeNow: func(keys ...string) { x.probed = append(x.probed, keys...) }, TryNow: x.tryNow,
 		Identity: func(m envelope.Address) string {
 			return map[string]string{a.Key(): "contoso", b.Key(): "contoso", c.Key(): "fabrikam"}[m.Key()]
 		},
@@ -320,6 +331,53 @@ func TestTestMail(t *testing.T) {
 	if err != nil || got != id(7) || !strings.HasPrefix(text, want) ||
 		!strings.Contains(text, "on relay.example.org.") {
 		t.Errorf("%s, %v:\n%s", got, err, text)
+	}
+}
+
+// Retry and release make the mailboxes concerned try now, and return the pauses that
+// go on; a filter of everything in a mailbox concerns it even where it finds nothing.
+func TestWhatTriesNow(t *testing.T) {
+	one := func(a operator.Action) operator.Change {
+		return operator.Change{Action: a, IDs: []envelope.QueueID{id(1)}}
+	}
+	retry := func(f spool.Filter) operator.Change { return operator.Change{Action: operator.Retry, Filter: f} }
+	all := []string{a.String(), b.String(), c.String()}
+	for name, tt := range map[string]struct {
+		change operator.Change
+		want   []string
+	}{
+		"retry one":                {one(operator.Retry), all[:1]},
+		"retry all":                {retry(spool.Filter{}), all},
+		"retry a mailbox":          {retry(spool.Filter{Mailbox: c}), all[2:]},
+		"retry a client":           {retry(spool.Filter{Client: "erp"}), nil},
+		"retry mail from a sender": {retry(spool.Filter{Sender: b}), all[1:2]},
+		"release all":              {operator.Change{Action: operator.Release}, all},
+		"hold all":                 {operator.Change{Action: operator.HoldIt}, nil},
+		"delete one":               {one(operator.Delete), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBench(t)
+			x.put(1, a, spool.Queued)
+			x.put(2, b, spool.Queued)
+			var last operator.Progress
+			err := x.Change(t.Context(), tt.change, func(p operator.Progress) error { last = p; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			tries := tt.change.Action == operator.Retry || tt.change.Action == operator.Release
+			if !slices.Equal(x.tried, tt.want) || (len(last.Waits) == 1) != tries {
+				t.Errorf("tried %v, want %v; paused %v", x.tried, tt.want, last.Waits)
+			}
+		})
+	}
+	x := newBench(t)
+	if err := x.Do(t.Context(), operator.Retry, x.put(1, a, spool.Queued), ""); err != nil ||
+		!slices.Equal(x.tried, []string{a.String()}) {
+		t.Errorf("one in the console: %v, tried %v", err, x.tried)
+	}
+	x.tried, x.holds = nil, []spool.Hold{{Key: "identity:contoso", Identity: "contoso"}}
+	if paused := x.TryAll(); len(x.tried) != 3 || len(x.probed) != 1 || len(paused) != 1 {
+		t.Errorf("everything: tried %v, probed %v, paused %v", x.tried, x.probed, paused)
 	}
 }
 

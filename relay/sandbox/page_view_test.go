@@ -19,7 +19,8 @@ var formatted = strings.Join([]string{"From: relay@contoso.com", "To: a@example.
 	"Content-Transfer-Encoding: quoted-printable", "",
 	"<p onclick=3D\"x()\">Gr=FC=DFe</p><script>top.owned=3D1</script><img src=3D\"cid:logo@x\">=",
 	"<img src=3D\"https://tracker.example/1.gif\">", "--a--", "",
-	"--r", "Content-Type: image/png", "Content-ID: <logo@x>", "Content-Transfer-Encoding: base64", "", pixel, "--r--", "",
+	"--r", "Content-Type: image/png", "Content-ID: <logo@x>", "Content-Transfer-Encoding: base64", "", pixel, "--r--",
+	"",
 }, "\r\n")
 
 // The HTML of a message is shown as its sender wrote it, in a frame in which no
@@ -85,7 +86,8 @@ func TestListIsSearchedAndCleared(t *testing.T) {
 			t.Fatalf("%d %s", g.status, g.body)
 		}
 	}
-	for query, want := range map[string]string{"": "12", "BACKUP": "1", "bob@": "2", "relay%40contoso": "12", "nothing": ""} {
+	for query, want := range map[string]string{"": "12", "BACKUP": "1", "bob@": "2", "relay%40contoso": "12",
+		"nothing": ""} {
 		text, got := string(page(t, d, "GET", "/?q="+query, "").body), ""
 		for n, subject := range map[string]string{"1": ">Backup<", "2": ">Invoice<"} {
 			if strings.Contains(text, subject) && n > got {
@@ -125,7 +127,8 @@ func TestRefusalsAreShown(t *testing.T) {
 	if g := c.send(mailbox, simple); g.status != 503 {
 		t.Fatalf("%d", g.status)
 	}
-	if text := string(page(t, d, "GET", "/", "").body); !strings.Contains(text, `href="/refusals">2 refused or failed`) {
+	link := `href="/refusals">2 refused or failed`
+	if text := string(page(t, d, "GET", "/", "").body); !strings.Contains(text, link) {
 		t.Errorf("no link to the refusals: %s", text)
 	}
 	text := string(page(t, d, "GET", "/refusals", "").body)

@@ -147,6 +147,10 @@ type Claim struct {
 	ExceptFrom []envelope.Address // skip messages with this From (SendAs holds)
 	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
 
+	// TriedBefore, if it is not zero, ignores NextAttempt of messages that were last
+	// attempted before it, unless the outcome of that attempt is unknown.
+	TriedBefore time.Time
+
 	ExceptClients []string // skip messages of these clients (their holds)
 }
 

@@ -18,6 +18,9 @@ const (
 	keyDisk  = "disk"
 )
 
+// keyOutage is the fault that Microsoft does not answer.
+const keyOutage = "outage"
+
 // Fault is something that an operator must know about. Stage is how near it is,
 // for one that approaches in stages.
 type Fault struct{ Text, Stage string }
@@ -33,6 +36,7 @@ func (f faults) raise(key, format string, args ...any) {
 func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f := faults{}
 	f.store(s)
+	f.outage(s, now)
 	f.queue(s, now)
 	f.expiries(s, now)
 	for _, a := range s.Audits {
@@ -76,7 +80,7 @@ func (f faults) queue(s Snapshot, now time.Time) {
 			"then retry, release or delete them")
 	}
 	for _, l := range s.Lanes {
-		if l.Waiting() > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail {
+		if l.Waiting() > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail && !s.silent(l) {
 			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; "+
 				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
 		}

@@ -39,6 +39,8 @@ type Snapshot struct {
 	Lanes    []Lane `json:"lanes"`
 	Holds    []Hold `json:"holds"`
 
+	Outages []Outage `json:"outages,omitempty"`
+
 	Minute      Traffic      `json:"last_minute"` // the last whole minute
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
@@ -67,6 +69,31 @@ type Lane struct {
 	Busy     int       `json:"busy,omitempty"`         // requests under way
 	Failures int       `json:"failures,omitempty"`     // in a row
 	Backoff  time.Time `json:"backoff_until,omitzero"` // nothing is tried before
+
+	BackoffBy string `json:"backoff_by,omitempty"` // one of the causes below
+}
+
+// Why a lane tries nothing. Only the time after failures is the relay's own choice,
+// which an operator can end.
+const (
+	BackoffFailures  = "failures"
+	BackoffMicrosoft = "microsoft" // which named a time, or throttles
+	BackoffLimit     = "limit"     // the rate of the configuration, or a limit of Graph that is known
+)
+
+// Wait is until when a mailbox tries nothing, and why.
+type Wait struct {
+	Mailbox string    `json:"mailbox"`
+	Until   time.Time `json:"until"`
+	By      string    `json:"by"`
+}
+
+// Reason is why nobody can end the wait.
+func (w Wait) Reason() string {
+	if w.By == BackoffLimit {
+		return "the limit of the mailbox is reached"
+	}
+	return "Microsoft asked to wait that long"
 }
 
 // Waiting is how many messages wait for an attempt.

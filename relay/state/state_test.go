@@ -3,6 +3,8 @@ package state_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -232,4 +234,9 @@ func TestSummary(t *testing.T) {
 			t.Errorf("%q, want %q", c.Summary(), want)
 		}
 	}
+}
+
+// keysOf lists the keys of faults in order.
+func keysOf(found map[string]state.Fault) string {
+	return strings.Join(slices.Sorted(maps.Keys(found)), " ")
 }

@@ -32,6 +32,7 @@ func (t *Traffic) Add(o Traffic) {
 // Minute is what happened in one minute, or in several that were added up.
 type Minute struct {
 	Start time.Time
+	Known bool // the service ran, at least for a part of it
 	Traffic
 	Unknown int // attempts whose outcome is unknown
 	Waiting int // most messages in the queue
@@ -49,6 +50,7 @@ func (m *Minute) CountDelay(d time.Duration) {
 
 // Add adds the events of another minute; Start stays.
 func (m *Minute) Add(o Minute) {
+	m.Known = m.Known || o.Known
 	m.Traffic.Add(o.Traffic)
 	m.Unknown += o.Unknown
 	m.Waiting = max(m.Waiting, o.Waiting)

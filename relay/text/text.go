@@ -12,6 +12,7 @@ package text
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -106,4 +107,13 @@ const tokenBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 func Foreign(s string, limit int) string {
 	s = s[:min(len(s), 8*limit)]
 	return Cut(WithoutTokens(strings.ReplaceAll(s, "\r\n", "\n")), limit)
+}
+
+// Grouped writes a number with a comma between each three digits.
+func Grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }

@@ -48,8 +48,8 @@ func (i *Identity) SlotsAt(at time.Time) int {
 	return l.allowed(at, i.configured)
 }
 
-// Pause stops the identity for d, or for growing steps where d is zero.
-func (i *Identity) Pause(now time.Time, d time.Duration, jitter float64) {
+// Stop stops the identity for d, or for growing steps where d is zero.
+func (i *Identity) Stop(now time.Time, d time.Duration, jitter float64) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.throttle.pause(now, d, jitter)

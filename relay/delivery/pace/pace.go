@@ -8,6 +8,8 @@
 //     rate by itself.
 //   - A pause lasts exactly as long as Graph asked for, MaxDelay at most. Then
 //     half of the slots are in use, and the others come back one by one.
+//   - A pause after failures is our own guess: at most MaxTrouble, and Resume
+//     ends it.
 //   - The lanes of an identity get its slots in turn.
 //   - A clock that was set back makes nobody wait for longer than the longest
 //     pause.
@@ -20,6 +22,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/state"
 )
 
 const (
@@ -37,8 +40,13 @@ type Mailbox struct {
 	dry      time.Time // a budget is spent until then
 	limiter  limiter
 	throttle throttle
-	failures int // in a row
-	doubt    struct{ first, last time.Time }
+	failures int       // in a row
+	trouble  time.Time // no attempt before this, because of the failures
+	resumed  struct {
+		times int
+		next  time.Time // no hint ends a pause of failures before this
+	}
+	doubt struct{ first, last time.Time }
 }
 
 // NewMailbox returns one that has sent nothing.
@@ -70,15 +78,39 @@ func (m *Mailbox) Slots(now time.Time, configured int) int {
 }
 
 // PausedUntil is zero when the mailbox may send.
-func (m *Mailbox) PausedUntil(now time.Time) time.Time {
+func (m *Mailbox) PausedUntil(now time.Time) time.Time { return m.Pause(now).Until }
+
+// Pause is the longest of the pauses in force.
+func (m *Mailbox) Pause(now time.Time) Pause {
+	if latest := now.Add(MaxTrouble); m.trouble.After(latest) {
+		m.trouble = latest // the clock was set back
+	}
+	return m.Stays(now).Or(now, m.trouble, Failures)
+}
+
+// Stays is the longest of the pauses that Resume does not end.
+func (m *Mailbox) Stays(now time.Time) Pause {
 	if latest := now.Add(requestPer + time.Minute); m.dry.After(latest) && m.rate.per <= requestPer {
 		m.dry = latest // the clock was set back
 	}
-	until := m.throttle.pausedUntil(now)
-	if m.dry.After(now) {
-		until = pacing.Later(until, m.dry)
+	return Pause{}.Or(now, m.dry, Limit).Or(now, m.throttle.pausedUntil(now), Asked)
+}
+
+// Resume ends the pause that follows failures, for somebody asked for that, or
+// something hints that it may be over. Hints may come often, and are obeyed at
+// growing intervals. It reports whether it obeyed.
+func (m *Mailbox) Resume(now time.Time, asked bool) bool {
+	r := &m.resumed
+	if asked || now.Sub(r.next).Abs() > MaxTrouble {
+		r.times, r.next = 0, now
 	}
-	return until
+	if now.Before(r.next) {
+		return false
+	}
+	r.times++
+	r.next = now.Add(pacing.Backoff(firstHint, MaxTrouble, r.times))
+	m.trouble = time.Time{}
+	return true
 }
 
 // Afford reports whether a message of size bytes may be sent now; if not, the
@@ -113,8 +145,8 @@ func (m *Mailbox) Uploaded(now time.Time, size, bytes, requests int64) {
 	m.requests.spend(now, max(requests-guessed, 0))
 }
 
-// Pause stops the mailbox for d, or for growing steps where d is zero.
-func (m *Mailbox) Pause(now time.Time, d time.Duration, jitter float64) {
+// Stop stops the mailbox for d, or for growing steps where d is zero: Graph asked for it.
+func (m *Mailbox) Stop(now time.Time, d time.Duration, jitter float64) {
 	m.throttle.pause(now, d, jitter)
 }
 
@@ -131,8 +163,8 @@ func (m *Mailbox) Slowed() bool { return m.limiter.lowered > 0 }
 // row the mailbox pauses for longer each time.
 func (m *Mailbox) Failed(now time.Time, jitter float64) {
 	if m.failures++; m.failures >= troubleAfter {
-		wait := min(Backoff(MinBackoff, m.failures-troubleAfter+1, jitter), longestTrouble)
-		m.throttle.until = pacing.Later(m.throttle.until, now.Add(wait))
+		wait := min(Backoff(MinBackoff, m.failures-troubleAfter+1, jitter), MaxTrouble)
+		m.trouble = pacing.Later(m.trouble, now.Add(wait))
 	}
 }
 
@@ -162,7 +194,7 @@ func (m *Mailbox) Failures() int { return m.failures }
 
 // Passed ends a row of failures and of pauses: Graph judged a message.
 func (m *Mailbox) Passed() {
-	m.failures, m.doubt.first = 0, time.Time{}
+	m.failures, m.trouble, m.doubt.first = 0, time.Time{}, time.Time{}
 	m.throttle.passed()
 }
 
@@ -186,7 +218,10 @@ const (
 	MinBackoff = 15 * time.Second
 	MaxBackoff = 30 * time.Minute
 
-	longestTrouble = 5 * time.Minute // between attempts of a mailbox after failures in a row
+	// MaxTrouble bounds the pause between attempts while the service does not answer.
+	MaxTrouble = 5 * time.Minute
+
+	firstHint = 5 * time.Second // between hints that end a pause; doubled
 )
 
 // Backoff doubles first with each attempt and adds up to a quarter at random
@@ -198,6 +233,30 @@ func Backoff(first time.Duration, attempts int, jitter float64) time.Duration {
 
 // ClampPause bounds a Retry-After: a wrong one must not stop a mailbox for days.
 func ClampPause(d time.Duration) time.Duration { return min(max(d, 0), MaxDelay) }
+
+// Cause is why a mailbox pauses.
+type Cause string
+
+// The causes.
+const (
+	Failures Cause = state.BackoffFailures // our own backoff: Resume ends it
+	Asked    Cause = state.BackoffMicrosoft
+	Limit    Cause = state.BackoffLimit
+)
+
+// Pause is until when nothing is sent, and why. The zero Pause is none.
+type Pause struct {
+	Until time.Time
+	Cause Cause
+}
+
+// Or is the later one of a pause and another, if that is not over.
+func (p Pause) Or(now, until time.Time, c Cause) Pause {
+	if until.After(now) && until.After(p.Until) {
+		return Pause{until, c}
+	}
+	return p
+}
 
 // throttle is a pause that Graph asked for.
 type throttle struct {
@@ -211,7 +270,7 @@ func (t *throttle) pause(now time.Time, asked time.Duration, jitter float64) {
 		t.episodes++ // answers to requests that were under way together are one episode
 	}
 	if asked <= 0 {
-		asked = min(Backoff(MinBackoff, t.episodes, jitter), longestTrouble)
+		asked = min(Backoff(MinBackoff, t.episodes, jitter), MaxTrouble)
 	}
 	t.until = pacing.Later(t.until, now.Add(asked))
 }

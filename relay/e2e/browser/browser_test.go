@@ -121,6 +121,8 @@ func (s *site) act(what string) {
 		s.send(harness.Sender, "Monthly report")
 	case "mend":
 		s.d.ClearFaults()
+	case "html":
+		s.sendHTML()
 	case "hostile":
 		s.send(harness.Sender, "<script>document.title='owned'</script> \u202egnp.exe")
 		if out, err := s.relay.Run("send", "--server", s.relay.Addr, "--from", "stranger@contoso.com", "--to",
@@ -130,6 +132,17 @@ func (s *site) act(what string) {
 	default:
 		s.t.Fatalf("the script asks for %q", what)
 	}
+}
+
+// sendHTML sends a mail with HTML that would like to run a script and load an image.
+func (s *site) sendHTML() {
+	s.t.Helper()
+	c := harness.Hello(s.t, s.relay.Addr)
+	defer c.Close()
+	c.Send(harness.Sender, []string{"admin@example.org"}, strings.Join([]string{"From: " + harness.Sender,
+		"To: admin@example.org", "Subject: Invoice as HTML", "MIME-Version: 1.0", "Content-Type: text/html", "",
+		"<h1>Invoice 4711</h1><script>document.body.dataset.owned = 1</script>",
+		`<img src="https://tracker.example/1.gif" onerror="document.body.dataset.owned = 1" alt="">`, ""}, "\r\n"))
 }
 
 func (s *site) send(from, subject string) {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func startShowcase(t *testing.T) string {
 				hash)
 		}, Store: sc, Operator: sc,
 		Seen: sc.traffic(), Snapshot: sc.snapshot, Setup: sc.setup, Now: func() time.Time { return sc.now },
+		Audit: func(string) {}, Reload: func(context.Context) error { return nil },
 		Log: slog.New(slog.DiscardHandler),
 	})
 	address := harness.FreeAddr(t)
@@ -116,15 +118,17 @@ const sampleHeader = "Received: from erp.contoso.local ([10.1.2.17])\r\n\tby rel
 	"<erp@contoso.com>\r\nTo: controlling@contoso.com\r\nSubject: Monthly report, November\r\nMessage-ID: " +
 	"<20261125.8841@erp.contoso.local>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b1\"\r\n\r\n"
 
-// traffic is six hours of a working day.
+// traffic is a working day, after a night in which the relay did not run.
 func (sc *showcase) traffic() *monitor.Monitor {
 	clock := sc.now.Add(-monitor.Kept * time.Minute)
 	m := monitor.New(monitor.Config{Now: func() time.Time { return clock }})
 	for i := range monitor.Kept {
-		clock = clock.Add(time.Minute)
+		if clock = clock.Add(time.Minute); i < 400 {
+			continue
+		}
 		wave := 14 + 9*math.Sin(float64(i)/17) + 5*math.Sin(float64(i)/3.1) + float64(i*7919%9)
 		late := 0
-		if i > 310 && i < 335 {
+		if i > monitor.Kept-50 && i < monitor.Kept-25 {
 			late = 6 + i%5
 		}
 		for n := range int(wave) {
@@ -221,6 +225,23 @@ func (sc *showcase) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, 
 }
 
 func (sc *showcase) Do(context.Context, operator.Action, envelope.QueueID, string) error { return nil }
+
+func (sc *showcase) Count(_ context.Context, c operator.Change) (n operator.Counted, _ error) {
+	n.Until = sc.now
+	for _, r := range sc.records {
+		if c.Filter.Matches(r) && (len(c.Filter.States) > 0 || slices.Contains(c.Action.States(), r.State)) {
+			n.Messages++
+		}
+	}
+	return n, nil
+}
+
+func (sc *showcase) Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error {
+	n, _ := sc.Count(ctx, c)
+	return report(operator.Progress{Changed: n.Messages, Done: true})
+}
+
+func (sc *showcase) Probe(key string, _ envelope.Address) []string { return []string{key} }
 
 func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
 	return sc.records[0].ID, nil

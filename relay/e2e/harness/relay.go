@@ -242,6 +242,13 @@ func (r *Relay) Backlog() (all, held int) {
 	return s.Queued + s.Deferred + s.Paused + s.Sending + s.Held, s.Held
 }
 
+// Status reads what "status --json" prints, at the admin socket; false when it does
+// not answer.
+func (r *Relay) Status(into any) bool {
+	_, err := r.admin("/v1/status", into)
+	return err == nil
+}
+
 // WaitEmpty waits until nothing is in the queue.
 func (r *Relay) WaitEmpty(limit time.Duration) {
 	r.t.Helper()

@@ -110,8 +110,8 @@ func (r Reader) Exact() bool { return r.seen.bad == 0 && r.seen.unknown == 0 }
 // it was damaged in a few places.
 func (r Reader) Alien() bool { return r.seen.bad > 0 && r.seen.good <= 2*r.seen.bad }
 
-// Binary reports whether there were NULs, which no text holds.
-func (r Reader) Binary() bool { return r.seen.nul > 0 }
+// NULs counts what no text holds.
+func (r Reader) NULs() int { return r.seen.nul }
 
 // cleaner replaces NUL, and each byte that is not part of a UTF-8 character, by
 // U+FFFD.

@@ -59,8 +59,12 @@ func TestOddFormsOfParts(t *testing.T) {
 			"text \"the words\"\na ä.pdf text/plain <> \"PDF\"\nä.pdf text/plain <> \"PDF\"\n" +
 				"Jim''s 5%20a.pdf text/plain <> \"PDF\"\n"},
 		{"a file that is called a text", "Content-Type: text/plain; name=a.txt\n" +
-			"Content-Transfer-Encoding: base64\n\nR0lGAEE=\n", "text \"GIF\ufffdA\"\nunplaced: the message: its text holds NUL characters, and seems to be " +
-			"no text\nread: the message: the file \"a.txt\" is the text of the message\n"},
+			"Content-Transfer-Encoding: base64\n\nR0lGAEE=\n",
+			"text \"GIF\ufffdA\"\nunplaced: the message: its text holds NUL characters, and seems to be no text\n" +
+				"read: the message: the file \"a.txt\" is the text of the message\n"},
+		{"a text with a NUL", "Content-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat("x", 64) + "=00",
+			"text \"" + strings.Repeat("x", 64) + "\ufffd\"\n" +
+				"read: the message: a NUL character in its text was replaced\n"},
 		{"HZ", "Content-Type: text/plain; charset=hz-gb-2312\n\n~{<:Ky2;~}", "text \"己所不\"\n"},
 		{"an unheard character set", "Content-Type: text/plain; charset=cp737\n\n\x80",
 			"text \"€\"\nunplaced: the message: its character set \"cp737\" is not known\n"},

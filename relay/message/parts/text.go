@@ -18,6 +18,10 @@ type reading struct {
 	shown    cidFinder
 }
 
+// maxNULs is the part of a text, one in so many characters, up to which NULs are
+// strays and not signs of a file.
+const maxNULs = 64
+
 // readText finds the character set of the text and its length. It reads the text
 // once, and a second time where the text is not in the character set that it
 // seems to be in.
@@ -38,8 +42,11 @@ func (s *sorter) readText(n *node) (Text, error) {
 	if err != nil {
 		return Text{}, err
 	}
-	if best.text.Binary() {
+	switch nuls := int64(best.text.NULs()); {
+	case nuls > best.size/maxNULs:
 		n.faults = append(n.faults, "its text holds NUL characters, and seems to be no text")
+	case nuls > 0:
+		n.repairs = append(n.repairs, "a NUL character in its text was replaced")
 	}
 	s.shown = best.shown
 	return Text{HTML: html, Size: best.size, open: func() io.Reader {

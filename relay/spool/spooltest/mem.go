@@ -203,8 +203,12 @@ func (s *Mem) due(c spool.Claim) []*message {
 	}
 	var due []*message
 	for _, m := range l.due {
-		if !c.Probe && (m.NextAttempt.After(c.Now) || len(due) == c.Limit) {
+		later := !c.Probe && m.NextAttempt.After(c.Now)
+		if !c.Probe && len(due) == c.Limit || later && c.TriedBefore.IsZero() {
 			break
+		}
+		if later && (m.Unknown || !m.LastAttempt.Before(c.TriedBefore)) {
+			continue
 		}
 		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) && !slices.Contains(c.ExceptClients, m.Client.Name) {
 			due = append(due, m)

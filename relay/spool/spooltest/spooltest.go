@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"ClaimExceptFrom", claimExceptFrom},
 		{"ClaimExceptClients", claimExceptClients},
 		{"ClaimProbe", claimProbe},
+		{"ClaimTriedBefore", claimTriedBefore},
 		{"SettleEachState", settleEachState},
 		{"SettleErrors", settleErrors},
 		{"SettleAgain", settleAgain},

@@ -114,6 +114,43 @@ func claimProbe(_ *testing.T, f *fixture) {
 	}
 }
 
+// claimTriedBefore wants, beside what is due, what an earlier attempt put off for
+// a while, once, and nothing that may have been sent.
+func claimTriedBefore(_ *testing.T, f *fixture) {
+	var m []spool.Message
+	for range 4 {
+		m = append(m, f.accept("box@example.org"))
+	}
+	for i, r := range f.claim("box@example.org", 3) {
+		f.must(f.settle(r, spool.Queued, func(s *spool.Settlement) {
+			s.NextAttempt, s.Unknown = f.clock.Add(time.Duration(3-i)*time.Minute), i == 1
+		}))
+	}
+	f.queuedFor(m[3], time.Hour) // never tried
+	f.clock = f.clock.Add(time.Second)
+	again := func(limit int) []spool.Record {
+		f.Helper()
+		r, err := f.store.Claim(f.ctx, spool.Claim{
+			Mailbox: addr("box@example.org"), Now: f.clock, Limit: limit, TriedBefore: f.clock,
+		})
+		f.must(err)
+		return r
+	}
+	if got := ids(again(1)); !slices.Equal(got, idsOf(m[2])) {
+		f.Errorf("claimed %v first, want %v, which is due first", got, m[2].ID)
+	}
+	r := again(10)
+	if got := ids(r); !slices.Equal(got, idsOf(m[0], m[3])) {
+		f.Errorf("claimed %v, want %v and %v", got, m[0].ID, m[3].ID)
+	}
+	for _, one := range r {
+		f.must(f.settle(one, spool.Queued))
+	}
+	if got := again(10); len(got) != 0 {
+		f.Errorf("claimed %v again", ids(got))
+	}
+}
+
 func settleEachState(_ *testing.T, f *fixture) {
 	for _, c := range []struct {
 		state spool.State

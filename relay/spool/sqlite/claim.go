@@ -65,9 +65,14 @@ func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 func dueQuery(c spool.Claim) (string, []any) {
 	args := []any{c.Mailbox.Key()}
 	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?"
-	if !c.Probe {
+	switch {
+	case c.Probe:
+	case c.TriedBefore.IsZero():
 		sql += " AND next <= ?"
 		args = append(args, nanos(c.Now))
+	default:
+		sql += " AND (next <= ? OR last < ? AND unknown = 0)"
+		args = append(args, nanos(c.Now), nanos(c.TriedBefore))
 	}
 	if len(c.ExceptFrom) > 0 {
 		sql += " AND sender_hash NOT IN (?" + strings.Repeat(", ?", len(c.ExceptFrom)-1) + ")"

@@ -53,7 +53,7 @@ func TestConsoleScale(t *testing.T) {
 	}
 	id := string(queued[0].ID)
 	for _, page := range []string{
-		"/", "/?hours=6", "/clients", "/setup", "/test",
+		"/", "/?range=30d", "/clients", "/setup", "/test",
 		"/messages", "/messages?state=waiting", "/messages?state=sent", "/messages?state=held",
 		"/messages?q=all@example.net", "/messages?q=to17@example.net", "/messages?q=nobody@example.net",
 		"/messages?q=client3", "/messages?state=waiting&q=all@example.net", "/messages?q=10.0.0.1",
