@@ -166,16 +166,20 @@ func (k *hostCheck) folder(key, path string) {
 		k.fail(key, "is in a folder that is a file", "write another path, or move "+path+" away")
 	case info.Mode()&0o002 != 0 && key == "queue.store":
 		k.fail(key, "is in a folder that everybody can write to"+mode(info), "run: chmod 750 "+path)
+	case k.sandbox && readOnly(path):
+		k.fail(key, "is in a folder that the service's sandbox makes read-only", "write a path under "+
+			"/var/lib/graphrelay; or run: chown graphrelay "+path+" && systemctl edit graphrelay, and write under "+
+			"[Service]: ReadWritePaths="+path)
 	default:
-		err := unix.Access(path, unix.W_OK|unix.X_OK)
-		switch {
-		case errors.Is(err, unix.EROFS):
-			k.fail(key, "is in a folder that the service's sandbox makes read-only",
-				"run: systemctl edit graphrelay, and write under [Service]: ReadWritePaths="+path)
-		case err != nil:
+		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
 			k.fail(key, "is in a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)
 		}
 	}
+}
+
+func readOnly(path string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(path, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
 }
 
 func (k *hostCheck) listener(key string, l ListenAddress) {

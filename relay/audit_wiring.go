@@ -43,14 +43,11 @@ func (r *Relay) carryAuditHolds(
 	return nil
 }
 
-// auditWarnings returns what every status says about the audits.
-func auditWarnings(last []verify.Audit) []string {
+// unproven returns what every status says about audits that proved nothing.
+func unproven(last []verify.Audit) []string {
 	var list []string
 	for _, a := range last {
-		switch {
-		case a.Alarming():
-			list = append(list, fmt.Sprintf("identity %s: NOT RESTRICTED: %s", a.Identity, a.Proof))
-		case a.Verdict == verify.Unproven && !a.At.IsZero():
+		if a.Verdict == verify.Unproven && !a.At.IsZero() && !a.Alarming() {
 			list = append(list, fmt.Sprintf("identity %s: UNPROVEN: %s", a.Identity, a.Text))
 		}
 	}

@@ -37,6 +37,7 @@
 //	          verify        live proof that the app is restricted: on request, and every day; its
 //	                        verdict stops delivery through delivery/audit_hold.go
 //	          operator      what an operator may change in the queue, for admin and console, which read it
+//	          refusals      the record of what was refused, counted by the hour
 //	          monitor, alert, admin, console
 //	whole     wiring        from the configuration to the options of every part; pure
 //	          observe       the snapshot of the running parts, their counters and alarms

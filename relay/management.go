@@ -79,8 +79,8 @@ func (r *Relay) consoleServer() *console.Console {
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store: r.store, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname, Now: time.Now,
-		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow,
+		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname,
+		Now: time.Now, LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow,
 		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
@@ -128,7 +128,7 @@ func (r *Relay) tryNow(chosen func(envelope.Address) bool) []state.Wait {
 // status sums up the service for `graphrelay status`.
 func (r *Relay) status(ctx context.Context) (admin.Status, error) {
 	snapshot, err := r.observer.Snapshot(ctx)
-	s := admin.StatusOf(snapshot, r.Warnings())
+	s := admin.StatusOf(snapshot, r.Warnings(), time.Now())
 	s.Version, s.Started, s.Listeners = r.version, r.started, r.Listeners()
 	return s, err
 }
@@ -140,7 +140,7 @@ func (r *Relay) openObserver() (err error) {
 		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
 		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, StorePath: path, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
-		Connections: func() smtpd.Stats { return r.smtp.Stats() },
+		Connections: func() smtpd.Stats { return r.smtp.Stats() }, Dropped: r.refusals.Dropped,
 	})
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"graphrelay/relay/intake"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/refusals"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
@@ -68,6 +69,7 @@ type Relay struct {
 
 	store                   *sqlite.Store
 	closeStore              sync.Once
+	refusals                *refusals.Record
 	observer                *observe.Observer
 	delivery                *delivery.Delivery
 	intake                  *intake.Intake
@@ -107,6 +109,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
 		return nil, err
 	}
+	r.refusals = refusals.New(r.store, time.Now, r.log)
 	inStore := func(ctx context.Context, identity, text string) error { // delivery does not run yet
 		return r.store.SetHold(ctx, hold.ForAudit(identity, text, time.Now()))
 	}
@@ -185,7 +188,7 @@ func (r *Relay) Listeners() []string {
 }
 
 // Warnings returns what every start and every status must say: endpoints that are
-// not Microsoft's, and audits that did not pass.
+// not Microsoft's, and audits that proved nothing. An audit that failed is a fault.
 func (r *Relay) Warnings() []string {
 	g := r.now.Load()
 	var list []string
@@ -195,7 +198,7 @@ func (r *Relay) Warnings() []string {
 				"mail does not leave through Microsoft 365", id.Name))
 		}
 	}
-	return append(list, auditWarnings(g.auditor.Last())...)
+	return append(list, unproven(g.auditor.Last())...)
 }
 
 // Run serves until ctx ends and returns when everything has stopped: nil after
@@ -218,6 +221,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	defer cancel()
 	_ = r.smtp.Shutdown(grace)
 	r.intake.Flush()
+	_ = r.refusals.Write(grace) // logged there
 	r.parts.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -231,6 +235,7 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	r.part(func() error { r.sweep(ctx); return nil })
+	r.part(func() error { r.refusals.Run(ctx); return nil })
 	r.part(func() error { r.observer.Alerts.Run(ctx); return nil })
 	r.part(func() error { r.observer.Watcher.Run(ctx); return nil })
 	r.runManagement(ctx)

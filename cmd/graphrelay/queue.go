@@ -22,6 +22,7 @@ type queueReader interface {
 	List(ctx context.Context, f spool.Filter) ([]admin.Message, error)
 	Show(ctx context.Context, id envelope.QueueID) (*admin.Detail, error)
 	Body(ctx context.Context, id envelope.QueueID) (io.ReadCloser, error)
+	refusalReader
 }
 
 // withQueue asks the running service, and where none answers opens its store.

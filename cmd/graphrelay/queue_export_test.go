@@ -19,7 +19,7 @@ import (
 )
 
 // breaking is a queue of three messages of which the second breaks off.
-type breaking struct{}
+type breaking struct{ refusalReader }
 
 var threeIDs = []string{"06hhgq2g00dcrdp1", "06hhgq2g00dcrdp2", "06hhgq2g00dcrdp3"}
 

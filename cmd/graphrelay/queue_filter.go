@@ -45,10 +45,8 @@ func (f *filterFlags) given() bool {
 
 // filter reads the flags.
 func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
-	filter := spool.Filter{Client: f.client, MessageID: bracketed(f.id), Subject: f.subject}
-	if ip, err := netip.ParseAddr(f.client); err == nil {
-		filter.Client, filter.ClientIP = "", ip.Unmap()
-	}
+	filter := spool.Filter{MessageID: bracketed(f.id), Subject: f.subject}
+	filter.Client, filter.ClientIP = clientOrAddress(f.client)
 	for _, s := range f.states {
 		states, err := spool.ParseStates(s)
 		if err != nil {
@@ -81,6 +79,14 @@ func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
 		*a.to = now.Add(-span)
 	}
 	return filter, nil
+}
+
+// clientOrAddress reads the name of a client, or its IP address.
+func clientOrAddress(s string) (name string, ip netip.Addr) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return "", ip.Unmap()
+	}
+	return s, netip.Addr{}
 }
 
 func parseAddressFlag(flag, value string, to *envelope.Address) (err error) {

@@ -14,6 +14,7 @@ import (
 	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 func at(s string) time.Time {
@@ -217,19 +218,22 @@ func TestStatusFitsAScreen(t *testing.T) {
 func TestStatusSaysWhatExpires(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
 	soon, gone := now.Add(10*24*time.Hour), now.Add(-time.Hour)
-	s := admin.Status{Health: "disk full; free space", Snapshot: state.Snapshot{
+	s := admin.StatusOf(state.Snapshot{
+		Full: text.Cause{Headline: "Disk of the queue is full", Remedy: "free space"},
 		Credentials: []state.Credential{{Identity: "a", Kind: "certificate", Expires: soon},
 			{Identity: "b", Kind: "secret", Expires: gone}},
 		Audits: []state.Audit{{Identity: "a", At: gone, Text: "it could read mail"}},
 		Reload: state.Reload{At: gone, Failed: true},
-	}}
+	}, nil, now)
 	var b bytes.Buffer
 	if err := printStatus(&b, s, now); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"a: certificate, expires 2026-02-11, in 10d", "b: secret, EXPIRED 2026-02-01",
-		"last audit: a FAILED 1h ago: it could read mail",
-		"read 1h ago; a later reload FAILED", "UNHEALTHY: disk full"} {
+		"last audit: a FAILED 1h ago: It could read mail",
+		"read 1h ago; a later reload FAILED",
+		"PROBLEM: Disk of the queue is full, since 2026-02-01 12:00:00 UTC (0s ago)\n" +
+			"  what to do: free space\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
 		}
@@ -241,8 +245,8 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 func TestStatusShowsCommandsThatAreSafeToCopy(t *testing.T) {
 	key := "mailbox:'|id|'@contoso.com"
 	var b bytes.Buffer
-	if err := printStatus(&b, admin.Status{Snapshot: state.Snapshot{Holds: []state.Hold{{Key: key}}}},
-		time.Now()); err != nil {
+	s := admin.StatusOf(state.Snapshot{Holds: []state.Hold{{Key: key}}}, nil, time.Now())
+	if err := printStatus(&b, s, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	_, argument, _ := strings.Cut(b.String(), "--hold ")

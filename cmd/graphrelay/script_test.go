@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"waitstatus": waitStatus,
 			"showfirst":  showFirst,
 			"submit":     submit,
+			"refused":    refused,
 			"setids":     setIDs,
 			"waitstate":  waitState,
 			"expand": func(ts *testscript.TestScript, _ bool, files []string) {
@@ -144,8 +145,22 @@ func submit(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 4 {
 		ts.Fatalf("usage: submit SERVER FROM TO FILE")
 	}
+	ts.Check(sendMail(ts, args))
+}
+
+// refused is submit of mail that is refused with this enhanced status code.
+func refused(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 5 {
+		ts.Fatalf("usage: refused STATUS SERVER FROM TO FILE")
+	}
+	if err := sendMail(ts, args[1:]); err == nil || !strings.Contains(err.Error(), args[0]) {
+		ts.Fatalf("answered %v, want %s", err, args[0])
+	}
+}
+
+func sendMail(ts *testscript.TestScript, args []string) error {
 	text := strings.NewReplacer("\n", "\r\n", `\e`, "\x1b", `\bidi`, "\u202e", `\t`, "\t").Replace(ts.ReadFile(args[3]))
-	ts.Check(smtp.SendMail(args[0], nil, args[1], strings.Split(args[2], ","), []byte(text)))
+	return smtp.SendMail(args[0], nil, args[1], strings.Split(args[2], ","), []byte(text))
 }
 
 // listed is what queue list of config.yaml says.

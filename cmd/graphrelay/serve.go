@@ -73,6 +73,9 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hup)
 	r, err := relay.New(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		return nil // stopped before it had started, which is no failure
+	}
 	if err != nil {
 		return err
 	}

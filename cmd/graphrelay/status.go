@@ -22,9 +22,10 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show on one screen whether mail flows and, if not, why",
-		Long: `Show on one screen whether mail flows and, if not, why: first warnings and holds
-with what to do, then traffic, queue, credentials, audits, and each mailbox that
-has mail waiting.`,
+		Long: `Show on one screen whether mail flows and, if not, why. The first line is the
+verdict: OK, or PROBLEM with what is wrong and since when. Below it stands what
+to do now, what happens to mail meanwhile, and the service's own words. Traffic,
+queue, credentials, audits, and each mailbox that has mail waiting follow.`,
 		Example: `  graphrelay status
   graphrelay status --json`,
 		Args: noArguments,
@@ -51,20 +52,15 @@ has mail waiting.`,
 // shownLanes is how many mailboxes fit on the screen.
 const shownLanes = 12
 
+// shownProblems is how many problems are shown; the worst come first.
+const shownProblems = 8
+
 func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	p := terminal.NewPainter(w)
-	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
-		s.Connections)
+	printVerdict(w, p, s, now)
 	for _, warning := range s.Warnings {
-		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "warning:"), text.Line(warning))
+		fmt.Fprintf(w, "%s %s\n", p.Paint(terminal.Yellow, "note:"), text.Line(warning))
 	}
-	if s.Healthy {
-		fmt.Fprintf(w, "store: %s\n", p.Paint(terminal.Green, "healthy"))
-	} else {
-		fmt.Fprintf(w, "store: %s: %s\n", p.Paint(terminal.Red, "UNHEALTHY"), text.Line(s.Health))
-	}
-	printOutage(w, p, s.Down(now), now)
-	printHolds(w, p, s.Holds, now)
 	printTraffic(w, s)
 	there := counts(count{s.Queued, "queued"}, count{s.Deferred, "deferred"}, count{s.Paused, "paused"},
 		count{s.Sending, "sending"}, count{s.Held, "held"}, count{s.Failed, "failed"}, count{s.Damaged, "damaged"})
@@ -72,44 +68,53 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	if s.Paused+s.Deferred > 0 {
 		fmt.Fprintln(w, "  why they wait: graphrelay queue list --state paused,deferred")
 	}
-	if s.Held > 0 {
-		fmt.Fprintln(w, "  why they are held: graphrelay queue list --state held")
-	}
 	if s.Failed+s.Damaged > 0 {
 		fmt.Fprintln(w, "  why they failed: graphrelay queue list --state failed,damaged")
 	}
 	printProofs(w, p, s, now)
+	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
+		s.Connections)
 	return printLanes(w, s.Lanes, now)
 }
 
-// printOutage says that Microsoft does not answer, since when, and what happens meanwhile.
-func printOutage(w io.Writer, p terminal.Painter, d state.Down, now time.Time) {
-	if d.Since.IsZero() {
-		return
+// printVerdict says whether mail flows, and of each problem what, since when, and
+// what to do now.
+func printVerdict(w io.Writer, p terminal.Painter, s admin.Status, now time.Time) {
+	if len(s.Problems) == 0 || s.Problems[0].Warning {
+		fmt.Fprintf(w, "%s: mail flows\n", p.Paint(terminal.Green, "OK"))
 	}
-	fmt.Fprintf(w, "%s: %s, since %s (%s ago)\n  %s\n  %s\n", p.Paint(terminal.Red, "outage"), text.Line(d.Headline),
-		d.Since.Format(time.RFC3339), terminal.Ago(now.Sub(d.Since)), text.Line(d.Meanwhile), text.Line(d.Remedy))
+	for i, a := range s.Problems {
+		if i == shownProblems {
+			fmt.Fprintf(w, "... and %d more: graphrelay status --json\n", len(s.Problems)-i)
+			return
+		}
+		word := p.Paint(terminal.Red, "PROBLEM")
+		if a.Warning {
+			word = p.Paint(terminal.Yellow, "WARNING")
+		}
+		fmt.Fprintf(w, "%s: %s, since %s (%s ago)\n", word, text.Line(a.Headline),
+			a.Since.UTC().Format("2006-01-02 15:04:05 UTC"), terminal.Ago(now.Sub(a.Since)))
+		for _, line := range []struct{ name, text string }{
+			{"what to do", a.Remedy}, {"meanwhile", a.Meanwhile}, {"retry", retryOf(a, s.Holds)}, {"detail", a.Detail},
+		} {
+			if line.text != "" {
+				fmt.Fprintf(w, "  %s: %s\n", line.name, text.Line(line.text))
+			}
+		}
+	}
 }
 
-func printHolds(w io.Writer, p terminal.Painter, holds []state.Hold, now time.Time) {
-	for _, h := range holds {
-		fmt.Fprintf(w, "%s %s for %s: %s %s\n", p.Paint(terminal.Red, "hold:"), text.Line(h.Key),
-			terminal.Ago(now.Sub(h.Since)), h.Status, text.Line(h.Text))
-		if h.Scope() == state.ScopeAudit {
-			fmt.Fprintf(w, "  ends when an audit passes; to audit now: graphrelay queue release --hold %s\n",
-				terminal.ShellWord(text.Line(h.Key)))
-			continue
-		}
-		next := "now"
-		if h.NextProbe.After(now) {
-			next = terminal.Ago(now.Sub(h.NextProbe))
-		}
-		fmt.Fprintf(w, "  probed %d times, next %s; once fixed: graphrelay queue release --hold %s\n", h.Probes, next,
-			terminal.ShellWord(text.Line(h.Key)))
-		if when := sooner(h.Triggers); when != "" {
-			fmt.Fprintf(w, "  probed sooner when %s\n", when)
-		}
+// retryOf says how the hold of a problem is tried before its time.
+func retryOf(a state.Alarm, holds []state.Hold) string {
+	i := slices.IndexFunc(holds, func(h state.Hold) bool { return state.AlarmKey(h.Key) == a.Key })
+	if i < 0 {
+		return ""
 	}
+	when := "by itself, or now"
+	if sooner := sooner(holds[i].Triggers); sooner != "" {
+		when = "by itself, sooner when " + sooner + ", or now"
+	}
+	return when + ": graphrelay queue release --hold " + terminal.ShellWord(text.Line(holds[i].Key))
 }
 
 // sooner says what causes a probe before its time, beside graphrelay queue release.
@@ -198,7 +203,7 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 			verdict = p.Paint(terminal.Red, "FAILED")
 		}
 		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)),
-			text.Line(a.Text))
+			text.ReadCause(a.Text).Headline)
 	}
 	failed := ""
 	if s.Reload.Failed {

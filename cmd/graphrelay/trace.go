@@ -19,27 +19,37 @@ import (
 
 // traceFlags say which messages are looked for.
 type traceFlags struct {
-	to, from, messageID, since, until string
-	limit                             int
-	asJSON                            bool
+	to, from, client, messageID, since, until string
+	limit                                     int
+	asJSON                                    bool
 }
 
 func newTrace() *cobra.Command {
 	var file string
 	var flags traceFlags
 	cmd := &cobra.Command{
-		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT]",
-		Short: "Show what happened to a message: sender, recipients, state, why it failed",
+		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT | CLIENT-ADDRESS]",
+		Short: "Show what happened to a message, or why it was refused",
 		Long: `Show what happened to messages, newest first: sender, recipients, current state
 and, if a message failed, why. Messages are found by queue ID, Message-ID (as in
-the header, in angle brackets), recipient, sender or time, until their history
-expires (queue.history, 30 days). The store of a stopped service is read too. The
-exit code is 1 if no message is found, also with --json.`,
+the header, in angle brackets), recipient, sender, client or time, until their
+history expires (queue.history, 30 days). The store of a stopped service is read
+too.
+
+Below the messages, trace shows what was refused to the same client, from the same
+sender, to the domain of the same recipient, in the same time: one entry for each
+hour and reason, with a count. Of clients that did not log in and that no entry of
+clients names, only the address and the reason are kept.
+
+The exit code is 1 if nothing is found, also with --json, which prints an array of
+objects: a message with its history, or what was refused.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
   graphrelay trace customer@example.org --since 2d
+  graphrelay trace 10.1.2.17 --since 1h
+  graphrelay trace --client printers --since 1d
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
-		Args: arguments(0, 1, "a queue ID, a Message-ID or a recipient"),
+		Args: arguments(0, 1, "a queue ID, a Message-ID, a recipient or an address of a client"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := flags.read(args, time.Now())
 			if err != nil {
@@ -52,6 +62,7 @@ exit code is 1 if no message is found, also with --json.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`")
 	f.StringVar(&flags.from, "from", "", "with this `ADDRESS` as From or reverse-path")
+	f.StringVar(&flags.client, "client", "", "from this client, a `NAME` of the configuration or an IP address")
 	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
 	f.StringVar(&flags.since, "since", "",
 		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
@@ -69,6 +80,7 @@ type sought struct {
 
 func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID)}
+	f.Client, f.ClientIP = clientOrAddress(t.client)
 	err = errors.Join(parseAddressFlag("to", t.to, &f.Recipient), parseAddressFlag("from", t.from, &f.Sender))
 	for _, m := range []struct {
 		flag, value string
@@ -89,8 +101,9 @@ func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 		return s, errors.New("--since must be before --until")
 	case len(args) == 1:
 		return soughtBy(args[0], f)
-	case t.to+t.from+t.messageID+t.since+t.until == "":
-		return s, errors.New("which message? Give a queue ID, a Message-ID or a recipient, or --to, --from, --since")
+	case t.to+t.from+t.client+t.messageID+t.since+t.until == "":
+		return s, errors.New("which message? Give a queue ID, a Message-ID or a recipient, or --to, --from, " +
+			"--client, --since")
 	}
 	return sought{filters: []spool.Filter{f}}, nil
 }
@@ -106,6 +119,9 @@ func soughtBy(arg string, f spool.Filter) (sought, error) {
 	if strings.HasPrefix(arg, "<") {
 		return sought{filters: []spool.Filter{byID}}, nil
 	}
+	if _, f.ClientIP = clientOrAddress(arg); f.ClientIP.IsValid() {
+		return sought{filters: []spool.Filter{f}}, nil
+	}
 	a, err := envelope.ParseAddress(arg)
 	if err != nil {
 		return sought{}, fmt.Errorf("%q is not a queue ID (16 characters), a Message-ID (<...>) or an address", arg)
@@ -120,28 +136,51 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	if err != nil {
 		return err
 	}
+	refused, err := findRefusals(cmd.Context(), q, refusalFilters(s.filters), t.limit)
+	if err != nil {
+		return err
+	}
 	w := cmd.OutOrStdout()
 	if t.asJSON {
-		err = terminal.PrintJSON(w, found)
+		err = terminal.PrintJSON(w, traced(found, refused))
 	} else {
-		t.print(w, found)
+		t.print(w, found, refused)
 	}
-	if err == nil && len(found) == 0 {
-		err = errors.New("no message found; its history may have expired (queue.history), or it never arrived: see " +
-			"the log, and `graphrelay status`")
+	if err == nil && len(found)+len(refused) == 0 {
+		err = errors.New("no message found, accepted or refused; its history may have expired (queue.history), or " +
+			"the client could not connect: see the log, and `graphrelay status`")
 	}
 	return err
 }
 
-func (t *traceFlags) print(w io.Writer, found []*admin.Detail) {
-	for i, d := range found {
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		printTrace(w, d, time.Now())
+// traced is the JSON of what was found.
+func traced(found []*admin.Detail, refused []admin.Refusal) []any {
+	all := []any{}
+	for _, d := range found {
+		all = append(all, d)
 	}
-	if len(found) == t.limit {
-		fmt.Fprintf(w, "\n%s; there may be more: --limit\n", messages(len(found)))
+	for _, r := range refused {
+		all = append(all, struct {
+			Refused admin.Refusal `json:"refused"`
+		}{r})
+	}
+	return all
+}
+
+func (t *traceFlags) print(w io.Writer, found []*admin.Detail, refused []admin.Refusal) {
+	between := ""
+	for _, d := range found {
+		fmt.Fprint(w, between)
+		printTrace(w, d, time.Now())
+		between = "\n"
+	}
+	for _, r := range refused {
+		fmt.Fprint(w, between)
+		printRefusal(w, r)
+		between = "\n"
+	}
+	if max(len(found), len(refused)) >= t.limit {
+		fmt.Fprintf(w, "\nThere may be more than %d: --limit\n", t.limit)
 	}
 }
 

@@ -28,23 +28,21 @@ import (
 
 // Status is the answer to `graphrelay status` and the readiness of the service.
 type Status struct {
-	Version   string    `json:"version"`
-	Started   time.Time `json:"started"`
-	Warnings  []string  `json:"warnings,omitempty"` // alarms, and e.g. endpoints that are not Microsoft's
-	Healthy   bool      `json:"healthy"`            // mail is accepted
-	Health    string    `json:"health,omitempty"`   // why not, and what to do
-	Listeners []string  `json:"listeners"`
+	Version   string        `json:"version"`
+	Started   time.Time     `json:"started"`
+	Problems  []state.Alarm `json:"problems"`           // what is wrong, the worst first
+	Warnings  []string      `json:"warnings,omitempty"` // e.g. endpoints that are not Microsoft's
+	Healthy   bool          `json:"healthy"`            // mail is accepted
+	Health    string        `json:"health,omitempty"`   // why not, and what to do
+	Listeners []string      `json:"listeners"`
 	state.Snapshot
 }
 
-// StatusOf makes the status of a snapshot, with its alarms among the warnings.
-func StatusOf(s state.Snapshot, warnings []string) Status {
-	st := Status{Snapshot: s, Warnings: warnings, Healthy: true}
-	if err := s.Refusal(); err != nil {
-		st.Healthy, st.Health = false, err.Error()
-	}
-	for _, a := range s.Alarms {
-		st.Warnings = append(st.Warnings, a.Text)
+// StatusOf makes the status of a snapshot.
+func StatusOf(s state.Snapshot, warnings []string, now time.Time) Status {
+	st := Status{Snapshot: s, Warnings: warnings, Problems: state.Judge(s, now).Reasons, Healthy: s.Ready()}
+	if !st.Healthy {
+		st.Health = st.Problems[0].Cause().String()
 	}
 	return st
 }

@@ -56,6 +56,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/queue/{id}/body", with(idOf, s.body))
 	mux.HandleFunc("POST /v1/queue/{action}", s.change)
 	mux.HandleFunc("GET /v1/queue/{action}/count", with(selectionOf, s.count))
+	mux.HandleFunc("GET /v1/refusals", with(refusalFilterOf, s.refusals))
 	mux.HandleFunc("POST /v1/holds/probe", with(mailboxOf, s.probe))
 	mux.HandleFunc("POST /v1/reload", s.reload)
 	return mux

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"graphrelay/relay/state"
 )
 
 // hook is a webhook that may be down.
@@ -104,7 +106,7 @@ func TestStagesAreToldOnceEach(t *testing.T) {
 	running(t, func(b *Board, h *hook) {
 		for _, stage := range []string{"30 days", "14 days"} {
 			for range 100 {
-				b.set("credential:x", "it ends; renew it", stage, true)
+				b.set("credential:x", staged("it ends; renew it", stage), true)
 				time.Sleep(time.Hour)
 			}
 			h.expect(t, map[string]string{"30 days": "credential:x firing",
@@ -125,12 +127,12 @@ func TestAStageDuringThePost(t *testing.T) {
 		h.set(func() {
 			h.before = func(n Notice) error {
 				if !n.Repeated {
-					b.set("credential:x", "it ends soon; renew it", "14 days", true)
+					b.set("credential:x", staged("it ends soon; renew it", "14 days"), true)
 				}
 				return nil
 			}
 		})
-		b.set("credential:x", "it ends; renew it", "30 days", true)
+		b.set("credential:x", staged("it ends; renew it", "30 days"), true)
 		h.expect(t, "credential:x firing", "credential:x firing again")
 	})
 }
@@ -242,7 +244,8 @@ func TestThePost(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	if got["status"] != "firing" || got["key"] != "hold:mailbox:a@b" || got["host"] != "relay.example.org" ||
-		got["text"] != "graphrelay on relay.example.org: held; do this" || got["since"] != "2027-01-15T08:00:00Z" {
+		got["text"] != "Held; do this; graphrelay on relay.example.org" || got["headline"] != "Held" ||
+		got["remedy"] != "do this" || got["since"] != "2027-01-15T08:00:00Z" {
 		t.Errorf("posted %v", got)
 	}
 }
@@ -304,6 +307,13 @@ func TestCheckURLFile(t *testing.T) {
 		!strings.Contains(err.Error(), "correct the path") {
 		t.Errorf("err = %v", err)
 	}
+}
+
+// staged is a fault that is as near as a stage says.
+func staged(cause, stage string) state.Fault {
+	f := state.FaultOf(cause)
+	f.Stage = stage
+	return f
 }
 
 // filled makes a Board of a Config that may lack what a test does not look at.

@@ -64,7 +64,6 @@ type Board struct {
 type fault struct {
 	state.Alarm
 	firing     bool
-	stage      string // how near it is, if it approaches in stages
 	ended      time.Time
 	notified   bool      // the webhook knows that it is firing
 	notifiedAt time.Time // zero: it knows another stage
@@ -81,38 +80,41 @@ func New(cfg Config) *Board {
 	}
 }
 
-// Alarm raises the fault of this key (firing), or clears it. text is for the
-// operator and ends with a remedy.
-func (b *Board) Alarm(key, text string, firing bool) { b.set(key, text, "", firing) }
+// Alarm raises the fault of this key (firing), or clears it. cause is the line of
+// a text.Cause.
+func (b *Board) Alarm(key, cause string, firing bool) { b.set(key, state.FaultOf(cause), firing) }
 
 // set is Alarm for a fault that may approach in stages: each stage is logged and
 // notified once, and none is repeated. Without a stage it is a fault like others.
-func (b *Board) set(key, text, stage string, firing bool) {
+func (b *Board) set(key string, now state.Fault, firing bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.faults[key]
 	switch {
 	case firing && f == nil && len(b.faults) >= maxKeys:
-		b.cfg.Log.Error("alarm", "key", key, "error", text, "not_notified", "too many faults at one time")
+		b.log(key, now, "not_notified", "too many faults at one time")
 		return
 	case firing && f == nil:
 		f = &fault{}
 		b.faults[key] = f
 		fallthrough
 	case firing && !f.firing:
-		f.Alarm, f.firing, f.stage = state.Alarm{Key: key, Text: text, Since: time.Now()}, true, stage
-		b.cfg.Log.Error("alarm", "key", key, "error", text)
-	case firing && f.stage == stage:
-		f.Text = text
+		now.Since = cmp.Or(now.Since, time.Now())
+		f.Alarm, f.firing = state.Alarm{Key: key, Fault: now}, true
+		b.log(key, now)
+	case firing && f.Stage == now.Stage:
+		now.Since = cmp.Or(now.Since, f.Since)
+		f.Fault = now
 		return
 	case firing:
-		f.Text, f.stage, f.notifiedAt = text, stage, time.Time{}
-		b.cfg.Log.Error("alarm", "key", key, "error", text)
+		now.Since = cmp.Or(now.Since, f.Since)
+		f.Fault, f.notifiedAt = now, time.Time{}
+		b.log(key, now)
 	case f == nil || !f.firing:
 		return
 	default:
 		f.firing, f.ended = false, time.Now()
-		b.cfg.Log.Info("alarm is over", "key", key, "error", f.Text, "lasted", f.lasted())
+		b.cfg.Log.Info("alarm is over", "error", f.Headline, "lasted", f.lasted(), "key", key)
 		if !f.notified {
 			delete(b.faults, key)
 		}
@@ -121,6 +123,19 @@ func (b *Board) set(key, text, stage string, firing bool) {
 	case b.wake <- struct{}{}:
 	default:
 	}
+}
+
+// log writes an alarm into the log; a warning is not an error.
+func (b *Board) log(key string, f state.Fault, more ...any) {
+	level := slog.LevelError
+	if f.Warning {
+		level = slog.LevelWarn
+	}
+	attrs := append([]any{"error", f.Headline, "remedy", f.Remedy}, more...)
+	if f.Detail != "" {
+		attrs = append(attrs, "detail", f.Detail)
+	}
+	b.cfg.Log.Log(context.Background(), level, "alarm", append(attrs, "key", key)...)
 }
 
 // Firing lists the faults that are on, oldest first.
@@ -148,7 +163,7 @@ func (b *Board) next(now time.Time) (n Notice, ok bool, wait time.Duration) {
 	for _, f := range b.faults {
 		left := repeatEvery - now.Sub(f.notifiedAt)
 		switch {
-		case f.notified && f.firing && f.stage != "" && !f.notifiedAt.IsZero(): // until its next stage
+		case f.notified && f.firing && f.Stage != "" && !f.notifiedAt.IsZero(): // until its next stage
 		case f.notified && f.firing && left > 0:
 			if wait == 0 || left < wait {
 				wait = left
@@ -179,16 +194,15 @@ func (b *Board) refused(key string, now time.Time) {
 }
 
 func (b *Board) notice(f *fault, now time.Time) Notice {
-	host, text := b.cfg.Host(), f.Text
+	host := b.cfg.Host()
 	n := Notice{
-		Service: "graphrelay", Host: host, Key: f.Key, Status: "firing", Message: f.Text,
-		Since: f.Since, At: now, Repeated: f.notified, stage: f.stage,
+		Service: "graphrelay", Host: host, Key: f.Key, Status: "firing", Fault: f.Fault,
+		At: now, Repeated: f.notified, Text: f.Cause().String() + "; graphrelay on " + host,
 	}
 	if !f.firing {
 		n.Status, n.At, n.Repeated = "resolved", f.ended, false
-		text = "over after " + f.lasted() + ": " + f.Text
+		n.Text = "Over after " + f.lasted() + ": " + f.Headline + "; graphrelay on " + host
 	}
-	n.Text = "graphrelay on " + host + ": " + text
 	return n
 }
 
@@ -201,11 +215,11 @@ func (b *Board) accepted(n Notice, now time.Time) {
 	switch {
 	case f == nil && n.Status == "firing": // it ended during the request: notify that too
 		b.faults[n.Key] = &fault{
-			Alarm: state.Alarm{Key: n.Key, Text: n.Message, Since: n.Since},
+			Alarm: state.Alarm{Key: n.Key, Fault: n.Fault},
 			ended: now, notified: true, notifiedAt: now,
 		}
 	case f == nil:
-	case n.Status == "firing" && n.stage == f.stage:
+	case n.Status == "firing" && n.Stage == f.Stage:
 		f.notified, f.notifiedAt = true, now
 	case n.Status == "firing": // it reached another stage during the request
 		f.notified = true

@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -76,7 +77,9 @@ func (w *Watcher) look(ctx context.Context) {
 		return
 	}
 	w.Sampled(s)
-	found := state.Faults(s, time.Now())
+	now := time.Now()
+	found := state.Faults(s, now)
+	maps.DeleteFunc(found, func(_ string, f state.Fault) bool { return f.AlertAfter.After(now) })
 	w.faulty.Store(len(found) > 0)
 	w.Board.Follow(found)
 	w.clearOrphans()
@@ -97,7 +100,7 @@ func (w *Watcher) clearOrphans() {
 // among them.
 func (b *Board) Follow(found map[string]state.Fault) {
 	for key, f := range found {
-		b.set(key, f.Text, f.Stage, true)
+		b.set(key, f, true)
 	}
 	b.mu.Lock()
 	before := b.followed

@@ -46,8 +46,8 @@ func TestFollow(t *testing.T) {
 		found map[string]state.Fault
 		want  string
 	}{
-		{map[string]state.Fault{"disk": {Text: "full"}, "damaged": {Text: "bad"}}, "damaged disk report"},
-		{map[string]state.Fault{"disk": {Text: "fuller"}}, "disk report"},
+		{map[string]state.Fault{"disk": {Headline: "full"}, "damaged": {Headline: "bad"}}, "damaged disk report"},
+		{map[string]state.Fault{"disk": {Headline: "fuller"}}, "disk report"},
 		{nil, "report"},
 	} {
 		b.Follow(c.found)
@@ -118,6 +118,22 @@ func TestAlarmsOutliveAFailedSnapshot(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := firing(w.Board); got != "queue:held" {
 			t.Errorf("firing: %q", got)
+		}
+	})
+}
+
+// An outage is a fault at once, and an alert after some minutes: most are over by then.
+func TestAnOutageIsAnAlertAfterMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := state.Outage{Identity: "contoso", Since: time.Now(), Attempts: 5, Text: "No connection; wait"}
+		w, _ := watched(t, func() (state.Snapshot, error) { return state.Snapshot{Outages: []state.Outage{out}}, nil })
+		time.Sleep(2*time.Minute + 59*time.Second)
+		if got := firing(w.Board); got != "" {
+			t.Errorf("before three minutes: %q", got)
+		}
+		time.Sleep(watchEvery + 2*time.Second)
+		if got := firing(w.Board); got != "outage" {
+			t.Errorf("after three minutes: %q", got)
 		}
 	})
 }

@@ -15,21 +15,19 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/state"
 )
 
 // Notice is the JSON that the webhook gets.
 type Notice struct {
-	Service  string    `json:"service"` // graphrelay
-	Host     string    `json:"host"`
-	Key      string    `json:"key"`
-	Status   string    `json:"status"` // firing or resolved
-	Text     string    `json:"text"`   // a sentence with all of it: what chat webhooks show
-	Message  string    `json:"message"`
-	Since    time.Time `json:"since"`
+	Service string `json:"service"` // graphrelay
+	Host    string `json:"host"`
+	Key     string `json:"key"`
+	Status  string `json:"status"` // firing or resolved
+	Text    string `json:"text"`   // all of it in one line: what chat webhooks show
+	state.Fault
 	At       time.Time `json:"at"`
 	Repeated bool      `json:"repeated"` // it was notified before and is still on
-
-	stage string
 }
 
 // The bounds of a request, and the pauses after failed ones.

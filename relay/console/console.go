@@ -57,6 +57,7 @@ type Operator interface {
 	Count(ctx context.Context, c operator.Change) (operator.Counted, error)
 	Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error
 	Probe(key string, mailbox envelope.Address) []string
+	Refusals(ctx context.Context, f spool.RefusalFilter) ([]spool.Refusal, error)
 	TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
 }
 
@@ -124,6 +125,7 @@ func (c *Console) Handler() http.Handler {
 	page("GET /messages/{id}", c.message)
 	page("GET /messages/{id}/{action}", c.confirm)
 	page("POST /messages/{id}/{action}", c.act)
+	page("GET /refusals", c.refusals)
 	page("GET /clients", c.clients)
 	page("GET /clients/{name}", c.client)
 	page("POST /holds/try", c.tryHold)

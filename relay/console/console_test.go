@@ -41,6 +41,7 @@ type fake struct {
 	header       string
 	done         []string // what the operator did
 	changes      []operator.Change
+	refusals     []spool.Refusal
 	err          error // of the operator
 	monitor      *monitor.Monitor
 	snap         state.Snapshot
@@ -116,6 +117,16 @@ func (f *fake) Probe(key string, _ envelope.Address) (keys []string) {
 		}
 	}
 	return keys
+}
+
+func (f *fake) Refusals(_ context.Context, filter spool.RefusalFilter) (list []spool.Refusal, _ error) {
+	for _, r := range f.refusals {
+		if filter.Matches(r) {
+			list = append(list, r)
+		}
+	}
+	list = list[min(len(list), filter.Skip):]
+	return list[:min(len(list), filter.PageSize())], f.err
 }
 
 func (f *fake) TestMail(_ context.Context, from, to envelope.Address) (envelope.QueueID, error) {
@@ -226,7 +237,7 @@ func (b *bench) token() string {
 
 var everyPage = []string{"/", "/?range=30d", "/messages", "/messages/" + string(id(1)),
 	"/messages/" + string(id(1)) + "/retry", "/messages/all/release",
-	"/clients", "/clients/erp", "/setup", "/test", "/none"}
+	"/clients", "/clients/erp", "/refusals", "/setup", "/test", "/none"}
 
 func TestEveryPageIsShownWithASession(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()
@@ -373,9 +384,9 @@ func TestLanesTellTheirHold(t *testing.T) {
 	lane := state.Lane{Mailbox: "A@example.org", Identity: "contoso", Queued: 1}
 	for key, want := range map[string]string{
 		"":                                      "OK",
-		"mailbox:a@example.org":                 "on hold: because",
-		"identity:contoso":                      "on hold: because",
-		"audit:contoso":                         "on hold: because",
+		"mailbox:a@example.org":                 "on hold: Because",
+		"identity:contoso":                      "on hold: Because",
+		"audit:contoso":                         "on hold: Because",
 		"sendas:a@example.org from c@x.example": "mail from c@x.example is on hold",
 		"mailbox:b@example.org":                 "OK",
 		"identity:other":                        "OK",
@@ -391,14 +402,16 @@ func TestLanesTellTheirHold(t *testing.T) {
 func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b := newBench(t).logIn()
 	b.snap = state.Snapshot{Full: errors.New("no room"), Held: 2,
-		Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org", Text: "refused; do this", Since: noon}},
-		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: "refused"}},
+		Alarms: []state.Alarm{{Key: "hold:mailbox:a@example.org",
+			Fault: state.Fault{Headline: "Refused", Remedy: "do this", Since: noon}}},
+		Holds: []state.Hold{{Key: "mailbox:a@example.org", Text: "refused; do this"}},
 		Lanes: []state.Lane{{Mailbox: "b@example.org", Queued: 9, Slots: 3, Backoff: noon.Add(time.Minute)},
 			{Mailbox: "a@example.org", Queued: 1}, {Mailbox: "c@example.org", Queued: 2}}}
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
-	for _, want := range []string{"Needs attention", "refused; do this", ">no<", "on hold: refused",
+	for _, want := range []string{"Needs attention",
+		"<strong>Refused (a@example.org)</strong>", "<p>do this</p>", ">no<", "on hold: Refused<",
 		"throttled by Microsoft, resumes in 60 s", "accepted <b>1</b>", "sent <b>1</b>",
 		"512 ms"} {
 		if !strings.Contains(text, want) {

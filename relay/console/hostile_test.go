@@ -28,8 +28,8 @@ func TestHostileText(t *testing.T) {
 	b.snap = state.Snapshot{Credentials: credentials, Held: 1,
 		Lanes:  []state.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
 		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
-		Alarms: []state.Alarm{{Key: hostile, Text: hostile}}, Audits: []state.Audit{{Identity: "contoso", At: noon,
-			Text: hostile}}}
+		Alarms: []state.Alarm{{Key: hostile, Fault: state.FaultOf(hostile)}},
+		Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
 	b.monitor.Rejected(hostile, hostile, state.Refused{Step: "rcpt", Reply: hostile, Why: hostile})
 	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) +
 		"&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)

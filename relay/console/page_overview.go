@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // maxLanes bounds the mailboxes on the overview.
@@ -15,7 +16,6 @@ const maxLanes = 50
 
 type overview struct {
 	Health       state.Health
-	Alarms       []state.Alarm
 	Oldest, Now  time.Time
 	Median, Slow time.Duration
 	Charts       []chart
@@ -43,7 +43,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	now := c.Now()
-	o := overview{Health: state.Judge(snap), Alarms: snap.Alarms, Waiting: snap.Waiting() - snap.Held, Held: snap.Held,
+	o := overview{Health: state.Judge(snap, now), Waiting: snap.Waiting() - snap.Held, Held: snap.Held,
 		Failed: snap.Failed + snap.Damaged, Oldest: snap.Oldest(), Open: snap.Connections, Now: now, Ranges: ranges,
 		Range: rangeOf(r.URL.Query().Get("range"))}
 	hour := state.Sum(c.Seen.Minutes(60))
@@ -96,7 +96,7 @@ func holdOf(l state.Lane, holds []state.Hold) (why, from string) {
 	for _, h := range holds {
 		whole, one := h.Stops(l)
 		if whole {
-			return h.Text, ""
+			return text.ReadCause(h.Text).Headline, ""
 		}
 		from = cmp.Or(one, from)
 	}

@@ -44,6 +44,7 @@ type clientView struct {
 	Bytes                 int64
 	Addrs                 []client
 	Rows                  []row
+	Refusals              []refusal
 	Waiting, Held, Failed string // how many; "1,000+" for more than a page
 }
 
@@ -60,6 +61,8 @@ func (c *Console) client(w http.ResponseWriter, r *http.Request, s *session) {
 	for _, rec := range records {
 		v.Rows = append(v.Rows, rowOf(rec, c.Now()))
 	}
+	refused, refusedErr := c.refusalsOf(r.Context(), spool.RefusalFilter{Client: name, Limit: maxOfClient})
+	v.Refusals, err = refused, cmp.Or(err, refusedErr)
 	for _, count := range []struct {
 		n      *string
 		states []spool.State

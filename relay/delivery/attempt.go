@@ -58,7 +58,7 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 	if panicked {
 		ans = outcome.Answer{
 			Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
-			Text: "an internal error interrupted the attempt; the log has the details for a bug report",
+			Text: "An internal error interrupted the attempt; report it: the log has the details",
 		}
 	}
 	if ans.Duration == 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"graphrelay/relay/delivery/hold"
@@ -11,6 +12,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // UnknownOutcome is delivery.unknown_outcome: what to do with a message that may
@@ -55,7 +57,7 @@ type Decision struct {
 	Next    time.Time       // for Deferred and Paused
 	Unknown bool            // it may have been sent
 	Status  reply.Enhanced
-	Text    string // for the operator, one line
+	Text    string // for the operator, the line of a text.Cause
 
 	Hold  bool          // a hold begins, or goes on, for Scope
 	Scope outcome.Scope // of Hold or Pause
@@ -69,10 +71,7 @@ type Decision struct {
 // Decide returns what the answer to an attempt means. rec is the message as
 // claimed: its Attempts include this one. It is pure.
 func Decide(rec spool.Record, ans outcome.Answer, now time.Time, rules Rules) Decision {
-	d := Decision{Status: ans.Status, Text: ans.Text}
-	if ans.Advice != "" {
-		d.Text += "; " + ans.Advice
-	}
+	d := Decision{Status: ans.Status, Text: ans.Cause().String()}
 	switch ans.Outcome {
 	case outcome.Delivered:
 		d.State, d.Event, d.Passed = spool.Sent, spool.EventSent, true
@@ -168,12 +167,23 @@ func (d *Decision) expire(rec spool.Record, now time.Time, rules Rules) {
 		return
 	}
 	d.State, d.Event, d.Next = spool.Failed, spool.EventFailed, time.Time{}
-	d.Text = fmt.Sprintf("failed after queue.max_age (%s); last: %s", rules.MaxAge, d.Text)
+	d.Text = gaveUp(d.Text, fmt.Sprintf("Failed after queue.max_age (%s)", rules.MaxAge))
+}
+
+// gaveUp is the cause of a failure by a time limit: the last cause, with the limit
+// as a detail.
+func gaveUp(last, limit string) string {
+	c := text.ReadCause(last)
+	if c.Headline == "" {
+		return limit
+	}
+	c.Detail = strings.TrimSuffix(limit+"; "+c.Detail, "; ")
+	return c.String()
 }
 
 func (r Rules) unknownDelay() time.Duration { return cmp.Or(r.UnknownDelay, UnknownDelay) }
 
-const interrupted = "an attempt was interrupted, so the message may have been sent"
+const interrupted = "An attempt was interrupted, and the message may have been sent"
 
 // Review looks at a claimed message before its attempt is made: one that
 // crashes have interrupted may have to wait or to be held. ok means that it may be
@@ -185,7 +195,7 @@ func Review(rec spool.Record, released bool, started, now time.Time, rules Rules
 	}
 	d = Decision{State: spool.Held, Event: spool.EventHeld, Unknown: rec.Unknown, Status: reply.Enhanced{4, 3, 0}}
 	if rec.Crashes >= maxCrashes {
-		d.Text = fmt.Sprintf("graphrelay crashed %d times while sending this message; "+
+		d.Text = fmt.Sprintf("The relay crashed %d times while sending this message; "+
 			"export it for a bug report, then release or delete it", rec.Crashes)
 		return d, false
 	}

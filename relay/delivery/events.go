@@ -7,6 +7,7 @@ import (
 
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/state"
 )
 
 // Event is one step of one message, for the log and for metrics.
@@ -73,12 +74,12 @@ func level(k spool.EventKind) slog.Level {
 }
 
 func (d *Delivery) logHoldBegins(h spool.Hold) {
-	d.cfg.Log.Error("hold begins: mail is kept and not sent", holdAttrs(h)...)
-	d.cfg.Alarm("hold:"+h.Key, h.Text, true)
+	d.cfg.Log.Warn("hold begins: mail is kept and not sent", holdAttrs(h)...)
+	d.cfg.Alarm(state.AlarmKey(h.Key), state.Hold{Key: h.Key, Text: h.Text}.Cause().String(), true)
 }
 
 func (d *Delivery) logHoldEnds(h spool.Hold, now time.Time) {
-	d.cfg.Alarm("hold:"+h.Key, "mail is being sent again", false)
+	d.cfg.Alarm(state.AlarmKey(h.Key), "", false)
 	attrs := append(holdAttrs(h), "held_for", now.Sub(h.Since).Round(time.Second))
 	d.cfg.Log.Warn("hold ends: mail is being sent again", attrs...)
 }

@@ -26,7 +26,7 @@ func TestHoldAlarms(t *testing.T) {
 		r.arrive(addr(t, "box@contoso.com"))
 		r.wait(5 * time.Second)
 		const key = "hold:mailbox:box@contoso.com"
-		if got := a.text(key); got != "no access; check the policy" {
+		if got := a.text(key); got != "No access (box@contoso.com); check the policy" {
 			t.Errorf("the alarm says %q", got)
 		}
 		r.graph.set(func() { works = true })

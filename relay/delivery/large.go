@@ -36,8 +36,8 @@ func (r Route) stranded(size int64) bool {
 func noLongerSent(size, limit int64) outcome.Answer {
 	return outcome.Answer{
 		Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
-		Text: fmt.Sprintf("the message has %d bytes, more than delivery.mime_limit (%d), and was accepted "+
-			"before delivery.large_messages or that limit changed", size, limit),
+		Text:   "Message is larger than delivery.mime_limit, which was changed after it was accepted",
+		Detail: fmt.Sprintf("%d bytes, and the limit is %d", size, limit),
 		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it",
 	}
 }
@@ -56,7 +56,7 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 	d.logDamage(rec, m)
 	a := r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
 	if note := damage(m); note != "" && (a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown) {
-		a.Text = strings.TrimPrefix(a.Text+"; "+note, "; ")
+		a.Detail = strings.TrimPrefix(a.Detail+"; "+note, "; ")
 		a.Damaged = "repaired"
 		if len(m.Unplaced) > 0 {
 			a.Damaged = "original_attached"
@@ -104,7 +104,7 @@ func listed(problems []parts.Problem) string {
 func notInParts(err error) outcome.Answer {
 	a := outcome.Answer{
 		Outcome: outcome.Bounce, Status: reply.Enhanced{5, 3, 4},
-		Text: "the message is too large for one request, and cannot be sent in parts: " + err.Error(),
+		Text: "Message is too large for one request, and cannot be sent in parts", Detail: err.Error(),
 	}
 	var refused *reply.Error
 	switch {

@@ -170,7 +170,7 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
 	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
 	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) ||
-		!strings.Contains(ans.Text, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
+		!strings.Contains(ans.Detail, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
 }
@@ -200,12 +200,12 @@ func TestDamagedLargeMailCarriesTheOriginal(t *testing.T) {
 		t.Errorf("%+v: got\n%s\nwant\n%s", ans, u.text[0], want)
 	}
 	const note = "the original is attached, for not all of it could be read: part 2: a line in its header is no field"
-	if !strings.Contains(ans.Text, note) || ans.Damaged != "original_attached" {
-		t.Errorf("%q, %q", ans.Text, ans.Damaged)
+	if !strings.Contains(ans.Detail, note) || ans.Damaged != "original_attached" {
+		t.Errorf("%q, %q", ans.Detail, ans.Damaged)
 	}
 	ans, _ = tryLarge(t, strings.Replace(largeText, "boundary=B", "boundary=C", 1), r, nil)
 	if u.text[1] != "text | f=file" || ans.Damaged != "repaired" ||
-		!strings.Contains(ans.Text, "some of its delimiters are not those") {
+		!strings.Contains(ans.Detail, "some of its delimiters are not those") {
 		t.Errorf("%q, %+v", u.text[1], ans)
 	}
 }

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // Finder looks a message up in its mailbox. *graph.Client is one.
@@ -177,12 +177,12 @@ func (d *Delivery) follow(a *answer, t trace) (send bool) {
 	case wasSent:
 		a.Answer = outcome.Answer{
 			Outcome: outcome.Delivered, Status: reply.Enhanced{2, 0, 0}, RequestID: a.RequestID,
-			Duration: a.Duration, Text: "found in the mailbox: an earlier attempt had sent it",
+			Duration: a.Duration, Text: "Found in the mailbox: an earlier attempt had sent it",
 		}
 	case notSent:
 		return true
 	case notYet:
-		a.again, a.Text = t.since.Add(appearsIn), "not found in the mailbox yet"
+		a.again, a.Text = t.since.Add(appearsIn), "Not found in the mailbox yet"
 	default:
 		a.doubt(why)
 	}
@@ -195,11 +195,11 @@ func (d *Delivery) notFoundOut(a *answer, t trace) {
 	switch {
 	case a.HTTPStatus == http.StatusForbidden:
 		d.searchForbidden(a.identity.Name, a.rec.Mailbox, lookupForbidden(a.rec.Mailbox, a.Answer))
-		a.doubt("the app may not read the mailbox: " + a.Text)
+		a.doubt("the app may not read the mailbox: " + a.Cause().String())
 	case a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage:
 		d.searchRefused(a, now)
 	case now.Sub(t.since) >= lookupFor:
-		a.doubt("it cannot be looked up: " + a.Text)
+		a.doubt("it cannot be looked up: " + a.Cause().String())
 	default:
 		a.again = now.Add(max(pace.ClampPause(a.RetryAfter), UnknownDelay))
 	}
@@ -212,7 +212,7 @@ func (d *Delivery) searchRefused(a *answer, now time.Time) {
 	alone := d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
 	switch {
 	case alone >= hold.MaxAlone:
-		a.doubt("it cannot be looked up, while others can be sent: " + a.Text)
+		a.doubt("it cannot be looked up, while others can be sent: " + a.Cause().String())
 	case alone > 0:
 		a.again, a.Scope = now.Add(hold.ProbeAfter(alone-1)), outcome.ScopeMessage
 	default:
@@ -221,8 +221,11 @@ func (d *Delivery) searchRefused(a *answer, now time.Time) {
 }
 
 func lookupForbidden(mailbox envelope.Address, a outcome.Answer) string {
-	return fmt.Sprintf("unknown_outcome: lookup must read mailbox %s, and Graph refuses this (%s); %s; "+
-		"until then messages that may have been sent are held", mailbox, a.Text, a.Advice)
+	return text.Cause{
+		Headline: "App may not read the mailbox, which delivery.unknown_outcome: lookup needs",
+		Remedy:   a.Advice + "; until then messages that may have been sent are held",
+		Detail:   mailbox.String() + ": " + a.Detail,
+	}.String()
 }
 
 // searchForbidden raises the alarm of an identity that may not read a mailbox.
@@ -267,8 +270,10 @@ func (d *Delivery) endSearchAlarms() {
 func (a *answer) doubt(why string) {
 	a.verdict = &Decision{
 		State: spool.Held, Event: spool.EventHeld, Unknown: true, Status: reply.Enhanced{4, 4, 7},
-		Text: "the message may have been sent, and a search of the mailbox proved nothing: " + why +
-			"; check Sent Items of the mailbox, then release or delete it",
+		Text: text.Cause{
+			Headline: "Message may have been sent, and a search of the mailbox proved nothing",
+			Remedy:   "check Sent Items of the mailbox, then release or delete it", Detail: why,
+		}.String(),
 	}
 }
 
@@ -277,7 +282,7 @@ func (a *answer) doubt(why string) {
 func (l *lane) putOff(a answer, now time.Time) {
 	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now}
 	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
-		o.dec = Decision{Hold: true, Scope: a.Scope, Status: a.Status, Text: a.Text}
+		o.dec = Decision{Hold: true, Scope: a.Scope, Status: a.Status, Text: a.Cause().String()}
 		l.beginHold(&o, now)
 	}
 	if a.probe != "" {

@@ -90,7 +90,7 @@ func (d *Delivery) expireIf(ctx context.Context, r spool.Record, limit time.Dura
 	if since.IsZero() || min(now.Sub(since)+r.HeldFor, now.Sub(r.Accepted)) < limit {
 		return nil
 	}
-	why := fmt.Sprintf("held for longer than queue.max_hold (%s); last: %s", limit, r.LastText)
+	why := gaveUp(r.LastText, fmt.Sprintf("Held for longer than queue.max_hold (%s)", limit))
 	err := d.cfg.Store.Move(ctx, r.ID, spool.Failed, time.Time{}, why, now)
 	if errors.Is(err, spool.ErrState) || errors.Is(err, spool.ErrNotFound) {
 		return nil // a probe or the operator was faster

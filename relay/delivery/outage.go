@@ -11,6 +11,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // proof is what an answer shows of the service behind an identity.
@@ -60,11 +61,13 @@ func (o Outage) Why() string {
 	const wait = "nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center"
 	switch {
 	case o.Last.HTTPStatus != 0:
-		return fmt.Sprintf("Microsoft 365 is out of order: it answers %d; %s", o.Last.HTTPStatus, wait)
+		c := text.Cause{Remedy: wait, Detail: o.Last.Detail}
+		c.Headline = fmt.Sprintf("Microsoft 365 is out of order: it answers %d", o.Last.HTTPStatus)
+		return c.String()
 	case o.Last.Outcome == outcome.Unknown: // the advice is about the message
 		return "Microsoft 365 does not answer in time; " + wait
 	}
-	return "Microsoft 365 cannot be reached: " + o.Last.Text + "; " + cmp.Or(o.Last.Advice, wait)
+	return o.Last.Cause().String()
 }
 
 // outages are by identity, from the first attempt without an answer to the next answer.

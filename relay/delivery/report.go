@@ -8,13 +8,14 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/dsn"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/outcome"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // Reports says who gets reports of failed mail, and from whom.
@@ -102,10 +103,10 @@ func (d *Delivery) report(ctx context.Context) {
 func (d *Delivery) reportsStuck(err error, before bool) {
 	switch {
 	case err != nil:
-		text := strings.ReplaceAll(err.Error(), "\n", "; ")
-		d.cfg.Log.Error("cannot write reports; retrying", "after", reportAgain, "error", text)
-		d.cfg.Alarm(reportAlarm, "cannot write reports of failed mail: "+text+
-			"; see graphrelay status, and check the disk that holds the queue", true)
+		d.cfg.Alarm(reportAlarm, text.Cause{
+			Headline: "Reports of failed mail cannot be written", Remedy: "check the disk that holds the queue",
+			Detail: text.Foreign(err.Error(), outcome.MaxText),
+		}.String(), true)
 	case before && !d.reports.unsent.Load():
 		d.cfg.Alarm(reportAlarm, "reports can be written again", false)
 	}
@@ -184,9 +185,11 @@ func (d *Delivery) reportFailed(rec spool.Record) {
 	d.cfg.Log.Error("a report failed", "queue_id", string(rec.ID), "report_of", string(rec.ReportOf),
 		"error", rec.LastText)
 	d.reports.unsent.Store(true)
-	d.cfg.Alarm(reportAlarm, fmt.Sprintf("report %s of failed message %s could not be sent: %s; "+
-		"see graphrelay queue list --state failed, and retry it once the cause is gone",
-		rec.ID, rec.ReportOf, rec.LastText), true)
+	d.cfg.Alarm(reportAlarm, text.Cause{
+		Headline: "A report of failed mail could not be sent",
+		Remedy:   "see why with graphrelay queue list --state failed, and retry it once the cause is gone",
+		Detail:   fmt.Sprintf("report %s of message %s: %s", rec.ID, rec.ReportOf, rec.LastText),
+	}.String(), true)
 }
 
 // reportSent ends that alarm: reports get through again.

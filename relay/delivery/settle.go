@@ -184,8 +184,8 @@ func settlement(o settling) spool.Settlement {
 	}
 }
 
-const damagedText = "the stored message is damaged and was not sent; " +
-	"restore the queue from a backup, or export what is left and delete it"
+const damagedText = "Stored message is damaged and was not sent; " +
+	"check the disk, and restore the queue from a backup, or export what is left and delete it"
 
 // damagedDecision holds a message whose bytes cannot be trusted; setAside then
 // moves it, for a settlement cannot.
@@ -194,7 +194,7 @@ func damagedDecision() Decision {
 }
 
 func (d *Delivery) setAside(o settling) {
-	d.cfg.Alarm("damaged", "message "+string(o.rec.ID)+": "+damagedText, true)
+	d.cfg.Alarm("damaged", damagedText+" [message "+string(o.rec.ID)+"]", true)
 	d.cfg.Log.Error("a stored message is damaged; check the disk that holds the queue", "queue_id", string(o.rec.ID),
 		"message_id", o.rec.MessageID, "mailbox", o.rec.Mailbox.String())
 	d.persist("state of a damaged message", o.rec, func(ctx context.Context) error {

@@ -98,7 +98,7 @@ func (d *Delivery) shared(a answer, now time.Time) outcome.Answer {
 		return ans
 	}
 	ans.Outcome, ans.Scope, ans.Status = outcome.Hold, scope, unheardHold
-	ans.Text = "several messages have met the same refusal, so they are kept: " + ans.Text
+	ans.Text = "Microsoft 365 refuses several messages for the same unknown reason"
 	ans.Advice = "look up the code; the messages that failed before can be retried with graphrelay queue retry"
 	return ans
 }

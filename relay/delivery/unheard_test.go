@@ -65,7 +65,7 @@ func TestUnheardCountsMessagesOfTenMinutes(t *testing.T) {
 }
 
 var strange = outcome.Answer{Outcome: outcome.Bounce, HTTPStatus: 400, Status: reply.Enhanced{5, 0, 0},
-	Code: "NeverHeard", Text: "refused (Graph answered 400 NeverHeard: x)"}
+	Code: "NeverHeard", Text: "refused", Detail: "Graph answered 400 NeverHeard: x"}
 
 // unheardRig is a mailbox in which the mail of some clients meets a code that nobody has heard of.
 func unheardRig(t *testing.T, bad map[string]bool) (*rig, envelope.Address, func(client string) envelope.QueueID) {

@@ -135,11 +135,10 @@ func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at 
 	if !warn {
 		return
 	}
-	text := fmt.Sprintf("mailbox %s has sent to %d recipients within a day, and Exchange Online allows %d; "+
-		"spread the mail over several mailboxes", mailbox, sum, recipientLimit)
 	d.cfg.Log.Warn("mailbox nears its daily limit", "mailbox", mailbox.String(), "recipients", sum,
-		"limit", recipientLimit, "error", text)
-	d.cfg.Alarm("limit:"+mailbox.String(), text, true)
+		"limit", recipientLimit)
+	d.cfg.Alarm("limit:"+mailbox.String(), fmt.Sprintf("Daily limit is near: %d of %d recipients in 24 hours; "+
+		"spread the mail over more mailboxes [%s]", sum, recipientLimit, mailbox), true)
 }
 
 // endUsageAlarms takes alarms back.

@@ -80,16 +80,22 @@ func (d *examiner) service(ctx context.Context) {
 		return
 	}
 	d.running = true
-	if !s.Healthy {
-		d.fail("service", "it is running but accepts no mail: "+s.Health, "see graphrelay status")
-		return
+	if s.Healthy {
+		d.ok("service", "version %s, running since %s", s.Version, s.Started.Format(time.RFC3339))
 	}
-	d.ok("service", "version %s, running since %s", s.Version, s.Started.Format(time.RFC3339))
+	for _, p := range s.Problems {
+		what := p.Headline
+		if p.Detail != "" {
+			what += " [" + p.Detail + "]"
+		}
+		if s.Healthy {
+			d.warn("service", what, p.Remedy)
+		} else {
+			d.fail("service", what, p.Remedy)
+		}
+	}
 	for _, w := range s.Warnings {
 		d.warn("service", w, "see graphrelay status")
-	}
-	for _, h := range s.Holds {
-		d.warn("hold", h.Key+": "+h.Text, "delivery resumes by itself once the cause is fixed; see graphrelay status")
 	}
 }
 

@@ -377,7 +377,7 @@ func (a *answered) wantReport(t *testing.T, entry logLine) {
 			t.Errorf("%q is not in the report:\n%s", want, report)
 		}
 	}
-	what, _, _ := strings.Cut(entry.Text, " (Graph answered")
+	what, _, _ := strings.Cut(entry.Text, " [")
 	if !strings.Contains(strings.Join(strings.Fields(report), " "), what) {
 		t.Errorf("%q is not in the report:\n%s", what, report)
 	}

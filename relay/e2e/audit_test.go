@@ -20,7 +20,8 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 			harness.With("top", "audit: {every: 24h, on_failure: stop}"))
 		holds := func(key string) bool {
 			out, err := r.Run("status")
-			return err == nil && strings.Contains(out, "hold: "+key+" ")
+			return err == nil && strings.HasPrefix(out, "PROBLEM: ") &&
+				strings.Contains(out, "queue release --hold '"+key+"'")
 		}
 		harness.Until(t, patience, "the audit to stop the identity", func() bool { return holds("audit:first") })
 		harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, plain("stopped"))
@@ -43,7 +44,8 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 					!holds("audit:first")
 			})
 		if d.Count() != 0 || !holds("audit:second") {
-			t.Fatalf("restart %v: %d sent, stopped under the new name: %v", restart, d.Count(), holds("audit:second"))
+			out, _ := r.Run("status")
+			t.Fatalf("restart %v: %d sent, and the status is\n%s", restart, d.Count(), out)
 		}
 		d.ClearFaults()
 		d.SetAllowed([]string{harness.Sender})

@@ -147,8 +147,11 @@ func newNormalizer(r *harness.Relay) (n normalizer) {
 	return n
 }
 
+// texts are the names of values that are for people.
+const texts = "text|headline|remedy|meanwhile|detail|reason|paused_reason|health|header|error"
+
 var (
-	jsonText   = regexp.MustCompile(`(?m)^( *"(?:text|reason|paused_reason|health|header|error)": )(".*?")(,?)$`)
+	jsonText   = regexp.MustCompile(`(?m)^( *"(?:` + texts + `)": )(".*?")(,?)$`)
 	jsonListed = regexp.MustCompile(`(?m)^( +)("[^"]* .*")(,?)$`) // an element of a list that is a sentence
 	jsonNumber = regexp.MustCompile(`(?m)^( *"(?:size|header_size|connections|slots)": )\d+`)
 	jsonTook   = regexp.MustCompile(`,\n *"duration_ms": \d+`) // absent below a millisecond

@@ -71,13 +71,15 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 func statusOfAnOutage(t *testing.T, r *harness.Relay) {
 	t.Helper()
 	out := command(t, r, "status")
-	says := regexp.MustCompile(`outage: Microsoft 365 is out of order: it answers 503, since \S+ \(\d+[sm] ago\)\n` +
-		`  mail is accepted and kept \(6 waiting\); failed attempts: \d+; next try (now|at \S+)\n` +
-		`  [^\n]+; to try now: graphrelay queue retry --all\n`)
+	says := regexp.MustCompile(`^PROBLEM: Microsoft 365 is out of order: it answers 503, ` +
+		`since [^\n]* UTC \(\d+[sm] ago\)\n` +
+		`  what to do: [^\n]+; to try now: graphrelay queue retry --all\n` +
+		`  meanwhile: mail is accepted and kept \(6 waiting\); \d+ attempts have failed, the next try is [^\n]+\n`)
 	if !says.MatchString(out) {
 		t.Errorf("status:\n%s", out)
 	}
-	if ready := r.Page("/readyz"); !strings.Contains(ready, `"ready":true`) {
+	ready := r.Page("/readyz")
+	if !strings.Contains(ready, `"status":"degraded"`) || !strings.Contains(ready, `"ready":true`) {
 		t.Errorf("readyz: %s", ready)
 	}
 }

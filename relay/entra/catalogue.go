@@ -19,34 +19,35 @@ import (
 
 const (
 	identity    = outcome.ScopeIdentity
+	adviceWait  = "nothing to do: it is tried again; if it lasts, see the service health page of the admin centre"
 	adviceCloud = "check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud"
 	adviceOften = "find what else logs in with this app so often"
 	adviceLog   = "look into the sign-in log of the service principal"
 )
 
 // Refusals are the answers to a login that are known. The outcome follows from
-// status and error alone; the numbers (AADSTS...) only choose advice, as
+// status and error alone; the numbers (AADSTS...) only choose the words, as
 // Microsoft asks of programs. The one exception is the number of throttling, which
 // comes with an error that would hold the identity.
 func Refusals() []outcome.Row {
 	on := outcome.On
 	return []outcome.Row{
-		on("429", "", "").Retry(identity, "4.7.0", "Entra throttles logins", adviceOften),
-		on("", "AADSTS90055", "").Retry(identity, "4.7.0", "Entra throttles logins", adviceOften),
-		on("408 5xx", "", "").Retry(identity, "4.3.0", "Entra has a transient failure", ""),
+		on("429", "", "").Retry(identity, "4.7.0", "Entra limits the logins of the app", adviceOften),
+		on("", "AADSTS90055", "").Retry(identity, "4.7.0", "Entra limits the logins of the app", adviceOften),
+		on("408 5xx", "", "").Retry(identity, "4.3.0", "Entra has a temporary fault", adviceWait),
 		on("", "temporarily_unavailable server_error slow_down", "").
-			Retry(identity, "4.3.0", "Entra has a transient failure", ""),
-		on("", "invalid_client", "").Hold(identity, "4.7.0", "Entra refuses the app's credential",
+			Retry(identity, "4.3.0", "Entra has a temporary fault", adviceWait),
+		on("", "invalid_client", "").Hold(identity, "4.7.0", "Entra refuses the client secret or certificate",
 			"check the secret or certificate in place against those of the app registration"),
 		on("", "unauthorized_client", "").Hold(identity, "4.7.0", "Entra does not let the app log in",
 			"check client_id and tenant_id in the configuration"),
 		on("", "invalid_scope invalid_resource", "").
-			Hold(identity, "4.3.5", "Entra does not know the resource asked for", adviceCloud),
+			Hold(identity, "4.3.5", "Login and Graph belong to different clouds", adviceCloud),
 		on("", "invalid_request", "").Hold(identity, "4.3.5", "Entra does not understand the login",
 			"check client_id, tenant_id and cloud (or endpoints) in the configuration"),
 		on("", "interaction_required invalid_grant access_denied", "").
-			Hold(identity, "4.7.0", "a policy of the tenant refuses the login", adviceLog),
-		on("", "-", "").Hold(identity, "4.3.5", "what answered the login is not Entra",
+			Hold(identity, "4.7.0", "A policy of the tenant refuses the login", adviceLog),
+		on("", "-", "").Hold(identity, "4.3.5", "What answered the login is not Entra",
 			"check the login endpoint in the configuration, "+
 				"and any proxy between this machine and login.microsoftonline.com (HTTPS_PROXY, NO_PROXY)"),
 		on("", "", "").Hold(identity, "4.7.0", "Entra refuses the login", "look up the code, and "+adviceLog),
@@ -58,76 +59,80 @@ func Refusals() []outcome.Row {
 func MetadataRefusals() []outcome.Row {
 	on := outcome.On
 	return []outcome.Row{
-		on("429", "", "").Retry(identity, "4.7.0", "the machine asks for tokens too often",
+		on("429", "", "").Retry(identity, "4.7.0", "This machine asks for tokens too often",
 			"find what else on this machine logs in with its identity so often"),
 		on("404 410 408 5xx", "", "").Retry(identity, "4.3.0",
-			"the machine's identity is not ready, as happens for a minute after an update",
-			"if it lasts, restart the machine"),
-		on("400", "", "").Hold(identity, "4.7.0", "this machine has no such identity",
+			"Identity of this machine is not ready",
+			"wait a minute, as after an update; if it lasts, restart the machine"),
+		on("400", "", "").Hold(identity, "4.7.0", "This machine has no such managed identity",
 			"assign the managed identity to the machine (Identity, in its page of the portal), "+
 				"or correct managed_identity in the configuration"),
-		on("401 403", "", "").Hold(identity, "4.7.0", "the metadata service refuses this program",
+		on("401 403", "", "").Hold(identity, "4.7.0", "Metadata service of this machine refuses the relay",
 			"check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)"),
-		on("", "", "").Hold(identity, "4.3.5", "what answers is not a metadata service",
+		on("", "", "").Hold(identity, "4.3.5", "What answers is not the metadata service of an Azure machine",
 			"check that this is a machine of Azure, and that no proxy answers for 169.254.169.254"),
 	}
 }
 
-// Numbers are advice for some of the numbers in Entra's answers, and decide nothing else.
+// Numbers are the words for some of the numbers in Entra's answers, and decide nothing else.
 func Numbers() []outcome.Row {
-	number := func(list, advice string) outcome.Row {
-		return outcome.Row{When: "AADSTS" + strings.ReplaceAll(list, " ", " AADSTS"), Scope: identity, Advice: advice}
+	number := func(list, text, advice string) outcome.Row {
+		return outcome.Row{
+			When: "AADSTS" + strings.ReplaceAll(list, " ", " AADSTS"), Scope: identity, Text: text, Advice: advice,
+		}
 	}
 	return []outcome.Row{
-		number("7000215", "the client secret is wrong; put the secret's Value in place, not its Secret ID"),
-		number("7000222", "the client secret has expired; "+
-			"make a new one in the app registration and put its Value in place"),
-		number("700027", "Entra does not know the certificate; upload it to the app registration, "+
-			"and check that the file in place holds the same one and that it has not expired"),
-		number("700024", "the login's times are not valid; set this machine's clock right (NTP), "+
-			"and check the certificate's validity"),
-		number("700030", "the subject name of the certificate is not authorised for the app; "+
+		number("7000215", "Client secret is wrong",
+			"put the secret's Value, not its Secret ID, into client_secret_file"),
+		number("7000222", "Client secret expired",
+			"make a new one in the app registration (Certificates & secrets) "+
+				"and put its Value into client_secret_file"),
+		number("700027", "Entra does not know the certificate, or it expired",
+			"upload it to the app registration, and check with graphrelay cert show "+
+				"that certificate_file holds the same one and that it has not expired"),
+		number("700024", "Clock of this machine is wrong, or the certificate is not valid now",
+			"set the clock right (timedatectl set-ntp true), "+
+				"and check the certificate's validity (graphrelay cert show)"),
+		number("700030", "Subject name of the certificate is not authorised for the app",
 			"use the certificate that was uploaded"),
-		number("700016 700011 7000229", "check client_id and tenant_id in the configuration; "+
-			"the app may have been deleted, or belong to another tenant or cloud"),
-		number("70001 7000112", "the app is disabled; enable sign-in for its enterprise application"),
-		number("90002 90038 900382", "check tenant_id, "+
-			"and that cloud (or endpoints) in the configuration is the tenant's"),
-		number("53003 53000 530035", "a Conditional Access policy for workload identities refuses the login; "+
+		number("700016 700011 7000229", "App does not exist in the tenant",
+			"check client_id and tenant_id in the configuration; "+
+				"the app may have been deleted, or belong to another tenant or cloud"),
+		number("70001 7000112", "App is disabled",
+			"enable sign-in for its enterprise application in the Entra admin centre"),
+		number("90002 90038 900382", "Tenant does not exist in this cloud",
+			"check tenant_id, and that cloud (or endpoints) in the configuration is the tenant's"),
+		number("53003 53000 530035", "A Conditional Access policy refuses the login",
 			"exempt the app or this machine's address, or change the policy"),
-		number("65001 650052 650056 650057 500011", "the app has no grant in this tenant; "+
+		number("65001 650052 650056 650057 500011", "Consent for the app is missing or was removed",
 			"give admin consent, or assign the role in Exchange (RBAC for Applications)"),
-		number("70011 1002012", adviceCloud),
-		number("70021 700211 700212 700213", "the federated credential of the app registration does not match "+
-			"the token of this workload: compare issuer, subject and audience"),
-		number("90006 90012 90024 90033", "nothing to do; Entra asks to try again later"),
-		number("500021 500022", "a proxy between this machine and login.microsoftonline.com restricts tenants "+
-			"(Restrict-Access-To-Tenants); have it allow this tenant, or exempt this machine"),
-		number("50196 90055", "too many logins; "+adviceOften),
+		number("70011 1002012", "Login and Graph belong to different clouds", adviceCloud),
+		number("70021 700211 700212 700213", "Federated credential does not match the token of this workload",
+			"compare issuer, subject and audience in the app registration with those of the token"),
+		number("90006 90012 90024 90033", "Entra has a temporary fault", adviceWait),
+		number("500021 500022", "A proxy on the way to Entra does not allow this tenant",
+			"have the proxy allow the tenant (Restrict-Access-To-Tenants), or exempt this machine"),
+		number("50196 90055", "Entra limits the logins of the app", adviceOften),
 	}
 }
 
-// loginAdvice gives better advice for the numbers that are known.
-func loginAdvice(number int) string {
-	known := func(r outcome.Row) bool {
+// known is the better row for a number that is known.
+func known(number int) (outcome.Row, bool) {
+	rows := Numbers()
+	i := slices.IndexFunc(rows, func(r outcome.Row) bool {
 		return slices.Contains(strings.Fields(r.When), fmt.Sprintf("AADSTS%d", number))
+	})
+	if i < 0 {
+		return outcome.Row{}, false
 	}
-	if i := slices.IndexFunc(Numbers(), known); i >= 0 {
-		return Numbers()[i].Advice
-	}
-	return ""
+	return rows[i], true
 }
 
 // LoginError says why there is no token. Its Answer is what a message that
 // waits for the token gets.
 type LoginError struct{ Answer outcome.Answer }
 
-func (e *LoginError) Error() string {
-	if e.Answer.Advice == "" {
-		return e.Answer.Text
-	}
-	return e.Answer.Text + ": " + e.Answer.Advice
-}
+func (e *LoginError) Error() string { return e.Answer.Cause().String() }
 
 // refusal is the body of a refused login, RFC 6749 section 5.2 with the additions of Entra.
 type refusal struct {
@@ -161,11 +166,11 @@ func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outc
 	}
 	a := judge(Refusals(), resp, now, codes...)
 	a.Code = text.Foreign(r.Error, outcome.MaxWord)
-	a.Text = fmt.Sprintf("%s (it answered %s)", a.Text, outcome.Quote(resp.StatusCode, r.Error, r.Description, body))
+	a.Detail = "Entra answered " + outcome.Quote(resp.StatusCode, r.Error, r.Description, body)
 	a.RequestID = text.Foreign(cmp.Or(r.CorrelationID, outcome.Field(resp.Header, "x-ms-request-id")), outcome.MaxWord)
 	for _, n := range r.Codes {
-		if advice := loginAdvice(n); advice != "" {
-			a.Advice = advice
+		if row, ok := known(n); ok {
+			a.Text, a.Advice = row.Text, row.Advice
 			break
 		}
 	}

@@ -3,6 +3,8 @@ package entra
 import (
 	"fmt"
 	"time"
+
+	"graphrelay/relay/text"
 )
 
 // Expired is the stage of a credential that has expired.
@@ -29,24 +31,25 @@ func expiryStage(now, expires time.Time) int {
 
 // Expiry returns how soon a credential expires: stage is empty while nobody needs
 // to care, then "30 days", "14 days", "7 days", "3 days", "1 days" and "expired";
-// text is for the operator. It is pure.
-func (i CredentialInfo) Expiry(now time.Time) (stage, text string) {
+// cause is the line of a text.Cause. It is pure.
+func (i CredentialInfo) Expiry(now time.Time) (stage, cause string) {
 	days := expiryStage(now, i.NotAfter)
 	if days < 0 {
 		return "", ""
 	}
-	remedy := "make a new secret in the app registration, put its Value into the file, " +
-		"and correct client_secret_expires"
+	what, remedy := "Client secret", "make a new one in the app registration, put its Value into client_secret_file, "+
+		"and correct client_secret_expires; no restart is needed"
 	if i.Kind == KindCertificate {
-		remedy = "make a new certificate, upload it to the app registration, and replace the file"
+		what, remedy = "Certificate of the app", "make a new one (graphrelay cert renew), "+
+			"upload it to the app registration, and replace certificate_file; no restart is needed"
 	}
-	stage, when := Expired, "expired on %s; delivery stops when the current token expires"
+	stage, when := Expired, "expired on %s"
 	if days > 0 {
 		left := i.NotAfter.Sub(now).Round(time.Hour)
 		stage, when = fmt.Sprintf("%d days", days), "expires on %s, in "+inDays(left)
 	}
 	when = fmt.Sprintf(when, i.NotAfter.UTC().Format(time.DateOnly))
-	return stage, fmt.Sprintf("the %s %s; %s; no restart is needed", i.Kind, when, remedy)
+	return stage, text.Cause{Headline: what + " " + when, Remedy: remedy}.String()
 }
 
 func inDays(d time.Duration) string {

@@ -25,7 +25,7 @@ func TestExpiryStage(t *testing.T) {
 func TestExpiryText(t *testing.T) {
 	end := noon.AddDate(0, 0, 40)
 	for days, want := range map[int][3]string{
-		9: {"", "", ""}, 10: {"30 days", "in 30 days; ", "put its Value into the file"}, 27: {"14 days", "in 13 days; ",
+		9: {"", "", ""}, 10: {"30 days", "in 30 days; ", "into client_secret_file"}, 27: {"14 days", "in 13 days; ",
 			""}, 39: {"1 days", "in 24 hours; ", ""}, 40: {Expired, "secret expired on ", ""},
 	} {
 		stage, text := CredentialInfo{Kind: KindSecret, NotAfter: end}.Expiry(noon.AddDate(0, 0, days))

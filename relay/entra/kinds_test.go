@@ -45,7 +45,7 @@ func TestManagedIdentity(t *testing.T) {
 			}
 			a := refusedLogin(t, c)
 			if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.HTTPStatus != 400 ||
-				!strings.Contains(a.Text, "Identity not found") || !strings.Contains(a.Advice, "assign") {
+				!strings.Contains(a.Detail, "Identity not found") || !strings.Contains(a.Advice, "assign") {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -86,8 +86,8 @@ func TestWorkloadIdentity(t *testing.T) {
 	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	c := mustNew(t, cfg)
 	a := refusedLogin(t, c)
-	if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "AADSTS700024") ||
-		!strings.Contains(log.String(), "expired") || strings.Contains(a.Text+log.String(), expired) {
+	if a.Outcome != outcome.Hold || !strings.Contains(a.Detail, "AADSTS700024") ||
+		!strings.Contains(log.String(), "expired") || strings.Contains(a.Cause().String()+log.String(), expired) {
 		t.Errorf("%+v\n%s", a, &log)
 	}
 	federated(time.Hour) // renewed in its file by the kubelet: no restart, no reload

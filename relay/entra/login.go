@@ -239,7 +239,8 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 func (l *Login) Redact(a outcome.Answer) outcome.Answer {
 	if a.Outcome != outcome.Delivered {
 		c := l.current()
-		a.Text = redact(a.Text, append(l.cfg.Route.Secrets(), c.secret, c.assertion)...)
+		secrets := append(l.cfg.Route.Secrets(), c.secret, c.assertion)
+		a.Text, a.Detail = redact(a.Text, secrets...), redact(a.Detail, secrets...)
 	}
 	return a
 }

@@ -3,7 +3,6 @@ package entra
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -93,16 +92,17 @@ func (l *Login) managedToken(ctx context.Context) (azcore.AccessToken, error) {
 // refusedByMetadata says what a refusal of the metadata service means. resp is
 // nil where nothing answered.
 func refusedByMetadata(err error, resp *http.Response, now time.Time) outcome.Answer {
-	const where = "the metadata service of this machine"
 	if resp == nil {
-		return outcome.On("", "", "").Retry(identity, "4.4.1",
-			"cannot log in: "+where+" does not answer: "+text.Foreign(ErrorText(err), outcome.MaxText),
+		a := outcome.On("", "", "").Retry(identity, "4.4.1",
+			"Metadata service of this machine does not answer",
 			"managed_identity works on machines of Azure only (or under Azure Arc): check that this is one, "+
 				"and that nothing blocks 169.254.169.254").Answer()
+		a.Detail = text.Foreign(ErrorText(err), outcome.MaxText)
+		return a
 	}
 	body, _ := io.ReadAll(resp.Body)
 	a := judge(MetadataRefusals(), resp, now)
 	a.Code = text.Foreign(readRefusal(body).Error, outcome.MaxWord)
-	a.Text = fmt.Sprintf("%s (%s answered %s)", a.Text, where, outcome.Quote(resp.StatusCode, "", "", body))
+	a.Detail = "the metadata service answered " + outcome.Quote(resp.StatusCode, "", "", body)
 	return a
 }

@@ -32,14 +32,14 @@ func TestRefusals(t *testing.T) {
 		advice  string
 	}{
 		{401, entra("invalid_client", 7000215), outcome.Hold, "invalid_client", "not its Secret ID"},
-		{401, entra("invalid_client", 7000222), outcome.Hold, "invalid_client", "expired"},
+		{401, entra("invalid_client", 7000222), outcome.Hold, "invalid_client", "make a new one"},
 		{401, entra("invalid_client", 700027), outcome.Hold, "invalid_client", "upload"},
 		{400, entra("invalid_request", 90002), outcome.Hold, "invalid_request", "tenant_id"},
 		{400, entra("unauthorized_client", 700016), outcome.Hold, "unauthorized_client", "client_id"},
-		{400, entra("invalid_grant", 53003), outcome.Hold, "invalid_grant", "Conditional Access"},
+		{400, entra("invalid_grant", 53003), outcome.Hold, "invalid_grant", "change the policy"},
 		{400, entra("invalid_scope", 70011), outcome.Hold, "invalid_scope", "same cloud"},
 		{400, entra("something_new", 1), outcome.Hold, "something_new", "look up"},
-		{400, entra("temporarily_unavailable", 90033), outcome.Retry, "temporarily_unavailable", "try again later"},
+		{400, entra("temporarily_unavailable", 90033), outcome.Retry, "temporarily_unavailable", "tried again"},
 		{401, entra("invalid_client", 90033), outcome.Hold, "invalid_client", ""}, // the number decides nothing
 		{503, entra("invalid_client", 7000215), outcome.Retry, "invalid_client", ""},
 		{429, "", outcome.Retry, "", "often"},
@@ -57,8 +57,8 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	a := refused(loginFailure(401, nil, entra("invalid_client", 7000215)), noon, (&direct{}).NoAnswer)
-	want := `Entra refuses the app's credential (it answered 401 invalid_client: AADSTS7000215: No.\nTrace ID: 1)`
-	if a.Text != want || a.RequestID != "corr-1" {
+	const want = "Entra answered 401 invalid_client: AADSTS7000215: No. Trace ID: 1"
+	if a.Text != "Client secret is wrong" || a.Detail != want || a.RequestID != "corr-1" {
 		t.Errorf("%+v", a)
 	}
 	if a := refused(loginFailure(429, http.Header{"Retry-After": {"60"}}, ""), noon,
@@ -74,30 +74,30 @@ func TestLoginThrottlingAndTenantRestriction(t *testing.T) {
 		`"error_description":"AADSTS90055: There are too many incoming requests."}`
 	a := refused(loginFailure(400, http.Header{"Retry-After": {"30"}}, throttled), noon, (&direct{}).NoAnswer)
 	if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeIdentity || a.RetryAfter != 30*time.Second ||
-		!strings.Contains(a.Text, "throttles") {
+		!strings.Contains(a.Text, "limits the logins") {
 		t.Errorf("%+v", a)
 	}
 	for _, n := range []string{"500021", "500022"} {
 		a := refused(loginFailure(400, nil, `{"error":"invalid_request","error_description":"AADSTS`+n+
 			`: Access to tenant is denied.","error_codes":[`+n+`]}`), noon, (&direct{}).NoAnswer)
-		if a.Outcome != outcome.Hold || !strings.Contains(a.Advice, "proxy") ||
-			!strings.Contains(a.Advice, "restricts tenants") {
+		if a.Outcome != outcome.Hold || !strings.Contains(a.Text, "proxy") ||
+			!strings.Contains(a.Advice, "Restrict-Access-To-Tenants") {
 			t.Errorf("%+v", a)
 		}
 	}
 }
 
-// The advice for a number is advice, whatever the number.
+// A number that is known has a headline and a remedy.
 func TestLoginAdviceForEveryKnownNumber(t *testing.T) {
 	for _, n := range []int{7000215, 7000222, 700027, 700024, 700030, 700016, 700011, 70001, 7000112, 7000229, 90002,
 		90038, 900382, 53003, 53000, 530035,
 		65001, 650052, 650056, 650057, 500011, 70011, 1002012, 70021, 700211, 700213,
 		90006, 90012, 90024, 90033, 50196, 500021, 500022, 90055} {
-		if loginAdvice(n) == "" {
+		if r, ok := known(n); !ok || r.Advice == "" || r.Text == "" {
 			t.Errorf("no advice for AADSTS%d", n)
 		}
 	}
-	if loginAdvice(0) != "" {
+	if _, ok := known(0); ok {
 		t.Error("advice for nothing")
 	}
 }

@@ -15,7 +15,7 @@ func TestReadToken(t *testing.T) {
 		"eyJhdWQiOiJodHRwczovL2dyYXBoLm1pY3Jvc29mdC5jb20iLCJ0aWQiOiJ0ZW4iLCJhcHBpZCI6ImFwcCIs" +
 		"ImFwcF9kaXNwbGF5bmFtZSI6InJlbGF5XG54Iiwicm9sZXMiOlsiTWFpbC5TZW5kIl19.sig"
 	i := readToken(token{value: jwt, expires: noon})
-	if i.Tenant != "ten" || i.App != "app" || i.AppName != `relay\nx` || i.Audience != "https://graph.microsoft.com" ||
+	if i.Tenant != "ten" || i.App != "app" || i.AppName != "relay x" || i.Audience != "https://graph.microsoft.com" ||
 		fmt.Sprint(i.Roles) != "[Mail.Send]" || !i.Expires.Equal(noon) {
 		t.Errorf("%+v", i)
 	}
@@ -28,7 +28,7 @@ func TestReadToken(t *testing.T) {
 
 func TestLoginErrorText(t *testing.T) {
 	err := &LoginError{outcome.Answer{Text: "refused", Advice: "do this"}}
-	if err.Error() != "refused: do this" || (&LoginError{outcome.Answer{Text: "refused"}}).Error() != "refused" {
+	if err.Error() != "refused; do this" || (&LoginError{outcome.Answer{Text: "refused"}}).Error() != "refused" {
 		t.Error(err)
 	}
 }

@@ -33,7 +33,7 @@ func answer(r outcome.Row, httpStatus int, h http.Header, body []byte, e service
 	}
 	if a.Outcome != outcome.Delivered {
 		quote := outcome.Quote(httpStatus, strings.Join(e.codes, "/"), e.message, body)
-		a.Text = fmt.Sprintf("%s (Graph answered %s)", r.Text, quote)
+		a.Detail = "Graph answered " + quote
 	}
 	return a
 }
@@ -74,7 +74,7 @@ const (
 // that the step succeeded. It is pure.
 func (s Step) Judge(httpStatus int, h http.Header, body []byte, now time.Time) outcome.Answer {
 	if slices.Contains(s.Want, httpStatus) {
-		r := outcome.On("", "", "").Is(outcome.Delivered, outcome.ScopeMessage, "2.0.0", s.says("done"), "")
+		r := outcome.On("", "", "").Is(outcome.Delivered, outcome.ScopeMessage, "2.0.0", "Done", "")
 		if s.whole {
 			r.Text = accepted
 		}
@@ -98,24 +98,23 @@ func (s Step) Judge(httpStatus int, h http.Header, body []byte, now time.Time) o
 		a.Outcome, a.Scope, a.Status, a.Advice = outcome.Hold, outcome.ScopeMessage, reply.Enhanced{4, 3, 5}, adviceBug
 	}
 	a.Doubt = a.Doubt && s.MayDepart
-	a.Text = s.says(a.Text)
+	a.Detail = s.says(a.Detail)
 	return a
 }
 
-// says puts the name of the step before what happened.
+// says puts the name of the step before what happened in it.
 func (s Step) says(what string) string {
 	if s.Name == "" {
 		return what
 	}
-	return s.Name + ": " + what
+	return strings.TrimSuffix(s.Name+": "+what, ": ")
 }
 
 // Exceptions are what an answer means in a step where that differs from what it
 // means for sendMail: before the last step nothing can have been sent, each step
 // has a permission of its own, and none of them has a larger way.
 func (s Step) Exceptions() []outcome.Row {
-	const tooLarge = "a part of the message is too large for one request"
-	const unnamed = "a success that the documents do not name; "
+	const tooLarge, unnamed = "A part of the message is too large for one request", "Graph gave an unknown answer"
 	on := outcome.On
 	rows := []outcome.Row{
 		on("400", "", "maximum request length").Bounce("5.3.4", tooLarge, AdviceSize),
@@ -123,15 +122,15 @@ func (s Step) Exceptions() []outcome.Row {
 	}
 	if s.MayDepart { // by then the app has proved that it may use the mailbox
 		return append(rows, on("2xx", "", "").
-			Is(outcome.Unknown, message, "4.3.5", unnamed+"the message may have been sent", adviceCheck))
+			Is(outcome.Unknown, message, "4.3.5", unnamed+", and may have sent the message", adviceCheck))
 	}
 	return append(rows,
 		on("403", "", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess),
 		on("403", "ErrorAccessDenied accessDenied", "").
-			Hold(message, "4.7.1", "the app may not do this in the mailbox", s.permissionAdvice()),
-		on("504 408", "", "").Retry(mailbox, "4.4.7", "timed out behind Graph's front door; nothing was sent", ""),
-		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", "a web page came in place of Graph's answer", AdviceProxy),
-		on("2xx", "", "").Hold(message, "4.3.5", unnamed+"nothing was sent", adviceBug),
+			Hold(message, "4.7.1", "App may not make drafts in this mailbox", s.permissionAdvice()),
+		on("504 408", "", "").Retry(mailbox, "4.4.7", "Graph did not answer in time, and nothing was sent", adviceWait),
+		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", page, AdviceProxy),
+		on("2xx", "", "").Hold(message, "4.3.5", unnamed+", and nothing was sent", adviceBug),
 	)
 }
 
@@ -149,11 +148,11 @@ func (s Step) Unreadable(err error) outcome.Answer { return s.lost(err, false, e
 
 func (s Step) lost(err error, left bool, unreadable error) outcome.Answer {
 	a := classifyLoss(err, left && s.MayDepart, unreadable)
-	a.Text = s.says(a.Text)
+	a.Detail = s.says(a.Detail)
 	if left && !s.MayDepart && unreadable == nil && a.Scope == identity {
 		a.Scope = message // the network was there when it began
 		words := text.Foreign(err.Error(), outcome.MaxText)
-		a.Text = s.says("the connection was lost before anything was sent: " + words)
+		a.Text, a.Detail = "No usable answer came from Graph, and nothing was sent", s.says(words)
 	}
 	return a
 }

@@ -210,27 +210,28 @@ func TestClassify(t *testing.T) {
 func TestClassifyKeepsWhatWasSaid(t *testing.T) {
 	h := http.Header{"Request-Id": {"head-1"}}
 	a := classify(403, h, []byte(graphError("ErrorAccessDenied", "line one\r\nline \x07 two\u202e")), noon)
-	want := `the app may not use this mailbox (Graph answered 403 ErrorAccessDenied: line one\nline \u0007 two\u202e)`
-	if a.Text != want || a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
+	want := `Graph answered 403 ErrorAccessDenied: line one line \u0007 two\u202e`
+	if a.Text != "App may not send as this mailbox" || a.Detail != want ||
+		a.Code != "ErrorAccessDenied" || a.RequestID != "head-1" {
 		t.Errorf("%+v", a)
 	}
 	if a := classify(500, nil, []byte(graphError("x", "y")), noon); a.RequestID != "inner-1" {
 		t.Errorf("the request ID of the body is lost: %+v", a)
 	}
-	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Text,
-		`502: <html>\nBad Gateway`) {
+	if a := classify(502, nil, []byte("<html>\nBad Gateway"), noon); !strings.Contains(a.Detail,
+		`502: <html> Bad Gateway`) {
 		t.Errorf("%+v", a)
 	}
-	if a := classify(418, nil, nil, noon); !strings.Contains(a.Text, "418 without a body") {
+	if a := classify(418, nil, nil, noon); !strings.Contains(a.Detail, "418 without a body") {
 		t.Errorf("%+v", a)
 	}
 	if a := classify(403, nil, []byte(graphError("E", strings.Repeat("long ", 10_000))),
-		noon); len(a.Text) > 2*outcome.MaxText {
-		t.Errorf("%d bytes of text", len(a.Text))
+		noon); len(a.Detail) > 2*outcome.MaxText {
+		t.Errorf("%d bytes of text", len(a.Detail))
 	}
 	if a := classify(401, nil, []byte(graphError("E", "token eyJ0eXAiOiJKV1Qi.eyJhdWQ.sig-_1 is bad")),
-		noon); strings.Contains(a.Text, "eyJ") || !strings.Contains(a.Text, "[token] is bad") {
-		t.Errorf("a token is in %q", a.Text)
+		noon); strings.Contains(a.Detail, "eyJ") || !strings.Contains(a.Detail, "[token] is bad") {
+		t.Errorf("a token is in %q", a.Detail)
 	}
 }
 

@@ -27,29 +27,36 @@ const (
 	lostEarly // a success came before the whole body had left
 )
 
+const noWay = "No connection to Microsoft 365"
+
+const adviceReach = "check the network, the firewall (port 443 to graph.microsoft.com and login.microsoftonline.com) " +
+	"and the proxy (HTTPS_PROXY): graphrelay doctor --egress"
+
 func lossCatalogue() []outcome.Row {
 	when := outcome.When
-	noConnection := func(words, advice string) outcome.Row {
-		return when(words).Retry(identity, "4.4.1", "no connection to Graph", advice)
+	noConnection := func(words, text, advice string) outcome.Row {
+		return when(words).Retry(identity, "4.4.1", text, advice)
 	}
 	return []outcome.Row{
 		lostUnreadable: when("the message cannot be read from the queue").
-			Retry(message, "4.3.0", "the stored message cannot be read", "check the disk and the queue's store"),
+			Retry(message, "4.3.0", "Stored message cannot be read", "check the disk of the queue (queue.store)"),
 		lostAfter: when("the connection is lost, or time runs out, after bytes of the message have left").
 			Is(outcome.Unknown, message, "4.4.2",
-				"no answer came after the message had left, which may have been sent", adviceCheck),
+				"Connection was lost during sending, and the message may have been sent", adviceCheck),
 		lostStopped: when("the relay stops before anything has left").
-			Retry(message, "4.3.2", "stopped before anything was sent", ""),
+			Retry(message, "4.3.2", "The relay stopped before anything was sent",
+				"nothing to do: it is sent after the start"),
 		lostTLS: noConnection("the server's certificate is not trusted, or TLS fails",
-			"the server's certificate is not trusted; if a proxy inspects TLS, add its root certificate as ca_file, "+
-				"and check this machine's clock"),
-		lostDNS: noConnection("the name is not resolved", "check the name servers of this machine"),
-		lostProxy: noConnection("the proxy refuses or does not answer",
+			"TLS connection to Microsoft fails: its certificate is not trusted",
+			"if a proxy inspects TLS, add its root certificate as ca_file of the identity; check this machine's clock"),
+		lostDNS: noConnection("the name is not resolved", "Name lookup (DNS) fails for Microsoft's servers",
+			"check the name servers of this machine: getent hosts graph.microsoft.com"),
+		lostProxy: noConnection("the proxy refuses or does not answer", "Proxy does not let the relay reach Microsoft",
 			"check the proxy (proxy or proxy_file in the configuration, else HTTPS_PROXY and NO_PROXY), its password, "+
 				"and that it lets CONNECT to port 443 through"),
 		lostConnection: noConnection("anything else before bytes have left: no route, refused, reset, timeout",
-			"check the network, the firewall (port 443) and the proxy (HTTPS_PROXY)"),
-		lostLogin: when("the same on the way to Entra").Retry(identity, "4.4.1", "cannot log in to Entra", ""),
+			noWay, adviceReach),
+		lostLogin: when("the same on the way to Entra").Retry(identity, "4.4.1", noWay, adviceReach),
 		lostEarly: when("a 202 comes before the whole message has left").
 			Is(outcome.Unknown, message, "4.4.2", "Graph accepted the message before it had all of it", adviceCheck),
 	}
@@ -59,7 +66,7 @@ func lossCatalogue() []outcome.Row {
 func lossAnswer(way int, err error) outcome.Answer {
 	a := lossCatalogue()[way].Answer()
 	if err != nil {
-		a.Text += ": " + text.Foreign(entra.ErrorText(err), outcome.MaxText)
+		a.Detail = text.Foreign(entra.ErrorText(err), outcome.MaxText)
 	}
 	return a
 }
@@ -95,7 +102,8 @@ func Unreadable(err error) outcome.Answer { return lossAnswer(lostUnreadable, er
 // withoutLogin is a login that got no answer.
 func withoutLogin(err error) outcome.Answer {
 	a := lossAnswer(lostLogin, err)
-	a.Advice = lossCatalogue()[connectionLoss(err)].Advice
+	way := lossCatalogue()[connectionLoss(err)]
+	a.Text, a.Advice, a.Detail = way.Text, way.Advice, "logging in to Entra: "+a.Detail
 	return a
 }
 

@@ -68,8 +68,8 @@ func TestRenewedSecretIsUsed(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	// The double's answer echoes the secret.
-	if s := a.Text + a.Advice + log.String(); strings.Contains(s, "the-wrong-secret") ||
-		!strings.Contains(a.Text, "[secret]") {
+	if s := a.Cause().String() + log.String(); strings.Contains(s, "the-wrong-secret") ||
+		!strings.Contains(a.Detail, "[secret]") {
 		t.Errorf("the secret is in %s", s)
 	}
 	d.login = nil

@@ -79,7 +79,7 @@ func TestLookupFails(t *testing.T) {
 			inject(t, d, f)
 			copies, a := c.Lookup(soon(t), parse(t, mailbox), "<1@contoso.com>")
 			if a.Outcome != outcome.Retry && a.Outcome != outcome.Hold || copies != nil ||
-				!strings.HasPrefix(a.Text, "searching the mailbox: ") && f.Status != 401 {
+				!strings.HasPrefix(a.Detail, "searching the mailbox: ") && f.Status != 401 {
 				t.Errorf("%v %+v", copies, a)
 			}
 		})

@@ -71,7 +71,7 @@ func (c *Client) Do(ctx context.Context, mailbox envelope.Address, q Request) ([
 	if err := c.login.Renew(ctx, x.token, challengeClaims(x.header["Www-Authenticate"])); err != nil {
 		// What the login said is the better clue.
 		a := noToken(err)
-		a.Text = "Graph refused the token (401), and a new login failed: " + a.Text
+		a.Detail = "Graph refused the token (401), and a new login failed: " + a.Detail
 		a.Duration = x.answer.Duration
 		return nil, a
 	}
@@ -160,15 +160,21 @@ func (c *Client) authorize(ctx context.Context, req *http.Request) error {
 // noToken says what it means that a request could not be made ready.
 func noToken(err error) outcome.Answer {
 	var refused *entra.LoginError
-	on := outcome.On("", "", "")
 	words := text.Foreign(err.Error(), outcome.MaxText)
 	switch {
 	case errors.As(err, &refused):
 		return refused.Answer
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return on.Retry(message, "4.4.1", "stopped before anything was sent: "+words, "").Answer()
+		return detailed(lossCatalogue()[lostStopped], words)
 	}
-	return on.Hold(identity, "4.3.5", words, adviceBug).Answer()
+	return detailed(outcome.On("", "", "").Hold(identity, "4.3.5", "Request to Graph cannot be made", adviceBug), words)
+}
+
+// detailed is the answer of a row with what an error says.
+func detailed(r outcome.Row, words string) outcome.Answer {
+	a := r.Answer()
+	a.Detail = words
+	return a
 }
 
 // exchange sends a request, whose URL and header are complete, and reads the

@@ -93,11 +93,11 @@ func TestLoginFailureAfterUnauthorizedIsTheAnswer(t *testing.T) {
 	}
 	a := d.client().Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity || a.Code != "invalid_client" ||
-		!strings.Contains(a.Advice, "expired") {
+		a.Text != "Client secret expired" {
 		t.Fatalf("%+v", a)
 	}
-	if strings.Contains(a.Text+a.Advice, testSecret) {
-		t.Errorf("the secret is in %q", a.Text)
+	if strings.Contains(a.Cause().String(), testSecret) {
+		t.Errorf("the secret is in %q", a.Cause())
 	}
 }
 
@@ -115,7 +115,7 @@ func TestNothingLeavesWithoutAToken(t *testing.T) {
 	c.cfg.Graph, c.provider = cfg.Graph, provider
 	a := c.Send(within10s(t), address(t, "relay@contoso.com"), mail(sample))
 	if _, sends := d.counts(); sends != 0 || a.Outcome != outcome.Hold || a.Scope != outcome.ScopeIdentity ||
-		!strings.Contains(a.Text, "without a token") {
+		!strings.Contains(a.Detail, "without a token") {
 		t.Fatalf("%d sends, %+v", sends, a)
 	}
 }

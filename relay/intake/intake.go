@@ -35,15 +35,16 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Config is what an Intake works with. Every field is required. Notify and
-// OnEvent must not block, and are called by many goroutines at once.
+// Config is what an Intake works with. Every field is required. Notify,
+// OnEvent and OnRefusal must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
-	Store   spool.Intake
-	Notify  func(mailbox envelope.Address) // called after each commit
-	OnEvent func(Event)                    // for metrics
-	Now     func() time.Time
-	Log     *slog.Logger
+	Store     spool.Intake
+	Notify    func(mailbox envelope.Address) // called after each commit
+	OnEvent   func(Event)                    // for metrics
+	OnRefusal func(spool.RefusalKey)         // of each refusal, without its Hour, also of those that smtpd decided
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Event is one message accepted or one refusal, for metrics. A connection that

@@ -30,6 +30,7 @@ type bench struct {
 	store    *sqlite.Store
 	log      bytes.Buffer
 	notified []envelope.Address
+	refused  []spool.RefusalKey
 }
 
 func newBench(t *testing.T, change ...func(*Config)) *bench {
@@ -49,7 +50,8 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
 		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
-		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
+		OnRefusal: func(k spool.RefusalKey) { b.refused = append(b.refused, k) },
+		Log:       slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	for _, f := range change {
 		f(&c)

@@ -14,8 +14,8 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// reject logs a refusal and returns it. A connection that died needs no reply
-// and is logged at debug level only: on an open port it happens every day.
+// reject logs and records a refusal and returns it. A connection that died needs no
+// reply and is logged at debug level only: on an open port it happens every day.
 func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	level := slog.LevelWarn
 	e := reply.Of(err)
@@ -33,6 +33,7 @@ func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 	s.in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), s.peer.Addr.Addr(), "rejected", attrs...)
 	if level == slog.LevelWarn {
 		s.in.OnEvent(Event{At: at, Client: s.who(""), Refusal: e})
+		s.record(e)
 	}
 	return err
 }

@@ -19,6 +19,7 @@ type session struct {
 	client policy.Client
 	hash   string // that a login was checked against
 	owner  owner
+	tx     *transaction // under way, or the one that MAIL was refused for; else nil
 }
 
 // Connect implements smtpd.Handler.
@@ -112,6 +113,8 @@ func (s *session) become(next policy.Client, hash string, rules *Rules) error {
 
 // Mail implements smtpd.Session.
 func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
+	t := &transaction{session: s, from: from}
+	s.tx = t
 	err := s.renew()
 	if err == nil {
 		err = s.rules.Policy.ReversePath(s.client, from.Path)
@@ -122,10 +125,10 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 	if err := s.in.Store.Admit(from.Size); err != nil {
 		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
 	}
-	t := &transaction{session: s, from: from, who: s.who(from.Helo)}
 	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}
+	t.who = s.who(from.Helo)
 	return t, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // transaction is one message on its way in.
@@ -26,14 +28,21 @@ type transaction struct {
 	seen       map[string]bool
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
 	uncount    func()                      // takes the message off the client's rate
+
+	author envelope.Address   // the first of From, as it arrived
+	about  []envelope.Address // the recipients that a refusal would concern
 }
 
 // Abort implements smtpd.Transaction.
-func (t *transaction) Abort() { t.uncount() }
+func (t *transaction) Abort() {
+	t.uncount()
+	t.tx = nil
+}
 
 // Rcpt implements smtpd.Transaction. A repeated recipient is accepted and kept once.
 func (t *transaction) Rcpt(_ context.Context, rcpt smtpd.RcptTo) error {
 	to := rcpt.Path
+	t.about = []envelope.Address{to}
 	bare := withoutLocalhost(to)
 	full, err := t.rules.Policy.Recipient(t.client, bare)
 	if err == nil {
@@ -71,12 +80,14 @@ func withoutLocalhost(a envelope.Address) envelope.Address {
 
 // Data implements smtpd.Transaction.
 func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
+	t.about = t.recipients
 	m, err := t.receive(ctx, r)
 	if err != nil {
 		t.uncount()
 		return "", t.reject(err, "data",
 			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
 	}
+	t.tx = nil
 	t.in.Notify(m.Mailbox)
 	return m.ID, nil
 }
@@ -146,6 +157,9 @@ func (t *transaction) authorize(h *message.Header) (*message.Header, policy.Gran
 	claims, err := t.claims(h)
 	if err != nil {
 		return nil, policy.Grant{}, r, err
+	}
+	if len(claims.From) > 0 {
+		t.author = claims.From[0]
 	}
 	grant, err := t.rules.Policy.Grant(t.client, claims)
 	if err != nil || grant.Rewrite == (policy.Rewrite{}) {
@@ -268,8 +282,16 @@ func storeReply(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, spool.ErrFull):
-		return errFull.Becausef("%w; free space on the disk of queue.store, or raise queue.max_messages", err)
+		return errFull.Because(plain(err))
 	default:
-		return errUnhealthy.Becausef("%w; `graphrelay status` shows the state of the spool", err)
+		return errUnhealthy.Because(plain(err))
 	}
+}
+
+// plain is what an operator reads of an error of the spool: its cause.
+func plain(err error) error {
+	if c, ok := errors.AsType[text.Cause](err); ok {
+		return c
+	}
+	return fmt.Errorf("%w; see graphrelay status", err)
 }

@@ -49,7 +49,7 @@ func (m *Monitor) describeEvents() events {
 // describeStates makes the metrics that are read from a Snapshot.
 func (m *Monitor) describeStates() {
 	m.value("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping.",
-		func(s state.Snapshot) float64 { return truth(state.Judge(s).Ready) }).withoutSnapshot = true
+		func(s state.Snapshot) float64 { return truth(s.Ready()) }).withoutSnapshot = true
 	m.gauge("queue_messages",
 		"Messages in the store by state: queued, deferred, paused, sending, held, failed or damaged.",
 		func(s state.Snapshot, is emit) {
@@ -134,6 +134,9 @@ func (m *Monitor) describeService() {
 		func(s state.Snapshot) float64 { return float64(s.ConnectionsTotal) })
 	m.value("smtp_connections_refused_total", "SMTP connections refused at a limit, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusedOver) })
+	m.value("refusals_dropped_total",
+		"Refusals that graphrelay trace can no longer show because 50,000 rows are kept, since the service started.",
+		func(s state.Snapshot) float64 { return float64(s.RefusalsDropped) })
 	m.gauge("credential_expiry_timestamp_seconds",
 		"Expiry of an identity's credential as a Unix timestamp; absent if unknown.",
 		func(s state.Snapshot, is emit) {
@@ -168,5 +171,5 @@ func (m *Monitor) describeService() {
 		func(_ state.Snapshot, is emit) { is(1, m.cfg.Version, runtime.Version()) },
 		"version", "goversion").withoutSnapshot = true
 	m.value("alarms", "Alarms firing now; /readyz lists them.",
-		func(s state.Snapshot) float64 { return float64(len(s.Alarms)) })
+		func(s state.Snapshot) float64 { return float64(len(state.Judge(s, m.cfg.Now()).Reasons)) })
 }

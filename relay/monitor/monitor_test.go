@@ -172,7 +172,7 @@ func TestLabelsAreBounded(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	full := errors.New("no room; free space")
-	alarm := state.Alarm{Key: "hold:mailbox:a@example.org", Text: "held; do this"}
+	alarm := state.Alarm{Key: "hold:mailbox:a@example.org", Fault: state.FaultOf("held; do this")}
 	for _, c := range []struct {
 		name           string
 		s              state.Snapshot

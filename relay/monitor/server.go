@@ -13,6 +13,7 @@ import (
 	"graphrelay/relay/hostheader"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // snapshotLimit is how long a snapshot may take.
@@ -52,11 +53,13 @@ func (m *Monitor) snapshot(ctx context.Context) (state.Snapshot, error) {
 func (m *Monitor) health(r *http.Request) state.Health {
 	s, err := m.snapshot(r.Context())
 	if err != nil {
-		why := "the store does not answer: " + err.Error() +
-			"; see the log, and restart the service if it does not recover"
-		return state.Health{Status: state.Dead, Reasons: []state.Reason{{Key: "snapshot", Text: why}}}
+		why := state.Fault{
+			Headline: "The queue does not answer", Detail: text.Line(err.Error()), Since: m.cfg.Now(),
+			Remedy: "see the log; if it lasts, restart the service: systemctl restart graphrelay",
+		}
+		return state.Health{Status: state.Dead, Reasons: []state.Alarm{{Key: "snapshot", Fault: why}}}
 	}
-	return state.Judge(s)
+	return state.Judge(s, m.cfg.Now())
 }
 
 // probe answers with the health, and 503 unless well.

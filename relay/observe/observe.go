@@ -53,6 +53,7 @@ type Config struct {
 	Store       Store
 	Delivery    func() delivery.Status
 	Connections func() smtpd.Stats
+	Dropped     func() uint64 // refusals from their record
 	StorePath   string
 	Service     func() state.Snapshot // with no more than what follows from the configuration in force
 }

@@ -42,6 +42,7 @@ func observer(t *testing.T, q *queue, s state.Snapshot) *Observer {
 		Store:       q,
 		Delivery:    func() delivery.Status { return delivery.Status{Usage: []delivery.Usage{{Recipients: 7}}} },
 		Connections: func() smtpd.Stats { return smtpd.Stats{Connections: 8, Accepted: 9, Refused: 10} },
+		Dropped:     func() uint64 { return 12 },
 		StorePath:   filepath.Join(t.TempDir(), "queue.db"),
 		Service:     func() state.Snapshot { return s },
 	})
@@ -79,7 +80,8 @@ func TestSnapshot(t *testing.T) {
 	}
 	if s.Queued != 1 || s.Deferred != 7 || s.Paused != 8 || s.Sending != 2 || s.Held != 3 ||
 		s.Failed != 4 || s.Damaged != 5 || s.Bytes != 6 ||
-		s.Connections != 8 || s.ConnectionsTotal != 9 || s.RefusedOver != 10 || s.DiskReserve != 11 {
+		s.Connections != 8 || s.ConnectionsTotal != 9 || s.RefusedOver != 10 || s.RefusalsDropped != 12 ||
+		s.DiskReserve != 11 {
 		t.Errorf("numbers %+v", s)
 	}
 	want := state.Traffic{Accepted: 1, Rejected: 1, Sent: 1, Deferred: 1, Paused: 1, Held: 1, Failed: 1}

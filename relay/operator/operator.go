@@ -39,6 +39,11 @@ type Store interface {
 	spool.Operator
 }
 
+// Record is the record of refusals: a refusals.Record.
+type Record interface {
+	List(ctx context.Context, f spool.RefusalFilter) ([]spool.Refusal, error)
+}
+
 // Operator acts on one queue; every field is required.
 type Operator struct {
 	Store    Store
@@ -52,10 +57,16 @@ type Operator struct {
 	TryNow   func(chosen func(mailbox envelope.Address) bool) []state.Wait
 	Hostname func() string // of the relay
 	Now      func() time.Time
+	Record   Record      // of what was refused
 	LooksUp  func() bool // whether a message that may have been sent is looked up before it is retried; nil: no
 
 	// Submit hands a message over as a program of this host would.
 	Submit func(ctx context.Context, from, to envelope.Address, message io.Reader) (envelope.QueueID, error)
+}
+
+// Refusals reads a page of what was refused, the latest first.
+func (o *Operator) Refusals(ctx context.Context, f spool.RefusalFilter) ([]spool.Refusal, error) {
+	return o.Record.List(ctx, f)
 }
 
 // Probe probes the hold with this key, those that can stop mail of a mailbox, or

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"graphrelay/relay/reply"
+	"graphrelay/relay/text"
 )
 
 // Outcome is what an answer means for the message.
@@ -56,8 +57,9 @@ type Answer struct {
 	Status     reply.Enhanced // for history, reports and alerts
 	HTTPStatus int            // 0 without an answer
 	Code       string         // error.code of the body, or "error" of a token answer
-	Text       string         // for the operator, one line: what happened; no secret, no token
+	Text       string         // for the operator: what is wrong, a headline of text.Cause
 	Advice     string         // for the operator: what to do; may be empty
+	Detail     string         // for the operator: the service's own words; no secret, no token
 	RetryAfter time.Duration  // 0 if not given
 	Doubt      bool           // with Retry: the service is known to answer this after it sent a message, too
 	RequestID  string         // Graph's request-id, or Entra's correlation ID
@@ -65,6 +67,20 @@ type Answer struct {
 	Uploaded   int64          // large mail only: bytes of all request bodies, which count towards the mailbox's limit
 	Requests   int            // large mail only: number of requests made, which count towards another limit
 	Damaged    string         // large mail only: "repaired" or "original_attached" where it could not be read as it is
+}
+
+// Cause is the text for the operator.
+func (a Answer) Cause() text.Cause {
+	return text.Cause{Headline: a.Text, Remedy: a.Advice, Detail: a.Detail}
+}
+
+// What is what is wrong with the service's own words, for where the remedy has a
+// place of its own.
+func (a Answer) What() string {
+	if a.Detail == "" {
+		return a.Text
+	}
+	return a.Text + " (" + a.Detail + ")"
 }
 
 // Row is one fact of a catalogue: what an answer looks like, and what it means.
@@ -81,7 +97,7 @@ type Row struct {
 	Status  reply.Enhanced
 	Pause   time.Duration // for Retry, where the answer names no time
 	Doubt   bool          // for Retry: the answer can also follow a message that was sent
-	Text    string        // what happened
+	Text    string        // what is wrong: a headline of text.Cause
 	Advice  string        // what to do
 }
 

@@ -75,6 +75,7 @@ func (c *conn) admit() *reply.Error {
 		c.note(slog.LevelWarn, "connections refused", "connections refused",
 			slog.String("reply", refusal.Text),
 			slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
+		c.refused(refusal)
 		return refusal
 	}
 	if c.proxied {
@@ -94,6 +95,7 @@ func (c *conn) identify() *reply.Error {
 		c.note(slog.LevelWarn, "no login possible", "connection refused",
 			slog.String("error", "this listener requires a login, and has no TLS to log in with"),
 			slog.String("remedy", "add the client's network to plaintext_auth, or give the listener tls"))
+		c.refused(errNoLogin)
 		return errNoLogin
 	}
 	err := c.guard(func() (err error) {

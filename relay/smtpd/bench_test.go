@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 )
 
 // sink accepts everything at no cost, so that only smtpd is measured.
 type sink struct{}
 
+func (sink) Refused(smtpd.Peer, smtpd.Session, *reply.Error)            {}
 func (sink) Connect(context.Context, smtpd.Peer) (smtpd.Session, error) { return sink{}, nil }
 func (sink) Mail(context.Context, smtpd.MailFrom) (smtpd.Transaction, error) {
 	return sink{}, nil

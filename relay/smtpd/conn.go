@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd/wire"
 	"graphrelay/relay/socket"
 )
@@ -210,6 +211,12 @@ func (c *conn) noteRefusal(verb string, reply []byte) {
 	text := strings.TrimSpace(string(reply))
 	c.note(slog.LevelWarn, "rejected with "+text[:min(len(text), 9)], "rejected",
 		slog.String("at", strings.ToLower(verb)), slog.String("reply", text))
+	c.refused(wire.ReadReply(text))
+}
+
+// refused lets the handler know of a refusal that it did not decide.
+func (c *conn) refused(e *reply.Error) {
+	_ = c.guard(func() error { c.server.handler.Refused(c.peer, c.session, e); return nil })
 }
 
 func (c *conn) logPanic(p any) {

@@ -184,6 +184,7 @@ func (c *conn) noteTimeout() {
 			"make the client end its lines with CRLF"
 	}
 	c.note(slog.LevelWarn, "message timed out", "message timed out", slog.String("error", cause))
+	c.refused(errIdle)
 }
 
 // flush sends the waiting replies.

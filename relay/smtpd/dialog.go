@@ -228,5 +228,6 @@ func (c *conn) bye(e *reply.Error) error {
 // cutOff is bye for a client that may be in the middle of sending.
 func (c *conn) cutOff(e *reply.Error) error {
 	c.linger = true
+	c.refused(e)
 	return c.bye(e)
 }

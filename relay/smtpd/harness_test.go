@@ -25,6 +25,7 @@ type recorder struct {
 	mu       sync.Mutex
 	events   []string
 	messages []message
+	refusals []string
 	peers    []smtpd.Peer
 	from     []smtpd.MailFrom
 }
@@ -84,6 +85,13 @@ func (h *recorder) transactions() []smtpd.MailFrom {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]smtpd.MailFrom(nil), h.from...)
+}
+
+// refusals are those that the server decided itself.
+func (h *recorder) Refused(p smtpd.Peer, s smtpd.Session, e *reply.Error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refusals = append(h.refusals, fmt.Sprintf("%s %t %d %s %s", p.String(), s != nil, e.Code, e.Enhanced, e.Text))
 }
 
 func (h *recorder) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error) {

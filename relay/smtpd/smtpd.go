@@ -95,6 +95,7 @@ import (
 	"slices"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/reply"
 )
 
 // Peer is the other end of a connection.
@@ -133,6 +134,10 @@ type Handler interface {
 	// reply, or without one where the client expects TLS. It must not block: the next
 	// connection is accepted only after it returns. ctx ends with the connection.
 	Connect(ctx context.Context, p Peer) (Session, error)
+	// Refused is called for each refusal that the server itself decided, such as a
+	// message over the limit; s is nil where there is no session (yet). It must not
+	// block.
+	Refused(p Peer, s Session, e *reply.Error)
 }
 
 // Session is one connection. Its methods are called one at a time.

@@ -75,12 +75,13 @@ type Store interface {
 	Intake
 	Lanes
 	Reports
+	Refusals
 	Operator
 	Reader
 
-	// Sweep deletes the bodies of Failed messages older than keepFailed and the
-	// history of messages that finished before keepHistory, gives space back in
-	// small steps, and refills the ballast.
+	// Sweep deletes the bodies of Failed messages older than keepFailed, the
+	// history of messages that finished before keepHistory and refusals of then,
+	// gives space back in small steps, and refills the ballast.
 	Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error
 	// Health is nil, or says why nothing is accepted and what to do.
 	Health() error
@@ -216,4 +217,6 @@ type Reader interface {
 	Lanes(ctx context.Context) ([]Lane, error)
 	Stats(ctx context.Context) (Stats, error)
 	Holds(ctx context.Context) ([]Hold, error)
+	// Refusals reads a page of what was refused, the latest first.
+	Refusals(ctx context.Context, f RefusalFilter) ([]Refusal, error)
 }

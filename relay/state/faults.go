@@ -1,8 +1,13 @@
 package state
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
+
+	"graphrelay/relay/text"
 )
 
 // When a state becomes a fault.
@@ -12,42 +17,66 @@ const (
 	dailyRecipients = 8000 // of the 10,000 that Exchange allows a mailbox in 24 hours
 )
 
-// Keys of faults that Judge reports too.
-const (
-	keyStore = "store"
-	keyDisk  = "disk"
-)
+// Fault is something that an operator must know about. Status, alerts, webhook,
+// console and log show its headline, which text.Cause bounds, then the rest.
+//
+// To add one, give the Snapshot what it follows from and raise it in Faults under
+// a key of its own: headline and remedy in the administrator's words, Meanwhile
+// what happens to mail until then, Since where the snapshot knows it (else it is
+// when the alarm was raised), and Warning where mail flows all the same.
+type Fault struct {
+	Headline  string    `json:"headline"`
+	Remedy    string    `json:"remedy,omitempty"`
+	Meanwhile string    `json:"meanwhile,omitempty"` // what happens to mail until it is mended
+	Detail    string    `json:"detail,omitempty"`    // the service's own words and IDs
+	Since     time.Time `json:"since,omitzero"`
+	Warning   bool      `json:"warning,omitempty"` // mail flows
+	Stage     string    `json:"-"`                 // how near it is, for one that approaches in stages
 
-// keyOutage is the fault that Microsoft does not answer.
-const keyOutage = "outage"
+	AlertAfter time.Time `json:"-"` // status shows it at once; nobody is alerted before this
+}
 
-// Fault is something that an operator must know about. Stage is how near it is,
-// for one that approaches in stages.
-type Fault struct{ Text, Stage string }
+// FaultOf makes a fault of the line of a cause.
+func FaultOf(cause string) Fault {
+	c := text.ReadCause(cause)
+	return Fault{Headline: c.Headline, Remedy: c.Remedy, Detail: c.Detail}
+}
+
+// Cause is the fault without its circumstances.
+func (f Fault) Cause() text.Cause {
+	return text.Cause{Headline: f.Headline, Remedy: f.Remedy, Detail: f.Detail}
+}
+
+// about is a headline with the name of what it concerns, if there is room for it.
+func about(headline, name string) string {
+	with := headline + " (" + text.Line(name) + ")"
+	if utf8.RuneCountInString(with) > text.MaxHeadline || strings.ContainsAny(name, "[;") {
+		return headline
+	}
+	return with
+}
 
 // faults are by key.
 type faults map[string]Fault
 
-func (f faults) raise(key, format string, args ...any) {
-	f[key] = Fault{Text: fmt.Sprintf(format, args...)}
-}
-
-// Faults are the faults in a snapshot, by key, each with what to do. It is pure.
+// Faults are the faults in a snapshot, by key. It is pure.
 func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f := faults{}
 	f.store(s)
 	f.outage(s, now)
+	f.holds(s, now)
 	f.queue(s, now)
 	f.expiries(s, now)
-	for _, a := range s.Audits {
-		if !a.Passed {
-			f.raise(AuditKey(a.Identity), "%s", a.Text)
-		}
-	}
+	f.audits(s)
 	for _, m := range s.Mailboxes {
 		if m.Recipients > dailyRecipients {
-			f.raise("limit:"+m.Mailbox, "%s has sent to %d recipients in 24 hours, and Exchange stops it at 10,000; "+
-				"spread the mail over more mailboxes", m.Mailbox, m.Recipients)
+			f["limit:"+m.Mailbox] = Fault{
+				Headline: about(fmt.Sprintf("Daily limit is near: %d of 10,000 recipients in 24 hours", m.Recipients),
+					m.Mailbox),
+				Remedy:    "spread the mail over more mailboxes, with senders and mailbox in the configuration",
+				Meanwhile: "mail is sent; at 10,000 Exchange stops the mailbox for a day and the relay keeps its mail",
+				Warning:   true,
+			}
 		}
 	}
 	return f
@@ -56,45 +85,135 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 func (f faults) store(s Snapshot) {
 	switch {
 	case s.Unhealthy != nil:
-		f.raise(keyStore, "no mail is accepted or sent: %v", s.Unhealthy)
+		f[keyStore] = storeFault(s.Unhealthy, "Queue cannot be written",
+			"no mail is accepted and none is sent; what was accepted is kept")
 	case s.Full != nil:
-		f.raise(keyDisk, "no mail is accepted: %v; free space on the disk of queue.store, "+
-			"or raise queue.max_messages", s.Full)
+		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, "+
+			"clients get a temporary refusal and try again; what was accepted is kept and is being sent")
 	case s.DiskSize > 0 && s.DiskFree < 2*s.DiskReserve:
-		f.raise(keyDisk, "the disk of queue.store has %d MiB left; below %d MiB no mail is accepted; free some space",
-			s.DiskFree>>20, s.DiskReserve>>20)
+		f[keyDisk] = Fault{
+			Headline:  fmt.Sprintf("Disk of the queue is nearly full: %d MiB are free", s.DiskFree>>20),
+			Remedy:    "free space on the disk of queue.store",
+			Meanwhile: fmt.Sprintf("mail flows; below %d MiB no mail is accepted", s.DiskReserve>>20), Warning: true,
+		}
 	}
 	if s.Damaged > 0 {
-		f.raise("damaged", "stored messages are damaged: the disk returned bytes that differ from what was written; "+
-			"check the disk, and see graphrelay queue list --state damaged")
+		f["damaged"] = Fault{
+			Headline:  plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
+			Remedy:    "check the disk, then restore or delete them: graphrelay queue list --state damaged",
+			Meanwhile: "they are not sent; other mail flows",
+			Detail:    "the disk returned bytes that differ from what was written",
+		}
+	}
+}
+
+// storeFault is a fault of the store, whose own words are the headline where they
+// are a cause.
+func storeFault(err error, headline, meanwhile string) Fault {
+	f := Fault{Headline: headline, Detail: text.Line(err.Error())}
+	if c, ok := errors.AsType[text.Cause](err); ok {
+		f = FaultOf(c.String())
+	}
+	f.Meanwhile = meanwhile
+	return f
+}
+
+func (f faults) holds(s Snapshot, now time.Time) {
+	for _, h := range s.Holds {
+		fault := FaultOf(h.Cause().String())
+		fault.Since = h.Since
+		waiting := 0
+		for _, l := range s.Lanes {
+			if whole, part := h.Stops(l); whole || part != "" {
+				waiting += l.Waiting()
+			}
+		}
+		fault.Meanwhile = fmt.Sprintf("mail of %s is kept (%d waiting), probed %s%s", h.What(), waiting,
+			times(h.Probes), h.next(now))
+		f[AlarmKey(h.Key)] = fault
 	}
 }
 
 func (f faults) queue(s Snapshot, now time.Time) {
-	for _, h := range s.Holds {
-		since := h.Since.UTC().Format(time.RFC3339)
-		f.raise("hold:"+h.Key, "mail has been on hold (%s) since %s: %s", h.Key, since, h.Text)
-	}
 	if s.Held > 0 {
-		f.raise("queue:held", "held messages need an operator; see graphrelay queue list --state held, "+
-			"then retry, release or delete them")
+		f["queue:held"] = Fault{
+			Headline:  plural(s.Held, "message is", "messages are") + " held and wait for you",
+			Remedy:    "see why with graphrelay queue list --state held, then retry, release or delete",
+			Meanwhile: "held messages are kept; other mail flows",
+		}
 	}
 	for _, l := range s.Lanes {
-		if l.Waiting() > 0 && !l.Oldest.IsZero() && now.Sub(l.Oldest) > oldMail && !s.silent(l) {
-			f.raise("old:"+l.Mailbox, "mail of %s has been waiting since %s; "+
-				"see graphrelay status and graphrelay queue list", l.Mailbox, l.Oldest.UTC().Format(time.RFC3339))
+		if l.Waiting() == 0 || l.Oldest.IsZero() || now.Sub(l.Oldest) <= oldMail || s.stopped(l) || s.silent(l) {
+			continue
+		}
+		f["old:"+l.Mailbox] = Fault{
+			Headline:  about("Mail has been waiting for more than an hour", l.Mailbox),
+			Remedy:    "see why with graphrelay queue list",
+			Meanwhile: fmt.Sprintf("%d waiting for mailbox %s; they are retried", l.Waiting(), text.Line(l.Mailbox)),
+			Since:     l.Oldest,
 		}
 	}
 }
 
-func (f faults) expiries(s Snapshot, now time.Time) {
-	for _, c := range s.Credentials {
-		if c.Warning != "" {
-			f["credential:"+c.Identity] = Fault{"identity " + c.Identity + ": " + c.Warning, c.Stage}
+// stopped reports whether a hold stops all of a lane: then that is the fault.
+func (s Snapshot) stopped(l Lane) bool {
+	for _, h := range s.Holds {
+		if whole, _ := h.Stops(l); whole {
+			return true
 		}
 	}
-	if !s.Certificate.IsZero() && s.Certificate.Sub(now) < certNotice {
-		f.raise("certificate", "the listeners' TLS certificate expires on %s; renew smtp.tls.certificate_file: "+
-			"the new file is loaded automatically", s.Certificate.UTC().Format(time.DateOnly))
+	return false
+}
+
+func (f faults) expiries(s Snapshot, now time.Time) {
+	for _, c := range s.Credentials {
+		_, named := f[AlarmKey(ScopeIdentity+":"+c.Identity)]
+		if c.Warning == "" || named && c.Stage == "" {
+			continue
+		}
+		fault := FaultOf(c.Warning)
+		fault.Stage, fault.Warning = c.Stage, true
+		fault.Meanwhile = "mail flows; identity " + c.Identity
+		if c.Stage == "" {
+			fault.Since, fault.Warning = c.Expires, false
+			fault.Meanwhile = "mail flows until the current token expires; identity " + c.Identity
+		}
+		f["credential:"+c.Identity] = fault
 	}
+	left := s.Certificate.Sub(now)
+	if s.Certificate.IsZero() || left >= certNotice {
+		return
+	}
+	day := s.Certificate.UTC().Format(time.DateOnly)
+	fault := Fault{
+		Headline:  "TLS certificate of the listeners expires on " + day,
+		Remedy:    "renew smtp.tls.certificate_file (graphrelay cert renew); the new file is loaded automatically",
+		Meanwhile: "mail flows", Warning: true,
+	}
+	if left <= 0 {
+		fault.Headline = "TLS certificate of the listeners expired on " + day
+		fault.Since, fault.Warning = s.Certificate, false
+		fault.Meanwhile = "clients that check certificates cannot send; others can, and accepted mail is sent"
+	}
+	f["certificate"] = fault
+}
+
+func (f faults) audits(s Snapshot) {
+	for _, a := range s.Audits {
+		if _, named := f[AuditKey(a.Identity)]; a.Passed || named {
+			continue
+		}
+		fault := FaultOf(a.Text)
+		fault.Meanwhile = "mail flows; identity " + a.Identity
+		f[AuditKey(a.Identity)] = fault
+	}
+}
+
+func times(n int) string { return plural(n, "time", "times") }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

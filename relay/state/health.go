@@ -1,6 +1,12 @@
 package state
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // The states of Health.Status.
 const (
@@ -9,41 +15,69 @@ const (
 	Dead     = "dead"     // not answering
 )
 
+// Keys of faults that stop mail at the door.
+const (
+	keyStore    = "store"
+	keyDisk     = "disk"
+	keyStopping = "stopping"
+)
+
+// keyOutage is the fault that Microsoft does not answer.
+const keyOutage = "outage"
+
 // Health is how well the service is, as probes read it.
 type Health struct {
-	Status  string   `json:"status"`
-	Ready   bool     `json:"ready"` // mail is accepted
-	Reasons []Reason `json:"reasons"`
+	Status  string  `json:"status"`
+	Ready   bool    `json:"ready"` // mail is accepted
+	Reasons []Alarm `json:"reasons"`
 }
 
-// Reason is why a service is not well, and what to do.
-type Reason struct {
-	Key  string `json:"key"`
-	Text string `json:"text"`
-}
-
-// Judge says whether the service is well or degraded, and whether it accepts
-// mail. It is pure.
-func Judge(s Snapshot) Health {
-	h := Health{Status: OK, Ready: s.Refusal() == nil && !s.Stopping, Reasons: []Reason{}}
-	switch {
-	case s.Unhealthy != nil:
-		h.Reasons = append(h.Reasons, Reason{keyStore, s.Unhealthy.Error()})
-	case s.Full != nil:
-		h.Reasons = append(h.Reasons, Reason{keyDisk, s.Full.Error()})
-	}
+// Judge says whether the service is well or degraded, whether it accepts mail, and
+// why not: the faults of the snapshot and the alarms that other parts raised, the
+// worst first, each once. It is pure.
+func Judge(s Snapshot, now time.Time) Health {
+	h := Health{Status: OK, Ready: s.Ready(), Reasons: []Alarm{}}
+	found := Faults(s, now)
 	if s.Stopping {
-		h.Reasons = append(h.Reasons, Reason{"stopping", "the service is stopping; start it again"})
-	}
-	for _, a := range s.Alarms {
-		if len(h.Reasons) == 0 || h.Reasons[0].Key != a.Key {
-			h.Reasons = append(h.Reasons, Reason{a.Key, a.Text})
+		found[keyStopping] = Fault{
+			Headline: "The service is stopping", Remedy: "start it again: systemctl start graphrelay",
+			Meanwhile: "no mail is accepted; what was accepted is kept",
 		}
 	}
+	for _, a := range s.Alarms {
+		f, known := found[a.Key]
+		if !known {
+			f = a.Fault
+		}
+		f.Since = cmp.Or(f.Since, a.Since)
+		found[a.Key] = f
+	}
+	for key, f := range found {
+		f.Since = cmp.Or(f.Since, now)
+		h.Reasons = append(h.Reasons, Alarm{key, f})
+	}
+	slices.SortFunc(h.Reasons, func(a, b Alarm) int {
+		return cmp.Or(a.rank()-b.rank(), a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key))
+	})
 	if len(h.Reasons) > 0 {
 		h.Status = Degraded
 	}
 	return h
+}
+
+// rank orders faults: what stops all mail, what stops an identity, what stops some
+// mail, and what stops none.
+func (a Alarm) rank() int {
+	switch {
+	case a.Warning:
+		return 3
+	case a.Key == keyStore || a.Key == keyDisk || a.Key == keyStopping:
+		return 0
+	case a.Key == keyOutage, strings.HasPrefix(a.Key, "hold:"+ScopeIdentity+":"),
+		strings.HasPrefix(a.Key, ScopeAudit+":"):
+		return 1
+	}
+	return 2
 }
 
 // Summary is the snapshot in one line.

@@ -3,6 +3,8 @@ package state
 import (
 	"strings"
 	"time"
+
+	"graphrelay/relay/text"
 )
 
 // Hold pauses an identity, a mailbox, or a From address in a mailbox.
@@ -56,6 +58,59 @@ func (h Hold) Stops(l Lane) (whole bool, from string) {
 		}
 	}
 	return false, ""
+}
+
+// What says what the hold pauses.
+func (h Hold) What() string {
+	scope, of := h.names()
+	switch scope {
+	case ScopeAudit:
+		return ScopeIdentity + " " + of
+	case ScopeSendAs:
+		mailbox, address, _ := strings.Cut(of, " from ")
+		return "sender " + address + " in mailbox " + mailbox
+	case ScopeClient:
+		mailbox, client, _ := strings.Cut(of, " of ")
+		return "client " + client + " in mailbox " + mailbox
+	case ScopeIdentity:
+		return scope + " " + of
+	}
+	return ScopeMailbox + " " + of
+}
+
+// Cause is why the hold pauses it.
+func (h Hold) Cause() text.Cause {
+	c := text.ReadCause(h.Text)
+	if scope, of := h.names(); scope != ScopeIdentity && scope != ScopeAudit {
+		c.Headline = about(c.Headline, of)
+	}
+	return c
+}
+
+// names takes the key apart, for people.
+func (h Hold) names() (scope, of string) {
+	scope, of, _ = strings.Cut(text.Line(h.Key), ":")
+	return scope, of
+}
+
+// next says when the hold may end.
+func (h Hold) next(now time.Time) string {
+	switch {
+	case h.Scope() == ScopeAudit:
+		return "; sending resumes when an audit passes"
+	case h.NextProbe.After(now):
+		return "; the next try is at " + h.NextProbe.UTC().Format("15:04:05 UTC")
+	}
+	return "; it is being tried again"
+}
+
+// AlarmKey is the key of the alarm about a hold. That of an audit is the audit's
+// own: it is one fault.
+func AlarmKey(hold string) string {
+	if _, audited := AuditedIdentity(hold); audited {
+		return hold
+	}
+	return "hold:" + hold
 }
 
 // AuditKey is the key of the hold, and of the alarm, that an audit of an identity

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // When failed attempts are an outage, and when somebody is notified of it.
@@ -30,23 +29,19 @@ func (o Outage) Lasts(now time.Time) bool {
 	return o.Attempts >= outageAttempts || now.Sub(o.Since) >= outageAge
 }
 
-// Down is what an operator must know of the outages together, for there is one Microsoft.
-type Down struct {
-	Since                       time.Time // zero if Microsoft answers
-	Headline, Meanwhile, Remedy string
-}
-
-// Down sums up the outages.
-func (s Snapshot) Down(now time.Time) (d Down) {
-	var next time.Time
-	attempts, waiting := 0, 0
+// outage raises one fault for the outages of all identities: there is one Microsoft.
+func (f faults) outage(s Snapshot, now time.Time) {
+	if len(s.Outages) == 0 {
+		return
+	}
+	first, attempts, waiting := s.Outages[0], 0, 0
+	next := first.Next
 	var out []string
-	for i, o := range s.Outages {
-		if d.Since.IsZero() || o.Since.Before(d.Since) {
-			d.Since = o.Since
-			d.Headline, d.Remedy, _ = strings.Cut(o.Text, "; ")
+	for _, o := range s.Outages {
+		if o.Since.Before(first.Since) {
+			first = o
 		}
-		if i == 0 || o.Next.Before(next) {
+		if o.Next.Before(next) {
 			next = o.Next
 		}
 		attempts, out = attempts+o.Attempts, append(out, o.Identity)
@@ -56,37 +51,19 @@ func (s Snapshot) Down(now time.Time) (d Down) {
 			waiting += l.Waiting() + l.Sending
 		}
 	}
+	fault := FaultOf(first.Text)
 	if len(s.Credentials) > len(out) {
-		d.Headline = "identity " + strings.Join(out, ", ") + ": " + d.Headline
+		fault.Headline = about(fault.Headline, "identity "+strings.Join(out, ", "))
 	}
-	d.Headline = cutHeadline(d.Headline)
-	const kept = "mail is accepted and kept (%d waiting); failed attempts: %d; next try "
-	d.Meanwhile = fmt.Sprintf(kept, waiting, attempts)
+	when := "the next try is due"
 	if next.After(now) {
-		d.Meanwhile += "at " + next.UTC().Format(time.RFC3339)
-	} else {
-		d.Meanwhile += "now"
+		when = "the next try is at " + next.UTC().Format("15:04:05 UTC")
 	}
-	d.Remedy = strings.TrimPrefix(d.Remedy+"; to try now: graphrelay queue retry --all", "; ")
-	return d
-}
-
-// maxHeadline is how many characters a headline has at most.
-const maxHeadline = 100
-
-func cutHeadline(s string) string {
-	if utf8.RuneCountInString(s) <= maxHeadline {
-		return s
-	}
-	return string([]rune(s)[:maxHeadline-3]) + "..."
-}
-
-// outage is the fault of outages that last.
-func (f faults) outage(s Snapshot, now time.Time) {
-	if d := s.Down(now); !d.Since.IsZero() && now.Sub(d.Since) >= outageAlert {
-		since := d.Since.UTC().Format(time.RFC3339)
-		f.raise(keyOutage, "%s, since %s; %s; %s", d.Headline, since, d.Meanwhile, d.Remedy)
-	}
+	fault.Since, fault.AlertAfter = first.Since, first.Since.Add(outageAlert)
+	fault.Remedy = strings.TrimPrefix(fault.Remedy+"; to try now: graphrelay queue retry --all", "; ")
+	fault.Meanwhile = fmt.Sprintf("mail is accepted and kept (%d waiting); %s failed, %s", waiting,
+		plural(attempts, "attempt has", "attempts have"), when)
+	f[keyOutage] = fault
 }
 
 // silent reports whether Microsoft does not answer the identity of a lane: that is

@@ -1,21 +1,19 @@
 package state_test
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"graphrelay/relay/state"
 )
 
 // An outage says since when, how many attempts failed, that mail is kept, and when the
 // next try is. It is an alert after some minutes; that its mail is old is no other fault.
-func TestDown(t *testing.T) {
-	const noDNS = "no connection to Graph: lookup graph.microsoft.com: no such host; check the name servers"
-	long := strings.Repeat("long ", 40)
-	const busy = "it answers 503; wait"
-	list := func(o ...state.Outage) []state.Outage { return o }
+func TestOutageIsAFault(t *testing.T) {
+	const noDNS, busy = "Name lookup fails; check the name servers [no such host]", "It answers 503; wait"
 	out := func(identity string, ago time.Duration, attempts int, text string, in time.Duration) state.Outage {
 		o := state.Outage{Identity: identity, Since: noon.Add(-ago), Attempts: attempts, Text: text}
 		if in > 0 {
@@ -23,61 +21,49 @@ func TestDown(t *testing.T) {
 		}
 		return o
 	}
+	list := func(o ...state.Outage) []state.Outage { return o }
 	two := []state.Credential{{Identity: "x"}, {Identity: "y"}}
 	lanes := []state.Lane{
 		{Mailbox: "a@b", Identity: "x", Queued: 4, Sending: 1, Oldest: noon.Add(-2 * time.Hour)},
 		{Mailbox: "c@d", Identity: "y", Queued: 7, Oldest: noon.Add(-2 * time.Hour)},
 	}
+	const kept, again = "mail is accepted and kept (", "; to try now: graphrelay queue retry --all"
 	for name, c := range map[string]struct {
-		s                           state.Snapshot
-		headline, meanwhile, remedy string
-		keys                        string
+		s    state.Snapshot
+		want state.Fault
+		keys string
 	}{
-		"none": {state.Snapshot{}, "", "", "", ""},
 		"one identity": {
 			state.Snapshot{Credentials: two[:1], Lanes: lanes[:1],
 				Outages: list(out("x", time.Hour, 14, noDNS, time.Minute))},
-			"no connection to Graph: lookup graph.microsoft.com: no such host",
-			"mail is accepted and kept (5 waiting); failed attempts: 14; next try at 2026-11-25T12:01:00Z",
-			"check the name servers; to try now: graphrelay queue retry --all", "outage",
-		},
-		"young": {
-			state.Snapshot{Credentials: two[:1], Lanes: lanes[:1],
-				Outages: list(out("x", time.Minute, 3, busy, 0))},
-			"it answers 503",
-			"mail is accepted and kept (5 waiting); failed attempts: 3; next try now",
-			"wait; to try now: graphrelay queue retry --all", "",
+			state.Fault{Headline: "Name lookup fails", Remedy: "check the name servers" + again, Detail: "no such host",
+				Meanwhile: kept + "5 waiting); 14 attempts have failed, the next try is at 12:01:00 UTC",
+				Since:     noon.Add(-time.Hour)}, "outage",
 		},
 		"one of two": {
-			state.Snapshot{Credentials: two, Lanes: lanes, Outages: list(out("y", time.Hour, 3, busy, 0))},
-			"identity y: it answers 503",
-			"mail is accepted and kept (7 waiting); failed attempts: 3; next try now",
-			"wait; to try now: graphrelay queue retry --all", "old:a@b outage",
+			state.Snapshot{Credentials: two, Lanes: lanes, Outages: list(out("y", time.Minute, 1, busy, 0))},
+			state.Fault{Headline: "It answers 503 (identity y)", Remedy: "wait" + again,
+				Meanwhile: kept + "7 waiting); 1 attempt has failed, the next try is due",
+				Since:     noon.Add(-time.Minute)}, "old:a@b outage",
 		},
 		"both": {
-			state.Snapshot{Credentials: two, Lanes: lanes, Outages: []state.Outage{
-				out("x", time.Hour, 3, noDNS, 2*time.Minute), out("y", 2*time.Hour, 4, long+"; wait", time.Minute),
-			}},
-			long[:97] + "...",
-			"mail is accepted and kept (12 waiting); failed attempts: 7; next try at 2026-11-25T12:01:00Z",
-			"wait; to try now: graphrelay queue retry --all", "outage",
+			state.Snapshot{Credentials: two, Lanes: lanes, Outages: list(
+				out("x", time.Hour, 3, noDNS, 2*time.Minute), out("y", 2*time.Hour, 4, busy, time.Minute))},
+			state.Fault{Headline: "It answers 503", Remedy: "wait" + again,
+				Meanwhile: kept + "12 waiting); 7 attempts have failed, the next try is at 12:01:00 UTC",
+				Since:     noon.Add(-2 * time.Hour)}, "outage",
 		},
 	} {
-		d := c.s.Down(noon)
-		if c.headline == "" {
-			if !d.Since.IsZero() {
-				t.Errorf("%s: %+v", name, d)
-			}
-			continue
+		found := state.Faults(c.s, noon)
+		c.want.AlertAfter = c.want.Since.Add(3 * time.Minute)
+		if got := found["outage"]; got != c.want {
+			t.Errorf("%s:\n%+v\nwant\n%+v", name, got, c.want)
 		}
-		if d.Headline != c.headline || d.Meanwhile != c.meanwhile || d.Remedy != c.remedy {
-			t.Errorf("%s:\n%+v\nwant %s\n%s\n%s", name, d, c.headline, c.meanwhile, c.remedy)
+		if keys := strings.Join(slices.Sorted(maps.Keys(found)), " "); keys != c.keys {
+			t.Errorf("%s: faults %q, want %q", name, keys, c.keys)
 		}
-		if n := utf8.RuneCountInString(d.Headline); n > 100 {
-			t.Errorf("%s: a headline of %d characters", name, n)
-		}
-		if got := keysOf(state.Faults(c.s, noon)); got != c.keys {
-			t.Errorf("%s: faults %q, want %q", name, got, c.keys)
+		if h := state.Judge(c.s, noon); !h.Ready || h.Status != state.Degraded {
+			t.Errorf("%s: %+v", name, h)
 		}
 	}
 }

@@ -6,8 +6,8 @@
 // # Promises
 //
 // Both judgements are pure: the same Snapshot and time give the same result.
-// Each text ends with what to do, and no command in it contains what a client
-// chose. The names in the JSON tags are read by scripts (graphrelay status
+// Each fault says first what is wrong, then what to do, and no command in it
+// contains what a client chose. The names in the JSON tags are read by scripts (graphrelay status
 // --json) and never change; what has no tag is not in the JSON.
 //
 // # What it must not know
@@ -51,6 +51,7 @@ type Snapshot struct {
 	Mailboxes                       []MailboxDay `json:"-"`
 	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
+	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
 	Alarms                          []Alarm      `json:"-"`
 }
 
@@ -135,10 +136,10 @@ type MailboxDay struct {
 	Recipients int
 }
 
-// Alarm is a fault that an operator must know about.
+// Alarm is a fault that is on. Key names it for programs, and is not for people.
 type Alarm struct {
-	Key, Text string
-	Since     time.Time
+	Key string `json:"key"`
+	Fault
 }
 
 // Oldest is when the oldest waiting message was accepted; zero without any.
@@ -158,3 +159,6 @@ func (s Snapshot) Waiting() int { return s.Queued + s.Deferred + s.Paused + s.Se
 // Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
 // service does not count.
 func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Full) }
+
+// Ready reports whether mail is accepted.
+func (s Snapshot) Ready() bool { return s.Refusal() == nil && !s.Stopping }

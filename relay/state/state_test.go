@@ -3,13 +3,14 @@ package state_test
 import (
 	"encoding/json"
 	"errors"
-	"maps"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
@@ -20,6 +21,8 @@ func TestFaults(t *testing.T) {
 		return state.Snapshot{Lanes: []state.Lane{{Mailbox: mailbox, Queued: queued, Held: held,
 			Oldest: noon.Add(-age)}}}
 	}
+	sick := fmt.Errorf("spool: %w", text.Cause{Headline: "Queue cannot be written", Remedy: "repair the disk"})
+	full := fmt.Errorf("spool: %w", text.Cause{Headline: "Disk of the queue is full", Remedy: "free space"})
 	const gib = 1 << 30
 	for _, c := range []struct {
 		name string
@@ -33,10 +36,11 @@ func TestFaults(t *testing.T) {
 			Certificate: in(60), Audits: []state.Audit{{Identity: "x", Passed: true}},
 			Mailboxes: []state.MailboxDay{{Mailbox: "a@b", Recipients: 8000}},
 		}, ""},
-		{"store before disk", state.Snapshot{Unhealthy: errors.New("x"), Full: errors.New("y")}, "store"},
-		{"full", state.Snapshot{Full: errors.New("y")}, "disk"},
+		{"store before disk", state.Snapshot{Unhealthy: sick, Full: full}, "store"},
+		{"full", state.Snapshot{Full: full}, "disk"},
 		{"soon full", state.Snapshot{DiskSize: 100, DiskFree: 19, DiskReserve: 10}, "disk"},
-		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "do this"}}}, "hold:mailbox:a@b"},
+		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "refused; do this"}}},
+			"hold:mailbox:a@b"},
 		{"held alone", state.Snapshot{Held: 1}, "queue:held"},
 		{"damaged", state.Snapshot{Damaged: 1}, "damaged"},
 		{"old", lane("a@b", 1, 0, 2*time.Hour), "old:a@b"},
@@ -52,11 +56,15 @@ func TestFaults(t *testing.T) {
 		var keys []string
 		for key, f := range state.Faults(c.s, noon) {
 			keys = append(keys, key)
-			if _, command, _ := strings.Cut(f.Text, "; "); strings.Contains(command, "|id|") {
-				t.Errorf("%s: %q has a command to copy with what a client chose", c.name, f.Text)
+			if strings.Contains(f.Remedy, "|id|") {
+				t.Errorf("%s: %q has a command to copy with what a client chose", c.name, f.Remedy)
 			}
-			if key != "store" && !strings.ContainsAny(f.Text, ";") && key != "hold:mailbox:a@b" {
-				t.Errorf("%s: %q has no remedy", c.name, f.Text)
+			if f.Remedy == "" || f.Meanwhile == "" {
+				t.Errorf("%s: %+v has no remedy, or does not say what happens to mail", c.name, f)
+			}
+			n := utf8.RuneCountInString(f.Headline)
+			if n == 0 || n > text.MaxHeadline || strings.HasPrefix(f.Headline, key+":") {
+				t.Errorf("%s: headline %q", c.name, f.Headline)
 			}
 		}
 		if strings.Join(keys, " ") != c.want {
@@ -68,15 +76,15 @@ func TestFaults(t *testing.T) {
 // A credential that nears its end keeps the stage that it was given.
 func TestFaultsHaveTheStageOfACredential(t *testing.T) {
 	s := state.Snapshot{Credentials: []state.Credential{{Identity: "x", Warning: "soon", Stage: "7 days"}}}
-	want := state.Fault{Text: "identity x: soon", Stage: "7 days"}
+	want := state.Fault{Headline: "Soon", Stage: "7 days", Warning: true, Meanwhile: "mail flows; identity x"}
 	if got := state.Faults(s, noon)["credential:x"]; got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 func TestJudge(t *testing.T) {
-	full, alarm := errors.New("no room"), state.Alarm{Key: "hold:mailbox:a@b", Text: "held; do this"}
-	disk := state.Alarm{Key: "disk", Text: "no mail is accepted: no room"}
+	full, alarm := errors.New("no room"), state.Alarm{Key: "hold:mailbox:a@b", Fault: state.FaultOf("held; do this")}
+	disk := state.Alarm{Key: "disk", Fault: state.FaultOf("no room")}
 	for _, c := range []struct {
 		name    string
 		s       state.Snapshot
@@ -93,7 +101,7 @@ func TestJudge(t *testing.T) {
 		{"stopping", state.Snapshot{Stopping: true}, state.Degraded, false, "stopping"},
 		{"stopping while full", state.Snapshot{Stopping: true, Full: full}, state.Degraded, false, "disk stopping"},
 	} {
-		h := state.Judge(c.s)
+		h := state.Judge(c.s, noon)
 		var keys []string
 		for _, r := range h.Reasons {
 			keys = append(keys, r.Key)
@@ -234,9 +242,4 @@ func TestSummary(t *testing.T) {
 			t.Errorf("%q, want %q", c.Summary(), want)
 		}
 	}
-}
-
-// keysOf lists the keys of faults in order.
-func keysOf(found map[string]state.Fault) string {
-	return strings.Join(slices.Sorted(maps.Keys(found)), " ")
 }

@@ -102,12 +102,14 @@ func WithoutTokens(s string) string {
 
 const tokenBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.="
 
-// Foreign is Cut for what a server said: tokens are left out, and a line end of
-// two characters is shown as one.
+// Foreign is Cut for what a server said: tokens are left out, and line ends are
+// blanks, for servers write paragraphs.
 func Foreign(s string, limit int) string {
-	s = s[:min(len(s), 8*limit)]
-	return Cut(WithoutTokens(strings.ReplaceAll(s, "\r\n", "\n")), limit)
+	s = strings.Trim(s[:min(len(s), 8*limit)], " \r\n")
+	return Cut(WithoutTokens(lineEnds.Replace(s)), limit)
 }
+
+var lineEnds = strings.NewReplacer("\r\n", " ", "\n", " ")
 
 // Grouped writes a number with a comma between each three digits.
 func Grouped(n int64) string {

@@ -66,7 +66,7 @@ func TestWithoutTokens(t *testing.T) {
 func TestForeign(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text":                        "plain text",
-		"a\r\nb\tc\x00":                     `a\nb\tc\u0000`,
+		"a\r\nb\tc\x00":                     `a b\tc\u0000`,
 		"Grüße":                             "Grüße",
 		"\xff\xfeé":                         `\xff\xfeé`,
 		"\ufffd":                            "\ufffd",

@@ -169,6 +169,9 @@ func (a *Auditor) try(ctx context.Context, i int) Audit {
 		}
 	}
 	verdict, text, remedy, _ := Judge(e)
+	if verdict == NotRestricted {
+		text = "App is NOT RESTRICTED: " + text
+	}
 	if remedy != "" {
 		text += "; " + remedy
 	}
@@ -212,18 +215,13 @@ func (a *Auditor) act(ctx context.Context, one Audit) {
 }
 
 func stopText(one Audit) string {
-	return fmt.Sprintf("the audit found the app not restricted: %s; sending resumes by itself when Graph refuses "+
-		"%s again, which is tried at the next audit, at a restart, and by graphrelay queue release --hold audit:%s",
-		one.Text, one.Denied, one.Identity)
+	return fmt.Sprintf("%s; sending resumes by itself when Graph refuses %s again, which is tried at the next audit, "+
+		"at a restart, and by graphrelay queue release of the hold", one.Text, one.Denied)
 }
 
 func (a *Auditor) alarm(one Audit, firing bool) {
 	if a.cfg.Alarm != nil {
-		text := one.Text
-		if firing {
-			text = "NOT RESTRICTED: " + text
-		}
-		a.cfg.Alarm(state.AuditKey(one.Identity), text, firing)
+		a.cfg.Alarm(state.AuditKey(one.Identity), one.Text, firing)
 	}
 }
 

@@ -142,7 +142,7 @@ func TestAuditTriedNow(t *testing.T) {
 		defer cancel()
 		go a.Run(ctx)
 		synctest.Wait()
-		if len(b.stopped) != 2 || !strings.Contains(b.stopped["contoso"], "queue release --hold audit:contoso") {
+		if len(b.stopped) != 2 || !strings.Contains(b.stopped["contoso"], "graphrelay queue release") {
 			t.Fatalf("stopped %v", b.stopped)
 		}
 		a.TryNow("contoso") // still open

@@ -34,7 +34,7 @@ type Trial struct {
 
 // says writes what a trial showed: format takes the mailbox and the text of the
 // answer.
-func (t Trial) says(format string) string { return fmt.Sprintf(format, t.Mailbox, t.Answer.Text) }
+func (t Trial) says(format string) string { return fmt.Sprintf(format, t.Mailbox, t.Answer.What()) }
 
 func (t Trial) remedy() string { return cmp.Or(t.Answer.Advice, again) }
 
@@ -51,12 +51,12 @@ func Judge(e Evidence) (v Verdict, text, remedy string, final bool) {
 		return Unproven, "the credential cannot be used: " + e.Credential.Error(), "", true
 	case e.Login != nil:
 		a := e.Login.Answer
-		return Unproven, "no token: " + a.Text, cmp.Or(a.Advice, again), a.Outcome == outcome.Hold
+		return Unproven, "no token: " + a.What(), cmp.Or(a.Advice, again), a.Outcome == outcome.Hold
 	case e.Stopped != nil:
 		return Unproven, "interrupted: " + e.Stopped.Error(), "run it again", true
 	}
 	if t, ok := first(e.Allowed, func(t Trial) bool { return t.Access == Closed || t.Access == Missing }); ok {
-		return SenderRefused, t.says("the app may not send as %s: %s"), t.Answer.Advice, false
+		return SenderRefused, t.says("%s: %s"), t.Answer.Advice, false
 	}
 	if t, ok := first(e.Allowed, func(t Trial) bool { return t.Access != Open }); ok {
 		return Unproven, t.says("sending as %s proved nothing: %s"), t.remedy(), false
@@ -99,7 +99,7 @@ func (e Evidence) judgeDenied() (v Verdict, text, remedy string, final bool) {
 // tenants let no application use the mailboxes of administrators. Graph does not
 // say whose mailbox it is, so the name has to.
 func (e Evidence) administrators(t Trial) bool {
-	if !strings.Contains(t.Answer.Text, policyBlock) {
+	if !strings.Contains(t.Answer.Detail, policyBlock) {
 		return false
 	}
 	local := strings.ToLower(t.Mailbox.Local())

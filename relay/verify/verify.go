@@ -124,7 +124,7 @@ func (r *round) logIn(ctx context.Context) bool {
 			refused = &entra.LoginError{Answer: answer}
 		}
 		r.evidence.Login = refused
-		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.Text, Remedy: refused.Answer.Advice})
+		r.note(Finding{Step: StepToken, Mark: Fail, Text: refused.Answer.What(), Remedy: refused.Answer.Advice})
 		return false
 	}
 	r.evidence.Token = token
@@ -197,7 +197,7 @@ func (r *round) allowed(ctx context.Context, mailed map[string]bool) {
 func (r *round) mail(ctx context.Context, m envelope.Address) Trial {
 	a := testMail(ctx, r.client, m, r.To, r.Now())
 	t := Trial{Mailbox: m, Answer: a, Access: Read(a)}
-	f := t.finding(StepSend, Fail, fmt.Sprintf("test mail to %s: %s", r.To, a.Text), a.Advice)
+	f := t.finding(StepSend, Fail, fmt.Sprintf("test mail to %s: %s", r.To, a.What()), a.Advice)
 	switch {
 	case a.Outcome == outcome.Delivered:
 		f = t.finding(StepSend, OK, fmt.Sprintf("test mail to %s accepted", r.To), "")
@@ -219,7 +219,7 @@ func allowedFinding(t Trial) Finding {
 	if t.Access == Open {
 		return t.finding(StepAllowed, OK, "the app may use it", "")
 	}
-	return t.finding(StepAllowed, Fail, t.Answer.Text, t.Answer.Advice)
+	return t.finding(StepAllowed, Fail, t.Answer.What(), t.Answer.Advice)
 }
 
 // denied tries the mailboxes that must be refused, and beside them the
@@ -268,7 +268,7 @@ func (r *round) read(ctx context.Context, m envelope.Address) {
 		r.note(t.finding(StepRead, OK, "reading it is refused, too", ""))
 	default:
 		r.evidence.Unread = append(r.evidence.Unread, t)
-		r.note(t.finding(StepRead, Warn, "it is not known whether it can be read: "+a.Text, a.Advice))
+		r.note(t.finding(StepRead, Warn, "it is not known whether it can be read: "+a.What(), a.Advice))
 	}
 }
 
@@ -277,13 +277,13 @@ func deniedFinding(t Trial) Finding {
 	case t.Access == Open:
 		return t.finding(StepDenied, Fail, "the app MAY SEND as this mailbox",
 			"restrict the app before anything else is done with it")
-	case t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock):
+	case t.Access == Closed && strings.Contains(t.Answer.Detail, policyBlock):
 		return t.finding(StepDenied, OK,
 			"refused by an access policy (it proves nothing if this is an administrator's mailbox)", "")
 	case t.Access == Closed:
 		return t.finding(StepDenied, OK, "refused", "")
 	}
-	return t.finding(StepDenied, Warn, "proves nothing: "+t.Answer.Text, t.Answer.Advice)
+	return t.finding(StepDenied, Warn, "proves nothing: "+t.Answer.What(), t.Answer.Advice)
 }
 
 // Examine looks at an identity without sending or changing anything: credential,
@@ -302,7 +302,7 @@ func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 		}
 		t := Probe(ctx, r.client, m, v.Now())
 		f := allowedFinding(t)
-		if t.Access == Closed && strings.Contains(t.Answer.Text, policyBlock) {
+		if t.Access == Closed && strings.Contains(t.Answer.Detail, policyBlock) {
 			f.Remedy += "; " + policyBlock + " without any policy in the tenant means that the tenant lets no app " +
 				"use mailboxes by consent alone, or that the mailbox is an administrator's: " +
 				"assign a role (graphrelay setup --method rbac)"
@@ -353,13 +353,13 @@ func (n need) finding(m envelope.Address, a outcome.Answer) Finding {
 		f.Text = fmt.Sprintf("%s: the app may %s this mailbox, as %s requires (%s)", m, n.what, n.key, n.permission)
 	case a.HTTPStatus == http.StatusForbidden:
 		f.Text = fmt.Sprintf("%s: the app may not %s this mailbox, as %s requires (%s): %s",
-			m, n.what, n.key, n.permission, a.Text)
+			m, n.what, n.key, n.permission, a.What())
 		f.Remedy = fmt.Sprintf("grant Application %s for this mailbox (graphrelay setup prints the script; "+
 			"with an access policy consent to %s), and wait: it takes 30 minutes to 2 hours to reach Graph",
 			n.permission, n.permission)
 	default:
 		f.Text = fmt.Sprintf("%s: it is not known whether the app may %s this mailbox, as %s requires: %s",
-			m, n.what, n.key, a.Text)
+			m, n.what, n.key, a.What())
 		f.Remedy = cmp.Or(a.Advice, again)
 	}
 	return f

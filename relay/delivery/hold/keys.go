@@ -67,7 +67,7 @@ func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Tim
 func MissingRoute(m envelope.Address, now time.Time) spool.Hold {
 	return spool.Hold{
 		Key: RouteKey(m), Mailbox: m, Status: reply.Enhanced{4, 3, 5}, Since: now, NextProbe: now,
-		Text: "no sender in the configuration uses this mailbox; add it under senders: and reload, " +
+		Text: "No sender in the configuration uses this mailbox; add it under senders: and reload, " +
 			"or delete its messages with graphrelay queue delete",
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +163,7 @@ func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 		Holds: []state.Hold{{Key: h.Key, Text: h.Text, Since: h.Since}},
 		Mailboxes: []state.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
 			{Mailbox: "notifications@contoso.com", Recipients: 412}},
-		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Text: h.Text, Since: h.Since}},
+		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Fault: state.FaultOf(h.Text)}},
 		Audits: []state.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
 			Text: "the denied mailbox was refused"}},
 		Credentials: []state.Credential{{
@@ -185,7 +184,7 @@ func (sc *showcase) setup() console.Setup {
 func (sc *showcase) Get(_ context.Context, id envelope.QueueID) (spool.Record, error) {
 	for _, r := range sc.records {
 		if r.ID == id {
-			return r, nil
+			return spool.Shown(r, sc.holds), nil
 		}
 	}
 	return spool.Record{}, spool.ErrNotFound
@@ -193,7 +192,7 @@ func (sc *showcase) Get(_ context.Context, id envelope.QueueID) (spool.Record, e
 
 func (sc *showcase) List(_ context.Context, f spool.Filter) (list []spool.Record, _ error) {
 	for _, r := range sc.records {
-		if f.Matches(r) {
+		if r = spool.Shown(r, sc.holds); f.Matches(r) {
 			list = append(list, r)
 		}
 	}
@@ -226,19 +225,34 @@ func (sc *showcase) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, 
 
 func (sc *showcase) Do(context.Context, operator.Action, envelope.QueueID, string) error { return nil }
 
-func (sc *showcase) Count(_ context.Context, c operator.Change) (n operator.Counted, _ error) {
-	n.Until = sc.now
-	for _, r := range sc.records {
-		if c.Filter.Matches(r) && (len(c.Filter.States) > 0 || slices.Contains(c.Action.States(), r.State)) {
-			n.Messages++
-		}
+func (sc *showcase) Count(ctx context.Context, c operator.Change) (operator.Counted, error) {
+	if len(c.Filter.States) == 0 {
+		c.Filter.States = c.Action.States()
 	}
-	return n, nil
+	list, err := sc.List(ctx, c.Filter)
+	return operator.Counted{Messages: len(list), Until: sc.now}, err
 }
 
 func (sc *showcase) Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error {
 	n, _ := sc.Count(ctx, c)
 	return report(operator.Progress{Changed: n.Messages, Done: true})
+}
+
+func (sc *showcase) Refusals(_ context.Context, f spool.RefusalFilter) (list []spool.Refusal, _ error) {
+	for _, r := range []spool.Refusal{
+		{First: sc.now.Add(-40 * time.Minute), Last: sc.now.Add(-2 * time.Minute), Count: 1204,
+			RefusalKey: spool.RefusalKey{Addr: netip.MustParseAddr("10.1.2.17"), Client: "erp",
+				Sender: address("ceo@contoso.com"), Domain: "fabrikam.com", Code: 550, Status: reply.Enhanced{5, 7, 1},
+				Reason: "ceo@contoso.com is not one of senders of client erp; add it there, or correct the program"}},
+		{First: sc.now.Add(-8 * time.Minute), Last: sc.now.Add(-8 * time.Minute), Count: 1,
+			RefusalKey: spool.RefusalKey{Addr: netip.MustParseAddr("10.1.9.12"), Code: 554,
+				Status: reply.Enhanced{5, 7, 1}, Reason: "no client has this network"}},
+	} {
+		if f.Matches(r) {
+			list = append(list, r)
+		}
+	}
+	return list, nil
 }
 
 func (sc *showcase) Probe(key string, _ envelope.Address) []string { return []string{key} }

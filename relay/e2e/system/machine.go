@@ -41,13 +41,13 @@ func debian(t *testing.T) string {
 	t.Helper()
 	dir := foreign.CacheDir(t)
 	defer harness.LockFile(t, filepath.Join(dir, "debian-root.lock"))()
-	archive := filepath.Join(dir, "debian-root-bookworm-local.tar")
+	archive := filepath.Join(dir, "debian-root-bookworm-local-dbus.tar")
 	if _, err := os.Stat(archive); err == nil {
 		return archive
 	}
 	root := t.TempDir()
 	host(t, "debootstrap", "--variant=minbase",
-		"--include=systemd,systemd-sysv,ca-certificates,cron,at,mdadm,php-cli", "bookworm", root)
+		"--include=systemd,systemd-sysv,dbus,ca-certificates,cron,at,mdadm,php-cli", "bookworm", root)
 	host(t, "tar", "-C", root, "-cf", archive+".part", ".")
 	if err := os.Rename(archive+".part", archive); err != nil {
 		t.Fatal(err)

@@ -46,6 +46,8 @@ func onABootedDebian(t *testing.T, older, newer, rpm string) {
 	t.Run("hardening", func(t *testing.T) { m.hardening(t) })
 	t.Run("reload", func(t *testing.T) { m.reload(t) })
 	t.Run("cannot start", func(t *testing.T) { m.cannotStart(t) })
+	t.Run("check", func(t *testing.T) { m.check(t) })
+	t.Run("documents", func(t *testing.T) { m.documents(t) })
 	t.Run("restart under load", func(t *testing.T) {
 		m.underLoad(t, func() { m.run("systemctl", "restart", "graphrelay.service") })
 	})

@@ -137,7 +137,7 @@ func (c *Client) removeLeft(ctx context.Context, now time.Time) {
 			log.Info("deleted leftover draft, if any")
 		case x.tries+1 >= leftoverTries:
 			c.left.give(id, time.Time{})
-			log.Warn("cannot delete a leftover draft; delete it by hand", "error", a.Text)
+			log.Warn("cannot delete a leftover draft; delete it by hand", "error", a.Cause())
 		default:
 			c.left.give(id, now.Add(min(leftoverEvery<<(x.tries+1), longestLeft)))
 		}

@@ -312,7 +312,7 @@ func (u *upload) checkRemoved(a outcome.Answer) {
 	if a.Outcome != outcome.Delivered {
 		u.left = true
 		u.c.cfg.Log.Warn("a draft may have been left in the mailbox", "queue_id", string(u.d.ID),
-			"mailbox", u.mailbox.String(), "error", a.Text)
+			"mailbox", u.mailbox.String(), "error", a.Cause())
 	}
 }
 

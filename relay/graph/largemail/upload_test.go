@@ -346,7 +346,7 @@ func TestUploadOfAnUnreadableFile(t *testing.T) {
 		m.Attachments[i].Content.Open = func() io.Reader { return io.MultiReader(&pattern{size: size - 10}, failing{}) }
 		a := attempt(t, c, m)
 		if a.Outcome != outcome.Retry || a.Scope != outcome.ScopeMessage ||
-			!strings.Contains(a.Text, "cannot read the message") || d.Count()+d.Drafts() != 0 {
+			!strings.Contains(a.Detail, "cannot read the message") || d.Count()+d.Drafts() != 0 {
 			t.Errorf("%d: %+v", i, a)
 		}
 	}

@@ -137,3 +137,38 @@ func uncovered(between string) string {
 	}
 	return ""
 }
+
+// byByte hands out one byte at a time.
+type byByte struct{ *strings.Reader }
+
+func (b byByte) Read(p []byte) (int, error) { return b.Reader.Read(p[:min(len(p), 1)]) }
+
+// Whatever is skipped because it is in the buffer already, a message is read as if
+// it came byte by byte.
+func TestPartsAreTheSameHoweverTheyArrive(t *testing.T) {
+	lines := []string{"--B\r\n", "--B--\r\n", "--C\r\n", " --B\r\n", "--\r\n", "\r\n", "a\r\n", " \r\n", "x", "\n",
+		"\r", "- -\r\n", strings.Repeat("y", maxNotice) + "\r\n", "Content-Type: text/plain\r\n\r\n",
+		"Content-Type: multipart/mixed; boundary=B\r\n\r\n", "Content-Type: multipart/mixed; boundary=C\r\n\r\n",
+		"Content-Transfer-Encoding: base64\r\n\r\n", "YWJj", "=", "Content-Transfer-Encoding: quoted-printable\r\n\r\n"}
+	describe := func(r io.ReadSeeker, size int) string {
+		m, err := Read(t.Context(), r, int64(size))
+		if err != nil {
+			return err.Error()
+		}
+		return showParts(t, m) + fmt.Sprint(m.Repairs, m.Unplaced)
+	}
+	r := rand.New(rand.NewPCG(12, 1))
+	for i := range 2_000 {
+		in := shapes.Random(r).Damaged(r).Message("a@example.org", "b@example.org", 0)
+		if i%2 > 0 {
+			in = lines[len(lines)-1-r.IntN(7)]
+			for range r.IntN(25) {
+				in += lines[r.IntN(len(lines))]
+			}
+		}
+		whole := describe(strings.NewReader(in), len(in))
+		if got := describe(byByte{strings.NewReader(in)}, len(in)); got != whole {
+			t.Fatalf("%q is\n%s\nand byte by byte\n%s", in, whole, got)
+		}
+	}
+}

@@ -115,6 +115,24 @@ func ReplyCode(reply []byte) int {
 	return code
 }
 
+// ReadReply reads a reply line that has an enhanced code; without one, the text is
+// all that follows the code.
+func ReadReply(line string) *reply.Error {
+	code, text, _ := strings.Cut(line, " ")
+	e := &reply.Error{Text: text}
+	e.Code, _ = strconv.Atoi(code)
+	digits, rest, _ := strings.Cut(text, " ")
+	for i, d := range strings.Split(digits, ".") {
+		n, err := strconv.Atoi(d)
+		if err != nil || i >= len(e.Enhanced) {
+			e.Enhanced = reply.Enhanced{}
+			return e
+		}
+		e.Enhanced[i], e.Text = n, rest
+	}
+	return e
+}
+
 // IsClientError reports whether a reply blames the client's SMTP, its syntax or
 // sequence, as opposed to a decision about mail.
 func IsClientError(code int) bool { return code >= 500 && code <= 504 || code == 555 }

@@ -27,6 +27,7 @@ type Mem struct {
 	lanes    map[string]*lane
 	counts   map[spool.State]int
 	holds    map[string]spool.Hold
+	refusals map[spool.RefusalKey]*spool.Refusal
 	numbers  int64
 }
 
@@ -62,6 +63,7 @@ func NewMem(now func() time.Time) *Mem {
 		lanes:    map[string]*lane{},
 		counts:   map[spool.State]int{},
 		holds:    map[string]spool.Hold{},
+		refusals: map[spool.RefusalKey]*spool.Refusal{},
 	}
 }
 
@@ -376,6 +378,9 @@ func (s *Mem) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed 
 		}
 	}
 	s.order = slices.DeleteFunc(s.order, old)
+	maps.DeleteFunc(s.refusals, func(_ spool.RefusalKey, r *spool.Refusal) bool {
+		return r.Last.Before(now.Add(-keepHistory))
+	})
 	return nil
 }
 

@@ -18,7 +18,7 @@ type Faults struct {
 
 	// FailIf, where set, gives the error of a change or of an Open. op is one of
 	// begin, commit, claim, settle, unclaim, move, delete, sethold, endhold,
-	// reported, usage, sweep and open; id is empty where op is about no message.
+	// reported, usage, refusals, sweep and open; id is empty where op is about no message.
 	// It is called under the store's lock.
 	FailIf func(op string, id envelope.QueueID) error
 }

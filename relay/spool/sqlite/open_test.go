@@ -151,26 +151,33 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
-// TestStoreOfAnOlderProgram has a store without the column that was added since: it
-// can be read as it is, and Open adds the column.
+// TestStoreOfAnOlderProgram has a store without the column and the table that were
+// added since: it can be read as it is, and Open adds them.
 func TestStoreOfAnOlderProgram(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	old := accept(t, s, newMessage(t, "box@example.org"), nil).ID
 	must(t, s.Close())
 	edit(t, path, "ALTER TABLE message DROP COLUMN unreported", "ALTER TABLE event DROP COLUMN unknown",
-		"PRAGMA user_version = 1")
+		"DROP TABLE refusal", "PRAGMA user_version = 1")
 	r, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
 	rec, err := r.Get(t.Context(), old)
 	if err != nil || rec.ID != old || rec.Envelope.Unreported != nil {
 		t.Errorf("read only: %+v, %v", rec, err)
 	}
+	if list, err := r.Refusals(t.Context(), spool.RefusalFilter{}); err != nil || len(list) != 0 {
+		t.Errorf("refusals, read only: %+v, %v", list, err)
+	}
 	must(t, r.Close())
 	for range 2 {
 		s = open(t, path)
 		if rec, err = s.Get(t.Context(), old); err != nil || rec.Envelope.Unreported != nil {
 			t.Errorf("after Open: %+v, %v", rec, err)
+		}
+		refused := spool.Refusal{RefusalKey: spool.RefusalKey{Client: "erp"}, Count: 1}
+		if _, err := s.AddRefusals(t.Context(), []spool.Refusal{refused}); err != nil {
+			t.Error(err)
 		}
 		accept(t, s, newMessage(t, "box@example.org"), nil)
 		must(t, s.Close())

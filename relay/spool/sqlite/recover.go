@@ -11,6 +11,7 @@ import (
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/text"
 )
 
 // health is the writer's own state; others read it under the lock.
@@ -28,8 +29,11 @@ func (s *Store) sick() error {
 	if s.health.err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %w; repair the disk below %s; the store then recovers by itself",
-		spool.ErrUnhealthy, s.health.err, s.opts.Path)
+	return fmt.Errorf("%w: %w", spool.ErrUnhealthy, text.Cause{
+		Headline: "Queue cannot be written: the disk fails", Remedy: "repair the disk of queue.store, " +
+			"or free space on it; the queue then recovers by itself",
+		Detail: s.opts.Path + ": " + text.Foreign(s.health.err.Error(), 500),
+	})
 }
 
 // recover brings the store back after a failed commit, or leaves it unhealthy.

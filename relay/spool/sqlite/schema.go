@@ -116,7 +116,7 @@ CREATE TABLE ending (
 	since INTEGER NOT NULL,
 	until INTEGER NOT NULL,
 	cursor TEXT NOT NULL
-);`
+);` + refusalSchema
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.
@@ -230,9 +230,12 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 }
 
 // migrate brings a store that an older program made up to date: version 1 may lack
-// the column unreported, had a state Bounced, and an event "unknown", which is now
-// a mark.
+// the column unreported and the table refusal, had a state Bounced, and an event
+// "unknown", which is now a mark.
 func migrate(c *db.Conn) error {
+	if err := c.Run(refusalSchema); err != nil {
+		return err
+	}
 	version, err := c.Number("PRAGMA user_version")
 	if err != nil || version == schemaVersion {
 		return err

@@ -29,6 +29,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFaile
 		func(t *tx) (bool, error) { return sweepSome(t, codeSent, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeFailed, ended) },
 		func(t *tx) (bool, error) { return sweepSome(t, codeDeleted, ended) },
+		func(t *tx) (bool, error) { return sweepRefusals(t, ended) },
 		func(t *tx) (bool, error) { return false, clampNext(t.Conn, s.tally.snapshot(), now, s.opts.MaxDelay) },
 		func(t *tx) (bool, error) { return vacuumSome(t.Conn) },
 	}

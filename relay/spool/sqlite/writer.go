@@ -10,6 +10,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // How much goes into one transaction. Small changes first, so that neither bodies
@@ -115,7 +116,7 @@ func (s *Store) redo(batch []*change, cause error) {
 	}
 	for _, ch := range batch {
 		if !ch.redo && ch.err == nil {
-			ch.err = fmt.Errorf("%w: the disk is full: %w", spool.ErrFull, cause)
+			ch.err = disk.Full("Disk of the queue is full", "free space on the disk of queue.store", cause.Error())
 		}
 	}
 }

@@ -115,7 +115,10 @@ async function operate(page) {
   await page.getByText("<script>document.title='owned'</script>").waitFor();
   assert.doesNotMatch(await page.title(), /owned/);
   assert.match(await page.locator(".mails").innerText(), /\\u202egnp\.exe/);
-  await page.getByRole("link", { name: "Clients" }).click();
+  await page.getByRole("link", { name: "Refusals", exact: true }).click();
+  await page.getByText("stranger@contoso.com").first().waitFor();
+  await judge(page, "refusals");
+  await page.getByRole("link", { name: "Clients", exact: true }).click();
   await page.getByText("5.7.1").first().waitFor();
   await judge(page, "clients");
   await page.getByRole("link", { name: "Setup" }).click();
@@ -148,7 +151,7 @@ async function picture(page) {
   for (const [name, width, colorScheme, path, height] of [
     ["overview-light", 1400, "light", "", 1000], ["overview-dark", 1400, "dark", "?range=24h", 1000], ["overview-tablet", 768, "dark", "?range=6h", 1000],
     ["phone", 360, "light", "", 1400], ["phone-dark", 360, "dark", "messages", 900], ["messages", 1400, "light", "messages", 900],
-    ["clients", 768, "light", "clients", 700], ["setup", 1400, "dark", "setup", 800], ["client", 1400, "light", "clients/erp", 800],
+    ["clients", 768, "light", "clients", 700], ["setup", 1400, "dark", "setup", 800], ["refusals", 360, "light", "refusals", 800], ["client", 1400, "light", "clients/erp", 800],
   ]) {
     await page.setViewportSize({ width, height });
     await page.emulateMedia({ colorScheme });
@@ -162,7 +165,7 @@ async function picture(page) {
   await page.getByRole("heading", { name: "History" }).waitFor();
   await shoot(page, "message");
   await judge(page, "a message with its history", [360, 768, 1400]);
-  for (const path of ["", "?range=7d", "messages", "messages/all/retry", "clients", "clients/erp", "setup", "test"]) {
+  for (const path of ["", "?range=7d", "messages", "messages/all/retry", "refusals", "clients", "clients/erp", "setup", "test"]) {
     await page.goto(showcase + "/" + path);
     await judge(page, "/" + path + " of the showcase", path === "" ? [360, 768, 1400] : undefined);
   }

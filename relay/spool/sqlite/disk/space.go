@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/text"
 )
 
 // Free is what a file system has left.
@@ -73,6 +74,14 @@ func (s *Space) Admit(size int64) error {
 	return s.check(size)
 }
 
+// Room returns nil if there is room for something small that is not mail, else
+// ErrFull.
+func (s *Space) Room() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checkSpace(0)
+}
+
 // Reserve is Admit that also reserves; Release returns what is still reserved.
 func (s *Space) Reserve(size int64) error {
 	s.mu.Lock()
@@ -108,8 +117,8 @@ func (s *Space) Wrote(used, extra int64) error {
 
 func (s *Space) check(need int64) error {
 	if n := s.Queued() + s.drafts; s.MaxMessages > 0 && n >= s.MaxMessages {
-		return fmt.Errorf("%w: %d messages are queued; see why they are not sent (graphrelay queue list), "+
-			"or raise queue.max_messages", spool.ErrFull, n)
+		return Full(fmt.Sprintf("Queue is full: it has %d messages, as many as queue.max_messages allows", n),
+			"see why they are not sent (graphrelay status), or raise queue.max_messages", "")
 	}
 	return s.checkSpace(need)
 }
@@ -119,19 +128,24 @@ func (s *Space) checkSpace(need int64) error {
 	promised := (s.reserved + need) * 3 / 2
 	switch {
 	case s.failed != nil:
-		return fmt.Errorf("%w: cannot measure the free space of %s: %w; give the service's user access to the folder",
-			spool.ErrFull, s.Path, s.failed)
+		return Full("Free space of the queue's disk cannot be measured",
+			"give the service's user access to the folder of queue.store", s.Path+": "+s.failed.Error())
 	case s.full:
-		return fmt.Errorf("%w: the disk below %s was full and has not enough space yet; free space there",
-			spool.ErrFull, s.Path)
+		return Full("Disk of the queue is full", "free space on the disk of queue.store", s.Path)
 	case s.known.Inodes >= 0 && s.known.Inodes < minInodes:
-		return fmt.Errorf("%w: %d inodes are left below %s; remove files there", spool.ErrFull, s.known.Inodes, s.Path)
+		return Full(fmt.Sprintf("Disk of the queue is full: %d inodes are free", s.known.Inodes),
+			"remove files on the disk of queue.store", s.Path)
 	case s.known.Bytes-promised < s.MinFree:
-		return fmt.Errorf("%w: %d MiB are free below %s, %d MiB are reserved for mail being received, "+
-			"%d MiB must stay free; free space, or lower queue.min_free_space",
-			spool.ErrFull, s.known.Bytes>>20, s.Path, promised>>20, s.MinFree>>20)
+		return Full(fmt.Sprintf("Disk of the queue is full: %d MiB are free, and %d MiB must stay free",
+			s.known.Bytes>>20, s.MinFree>>20), "free space on the disk of queue.store, or lower queue.min_free_space",
+			fmt.Sprintf("%s; %d MiB are reserved for mail being received", s.Path, promised>>20))
 	}
 	return nil
+}
+
+// Full is an ErrFull with its cause.
+func Full(headline, remedy, detail string) error {
+	return fmt.Errorf("%w: %w", spool.ErrFull, text.Cause{Headline: headline, Remedy: remedy, Detail: detail})
 }
 
 func (s *Space) refresh() {
