@@ -46,7 +46,7 @@ test-interop: ## drive the real binary with foreign mail programs (fetches Debia
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
-	$(GO) test -count=1 -tags browser -timeout 5m ./relay/e2e/browser
+	$(GO) test -count=1 -tags browser -timeout 15m ./relay/e2e/browser
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz

@@ -53,8 +53,8 @@ func (k *hostCheck) all() []Problem {
 	for i, l := range c.SMTP.Listeners {
 		k.listener(strict.Entry("smtp.listeners", i, "address"), l.Address)
 	}
-	if a := c.Alerts; a != nil {
-		k.file("alerts.webhook_url_file", string(a.WebhookURLFile), secret)
+	if url := c.Alerts.WebhookURLFile; url != "" {
+		k.file("alerts.webhook_url_file", string(url), secret)
 	}
 	if w := c.Console; w != nil {
 		k.listener("console.address", w.Address)

@@ -21,7 +21,7 @@ type Config struct {
 	Reports       Reports                        `yaml:"reports"`
 	Audit         Audit                          `yaml:"audit"`
 	Admin         Admin                          `yaml:"admin"`
-	Alerts        *Alerts                        `yaml:"alerts" unset:"none"`
+	Alerts        Alerts                         `yaml:"alerts"`
 	Console       *Console                       `yaml:"console" unset:"none"`
 	Metrics       *Metrics                       `yaml:"metrics" unset:"none"`
 	Log           Log                            `yaml:"log"`

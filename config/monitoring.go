@@ -2,9 +2,11 @@ package config
 
 import "graphrelay/config/strict"
 
-// Alerts says where faults are reported.
+// Alerts says where faults are reported, and from when a queue or a client is one.
 type Alerts struct {
-	WebhookURLFile Path `yaml:"webhook_url_file" required:"true"`
+	WebhookURLFile Path `yaml:"webhook_url_file" unset:"none"`
+	QueueMessages  int  `yaml:"queue_messages" default:"5000" range:"1..100000000"`
+	ClientRate     Rate `yaml:"client_rate" default:"5000/h"`
 }
 
 // Console is the web console; it always needs a password.

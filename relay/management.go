@@ -49,10 +49,8 @@ func (r *Relay) openManagement(ctx context.Context) (err error) {
 
 // runManagement serves what openManagement opened.
 func (r *Relay) runManagement(ctx context.Context) {
-	r.part(func() error {
-		s := admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
-		return s.Serve(ctx, r.admin)
-	})
+	s := &admin.Server{Store: r.store, Operator: r.operator(), Status: r.status, Reload: r.Reload, Log: r.log}
+	r.part(func() error { return s.Serve(ctx, r.admin) })
 	if r.console != nil {
 		r.part(func() error { return r.consoleServer().Serve(ctx, r.console) })
 	}
@@ -66,10 +64,8 @@ func (r *Relay) consoleServer() *console.Console {
 		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
 		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
 		Setup: func() console.Setup {
-			return console.Setup{
-				Version: r.version, Started: r.started, Listeners: r.Listeners(), Warnings: r.Warnings(),
-				Senders: wiring.ExactSenders(r.cfg()),
-			}
+			return console.Setup{Version: r.version, Started: r.started, Listeners: r.Listeners(),
+				Warnings: r.Warnings(), Senders: wiring.ExactSenders(r.cfg())}
 		},
 		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload,
 		Now: time.Now, Log: r.log,
@@ -80,7 +76,7 @@ func (r *Relay) consoleServer() *console.Console {
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname,
-		Now: time.Now, LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow,
+		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow, Now: time.Now,
 		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
@@ -152,6 +148,7 @@ func (r *Relay) service() state.Snapshot {
 		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
 	}
 	_, s.DiskReserve = wiring.Disk(g.cfg)
+	s.QueueAlarm, s.ClientAlarm = wiring.Alarms(g.cfg)
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

@@ -56,7 +56,7 @@ func (c *Console) reload(w http.ResponseWriter, r *http.Request, s *session) {
 	c.did(r, "operator requested a reload")
 	if err := c.Reload(r.Context()); err != nil {
 		c.fail(w, r, s, http.StatusUnprocessableEntity,
-			"The configuration has mistakes, and the previous one stays in force.\n"+err.Error())
+			"The configuration was not loaded, and the previous one stays in force. "+sentence(err.Error()))
 		return
 	}
 	http.Redirect(w, r, "/setup?noted=reload", http.StatusSeeOther)

@@ -46,7 +46,7 @@ func TestButtonsInsteadOfCommands(t *testing.T) {
 	}
 	b.err = errors.New("line 3: there is no such key")
 	if w := b.do(http.MethodPost, "/setup/reload", url.Values{"token": {token}}); w.Code !=
-		http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "line 3: there is no such key") {
+		http.StatusUnprocessableEntity || !strings.Contains(w.Body.String(), "Line 3: there is no such key") {
 		t.Errorf("a configuration with a mistake: %d %s", w.Code, w.Body)
 	}
 }

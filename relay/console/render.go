@@ -72,7 +72,11 @@ func (c *Console) show(w http.ResponseWriter, _ *http.Request, s *session, code 
 
 // fail shows an operator what went wrong.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, code int, text string) {
-	c.show(w, r, s, code, "fault", page{Title: http.StatusText(code), Body: untrusted(text)})
+	title := "Not done"
+	if code == http.StatusNotFound {
+		title = "Not found"
+	}
+	c.show(w, r, s, code, "fault", page{Title: title, Body: untrusted(text)})
 }
 
 // broken shows an error of the store.
@@ -143,7 +147,7 @@ func size(n int64) string {
 	for ; n >= 10<<10 && unit < 3; unit++ {
 		n >>= 10
 	}
-	return fmt.Sprintf("%d %s", n, []string{"B", "KiB", "MiB", "GiB"}[unit])
+	return fmt.Sprintf("%s %s", text.Grouped(n), []string{"B", "KiB", "MiB", "GiB"}[unit])
 }
 
 // untrusted is text that came with a mail or from a client. A template shows it

@@ -56,8 +56,9 @@ type Event struct {
 
 	Mailbox    envelope.Address // of an accepted message, as are the others
 	Recipients int
-	Size       int64    // bytes
-	Repairs    []string // names of what was repaired, each once
+	To         []envelope.Address // them
+	Size       int64              // bytes
+	Repairs    []string           // names of what was repaired, each once
 }
 
 // Rules are what a reload may change; see SetRules.

@@ -78,7 +78,8 @@ func (t *transaction) logAccepted(m *spool.Message, mended repairs, r message.Re
 		mended.names = append(mended.names, strings.Split(s, ",")...)
 	}
 	t.in.Log.LogAttrs(context.Background(), slog.LevelInfo, "accepted", attrs...)
-	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients, Size: m.Size,
+	t.in.OnEvent(Event{At: "data", Client: m.Client, Mailbox: m.Mailbox, Recipients: recipients,
+		To: m.Envelope.Recipients, Size: m.Size,
 		Repairs: mended.names})
 }
 

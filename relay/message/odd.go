@@ -206,10 +206,12 @@ func areParameters(line []byte) bool {
 }
 
 func areMessageIDs(line []byte) bool {
+	words := 0
 	for word := range bytes.FieldsSeq(line) {
 		if len(word) < 3 || word[0] != '<' || bytes.IndexByte(word, '>') != len(word)-1 {
 			return false
 		}
+		words++
 	}
-	return true
+	return words > 0 // a form feed is no fold that everybody sees
 }

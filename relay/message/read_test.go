@@ -99,6 +99,7 @@ func TestReadGivesOneReading(t *testing.T) {
 			"Content-Type: multipart/mixed;\r\n", "boundary=\"a\"; b\r\n\r\n", "no_empty_line"},
 		{"in References", "References: <a@b>\r\n<c@d> <e@f>\r\n\r\n", "References: <a@b>\r\n <c@d> <e@f>\r\n", "",
 			"missing_fold"},
+		{"not a form feed", "References: <a@b>\r\n\f\r\n\r\n", "References: <a@b>\r\n", "\f\r\n\r\n", "no_empty_line"},
 		{"not in another field", "X-Content-Type: a;\r\nb=c\r\n\r\n", "X-Content-Type: a;\r\n", "b=c\r\n\r\n",
 			"no_empty_line"},
 		{"not without a semicolon", "Content-Type: text/plain\r\nb=c\r\n\r\n", "Content-Type: text/plain\r\n",

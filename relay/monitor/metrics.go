@@ -134,6 +134,13 @@ func (m *Monitor) describeService() {
 		func(s state.Snapshot) float64 { return float64(s.ConnectionsTotal) })
 	m.value("smtp_connections_refused_total", "SMTP connections refused at a limit, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusedOver) })
+	m.gauge("client_messages_last_hour",
+		"Messages that a client sent in the last hour; more than alerts.client_rate is an alarm.",
+		func(s state.Snapshot, is emit) {
+			for _, c := range s.Clients {
+				is(float64(c.Messages), c.Client)
+			}
+		}, "client")
 	m.value("refusals_dropped_total",
 		"Refusals that graphrelay trace can no longer show because 50,000 rows are kept, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusalsDropped) })

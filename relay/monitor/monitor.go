@@ -51,6 +51,7 @@ type Monitor struct {
 	events  events
 	minutes minutes
 	clients clients
+	rates   rates
 
 	clientNames, mailboxes, identities, statuses values
 }
@@ -70,6 +71,7 @@ func New(cfg Config) *Monitor {
 type Taken struct {
 	Client, Addr string // name of the clients: entry, and the address or "unix"
 	Recipients   int
+	To           uint64 // the same for the same recipients
 	Size         int64
 	Repairs      []string // names of what was repaired in it: a closed list
 }
@@ -85,6 +87,7 @@ func (m *Monitor) Accepted(t Taken) {
 	}
 	now := m.cfg.Now()
 	m.minutes.at(now, func(c *state.Minute) { c.Accepted++ })
+	m.rates.count(now, client, loop{t.Addr, t.To})
 	m.clients.at(now, clientKey{t.Client, t.Addr}, func(e *state.Client) {
 		e.Accepted++
 		e.Bytes += t.Size

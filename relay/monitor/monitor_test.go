@@ -32,6 +32,7 @@ func full(t *testing.T) *Monitor {
 					Slots: 3, Backoff: noon.Add(time.Minute)}},
 				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
+				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
 				Credentials: []state.Credential{
 					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)},
 					{Identity: "other", Kind: "client secret"},

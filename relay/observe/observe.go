@@ -21,11 +21,13 @@ package observe
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"time"
 
 	"graphrelay/relay/alert"
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
 	"graphrelay/relay/smtpd"
@@ -90,7 +92,8 @@ func (o *Observer) CountIntake(e intake.Event) {
 	client, addr := e.Client.Name, e.Client.String()
 	if e.Refusal == nil {
 		o.Monitor.Accepted(monitor.Taken{
-			Client: client, Addr: addr, Recipients: e.Recipients, Size: e.Size, Repairs: e.Repairs,
+			Client: client, Addr: addr, Recipients: e.Recipients, To: hashOf(e.To), Size: e.Size,
+			Repairs: e.Repairs,
 		})
 		return
 	}
@@ -99,6 +102,15 @@ func (o *Observer) CountIntake(e intake.Event) {
 		refused.Why = e.Refusal.Cause.Error()
 	}
 	o.Monitor.Rejected(client, addr, refused)
+}
+
+// hashOf is the same for the same recipients.
+func hashOf(to []envelope.Address) uint64 {
+	h := fnv.New64a()
+	for _, a := range to {
+		fmt.Fprintln(h, a.Key())
+	}
+	return h.Sum64()
 }
 
 // CountDelivery hands what delivery did to the monitor and the watcher.

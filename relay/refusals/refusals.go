@@ -6,8 +6,8 @@
 //
 // Add never blocks on I/O. Memory is bounded, and so is what is written, whatever
 // clients do: of one address, 50 different refusals an hour are recorded one by
-// one, of all addresses 5,000; the rest counts as various in sender, recipient and
-// address. What is counted nowhere any more (the oldest rows, and what found no
+// one, of all clients 5,000, of all strangers 1,000 more; the rest counts as various
+// in sender, recipient and address. What is counted nowhere any more (the oldest rows, and what found no
 // place) is counted in Dropped.
 //
 // # On failure
@@ -34,7 +34,8 @@ const (
 	writeEvery = 5 * time.Second
 	writeRows  = 100    // in one commit, so that mail need not wait for it
 	maxOfPlace = 50     // different refusals of one address in an hour
-	maxOfHour  = 5000   // of all addresses
+	maxOfHour  = 5000   // of all clients
+	maxStrange = 1000   // of everybody else, who must not take the place of clients
 	maxPending = 10_000 // rows that wait to be written
 )
 
@@ -55,6 +56,7 @@ type Record struct {
 	mu      sync.Mutex
 	pending map[spool.RefusalKey]*spool.Refusal
 	seen    map[spool.RefusalKey]bool // in this hour
+	strange int                       // how many of them are of no client
 	places  map[netip.Prefix]int      // how many of them each place has
 	hour    time.Time
 	dropped uint64
@@ -72,23 +74,30 @@ func (r *Record) Add(k spool.RefusalKey) {
 	defer r.mu.Unlock()
 	now := r.now()
 	if k.Hour = spool.HourOf(now); !k.Hour.Equal(r.hour) {
-		r.hour, r.seen, r.places = k.Hour, map[spool.RefusalKey]bool{}, map[netip.Prefix]int{}
+		r.hour, r.seen, r.places, r.strange = k.Hour, map[spool.RefusalKey]bool{}, map[netip.Prefix]int{}, 0
 	}
 	r.put(spool.Refusal{RefusalKey: r.bound(k), First: now, Last: now, Count: 1})
 }
 
 // bound leaves out of a key what makes one too many.
 func (r *Record) bound(k spool.RefusalKey) spool.RefusalKey {
-	place := envelope.NetworkOf(k.Addr)
+	place, count, limit := envelope.NetworkOf(k.Addr), len(r.seen)-r.strange, maxOfHour
+	if k.Client == "" {
+		count, limit = r.strange, maxStrange
+	}
 	if !r.seen[k] && r.places[place] >= maxOfPlace {
 		k.Addr, k.Sender, k.Domain = place.Addr(), envelope.Address{}, spool.Various
 	}
-	if !r.seen[k] && len(r.seen) >= maxOfHour {
+	switch {
+	case r.seen[k]:
+	case count >= limit:
 		k.Addr, k.Sender, k.Domain = netip.Addr{}, envelope.Address{}, spool.Various
-	}
-	if !r.seen[k] && len(r.seen) < maxOfHour {
+	default:
 		r.seen[k] = true
 		r.places[place]++
+		if k.Client == "" {
+			r.strange++
+		}
 	}
 	return k
 }

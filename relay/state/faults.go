@@ -66,6 +66,7 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.outage(s, now)
 	f.holds(s, now)
 	f.queue(s, now)
+	f.runaway(s)
 	f.expiries(s, now)
 	f.audits(s)
 	for _, m := range s.Mailboxes {

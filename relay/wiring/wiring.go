@@ -90,11 +90,13 @@ func Disk(c *config.Config) (store string, reserve int64) {
 }
 
 // WebhookURLFile returns the file with the URL of the alarms' webhook, "" for none.
-func WebhookURLFile(c *config.Config) string {
-	if c.Alerts == nil {
-		return ""
-	}
-	return string(c.Alerts.WebhookURLFile)
+func WebhookURLFile(c *config.Config) string { return string(c.Alerts.WebhookURLFile) }
+
+// Alarms returns how many messages may wait, and how many a client may send in an
+// hour, before that is an alarm.
+func Alarms(c *config.Config) (queue, client int) {
+	rate := c.Alerts.ClientRate
+	return c.Alerts.QueueMessages, rate.Count * int(time.Hour/rate.Per)
 }
 
 // Services returns the addresses of what is served beside SMTP, "" for none.

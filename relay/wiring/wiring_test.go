@@ -43,6 +43,7 @@ type options struct {
 	Lookups   []envelope.Address
 	Exact     []envelope.Address
 	Webhook   string
+	Alarms    map[string]int
 	Disk      []string
 	Services  map[string]string
 	Console   string
@@ -66,6 +67,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Lookups:   Lookups(c),
 		Exact:     ExactSenders(c),
 		Webhook:   WebhookURLFile(c),
+		Alarms:    map[string]int{},
 		Console:   ConsolePassword(c),
 	}
 	for _, id := range c.Identities {
@@ -83,6 +85,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	o.Retention = []time.Duration{history, failed}
 	store, reserve := Disk(c)
 	o.Disk = []string{store, fmt.Sprint(reserve)}
+	o.Alarms["queue"], o.Alarms["client"] = Alarms(c)
 	chain, key := KeyPair(c)
 	o.KeyPair = []string{chain, key}
 	admin, metrics, console := Services(c)

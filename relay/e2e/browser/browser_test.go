@@ -20,7 +20,7 @@ import (
 
 const (
 	password = "correct horse battery staple"
-	patience = 4 * time.Minute
+	patience = 12 * time.Minute
 	other    = "scanner@contoso.com"
 )
 

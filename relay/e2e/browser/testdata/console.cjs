@@ -55,7 +55,7 @@ async function operate(page) {
   await page.keyboard.press("Enter");
   await page.getByRole("alert").filter({ hasText: "Wrong password" }).waitFor();
   await logIn(page, site);
-  await judge(page, "overview without mail");
+  await judge(page, "overview without mail", [1400]);
 
   // The keyboard reaches the content first, then the menu.
   await page.reload();
@@ -68,7 +68,7 @@ async function operate(page) {
   await ask("send");
   await page.getByText("UPS: battery test passed").waitFor();
   await page.locator("li", { hasText: "Backup of db01 finished" }).locator(".mark.good").waitFor();
-  await judge(page, "messages");
+  await judge(page, "messages", [1400]);
 
   // A message is held: find it, read why, mend the cause, retry.
   await ask("break");
@@ -103,7 +103,7 @@ async function operate(page) {
 
   // A test mail goes the way of all mail.
   await page.getByRole("link", { name: "Test mail" }).click();
-  await judge(page, "test mail");
+  await judge(page, "test mail", [1400]);
   await page.getByLabel("To").fill("admin@example.org");
   await page.getByRole("button", { name: "Send" }).click();
   await page.locator(".note.good", { hasText: "Microsoft 365 accepted it" }).waitFor();
@@ -117,13 +117,13 @@ async function operate(page) {
   assert.match(await page.locator(".mails").innerText(), /\\u202egnp\.exe/);
   await page.getByRole("link", { name: "Refusals", exact: true }).click();
   await page.getByText("stranger@contoso.com").first().waitFor();
-  await judge(page, "refusals");
+  await judge(page, "refusals", [1400]);
   await page.getByRole("link", { name: "Clients", exact: true }).click();
   await page.getByText("5.7.1").first().waitFor();
-  await judge(page, "clients");
+  await judge(page, "clients", [1400]);
   await page.getByRole("link", { name: "Setup" }).click();
   await page.getByRole("heading", { name: "Identity default" }).waitFor();
-  await judge(page, "setup");
+  await judge(page, "setup", [1400]);
 
   await page.getByRole("button", { name: "Log out" }).click();
   await page.getByLabel("Password").waitFor();
