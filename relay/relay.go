@@ -23,6 +23,7 @@ import (
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/text"
 	"graphrelay/relay/wiring"
 )
 
@@ -37,7 +38,8 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Log     *slog.Logger
-	Sandbox bool // the store is a try-out's; a real service refuses it, and vice versa
+	Secrets *text.Redactor // what Log keeps out of its lines; may be nil
+	Sandbox bool           // the store is a try-out's; a real service refuses it, and vice versa
 
 	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
 	// "" only the listeners of the configuration are opened.
@@ -60,6 +62,7 @@ type Options struct {
 type Relay struct {
 	version  string
 	log      *slog.Logger
+	secrets  *text.Redactor
 	submit   wiring.Submit
 	load     func() (*config.Config, error)
 	onChange func(*config.Config)
@@ -129,7 +132,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version: o.Version, log: o.Log, submit: wiring.Submit{Path: o.SubmitSocket},
+		version: o.Version, log: o.Log, secrets: o.Secrets, submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
 		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), inherited: maps.Clone(o.Inherited),
 	}
@@ -144,10 +147,9 @@ func newRelay(o Options) *Relay {
 
 func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
-		Store: r.store, Route: r.route, Identity: r.hasIdentity,
-		Limits: wiring.Limits(r.cfg()), Grace: sendGrace, Log: r.log,
-		Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
-		Alarm:   r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
+		Store: r.store, Route: r.route, Identity: r.hasIdentity, Limits: wiring.Limits(r.cfg()), Grace: sendGrace,
+		Log: r.log, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
+		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
 	}
 }
 
@@ -166,7 +168,6 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 	return route, true
 }
 
-// hostname returns the name in the configuration in force.
 func (r *Relay) hostname() string { return string(r.cfg().Hostname) }
 
 // hasIdentity reports whether the configuration in force has an identity.

@@ -33,6 +33,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*largemail.Client{}, retire: func() {}}
 	for _, id := range c.Identities {
 		options := wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() })
+		options.Secrets = r.secrets
 		options.OnToken = func(again, roles bool) { r.delivery.LoggedIn(string(id.Name), again, roles) }
 		client, err := largemail.New(options)
 		if err != nil {

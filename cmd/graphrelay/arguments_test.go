@@ -16,8 +16,8 @@ func TestUsageErrors(t *testing.T) {
 			"/etc/graphrelay/entra.pem`",
 		"cert renew a.pem b": "unexpected argument \"b\": `graphrelay cert renew` takes only a FILE with a " +
 			"certificate, as in `graphrelay cert renew /etc/graphrelay/entra.pem`",
-		"trace a b": "unexpected argument \"b\": `graphrelay trace` takes only a queue ID, a Message-ID or " +
-			"a recipient, as in `graphrelay trace 06hhgq2g00dcrdpj`",
+		"trace a b": "unexpected argument \"b\": `graphrelay trace` takes only a text, in quotes if it has " +
+			"spaces, and a day, as in `graphrelay trace 06hhgq2g00dcrdpj`",
 		"status x": "unexpected argument \"x\": `graphrelay status` takes only flags, as in `graphrelay " +
 			"status`",
 		"nonsense":        "unknown command \"nonsense\"; `graphrelay --help` lists the commands",

@@ -11,19 +11,21 @@ import (
 	"github.com/coreos/go-systemd/v22/journal"
 
 	"graphrelay/config"
+	"graphrelay/relay/text"
 )
 
-// newLog returns the log on w, and the level that a reload may change.
-func newLog(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+// newLog returns the log on w, and the level that a reload may change. secrets
+// are kept out of its lines; nil knows none.
+func newLog(w io.Writer, c config.Log, secrets *text.Redactor) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(levelOf(c))
 	o := &slog.HandlerOptions{Level: level}
 	if w == io.Writer(os.Stderr) {
 		if ok, err := journal.StderrIsJournalStream(); ok && err == nil {
-			return slog.New(newJournalHandler(w, c, o)), level
+			return slog.New(newJournalHandler(secrets.Writer(w), c, o)), level
 		}
 	}
-	return slog.New(newHandler(w, c, o)), level
+	return slog.New(newHandler(secrets.Writer(w), c, o)), level
 }
 
 func levelOf(c config.Log) slog.Level {

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 )
 
@@ -72,7 +72,7 @@ func (f *filterFlags) filter(now time.Time) (spool.Filter, error) {
 		if a.value == "" {
 			continue
 		}
-		span, err := parseSpan(a.value)
+		span, err := operator.ParseSpan(a.value)
 		if err != nil {
 			return filter, fmt.Errorf("--%s %w", a.flag, err)
 		}
@@ -105,44 +105,6 @@ func bracketed(id string) string {
 		return id
 	}
 	return "<" + id + ">"
-}
-
-// parseSpan reads a time as in 30m, 4h, 2d or 1d12h.
-func parseSpan(s string) (time.Duration, error) {
-	wrong := fmt.Errorf("%q is not a time; write a number with s, m, h or d, as in 30m, 4h or 2d", s)
-	var days time.Duration
-	rest := s
-	if number, after, ok := strings.Cut(s, "d"); ok {
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 0 || n > 36500 {
-			return 0, wrong
-		}
-		days, rest = time.Duration(n)*24*time.Hour, after
-	}
-	if rest == "" && s != "" {
-		return days, nil
-	}
-	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 {
-		return 0, wrong
-	}
-	return days + d, nil
-}
-
-// parseMoment reads a moment: a date, a date with a time of day (local), RFC
-// 3339, or how long ago it was.
-func parseMoment(s string, now time.Time) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04",
-		time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return t, nil
-		}
-	}
-	if span, err := parseSpan(s); err == nil {
-		return now.Add(-span), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is not a date or time; write 2026-01-31, \"2026-01-31 14:00\", or how long "+
-		"ago: 30m, 4h, 2d", s)
 }
 
 // parseIDs reads queue IDs.

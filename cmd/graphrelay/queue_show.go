@@ -86,7 +86,7 @@ func printDetail(w io.Writer, d *admin.Detail, now time.Time) error {
 	row("Queue ID", m.QueueID)
 	row("State", p.Paint(stateColour(m.State), m.State))
 	row("Now", text.Line(whereabouts(m, now)))
-	row("Accepted", m.Accepted.Format(time.RFC3339))
+	row("Accepted", stamp(m.Accepted))
 	row("Next attempt", stamp(m.NextAttempt))
 	row("Last attempt", stamp(m.LastAttempt))
 	row("Attempts", fmt.Sprint(m.Attempts))
@@ -111,7 +111,7 @@ func printDetail(w io.Writer, d *admin.Detail, now time.Time) error {
 func printHistory(w io.Writer, events []admin.Event) {
 	p := terminal.NewPainter(w)
 	for _, e := range events {
-		fmt.Fprintf(w, "  %s  %s", e.At.Format(time.RFC3339), p.Paint(stateColour(e.Event), text.Line(e.Event)))
+		fmt.Fprintf(w, "  %s  %s", stamp(e.At), p.Paint(stateColour(e.Event), text.Line(e.Event)))
 		if e.Attempt > 0 {
 			fmt.Fprintf(w, " (attempt %d)", e.Attempt)
 		}
@@ -189,11 +189,12 @@ func since(t, now time.Time) string {
 	return " for " + terminal.Ago(now.Sub(t))
 }
 
+// stamp is a time in the zone of this host, which ParseMoment reads too.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Format(time.RFC3339)
+	return t.Local().Format(time.RFC3339)
 }
 
 // printBody streams the body, as harmless as the header.

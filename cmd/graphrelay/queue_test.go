@@ -106,12 +106,12 @@ func FuzzMbox(f *testing.F) {
 func TestParseSpan(t *testing.T) {
 	for in, want := range map[string]time.Duration{"30m": 30 * time.Minute, "4h": 4 * time.Hour, "2d": 48 * time.Hour,
 		"1d12h": 36 * time.Hour, "0s": 0} {
-		if got, err := parseSpan(in); err != nil || got != want {
+		if got, err := operator.ParseSpan(in); err != nil || got != want {
 			t.Errorf("%s = %v, %v", in, got, err)
 		}
 	}
 	for _, in := range []string{"", "yesterday", "5", "-1h", "-2d", "d", "1h2d", "99999999d"} {
-		if got, err := parseSpan(in); err == nil {
+		if got, err := operator.ParseSpan(in); err == nil {
 			t.Errorf("%q = %v, want an error", in, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestParseMoment(t *testing.T) {
 		"2026-01-31T14:30:00+02:00": "2026-01-31T12:30:00Z",
 		"2d":                        "2026-01-30T12:00:00Z",
 	} {
-		if got, err := parseMoment(in, now); err != nil || !got.Equal(at(want)) {
+		if got, err := operator.ParseMoment(in, now); err != nil || !got.Equal(at(want)) {
 			t.Errorf("%s = %v, %v, want %s", in, got, err, want)
 		}
 	}

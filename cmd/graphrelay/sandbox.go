@@ -18,6 +18,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay"
 	"graphrelay/relay/sandbox"
+	"graphrelay/relay/text"
 )
 
 // tryoutSender is a mailbox of the imitated tenant that the application may
@@ -42,7 +43,7 @@ points to it) and each message it receives as .eml.`,
   graphrelay serve -c /tmp/sandbox/config.yaml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"})
+			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"}, nil)
 			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page)
 		},
 	}
@@ -127,8 +128,10 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"})
-	return serve(ctx, relay.Options{Config: c, Version: versionString(), Log: log, Sandbox: true}, func() {
+	secrets := text.NewRedactor()
+	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"}, secrets)
+	o := relay.Options{Config: c, Version: versionString(), Log: log, Secrets: secrets, Sandbox: true}
+	return serve(ctx, o, func() {
 		smtp := c.SMTP.Listeners[0].Address
 		fmt.Fprintf(out, welcome, smtp, d.PageURL(), tryoutConsole, password, os.Args[0], smtp, tryoutSender,
 			os.Args[0], files.Config)

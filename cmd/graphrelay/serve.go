@@ -19,6 +19,7 @@ import (
 	"graphrelay/relay"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/socket"
+	"graphrelay/relay/text"
 )
 
 func newServe() *cobra.Command {
@@ -53,12 +54,14 @@ without a tenant or a configuration.`,
 				relay.TurnAway(sockets)
 				return err
 			}
-			log, level := newLog(cmd.ErrOrStderr(), c.Log)
+			secrets := text.NewRedactor()
+			log, level := newLog(cmd.ErrOrStderr(), c.Log, secrets)
 			return serve(cmd.Context(), relay.Options{
-				Config: c, Version: versionString(), Log: log, SubmitSocket: submitSocket(), Inherited: sockets,
-				Load:     func() (*config.Config, error) { return config.Load(file) },
-				OnChange: func(c *config.Config) { level.Set(levelOf(c.Log)) },
-				OnReload: func() func() { return notifyReload(log) },
+				Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
+				Inherited: sockets,
+				Load:      func() (*config.Config, error) { return config.Load(file) },
+				OnChange:  func(c *config.Config) { level.Set(levelOf(c.Log)) },
+				OnReload:  func() func() { return notifyReload(log) },
 			}, nil)
 		},
 	}

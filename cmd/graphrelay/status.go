@@ -93,7 +93,7 @@ func printVerdict(w io.Writer, p terminal.Painter, s admin.Status, now time.Time
 			word = p.Paint(terminal.Yellow, "WARNING")
 		}
 		fmt.Fprintf(w, "%s: %s, since %s (%s ago)\n", word, text.Line(a.Headline),
-			a.Since.UTC().Format("2006-01-02 15:04:05 UTC"), terminal.Ago(now.Sub(a.Since)))
+			a.Since.Local().Format("2006-01-02 15:04:05 MST"), terminal.Ago(now.Sub(a.Since)))
 		for _, line := range []struct{ name, text string }{
 			{"what to do", a.Remedy}, {"meanwhile", a.Meanwhile}, {"retry", retryOf(a, s.Holds)}, {"detail", a.Detail},
 		} {

@@ -13,28 +13,32 @@ import (
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/text"
 )
 
 // traceFlags say which messages are looked for.
 type traceFlags struct {
-	to, from, client, messageID, since, until string
-	limit                                     int
-	asJSON                                    bool
+	to, from, client, subject, messageID, since, until string
+	limit                                              int
+	asJSON                                             bool
 }
 
 func newTrace() *cobra.Command {
 	var file string
 	var flags traceFlags
 	cmd := &cobra.Command{
-		Use:   "trace [QUEUE-ID | MESSAGE-ID | RECIPIENT | CLIENT-ADDRESS]",
+		Use:   "trace [TEXT] [DAY]",
 		Short: "Show what happened to a message, or why it was refused",
 		Long: `Show what happened to messages, newest first: sender, recipients, current state
-and, if a message failed, why. Messages are found by queue ID, Message-ID (as in
-the header, in angle brackets), recipient, sender, client or time, until their
-history expires (queue.history, 30 days). The store of a stopped service is read
-too.
+and, if a message failed, why. TEXT is a queue ID, a Message-ID, the address of a
+recipient or sender, the IP address of a client, or part of an address, a domain,
+a subject, a Message-ID or a client's name, in upper or lower case. DAY is today,
+yesterday or a date. Messages are found until their history expires
+(queue.history, 30 days). The store of a stopped service is read too. Times are
+those of this host's zone, which is printed with them; what is typed without a zone
+is read in the same.
 
 Below the messages, trace shows what was refused to the same client, from the same
 sender, to the domain of the same recipient, in the same time: one entry for each
@@ -45,11 +49,20 @@ The exit code is 1 if nothing is found, also with --json, which prints an array 
 objects: a message with its history, or what was refused.`,
 		Example: `  graphrelay trace 06hhgq2g00dcrdpj
   graphrelay trace '<20260131.1@erp.contoso.com>'
-  graphrelay trace customer@example.org --since 2d
+  graphrelay trace customer@example.org yesterday
+  graphrelay trace @example.org --since 2d
+  graphrelay trace "invoice 4711"
   graphrelay trace 10.1.2.17 --since 1h
   graphrelay trace --client printers --since 1d
+  graphrelay trace --subject report --to finance --since yesterday --until "today 06:00"
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
-		Args: arguments(0, 1, "a queue ID, a Message-ID, a recipient or an address of a client"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			most := 1
+			if len(args) == 2 && isDay(args[1]) {
+				most = 2
+			}
+			return arguments(0, most, "a text, in quotes if it has spaces, and a day")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := flags.read(args, time.Now())
 			if err != nil {
@@ -60,75 +73,72 @@ objects: a message with its history, or what was refused.`,
 	}
 	configFlag(cmd, &file)
 	f := cmd.Flags()
-	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`")
-	f.StringVar(&flags.from, "from", "", "with this `ADDRESS` as From or reverse-path")
+	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`, or a part of it")
+	f.StringVar(&flags.from, "from", "", "with this `ADDRESS`, or a part of it, as From or reverse-path")
 	f.StringVar(&flags.client, "client", "", "from this client, a `NAME` of the configuration or an IP address")
+	f.StringVar(&flags.subject, "subject", "", "with this `TEXT` in the subject, in upper or lower case")
 	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
 	f.StringVar(&flags.since, "since", "",
-		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", or how long ago, as in 4h or 2d")
+		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", yesterday, HH:MM, or how long ago, as in 4h or 2d")
 	f.StringVar(&flags.until, "until", "", "accepted before this `MOMENT`")
 	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
 	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// sought is a queue ID, or filters that are tried until one finds something.
+func isDay(s string) bool {
+	_, err := operator.ParseDay(s, time.Now())
+	return err == nil
+}
+
+// sought is a queue ID or a filter.
 type sought struct {
-	id      envelope.QueueID
-	filters []spool.Filter
+	id     envelope.QueueID
+	filter spool.Filter
 }
 
 func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
-	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID)}
+	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject}
 	f.Client, f.ClientIP = clientOrAddress(t.client)
-	err = errors.Join(parseAddressFlag("to", t.to, &f.Recipient), parseAddressFlag("from", t.from, &f.Sender))
+	f.Recipient, f.RecipientPart = addressOrPart(t.to)
+	f.Sender, f.SenderPart = addressOrPart(t.from)
+	s.filter = f
+	if len(args) > 0 {
+		s.id, s.filter = operator.Sought(args[0], f, now)
+	}
+	if len(args) == 2 {
+		_, day := operator.Sought(args[1], f, now)
+		s.filter.Since, s.filter.Until = day.Since, day.Until
+	}
 	for _, m := range []struct {
 		flag, value string
 		to          *time.Time
-	}{{"since", t.since, &f.Since}, {"until", t.until, &f.Until}} {
+	}{{"since", t.since, &s.filter.Since}, {"until", t.until, &s.filter.Until}} {
 		if m.value != "" && err == nil {
-			if *m.to, err = parseMoment(m.value, now); err != nil {
+			if *m.to, err = operator.ParseMoment(m.value, now); err != nil {
 				err = fmt.Errorf("--%s %w", m.flag, err)
 			}
 		}
 	}
 	switch {
 	case err != nil:
-		return s, err
 	case t.limit < 1:
-		return s, errors.New("--limit must be at least 1")
-	case !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until):
-		return s, errors.New("--since must be before --until")
-	case len(args) == 1:
-		return soughtBy(args[0], f)
-	case t.to+t.from+t.client+t.messageID+t.since+t.until == "":
-		return s, errors.New("which message? Give a queue ID, a Message-ID or a recipient, or --to, --from, " +
-			"--client, --since")
+		err = errors.New("--limit must be at least 1")
+	case !s.filter.Since.IsZero() && !s.filter.Until.IsZero() && !s.filter.Since.Before(s.filter.Until):
+		err = errors.New("--since must be before --until")
+	case strings.Join(args, "")+t.to+t.from+t.client+t.subject+t.messageID+t.since+t.until == "":
+		err = errors.New("which message? Give a queue ID, an address or a part of it, a subject, a day, " +
+			"or --to, --from, --client, --since")
 	}
-	return sought{filters: []spool.Filter{f}}, nil
+	return s, err
 }
 
-// soughtBy decides what an argument is. An address can be a recipient, or a
-// Message-ID that lost its brackets, or a sender.
-func soughtBy(arg string, f spool.Filter) (sought, error) {
-	if id, err := envelope.ParseQueueID(arg); err == nil {
-		return sought{id: id}, nil
+// addressOrPart reads an address as a whole if it is one.
+func addressOrPart(s string) (envelope.Address, string) {
+	if a, err := envelope.ParseRecipient(strings.Trim(s, "<>")); err == nil && strings.Contains(s, "@") {
+		return a, ""
 	}
-	byID := f
-	byID.MessageID = bracketed(arg)
-	if strings.HasPrefix(arg, "<") {
-		return sought{filters: []spool.Filter{byID}}, nil
-	}
-	if _, f.ClientIP = clientOrAddress(arg); f.ClientIP.IsValid() {
-		return sought{filters: []spool.Filter{f}}, nil
-	}
-	a, err := envelope.ParseAddress(arg)
-	if err != nil {
-		return sought{}, fmt.Errorf("%q is not a queue ID (16 characters), a Message-ID (<...>) or an address", arg)
-	}
-	to, from := f, f
-	to.Recipient, from.Sender = a, a
-	return sought{filters: []spool.Filter{to, byID, from}}, nil
+	return envelope.Address{}, s
 }
 
 func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
@@ -136,7 +146,7 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	if err != nil {
 		return err
 	}
-	refused, err := findRefusals(cmd.Context(), q, refusalFilters(s.filters), t.limit)
+	refused, err := findRefusals(cmd.Context(), q, refusalFilters(s), t.limit)
 	if err != nil {
 		return err
 	}
@@ -197,26 +207,25 @@ func (t *traceFlags) find(ctx context.Context, q queueReader, s sought) ([]*admi
 	if s.id != "" {
 		return found, noMessage(s.id, show(s.id))
 	}
-	for _, f := range s.filters {
-		err := pages(ctx, q, f, t.limit, func(page []admin.Message) error {
-			for _, m := range page {
-				if err := show(envelope.QueueID(m.QueueID)); err != nil && !errors.Is(err, spool.ErrNotFound) {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil || len(found) > 0 {
-			return found, err
-		}
+	list := func(f spool.Filter) ([]admin.Message, error) { return q.List(ctx, f) }
+	f, err := operator.Widen(s.filter, list)
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	return found, pages(ctx, q, f, t.limit, func(page []admin.Message) error {
+		for _, m := range page {
+			if err := show(envelope.QueueID(m.QueueID)); err != nil && !errors.Is(err, spool.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
 	p, m := terminal.NewPainter(w), d.Message
 	fmt.Fprintf(w, "%s  %s  %s\n", p.Paint(terminal.Bold, m.QueueID), p.Paint(stateColour(m.State), m.State),
-		m.Accepted.Format(time.RFC3339))
+		stamp(m.Accepted))
 	line := func(name, value string) { fmt.Fprintf(w, "  %-9s%s\n", name, text.Line(value)) }
 	line("client", strings.TrimSpace(m.Client+" "+m.ClientAddr))
 	line("from", m.From+sentThrough(m))

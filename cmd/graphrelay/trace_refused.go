@@ -18,17 +18,33 @@ type refusalReader interface {
 	Refusals(ctx context.Context, f spool.RefusalFilter) ([]admin.Refusal, error)
 }
 
-// refusalFilters are what a search for messages means for what was refused; none,
-// if it asks for what no refusal has.
-func refusalFilters(filters []spool.Filter) (list []spool.RefusalFilter) {
-	for _, f := range filters {
-		if f.MessageID != "" || f.Subject != "" {
+// refusalFilters are what a search for messages means for what was refused, of which the
+// domain of a recipient is kept, but neither the whole address nor a subject; none, if it
+// asks for what no refusal has.
+func refusalFilters(s sought) (list []spool.RefusalFilter) {
+	if s.id != "" {
+		return nil
+	}
+	for _, f := range s.filter.Alternatives() {
+		if f.MessageID != "" || f.Subject != "" || f.SenderPart != "" {
 			continue
 		}
-		list = append(list, spool.RefusalFilter{
+		r := spool.RefusalFilter{
 			Addr: f.ClientIP, Client: f.Client, Sender: f.Sender, Domain: f.Recipient.Domain(),
 			Since: f.Since, Until: f.Until,
-		})
+		}
+		if _, domain, ok := strings.Cut(f.RecipientPart, "@"); ok && domain != "" {
+			r.Domain = domain
+		} else if f.RecipientPart != "" {
+			continue
+		}
+		if f.Part == "" {
+			list = append(list, r)
+			continue
+		}
+		byClient, byDomain := r, r
+		byClient.Client, byDomain.Domain = f.Part, f.Part[strings.Index(f.Part, "@")+1:]
+		list = append(list, byClient, byDomain)
 	}
 	return list
 }

@@ -178,7 +178,9 @@ func TestProbe(t *testing.T) {
 // A filter must arrive as it was sent.
 func TestFilterTravels(t *testing.T) {
 	a := record("").Mailbox
-	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=", Subject: "ä=&",
+	full := spool.Filter{States: []spool.State{spool.Held, spool.Sent}, Mailbox: a, Client: "erp &=",
+		Subject: "ä=&", Find: "f", Part: "p&",
+		RecipientPart: "r", SenderPart: "s",
 		ClientIP: netip.MustParseAddr("2001:db8::1"),
 		Sender:   a, ReversePath: a, Recipient: a, MessageID: "<a+b@c>", Since: time.Unix(1, 5).UTC(),
 		Until:  time.Unix(9, 0).UTC(),

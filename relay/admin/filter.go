@@ -21,7 +21,8 @@ func values(f spool.Filter) url.Values {
 	q := url.Values{
 		"mailbox": {f.Mailbox.String()}, "client": {f.Client}, "sender": {f.Sender.String()},
 		"reverse_path": {f.ReversePath.String()}, "recipient": {f.Recipient.String()},
-		"message_id": {f.MessageID}, "subject": {f.Subject}, "after": {string(f.After)},
+		"message_id": {f.MessageID}, "subject": {f.Subject}, "find": {f.Find}, "part": {f.Part},
+		"recipient_part": {f.RecipientPart}, "sender_part": {f.SenderPart}, "after": {string(f.After)},
 	}
 	maps.DeleteFunc(q, func(_ string, value []string) bool { return value[0] == "" })
 	for _, s := range f.States {
@@ -79,6 +80,14 @@ func read(f *spool.Filter, name, value string) (err error) {
 		f.MessageID = value
 	case "subject":
 		f.Subject = value
+	case "find":
+		f.Find = value
+	case "part":
+		f.Part = value
+	case "recipient_part":
+		f.RecipientPart = value
+	case "sender_part":
+		f.SenderPart = value
 	case "since":
 		f.Since, err = time.Parse(time.RFC3339Nano, value)
 	case "until":

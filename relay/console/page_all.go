@@ -2,9 +2,7 @@ package console
 
 import (
 	"context"
-	"errors"
 	"html/template"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,7 +85,7 @@ func (c *Console) changeOfAll(
 	q := r.URL.Query()
 	list := actionsForAll(q.Get("state"))
 	i := slices.IndexFunc(list, func(a action) bool { return string(a.Name) == r.PathValue("action") })
-	filters, err := filtersOf(strings.TrimSpace(q.Get("q")), q.Get("state"), q.Get("mailbox"), "")
+	id, f, err := filterOf(q.Get("q"), q.Get("state"), q.Get("mailbox"), "", c.Now())
 	if err != nil || i < 0 {
 		c.fail(w, r, s, http.StatusNotFound, "This cannot be done to the messages of this search.")
 		return v, operator.Change{}, false
@@ -97,60 +95,32 @@ func (c *Console) changeOfAll(
 		until = c.Now()
 	}
 	v = all{Asked: list[i], Search: untrusted(inWords(q)), Query: template.URL(q.Encode())}
-	change, err := c.selected(r.Context(), list[i].Name, filters, until)
+	change, err := c.selected(r.Context(), list[i].Name, id, f, until)
 	if err != nil {
 		c.broken(w, r, s, err)
 	}
 	return v, change, err == nil
 }
 
-// selected is the change of all that one of the filters selects. Several filters can
-// select the same message, so their messages are then named one by one.
+// selected is the change of all that a search selects, up to a time.
 func (c *Console) selected(
-	ctx context.Context, do operator.Action, filters []spool.Filter, until time.Time,
+	ctx context.Context, do operator.Action, id envelope.QueueID, f spool.Filter, until time.Time,
 ) (operator.Change, error) {
 	change := operator.Change{Action: do, By: byConsole}
-	for i := range filters {
-		filters[i].Until, filters[i].Newest = until, false
-		if len(filters[i].States) == 0 {
-			filters[i].States = do.States()
-		}
-	}
-	if len(filters) == 1 {
-		change.Filter = filters[0]
+	if id != "" { // it selects this one alone
+		change.IDs = []envelope.QueueID{id}
 		return change, nil
 	}
-	ids := map[envelope.QueueID]bool{}
-	for _, f := range filters {
-		f.Limit = spool.MaxPage
-		for len(ids) < maxNamed {
-			page, err := c.Store.List(ctx, f)
-			if err != nil {
-				return change, err
-			}
-			for _, m := range page {
-				ids[m.ID] = true
-			}
-			if len(page) < f.Limit {
-				break
-			}
-			f.After = page[len(page)-1].ID
-		}
+	if f.Newest = false; len(f.States) == 0 {
+		f.States = do.States()
 	}
-	change.IDs = slices.Sorted(maps.Keys(ids))
-	if len(ids) >= maxNamed {
-		return change, errors.New("this search finds more than 100,000 messages; choose a state or a mailbox")
+	if f.Until.IsZero() || f.Until.After(until) {
+		f.Until = until
 	}
-	if len(ids) == 0 { // without IDs it would be a change of everything
-		change.Filter = spool.Filter{After: lastID, Until: until}
-	}
-	return change, nil
+	var err error
+	change.Filter, err = c.widen(ctx, f)
+	return change, err
 }
-
-const (
-	maxNamed = 100_000                              // bounds the messages that are named one by one
-	lastID   = envelope.QueueID("zzzzzzzzzzzzzzzz") // after every other
-)
 
 // inWords is a search as a person would say it.
 func inWords(q url.Values) string {

@@ -48,13 +48,13 @@ func TestAllThatMatch(t *testing.T) {
 		t.Errorf("%d %s", w.Code, text)
 	}
 	if len(b.changes) != 1 || b.changes[0].Action != operator.Release || b.changes[0].By != "console" ||
-		b.changes[0].Filter.Client != "erp" || !b.changes[0].Filter.Until.Equal(seen) {
+		b.changes[0].Filter.Find != "erp" || !b.changes[0].Filter.Until.Equal(seen) {
 		t.Errorf("done: %+v", b.changes)
 	}
 }
 
-// A search whose filters overlap names its messages once; one that finds nothing
-// changes nothing, not everything.
+// A search for an address means its messages once each, one for a queue ID this message; one
+// that finds nothing changes nothing, not everything.
 func TestAllOfAnAddress(t *testing.T) {
 	self := record(1, spool.Held)
 	self.Envelope.Recipients = append(self.Envelope.Recipients, self.From)
@@ -62,8 +62,12 @@ func TestAllOfAnAddress(t *testing.T) {
 	b.now = noon.Add(time.Second)
 	token := url.Values{"token": {b.token()}}
 	b.do(http.MethodPost, "/messages/all/delete?q=a@example.org", token)
-	if len(b.changes) != 1 || len(b.changes[0].IDs) != 2 {
+	if len(b.changes) != 1 || b.selects(b.changes[0]) != 2 {
 		t.Errorf("done: %+v", b.changes)
+	}
+	b.do(http.MethodPost, "/messages/all/delete?q="+string(self.ID), token)
+	if last := b.changes[len(b.changes)-1]; len(last.IDs) != 1 || last.IDs[0] != self.ID {
+		t.Errorf("a queue ID selects %+v", last)
 	}
 	b.do(http.MethodPost, "/messages/all/delete?q=nobody@example.org", token)
 	if last := b.changes[len(b.changes)-1]; len(last.IDs) > 0 || b.selects(last) != 0 {

@@ -55,14 +55,14 @@ func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 	v := list{
 		Query: strings.TrimSpace(q.Get("q")), State: q.Get("state"), Mailbox: q.Get("mailbox"), States: shownStates(),
 	}
-	if id, err := envelope.ParseQueueID(v.Query); err == nil {
+	id, f, err := filterOf(v.Query, v.State, v.Mailbox, q.Get("after"), c.Now())
+	if id != "" {
 		http.Redirect(w, r, "/messages/"+string(id), http.StatusSeeOther)
 		return
 	}
-	filters, err := filtersOf(v.Query, v.State, v.Mailbox, q.Get("after"))
 	if err != nil {
 		v.Fault = untrusted(err.Error())
-	} else if err := c.fill(r.Context(), &v, filters); err != nil {
+	} else if err := c.fill(r.Context(), &v, f); err != nil {
 		c.broken(w, r, s, err)
 		return
 	}
@@ -76,8 +76,8 @@ func (c *Console) messages(w http.ResponseWriter, r *http.Request, s *session) {
 }
 
 // fill reads one more message than a page shows, to know whether more follow.
-func (c *Console) fill(ctx context.Context, v *list, filters []spool.Filter) error {
-	records, err := c.search(ctx, filters, pageSize+1)
+func (c *Console) fill(ctx context.Context, v *list, f spool.Filter) error {
+	records, err := c.search(ctx, f, pageSize+1)
 	if err != nil {
 		return err
 	}

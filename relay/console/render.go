@@ -100,12 +100,12 @@ func static(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// moment is a date and a time of day; "" for the zero time.
+// moment is a date and a time of day in the zone of this host; "" for the zero time.
 func moment(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format("2006-01-02 15:04:05 -07:00")
 }
 
 // ago is roughly how long before now t was.

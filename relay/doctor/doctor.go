@@ -81,7 +81,7 @@ func (d *examiner) service(ctx context.Context) {
 	}
 	d.running = true
 	if s.Healthy {
-		d.ok("service", "version %s, running since %s", s.Version, s.Started.Format(time.RFC3339))
+		d.ok("service", "version %s, running since %s", s.Version, s.Started.Local().Format(time.RFC3339))
 	}
 	for _, p := range s.Problems {
 		what := p.Headline

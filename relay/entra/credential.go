@@ -213,16 +213,6 @@ func (c credential) azure(id Identity, opts policy.ClientOptions, private bool) 
 		})
 }
 
-// redact removes secrets from s, should a service or a proxy echo them.
-func redact(s string, secrets ...string) string {
-	for _, secret := range secrets {
-		if len(secret) >= 4 {
-			s = strings.ReplaceAll(s, secret, "[secret]")
-		}
-	}
-	return s
-}
-
 // federatedTokenFile is where Kubernetes' webhook for workload identities, and
 // others after its model, put the token of the pod.
 func federatedTokenFile() string { return os.Getenv("AZURE_FEDERATED_TOKEN_FILE") }

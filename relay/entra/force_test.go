@@ -192,7 +192,7 @@ func TestContinue(t *testing.T) {
 			bubble(t, e, func(t *testing.T, ts *tokens) {
 				id := Identity{TenantID: "t", ClientID: "c"}
 				old := &Login{cfg: Config{Identity: id}, tokens: ts}
-				next := &Login{cfg: Config{Identity: id}, tokens: &tokens{
+				next := &Login{cfg: Config{Identity: id}, secrets: &secrets{now: time.Now}, tokens: &tokens{
 					login: e.login, now: time.Now, log: ts.log, wake: make(chan struct{}, 1),
 				}}
 				next.credential.secret = c.secret

@@ -22,6 +22,7 @@
 package entra
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -37,6 +38,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/text"
 	"graphrelay/relay/watchfile"
 )
 
@@ -52,6 +54,10 @@ type Config struct {
 
 	// Route is how Entra is reached; the login does not know what it goes through.
 	Route Route
+
+	// Secrets gets to know every secret and token for as long as it may be used.
+	// nil is one that nobody else asks.
+	Secrets *text.Redactor
 
 	// OnChange is called by Run after a changed file was loaded: what Graph or
 	// Entra refused may pass now. OnToken is called for a new token that may end a
@@ -75,6 +81,7 @@ type Login struct {
 	cfg      Config
 	metadata *http.Transport // to the metadata service of the machine
 	tokens   *tokens
+	secrets  *secrets
 	files    *watchfile.Files // as they were when New read them
 
 	every         time.Duration // watchInterval
@@ -87,7 +94,9 @@ type Login struct {
 
 // New reads the credential. It does not use the network. Every error ends with what to do.
 func New(cfg Config) (*Login, error) {
+	cfg.Secrets = cmp.Or(cfg.Secrets, text.NewRedactor())
 	l := &Login{
+		secrets:       &secrets{redactor: cfg.Secrets, now: cfg.Now},
 		cfg:           cfg,
 		metadata:      newMetadataTransport(),
 		files:         watchfile.New(append(cfg.files(), cfg.Route.Files()...)...), // before they are read
@@ -101,6 +110,7 @@ func New(cfg Config) (*Login, error) {
 	if _, err := cfg.Route.Load(); err != nil { // again, so that no change is missed
 		return nil, err
 	}
+	l.hide()
 	l.announced = l.current()
 	if w := l.announced.warning(cfg.Now()); w != "" {
 		cfg.Log.Warn("credential will be refused", "error", w)
@@ -116,6 +126,7 @@ func (l *Login) Run(ctx context.Context) {
 	watching.Go(func() { l.watch(ctx) })
 	l.tokens.run(ctx)
 	watching.Wait()
+	l.secrets.end()
 }
 
 // GetToken returns a token that is valid now; it is what the SDK asks. An error
@@ -156,6 +167,9 @@ func (l *Login) Continue(old *Login) {
 	l.tokens.mu.Lock()
 	defer l.tokens.mu.Unlock()
 	l.tokens.memory = kept
+	if kept.current.value != "" {
+		l.secrets.until(kept.current.expires, kept.current.value)
+	}
 }
 
 // gained says what a new token may end.
@@ -189,6 +203,7 @@ func (l *Login) login(ctx context.Context, claims string) (token, error) {
 		err = errors.New("the answer holds no token")
 	}
 	if err == nil {
+		l.secrets.until(at.ExpiresOn, at.Token)
 		return newToken(at.Token, l.cfg.Now(), at.ExpiresOn, at.RefreshOn), nil
 	}
 	var e *LoginError
@@ -208,7 +223,7 @@ func (l *Login) fetch(ctx context.Context, claims string) (azcore.AccessToken, e
 	}
 	options := policy.ClientOptions{
 		Cloud:     azcloud.Configuration{ActiveDirectoryAuthorityHost: l.cfg.Endpoints.Login.String()},
-		Transport: bounded{l.cfg.Route}, Retry: policy.RetryOptions{MaxRetries: -1},
+		Transport: bounded{l.cfg.Route, l.secrets}, Retry: policy.RetryOptions{MaxRetries: -1},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}
 	azure, err := l.current().azure(l.cfg.Identity, options, !l.cfg.Endpoints.Microsoft())
@@ -221,9 +236,13 @@ func (l *Login) fetch(ctx context.Context, claims string) (azcore.AccessToken, e
 
 // bounded is what azidentity speaks through: it follows no redirect, for the
 // form carries the secret, and bounds every answer.
-type bounded struct{ transport http.RoundTripper }
+type bounded struct {
+	transport http.RoundTripper
+	secrets   *secrets
+}
 
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
+	b.secrets.noteAssertion(req)
 	resp, err := b.transport.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -237,12 +256,16 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 
 // Redact is a without the secrets in use, should a service or a proxy have echoed them.
 func (l *Login) Redact(a outcome.Answer) outcome.Answer {
-	if a.Outcome != outcome.Delivered {
-		c := l.current()
-		secrets := append(l.cfg.Route.Secrets(), c.secret, c.assertion)
-		a.Text, a.Detail = redact(a.Text, secrets...), redact(a.Detail, secrets...)
+	for _, s := range []*string{&a.Text, &a.Detail, &a.Code, &a.RequestID} {
+		*s = l.cfg.Secrets.Clean(*s)
 	}
 	return a
+}
+
+// hide makes the secrets of the credential in use known.
+func (l *Login) hide() {
+	c := l.current()
+	l.secrets.use(append(l.cfg.Route.Secrets(), c.secret, c.assertion)...)
 }
 
 // current is the credential in use.
@@ -260,8 +283,9 @@ func (l *Login) load() error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.credential = c
+	l.mu.Unlock()
+	l.hide()
 	return nil
 }
 
@@ -296,6 +320,7 @@ func (l *Login) reload() {
 	changed := false
 	if err == nil {
 		changed, err = l.cfg.Route.Load()
+		l.hide()
 	}
 	if err != nil {
 		l.cfg.Log.Warn("cannot load the changed credential file; keeping the previous credential", "error", err)

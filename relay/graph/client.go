@@ -42,6 +42,7 @@ import (
 	sdk "github.com/microsoftgraph/msgraph-sdk-go-core/authentication"
 
 	"graphrelay/relay/entra"
+	"graphrelay/relay/text"
 )
 
 // Config describes one identity. The zero value of an optional field means its default.
@@ -70,6 +71,10 @@ type Config struct {
 	// TCP; TLS is spoken over them all the same. nil is TCP. It is what lets a
 	// whole relay run without a network, under a clock that is not real.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Secrets gets to know every secret for as long as it may be used: see
+	// entra.Config. nil is one that nobody else asks.
+	Secrets *text.Redactor
 
 	// OnCredentialChange is called by Run after a changed credential file was
 	// loaded: what Graph or Entra refused may pass now. It must not block.
@@ -103,6 +108,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.OnCredentialChange == nil {
 		cfg.OnCredentialChange = func() {}
 	}
+	cfg.Secrets = cmp.Or(cfg.Secrets, text.NewRedactor())
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "graphrelay")
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)).With("identity", cfg.Name)
 	return cfg, nil
@@ -132,7 +138,7 @@ func New(cfg Config) (*Client, error) {
 	cfg = n.cfg
 	login, err := entra.New(entra.Config{
 		Identity: cfg.Identity, Endpoints: cfg.endpoints(), Now: cfg.Now, Log: cfg.Log,
-		Route: n, OnChange: cfg.OnCredentialChange, OnToken: cfg.OnToken,
+		Route: n, OnChange: cfg.OnCredentialChange, OnToken: cfg.OnToken, Secrets: cfg.Secrets,
 	})
 	if err != nil {
 		return nil, err

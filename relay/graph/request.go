@@ -70,7 +70,7 @@ func (c *Client) Do(ctx context.Context, mailbox envelope.Address, q Request) ([
 	}
 	if err := c.login.Renew(ctx, x.token, challengeClaims(x.header["Www-Authenticate"])); err != nil {
 		// What the login said is the better clue.
-		a := noToken(err)
+		a := c.login.Redact(noToken(err))
 		a.Detail = "Graph refused the token (401), and a new login failed: " + a.Detail
 		a.Duration = x.answer.Duration
 		return nil, a

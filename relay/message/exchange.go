@@ -8,7 +8,7 @@ package message
 var exchangeFields = []struct{ prefix, source string }{
 	{"X-MS-Exchange-Organization-", "Exchange Server, Header firewall: organization X-headers"},
 	{"X-MS-Exchange-Forest-", "Exchange Server, Header firewall: forest X-headers"},
-	{"X-MS-Exchange-CrossPremises-", "Exchange team, Demystifying hybrid mail flow: organization headers between premises"},
+	{"X-MS-Exchange-CrossPremises-", "Exchange team, Demystifying hybrid mail flow: the same between premises"},
 	{"X-MS-Exchange-CrossTenant-", "Exchange team, Demystifying hybrid mail flow: attribution to a tenant"},
 	{"X-MS-Exchange-SkipListedInternetSender", "Exchange Online, Enhanced Filtering for Connectors"},
 	{"X-MS-Exchange-ExternalOriginalInternetSender", "Exchange Online, Enhanced Filtering for Connectors"},

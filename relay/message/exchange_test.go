@@ -9,8 +9,9 @@ import (
 // speak to each other, however they are spelled. What looks similar passes, and
 // so does a field inside an attached message.
 func TestFieldsThatSpeakForExchangeAreDropped(t *testing.T) {
-	const kept = "X-MS-Exchange-Calendar-Series-Id: 1\r\nX-MS-Has-Attach: yes\r\nX-Auto-Response-Suppress: All\r\n" +
-		"X-MS-Exchange: 1\r\nXX-MS-Exchange-Organization-SCL: -1\r\nSubject: a\r\n X-MS-Exchange-Organization-SCL: -1\r\n"
+	const kept = "X-MS-Exchange-Calendar-Series-Id: 1\r\nX-MS-Has-Attach: yes\r\nX-Auto-Response-Suppress: " +
+		"All\r\nX-MS-Exchange: 1\r\nXX-MS-Exchange-Organization-SCL: -1\r\nSubject: a\r\n " +
+		"X-MS-Exchange-Organization-SCL: -1\r\n"
 	var in, names strings.Builder
 	for i, f := range exchangeFields {
 		name := f.prefix + strings.Repeat("SCL", 1-i%2)

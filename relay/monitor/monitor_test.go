@@ -303,3 +303,22 @@ func filled(c Config) *Monitor {
 	}
 	return New(c)
 }
+
+// The last minute is never empty while mail flows, at whatever second somebody looks.
+func TestLastMinute(t *testing.T) {
+	now := noon
+	m := New(Config{Now: func() time.Time { return now }, Hostname: func() string { return "relay" }})
+	m.Accepted(Taken{Client: "erp"})
+	m.Outcome(Outcome{Kind: "sent"})
+	for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 59 * time.Second} {
+		if now = noon.Add(after); m.LastMinute().Traffic != (state.Traffic{Accepted: 1, Sent: 1}) {
+			t.Errorf("after %s: %+v", after, m.LastMinute().Traffic)
+		}
+	}
+	if now = noon.Add(time.Minute); m.LastMinute().Traffic != (state.Traffic{}) {
+		t.Errorf("after a minute: %+v", m.LastMinute().Traffic)
+	}
+	if got := m.Minutes(2)[0].Accepted; got != 1 {
+		t.Errorf("the minute before has %d", got)
+	}
+}

@@ -42,6 +42,7 @@ type minutes struct {
 	mu     sync.Mutex
 	minute [Kept]state.Minute
 	hour   [KeptHours]state.Minute
+	second [60]state.Minute // of the last minute
 }
 
 // slot is where a ring has the step of time that begins at start.
@@ -52,7 +53,9 @@ func slot(ring []state.Minute, start time.Time, step time.Duration) *state.Minut
 func (m *minutes) at(now time.Time, change func(*state.Minute)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for step, ring := range map[time.Duration][]state.Minute{time.Minute: m.minute[:], time.Hour: m.hour[:]} {
+	for step, ring := range map[time.Duration][]state.Minute{
+		time.Second: m.second[:], time.Minute: m.minute[:], time.Hour: m.hour[:],
+	} {
 		start := now.Truncate(step)
 		s := slot(ring, start, step)
 		if !s.Start.Equal(start) {
@@ -73,6 +76,11 @@ func (m *Monitor) Minutes(n int) []state.Minute { return m.last(m.minutes.minute
 
 // Hours is Minutes by the hour.
 func (m *Monitor) Hours(n int) []state.Minute { return m.last(m.minutes.hour[:], n, time.Hour) }
+
+// LastMinute is what happened in the last 60 seconds, the current one included.
+func (m *Monitor) LastMinute() state.Minute {
+	return state.Sum(m.last(m.minutes.second[:], len(m.minutes.second), time.Second))
+}
 
 func (m *Monitor) last(ring []state.Minute, n int, step time.Duration) []state.Minute {
 	n = min(n, len(ring))

@@ -88,6 +88,9 @@ func TestSnapshot(t *testing.T) {
 	if s.Hour != want {
 		t.Errorf("an hour's traffic is %+v, want %+v", s.Hour, want)
 	}
+	if s.Minute != want {
+		t.Errorf("the last minute's traffic is %+v, want %+v", s.Minute, want)
+	}
 	if !s.Stopping || s.Reload != (state.Reload{At: at, Failed: true, Error: "why"}) || s.Certificate != at ||
 		len(s.Credentials) != 1 || s.DiskSize == 0 || s.DiskFree == 0 {
 		t.Errorf("service %+v", s)

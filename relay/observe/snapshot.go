@@ -30,7 +30,7 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Dropped(), o.Monitor.LastHour()
-	s.Minute, s.Hour = state.Sum(o.Monitor.Minutes(2)[:1]).Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
+	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
 	s.Alarms = o.Alerts.Firing()
 	var fs unix.Statfs_t
 	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {

@@ -13,7 +13,8 @@ import (
 func TestCostOfSending(t *testing.T) {
 	dir := t.TempDir()
 	same := func(text string) string { return text }
-	costtest.Linear(t, []string{"a\n", "To: a@b\n", ".\n", " \n", "\r", "From x\n", "Bcc: \"\n"}, same, func(in string) {
+	lines := []string{"a\n", "To: a@b\n", ".\n", " \n", "\r", "From x\n", "Bcc: \"\n"}
+	costtest.Linear(t, lines, same, func(in string) {
 		m, err := Read(strings.NewReader(in), true, dir)
 		if err != nil {
 			return

@@ -170,6 +170,11 @@ type Filter struct {
 	Since       time.Time        // accepted then or later
 	Until       time.Time        // accepted before
 
+	Find          string // what people look for; see Alternatives
+	Part          string // in an address of the envelope, From, subject, Message-ID or the client's name
+	RecipientPart string // in the address of a recipient
+	SenderPart    string // in From or the reverse-path
+
 	Newest bool             // newest first, instead of oldest first
 	After  envelope.QueueID // continue behind this one
 	Limit  int              // = DefaultPage, at most MaxPage
@@ -193,7 +198,8 @@ func (f Filter) Matches(r Record) bool {
 		(f.MessageID == "" || f.MessageID == r.MessageID) && (f.Client == "" || f.Client == r.Client.Name) &&
 		(f.Subject == "" || strings.Contains(strings.ToLower(r.Subject), strings.ToLower(f.Subject))) &&
 		(!f.ClientIP.IsValid() || f.ClientIP == r.Client.Addr.Addr()) &&
-		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) && (f.Until.IsZero() || r.Accepted.Before(f.Until))
+		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) && (f.Until.IsZero() || r.Accepted.Before(f.Until)) &&
+		f.found(r)
 }
 
 // same returns whether an address is the wanted one, or any is wanted.

@@ -99,7 +99,7 @@ func (h Hold) next(now time.Time) string {
 	case h.Scope() == ScopeAudit:
 		return "; sending resumes when an audit passes"
 	case h.NextProbe.After(now):
-		return "; the next try is at " + h.NextProbe.UTC().Format("15:04:05 UTC")
+		return "; the next try is at " + h.NextProbe.Local().Format("15:04:05 MST")
 	}
 	return "; it is being tried again"
 }

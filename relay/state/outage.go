@@ -57,7 +57,7 @@ func (f faults) outage(s Snapshot, now time.Time) {
 	}
 	when := "the next try is due"
 	if next.After(now) {
-		when = "the next try is at " + next.UTC().Format("15:04:05 UTC")
+		when = "the next try is at " + next.Local().Format("15:04:05 MST")
 	}
 	fault.Since, fault.AlertAfter = first.Since, first.Since.Add(outageAlert)
 	fault.Remedy = strings.TrimPrefix(fault.Remedy+"; to try now: graphrelay queue retry --all", "; ")

@@ -42,8 +42,8 @@ func TestRunaways(t *testing.T) {
 			"graphrelay queue delete --client local;"},
 		{"deep", deep, "queue:depth",
 			"5001 messages are waiting; ",
-			"most of the last hour's mail is from client printers (4000); see graphrelay queue list; stop a flood with " +
-				"graphrelay queue hold or queue delete, by --client and --subject"},
+			"most of the last hour's mail is from client printers (4000); see graphrelay queue list; stop a flood " +
+				"with graphrelay queue hold or queue delete, by --client and --subject"},
 		{"not so deep", full, "", "", ""},
 		{"without thresholds", off, "", "", ""},
 	} {

@@ -41,7 +41,7 @@ type Snapshot struct {
 
 	Outages []Outage `json:"outages,omitempty"`
 
-	Minute      Traffic      `json:"last_minute"` // the last whole minute
+	Minute      Traffic      `json:"last_minute"` // the last 60 seconds
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
 	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners

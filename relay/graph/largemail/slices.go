@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,8 +54,11 @@ func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 		if s, a = u.openSession(ctx, f); a.Outcome != outcome.Delivered {
 			return a
 		}
+		forget := u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path))
 		var err error
-		if a, err = u.fill(ctx, s, f); !errors.Is(err, errSessionOver) || ctx.Err() != nil {
+		a, err = u.fill(ctx, s, f)
+		forget()
+		if !errors.Is(err, errSessionOver) || ctx.Err() != nil {
 			return a
 		}
 	}

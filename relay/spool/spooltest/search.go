@@ -62,6 +62,12 @@ func search(_ *testing.T, f *fixture) {
 		{Recipient: addr("nobody@example.net")}, {ReversePath: addr("from1@example.org")},
 		{Mailbox: addr("from1@example.org")},
 		{Subject: "überWEISUNG 7"}, {Subject: "weisung", Client: "client1"}, {Subject: "Rechnung"},
+		{Find: "to4@EXAMPLE.net"}, {Find: "from3@example.org"}, {Find: "5@example.org"}, {Find: "<5@example.org>"},
+		{Find: "192.0.2.2"}, {Find: "o4@example"}, {Find: "@EXAMPLE.net"}, {Find: "client1"}, {Find: " überweisung 3"},
+		{Find: "100%"}, {Find: "a*l"}, {Find: "[a]"}, {Find: "ÜBERWEISUNG 3"},
+		{Find: "nobody@example.net"}, {Part: "To4@"}, {Part: "ALL@", Client: "client0"},
+		{RecipientPart: "to3"}, {SenderPart: "bounce1@"}, {SenderPart: "from1", RecipientPart: "@example.net"},
+		{RecipientPart: "from1"}, {SenderPart: "to1"}, {Part: "to4", Recipient: addr("to4@example.net")},
 		{MessageID: "<99@example.org>"}, {Client: "client"}, {Recipient: addr("from1@example.org")},
 	}
 	states := [][]spool.State{

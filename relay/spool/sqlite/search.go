@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -23,10 +24,71 @@ func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
 		if err != nil {
 			return nil, err
 		}
-		s := &search{Filter: f, Conn: c, sparse: v.sparse, holds: holds}
-		err = s.run(ctx)
-		return s.found, err
+		var found []spool.Record
+		for _, one := range f.Alternatives() {
+			s := &search{Filter: one, Conn: c, sparse: v.sparse, holds: holds}
+			if err := s.run(ctx); err != nil {
+				return nil, err
+			}
+			found = append(found, s.found...)
+		}
+		if f.Find == "" {
+			return found, nil
+		}
+		return firstOf(found, f), nil
 	})
+}
+
+// firstOf puts what several searches found into order, each message once.
+func firstOf(found []spool.Record, f spool.Filter) []spool.Record {
+	slices.SortFunc(found, func(a, b spool.Record) int {
+		if f.Newest {
+			return cmp.Compare(b.ID, a.ID)
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	found = slices.CompactFunc(found, func(a, b spool.Record) bool { return a.ID == b.ID })
+	return found[:min(f.Limit, len(found))]
+}
+
+// parts is a condition that every match of a search for parts of texts meets, so that other
+// rows are not read in full.
+func (s *search) parts() (sql string, args []any) {
+	has := func(part string, columns ...string) {
+		if part == "" {
+			return
+		}
+		sql += " AND (" + strings.Join(columns, " GLOB ? OR ") + " GLOB ?)"
+		for range columns {
+			args = append(args, pattern(part))
+		}
+	}
+	has(s.Subject, "subject")
+	has(s.RecipientPart, "recipients")
+	has(s.SenderPart, "sender", "reverse_path")
+	has(s.Part, "recipients", "sender", "reverse_path", "subject", "message_id", "client")
+	return sql, args
+}
+
+// pattern is what has a part, in upper or lower case, for GLOB: LIKE knows the case of ASCII
+// letters only.
+func pattern(part string) string {
+	var b strings.Builder
+	b.WriteByte('*')
+	for _, r := range part {
+		folded := unicode.SimpleFold(r)
+		if folded == r && !strings.ContainsRune("*?[", r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteByte('[')
+		for b.WriteRune(r); folded != r; folded = unicode.SimpleFold(folded) {
+			b.WriteRune(folded)
+		}
+		b.WriteByte(']')
+	}
+	b.WriteByte('*')
+	return b.String()
 }
 
 // ByMessageID implements spool.Reader.
@@ -114,8 +176,9 @@ func (s *search) collect(ctx context.Context, limit int, sql string, args ...any
 
 func (s *search) byID(ctx context.Context) (err error) {
 	ids, args := s.idRange()
-	s.found, err = s.collect(ctx, s.Limit, "SELECT "+recordColumns+
-		" FROM message INDEXED BY sqlite_autoindex_message_1 WHERE"+ids+" ORDER BY id"+s.direction(), args...)
+	parts, partArgs := s.parts()
+	sql := "SELECT " + recordColumns + " FROM message INDEXED BY sqlite_autoindex_message_1 WHERE" + ids + parts
+	s.found, err = s.collect(ctx, s.Limit, sql+" ORDER BY id"+s.direction(), append(args, partArgs...)...)
 	return err
 }
 
@@ -129,19 +192,15 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			sql += " AND lane = ?"
 			args = append(args, s.Mailbox.Key())
 		}
-		some, err := s.collect(ctx, s.Limit, sql+hasWords(words, keyOfNumber())+" ORDER BY id"+s.direction(), args...)
+		parts, partArgs := s.parts()
+		sql += hasWords(words, keyOfNumber()) + parts + " ORDER BY id" + s.direction()
+		some, err := s.collect(ctx, s.Limit, sql, append(args, partArgs...)...)
 		if err != nil {
 			return err
 		}
 		s.found = append(s.found, some...)
 	}
-	slices.SortFunc(s.found, func(a, b spool.Record) int {
-		if s.Newest {
-			return cmp.Compare(b.ID, a.ID)
-		}
-		return cmp.Compare(a.ID, b.ID)
-	})
-	s.found = s.found[:min(s.Limit, len(s.found))]
+	s.found = firstOf(s.found, s.Filter)
 	return nil
 }
 
@@ -177,12 +236,14 @@ func (s *search) byWord(ctx context.Context, states []int64, words []wanted) err
 	if err != nil {
 		return err
 	}
+	parts, partArgs := s.parts()
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
-		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), s.direction())
+		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s%s ORDER BY word.k%s`,
+		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), parts, s.direction())
 	for b := range s.buckets(low, high) {
 		first, last := bucketKeys(b, words[0].word)
-		some, err := s.collect(ctx, s.Limit-len(s.found), sql, b<<placeBits, first, last, low, high)
+		args := append([]any{b << placeBits, first, last, low, high}, partArgs...)
+		some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
 		if err != nil {
 			return err
 		}
