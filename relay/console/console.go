@@ -57,6 +57,7 @@ type Operator interface {
 	Count(ctx context.Context, c operator.Change) (operator.Counted, error)
 	Change(ctx context.Context, c operator.Change, report func(operator.Progress) error) error
 	Probe(key string, mailbox envelope.Address) []string
+	TryAll() []state.Wait // makes all mail that waits, and every hold, try now
 	Refusals(ctx context.Context, f spool.RefusalFilter) ([]spool.Refusal, error)
 	TestMail(ctx context.Context, from, to envelope.Address) (envelope.QueueID, error)
 }
@@ -129,6 +130,7 @@ func (c *Console) Handler() http.Handler {
 	page("GET /clients", c.clients)
 	page("GET /clients/{name}", c.client)
 	page("POST /holds/try", c.tryHold)
+	page("POST /try", c.tryAll)
 	page("GET /setup", c.setup)
 	page("POST /setup/audit", c.audit)
 	page("POST /setup/reload", c.reload)

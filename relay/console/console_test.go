@@ -110,6 +110,8 @@ func (f *fake) Change(_ context.Context, c operator.Change, report func(operator
 	return f.err
 }
 
+func (f *fake) TryAll() []state.Wait { f.done = append(f.done, "try all"); return nil }
+
 func (f *fake) Probe(key string, _ envelope.Address) (keys []string) {
 	for _, h := range f.holds {
 		if h.Key == key {
@@ -410,8 +412,8 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 	b.monitor.Accepted(monitor.Taken{Client: "erp"})
 	b.monitor.Outcome(monitor.Outcome{Kind: "sent", Delay: 300 * time.Millisecond})
 	text := b.get("/").Body.String()
-	for _, want := range []string{"Needs attention",
-		"<strong>Refused (a@example.org)</strong>", "<p>do this</p>", ">no<", "on hold: Refused<",
+	for _, want := range []string{"Needs attention", "<strong>Refused (a@example.org)</strong>",
+		"<p>do this</p>", ">no<", "on hold: Refused<",
 		"throttled by Microsoft, resumes in 60 s", "accepted <b>1</b>", "sent <b>1</b>",
 		"512 ms"} {
 		if !strings.Contains(text, want) {

@@ -20,7 +20,7 @@ type overview struct {
 	Median, Slow time.Duration
 	Charts       []chart
 	Lanes        []lane
-	Holds        []heldScope
+	Needs        []need
 
 	Ranges []timeRange
 	Range  timeRange
@@ -50,7 +50,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
 	o.Charts = chartsOf(c.Seen, o.Range, o.Waiting+o.Held)
 	o.Lanes, o.MoreLanes = lanesOf(snap, now)
-	o.Holds = holdsOf(snap.Holds)
+	o.Needs = needsOf(o.Health, snap.Holds)
 	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true,
 		Note: noted(r), Body: o})
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -9,27 +10,46 @@ import (
 	"graphrelay/relay/state"
 )
 
-// heldScope is a hold on the overview, with the button that tries it.
-type heldScope struct {
-	state.Hold
-	What, Why untrusted
-	Audit     bool // only an audit ends it
+// need is what needs attention, with what the console can do about it.
+type need struct {
+	state.Alarm
+	Hold       string // key of the hold that a button tries
+	Audit      bool   // by an audit
+	TryAll     bool   // a button makes all mail try now
+	Href, Link string
 }
 
-func holdsOf(list []state.Hold) (shown []heldScope) {
-	for _, h := range list {
-		_, what, _ := strings.Cut(h.Key, ":")
-		_, audit := state.AuditedIdentity(h.Key)
-		what = scopes[h.Scope()] + " " + what
-		shown = append(shown, heldScope{h, untrusted(what), untrusted(sentence(h.Text)), audit})
+// needsOf are the reasons why a service is not well. Where a remedy is a command for
+// what a page or a button does, it leads there.
+func needsOf(h state.Health, holds []state.Hold) (list []need) {
+	for _, r := range h.Reasons {
+		n := need{Alarm: r}
+		for _, hold := range holds {
+			if state.AlarmKey(hold.Key) == r.Key {
+				n.Hold = hold.Key
+				_, n.Audit = state.AuditedIdentity(hold.Key)
+			}
+		}
+		switch kind, of, _ := strings.Cut(r.Key, ":"); kind {
+		case "queue":
+			n.Href, n.Link = "/messages?state=held", "Show held messages"
+			n.Remedy = "read why, then retry, release or delete"
+		case "damaged":
+			n.Href, n.Link = "/messages?state=damaged", "Show damaged messages"
+			n.Remedy = "check the disk, then restore or delete them"
+		case "old":
+			n.Href, n.Link = "/messages?"+url.Values{"mailbox": {of}}.Encode(), "Show its messages"
+			n.Remedy = "read why on their pages"
+		case "credential", "certificate":
+			n.Href, n.Link = "/setup", "Show when it expires"
+		case "outage":
+			n.TryAll = true
+			n.Remedy, _, _ = strings.Cut(n.Remedy, "to try now: graphrelay")
+			n.Remedy = strings.TrimSuffix(n.Remedy, "; ")
+		}
+		list = append(list, n)
 	}
-	return shown
-}
-
-// scopes name what a hold stops.
-var scopes = map[string]string{
-	state.ScopeIdentity: "Identity", state.ScopeAudit: "Identity", state.ScopeMailbox: "Mailbox",
-	state.ScopeSendAs: "Mailbox", state.ScopeClient: "Mailbox",
+	return list
 }
 
 // tryHold probes a hold now; that of an audit by an audit.
@@ -40,7 +60,14 @@ func (c *Console) tryHold(w http.ResponseWriter, r *http.Request, s *session) {
 		return
 	}
 	c.did(r, "operator requested a probe of holds", "key", key)
-	http.Redirect(w, r, "/?noted=hold#holds", http.StatusSeeOther)
+	http.Redirect(w, r, "/?noted=hold", http.StatusSeeOther)
+}
+
+// tryAll makes all that waits try now; the mailboxes then show what must still wait.
+func (c *Console) tryAll(w http.ResponseWriter, r *http.Request, _ *session) {
+	c.Operator.TryAll()
+	c.did(r, "operator made all mail try now")
+	http.Redirect(w, r, "/?noted=try", http.StatusSeeOther)
 }
 
 // audit proves now that an identity is restricted.
@@ -69,6 +96,7 @@ func (c *Console) did(r *http.Request, what string, attrs ...any) {
 // notes say after a redirect what was begun.
 var notes = map[string]string{
 	"hold":   "The hold is being tried with one message. It ends if Microsoft accepts that.",
+	"try":    "All mail that waits is being tried now, except where Microsoft has named a later time.",
 	"audit":  "The audit has been started. Its result appears here within a minute.",
 	"reload": "The configuration has been read again and is in force.",
 }

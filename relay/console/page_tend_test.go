@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -19,15 +20,15 @@ func TestButtonsInsteadOfCommands(t *testing.T) {
 	b.snap.Holds = []state.Hold{{Key: "mailbox:a@example.org", Text: "refused; do this", Probes: 2, Since: noon},
 		{Key: "audit:contoso", Text: "not restricted; do this"}}
 	text := b.get("/").Body.String()
-	for _, want := range []string{"On hold", "Mailbox a@example.org", "tried 2 times", "Try this hold now",
-		"Audit now"} {
+	for _, want := range []string{"Refused", "Try this hold now", "Audit now", `value="mailbox:a@example.org"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the overview lacks %q", want)
 		}
 	}
 	token := b.token()
 	for _, c := range []struct{ path, field, value, done, to string }{
-		{"/holds/try", "key", "mailbox:a@example.org", "probe mailbox:a@example.org", "/?noted=hold#holds"},
+		{"/holds/try", "key", "mailbox:a@example.org", "probe mailbox:a@example.org", "/?noted=hold"},
+		{"/try", "x", "", "try all", "/?noted=try"},
 		{"/setup/audit", "identity", "contoso", "audit contoso", "/setup?noted=audit"},
 		{"/setup/reload", "x", "", "reload", "/setup?noted=reload"},
 	} {
@@ -35,8 +36,7 @@ func TestButtonsInsteadOfCommands(t *testing.T) {
 		if len(b.done) == 0 || b.done[len(b.done)-1] != c.done || w.Header().Get("Location") != c.to {
 			t.Errorf("%s: %d, done %q, leads to %q", c.path, w.Code, b.done, w.Header().Get("Location"))
 		}
-		before, _, _ := strings.Cut(c.to, "#")
-		if text := b.get(before).Body.String(); !strings.Contains(text, `role="status"`) {
+		if text := b.get(c.to).Body.String(); !strings.Contains(text, `role="status"`) {
 			t.Errorf("%s does not say what was begun", c.to)
 		}
 	}
@@ -56,6 +56,8 @@ func TestNoPageAdvisesACommand(t *testing.T) {
 	held := record(1, spool.Held)
 	held.LastText = "held by the operator (console); to let it go: graphrelay queue release " + string(held.ID)
 	b := newBench(t, held).logIn()
+	b.snap.Held, b.snap.Damaged = 1, 1
+	b.snap.Lanes = []state.Lane{{Mailbox: "a@example.org", Queued: 1, Oldest: noon.Add(-2 * time.Hour)}}
 	b.snap.Reload = state.Reload{At: noon, Failed: true, Error: "line 3"}
 	for _, path := range everyPage {
 		for _, command := range []string{"graphrelay queue", "graphrelay verify", "graphrelay check",
@@ -63,6 +65,32 @@ func TestNoPageAdvisesACommand(t *testing.T) {
 			if text := b.get(path).Body.String(); strings.Contains(text, command) {
 				t.Errorf("%s advises %q", path, command)
 			}
+		}
+	}
+}
+
+// Each fault that a page or a button helps with leads there.
+func TestNeedsLeadToTheirPages(t *testing.T) {
+	h := state.Health{}
+	for _, key := range []string{"queue:held", "damaged", "old:a@example.org", "credential:contoso", "certificate",
+		"outage", "hold:mailbox:a@example.org", "audit:contoso", "disk"} {
+		h.Reasons = append(h.Reasons, state.Alarm{Key: key,
+			Fault: state.Fault{Headline: "x", Remedy: "wait; to try now: graphrelay queue retry --all"}})
+	}
+	want := map[string]need{
+		"queue:held": {Href: "/messages?state=held"}, "damaged": {Href: "/messages?state=damaged"},
+		"old:a@example.org": {Href: "/messages?mailbox=a%40example.org"}, "credential:contoso": {Href: "/setup"},
+		"certificate": {Href: "/setup"}, "outage": {TryAll: true}, "disk": {},
+		"hold:mailbox:a@example.org": {Hold: "mailbox:a@example.org"},
+		"audit:contoso":              {Hold: "audit:contoso", Audit: true},
+	}
+	for _, got := range needsOf(h, []state.Hold{{Key: "mailbox:a@example.org"}, {Key: "audit:contoso"}}) {
+		w := want[got.Key]
+		if got.Href != w.Href || got.TryAll != w.TryAll || got.Hold != w.Hold || got.Audit != w.Audit {
+			t.Errorf("%s: %+v", got.Key, got)
+		}
+		if got.Key == "outage" && got.Remedy != "wait" {
+			t.Errorf("outage: remedy %q", got.Remedy)
 		}
 	}
 }

@@ -255,6 +255,8 @@ func (sc *showcase) Refusals(_ context.Context, f spool.RefusalFilter) (list []s
 	return list, nil
 }
 
+func (sc *showcase) TryAll() []state.Wait { return nil }
+
 func (sc *showcase) Probe(key string, _ envelope.Address) []string { return []string{key} }
 
 func (sc *showcase) TestMail(context.Context, envelope.Address, envelope.Address) (envelope.QueueID, error) {
