@@ -156,7 +156,7 @@ func (r *Relay) service() state.Snapshot {
 		s.Credentials = append(s.Credentials, wiring.Credential(id, g.identities[id.Name].Credential(), time.Now()))
 	}
 	if g.keyPair != nil {
-		s.Certificate = g.keyPair.Expires()
+		s.Certificate, s.CertUnread = g.keyPair.State()
 	}
 	return s
 }

@@ -328,3 +328,14 @@ func withIDs(id config.Identity) config.Identity {
 	id.TenantID, id.ClientID = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 	return id
 }
+
+// A port that systemd holds is freed by its socket unit, and never by stopping systemd.
+func TestNobodyIsToldToStopSystemd(t *testing.T) {
+	got := stopping([]string{"systemd"})
+	if strings.Contains(got, "stop systemd") || !strings.Contains(got, ".socket") {
+		t.Error(got)
+	}
+	if got := stopping([]string{"master", "smtpd"}); got != "stop master and smtpd (systemctl disable --now master)" {
+		t.Error(got)
+	}
+}

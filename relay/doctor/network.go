@@ -113,12 +113,20 @@ func (d *examiner) port(p uint16, holders []string, taken bool) {
 	case slices.Contains(holders, "systemd") && d.wants("systemd", 0):
 		d.ok(about, "held by systemd, for a socket unit")
 	case d.wants("tcp", p) && !d.running:
-		d.fail(about, "held by "+names,
-			"stop "+names+" (systemctl disable --now "+holders[0]+"), or choose another port in smtp.listeners")
+		d.fail(about, "held by "+names, stopping(holders)+", or choose another port in smtp.listeners")
 	default:
 		d.warn(about, "held by "+names, "check that "+names+" should hold it: "+
 			"it gets the mail of programs on this host that send to localhost")
 	}
+}
+
+// stopping is how the holders of a port let it go. systemd itself is never stopped:
+// one of its socket units is.
+func stopping(holders []string) string {
+	if slices.Contains(holders, "systemd") {
+		return "find the socket unit (systemctl list-sockets) and disable it (systemctl disable --now NAME.socket)"
+	}
+	return "stop " + strings.Join(holders, " and ") + " (systemctl disable --now " + holders[0] + ")"
 }
 
 // wants reports whether a listener of the configuration is on a network, and a

@@ -90,6 +90,7 @@ type Login struct {
 	mu         sync.Mutex
 	credential credential
 	announced  credential // what the files held when OnChange was last called, or New
+	unread     error      // why the files cannot be read now
 }
 
 // New reads the credential. It does not use the network. Every error ends with what to do.
@@ -194,7 +195,13 @@ func (l *Login) Token(ctx context.Context) (TokenInfo, error) {
 }
 
 // Credential describes what the identity logs in with at present.
-func (l *Login) Credential() CredentialInfo { return l.current().info() }
+func (l *Login) Credential() CredentialInfo {
+	info := l.current().info()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	info.Unread = l.unread
+	return info
+}
 
 // login fetches a token with a new azidentity credential. Only tokens calls it.
 func (l *Login) login(ctx context.Context, claims string) (token, error) {
@@ -256,7 +263,7 @@ func (b bounded) Do(req *http.Request) (*http.Response, error) {
 
 // Redact is a without the secrets in use, should a service or a proxy have echoed them.
 func (l *Login) Redact(a outcome.Answer) outcome.Answer {
-	for _, s := range []*string{&a.Text, &a.Detail, &a.Code, &a.RequestID} {
+	for _, s := range []*string{&a.Detail, &a.Code, &a.RequestID} { // the text is our own
 		*s = l.cfg.Secrets.Clean(*s)
 	}
 	return a
@@ -279,14 +286,13 @@ func (l *Login) current() credential {
 // the next login on; if they cannot be read now, the one that worked is kept.
 func (l *Login) load() error {
 	c, err := loadCredential(l.cfg.Identity)
-	if err != nil {
-		return err
-	}
 	l.mu.Lock()
-	l.credential = c
+	if l.unread = err; err == nil {
+		l.credential = c
+	}
 	l.mu.Unlock()
 	l.hide()
-	return nil
+	return err
 }
 
 // watch loads changed files, until ctx ends.

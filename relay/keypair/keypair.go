@@ -26,6 +26,7 @@ type Pair struct {
 	current *tls.Certificate
 	files   *watchfile.Files
 	checked time.Time
+	unread  string // why the files cannot be used now
 }
 
 // recheck is how long the files are assumed to be unchanged.
@@ -47,18 +48,31 @@ func Load(certFile, keyFile string, log *slog.Logger) (*Pair, error) {
 func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.look()
+	return p.current, nil
+}
+
+// look loads changed files, if it has not looked for a while.
+func (p *Pair) look() {
 	if now := time.Now(); now.Sub(p.checked) >= recheck {
 		p.checked = now
 		p.refresh()
 	}
-	return p.current, nil
 }
 
 // Expires returns when the certificate in use expires.
 func (p *Pair) Expires() time.Time {
+	expires, _ := p.State()
+	return expires
+}
+
+// State returns when the certificate in use expires, and why the files cannot be
+// used now, if they have changed.
+func (p *Pair) State() (expires time.Time, unread string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.current.Leaf.NotAfter
+	p.look()
+	return p.current.Leaf.NotAfter, p.unread
 }
 
 // refresh reads the files if they have changed. When only one of the two has
@@ -69,11 +83,17 @@ func (p *Pair) refresh() {
 		return
 	}
 	pair, err := p.read()
-	if err != nil {
+	if p.unread = ""; err != nil {
+		p.unread = err.Error()
 		p.log.Error("cannot load the changed certificate; keeping the previous one", "error", err)
 		return
 	}
 	p.current = pair
+	if pair.Leaf.NotAfter.Before(time.Now()) {
+		p.log.Error("the new certificate has expired", "certificate_file", p.certFile,
+			"expired", pair.Leaf.NotAfter)
+		return
+	}
 	p.log.Info("certificate reloaded", "certificate_file", p.certFile,
 		"subject", pair.Leaf.Subject.String(), "expires", pair.Leaf.NotAfter)
 }

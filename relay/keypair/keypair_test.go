@@ -69,12 +69,28 @@ func TestPairReloads(t *testing.T) {
 		if n := strings.Count(log.String(), "keeping the previous one"); n != 1 {
 			t.Errorf("%d lines about one broken file: %s", n, log.String())
 		}
+		if _, unread := k.State(); !strings.Contains(unread, "must be PEM files that the service can read") {
+			t.Errorf("the state says of a broken file %q", unread)
+		}
 		_ = os.Remove(certFile)
 		time.Sleep(time.Second)
 		expect("second.example")
 		write(certFile, first, 3*time.Hour)
 		time.Sleep(time.Second)
 		expect("first.example")
+		if _, unread := k.State(); unread != "" {
+			t.Errorf("the state says of a good file %q", unread)
+		}
+		log.Reset()
+		time.Sleep(31 * 366 * 24 * time.Hour)
+		time.Sleep(40 * 366 * 24 * time.Hour)
+		write(certFile, second, 0)
+		time.Sleep(time.Second)
+		expect("second.example")
+		if !strings.Contains(log.String(), `level=ERROR msg="the new certificate has expired"`) ||
+			strings.Contains(log.String(), "level=INFO") {
+			t.Errorf("an expired certificate is logged as %s", log.String())
+		}
 	})
 	if _, err := keypair.Load(keyFile, certFile, nil); err == nil || !strings.Contains(err.Error(), "belong together") {
 		t.Errorf("exchanged files: %v", err)

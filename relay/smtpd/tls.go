@@ -113,7 +113,7 @@ func handshakeRemedy(err error) string {
 			"STARTTLS or implicit TLS"
 	case has("unsupported versions"), has("no cipher suite"), has("protocol version"):
 		return "the client is too old for modern TLS: give it a listener of its own with legacy_tls: true"
-	case has("remote error") && has("certificate"):
+	case has("remote error") && has("certificate"), has("bad record MAC"): // what OpenSSL says in TLS 1.3
 		return "the client does not trust smtp.tls.certificate_file: install its issuer in the client, " +
 			"or use a certificate that the client trusts"
 	}

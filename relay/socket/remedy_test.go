@@ -16,7 +16,7 @@ func TestRemedies(t *testing.T) {
 	}{
 		{"console.address", "127.0.0.1:8025", syscall.EADDRINUSE, "choose another address in console.address"},
 		{"admin.address", "unix:/run/graphrelay/admin.sock", syscall.EADDRINUSE, "ss -lxp shows it"},
-		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "CAP_NET_BIND_SERVICE"},
+		{"smtp.listeners", "127.0.0.1:25", syscall.EACCES, "systemd:NAME of an enabled unit"},
 		{"admin.address", "unix:/run/x/admin.sock", syscall.EACCES,
 			"cannot write to the folder of unix:/run/x/admin.sock"},
 		{"admin.address", "unix:/run/x/admin.sock", syscall.ENOENT, "must exist"},

@@ -105,8 +105,9 @@ func withRemedy(key, address string, err error) error {
 		return fmt.Errorf("%w; the user who runs this cannot write to the folder of %s: "+
 			"chown the folder, or choose another path in %s", err, address, key)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w; ports below 1024 need CAP_NET_BIND_SERVICE (systemd/graphrelay.service gives it): "+
-			"use that unit, or choose a port such as 2525 in %s", err, key)
+		return fmt.Errorf("%w; a service needs a socket unit for ports below 1024: "+
+			"write systemd:NAME of an enabled unit such as graphrelay-smtp.socket in %[2]s, "+
+			"or a port such as 2525", err, key)
 	case errors.Is(err, syscall.EADDRINUSE) && unix:
 		return fmt.Errorf("%w; another program listens on %s: stop it (ss -lxp shows it), "+
 			"or choose another path in %s", err, address, key)

@@ -167,7 +167,13 @@ func (s Snapshot) stopped(l Lane) bool {
 }
 
 func (f faults) expiries(s Snapshot, now time.Time) {
+	if s.CertUnread != "" {
+		f["certificate-file"] = unread("TLS certificate of the listeners", "smtp.tls", s.CertUnread)
+	}
 	for _, c := range s.Credentials {
+		if c.Unread != "" {
+			f["credential-file:"+c.Identity] = unread("credential", "identity "+c.Identity, c.Unread)
+		}
 		_, named := f[AlarmKey(ScopeIdentity+":"+c.Identity)]
 		if c.Warning == "" || named && c.Stage == "" {
 			continue
@@ -188,7 +194,7 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 	day := s.Certificate.UTC().Format(time.DateOnly)
 	fault := Fault{
 		Headline:  "TLS certificate of the listeners expires on " + day,
-		Remedy:    "renew smtp.tls.certificate_file (graphrelay cert renew); the new file is loaded automatically",
+		Remedy:    "get the next one from its issuer and replace smtp.tls.certificate_file: it is loaded automatically",
 		Meanwhile: "mail flows", Warning: true,
 	}
 	if left <= 0 {
@@ -197,6 +203,17 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 		fault.Meanwhile = "clients that check certificates cannot send; others can, and accepted mail is sent"
 	}
 	f["certificate"] = fault
+}
+
+// unread is the fault of a changed file that cannot be used, while what it held
+// before is.
+func unread(what, whose, why string) Fault {
+	return Fault{
+		Headline:  "The new " + what + " cannot be read, and the old one is in use",
+		Remedy:    "correct the file of " + whose + "; if it is its mode: chgrp graphrelay FILE && chmod 640 FILE",
+		Meanwhile: "mail flows until the old one expires or the service restarts",
+		Detail:    text.Line(why), Warning: true,
+	}
 }
 
 func (f faults) audits(s Snapshot) {

@@ -45,6 +45,7 @@ type Snapshot struct {
 	Hour        Traffic      `json:"last_hour"`
 	Credentials []Credential `json:"credentials"`
 	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners
+	CertUnread  string       `json:"-"`                            // why its changed files cannot be used
 	Audits      []Audit      `json:"audits"`
 	Reload      Reload       `json:"last_reload"`
 
@@ -111,6 +112,10 @@ type Credential struct {
 	// Warning is for the operator once the expiry is near, Stage how near it is;
 	// a credential that has expired has a warning and no stage.
 	Warning, Stage string `json:"-"`
+
+	// Unread is why a changed file cannot be read, while an earlier credential is in
+	// use; empty if it can.
+	Unread string `json:"-"`
 
 	Tenant, Client      string `json:"-"`
 	Subject, Thumbprint string `json:"-"` // of a certificate

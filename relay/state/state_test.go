@@ -243,3 +243,16 @@ func TestSummary(t *testing.T) {
 		}
 	}
 }
+
+// A changed file that cannot be read is a warning: what it held before is in use.
+func TestAFileThatCannotBeReadIsAWarning(t *testing.T) {
+	s := state.Snapshot{CertUnread: "open tls.crt: permission denied",
+		Credentials: []state.Credential{{Identity: "x", Unread: "open entra.pem: permission denied"}}}
+	for key, whose := range map[string]string{"certificate-file": "smtp.tls", "credential-file:x": "identity x"} {
+		f := state.Faults(s, noon)[key]
+		if !f.Warning || !strings.Contains(f.Remedy, whose) || !strings.Contains(f.Remedy, "chmod 640") ||
+			!strings.Contains(f.Detail, "permission denied") {
+			t.Errorf("%s: %+v", key, f)
+		}
+	}
+}

@@ -46,15 +46,16 @@ func (f *Files) state() []string {
 }
 
 // stateOf distinguishes states of the file behind all symbolic links, by time
-// of change, size and inode.
+// of change, size, inode and time of a change of owner or mode: a file that the
+// service may read from now on has changed.
 func stateOf(path string) string {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "missing"
 	}
-	inode := uint64(0)
-	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		inode = sys.Ino
+	sys, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 	}
-	return fmt.Sprint(info.ModTime().UnixNano(), info.Size(), inode)
+	return fmt.Sprint(info.ModTime().UnixNano(), info.Size(), sys.Ino, sys.Ctim.Nano())
 }

@@ -30,6 +30,7 @@ func TestEveryChangeIsSeenOnce(t *testing.T) {
 		{"created", func() error { return os.WriteFile(path, []byte("one"), 0o600) }},
 		{"grown", func() error { return os.WriteFile(path, []byte("longer"), 0o600) }},
 		{"same size, older", func() error { return os.Chtimes(path, old, old) }},
+		{"mode", func() error { return os.Chmod(path, 0o640) }},
 		{"link turned", func() error { return os.Rename(symlink(t, dir, path), link) }},
 		{"removed", func() error { return os.Remove(path) }},
 	} {

@@ -125,10 +125,14 @@ func Credential(id config.Identity, c entra.CredentialInfo, now time.Time) state
 	if stage == entra.Expired {
 		stage = ""
 	}
+	unread := ""
+	if c.Unread != nil {
+		unread = c.Unread.Error()
+	}
 	return state.Credential{
 		Identity: string(id.Name), Tenant: string(id.TenantID), Client: string(id.ClientID),
 		Kind: c.Kind, Subject: c.Subject, Thumbprint: c.Thumbprint, Expires: c.NotAfter,
-		Warning: warning, Stage: stage,
+		Warning: warning, Stage: stage, Unread: unread,
 	}
 }
 
