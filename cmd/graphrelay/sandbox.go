@@ -130,7 +130,10 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 	}
 	secrets := text.NewRedactor()
 	log, _ := newLog(errOut, config.Log{Level: "info", Format: "text"}, secrets)
-	o := relay.Options{Config: c, Version: versionString(), Log: log, Secrets: secrets, Sandbox: true}
+	o := relay.Options{
+		Config: c, Version: versionString(), Log: log, Secrets: secrets, Sandbox: true,
+		Load: func() (*config.Config, error) { return config.Load(files.Config) },
+	}
 	return serve(ctx, o, func() {
 		smtp := c.SMTP.Listeners[0].Address
 		fmt.Fprintf(out, welcome, smtp, d.PageURL(), tryoutConsole, password, os.Args[0], smtp, tryoutSender,

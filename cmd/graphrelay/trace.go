@@ -56,13 +56,7 @@ objects: a message with its history, or what was refused.`,
   graphrelay trace --client printers --since 1d
   graphrelay trace --subject report --to finance --since yesterday --until "today 06:00"
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			most := 1
-			if len(args) == 2 && isDay(args[1]) {
-				most = 2
-			}
-			return arguments(0, most, "a text, in quotes if it has spaces, and a day")(cmd, args)
-		},
+		Args: textAndDay,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			find, err := flags.read(args, time.Now())
 			if err != nil {
@@ -84,6 +78,15 @@ objects: a message with its history, or what was refused.`,
 	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
 	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// textAndDay are the arguments: both may be left out, the text without a day too.
+func textAndDay(cmd *cobra.Command, args []string) error {
+	most := 1
+	if len(args) == 2 && isDay(args[1]) {
+		most = 2
+	}
+	return arguments(0, most, "a text, in quotes if it has spaces, and a day")(cmd, args)
 }
 
 func isDay(s string) bool {

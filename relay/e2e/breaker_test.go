@@ -103,7 +103,8 @@ func TestDoubtfulAnswersInTheProgram(t *testing.T) {
 		sent             int    // how often, after the retry
 	}{
 		{"500 UnknownError and hold", "hold", "x",
-			sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true}, "held", "may have been sent already and may arrive twice", 2},
+			sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true}, "held",
+			"may have been sent already and may arrive twice", 2},
 		{"500 UnknownError and retry", "retry", "x", sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true},
 			"queued", "1 message", 2},
 		{"500 ErrorInternalServerError and lookup", "lookup", "x",

@@ -56,7 +56,7 @@ func besideTheTryOut(t *testing.T, binary, output string) {
 	if export == nil || login == nil {
 		t.Fatalf("the welcome has no line for the commands or no console:\n%s", output)
 	}
-	for _, command := range []string{"status", "trace you@example.org", "queue list --state sent"} {
+	for _, command := range []string{"status", "trace you@example.org", "queue list --state sent", "reload"} {
 		cmd := exec.Command(binary, strings.Fields(command)...)
 		cmd.Env = append(cmd.Environ(), export[1])
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {

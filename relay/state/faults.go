@@ -138,7 +138,7 @@ func (f faults) holds(s Snapshot, now time.Time) {
 func (f faults) queue(s Snapshot, now time.Time) {
 	if s.Held > 0 {
 		f["queue:held"] = Fault{
-			Headline:  plural(s.Held, "message is", "messages are") + " held and wait for you",
+			Headline:  plural(s.Held, "message is held and waits", "messages are held and wait") + " for you",
 			Remedy:    "see why with graphrelay queue list --state held, then retry, release or delete",
 			Meanwhile: "held messages are kept; other mail flows",
 		}
