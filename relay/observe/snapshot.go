@@ -3,6 +3,7 @@ package observe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -52,13 +53,20 @@ func (o *Observer) Summary(ctx context.Context) string {
 func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
 	smtp := o.Connections()
 	s.Connections, s.ConnectionsTotal, s.RefusedOver = smtp.Connections, smtp.Accepted, smtp.Refused
-	if s.Unhealthy = o.Store.Health(); s.Unhealthy == nil {
-		s.Full = o.Store.Admit(0)
-	}
+	s.Unhealthy, s.Full = condition(o.Store)
 	st, err := o.Store.Stats(ctx)
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
 	return err
+}
+
+// condition distinguishes a store that takes no writes from one that takes no mail:
+// what a full one holds is still sent.
+func condition(store Store) (unhealthy, full error) {
+	if err := store.Health(); err != nil && !errors.Is(err, spool.ErrFull) {
+		return err, nil
+	}
+	return nil, store.Admit(0)
 }
 
 // usage is what the mailboxes have sent in 24 hours, the busiest first. Delivery
