@@ -59,7 +59,7 @@ func besideTheTryOut(t *testing.T, binary, output string) {
 	for _, command := range []string{"status", "trace you@example.org", "queue list --state sent", "reload"} {
 		cmd := exec.Command(binary, strings.Fields(command)...)
 		cmd.Env = append(cmd.Environ(), export[1])
-		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 {
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) == 0 && command != "reload" {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}
