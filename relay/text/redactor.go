@@ -28,7 +28,7 @@ type Redactor struct {
 const (
 	pieceSize = 16 // bytes of a secret in a row that are recognised; all of a shorter one
 	pieceStep = 8  // from one piece that is remembered to the next
-	minSecret = 4  // a shorter secret would take words out of every text
+	minSecret = 6  // a shorter secret would take words out of every text
 )
 
 // NewRedactor returns one that knows no secrets.
