@@ -25,7 +25,7 @@ const (
 	// factor is how much longer the longer input is, and steep a ratio of times
 	// between that and its square: memory that is new to the process costs extra.
 	factor = 8
-	steep  = 22
+	steep  = 25
 )
 
 // Linear fails the test if read takes more than in proportion for one of the

@@ -46,7 +46,7 @@ func waitForHold(t *testing.T, r *harness.Relay, key string, n int) {
 		out, _ := r.Run("status")
 		queue := r.Queue()
 		return strings.Contains(out, key) && len(queue) == n && !slices.ContainsFunc(queue,
-			func(e harness.Entry) bool { return e.State == "active" })
+			func(e harness.Entry) bool { return e.State == "sending" })
 	}) {
 		t.Fatalf("no hold %s of %d messages: %+v\n%s", key, n, r.Queue(), r.Tail())
 	}
@@ -79,8 +79,8 @@ func TestTransientAnswersAreRetriedByTheProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 		handIn(t, c, subject, "x")
-		e := waitFor(t, r, fault.Code, func(e harness.Entry) bool { return e.Attempts == 1 && e.State != "active" })
-		if e.State != "queued" || e.Unknown {
+		e := waitFor(t, r, fault.Code, func(e harness.Entry) bool { return e.Attempts == 1 && e.State != "sending" })
+		if e.State != "deferred" || e.Unknown {
 			t.Errorf("%s: %+v", fault.Code, e)
 		}
 		mustRun(t, r, "1 message", "queue", "retry", e.QueueID)
@@ -106,12 +106,12 @@ func TestDoubtfulAnswersInTheProgram(t *testing.T) {
 			sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true}, "held",
 			"may have been sent already and may arrive twice", 2},
 		{"500 UnknownError and retry", "retry", "x", sandbox.Fault{Status: 500, Code: "UnknownError", Stored: true},
-			"queued", "1 message", 2},
+			"deferred", "1 message", 2},
 		{"500 ErrorInternalServerError and lookup", "lookup", "x",
-			sandbox.Fault{Status: 500, Code: "ErrorInternalServerError", Stored: true}, "queued", "1 message", 1},
+			sandbox.Fault{Status: 500, Code: "ErrorInternalServerError", Stored: true}, "deferred", "1 message", 1},
 		{"early 202 and hold", "hold", long, sandbox.Fault{Status: 202, Early: true}, "held",
 			"may have been sent already and may arrive twice", 1},
-		{"503 and hold", "hold", "x", sandbox.Fault{Status: 503, Code: "ErrorServerBusy"}, "queued", "1 message", 1},
+		{"503 and hold", "hold", "x", sandbox.Fault{Status: 503, Code: "ErrorServerBusy"}, "deferred", "1 message", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +122,7 @@ func TestDoubtfulAnswersInTheProgram(t *testing.T) {
 			}
 			r := harness.StartRelay(t, d, harness.With("delivery", "unknown_outcome: "+c.mode))
 			handIn(t, harness.Hello(t, r.Addr), "doubt", c.text)
-			e := waitFor(t, r, c.name, func(e harness.Entry) bool { return e.Attempts == 1 && e.State != "active" })
+			e := waitFor(t, r, c.name, func(e harness.Entry) bool { return e.Attempts == 1 && e.State != "sending" })
 			if doubtful := c.mode != "retry" && c.fault.Status != 503; e.State != c.state || e.Unknown != doubtful {
 				t.Errorf("%+v, want %s, doubtful %v", e, c.state, doubtful)
 			}

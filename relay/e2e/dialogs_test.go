@@ -163,6 +163,7 @@ func commandDialogs() map[string]produce {
 		"501 5.5.4 Chunk size not understood, closing connection":   inMail(rcptTo, "BDAT x"),
 		"501 5.5.4 DATA command should not have any arguments":      inMail(rcptTo, "DATA now"),
 		"501 5.5.4 Malformed DSN parameter":                         inMail(rcptTo + " NOTIFY=OFTEN"),
+		"501 5.5.4 Blank missing between address and parameters":    speaks(mailFrom + "SIZE=1"),
 		"501 5.5.2 Was expecting MAIL arg syntax of FROM:<address>": speaks("MAIL FROM:"),
 		"501 5.5.2 Was expecting RCPT arg syntax of TO:<address>":   inMail("RCPT TO:<>"),
 		"501 5.5.4 Unable to parse MAIL ESMTP parameters":           speaks(mailFrom + " A=B=C"),

@@ -76,7 +76,7 @@ func TestNoSecretInAFailingRun(t *testing.T) {
 		said.WriteString(out)
 	}
 	// The hold of the identity is probed after a minute; a restart probes at once.
-	for _, what := range []string{"7000215", "ErrorAccessDenied", "no answer came"} {
+	for _, what := range []string{"7000215", "ErrorAccessDenied", "lost during sending"} {
 		if !harness.Holds(time.Minute, func() bool { return strings.Contains(r.Output(), what) }) {
 			t.Fatalf("%s has not happened:\n%s", what, r.Output())
 		}

@@ -30,7 +30,7 @@ const (
 const noWay = "No connection to Microsoft 365"
 
 const adviceReach = "check the network, the firewall (port 443 to graph.microsoft.com and login.microsoftonline.com) " +
-	"and the proxy (HTTPS_PROXY): graphrelay doctor --egress"
+	"and the proxy (HTTPS_PROXY): graphrelay doctor"
 
 func lossCatalogue() []outcome.Row {
 	when := outcome.When

@@ -16,5 +16,15 @@ func TestCostOfWire(t *testing.T) {
 			}
 		})
 	costtest.Linear(t, []string{"\r", "\n", ".", "\r\n..", "\r\n.\r", "a"}, func(text string) string { return text },
-		func(in string) { decode(in, 4096, 4096) })
+		func(in string) {
+			var d DataDecoder
+			var dst [4096]byte
+			for src, end := []byte(in), false; !end && len(src) > 0; {
+				var used int
+				if _, used, end = d.Decode(dst[:], src); used == 0 {
+					return
+				}
+				src = src[used:]
+			}
+		})
 }
