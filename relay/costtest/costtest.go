@@ -69,7 +69,7 @@ func ratio(build func(size int) string, read func(in string)) float64 {
 	}
 	long, short := build(size), build(size/factor)
 	least := 1e9
-	for range 4 {
+	for range 10 {
 		least = min(least, float64(cost(long, read))/float64(max(cost(short, read), time.Microsecond)))
 		if least <= steep {
 			break

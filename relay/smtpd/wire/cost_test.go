@@ -20,8 +20,8 @@ func TestCostOfWire(t *testing.T) {
 			var d DataDecoder
 			var dst [4096]byte
 			for src, end := []byte(in), false; !end && len(src) > 0; {
-				var used int
-				if _, used, end = d.Decode(dst[:], src); used == 0 {
+				var used int // of what the buffer of a connection holds
+				if _, used, end = d.Decode(dst[:], src[:min(len(src), 4096)]); used == 0 {
 					return
 				}
 				src = src[used:]
