@@ -51,10 +51,11 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 
 // CheckRecipient refuses, 550 5.1.3, an address that cannot be written into a
 // header so that all readers see the same one: a quoted local part with
-// separators in it, or one that looks like an encoded word. It is for RCPT;
+// separators in it, or one that looks like a part of an encoded word. It is for RCPT;
 // Apply checks again.
 func CheckRecipient(a envelope.Address) error {
-	if strings.ContainsAny(a.Local(), `@,;:<>()[]\"`) || strings.Contains(a.Local(), "=?") {
+	if strings.ContainsAny(a.Local(), `@,;:<>()[]\"`) || strings.Contains(a.Local(), "=?") ||
+		strings.Contains(a.Local(), "?=") {
 		return reply.New(550, reply.Enhanced{5, 1, 3},
 			"Recipient address has a local part that mail headers cannot carry safely")
 	}

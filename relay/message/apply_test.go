@@ -284,6 +284,23 @@ func TestApplyRefusesRecipientsThatHeadersCannotCarry(t *testing.T) {
 }
 
 // These are faults of the caller, and must not become a permanent refusal.
+// An encoded word that begins in a name and ends in the address is one to readers
+// that decode first.
+func TestWordsThatEndInAnAddressAreRefused(t *testing.T) {
+	for _, from := range []string{"=???<?=@x.example>", "=?utf-8?q?a <b?=@x.example>", "a?=@x.example"} {
+		h, _, err := Read(strings.NewReader("From: "+from+"\r\n\r\n"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := h.Authors(); err == nil {
+			t.Errorf("%s is read as from %v", from, a.From)
+		}
+		if err := CheckRecipient(addrs(t, "a?=@x.example")[0]); err == nil {
+			t.Error("such a recipient is accepted")
+		}
+	}
+}
+
 func TestApplyNeedsRealRecipients(t *testing.T) {
 	bare, err := envelope.ParseRecipient("root")
 	if err != nil {

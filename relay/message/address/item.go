@@ -121,7 +121,7 @@ func addressAlone(text []byte) (envelope.Address, bool) {
 		s = s[n:]
 	}
 	a, err := envelope.ParseAddress(s)
-	return a, err == nil && !isEncodedWord(text)
+	return a, err == nil && !isWordInAddress(text)
 }
 
 // addressIn finds the address in the shape of an item: from the angle bracket to

@@ -198,7 +198,7 @@ func (p *parser) add(b box) error {
 // if text is neither. loose means that the local part has dots in a row, or one
 // at an end, as addresses of some Japanese carriers do.
 func addressOf(text []byte) (a envelope.Address, loose bool, err error) {
-	if isEncodedWord(text) {
+	if isWordInAddress(text) {
 		return a, false, errWord
 	}
 	if a, err = envelope.ParseRecipient(string(text)); err == nil {

@@ -140,6 +140,12 @@ func isEven(word []byte) bool {
 // the address.
 func isEncodedWord(text []byte) bool { return bytes.Contains(text, []byte("=?")) }
 
+// isWordInAddress finds an encoded word, or the end of one that such a reader sees
+// begin in the name before the address, as in `=?utf-8?q?a <b?=@c.example>`.
+func isWordInAddress(text []byte) bool {
+	return isEncodedWord(text) || bytes.Contains(text, []byte("?="))
+}
+
 // skip passes over blanks, folds and comments.
 func (p *parser) skip() error {
 	for {
