@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 	"time"
 
 	"github.com/emersion/go-message/textproto"
@@ -195,7 +196,7 @@ func untouchedFields(h *Header) []keptField {
 			all = append(all, u)
 		case kindFrom, kindSender, kindResentFrom, kindResentSender:
 			u.wide = !envelope.IsASCII(h.value(f))
-			if list, err := netmail.ParseAddressList(string(h.value(f))); err == nil {
+			if list, err := netmail.ParseAddressList(spelled(h.value(f))); err == nil {
 				u.read = string(h.name(f))
 				for _, a := range list {
 					u.read += fmt.Sprintf(" %q <%s>", a.Name, keyOf(a.Address))
@@ -205,6 +206,21 @@ func untouchedFields(h *Header) []keptField {
 		}
 	}
 	return all
+}
+
+// spelled writes each byte that is not UTF-8 in letters: net/mail reads no other.
+func spelled(value []byte) string {
+	var b strings.Builder
+	for s := string(value); s != ""; {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, "?%X", s[0])
+		} else {
+			b.WriteString(s[:size])
+		}
+		s = s[size:]
+	}
+	return b.String()
 }
 
 // checkAuthors compares what policy judged with what is sent.
