@@ -28,7 +28,7 @@ func main() {
 	flag.StringVar(&p.out, "out", "../../dist", "`DIR` for the packages")
 	flag.StringVar(&p.describe, "version", "", "version, as git describe --tags --always --dirty says it")
 	flag.StringVar(&arches, "arch", "amd64,arm64", "architectures")
-	flag.StringVar(&p.maintainer, "maintainer", "", "`NAME <ADDRESS>` of who answers for the packages")
+	flag.StringVar(&p.maintainer, "maintainer", "", "`NAME <ADDRESS>` of the packages' maintainer")
 	flag.StringVar(&p.homepage, "homepage", "", "`URL` of the project, for the packages; none if empty")
 	flag.Parse()
 	who, err := mail.ParseAddress(p.maintainer)

@@ -31,11 +31,7 @@ func values(f spool.Filter) url.Values {
 	if f.ClientIP.IsValid() {
 		q.Set("client_ip", f.ClientIP.String())
 	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
+	setTimes(q, f.Since, f.Until)
 	if f.Newest {
 		q.Set("newest", "true")
 	}
@@ -43,6 +39,15 @@ func values(f spool.Filter) url.Values {
 		q.Set("limit", strconv.Itoa(f.Limit))
 	}
 	return q
+}
+
+// setTimes writes the time between two moments; zero is no bound.
+func setTimes(q url.Values, since, until time.Time) {
+	for name, t := range map[string]time.Time{"since": since, "until": until} {
+		if !t.IsZero() {
+			q.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
 }
 
 // filterOf reads what values wrote. An unknown name is an error: a filter that

@@ -80,11 +80,7 @@ func refusalValues(f spool.RefusalFilter) url.Values {
 	if f.Addr.IsValid() {
 		q.Set("addr", f.Addr.String())
 	}
-	for name, t := range map[string]time.Time{"since": f.Since, "until": f.Until} {
-		if !t.IsZero() {
-			q.Set(name, t.UTC().Format(time.RFC3339Nano))
-		}
-	}
+	setTimes(q, f.Since, f.Until)
 	for name, n := range map[string]int{"skip": f.Skip, "limit": f.Limit} {
 		if n > 0 {
 			q.Set(name, strconv.Itoa(n))

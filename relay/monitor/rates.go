@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -80,11 +79,10 @@ func (r *rates) lastHour(now time.Time) (list []state.ClientHour) {
 				loops[l] += n
 			}
 		}
-		for _, l := range slices.SortedFunc(maps.Keys(loops), func(a, b loop) int {
-			return cmp.Or(loops[b]-loops[a], cmp.Compare(a.addr, b.addr))
-		}) {
-			h.Same, h.Addr = loops[l], l.addr
-			break
+		for l, n := range loops {
+			if n > h.Same || n == h.Same && l.addr < h.Addr {
+				h.Same, h.Addr = n, l.addr
+			}
 		}
 		if h.Messages > 0 {
 			list = append(list, h)

@@ -88,7 +88,7 @@ func sameOrigin(r *http.Request) bool {
 // query stands.
 func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	messages := slices.DeleteFunc(p.d.Messages(), func(m Message) bool { return !m.says(query) })
+	messages := slices.DeleteFunc(p.d.Messages(), func(m Message) bool { return !m.shows(query) })
 	found := len(messages)
 	messages = messages[max(0, found-listed):]
 	slices.Reverse(messages)
@@ -97,9 +97,9 @@ func (p *pages) list(w http.ResponseWriter, r *http.Request) {
 		"Faults": len(p.d.Faults()), "Query": query, "Found": found, "Cut": found > listed, "Listed": listed})
 }
 
-// says reports whether text stands in what the list shows of a message, whatever
-// the case.
-func (m Message) says(text string) bool {
+// shows reports whether what the list shows of a message contains text, in upper or
+// lower case.
+func (m Message) shows(text string) bool {
 	shown := append([]string{m.Subject, m.From, m.Mailbox, m.MessageID}, m.Recipients...)
 	return strings.Contains(fold(strings.Join(shown, "\n")), fold(text))
 }
