@@ -132,6 +132,12 @@ func (c *cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err er
 			nDst, nSrc = nDst+n, nSrc+n
 			continue
 		}
+		if n := copyReplacements(dst[nDst:], src[nSrc:]); n > 0 && !c.strict {
+			nDst, nSrc = nDst+n, nSrc+n
+			c.good += n / len(replacement)
+			c.unknown += n / len(replacement)
+			continue
+		}
 		if len(src)-nSrc < utf8.UTFMax && !atEOF && !utf8.FullRune(src[nSrc:]) {
 			return nDst, nSrc, transform.ErrShortSrc
 		}
@@ -173,6 +179,15 @@ func copyPlain(dst, src []byte) int {
 	}
 	if n > 0 {
 		copy(dst, src[:n])
+	}
+	return n
+}
+
+// copyReplacements copies the characters U+FFFD that src begins with.
+func copyReplacements(dst, src []byte) int {
+	n := 0
+	for len(dst)-n >= len(replacement) && bytes.HasPrefix(src[n:], []byte(replacement)) {
+		n += copy(dst[n:], replacement)
 	}
 	return n
 }
