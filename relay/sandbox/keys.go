@@ -101,8 +101,9 @@ func (d *Double) application(w http.ResponseWriter, r *http.Request, path []stri
 			return refused
 		}
 		if !own {
-			return graphError(http.StatusNotFound, "Request_ResourceNotFound", fmt.Sprintf("Resource '%s' does not exist "+
-				"or one of its queried reference-property objects are not present.", printable(id)))
+			return graphError(http.StatusNotFound, "Request_ResourceNotFound",
+				fmt.Sprintf("Resource '%s' does not exist or one of its queried reference-property objects are not "+
+					"present.", printable(id)))
 		}
 		if last == "" {
 			return d.readApplication()
