@@ -124,7 +124,9 @@ type Info struct {
 	KeyID     string // the same in base64, as Graph and az list it (customKeyIdentifier)
 	SHA256    string // upper-case hex
 	HasKey    bool
-	KeyFits   bool // the private key belongs to the certificate
+	KeyFits   bool   // the private key belongs to the certificate
+	Issued    bool   // by an authority: not self-signed, or with a chain
+	Cer       []byte // the certificate in DER
 }
 
 // Problem returns why the relay cannot log in with the file now; "" if it can.
@@ -243,7 +245,8 @@ func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Inf
 		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		SHA1: fmt.Sprintf("%X", one), KeyID: base64.StdEncoding.EncodeToString(one[:]), SHA256: fmt.Sprintf("%X", two),
-		HasKey: key != nil, KeyFits: fits,
+		HasKey: key != nil, KeyFits: fits, Cer: cert.Raw,
+		Issued: len(certs) > 1 || !bytes.Equal(cert.RawIssuer, cert.RawSubject),
 	}
 }
 
