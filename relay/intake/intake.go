@@ -16,10 +16,12 @@
 // # Logins
 //
 // A password is checked against a bcrypt hash, one at a time for the whole
-// service, so that guessing takes no processor from other work; the last correct
-// one of each user is remembered for five minutes. An unknown user takes as
-// long. Ten failures of one user name from one address (an IPv6 /64) lock this
-// pair for a quarter of an hour, but no other user and no other address.
+// service, so that guessing takes no processor from other work; the places that wait
+// take turns. The last correct one of each user is remembered for five minutes. An
+// unknown user takes as long. Ten failures of one user name from one address lock
+// this pair for a quarter of an hour, but no other user and no other address; 30
+// different wrong passwords from a /64 network of IPv6 lock the network, but not for
+// the password that is remembered.
 package intake
 
 import (
