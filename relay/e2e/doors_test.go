@@ -19,9 +19,10 @@ type loginDoor struct {
 func newLoginDoor(t *testing.T) loginDoor {
 	t.Helper()
 	d := loginDoor{t, harness.FreeAddr(t)}
-	start(t, harness.With("smtp", "  - {address: "+d.addr+", auth: optional, plaintext_auth: [\"2001:db8::/32\"], "+
-		"proxy_protocol: [127.0.0.0/8]}"),
-		harness.With("top", "clients:", "  - {name: printer, username: printer, password_hash: \""+hashOf(t, goodPassword)+"\"}"))
+	start(t, harness.With("smtp", "  - {address: "+d.addr+", auth: optional, "+
+		`plaintext_auth: ["2001:db8::/32"], proxy_protocol: [127.0.0.0/8]}`),
+		harness.With("top", "clients:",
+			"  - {name: printer, username: printer, password_hash: \""+hashOf(t, goodPassword)+"\"}"))
 	return d
 }
 
