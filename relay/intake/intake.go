@@ -41,12 +41,16 @@ import (
 // OnEvent and OnRefusal must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
-	Store     spool.Intake
-	Notify    func(mailbox envelope.Address) // called after each commit
-	OnEvent   func(Event)                    // for metrics
-	OnRefusal func(spool.RefusalKey)         // of each refusal, without its Hour, also of those that smtpd decided
-	Now       func() time.Time
-	Log       *slog.Logger
+	Store   spool.Intake
+	Notify  func(mailbox envelope.Address) // called after each commit
+	OnEvent func(Event)                    // for metrics
+
+	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
+	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.
+	OnRefusal func(k spool.RefusalKey, domains []string)
+
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Event is one message accepted or one refusal, for metrics. A connection that
