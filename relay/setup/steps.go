@@ -153,7 +153,7 @@ func (p Plan) removeConsent(why ...string) step {
 func (p Plan) removeConsentInTime() step {
 	s := p.removeConsent("Before the policy that narrows them: in the other order, the app could send as everybody " +
 		"in between.")
-	s.first = afterWait("120", "A role takes 30 minutes to 2 hours. Mail goes on under the consent and the policy.")
+	s.first = afterWait("120", "A role takes 30 minutes to 2 hours. Mail continues under the consent and the policy.")
 	return s
 }
 
