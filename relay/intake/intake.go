@@ -16,10 +16,12 @@
 // # Logins
 //
 // A password is checked against a bcrypt hash, one at a time for the whole
-// service, so that guessing takes no processor from other work; the last correct
-// one of each user is remembered for five minutes. An unknown user takes as
-// long. Ten failures of one user name from one address (an IPv6 /64) lock this
-// pair for a quarter of an hour, but no other user and no other address.
+// service, so that guessing takes no processor from other work; the places that wait
+// take turns. The last correct one of each user is remembered for five minutes. An
+// unknown user takes as long. Ten failures of one user name from one address lock
+// this pair for a quarter of an hour, but no other user and no other address; 30
+// different wrong passwords from a /64 network of IPv6 lock the network, but not for
+// the password that is remembered.
 package intake
 
 import (
@@ -39,12 +41,16 @@ import (
 // OnEvent and OnRefusal must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
-	Store     spool.Intake
-	Notify    func(mailbox envelope.Address) // called after each commit
-	OnEvent   func(Event)                    // for metrics
-	OnRefusal func(spool.RefusalKey)         // of each refusal, without its Hour, also of those that smtpd decided
-	Now       func() time.Time
-	Log       *slog.Logger
+	Store   spool.Intake
+	Notify  func(mailbox envelope.Address) // called after each commit
+	OnEvent func(Event)                    // for metrics
+
+	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
+	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.
+	OnRefusal func(k spool.RefusalKey, domains []string)
+
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Event is one message accepted or one refusal, for metrics. A connection that

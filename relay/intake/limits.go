@@ -40,7 +40,7 @@ func newLimits() *limits { return &limits{open: map[owner]int{}, buckets: map[st
 func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, error) {
 	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
 	if c.NeedsLogin() {
-		who, most = owner{from: from}, maxStrangers
+		who, most = owner{from: from.wide()}, maxStrangers
 		refusal = func() error {
 			return errStrangers.Becausef("%d connections from there have not logged in; "+
 				"find out who opens them, or add the network to networks of a client", maxStrangers)
@@ -89,17 +89,28 @@ func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err e
 	return sync.OnceFunc(b.Return), nil
 }
 
-// place is what one peer has to itself: its address, or its /64 network of IPv6;
-// on a unix socket, where nobody has an address, the user of the system.
+// place is where a peer is: its address; on a unix socket, where nobody has an
+// address, the user of the system.
 type place struct {
 	network netip.Prefix
 	user    string // empty if the kernel does not say
 }
 
-func placeOf(p smtpd.Peer) place { return place{envelope.NetworkOf(p.Addr.Addr()), p.User} }
+func placeOf(p smtpd.Peer) place {
+	a := p.Addr.Addr()
+	return place{netip.PrefixFrom(a, a.BitLen()), p.User}
+}
+
+// wide is what one peer has to itself: of IPv6 its /64 network.
+func (p place) wide() place {
+	p.network = envelope.NetworkOf(p.network.Addr())
+	return p
+}
 
 func (p place) String() string {
 	switch {
+	case p.network.IsSingleIP():
+		return p.network.Addr().String()
 	case p.network.IsValid():
 		return p.network.String()
 	case p.user != "":
