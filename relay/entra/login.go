@@ -258,7 +258,8 @@ func (l *Login) unusable(token string) error {
 	case token == "":
 		return &LoginError{misread(rows, textNoToken, "")}
 	case odd >= 0:
-		return &LoginError{misread(rows, "Token in the answer to the login has a line end, or another character of no token",
+		return &LoginError{misread(rows,
+			"Token in the answer to the login has a line end, or another character of no token",
 			fmt.Sprintf("byte %d of its %d is 0x%02x", odd+1, len(token), token[odd]))}
 	}
 	return nil
