@@ -205,7 +205,9 @@ func TestConnectionCountsEndWithTheConnections(t *testing.T) {
 func TestConnectionsOfAUserOnUnixSockets(t *testing.T) {
 	b := newBench(t, site, func(c *Config) {
 		c.MaxOfUser = 3
-		c.Policy = policy.New(policy.Rules{LocalClient: true, Senders: []policy.Sender{{Address: addr("a@example.org")}}})
+		c.Policy = policy.New(policy.Rules{
+			LocalClient: true, Senders: []policy.Sender{{Address: addr("a@example.org")}},
+		})
 	})
 	connect := func(user string) (smtpd.Session, error) {
 		return b.Connect(t.Context(), smtpd.Peer{Unix: true, User: user})
