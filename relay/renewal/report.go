@@ -20,8 +20,10 @@ func (n Note) Trouble(file Key, now time.Time) (cause text.Cause, since time.Tim
 	due := begins(n.known(file))
 	switch {
 	case n.Doubt != "" && n.Stage != Idle:
-		return text.Cause{Headline: "The renewed certificate was refused, and the old one is in force again",
-			Remedy: "it is tried again; if that fails, renew by hand: graphrelay cert renew", Detail: n.Error}, n.Since, false
+		return text.Cause{
+			Headline: "The renewed certificate was refused, and the old one is in force again", Detail: n.Error,
+			Remedy: "it is tried again; if that fails, renew by hand: graphrelay cert renew",
+		}, n.Since, false
 	case n.Error != "" && now.Sub(n.Failing) >= failsFor:
 		c := text.ReadCause(n.Error)
 		if c.Remedy == "" {
@@ -29,8 +31,10 @@ func (n Note) Trouble(file Key, now time.Time) (cause text.Cause, since time.Tim
 		}
 		return c, n.Failing, false
 	case n.Stage == Idle && now.Sub(due) >= lateBy && now.Sub(n.Looked) >= lateBy:
-		return text.Cause{Headline: "The app's certificate is due for renewal, and nothing renews it",
-			Remedy: "run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer"}, due, false
+		return text.Cause{
+			Headline: "The app's certificate is due for renewal, and nothing renews it",
+			Remedy:   "run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
+		}, due, false
 	}
 	return text.Cause{}, time.Time{}, true
 }

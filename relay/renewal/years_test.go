@@ -261,7 +261,8 @@ func newWorld(t *testing.T, days int) *world {
 	if err := os.WriteFile(w.file, pair.PEM, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	w.keys = []known{{Key{Thumbprint: pair.Info.SHA1, ID: "first", Start: spring, End: pair.Info.NotAfter}, time.Time{}}}
+	first := Key{Thumbprint: pair.Info.SHA1, ID: "first", Start: spring, End: pair.Info.NotAfter}
+	w.keys = []known{{Key: first}}
 	return w
 }
 
