@@ -29,7 +29,7 @@ reach, and whether this host does: the list that the administrator of a firewall
 asks for. Proxies are on it, and behind a proxy it says so.`,
 		Example: `  sudo graphrelay doctor
   graphrelay doctor --egress`,
-		Args:    noArguments,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {
