@@ -222,9 +222,10 @@ func TestIncidentRestore(t *testing.T) {
 	saysAs(t, r, "Restore from a backup")
 	submit(t, r, 1)
 	d.WaitFor(t, n+1, patience)
-	if all, held := r.Backlog(); all != n || held != n {
-		t.Errorf("%d queued, %d of them held", all, held)
-	}
+	harness.Until(t, patience, "all of the backup, and nothing else, to be held", func() bool {
+		all, held := r.Backlog()
+		return all == n && held == n
+	})
 	if out := command(t, r, "queue", "release", "--all"); !strings.Contains(out, "100") {
 		t.Errorf("queue release --all: %s", out)
 	}

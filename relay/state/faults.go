@@ -149,7 +149,8 @@ func (f faults) queue(s Snapshot, now time.Time) {
 	}
 	if s.Held > s.Restored {
 		f["queue:held"] = Fault{
-			Headline:  plural(s.Held-s.Restored, "message is held and waits", "messages are held and wait") + " for you",
+			Headline: plural(s.Held-s.Restored, "message is held and waits",
+				"messages are held and wait") + " for you",
 			Remedy:    "see why with graphrelay queue list --state held, then retry, release or delete",
 			Meanwhile: "held messages are kept; other mail flows",
 		}
