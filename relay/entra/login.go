@@ -25,11 +25,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -227,8 +229,8 @@ func (l *Login) lastSent() string {
 // login fetches a token with a new azidentity credential. Only tokens calls it.
 func (l *Login) login(ctx context.Context, claims string) (token, error) {
 	at, by, err := l.fetch(ctx, claims)
-	if err == nil && at.Token == "" {
-		err = errors.New("the answer holds no token")
+	if err == nil {
+		err = l.unusable(at.Token)
 	}
 	if err == nil {
 		l.secrets.until(at.ExpiresOn, at.Token)
@@ -245,6 +247,24 @@ func (l *Login) login(ctx context.Context, claims string) (token, error) {
 }
 
 // fetch returns a token, and the thumbprint of the certificate that it was got with.
+// unusable says what is wrong with a token that no request can carry; nil if one can.
+func (l *Login) unusable(token string) error {
+	rows := Refusals()
+	if l.cfg.ManagedIdentity != nil {
+		rows = MetadataRefusals()
+	}
+	odd := strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+	switch {
+	case token == "":
+		return &LoginError{misread(rows, textNoToken, "")}
+	case odd >= 0:
+		return &LoginError{misread(rows,
+			"Token in the answer to the login has a line end, or another character of no token",
+			fmt.Sprintf("byte %d of its %d is 0x%02x", odd+1, len(token), token[odd]))}
+	}
+	return nil
+}
+
 func (l *Login) fetch(ctx context.Context, claims string) (_ azcore.AccessToken, by string, _ error) {
 	if l.cfg.ManagedIdentity != nil {
 		at, err := l.managedToken(ctx)
