@@ -13,108 +13,160 @@ import (
 
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/sandbox"
+	"graphrelay/relay/setup/certificate"
 )
 
-// The whole way of a renewal, in the real program: `cert roll` is killed after its
-// first login; it goes on where it was, the running service loads the certificate and
-// sends mail with it, and only then the old key is deleted. In between the test lets
-// an hour pass, in the note.
-func TestACertificateRenewsItself(t *testing.T) {
-	d := harness.StartDouble(t)
-	dir, program := t.TempDir(), harness.Binary(t)
-	if out, err := exec.Command(program, "cert", "new", "--out", dir, "--days", "20").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	file := filepath.Join(dir, "entra.pem")
-	if err := os.Chmod(file, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	d.SetCertificates(certificateIn(t, file))
-	smtp := harness.FreeAddr(t)
-	yaml := "identities:\n  - " + identityOf(t, d, "certificate_file: "+file+", certificate_renewal: auto, app_object_id: "+
-		sandbox.DefaultObjectID+", denied_mailbox: canary@contoso.com") + "\nsenders: [{address: " + harness.Sender +
-		"}]\nsmtp: {listeners: [{address: \"" + smtp + "\"}]}\nqueue: {store: \"sqlite:" + filepath.Join(dir, "queue.db") +
-		"\"}\nadmin: {address: \"unix:" + filepath.Join(shortDir(t), "a.sock") + "\"}\n"
-	config := filepath.Join(dir, "config.yaml")
-	harness.WriteFile(t, config, yaml)
-	d.SetAllowed([]string{harness.Sender})
-	service := harness.Start(t, exec.Command(program, "serve", "-c", config))
-	status := func() string {
-		out, _ := exec.Command(program, "status", "-c", config).CombinedOutput()
-		return string(out)
-	}
-	harness.Until(t, time.Minute, "the service runs", func() bool { return strings.Contains(status(), "renews itself: from") })
-
-	roll := func(until string, args ...string) {
-		t.Helper()
-		p := harness.Start(t, exec.Command(program, append([]string{"cert", "roll", "-c", config}, args...)...))
-		harness.Until(t, time.Minute, until, func() bool { return strings.Contains(p.Output(), until) })
-		p.Kill()
-	}
-	roll("1 of 12", "--now")
-	old := d.Keys()[0].Thumbprint
-	if keys := d.Keys(); len(keys) != 2 || !strings.Contains(status(), "1 of 12 logins") {
-		t.Fatalf("%+v\n%s", keys, status())
-	}
-	anHourLater(t, filepath.Join(dir, "entra-renewal.json"))
-	roll("in force")
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o640 {
-		t.Error(info, err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "entra-renewal-previous.pem")); err != nil {
-		t.Errorf("the old key is gone before mail was sent: %v", err)
-	}
-	harness.Until(t, time.Minute, "the service loads the certificate",
-		func() bool { return strings.Contains(service.Output(), "logging in again") })
-	sendTo(t, smtp, harness.Sender)
-	d.WaitFor(t, 1, time.Minute)
-	roll("verify found nothing wrong")
-	if _, err := os.Stat(filepath.Join(dir, "entra-renewal-previous.pem")); err == nil {
-		roll("renews itself")
-	}
-	if keys := d.Keys(); len(keys) != 2 || keys[0].Thumbprint != old {
-		t.Errorf("the old certificate is removed before its end: %+v", keys)
-	}
-	if out, err := exec.Command(program, "cert", "show", file).CombinedOutput(); err != nil ||
-		!strings.Contains(string(out), "12 of 12") || strings.Contains(string(out), old) != true {
-		t.Errorf("%v\n%s", err, out)
-	}
+// renewing is a relay whose certificate renews itself, and its double.
+type renewing struct {
+	t             *testing.T
+	d             *harness.Double
+	program, conf string
+	smtp          string
+	file, note    string
+	service       *harness.Process
+	sent          int
 }
 
-// anHourLater changes a note as if eleven logins had succeeded.
-func anHourLater(t *testing.T, note string) {
+// newRenewing makes a certificate of a year that began some days ago.
+func newRenewing(t *testing.T, began int) *renewing {
 	t.Helper()
-	var n map[string]any
-	if err := json.Unmarshal([]byte(readFile(t, note)), &n); err != nil {
-		t.Fatal(err)
-	}
-	n["logins"], n["tried"] = 11, time.Now().Add(-6*time.Minute)
-	data, err := json.Marshal(n)
+	dir := t.TempDir()
+	r := &renewing{t: t, d: harness.StartDouble(t), program: harness.Binary(t), smtp: harness.FreeAddr(t),
+		conf: filepath.Join(dir, "config.yaml"), file: filepath.Join(dir, "entra.pem"),
+		note: filepath.Join(dir, "entra-renewal.json")}
+	pair, err := certificate.New(certificate.Request{Name: "relay", Days: 365, Bits: 2048,
+		Now: time.Now().AddDate(0, 0, -began)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(note, data, 0o640); err != nil {
+	if err := os.WriteFile(r.file, pair.PEM, 0o640); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func certificateIn(t *testing.T, file string) *x509.Certificate {
-	t.Helper()
-	block, _ := pem.Decode([]byte(readFile(t, file)))
+	block, _ := pem.Decode(pair.PEM)
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cert
-}
-
-// shortDir has a short name, for a socket.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "gr")
+	r.d.SetCertificates(cert)
+	r.d.SetAllowed([]string{harness.Sender})
+	socket, err := os.MkdirTemp("", "gr") // a short name
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
+	t.Cleanup(func() { _ = os.RemoveAll(socket) })
+	keys := "certificate_file: " + r.file + ", certificate_renewal: auto, app_object_id: " + sandbox.DefaultObjectID +
+		", denied_mailbox: canary@contoso.com"
+	harness.WriteFile(t, r.conf, "identities:\n  - "+identityOf(t, r.d, keys)+
+		"\nsenders: [{address: "+harness.Sender+"}]\nsmtp: {listeners: [{address: \""+r.smtp+
+		"\"}]}\nqueue: {store: \"sqlite:"+filepath.Join(dir, "queue.db")+"\"}\nadmin: {address: \"unix:"+
+		filepath.Join(socket, "a.sock")+"\"}\n")
+	r.start()
+	return r
+}
+
+// start starts the service, or starts it again after it was killed.
+func (r *renewing) start() {
+	if r.service != nil {
+		r.service.Kill()
+	}
+	r.service = harness.Start(r.t, exec.Command(r.program, "serve", "-c", r.conf))
+}
+
+func (r *renewing) shows(words string, args ...string) {
+	r.t.Helper()
+	harness.Until(r.t, time.Minute, words, func() bool {
+		out, _ := exec.Command(r.program, append(args, "-c", r.conf)...).CombinedOutput()
+		return strings.Contains(string(out), words)
+	})
+}
+
+// roll runs `cert roll` until it prints words, and kills it.
+func (r *renewing) roll(words string, args ...string) {
+	r.t.Helper()
+	p := harness.Start(r.t, exec.Command(r.program, append([]string{"cert", "roll", "-c", r.conf}, args...)...))
+	harness.Until(r.t, time.Minute, words, func() bool { return strings.Contains(p.Output(), words) })
+	p.Kill()
+}
+
+// anHourLater changes the note as if eleven logins had succeeded.
+func (r *renewing) anHourLater() {
+	r.t.Helper()
+	var n map[string]any
+	if err := json.Unmarshal([]byte(readFile(r.t, r.note)), &n); err != nil {
+		r.t.Fatal(err)
+	}
+	n["logins"], n["tried"] = 11, time.Now().Add(-6*time.Minute)
+	data, err := json.Marshal(n)
+	if err == nil {
+		err = os.WriteFile(r.note, data, 0o640)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// send sends mail until some has gone with the certificate in force: the first may go
+// with an earlier token.
+func (r *renewing) send() {
+	r.t.Helper()
+	harness.Until(r.t, time.Minute, "mail is sent with the certificate", func() bool {
+		sendTo(r.t, r.smtp, harness.Sender)
+		r.sent++
+		r.d.WaitFor(r.t, r.sent, time.Minute)
+		out, _ := exec.Command(r.program, "status", "--json", "-c", r.conf).CombinedOutput()
+		return strings.Contains(string(out), `"sent": true`)
+	})
+}
+
+// check is what holds at the end of a renewal.
+func (r *renewing) check(old string) {
+	r.t.Helper()
+	if keys := r.d.Keys(); len(keys) != 2 || keys[0].Thumbprint != old {
+		r.t.Errorf("the old certificate is removed before its end: %+v", keys)
+	}
+	out, err := exec.Command(r.program, "cert", "show", r.file).CombinedOutput()
+	if text := string(out); err != nil || !strings.Contains(text, "12 of 12") ||
+		!strings.Contains(text, r.d.Keys()[1].Thumbprint) {
+		r.t.Errorf("%v\n%s", err, out)
+	}
+	if info, err := os.Stat(r.file); err != nil || info.Mode().Perm() != 0o640 {
+		r.t.Error(info, err)
+	}
+}
+
+// root's command is killed after its first login; it goes on where it was, the
+// running service loads the certificate and sends mail with it, and only then the old
+// key is deleted.
+func TestRootRenewsACertificate(t *testing.T) {
+	r := newRenewing(t, 100)
+	r.shows("renews itself: from", "status")
+	r.roll("1 of 12", "--now")
+	r.shows("1 of 12 logins", "status")
+	old := r.d.Keys()[0].Thumbprint
+	r.anHourLater()
+	r.roll("in force")
+	if _, err := os.Stat(filepath.Join(filepath.Dir(r.file), "entra-renewal-previous.pem")); err != nil {
+		t.Errorf("the old key is gone before mail was sent: %v", err)
+	}
+	harness.Until(t, time.Minute, "the service loads the certificate",
+		func() bool { return strings.Contains(r.service.Output(), "logging in again") })
+	r.send()
+	r.roll("verify found nothing wrong")
+	r.check(old)
+}
+
+// The service does it where it may write the folder, and goes on where it was each
+// time that it is killed.
+func TestTheServiceRenewsACertificate(t *testing.T) {
+	r := newRenewing(t, 350)
+	old := r.d.Keys()[0].Thumbprint
+	r.shows("1 of 12 logins", "status")
+	r.service.Kill()
+	r.anHourLater()
+	r.start()
+	r.shows("the new one is in force", "status")
+	harness.Until(t, time.Minute, "the service loads the certificate",
+		func() bool { return strings.Contains(r.service.Output(), "logging in again") })
+	r.send()
+	r.check(old)
 }
