@@ -31,3 +31,28 @@ func TestTrouble(t *testing.T) {
 		}
 	}
 }
+
+// A certificate is removed only while mail is sent with another one.
+func TestNothingIsRemovedWithoutMail(t *testing.T) {
+	now := spring.AddDate(0, 6, 0)
+	file := Key{Thumbprint: "A", Start: spring, End: spring.AddDate(1, 0, 0)}
+	n := Note{Retired: []Retired{{Key: Key{Thumbprint: "B", ID: "b", End: now.AddDate(1, 0, 0)}, Unused: true},
+		{Key: Key{Thumbprint: "C", ID: "c", End: now.AddDate(0, 0, -1)}},
+		{Key: Key{Thumbprint: "A", ID: "a", End: now.AddDate(0, 0, -1)}}}}
+	for i, want := range []Action{Remove, Remove, Wait} {
+		if got, _ := Next(n, Facts{Now: now, File: file}); got != Wait {
+			t.Errorf("%d: %s before mail was sent", i, got)
+		}
+		f := Facts{Now: now, File: file, Sent: true}
+		got, _ := Next(n, f)
+		if got != want {
+			t.Errorf("%d: %s", i, got)
+		}
+		if got == Remove {
+			n = n.After(Remove, Result{}, f)
+		}
+	}
+	if len(n.Retired) != 1 || n.Retired[0].Thumbprint != "A" {
+		t.Errorf("%+v", n.Retired)
+	}
+}
