@@ -75,7 +75,7 @@ func (r *Relay) consoleServer() *console.Console {
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname,
+		Store: r.store, Record: r.refusals, Wake: r.delivery.Wake, ProbeNow: r.probe, Hostname: r.hostname,
 		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow, Now: time.Now,
 		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {

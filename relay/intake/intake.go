@@ -40,9 +40,9 @@ import (
 type Config struct {
 	Rules
 	Store     spool.Intake
-	Notify    func(mailbox envelope.Address) // called after each commit
-	OnEvent   func(Event)                    // for metrics
-	OnRefusal func(spool.RefusalKey)         // of each refusal, without its Hour, also of those that smtpd decided
+	Notify    func(mailbox envelope.Address, turn spool.Turn) // called after each commit
+	OnEvent   func(Event)                                     // for metrics
+	OnRefusal func(spool.RefusalKey)                          // of each, without its Hour, also of those of smtpd
 	Now       func() time.Time
 	Log       *slog.Logger
 }

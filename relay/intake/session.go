@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net/netip"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
@@ -72,7 +71,9 @@ var authOf = map[smtpd.AuthMode]policy.Auth{
 
 // who is the client for the record of a message.
 func (s *session) who(helo string) envelope.Client {
-	return envelope.Client{Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login}
+	return envelope.Client{
+		Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login, User: s.peer.User,
+	}
 }
 
 // Close implements smtpd.Session.
@@ -137,7 +138,7 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 func (in *Intake) Submit(
 	ctx context.Context, listener string, from, to envelope.Address, message io.Reader,
 ) (envelope.QueueID, error) {
-	peer := smtpd.Peer{Listener: listener, Addr: netip.MustParseAddrPort("127.0.0.1:1")}
+	peer := smtpd.Peer{Listener: listener, Addr: envelope.OwnAddr()}
 	s, err := in.Connect(ctx, peer)
 	if err != nil {
 		return "", err
