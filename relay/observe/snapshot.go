@@ -30,9 +30,9 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	}
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
-	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Dropped(), o.Monitor.LastHour()
+	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
 	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
-	s.Alarms = o.Alerts.Firing()
+	s.Seen, s.Alarms = o.Monitor.Clients(), o.Alerts.Firing()
 	var fs unix.Statfs_t
 	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize

@@ -52,6 +52,9 @@ func (d *Double) graph(w http.ResponseWriter, r *http.Request, path []string) {
 	if len(path) >= 3 && strings.EqualFold(path[0], "users") && d.mailboxAPI(w, r, path[1], path[2:]) {
 		return
 	}
+	if d.application(w, r, path) {
+		return
+	}
 	x := d.begin(w, r, "other", "")
 	defer x.end()
 	x.run(func() *answer {

@@ -67,6 +67,7 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.holds(s, now)
 	f.queue(s, now)
 	f.runaway(s)
+	f.inVain(s, now)
 	f.expiries(s, now)
 	f.audits(s)
 	for _, m := range s.Mailboxes {

@@ -54,6 +54,7 @@ type Snapshot struct {
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
 	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
 	Clients                         []ClientHour `json:"-"` // the busiest first
+	Seen                            []Client     `json:"-"`
 	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
 	Alarms                          []Alarm      `json:"-"`
 }
