@@ -8,6 +8,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
 )
 
 // session is one connection of a client, or of somebody who may become one by logging in.
@@ -137,10 +138,11 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 	if err := s.in.Store.Admit(from.Size); err != nil {
 		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
 	}
-	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
+	t.who = s.who(from.Helo)
+	turn := spool.Message{Client: t.who}.Turn()
+	if t.uncount, err = s.in.limits.message(s.client, turn, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}
-	t.who = s.who(from.Helo)
 	return t, nil
 }
 
