@@ -179,6 +179,11 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 	}, ok
 }
 
+// Weights returns Weight by the configuration in force.
+func Weights(now func() *config.Config) func(client string) int {
+	return func(client string) int { return Weight(now(), client) }
+}
+
 // Weight returns the weight of a client's turns in a mailbox.
 func Weight(c *config.Config, client string) int {
 	for _, entry := range c.Clients {
