@@ -220,6 +220,33 @@ func TestOthersPassASendAsHold(t *testing.T) {
 	})
 }
 
+// TestRetriesBesideAClientOnHold: mail of a client on hold that is due for long does not
+// keep the lane from the retry of another client at its time.
+func TestRetriesBesideAClientOnHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 10*time.Millisecond)
+		box := addr(t, "a@contoso.com")
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, n int) outcome.Answer {
+			switch client := r.store.get(id).Client.Name; {
+			case client == "erp":
+				return held(outcome.ScopeClient)
+			case n == 0:
+				return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Text: "503"}
+			}
+			return sent
+		}
+		r.start()
+		r.arriveFrom(box, "erp", "1", 5)
+		r.wait(20 * time.Second)
+		id := r.arriveFrom(box, "ups", "1", 1)[0]
+		r.wait(18 * time.Second)
+		if got := r.graph.times(id); len(got) != 2 || got[1]-got[0] > 16*time.Second {
+			t.Errorf("tried at %v, want 15 s apart", got)
+		}
+		r.stop()
+	})
+}
+
 // TestProbesGoRound: the probes of a mailbox's hold take the mail of one client after
 // the other, however much more one of them has.
 func TestProbesGoRound(t *testing.T) {

@@ -263,7 +263,7 @@ func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time 
 		return again
 	}
 	l.claim(l.want(route, id), now)
-	return again
+	return pacing.Earlier(again, l.line.Next()) // perhaps all that is due may not be taken now
 }
 
 // begin starts attempts while there are messages and slots.
