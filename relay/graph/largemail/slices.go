@@ -54,10 +54,9 @@ func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 		if s, a = u.openSession(ctx, f); a.Outcome != outcome.Delivered {
 			return a
 		}
-		forget := u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path))
+		u.forget = append(u.forget, u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path)))
 		var err error
 		a, err = u.fill(ctx, s, f)
-		forget()
 		if !errors.Is(err, errSessionOver) || ctx.Err() != nil {
 			return a
 		}
