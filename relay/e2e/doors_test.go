@@ -1,8 +1,12 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -105,4 +109,51 @@ func TestOldPasswordsLockNobodyElse(t *testing.T) {
 	if got := d.login("2001:db8::1", goodPassword); !strings.HasPrefix(got, "235") {
 		t.Errorf("the new password is answered %s", got)
 	}
+}
+
+// Two hundred connections of one user to the submit socket, and a hundred idle ones from
+// five addresses that match no client, silence neither clients nor who logs in.
+func TestIdleConnectionsSilenceNobody(t *testing.T) {
+	dir, err := os.MkdirTemp("", "gr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket, logins := filepath.Join(dir, "submit.sock"), harness.FreeAddr(t)
+	_, d := start(t, harness.With("smtp", "  - address: unix:"+socket,
+		"  - {address: "+logins+", auth: optional, plaintext_auth: [127.0.0.0/8]}"),
+		harness.With("top", "clients:", "  - {name: device, networks: [127.0.0.2]}",
+			"  - {name: printer, username: printer, password_hash: \""+hashOf(t, goodPassword)+"\"}"))
+	greeted := 0
+	for range 200 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if got := (&talk{t, c, bufio.NewReader(c)}).reply(); strings.HasPrefix(got, "220") {
+			greeted++
+		} else if !strings.HasPrefix(got, "421 4.7.0 Too many connections of this user") {
+			t.Fatalf("answered %q", got)
+		}
+	}
+	if greeted != 50 {
+		t.Errorf("%d connections of one user were greeted, want a quarter of 200", greeted)
+	}
+	for i := range 100 {
+		dialFrom(t, fmt.Sprintf("127.0.0.%d", 10+i%5), logins)
+	}
+	for i := range 20 {
+		k := dialFrom(t, "127.0.0.2", logins)
+		if got := k.ask("EHLO device.example.org", "NOOP"); !strings.HasPrefix(got, "2") {
+			t.Fatalf("connection %d of the device is answered %q", i, got)
+		}
+	}
+	k := dialFrom(t, "127.0.0.30", logins)
+	_ = k.reply()
+	if got := k.ask("EHLO x", "AUTH PLAIN "+secret("", "printer", goodPassword), mailFrom, rcptTo, "DATA",
+		headFrom+"To: "+anyone+"\r\n\r\nbody\r\n."); !strings.HasPrefix(got, "250") {
+		t.Errorf("a client that logs in is answered %q", got)
+	}
+	d.WaitFor(t, 1, patience)
 }

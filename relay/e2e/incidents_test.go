@@ -194,6 +194,48 @@ func TestIncidentRunaway(t *testing.T) {
 	d.SetLatency(0)
 }
 
+// Nothing that was queued in a backup is sent a second time by itself; new mail is sent.
+func TestIncidentRestore(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	d := harness.NewDouble(t)
+	r := harness.NewRelay(t, d, harness.Env("TZ=UTC"))
+	r.Start()
+	submit(t, r, n)
+	swap := func(from, to string) {
+		t.Helper()
+		if err := r.Stop(patience); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		harness.WriteFile(t, to, string(b))
+		r.Start()
+	}
+	d.Listen(t)
+	swap(r.Store, r.Store+".backup")
+	d.WaitFor(t, n, longPatience)
+	r.WaitEmpty(patience)
+	swap(r.Store+".backup", r.Store)
+	saysAs(t, r, "Restore from a backup")
+	submit(t, r, 1)
+	d.WaitFor(t, n+1, patience)
+	harness.Until(t, patience, "all of the backup, and nothing else, to be held", func() bool {
+		all, held := r.Backlog()
+		return all == n && held == n
+	})
+	if out := command(t, r, "queue", "release", "--all"); !strings.Contains(out, "100") {
+		t.Errorf("queue release --all: %s", out)
+	}
+	d.WaitFor(t, 2*n+1, longPatience)
+	r.WaitEmpty(patience)
+	harness.Until(t, patience, "the problem to end", func() bool {
+		return strings.HasPrefix(command(t, r, "status"), "OK: mail flows\n")
+	})
+}
+
 // flood sends messages of the printers to different recipients.
 func flood(addr string, part, n int) error {
 	printer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}

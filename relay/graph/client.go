@@ -50,7 +50,7 @@ type Config struct {
 	Name string // for logs
 	entra.Identity
 
-	// Cloud is public (the default), usgov, usgov-dod or china. Login and Graph
+	// Cloud is public (the default), usgov, usgov-dod, china, bleu, delos or govsg. Login and Graph
 	// replace it, both or neither, and must be https.
 	Cloud        string
 	Login, Graph *url.URL

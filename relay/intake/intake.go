@@ -73,9 +73,9 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	// MaxStrangers is how many connections that match no client may be open
-	// before they log in, from everywhere; 0 = any number.
-	MaxStrangers int
+	// MaxOfUser is how many connections one user of the system may have on unix
+	// sockets as a client without a limit of its own; 0 = any number.
+	MaxOfUser int
 	// MaxSize limits the bytes of a message after every edit: delivery.mime_limit,
 	// or more with large_messages: upload.
 	MaxSize int64
@@ -119,7 +119,8 @@ var (
 	errLocked      = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
 	errBusy        = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
 	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
-	errStrangers   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
-	errRewrite     = reply.New(550, reply.Enhanced{5, 6, 0},
+	errUser        = reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many connections of this user, try again later")
+	errRewrite = reply.New(550, reply.Enhanced{5, 6, 0},
 		"From, Sender and Reply-To of this message cannot be rewritten safely")
 )

@@ -179,6 +179,12 @@ func (l *logins) knows(from place) bool {
 	return ok && l.now().Sub(at) < recentFor
 }
 
+func (l *logins) knownAt(from place) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.knows(from)
+}
+
 func (l *logins) succeed(who pair, user string, mac [sha256.Size]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

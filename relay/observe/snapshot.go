@@ -57,6 +57,7 @@ func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
 	st, err := o.Store.Stats(ctx)
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
+	s.Restored, s.RestoredAt = st.Restored, st.RestoredAt
 	return err
 }
 

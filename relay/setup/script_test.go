@@ -331,12 +331,13 @@ func TestPlansThatCannotBe(t *testing.T) {
 		"a wildcard owner": func(p *setup.Plan) {
 			p.Owners = []envelope.Address{rehearsal.Address(t, "*@contoso.com")}
 		},
-		"too many days":    func(p *setup.Plan) { p.SentItemsDays = 24856 },
-		"days in an undo":  func(p *setup.Plan) { p.SentItemsDays, p.Task = 1, setup.Undo },
-		"a nameless undo":  func(p *setup.Plan) { p.ClientID, p.Task = "", setup.Undo },
-		"migrate a policy": func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
-		"unknown cloud":    func(p *setup.Plan) { p.Cloud = "mars" },
-		"az without Graph": func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
+		"too many days":          func(p *setup.Plan) { p.SentItemsDays = 24856 },
+		"days in an undo":        func(p *setup.Plan) { p.SentItemsDays, p.Task = 1, setup.Undo },
+		"a nameless undo":        func(p *setup.Plan) { p.ClientID, p.Task = "", setup.Undo },
+		"migrate a policy":       func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
+		"a cloud without a name": func(p *setup.Plan) { p.Cloud = "bleu" },
+		"unknown cloud":          func(p *setup.Plan) { p.Cloud = "mars" },
+		"az without Graph":       func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
 	} {
 		p := plan(t, 1)
 		change(&p)
