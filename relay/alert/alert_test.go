@@ -356,12 +356,20 @@ func TestSecretsAreNotShown(t *testing.T) {
 	const secret = "T0pSecretOfTheWebhook"
 	secrets := text.NewRedactor()
 	file := urlFile(t, "http://"+l.Addr().String()+"/services/"+secret+"?sig="+secret+"2")
-	err = newWebhook(file, secrets).post(t.Context(), Notice{})
+	hook := newWebhook(file, secrets)
+	err = hook.post(t.Context(), Notice{})
 	if err == nil || strings.Contains(err.Error(), "Secret") || !strings.Contains(err.Error(), "[secret]") {
 		t.Errorf("err = %v", err)
 	}
+	if secrets.Clean(secret) == secret {
+		t.Error("the URL is not known while it is in use")
+	}
+	if err := os.WriteFile(file, []byte("http://"+l.Addr().String()+"/another-one\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = hook.post(t.Context(), Notice{})
 	if secrets.Clean(secret) != secret {
-		t.Error("the URL stays known after the request")
+		t.Error("the URL stays known when another is in use")
 	}
 	var log strings.Builder
 	b := filled(Config{Secrets: secrets, Log: slog.New(slog.NewTextHandler(&log, nil))})

@@ -45,13 +45,14 @@ type webhook struct {
 	file    string
 	client  *http.Client
 	secrets *text.Redactor
+	forget  func() // the URL that was used last
 }
 
-func newWebhook(file string, secrets *text.Redactor) webhook {
-	return webhook{file, &http.Client{
+func newWebhook(file string, secrets *text.Redactor) *webhook {
+	return &webhook{file, &http.Client{
 		Timeout:       postLimit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, secrets}
+	}, secrets, func() {}}
 }
 
 // CheckURLFile reads the file of a webhook's URL and returns what is wrong with
@@ -101,8 +102,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// post sends n; nil after an answer of 2xx.
-func (w webhook) post(ctx context.Context, n Notice) error {
+// post sends n; nil after an answer of 2xx. It is not meant for several goroutines.
+func (w *webhook) post(ctx context.Context, n Notice) error {
 	u, err := readURL(w.file)
 	if err != nil {
 		return err
@@ -114,7 +115,9 @@ func (w webhook) post(ctx context.Context, n Notice) error {
 	req := &http.Request{Method: http.MethodPost, URL: u, Host: u.Host, ContentLength: int64(len(body)),
 		Header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"graphrelay"}},
 		Body:   io.NopCloser(bytes.NewReader(body))}
-	defer w.secrets.Add(secretsOf(req)...)()
+	old := w.forget
+	w.forget = w.secrets.Add(secretsOf(req)...)
+	old()
 	res, err := w.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return errors.New(w.secrets.Clean(withoutURL(err).Error()))

@@ -71,9 +71,6 @@ func (c *Client) Upload(ctx context.Context, mailbox envelope.Address, d Draft) 
 	u := &upload{c: c, mailbox: mailbox, d: d}
 	u.d.Again = c.left.begin(ctx, d.ID) || d.Again
 	a := u.run(ctx)
-	for _, forget := range u.forget { // only now: later answers may echo an upload URL, too
-		forget()
-	}
 	c.left.end(d.ID, u.leftover(a))
 	a.Duration, a.Uploaded, a.Requests = time.Since(start), u.bytes, u.requests
 	return a

@@ -23,6 +23,7 @@ const (
 	sliceSize   = 3 << 20 // bytes of one PUT; Graph takes at most 4 MB
 	maxSessions = 3       // for one file
 	sessionTail = time.Minute
+	sessionLife = 24 * time.Hour // at most, for what must not be shown meanwhile
 )
 
 // attachmentItem opens an upload session.
@@ -54,7 +55,8 @@ func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 		if s, a = u.openSession(ctx, f); a.Outcome != outcome.Delivered {
 			return a
 		}
-		u.forget = append(u.forget, u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path)))
+		forget := u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path))
+		time.AfterFunc(min(max(s.expires.Sub(u.c.cfg.Now()), sessionTail), sessionLife), forget)
 		var err error
 		a, err = u.fill(ctx, s, f)
 		if !errors.Is(err, errSessionOver) || ctx.Err() != nil {

@@ -62,7 +62,6 @@ type upload struct {
 
 	bytes    int64 // of the bodies of all requests
 	requests int
-	forget   []func() // the upload URLs, to the Redactor
 
 	left bool // beside the draft there may be others in the mailbox, or it may be there still
 }
