@@ -374,7 +374,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 	var log strings.Builder
 	b := filled(Config{Secrets: secrets, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	secrets.Add(secret)
-	b.set("hold:identity:x", state.Fault{Headline: "held: " + secret, Remedy: secret, Meanwhile: secret, Detail: secret}, true)
+	f := state.Fault{Headline: "held: " + secret, Remedy: secret, Meanwhile: secret, Detail: secret}
+	b.set("hold:identity:x", f, true)
 	n, _, _ := b.next(time.Now())
 	if text := fmt.Sprintf("%+v %+v", n, b.Firing()) + log.String(); strings.Contains(text, secret) {
 		t.Errorf("shown: %s", text)

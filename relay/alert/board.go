@@ -78,7 +78,8 @@ func (f *fault) lasted() string { return f.ended.Sub(f.Since).Round(time.Second)
 // New makes a Board. Nobody is notified before Run.
 func New(cfg Config) *Board {
 	return &Board{
-		cfg: cfg, post: newWebhook(cfg.URLFile, cfg.Secrets).post, wake: make(chan struct{}, 1), faults: map[string]*fault{},
+		cfg: cfg, post: newWebhook(cfg.URLFile, cfg.Secrets).post, wake: make(chan struct{}, 1),
+		faults: map[string]*fault{},
 	}
 }
 

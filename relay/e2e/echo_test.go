@@ -254,8 +254,8 @@ func TestNoEchoOfASecretIsShown(t *testing.T) {
 				"Content-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
 				strings.Repeat(strings.Repeat("QUJD", 18)+"\r\n", 70_000)
 			var texts []string
-			for _, step := range []string{"sendMail 503", "sendMail 403", "sendMail 302", "sendMail 500", "token", "proxy",
-				"draft", "session", "upload", "sendMail 400"} {
+			for _, step := range []string{"sendMail 503", "sendMail 403", "sendMail 302", "sendMail 500", "token",
+				"proxy", "draft", "session", "upload", "sendMail 400"} {
 				e.set(step)
 				c := harness.Hello(t, r.Addr)
 				text := "From: " + harness.Sender + "\r\nTo: a@example.org\r\nSubject: " + step + "\r\n\r\nx\r\n"

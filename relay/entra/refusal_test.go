@@ -137,7 +137,8 @@ func TestATokenThatCannotBeSent(t *testing.T) {
 			}
 			a := refusedLogin(t, l)
 			outcomes := map[bool]outcome.Outcome{false: outcome.Hold, true: outcome.Retry}
-			if a.Outcome != outcomes[!managed && want.text != odd] || a.Scope != identity || !strings.Contains(a.Text, want.text) ||
+			if a.Outcome != outcomes[!managed && want.text != odd] || a.Scope != identity ||
+				!strings.Contains(a.Text, want.text) ||
 				len(a.Text) > 100 || a.Advice == "" || strings.Contains(a.Detail, "abc") ||
 				want.detail != "" && a.Detail != want.detail {
 				t.Errorf("%s, managed %v: %+v", answer, managed, a)

@@ -264,15 +264,19 @@ func TestAFileThatCannotBeReadIsAWarning(t *testing.T) {
 func TestOutline(t *testing.T) {
 	at := func(minute int) time.Time { return time.Date(2026, 11, 30, 12, minute, 0, 0, time.UTC) }
 	h := state.Health{Status: state.Degraded, Ready: true}
-	for i, key := range []string{"hold:mailbox:a@b", "hold:sendas:a@b from c@b", "hold:client:a@b of erp", "hold:mailbox:c@b",
+	for i, key := range []string{"hold:mailbox:a@b", "hold:sendas:a@b from c@b", "hold:client:a@b of erp",
+		"hold:mailbox:c@b",
 		"refused:erp", "old:a@b", "audit:contoso", "queue:held", "disk", "credential-file:contoso"} {
 		f := state.Fault{Headline: "secret", Remedy: "secret", Detail: "secret", Meanwhile: "secret", Since: at(30 - i),
 			Warning: key != "hold:mailbox:a@b"}
 		h.Reasons = append(h.Reasons, state.Alarm{Key: key, Fault: f})
 	}
-	want := state.Outline{Status: state.Degraded, Ready: true, Reasons: []state.Reason{{Key: "hold:mailbox", Since: at(27), Warning: false}, {Key: "hold:sendas", Since: at(29), Warning: true},
-		{Key: "hold:client", Since: at(28), Warning: true}, {Key: "refused", Since: at(26), Warning: true}, {Key: "old", Since: at(25), Warning: true}, {Key: "audit", Since: at(24), Warning: true},
-		{Key: "queue:held", Since: at(23), Warning: true}, {Key: "disk", Since: at(22), Warning: true}, {Key: "credential-file", Since: at(21), Warning: true}}}
+	want := state.Outline{Status: state.Degraded, Ready: true}
+	for i, key := range []string{"hold:mailbox", "hold:sendas", "hold:client", "refused", "old", "audit", "queue:held",
+		"disk", "credential-file"} {
+		minute := []int{27, 29, 28, 26, 25, 24, 23, 22, 21}[i]
+		want.Reasons = append(want.Reasons, state.Reason{Key: key, Since: at(minute), Warning: i > 0})
+	}
 	if got := h.Outline(); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)
 	}
