@@ -237,7 +237,7 @@ func (m *met) wantGone() {
 		l := m.d.Ledger()
 		return l[rowID]+l["<mended@client.example.org>"] > 0 && m.Status(&s) && len(s.Problems) == 0
 	}
-	sent := harness.Holds(patience, gone)
+	sent := harness.Holds(longPatience, gone)
 	if out := command(m.t, m.Relay, "status"); !sent || !strings.HasPrefix(out, "OK") {
 		m.t.Fatalf("the message is not sent, or the fault is not gone: %v\n%s\n%s", m.d.Ledger(), out, m.Tail())
 	}

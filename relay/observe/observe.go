@@ -101,7 +101,7 @@ func (o *Observer) CountIntake(e intake.Event) {
 	if e.Refusal.Cause != nil {
 		refused.Why = e.Refusal.Cause.Error()
 	}
-	o.Monitor.Rejected(client, addr, refused)
+	o.Monitor.Refused(client, addr, refused)
 }
 
 // hashOf is the same for the same recipients.
