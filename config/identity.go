@@ -21,13 +21,15 @@ type Identity struct {
 	ClientSecretExpires     Date             `yaml:"client_secret_expires" unset:"unknown; Entra does not report it"`
 	ManagedIdentity         *ManagedIdentity `yaml:"managed_identity" unset:"none" range:"true | section"`
 	WorkloadIdentity        bool             `yaml:"workload_identity" default:"false"`
-	Cloud                   string           `yaml:"cloud" default:"public" range:"public | usgov | usgov-dod | china"`
-	Endpoints               *Endpoints       `yaml:"endpoints" unset:"those of cloud"`
-	CAFile                  Path             `yaml:"ca_file" unset:"none"`
-	Proxy                   ProxyURL         `yaml:"proxy" unset:"HTTPS_PROXY and NO_PROXY from the environment"`
-	ProxyFile               Path             `yaml:"proxy_file" unset:"none"`
-	MaxConcurrent           int              `yaml:"max_concurrent" default:"64" range:"1..1000"`
-	DeniedMailbox           envelope.Address `yaml:"denied_mailbox" unset:"none"`
+
+	Cloud string `yaml:"cloud" default:"public" range:"public | usgov | usgov-dod | china | bleu | delos | govsg"`
+
+	Endpoints     *Endpoints       `yaml:"endpoints" unset:"those of cloud"`
+	CAFile        Path             `yaml:"ca_file" unset:"none"`
+	Proxy         ProxyURL         `yaml:"proxy" unset:"HTTPS_PROXY and NO_PROXY from the environment"`
+	ProxyFile     Path             `yaml:"proxy_file" unset:"none"`
+	MaxConcurrent int              `yaml:"max_concurrent" default:"64" range:"1..1000"`
+	DeniedMailbox envelope.Address `yaml:"denied_mailbox" unset:"none"`
 }
 
 // ManagedIdentity is an identity of the Azure machine.

@@ -41,7 +41,7 @@ func (r *Relay) openListeners() []listener {
 func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
 	r.intake = intake.New(intake.Config{
 		Rules: wiring.Intake(g.cfg, hostName()), Store: r.store, Notify: r.delivery.Notify,
-		OnEvent: r.observer.CountIntake, OnRefusal: r.refusals.Add, Now: time.Now, Log: r.log,
+		OnEvent: r.observer.CountIntake, OnRefusal: r.observer.CountRefusal, Now: time.Now, Log: r.log,
 	})
 	r.smtp = smtpd.New(wiring.SMTP(g.cfg, r.log), r.intake)
 	return r.listen(ctx, g)

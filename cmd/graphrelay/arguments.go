@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,4 +70,22 @@ func valueOf(f *pflag.Flag) string {
 	}
 	what, _ := pflag.UnquoteUsage(f)
 	return what
+}
+
+// plainSwitches keeps "[=true|false]" out of the help of c and its commands: pflag
+// writes it at each switch.
+func plainSwitches(c *cobra.Command) {
+	usage := c.UsageFunc()
+	c.SetUsageFunc(func(c *cobra.Command) error {
+		var b strings.Builder
+		out := c.OutOrStderr()
+		c.SetOut(&b)
+		defer c.SetOut(out)
+		if err := usage(c); err != nil {
+			return err
+		}
+		const noise = "[=true|false]"
+		_, err := io.WriteString(out, strings.ReplaceAll(b.String(), noise, strings.Repeat(" ", len(noise))))
+		return err
+	})
 }

@@ -43,12 +43,16 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// Every command shows an example, and the first of them is its own.
+// Every command shows an example, and the first of them is its own. A switch is
+// shown by its name alone.
 func TestEveryCommandHasAnExample(t *testing.T) {
 	var check func(c *cobra.Command)
 	check = func(c *cobra.Command) {
 		if c.HasParent() && !strings.Contains(example(c), c.Name()) {
 			t.Errorf("%s: the first example is %q", c.CommandPath(), example(c))
+		}
+		if help := c.UsageString(); strings.Contains(help, "[=") {
+			t.Errorf("%s: %s", c.CommandPath(), help)
 		}
 		for _, sub := range c.Commands() {
 			check(sub)

@@ -212,8 +212,7 @@ func printPair(w io.Writer, i certificate.Info, now time.Time) {
 		{"Key", i.KeyType},
 		{"Private key", key},
 		{"Valid", valid + " (" + remaining(i, now) + ")"},
-		{"Thumbprint", i.SHA1},
-		{"  as az and Graph list it", i.KeyID},
+		{"Thumbprint", i.SHA1 + " (as the portal, Graph and az list it)"},
 		{"  SHA-256", i.SHA256},
 	} {
 		fmt.Fprintf(w, "%-27s%s\n", row[0], row[1])
@@ -234,7 +233,7 @@ func pairJSON(i certificate.Info, problem string) any {
 	return map[string]any{
 		"form": i.Form, "subject": i.Subject, "key_type": i.KeyType, "not_before": i.NotBefore.UTC(),
 		"not_after":  i.NotAfter.UTC(),
-		"thumbprint": i.SHA1, "key_id": i.KeyID, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits,
+		"thumbprint": i.SHA1, "key_id": i.SHA1, "sha256": i.SHA256, "has_key": i.HasKey, "key_fits": i.KeyFits,
 		"problem": problem,
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 func newDoctor() *cobra.Command {
 	var file string
-	var asJSON bool
+	var asJSON, egress bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine everything that can be checked from this host; sends no mail",
@@ -22,9 +22,14 @@ warn or fail, with what to do: files and their modes, ports and the programs tha
 use them, disk, queue store, systemd, the connection to Entra and Graph (name,
 proxy, TLS, clock), the credential, the token, and what the app may do with each
 mailbox. It sends no mail and changes nothing. Run it as root or as the service's
-user. The exit code is 1 if a check fails.`,
-		Example: `  sudo graphrelay doctor`,
-		Args:    noArguments,
+user. The exit code is 1 if a check fails.
+
+With --egress it prints instead every host and port that this configuration must
+reach, and whether this host does: the list that the administrator of a firewall
+asks for. Proxies are on it, and behind a proxy it says so.`,
+		Example: `  sudo graphrelay doctor
+  graphrelay doctor --egress`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := config.Load(file)
 			if err != nil {
@@ -32,14 +37,19 @@ user. The exit code is 1 if a check fails.`,
 			}
 			var all []doctor.Symptom
 			w, failed := cmd.OutOrStdout(), 0
-			doctor.Examine(cmd.Context(), c, file, versionString(), func(s doctor.Symptom) {
+			report := func(s doctor.Symptom) {
 				if s.Mark == verify.Fail {
 					failed++
 				}
 				if all = append(all, s); !asJSON {
 					printStep(w, fmt.Sprintf("%-4s %-20s", s.Mark, s.About), s.Mark, s.Text, s.Remedy)
 				}
-			})
+			}
+			if egress {
+				doctor.Egress(cmd.Context(), c, versionString(), report)
+			} else {
+				doctor.Examine(cmd.Context(), c, file, versionString(), report)
+			}
 			if asJSON {
 				err = terminal.PrintJSON(w, all)
 			}
@@ -50,6 +60,7 @@ user. The exit code is 1 if a check fails.`,
 		},
 	}
 	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&egress, "egress", false, "print which hosts and ports must be reached, and whether they are")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

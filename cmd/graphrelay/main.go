@@ -82,6 +82,7 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
+	plainSwitches(root)
 	root.AddCommand(newServe(), newCheck(), newSandbox(), newCert(), newSend(), newSendmail(), newPasswd(), newVerify(),
 		newSetup(), newDoctor(), newQueue(), newReload(), newStatus(), newTrace(), newVersion())
 	ownCompletion(root)

@@ -28,7 +28,7 @@ type tenantChange struct {
 	consents, policy, role, admins []string
 	onPremises                     []string
 	closed                         bool
-	propagation, advance           time.Duration
+	propagation, advance, clock    time.Duration
 }
 
 func newSandboxTenant() *cobra.Command {
@@ -63,8 +63,10 @@ setup completely.`,
 	f.StringSliceVar(&c.onPremises, "on-premises", nil, "`MAILBOX` that Exchange Online does not host; may be repeated")
 	f.BoolVar(&c.closed, "closed", false, "a newer tenant, in which a consent gives access to no mailbox")
 	f.DurationVar(&c.propagation, "propagation", 0, "`TIME` until Graph applies it; a real tenant takes 30m to 2h")
-	f.DurationVar(&c.advance, "advance", 0, "advance the clock of the tenant by `TIME`; a negative value sets it back")
-	f.BoolVar(&keep, "keep", false, "keep the current setup; only upload a certificate or advance the clock")
+	f.DurationVar(&c.advance, "advance", 0,
+		"let `TIME` pass for what is on its way to Graph; logins are as before")
+	f.DurationVar(&c.clock, "clock", 0, "advance the clock of the tenant by `TIME`; a negative value sets it back")
+	f.BoolVar(&keep, "keep", false, "keep the current setup; only upload a certificate, or let time pass")
 	return cmd
 }
 
@@ -93,8 +95,12 @@ func (c tenantChange) apply(ctx context.Context, keep bool) error {
 			return err
 		}
 	}
-	if c.advance != 0 {
-		return c.post(ctx, "clock", map[string]string{"advance": c.advance.String()})
+	for path, by := range map[string]time.Duration{"propagation": c.advance, "clock": c.clock} {
+		if by != 0 {
+			if err := c.post(ctx, path, map[string]string{"advance": by.String()}); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

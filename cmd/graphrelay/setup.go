@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"graphrelay/config"
 	"graphrelay/relay/entra"
@@ -20,6 +21,9 @@ import (
 // scripting is one call of `graphrelay setup`.
 type scripting struct {
 	file, method, shell, denied, identity, name, certificate string
+	admin, group, issuer, subject                            string
+	owners                                                   []string
+	sentItemsDays                                            int
 	undo, migrate                                            bool
 }
 
@@ -28,20 +32,25 @@ func newSetup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Print the script that registers the app and restricts it to its mailboxes",
-		Long: `Print the complete, commented script for the identity and the mailboxes of the
-configuration: app registration, certificate, group, restriction, tests, and the
-lines to copy into the configuration. The command itself changes nothing: an
-administrator of the tenant reads the script and runs it. The script can be run
-again.
+		Long: `Print the complete, commented script for the identity, its credential and the
+mailboxes of the configuration: app registration, credential, group, restriction,
+tests, and the lines to copy into the configuration. The command itself changes
+nothing: an administrator of the tenant reads the script and runs it, in Windows
+PowerShell 5.1, in PowerShell 7.6 or later, or in a POSIX shell with az and pwsh.
+The script can be run again. Its parts for Entra and for Exchange are processes of
+their own, and each can be run again alone.
 
-The app is never unrestricted: the restriction comes first, then the wait until
-Graph applies it, then the tests, and a consent, if any, last.
+The app is never unrestricted: the restriction comes first, then the tests, then
+the wait until Graph applies it, and a consent, if any, last. No mail is deleted,
+unless you ask for it with --sent-items-days.
 
 --method rbac gives the app a role in Exchange for these mailboxes, and no
 consent. --method policy is the older way, a consent narrowed by an access
-policy. --migrate moves from a policy to RBAC without interruption.`,
+policy. --migrate moves from a policy to RBAC without interruption, and --undo
+removes what either of them made.`,
 		Example: `  graphrelay setup > setup.ps1
   graphrelay setup --shell az --denied canary@contoso.com > setup.sh
+  graphrelay setup --admin admin@contoso.com --owner owner@contoso.com > setup.ps1
   graphrelay setup --method policy > setup.ps1
   graphrelay setup --migrate > migrate.ps1
   graphrelay setup --undo > undo.ps1`,
@@ -55,20 +64,32 @@ policy. --migrate moves from a policy to RBAC without interruption.`,
 			return err
 		},
 	}
-	f := cmd.Flags()
 	configFlag(cmd, &s.file)
+	s.flags(cmd.Flags())
+	return cmd
+}
+
+func (s *scripting) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.method, "method", "rbac", "how to restrict: `rbac|policy`")
 	f.StringVar(&s.shell, "shell", "powershell", "language of the script: `powershell|az`")
 	f.BoolVar(&s.undo, "undo", false, "print the script that undoes the setup")
 	f.BoolVar(&s.migrate, "migrate", false, "print the script that moves from an access policy to RBAC")
 	f.StringVar(&s.denied, "denied", "",
-		"`MAILBOX` that must be refused (default: denied_mailbox, or one that the script creates)")
+		"`MAILBOX` that must be refused (default: denied_mailbox)")
+	f.StringVar(&s.admin, "admin", "", "`UPN` of the person who runs the script; it stops if somebody else signs in")
+	f.StringVar(&s.group, "group", "",
+		"`ADDRESS` of an existing mail-enabled security group (default: the script makes one)")
+	f.StringSliceVar(&s.owners, "owner", nil,
+		"`MAILBOX` that owns the group; may be repeated (default: who runs the script)")
+	f.IntVar(&s.sentItemsDays, "sent-items-days", 0,
+		"let Exchange delete mail older than `DAYS` from Sent Items of the mailboxes (default: never)")
+	f.StringVar(&s.issuer, "issuer", "", "`URL` of the issuer of a workload identity's tokens")
+	f.StringVar(&s.subject, "subject", "", "`SUBJECT` of a workload identity's tokens")
 	f.StringVar(&s.identity, "identity", "", "`NAME` of the identity; needed if there are several")
 	f.StringVar(&s.name, "name", "",
 		"display `NAME` of the app registration (default: graphrelay, with the identity's name if there are several)")
 	f.StringVar(&s.certificate, "certificate", "",
 		"`FILE` to upload, on the machine that runs the script (default: the name of certificate_file with .cer)")
-	return cmd
 }
 
 func (s scripting) script() (string, error) {
@@ -94,15 +115,29 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	}
 	p := setup.Plan{
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
-		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), PEM: string(id.CertificateFile),
-		Certificate: s.certificate, Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c),
-		Root: cmp.Or(c.Aliases["root"], c.Reports.Postmaster),
+		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), Certificate: s.certificate,
+		Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c), Admin: s.admin, Issuer: s.issuer,
+		Subject: s.subject, SentItemsDays: s.sentItemsDays, Root: cmp.Or(c.Aliases["root"], c.Reports.Postmaster),
+	}
+	switch {
+	case id.ClientSecretFile != "":
+		p.Credential, p.File = setup.Secret, string(id.ClientSecretFile)
+	case id.ManagedIdentity != nil:
+		p.Credential, p.ManagedClient = setup.Managed, string(id.ManagedIdentity.ClientID)
+	case id.WorkloadIdentity:
+		p.Credential = setup.Workload
+	default:
+		p.Credential, p.File = setup.Certificate, string(id.CertificateFile)
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
 	}
 	for _, m := range c.Mailboxes {
-		if m.Identity == id.Name && !m.Address.Wildcard() {
+		switch {
+		case m.Identity != id.Name:
+		case m.Address.Wildcard():
+			p.Wildcards = append(p.Wildcards, m.Address)
+		default:
 			p.Mailboxes = append(p.Mailboxes, m.Address)
 		}
 	}
@@ -140,11 +175,8 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 	case s.migrate:
 		p.Task = setup.Migrate
 	}
-	if s.denied != "" {
-		var err error
-		if p.Denied, err = envelope.ParseAddress(s.denied); err != nil {
-			return p, fmt.Errorf("--denied: %w", err)
-		}
+	if err := s.addresses(&p); err != nil {
+		return p, err
 	}
 	if p.App == "" {
 		p.App = "graphrelay"
@@ -152,10 +184,29 @@ func (s scripting) complete(p setup.Plan, identities int) (setup.Plan, error) {
 			p.App += " " + p.Identity
 		}
 	}
-	p.PEM = cmp.Or(p.PEM, "/etc/graphrelay/entra.pem") // the default: the identity has another credential so far
-	if p.Certificate == "" {
-		base := filepath.Base(p.PEM)
+	if p.Certificate == "" && p.Credential == setup.Certificate {
+		base := filepath.Base(p.File)
 		p.Certificate = strings.TrimSuffix(base, filepath.Ext(base)) + ".cer"
 	}
 	return p, nil
+}
+
+// addresses reads the flags that are addresses.
+func (s scripting) addresses(p *setup.Plan) error {
+	for _, one := range []struct {
+		flag, text string
+		set        *envelope.Address
+	}{{"--denied", s.denied, &p.Denied}, {"--group", s.group, &p.Group}} {
+		if one.text == "" {
+			continue
+		}
+		list, err := addressFlags(one.flag, []string{one.text})
+		if err != nil {
+			return err
+		}
+		*one.set = list[0]
+	}
+	var err error
+	p.Owners, err = addressFlags("--owner", s.owners)
+	return err
 }

@@ -58,6 +58,16 @@ func CheckURLFile(path string) error {
 	return err
 }
 
+// Server is where the webhook of the URL in a file is: its scheme and host, without
+// the rest, which is secret.
+func Server(path string) (*url.URL, error) {
+	u, err := readURL(path)
+	if err != nil {
+		return nil, err
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}, nil
+}
+
 func readURL(path string) (*url.URL, error) {
 	const remedy = "write one https URL into it, alone on one line"
 	f, err := os.Open(path)

@@ -63,23 +63,18 @@ func (d *examiner) identities(ctx context.Context) {
 	}
 }
 
-// reach tries both servers of an identity over the connection that its mail takes;
+// reach tries the servers of an identity over the connection that its mail takes;
 // false if one cannot be reached.
 func (d *examiner) reach(ctx context.Context, id config.Identity) bool {
-	name := string(id.Name)
-	way, err := graph.WayOf(wiring.Graph(id, d.version, slog.New(slog.DiscardHandler), nil))
+	servers, err := destinations(d.c, id, d.version)
 	if err != nil {
-		d.fail(name+" way", err.Error(), "correct the configuration")
+		d.fail(string(id.Name)+" way", err.Error(), "correct the configuration")
 		return false
 	}
 	well := true
-	for _, server := range []verify.Reach{
-		{What: "login", URL: way.Login.JoinPath(string(id.TenantID), "v2.0/.well-known/openid-configuration")},
-		{What: "graph", URL: way.Graph.JoinPath("v1.0/")},
-	} {
-		server.Proxy, server.Roots, server.Now = way.Proxy, way.Roots, time.Now
+	for _, server := range servers {
 		f := server.Try(ctx)
-		d.report(Symptom{f.Mark, name + " " + server.What, f.Text, f.Remedy})
+		d.report(Symptom{f.Mark, string(id.Name) + " " + server.What, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}
 	return well

@@ -1,8 +1,12 @@
 package e2e_test
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,11 +93,12 @@ func connectionDialogs() map[string]produce {
 			harness.With("smtp", "max_connections: 3")),
 		"421 4.7.0 Too many connections, try again later; ask the administrator of this relay for more": connects(2,
 			plainPort, fromFew),
-		"421 4.7.0 Too many connections without a login, try again later": connects(21,
+		"421 4.7.0 Too many connections without a login, try again later": outstays(20,
 			authOnlyPort, fromStranger),
-		"421 4.3.2 Service is not available, try again later": unnamed,
-		"421 4.3.2 Service is shutting down, try again later": stops,
-		"421 4.4.2 Timeout, closing connection":               idles,
+		"421 4.7.0 Too many connections of this user, try again later": crowds,
+		"421 4.3.2 Service is not available, try again later":          unnamed,
+		"421 4.3.2 Service is shutting down, try again later":          stops,
+		"421 4.4.2 Timeout, closing connection":                        idles,
 		"421 4.7.0 Too many errors, closing connection": speaks(times(11,
 			"FOO")...),
 		"421 4.7.0 Too many commands without a message, closing connection": speaks(times(100,
@@ -113,6 +118,37 @@ func connects(n int, listener func(*front) string, from string) produce {
 		}
 		return greeting
 	}
+}
+
+// outstays opens a connection and n others, and returns what the first reads then.
+func outstays(n int, listener func(*front) string, from string) produce {
+	return func(t *testing.T, f *front) string {
+		first := dialFrom(t, from, listener(f))
+		_ = first.reply()
+		connects(n, listener, from)(t, f)
+		return first.reply()
+	}
+}
+
+// crowds opens connections to a unix socket, of which a quarter may be of one user.
+func crowds(t *testing.T, _ *front) string {
+	dir, err := os.MkdirTemp("", "gr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "submit.sock")
+	start(t, harness.With("smtp", "  - address: unix:"+socket, "max_connections: 8"))
+	var greeting string
+	for range 3 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		greeting = (&talk{t, c, bufio.NewReader(c)}).reply()
+	}
+	return greeting
 }
 
 // tooMany opens one connection more than a relay of its own has.
@@ -299,7 +335,8 @@ func messageDialogs() map[string]produce {
 		"552 5.3.4 Message size exceeds fixed limit": sends(headFrom + "\r\n" +
 			strings.Repeat("0123456789abcdef\r\n", 130_000)),
 		"552 5.3.4 Message size exceeds the limit of this relay": func(t *testing.T, _ *front) string {
-			r, _ := start(t, harness.With("smtp", "max_message_size: 64KiB"), harness.With("delivery", "mime_limit: 128KiB"))
+			r, _ := start(t, harness.With("smtp", "max_message_size: 64KiB"),
+				harness.With("delivery", "mime_limit: 128KiB"))
 			return growsTooLarge(t, &front{Relay: r})
 		},
 		"552 5.3.4 Message header is too large": sends(headFrom + strings.Repeat(

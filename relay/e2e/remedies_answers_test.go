@@ -118,21 +118,25 @@ func remediesOfApps() map[string]func(*met) {
 			"and this machine's clock": changed(),
 		"look into the sign-in log of the service principal, " +
 			"and exempt the app or this machine's address from the policy": changed(),
-		"check tenant_id in the configuration; the tenant needs Exchange Online, with a licence for the mailbox": changed(),
-		"check the secret or certificate in place against those of the app registration":                         replace,
-		"check client_id and tenant_id in the configuration":                                                     correct("client_id", clientID),
+		"check tenant_id in the configuration; the tenant needs " +
+			"Exchange Online, with a licence for the mailbox": changed(),
+		"check the secret or certificate in place against those of " +
+			"the app registration": replace,
+		"check client_id and tenant_id in the configuration": correct("client_id", clientID),
 		"check client_id and tenant_id in the configuration; " +
 			"the app may have been deleted, or belong to another tenant or cloud": correct("client_id", clientID),
-		"check tenant_id, and that cloud (or endpoints) in the configuration is the tenant's": correct("tenant_id", tenantID),
-		"look into the sign-in log of the service principal":                                  changed(),
-		"look up the code, and look into the sign-in log of the service principal":            changed(),
-		"put the secret's Value, not its Secret ID, into client_secret_file":                  replace,
+		"check tenant_id, and that cloud (or endpoints) in the " +
+			"configuration is the tenant's": correct("tenant_id", tenantID),
+		"look into the sign-in log of the service principal":                       changed(),
+		"look up the code, and look into the sign-in log of the service principal": changed(),
+		"put the secret's Value, not its Secret ID, into client_secret_file":       replace,
 		"make a new one in the app registration (Certificates & secrets) " +
 			"and put its Value into client_secret_file": replace,
 		"upload it to the app registration, and check with graphrelay cert show " +
 			"that certificate_file holds the same one and that it has not expired": changed(upload),
 		"set the clock right (timedatectl set-ntp true), " +
-			"and check the certificate's validity (graphrelay cert show)": changed(func(m *met) { m.d.Advance(-2 * time.Hour) }),
+			"and check the certificate's validity (graphrelay cert show)": changed(
+			func(m *met) { m.d.Advance(-2 * time.Hour) }),
 		"use the certificate that was uploaded":                                                changed(upload),
 		"enable sign-in for its enterprise application in the Entra admin centre":              changed(),
 		"exempt the app or this machine's address, or change the policy":                       changed(),
@@ -152,9 +156,12 @@ func remediesOfTheWay() map[string]func(*met) {
 	}
 	return map[string]func(*met){
 		graph.AdviceProxy: atTheRightPlace,
-		"check the endpoints in the configuration: login and graph must belong to the same cloud":        atTheRightPlace,
-		"check cloud (or endpoints) in the configuration: login and graph must belong to the same cloud": atTheRightPlace,
-		"check client_id, tenant_id and cloud (or endpoints) in the configuration":                       atTheRightPlace,
+		"check the endpoints in the configuration: login and graph " +
+			"must belong to the same cloud": atTheRightPlace,
+		"check cloud (or endpoints) in the configuration: login and " +
+			"graph must belong to the same cloud": atTheRightPlace,
+		"check client_id, tenant_id and cloud (or endpoints) in the " +
+			"configuration": atTheRightPlace,
 		"check the login endpoint in the configuration, and any proxy between this machine and " +
 			"login.microsoftonline.com (HTTPS_PROXY, NO_PROXY)": atTheRightPlace,
 		"check the proxy (proxy or proxy_file in the configuration, else HTTPS_PROXY and NO_PROXY), its password, " +
@@ -163,20 +170,24 @@ func remediesOfTheWay() map[string]func(*met) {
 			m.configure(m.wrong, strings.Replace(m.d.URL(), "127.0.0.1", "localhost", 1))
 			m.again()
 		},
-		"if a proxy inspects TLS, add its root certificate as ca_file of the identity; check this machine's clock": func(m *met) {
+		"if a proxy inspects TLS, add its root certificate as " +
+			"ca_file of the identity; check this machine's clock": func(m *met) {
 			harness.WriteFile(m.t, filepath.Join(m.Dir, "ca.pem"), string(m.d.CA())+m.wrong)
 			command(m.t, m.Relay, "reload")
 			m.again()
 		},
 		"check the network, the firewall (port 443 to graph.microsoft.com and login.microsoftonline.com) " +
 			"and the proxy (HTTPS_PROXY): graphrelay doctor": listen,
-		"nothing to do: it is retried; " + wait:                                                                    changed(),
-		"nothing to do: it is tried again; " + wait:                                                                changed(),
-		"have the proxy allow the tenant (Restrict-Access-To-Tenants), or exempt this machine":                     changed(),
-		"find what else on this machine logs in with its identity so often":                                        changed(),
-		"wait a minute, as after an update; if it lasts, restart the machine":                                      changed(),
-		"check that this is a machine of Azure, and that no proxy answers for 169.254.169.254":                     changed(),
-		"check that this is a machine of Azure and that the service's user may ask (under Azure Arc: group himds)": changed(),
+		"nothing to do: it is retried; " + wait:     changed(),
+		"nothing to do: it is tried again; " + wait: changed(),
+		"have the proxy allow the tenant " +
+			"(Restrict-Access-To-Tenants), or exempt this machine": changed(),
+		"find what else on this machine logs in with its identity so often":   changed(),
+		"wait a minute, as after an update; if it lasts, restart the machine": changed(),
+		"check that this is a machine of Azure, and that no proxy " +
+			"answers for 169.254.169.254": changed(),
+		"check that this is a machine of Azure and that the " +
+			"service's user may ask (under Azure Arc: group himds)": changed(),
 		"assign the managed identity to the machine (Identity, in its page of the portal), " +
 			"or correct managed_identity in the configuration": func(m *met) {
 			m.configure("managed_identity: true", "managed_identity: {client_id: "+clientID+"}")

@@ -80,7 +80,8 @@ func remediesOfRights() map[string]doorRow {
 			only("networks: [127.0.0.1], max_connections: 1")}, refused: connects(2, plainPort, fromEverybody),
 			old: "max_connections: 1", new: "max_connections: 20"},
 		"find out why it sends so much, or raise rate of the client": {settings: []harness.Setting{
-			only("networks: [127.0.0.1], rate: 1/h")}, refused: speaks(mailFrom, rcptTo, "DATA", headFrom+"\r\ntext\r\n.",
+			only("networks: [127.0.0.1], rate: 1/h")}, refused: speaks(mailFrom, rcptTo, "DATA",
+			headFrom+"\r\ntext\r\n.",
 			mailFrom), old: "rate: 1/h", new: "rate: 1000/h"},
 		"give it a user name and a password, or add its address to networks of a client": {settings: []harness.Setting{
 			plainText, only(login)}, refused: speaks(mailFrom),
@@ -103,7 +104,8 @@ func remediesOfSenders() map[string]doorRow {
 		"set it in the program that sends, or set repair: all": {settings: []harness.Setting{none},
 			refused: sends("Subject: no author\r\n\r\ntext"), old: "repair: none", new: "repair: all"},
 		"put display names in quotes in the client, or set repair: all": {settings: []harness.Setting{none},
-			refused: sends("From: Smith, John <" + harness.Sender + ">\r\n\r\ntext"), old: "repair: none", new: "repair: all"},
+			refused: sends("From: Smith, John <" + harness.Sender + ">\r\n\r\ntext"),
+			old:     "repair: none", new: "repair: all"},
 		"correct the client": {refused: sends(headFrom + "Sender: " + harness.Sender + ", a@example.org\r\n\r\ntext"),
 			corrects: sends(headFrom + "Sender: " + harness.Sender + "\r\n\r\ntext")},
 		"if the client may send there, add the address or *@domain to recipients of the client": {
@@ -113,7 +115,8 @@ func remediesOfSenders() map[string]doorRow {
 			old: "smtp:\n", new: "aliases: {root: admin@contoso.com}\nsmtp:\n"},
 		"none: a client sends the rest separately; raise the limit if it does not": {
 			settings: []harness.Setting{harness.With("smtp", "max_recipients: 1")},
-			refused:  inMail(rcptTo, "RCPT TO:<other@example.org>"), old: "max_recipients: 1", new: "max_recipients: 2"},
+			refused:  inMail(rcptTo, "RCPT TO:<other@example.org>"),
+			old:      "max_recipients: 1", new: "max_recipients: 2"},
 		"correct the client, or set extra_recipients: trim": {
 			settings: []harness.Setting{harness.With("smtp", "extra_recipients: reject")},
 			refused:  sends(headFrom + "To: other@example.org\r\n\r\ntext"), old: "extra_recipients: reject",
@@ -130,7 +133,8 @@ func remediesOfLetters() map[string]doorRow {
 		"let the client send to fewer recipients at once, or raise delivery.mime_limit": {settings: []harness.Setting{
 			harness.With("smtp", "max_message_size: 64KiB"), harness.With("delivery", "mime_limit: 128KiB")},
 			refused: growsTooLarge, old: "mime_limit: 128KiB", new: "mime_limit: 2MiB"},
-		"correct the program that writes the message": {refused: sends(headFrom + "Grüße: x\r\n\r\ntext"), corrects: good},
+		"correct the program that writes the message": {refused: sends(headFrom + "Grüße: x\r\n\r\ntext"),
+			corrects: good},
 		"correct the client: it does not speak SMTP as the standards want": {refused: speaks("MAIL FROM:"),
 			corrects: speaks(mailFrom)},
 		"find the system that sends mail back here, such as a connector or a forwarding rule": {

@@ -193,7 +193,8 @@ func remediesOfCheck() map[string]hostRow {
 			}
 		}, func(h *hosted) { h.does(other.Close) }},
 		"write an address that this host has": {"check",
-			[]harness.Setting{harness.With("top", "clients: [{name: far, networks: [10.1.2.0/24]}]")}, func(h *hosted) { h.edit(h.Addr, "192.0.2.1:2525") },
+			[]harness.Setting{harness.With("top", "clients: [{name: far, networks: [10.1.2.0/24]}]")},
+			func(h *hosted) { h.edit(h.Addr, "192.0.2.1:2525") },
 			func(h *hosted) { h.edit("192.0.2.1:2525", h.Addr) }},
 	}
 }
@@ -274,7 +275,10 @@ func remediesOfStatus() map[string]hostRow {
 	held := func(h *hosted) {
 		h.does(func() error { return h.d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: 503}) })
 		h.send()
-		harness.Until(h.t, patience, "an attempt", func() bool { return len(h.Queue()) == 1 && h.Queue()[0].Attempts > 0 })
+		harness.Until(h.t, patience, "an attempt", func() bool {
+			list := h.Queue()
+			return len(list) == 1 && list[0].Attempts > 0
+		})
 	}
 	return map[string]hostRow{
 		"get the next one from its issuer and replace smtp.tls.certificate_file: it is loaded automatically": {"status",

@@ -155,6 +155,12 @@ func readRefusal(body []byte) refusal {
 func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outcome.Answer {
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) || failed.RawResponse == nil {
+		switch words, _, _ := strings.Cut(err.Error(), "\n"); { // below it stands the answer, token and all
+		case strings.Contains(words, "json decode error"):
+			return misread(Refusals(), "", text.Foreign(words, outcome.MaxText))
+		case strings.Contains(words, "missing access_token"):
+			return misread(Refusals(), textNoToken, "")
+		}
 		return noAnswer(err)
 	}
 	resp := failed.RawResponse
@@ -174,6 +180,18 @@ func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outc
 			break
 		}
 	}
+	return a
+}
+
+const textNoToken = "Answer to the login holds no token"
+
+// misread is the answer by something that is not what rows are about, in these words
+// if there are any.
+func misread(rows []outcome.Row, words, detail string) outcome.Answer {
+	row, _ := outcome.Find(rows, outcome.Seen{})
+	row.Text = cmp.Or(words, row.Text)
+	a := row.Answer()
+	a.Detail = detail
 	return a
 }
 

@@ -22,6 +22,9 @@ func clouds() map[string]cloud {
 		"usgov":     {"login.microsoftonline.us", "graph.microsoft.us"},
 		"usgov-dod": {"login.microsoftonline.us", "dod-graph.microsoft.us"},
 		"china":     {"login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn"},
+		"bleu":      {"login.sovcloud-identity.fr", "graph.svc.sovcloud.fr"},
+		"delos":     {"login.sovcloud-identity.de", "graph.svc.sovcloud.de"},
+		"govsg":     {"login.sovcloud-identity.sg", "graph.svc.sovcloud.sg"},
 	}
 }
 
@@ -47,7 +50,8 @@ func (e Endpoints) Resolve(name string) (Endpoints, error) {
 	case e.Login == nil:
 		c, ok := clouds()[cmp.Or(name, "public")]
 		if !ok {
-			return e, fmt.Errorf("there is no cloud %q: set public, usgov, usgov-dod or china", name)
+			return e, fmt.Errorf("there is no cloud %q: set public, usgov, usgov-dod, china, bleu, delos or govsg",
+				name)
 		}
 		e.Login = &url.URL{Scheme: "https", Host: c.login, Path: "/"}
 		e.Graph = &url.URL{Scheme: "https", Host: c.graph}

@@ -52,6 +52,7 @@ type CredentialInfo struct {
 	Subject    string    // of the certificate
 	Thumbprint string    // of the certificate: SHA-1 in upper-case hex, as the portal shows it
 	NotAfter   time.Time // of the certificate, or client_secret_expires; zero where nobody knows or it renews itself
+	Sent       bool      // a message was sent with a token that this certificate got
 	Unread     error     // why the files cannot be read now, while an earlier credential is in use; nil if they can
 }
 

@@ -25,11 +25,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,6 +92,7 @@ type Login struct {
 	mu         sync.Mutex
 	credential credential
 	announced  credential // what the files held when OnChange was last called, or New
+	sent       string     // the thumbprint with which a message was sent last
 	unread     error      // why the files cannot be read now
 }
 
@@ -168,6 +171,7 @@ func (l *Login) Continue(old *Login) {
 	l.tokens.mu.Lock()
 	defer l.tokens.mu.Unlock()
 	l.tokens.memory = kept
+	l.sent = old.lastSent()
 	if kept.current.value != "" {
 		l.secrets.until(kept.current.expires, kept.current.value)
 	}
@@ -199,19 +203,40 @@ func (l *Login) Credential() CredentialInfo {
 	info := l.current().info()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	info.Unread = l.unread
+	info.Unread, info.Sent = l.unread, l.sent != "" && l.sent == info.Thumbprint
 	return info
+}
+
+// Sent notes that a message was sent with a token, and so with the certificate that
+// it was got with.
+func (l *Login) Sent(value string) {
+	l.tokens.mu.Lock()
+	t := l.tokens.current
+	l.tokens.mu.Unlock()
+	if t.value == value {
+		l.mu.Lock()
+		l.sent = t.by
+		l.mu.Unlock()
+	}
+}
+
+func (l *Login) lastSent() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent
 }
 
 // login fetches a token with a new azidentity credential. Only tokens calls it.
 func (l *Login) login(ctx context.Context, claims string) (token, error) {
-	at, err := l.fetch(ctx, claims)
-	if err == nil && at.Token == "" {
-		err = errors.New("the answer holds no token")
+	at, by, err := l.fetch(ctx, claims)
+	if err == nil {
+		err = l.unusable(at.Token)
 	}
 	if err == nil {
 		l.secrets.until(at.ExpiresOn, at.Token)
-		return newToken(at.Token, l.cfg.Now(), at.ExpiresOn, at.RefreshOn), nil
+		t := newToken(at.Token, l.cfg.Now(), at.ExpiresOn, at.RefreshOn)
+		t.by = by
+		return t, nil
 	}
 	var e *LoginError
 	if !errors.As(err, &e) {
@@ -221,9 +246,29 @@ func (l *Login) login(ctx context.Context, claims string) (token, error) {
 	return token{}, e
 }
 
-func (l *Login) fetch(ctx context.Context, claims string) (azcore.AccessToken, error) {
+// fetch returns a token, and the thumbprint of the certificate that it was got with.
+// unusable says what is wrong with a token that no request can carry; nil if one can.
+func (l *Login) unusable(token string) error {
+	rows := Refusals()
 	if l.cfg.ManagedIdentity != nil {
-		return l.managedToken(ctx)
+		rows = MetadataRefusals()
+	}
+	odd := strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+	switch {
+	case token == "":
+		return &LoginError{misread(rows, textNoToken, "")}
+	case odd >= 0:
+		return &LoginError{misread(rows,
+			"Token in the answer to the login has a line end, or another character of no token",
+			fmt.Sprintf("byte %d of its %d is 0x%02x", odd+1, len(token), token[odd]))}
+	}
+	return nil
+}
+
+func (l *Login) fetch(ctx context.Context, claims string) (_ azcore.AccessToken, by string, _ error) {
+	if l.cfg.ManagedIdentity != nil {
+		at, err := l.managedToken(ctx)
+		return at, "", err
 	}
 	if err := l.load(); err != nil {
 		l.cfg.Log.Warn("cannot read the credential file; using the earlier credential", "error", err)
@@ -233,12 +278,14 @@ func (l *Login) fetch(ctx context.Context, claims string) (azcore.AccessToken, e
 		Transport: bounded{l.cfg.Route, l.secrets}, Retry: policy.RetryOptions{MaxRetries: -1},
 		Telemetry: policy.TelemetryOptions{Disabled: true},
 	}
-	azure, err := l.current().azure(l.cfg.Identity, options, !l.cfg.Endpoints.Microsoft())
+	c := l.current()
+	azure, err := c.azure(l.cfg.Identity, options, !l.cfg.Endpoints.Microsoft())
 	if err != nil {
-		return azcore.AccessToken{}, err
+		return azcore.AccessToken{}, "", err
 	}
 	scopes := []string{l.cfg.Endpoints.Scope()}
-	return azure.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes, EnableCAE: true, Claims: claims})
+	at, err := azure.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes, EnableCAE: true, Claims: claims})
+	return at, c.info().Thumbprint, err
 }
 
 // bounded is what azidentity speaks through: it follows no redirect, for the

@@ -100,6 +100,9 @@ func refusedByMetadata(err error, resp *http.Response, now time.Time) outcome.An
 		a.Detail = text.Foreign(ErrorText(err), outcome.MaxText)
 		return a
 	}
+	if resp.StatusCode == http.StatusOK { // the token may be in it
+		return misread(MetadataRefusals(), textNoToken, "")
+	}
 	body, _ := io.ReadAll(resp.Body)
 	a := judge(MetadataRefusals(), resp, now)
 	a.Code = text.Foreign(readRefusal(body).Error, outcome.MaxWord)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"graphrelay/relay/outcome"
+	"graphrelay/relay/sandbox"
 )
 
 func loginFailure(code int, h http.Header, body string) error {
@@ -100,4 +102,60 @@ func TestLoginAdviceForEveryKnownNumber(t *testing.T) {
 	if _, ok := known(0); ok {
 		t.Error("advice for nothing")
 	}
+}
+
+// A token that no request can carry, and an answer that holds none, are named as
+// such, not blamed on the network or on Graph; and nothing of a token is shown.
+func TestATokenThatCannotBeSent(t *testing.T) {
+	const odd, none, not = "has a line end", "holds no token", "not Entra"
+	for body, want := range map[string]struct{ text, detail string }{
+		`{"access_token":"abc.def\r\nX-Injected: 1"`: {odd, "byte 8 of its 22 is 0x0d"},
+		`{"access_token":"abc.def\n"`:                {odd, "byte 8 of its 8 is 0x0a"},
+		`{"access_token":"abc def"`:                  {odd, "byte 4 of its 7 is 0x20"},
+		`{"access_token":"\u00e9abc"`:                {odd, "byte 1 of its 5 is 0xc3"},
+		`{"access_token":""`:                         {none, ""},
+		`{"other":"abc"`:                             {none, ""},
+		`{"access_token":"abc.def","expires_in":"x"`: {not, ""},
+		`<html>abc.def`:                              {not, ""},
+	} {
+		for _, managed := range []bool{false, true} {
+			l, d := loginAt(t, managed)
+			endpoint := "token"
+			if managed {
+				endpoint, want.text = "metadata", strings.Replace(want.text, not, none, 1)
+			}
+			answer := body
+			if body[0] == '{' {
+				answer += `,"token_type":"Bearer","expires_on":"4102444800","resource":"x"`
+				if !strings.Contains(body, "expires_in") {
+					answer += `,"expires_in":3600`
+				}
+				answer += "}"
+			}
+			if err := d.Inject(sandbox.Fault{Endpoint: endpoint, Status: 200, Body: answer}); err != nil {
+				t.Fatal(err)
+			}
+			a := refusedLogin(t, l)
+			if a.Outcome != outcome.Hold || a.Scope != identity || !strings.Contains(a.Text, want.text) ||
+				len(a.Text) > 100 || a.Advice == "" || strings.Contains(a.Detail, "abc") ||
+				want.detail != "" && a.Detail != want.detail {
+				t.Errorf("%s, managed %v: %+v", answer, managed, a)
+			}
+		}
+	}
+}
+
+// loginAt is a login at a double, with a secret or as the machine.
+func loginAt(t *testing.T, managed bool) (*Login, *sandbox.Double) {
+	t.Helper()
+	d, cfg := imitated(t, sandbox.Options{})
+	if managed {
+		cfg.ManagedIdentity = &ManagedIdentity{}
+		l := mustNew(t, cfg)
+		atMetadata(t, d, l)
+		return l, d
+	}
+	cfg.SecretFile = filepath.Join(t.TempDir(), "secret.txt")
+	writeFile(t, cfg.SecretFile, []byte(d.Secret()))
+	return mustNew(t, cfg), d
 }

@@ -32,6 +32,7 @@ type token struct {
 	refresh time.Time // to be replaced from here on
 	margin  time.Duration
 	claims  string // the challenge it answers; mostly empty
+	by      string // the thumbprint of the certificate that it was got with; "" without
 }
 
 // newToken sets the times: a token is renewed when the service asks for it or after

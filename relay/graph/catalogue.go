@@ -22,8 +22,8 @@ const (
 	between  = "Something between this machine and Graph refuses the request"
 	page     = "A web page came in place of Graph's answer"
 
-	adviceAccess = "check that the app may send as this mailbox " +
-		"(RBAC for Applications: Test-ServicePrincipalAuthorization); " +
+	adviceAccess = "check that the app still has its role for this mailbox " +
+		"(RBAC for Applications: Test-ServicePrincipalAuthorization), or its consent to Mail.Send (API permissions); " +
 		"after a new assignment or policy, up to two hours of this are normal, and sending resumes by itself"
 	adviceMailbox = "check that the mailbox exists, has a licence and is hosted in Exchange Online; " +
 		"a new or newly licensed mailbox takes about 15 minutes; else correct the address in the configuration"

@@ -50,7 +50,7 @@ type Config struct {
 	Name string // for logs
 	entra.Identity
 
-	// Cloud is public (the default), usgov, usgov-dod or china. Login and Graph
+	// Cloud is public (the default), usgov, usgov-dod, china, bleu, delos or govsg. Login and Graph
 	// replace it, both or neither, and must be https.
 	Cloud        string
 	Login, Graph *url.URL
@@ -163,8 +163,11 @@ func (c *Client) newProvider() (authentication.AuthenticationProvider, error) {
 // are next used, from the files as they are then.
 func (c *Client) Run(ctx context.Context) {
 	c.login.Run(ctx)
-	c.network.CloseIdleConnections()
+	c.Close()
 }
+
+// Close closes the connections of a client that did not run.
+func (c *Client) Close() { c.network.CloseIdleConnections() }
 
 // Token logs in if there is no valid token, and returns what the token says. An
 // error is a *entra.LoginError, or the context's.

@@ -31,7 +31,7 @@ const (
 type Request struct {
 	Step   Step
 	Method string
-	Path   []string // the segments below /users/{mailbox}
+	Path   []string // the segments below /users/{mailbox}, or below v1.0 without a mailbox
 	URL    *url.URL // of an upload session, in place of mailbox and path: it gets no token
 	Query  url.Values
 	Header map[string]string
@@ -66,7 +66,7 @@ func (c *Client) Do(ctx context.Context, mailbox envelope.Address, q Request) ([
 		x = c.once(ctx, mailbox, q)
 	}
 	if x.answer.HTTPStatus != http.StatusUnauthorized || x.token == "" {
-		return x.body, x.answer
+		return c.noted(q, x)
 	}
 	if err := c.login.Renew(ctx, x.token, challengeClaims(x.header["Www-Authenticate"])); err != nil {
 		// What the login said is the better clue.
@@ -77,7 +77,15 @@ func (c *Client) Do(ctx context.Context, mailbox envelope.Address, q Request) ([
 	}
 	again := c.once(ctx, mailbox, q)
 	again.answer.Duration += x.answer.Duration
-	return again.body, again.answer
+	return c.noted(q, again)
+}
+
+// noted lets the login know that its token has sent a message.
+func (c *Client) noted(q Request, x exchange) ([]byte, outcome.Answer) {
+	if q.Step.MayDepart && x.answer.Outcome == outcome.Delivered {
+		c.login.Sent(x.token)
+	}
+	return x.body, x.answer
 }
 
 func (c *Client) once(ctx context.Context, mailbox envelope.Address, q Request) exchange {
@@ -99,7 +107,10 @@ func (c *Client) once(ctx context.Context, mailbox envelope.Address, q Request) 
 func (c *Client) newRequest(
 	ctx context.Context, mailbox envelope.Address, q Request,
 ) (_ *http.Request, id string, _ error) {
-	u := c.base + "/users/" + escape(mailbox.String())
+	u := c.base
+	if !mailbox.IsZero() {
+		u += "/users/" + escape(mailbox.String())
+	}
 	for _, segment := range q.Path {
 		u += "/" + escape(segment)
 	}

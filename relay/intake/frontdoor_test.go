@@ -156,28 +156,29 @@ func TestConnectionsOfAClient(t *testing.T) {
 	if _, err := b.from(t, "10.1.0.3", smtpd.AuthOff); err != nil {
 		t.Error(err)
 	}
-	// Before its login a connection counts as a stranger's, then as the user's.
-	var strangers []smtpd.Session
-	for range maxStrangers {
+	// Before its login a connection is a stranger's, then the user's, and whoever comes
+	// from the same address is known.
+	var guests []smtpd.Session
+	for range 2 {
 		s, err := b.from(t, "192.0.2.1", smtpd.AuthOptional)
 		if err != nil {
 			t.Fatal(err)
 		}
-		strangers = append(strangers, s)
+		if s.Standing() != smtpd.Stranger {
+			t.Error("who has never logged in is no stranger")
+		}
+		guests = append(guests, s)
 	}
-	if _, err := b.from(t, "192.0.2.1", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
-		t.Errorf("one stranger too many: %v", err)
-	}
-	if _, err := b.from(t, "192.0.2.2", smtpd.AuthOptional); err != nil {
-		t.Errorf("a stranger from elsewhere: %v", err)
-	}
-	if err := strangers[0].Authenticate(t.Context(), "scanner", "secret"); err != nil {
+	if err := guests[0].Authenticate(t.Context(), "scanner", "secret"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.from(t, "192.0.2.1", smtpd.AuthOptional); err != nil {
-		t.Errorf("the login made no room: %v", err)
+	if guests[0].Standing() != smtpd.Client || guests[1].Standing() != smtpd.Known {
+		t.Errorf("after a login from there: %v, %v", guests[0].Standing(), guests[1].Standing())
 	}
-	if err := strangers[1].Authenticate(t.Context(), "scanner", "secret"); codeOf(err) != "421 4.7.0" {
+	if s, err := b.from(t, "192.0.2.2", smtpd.AuthOptional); err != nil || s.Standing() != smtpd.Stranger {
+		t.Errorf("a stranger from elsewhere: %v", err)
+	}
+	if err := guests[1].Authenticate(t.Context(), "scanner", "secret"); codeOf(err) != "421 4.7.0" {
 		t.Errorf("the user's second connection: %v", err)
 	}
 }
@@ -200,32 +201,32 @@ func TestConnectionCountsEndWithTheConnections(t *testing.T) {
 	}
 }
 
-// Strangers never take the places of clients, however many addresses they have.
-func TestStrangersLeaveRoomForClients(t *testing.T) {
-	b := newBench(t, site, func(c *Config) { c.MaxStrangers = 3 })
-	var last smtpd.Session
-	for i := range 3 {
-		s, err := b.from(t, fmt.Sprintf("192.0.2.%d", i+1), smtpd.AuthOptional)
-		if err != nil {
+// One user of the system takes no places of others on unix sockets.
+func TestConnectionsOfAUserOnUnixSockets(t *testing.T) {
+	b := newBench(t, site, func(c *Config) {
+		c.MaxOfUser = 3
+		c.Policy = policy.New(policy.Rules{
+			LocalClient: true, Senders: []policy.Sender{{Address: addr("a@example.org")}},
+		})
+	})
+	connect := func(user string) (smtpd.Session, error) {
+		return b.Connect(t.Context(), smtpd.Peer{Unix: true, User: user})
+	}
+	for range 3 {
+		if _, err := connect("33"); err != nil {
 			t.Fatal(err)
 		}
-		last = s
 	}
-	if _, err := b.from(t, "192.0.2.99", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
-		t.Errorf("a stranger too many: %v", err)
+	if _, err := connect("33"); codeOf(err) != "421 4.7.0" {
+		t.Errorf("one too many of a user: %v", err)
 	}
-	if _, err := b.from(t, "10.1.0.1", smtpd.AuthOptional); err != nil {
-		t.Errorf("a client beside many strangers: %v", err)
+	s, err := connect("0")
+	if err != nil {
+		t.Fatalf("another user: %v", err)
 	}
-	if err := last.Authenticate(t.Context(), "scanner", "secret"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.from(t, "192.0.2.99", smtpd.AuthOptional); err != nil {
-		t.Errorf("the login made no room: %v", err)
-	}
-	last.Close()
-	if _, err := b.from(t, "192.0.2.100", smtpd.AuthOptional); codeOf(err) != "421 4.7.0" {
-		t.Errorf("the end of a client counted as one of a stranger: %v", err)
+	s.Close()
+	if len(b.limits.open) != 1 {
+		t.Errorf("%v", b.limits.open)
 	}
 }
 

@@ -16,10 +16,12 @@
 // # Logins
 //
 // A password is checked against a bcrypt hash, one at a time for the whole
-// service, so that guessing takes no processor from other work; the last correct
-// one of each user is remembered for five minutes. An unknown user takes as
-// long. Ten failures of one user name from one address (an IPv6 /64) lock this
-// pair for a quarter of an hour, but no other user and no other address.
+// service, so that guessing takes no processor from other work; the places that wait
+// take turns. The last correct one of each user is remembered for five minutes. An
+// unknown user takes as long. Ten failures of one user name from one address lock
+// this pair for a quarter of an hour, but no other user and no other address; 30
+// different wrong passwords from a /64 network of IPv6 lock the network, but not for
+// the password that is remembered.
 package intake
 
 import (
@@ -39,12 +41,16 @@ import (
 // OnEvent and OnRefusal must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
-	Store     spool.Intake
-	Notify    func(mailbox envelope.Address) // called after each commit
-	OnEvent   func(Event)                    // for metrics
-	OnRefusal func(spool.RefusalKey)         // of each refusal, without its Hour, also of those that smtpd decided
-	Now       func() time.Time
-	Log       *slog.Logger
+	Store   spool.Intake
+	Notify  func(mailbox envelope.Address) // called after each commit
+	OnEvent func(Event)                    // for metrics
+
+	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
+	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.
+	OnRefusal func(k spool.RefusalKey, domains []string)
+
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Event is one message accepted or one refusal, for metrics. A connection that
@@ -67,9 +73,9 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
-	// MaxStrangers is how many connections that match no client may be open
-	// before they log in, from everywhere; 0 = any number.
-	MaxStrangers int
+	// MaxOfUser is how many connections one user of the system may have on unix
+	// sockets as a client without a limit of its own; 0 = any number.
+	MaxOfUser int
 	// MaxSize limits the bytes of a message after every edit: delivery.mime_limit,
 	// or more with large_messages: upload.
 	MaxSize int64
@@ -113,7 +119,8 @@ var (
 	errLocked      = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many failed logins, try again later")
 	errBusy        = reply.New(454, reply.Enhanced{4, 7, 0}, "Too many logins at once, try again later")
 	errChanged     = reply.New(421, reply.Enhanced{4, 7, 0}, "The settings of this relay have changed, connect again")
-	errStrangers   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections without a login, try again later")
-	errRewrite     = reply.New(550, reply.Enhanced{5, 6, 0},
+	errUser        = reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many connections of this user, try again later")
+	errRewrite = reply.New(550, reply.Enhanced{5, 6, 0},
 		"From, Sender and Reply-To of this message cannot be rewritten safely")
 )

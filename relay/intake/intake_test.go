@@ -50,8 +50,12 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
 		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
-		OnRefusal: func(k spool.RefusalKey) { b.refused = append(b.refused, k) },
-		Log:       slog.New(slog.NewTextHandler(&b.log, nil)),
+		OnRefusal: func(k spool.RefusalKey, domains []string) {
+			for _, k.Domain = range domains {
+				b.refused = append(b.refused, k)
+			}
+		},
+		Log: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	for _, f := range change {
 		f(&c)

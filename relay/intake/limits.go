@@ -11,65 +11,55 @@ import (
 	"graphrelay/relay/smtpd"
 )
 
-// maxStrangers is how many connections that match no client may be open from one
-// address before they log in.
-const maxStrangers = 20
-
-// limits counts the connections of clients and enforces their rates. The keys
-// are the names of configured clients, and addresses while a connection from
-// there is open, so memory is bounded.
+// limits counts the connections of clients and enforces their rates. The keys are
+// the names of configured clients, and users of unix sockets while a connection of
+// theirs is open, so memory is bounded.
 type limits struct {
-	mu        sync.Mutex
-	open      map[owner]int
-	strangers int // of all of open
-	buckets   map[string]*pacing.Bucket
+	mu      sync.Mutex
+	open    map[owner]int
+	buckets map[string]*pacing.Bucket
 }
 
-// owner is whom a connection counts for: a client by name, or a stranger.
+// owner is whom a connection counts for: a client by name, on a unix socket each user
+// of it; nobody before a login that must come first.
 type owner struct {
 	client string
-	from   place
+	user   place
 }
-
-func (o owner) stranger() bool { return o.client == "" }
 
 func newLimits() *limits { return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}} }
 
-// enter counts a connection of c from a place. At most allStrangers (0 = any number)
-// may be strangers: the rest is left for clients, however many addresses somebody has.
-func (l *limits) enter(c policy.Client, from place, allStrangers int) (owner, error) {
-	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
+// enter counts a connection of c. ofUser is the most that one user of unix sockets may
+// have, where the client has no limit of its own.
+func (l *limits) enter(c policy.Client, p smtpd.Peer, ofUser int) (owner, error) {
 	if c.NeedsLogin() {
-		who, most = owner{from: from}, maxStrangers
+		return owner{}, nil
+	}
+	who, most, refusal := owner{client: c.Name}, c.MaxConnections, c.TooMany
+	if p.Unix && most == 0 {
+		who.user, most = placeOf(p), ofUser
 		refusal = func() error {
-			return errStrangers.Becausef("%d connections from there have not logged in; "+
-				"find out who opens them, or add the network to networks of a client", maxStrangers)
+			return errUser.Becausef("%s has %d connections already, a quarter of smtp.max_connections; "+
+				"find out which program opens so many, or raise that number", who.user, most)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case most > 0 && l.open[who] >= most:
+	if most > 0 && l.open[who] >= most {
 		return owner{}, refusal()
-	case who.stranger() && allStrangers > 0 && l.strangers >= allStrangers:
-		return owner{}, errStrangers.Becausef("%d connections in all have not logged in, "+
-			"which is half of smtp.max_connections; find out who opens them, or raise that number", l.strangers)
 	}
 	l.open[who]++
-	if who.stranger() {
-		l.strangers++
-	}
 	return who, nil
 }
 
 func (l *limits) leave(who owner) {
+	if who == (owner{}) {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open[who]--; l.open[who] <= 0 {
 		delete(l.open, who)
-	}
-	if who.stranger() {
-		l.strangers--
 	}
 }
 
@@ -89,17 +79,28 @@ func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err e
 	return sync.OnceFunc(b.Return), nil
 }
 
-// place is what one peer has to itself: its address, or its /64 network of IPv6;
-// on a unix socket, where nobody has an address, the user of the system.
+// place is where a peer is: its address; on a unix socket, where nobody has an
+// address, the user of the system.
 type place struct {
 	network netip.Prefix
 	user    string // empty if the kernel does not say
 }
 
-func placeOf(p smtpd.Peer) place { return place{envelope.NetworkOf(p.Addr.Addr()), p.User} }
+func placeOf(p smtpd.Peer) place {
+	a := p.Addr.Addr()
+	return place{netip.PrefixFrom(a, a.BitLen()), p.User}
+}
+
+// wide is what one peer has to itself: of IPv6 its /64 network.
+func (p place) wide() place {
+	p.network = envelope.NetworkOf(p.network.Addr())
+	return p
+}
 
 func (p place) String() string {
 	switch {
+	case p.network.IsSingleIP():
+		return p.network.Addr().String()
 	case p.network.IsValid():
 		return p.network.String()
 	case p.user != "":

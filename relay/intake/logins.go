@@ -5,7 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,14 +18,21 @@ const (
 	// goodFor is how long a correct password need not be checked by bcrypt again:
 	// devices log in for each mail.
 	goodFor = 5 * time.Minute
-	// lockAfter failures of one user name from one place lock this pair for
+	// lockAfter failures of one user name from one address lock this pair for
 	// lockFor since the last of them.
 	lockAfter = 10
 	lockFor   = 15 * time.Minute
-	// maxPairs bounds the memory that failures take, some 2 MB.
+	// netLockAfter different wrong passwords for one user name from a /64 network
+	// of IPv6 lock the network, where a guesser may change its address at will. An old
+	// password that many devices repeat is one.
+	netLockAfter = 3 * lockAfter
+	// netTries is how many more may be compared with the remembered password during
+	// such a lock, before only addresses pass that have logged in within recentFor.
+	netTries  = 10 * netLockAfter
+	recentFor = 24 * time.Hour
+	// maxPairs bounds the memory that failures take, some 4 MB, and the number of
+	// addresses that have logged in.
 	maxPairs = 10_000
-	// maxWait is how long a login waits for its turn.
-	maxWait = 20 * time.Second
 	// maxUsername is as long as a configured user name can be.
 	maxUsername = 128
 )
@@ -31,11 +40,12 @@ const (
 // logins checks passwords.
 type logins struct {
 	now  func() time.Time
-	key  [32]byte      // of the remembered passwords; never leaves the process
-	turn chan struct{} // holds one token: bcrypt runs once at a time
+	key  [32]byte  // of the remembered passwords; never leaves the process
+	turn turnstile // bcrypt runs once at a time
 
 	mu     sync.Mutex
 	good   map[string]goodLogin // by user name, configured ones only
+	recent map[place]time.Time  // the last login from an address
 	failed map[pair]failures
 }
 
@@ -51,13 +61,20 @@ type pair struct {
 	user string // of clients
 }
 
+// failures are those of an address, or the different passwords of a /64 network.
 type failures struct {
-	count int
-	last  time.Time
+	count   int
+	last    time.Time
+	guesses []uint64 // of a network: the passwords, as the beginnings of their MACs
+}
+
+func (f failures) lock(now time.Time, after int) (until time.Time, locked bool) {
+	until = f.last.Add(lockFor)
+	return until, f.count >= after && now.Before(until)
 }
 
 func newLogins(now func() time.Time) *logins {
-	l := &logins{now: now, turn: make(chan struct{}, 1), good: map[string]goodLogin{}, failed: map[pair]failures{}}
+	l := &logins{now: now, good: map[string]goodLogin{}, recent: map[place]time.Time{}, failed: map[pair]failures{}}
 	_, _ = rand.Read(l.key[:]) // never fails since Go 1.24
 	return l
 }
@@ -75,27 +92,25 @@ type attempt struct {
 // 4.7.0 if the pair is locked or its turn does not come.
 func (l *logins) check(ctx context.Context, a attempt) error {
 	who := pair{a.from, a.user[:min(len(a.user), maxUsername)]}
-	// Also for a password that is remembered: else a lock would not stop a guesser
-	// from guessing that one.
-	if err := l.lockedOut(who); err != nil {
+	mac := l.mac(a)
+	remembered := a.known && l.remembers(a.user, mac)
+	if err := l.lockedOut(who, remembered); err != nil {
 		return err
 	}
-	mac := l.mac(a)
-	if a.known && l.remembers(a.user, mac) {
+	if remembered {
 		l.succeed(who, a.user, mac)
 		return nil
 	}
-	leave, err := l.takeTurn(ctx, a)
-	if err != nil {
+	if err := l.turn.enter(ctx, a.from.wide()); err != nil {
 		return err
 	}
-	defer leave()
-	if err := l.lockedOut(who); err != nil { // by those that waited before this one
+	defer l.turn.leave()
+	if err := l.lockedOut(who, false); err != nil { // by those that waited before this one
 		return err
 	}
 	right := bcrypt.CompareHashAndPassword([]byte(a.hash), []byte(a.password)) == nil
 	if !right || !a.known {
-		l.fail(who)
+		l.fail(who, mac)
 		return wrong(a)
 	}
 	l.succeed(who, a.user, mac)
@@ -109,21 +124,6 @@ func wrong(a attempt) error {
 	}
 	return errCredentials.Becausef("wrong password for user name %q; "+
 		"correct it in the client, or run graphrelay passwd for a new password_hash", a.user)
-}
-
-// takeTurn waits until bcrypt may run: one at a time for the whole service.
-func (l *logins) takeTurn(ctx context.Context, a attempt) (leave func(), err error) {
-	patience := time.NewTimer(maxWait)
-	defer patience.Stop()
-	select {
-	case l.turn <- struct{}{}:
-		return func() { <-l.turn }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-patience.C:
-		return nil, errBusy.Becausef("user name %q waited %s for other logins to be checked; "+
-			"find out who tries to log in so often", a.user, maxWait)
-	}
 }
 
 // mac covers a user, the hash of the configuration and a password, so that a new
@@ -145,51 +145,102 @@ func (l *logins) remembers(user string, mac [sha256.Size]byte) bool {
 	return ok && l.now().Before(g.until) && hmac.Equal(g.mac[:], mac[:])
 }
 
-func (l *logins) lockedOut(who pair) error {
+// lockedOut returns a refusal if who is locked. The lock of an address includes a
+// password that is remembered: else it would not stop a guesser from guessing that
+// one. The lock of its network lets such a password pass, as long as it cannot be
+// guessed either.
+func (l *logins) lockedOut(who pair, remembered bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := l.failed[who]
-	until := f.last.Add(lockFor)
-	if f.count < lockAfter || !l.now().Before(until) {
+	now := l.now()
+	if until, locked := l.failed[who].lock(now, lockAfter); locked {
+		return who.refusal(until, lockAfter)
+	}
+	net := pair{who.from.wide(), who.user}
+	f := l.failed[net]
+	until, locked := f.lock(now, netLockAfter)
+	if net == who || !locked || remembered && (f.count < netLockAfter+netTries || l.knows(who.from)) {
 		return nil
 	}
+	f.count++
+	l.failed[net] = f
+	return net.refusal(until, netLockAfter)
+}
+
+func (who pair) refusal(until time.Time, after int) error {
 	return errLocked.Becausef("user name %q is locked for %s until %s after %d wrong passwords; "+
 		"correct the password in the client, or run graphrelay passwd for a new one",
-		who.user, who.from, until.Format(time.RFC3339), lockAfter)
+		who.user, who.from, until.Format(time.RFC3339), after)
+}
+
+// knows reports whether somebody has lately logged in from there. The caller holds mu.
+func (l *logins) knows(from place) bool {
+	at, ok := l.recent[from]
+	return ok && l.now().Sub(at) < recentFor
+}
+
+func (l *logins) knownAt(from place) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.knows(from)
 }
 
 func (l *logins) succeed(who pair, user string, mac [sha256.Size]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := l.now()
 	delete(l.failed, who)
-	if g := l.good[user]; g.mac != mac || !l.now().Before(g.until) {
-		l.good[user] = goodLogin{mac, l.now().Add(goodFor)}
+	if g := l.good[user]; g.mac != mac || !now.Before(g.until) {
+		l.good[user] = goodLogin{mac, now.Add(goodFor)}
 	}
+	if !l.knows(who.from) {
+		makeRoom(l.recent, func(at time.Time) bool { return now.Sub(at) >= recentFor })
+	}
+	l.recent[who.from] = now
 }
 
-func (l *logins) fail(who pair) {
+func (l *logins) fail(who pair, mac [sha256.Size]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	f, known := l.failed[who]
-	if !known && len(l.failed) >= maxPairs {
-		l.makeRoom(now)
+	l.count(who, nil)
+	if net := (pair{who.from.wide(), who.user}); net != who {
+		guess := binary.BigEndian.Uint64(mac[:])
+		l.count(net, &guess)
 	}
-	if now.Sub(f.last) >= lockFor {
-		f.count = 0
-	}
-	l.failed[who] = failures{f.count + 1, now}
 }
 
-// makeRoom forgets failures that no longer count, and if those are few, any
-// others up to a tenth, so that it is not called for each failure. Filling the
-// memory takes longer than a lock lasts, since failed logins are slow.
-func (l *logins) makeRoom(now time.Time) {
-	maps.DeleteFunc(l.failed, func(_ pair, f failures) bool { return now.Sub(f.last) >= lockFor })
-	for who := range l.failed {
-		if len(l.failed) < maxPairs/10*9 {
+// count adds a failure, unless it is a guess that is known.
+func (l *logins) count(who pair, guess *uint64) {
+	now := l.now()
+	f, known := l.failed[who]
+	if now.Sub(f.last) >= lockFor {
+		f = failures{}
+	}
+	if guess != nil {
+		if slices.Contains(f.guesses, *guess) {
 			return
 		}
-		delete(l.failed, who)
+		f.guesses = append(f.guesses, *guess)
+	}
+	if !known {
+		makeRoom(l.failed, func(f failures) bool { return now.Sub(f.last) >= lockFor })
+	}
+	f.count, f.last = f.count+1, now
+	l.failed[who] = f
+}
+
+// makeRoom forgets what is past, when m is full, and if that is little, any others up
+// to a tenth, so that it has nothing to do for the next ones. Filling the memory with
+// failures takes longer than a lock lasts, since they are slow.
+func makeRoom[K comparable, V any](m map[K]V, past func(V) bool) {
+	if len(m) < maxPairs {
+		return
+	}
+	maps.DeleteFunc(m, func(_ K, v V) bool { return past(v) })
+	for k := range m {
+		if len(m) < maxPairs/10*9 {
+			return
+		}
+		delete(m, k)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,9 +72,11 @@ func TestLoginChecks(t *testing.T) {
 // login that succeeds in f did not need it.
 func (l *logins) blocked(t *testing.T, f func()) {
 	t.Helper()
-	l.turn <- struct{}{}
+	if err := l.turn.enter(t.Context(), place{}); err != nil {
+		t.Fatal(err)
+	}
 	f()
-	<-l.turn
+	l.turn.leave()
 }
 
 func TestLoginIsRememberedForFiveMinutes(t *testing.T) {
@@ -161,13 +164,91 @@ func TestLockOfAPair(t *testing.T) {
 				t.Fatal(got)
 			}
 		}
-		// An IPv6 host has all of its /64.
+	})
+}
+
+// A host of IPv6 that guesses is locked at its address, and its neighbours are not. If
+// it changes its address, its /64 network is locked too, but not for who presents the
+// right, remembered password, from whatever address.
+func TestLocksFallOnTheAddressThatGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		hash := hashOf("secret")
+		at := func(addr, password string) string {
+			return codeOf(l.check(t.Context(), attempt{from(addr), "scanner", password, hash, true}))
+		}
 		for i := range lockAfter {
-			at(fmt.Sprintf("2001:db8::%x", i), "scanner", "guess")
+			at("2001:db8::bad", fmt.Sprint("guess ", i))
 		}
-		if got := at("2001:db8::ffff", "scanner", "secret"); got != "454 4.7.0" {
-			t.Errorf("the same /64: %q", got)
+		want := func(what, addr, password, code string) {
+			t.Helper()
+			if got := at(addr, password); got != code {
+				t.Errorf("%s: %q, want %q", what, got, code)
+			}
 		}
+		want("the guesser with the right password", "2001:db8::bad", "secret", "454 4.7.0")
+		want("a neighbour that was never seen", "2001:db8::1", "secret", "")
+		for i := range netLockAfter {
+			at(fmt.Sprintf("2001:db8::bad:%x", i), fmt.Sprint("guess ", i))
+		}
+		want("another guess from a new address", "2001:db8::bad:ffff", "guess", "454 4.7.0")
+		want("from another network", "2001:db8:1::1", "guess", "535 5.7.8")
+		want("the remembered password", "2001:db8::1", "secret", "")
+		want("the remembered password at a new address", "2001:db8::2", "secret", "")
+		for i := range netTries {
+			at(fmt.Sprintf("2001:db8::bad:%x", i), fmt.Sprint("memory ", i))
+		}
+		want("where somebody logged in", "2001:db8::1", "secret", "")
+		want("where nobody did, after too many guesses", "2001:db8::3", "secret", "454 4.7.0")
+		time.Sleep(lockFor)
+		want("after the lock", "2001:db8::3", "secret", "")
+	})
+}
+
+// Devices of one network that keep an old password make one guess together, so the
+// first of them that gets the new one can log in.
+func TestAnOldPasswordOfManyDevicesLocksOnlyThem(t *testing.T) {
+	l := newLogins(time.Now)
+	hash := hashOf("new")
+	for i := range 2 * netLockAfter {
+		addr := from(fmt.Sprintf("2001:db8::1:%x", i))
+		if got := codeOf(l.check(t.Context(), attempt{addr, "scanner", "old", hash, true})); got != "535 5.7.8" {
+			t.Fatalf("device %d: %s", i, got)
+		}
+	}
+	if err := l.check(t.Context(), attempt{from("2001:db8::1"), "scanner", "new", hash, true}); err != nil {
+		t.Errorf("the right password: %v", err)
+	}
+}
+
+// However many guesses of one place wait, another place waits for one of them.
+func TestChecksOfOnePlaceDoNotDelayAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogins(time.Now)
+		turns := make(chan string, 11)
+		wait := func(from place, name string) {
+			go func() {
+				if err := l.turn.enter(t.Context(), from); err != nil {
+					t.Error(err)
+				}
+				turns <- name
+				time.Sleep(time.Second)
+				l.turn.leave()
+			}()
+			synctest.Wait()
+		}
+		for range 10 {
+			wait(here, "guess")
+		}
+		wait(from("10.0.0.2"), "device")
+		var order []string
+		for range 11 {
+			order = append(order, <-turns)
+		}
+		if !slices.Contains(order[:3], "device") {
+			t.Errorf("the turns were %v", order)
+		}
+		time.Sleep(time.Second) // until the last has left
 	})
 }
 
@@ -200,7 +281,7 @@ func TestLockOnAUnixSocket(t *testing.T) {
 func TestFailuresTakeBoundedMemory(t *testing.T) {
 	l := newLogins(time.Now)
 	for i := range 3 * maxPairs {
-		l.fail(pair{here, fmt.Sprint(i)})
+		l.fail(pair{from(fmt.Sprintf("2001:db8::%x", i)), fmt.Sprint(i)}, [32]byte{byte(i), byte(i >> 8)})
 	}
 	if len(l.failed) > maxPairs {
 		t.Errorf("%d pairs", len(l.failed))
@@ -219,7 +300,9 @@ func TestFailuresTakeBoundedMemory(t *testing.T) {
 func TestOneVerificationAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogins(time.Now)
-		l.turn <- struct{}{} // somebody is being checked
+		if err := l.turn.enter(t.Context(), here); err != nil { // somebody is being checked
+			t.Fatal(err)
+		}
 		var waiting sync.WaitGroup
 		var mu sync.Mutex
 		count := map[string]int{}
@@ -240,7 +323,7 @@ func TestOneVerificationAtATime(t *testing.T) {
 		if count["454 4.7.0"] != 10 {
 			t.Errorf("%v", count)
 		}
-		<-l.turn
+		l.turn.leave()
 		if len(l.failed) != 0 {
 			t.Error("who was never checked has not failed")
 		}

@@ -20,26 +20,21 @@ func (in *Intake) Refused(p smtpd.Peer, s smtpd.Session, e *reply.Error) {
 	(&session{in: in, peer: p}).record(e)
 }
 
-// record hands over what is kept of a refusal: one for each domain of the
-// recipients, so that it is found by each. Whoever is no client, and may be anybody,
-// has only an address and a reason.
+// record hands over what is kept of a refusal. Whoever is no client, and may be
+// anybody, has only an address and a reason.
 func (s *session) record(e *reply.Error) {
 	k := spool.RefusalKey{Addr: s.peer.Addr.Addr(), Code: e.Code, Status: e.Enhanced, Reason: e.Reason().Cause}
-	if s.client.Name == "" {
-		s.in.OnRefusal(k)
-		return
+	domains := []string{""}
+	if s.client.Name != "" {
+		k.Client, k.Login = s.client.Name, s.client.Login
+		if s.tx != nil {
+			k.Sender, domains = s.tx.author, s.tx.domains()
+			if k.Sender.IsZero() {
+				k.Sender = s.tx.from.Path
+			}
+		}
 	}
-	k.Client, k.Login = s.client.Name, s.client.Login
-	if s.tx == nil {
-		s.in.OnRefusal(k)
-		return
-	}
-	if k.Sender = s.tx.author; k.Sender.IsZero() {
-		k.Sender = s.tx.from.Path
-	}
-	for _, k.Domain = range s.tx.domains() {
-		s.in.OnRefusal(k)
-	}
+	s.in.OnRefusal(k, domains)
 }
 
 // domains are those of the recipients that a refusal concerns, each once; one that

@@ -27,7 +27,7 @@ func (in *Intake) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, error
 	s := &session{in: in, rules: in.rules.Load(), peer: p}
 	var err error
 	if s.client, err = s.rules.Policy.Connect(s.policyPeer()); err == nil {
-		s.owner, err = in.limits.enter(s.client, placeOf(p), s.rules.MaxStrangers)
+		s.owner, err = in.limits.enter(s.client, p, s.rules.MaxOfUser)
 	}
 	if err != nil {
 		return nil, s.reject(err, "connect", slog.String("listener", p.Listener))
@@ -75,6 +75,17 @@ func (s *session) who(helo string) envelope.Client {
 	return envelope.Client{Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login}
 }
 
+// Standing implements smtpd.Session.
+func (s *session) Standing() smtpd.Standing {
+	switch {
+	case !s.client.NeedsLogin():
+		return smtpd.Client
+	case s.in.logins.knownAt(placeOf(s.peer)):
+		return smtpd.Known
+	}
+	return smtpd.Stranger
+}
+
 // Close implements smtpd.Session.
 func (s *session) Close() { s.in.limits.leave(s.owner) }
 
@@ -102,7 +113,7 @@ func (s *session) login(ctx context.Context, username, password string) error {
 
 // become makes the connection count for another client.
 func (s *session) become(next policy.Client, hash string, rules *Rules) error {
-	owner, err := s.in.limits.enter(next, placeOf(s.peer), rules.MaxStrangers)
+	owner, err := s.in.limits.enter(next, s.peer, rules.MaxOfUser)
 	if err != nil {
 		return err
 	}

@@ -180,11 +180,12 @@ func checkReaders(t testing.TB, out []byte, rcpts []envelope.Address) {
 type keptField struct {
 	text string
 	wide bool   // an author in other letters than ASCII: the domain may change its spelling,
-	read string // and net/mail must find the same names and addresses
+	read string // and net/mail must find the same names and addresses,
+	none bool   // unless nobody is found in it: a message with such an author is refused
 }
 
 func (u keptField) keptBy(v keptField) bool {
-	return u.text == v.text || u.wide && u.read != "" && u.read == v.read
+	return u.text == v.text || u.wide && (u.none || u.read != "" && u.read == v.read)
 }
 
 func untouchedFields(h *Header) []keptField {
@@ -195,7 +196,8 @@ func untouchedFields(h *Header) []keptField {
 		case kindOther:
 			all = append(all, u)
 		case kindFrom, kindSender, kindResentFrom, kindResentSender:
-			u.wide = !envelope.IsASCII(h.value(f))
+			_, err := h.Authors()
+			u.wide, u.none = !envelope.IsASCII(h.value(f)), err != nil
 			if list, err := netmail.ParseAddressList(spelled(h.value(f))); err == nil {
 				u.read = string(h.name(f))
 				for _, a := range list {

@@ -90,6 +90,7 @@ func (m *Monitor) Accepted(t Taken) {
 	m.rates.count(now, client, loop{t.Addr, t.To})
 	m.clients.at(now, clientKey{t.Client, t.Addr}, func(e *state.Client) {
 		e.Accepted++
+		e.InVain = state.InVain{}
 		e.Bytes += t.Size
 	})
 }
@@ -103,6 +104,19 @@ func (m *Monitor) Refused(client, addr string, r state.Refused) {
 	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
 		e.Refusals++
 		e.Refused = r
+	})
+}
+
+// RefusedInVain counts what a client was refused for good, with the sender and the
+// reason of v.
+func (m *Monitor) RefusedInVain(client, addr string, v state.InVain) {
+	now := m.cfg.Now()
+	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
+		v.Times, v.First, v.Last = e.InVain.Times+1, e.InVain.First, now
+		if v.Times == 1 {
+			v.First = now
+		}
+		e.InVain = v
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"graphrelay/relay/alert"
@@ -30,6 +31,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/monitor"
+	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
@@ -44,6 +46,12 @@ type Store interface {
 	Holds(ctx context.Context) ([]spool.Hold, error)
 }
 
+// Record keeps what was refused: a refusals.Record.
+type Record interface {
+	Add(spool.RefusalKey)
+	Dropped() uint64 // how many it no longer counts
+}
+
 // Config is what an Observer works with. Its functions are called at each look.
 type Config struct {
 	Version     string
@@ -55,7 +63,7 @@ type Config struct {
 	Store       Store
 	Delivery    func() delivery.Status
 	Connections func() smtpd.Stats
-	Dropped     func() uint64 // refusals from their record
+	Record      Record
 	StorePath   string
 	Service     func() state.Snapshot // with no more than what follows from the configuration in force
 }
@@ -102,6 +110,19 @@ func (o *Observer) CountIntake(e intake.Event) {
 		refused.Why = e.Refusal.Cause.Error()
 	}
 	o.Monitor.Refused(client, addr, refused)
+}
+
+// CountRefusal records a refusal under each domain that it concerns.
+func (o *Observer) CountRefusal(k spool.RefusalKey, domains []string) {
+	for _, k.Domain = range domains {
+		o.Record.Add(k)
+	}
+	if k.Client == "" || k.Code < 500 {
+		return // of strangers nobody expects mail, and what is refused for now comes again
+	}
+	o.Monitor.RefusedInVain(k.Client, envelope.Client{Addr: netip.AddrPortFrom(k.Addr, 0)}.String(), state.InVain{
+		Sender: k.Sender.String(), Cause: k.Reason, Remedy: reply.Remedy(k.Status, k.Reason),
+	})
 }
 
 // hashOf is the same for the same recipients.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"graphrelay/relay/delivery"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/smtpd"
@@ -33,6 +35,12 @@ func (q *queue) Stats(context.Context) (spool.Stats, error) {
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
 
+// record is a Record of one address after the other.
+type record struct{ added []spool.RefusalKey }
+
+func (r *record) Add(k spool.RefusalKey) { r.added = append(r.added, k) }
+func (r *record) Dropped() uint64        { return 12 }
+
 func observer(t *testing.T, q *queue, s state.Snapshot) *Observer {
 	t.Helper()
 	o, err := New(Config{
@@ -42,7 +50,7 @@ func observer(t *testing.T, q *queue, s state.Snapshot) *Observer {
 		Store:       q,
 		Delivery:    func() delivery.Status { return delivery.Status{Usage: []delivery.Usage{{Recipients: 7}}} },
 		Connections: func() smtpd.Stats { return smtpd.Stats{Connections: 8, Accepted: 9, Refused: 10} },
-		Dropped:     func() uint64 { return 12 },
+		Record:      &record{},
 		StorePath:   filepath.Join(t.TempDir(), "queue.db"),
 		Service:     func() state.Snapshot { return s },
 	})
@@ -100,6 +108,40 @@ func TestSnapshot(t *testing.T) {
 	}
 	if len(s.Lanes) != 1 || len(s.Holds) != 1 || len(s.Mailboxes) != 1 || len(s.Alarms) != 1 || s.Refusal() != nil {
 		t.Errorf("lists %+v", s)
+	}
+}
+
+// A refusal is recorded under each domain and counted once. What is refused for now,
+// and what strangers want, is not in vain; a message that is accepted ends the count.
+func TestRefusalsInVain(t *testing.T) {
+	o := observer(t, &queue{}, state.Snapshot{})
+	erp := spool.RefusalKey{Addr: netip.MustParseAddr("10.1.2.3"), Client: "erp",
+		Sender: mailbox(t, "boss@example.org"), Code: 550, Status: reply.Enhanced{5, 7, 1}, Reason: "From not allowed"}
+	stranger, later := erp, erp
+	stranger.Client, later.Code = "", 452
+	for _, k := range []spool.RefusalKey{erp, erp, stranger, later} {
+		o.CountRefusal(k, []string{"example.net", "example.com"})
+	}
+	added := o.Record.(*record).added
+	if len(added) != 8 || added[0].Domain != "example.net" || added[1].Domain != "example.com" {
+		t.Errorf("recorded %+v", added)
+	}
+	seen := func() state.InVain {
+		s, err := o.Snapshot(t.Context())
+		if err != nil || len(s.Seen) != 1 || s.Seen[0].Name != "erp" || s.Seen[0].Addr != "10.1.2.3" {
+			t.Fatalf("%v, %+v", err, s.Seen)
+		}
+		return s.Seen[0].InVain
+	}
+	v := seen()
+	if v.Times != 2 || v.Sender != "boss@example.org" || v.Cause != "From not allowed" || v.First.After(v.Last) ||
+		!strings.HasPrefix(v.Remedy, "correct the sender in the client") {
+		t.Errorf("%+v", v)
+	}
+	from := envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("10.1.2.3:25")}
+	o.CountIntake(intake.Event{Client: from, Recipients: 1})
+	if v := seen(); v != (state.InVain{}) {
+		t.Errorf("after a message that was accepted: %+v", v)
 	}
 }
 

@@ -30,9 +30,9 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	}
 	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
-	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Dropped(), o.Monitor.LastHour()
+	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
 	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
-	s.Alarms = o.Alerts.Firing()
+	s.Seen, s.Alarms = o.Monitor.Clients(), o.Alerts.Firing()
 	var fs unix.Statfs_t
 	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
@@ -57,6 +57,7 @@ func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
 	st, err := o.Store.Stats(ctx)
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
+	s.Restored, s.RestoredAt = st.Restored, st.RestoredAt
 	return err
 }
 

@@ -87,6 +87,8 @@ func kindsOfClients() []kind {
 			"give the listener TLS, or add the network to plaintext_auth"}},
 		{"Too many connections, try again later", Reason{"smtp.max_connections reached",
 			"find out who keeps connections open, or raise smtp.max_connections"}},
+		{"Too many connections of…", Reason{"too many connections of one user on unix sockets",
+			"find out which program keeps them open, or raise smtp.max_connections"}},
 		{"Too many connections, try…", Reason{"max_connections of the client reached",
 			"let it close its connections, or raise max_connections of the client"}},
 		{"Too many connections without…", Reason{"too many connections without a login",

@@ -91,8 +91,8 @@ type planned struct {
 
 // SetAccess changes what the administrator has set up. Consents count from the
 // next token on; groups, policies, roles and the rest reach Graph after
-// propagation, by the clock of Options.Now: the documents say "longer than one
-// hour" for policies and 30 minutes to 2 hours for roles.
+// propagation, by the clock of Options.Now and what Propagate added to it: the
+// documents say "longer than one hour" for policies and 30 minutes to 2 hours for roles.
 func (d *Double) SetAccess(a Access, propagation time.Duration) error {
 	if err := a.Validate(); err != nil {
 		return err
@@ -102,10 +102,17 @@ func (d *Double) SetAccess(a Access, propagation time.Duration) error {
 			t.access = []planned{{}} // before the first change nothing is set up
 		}
 		t.consents = slices.Clone(a.Consents)
-		t.access = append(t.access, planned{a.folded(), d.o.Now().Add(propagation)})
+		t.access = append(t.access, planned{a.folded(), d.propagated().Add(propagation)})
 	})
 	return nil
 }
+
+// Propagate lets time pass for what is on its way to Graph, and for nothing else:
+// tokens and certificates are as old as before.
+func (d *Double) Propagate(by time.Duration) { d.hurry.Add(int64(by)) }
+
+// propagated is the time by which changes reach Graph.
+func (d *Double) propagated() time.Time { return d.o.Now().Add(time.Duration(d.hurry.Load())) }
 
 // Access is what the administrator has set up last, whether or not it has
 // reached Graph; false as long as SetAccess was not called.

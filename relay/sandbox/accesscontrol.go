@@ -47,6 +47,13 @@ func (d *Double) changeCertificates(v struct {
 	return nil
 }
 
+func (d *Double) changePropagation(v struct {
+	Advance duration `json:"advance"`
+}) error {
+	d.Propagate(time.Duration(v.Advance))
+	return nil
+}
+
 func (d *Double) changeClock(v struct {
 	Advance duration `json:"advance"`
 }) error {

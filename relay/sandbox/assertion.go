@@ -44,7 +44,8 @@ func (d *Double) checkAssertion(r *http.Request, tenant string) *answer {
 	}
 	claims := jwt.RegisteredClaims{}
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256", "PS256"}), jwt.WithoutClaimsValidation())
-	_, err := parser.ParseWithClaims(r.PostForm.Get("client_assertion"), &claims, d.assertionKey)
+	_, err := parser.ParseWithClaims(r.PostForm.Get("client_assertion"), &claims,
+		d.signerAmong(d.tenant.keysAtLogin(d.o.Now())))
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return invalidClient(50027, "JWT token is invalid or malformed.")
@@ -96,20 +97,22 @@ func isAudience(audience, host, tenant string) bool {
 	return strings.EqualFold(audience, base+"/oauth2/v2.0/token") || strings.EqualFold(audience, base+"/v2.0")
 }
 
-// assertionKey finds the registered certificate that the header of the
-// assertion names by x5t#S256, x5t or kid.
-func (d *Double) assertionKey(token *jwt.Token) (any, error) {
-	for _, cert := range d.tenant.certificates() {
-		key, isRSA := cert.PublicKey.(*rsa.PublicKey)
-		if !isRSA || !namesCertificate(token.Header, cert) {
-			continue
+// signerAmong finds the registered certificate that the header of a signed token
+// names by x5t#S256, x5t or kid.
+func (d *Double) signerAmong(keys []Key) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		for _, k := range keys {
+			public, isRSA := k.cert.PublicKey.(*rsa.PublicKey)
+			if !isRSA || !namesCertificate(token.Header, k.cert) {
+				continue
+			}
+			if d.o.Now().After(k.cert.NotAfter) {
+				return nil, keyExpired
+			}
+			return public, nil
 		}
-		if d.o.Now().After(cert.NotAfter) {
-			return nil, keyExpired
-		}
-		return key, nil
+		return nil, keyUnknown
 	}
-	return nil, keyUnknown
 }
 
 func namesCertificate(header map[string]any, cert *x509.Certificate) bool {

@@ -33,7 +33,10 @@ import (
 //	POST   /api/access                      {"access":{...},"propagation":"1h"}: SetAccess
 //	GET    /api/access/test?mailbox=a@b     what the test cmdlets of Exchange would say
 //	POST   /api/certificates                {"pem":"..."}: SetCertificates
+//	GET    /api/keys                        the certificates registered now
+//	POST   /api/keys                        {"propagation":"1h","max_lifetime":"8760h",...}: SetKeyRules
 //	POST   /api/clock                       {"advance":"2h"}: Advance
+//	POST   /api/propagation                 {"advance":"2h"}: Propagate
 //	POST   /api/secret                      {"secret":"..."}
 //	POST   /api/revoke                      RevokeTokens; {"forget":true} for ForgetTokens
 //
@@ -69,7 +72,10 @@ func (d *Double) controls(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, d.Test(r.FormValue("mailbox")))
 	})
 	mux.HandleFunc("POST /api/certificates", setting(d.changeCertificates))
+	mux.HandleFunc("GET /api/keys", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, d.Keys()) })
+	mux.HandleFunc("POST /api/keys", setting(d.changeKeys))
 	mux.HandleFunc("POST /api/clock", setting(d.changeClock))
+	mux.HandleFunc("POST /api/propagation", setting(d.changePropagation))
 	mux.HandleFunc("POST /api/secret",
 		setting(func(v struct{ Secret string }) error { d.SetSecret(v.Secret); return nil }))
 	mux.HandleFunc("POST /api/revoke", setting(d.changeTokens))

@@ -67,7 +67,7 @@ type Fault struct {
 
 // endpoints are the names by which faults and counters know the requests.
 var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach",
-	"attachments", "createUploadSession", "upload", "send"}
+	"attachments", "createUploadSession", "upload", "send", "addKey", "removeKey", "application"}
 
 // Validate tells which combination of fields cannot be played.
 func (f Fault) Validate() error {

@@ -52,6 +52,9 @@ func (d *Double) graph(w http.ResponseWriter, r *http.Request, path []string) {
 	if len(path) >= 3 && strings.EqualFold(path[0], "users") && d.mailboxAPI(w, r, path[1], path[2:]) {
 		return
 	}
+	if d.application(w, r, path) {
+		return
+	}
 	x := d.begin(w, r, "other", "")
 	defer x.end()
 	x.run(func() *answer {
@@ -189,7 +192,7 @@ func (d *Double) throttled(x *exchange) *answer {
 // mailboxExists answers 404 [I]: ErrorInvalidUser for an address,
 // ResourceNotFound for what can only be an object id.
 func (d *Double) mailboxExists(id string) *answer {
-	access, _ := d.tenant.effective(d.o.Now())
+	access, _ := d.tenant.effective(d.propagated())
 	switch {
 	case slices.Contains(access.OnPremises, fold(id)):
 		return graphError(http.StatusNotFound, "MailboxNotEnabledForRESTAPI",
@@ -206,7 +209,7 @@ func (d *Double) mailboxExists(id string) *answer {
 // mayUse refuses what the application may not do in the mailbox for want of
 // every one of the permissions; nil stands for Mail.Send.
 func (d *Double) mayUse(x *exchange, anyOf []string) *answer {
-	if access, modelled := d.tenant.effective(d.o.Now()); modelled {
+	if access, modelled := d.tenant.effective(d.propagated()); modelled {
 		if anyOf == nil {
 			anyOf = []string{"Mail.Send"}
 		}

@@ -26,6 +26,7 @@ const (
 type Options struct {
 	TenantID     string              // = DefaultTenantID
 	ClientID     string              // = DefaultClientID
+	ObjectID     string              // of the application; = DefaultObjectID
 	Secret       string              // the client secret; made up when there are no Certificates either
 	Certificates []*x509.Certificate // registered for signed assertions
 
@@ -76,6 +77,7 @@ type Double struct {
 	latency atomic.Int64
 	late    atomic.Int64 // see SetSentItemsDelay
 	skew    *atomic.Int64
+	hurry   atomic.Int64 // beside it, for what is on its way to Graph
 
 	authority      *authority
 	api            *server
@@ -119,6 +121,7 @@ func New(o Options) (*Double, error) {
 func withDefaults(o Options) Options {
 	o.TenantID = or(o.TenantID, DefaultTenantID)
 	o.ClientID = or(o.ClientID, DefaultClientID)
+	o.ObjectID = or(o.ObjectID, DefaultObjectID)
 	if o.Secret == "" && len(o.Certificates) == 0 {
 		o.Secret = rand.Text()
 	}

@@ -13,7 +13,9 @@ import (
 type tenant struct {
 	mu        sync.RWMutex
 	secret    string
-	certs     []*x509.Certificate
+	keys      []Key
+	keyRules  KeyRules
+	logins    int             // with a certificate
 	mailboxes map[string]bool // nil: every address
 	allowed   map[string]bool // nil: all that exist
 	sendAs    map[string]map[string]bool
@@ -25,7 +27,7 @@ type tenant struct {
 }
 
 func newTenant(o Options) *tenant {
-	t := &tenant{secret: o.Secret, certs: slices.Clone(o.Certificates), roles: slices.Clone(o.Roles),
+	t := &tenant{secret: o.Secret, keys: newKeys(o.Certificates), roles: slices.Clone(o.Roles),
 		granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}}
 	if len(o.Mailboxes) > 0 {
 		t.mailboxes = addressSet(o.Mailboxes)
@@ -76,7 +78,7 @@ func (d *Double) SetSecret(secret string) {
 
 // SetCertificates replaces the registered certificates.
 func (d *Double) SetCertificates(certs ...*x509.Certificate) {
-	d.tenant.change(func(t *tenant) { t.certs = slices.Clone(certs) })
+	d.tenant.change(func(t *tenant) { t.keys = newKeys(certs) })
 }
 
 // SetRoles changes the roles claim of the tokens issued from now on.
@@ -116,12 +118,6 @@ func (t *tenant) currentRoles() []string {
 		return t.consents
 	}
 	return t.roles
-}
-
-func (t *tenant) certificates() []*x509.Certificate {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.certs
 }
 
 // secretMatches compares in constant time; an empty secret never matches.

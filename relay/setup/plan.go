@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"graphrelay/relay/envelope"
 )
@@ -37,27 +39,43 @@ const (
 	Migrate Task = "migrate" // from a policy to RBAC, without interruption
 )
 
-// Plan is one identity with what it needs. The zero values of ClientID and
-// Denied mean that there is none yet.
+// Plan is one identity with what it needs. A zero ClientID means that there is none yet.
 type Plan struct {
-	Method Method
-	Shell  Shell
-	Task   Task
+	Method     Method
+	Shell      Shell
+	Task       Task
+	Credential Credential // zero is Certificate
 
-	Identity    string // name in the configuration
-	App         string // display name of the app registration
-	TenantID    string
-	ClientID    string // of an app registration that is there already
-	Certificate string // path of the .cer file, on the administrator's machine
-	PEM         string // path of the relay's own file, for the YAML
-	Cloud       string // of the configuration; empty is public
-	GraphURL    string // of that cloud, for az; empty is the public one's
-	Mailboxes   []envelope.Address
-	Denied      envelope.Address
-	Sender      envelope.Address // default_sender, for the YAML; zero is the first mailbox
-	Root        envelope.Address // who reads the mail for root, for the YAML; zero is the first mailbox
-	ReadWrite   bool             // large mail or lookup is configured: Mail.ReadWrite, too
+	Identity      string // name in the configuration
+	App           string // display name of the app registration
+	TenantID      string // a GUID, or a domain of the tenant
+	ClientID      string // of an app registration that is there already
+	ManagedClient string // managed_identity.client_id; empty is the system-assigned identity
+	Certificate   string // path of the .cer file, on the administrator's machine
+	File          string // path of the certificate or secret on the relay, for the YAML
+	Issuer        string // of the tokens of a workload identity; empty stops the script with what to write
+	Subject       string // of these tokens
+	Cloud         string // of the configuration; empty is public
+	GraphURL      string // of that cloud, for az; empty is the public one's
+	Admin         string // user principal name of the person who runs the script; empty is whoever signs in
+	Mailboxes     []envelope.Address
+	Wildcards     []envelope.Address // what the identity sends as beside: no group can hold it
+	Denied        envelope.Address
+	Group         envelope.Address   // of an existing group; zero makes one
+	Owners        []envelope.Address // of the group that is made; none is the person who runs the script
+	SentItemsDays int                // after which Exchange deletes from Sent Items; 0 is never
+	Sender        envelope.Address   // default_sender, for the YAML; zero is the first mailbox
+	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
+	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
 }
+
+// maxName is how long the name of an app may be: Exchange takes 64 letters in the
+// names of groups, scopes and assignments, and the longest that is made of it ends
+// in " Application Mail.ReadWrite".
+const maxName = 64 - 27
+
+// maxSentItemsDays is the largest age limit that Exchange takes.
+const maxSentItemsDays = 24855
 
 // Check returns what of the plan cannot become a script.
 func (p Plan) Check() error {
@@ -66,17 +84,12 @@ func (p Plan) Check() error {
 			"address", p.Identity)
 	}
 	checks := []error{p.checkCloud(), writable("the name", p.App), writable("the tenant", p.TenantID),
-		writable("the certificate's path", p.Certificate), writable("the identity", p.Identity),
-		writable("the path of certificate_file", p.PEM)}
-	if !p.Denied.IsZero() {
-		checks = append(checks, writable("the denied mailbox", p.Denied.String()))
-		if p.Denied.Wildcard() {
-			checks = append(checks, fmt.Errorf("%s is a wildcard: name a single mailbox that must be refused",
-				p.Denied))
-		}
+		writable("the identity", p.Identity), p.checkOptions(), p.checkCredential()}
+	checks = append(checks, writable("default_sender", p.sender()), writable("the alias root", p.root()))
+	for _, w := range p.Wildcards {
+		checks = append(checks, fmt.Errorf("identity %s sends as every mailbox of %s (mailbox: self), which no group "+
+			"can hold: write each address as a sender of its own, or mailbox: ADDRESS for the wildcard", p.Identity, w))
 	}
-	checks = append(checks, writable("default_sender", p.sender().String()),
-		writable("the alias root", p.root().String()))
 	for _, m := range p.Mailboxes {
 		checks = append(checks, writable("the mailbox", m.String()))
 		if m.Wildcard() {
@@ -86,29 +99,98 @@ func (p Plan) Check() error {
 			checks = append(checks, fmt.Errorf("%s cannot be both allowed and denied: name another canary", m))
 		}
 	}
+	return errors.Join(append(checks, p.checkDenied())...)
+}
+
+func (p Plan) checkOptions() error {
+	var checks []error
+	if n := utf8.RuneCountInString(p.App); n > maxName {
+		checks = append(checks, fmt.Errorf("the name %q has %d letters, too many for the names that Exchange makes "+
+			"of it: write at most %d (--name)", p.App, n, maxName))
+	}
+	if p.Admin != "" {
+		checks = append(checks, writable("the administrator", p.Admin))
+		if !strings.Contains(p.Admin, "@") {
+			checks = append(checks, fmt.Errorf("the administrator %q is not a user principal name: write NAME@DOMAIN",
+				p.Admin))
+		}
+	}
+	for what, a := range map[string]envelope.Address{"the group": p.Group, "the denied mailbox": p.Denied} {
+		if !a.IsZero() {
+			checks = append(checks, writable(what, a.String()), single(what, a))
+		}
+	}
+	for _, o := range p.Owners {
+		checks = append(checks, writable("the owner", o.String()), single("the owner", o))
+	}
+	if len(p.Owners) > 0 && !p.Group.IsZero() {
+		checks = append(checks, errors.New("owners are given to a group that the script makes: leave out --owner or "+
+			"--group"))
+	}
+	if p.SentItemsDays < 0 || p.SentItemsDays > maxSentItemsDays {
+		checks = append(checks, fmt.Errorf("%d days of Sent Items are out of range: write 1 to %d", p.SentItemsDays,
+			maxSentItemsDays))
+	}
+	if p.SentItemsDays > 0 && p.Task != Create {
+		checks = append(checks, errors.New("the days of Sent Items belong to the setup: leave out --sent-items-days"))
+	}
 	if p.Task == Migrate && p.Method == Policy {
 		checks = append(checks, errors.New("a migration goes from an access policy to RBAC: remove --method policy"))
 	}
 	return errors.Join(checks...)
 }
 
-// Names that the script gives, all derived from the app's.
-func (p Plan) groupName() string           { return p.App + " senders" }
-func (p Plan) scopeName() string           { return p.App + " senders" }
-func (p Plan) roleName(role string) string { return p.App + " " + role }
-
-// domain is that of the addresses of the group and the canary.
-func (p Plan) domain() string { return p.Mailboxes[0].Domain() }
-
-func (p Plan) groupAddress() string { return p.alias() + "-senders@" + p.domain() }
-
-func (p Plan) denied() string {
-	return cmp.Or(p.Denied.String(), p.alias()+"-canary@"+p.domain())
+func single(what string, a envelope.Address) error {
+	if a.Wildcard() {
+		return fmt.Errorf("%s %s is a wildcard: name a single address", what, a)
+	}
+	return nil
 }
 
-func (p Plan) sender() envelope.Address { return cmp.Or(p.Sender, p.Mailboxes[0]) }
+func (p Plan) checkDenied() error {
+	if p.Denied.IsZero() && p.Task != Undo {
+		return fmt.Errorf("identity %s names no mailbox that must be refused, so nothing could be proven: write "+
+			"denied_mailbox: ADDRESS of an existing, ordinary mailbox, or add --denied ADDRESS", p.Identity)
+	}
+	return nil
+}
 
-func (p Plan) root() envelope.Address { return cmp.Or(p.Root, p.Mailboxes[0]) }
+func (p Plan) checkCredential() error {
+	if p.ClientID == "" && (p.Task == Undo || p.Credential == Managed) {
+		return errors.New("the client ID is not known: write client_id into the configuration")
+	}
+	switch p.Credential {
+	case Secret:
+		return writable("the path of client_secret_file", p.File)
+	case Managed:
+		return nil
+	case Workload:
+		var checks []error
+		for what, s := range map[string]string{"the issuer": p.Issuer, "the subject": p.Subject} {
+			if s != "" {
+				checks = append(checks, writable(what, s))
+			}
+		}
+		return errors.Join(checks...)
+	}
+	return errors.Join(writable("the certificate's path", p.Certificate),
+		writable("the path of certificate_file", p.File))
+}
+
+// Names that the script gives, all derived from the app's.
+func (p Plan) scopeName() string           { return p.App + " senders" }
+func (p Plan) roleName(role string) string { return p.App + " " + role }
+func (p Plan) retentionName() string       { return p.App + " sent items" }
+
+// notesName is the file by which parts know of each other, the same for each task.
+func (p Plan) notesName() string { return p.alias() + "-setup.notes" }
+
+// groupName and groupAddress are the same text for a group that is there already.
+func (p Plan) groupName() string { return cmp.Or(p.Group.String(), p.App+" senders") }
+
+func (p Plan) groupAddress() string {
+	return cmp.Or(p.Group.String(), p.alias()+"-senders@"+p.Mailboxes[0].Domain())
+}
 
 // alias is the name in characters that an address may have.
 func (p Plan) alias() string {
@@ -125,9 +207,9 @@ func (p Plan) alias() string {
 	return cmp.Or(string(b[:min(len(b), 40)]), "graphrelay")
 }
 
-// roles are those of Exchange that the relay needs.
+// roles are those of Exchange that the relay needs by its configuration, or may have been given.
 func (p Plan) roles() []string {
-	if p.ReadWrite {
+	if p.ReadWrite || p.Task == Undo {
 		return []string{"Application Mail.Send", "Application Mail.ReadWrite"}
 	}
 	return []string{"Application Mail.Send"}

@@ -1,7 +1,6 @@
 package setup_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,68 +9,25 @@ import (
 	"strings"
 	"testing"
 
+	"graphrelay/relay/e2e/rehearsal"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/setup"
 )
 
-// hostile is a name with everything that means something to a shell.
-const hostile = "Bob's \"relay\" $(touch /tmp/x) `id` ${HOME} ’; exit 1 #"
+func plan(t testing.TB, mailboxes int) setup.Plan { return rehearsal.Plain(t, mailboxes) }
 
-func plan(t testing.TB, mailboxes int) setup.Plan {
-	t.Helper()
-	p := setup.Plan{
-		Method: setup.RBAC, Shell: setup.PowerShell, Task: setup.Create, Identity: "contoso", App: "graphrelay",
-		TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222",
-		Certificate: "entra.cer", PEM: "/etc/graphrelay/entra.pem",
-	}
-	for i := range mailboxes {
-		local := fmt.Sprintf("o'brien+%d", i)
-		if i%3 == 1 {
-			local = fmt.Sprintf(`"a b$HOME %d `+"`id`"+`"`, i)
-		}
-		p.Mailboxes = append(p.Mailboxes, parse(t, local+"@contoso.com"))
-	}
-	return p
-}
-
-func parse(t testing.TB, s string) envelope.Address {
-	t.Helper()
-	a, err := envelope.ParseAddress(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// everyPlan calls do with each kind of script, for 1 and 30 mailboxes, with
-// plain and with hostile names.
+// everyPlan calls do with each kind of script, for each credential, for 1 and 30
+// mailboxes, with plain and with hostile names.
 func everyPlan(t *testing.T, do func(t *testing.T, p setup.Plan, script string)) {
 	t.Helper()
-	for _, method := range []setup.Method{setup.RBAC, setup.Policy} {
-		for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
-			for _, task := range []setup.Task{setup.Create, setup.Undo, setup.Migrate} {
-				for _, n := range []int{1, 30} {
-					for _, app := range []string{"graphrelay", hostile} {
-						if task == setup.Migrate && method == setup.Policy {
-							continue
-						}
-						p := plan(t, n)
-						p.Method, p.Shell, p.Task, p.App, p.Identity = method, shell, task, app, app
-						if n == 30 {
-							p.Denied, p.ReadWrite, p.Certificate = parse(t, "o'canary@contoso.com"), true,
-								app+"/entra.cer"
-						}
-						t.Run(fmt.Sprintf("%s %s %s %d %q", method, shell, task, n, app[:5]), func(t *testing.T) {
-							script, err := setup.Script(p)
-							if err != nil {
-								t.Fatal(err)
-							}
-							do(t, p, script)
-						})
-					}
-				}
+	for name, p := range rehearsal.Plans(t) {
+		t.Run(name, func(t *testing.T) {
+			script, err := setup.Script(p)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
+			do(t, p, script)
+		})
 	}
 }
 
@@ -99,12 +55,15 @@ func runMocked(t *testing.T, p setup.Plan, dir, file string) {
 	t.Helper()
 	notes := filepath.Join(dir, "notes")
 	for name, body := range map[string]string{
-		"az": "case \"$*\" in *'app list'*|*'credential list'*|*appRoleAssignments*) ;; *'sp show'*) echo " +
-			"44444444-4444-4444-4444-444444444444;; *) echo 33333333-3333-3333-3333-333333333333;; esac\nprintf 'az " +
-			"%s\\n' \"$*\" >>\"$NOTES\"",
-		"pwsh":    "printf 'pwsh %s\\n' \"$APP_ID $SP_ID\" >>\"$NOTES\"; for f; do :; done; cat \"$f\" >>\"$NOTES\"",
+		"az": "case \"$*\" in *'app list'*|*'credential list'*|*appRoleAssignments*) ;; *servicePrincipalType*) " +
+			"printf 'ManagedIdentity\\n%s\\n' 44444444-4444-4444-4444-444444444444;; *'sp show'*) echo " +
+			"44444444-4444-4444-4444-444444444444;; *tenantId*) echo 11111111-1111-1111-1111-111111111111;; " +
+			"*user.name*) echo \"o'admin@contoso.com\";; *) echo 33333333-3333-3333-3333-333333333333;; esac\n" +
+			"printf 'az %s\\n' \"$*\" >>\"$LOG\"",
+		"pwsh": "printf 'pwsh\\n' >>\"$LOG\"; for f; do :; done; cat \"$f\" \"$NOTES\" >>\"$LOG\"; " +
+			"echo Tested=1 >>\"$NOTES\"",
 		"openssl": "echo sha1 Fingerprint=AA:BB",
-		"sleep":   "printf 'sleep %s\\n' \"$1\" >>\"$NOTES\"",
+		"sleep":   "printf 'sleep %s\\n' \"$1\" >>\"$LOG\"",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+body+"\n"), 0o700); err != nil {
 			t.Fatal(err)
@@ -112,7 +71,7 @@ func runMocked(t *testing.T, p setup.Plan, dir, file string) {
 	}
 	cmd := exec.Command("sh", file)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "NOTES=" + notes, "HOME=/expanded"}
+	cmd.Env = []string{"PATH=" + dir + ":/usr/bin:/bin", "LOG=" + notes, "HOME=/expanded"}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v %s", err, out)
@@ -125,8 +84,8 @@ func runMocked(t *testing.T, p setup.Plan, dir, file string) {
 	if strings.Contains(said, "/expanded") || strings.Contains(said, "uid=") {
 		t.Errorf("a value was expanded:\n%s", said)
 	}
-	if p.Task == setup.Create && !strings.Contains(said, "--display-name "+p.App+" ") &&
-		!strings.Contains(said, "credential list --id 3333") {
+	if p.Task == setup.Create && p.Credential != setup.Managed &&
+		!strings.Contains(said, "--display-name "+p.App+" ") && !strings.Contains(said, "credential list --id 3333") {
 		t.Errorf("the name did not arrive as it is:\n%s", said)
 	}
 	for _, m := range p.Mailboxes {
@@ -158,24 +117,27 @@ func TestOrderOfSteps(t *testing.T) {
 	for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
 		p := plan(t, 2)
 		p.Shell = shell
-		consent, unconsent, wait := "New-MgServicePrincipalAppRoleAssignment",
-			"Remove-MgServicePrincipalAppRoleAssignment", "Start-Sleep -Seconds 5400"
-		long := "Start-Sleep -Seconds 7200"
+		consent, unconsent := "New-MgServicePrincipalAppRoleAssignment", "Remove-MgServicePrincipalAppRoleAssignment"
+		wait, removed, tested := "Wait-Since 'Changed' 90", "Set-Note 'Removed' (Get-Now)", "Get-Note 'Tested'"
+		long, tokens := "Wait-Since 'Changed' 120", "Wait-Since 'Removed' 120" // the second is of PowerShell in both
 		if shell == setup.Az {
-			consent, unconsent, wait, long = "--method post", "--method delete", "sleep 5400", "sleep 7200"
+			consent, unconsent, wait, long = "--method post", "--method delete", "wait_since Changed 90",
+				"wait_since Changed 120"
+			removed, tested = "set_note Removed", "note Tested"
 		}
 		p.Method = setup.Policy
-		order(p, "New-ApplicationAccessPolicy", "Test-ApplicationAccessPolicy", wait, consent)
+		order(p, "New-ApplicationAccessPolicy", "Test-ApplicationAccessPolicy", tested, wait, consent)
 		p.Task = setup.Undo
-		order(p, unconsent, long, "Remove-ApplicationAccessPolicy", "Remove-DistributionGroup")
+		order(p, removed, unconsent, tokens, "Remove-ApplicationAccessPolicy", "Remove-DistributionGroup")
 		p.Method, p.Task = setup.RBAC, setup.Create
 		order(p, "With them nothing is restricted", "New-ManagementScope", "New-ManagementRoleAssignment",
 			"Test-ServicePrincipalAuthorization")
 		p.Task = setup.Undo
-		order(p, "Remove-ManagementRoleAssignment", "Remove-ManagementScope", "Remove-DistributionGroup")
+		order(p, unconsent, "Remove-ManagementRoleAssignment", "Remove-ManagementScope", tokens,
+			"Remove-ApplicationAccessPolicy", "Remove-DistributionGroup")
 		p.Task = setup.Migrate
-		order(p, "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", long, unconsent, long,
-			"Remove-ApplicationAccessPolicy")
+		order(p, "New-ManagementRoleAssignment", "Test-ServicePrincipalAuthorization", tested, long, removed, unconsent,
+			tokens, "Remove-ApplicationAccessPolicy")
 	}
 }
 
@@ -252,7 +214,7 @@ func TestScriptsForNationalClouds(t *testing.T) {
 		"usgov":     {"-Environment USGov", "-ExchangeEnvironmentName O365USGovGCCHigh", "AzureUSGovernment"},
 		"usgov-dod": {"-Environment USGovDoD", "-ExchangeEnvironmentName O365USGovDoD", ""},
 		"china":     {"-Environment China", "-ExchangeEnvironmentName O365China", "AzureChinaCloud"},
-		"public":    {"-NoWelcome", "-ShowBanner:$false", "none"},
+		"public":    {"-NoWelcome", "", "none"},
 	} {
 		everyPlan(t, func(t *testing.T, p setup.Plan, _ string) {
 			p.Cloud = cloud
@@ -270,18 +232,19 @@ func TestScriptsForNationalClouds(t *testing.T) {
 				t.Fatal(err)
 			}
 			for line := range strings.Lines(script) {
-				line = strings.TrimSpace(line)
+				line = strings.TrimSuffix(strings.TrimSpace(line), " -UseDeviceCode")
+				line = strings.TrimSuffix(line, " -DisableWAM")
 				if strings.HasPrefix(line, "Connect-MgGraph") && !strings.HasSuffix(line, want[0]) ||
 					strings.HasPrefix(line, "Connect-ExchangeOnline") && !strings.HasSuffix(line, want[1]) {
 					t.Errorf("%s: %s", cloud, line)
 				}
 			}
-			if strings.Contains(script, "widely known") != (cloud != "public") || cloud != "public" &&
+			if strings.Contains(script, "were not tried in this cloud") != (cloud != "public") || cloud != "public" &&
 				strings.Contains(script, "graph.microsoft.com") {
 				t.Errorf("%s: its note, or a host of another cloud:\n%s", cloud, script)
 			}
 			if p.Shell == setup.Az &&
-				strings.Contains(script, "\naz cloud set --name "+want[2]+"\n") != (cloud != "public") {
+				strings.Contains(script, "\n  az cloud set --name "+want[2]+"\n") != (cloud != "public") {
 				t.Errorf("%s: az is not told of it", cloud)
 			}
 		})
@@ -294,10 +257,16 @@ func TestCmdletsAreDocumented(t *testing.T) {
 	known, used := cmdlets(t), map[string]bool{}
 	cmdlet := regexp.MustCompile(`\b[A-Z][A-Za-z]*-[A-Z][A-Za-z]+\b`)
 	parameter := regexp.MustCompile(`(?:^|\s)-([A-Z][A-Za-z]*)`)
+	own := regexp.MustCompile(`function ([A-Za-z-]+)`)
 	everyPlan(t, func(t *testing.T, p setup.Plan, script string) {
-		for line := range strings.Lines(regexp.MustCompile(`'(?:[^'\n]|'')*'`).ReplaceAllString(script, "''")) {
+		for _, m := range own.FindAllStringSubmatch(script, -1) {
+			known[m[1]] = []string{"*"}
+		}
+		strs := regexp.MustCompile(`'(?:[^'\n]|'')*'|"[^"\n]*"`)
+		for line := range strings.Lines(strs.ReplaceAllString(script, "''")) {
 			line = strings.TrimSpace(line)
-			if strings.HasPrefix(line, "#") && !strings.Contains(line, "Set-ExecutionPolicy -Scope") ||
+			if strings.HasPrefix(line, "#") && !strings.Contains(line, "Set-ExecutionPolicy -Scope") &&
+				!strings.Contains(line, "Unblock-File -") ||
 				strings.HasPrefix(line, "param(") {
 				continue
 			}
@@ -333,8 +302,11 @@ func cmdlets(t *testing.T) map[string][]string {
 	}
 	known := map[string][]string{}
 	for line := range strings.Lines(string(b)) {
+		line, source, _ := strings.Cut(line, " # ")
 		if words := strings.Fields(line); len(words) > 0 && words[0] != "#" {
-			known[words[0]] = words[1:]
+			if known[words[0]] = words[1:]; strings.TrimSpace(source) == "" {
+				t.Errorf("%s has no source", words[0])
+			}
 		}
 	}
 	return known
@@ -346,16 +318,30 @@ func TestPlansThatCannotBe(t *testing.T) {
 		"a line end":        func(p *setup.Plan) { p.App = "a\nRemove-Everything" },
 		"hidden direction":  func(p *setup.Plan) { p.App = "a\u202eb" },
 		"an empty name":     func(p *setup.Plan) { p.App = "" },
-		"a denied wildcard": func(p *setup.Plan) { p.Denied = parse(t, "*@contoso.com") },
-		"hidden in a path":  func(p *setup.Plan) { p.PEM = "/etc/\u202emep.artne" },
+		"a denied wildcard": func(p *setup.Plan) { p.Denied = rehearsal.Address(t, "*@contoso.com") },
+		"hidden in a path":  func(p *setup.Plan) { p.File = "/etc/\u202emep.artne" },
 		"denied = allowed":  func(p *setup.Plan) { p.Denied = p.Mailboxes[0] },
-		"migrate a policy":  func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
-		"unknown cloud":     func(p *setup.Plan) { p.Cloud = "mars" },
-		"az without Graph":  func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
+		"no denied mailbox": func(p *setup.Plan) { p.Denied = envelope.Address{} },
+		"a long name":       func(p *setup.Plan) { p.App = strings.Repeat("\u00e4", 38) },
+		"mailbox: self": func(p *setup.Plan) {
+			p.Wildcards = []envelope.Address{rehearsal.Address(t, "*@contoso.com")}
+		},
+		"no UPN":           func(p *setup.Plan) { p.Admin = "admin" },
+		"a wildcard group": func(p *setup.Plan) { p.Group = rehearsal.Address(t, "*@contoso.com") },
+		"a wildcard owner": func(p *setup.Plan) {
+			p.Owners = []envelope.Address{rehearsal.Address(t, "*@contoso.com")}
+		},
+		"too many days":          func(p *setup.Plan) { p.SentItemsDays = 24856 },
+		"days in an undo":        func(p *setup.Plan) { p.SentItemsDays, p.Task = 1, setup.Undo },
+		"a nameless undo":        func(p *setup.Plan) { p.ClientID, p.Task = "", setup.Undo },
+		"migrate a policy":       func(p *setup.Plan) { p.Task, p.Method = setup.Migrate, setup.Policy },
+		"a cloud without a name": func(p *setup.Plan) { p.Cloud = "bleu" },
+		"unknown cloud":          func(p *setup.Plan) { p.Cloud = "mars" },
+		"az without Graph":       func(p *setup.Plan) { p.Cloud, p.Shell = "china", setup.Az },
 	} {
 		p := plan(t, 1)
 		change(&p)
-		if _, err := setup.Script(p); err == nil || !strings.Contains(err.Error(), ": ") &&
+		if script, err := setup.Script(p); script != "" || err == nil || !strings.Contains(err.Error(), ": ") &&
 			!strings.Contains(err.Error(), ";") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,68 +1,124 @@
 package setup
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// side is where a step runs.
-type side int
+// side is where a step runs: no process does both, because the modules of Graph
+// and of Exchange do not work in one.
+type side string
 
 const (
-	inEntra    side = iota // with the Microsoft Graph modules, or az
-	inExchange             // with the Exchange Online module
-	onlyWait
+	inEntra    side = "Entra"    // with the Microsoft Graph modules, or az
+	inExchange side = "Exchange" // with the Exchange Online module
+	anywhere   side = ""
 )
 
-// step is one part of a script. Its commands are given for both shells if they
+// Rights of Microsoft Graph that the person who runs a part is asked for.
+const (
+	readApps   = "Application.Read.All"
+	writeApps  = "Application.ReadWrite.All"
+	writeRoles = "AppRoleAssignment.ReadWrite.All"
+)
+
+// step is one piece of a script. Its commands are given for both shells if they
 // differ: Exchange has only cmdlets.
 type step struct {
 	title string
 	why   []string // comment lines
 	side  side
+	first both     // what is checked before the login
 	ps    []string // PowerShell
 	sh    []string // the same by az, for steps in Entra
+	right string   // beyond readApps
+}
+
+// part is the steps of one process.
+type part struct {
+	side  side
+	steps []step
+}
+
+// parts cuts the steps where another process must go on. A step that runs
+// anywhere belongs to what is before it.
+func (p Plan) parts() (list []part) {
+	for _, one := range p.steps() {
+		if len(list) == 0 || one.side != anywhere && one.side != list[len(list)-1].side {
+			list = append(list, part{side: one.side})
+		}
+		last := &list[len(list)-1]
+		last.steps = append(last.steps, one)
+	}
+	return list
+}
+
+// scopes are what a part asks Microsoft Graph for.
+func (p part) scopes() []string {
+	list := []string{readApps}
+	for _, one := range p.steps {
+		if one.right != "" {
+			list = append(list, one.right)
+		}
+	}
+	if slices.Contains(list, writeApps) {
+		list = list[1:]
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// text is the step with its number and reasons.
+func (s step) text(number int, commands []string) []string {
+	head := append([]string{fmt.Sprintf("%d. %s", number, s.title)}, s.why...)
+	return slices.Concat([]string{""}, comments(head...), commands)
+}
+
+func (s step) with(right string) step {
+	s.right = right
+	return s
 }
 
 // steps are those of the task, in the order that never leaves the application unrestricted.
-func (p Plan) steps() []step {
-	switch p.Task {
-	case Undo:
-		if p.Method == Policy {
-			return []step{p.find(), p.removeConsent(), p.waitForTokens("the policy goes"), p.removePolicy(),
-				p.removeGroup(), p.removeApp()}
-		}
-		return []step{p.find(), p.removeRoles(), p.removeGroup(), p.removeApp()}
-	case Migrate:
-		return []step{p.find(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(), p.waitForRole(),
-			p.removeConsent(), p.waitForTokens("the policy goes"), p.removePolicy(), p.copyBack()}
+func (p Plan) steps() (list []step) {
+	switch {
+	case p.Task == Undo:
+		consents := p.removeConsent("With them the app could send as everybody once the restriction is gone.")
+		list = []step{p.findIfThere(), consents, p.removeRoles(), p.removePolicy(), p.removeRetention(),
+			p.removeGroup(), p.removeApp()}
+	case p.Task == Migrate:
+		list = []step{p.find(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(),
+			p.removeConsentInTime(), p.removePolicy(), p.copyBack()}
+	case p.Method == Policy:
+		list = append(p.identify(), p.noConsentYet(), p.customize(), p.group(), p.canary(), p.policy(), p.testPolicy(),
+			p.retention(), p.consent(), p.copyBack())
+	default:
+		list = append(p.identify(), p.noConsent(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(),
+			p.testRole(), p.retention(), p.copyBack())
 	}
-	if p.Method == Policy {
-		return []step{p.register(), p.noConsentYet(), p.group(), p.canary(), p.policy(), p.testPolicy(), p.retention(),
-			p.waitForPolicy(), p.consent(), p.copyBack()}
-	}
-	return []step{p.register(), p.noConsent(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(),
-		p.retention(), p.copyBack()}
+	return slices.DeleteFunc(list, func(s step) bool { return s.title == "" }) // not for this plan
 }
 
-// entra is a step in Entra, of parts that both shells have.
-func entra(parts, title string, why ...string) step {
-	s := step{title: title, why: why}
-	for name := range strings.FieldsSeq(parts) {
-		s.ps = append(s.ps, part(name+".ps1")...)
-		s.sh = append(s.sh, part(name+".sh")...)
+// entra is a step in Entra, of fragments that both shells have.
+func entra(names, title string, why ...string) step {
+	s := step{title: title, why: why, side: inEntra}
+	for name := range strings.FieldsSeq(names) {
+		s.ps = append(s.ps, fragment(name+".ps1")...)
+		s.sh = append(s.sh, fragment(name+".sh")...)
 	}
 	return s
 }
 
-func (p Plan) register() step {
-	return entra("register", "App registration (single tenant), certificate and service principal",
-		"Nothing is consented here: the app can log in, but do nothing.",
-		"A certificate that is already there is not uploaded again; others stay.")
+func (p Plan) findIfThere() step {
+	names := "app_if_there sp_if_there save_app"
+	if p.Credential == Managed {
+		names = "sp_if_there save_app"
+	}
+	return entra(names, "Find the app and its service principal, if they are still there")
 }
-
-// find finds an existing app.
-func (p Plan) find() step { return entra("find", "Find the app and its service principal") }
 
 // noConsent guards the RBAC route: a consent in Entra adds to the role, and then
 // nothing is restricted.
@@ -80,30 +136,52 @@ func (p Plan) noConsentYet() step {
 
 func (p Plan) consent() step {
 	s := entra("consent", "Consent, last of all",
-		"The policy has been tested and has had time to reach Graph. Only now may the app send.")
+		"The policy has been tested and has had time to reach Graph. Only now may the app send.").with(writeRoles)
 	for _, perm := range p.permissions() {
 		s.ps = append(s.ps, fill("grant.ps1", "@ID@", perm.id, "@NAME@", perm.name)...)
 		s.sh = append(s.sh, fill("grant.sh", "@ID@", perm.id, "@NAME@", perm.name)...)
 	}
+	s.first = afterWait("90", "Microsoft: a policy takes longer than one hour, even if the test shows it right.")
 	return s
 }
 
-func (p Plan) removeConsent() step {
-	return entra("consents remove_consent", "Remove the consents for mail",
-		"Before the policy that narrows them: in the other order, the app could send as everybody in between.")
+func (p Plan) removeConsent(why ...string) step {
+	return entra("consents remove_consent", "Remove the consents for mail", why...).with(writeRoles)
+}
+
+// removeConsentInTime waits until the role has reached Graph, so that mail goes on.
+func (p Plan) removeConsentInTime() step {
+	s := p.removeConsent("Before the policy that narrows them: in the other order, the app could send as everybody " +
+		"in between.")
+	s.first = afterWait("120", "A role takes 30 minutes to 2 hours. Mail continues under the consent and the policy.")
+	return s
+}
+
+// afterWait lets a step begin only when what was changed in Exchange has passed its tests and had time to reach Graph.
+func afterWait(minutes, why string) both {
+	ps, sh := fragment("tested.ps1"), fragment("tested.sh")
+	return both{append(append(ps, comments(why)...), "Wait-Since 'Changed' "+minutes),
+		append(append(sh, comments(why)...), "wait_since Changed "+minutes)}
 }
 
 func (p Plan) removeApp() step {
-	s := entra("", "Remove the app registration", "Stop the relay first. The app can be restored in the portal for 30 "+
-		"days. Mailboxes, including the canary, and retention policies stay.")
-	s.ps = []string{`Remove-MgApplication -ApplicationId $app.Id`}
-	s.sh = []string{`az ad app delete --id "$APP_ID"`}
-	return s
+	if p.Credential == Managed {
+		return step{}
+	}
+	return entra("remove_app", "Remove the app registration", "Stop the relay first. The app can be restored in the "+
+		"portal for 30 days. Mailboxes, including the canary, stay.").with(writeApps)
 }
 
-// exchange is a step in Exchange of parts that begin with its reasons.
-func exchange(title string, parts ...string) step {
-	return step{title: title, side: inExchange, ps: part(parts...)}
+// exchange is a step in Exchange of fragments that begin with its reasons.
+func exchange(title string, names ...string) step {
+	return step{title: title, side: inExchange, ps: fragment(names...)}
+}
+
+func (p Plan) customize() step {
+	if p.Method == Policy && p.SentItemsDays == 0 {
+		return step{}
+	}
+	return exchange("The organisation must allow roles and policies of its own", "customize.ps1")
 }
 
 // pointer registers the service principal in Exchange.
@@ -114,15 +192,23 @@ func (p Plan) pointer() step {
 // group holds the mailboxes, shared ones among them: a policy cannot name a shared
 // mailbox directly, and a role does not reach into nested groups.
 func (p Plan) group() step {
-	return exchange("A mail-enabled security group with exactly the mailboxes of the relay", "group.ps1")
+	s := step{title: "A mail-enabled security group with exactly the mailboxes of the relay", side: inExchange}
+	fresh := fragment("group_given.ps1")
+	hide := comments("It is an existing group, of which only the members are changed.")
+	if p.Group.IsZero() {
+		owners := ""
+		if len(p.Owners) > 0 {
+			owners = " -ManagedBy " + psList(addresses(p.Owners))
+		}
+		s.why = []string{"Nobody can join or leave it, it accepts no mail from outside, address lists do not show it."}
+		fresh, hide = fill("group_new.ps1", "@OWNERS@", owners), fragment("group_hidden.ps1")
+	}
+	s.ps = fill("group.ps1", "@NEW@", strings.Join(fresh, "\n  "), "@HIDE@", strings.Join(hide, "\n"))
+	return s
 }
 
 func (p Plan) canary() step {
-	name := "canary.ps1"
-	if p.Denied.IsZero() {
-		name = "canary_new.ps1"
-	}
-	return exchange("The canary: a mailbox that the app must not be able to use", name)
+	return exchange("The canary: a mailbox that the app must not be able to use", "canary.ps1")
 }
 
 func (p Plan) role() step {
@@ -134,8 +220,14 @@ func (p Plan) role() step {
 	return s
 }
 
+// testRole stops a migration whose mailboxes are not in scope, for what comes next takes them their consent.
 func (p Plan) testRole() step {
-	return exchange("Test: InScope must be True for each mailbox, and False for the canary", "test_role.ps1")
+	report := "Write-Warning"
+	if p.Task == Migrate {
+		report = "throw"
+	}
+	return step{title: "Test: InScope must be True for each mailbox, and False for the canary", side: inExchange,
+		ps: fill("test_role.ps1", "@REPORT@", report)}
 }
 
 func (p Plan) policy() step {
@@ -146,68 +238,32 @@ func (p Plan) testPolicy() step {
 	return exchange("Test: Granted for each mailbox, Denied for the canary", "test_policy.ps1")
 }
 
-// retention keeps Sent Items, where every relayed message stays, from filling up.
+// retention keeps Sent Items, where every relayed message stays, from filling up, if asked for: it deletes mail.
 func (p Plan) retention() step {
-	return exchange("Sent Items: delete relayed mail after 30 days", "retention.ps1")
+	if p.SentItemsDays == 0 {
+		return step{}
+	}
+	days := strconv.Itoa(p.SentItemsDays)
+	return step{title: "Sent Items: DELETE mail after " + days + " days", side: inExchange,
+		ps: fill("retention.ps1", "@DAYS@", days)}
+}
+
+func (p Plan) removeRetention() step {
+	return exchange("Give the mailboxes their retention policy back", "remove_retention.ps1")
 }
 
 func (p Plan) removeRoles() step {
-	s := step{title: "Remove roles, scope and pointer: from here on the app may do nothing", side: inExchange}
-	for _, role := range []string{"Application Mail.Send", "Application Mail.ReadWrite"} {
-		s.ps = append(s.ps, fill("unassign.ps1", "@NAME@", psQuote(p.roleName(role)))...)
-	}
-	s.ps = append(s.ps, part("remove_scope.ps1")...)
-	return s
+	return exchange("Remove roles, scope and pointer, in whatever method they were set up", "remove_roles.ps1")
 }
 
 func (p Plan) removePolicy() step { return exchange("Remove the access policy", "remove_policy.ps1") }
 
-func (p Plan) removeGroup() step { return exchange("Remove the group", "remove_group.ps1") }
-
-func (p Plan) waitForPolicy() step {
-	return wait("Wait until the policy has reached Graph", 90,
-		"Microsoft: longer than one hour, even if the test shows the right result. Nothing can be sent meanwhile, "+
-			"because nothing is consented.",
-		"You can stop the script, and run it again without the wait (-SkipWait, SKIP_WAIT=1) when the time has passed.")
-}
-
-func (p Plan) waitForRole() step {
-	return wait("Wait until the role has reached Graph", 120,
-		"30 minutes to 2 hours. Mail continues under the consent and the policy meanwhile.")
-}
-
-func (p Plan) waitForTokens(then string) step {
-	return wait("Wait until the tokens that carry the consents have expired, before "+then, 120,
-		"A token keeps the consents it was issued with for 60 to 90 minutes. Without the policy it would open every "+
-			"mailbox.")
-}
-
-func wait(title string, minutes int, why ...string) step {
-	values := []string{"@MINUTES@", strconv.Itoa(minutes), "@SECONDS@", strconv.Itoa(minutes * 60)}
-	return step{title: title, why: why, side: onlyWait, ps: fill("wait.ps1", values...), sh: fill("wait.sh", values...)}
-}
-
-// copyBack prints what the person who runs the relay needs.
-func (p Plan) copyBack() step {
-	s := step{title: "What to give to the person who runs the relay", side: onlyWait}
-	lines := []string{"", "Copy this into the configuration of the relay:", "", "identities:",
-		"  - name: " + yamlQuote(p.Identity), "    tenant_id: " + yamlQuote(p.TenantID), "    client_id: @APP@",
-		"    certificate_file: " + yamlQuote(p.PEM), "    denied_mailbox: " + yamlQuote(p.denied()), "senders:"}
-	for _, m := range p.Mailboxes {
-		lines = append(lines, "  - address: "+yamlQuote(m.String()))
+func (p Plan) removeGroup() step {
+	if !p.Group.IsZero() {
+		return step{}
 	}
-	lines = append(lines, "default_sender: "+yamlQuote(p.sender().String()), "aliases:",
-		"  root: "+yamlQuote(p.root().String())+"   # who reads the mail for root")
-	lines = append(lines, "", "Then, on the relay:  graphrelay verify --to ADMIN --wait 2h")
-	for _, l := range lines {
-		before, after, isApp := strings.Cut(l, "@APP@")
-		if isApp && after == "" {
-			s.ps = append(s.ps, "Write-Host ("+psQuote(before)+" + $AppId)")
-			s.sh = append(s.sh, `printf '%s%s\n' `+shQuote(before)+` "$APP_ID"`)
-			continue
-		}
-		s.ps = append(s.ps, "Write-Host "+psQuote(l))
-		s.sh = append(s.sh, `printf '%s\n' `+shQuote(l))
-	}
-	return s
+	return exchange("Remove the group", "remove_group.ps1")
 }
+
+func (p Plan) sender() string { return cmp.Or(p.Sender, p.Mailboxes[0]).String() }
+func (p Plan) root() string   { return cmp.Or(p.Root, p.Mailboxes[0]).String() }

@@ -72,11 +72,7 @@ func (c *conn) admit() *reply.Error {
 		return errUnavailable
 	}
 	if refusal := c.server.conns.add(c); refusal != nil {
-		c.note(slog.LevelWarn, "connections refused", "connections refused",
-			slog.String("reply", refusal.Text),
-			slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
-		c.refused(refusal)
-		return refusal
+		return c.noteFull(refusal)
 	}
 	if c.proxied {
 		return nil
@@ -102,11 +98,25 @@ func (c *conn) identify() *reply.Error {
 		c.session, err = c.server.handler.Connect(c.ctx, c.peer)
 		return err
 	})
-	if err == nil {
-		return nil
+	if err != nil {
+		c.session = nil
+		return reply.Of(err)
 	}
-	c.session = nil
-	return reply.Of(err)
+	if refusal := c.server.conns.seat(c, c.session.Standing()); refusal != nil {
+		_ = c.guard(func() error { c.session.Close(); return nil })
+		c.session = nil
+		return c.noteFull(refusal)
+	}
+	return nil
+}
+
+// noteFull logs a refusal of the registry.
+func (c *conn) noteFull(refusal *reply.Error) *reply.Error {
+	c.note(slog.LevelWarn, "connections refused", "connections refused",
+		slog.String("reply", refusal.Text),
+		slog.String("remedy", "find out why the client opens so many, or raise smtp.max_connections"))
+	c.refused(refusal)
+	return refusal
 }
 
 // turnAway answers a connection that is not served. It does not delay the accept

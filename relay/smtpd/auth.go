@@ -128,6 +128,7 @@ func (c *conn) authenticate(user, password string) error {
 	err := c.guard(func() error { return c.session.Authenticate(c.ctx, user, password) })
 	if err == nil {
 		c.authenticated = true
+		c.server.conns.promote(c)
 		c.reply = append(c.reply, "235 2.7.0 Authentication successful\r\n"...)
 		return c.settle()
 	}

@@ -19,6 +19,7 @@ import (
 type sink struct{}
 
 func (sink) Refused(smtpd.Peer, smtpd.Session, *reply.Error)            {}
+func (sink) Standing() smtpd.Standing                                   { return smtpd.Client }
 func (sink) Connect(context.Context, smtpd.Peer) (smtpd.Session, error) { return sink{}, nil }
 func (sink) Mail(context.Context, smtpd.MailFrom) (smtpd.Transaction, error) {
 	return sink{}, nil

@@ -34,6 +34,7 @@ type conn struct {
 	secure  bool // TLS
 
 	session       Session // nil until the handler admitted the connection
+	guest         *guest  // of the registry; nil for a client
 	authenticated bool
 	failedLogins  int
 
@@ -68,9 +69,9 @@ type conn struct {
 	end         error // once set, nothing is read or written any more
 	closed      bool
 
-	mu       sync.Mutex
-	stopping bool
-	waiting  bool // for a command, so that stop may interrupt
+	mu      sync.Mutex
+	parting *reply.Error // with which the connection is asked to end
+	waiting bool         // for a command, so that part may interrupt
 
 	// The first memory of lineBuf, reply and out, in one allocation.
 	lineMem  [128]byte
@@ -160,12 +161,12 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 func (c *conn) LocalAddr() net.Addr              { return c.raw.LocalAddr() }
 func (c *conn) RemoteAddr() net.Addr             { return c.raw.RemoteAddr() }
 
-// stop asks the connection to end: at once if it waits for a command, otherwise
+// part asks the connection to end: at once if it waits for a command, otherwise
 // before it would wait for the next one.
-func (c *conn) stop() {
+func (c *conn) part(e *reply.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopping = true
+	c.parting = e
 	if c.waiting {
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0))
 	}
@@ -177,10 +178,20 @@ func (c *conn) kill() {
 	_ = c.raw.Close()
 }
 
-func (c *conn) isStopping() bool {
+func (c *conn) asked() *reply.Error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stopping
+	return c.parting
+}
+
+// obey ends the connection as it was asked to.
+func (c *conn) obey(e *reply.Error) error {
+	if e.Cause != nil {
+		c.note(slog.LevelWarn, "connections without a login", "connection without a login closed",
+			slog.String("reply", e.Text), slog.String("error", e.Cause.Error()))
+		c.refused(e)
+	}
+	return c.bye(e)
 }
 
 // guard runs a method of the handler; a panic is logged and becomes a 421,

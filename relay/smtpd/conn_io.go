@@ -137,20 +137,20 @@ func (c *conn) arm() error {
 	return c.awaitUntil(until, !c.inBody)
 }
 
-// awaitUntil sets the deadline of the next reads; stop may interrupt them if they
+// awaitUntil sets the deadline of the next reads; part may interrupt them if they
 // only wait.
 func (c *conn) awaitUntil(until time.Time, waiting bool) error {
 	c.mu.Lock()
 	c.waiting = waiting
-	stop := c.stopping && waiting
+	asked := c.parting
 	var err error
-	if !stop {
+	if asked == nil || !waiting {
 		err = c.raw.SetReadDeadline(until)
 	}
 	c.mu.Unlock()
 	switch {
-	case stop:
-		return c.bye(errStopping)
+	case asked != nil && waiting:
+		return c.obey(asked)
 	case err != nil:
 		return c.finish(err.Error())
 	}
@@ -163,8 +163,8 @@ func (c *conn) readFailed(err error) error {
 	var ne net.Error
 	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 	switch {
-	case timeout && !c.inBody && c.isStopping():
-		return c.bye(errStopping)
+	case timeout && !c.inBody && c.asked() != nil:
+		return c.obey(c.asked())
 	case timeout:
 		c.noteTimeout()
 		return c.bye(errIdle)

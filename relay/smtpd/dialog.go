@@ -32,8 +32,8 @@ func (c *conn) nextCommand() error {
 		return err
 	}
 	for len(c.line) == 0 {
-		if c.isStopping() {
-			return c.bye(errStopping)
+		if asked := c.asked(); asked != nil {
+			return c.obey(asked)
 		}
 		line, refusal, err := c.readLine()
 		switch {

@@ -33,6 +33,7 @@ type recorder struct {
 // hooks are the answers; nil hooks accept.
 type hooks struct {
 	connect func(smtpd.Peer) error
+	stands  func(smtpd.Peer) smtpd.Standing
 	auth    func(user, password string) error
 	mail    func(smtpd.MailFrom) error
 	rcpt    func(envelope.Address) error
@@ -103,10 +104,13 @@ func (h *recorder) Connect(_ context.Context, p smtpd.Peer) (smtpd.Session, erro
 			return nil, err
 		}
 	}
-	return &recSession{h}, nil
+	return &recSession{h, p}, nil
 }
 
-type recSession struct{ h *recorder }
+type recSession struct {
+	h    *recorder
+	peer smtpd.Peer
+}
 
 func (s *recSession) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transaction, error) {
 	if f := s.h.answer().mail; f != nil {
@@ -134,6 +138,13 @@ func (s *recSession) Authenticate(_ context.Context, user, password string) erro
 }
 
 var errBadLogin = reply.New(535, reply.Enhanced{5, 7, 8}, "Authentication credentials invalid")
+
+func (s *recSession) Standing() smtpd.Standing {
+	if f := s.h.answer().stands; f != nil {
+		return f(s.peer)
+	}
+	return smtpd.Client
+}
 
 func (s *recSession) Close() { s.h.note("close") }
 

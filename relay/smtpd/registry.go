@@ -14,6 +14,8 @@ type registry struct {
 	max int
 
 	open     map[*conn]struct{}
+	guests   []*guest      // the oldest first
+	parting  int           // connections of open that are asked to make room
 	accepted atomic.Uint64 // connections that the handler judged
 	refused  uint64
 	stopping bool
@@ -42,7 +44,7 @@ func (r *registry) add(c *conn) *reply.Error {
 	case r.stopping:
 		r.refused++
 		return errStopping
-	case len(r.open) >= r.max:
+	case len(r.open)-r.parting >= r.max && len(r.guests) == 0:
 		r.refused++
 		return errManyConnections
 	}
@@ -54,6 +56,9 @@ func (r *registry) remove(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, c)
+	if c.guest != nil && r.drop(c.guest) {
+		r.parting--
+	}
 	r.closeGone()
 }
 
@@ -71,7 +76,7 @@ func (r *registry) stop() <-chan struct{} {
 	defer r.mu.Unlock()
 	r.stopping = true
 	for c := range r.open {
-		c.stop()
+		c.part(errStopping)
 	}
 	r.closeGone()
 	return r.gone

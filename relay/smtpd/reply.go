@@ -15,8 +15,10 @@ var (
 	errStopping        = reply.New(421, reply.Enhanced{4, 3, 2}, "Service is shutting down, try again later")
 	errUnavailable     = reply.New(421, reply.Enhanced{4, 3, 2}, "Service is not available, try again later")
 	errManyConnections = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many connections, try again later")
-	errManyLogins      = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
-	errNoLogin         = reply.New(554, reply.Enhanced{5, 7, 1},
+	errManyGuests      = reply.New(421, reply.Enhanced{4, 7, 0},
+		"Too many connections without a login, try again later")
+	errManyLogins = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many failed logins, closing connection")
+	errNoLogin    = reply.New(554, reply.Enhanced{5, 7, 1},
 		"Access denied, no login is possible from your address")
 	errIdle         = reply.New(421, reply.Enhanced{4, 4, 2}, "Timeout, closing connection")
 	errManyErrors   = reply.New(421, reply.Enhanced{4, 7, 0}, "Too many errors, closing connection")

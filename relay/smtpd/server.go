@@ -29,6 +29,8 @@ type Config struct {
 	// IdleTimeout bounds the wait for a whole command line, and the wait
 	// between two reads of a message; = 5m (RFC 5321 section 4.5.3.2).
 	IdleTimeout time.Duration
+	// GuestTimeout bounds a connection that needs a login, until it has one; = 2m.
+	GuestTimeout time.Duration
 	// TransactionTimeout bounds the time from MAIL to the end of the message,
 	// however steadily it trickles; = 1h.
 	TransactionTimeout time.Duration
@@ -88,6 +90,7 @@ func (c Config) withDefaults() Config {
 	c.MaxRecipients = cmp.Or(c.MaxRecipients, 500)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 200)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 5*time.Minute)
+	c.GuestTimeout = cmp.Or(c.GuestTimeout, 2*time.Minute)
 	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, time.Hour)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	return c

@@ -43,6 +43,7 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 		c.tx = nil
 		return forLibrary(err)
 	}
+	c.server.conns.promote(c)
 	c.utf8 = opts.UTF8
 	c.txEnd = time.Now().Add(c.cfg.TransactionTimeout)
 	return nil

@@ -61,6 +61,12 @@
 // up to 64 MiB or four times the largest message, so that the client sees the
 // refusal; beyond that the connection is closed.
 //
+// A connection that may not send before a login is a guest: it must have logged in
+// after two minutes, however much it speaks. 20 guests may come from one address (an
+// IPv6 /64, a user of a unix socket); of those whom the handler does not know by
+// earlier logins, as many as half of all places. One more makes the oldest leave, and
+// so does a client for whom there is no place.
+//
 // A TLS handshake may take 30 seconds, a PROXY header five. The n-th failed
 // login of a connection is answered after n seconds, the fifth ends it. A line
 // of an AUTH dialog is a command line: 2,046 bytes.
@@ -148,9 +154,21 @@ type Session interface {
 	Authenticate(ctx context.Context, username, password string) error
 	// Mail opens a transaction. There is at most one at a time.
 	Mail(ctx context.Context, from MailFrom) (Transaction, error)
+	// Standing is asked after Connect returned the session.
+	Standing() Standing
 	// Close is called once, when the connection has ended.
 	Close()
 }
+
+// Standing is what a connection is worth where places are short.
+type Standing int
+
+// The standings. A guest becomes a client by a login or a MAIL that succeeds.
+const (
+	Client   Standing = iota // may send, or has logged in
+	Known                    // a guest from where somebody has lately logged in
+	Stranger                 // any other guest
+)
 
 // Transaction is from MAIL to the reply of DATA. It ends with exactly one of
 // Data returning or Abort; recipients arrive only before Data. If a method

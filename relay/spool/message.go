@@ -142,6 +142,11 @@ type Stats struct {
 	Queued, Deferred, Paused, Sending, Held, Failed, Damaged int
 
 	Bytes int64 // of stored bodies, roughly
+
+	// Restored of those that are held may have been sent: the store is an older copy,
+	// and was put in place at RestoredAt.
+	Restored   int
+	RestoredAt time.Time
 }
 
 // Add counts the messages of a lane.

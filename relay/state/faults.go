@@ -67,6 +67,7 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.holds(s, now)
 	f.queue(s, now)
 	f.runaway(s)
+	f.inVain(s, now)
 	f.expiries(s, now)
 	f.audits(s)
 	for _, m := range s.Mailboxes {
@@ -136,9 +137,20 @@ func (f faults) holds(s Snapshot, now time.Time) {
 }
 
 func (f faults) queue(s Snapshot, now time.Time) {
-	if s.Held > 0 {
+	if s.Restored > 0 {
+		f["queue:restored"] = Fault{
+			Headline: "The queue is an older copy: " +
+				plural(s.Restored, "message is held that", "messages are held that") + " may have been sent",
+			Remedy: "if they were not sent since the copy was made: graphrelay queue release --all; " +
+				"delete those that were: graphrelay queue list --state held",
+			Meanwhile: "they are kept; new mail is accepted and sent",
+			Since:     s.RestoredAt,
+		}
+	}
+	if s.Held > s.Restored {
 		f["queue:held"] = Fault{
-			Headline:  plural(s.Held, "message is held and waits", "messages are held and wait") + " for you",
+			Headline: plural(s.Held-s.Restored, "message is held and waits",
+				"messages are held and wait") + " for you",
 			Remedy:    "see why with graphrelay queue list --state held, then retry, release or delete",
 			Meanwhile: "held messages are kept; other mail flows",
 		}

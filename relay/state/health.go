@@ -22,6 +22,9 @@ const (
 	keyStopping = "stopping"
 )
 
+// keyRefused begins the keys of clients whose mail is refused.
+const keyRefused = "refused:"
+
 // keyOutage is the fault that Microsoft does not answer.
 const keyOutage = "outage"
 
@@ -66,11 +69,13 @@ func Judge(s Snapshot, now time.Time) Health {
 }
 
 // rank orders faults: what stops all mail, what stops an identity, what stops some
-// mail, and what stops none.
+// mail, what stops it at a client, and what stops none.
 func (a Alarm) rank() int {
 	switch {
-	case a.Warning:
+	case a.Warning && strings.HasPrefix(a.Key, keyRefused):
 		return 3
+	case a.Warning:
+		return 4
 	case a.Key == keyStore || a.Key == keyDisk || a.Key == keyStopping:
 		return 0
 	case a.Key == keyOutage, strings.HasPrefix(a.Key, "hold:"+ScopeIdentity+":"),

@@ -37,7 +37,7 @@ func (f faults) runaway(s Snapshot) {
 			}
 		}
 		f["runaway:"+c.Client] = Fault{
-			Headline: fmt.Sprintf("client %s sent %d messages in an hour%s", c.Client, c.Messages, same), Warning: true,
+			Headline: fmt.Sprintf("Client %s sent %d messages in an hour%s", c.Client, c.Messages, same), Warning: true,
 			Remedy: fmt.Sprintf("if that is a loop, stop the device, then graphrelay queue delete --client %s; "+
 				"rate of the client limits it for good", who),
 		}

@@ -35,11 +35,13 @@ type Snapshot struct {
 	Held     int    `json:"held"`
 	Failed   int    `json:"failed"`
 	Damaged  int    `json:"damaged"`
-	Bytes    int64  `json:"-"` // of stored messages
+	Restored int    `json:"restored,omitempty"` // of the held: queued in an older copy that was put in place
+	Bytes    int64  `json:"-"`                  // of stored messages
 	Lanes    []Lane `json:"lanes"`
 	Holds    []Hold `json:"holds"`
 
-	Outages []Outage `json:"outages,omitempty"`
+	Outages    []Outage  `json:"outages,omitempty"`
+	RestoredAt time.Time `json:"-"`
 
 	Minute      Traffic      `json:"last_minute"` // the last 60 seconds
 	Hour        Traffic      `json:"last_hour"`
@@ -54,6 +56,7 @@ type Snapshot struct {
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
 	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
 	Clients                         []ClientHour `json:"-"` // the busiest first
+	Seen                            []Client     `json:"-"`
 	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
 	Alarms                          []Alarm      `json:"-"`
 }

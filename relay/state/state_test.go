@@ -42,6 +42,7 @@ func TestFaults(t *testing.T) {
 		{"hold", state.Snapshot{Holds: []state.Hold{{Key: "mailbox:a@b", Text: "refused; do this"}}},
 			"hold:mailbox:a@b"},
 		{"held alone", state.Snapshot{Held: 1}, "queue:held"},
+		{"held by a restore", state.Snapshot{Held: 3, Restored: 3}, "queue:restored"},
 		{"damaged", state.Snapshot{Damaged: 1}, "damaged"},
 		{"old", lane("a@b", 1, 0, 2*time.Hour), "old:a@b"},
 		{"old, of a name for a shell", lane("'|id|'@b", 1, 0, 2*time.Hour), "old:'|id|'@b"},

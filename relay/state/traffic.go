@@ -89,6 +89,7 @@ type Client struct {
 	Bytes              int64 // of accepted messages
 	First, Last        time.Time
 	Refused            // the last time
+	InVain             InVain
 }
 
 // Refused is a refusal that a client received.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,7 +17,7 @@ import (
 
 // Reach is a server of Entra or Graph that is tried.
 type Reach struct {
-	What  string // "login" or "graph", for texts
+	What  string // "login" or "graph", or what else it is for, for texts
 	URL   *url.URL
 	Proxy func(*http.Request) (*url.URL, error)
 	Roots *x509.CertPool   // nil for the system's
@@ -28,6 +29,20 @@ const (
 	clockFails = 5 * time.Minute
 	clockWarns = 2 * time.Minute
 )
+
+// Host is the host and the port of the server.
+func (r Reach) Host() string {
+	port := cmp.Or(r.URL.Port(), map[string]string{"http": "80"}[r.URL.Scheme], "443")
+	return net.JoinHostPort(r.URL.Hostname(), port)
+}
+
+// Through is the proxy on the way, without its password; empty is none.
+func (r Reach) Through() string {
+	if u, err := r.Proxy(&http.Request{URL: r.URL}); err == nil && u != nil {
+		return u.Redacted()
+	}
+	return ""
+}
 
 // Try connects once, without a token, and says how far it came: name, connection,
 // TLS, answer, clock. Any answer is good enough.
@@ -50,8 +65,8 @@ func (r Reach) Try(ctx context.Context) Finding {
 	if err != nil {
 		return Finding{Mark: Fail, Text: err.Error(), Remedy: "correct the endpoint in the configuration"}
 	}
-	if proxy, err := r.Proxy(req); err == nil && proxy != nil {
-		via = "through the proxy " + proxy.Redacted()
+	if proxy := r.Through(); proxy != "" {
+		via = "through the proxy " + proxy
 	}
 	began := r.Now()
 	resp, err := r.transport().RoundTrip(req)
@@ -87,7 +102,7 @@ func (r Reach) lost(err error, stage, via string) Finding {
 	case errors.As(err, &invalid):
 		f.Remedy = "check this host's clock, and what opens TLS on the way"
 	default:
-		f.Remedy = "allow this host to connect to " + r.URL.Host + ", port 443, or set proxy (or HTTPS_PROXY); " +
+		f.Remedy = "allow this host to connect to " + r.Host() + ", or set proxy (or HTTPS_PROXY); " +
 			"where one is set, check that it allows CONNECT"
 	}
 	return f
@@ -107,6 +122,7 @@ func (r Reach) clock(date string, now time.Time, via string) Finding {
 	case off.Abs() >= clockWarns:
 		f.Mark, f.Remedy = Warn, ", before logins fail"
 	default:
+		f.Text += fmt.Sprintf(", and the clock of this host differs by %s", off)
 		return f
 	}
 	f.Text += fmt.Sprintf(", and the clock of this host is off by %s", off)

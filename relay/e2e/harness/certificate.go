@@ -17,6 +17,12 @@ import (
 // an RSA key, as the oldest clients need it, and returns the files' paths.
 func Certificate(t testing.TB) (certificate, key string) {
 	t.Helper()
+	return CertificateUntil(t, time.Now().Add(90*24*time.Hour))
+}
+
+// CertificateUntil is Certificate with a time at which it expires.
+func CertificateUntil(t testing.TB, end time.Time) (certificate, key string) {
+	t.Helper()
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -26,8 +32,8 @@ func Certificate(t testing.TB) (certificate, key string) {
 		Subject:               pkix.Name{CommonName: "localhost"},
 		DNSNames:              []string{"localhost"},
 		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(90 * 24 * time.Hour),
+		NotBefore:             end.Add(-91 * 24 * time.Hour),
+		NotAfter:              end,
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,

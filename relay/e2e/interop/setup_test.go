@@ -10,72 +10,31 @@ import (
 	"testing"
 
 	"graphrelay/relay/e2e/foreign"
-	"graphrelay/relay/envelope"
+	"graphrelay/relay/e2e/rehearsal"
 	scripts "graphrelay/relay/setup"
 )
 
-// setupScripts writes every kind of script, for 1 and 30 mailboxes, with plain
-// names and with all that means something to a shell.
+// setupScripts writes every kind of script.
 func setupScripts(t *testing.T) (powershell, shell []string) {
 	t.Helper()
 	dir := t.TempDir()
-	for _, method := range []scripts.Method{scripts.RBAC, scripts.Policy} {
-		for _, task := range []scripts.Task{scripts.Create, scripts.Undo, scripts.Migrate} {
-			for i, n := range []int{1, 30} {
-				for _, app := range []string{[]string{"graphrelay",
-					"Bob's \"relay\" $(touch /tmp/x) `id` ${HOME}; exit 1 #"}[i]} {
-					if task == scripts.Migrate && method == scripts.Policy {
-						continue
-					}
-					p := scripts.Plan{Method: method, Task: task, Identity: app, App: app,
-						TenantID:    "11111111-1111-1111-1111-111111111111",
-						Certificate: app + "/entra.cer", PEM: app +
-							"/entra.pem", Mailboxes: setupMailboxes(t, n), ReadWrite: n > 1}
-					name := filepath.Join(dir, fmt.Sprintf("%s-%s-%d", method, task, n))
-					p.Shell = scripts.PowerShell
-					powershell = append(powershell, writeScript(t, name+".ps1", p))
-					p.Shell = scripts.Az
-					sh := writeScript(t, name+".sh", p)
-					shell = append(shell, sh)
-					powershell = append(powershell, exchangeParts(t, sh)...)
-				}
-			}
-		}
-	}
-	p := scripts.Plan{Method: scripts.RBAC, Task: scripts.Create, Identity: "i", App: "a", TenantID: "contoso.com",
-		Certificate: "a.cer", PEM: "a.pem",
-		Mailboxes: setupMailboxes(t, 1), Cloud: "usgov", GraphURL: "https://graph.example", Shell: scripts.PowerShell}
-	powershell = append(powershell, writeScript(t, filepath.Join(dir, "national.ps1"), p))
-	p.Shell = scripts.Az
-	return powershell, append(shell, writeScript(t, filepath.Join(dir, "national.sh"), p))
-}
-
-func setupMailboxes(t *testing.T, n int) (list []envelope.Address) {
-	t.Helper()
-	for i := range n {
-		local := fmt.Sprintf("o'brien+%d", i)
-		if i%3 == 1 {
-			local = fmt.Sprintf("\"a b$HOME %d `id`\"", i)
-		}
-		a, err := envelope.ParseAddress(local + "@contoso.com")
+	for name, p := range rehearsal.Plans(t) {
+		script, err := scripts.Script(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, a)
+		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+		if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p.Shell == scripts.PowerShell {
+			powershell = append(powershell, file)
+			continue
+		}
+		shell = append(shell, file)
+		powershell = append(powershell, exchangeParts(t, file)...)
 	}
-	return list
-}
-
-func writeScript(t *testing.T, file string, p scripts.Plan) string {
-	t.Helper()
-	script, err := scripts.Script(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
+	return powershell, shell
 }
 
 // exchangeParts are the scripts that a script for the shell hands to pwsh.

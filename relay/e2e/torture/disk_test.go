@@ -84,6 +84,48 @@ func submit(t *testing.T, r *harness.Relay, l *ledger, n, size int) (command str
 	return "body", reply
 }
 
+// Clients that announce much and send little keep no room from others. A message that
+// meets the full disk in its middle is read to its end, and its connection goes on.
+func TestRoomGoesToWhatArrives(t *testing.T) {
+	t.Parallel()
+	dir := tmpfs(t, "size=200m")
+	const size = 20 << 20
+	d := harness.NewDouble(t, harness.NoThrottling())
+	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")),
+		harness.With("queue", "min_free_space: 100MiB"), harness.With("smtp", "max_message_size: 25MiB"),
+		harness.With("delivery", "large_messages: upload"))
+	begin := func(declared string) *harness.Conn {
+		c := harness.Hello(t, r.Addr)
+		c.Want(c.Say("MAIL FROM:<"+harness.Sender+">"+declared), 250)
+		c.Want(c.Say("RCPT TO:<a@example.org>"), 250)
+		c.Want(c.Say("DATA"), 354)
+		_ = c.Raw("From: " + harness.Sender + "\r\nTo: a@example.org\r\n\r\nthe first line\r\n")
+		return c
+	}
+	for range 17 {
+		begin(fmt.Sprintf(" SIZE=%d", size))
+	}
+	other := begin(fmt.Sprintf(" SIZE=%d", size))
+	other.Want(other.Say("."), 250)
+
+	for _, declared := range []string{"", fmt.Sprintf(" SIZE=%d", size)} {
+		c := begin(declared)
+		filler := fill(t, dir, 50<<20)
+		time.Sleep(1500 * time.Millisecond) // a measurement of the disk is used for a second
+		half := strings.Repeat(strings.Repeat("x", 70)+"\r\n", size/2/72)
+		_ = c.Raw(half)
+		_ = c.Raw(half)
+		c.Want(c.Say("."), 452)
+		c.Want(c.Say("NOOP"), 250)
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		harness.Until(t, time.Minute, "the connection to take mail again", func() bool {
+			return c.Say("MAIL FROM:<"+harness.Sender+">").Code == 250
+		})
+	}
+}
+
 // A disk that fills up: 452 at MAIL, everything accepted before still goes out
 // while the disk is full, and mail is taken again once there is room.
 func TestDiskFull(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -341,8 +342,24 @@ func isUploadHost(u *url.URL) bool {
 	if p := u.Port(); p != "" && p != "443" {
 		return false
 	}
-	return slices.Contains([]string{
-		"outlook.office.com", "outlook.office365.com", "outlook.office365.us", "outlook-dod.office365.us",
-		"partner.outlook.cn",
-	}, u.Hostname())
+	for _, hosts := range uploadHosts() {
+		if slices.Contains(hosts, u.Hostname()) {
+			return true
+		}
+	}
+	return false
 }
+
+// uploadHosts are where the sessions of a cloud's Graph lead to.
+func uploadHosts() map[string][]string {
+	return map[string][]string{
+		"graph.microsoft.com":             {"outlook.office.com", "outlook.office365.com"},
+		"graph.microsoft.us":              {"outlook.office365.us"},
+		"dod-graph.microsoft.us":          {"outlook-dod.office365.us"},
+		"microsoftgraph.chinacloudapi.cn": {"partner.outlook.cn"},
+	}
+}
+
+// UploadHosts are the hosts beside Graph's own to which uploads go; none where
+// they are not documented, or Graph is a double.
+func UploadHosts(graph *url.URL) []string { return uploadHosts()[strings.ToLower(graph.Hostname())] }

@@ -128,38 +128,59 @@ const replacement = string(utf8.RuneError)
 // Transform implements transform.Transformer.
 func (c *cleaner) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		if n := copyPlain(dst[nDst:], src[nSrc:]); n > 0 {
+		rest := src[nSrc:]
+		if rest[0]-1 < utf8.RuneSelf-1 {
+			n := copyPlain(dst[nDst:], rest)
+			if n == 0 {
+				return nDst, nSrc, transform.ErrShortDst
+			}
 			nDst, nSrc = nDst+n, nSrc+n
 			continue
 		}
-		if len(src)-nSrc < utf8.UTFMax && !atEOF && !utf8.FullRune(src[nSrc:]) {
+		if len(rest) < utf8.UTFMax && !atEOF && !utf8.FullRune(rest) {
 			return nDst, nSrc, transform.ErrShortSrc
 		}
-		r, size := utf8.DecodeRune(src[nSrc:])
-		if len(dst)-nDst < max(size, len(replacement)) {
+		if len(dst)-nDst < utf8.UTFMax {
 			return nDst, nSrc, transform.ErrShortDst
 		}
-		switch {
-		case size > 1:
-			nDst += copy(dst[nDst:], src[nSrc:nSrc+size])
-			c.good++
-			if r == utf8.RuneError {
-				c.unknown++
-			}
-		default:
+		size := sequence(rest)
+		if size > 1 {
+			nDst += copy(dst[nDst:], rest[:size])
+		} else {
 			nDst += copy(dst[nDst:], replacement)
-			if r == utf8.RuneError {
-				c.bad++
-			} else {
-				c.nul++
-			}
 		}
 		nSrc += size
+		c.count(rest[:size])
 		if c.strict && c.bad+c.unknown > 0 {
 			return nDst, nSrc, ErrInexact
 		}
 	}
 	return nDst, nSrc, nil
+}
+
+// count counts a character of several bytes, NUL, or a byte that is part of none.
+func (c *cleaner) count(char []byte) {
+	switch {
+	case len(char) > 1:
+		c.good++
+		if string(char) == replacement {
+			c.unknown++
+		}
+	case char[0] == 0:
+		c.nul++
+	default:
+		c.bad++
+	}
+}
+
+// sequence returns the length of the character of several bytes that text begins
+// with, 1 if there is none. The short ones need no call.
+func sequence(text []byte) int {
+	if lead := text[0]; lead >= 0xc2 && lead < 0xe0 && len(text) > 1 && text[1]&0xc0 == 0x80 {
+		return 2
+	}
+	_, size := utf8.DecodeRune(text)
+	return size
 }
 
 // copyPlain copies the characters of one byte that src begins with, up to a NUL.
@@ -171,8 +192,5 @@ func copyPlain(dst, src []byte) int {
 			break
 		}
 	}
-	if n > 0 {
-		copy(dst, src[:n])
-	}
-	return n
+	return copy(dst, src[:n])
 }

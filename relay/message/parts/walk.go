@@ -15,7 +15,7 @@ const (
 	maxParts      = 1000
 	maxPartHeader = 64 << 10
 	maxBoundary   = 250 // RFC 2046 allows 70 characters
-	maxWalks      = 4
+	maxWalks      = 3
 )
 
 // ErrTooManyParts means that a message is made of more than 1,000 parts.
@@ -146,7 +146,7 @@ func (w *walker) dull(line []byte) bool {
 	text := trimBlanks(line)
 	hyphen := len(text) > 0 && text[0] == '-'
 	switch {
-	case hyphen && w.isDelimiter(line):
+	case hyphen && w.isDelimiter(line, text):
 		return false
 	case len(text) == 0 || w.current != nil && w.current.words:
 		return true
@@ -181,7 +181,7 @@ func lineEnd(line []byte) int64 {
 // line takes one line, or a further piece of a long one.
 func (w *walker) line(line []byte, at int64, begins bool) error {
 	if begins {
-		if place, closing, ok := w.delimiter(line); ok {
+		if place, closing, ok := w.delimiter(line, trimBlanks(line)); ok {
 			return w.delimit(place, closing, at, at+int64(len(line)))
 		}
 	}
@@ -198,18 +198,19 @@ func (w *walker) line(line []byte, at int64, begins bool) error {
 	return nil
 }
 
-func (w *walker) isDelimiter(line []byte) bool {
-	_, _, ok := w.delimiter(line)
+func (w *walker) isDelimiter(line, text []byte) bool {
+	_, _, ok := w.delimiter(line, text)
 	return ok
 }
 
-// delimiter reports whether a line is the delimiter of an open multipart.
-func (w *walker) delimiter(line []byte) (place int, closing, ok bool) {
+// delimiter reports whether a line, which is text and blanks around it, is the
+// delimiter of an open multipart.
+func (w *walker) delimiter(line, text []byte) (place int, closing, ok bool) {
 	indented := w.loose > 0 && (line[0] == ' ' || line[0] == '\t')
 	if len(w.stack) == 0 || len(line) > maxBoundary+8 || line[0] != '-' && !indented {
 		return 0, false, false
 	}
-	id, ok := bytes.CutPrefix(trimBlanks(line), []byte("--"))
+	id, ok := bytes.CutPrefix(text, []byte("--"))
 	if !ok || len(id) == 0 {
 		return 0, false, false
 	}

@@ -14,7 +14,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -120,11 +119,12 @@ type Info struct {
 	KeyType   string // of the certificate, such as "RSA 3072"
 	NotBefore time.Time
 	NotAfter  time.Time
-	SHA1      string // thumbprint as Entra lists it: upper-case hex
-	KeyID     string // the same in base64, as Graph and az list it (customKeyIdentifier)
+	SHA1      string // thumbprint as Entra, Graph and az list it (customKeyIdentifier): upper-case hex
 	SHA256    string // upper-case hex
 	HasKey    bool
-	KeyFits   bool // the private key belongs to the certificate
+	KeyFits   bool   // the private key belongs to the certificate
+	Issued    bool   // by an authority: not self-signed, or with a chain
+	Cer       []byte // the certificate in DER
 }
 
 // Problem returns why the relay cannot log in with the file now; "" if it can.
@@ -242,8 +242,9 @@ func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Inf
 	return Info{
 		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
-		SHA1: fmt.Sprintf("%X", one), KeyID: base64.StdEncoding.EncodeToString(one[:]), SHA256: fmt.Sprintf("%X", two),
-		HasKey: key != nil, KeyFits: fits,
+		SHA1: fmt.Sprintf("%X", one), SHA256: fmt.Sprintf("%X", two),
+		HasKey: key != nil, KeyFits: fits, Cer: cert.Raw,
+		Issued: len(certs) > 1 || !bytes.Equal(cert.RawIssuer, cert.RawSubject),
 	}
 }
 

@@ -1,6 +1,6 @@
-$assignment = Get-ManagementRoleAssignment -Identity @NAME@ -ErrorAction SilentlyContinue
+$assignment = Get-TheAssignment @NAME@
 if (-not $assignment) {
-  $assignment = New-ManagementRoleAssignment -Name @NAME@ -App $SpId -Role @ROLE@ -CustomResourceScope $ScopeName
+  $assignment = Invoke-Patiently { Set-Note 'Changed' (Get-Now); New-ManagementRoleAssignment -Name @NAME@ -App $SpId -Role @ROLE@ -CustomResourceScope $ScopeName }
 }
 if ("$($assignment.CustomResourceScope)" -ne $ScopeName) {
   throw 'This role is assigned with another scope: remove it with Remove-ManagementRoleAssignment, and run this again.'

@@ -1,4 +1,8 @@
 # The object ID is that of the enterprise application, not of the app registration.
-if (-not (Get-ServicePrincipal -Identity $SpId -ErrorAction SilentlyContinue)) {
-  $null = New-ServicePrincipal -AppId $AppId -ObjectId $SpId -DisplayName $AppName
+$pointer = Get-ServicePrincipal -Identity $AppId -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId }
+if ($pointer -and "$($pointer.ObjectId)" -ne $SpId) {
+  throw "Exchange knows this app by another object ID ($($pointer.ObjectId) instead of $SpId): remove that with Remove-ServicePrincipal -Identity $($pointer.ObjectId), and run this again."
+}
+if (-not $pointer) {
+  $null = Invoke-Patiently { New-ServicePrincipal -AppId $AppId -ObjectId $SpId -DisplayName $AppName }
 }

@@ -1,3 +1,4 @@
-for one in $CONSENTS; do
-  az rest --method delete --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments/$one"
+for ONE in $CONSENTS; do
+  set_note Removed "$(date +%s)"
+  az rest --method delete --url "$GRAPH/v1.0/servicePrincipals/$SP_ID/appRoleAssignments/$ONE"
 done

@@ -1,17 +1,24 @@
-# Graph keeps a copy of each mail in Sent Items, and a full mailbox cannot send. This replaces the mailbox's own
-# retention policy, so mailboxes with another policy than the default are skipped. Change the days, or remove this step, to fit your rules.
-$tag = $AppName + ' sent items'
-if (-not (Get-RetentionPolicyTag -Identity $tag -ErrorAction SilentlyContinue)) {
-  $null = New-RetentionPolicyTag -Name $tag -Type SentItems -RetentionEnabled $true -AgeLimitForRetention 30 -RetentionAction DeleteAndAllowRecovery
+# Graph keeps a copy of each mail in Sent Items, and a full mailbox cannot send. This step was asked for (--sent-items-days): Exchange
+# then DELETES what is older from Sent Items of the mailboxes above, whoever sent it, and keeps it recoverable for the usual 14 days.
+# Only a mailbox with the default retention policy gets this one instead; --undo gives the default back.
+$tag = Get-RetentionPolicyTag -Identity $RetentionName -ErrorAction SilentlyContinue | Where-Object { $_.Name -eq $RetentionName }
+if (-not $tag) {
+  $null = New-RetentionPolicyTag -Name $RetentionName -Type SentItems -RetentionEnabled $true -AgeLimitForRetention @DAYS@ -RetentionAction DeleteAndAllowRecovery
+} else {
+  Set-RetentionPolicyTag -Identity $RetentionName -AgeLimitForRetention @DAYS@
 }
-if (-not (Get-RetentionPolicy -Identity $tag -ErrorAction SilentlyContinue)) {
-  $null = New-RetentionPolicy -Name $tag -RetentionPolicyTagLinks $tag
+if (-not (Get-RetentionPolicy -Identity $RetentionName -ErrorAction SilentlyContinue | Where-Object { $_.Name -eq $RetentionName })) {
+  $null = New-RetentionPolicy -Name $RetentionName -RetentionPolicyTagLinks $RetentionName
 }
 foreach ($mailbox in $Mailboxes) {
-  $now = "$((Get-Mailbox -Identity $mailbox).RetentionPolicy)"
-  if ($now -eq '' -or $now -eq 'Default MRM Policy') {
-    Set-Mailbox -Identity $mailbox -RetentionPolicy $tag
-  } elseif ($now -ne $tag) {
-    Write-Warning "$mailbox keeps its retention policy $now; see that it empties Sent Items."
+  $box = Get-Mailbox -Identity $mailbox
+  $now = "$($box.RetentionPolicy)"
+  if ("$($box.RecipientTypeDetails)" -ne 'SharedMailbox') {
+    Write-Warning "$mailbox is a user's mailbox, not a shared one: mail that a person sent from it is deleted too. If a person uses it, take this back now with: Set-Mailbox -Identity $mailbox -RetentionPolicy 'Default MRM Policy'"
+  }
+  if ($now -eq 'Default MRM Policy') {
+    Set-Mailbox -Identity $mailbox -RetentionPolicy $RetentionName -Force
+  } elseif ($now -ne $RetentionName) {
+    Write-Warning "$mailbox keeps its retention policy ($now); see that it empties Sent Items."
   }
 }

@@ -11,3 +11,4 @@ Write-Host ("{0}: {1} (expected: Denied)" -f $Denied, $result)
 if ("$result" -ne 'Denied') {
   throw "$Denied would be allowed, so nothing is restricted: nothing is consented now. Look at the policy's group."
 }
+Set-Note 'Tested' (Get-Now)

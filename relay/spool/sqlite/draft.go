@@ -8,6 +8,7 @@ import (
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // inline is the longest last chunk whose message is committed among the small changes. A
@@ -17,15 +18,15 @@ const inline = 32 << 10
 // draft implements spool.Draft. Full chunks go into the database under a number
 // that no message has yet; the last chunk goes with the message.
 type draft struct {
-	s        *Store
-	n        int64
-	buf      []byte
-	declared int64
-	size     int64 // bytes written
-	stored   int64 // bytes in the database
-	flushed  bool  // or tried: the database may have a part of it
-	err      error // of a write; the draft is dead
-	over     bool
+	s       *Store
+	n       int64
+	buf     []byte
+	share   *disk.Share
+	size    int64 // bytes written
+	stored  int64 // bytes in the database
+	flushed bool  // or tried: the database may have a part of it
+	err     error // of a write; the draft is dead
+	over    bool
 }
 
 // Begin implements spool.Intake.
@@ -34,10 +35,12 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 		return nil, err
 	}
 	size = max(size, 0)
-	if err := s.space.Reserve(size); err != nil {
+	share, err := s.space.Enter(size)
+	if err != nil {
 		return nil, err
 	}
-	return &draft{s: s, n: s.lastNumber.Add(1), declared: size, buf: make([]byte, 0, min(size, chunkSize))}, nil
+	// What a client announces costs it nothing, so it gets little memory for that.
+	return &draft{s: s, n: s.lastNumber.Add(1), share: share, buf: make([]byte, 0, min(size, inline))}, nil
 }
 
 // Admit implements spool.Intake.
@@ -64,6 +67,9 @@ func (d *draft) Write(p []byte) (int, error) {
 			continue
 		}
 		k := min(len(p), chunkSize-len(d.buf))
+		if d.err = d.share.Add(int64(k)); d.err != nil {
+			break
+		}
 		d.buf = append(d.buf, p[:k]...)
 		p, written, d.size = p[k:], written+k, d.size+int64(k)
 	}
@@ -72,14 +78,11 @@ func (d *draft) Write(p []byte) (int, error) {
 
 // flush stores a chunk in a transaction of its own.
 func (d *draft) flush() error {
-	used := min(int64(len(d.buf)), max(d.declared-d.stored, 0))
-	if err := d.s.space.Wrote(used, int64(len(d.buf))-used); err != nil {
-		return err
-	}
 	if d.stored/chunkSize >= 1<<chunkBits-1 {
 		return fmt.Errorf("spool: a message of more than %d GiB cannot be stored", chunkSize<<chunkBits>>30)
 	}
 	d.flushed = true
+	d.share.Wrote(int64(len(d.buf)))
 	crc := checksum(d.buf)
 	err := d.s.big(context.Background(), func(t *tx) error {
 		t.bodyBytes += int64(len(d.buf))
@@ -155,10 +158,10 @@ func (d *draft) Abort() {
 	}
 }
 
-// end releases the reservation, and the stored chunks of a draft that did not become a message.
+// end gives up the share of the space, and the stored chunks of a draft that did not become a message.
 func (d *draft) end(discard bool) {
 	d.over, d.buf = true, nil
-	d.s.space.Release(max(d.declared-d.stored, 0))
+	d.share.Leave()
 	if discard && d.flushed {
 		d.s.discard(d.n)
 	}

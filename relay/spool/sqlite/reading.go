@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"graphrelay/relay/envelope"
@@ -21,7 +22,8 @@ type view struct {
 	readers *db.Pool
 	tally   *tally
 	open    *openAttempts
-	sparse  int64 // see search; tests lower it
+	sparse  int64       // see search; tests lower it
+	decided atomic.Bool // nothing is held any more because the store went back
 }
 
 // Get implements spool.Reader.

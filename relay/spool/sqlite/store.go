@@ -76,6 +76,8 @@ type Store struct {
 	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
 	stalled          atomic.Bool   // the writer waits for it
 	finishWAL        atomic.Bool
+	own              seen        // what is remembered of the store outside it
+	changed          atomic.Bool // a message changed since that was counted
 	checkpointFailed atomic.Pointer[error]
 	background       sync.WaitGroup
 
@@ -164,6 +166,7 @@ func (s *Store) start() error {
 	if err := s.cleanUp(c); err != nil {
 		return s.explain(err)
 	}
+	s.remember()
 	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
 		s.log.Warn("cannot make the queue ballast", slog.Any("error", err))
 		s.space.SetFull(true)
@@ -171,6 +174,7 @@ func (s *Store) start() error {
 	s.readers = db.NewPool(path, readerParams, readerCount)
 	s.checkpointer = db.NewPool(path, checkpointParams, 1)
 	go s.write()
+	s.background.Go(s.countMinutes)
 	if err := s.addHeldTimes(context.Background()); err != nil {
 		return errors.Join(err, s.Close())
 	}
@@ -211,6 +215,9 @@ func (s *Store) cleanUp(c *db.Conn) error {
 	}
 	return c.Transaction(func() error {
 		if err := s.bringBack(c); err != nil {
+			return err
+		}
+		if err := s.recognize(c); err != nil {
 			return err
 		}
 		return clampNext(c, s.tally.snapshot(), s.opts.Now(), s.opts.MaxDelay)
@@ -270,7 +277,10 @@ func (s *Store) Close() error {
 		s.readers.Close()
 		s.checkpointer.Close()
 		if s.writer != nil && s.sick() == nil {
-			s.closeErr = emptyWAL(s.writer)
+			s.own.count++
+			if s.closeErr = errors.Join(s.writer.Run(countUp, s.own.count), emptyWAL(s.writer)); s.closeErr == nil {
+				s.remember()
+			}
 		}
 		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.lock.Close())
 	})

@@ -113,6 +113,9 @@ func (t *tally) waits(lane string) bool {
 // Stats implements spool.Reader.
 func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
 	err = v.readers.With(ctx, func(c *db.Conn) error {
+		if err := v.countRestored(c, &s); err != nil {
+			return err
+		}
 		return v.eachLane(c, func(_ string, l spool.Lane) error {
 			s.Add(l)
 			return nil

@@ -130,6 +130,9 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
+			if len(t.shifts) > 0 {
+				s.changed.Store(true)
+			}
 			s.noteGrowth(t.bodyBytes, len(batch))
 			return marks{}, nil
 		case !errors.Is(err, errBlamed):

@@ -22,25 +22,35 @@ const (
 	// a file system without inodes soon stops everything else.
 	minInodes = 8
 	spaceAge  = time.Second // how long a measurement is used
+	// patience is how long a draft to which nothing is added keeps its share.
+	patience = 30 * time.Second
 )
 
 // Space decides whether there is room for another message.
 //
 // A body is written twice, to the log and to the database, before the log can be used
-// again; hence half as much again is required. What drafts under way may still write
-// is reserved, so that two large ones do not fill a disk that has room for one.
+// again; hence half as much again is required. Drafts under way reserve room for the
+// bytes that have arrived, not for those that clients announce: announcing costs
+// nothing, and would keep the room from others.
 type Space struct {
 	Limits
-	// Measure asks the file system below a path; tests replace it.
+	// Measure asks the file system below a path; tests replace it, and the clock.
 	Measure func(path string) (Free, error)
+	Now     func() time.Time
 
-	mu       sync.Mutex
-	known    Free
-	knownAt  time.Time
-	failed   error
-	reserved int64 // bytes that drafts may still write
-	drafts   int
-	full     bool // the ballast is gone, or a write found the disk full
+	mu      sync.Mutex
+	known   Free
+	knownAt time.Time
+	failed  error
+	shares  map[*Share]struct{} // of the drafts under way
+	full    bool                // the ballast is gone, or a write found the disk full
+}
+
+// Share is what one draft has of the space.
+type Share struct {
+	space *Space
+	bytes int64     // that have arrived and are not on the disk yet
+	moved time.Time // when the last of them came
 }
 
 // Limits are how far a store may fill its file system.
@@ -52,7 +62,9 @@ type Limits struct {
 }
 
 // NewSpace measures with statfs.
-func NewSpace(l Limits) *Space { return &Space{Limits: l, Measure: statfs} }
+func NewSpace(l Limits) *Space {
+	return &Space{Limits: l, Measure: statfs, Now: time.Now, shares: map[*Share]struct{}{}}
+}
 
 func statfs(path string) (Free, error) {
 	var st syscall.Statfs_t
@@ -82,41 +94,65 @@ func (s *Space) Room() error {
 	return s.checkSpace(0)
 }
 
-// Reserve is Admit that also reserves; Release returns what is still reserved.
-func (s *Space) Reserve(size int64) error {
+// Enter begins a draft of about size bytes, if there is room for it now. Leave ends it.
+func (s *Space) Enter(size int64) (*Share, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check(size); err != nil {
+		return nil, err
+	}
+	h := &Share{space: s, moved: s.Now()}
+	s.shares[h] = struct{}{}
+	return h, nil
+}
+
+// Leave ends a draft.
+func (h *Share) Leave() {
+	h.space.mu.Lock()
+	defer h.space.mu.Unlock()
+	delete(h.space.shares, h)
+}
+
+// Add reserves room for n bytes that have arrived, or returns ErrFull. A draft that
+// had lost its share needs a free place in the queue again.
+func (h *Share) Add(n int64) error {
+	s := h.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	admit, need := s.checkSpace, n
+	if s.lost(h) {
+		admit, need = s.check, h.bytes+n
+	}
+	if err := admit(need); err != nil {
 		return err
 	}
-	s.drafts++
-	s.reserved += size
+	h.bytes, h.moved = h.bytes+n, s.Now()
 	return nil
 }
 
-// Release ends a draft.
-func (s *Space) Release(reserved int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drafts--
-	s.reserved -= reserved
+// Wrote records that n of the bytes are on the disk now.
+func (h *Share) Wrote(n int64) {
+	h.space.mu.Lock()
+	defer h.space.mu.Unlock()
+	h.bytes -= n
+	h.space.known.Bytes -= n
 }
 
-// Wrote returns the reservation that a draft has used up. extra is by how much it
-// exceeds its declared size, for which there must be room too.
-func (s *Space) Wrote(used, extra int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reserved -= used
-	s.known.Bytes -= used
-	if extra <= 0 {
-		return nil
+func (s *Space) lost(h *Share) bool { return s.Now().Sub(h.moved) >= patience }
+
+// moving counts the drafts that keep their share, and the bytes that they have reserved.
+func (s *Space) moving() (drafts int, bytes int64) {
+	for h := range s.shares {
+		if !s.lost(h) {
+			drafts, bytes = drafts+1, bytes+h.bytes
+		}
 	}
-	return s.checkSpace(extra)
+	return drafts, bytes
 }
 
 func (s *Space) check(need int64) error {
-	if n := s.Queued() + s.drafts; s.MaxMessages > 0 && n >= s.MaxMessages {
+	drafts, _ := s.moving()
+	if n := s.Queued() + drafts; s.MaxMessages > 0 && n >= s.MaxMessages {
 		return Full(fmt.Sprintf("Queue is full: it has %d messages, as many as queue.max_messages allows", n),
 			"see why they are not sent (graphrelay status), or raise queue.max_messages", "")
 	}
@@ -125,7 +161,8 @@ func (s *Space) check(need int64) error {
 
 func (s *Space) checkSpace(need int64) error {
 	s.refresh()
-	promised := (s.reserved + need) * 3 / 2
+	_, reserved := s.moving()
+	promised := (reserved + need) * 3 / 2
 	switch {
 	case s.failed != nil:
 		return Full("Free space of the queue's disk cannot be measured",

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/relay/spool"
 )
@@ -30,21 +31,19 @@ func TestSpace(t *testing.T) {
 	}{
 		{"empty", func(*Space, *Free, *int) {}, 400_000, ""},
 		{"half as much again is wanted", func(*Space, *Free, *int) {}, 400_001, "free space"},
-		{"a draft under way", func(r *Space, _ *Free, _ *int) { _ = r.Reserve(200_000) }, 200_000, ""},
+		{"a draft under way", func(r *Space, _ *Free, _ *int) { reserve(r, 200_000) }, 200_000, ""},
 		{"a draft under way and no more", func(r *Space, _ *Free, _ *int) {
-			_ = r.Reserve(200_000)
+			reserve(r, 200_000)
 		}, 200_001, "min_free_space"},
 		{"a draft that is over", func(r *Space, _ *Free, _ *int) {
-			_ = r.Reserve(400_000)
-			r.Release(400_000)
+			reserve(r, 400_000).Leave()
 		}, 400_000, ""},
 		{"what a draft wrote is used up, not promised", func(r *Space, _ *Free, _ *int) {
-			_ = r.Reserve(200_000)
-			_ = r.Wrote(200_000, 0)
+			reserve(r, 200_000).Wrote(200_000)
 		}, 266_666, ""},
 		{"two are queued, one is under way", func(r *Space, _ *Free, q *int) {
 			*q = 2
-			_ = r.Reserve(1)
+			reserve(r, 1)
 		}, 1, "max_messages"},
 		{"two are queued", func(_ *Space, _ *Free, q *int) { *q = 2 }, 1, ""},
 		{"no inodes", func(_ *Space, sp *Free, _ *int) { sp.Inodes = 7 }, 1, "inodes"},
@@ -65,19 +64,78 @@ func TestSpace(t *testing.T) {
 	}
 }
 
+// reserve begins a draft to which so many bytes have come.
+func reserve(r *Space, bytes int64) *Share {
+	h, err := r.Enter(0)
+	if err != nil {
+		panic(err)
+	}
+	_ = h.Add(bytes)
+	return h
+}
+
 // TestSpaceBeyondDeclared wants a draft that exceeds what it declared to stop
 // when there is no room for the rest.
 func TestSpaceBeyondDeclared(t *testing.T) {
 	var queued int
 	r, _ := newSpace(&queued)
-	if err := r.Reserve(100_000); err != nil {
+	h, err := r.Enter(100_000)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Wrote(100_000, 300_000); err != nil {
+	if err := errors.Join(h.Add(100_000), h.Add(300_000)); err != nil {
 		t.Errorf("there was room: %v", err)
 	}
-	if err := r.Wrote(0, 400_000); !errors.Is(err, spool.ErrFull) {
+	h.Wrote(400_000)
+	if err := h.Add(400_000); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("there was no room: %v", err)
+	}
+}
+
+// TestRoomIsReservedByWhatArrives wants clients that announce much and send little to
+// keep nothing from others.
+func TestRoomIsReservedByWhatArrives(t *testing.T) {
+	var queued int
+	r, _ := newSpace(&queued)
+	r.MaxMessages = 0
+	for range 17 {
+		h, err := r.Enter(390_000)
+		if err != nil {
+			t.Fatalf("an announcement kept the room: %v", err)
+		}
+		if err := h.Add(30); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Admit(390_000); err != nil {
+		t.Errorf("17 drafts of 30 bytes keep 390 KB from others: %v", err)
+	}
+}
+
+// TestStalledDraftLosesItsShare wants room and place of a draft that does not move to
+// be free for others, and to be checked again when it goes on.
+func TestStalledDraftLosesItsShare(t *testing.T) {
+	queued, now := 2, time.Now()
+	r, _ := newSpace(&queued)
+	r.Now = func() time.Time { return now }
+	h := reserve(r, 300_000)
+	if r.Admit(1) == nil {
+		t.Fatal("a draft under way takes no place")
+	}
+	now = now.Add(patience)
+	if err := r.Admit(400_000); err != nil {
+		t.Errorf("a draft that does not move keeps its share: %v", err)
+	}
+	queued = 3
+	if err := h.Add(1); !errors.Is(err, spool.ErrFull) {
+		t.Errorf("it goes on with the place of another: %v", err)
+	}
+	queued = 2
+	if err := errors.Join(h.Add(1), h.Add(1)); err != nil {
+		t.Errorf("it cannot go on, although there is room: %v", err)
+	}
+	if r.Admit(1) == nil {
+		t.Error("a draft that goes on takes no place")
 	}
 }
 

@@ -1,0 +1,3 @@
+if (-not $group.HiddenFromAddressListsEnabled) {
+  Set-DistributionGroup -Identity $GroupAddress -HiddenFromAddressListsEnabled $true -BypassSecurityGroupManagerCheck
+}

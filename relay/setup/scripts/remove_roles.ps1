@@ -1,0 +1,12 @@
+foreach ($role in $Roles) {
+  $name = $AppName + ' ' + $role
+  if (Get-TheAssignment $name) {
+    Remove-ManagementRoleAssignment -Identity $name -Confirm:$false
+  }
+}
+if (Get-TheScope) {
+  Remove-ManagementScope -Identity $ScopeName -Confirm:$false
+}
+foreach ($pointer in @(Get-ServicePrincipal -Identity $AppId -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId })) {
+  Remove-ServicePrincipal -Identity $pointer.ObjectId -Confirm:$false
+}

@@ -1,0 +1,3 @@
+if (-not (Get-Note 'Tested')) {
+  throw 'The restriction has not passed its tests yet: run part 2 first.'
+}

@@ -1,4 +1,0 @@
-if (-not $SkipWait) {
-  Write-Host 'Waiting for @MINUTES@ minutes ...'
-  Start-Sleep -Seconds @SECONDS@
-}
