@@ -54,8 +54,8 @@ func remediesOfMessages() map[string]func(*met) {
 func remediesOfMailboxes() map[string]func(*met) {
 	allow := func(m *met) { m.d.SetAllowed(nil) }
 	create := func(m *met) { m.d.SetMailboxes(nil) }
-	const access = "check that the app may send as this mailbox " +
-		"(RBAC for Applications: Test-ServicePrincipalAuthorization); " +
+	const access = "check that the app still has its role for this mailbox " +
+		"(RBAC for Applications: Test-ServicePrincipalAuthorization), or its consent to Mail.Send (API permissions); " +
 		"after a new assignment or policy, up to two hours of this are normal, and sending resumes by itself"
 	other := func(m *met) { // the mail of the sender goes through another mailbox
 		m.configure("senders: [{address: "+harness.Sender+"}]",

@@ -6,6 +6,30 @@ package e2e_test
 func remediesOfParts() map[string]string {
 	all := map[string]string{}
 	for where, remedies := range map[string][]string{
+		"renewal TestTwoYearsOfFailures": {
+			"check app_object_id (Object ID on the overview page of the app registration) and this host's clock",
+			"correct app_object_id: Object ID on the overview page of the app registration",
+			"correct its path or mode",
+			"it is tried again; graphrelay cert show FILE has the history",
+			"it is tried again; if that fails, renew by hand: graphrelay cert renew",
+			"let root renew it: systemctl enable --now graphrelay-cert-roll.timer",
+			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
+			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
+		},
+		"renewal TestANewCertificateVanishes": {
+			"let the service read it, or delete it: the renewal then begins again",
+		},
+		"renewal TestAPolicyCapsTheLifetime": {
+			"a shorter one is tried; if that fails, see Entra ID > App management policies",
+			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
+		},
+		"state TestAClientThatIsRefusedInVain": {
+			"…; see also graphrelay trace --client …",
+		},
+		"e2e TestIncidentRestore": {
+			"if they were not sent since the copy was made: graphrelay queue release --all; " +
+				"delete those that were: graphrelay queue list --state held",
+		},
 		"e2e TestEveryAnswer": {
 			"nothing to do: it is sent after the start",
 		},
@@ -64,7 +88,7 @@ func remediesOfParts() map[string]string {
 		},
 		"verify TestReach": {
 			"correct the endpoint in the configuration",
-			"allow this host to connect to …, port 443, or set proxy (or HTTPS_PROXY); where one is set, check " +
+			"allow this host to connect to …, or set proxy (or HTTPS_PROXY); where one is set, check " +
 				"that it allows CONNECT",
 			"check this host's clock, and what opens TLS on the way",
 			"make sure that this host can look up names (resolvectl query …), or set proxy (or HTTPS_PROXY) " +
@@ -192,6 +216,7 @@ func remediesOfParts() map[string]string {
 		"e2e TestManualListsEveryRefusal": {
 			"correct the password in the client",
 			"correct the password in the client, and wait",
+			"find out which program keeps them open, or raise smtp.max_connections",
 			"find out what opens them, or add its address to networks of a client",
 			"give the listener TLS, or add the network to plaintext_auth",
 			"if the next login fails, correct the password in the client",
@@ -199,6 +224,7 @@ func remediesOfParts() map[string]string {
 			"turn on STARTTLS in the client; if it has none, add its network to plaintext_auth",
 		},
 		"alert TestCheckURLFile": {
+			"correct alerts.webhook_url_file",
 			"write one https URL into it, alone on one line",
 		},
 		"entra TestParseSecret": {
