@@ -189,7 +189,11 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		return "expires " + t.Format(time.DateOnly)
 	}
 	for _, c := range s.Credentials {
-		fmt.Fprintf(w, "credential: %s: %s, %s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires))
+		renews := ""
+		if c.Renewal != nil {
+			renews = "; renews itself: " + text.Line(c.Renewal.Text)
+		}
+		fmt.Fprintf(w, "credential: %s: %s, %s%s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires), renews)
 	}
 	if !s.Certificate.IsZero() {
 		fmt.Fprintf(w, "TLS certificate: %s\n", expiry(s.Certificate))

@@ -34,7 +34,8 @@ func full(t *testing.T) *Monitor {
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
 				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
 				Credentials: []state.Credential{
-					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)},
+					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour),
+						Renewal: &state.Renewal{Stage: "trying", Failing: true}},
 					{Identity: "other", Kind: "client secret"},
 				},
 				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
