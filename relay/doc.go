@@ -36,6 +36,7 @@
 //	                        the catalogue of graph only proposes
 //	          verify        live proof that the app is restricted: on request, and every day; its
 //	                        verdict stops delivery through delivery/audit_hold.go
+//	          renewal       a certificate that renews itself
 //	          operator      what an operator may change in the queue, for admin and console, which read it
 //	          refusals      the record of what was refused, counted by the hour
 //	          monitor, alert, admin, console

@@ -24,7 +24,7 @@ var layer = map[string]int{
 	"relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1, "cmd/graphrelay/terminal": 1,
 	// flows
 	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2, "relay/verify": 2,
-	"relay/operator": 2, "relay/refusals": 2,
+	"relay/operator": 2, "relay/refusals": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
 	"relay/wiring": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,

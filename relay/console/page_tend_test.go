@@ -102,7 +102,7 @@ func TestNeedsLeadToTheirPages(t *testing.T) {
 func TestClientPage(t *testing.T) {
 	b := newBench(t, record(1, spool.Held), record(2, spool.Queued), record(3, spool.Sent)).logIn()
 	for _, address := range []string{"192.0.2.7", "192.0.2.8"} {
-		b.monitor.Rejected("erp", address, state.Refused{Step: "rcpt", Reply: "no " + hostile})
+		b.monitor.Refused("erp", address, state.Refused{Step: "rcpt", Reply: "no " + hostile})
 	}
 	text := b.get("/clients/erp").Body.String()
 	for _, want := range []string{"Client erp", "192.0.2.7", "192.0.2.8", "<b>2</b><small>since the start", "Report 1",

@@ -145,9 +145,9 @@ func (sc *showcase) traffic() *monitor.Monitor {
 		}
 		m.Sampled(state.Snapshot{Queued: late*3 + i%4, Held: 1})
 	}
-	m.Rejected("", "10.1.9.12", state.Refused{Step: "connect", Status: reply.Enhanced{5, 7, 1},
+	m.Refused("", "10.1.9.12", state.Refused{Step: "connect", Status: reply.Enhanced{5, 7, 1},
 		Reply: "Access denied", Why: "no client has this network; write it under networks of a client"})
-	m.Rejected("erp", "10.1.2.17", state.Refused{Step: "mail", Status: reply.Enhanced{5, 7, 1},
+	m.Refused("erp", "10.1.2.17", state.Refused{Step: "mail", Status: reply.Enhanced{5, 7, 1},
 		Reply: "Sender address not allowed", Why: "ceo@contoso.com is no sender of client erp; add it to senders " +
 			"of the client, or correct the program"})
 	return m

@@ -122,7 +122,9 @@ type Info struct {
 	SHA1      string // thumbprint as Entra, Graph and az list it (customKeyIdentifier): upper-case hex
 	SHA256    string // upper-case hex
 	HasKey    bool
-	KeyFits   bool // the private key belongs to the certificate
+	KeyFits   bool   // the private key belongs to the certificate
+	Issued    bool   // by an authority: not self-signed, or with a chain
+	Cer       []byte // the certificate in DER
 }
 
 // Problem returns why the relay cannot log in with the file now; "" if it can.
@@ -241,7 +243,8 @@ func describe(form string, certs []*x509.Certificate, key crypto.PrivateKey) Inf
 		Form: form, Subject: cert.Subject.String(), Name: cert.Subject.CommonName, KeyType: keyType(cert.PublicKey),
 		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		SHA1: fmt.Sprintf("%X", one), SHA256: fmt.Sprintf("%X", two),
-		HasKey: key != nil, KeyFits: fits,
+		HasKey: key != nil, KeyFits: fits, Cer: cert.Raw,
+		Issued: len(certs) > 1 || !bytes.Equal(cert.RawIssuer, cert.RawSubject),
 	}
 }
 
