@@ -51,8 +51,9 @@ test-console: ## drive the web console in headless Chromium (apt-get install chr
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
 
-torture: ## kill -9, power cut, full disk, failing fsync (as root), and a bad week of 50,000 messages; TORTURE_ROUNDS and POWER_ROUNDS set the length
-	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m ./relay/spool/sqlite ./relay/e2e/torture
+torture: ## kill -9, power cut, full disk, failing fsync (as root), a hostile client, and a bad week of 50,000 messages; TORTURE_ROUNDS, POWER_ROUNDS and HOSTILE_SECONDS set the length
+	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m -skip 'TestHostileClient$$' ./relay/spool/sqlite ./relay/e2e/torture
+	$(GO) test -count=1 -tags torture -timeout 60m -v -run 'TestHostileClient$$' ./relay/e2e/torture
 	$(GO) test -count=1 -tags torture -timeout 30m -v -run 'TestBadWeek$$' ./relay/delivery
 
 bench: ## measure beside Postfix on this machine; BENCH_SHORT=1 for a short run

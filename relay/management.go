@@ -155,6 +155,7 @@ func (r *Relay) service() state.Snapshot {
 	for _, id := range g.cfg.Identities {
 		s.Credentials = append(s.Credentials, wiring.Credential(id, g.identities[id.Name].Credential(), time.Now()))
 	}
+	g.renewals.Report(s.Credentials)
 	if g.keyPair != nil {
 		s.Certificate, s.CertUnread = g.keyPair.State()
 	}

@@ -11,8 +11,9 @@
 // checked one at a time, and each failure from an address makes its next attempt
 // slower. Whoever guesses cannot lock out a browser that has logged in before,
 // from any address, nor the clients that a proxy on this host tells apart
-// (X-Forwarded-For, believed from loopback only); and however many addresses
-// guess, they fail at most once every two seconds. The cookie is HttpOnly and
+// (X-Forwarded-For, believed from loopback only, and counted for the user of this
+// host who writes it); and however many addresses guess, they fail at most once
+// every two seconds. The cookie is HttpOnly and
 // SameSite=Strict; each change needs the session's token in its form and a
 // request from the console's own pages (Sec-Fetch-Site, Origin). The Host header
 // must be a name of this relay (hostheader.Own), so that no foreign page reaches
@@ -103,11 +104,12 @@ type Console struct {
 	pages    pages
 	sessions *sessions
 	throttle *loginThrottle
+	userOf   func(*http.Request) string
 }
 
 // New makes a Console.
 func New(cfg Config) *Console {
-	return &Console{cfg, parsePages(cfg.Now), newSessions(cfg.Now), newLoginThrottle(cfg.Now)}
+	return &Console{cfg, parsePages(cfg.Now), newSessions(cfg.Now), newLoginThrottle(cfg.Now), userAt}
 }
 
 // Handler serves the console.

@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"maps"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/socket"
 )
 
 func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +33,7 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 	browser := knownBrowser(r, hash)
 	from := source{browser: browser}
 	if browser == "" {
-		from.network = envelope.NetworkOf(clientAddr(r))
+		from.network, from.user = envelope.NetworkOf(clientAddr(r)), c.userOf(r)
 	}
 	refuse := func(code int, text string) {
 		c.show(w, r, nil, code, "login", page{Title: "Log in", Error: text})
@@ -113,6 +115,18 @@ func clientAddr(r *http.Request) netip.Addr {
 		return peer
 	}
 	return last.Unmap().WithZone("")
+}
+
+// userAt is the user of this host who made the connection of a request; "" if it
+// comes from elsewhere. Without it anyone here could fail in the name of others by
+// X-Forwarded-For, as the proxy does.
+func userAt(r *http.Request) string {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if !ok || err != nil {
+		return ""
+	}
+	return socket.UserAt(remote, local.AddrPort())
 }
 
 func remoteAddr(r *http.Request) netip.Addr {

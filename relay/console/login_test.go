@@ -128,6 +128,32 @@ func TestForWhomAProxyAsks(t *testing.T) {
 	}
 }
 
+// A user of this host who forges the header of the proxy fails for himself alone:
+// neither those whom the proxy names nor all strangers together wait for him.
+func TestAForgedHeaderLocksOutNobody(t *testing.T) {
+	b := newBench(t)
+	as := func(user string) func(*http.Request) {
+		b.console.userOf = func(*http.Request) string { return user }
+		return func(*http.Request) {}
+	}
+	const proxy, victim = "127.0.0.1:1", "192.0.2.1"
+	b.guess(proxy, as("1000"), forwardedFor(victim))
+	if code := b.try(password, proxy, as("33"), forwardedFor(victim)); code != http.StatusSeeOther {
+		t.Errorf("the one whom a user of this host named = %d", code)
+	}
+	for i := range 2 * failuresOfStrangers.Count {
+		b.try("wrong", proxy, as("1000"), forwardedFor(fmt.Sprintf("198.51.100.%d", i)))
+	}
+	if code := b.try(password, proxy, as("1000"), forwardedFor("203.0.113.1")); code != http.StatusTooManyRequests {
+		t.Errorf("the guesser with yet another name = %d", code)
+	}
+	for user, from := range map[string]string{"33": proxy, "": "203.0.113.2:1"} {
+		if code := b.try(password, from, as(user)); code != http.StatusSeeOther {
+			t.Errorf("a stranger through user %q = %d", user, code)
+		}
+	}
+}
+
 // However many addresses guess, few guesses are checked, and none of them keeps
 // a browser out that has logged in before.
 func TestGuessesFromEverywhereAreFew(t *testing.T) {

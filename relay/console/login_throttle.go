@@ -32,7 +32,8 @@ var failuresOfStrangers = pacing.Rate{Count: 30, Per: time.Minute}
 // nobody who guesses locks it out.
 type source struct {
 	network netip.Prefix // an address, an IPv6 /64
-	browser string       // the ID of a browser that has logged in before; then without network
+	user    string       // of this host, who connects and may name any address as the client's
+	browser string       // the ID of a browser that has logged in before; then without the others
 }
 
 func (s source) stranger() bool { return s.browser == "" }
@@ -40,13 +41,13 @@ func (s source) stranger() bool { return s.browser == "" }
 // loginThrottle checks passwords one at a time, so that guessing takes no
 // processor time from mail.
 type loginThrottle struct {
-	now       func() time.Time
-	one       sync.Mutex             // held while a password is checked
-	waiting   map[bool]chan struct{} // strangers and others, so that neither waits for the other
-	strangers *pacing.Bucket
+	now     func() time.Time
+	one     sync.Mutex             // held while a password is checked
+	waiting map[bool]chan struct{} // strangers and others, so that neither waits for the other
 
-	mu      sync.Mutex
-	failing map[source]*failures
+	mu        sync.Mutex
+	failing   map[source]*failures
+	strangers map[string]*pacing.Bucket // by the user of this host who connects, "" for other hosts
 }
 
 type failures struct {
@@ -57,7 +58,7 @@ type failures struct {
 func newLoginThrottle(now func() time.Time) *loginThrottle {
 	queue := func() chan struct{} { return make(chan struct{}, maxWaiting) }
 	return &loginThrottle{
-		now: now, failing: map[source]*failures{}, strangers: pacing.NewBucket(failuresOfStrangers),
+		now: now, failing: map[source]*failures{}, strangers: map[string]*pacing.Bucket{},
 		waiting: map[bool]chan struct{}{true: queue(), false: queue()},
 	}
 }
@@ -98,9 +99,20 @@ func (t *loginThrottle) lock(from source, now time.Time) time.Duration {
 	defer t.mu.Unlock()
 	wait := t.failing[from].lock(now)
 	if wait == 0 && from.stranger() {
-		wait, _ = t.strangers.Take(now)
+		wait, _ = t.bucket(from.user).Take(now)
 	}
 	return wait
+}
+
+// bucket is what all strangers share who connect as one user of this host, or from
+// other hosts. The caller holds mu.
+func (t *loginThrottle) bucket(user string) *pacing.Bucket {
+	b := t.strangers[user]
+	if b == nil {
+		b = pacing.NewBucket(failuresOfStrangers)
+		t.strangers[user] = b
+	}
+	return b
 }
 
 func (t *loginThrottle) record(from source, ok bool, now time.Time) {
@@ -109,7 +121,7 @@ func (t *loginThrottle) record(from source, ok bool, now time.Time) {
 	if ok {
 		delete(t.failing, from)
 		if from.stranger() {
-			t.strangers.Return()
+			t.bucket(from.user).Return()
 		}
 		return
 	}

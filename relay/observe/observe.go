@@ -113,7 +113,7 @@ func (o *Observer) CountIntake(e intake.Event) {
 	if e.Refusal.Cause != nil {
 		refused.Why = e.Refusal.Cause.Error()
 	}
-	o.Monitor.Rejected(client, addr, refused)
+	o.Monitor.Refused(client, addr, refused)
 }
 
 // CountRefusal records a refusal under each domain that it concerns.

@@ -132,10 +132,10 @@ func TestRefusal(t *testing.T) {
 
 // Each count is added to its own, and none is forgotten.
 func TestTrafficAddsUp(t *testing.T) {
-	one := state.Traffic{Accepted: 1, Rejected: 2, Sent: 3, Deferred: 4, Held: 5, Failed: 6, Paused: 7}
+	one := state.Traffic{Accepted: 1, Refused: 2, Sent: 3, Deferred: 4, Held: 5, Failed: 6, Paused: 7}
 	sum := one
-	sum.Add(state.Traffic{Accepted: 10, Rejected: 20, Sent: 30, Deferred: 40, Held: 50, Failed: 60, Paused: 70})
-	want := state.Traffic{Accepted: 11, Rejected: 22, Sent: 33, Deferred: 44, Held: 55, Failed: 66, Paused: 77}
+	sum.Add(state.Traffic{Accepted: 10, Refused: 20, Sent: 30, Deferred: 40, Held: 50, Failed: 60, Paused: 70})
+	want := state.Traffic{Accepted: 11, Refused: 22, Sent: 33, Deferred: 44, Held: 55, Failed: 66, Paused: 77}
 	if sum != want {
 		t.Errorf("%+v, want %+v", sum, want)
 	}
@@ -187,7 +187,7 @@ func TestHoldKeysOfAudits(t *testing.T) {
 }
 
 // noTraffic is a Traffic without events.
-const noTraffic = `{"accepted":0,"rejected":0,"sent":0,"deferred":0,"paused":0,"held":0,"failed":0}`
+const noTraffic = `{"accepted":0,"refused":0,"sent":0,"deferred":0,"paused":0,"held":0,"failed":0}`
 
 // Scripts read these names: graphrelay status --json.
 func TestSnapshotAsJSON(t *testing.T) {

@@ -132,7 +132,7 @@ func Credential(id config.Identity, c entra.CredentialInfo, now time.Time) state
 	return state.Credential{
 		Identity: string(id.Name), Tenant: string(id.TenantID), Client: string(id.ClientID),
 		Kind: c.Kind, Subject: c.Subject, Thumbprint: c.Thumbprint, Expires: c.NotAfter,
-		Warning: warning, Stage: stage, Unread: unread,
+		Warning: warning, Stage: stage, Unread: unread, Sent: c.Sent,
 	}
 }
 

@@ -6,6 +6,8 @@
 // attempt, and so run at the same time (go test -parallel); those under strace
 // run alone, before.
 //
-// TORTURE_ROUNDS and POWER_ROUNDS say how many rounds the two long tests go;
-// -short makes them few.
+// One hostile client does all that it is allowed, beside another one that just sends.
+//
+// TORTURE_ROUNDS and POWER_ROUNDS say how many rounds the two long tests go, and
+// HOSTILE_SECONDS how long the hostile client attacks; -short makes them few.
 package torture
