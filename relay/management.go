@@ -135,7 +135,7 @@ func (r *Relay) openObserver() (err error) {
 		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
 		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, StorePath: path, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
-		Connections: func() smtpd.Stats { return r.smtp.Stats() }, Record: r.refusals,
+		Connections: func() smtpd.Stats { return r.smtp.Stats() }, Record: r.refusals, Secrets: r.secrets,
 	})
 	return err
 }

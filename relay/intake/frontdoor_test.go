@@ -347,7 +347,7 @@ func TestTheUserBehindASocketIsTold(t *testing.T) {
 	if _, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"}, goodHeader+"\r\nx\r\n"); err == nil {
 		t.Fatal("a wrong reverse-path is accepted")
 	}
-	for _, event := range []string{"msg=accepted", "msg=rejected"} {
+	for _, event := range []string{"msg=accepted", "msg=refused"} {
 		const want = "client=local client_addr=unix client_user=33"
 		if line := lineWith(b.log.String(), event); !strings.Contains(line, want) {
 			t.Errorf("%s does not tell the user: %q", event, line)
@@ -536,7 +536,7 @@ func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 		_, _ = s.Mail(t.Context(), smtpd.MailFrom{Path: addr(fmt.Sprintf("x%d@example.net", i))})
 	}
 	b.Flush()
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+	if n := strings.Count(b.log.String(), "msg=refused"); n != logLines ||
 		!strings.Contains(b.log.String(), "count=95") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}
@@ -553,7 +553,7 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 	})
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+	if n := strings.Count(b.log.String(), "msg=refused"); n != logLines ||
 		!strings.Contains(b.log.String(), "count=995") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}

@@ -8,7 +8,7 @@
 // Data returns a queue ID only after the spool's commit returned, so that 250
 // means durable. What is stored has passed policy: where policy demands a
 // rewrite, the rewritten header is judged again. Every refusal is a
-// *reply.Error and one log line, "rejected", that names the client and ends
+// *reply.Error and one log line, "refused", that names the client and ends
 // with a remedy if there is one; of a flood of the same kind from one client it
 // logs the first lines and a count. What cannot be kept now (a full disk, an
 // unhealthy spool) is refused with 4xx, before the body if that can be known.
