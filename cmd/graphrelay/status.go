@@ -145,7 +145,7 @@ func printTraffic(w io.Writer, s admin.Status) {
 		if more != "" {
 			more = ", " + more
 		}
-		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent%s\n", t.name, t.Accepted, t.Rejected, t.Sent, more)
+		fmt.Fprintf(w, "%s: %d accepted, %d refused, %d sent%s\n", t.name, t.Accepted, t.Refused, t.Sent, more)
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 
 // events are the metrics that the flows count.
 type events struct {
-	accepted, acceptedBytes, acceptedRecipients, rejected, repairs *prometheus.CounterVec
-	attempts, outcomes, duplicates, damaged, answers, alerts       *prometheus.CounterVec
-	request, delay                                                 *prometheus.HistogramVec
+	accepted, acceptedBytes, acceptedRecipients, refused, repairs *prometheus.CounterVec
+	attempts, outcomes, duplicates, damaged, answers, alerts      *prometheus.CounterVec
+	request, delay                                                *prometheus.HistogramVec
 }
 
 func (m *Monitor) describeEvents() events {
@@ -21,7 +21,7 @@ func (m *Monitor) describeEvents() events {
 			"Messages answered with 250 and durably stored.", "client"),
 		acceptedBytes:      m.counter("accepted_bytes_total", "Size of accepted messages in bytes.", "client"),
 		acceptedRecipients: m.counter("accepted_recipients_total", "Recipients of accepted messages.", "client"),
-		rejected: m.counter("rejections_total",
+		refused: m.counter("refusals_total",
 			"Refusals by SMTP step (at: connect, auth, mail, rcpt or data) and enhanced status code (status).",
 			"at", "status"),
 		repairs: m.counter("repairs_total",
