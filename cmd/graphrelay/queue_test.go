@@ -219,13 +219,15 @@ func TestStatusFitsAScreen(t *testing.T) {
 // Where clients take turns in a mailbox, status says whose mail waits, within its screen.
 func TestStatusSaysWhoWaits(t *testing.T) {
 	now := at("2026-02-01T12:00:00Z")
-	erp := state.Waits{Client: "erp", Priority: "bulk", Waiting: 812, Sources: 1, Busiest: "192.0.2.1", FromBusiest: 812}
-	all := []state.Waits{erp, {Client: "printers", Priority: "normal", Waiting: 40, Sources: 9, Busiest: "192.0.2.7",
-		FromBusiest: 30}, {Priority: "high", Waiting: 3, Sources: 1}, {Client: "d", Priority: "normal", Waiting: 2, Sources: 1}}
+	erp := state.Waits{Client: "erp", Priority: "bulk", Waiting: 812, Sources: 1, Busiest: "192.0.2.1",
+		FromBusiest: 812}
+	all := []state.Waits{erp, {Client: "printers", Priority: "normal", Waiting: 40, Sources: 9,
+		Busiest: "192.0.2.7", FromBusiest: 30},
+		{Priority: "high", Waiting: 3, Sources: 1}, {Client: "d", Priority: "normal", Waiting: 2, Sources: 1}}
 	for want, l := range map[string]state.Lane{
 		"  waiting: erp 812 (bulk), printers 40 (30 from 192.0.2.7)\n": {Clients: all[:2]},
 		"  waiting: printers 40 (30 from 192.0.2.7), others 5\n":       {Clients: all[1:2], OthersWaiting: 5},
-		", reports and test mail 3, d 2, others 5\n":                   {Clients: all[1:], OthersWaiting: 5},
+		", reports and test mail 3, others 7\n":                        {Clients: all[1:], OthersWaiting: 5},
 		"  waiting: reports and test mail 3, d 2, others 5\n":          {Clients: all[2:], OthersWaiting: 5},
 		" idle\n": {Clients: all[:1]},
 	} {

@@ -430,8 +430,8 @@ func TestOverviewTellsWhoTakesTurns(t *testing.T) {
 	b := newBench(t).logIn()
 	erp := state.Waits{Client: "erp", Priority: "bulk", Waiting: 8120, Next: noon, Sources: 1}
 	b.snap = state.Snapshot{Lanes: []state.Lane{
-		{Mailbox: "a@example.org", Queued: 8124, Clients: []state.Waits{erp, {Client: "printers\u202e", Priority: "normal",
-			Waiting: 3, Next: noon, Sources: 2, Busiest: "192.0.2.7", FromBusiest: 2},
+		{Mailbox: "a@example.org", Queued: 8124, Clients: []state.Waits{erp, {Client: "printers\u202e",
+			Priority: "normal", Waiting: 3, Next: noon, Sources: 2, Busiest: "192.0.2.7", FromBusiest: 2},
 			{Priority: "high", Waiting: 1, Next: noon, Sources: 1}}},
 	}}
 	body := b.get("/").Body.String()

@@ -106,7 +106,7 @@ func (m *Monitor) describeLanes() {
 			is(float64(l.Held), "held")
 		}, "state")
 	lanes("lane_waiting_messages",
-		"Messages that wait in a mailbox (queued, deferred or paused) by client, of the 20 clients with the most of them; "+
+		"Messages that wait in a mailbox (queued, deferred or paused) by client, of the 20 clients with the most; "+
 			"client is empty for reports and test mail.",
 		func(l state.Lane, is emit) {
 			for _, w := range l.Clients {

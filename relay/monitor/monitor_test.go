@@ -29,7 +29,8 @@ func full(t *testing.T) *Monitor {
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
-					Slots: 3, Backoff: noon.Add(time.Minute), Clients: []state.Waits{{Client: "erp", Waiting: 2}, {Waiting: 1}}}},
+					Slots: 3, Backoff: noon.Add(time.Minute),
+					Clients: []state.Waits{{Client: "erp", Waiting: 2}, {Waiting: 1}}}},
 				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
 				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
