@@ -17,6 +17,8 @@ type Identity struct {
 	ClientID                GUID             `yaml:"client_id" required:"true"`
 	CertificateFile         Path             `yaml:"certificate_file" unset:"none"`
 	CertificatePasswordFile Path             `yaml:"certificate_password_file" unset:"none"`
+	CertificateRenewal      string           `yaml:"certificate_renewal" default:"off" range:"off | auto"`
+	AppObjectID             GUID             `yaml:"app_object_id" unset:"none"`
 	ClientSecretFile        Path             `yaml:"client_secret_file" unset:"none"`
 	ClientSecretExpires     Date             `yaml:"client_secret_expires" unset:"unknown; Entra does not report it"`
 	ManagedIdentity         *ManagedIdentity `yaml:"managed_identity" unset:"none" range:"true | section"`
@@ -69,6 +71,7 @@ func (id *Identity) checkCredential(s strict.Scope) {
 	s.FailIf(count == 0, "certificate_file", "is missing, and so is every other credential", one)
 	s.FailIf(s.Given("certificate_password_file") && !s.Given("certificate_file"), "certificate_password_file",
 		"is a password without certificate_file", "write certificate_file too, or remove it")
+	id.checkRenewal(s)
 	s.FailIf(s.Given("client_secret_expires") && !s.Given("client_secret_file"), "client_secret_expires",
 		"is a date without client_secret_file", "remove it; a certificate carries its own expiry date")
 	if m := id.ManagedIdentity; m != nil && m.ClientID != "" && id.ClientID != "" && m.ClientID != id.ClientID {
@@ -76,6 +79,25 @@ func (id *Identity) checkCredential(s strict.Scope) {
 			"write the same in both places: the managed identity is the application")
 	}
 }
+
+// checkRenewal is about a certificate that renews itself.
+func (id *Identity) checkRenewal(s strict.Scope) {
+	if !id.RenewsItself() {
+		return
+	}
+	const key = "certificate_renewal"
+	s.FailIf(!s.Given("certificate_file"), key, "is auto without certificate_file",
+		"write off: only a certificate renews itself")
+	s.FailIf(s.Given("certificate_password_file"), key, "is auto with certificate_password_file",
+		"decrypt the key (openssl pkey -in old.pem -out entra.pem) and remove the password: the next key has none")
+	s.FailIf(!s.Given("app_object_id"), key, "is auto without app_object_id",
+		"write app_object_id: Object ID on the overview page of the app registration, not that of the enterprise app")
+	s.FailIf(id.AppObjectID != "" && id.AppObjectID == id.ClientID, "app_object_id", "is the client ID",
+		"write Object ID of the overview page of the app registration")
+}
+
+// RenewsItself reports whether the certificate is renewed without an administrator.
+func (id *Identity) RenewsItself() bool { return id.CertificateRenewal == "auto" }
 
 func (id *Identity) checkEndpoints(s strict.Scope) {
 	s.FailIf(s.Given("cloud") && s.Given("endpoints"), "endpoints", "cannot be combined with cloud",

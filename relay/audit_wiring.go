@@ -12,16 +12,13 @@ import (
 // newAuditor makes the audit of the identities, each through the client that
 // sends its mail.
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
-	a := wiring.Audit(g.cfg, r.log)
+	a := wiring.Audit(g.cfg, g.identities, r.log)
 	a.Alarm, a.Stop, a.Resume = r.observer.Alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
 	if !wiring.AuditHolds(g.cfg) {
 		// An earlier run may have held what now only raises the alarm.
 		a.Stop = func(ctx context.Context, identity, _ string) error {
 			return r.delivery.ReleaseIdentity(ctx, identity)
 		}
-	}
-	for i, id := range a.Identities {
-		a.Identities[i].Client = g.identities[config.Name(id.Name)]
 	}
 	return verify.NewAuditor(a)
 }

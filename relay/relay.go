@@ -149,7 +149,7 @@ func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
 		Store: r.store, Route: r.route, Identity: r.hasIdentity, Limits: wiring.Limits(r.cfg()), Grace: sendGrace,
 		Log: r.log, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
-		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
+		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery, Weight: wiring.Weights(r.cfg),
 	}
 }
 
@@ -235,10 +235,10 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.running, r.shutDown = ctx, shutDown
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
-	r.part(func() error { r.sweep(ctx); return nil })
-	r.part(func() error { r.refusals.Run(ctx); return nil })
-	r.part(func() error { r.observer.Alerts.Run(ctx); return nil })
-	r.part(func() error { r.observer.Watcher.Run(ctx); return nil })
+	o := r.observer
+	for _, run := range []func(context.Context){r.sweep, r.refusals.Run, o.Alerts.Run, o.Watcher.Run} {
+		r.part(func() error { run(ctx); return nil })
+	}
 	r.runManagement(ctx)
 	for _, l := range r.openListeners() {
 		r.serveSMTP(l)

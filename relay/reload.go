@@ -11,6 +11,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/keypair"
+	"graphrelay/relay/renewal"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -20,7 +21,8 @@ import (
 type generation struct {
 	cfg         *config.Config
 	since       time.Time
-	identities  map[config.Name]*largemail.Client
+	identities  wiring.Clients
+	renewals    renewal.Group
 	keyPair     *keypair.Pair // nil without smtp.tls, as certificate is
 	certificate wiring.Certificate
 	auditor     *verify.Auditor
@@ -30,7 +32,7 @@ type generation struct {
 // newGeneration reads the credentials and certificates that c names. It needs
 // no network and opens nothing that must be closed.
 func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
-	g := &generation{cfg: c, since: time.Now(), identities: map[config.Name]*largemail.Client{}, retire: func() {}}
+	g := &generation{cfg: c, since: time.Now(), identities: wiring.Clients{}, retire: func() {}}
 	for _, id := range c.Identities {
 		options := wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() })
 		options.Secrets = r.secrets
@@ -41,6 +43,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		}
 		g.identities[id.Name] = client
 	}
+	g.renewals = wiring.Renewals(c, g.identities, r.version, r.log)
 	if certificate, key := wiring.KeyPair(c); certificate != "" {
 		pair, err := keypair.Load(certificate, key, r.log)
 		if err != nil {
@@ -72,6 +75,7 @@ func (r *Relay) runIdentities(g *generation) {
 		r.parts.Go(func() { c.Run(ctx) })
 	}
 	r.parts.Go(func() { g.auditor.Run(ctx) })
+	r.parts.Go(func() { g.renewals.Run(ctx) })
 	r.parts.Go(func() { r.delivery.CheckLookup(ctx, wiring.Lookups(g.cfg)) })
 }
 

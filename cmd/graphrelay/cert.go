@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/cmd/graphrelay/terminal"
+	"graphrelay/relay/renewal"
 	"graphrelay/relay/setup/certificate"
 	"graphrelay/relay/text"
 )
@@ -29,7 +30,7 @@ func newCert() *cobra.Command {
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertNew(), newCertShow(), newCertRenew())
+	cmd.AddCommand(newCertNew(), newCertShow(), newCertRenew(), newCertRoll())
 	return cmd
 }
 
@@ -134,7 +135,8 @@ func newCertShow() *cobra.Command {
 		Short: "Show the certificate in a PEM, PFX or .cer file, and whether the key matches",
 		Long: `Show subject, key type, validity and thumbprints of the certificate in a PEM,
 PFX or .cer file, and whether the private key belongs to it. The key itself is
-never shown. The exit code is 1 if the relay cannot log in with this file.`,
+never shown. A certificate that renews itself has its history below. The exit
+code is 1 if the relay cannot log in with this file.`,
 		Example: `  graphrelay cert show /etc/graphrelay/entra.pem
   graphrelay cert show --password-file pfx-password.txt relay.pfx`,
 		Args: arguments(1, 1, "a FILE with a certificate"),
@@ -149,6 +151,7 @@ never shown. The exit code is 1 if the relay cannot log in with this file.`,
 				err = terminal.PrintJSON(cmd.OutOrStdout(), pairJSON(info, problem))
 			} else {
 				printPair(cmd.OutOrStdout(), info, now)
+				printRenewals(cmd.OutOrStdout(), args[0])
 			}
 			if err == nil && problem != "" && !strings.HasSuffix(args[0], ".cer") {
 				err = fmt.Errorf("%s: %s", args[0], problem)
@@ -219,6 +222,20 @@ func printPair(w io.Writer, i certificate.Info, now time.Time) {
 	}
 }
 
+// printRenewals prints the history of a certificate that renews itself.
+func printRenewals(w io.Writer, file string) {
+	n, err := renewal.ReadNote(file)
+	if err != nil {
+		fmt.Fprintf(w, "\nRenewals: %s\n", text.Line(err.Error()))
+	}
+	for i, e := range n.Events {
+		if i == 0 {
+			fmt.Fprintln(w, "\nRenewals:")
+		}
+		fmt.Fprintf(w, "  %s\n", text.Line(e.String()))
+	}
+}
+
 func remaining(i certificate.Info, now time.Time) string {
 	switch {
 	case now.After(i.NotAfter):
@@ -264,7 +281,7 @@ order to upload and switch. The certificate in use does not change.`,
 			if err := makePair(cmd.OutOrStdout(), base, r); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), renewal, base, base, args[0], old.SHA1)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), switching, base, base, args[0], old.SHA1)
 			return err
 		},
 	}
@@ -272,8 +289,8 @@ order to upload and switch. The certificate in use does not change.`,
 	return cmd
 }
 
-// renewal is the order in which no login fails: both certificates are valid during the switch.
-const renewal = `
+// switching is the order in which no login fails: both certificates are valid during the switch.
+const switching = `
 Switch in this order, so that no login fails:
   1. Upload %s.cer to the app registration, beside the old one
      (Certificates & secrets > Certificates > Upload certificate).

@@ -145,7 +145,7 @@ func printTraffic(w io.Writer, s admin.Status) {
 		if more != "" {
 			more = ", " + more
 		}
-		fmt.Fprintf(w, "%s: %d accepted, %d rejected, %d sent%s\n", t.name, t.Accepted, t.Rejected, t.Sent, more)
+		fmt.Fprintf(w, "%s: %d accepted, %d refused, %d sent%s\n", t.name, t.Accepted, t.Refused, t.Sent, more)
 	}
 }
 
@@ -189,7 +189,11 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		return "expires " + t.Format(time.DateOnly)
 	}
 	for _, c := range s.Credentials {
-		fmt.Fprintf(w, "credential: %s: %s, %s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires))
+		renews := ""
+		if c.Renewal != nil {
+			renews = "; renews itself: " + text.Line(c.Renewal.Text)
+		}
+		fmt.Fprintf(w, "credential: %s: %s, %s%s\n", text.Line(c.Identity), c.Kind, expiry(c.Expires), renews)
 	}
 	if !s.Certificate.IsZero() {
 		fmt.Fprintf(w, "TLS certificate: %s\n", expiry(s.Certificate))

@@ -54,7 +54,7 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 // What the policy forbids must not be in a page, or it would look broken.
 func TestPagesKeepTheirOwnPolicy(t *testing.T) {
 	b := newBench(t, record(1, spool.Held)).logIn()
-	b.monitor.Rejected("", "", state.Refused{Reply: "x"})
+	b.monitor.Refused("", "", state.Refused{Reply: "x"})
 	bad := regexp.MustCompile(`(?i)<[^>]*\sstyle=|<style|<script(>| src="[^/])|<[^>]*\son[a-z]+=|https?://|src="//`)
 	for _, path := range append(everyPage, "/login") {
 		if m := bad.FindString(b.get(path).Body.String()); m != "" {

@@ -30,7 +30,7 @@ func TestHostileText(t *testing.T) {
 		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
 		Alarms: []state.Alarm{{Key: hostile, Fault: state.FaultOf(hostile)}},
 		Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
-	b.monitor.Rejected(hostile, hostile, state.Refused{Step: "rcpt", Reply: hostile, Why: hostile})
+	b.monitor.Refused(hostile, hostile, state.Refused{Step: "rcpt", Reply: hostile, Why: hostile})
 	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) +
 		"&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)
 	for _, path := range paths {

@@ -40,7 +40,7 @@ func clientOf(v state.Client) client {
 type clientView struct {
 	Name                  untrusted
 	Query                 template.URL // of its messages
-	Accepted, Rejected    int
+	Accepted, Refused     int
 	Bytes                 int64
 	Addrs                 []client
 	Rows                  []row
@@ -54,7 +54,7 @@ func (c *Console) client(w http.ResponseWriter, r *http.Request, s *session) {
 	for _, seen := range c.Seen.Clients() {
 		if seen.Name == name {
 			v.Addrs = append(v.Addrs, clientOf(seen))
-			v.Accepted, v.Rejected, v.Bytes = v.Accepted+seen.Accepted, v.Rejected+seen.Rejected, v.Bytes+seen.Bytes
+			v.Accepted, v.Refused, v.Bytes = v.Accepted+seen.Accepted, v.Refused+seen.Refusals, v.Bytes+seen.Bytes
 		}
 	}
 	records, err := c.Store.List(r.Context(), spool.Filter{Client: name, Newest: true, Limit: maxOfClient})

@@ -55,6 +55,7 @@ func Examine(ctx context.Context, c *config.Config, file, version string, report
 	d.unit(ctx)
 	d.clients()
 	d.identities(ctx)
+	d.renewals()
 }
 
 func (d *examiner) ok(about, format string, args ...any) {
@@ -115,7 +116,7 @@ func (d *examiner) host(h Host) {
 		switch {
 		case w.Key == "": // it is not in the file, but beside it
 			d.warn("host", w.File+" "+w.Wrong, w.Remedy)
-		case strings.HasPrefix(w.Key, "smtp."):
+		case strings.HasPrefix(w.Key, "smtp."), strings.HasPrefix(w.Key, "identities["):
 			d.warn("host", w.Key+" "+w.Wrong, w.Remedy)
 		default:
 			d.warn("sender", w.Text+" "+w.Wrong, w.Remedy)

@@ -71,7 +71,8 @@ func TestWhoListensOnAPort(t *testing.T) {
 	for port, want := range map[uint16]string{
 		25: "[socket:[4711] socket:[4714]] [master systemd] true", 2525: "[socket:[4713]] [] true", 26: "[] [] false",
 	} {
-		names, taken := holdersOf(proc, port)
+		holders, taken := whoHas(proc, port)
+		names := namesOf(holders)
 		if got := fmt.Sprint(listening(proc, port), names, taken); got != want {
 			t.Errorf("port %d: %s, want %s", port, got, want)
 		}
@@ -95,11 +96,16 @@ func write(t *testing.T, file, text string) {
 func TestWhoHoldsAPort(t *testing.T) {
 	const tcp, systemd, other = "127.0.0.1:25", "systemd:smtp", "127.0.0.1:2525"
 	const byUs = "held by graphrelay"
-	list := func(names ...string) []string { return names }
+	list := func(names ...string) (all []holder) {
+		for _, name := range names {
+			all = append(all, holder{name: name})
+		}
+		return all
+	}
 	for name, c := range map[string]struct {
 		listener string
 		running  bool
-		holders  []string
+		holders  []holder
 		taken    bool
 		mark     verify.Mark
 		text     string
@@ -331,11 +337,15 @@ func withIDs(id config.Identity) config.Identity {
 
 // A port that systemd holds is freed by its socket unit, and never by stopping systemd.
 func TestNobodyIsToldToStopSystemd(t *testing.T) {
-	got := stopping([]string{"systemd"})
+	got := stopping([]holder{{name: "systemd"}})
 	if strings.Contains(got, "stop systemd") || !strings.Contains(got, ".socket") {
 		t.Error(got)
 	}
-	if got := stopping([]string{"master", "smtpd"}); got != "stop master and smtpd (systemctl disable --now master)" {
+	postfix := []holder{{"smtpd", "postfix.service", 9}, {"master", "postfix.service", 8}}
+	if got := stopping(postfix); got != "stop master and smtpd (systemctl disable --now postfix.service)" {
+		t.Error(got)
+	}
+	if got := stopping([]holder{{"nc", "session-1.scope", 9}}); got != "stop nc" {
 		t.Error(got)
 	}
 }

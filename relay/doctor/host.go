@@ -42,8 +42,9 @@ type question struct {
 
 // answer is what it found.
 type answer struct {
-	Found []config.Problem
-	Wrong string
+	Found    []config.Problem
+	Wrong    string
+	Warnings []config.Problem // about certificates that cannot renew themselves
 }
 
 // Answer reads a question, examines files, folders, ports, credentials, certificate
@@ -79,7 +80,7 @@ func contents(ctx context.Context, c *config.Config, found []config.Problem) ans
 	if err := errors.Join(CheckCredentials(c), CheckCertificate(c), err); err != nil {
 		return answer{Wrong: err.Error()}
 	}
-	return answer{}
+	return answer{Warnings: checkRenewals(c)}
 }
 
 // CheckHost examines what the configuration in file needs of this host. As root it
@@ -100,6 +101,7 @@ func CheckHost(ctx context.Context, c *config.Config, file string) Host {
 			"run it as root to check what the service may do"
 	}
 	h.Found, h.Wrong = a.Found, a.Wrong
+	h.Warnings = append(h.Warnings, leftToRoot(ctx, file, a.Warnings)...)
 	judgePorts(ctx, c, u, &h)
 	config.Errors(h.Found).ByLine()
 	return h

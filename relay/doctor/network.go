@@ -94,39 +94,53 @@ func (d *examiner) ports() {
 		return
 	}
 	for _, p := range wanted {
-		holders, taken := holdersOf(proc, p)
+		holders, taken := whoHas(proc, p)
 		d.port(p, holders, taken)
 	}
 }
 
 // port judges who holds a port. systemd holds a socket that it passes on together
 // with the service, and alone until the first mail.
-func (d *examiner) port(p uint16, holders []string, taken bool) {
-	about, names := fmt.Sprintf("port %d", p), strings.Join(holders, " and ")
+func (d *examiner) port(p uint16, holders []holder, taken bool) {
+	about, names := fmt.Sprintf("port %d", p), namesOf(holders)
+	all := strings.Join(names, " and ")
 	switch {
 	case !taken:
 		d.ok(about, "free")
-	case slices.Contains(holders, "graphrelay"):
+	case slices.Contains(names, "graphrelay"):
 		d.ok(about, "held by graphrelay")
 	case len(holders) == 0:
 		d.warn(about, "held by a program of another user", "run this as root, or run: ss -ltnp")
-	case slices.Contains(holders, "systemd") && d.wants("systemd", 0):
+	case slices.Contains(names, "systemd") && d.wants("systemd", 0):
 		d.ok(about, "held by systemd, for a socket unit")
 	case d.wants("tcp", p) && !d.running:
-		d.fail(about, "held by "+names, stopping(holders)+", or choose another port in smtp.listeners")
+		d.fail(about, "held by "+all, stopping(holders)+", or choose another port in smtp.listeners")
 	default:
-		d.warn(about, "held by "+names, "check that "+names+" should hold it: "+
+		d.warn(about, "held by "+all, "check that "+all+" should hold it: "+
 			"it gets the mail of programs on this host that send to localhost")
 	}
 }
 
+func namesOf(holders []holder) (names []string) {
+	for _, h := range holders {
+		names = append(names, h.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // stopping is how the holders of a port let it go. systemd itself is never stopped:
 // one of its socket units is.
-func stopping(holders []string) string {
-	if slices.Contains(holders, "systemd") {
+func stopping(holders []holder) string {
+	names := namesOf(holders)
+	if slices.Contains(names, "systemd") {
 		return "find the socket unit (systemctl list-sockets) and disable it (systemctl disable --now NAME.socket)"
 	}
-	return "stop " + strings.Join(holders, " and ") + " (systemctl disable --now " + holders[0] + ")"
+	how := "stop " + strings.Join(names, " and ")
+	if unit := holders[0].unit; strings.HasSuffix(unit, ".service") {
+		how += " (systemctl disable --now " + unit + ")"
+	}
+	return how
 }
 
 // wants reports whether a listener of the configuration is on a network, and a
@@ -135,27 +149,6 @@ func (d *examiner) wants(network string, port uint16) bool {
 	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool {
 		return l.Address.Network == network && (port == 0 || l.Address.Addr.Port() == port)
 	})
-}
-
-// holdersOf returns the names of the programs that listen on a port; those that
-// this user may not examine are left out.
-func holdersOf(proc procfs.FS, port uint16) (names []string, taken bool) {
-	sockets := listening(proc, port)
-	all, err := proc.AllProcs()
-	if err != nil || len(sockets) == 0 {
-		return nil, len(sockets) > 0
-	}
-	for _, p := range all {
-		files, err := p.FileDescriptorTargets()
-		if err != nil || !slices.ContainsFunc(files, func(f string) bool { return slices.Contains(sockets, f) }) {
-			continue
-		}
-		if name, err := p.Comm(); err == nil {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), true
 }
 
 // listening returns the sockets that listen on port, as /proc/PID/fd names them.

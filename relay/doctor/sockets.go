@@ -231,7 +231,12 @@ func taken(address string, running bool) (wrong, remedy string) {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	number, _ := strconv.ParseUint(port, 10, 16)
-	for _, h := range whoHas(uint16(number)) {
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return "", ""
+	}
+	holders, _ := whoHas(proc, uint16(number))
+	for _, h := range holders {
 		switch {
 		case h.unit == serviceUnit, h.name == "graphrelay" && running:
 			return "", ""
@@ -276,15 +281,11 @@ type holder struct {
 
 // whoHas finds the programs that listen on a port, systemd last: it passes its
 // sockets on.
-func whoHas(port uint16) (list []holder) {
-	proc, err := procfs.NewDefaultFS()
-	if err != nil {
-		return nil
-	}
+func whoHas(proc procfs.FS, port uint16) (list []holder, taken bool) {
 	sockets := listening(proc, port)
 	all, err := proc.AllProcs()
-	if err != nil {
-		return nil
+	if err != nil || len(sockets) == 0 {
+		return nil, len(sockets) > 0
 	}
 	for _, p := range all {
 		files, err := p.FileDescriptorTargets()
@@ -299,5 +300,5 @@ func whoHas(port uint16) (list []holder) {
 		list = append(list, h)
 	}
 	slices.SortFunc(list, func(a, b holder) int { return b.pid - a.pid })
-	return list
+	return list, true
 }

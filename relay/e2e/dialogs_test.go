@@ -334,7 +334,11 @@ func messageDialogs() map[string]produce {
 		"552 5.3.4 Max message size exceeded": speaks(mailFrom + " SIZE=99999999"),
 		"552 5.3.4 Message size exceeds fixed limit": sends(headFrom + "\r\n" +
 			strings.Repeat("0123456789abcdef\r\n", 130_000)),
-		"552 5.3.4 Message size exceeds the limit of this relay": growsTooLarge,
+		"552 5.3.4 Message size exceeds the limit of this relay": func(t *testing.T, _ *front) string {
+			r, _ := start(t, harness.With("smtp", "max_message_size: 64KiB"),
+				harness.With("delivery", "mime_limit: 128KiB"))
+			return growsTooLarge(t, &front{Relay: r})
+		},
 		"552 5.3.4 Message header is too large": sends(headFrom + strings.Repeat(
 			"X-Filler: "+strings.Repeat("f", 1000)+"\r\n", 1100) + "\r\ntext"),
 		"552 5.3.4 Message header has too many fields": sends(headFrom + strings.Repeat(
@@ -362,13 +366,12 @@ func messageDialogs() map[string]produce {
 
 // growsTooLarge sends to so many blind recipients that their Bcc field does not
 // fit between the limit of SMTP and that of Graph.
-func growsTooLarge(t *testing.T, _ *front) string {
-	r, _ := start(t, harness.With("smtp", "max_message_size: 64KiB"), harness.With("delivery", "mime_limit: 128KiB"))
+func growsTooLarge(t *testing.T, f *front) string {
 	texts := []string{ehlo, mailFrom}
 	for i := range 500 {
 		texts = append(texts,
 			fmt.Sprintf("RCPT TO:<r%d@%s.example.org>", i, strings.Repeat(strings.Repeat("d", 60)+".", 3)+"d"))
 	}
 	texts = append(texts, "DATA", headFrom+"\r\n"+strings.Repeat("0123456789abcdef\r\n", 3000)+".")
-	return at(plainPort, fromEverybody, texts...)(t, &front{Relay: r})
+	return at(plainPort, fromEverybody, texts...)(t, f)
 }

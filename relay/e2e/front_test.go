@@ -25,6 +25,9 @@ import (
 
 const goodPassword = "right"
 
+// aDay is how long a certificate is valid.
+const aDay = 24 * time.Hour
+
 // front is a relay with a listener and a client of each kind. Clients are told
 // apart by the loopback address that they come from.
 type front struct {
@@ -91,13 +94,13 @@ func makeCertificate(t *testing.T) (certificate, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return certificateFor(t, private)
+	return certificateFor(t, private, aDay)
 }
 
-func certificateFor(t *testing.T, private crypto.Signer) (certificate, key string) {
+func certificateFor(t *testing.T, private crypto.Signer, valid time.Duration) (certificate, key string) {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"relay.contoso.local"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		t.Fatal(err)

@@ -46,14 +46,11 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 		number, _ := strconv.Atoi(strings.TrimPrefix(strings.Fields(f.When)[0], "AADSTS"))
 		return scenario{fault: sandbox.Fault{Endpoint: "token", Status: 401, Code: "invalid_client", AADSTS: number}}
 	case graph.OfMetadata:
-		if err := d.StartMetadata(""); err != nil {
-			t.Fatal(err)
+		for _, variable := range metadataAt(t, d) {
+			name, value, _ := strings.Cut(variable, "=")
+			t.Setenv(name, value)
 		}
-		t.Setenv("IDENTITY_ENDPOINT", d.MetadataURL()) // as App Service says where its own is
-		t.Setenv("IDENTITY_HEADER", d.MetadataSecret())
-		return scenario{credential: "managed_identity: true",
-			fault: sandbox.Fault{Endpoint: "metadata", Status: statusOf(f.HTTP),
-				Body: `{"error":"no","error_description":"not today"}`}}
+		return metadataScenario(f)
 	}
 	switch {
 	case strings.Contains(f.When, "after bytes"):
@@ -83,6 +80,21 @@ func scenarioOf(t *testing.T, f graph.Fact, d *harness.Double) scenario {
 	}
 	t.Fatalf("there is no scenario for %+v", f)
 	return scenario{}
+}
+
+// metadataAt starts the metadata service of the double, and says where it is, as App
+// Service says where its own is.
+func metadataAt(t *testing.T, d *harness.Double) (environment []string) {
+	t.Helper()
+	if err := d.StartMetadata(""); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"IDENTITY_ENDPOINT=" + d.MetadataURL(), "IDENTITY_HEADER=" + d.MetadataSecret()}
+}
+
+func metadataScenario(f graph.Fact) scenario {
+	return scenario{credential: "managed_identity: true", fault: sandbox.Fault{Endpoint: "metadata",
+		Status: statusOf(f.HTTP), Body: `{"error":"no","error_description":"not today"}`}}
 }
 
 // silentProxy passes connections to one address on. Whoever wants a way through
@@ -136,16 +148,28 @@ func relayOrWait(c net.Conn, proxy, begin string) {
 // a broken disk does.
 func (a *answered) hideBodies(t *testing.T) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(a.dir, "queue.db")+"?_pragma=busy_timeout(10000)")
+	inStore(t, filepath.Join(a.dir, "queue.db"),
+		"ALTER TABLE chunk RENAME TO kept",
+		"CREATE VIEW chunk AS SELECT id, json('{') AS crc, data FROM kept", // who reads it meets an error
+		"CREATE TRIGGER keep INSTEAD OF INSERT ON chunk BEGIN INSERT INTO kept VALUES (NEW.id, NEW.crc, NEW.data); END",
+	)
+}
+
+// showBodies undoes hideBodies, as a disk that was repaired does.
+func showBodies(t *testing.T, store string) {
+	t.Helper()
+	inStore(t, store, "DROP TRIGGER keep", "DROP VIEW chunk", "ALTER TABLE kept RENAME TO chunk")
+}
+
+// inStore runs statements in the store of a running relay.
+func inStore(t *testing.T, store string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", store+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, statement := range []string{
-		"ALTER TABLE chunk RENAME TO kept",
-		"CREATE VIEW chunk AS SELECT id, json('{') AS crc, data FROM kept", // who reads it meets an error
-		"CREATE TRIGGER keep INSTEAD OF INSERT ON chunk BEGIN INSERT INTO kept VALUES (NEW.id, NEW.crc, NEW.data); END",
-	} {
+	for _, statement := range statements {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,7 @@ func suiteTable(t *testing.T) string {
 // tlsPorts runs a relay with a modern and a legacy listener under implicit TLS.
 func tlsPorts(t *testing.T, key crypto.Signer) (modern, legacy string) {
 	t.Helper()
-	certificate, keyFile := certificateFor(t, key)
+	certificate, keyFile := certificateFor(t, key, aDay)
 	modern, legacy = harness.FreeAddr(t), harness.FreeAddr(t)
 	start(t, harness.With("smtp",
 		"  - {address: "+modern+", tls: implicit}",

@@ -254,6 +254,50 @@ func TestRateOfAClient(t *testing.T) {
 	}
 }
 
+// One address of a client that has used up rate_per_address leaves the others theirs,
+// and what it was refused does not count for the client; so it is with users of a socket.
+func TestRatePerAddressIsOfEach(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Policy = policy.New(policy.Rules{
+			Senders: []policy.Sender{{Address: addr("erp@example.org")}},
+			Clients: []policy.ClientRule{{
+				Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+				Rate:           pacing.Rate{Count: 5, Per: time.Minute},
+				RatePerAddress: pacing.Rate{Count: 2, Per: time.Minute},
+			}},
+		})
+	})
+	now := time.Unix(1_800_000_000, 0)
+	b.Now = func() time.Time { return now }
+	send := func(ip, want string) {
+		t.Helper()
+		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if _, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")}); codeOf(err) != want {
+			t.Errorf("%s: %q, want %q", ip, codeOf(err), want)
+		}
+	}
+	for _, want := range []string{"", "", "452 4.7.1", "452 4.7.1", "452 4.7.1", "452 4.7.1"} {
+		send("10.1.0.1", want)
+	}
+	for range 2 {
+		send("10.1.0.2", "")
+	}
+	send("10.1.0.3", "")
+	send("10.1.0.3", "452 4.7.1") // now the client has used up its own
+	if !strings.Contains(b.log.String(), "10.1.0.1 of client") {
+		t.Errorf("the log names no address: %s", b.log.String())
+	}
+	now = now.Add(time.Hour)
+	send("10.1.0.4", "")
+	if n := len(b.limits.inside); n != 1 {
+		t.Errorf("%d addresses are remembered after an hour", n)
+	}
+}
+
 // A message that is refused, or that the client gives up, is not counted: a
 // device with one wrong address must not be locked out by its own rate.
 func TestARefusedMessageDoesNotCount(t *testing.T) {
@@ -303,7 +347,7 @@ func TestTheUserBehindASocketIsTold(t *testing.T) {
 	if _, err := b.deliver(t, s, "ceo@example.org", []string{"a@example.net"}, goodHeader+"\r\nx\r\n"); err == nil {
 		t.Fatal("a wrong reverse-path is accepted")
 	}
-	for _, event := range []string{"msg=accepted", "msg=rejected"} {
+	for _, event := range []string{"msg=accepted", "msg=refused"} {
 		const want = "client=local client_addr=unix client_user=33"
 		if line := lineWith(b.log.String(), event); !strings.Contains(line, want) {
 			t.Errorf("%s does not tell the user: %q", event, line)
@@ -492,7 +536,7 @@ func TestRefusalsWithOtherTextsAreOneKind(t *testing.T) {
 		_, _ = s.Mail(t.Context(), smtpd.MailFrom{Path: addr(fmt.Sprintf("x%d@example.net", i))})
 	}
 	b.Flush()
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+	if n := strings.Count(b.log.String(), "msg=refused"); n != logLines ||
 		!strings.Contains(b.log.String(), "count=95") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}
@@ -509,7 +553,7 @@ func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 	})
-	if n := strings.Count(b.log.String(), "msg=rejected"); n != logLines ||
+	if n := strings.Count(b.log.String(), "msg=refused"); n != logLines ||
 		!strings.Contains(b.log.String(), "count=995") {
 		t.Errorf("%d lines: %s", n, b.log.String())
 	}

@@ -8,7 +8,7 @@
 // Data returns a queue ID only after the spool's commit returned, so that 250
 // means durable. What is stored has passed policy: where policy demands a
 // rewrite, the rewritten header is judged again. Every refusal is a
-// *reply.Error and one log line, "rejected", that names the client and ends
+// *reply.Error and one log line, "refused", that names the client and ends
 // with a remedy if there is one; of a flood of the same kind from one client it
 // logs the first lines and a count. What cannot be kept now (a full disk, an
 // unhealthy spool) is refused with 4xx, before the body if that can be known.
@@ -42,8 +42,8 @@ import (
 type Config struct {
 	Rules
 	Store   spool.Intake
-	Notify  func(mailbox envelope.Address) // called after each commit
-	OnEvent func(Event)                    // for metrics
+	Notify  func(mailbox envelope.Address, turn spool.Turn) // called after each commit
+	OnEvent func(Event)                                     // for metrics
 
 	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
 	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.

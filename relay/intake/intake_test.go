@@ -49,7 +49,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 			Hostname: "relay.example.org", MaxSize: 1 << 20,
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
-		Notify: func(m envelope.Address) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
+		Notify: func(m envelope.Address, _ spool.Turn) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
 		OnRefusal: func(k spool.RefusalKey, domains []string) {
 			for _, k.Domain = range domains {
 				b.refused = append(b.refused, k)
@@ -238,7 +238,7 @@ func TestRefusalsLeaveNothingBehind(t *testing.T) {
 				t.Fatalf("got %q, %v; want %d %s", id, err, c.code, c.enhanced)
 			}
 			b.empty(t)
-			if !strings.Contains(b.log.String(), "msg=rejected") {
+			if !strings.Contains(b.log.String(), "msg=refused") {
 				t.Errorf("no line in the log: %s", b.log.String())
 			}
 		})
@@ -494,7 +494,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("accepted = %+v", e)
 	}
 	if e := events[1]; e.Refusal == nil || e.Refusal.Code != 550 || e.At != "mail" || e.Client.String() != "127.0.0.1" {
-		t.Errorf("rejected = %+v", e)
+		t.Errorf("refused = %+v", e)
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *session) reject(err error, at string, attrs ...slog.Attr) error {
 		attrs = append(attrs, slog.String("error", e.Cause.Error()))
 	}
 	// The kind does not include the text, which may hold what the client wrote.
-	s.in.quiet.Log(level, "rejected at "+at+" with "+e.Enhanced.String(), s.peer.Addr.Addr(), "rejected", attrs...)
+	s.in.quiet.Log(level, "refused at "+at+" with "+e.Enhanced.String(), s.peer.Addr.Addr(), "refused", attrs...)
 	if level == slog.LevelWarn {
 		s.in.OnEvent(Event{At: at, Client: s.who(""), Refusal: e})
 		s.record(e)

@@ -10,9 +10,9 @@ import (
 
 // events are the metrics that the flows count.
 type events struct {
-	accepted, acceptedBytes, acceptedRecipients, rejected, repairs *prometheus.CounterVec
-	attempts, outcomes, duplicates, damaged, answers, alerts       *prometheus.CounterVec
-	request, delay                                                 *prometheus.HistogramVec
+	accepted, acceptedBytes, acceptedRecipients, refused, repairs *prometheus.CounterVec
+	attempts, outcomes, duplicates, damaged, answers, alerts      *prometheus.CounterVec
+	request, delay                                                *prometheus.HistogramVec
 }
 
 func (m *Monitor) describeEvents() events {
@@ -21,7 +21,7 @@ func (m *Monitor) describeEvents() events {
 			"Messages answered with 250 and durably stored.", "client"),
 		acceptedBytes:      m.counter("accepted_bytes_total", "Size of accepted messages in bytes.", "client"),
 		acceptedRecipients: m.counter("accepted_recipients_total", "Recipients of accepted messages.", "client"),
-		rejected: m.counter("rejections_total",
+		refused: m.counter("refusals_total",
 			"Refusals by SMTP step (at: connect, auth, mail, rcpt or data) and enhanced status code (status).",
 			"at", "status"),
 		repairs: m.counter("repairs_total",
@@ -144,16 +144,7 @@ func (m *Monitor) describeService() {
 	m.value("refusals_dropped_total",
 		"Refusals that graphrelay trace can no longer show because 50,000 rows are kept, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusalsDropped) })
-	m.gauge("credential_expiry_timestamp_seconds",
-		"Expiry of an identity's credential as a Unix timestamp; absent if unknown.",
-		func(s state.Snapshot, is emit) {
-			for _, c := range s.Credentials {
-				is.at(c.Expires, c.Identity, c.Kind)
-			}
-		}, "identity", "kind")
-	m.gauge("tls_certificate_expiry_timestamp_seconds",
-		"Expiry of the listeners' TLS certificate as a Unix timestamp; absent if there is none.",
-		func(s state.Snapshot, is emit) { is.at(s.Certificate) })
+	m.describeCredentials()
 	m.gauge("last_audit_timestamp_seconds",
 		"Time of an identity's last audit that had a result, as a Unix timestamp; absent before that.",
 		func(s state.Snapshot, is emit) {
@@ -179,4 +170,26 @@ func (m *Monitor) describeService() {
 		"version", "goversion").withoutSnapshot = true
 	m.value("alarms", "Alarms firing now; /readyz lists them.",
 		func(s state.Snapshot) float64 { return float64(len(state.Judge(s, m.cfg.Now()).Reasons)) })
+}
+
+func (m *Monitor) describeCredentials() {
+	m.gauge("credential_expiry_timestamp_seconds",
+		"Expiry of an identity's credential as a Unix timestamp; absent if unknown.",
+		func(s state.Snapshot, is emit) {
+			for _, c := range s.Credentials {
+				is.at(c.Expires, c.Identity, c.Kind)
+			}
+		}, "identity", "kind")
+	m.gauge("certificate_renewal_failing",
+		"1 while the certificate of an identity with certificate_renewal: auto cannot renew itself, else 0.",
+		func(s state.Snapshot, is emit) {
+			for _, c := range s.Credentials {
+				if c.Renewal != nil {
+					is(truth(c.Renewal.Failing), c.Identity, c.Renewal.Stage)
+				}
+			}
+		}, "identity", "stage")
+	m.gauge("tls_certificate_expiry_timestamp_seconds",
+		"Expiry of the listeners' TLS certificate as a Unix timestamp; absent if there is none.",
+		func(s state.Snapshot, is emit) { is.at(s.Certificate) })
 }

@@ -2,7 +2,7 @@
 // for Prometheus, health for probes, and the short memory that the web console
 // draws (the last hours by the minute, and the clients that connected).
 //
-// The flows call Accepted, Rejected, Attempted and Outcome; whatever is a state
+// The flows call Accepted, Refused, Attempted and Outcome; whatever is a state
 // and not an event comes from Config.Snapshot at each scrape and probe.
 //
 // # Promises
@@ -12,8 +12,9 @@
 // blocks on I/O and takes bounded memory, however many clients connect and
 // however many mailboxes a wildcard makes: a label has at most maxLabels values,
 // and further ones count as "other". metrics.go lists every metric; tests hold the
-// list against the manual and against what is served. No label and no reason
-// contains a secret; reasons end with a remedy.
+// list against the manual and against what is served. No label
+// contains a secret. Labels name mailboxes, clients and identities of the
+// configuration, never an address of a client; probes name nobody.
 //
 // # On failure
 //
@@ -95,14 +96,14 @@ func (m *Monitor) Accepted(t Taken) {
 	})
 }
 
-// Rejected counts a refusal, of a client as in Taken.
-func (m *Monitor) Rejected(client, addr string, r state.Refused) {
-	m.events.rejected.WithLabelValues(r.Step, m.statuses.bound(r.Status.String())).Inc()
+// Refused counts a refusal, of a client as in Taken.
+func (m *Monitor) Refused(client, addr string, r state.Refused) {
+	m.events.refused.WithLabelValues(r.Step, m.statuses.bound(r.Status.String())).Inc()
 	now := m.cfg.Now()
 	r.RefusedAt, r.Reply, r.Why = now, cut(r.Reply), cut(r.Why)
-	m.minutes.at(now, func(c *state.Minute) { c.Rejected++ })
+	m.minutes.at(now, func(c *state.Minute) { c.Refused++ })
 	m.clients.at(now, clientKey{client, addr}, func(e *state.Client) {
-		e.Rejected++
+		e.Refusals++
 		e.Refused = r
 	})
 }

@@ -34,7 +34,8 @@ func full(t *testing.T) *Monitor {
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
 				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
 				Credentials: []state.Credential{
-					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour)},
+					{Identity: "contoso", Kind: "certificate", Expires: noon.Add(time.Hour),
+						Renewal: &state.Renewal{Stage: "trying", Failing: true}},
 					{Identity: "other", Kind: "client secret"},
 				},
 				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
@@ -43,7 +44,7 @@ func full(t *testing.T) *Monitor {
 		}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
 		Repairs: []string{"display_name"}})
-	m.Rejected("erp", "192.0.2.1", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1}})
+	m.Refused("erp", "192.0.2.1", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1}})
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
 		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
@@ -138,7 +139,7 @@ func TestScrape(t *testing.T) {
 	w := get(full(t), "/metrics")
 	for _, want := range []string{
 		`graphrelay_accepted_messages_total{client="erp"} 1`, `graphrelay_accepted_recipients_total{client="erp"} 2`,
-		`graphrelay_rejections_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
+		`graphrelay_refusals_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
 		`graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
@@ -184,24 +185,30 @@ func TestHealth(t *testing.T) {
 	}{
 		{"well", state.Snapshot{}, nil, state.OK, 200, 200, ""},
 		{"a hold degrades and mail is still accepted", state.Snapshot{Alarms: []state.Alarm{alarm}}, nil,
-			state.Degraded, 200, 200, "do this"},
-		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503, "free space"},
+			state.Degraded, 200, 200, `"key":"hold:mailbox"`},
+		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503,
+			`"key":"disk"`},
 		{"a broken store is alive and not ready", state.Snapshot{Unhealthy: errors.New("broken")}, nil,
-			state.Degraded, 200, 503, "broken"},
+			state.Degraded, 200, 503, `"key":"store"`},
 		{"a stop is not ready", state.Snapshot{Stopping: true}, nil, state.Degraded, 200, 503, "stopping"},
 		{"a store that does not answer is dead", state.Snapshot{}, context.DeadlineExceeded, state.Dead, 503, 503,
-			"restart"},
+			`"key":"snapshot"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
 			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
 				w := get(m, path)
-				var h state.Health
+				var h state.Outline
 				if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 					t.Fatal(err)
 				}
 				if w.Code != code || h.Status != c.status || !strings.Contains(w.Body.String(), c.reasonContains) {
 					t.Errorf("%s = %d %s, want %d %s", path, w.Code, w.Body, code, c.status)
+				}
+				for _, word := range []string{"example.org", "do this", "free space", "broken", "deadline"} {
+					if strings.Contains(w.Body.String(), word) {
+						t.Errorf("%s shows %q to everybody: %s", path, word, w.Body)
+					}
 				}
 			}
 		})
@@ -251,10 +258,10 @@ func TestMinutes(t *testing.T) {
 	m.Outcome(Outcome{Kind: "sent", Delay: 3 * time.Second})
 	m.Outcome(Outcome{Kind: "deferred", Duplicate: true})
 	now = now.Add(2 * time.Minute)
-	m.Rejected("", "", state.Refused{})
+	m.Refused("", "", state.Refused{})
 	list := m.Minutes(4)
 	if len(list) != 4 || list[0].Accepted != 0 || list[1].Accepted != 1 || list[1].Sent != 2 ||
-		list[1].Unknown != 1 || list[3].Rejected != 1 || !list[3].Start.Equal(now) {
+		list[1].Unknown != 1 || list[3].Refused != 1 || !list[3].Start.Equal(now) {
 		t.Errorf("minutes = %+v", list)
 	}
 	if d := list[1].Delay(0.5); d != 128*time.Millisecond {
@@ -265,7 +272,7 @@ func TestMinutes(t *testing.T) {
 	}
 	now = now.Add(Kept * time.Minute) // the ring came round
 	for _, c := range m.Minutes(Kept) {
-		if c.Accepted+c.Sent+c.Rejected > 0 {
+		if c.Accepted+c.Sent+c.Refused > 0 {
 			t.Fatalf("%v is still there", c.Start)
 		}
 	}
@@ -274,7 +281,7 @@ func TestMinutes(t *testing.T) {
 func TestClientsAreBounded(t *testing.T) {
 	now := noon
 	m := filled(Config{Now: func() time.Time { now = now.Add(time.Second); return now }})
-	m.Rejected("", "first", state.Refused{Reply: strings.Repeat("x", 9000)})
+	m.Refused("", "first", state.Refused{Reply: strings.Repeat("x", 9000)})
 	for i := range 2 * maxClients {
 		m.Accepted(Taken{Client: "erp", Addr: fmt.Sprint(i)})
 	}
@@ -282,9 +289,9 @@ func TestClientsAreBounded(t *testing.T) {
 	if len(list) != maxClients || list[0].Addr != fmt.Sprint(2*maxClients-1) {
 		t.Errorf("%d clients, first %+v", len(list), list[0])
 	}
-	m.Rejected("erp", "999", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1},
+	m.Refused("erp", "999", state.Refused{Step: "rcpt", Status: reply.Enhanced{5, 7, 1},
 		Reply: strings.Repeat("x", 9000), Why: "not granted"})
-	if c := m.Clients()[0]; c.Accepted != 1 || c.Rejected != 1 || c.Why != "not granted" || len(c.Reply) > 500 ||
+	if c := m.Clients()[0]; c.Accepted != 1 || c.Refusals != 1 || c.Why != "not granted" || len(c.Reply) > 500 ||
 		c.Step != "rcpt" {
 		t.Errorf("client = %+v", c)
 	}

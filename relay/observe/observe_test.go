@@ -92,7 +92,7 @@ func TestSnapshot(t *testing.T) {
 		s.DiskReserve != 11 {
 		t.Errorf("numbers %+v", s)
 	}
-	want := state.Traffic{Accepted: 1, Rejected: 1, Sent: 1, Deferred: 1, Paused: 1, Held: 1, Failed: 1}
+	want := state.Traffic{Accepted: 1, Refused: 1, Sent: 1, Deferred: 1, Paused: 1, Held: 1, Failed: 1}
 	if s.Hour != want {
 		t.Errorf("an hour's traffic is %+v, want %+v", s.Hour, want)
 	}

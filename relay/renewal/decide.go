@@ -248,7 +248,7 @@ func (n *Note) change(a Action, r Result, f Facts) {
 		n.enter(next, f.Now)
 		n.event(f.Now, "found the certificate "+f.File.Thumbprint+" in force", "")
 	case Prove:
-		n.event(f.Now, "mail was sent with the certificate "+n.New.Thumbprint+", and the app is restricted", "")
+		n.event(f.Now, "mail was sent with the certificate "+n.New.Thumbprint+", and verify found nothing wrong", "")
 		n.retire(n.Old, false)
 		n.Current, n.Old, n.New, n.Doubt = n.New, Key{}, Key{}, ""
 		n.enter(Idle, f.Now)
@@ -278,6 +278,10 @@ func (n *Note) abandon(f Facts) {
 // failed is the note after an action that failed: nothing changes that is in force.
 func (n Note) failed(a Action, r Result, f Facts) Note {
 	cause := text.Line(r.Err.Error())
+	if a == Look { // that takes a permission which the app mostly lacks: no fault
+		n.Looked, n.Stranger = f.Now, Key{}
+		return n
+	}
 	if n.Error != cause {
 		n.event(f.Now, string(a), cause)
 	}
@@ -304,9 +308,6 @@ func (n Note) failed(a Action, r Result, f Facts) Note {
 	case Remove:
 		n.Retired = slices.Clone(n.Retired)
 		n.Retired[n.removable(f)].Tried = f.Now
-	case Look:
-		n.Looked, n.Stranger = f.Now, Key{} // nobody may say; this is no fault
-		n.Error, n.Failing = "", time.Time{}
 	default:
 		n.Retry = f.Now.Add(retryPause)
 	}

@@ -63,6 +63,15 @@ type Note struct {
 	Events   []Event   `json:"events,omitempty"`
 }
 
+// String is the event in one line.
+func (e Event) String() string {
+	s := e.At.UTC().Format(time.RFC3339) + " " + e.What
+	if e.Error != "" {
+		s += ": " + e.Error
+	}
+	return s
+}
+
 // keptEvents bounds the history; a renewal takes about 25.
 const keptEvents = 200
 

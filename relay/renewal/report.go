@@ -1,11 +1,53 @@
 package renewal
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"sync"
 	"time"
 
+	"graphrelay/relay/state"
 	"graphrelay/relay/text"
 )
+
+// Group is the rollers of a relay, by identity.
+type Group map[string]*Roller
+
+// Run runs them all until ctx ends.
+func (g Group) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, r := range g {
+		all.Go(func() { r.Run(ctx) })
+	}
+	all.Wait()
+}
+
+// Report fills in how far the renewals are.
+func (g Group) Report(list []state.Credential) {
+	for i, c := range list {
+		if r := g[c.Identity]; r != nil {
+			list[i].Renewal = r.Report()
+		}
+	}
+}
+
+// Report says how far the renewal is.
+func (r *Roller) Report() *state.Renewal {
+	n, err := ReadNote(r.File)
+	file, fileErr := Examine(r.folder.file)
+	if err = cmp.Or(fileErr, err); err != nil {
+		return &state.Renewal{Stage: "idle", Text: "cannot renew itself", Failing: true, Cause: err.Error()}
+	}
+	cause, since, ok := n.Trouble(file, r.Now())
+	s := &state.Renewal{
+		Stage: cmp.Or(string(n.Stage), "idle"), Text: n.Summary(file, r.Now()), Failing: !ok, Since: since,
+	}
+	if !ok {
+		s.Cause = cause.String()
+	}
+	return s
+}
 
 // When a failure is a fault: a new certificate takes a while to reach every login
 // server, and a timer has a day and more to begin.
@@ -47,7 +89,7 @@ func (n Note) Summary(file Key, now time.Time) string {
 	case Trying:
 		return fmt.Sprintf("trying a new certificate: %d of %d logins", n.Logins, logins)
 	case Switched:
-		return "in force since " + n.Since.UTC().Format(time.DateOnly) + ", until mail was sent with it not confirmed"
+		return "the new one is in force since " + n.Since.UTC().Format(time.DateOnly) + "; no mail was sent with it yet"
 	}
 	due := begins(n.known(file))
 	switch s := n.Stranger; {

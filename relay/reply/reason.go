@@ -115,7 +115,8 @@ func kindsOfClients() []kind {
 
 func kindsOfMessages() []kind {
 	const set = "set it in the program that sends, or set repair: all"
-	const large = "send smaller mail, or enable large_messages"
+	tooLarge := Reason{"larger than smtp.max_message_size",
+		"send smaller mail, or set delivery.large_messages: upload, and raise smtp.max_message_size if it is set"}
 	return []kind{
 		{"From address…not allowed here…", notAllowed("From")},
 		{"Sender address…not allowed here…", notAllowed("Sender")},
@@ -138,9 +139,10 @@ func kindsOfMessages() []kind {
 		{"Field…no unambiguous address list…", Reason{"an address field can be read in more than one way",
 			"put display names in quotes in the client, or set repair: all"}},
 		{"Field…names more than one address", Reason{"several addresses in Sender", "correct the client"}},
-		{"Max message size exceeded", Reason{"larger than smtp.max_message_size", large}},
-		{"Message size exceeds fixed…", Reason{"larger than smtp.max_message_size", large}},
-		{"Message size exceeds the…", Reason{"larger than delivery.mime_limit", large}},
+		{"Max message size exceeded", tooLarge},
+		{"Message size exceeds fixed…", tooLarge},
+		{"Message size exceeds the…", Reason{"larger than delivery.mime_limit",
+			"let the client send to fewer recipients at once, or raise delivery.mime_limit"}},
 		{"Too many hops…", Reason{"a mail loop",
 			"find the system that sends mail back here, such as a connector or a forwarding rule"}},
 		{"Insufficient system…", Reason{"no room: the disk or the queue is full", "see graphrelay status"}},

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
+	"unicode/utf16"
 
 	"graphrelay/relay/envelope"
 )
@@ -104,7 +104,7 @@ func (p Plan) Check() error {
 
 func (p Plan) checkOptions() error {
 	var checks []error
-	if n := utf8.RuneCountInString(p.App); n > maxName {
+	if n := len(utf16.Encode([]rune(p.App))); n > maxName {
 		checks = append(checks, fmt.Errorf("the name %q has %d letters, too many for the names that Exchange makes "+
 			"of it: write at most %d (--name)", p.App, n, maxName))
 	}

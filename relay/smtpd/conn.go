@@ -220,7 +220,7 @@ func (c *conn) note(level slog.Level, kind, msg string, attrs ...slog.Attr) {
 // limit: a device whose mail never arrives must leave a trace.
 func (c *conn) noteRefusal(verb string, reply []byte) {
 	text := strings.TrimSpace(string(reply))
-	c.note(slog.LevelWarn, "rejected with "+text[:min(len(text), 9)], "rejected",
+	c.note(slog.LevelWarn, "refused with "+text[:min(len(text), 9)], "refused",
 		slog.String("at", strings.ToLower(verb)), slog.String("reply", text))
 	c.refused(wire.ReadReply(text))
 }

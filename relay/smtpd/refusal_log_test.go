@@ -27,13 +27,13 @@ func TestRefusalsOfTheDialogAreLogged(t *testing.T) {
 		c.say(d[0], d[1])
 	}
 	for _, want := range []string{
-		`msg=rejected client_addr=127.0.0.1`, `at=mail reply="552 5.3.4 `, `reply="502 5.5.1 `,
+		`msg=refused client_addr=127.0.0.1`, `at=mail reply="552 5.3.4 `, `reply="502 5.5.1 `,
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("no %s in %s", want, log.String())
 		}
 	}
-	if n := strings.Count(log.String(), "msg=rejected"); n != 2 {
+	if n := strings.Count(log.String(), "msg=refused"); n != 2 {
 		t.Errorf("%d lines, want 2: %s", n, log.String())
 	}
 }

@@ -186,8 +186,15 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 		if c.Unread != "" {
 			f["credential-file:"+c.Identity] = unread("credential", "identity "+c.Identity, c.Unread)
 		}
+		if c.Renewal != nil && c.Renewal.Failing {
+			fault := FaultOf(c.Renewal.Cause)
+			fault.Since, fault.Warning = c.Renewal.Since, true
+			fault.Meanwhile = "mail flows until " + c.Expires.UTC().Format(time.DateOnly) + "; identity " + c.Identity
+			f["renewal:"+c.Identity] = fault
+		}
 		_, named := f[AlarmKey(ScopeIdentity+":"+c.Identity)]
-		if c.Warning == "" || named && c.Stage == "" {
+		renews := c.Renewal != nil && !c.Renewal.Failing && c.Expires.Sub(now) > certNotice
+		if c.Warning == "" || renews || named && c.Stage == "" {
 			continue
 		}
 		fault := FaultOf(c.Warning)

@@ -33,7 +33,7 @@ func TestAClientThatIsRefusedInVain(t *testing.T) {
 			"Client printers is refused 40 times: From not allowed (10.1.2.18)"},
 		"too few":  {[]state.Client{client("printers", "10.1.2.17", "scan@contoso.com", 2, time.Minute)}, ""},
 		"too long": {[]state.Client{client("printers", "10.1.2.17", "scan@contoso.com", 9, 2*time.Hour)}, ""},
-		"accepted": {[]state.Client{{Name: "erp", Addr: "10.1.2.3", Accepted: 9, Rejected: 9}}, ""},
+		"accepted": {[]state.Client{{Name: "erp", Addr: "10.1.2.3", Accepted: 9, Refusals: 9}}, ""},
 	} {
 		h := state.Judge(state.Snapshot{Seen: c.seen}, noon)
 		if len(h.Reasons) == 0 && c.want == "" {

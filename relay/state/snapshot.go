@@ -120,8 +120,20 @@ type Credential struct {
 	// use; empty if it can.
 	Unread string `json:"-"`
 
-	Tenant, Client      string `json:"-"`
-	Subject, Thumbprint string `json:"-"` // of a certificate
+	Tenant, Client, Subject string `json:"-"`
+
+	Thumbprint string   `json:"thumbprint,omitempty"` // of a certificate
+	Sent       bool     `json:"sent,omitempty"`       // mail was sent with a token of this certificate
+	Renewal    *Renewal `json:"renewal,omitempty"`    // nil where it does not renew itself
+}
+
+// Renewal is how far a certificate that renews itself is.
+type Renewal struct {
+	Stage   string    `json:"stage"` // idle, made, trying or switched
+	Text    string    `json:"text"`
+	Failing bool      `json:"failing"`
+	Cause   string    `json:"-"` // why: the line of a cause
+	Since   time.Time `json:"-"`
 }
 
 // Audit is the last proof that an identity is restricted to its mailboxes.

@@ -10,7 +10,7 @@ import (
 // Traffic counts what happened to messages in some time.
 type Traffic struct {
 	Accepted int `json:"accepted"`
-	Rejected int `json:"rejected"`
+	Refused  int `json:"refused"`
 	Sent     int `json:"sent"`
 	Deferred int `json:"deferred"`
 	Paused   int `json:"paused"`
@@ -21,7 +21,7 @@ type Traffic struct {
 // Add adds the counts of another time.
 func (t *Traffic) Add(o Traffic) {
 	t.Accepted += o.Accepted
-	t.Rejected += o.Rejected
+	t.Refused += o.Refused
 	t.Sent += o.Sent
 	t.Deferred += o.Deferred
 	t.Paused += o.Paused
@@ -85,7 +85,7 @@ func (m Minute) Delay(share float64) time.Duration {
 // Client is who connected to a listener: an entry of clients: from one address.
 type Client struct {
 	Name, Addr         string // Name is empty for strangers
-	Accepted, Rejected int
+	Accepted, Refusals int
 	Bytes              int64 // of accepted messages
 	First, Last        time.Time
 	Refused            // the last time

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -158,8 +159,21 @@ func (a *Auditor) unnamed(ctx context.Context, i int) {
 
 // try probes once.
 func (a *Auditor) try(ctx context.Context, i int) Audit {
-	id := a.cfg.Identities[i]
-	e := Evidence{Denied: []Trial{Probe(ctx, id.Client, id.Denied, a.cfg.Now())}}
+	verdict, text := a.cfg.Identities[i].try(ctx, a.cfg.Now())
+	one := a.Last()[i]
+	one.Verdict, one.Text, one.At = verdict, text, a.cfg.Now()
+	if verdict == Restricted || verdict == NotRestricted {
+		one.Concluded, one.Passed, one.Proof = one.At, verdict == Restricted, text
+	}
+	if ctx.Err() == nil {
+		a.keep(i, one)
+	}
+	return one
+}
+
+// try probes the denied mailbox; text ends in a remedy unless it is Restricted.
+func (id Audited) try(ctx context.Context, now time.Time) (verdict Verdict, text string) {
+	e := Evidence{Denied: []Trial{Probe(ctx, id.Client, id.Denied, now)}}
 	if id.Reads {
 		switch access, answer := canRead(ctx, id.Client, id.Denied); access {
 		case Open:
@@ -175,15 +189,18 @@ func (a *Auditor) try(ctx context.Context, i int) Audit {
 	if remedy != "" {
 		text += "; " + remedy
 	}
-	one := a.Last()[i]
-	one.Verdict, one.Text, one.At = verdict, text, a.cfg.Now()
-	if verdict == Restricted || verdict == NotRestricted {
-		one.Concluded, one.Passed, one.Proof = one.At, verdict == Restricted, text
+	return verdict, text
+}
+
+// Prove returns nil if Graph refuses the denied mailbox now, or if none is named.
+func (id Audited) Prove(ctx context.Context, now time.Time) error {
+	if id.Denied.IsZero() {
+		return nil
 	}
-	if ctx.Err() == nil {
-		a.keep(i, one)
+	if verdict, text := id.try(ctx, now); verdict != Restricted {
+		return errors.New(text)
 	}
-	return one
+	return nil
 }
 
 func (a *Auditor) keep(i int, one Audit) {

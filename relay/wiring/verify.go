@@ -69,15 +69,22 @@ func byIdentity(c *config.Config, mailboxes []envelope.Address) (map[config.Name
 }
 
 // Audit returns when the identities are audited and which mailbox must be refused.
-// The caller adds the client of each identity, and what follows from the result.
-func Audit(c *config.Config, log *slog.Logger) verify.AuditConfig {
+// The caller adds what follows from the result.
+func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConfig {
 	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: log}
 	for _, id := range c.Identities {
-		a.Identities = append(a.Identities, verify.Audited{
-			Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c),
-		})
+		a.Identities = append(a.Identities, audit(c, id, clients[id.Name]))
 	}
 	return a
+}
+
+// Clients are those of the identities.
+type Clients = map[config.Name]*largemail.Client
+
+func audit(c *config.Config, id config.Identity, client verify.Prober) verify.Audited {
+	return verify.Audited{
+		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: client,
+	}
 }
 
 // AuditHolds reports whether a failed audit holds mail, beside its alarm.

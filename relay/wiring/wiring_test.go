@@ -18,6 +18,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/intake"
 	"graphrelay/relay/policy"
+	"graphrelay/relay/renewal"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/verify"
@@ -28,6 +29,7 @@ type options struct {
 	Graph     []graph.Config
 	Verify    []verify.Identity
 	Audit     verify.AuditConfig
+	Renews    map[string]string
 	Holds     bool
 	Audited   []string
 	SMTP      smtpd.Config
@@ -44,6 +46,7 @@ type options struct {
 	Exact     []envelope.Address
 	Webhook   string
 	Alarms    map[string]int
+	Weights   map[string]int
 	Disk      []string
 	Services  map[string]string
 	Console   string
@@ -54,7 +57,8 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	log := slog.New(slog.DiscardHandler)
 	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
 	o := options{
-		Audit:     Audit(c, log),
+		Audit:     Audit(c, nil, log),
+		Renews:    map[string]string{},
 		Holds:     AuditHolds(c),
 		SMTP:      SMTP(c, log),
 		Listeners: Listeners(c, Submit{Path: "/run/graphrelay/submit.sock"}, certificate),
@@ -68,10 +72,14 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Exact:     ExactSenders(c),
 		Webhook:   WebhookURLFile(c),
 		Alarms:    map[string]int{},
+		Weights:   map[string]int{},
 		Console:   ConsolePassword(c),
 	}
 	for _, id := range c.Identities {
 		o.Graph = append(o.Graph, Graph(id, "1.2.3", log, nil))
+		if r := Renewals(c, nil, "1.2.3", log)[string(id.Name)]; r != nil {
+			o.Renews[r.Identity] = r.File + " of " + r.Tenant.(renewal.Graph).ObjectID
+		}
 	}
 	var boxes []envelope.Address
 	for _, m := range c.Mailboxes {
@@ -79,6 +87,9 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		if route, ok := Route(c, m.Address); ok {
 			o.Routes[m.Address.String()] = route
 		}
+	}
+	for _, client := range c.Clients {
+		o.Weights[string(client.Name)] = Weight(c, string(client.Name))
 	}
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)

@@ -3,6 +3,7 @@
 package interop_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/e2e/foreign"
+	"graphrelay/relay/e2e/powershell"
 	"graphrelay/relay/e2e/rehearsal"
 	scripts "graphrelay/relay/setup"
 )
@@ -65,16 +67,54 @@ func TestSetupScriptsParseAsPowerShell(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	parsed := 0
+	parsed, found := 0, map[string][]string{}
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "parsed ") {
 			parsed++
 			continue
 		}
-		t.Errorf("not understood: %s", line)
+		command, isCommand := strings.CutPrefix(strings.TrimSpace(line), "command ")
+		if !isCommand {
+			t.Errorf("not understood: %s", line)
+			continue
+		}
+		file := files[parsed-1]
+		found[file] = append(found[file], command)
 	}
 	if parsed != len(files) {
 		t.Errorf("%d of %d scripts were read", parsed, len(files))
+	}
+	for _, file := range files {
+		sameCommands(t, file, found[file])
+	}
+}
+
+// sameCommands compares the commands that the grammar finds with those that the
+// rehearsal runs: names, parameters, values and order.
+func sameCommands(t *testing.T, file string, found []string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := powershell.Parse(string(b))
+	if err != nil {
+		t.Errorf("%s: %v", file, err)
+		return
+	}
+	ours := script.Commands
+	for i, want := range found {
+		var text string
+		if err := json.Unmarshal([]byte(want), &text); err != nil {
+			t.Fatal(err)
+		}
+		if i >= len(ours) || ours[i].Text != text {
+			t.Errorf("%s: command %d is %s, and another one in the rehearsal", file, i+1, want)
+			return
+		}
+	}
+	if len(ours) != len(found) {
+		t.Errorf("%s: %d commands, and %d in the rehearsal", file, len(found), len(ours))
 	}
 }
 

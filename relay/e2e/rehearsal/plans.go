@@ -1,5 +1,11 @@
-// Package rehearsal runs the scripts that `graphrelay setup` prints, without a
-// tenant: it lists the plans of every kind of script. Tests only.
+// Package rehearsal runs the scripts that `graphrelay setup` prints, as their text
+// is, against an imitated tenant: Entra and Exchange as the cmdlets see them, after
+// Microsoft's documents, with the traps of its reports (a cmdlet that returns
+// everything if it finds nothing, services that learn late of each other, a broken
+// sign-in, limits on certificates, an organisation that was never customised). After
+// every change and every wait it demands that the app reaches no mailbox but the
+// relay's, at the worst: with old tokens, and with policies that have not reached
+// Graph. What is left in the end is judged by the sandbox. Tests only.
 package rehearsal
 
 import (

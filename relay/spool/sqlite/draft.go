@@ -143,7 +143,9 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 			return err
 		}
 		t.accepted = append(t.accepted, m.ID)
-		t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: none, to: codeQueued, size: m.Size})
+		t.shifts = append(t.shifts, shift{
+			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), from: none, to: codeQueued, size: m.Size,
+		})
 		if len(d.buf) > 0 {
 			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
 				return err

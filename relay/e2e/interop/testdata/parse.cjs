@@ -1,5 +1,5 @@
 // Parses each PowerShell script named on the command line with tree-sitter's
-// grammar, and prints what it does not understand.
+// grammar, and prints what it does not understand, and every command with its arguments.
 const fs = require("fs");
 const { Parser, Language } = require("web-tree-sitter");
 
@@ -10,6 +10,11 @@ function faults(node, file) {
   for (const child of node.children) faults(child, file);
 }
 
+function commands(node) {
+  if (node.type === "command") console.log("command " + JSON.stringify(node.text.trimEnd()));
+  for (const child of node.children) commands(child);
+}
+
 (async () => {
   await Parser.init();
   const parser = new Parser();
@@ -18,6 +23,7 @@ function faults(node, file) {
     const tree = parser.parse(fs.readFileSync(file, "utf8"));
     console.log(`parsed ${file} ${tree.rootNode.descendantCount}`);
     if (tree.rootNode.hasError) faults(tree.rootNode, file);
+    commands(tree.rootNode);
     tree.delete();
   }
   process.exit(0); // the engine would keep Node.js alive
