@@ -92,8 +92,8 @@ type Store interface {
 type Intake interface {
 	// Begin starts a draft of about size bytes (0 = not declared), if there is room
 	// for them now. Room is reserved as bytes arrive, and a draft to which nothing is
-	// added for a while loses what it has, so Write may return ErrFull. ErrFull,
-	// ErrUnhealthy.
+	// added for a while loses what it has if others need it, so Write and Commit may
+	// return ErrFull. ErrFull, ErrUnhealthy.
 	Begin(ctx context.Context, size int64) (Draft, error)
 	// Admit returns nil if a message of about size bytes would be accepted now,
 	// else ErrFull or ErrUnhealthy. It reserves nothing and does no I/O beyond a
