@@ -7,7 +7,7 @@ type Waits struct {
 	Client   string    `json:"client"`   // empty: reports and test mail of the service itself
 	Priority string    `json:"priority"` // of its turns: high, normal or bulk
 	Waiting  int       `json:"waiting"`
-	Next     time.Time `json:"next"` // when the first of it is tried
+	Next     time.Time `json:"next"` // when the first of it is or was due
 	Sources  int       `json:"sources"`
 
 	// Busiest is the source, an address or a user of this host, that most of it is from.
