@@ -104,7 +104,7 @@ func remediesOfParts() map[string]string {
 			"; [RAOP] without any policy in the tenant means that the tenant lets no app use mailboxes by " +
 				"consent alone, or that the mailbox is an administrator's: assign a role (graphrelay setup --method " +
 				"rbac)",
-			"set denied_mailbox, and run graphrelay verify",
+			"set denied_mailbox, and run graphrelay verify --to ADMIN",
 		},
 		"verify TestVerdicts": {
 			"it expires soon: make the next one with `graphrelay cert renew`",
