@@ -20,7 +20,9 @@ type Client struct {
 	OtherSenders   string             `yaml:"other_senders" default:"reject" range:"reject | rewrite"`
 	Repair         Repairs            `yaml:"repair" default:"all"`
 	Recipients     []envelope.Address `yaml:"recipients" range:"address | *@domain" unset:"anyone"`
+	Priority       string             `yaml:"priority" default:"normal" range:"high | normal | bulk"`
 	Rate           Rate               `yaml:"rate" unset:"none"`
+	RatePerAddress Rate               `yaml:"rate_per_address" unset:"none"`
 	MaxConnections int                `yaml:"max_connections" default:"20" range:"1..10000"`
 }
 

@@ -82,7 +82,8 @@ aliases: {Root: Admin@Contoso.com, "o'neil": x@fabrikam.com}
 clients:
   - {name: erp, networks: [10.1.2.0/24, "::ffff:10.9.0.0/112", 192.168.1.7, "fd00::/8"],
      senders: [b@bücher.example, "*@contoso.com"], other_senders: rewrite,
-     repair: [missing_from], recipients: ["*@contoso.com", x@fabrikam.com], rate: 300/min, max_connections: 5}
+     repair: [missing_from], recipients: ["*@contoso.com", x@fabrikam.com], rate: 300/min, max_connections: 5,
+     priority: bulk, rate_per_address: 20/s}
   - {name: scanner, username: Scanner 1, password_hash: "$2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.",
      repair: none, networks: [203.0.113.0/24]}
 smtp: {listeners: [{address: "127.0.0.1:0"}, {address: "127.0.0.1:0", tls: "off", auth: optional,
@@ -112,10 +113,10 @@ log: {level: debug, format: json}
 		{"local_client", fmt.Sprint(c.LocalClient), "false"},
 		{"client", fmt.Sprint(c.Clients[0]),
 			"{erp [10.1.2.0/24 10.9.0.0/16 192.168.1.7 fd00::/8]   [b@xn--bcher-kva.example *@contoso.com] rewrite " +
-				"[missing_from] [*@contoso.com x@fabrikam.com] 300/min 5}"},
+				"[missing_from] [*@contoso.com x@fabrikam.com] bulk 300/min 20/s 5}"},
 		{"login", fmt.Sprint(c.Clients[1]),
 			"{scanner [203.0.113.0/24] Scanner 1 $2y$12$abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ. [] " +
-				"reject [] [] none 20}"},
+				"reject [] [] normal none none 20}"},
 		{"tls", fmt.Sprint(*c.SMTP.TLS), "{/etc/graphrelay/tls.crt /tmp/tls.key}"},
 		{"store", c.Queue.Store.Path, "/etc/graphrelay/q.db"},
 		{"sizes", fmt.Sprint(c.SMTP.MaxMessageSize, c.Delivery.MIMELimit, c.Queue.MinFreeSpace), "4KiB 3MiB 0"},

@@ -32,8 +32,8 @@
 //	          sandbox       a double of Entra and Graph, for tests and trials
 //	flows     intake        from SMTP into the spool
 //	          delivery      from the spool to Graph; delivery/pace: how fast; delivery/hold: when not;
-//	                        delivery/decide.go turns each answer into sent, retry, held or failed:
-//	                        the catalogue of graph only proposes
+//	                        delivery/turns: whose mail is next; delivery/decide.go turns each answer into
+//	                        sent, retry, held or failed: the catalogue of graph only proposes
 //	          verify        live proof that the app is restricted: on request, and every day; its
 //	                        verdict stops delivery through delivery/audit_hold.go
 //	          renewal       a certificate that renews itself

@@ -23,7 +23,8 @@ var layer = map[string]int{
 	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
 	"relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1, "cmd/graphrelay/terminal": 1,
 	// flows
-	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2, "relay/verify": 2,
+	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2,
+	"relay/delivery/turns": 2, "relay/verify": 2,
 	"relay/operator": 2, "relay/refusals": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
@@ -50,7 +51,7 @@ var sideways = map[string][]string{
 	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},
 	"relay/graph":           {"relay/entra"},
 	"relay/graph/largemail": {"relay/graph", "relay/entra"},
-	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold"},
+	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold", "relay/delivery/turns"},
 	"relay/admin":           {"relay/operator"},
 	"relay/console":         {"relay/operator"},
 	"relay/doctor":          {"relay/wiring"},

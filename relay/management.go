@@ -62,20 +62,19 @@ func (r *Relay) runManagement(ctx context.Context) {
 func (r *Relay) consoleServer() *console.Console {
 	return console.New(console.Config{
 		Hostname: r.hostname, PasswordHash: func() string { return wiring.ConsolePassword(r.cfg()) },
-		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot,
+		Store: r.store, Operator: r.operator(), Seen: r.observer.Monitor, Snapshot: r.observer.Snapshot, Now: time.Now,
 		Setup: func() console.Setup {
 			return console.Setup{Version: r.version, Started: r.started, Listeners: r.Listeners(),
 				Warnings: r.Warnings(), Senders: wiring.ExactSenders(r.cfg())}
 		},
-		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload,
-		Now: time.Now, Log: r.log,
+		Audit: func(identity string) { r.now.Load().auditor.TryNow(identity) }, Reload: r.Reload, Log: r.log,
 	})
 }
 
 // operator acts for the admin socket and the console.
 func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
-		Store: r.store, Record: r.refusals, Wake: r.delivery.Notify, ProbeNow: r.probe, Hostname: r.hostname,
+		Store: r.store, Record: r.refusals, Wake: r.delivery.Wake, ProbeNow: r.probe, Hostname: r.hostname,
 		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow, Now: time.Now,
 		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
 		Identity: func(mailbox envelope.Address) string {
@@ -136,7 +135,7 @@ func (r *Relay) openObserver() (err error) {
 		Version: r.version, Hostname: r.hostname, HasIdentity: r.hasIdentity, Log: r.log,
 		URLFile: wiring.WebhookURLFile(r.cfg()), Store: r.store, StorePath: path, Service: r.service,
 		Delivery:    func() delivery.Status { return r.delivery.Status() },
-		Connections: func() smtpd.Stats { return r.smtp.Stats() }, Record: r.refusals,
+		Connections: func() smtpd.Stats { return r.smtp.Stats() }, Record: r.refusals, Secrets: r.secrets,
 	})
 	return err
 }

@@ -149,7 +149,7 @@ func (r *Relay) deliveryConfig() delivery.Config {
 	return delivery.Config{
 		Store: r.store, Route: r.route, Identity: r.hasIdentity, Limits: wiring.Limits(r.cfg()), Grace: sendGrace,
 		Log: r.log, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
-		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery,
+		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery, Weight: wiring.Weights(r.cfg),
 	}
 }
 

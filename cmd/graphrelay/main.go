@@ -14,7 +14,9 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,8 +32,37 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	patient := make(chan struct{})
+	ctx = context.WithValue(ctx, patience{}, sync.OnceFunc(func() { close(patient) }))
+	go endBlocked(ctx, patient, stop)
 	os.Exit(run(ctx, commandLine(os.Args), os.Stdout, os.Stderr))
+}
+
+// patience is the key of the function that endsByItself calls.
+type patience struct{}
+
+// endsByItself says that this command ends in its own time once ctx has ended.
+func endsByItself(ctx context.Context) {
+	if say, ok := ctx.Value(patience{}).(func()); ok {
+		say()
+	}
+}
+
+// endBlocked ends the program soon after its signal, unless it does so by itself: a
+// file that is a pipe, or a disk that does not answer, heeds no context. Another
+// signal ends it at once.
+func endBlocked(ctx context.Context, patient <-chan struct{}, stop func()) {
+	select {
+	case <-patient:
+		return
+	case <-ctx.Done():
+	}
+	stop()
+	select {
+	case <-patient:
+	case <-time.After(2 * time.Second):
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}
 }
 
 // run executes one command line and returns its exit code.

@@ -75,6 +75,7 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hup)
+	withoutCore(o.Log)
 	r, err := relay.New(ctx, o)
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it had started, which is no failure
@@ -93,11 +94,22 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	defer close(done)
 	go supervise(ctx, r, o.Log, done)
 	go reloadOn(ctx, hup, r)
+	endsByItself(ctx)
 	err = r.Run(ctx)
 	if err == nil {
 		o.Log.Info("stopped")
 	}
 	return err
+}
+
+// withoutCore keeps the kernel from writing the memory of this process, with its
+// secrets and mail, to a file or to a program that collects such files, and other
+// processes of its user from reading it.
+func withoutCore(log *slog.Logger) {
+	errLimit := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		log.Warn("a crash may write the memory of the service to a file", "error", errors.Join(err, errLimit))
+	}
 }
 
 // reloadOn reloads at each signal; the outcome is in the log.

@@ -1,14 +1,17 @@
 package alert
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // hook is a webhook that may be down.
@@ -258,7 +262,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 	}))
 	defer srv.Close()
-	if err := newWebhook(urlFile(t, srv.URL+"/secret-path")).post(t.Context(), Notice{}); err == nil ||
+	if err := newWebhook(urlFile(t, srv.URL+"/secret-path"), nil).post(t.Context(), Notice{}); err == nil ||
 		!strings.Contains(err.Error(), "redirect") {
 		t.Errorf("err = %v", err)
 	}
@@ -328,4 +332,52 @@ func filled(c Config) *Board {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return New(c)
+}
+
+// A server that echoes the URL in a broken answer does not bring it into the log,
+// and a fault whose words hold a secret is shown without it.
+func TestSecretsAreNotShown(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			req, _ := http.ReadRequest(bufio.NewReader(c))
+			fmt.Fprintf(c, "HTTP/1.1 %s %s\r\n\r\n", url.QueryEscape(req.URL.RequestURI()), req.URL.RequestURI())
+			c.Close()
+		}
+	}()
+	const secret = "T0pSecretOfTheWebhook"
+	secrets := text.NewRedactor()
+	file := urlFile(t, "http://"+l.Addr().String()+"/services/"+secret+"?sig="+secret+"2")
+	hook := newWebhook(file, secrets)
+	err = hook.post(t.Context(), Notice{})
+	if err == nil || strings.Contains(err.Error(), "Secret") || !strings.Contains(err.Error(), "[secret]") {
+		t.Errorf("err = %v", err)
+	}
+	if secrets.Clean(secret) == secret {
+		t.Error("the URL is not known while it is in use")
+	}
+	if err := os.WriteFile(file, []byte("http://"+l.Addr().String()+"/another-one\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = hook.post(t.Context(), Notice{})
+	if secrets.Clean(secret) != secret {
+		t.Error("the URL stays known when another is in use")
+	}
+	var log strings.Builder
+	b := filled(Config{Secrets: secrets, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	secrets.Add(secret)
+	f := state.Fault{Headline: "held: " + secret, Remedy: secret, Meanwhile: secret, Detail: secret}
+	b.set("hold:identity:x", f, true)
+	n, _, _ := b.next(time.Now())
+	if text := fmt.Sprintf("%+v %+v", n, b.Firing()) + log.String(); strings.Contains(text, secret) {
+		t.Errorf("shown: %s", text)
+	}
 }

@@ -18,7 +18,7 @@
 // 10 s, ... 10 min, with the latest state of each key, not its past.
 //
 // The webhook's URL is a secret: it is read from its file for each request, never
-// logged and never in an error. It is https, or http on a loopback address;
+// logged and never in an error, not even where the server echoes it. It is https, or http on a loopback address;
 // redirects are not followed. Alerts do not go through the relay's own mail,
 // which they may be about.
 //
@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 const (
@@ -48,6 +49,7 @@ type Config struct {
 	URLFile string        // file that holds the webhook's URL; "": no notifications
 	OnPost  func(error)   // for metrics, after each request
 	Log     *slog.Logger
+	Secrets *text.Redactor // what no notification may show; gets to know the URL
 }
 
 // Board holds the faults. Make one with New; it is safe for concurrent use.
@@ -76,7 +78,8 @@ func (f *fault) lasted() string { return f.ended.Sub(f.Since).Round(time.Second)
 // New makes a Board. Nobody is notified before Run.
 func New(cfg Config) *Board {
 	return &Board{
-		cfg: cfg, post: newWebhook(cfg.URLFile).post, wake: make(chan struct{}, 1), faults: map[string]*fault{},
+		cfg: cfg, post: newWebhook(cfg.URLFile, cfg.Secrets).post, wake: make(chan struct{}, 1),
+		faults: map[string]*fault{},
 	}
 }
 
@@ -87,6 +90,9 @@ func (b *Board) Alarm(key, cause string, firing bool) { b.set(key, state.FaultOf
 // set is Alarm for a fault that may approach in stages: each stage is logged and
 // notified once, and none is repeated. Without a stage it is a fault like others.
 func (b *Board) set(key string, now state.Fault, firing bool) {
+	for _, s := range []*string{&now.Headline, &now.Remedy, &now.Meanwhile, &now.Detail} {
+		*s = b.cfg.Secrets.Clean(*s)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.faults[key]

@@ -11,11 +11,13 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"time"
 
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // Notice is the JSON that the webhook gets.
@@ -40,55 +42,57 @@ const (
 
 // webhook posts to the URL in a file.
 type webhook struct {
-	file   string
-	client *http.Client
+	file    string
+	client  *http.Client
+	secrets *text.Redactor
+	forget  func() // the URL that was used last
 }
 
-func newWebhook(file string) webhook {
-	return webhook{file, &http.Client{
+func newWebhook(file string, secrets *text.Redactor) *webhook {
+	return &webhook{file, &http.Client{
 		Timeout:       postLimit,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}, secrets, func() {}}
 }
 
 // CheckURLFile reads the file of a webhook's URL and returns what is wrong with
 // it, without the URL.
-func CheckURLFile(path string) error {
-	_, err := readURL(path)
+func CheckURLFile(file string) error {
+	_, err := readURL(file)
 	return err
 }
 
 // Server is where the webhook of the URL in a file is: its scheme and host, without
 // the rest, which is secret.
-func Server(path string) (*url.URL, error) {
-	u, err := readURL(path)
+func Server(file string) (*url.URL, error) {
+	u, err := readURL(file)
 	if err != nil {
 		return nil, err
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/"}, nil
 }
 
-func readURL(path string) (*url.URL, error) {
+func readURL(file string) (*url.URL, error) {
 	const remedy = "write one https URL into it, alone on one line"
-	f, err := os.Open(path)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the webhook's URL: %w; correct the path, "+
 			"or let the service's user read it", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxURL+1))
-	text := strings.TrimSpace(string(b))
+	line := strings.TrimSpace(string(b))
 	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
-	if err != nil || len(b) > maxURL || text == "" || strings.ContainsFunc(text, unprintable) {
-		return nil, fmt.Errorf("the file %s does not contain one URL; %s", path, remedy)
+	if err != nil || len(b) > maxURL || line == "" || strings.ContainsFunc(line, unprintable) {
+		return nil, fmt.Errorf("the file %s does not contain one URL; %s", file, remedy)
 	}
-	u, err := url.Parse(text)
+	u, err := url.Parse(line)
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("the file %s does not contain a URL; %s", path, remedy)
+		return nil, fmt.Errorf("the file %s does not contain a URL; %s", file, remedy)
 	}
 	if u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return nil, fmt.Errorf("the URL in the file %s is not https (http is for loopback addresses only); %s",
-			path, remedy)
+			file, remedy)
 	}
 	return u, nil
 }
@@ -98,8 +102,8 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// post sends n; nil after an answer of 2xx.
-func (w webhook) post(ctx context.Context, n Notice) error {
+// post sends n; nil after an answer of 2xx. It is not meant for several goroutines.
+func (w *webhook) post(ctx context.Context, n Notice) error {
 	u, err := readURL(w.file)
 	if err != nil {
 		return err
@@ -111,9 +115,12 @@ func (w webhook) post(ctx context.Context, n Notice) error {
 	req := &http.Request{Method: http.MethodPost, URL: u, Host: u.Host, ContentLength: int64(len(body)),
 		Header: http.Header{"Content-Type": {"application/json"}, "User-Agent": {"graphrelay"}},
 		Body:   io.NopCloser(bytes.NewReader(body))}
+	old := w.forget
+	w.forget = w.secrets.Add(secretsOf(req)...)
+	old()
 	res, err := w.client.Do(req.WithContext(ctx))
 	if err != nil {
-		return withoutURL(err)
+		return errors.New(w.secrets.Clean(withoutURL(err).Error()))
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
@@ -125,6 +132,24 @@ func (w webhook) post(ctx context.Context, n Notice) error {
 			"write the URL that it leads to into the file", res.StatusCode)
 	}
 	return fmt.Errorf("it answered %d; check the URL in the file and the server behind it", res.StatusCode)
+}
+
+// secretsOf are what a server or a proxy may echo of a request: all of the URL but
+// its host, and passwords.
+func secretsOf(req *http.Request) []string {
+	u := req.URL
+	list := []string{u.RequestURI(), u.EscapedPath(), path.Base(u.Path), u.RawQuery}
+	for _, values := range u.Query() {
+		list = append(list, values...)
+	}
+	proxy, _ := http.ProxyFromEnvironment(req)
+	for _, at := range []*url.URL{u, proxy} {
+		if at != nil && at.User != nil {
+			password, _ := at.User.Password()
+			list = append(list, password, at.User.String(), at.User.Username()+":"+password)
+		}
+	}
+	return list
 }
 
 // withoutURL removes the URL, which is a secret, from an error of net/http.

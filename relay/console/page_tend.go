@@ -31,7 +31,16 @@ func needsOf(h state.Health, holds []state.Hold) (list []need) {
 			}
 		}
 		switch kind, of, _ := strings.Cut(r.Key, ":"); kind {
+		case "refused":
+			n.Href, n.Link = "/refusals?"+url.Values{"q": {of}}.Encode(), "Show its refusals"
+			n.Remedy, _, _ = strings.Cut(n.Remedy, "; see also graphrelay")
 		case "queue":
+			if of == "depth" {
+				n.Href, n.Link = "/messages", "Show messages"
+				who, _, _ := strings.Cut(n.Remedy, "see graphrelay")
+				n.Remedy = who + "select those of a flood, and hold or delete them"
+				break
+			}
 			n.Href, n.Link = "/messages?state=held", "Show held messages"
 			n.Remedy = "read why, then retry, release or delete"
 		case "damaged":

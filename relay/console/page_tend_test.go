@@ -73,7 +73,8 @@ func TestNoPageAdvisesACommand(t *testing.T) {
 func TestNeedsLeadToTheirPages(t *testing.T) {
 	h := state.Health{}
 	for _, key := range []string{"queue:held", "damaged", "old:a@example.org", "credential:contoso", "certificate",
-		"outage", "hold:mailbox:a@example.org", "audit:contoso", "disk"} {
+		"outage", "hold:mailbox:a@example.org", "audit:contoso", "disk", "refused:erp", "queue:depth",
+		"queue:restored"} {
 		h.Reasons = append(h.Reasons, state.Alarm{Key: key,
 			Fault: state.Fault{Headline: "x", Remedy: "wait; to try now: graphrelay queue retry --all"}})
 	}
@@ -81,6 +82,8 @@ func TestNeedsLeadToTheirPages(t *testing.T) {
 		"queue:held": {Href: "/messages?state=held"}, "damaged": {Href: "/messages?state=damaged"},
 		"old:a@example.org": {Href: "/messages?mailbox=a%40example.org"}, "credential:contoso": {Href: "/setup"},
 		"certificate": {Href: "/setup"}, "outage": {TryAll: true}, "disk": {},
+		"refused:erp": {Href: "/refusals?q=erp"}, "queue:depth": {Href: "/messages"},
+		"queue:restored":             {Href: "/messages?state=held"},
 		"hold:mailbox:a@example.org": {Hold: "mailbox:a@example.org"},
 		"audit:contoso":              {Hold: "audit:contoso", Audit: true},
 	}

@@ -25,6 +25,7 @@ type answer struct {
 	began    time.Time
 	outcome.Answer
 	damaged, panicked bool
+	long              bool // it takes minutes
 
 	looked  bool      // the message was looked up first
 	again   time.Time // it was not sent, and is due then; zero otherwise
@@ -34,10 +35,13 @@ type answer struct {
 // attempt sends a message beside the lane.
 func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time) {
 	l.work.busy++
+	a := answer{pending: p, identity: id, began: now, long: route.byParts(p.rec.Size)}
+	if a.long {
+		l.work.long = append(l.work.long, p.rec.Turn())
+	}
 	l.pace.Spend(now, p.rec.Size)
 	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.Name, Duplicate: p.rec.Unknown})
 	go func() {
-		a := answer{pending: p, identity: id, began: now}
 		if l.d.settleDoubt(&a, route.Finder) {
 			a.looked = false
 			a.Answer, a.damaged, a.panicked = l.d.send(route, p.rec)

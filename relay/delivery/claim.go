@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"graphrelay/relay/delivery/pace"
+	"graphrelay/relay/delivery/turns"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
@@ -15,7 +17,9 @@ const maxAhead = 4
 
 // claims is how a lane asks the store for messages.
 type claims struct {
-	running  bool      // a claim is under way
+	running  bool // a claim is under way
+	picked   turns.Picked
+	retry    time.Time // what was tried last before this is due whatever its backoff; zero: nothing is
 	ahead    int       // attempts to record ahead for each slot
 	backlog  bool      // the last claim found all that it asked for
 	after    time.Time // the store failed; no claim before this
@@ -26,25 +30,14 @@ type claims struct {
 type claim struct {
 	probe   string // key of the hold to probe
 	short   bool   // there was less than was asked for
-	ready   []spool.Record
-	refused []refused
+	recs    []spool.Record
+	refused map[envelope.QueueID]Decision // those that Review does not let go
 	err     error
-}
-
-// refused is a claimed message that Review does not let go.
-type refused struct {
-	rec spool.Record
-	dec Decision
 }
 
 // isDue reports whether a claim may find something. A time beyond every backoff
 // was written before the clock was set back, and counts as due.
-func (l *lane) isDue(now time.Time) bool { return l.due.now || l.plannedDue(now) }
-
-func (l *lane) plannedDue(now time.Time) bool {
-	at := l.due.at
-	return !at.IsZero() && (!at.After(now) || at.After(now.Add(MaxDelay+longestSleep)))
-}
+func (l *lane) isDue(now time.Time) bool { return l.line.Due(now, now.Add(MaxDelay+longestSleep)) }
 
 // want is how many messages to claim: for the free slots, and some ahead. Where
 // the identity has no slots left, only what is under way gets something ahead, for
@@ -53,6 +46,9 @@ func (l *lane) plannedDue(now time.Time) bool {
 func (l *lane) want(r Route, id *pace.Identity) int {
 	now := l.d.cfg.Now()
 	slots, ready := l.pace.Slots(now, r.MaxConcurrent), len(l.work.ready)
+	if l.work.barred {
+		ready = 0 // for the slot that is free
+	}
 	free, ahead := max(slots-l.work.busy, 0), slots*max(l.claims.ahead, 1)
 	if id.Crowded() {
 		free, ahead = 0, max(1, l.work.busy)
@@ -81,37 +77,51 @@ func (l *lane) adapt(c claim) {
 	l.claims.backlog = true
 }
 
-// claim asks the store for up to n messages.
+// claim asks the store for up to n messages of those whose turn it is.
 func (l *lane) claim(n int, now time.Time) {
 	if n <= 0 {
 		return
 	}
-	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: n, TriedBefore: l.due.retry}
+	c := spool.Claim{Mailbox: l.mailbox, Limit: n, TriedBefore: l.claims.retry}
 	for _, h := range l.d.holds.Narrow(l.mailbox) {
-		except(&c, h)
+		if h.Client == "" {
+			c.ExceptFrom = append(c.ExceptFrom, h.From)
+		}
 	}
-	if l.plannedDue(now) {
-		c.Now = pacing.Later(now, l.due.at)
-		l.due.at, l.due.askStore = time.Time{}, true
+	p := l.line.Pick(n, now, l.skips(l.slots))
+	if len(p.Turns) == 0 {
+		return
 	}
-	l.due.now = false
+	c.Turns, c.Now, l.claims.picked = p.Turns, p.Now, p
 	l.ask("", n, func() ([]spool.Record, error) { return l.d.claimFor(c) })
 }
 
 // probe claims one message to find out whether hold key is over, when it is
 // time and nothing else is open. It returns when to look again.
 func (l *lane) probe(key string, now time.Time) time.Time {
-	if l.work.open > 0 || l.claims.running || !l.due.any() {
+	if l.work.open > 0 || l.claims.running || !l.line.Waiting() {
 		return time.Time{}
 	}
 	ok, again := l.d.holds.TakeProbe(key, l.key, now)
 	if !ok {
 		return again
 	}
-	l.work.probing, l.due.dueHint = true, dueHint{} // if there is no message, nothing is due at all
-	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: 1, Probe: true}
-	l.ask(key, 1, func() ([]spool.Record, error) { return l.d.claimFor(c) })
+	l.askProbe(key, spool.Hold{}, now)
 	return time.Time{}
+}
+
+// askProbe claims the least recently attempted message that a hold stops, of the
+// turn behind that of the last probe.
+func (l *lane) askProbe(key string, h spool.Hold, now time.Time) {
+	l.work.probing = true
+	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: 1, Probe: true, OnlyFrom: h.From}
+	c.Turns = l.line.Ring(h.Client)
+	l.ask(key, 1, func() ([]spool.Record, error) {
+		if len(c.Turns) == 0 && h.Client != "" {
+			return nil, nil
+		}
+		return l.d.claimFor(c)
+	})
 }
 
 // probeNarrow does the same for the holds of some of the mailbox's mail, which do
@@ -123,8 +133,7 @@ func (l *lane) probeNarrow(now time.Time) (again time.Time) {
 	for _, h := range l.d.holds.Narrow(l.mailbox) {
 		ok, next := l.d.holds.TakeProbe(h.Key, l.key, now)
 		if ok {
-			l.work.probing = true
-			l.ask(h.Key, 1, func() ([]spool.Record, error) { return l.d.claimCovered(h, now) })
+			l.askProbe(h.Key, h, now)
 			return time.Time{}
 		}
 		again = pacing.Earlier(again, next)
@@ -136,47 +145,18 @@ func (d *Delivery) claimFor(c spool.Claim) ([]spool.Record, error) {
 	return d.cfg.Store.Claim(d.shutdown.store, c)
 }
 
-// except leaves out of a claim what a narrow hold stops.
-func except(c *spool.Claim, h spool.Hold) {
-	if h.Client != "" {
-		c.ExceptClients = append(c.ExceptClients, h.Client)
-	} else {
-		c.ExceptFrom = append(c.ExceptFrom, h.From)
-	}
-}
-
-// claimCovered claims the least recently attempted message that h stops. The
-// store can only leave addresses and clients out, so others are given back and
-// left out until the right one comes.
-func (d *Delivery) claimCovered(h spool.Hold, now time.Time) ([]spool.Record, error) {
-	c := spool.Claim{Mailbox: h.Mailbox, Now: now, Limit: 1, Probe: true}
-	for range 100 {
-		recs, err := d.claimFor(c)
-		if err != nil || len(recs) == 0 || h.Covers(recs[0].Message) {
-			return recs, err
-		}
-		d.unclaim(recs[0], dueAgain(recs[0], now))
-		c.ExceptFrom, c.ExceptClients = slices.Clip(c.ExceptFrom), slices.Clip(c.ExceptClients)
-		other := spool.Hold{From: recs[0].From}
-		if h.Client != "" {
-			other.Client = recs[0].Client.Name
-		}
-		except(&c, other)
-	}
-	return nil, nil
-}
-
 // ask runs a claim of up to limit messages beside the lane.
 func (l *lane) ask(probe string, limit int, do func() ([]spool.Record, error)) {
 	l.claims.running = true
 	go func() {
 		recs, err := do()
-		c := claim{probe: probe, err: err, short: len(recs) < limit}
+		c := claim{probe: probe, err: err, short: len(recs) < limit, recs: recs}
 		for _, rec := range recs {
-			if dec, ok := l.d.review(rec); ok {
-				c.ready = append(c.ready, rec)
-			} else {
-				c.refused = append(c.refused, refused{rec, dec})
+			if dec, ok := l.d.review(rec); !ok {
+				if c.refused == nil {
+					c.refused = map[envelope.QueueID]Decision{}
+				}
+				c.refused[rec.ID] = dec
 			}
 		}
 		l.inbox.claimed <- c
@@ -220,17 +200,27 @@ func lastWord(history []spool.Event) (last spool.EventKind) {
 // take receives the answer of the store.
 func (l *lane) take(c claim) {
 	l.claims.running = false
-	if c.probe == "" && c.err == nil {
+	l.work.open += len(c.recs)
+	switch {
+	case c.probe != "" && len(c.recs) > 0:
+		l.line.Probed(c.recs[0])
+	case c.probe == "" && c.err != nil:
+		l.line.Failed(l.claims.picked)
+	case c.probe == "":
 		l.adapt(c)
+		var lost bool
+		if c.recs, lost = l.line.Took(l.claims.picked, c.recs, l.lookAgain()); lost {
+			l.d.askPoll()
+		}
 	}
-	l.work.open += len(c.ready) + len(c.refused)
-	for _, r := range c.refused {
-		l.refuse(r)
+	for _, rec := range c.recs {
+		if dec, is := c.refused[rec.ID]; is {
+			l.refuse(rec, dec)
+		} else {
+			l.work.ready = append(l.work.ready, pending{rec, c.probe})
+		}
 	}
-	for _, rec := range c.ready {
-		l.work.ready = append(l.work.ready, pending{rec, c.probe})
-	}
-	if c.probe != "" && len(c.ready) == 0 {
+	if c.probe != "" && len(c.recs) == len(c.refused) {
 		l.noProbe(c)
 	}
 	if c.err != nil {
@@ -238,26 +228,15 @@ func (l *lane) take(c claim) {
 		return
 	}
 	l.claims.failures = 0
-	l.due.now = l.due.now || !c.short
-	if c.short && c.probe == "" {
-		l.due.retry = time.Time{}
-		l.drained()
-	}
 }
 
-// drained follows a claim that found less than it asked for: nothing more is
-// due. When the next message is, only the store knows; and not even the store
-// where a SendAs hold stops some of them, so that the lane stays and looks again.
-func (l *lane) drained() {
-	switch {
-	case len(l.d.holds.Narrow(l.mailbox)) > 0:
-		l.due.notBefore = l.d.cfg.Now().Add(time.Minute)
-		l.due.add(dueHint{at: l.due.notBefore})
-		l.due.askStore = false
-	case l.due.askStore:
-		l.due.askStore = false
-		l.d.askPoll()
+// lookAgain is when to look again for what a claim did not find, where SendAs holds
+// stop some of it.
+func (l *lane) lookAgain() time.Time {
+	if slices.ContainsFunc(l.d.holds.Narrow(l.mailbox), func(h spool.Hold) bool { return h.Client == "" }) {
+		return l.d.cfg.Now().Add(time.Minute)
 	}
+	return time.Time{}
 }
 
 // noProbe follows a probe that found no message.
@@ -265,6 +244,9 @@ func (l *lane) noProbe(c claim) {
 	l.work.probing = false
 	if c.err == nil && len(c.refused) == 0 {
 		l.d.holds.Postpone(c.probe, l.d.cfg.Now().Add(longestSleep))
+		if !slices.ContainsFunc(l.d.holds.Narrow(l.mailbox), func(h spool.Hold) bool { return h.Key == c.probe }) {
+			l.line.Clear()
+		}
 	}
 	l.d.holds.DropProbe(c.probe)
 	l.d.wakeAll()
@@ -274,7 +256,7 @@ func (l *lane) noProbe(c claim) {
 func (l *lane) claimFailed(err error) {
 	l.claims.failures++
 	wait := pacing.Backoff(time.Second, longestStoreWait, l.claims.failures)
-	l.claims.after, l.due.now = l.d.cfg.Now().Add(wait), true
+	l.claims.after = l.d.cfg.Now().Add(wait)
 	if !l.stopping {
 		l.d.cfg.Log.Error("cannot claim messages from the queue; retrying",
 			"mailbox", l.mailbox.String(), "after", wait, "error", err)
@@ -282,15 +264,26 @@ func (l *lane) claimFailed(err error) {
 }
 
 // refuse records what Review decided instead of the attempt.
-func (l *lane) refuse(r refused) {
-	if r.dec.State == spool.Deferred {
-		go func() { l.inbox.settled <- l.d.unclaim(r.rec, r.dec.Next) }()
+func (l *lane) refuse(rec spool.Record, dec Decision) {
+	if dec.State == spool.Deferred {
+		l.unclaim(rec, dec.Next)
 		return
 	}
-	l.record(settling{rec: r.rec, dec: r.dec, at: l.d.cfg.Now()})
+	l.line.Refund(rec)
+	l.record(settling{rec: rec, dec: dec, at: l.d.cfg.Now()})
+}
+
+// unclaim takes an attempt back that was not made, beside the lane.
+func (l *lane) unclaim(rec spool.Record, next time.Time) {
+	l.line.Refund(rec)
+	l.settle(rec, func() time.Time { return l.d.unclaim(rec, next) })
 }
 
 // record writes an outcome beside the lane.
 func (l *lane) record(o settling) {
-	go func() { l.inbox.settled <- l.d.record(o) }()
+	l.settle(o.rec, func() time.Time { return l.d.record(o) })
+}
+
+func (l *lane) settle(rec spool.Record, write func() time.Time) {
+	go func() { l.inbox.settled <- settled{rec.Turn(), write()} }()
 }

@@ -11,7 +11,9 @@
 // lane in turn. A slot is busy only from request to answer: while slots are
 // busy the lane claims the next messages (one for each slot, up to four where
 // commits are slower than answers), and outcomes are recorded beside the next
-// requests. A lane never waits for another one, and keeps at most ten messages
+// requests. Whose message is next is decided in package turns: clients take turns,
+// inside a client its addresses and local users do, and none has all slots for what
+// takes minutes while mail of others is due. A lane never waits for another one, and keeps at most ten messages
 // for each slot in memory, without their bodies, whatever the backlog.
 //
 // # Throttling
@@ -123,8 +125,6 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -177,6 +177,7 @@ type Config struct {
 	Log          *slog.Logger                                 // = none
 	Reports      func() Reports                               // asked before each report; nil makes none
 	Identity     func(name string) bool                       // whether it is configured; nil: it is
+	Weight       func(client string) int                      // of its turns: High, Normal or Bulk; nil: Normal
 	Alarm        func(key, text string, firing bool)          // holds, reports that fail, damaged messages; may be nil
 	OnEvent      func(Event)                                  // for metrics; may be nil
 }
@@ -246,11 +247,19 @@ func (d *Delivery) SetLimits(l Limits) { d.limit.Store(&l) }
 
 func (d *Delivery) limits() Limits { return *d.limit.Load() }
 
-// Notify says that a message for mailbox was committed. It does not block, and
-// costs little; before Run it does nothing, for Run looks at what is there.
-func (d *Delivery) Notify(mailbox envelope.Address) { d.wake(mailbox, dueHint{now: true}) }
+// Notify says that a message for mailbox was committed, and whose it is. It does not
+// block, and costs little; before Run it does nothing, for Run looks at what is there.
+func (d *Delivery) Notify(mailbox envelope.Address, turn spool.Turn) {
+	d.wake(mailbox, hint{came: map[spool.Turn]int{turn: 1}})
+}
 
-func (d *Delivery) wake(mailbox envelope.Address, hint dueHint) {
+// Wake says that messages of mailbox are due which were not, whoever they are of.
+func (d *Delivery) Wake(mailbox envelope.Address) {
+	d.wake(mailbox, hint{all: true})
+	d.askPoll()
+}
+
+func (d *Delivery) wake(mailbox envelope.Address, h hint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.running {
@@ -263,7 +272,7 @@ func (d *Delivery) wake(mailbox envelope.Address, hint dueHint) {
 		d.lanes[key] = l
 		d.shutdown.lanes.Go(l.run)
 	}
-	l.inbox.send(hint)
+	l.inbox.send(h)
 }
 
 // retire removes an idle lane, unless it was woken meanwhile.
@@ -272,7 +281,7 @@ func (d *Delivery) retire(l *lane) bool {
 	defer d.mu.Unlock()
 	l.inbox.mu.Lock()
 	defer l.inbox.mu.Unlock()
-	if !l.stopping && l.inbox.hint != (dueHint{}) {
+	if !l.stopping && !l.inbox.hint.empty() {
 		return false
 	}
 	delete(d.lanes, l.key)
@@ -318,7 +327,7 @@ func (d *Delivery) wakeAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, l := range d.lanes {
-		l.inbox.send(dueHint{})
+		l.inbox.send(hint{})
 	}
 }
 
@@ -413,28 +422,4 @@ func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
 		defer d.mu.Unlock()
 		delete(d.panics, id)
 	}
-}
-
-// Status is a snapshot for operators.
-type Status struct {
-	Lanes   []LaneStatus // lanes with mail, in order of mailbox
-	Busy    int          // requests under way
-	Holds   []spool.Hold // in order of key
-	Outages []Outage     // in order of identity
-	Usage   []Usage      // of mailboxes that sent something today, in order of mailbox
-}
-
-// Status returns what goes on. It reads memory only.
-func (d *Delivery) Status() Status {
-	s := Status{Holds: d.holds.List(), Usage: d.usage.list(d.cfg.Now())}
-	d.mu.Lock()
-	s.Lanes = make([]LaneStatus, 0, len(d.lanes))
-	for _, l := range d.lanes {
-		seen := l.view.get()
-		s.Lanes, s.Busy = append(s.Lanes, seen), s.Busy+seen.Busy
-	}
-	d.mu.Unlock()
-	s.Outages = d.outages.list(s.Lanes)
-	slices.SortFunc(s.Lanes, func(a, b LaneStatus) int { return strings.Compare(a.Mailbox.Key(), b.Mailbox.Key()) })
-	return s
 }

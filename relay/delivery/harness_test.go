@@ -163,6 +163,12 @@ func (r *rig) arrive(mailbox envelope.Address) envelope.QueueID {
 	return id
 }
 
+// Notify says that a message of the tests' client came.
+func (r *rig) Notify(mailbox envelope.Address) { r.Delivery.Notify(mailbox, local) }
+
+// local is whose turn it is with what a testStore puts.
+var local = spool.Turn{Client: "local", Member: "unix"}
+
 // wait lets d pass, and everything that happens meanwhile.
 func (r *rig) wait(d time.Duration) {
 	time.Sleep(d)

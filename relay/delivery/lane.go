@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"graphrelay/relay/delivery/pace"
+	"graphrelay/relay/delivery/turns"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
@@ -24,7 +25,7 @@ type lane struct {
 
 	inbox  inbox
 	view   view
-	due    dueMail
+	line   *turns.Line // who waits
 	work   work
 	claims claims
 
@@ -37,13 +38,19 @@ type lane struct {
 
 // inbox is how other goroutines reach a lane.
 type inbox struct {
-	wake     chan struct{}  // look again
-	claimed  chan claim     // the answer of the store
-	answered chan answer    // an attempt is over: its slot is free
-	settled  chan time.Time // its outcome is recorded; when it is due again, zero if never
+	wake     chan struct{} // look again
+	claimed  chan claim    // the answer of the store
+	answered chan answer   // an attempt is over: its slot is free
+	settled  chan settled  // its outcome is recorded
 
 	mu   sync.Mutex
-	hint dueHint // since the lane looked last
+	hint hint // since the lane looked last
+}
+
+// settled says when a message is due again; zero if never.
+type settled struct {
+	turn spool.Turn
+	due  time.Time
 }
 
 // view is what other goroutines see of a lane.
@@ -52,35 +59,46 @@ type view struct {
 	status atomic.Pointer[LaneStatus] // as of the last look
 }
 
-// dueHint says that mail may be due.
-type dueHint struct {
-	now    bool
-	at     time.Time // zero if nothing is known
+// hint says what others know of the mail of a lane.
+type hint struct {
+	came   map[spool.Turn]int // messages that were accepted
+	polled *polled
+	all    bool // whatever waits may be due
 	resume resume
 }
 
-func (h *dueHint) add(o dueHint) {
-	h.now = h.now || o.now
-	h.at = pacing.Earlier(h.at, o.at)
-	h.resume = max(h.resume, o.resume)
+// polled is what waited in the store at a time.
+type polled struct {
+	spool.Lane
+	asOf time.Time
 }
 
-func (h *dueHint) any() bool { return h.now || !h.at.IsZero() }
+func (h *hint) add(o hint) {
+	if h.came == nil {
+		h.came = o.came
+	} else {
+		for t, n := range o.came {
+			h.came[t] += n
+		}
+	}
+	if o.polled != nil {
+		h.polled = o.polled
+	}
+	h.all, h.resume = h.all || o.all, max(h.resume, o.resume)
+}
 
-// dueMail is what a lane knows of when its mail is due.
-type dueMail struct {
-	dueHint
-	askStore  bool      // a planned claim was made: only the store knows the next time
-	notBefore time.Time // mail due before this is stopped by SendAs holds
-	retry     time.Time // what was tried last before this is due whatever its backoff; zero: nothing is
+func (h *hint) empty() bool {
+	return h.came == nil && h.polled == nil && !h.all && h.resume == noResume
 }
 
 // work is the messages that a lane has in memory.
 type work struct {
-	ready   []pending // claimed, not begun
-	busy    int       // requests under way
-	open    int       // messages that are Active for this lane: ready, under way, or being recorded
-	probing bool      // a claimed message is a probe, or may become one
+	ready   []pending    // claimed, not begun
+	busy    int          // requests under way
+	barred  bool         // what is ready waits for a slot that others leave
+	long    []spool.Turn // those of requests under way that take minutes
+	open    int          // messages that are Active for this lane: ready, under way, or being recorded
+	probing bool         // a claimed message is a probe, or may become one
 }
 
 // pending is a claimed message whose attempt has not begun.
@@ -93,9 +111,10 @@ func newLane(d *Delivery, mailbox envelope.Address, p *pace.Mailbox) *lane {
 	p.Restart()
 	l := &lane{
 		d: d, mailbox: mailbox, key: mailbox.Key(), pace: p, place: pace.NewPlace(),
+		line: turns.New(d.weigh),
 		inbox: inbox{
 			wake: make(chan struct{}, 1), claimed: make(chan claim), answered: make(chan answer),
-			settled: make(chan time.Time),
+			settled: make(chan settled),
 		},
 	}
 	l.view.status.Store(&LaneStatus{}) // it has not looked yet
@@ -103,7 +122,7 @@ func newLane(d *Delivery, mailbox envelope.Address, p *pace.Mailbox) *lane {
 }
 
 // send passes a hint to the lane and wakes it. It never blocks.
-func (b *inbox) send(h dueHint) {
+func (b *inbox) send(h hint) {
 	b.mu.Lock()
 	b.hint.add(h)
 	b.mu.Unlock()
@@ -113,18 +132,23 @@ func (b *inbox) send(h dueHint) {
 	}
 }
 
-// readInbox adds what others said about due mail.
+// readInbox notes what others said about the lane's mail.
 func (l *lane) readInbox() {
 	l.inbox.mu.Lock()
 	h := l.inbox.hint
-	l.inbox.hint = dueHint{}
+	l.inbox.hint = hint{}
 	l.inbox.mu.Unlock()
-	if !h.at.IsZero() {
-		h.at = pacing.Later(h.at, l.due.notBefore)
+	now := l.d.cfg.Now()
+	if p := h.polled; p != nil {
+		l.line.Set(p.Turns, p.asOf, l.claims.running, len(p.Turns) == spool.MaxTurns, now)
+	}
+	for t, n := range h.came {
+		l.line.Add(t, n, now, now)
+	}
+	if h.all {
+		l.line.All()
 	}
 	l.resume(h.resume)
-	h.resume = noResume
-	l.due.add(h)
 }
 
 // run is the lane's goroutine. It ends when there is nothing to do or to wait
@@ -150,13 +174,23 @@ func (l *lane) run() {
 		case c := <-l.inbox.claimed:
 			l.take(c)
 		case a := <-l.inbox.answered:
-			l.work.busy--
-			l.conclude(a)
-		case due := <-l.inbox.settled:
+			l.end(a)
+		case s := <-l.inbox.settled:
 			l.work.open--
-			l.due.add(dueHint{at: due})
+			if !s.due.IsZero() {
+				l.line.Add(s.turn, 1, s.due, l.d.cfg.Now())
+			}
 		}
 	}
+}
+
+// end frees the slot of an attempt, and concludes it.
+func (l *lane) end(a answer) {
+	l.work.busy--
+	if i := slices.Index(l.work.long, a.rec.Turn()); a.long && i >= 0 {
+		l.work.long = slices.Delete(l.work.long, i, i+1)
+	}
+	l.conclude(a)
 }
 
 func (l *lane) sleep(until time.Time) time.Duration {
@@ -167,8 +201,7 @@ func (l *lane) sleep(until time.Time) time.Duration {
 }
 
 func (l *lane) idle() bool {
-	waits := l.due.any() || l.due.askStore
-	return l.work.open == 0 && !l.claims.running && (l.stopping || !waits)
+	return l.work.open == 0 && !l.claims.running && (l.stopping || !l.line.Waiting())
 }
 
 // look does what can be done now, and returns when to look again (zero: when
@@ -223,24 +256,27 @@ func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time 
 	case l.claims.running:
 		return again
 	case !l.isDue(now):
-		return pacing.Earlier(again, l.due.at)
+		return pacing.Earlier(again, l.line.Next())
 	case now.Before(l.claims.after):
 		return pacing.Earlier(again, l.claims.after)
 	case len(l.work.ready) == 0 && !l.pace.Afford(now, 0):
 		return again
 	}
 	l.claim(l.want(route, id), now)
-	return again
+	return pacing.Earlier(again, l.line.Next()) // perhaps all that is due may not be taken now
 }
 
 // begin starts attempts while there are messages and slots.
 func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
-	for len(l.work.ready) > 0 && l.work.busy < l.pace.Slots(now, route.MaxConcurrent) {
-		p := l.work.ready[0]
-		if !l.pace.Afford(now, p.rec.Size) || !l.place.Take(id) {
+	for l.work.busy < l.pace.Slots(now, route.MaxConcurrent) {
+		skip := l.skips(l.slots)
+		i := slices.IndexFunc(l.work.ready, func(p pending) bool { return !p.barred(skip) })
+		l.work.barred = i < 0 && len(l.work.ready) > 0
+		if i < 0 || !l.pace.Afford(now, l.work.ready[i].rec.Size) || !l.place.Take(id) {
 			return
 		}
-		l.work.ready = slices.Delete(l.work.ready, 0, 1)
+		p := l.work.ready[i]
+		l.work.ready = slices.Delete(l.work.ready, i, i+1)
 		l.attempt(p, route, id, now)
 	}
 }
@@ -249,7 +285,7 @@ func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
 func (l *lane) unrouted(now time.Time) time.Time {
 	l.giveBackAll(now)
 	l.place.Leave()
-	if l.due.any() || l.work.open > 0 {
+	if l.line.Waiting() || l.work.open > 0 {
 		l.d.holdMissing(l.mailbox, now)
 	}
 	return time.Time{}
@@ -285,7 +321,7 @@ func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
 			l.work.probing = false
 			l.d.holds.DropProbe(p.probe)
 		}
-		go func() { l.inbox.settled <- l.d.unclaim(p.rec, dueAgain(p.rec, now)) }()
+		l.unclaim(p.rec, dueAgain(p.rec, now))
 		return true
 	})
 }
@@ -294,32 +330,3 @@ func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
 // in line. A claimed message does not say when it was due; whatever was tried
 // before, only to probe a hold perhaps, has come to its turn when it is claimed.
 func dueAgain(rec spool.Record, now time.Time) time.Time { return pacing.Earlier(rec.Accepted, now) }
-
-// LaneStatus is how one mailbox is doing.
-type LaneStatus struct {
-	Mailbox  envelope.Address
-	Identity string
-	Slots    int // limit of concurrent requests
-	Busy     int // requests under way
-	Ahead    int // attempts recorded ahead
-	Failures int // in a row
-	Pause    pace.Pause
-
-	stays  pace.Pause // that TryNow does not end
-	slowed bool       // Graph has throttled the mailbox, and not all slots are back
-}
-
-func (l *lane) publish(r Route, now time.Time) {
-	l.slots = l.pace.Slots(now, r.MaxConcurrent)
-	stays, pause := l.pace.Stays(now), l.pace.Pause(now)
-	if r.Identity != "" {
-		until := l.d.identity(r).PausedUntil(now)
-		stays, pause = stays.Or(now, until, pace.Asked), pause.Or(now, until, pace.Asked)
-	}
-	l.view.status.Store(&LaneStatus{
-		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy, Ahead: len(l.work.ready),
-		Failures: l.pace.Failures(), Pause: pause, stays: stays, slowed: l.pace.Slowed(),
-	})
-}
-
-func (v *view) get() LaneStatus { return *v.status.Load() }

@@ -292,12 +292,13 @@ func (l *lane) putOff(a answer, now time.Time) {
 	}
 	l.d.cfg.Log.Info("a message that may have been sent will be looked up later", "queue_id", string(a.rec.ID),
 		"message_id", a.rec.MessageID, "mailbox", a.rec.Mailbox.String(), "error", a.Text, "next_attempt", a.again)
-	go func() {
+	l.line.Refund(a.rec)
+	l.settle(a.rec, func() time.Time {
 		for _, key := range o.holds {
 			l.d.saveHold(key)
 		}
-		l.inbox.settled <- l.d.unclaim(a.rec, a.again)
-	}()
+		return l.d.unclaim(a.rec, a.again)
+	})
 }
 
 // CheckLookup checks whether the app may read mailboxes, as unknown_outcome:

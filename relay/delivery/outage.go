@@ -135,8 +135,8 @@ func (l *lane) resume(why resume) {
 	if why == noResume || !l.pace.Resume(now, why == asked) {
 		return
 	}
-	l.due.dueHint, l.due.askStore = dueHint{now: true}, true
-	l.due.retry = now
+	l.line.All()
+	l.claims.retry = now
 }
 
 func (d *Delivery) resumeIdentity(identity string) {
@@ -154,7 +154,7 @@ func (d *Delivery) resumeLanes(why resume, chosen func(mailbox envelope.Address)
 	defer d.mu.Unlock()
 	for key, p := range d.paces {
 		if l := d.lanes[key]; l != nil && chosen(l.mailbox) {
-			l.inbox.send(dueHint{resume: why})
+			l.inbox.send(hint{resume: why})
 		} else if l == nil && why == asked {
 			p.Resume(now, true)
 		}

@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +68,7 @@ func want(wanted chan<- struct{}) {
 func (d *Delivery) askPoll() { want(d.polls.wanted) }
 
 func (d *Delivery) pollOnce(ctx context.Context) {
+	asOf := d.cfg.Now()
 	lanes, err := d.cfg.Store.Lanes(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -79,13 +82,27 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	d.endUsageAlarms(now)
 	d.endOrphans()
 	d.endSearchAlarms()
+	for _, l := range d.withoutMail(lanes) {
+		l.inbox.send(hint{polled: &polled{asOf: asOf}})
+	}
 	for _, l := range lanes {
-		if next := l.Next; l.Waiting() > 0 && next.IsZero() {
-			d.wake(l.Mailbox, dueHint{at: now})
-		} else if l.Waiting() > 0 {
-			d.wake(l.Mailbox, dueHint{at: next})
+		if l.Waiting() > 0 {
+			d.wake(l.Mailbox, hint{polled: &polled{l, asOf}})
 		}
 	}
+}
+
+// withoutMail lists the lanes in which the store knows of nothing that waits.
+func (d *Delivery) withoutMail(waiting []spool.Lane) (list []*lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rest := maps.Clone(d.lanes)
+	for _, l := range waiting {
+		if l.Waiting() > 0 {
+			delete(rest, l.Mailbox.Key())
+		}
+	}
+	return slices.Collect(maps.Values(rest))
 }
 
 // endOrphans ends the holds of identities that the configuration has no more:

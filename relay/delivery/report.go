@@ -249,12 +249,13 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 	if err != nil {
 		return &unreadableError{err}
 	}
-	err = d.commit(ctx, spool.Message{
+	m := spool.Message{
 		ID: id, Envelope: envelope.Envelope{Recipients: to},
 		Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox, From: cfg.From,
 		ConfiguredFrom: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
 		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed,
-	}, body)
+	}
+	err = d.commit(ctx, m, body)
 	if errors.Is(err, spool.ErrState) {
 		return nil // it is queued again, or another node was faster
 	}
@@ -263,7 +264,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 	}
 	d.cfg.Log.Info("report", "queue_id", string(id), "report_of", string(rec.ID), "message_id", rec.MessageID,
 		"recipients", len(to), "delayed", report.Delayed)
-	d.Notify(cfg.Mailbox)
+	d.Notify(m.Mailbox, m.Turn())
 	return nil
 }
 

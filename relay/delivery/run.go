@@ -138,7 +138,7 @@ func (d *Delivery) Alive(ctx context.Context) error {
 	d.mu.Lock()
 	for _, l := range d.lanes {
 		looks[l] = l.view.looks.Load()
-		l.inbox.send(dueHint{})
+		l.inbox.send(hint{})
 	}
 	d.mu.Unlock()
 	tick := time.NewTicker(5 * time.Millisecond)

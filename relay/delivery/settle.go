@@ -63,10 +63,22 @@ func (l *lane) conclude(a answer) {
 	if a.HTTPStatus != 0 && !a.looked {
 		l.d.mayEnd(hold.NetworkBack, a.identity.Name)
 	}
+	l.charge(a, o.dec)
 	l.pace.Uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	l.record(o)
+}
+
+// charge gives back what the attempt cost its turn, where the message waits again and
+// is not the reason.
+func (l *lane) charge(a answer, dec Decision) {
+	waits := dec.State.Stored() == spool.Queued || dec.State == spool.Held
+	if waits && a.Scope >= outcome.ScopeMailbox {
+		l.line.Refund(a.rec)
+		return
+	}
+	l.line.Ended(a.rec, waits)
 }
 
 // probed ends a probe. A message that was only looked up has probed nothing: the
@@ -230,7 +242,7 @@ func (d *Delivery) endHold(h spool.Hold) {
 		d.logHoldEnds(h, d.cfg.Now())
 	}
 	if h.Narrow() {
-		d.wake(h.Mailbox, dueHint{now: true}) // its lane was not stopped, and found nothing more
+		d.wake(h.Mailbox, hint{all: true}) // its lane was not stopped, and found nothing more
 	}
 	d.wakeAll()
 }

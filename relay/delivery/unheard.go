@@ -105,8 +105,5 @@ func (d *Delivery) shared(a answer, now time.Time) outcome.Answer {
 
 // clientOf is the client whose message it is; "" for reports and test mail.
 func clientOf(rec spool.Record) string {
-	if rec.ReportOf != "" || rec.Client.Helo == "console" && rec.Client.Addr.Port() == 1 {
-		return ""
-	}
-	return rec.Client.Name
+	return rec.Turn().Client
 }

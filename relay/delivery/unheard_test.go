@@ -80,7 +80,7 @@ func unheardRig(t *testing.T, bad map[string]bool) (*rig, envelope.Address, func
 	r.start()
 	return r, box, func(client string) envelope.QueueID {
 		id := r.store.put(box, box, func(rec *spool.Record) { rec.Client.Name = client })
-		r.Notify(box)
+		r.Delivery.Notify(box, r.store.get(id).Turn())
 		r.wait(time.Second)
 		return id
 	}

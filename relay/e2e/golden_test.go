@@ -88,7 +88,7 @@ func goldenScene(t *testing.T) *harness.Relay {
 	send(strange, "on-hold", "paused")
 	command(t, r, "queue", "hold", idOf(t, r, "held"))
 	command(t, r, "queue", "delete", "--yes", idOf(t, r, "deleted"))
-	for _, key := range []string{"hold:mailbox:" + strange, "queue:held"} {
+	for _, key := range []string{"hold:mailbox", "queue:held"} {
 		harness.Until(t, patience, "the alarm "+key, func() bool { return strings.Contains(r.Page("/readyz"), key) })
 	}
 	return r

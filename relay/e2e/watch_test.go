@@ -68,8 +68,10 @@ func TestAHoldIsToldAndResolved(t *testing.T) {
 	}
 	key := "hold:mailbox:" + harness.Sender
 	expect(t, r, heard, key+" firing")
-	for path, want := range map[string]string{"/metrics": `graphrelay_holds{scope="mailbox"} 1`, "/readyz": key,
-		"/healthz": `"degraded"`} {
+	for path, want := range map[string]string{
+		"/metrics": `graphrelay_holds{scope="mailbox"} 1`, "/readyz": `"key":"hold:mailbox"`,
+		"/healthz": `"degraded"`,
+	} {
 		harness.Until(t, time.Minute, path+" to hold "+want,
 			func() bool { return strings.Contains(r.Page(path), want) })
 	}

@@ -155,13 +155,16 @@ func readRefusal(body []byte) refusal {
 func refused(err error, now time.Time, noAnswer func(error) outcome.Answer) outcome.Answer {
 	var failed *azidentity.AuthenticationFailedError
 	if !errors.As(err, &failed) || failed.RawResponse == nil {
+		a := noAnswer(err)
 		switch words, _, _ := strings.Cut(err.Error(), "\n"); { // below it stands the answer, token and all
 		case strings.Contains(words, "json decode error"):
-			return misread(Refusals(), "", text.Foreign(words, outcome.MaxText))
+			known := misread(Refusals(), "", text.Foreign(words, outcome.MaxText))
+			a.Text, a.Advice, a.Detail = known.Text, known.Advice, known.Detail
 		case strings.Contains(words, "missing access_token"):
-			return misread(Refusals(), textNoToken, "")
+			known := misread(Refusals(), textNoToken, "")
+			a.Text, a.Advice, a.Detail = known.Text, known.Advice, ""
 		}
-		return noAnswer(err)
+		return a
 	}
 	resp := failed.RawResponse
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, outcome.MaxBody))

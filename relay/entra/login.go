@@ -30,6 +30,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -227,7 +228,13 @@ func (l *Login) lastSent() string {
 }
 
 // login fetches a token with a new azidentity credential. Only tokens calls it.
-func (l *Login) login(ctx context.Context, claims string) (token, error) {
+func (l *Login) login(ctx context.Context, claims string) (_ token, failed error) {
+	defer func() { // what a library makes of an answer must not end the service, nor be shown
+		if p := recover(); p != nil {
+			l.cfg.Log.Error("login panicked", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			failed = &LoginError{l.cfg.Route.NoAnswer(errors.New("the answer cannot be read"))}
+		}
+	}()
 	at, by, err := l.fetch(ctx, claims)
 	if err == nil {
 		err = l.unusable(at.Token)

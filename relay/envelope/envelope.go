@@ -32,6 +32,7 @@ type Client struct {
 	Addr  netip.AddrPort // unmapped; zero on a unix socket
 	Helo  string         // as given, printable ASCII only
 	Login string         // empty without AUTH
+	User  string         // decimal ID of the user at the other end of a unix socket; empty if unknown
 }
 
 // String names the client for logs: its address, or "unix".
@@ -41,6 +42,13 @@ func (c Client) String() string {
 	}
 	return c.Addr.Addr().String()
 }
+
+// Own reports whether the client is the service itself, with a test mail. Only root
+// of this host could have the address, too.
+func (c Client) Own() bool { return c.Helo == "console" && c.Addr == OwnAddr() }
+
+// OwnAddr is the address that the service itself sends from.
+func OwnAddr() netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1) }
 
 // NetworkOf returns what one peer has to itself: its address, or its /64 network
 // of IPv6. It is zero for the zero Addr, which a unix socket has.

@@ -121,7 +121,9 @@ func connectionLoss(err error) int {
 	case errors.As(err, &cert) || errors.As(err, &unknown) ||
 		strings.Contains(words, "x509: ") || strings.Contains(words, "tls: "):
 		return lostTLS
-	case errors.As(err, &dns) || strings.Contains(words, "no such host"):
+	case strings.Contains(words, "network is unreachable"):
+		return lostConnection // a name server is not reached either
+	case errors.As(err, &dns) || strings.Contains(words, "no such host") || strings.Contains(words, ": lookup "):
 		return lostDNS
 	}
 	return lostConnection

@@ -26,6 +26,12 @@ func TestWithoutAnAnswer(t *testing.T) {
 	}{
 		"dial": {refused, false, nil, outcome.Retry, identity, "firewall"},
 		"dns":  {&net.DNSError{Err: "no such host"}, false, nil, outcome.Retry, identity, "name servers"},
+		"name server silent": {errors.New("unable to resolve an endpoint: dial tcp: lookup login.microsoftonline.com " +
+			"on 192.0.2.53:53: read udp 10.1.2.3:54798->192.0.2.53:53: i/o timeout"),
+			false, nil, outcome.Retry, identity, "name servers"},
+		"no network": {&net.DNSError{Name: "graph.microsoft.com",
+			Err: "dial udp 192.0.2.53:53: connect: network is unreachable"},
+			false, nil, outcome.Retry, identity, "firewall"},
 		"certificate": {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, false, nil,
 			outcome.Retry, identity, "ca_file"},
 		"proxy": {errors.New("proxyconnect tcp: dial tcp 10.0.0.1:3128: refused"), false, nil, outcome.Retry,

@@ -16,6 +16,7 @@ import (
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
+	"graphrelay/relay/spool"
 )
 
 // A client that may have twenty connections keeps those and makes ten thousand
@@ -29,7 +30,8 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 			{Name: "flood", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}, MaxConnections: most},
 			{Name: "other", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, MaxConnections: most},
 		}})
-		c.Notify, c.Now, c.Log = func(envelope.Address) {}, time.Now, slog.New(slog.NewTextHandler(&log, nil))
+		c.Notify, c.Now = func(envelope.Address, spool.Turn) {}, time.Now
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := smtpd.New(smtpd.Config{MaxConnections: 50}, b)
 	l, err := socket.Listen(t.Context(), "127.0.0.1:0", 0)

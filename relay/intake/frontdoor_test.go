@@ -254,6 +254,50 @@ func TestRateOfAClient(t *testing.T) {
 	}
 }
 
+// One address of a client that has used up rate_per_address leaves the others theirs,
+// and what it was refused does not count for the client; so it is with users of a socket.
+func TestRatePerAddressIsOfEach(t *testing.T) {
+	b := newBench(t, func(c *Config) {
+		c.Policy = policy.New(policy.Rules{
+			Senders: []policy.Sender{{Address: addr("erp@example.org")}},
+			Clients: []policy.ClientRule{{
+				Name: "erp", Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+				Rate:           pacing.Rate{Count: 5, Per: time.Minute},
+				RatePerAddress: pacing.Rate{Count: 2, Per: time.Minute},
+			}},
+		})
+	})
+	now := time.Unix(1_800_000_000, 0)
+	b.Now = func() time.Time { return now }
+	send := func(ip, want string) {
+		t.Helper()
+		s, err := b.Connect(t.Context(), smtpd.Peer{Addr: netip.AddrPortFrom(netip.MustParseAddr(ip), 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if _, err = s.Mail(t.Context(), smtpd.MailFrom{Path: addr("erp@example.org")}); codeOf(err) != want {
+			t.Errorf("%s: %q, want %q", ip, codeOf(err), want)
+		}
+	}
+	for _, want := range []string{"", "", "452 4.7.1", "452 4.7.1", "452 4.7.1", "452 4.7.1"} {
+		send("10.1.0.1", want)
+	}
+	for range 2 {
+		send("10.1.0.2", "")
+	}
+	send("10.1.0.3", "")
+	send("10.1.0.3", "452 4.7.1") // now the client has used up its own
+	if !strings.Contains(b.log.String(), "10.1.0.1 of client") {
+		t.Errorf("the log names no address: %s", b.log.String())
+	}
+	now = now.Add(time.Hour)
+	send("10.1.0.4", "")
+	if n := len(b.limits.inside); n != 1 {
+		t.Errorf("%d addresses are remembered after an hour", n)
+	}
+}
+
 // A message that is refused, or that the client gives up, is not counted: a
 // device with one wrong address must not be locked out by its own rate.
 func TestARefusedMessageDoesNotCount(t *testing.T) {

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -9,15 +10,19 @@ import (
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
 )
 
 // limits counts the connections of clients and enforces their rates. The keys are
-// the names of configured clients, and users of unix sockets while a connection of
-// theirs is open, so memory is bounded.
+// the names of configured clients, users of unix sockets while a connection of
+// theirs is open, and addresses while they have used some of their rate, so memory is
+// bounded.
 type limits struct {
 	mu      sync.Mutex
 	open    map[owner]int
 	buckets map[string]*pacing.Bucket
+	inside  map[spool.Turn]*pacing.Bucket // of addresses and local users inside a client
+	swept   time.Time                     // when those that are full again were dropped
 }
 
 // owner is whom a connection counts for: a client by name, on a unix socket each user
@@ -27,7 +32,11 @@ type owner struct {
 	user   place
 }
 
-func newLimits() *limits { return &limits{open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}} }
+func newLimits() *limits {
+	return &limits{
+		open: map[owner]int{}, buckets: map[string]*pacing.Bucket{}, inside: map[spool.Turn]*pacing.Bucket{},
+	}
+}
 
 // enter counts a connection of c. ofUser is the most that one user of unix sockets may
 // have, where the client has no limit of its own.
@@ -63,20 +72,52 @@ func (l *limits) leave(who owner) {
 	}
 }
 
-// message takes one message from c's rate. If it is not accepted, the caller must
-// call giveBack: only accepted messages count.
-func (l *limits) message(c policy.Client, now time.Time) (giveBack func(), err error) {
+// message takes one message from the rate of c, and from that of the address or local
+// user inside it. If it is not accepted, the caller must call giveBack: only accepted
+// messages count.
+func (l *limits) message(c policy.Client, who spool.Turn, now time.Time) (giveBack func(), err error) {
 	l.mu.Lock()
-	b := l.buckets[c.Name]
-	if b == nil || b.Rate() != c.Rate { // a reload may change it
-		b = pacing.NewBucket(c.Rate)
-		l.buckets[c.Name] = b
+	l.sweep(now)
+	all, one := bucketOf(l.buckets, c.Name, c.Rate), (*pacing.Bucket)(nil)
+	if c.RatePerAddress.Count > 0 {
+		one = bucketOf(l.inside, who, c.RatePerAddress)
 	}
 	l.mu.Unlock()
-	if wait, ok := b.Take(now); !ok {
+	wait, ok := all.Take(now)
+	if !ok {
 		return nil, c.TooFast(wait)
 	}
-	return sync.OnceFunc(b.Return), nil
+	if one == nil {
+		return sync.OnceFunc(all.Return), nil
+	}
+	if wait, ok = one.Take(now); !ok {
+		all.Return()
+		return nil, c.AddressTooFast(who.Member, wait)
+	}
+	return sync.OnceFunc(func() {
+		all.Return()
+		one.Return()
+	}), nil
+}
+
+// bucketOf finds the bucket of a rate, which a reload may change.
+func bucketOf[K comparable](buckets map[K]*pacing.Bucket, key K, rate pacing.Rate) *pacing.Bucket {
+	b := buckets[key]
+	if b == nil || b.Rate() != rate {
+		b = pacing.NewBucket(rate)
+		buckets[key] = b
+	}
+	return b
+}
+
+// sweep drops buckets that new ones would equal. Of one in use the caller has taken
+// something, or is about to: at worst that token is not missed.
+func (l *limits) sweep(now time.Time) {
+	if now.Sub(l.swept) < time.Minute && !now.Before(l.swept) {
+		return
+	}
+	l.swept = now
+	maps.DeleteFunc(l.inside, func(_ spool.Turn, b *pacing.Bucket) bool { return b.Full(now) })
 }
 
 // place is where a peer is: its address; on a unix socket, where nobody has an

@@ -4,11 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net/netip"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool"
 )
 
 // session is one connection of a client, or of somebody who may become one by logging in.
@@ -72,7 +72,9 @@ var authOf = map[smtpd.AuthMode]policy.Auth{
 
 // who is the client for the record of a message.
 func (s *session) who(helo string) envelope.Client {
-	return envelope.Client{Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login}
+	return envelope.Client{
+		Name: s.client.Name, Addr: s.peer.Addr, Helo: helo, Login: s.client.Login, User: s.peer.User,
+	}
 }
 
 // Standing implements smtpd.Session.
@@ -136,10 +138,11 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 	if err := s.in.Store.Admit(from.Size); err != nil {
 		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
 	}
-	if t.uncount, err = s.in.limits.message(s.client, s.in.Now()); err != nil {
+	t.who = s.who(from.Helo)
+	turn := spool.Message{Client: t.who}.Turn()
+	if t.uncount, err = s.in.limits.message(s.client, turn, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}
-	t.who = s.who(from.Helo)
 	return t, nil
 }
 
@@ -148,7 +151,7 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 func (in *Intake) Submit(
 	ctx context.Context, listener string, from, to envelope.Address, message io.Reader,
 ) (envelope.QueueID, error) {
-	peer := smtpd.Peer{Listener: listener, Addr: netip.MustParseAddrPort("127.0.0.1:1")}
+	peer := smtpd.Peer{Listener: listener, Addr: envelope.OwnAddr()}
 	s, err := in.Connect(ctx, peer)
 	if err != nil {
 		return "", err

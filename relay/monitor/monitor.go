@@ -12,8 +12,9 @@
 // blocks on I/O and takes bounded memory, however many clients connect and
 // however many mailboxes a wildcard makes: a label has at most maxLabels values,
 // and further ones count as "other". metrics.go lists every metric; tests hold the
-// list against the manual and against what is served. No label and no reason
-// contains a secret; reasons end with a remedy.
+// list against the manual and against what is served. No label
+// contains a secret. Labels name mailboxes, clients and identities of the
+// configuration, never an address of a client; probes name nobody.
 //
 // # On failure
 //

@@ -185,24 +185,30 @@ func TestHealth(t *testing.T) {
 	}{
 		{"well", state.Snapshot{}, nil, state.OK, 200, 200, ""},
 		{"a hold degrades and mail is still accepted", state.Snapshot{Alarms: []state.Alarm{alarm}}, nil,
-			state.Degraded, 200, 200, "do this"},
-		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503, "free space"},
+			state.Degraded, 200, 200, `"key":"hold:mailbox"`},
+		{"a full disk is alive and not ready", state.Snapshot{Full: full}, nil, state.Degraded, 200, 503,
+			`"key":"disk"`},
 		{"a broken store is alive and not ready", state.Snapshot{Unhealthy: errors.New("broken")}, nil,
-			state.Degraded, 200, 503, "broken"},
+			state.Degraded, 200, 503, `"key":"store"`},
 		{"a stop is not ready", state.Snapshot{Stopping: true}, nil, state.Degraded, 200, 503, "stopping"},
 		{"a store that does not answer is dead", state.Snapshot{}, context.DeadlineExceeded, state.Dead, 503, 503,
-			"restart"},
+			`"key":"snapshot"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := filled(Config{Snapshot: func(context.Context) (state.Snapshot, error) { return c.s, c.err }})
 			for path, code := range map[string]int{"/healthz": c.alive, "/readyz": c.ready} {
 				w := get(m, path)
-				var h state.Health
+				var h state.Outline
 				if err := json.Unmarshal(w.Body.Bytes(), &h); err != nil {
 					t.Fatal(err)
 				}
 				if w.Code != code || h.Status != c.status || !strings.Contains(w.Body.String(), c.reasonContains) {
 					t.Errorf("%s = %d %s, want %d %s", path, w.Code, w.Body, code, c.status)
+				}
+				for _, word := range []string{"example.org", "do this", "free space", "broken", "deadline"} {
+					if strings.Contains(w.Body.String(), word) {
+						t.Errorf("%s shows %q to everybody: %s", path, word, w.Body)
+					}
 				}
 			}
 		})

@@ -13,7 +13,6 @@ import (
 	"graphrelay/relay/hostheader"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/state"
-	"graphrelay/relay/text"
 )
 
 // snapshotLimit is how long a snapshot may take.
@@ -25,7 +24,7 @@ const snapshotLimit = 5 * time.Second
 //	/healthz  200 while the service is alive, degraded or not; 503 when dead
 //	/readyz   200 while mail is accepted, else 503
 //
-// both with the reasons in JSON (Health). It answers GET and HEAD only, and only
+// both with the reasons in JSON (state.Outline). It answers GET and HEAD only, and only
 // to names that no foreign page can have (hostheader.Local).
 func (m *Monitor) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -53,11 +52,8 @@ func (m *Monitor) snapshot(ctx context.Context) (state.Snapshot, error) {
 func (m *Monitor) health(r *http.Request) state.Health {
 	s, err := m.snapshot(r.Context())
 	if err != nil {
-		why := state.Fault{
-			Headline: "The queue does not answer", Detail: text.Line(err.Error()), Since: m.cfg.Now(),
-			Remedy: "see the log; if it lasts, restart the service: systemctl restart graphrelay",
-		}
-		return state.Health{Status: state.Dead, Reasons: []state.Alarm{{Key: "snapshot", Fault: why}}}
+		return state.Health{Status: state.Dead,
+			Reasons: []state.Alarm{{Key: "snapshot", Fault: state.Fault{Since: m.cfg.Now()}}}} // the watcher logs why
 	}
 	return state.Judge(s, m.cfg.Now())
 }
@@ -71,7 +67,7 @@ func (m *Monitor) probe(well func(state.Health) bool) http.HandlerFunc {
 		if !well(h) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		_ = json.NewEncoder(w).Encode(h)
+		_ = json.NewEncoder(w).Encode(h.Outline())
 	}
 }
 

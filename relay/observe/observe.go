@@ -35,6 +35,7 @@ import (
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // Store is what is observed of a spool.
@@ -59,6 +60,7 @@ type Config struct {
 	URLFile     string // with the URL of the webhook; "" for none
 	HasIdentity func(name string) bool
 	Log         *slog.Logger
+	Secrets     *text.Redactor
 
 	Store       Store
 	Delivery    func() delivery.Status
@@ -88,7 +90,9 @@ func New(c Config) (*Observer, error) {
 	o.Monitor = monitor.New(monitor.Config{
 		Version: c.Version, Hostname: c.Hostname, Snapshot: o.Snapshot, Now: time.Now,
 	})
-	o.Alerts = alert.New(alert.Config{Host: c.Hostname, URLFile: c.URLFile, Log: c.Log, OnPost: o.Monitor.AlertPosted})
+	o.Alerts = alert.New(alert.Config{
+		Host: c.Hostname, URLFile: c.URLFile, Log: c.Log, Secrets: c.Secrets, OnPost: o.Monitor.AlertPosted,
+	})
 	o.Watcher = alert.NewWatcher(alert.WatchConfig{
 		Board: o.Alerts, Snapshot: o.Snapshot, Sampled: o.Monitor.Sampled, HasIdentity: c.HasIdentity, Log: c.Log,
 	})

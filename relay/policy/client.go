@@ -39,6 +39,7 @@ type Client struct {
 	Login          string // user name of that rule, if it has one
 	Repair         Repair
 	Rate           pacing.Rate // of all connections of this client together; zero for none
+	RatePerAddress pacing.Rate // of each address or local user inside it; zero for none
 	MaxConnections int         // of this client at one time; 0 for no limit of its own
 
 	ip    netip.Addr
@@ -130,7 +131,7 @@ func unmatchable(rules []ClientRule) string {
 // withRule is c with the rights of rule.
 func (c Client) withRule(rule *clientRule) Client {
 	c.Name, c.Login, c.Repair = rule.Name, rule.Username, rule.Repair
-	c.Rate, c.MaxConnections, c.rule = rule.Rate, rule.MaxConnections, rule
+	c.Rate, c.RatePerAddress, c.MaxConnections, c.rule = rule.Rate, rule.RatePerAddress, rule.MaxConnections, rule
 	return c
 }
 
@@ -173,11 +174,19 @@ var errClient = reply.New(554, reply.Enhanced{5, 7, 1},
 // TooFast is the refusal, 452 4.7.1, of a message beyond c.Rate; wait is the
 // time until the client may send the next one.
 func (c Client) TooFast(wait time.Duration) error {
-	return reply.New(452, reply.Enhanced{4, 7, 1},
-		"Too many messages, try again later; ask the administrator of this relay for a higher rate").
-		Becausef("client %s sends more than its rate, %s, and may send again in %s; "+
-			"if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
+	return errTooFast.Becausef("client %s sends more than its rate, %s, and may send again in %s; "+
+		"if that is too little, raise rate of clients: %s", c, c.Rate, wait.Round(time.Second), c.Name)
 }
+
+// AddressTooFast is the same for a message beyond c.RatePerAddress.
+func (c Client) AddressTooFast(address string, wait time.Duration) error {
+	return errTooFast.Becausef("%s of client %s sends more than rate_per_address, %s, and may send again in %s; "+
+		"find out why, or raise rate_per_address of clients: %s",
+		address, c, c.RatePerAddress, wait.Round(time.Second), c.Name)
+}
+
+var errTooFast = reply.New(452, reply.Enhanced{4, 7, 1},
+	"Too many messages, try again later; ask the administrator of this relay for a higher rate")
 
 // TooMany is the refusal, 421 4.7.0, of a connection beyond c.MaxConnections.
 func (c Client) TooMany() error {

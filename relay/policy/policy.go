@@ -80,6 +80,7 @@ type ClientRule struct {
 	Repair         Repair
 	Recipients     []envelope.Address // none = anyone
 	Rate           pacing.Rate
+	RatePerAddress pacing.Rate
 	MaxConnections int // 0 = no limit of its own
 }
 

@@ -354,6 +354,9 @@ func TestTwoYearsOfFailures(t *testing.T) {
 			"the answer is lost once":        {network, 0, true},
 			"the answer is lost for an hour": {network, time.Hour, true},
 		} {
+			if failure.after && op != "add" && op != "remove" {
+				continue // the others change nothing
+			}
 			t.Run(op+": "+name, func(t *testing.T) {
 				w := newWorld(t, 180)
 				w.propagation, w.readable = 20*time.Minute, len(name)%2 == 0

@@ -108,6 +108,7 @@ type Lane struct {
 	Held     int
 	Next     time.Time // earliest NextAttempt of those that wait; zero without any
 	Oldest   time.Time // earliest Accepted
+	Turns    []Waits   // of those that wait, in order of Turn; MaxTurns at most
 }
 
 // Waiting is how many messages wait for an attempt.

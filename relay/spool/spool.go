@@ -92,8 +92,8 @@ type Store interface {
 type Intake interface {
 	// Begin starts a draft of about size bytes (0 = not declared), if there is room
 	// for them now. Room is reserved as bytes arrive, and a draft to which nothing is
-	// added for a while loses what it has, so Write may return ErrFull. ErrFull,
-	// ErrUnhealthy.
+	// added for a while loses what it has if others need it, so Write and Commit may
+	// return ErrFull. ErrFull, ErrUnhealthy.
 	Begin(ctx context.Context, size int64) (Draft, error)
 	// Admit returns nil if a message of about size bytes would be accepted now,
 	// else ErrFull or ErrUnhealthy. It reserves nothing and does no I/O beyond a
@@ -142,19 +142,19 @@ type Lanes interface {
 }
 
 // Claim asks for messages to attempt: Queued, of Mailbox, with NextAttempt not
-// after Now, earliest NextAttempt first.
+// after Now, earliest NextAttempt first within each turn.
 type Claim struct {
 	Mailbox    envelope.Address
 	Now        time.Time
-	Limit      int                // = 1, at most MaxPage
+	Limit      int                // in all; = 1, at most MaxPage
+	Turns      []Quota            // whose, in this order, one look-up each; without any whoever waits, at any cost
 	ExceptFrom []envelope.Address // skip messages with this From (SendAs holds)
+	OnlyFrom   envelope.Address   // skip messages without this From (the probe of a SendAs hold); zero: none
 	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
 
 	// TriedBefore, if it is not zero, ignores NextAttempt of messages that were last
 	// attempted before it, unless the outcome of that attempt is unknown.
 	TriedBefore time.Time
-
-	ExceptClients []string // skip messages of these clients (their holds)
 }
 
 // Count is the number of messages that Claim returns at most.

@@ -35,6 +35,43 @@ type Health struct {
 	Reasons []Alarm `json:"reasons"`
 }
 
+// Outline is a Health for everybody who can reach the address of the probes: what
+// is wrong in kind and since when, without names, addresses and words of others.
+type Outline struct {
+	Status  string   `json:"status"`
+	Ready   bool     `json:"ready"`
+	Reasons []Reason `json:"reasons"`
+}
+
+// Reason is the kind of some alarms: of their keys what is before the name.
+type Reason struct {
+	Key     string    `json:"key"`
+	Since   time.Time `json:"since"`             // of the oldest
+	Warning bool      `json:"warning,omitempty"` // of all of them
+}
+
+// Outline leaves out of h what is not for everybody.
+func (h Health) Outline() Outline {
+	o := Outline{h.Status, h.Ready, []Reason{}}
+	for _, a := range h.Reasons {
+		key, name, _ := strings.Cut(a.Key, ":")
+		if scope, _, _ := strings.Cut(name, ":"); key == "hold" || key == "queue" {
+			key += ":" + scope
+		}
+		i := slices.IndexFunc(o.Reasons, func(r Reason) bool { return r.Key == key })
+		if i < 0 {
+			o.Reasons = append(o.Reasons, Reason{key, a.Since, a.Warning})
+			continue
+		}
+		r := &o.Reasons[i]
+		r.Warning = r.Warning && a.Warning
+		if a.Since.Before(r.Since) {
+			r.Since = a.Since
+		}
+	}
+	return o
+}
+
 // Judge says whether the service is well or degraded, whether it accepts mail, and
 // why not: the faults of the snapshot and the alarms that other parts raised, the
 // worst first, each once. It is pure.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -256,5 +257,28 @@ func TestAFileThatCannotBeReadIsAWarning(t *testing.T) {
 			!strings.Contains(f.Detail, "permission denied") {
 			t.Errorf("%s: %+v", key, f)
 		}
+	}
+}
+
+// Who has no password learns what is wrong in kind and since when, and no name of a
+// mailbox, a sender, an identity or a client.
+func TestOutline(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 11, 30, 12, minute, 0, 0, time.UTC) }
+	h := state.Health{Status: state.Degraded, Ready: true}
+	for i, key := range []string{"hold:mailbox:a@b", "hold:sendas:a@b from c@b", "hold:client:a@b of erp",
+		"hold:mailbox:c@b",
+		"refused:erp", "old:a@b", "audit:contoso", "queue:held", "disk", "credential-file:contoso"} {
+		f := state.Fault{Headline: "secret", Remedy: "secret", Detail: "secret", Meanwhile: "secret", Since: at(30 - i),
+			Warning: key != "hold:mailbox:a@b"}
+		h.Reasons = append(h.Reasons, state.Alarm{Key: key, Fault: f})
+	}
+	want := state.Outline{Status: state.Degraded, Ready: true}
+	for i, key := range []string{"hold:mailbox", "hold:sendas", "hold:client", "refused", "old", "audit", "queue:held",
+		"disk", "credential-file"} {
+		minute := []int{27, 29, 28, 26, 25, 24, 23, 22, 21}[i]
+		want.Reasons = append(want.Reasons, state.Reason{Key: key, Since: at(minute), Warning: i > 0})
+	}
+	if got := h.Outline(); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v\nwant %+v", got, want)
 	}
 }

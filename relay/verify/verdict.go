@@ -53,6 +53,7 @@ const (
 	StepDenied     Step = "denied"  // a probe of a mailbox that must be closed
 	StepWitness    Step = "witness" // a probe of another mailbox, which proves something only if it is open
 	StepRead       Step = "read"    // reading a mailbox: one that must be closed, or one that is looked into
+	StepClosed     Step = "closed"  // how long a right that is gone still worked
 	StepWrite      Step = "write"   // creating a draft in a mailbox that must be open
 )
 

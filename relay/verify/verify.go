@@ -46,14 +46,18 @@ type Verifier struct {
 const defaultPause = 5 * time.Minute
 
 // Verify runs one round, and as many more as Wait allows until the identity is
-// proven restricted.
+// proven restricted. If it was not at first, the report says how long that took.
 func (v Verifier) Verify(ctx context.Context, id Identity) Report {
 	v = v.withDefaults()
 	began := v.Now()
+	wide := false               // in a round before
 	mailed := map[string]bool{} // one test mail from each mailbox, however many rounds
 	for {
 		r := v.round(ctx, id, mailed)
 		passed := v.Now().Sub(began)
+		if wide = wide || r.Verdict == NotRestricted; wide && r.Verdict == Restricted {
+			r.Findings = append(r.Findings, v.closed(passed))
+		}
 		left := v.Wait - passed
 		if r.Verdict == Restricted || r.Final || left <= 0 {
 			return r
@@ -65,6 +69,16 @@ func (v Verifier) Verify(ctx context.Context, id Identity) Report {
 			return r
 		}
 	}
+}
+
+// closed is how long a right worked that was taken away, which is between two rounds.
+func (v Verifier) closed(passed time.Duration) Finding {
+	f := Finding{Step: StepClosed, Mark: OK, Text: fmt.Sprintf("what reached too far still worked for up to %s after "+
+		"the first try, and is refused now", passed.Round(time.Second))}
+	if v.Progress != nil {
+		v.Progress(f)
+	}
+	return f
 }
 
 func (v Verifier) withDefaults() Verifier {

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ func TestWaitUntilThePolicyIsEffective(t *testing.T) {
 	if r.Verdict != verify.Restricted || rounds != 12 || passed != time.Hour {
 		t.Errorf("%s after %d pauses, %s", r.Line(), rounds, passed)
 	}
+	last := r.Findings[len(r.Findings)-1]
+	if last.Step != verify.StepClosed || !strings.Contains(last.Text, "still worked for up to 1h0m0s") {
+		t.Errorf("how long it was open: %+v", last)
+	}
 	if n := x.Count(); n != 1 {
 		t.Errorf("%d test mails; one is enough, however many rounds", n)
 	}
@@ -50,6 +55,9 @@ func TestWaitUntilTheRoleIsEffective(t *testing.T) {
 	r, _, passed := waiting(x, 2*time.Hour)
 	if r.Verdict != verify.Restricted || passed != 50*time.Minute {
 		t.Errorf("%s after %s", r.Line(), passed)
+	}
+	if last := r.Findings[len(r.Findings)-1]; last.Step == verify.StepClosed {
+		t.Errorf("it was never open: %+v", last)
 	}
 }
 

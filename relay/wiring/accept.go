@@ -132,7 +132,7 @@ func clientRule(c config.Client) policy.ClientRule {
 		Name: string(c.Name), Networks: prefixes(c.Networks),
 		Username: string(c.Username), PasswordHash: string(c.PasswordHash),
 		Senders: c.Senders, Rewrite: c.OtherSenders == "rewrite", Recipients: c.Recipients,
-		Rate: pacing.Rate{Count: c.Rate.Count, Per: c.Rate.Per}, MaxConnections: c.MaxConnections,
+		Rate: rateOf(c.Rate), RatePerAddress: rateOf(c.RatePerAddress), MaxConnections: c.MaxConnections,
 		Repair: policy.Repair{
 			DisplayName: c.Repair.Has(config.RepairDisplayName),
 			MissingFrom: c.Repair.Has(config.RepairMissingFrom),
@@ -140,6 +140,8 @@ func clientRule(c config.Client) policy.ClientRule {
 		},
 	}
 }
+
+func rateOf(r config.Rate) pacing.Rate { return pacing.Rate{Count: r.Count, Per: r.Per} }
 
 // ExactSenders returns the sender addresses that are no wildcards.
 func ExactSenders(c *config.Config) (list []envelope.Address) {

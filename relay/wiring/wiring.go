@@ -26,7 +26,6 @@ import (
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
-	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
 	"graphrelay/relay/verify"
@@ -176,8 +175,24 @@ func Route(c *config.Config, mailbox envelope.Address) (delivery.Route, bool) {
 	id, ok := c.Identity(m.Identity)
 	return delivery.Route{
 		Identity: string(m.Identity), MaxConcurrent: m.MaxConcurrent, IdentityConcurrent: id.MaxConcurrent,
-		Rate: pacing.Rate{Count: m.Rate.Count, Per: m.Rate.Per}, MIMELimit: int64(c.Delivery.MIMELimit),
+		Rate: rateOf(m.Rate), MIMELimit: int64(c.Delivery.MIMELimit),
 	}, ok
+}
+
+// Weights returns Weight by the configuration in force.
+func Weights(now func() *config.Config) func(client string) int {
+	return func(client string) int { return Weight(now(), client) }
+}
+
+// Weight returns the weight of a client's turns in a mailbox.
+func Weight(c *config.Config, client string) int {
+	for _, entry := range c.Clients {
+		if string(entry.Name) == client {
+			weights := map[string]int{"high": delivery.High, "normal": delivery.Normal, "bulk": delivery.Bulk}
+			return weights[entry.Priority]
+		}
+	}
+	return delivery.Normal
 }
 
 // Lookups returns the mailboxes that the app must be able to read at start, where

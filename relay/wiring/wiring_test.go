@@ -46,6 +46,7 @@ type options struct {
 	Exact     []envelope.Address
 	Webhook   string
 	Alarms    map[string]int
+	Weights   map[string]int
 	Disk      []string
 	Services  map[string]string
 	Console   string
@@ -71,6 +72,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Exact:     ExactSenders(c),
 		Webhook:   WebhookURLFile(c),
 		Alarms:    map[string]int{},
+		Weights:   map[string]int{},
 		Console:   ConsolePassword(c),
 	}
 	for _, id := range c.Identities {
@@ -85,6 +87,9 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		if route, ok := Route(c, m.Address); ok {
 			o.Routes[m.Address.String()] = route
 		}
+	}
+	for _, client := range c.Clients {
+		o.Weights[string(client.Name)] = Weight(c, string(client.Name))
 	}
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)

@@ -72,8 +72,10 @@ func address(s string) envelope.Address {
 
 func newShowcase(now time.Time) *showcase {
 	sc := &showcase{now: now}
-	const refused = "Graph refused the mailbox erp@contoso.com: ErrorAccessDenied (403). Add it to the scope of the " +
-		"application's role in Exchange Online; a new scope reaches Graph within two hours"
+	const refused = "App may not send as this mailbox; check that the app still has its role for this mailbox " +
+		"(RBAC for Applications: Test-ServicePrincipalAuthorization), or its consent to Mail.Send (API permissions); " +
+		"after a new assignment or policy, up to two hours of this are normal, and sending resumes by itself " +
+		"[Graph answered 403 ErrorAccessDenied: Access is denied. Check credentials and try again.]"
 	sc.holds = []spool.Hold{{Key: "mailbox:erp@contoso.com", Mailbox: address("erp@contoso.com"), Identity: "contoso",
 		Text: refused, Since: now.Add(-25 * time.Minute), Probes: 4}}
 	add := func(age time.Duration, state spool.State, from, to, subject, client string, attempts int, why string) {
@@ -163,6 +165,10 @@ func (sc *showcase) snapshot(context.Context) (state.Snapshot, error) {
 		Holds: []state.Hold{{Key: h.Key, Text: h.Text, Since: h.Since}},
 		Mailboxes: []state.MailboxDay{{Mailbox: "erp@contoso.com", Recipients: 1870},
 			{Mailbox: "notifications@contoso.com", Recipients: 412}},
+		Seen: []state.Client{{Name: "erp", Addr: "10.1.2.17", InVain: state.InVain{
+			Times: 1204, First: sc.now.Add(-40 * time.Minute), Last: sc.now.Add(-2 * time.Minute),
+			Sender: "ceo@contoso.com", Cause: "sender not allowed",
+			Remedy: reply.Remedy(reply.Enhanced{5, 7, 1}, "sender not allowed")}}},
 		Alarms: []state.Alarm{{Key: "hold:" + h.Key, Fault: state.FaultOf(h.Text)}},
 		Audits: []state.Audit{{Identity: "contoso", At: sc.now.Add(-5 * time.Hour), Passed: true,
 			Text: "the denied mailbox was refused"}},

@@ -2,14 +2,18 @@ package rehearsal_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"graphrelay/relay/e2e/rehearsal"
 	"graphrelay/relay/setup"
+	"graphrelay/relay/setup/certificate"
 )
 
 // print is the script of a plan.
@@ -28,11 +32,45 @@ func world(t testing.TB, p setup.Plan) *rehearsal.World {
 	return rehearsal.WorldOf(t, p)
 }
 
-// creations are the plans that set something up, in PowerShell.
+func TestMain(m *testing.M) {
+	rehearsal.Programs()
+	os.Exit(m.Run())
+}
+
+// cer is one certificate for all tests: making a key takes its time.
+var cer = sync.OnceValue(func() []byte {
+	pair, err := certificate.New(certificate.Request{Name: "graphrelay", Days: 730, Bits: 2048,
+		Now: time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC)})
+	if err != nil {
+		panic(err)
+	}
+	return pair.Cer
+})
+
+// run runs the script of a plan in its own shell.
+func run(t testing.TB, w *rehearsal.World, p setup.Plan, dir string) error {
+	t.Helper()
+	if p.Shell == setup.PowerShell {
+		return w.Run(print(t, p), nil)
+	}
+	file := filepath.Join(dir, p.Certificate)
+	if _, err := os.Stat(file); err != nil {
+		err := os.MkdirAll(filepath.Dir(file), 0o700)
+		if err == nil {
+			err = os.WriteFile(file, cer(), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w.RunShell(dir, print(t, p))
+}
+
+// creations are the plans that set something up.
 func creations(t testing.TB) map[string]setup.Plan {
 	list := map[string]setup.Plan{}
 	for name, p := range rehearsal.Plans(t) {
-		if p.Shell == setup.PowerShell && p.Task == setup.Create {
+		if p.Task == setup.Create {
 			list[name] = p
 		}
 	}
@@ -45,21 +83,24 @@ func creations(t testing.TB) map[string]setup.Plan {
 func TestScriptsRestrictAFreshTenant(t *testing.T) {
 	for name, p := range creations(t) {
 		for _, worst := range []bool{false, true} {
+			if p.Shell == setup.Az && worst != (len(p.Mailboxes) > 1) {
+				continue // a process for each command takes its time
+			}
 			t.Run(fmt.Sprintf("%s %v", name, worst), func(t *testing.T) {
 				w := world(t, p)
-				w.NothingIsAll, w.RawKeyIDs, w.BrokenBroker = worst, worst, worst
+				w.NothingIsAll, w.RawKeyIDs, w.BrokenBroker = worst, worst && p.Shell == setup.PowerShell, worst
 				if worst {
 					w.Slow, w.MaxKeyLife = 4, 400*24*time.Hour
 					w.Tenant.Dehydrate()
 				}
-				script := print(t, p)
-				if err := w.Run(script, nil); err != nil {
+				dir := t.TempDir()
+				if err := run(t, w, p, dir); err != nil {
 					t.Fatal(err)
 				}
 				w.Restricted(p)
 				before := len(w.Changes)
 				w.Admin = secondAdmin(p)
-				if err := w.Run(script, nil); err != nil {
+				if err := run(t, w, p, dir); err != nil {
 					t.Fatal(err)
 				}
 				w.Restricted(p)
@@ -84,6 +125,9 @@ func secondAdmin(p setup.Plan) string {
 // not been.
 func TestScriptsContinueWhereTheyWereCut(t *testing.T) {
 	for name, p := range creations(t) {
+		if p.Shell == setup.Az {
+			continue // its cuts are those of a shell
+		}
 		if len(p.Mailboxes) > 1 {
 			p.Mailboxes = p.Mailboxes[:3]
 		}
@@ -110,8 +154,8 @@ func TestScriptsContinueWhereTheyWereCut(t *testing.T) {
 // nothing, in neither tenant.
 func TestScriptsStopInTheWrongTenant(t *testing.T) {
 	for name, p := range rehearsal.Plans(t) {
-		if p.Shell != setup.PowerShell {
-			continue
+		if p.Shell == setup.Az && p.Credential != setup.Certificate {
+			continue // they sign in alike
 		}
 		wrong := world(t, p)
 		wrong.Other = rehearsal.NewTenant("99999999-9999-9999-9999-999999999999", "notifications@contoso.com")
@@ -126,7 +170,7 @@ func TestScriptsStopInTheWrongTenant(t *testing.T) {
 
 func stops(t *testing.T, name string, p setup.Plan, w *rehearsal.World) {
 	t.Helper()
-	err := w.Run(print(t, p), nil)
+	err := run(t, w, p, t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "nothing was changed") &&
 		!strings.Contains(err.Error(), "AADSTS50020") {
 		t.Errorf("%s: it does not stop: %v", name, err)
@@ -140,19 +184,25 @@ func stops(t *testing.T, name string, p setup.Plan, w *rehearsal.World) {
 // stops at the consent; migrated, it ends with the role alone; undone, with nothing.
 func TestScriptsMoveAndUndo(t *testing.T) {
 	for _, credential := range []setup.Credential{setup.Certificate, setup.Secret, setup.Managed, setup.Workload} {
-		for _, full := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s %v", credential, full), func(t *testing.T) { moveAndUndo(t, credential, full) })
+		for _, shell := range []setup.Shell{setup.PowerShell, setup.Az} {
+			for _, full := range []bool{false, true} {
+				if full && shell == setup.Az {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s %s %v", credential, shell, full),
+					func(t *testing.T) { moveAndUndo(t, credential, shell, full) })
+			}
 		}
 	}
 }
 
-func moveAndUndo(t *testing.T, credential setup.Credential, full bool) {
+func moveAndUndo(t *testing.T, credential setup.Credential, shell setup.Shell, full bool) {
 	p := rehearsal.Plain(t, 2)
-	p.Credential, p.Method, p.SentItemsDays, p.ReadWrite = credential, setup.Policy, 30, full
-	w := world(t, p)
+	p.Credential, p.Shell, p.Method, p.SentItemsDays, p.ReadWrite = credential, shell, setup.Policy, 30, full
+	w, dir := world(t, p), t.TempDir()
 	run := func(p setup.Plan) error {
 		p.ClientID = w.ClientID(p)
-		return w.Run(print(t, p), nil)
+		return run(t, w, p, dir)
 	}
 	must := func(what string, err error) {
 		t.Helper()

@@ -23,6 +23,7 @@ const (
 	sliceSize   = 3 << 20 // bytes of one PUT; Graph takes at most 4 MB
 	maxSessions = 3       // for one file
 	sessionTail = time.Minute
+	sessionLife = 24 * time.Hour // at most, for what must not be shown meanwhile
 )
 
 // attachmentItem opens an upload session.
@@ -55,9 +56,9 @@ func (u *upload) uploadFile(ctx context.Context, f File) (a outcome.Answer) {
 			return a
 		}
 		forget := u.c.cfg.Secrets.Add(s.url.RawQuery, path.Base(s.url.Path))
+		time.AfterFunc(min(max(s.expires.Sub(u.c.cfg.Now()), sessionTail), sessionLife), forget)
 		var err error
 		a, err = u.fill(ctx, s, f)
-		forget()
 		if !errors.Is(err, errSessionOver) || ctx.Err() != nil {
 			return a
 		}

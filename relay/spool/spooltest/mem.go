@@ -203,23 +203,42 @@ func (s *Mem) due(c spool.Claim) []*message {
 	if l == nil {
 		return nil
 	}
+	if len(c.Turns) == 0 {
+		return dueOf(l.due, c, c.Limit)
+	}
 	var due []*message
-	for _, m := range l.due {
+	for _, q := range c.Turns {
+		var of []*message
+		for _, m := range l.due {
+			if m.Turn() == q.Turn && !m.NextAttempt.Before(q.After) {
+				of = append(of, m)
+			}
+		}
+		due = append(due, dueOf(of, c, min(max(q.Limit, 1), c.Limit-len(due)))...)
+	}
+	return due
+}
+
+// dueOf finds up to limit messages that a claim may take.
+func dueOf(waiting []*message, c spool.Claim, limit int) []*message {
+	var due []*message
+	for _, m := range waiting {
 		later := !c.Probe && m.NextAttempt.After(c.Now)
-		if !c.Probe && len(due) == c.Limit || later && c.TriedBefore.IsZero() {
+		if !c.Probe && len(due) == limit || later && c.TriedBefore.IsZero() {
 			break
 		}
 		if later && (m.Unknown || !m.LastAttempt.Before(c.TriedBefore)) {
 			continue
 		}
-		if !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) && !slices.Contains(c.ExceptClients, m.Client.Name) {
+		only := c.OnlyFrom.IsZero() || c.OnlyFrom.Equal(m.From)
+		if only && !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
 			due = append(due, m)
 		}
 	}
 	if c.Probe {
 		slices.SortStableFunc(due, func(a, b *message) int { return a.LastAttempt.Compare(b.LastAttempt) })
 	}
-	return due[:min(len(due), c.Limit)]
+	return due[:min(len(due), limit)]
 }
 
 // Settle implements spool.Lanes.

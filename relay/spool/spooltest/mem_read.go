@@ -139,10 +139,25 @@ func (s *Mem) sumLanes() (out []spool.Lane, err error) {
 		if len(l.due) > 0 {
 			sum.Next = l.due[0].NextAttempt
 		}
+		sum.Turns = turnsOf(l.due)
 		sum.Oldest = slices.MinFunc(l.queue, func(a, b *message) int { return a.Accepted.Compare(b.Accepted) }).Accepted
 		out = append(out, sum)
 	}
 	return out, nil
+}
+
+// turnsOf sums up who waits; due is in order of time.
+func turnsOf(due []*message) (turns []spool.Waits) {
+	for _, m := range due {
+		i, known := slices.BinarySearchFunc(turns, m.Turn(), func(w spool.Waits, t spool.Turn) int {
+			return w.Compare(t)
+		})
+		if !known {
+			turns = slices.Insert(turns, i, spool.Waits{Turn: m.Turn(), Next: m.NextAttempt})
+		}
+		turns[i].Messages++
+	}
+	return turns[:min(len(turns), spool.MaxTurns)]
 }
 
 // Stats implements spool.Reader.

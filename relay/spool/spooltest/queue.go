@@ -111,11 +111,12 @@ func lanesAndStats(_ *testing.T, f *fixture) {
 	lanes, err := f.store.Lanes(f.ctx)
 	f.must(err)
 	accepted := late.Accepted.Add(-time.Minute)
+	erp := func(n int) []spool.Waits { return []spool.Waits{{Turn: late.Turn(), Messages: n, Next: accepted}} }
 	want := []spool.Lane{
 		{Mailbox: addr("one@example.org"), Queued: 2, Deferred: 1, Sending: 1, Held: 1, Next: accepted,
-			Oldest: accepted},
+			Oldest: accepted, Turns: erp(3)},
 		{Mailbox: addr("two@example.org"), Queued: 1, Deferred: 1, Sending: 1, Held: 1, Next: accepted,
-			Oldest: accepted},
+			Oldest: accepted, Turns: erp(2)},
 	}
 	if !reflect.DeepEqual(lanes, want) {
 		f.Errorf("lanes are\n%+v, want\n%+v", lanes, want)
@@ -261,24 +262,6 @@ func endHoldScope(_ *testing.T, f *fixture) {
 	want("one client", 4, 5, 2, 1, 0)
 	if got := f.get(other.ID).HeldFor; got != 0 {
 		f.Errorf("another client's message was held for %v", got)
-	}
-}
-
-// claimExceptClients: mail of the named clients is not due, nor is it a probe.
-func claimExceptClients(_ *testing.T, f *fixture) {
-	f.accept("box@example.org")
-	other := f.message("box@example.org")
-	other.Client.Name = "ups"
-	f.put(other)
-	for _, probe := range []bool{false, true} {
-		got, err := f.store.Claim(f.ctx, spool.Claim{Mailbox: addr("box@example.org"), Now: f.clock, Limit: 5,
-			ExceptClients: []string{"erp", "none"}, ExceptFrom: []envelope.Address{addr("x@example.org")},
-			Probe: probe})
-		f.must(err)
-		if len(got) != 1 || got[0].ID != other.ID {
-			f.Fatalf("claimed %v", ids(got))
-		}
-		f.must(f.store.Unclaim(f.ctx, other.ID, got[0].Attempts, f.clock))
 	}
 }
 

@@ -66,7 +66,8 @@ func mailboxOf(i int) string { return fmt.Sprintf("box%d@example.org", i) }
 func deliverAll(ctx context.Context, b *testing.B, s *Store, mailbox string) {
 	lane := address(b, mailbox)
 	for ctx.Err() == nil {
-		got, err := s.Claim(ctx, spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 16})
+		turn := spool.Quota{Turn: newMessage(b, mailbox).Turn(), Limit: 16}
+		got, err := s.Claim(ctx, spool.Claim{Mailbox: lane, Now: time.Now(), Limit: 16, Turns: []spool.Quota{turn}})
 		if err != nil {
 			return
 		}

@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if !s.tally.waits(c.Mailbox.Key()) {
 		return nil, nil
 	}
-	if c.Probe || len(c.ExceptFrom)+len(c.ExceptClients) > 0 {
+	if c.Probe || len(c.ExceptFrom) > 0 {
 		return s.searchAndTake(ctx, c)
 	}
 	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
@@ -48,9 +48,28 @@ func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool
 	return taken, nil
 }
 
-func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
-	sql, args := dueQuery(c)
-	found, err := readRecords(conn, sql, args...)
+func findDue(conn *db.Conn, c spool.Claim) (found []stored, err error) {
+	if len(c.Turns) == 0 {
+		return findOf(conn, c, "", spool.Quota{Limit: c.Count()})
+	}
+	for _, q := range c.Turns {
+		q.Limit = min(max(q.Limit, 1), c.Count()-len(found))
+		if q.Limit <= 0 {
+			break
+		}
+		of, err := findOf(conn, c, " AND turn = ? AND next >= ?", q, turnCode(q.Turn), nanos(q.After))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of...)
+	}
+	return found, nil
+}
+
+// findOf finds what is due, of some turn if where says so.
+func findOf(conn *db.Conn, c spool.Claim, where string, q spool.Quota, of ...any) ([]stored, error) {
+	sql, args := dueQuery(c, where, of)
+	found, err := readRecords(conn, sql, append(args, int64(q.Limit))...)
 	slices.SortFunc(found, func(a, b stored) int {
 		byDue := cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
 		if c.Probe {
@@ -62,9 +81,9 @@ func findDue(conn *db.Conn, c spool.Claim) ([]stored, error) {
 }
 
 // dueQuery finds the numbers in the index alone, and reads only the messages it wants.
-func dueQuery(c spool.Claim) (string, []any) {
-	args := []any{c.Mailbox.Key()}
-	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?"
+func dueQuery(c spool.Claim, where string, of []any) (string, []any) {
+	args := append([]any{c.Mailbox.Key()}, of...)
+	sql := "SELECT n FROM message INDEXED BY due WHERE state = 0 AND lane = ?" + where
 	switch {
 	case c.Probe:
 	case c.TriedBefore.IsZero():
@@ -80,11 +99,9 @@ func dueQuery(c spool.Claim) (string, []any) {
 			args = append(args, senderHash(from))
 		}
 	}
-	if len(c.ExceptClients) > 0 { // not in the index, but such a hold is rare
-		sql += " AND client NOT IN (?" + strings.Repeat(", ?", len(c.ExceptClients)-1) + ")"
-		for _, client := range c.ExceptClients {
-			args = append(args, client)
-		}
+	if !c.OnlyFrom.IsZero() {
+		sql += " AND sender_hash = ?"
+		args = append(args, senderHash(c.OnlyFrom))
 	}
 	// SQLite plans a query again for each value of a bare "LIMIT ?", which cost
 	// a tenth of all processor time here; it does not look into a sum.
@@ -92,7 +109,7 @@ func dueQuery(c spool.Claim) (string, []any) {
 	if c.Probe {
 		order = " ORDER BY last, next, n LIMIT 0+?"
 	}
-	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", append(args, int64(c.Count()))
+	return "SELECT " + recordColumns + " FROM message WHERE n IN (" + sql + order + ")", args
 }
 
 // take records an attempt for each message that find returns and that has not changed since.
@@ -142,8 +159,9 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 		return false, err
 	}
 	t.attempts = append(t.attempts, recordedAttempt{n: m.n, attempt: attempt})
-	t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: counted(codeQueued, attempt-1), to: codeSending,
-		size: m.Size})
+	t.shifts = append(t.shifts, shift{
+		lane: m.Mailbox.Key(), turn: m.turn, from: counted(codeQueued, attempt-1), to: codeSending, size: m.Size,
+	})
 	e := spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)}
 	return true, insertEvent(t.Conn, m.n, m.events+1, &e)
 }
@@ -165,8 +183,9 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 		if err := t.Run(sql, nanos(next), b.n); err != nil {
 			return err
 		}
-		t.shifts = append(t.shifts, shift{lane: b.lane, from: codeSending, to: counted(codeQueued, b.attempts-1),
-			size: b.size})
+		t.shifts = append(t.shifts, shift{
+			lane: b.lane, turn: b.turn, from: codeSending, to: counted(codeQueued, b.attempts-1), size: b.size,
+		})
 		return forgetAttempt(t.Conn, b.n, int64(attempt))
 	})
 	if err == nil {

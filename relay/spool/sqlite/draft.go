@@ -35,12 +35,13 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 		return nil, err
 	}
 	size = max(size, 0)
-	share, err := s.space.Enter(size)
+	n := s.lastNumber.Add(1)
+	share, err := s.space.Enter(size, func() { s.discard(n) })
 	if err != nil {
 		return nil, err
 	}
 	// What a client announces costs it nothing, so it gets little memory for that.
-	return &draft{s: s, n: s.lastNumber.Add(1), share: share, buf: make([]byte, 0, min(size, inline))}, nil
+	return &draft{s: s, n: n, share: share, buf: make([]byte, 0, min(size, inline))}, nil
 }
 
 // Admit implements spool.Intake.
@@ -111,6 +112,9 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 		err = d.s.space.Admit(0)
 	}
 	if err == nil {
+		err = d.share.Complete()
+	}
+	if err == nil {
 		m.Size = d.size
 		err = d.insert(ctx, m)
 	}
@@ -139,7 +143,9 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 			return err
 		}
 		t.accepted = append(t.accepted, m.ID)
-		t.shifts = append(t.shifts, shift{lane: m.Mailbox.Key(), from: none, to: codeQueued, size: m.Size})
+		t.shifts = append(t.shifts, shift{
+			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), from: none, to: codeQueued, size: m.Size,
+		})
 		if len(d.buf) > 0 {
 			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
 				return err
@@ -193,11 +199,17 @@ func (s *Store) reap() {
 	n := s.orphans[0]
 	s.mu.Unlock()
 	var gone bool
+	var free int64
 	batch := []*change{{done: make(chan struct{}), apply: func(t *tx) (err error) {
-		gone, err = reapSome(t.Conn, n)
+		if gone, err = reapSome(t.Conn, n); err == nil {
+			free, err = freeInside(t.Conn)
+		}
 		return err
 	}}}
 	s.commit(batch)
+	if batch[0].err == nil {
+		s.space.SetInside(free)
+	}
 	if gone && batch[0].err == nil || batch[0].err != nil && s.sick() == nil {
 		s.mu.Lock()
 		s.orphans = s.orphans[1:] // after an error the next start finds it again

@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/disk"
@@ -38,7 +40,17 @@ func TestStoreOfVersion1(t *testing.T) {
 	}
 	s := open(t, path)
 	m := accept(t, s, newMessage(t, "queued@example.org"), nil)
-	got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: start(), Limit: 5})
+	lanes, err := s.Lanes(t.Context())
+	must(t, err)
+	var turns []spool.Quota
+	i := slices.IndexFunc(lanes, func(l spool.Lane) bool { return l.Mailbox.Equal(m.Mailbox) })
+	for _, w := range lanes[i].Turns {
+		turns = append(turns, spool.Quota{Turn: w.Turn, Limit: 5})
+	}
+	if len(turns) != 1 { // the migrated one and the new one are of one client
+		t.Errorf("%v wait", turns)
+	}
+	got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: start(), Limit: 5, Turns: turns})
 	if err != nil || len(got) != 2 {
 		t.Errorf("claimed %v, %v", got, err)
 	}
@@ -96,5 +108,38 @@ func wantOld(t *testing.T, when string, s spool.Reader, sending spool.State) {
 	}
 	if !slices.IsSortedFunc(list, func(a, b spool.Record) int { return strings.Compare(string(a.ID), string(b.ID)) }) {
 		t.Errorf("%s: the list is out of order", when)
+	}
+}
+
+// TestStoreOfVersion2 has mail that knows no turns: it can be read as it is, and Open
+// finds out whose each message is.
+func TestStoreOfVersion2(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	m := newMessage(t, "box@example.org")
+	m.Client = envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("192.0.2.7:25")}
+	accept(t, s, m, nil)
+	must(t, s.Close())
+	edit(t, path, "DROP INDEX due", "ALTER TABLE message DROP COLUMN turn",
+		"ALTER TABLE message DROP COLUMN local_user", "PRAGMA user_version = 2",
+		"CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0")
+	r, err := OpenReadOnly(t.Context(), path)
+	must(t, err)
+	if list, err := r.List(t.Context(), spool.Filter{}); err != nil || len(list) != 1 {
+		t.Errorf("read only: %v, %v", list, err)
+	}
+	if lanes, err := r.Lanes(t.Context()); err != nil || len(lanes) != 1 || lanes[0].Queued != 1 {
+		t.Errorf("lanes, read only: %+v, %v", lanes, err)
+	}
+	must(t, r.Close())
+	for range 2 {
+		s = open(t, path)
+		erp := []spool.Quota{{Turn: spool.Turn{Client: "erp", Member: "192.0.2.7"}, Limit: 5}}
+		got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: time.Now(), Limit: 5, Turns: erp})
+		if err != nil || len(got) != 1 {
+			t.Fatalf("claimed %v, %v", got, err)
+		}
+		must(t, s.Unclaim(t.Context(), m.ID, 1, start()))
+		must(t, s.Close())
 	}
 }

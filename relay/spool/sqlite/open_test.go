@@ -56,7 +56,7 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		remedy string
 	}{
-		{"newer schema", edited("PRAGMA user_version = 3"), spool.ErrSchema, "install the newer graphrelay"},
+		{"newer schema", edited("PRAGMA user_version = 4"), spool.ErrSchema, "install the newer graphrelay"},
 		{"no schema version", edited("PRAGMA user_version = 0"), nil, "restore it from a backup"},
 		{"another program's database", edited("PRAGMA application_id = 7"), nil, "name another file"},
 		{
@@ -159,12 +159,17 @@ func TestStoreOfAnOlderProgram(t *testing.T) {
 	old := accept(t, s, newMessage(t, "box@example.org"), nil).ID
 	must(t, s.Close())
 	edit(t, path, "ALTER TABLE message DROP COLUMN unreported", "ALTER TABLE event DROP COLUMN unknown",
-		"DROP TABLE refusal", "PRAGMA user_version = 1")
+		"DROP TABLE refusal", "PRAGMA user_version = 1", "DROP INDEX due", "ALTER TABLE message DROP COLUMN turn",
+		"ALTER TABLE message DROP COLUMN local_user",
+		"CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0")
 	r, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
 	rec, err := r.Get(t.Context(), old)
 	if err != nil || rec.ID != old || rec.Envelope.Unreported != nil {
 		t.Errorf("read only: %+v, %v", rec, err)
+	}
+	if list, err := r.List(t.Context(), spool.Filter{}); err != nil || len(list) != 1 {
+		t.Errorf("list, read only: %+v, %v", list, err)
 	}
 	if list, err := r.Refusals(t.Context(), spool.RefusalFilter{}); err != nil || len(list) != 0 {
 		t.Errorf("refusals, read only: %+v, %v", list, err)

@@ -20,12 +20,12 @@ import (
 const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
 	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject,
 	header_size, size, accepted, attempts, crashes, unknown, next, last, held_for, held_since,
-	status, text, request, finished, body_gone, report, warned, unreported`
+	status, text, request, finished, body_gone, report, warned, unreported, local_user, turn`
 
 // stored is a Record with what only the store needs.
 type stored struct {
 	spool.Record
-	n, events int64
+	n, events, turn int64
 }
 
 func readRecord(r *db.Row) (stored, error) {
@@ -44,38 +44,52 @@ func readRecord(r *db.Row) (stored, error) {
 	s.LastStatus, s.LastText, s.LastRequest = statusOf(r.Int()), r.Str(), r.Str()
 	s.FinishedAt, s.BodyGone = timeOf(r.Int()), r.Bool()
 	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
-	s.Envelope.Unreported = readAddresses(r)
+	s.Envelope.Unreported, s.Client.User, s.turn = readAddresses(r), r.Str(), r.Int()
 	return s, r.Err
 }
 
 func readRecords(c *db.Conn, sql string, args ...any) ([]stored, error) {
-	return allOf(c, sql, args, "unreported", "''", readRecord)
+	return allOf(c, sql, args, readRecord)
 }
 
-// allOf reads rows of which the last column may be missing: only an older program
-// has opened the store for writing then; see migrate.
-func allOf[T any](
-	c *db.Conn, sql string, args []any, last, missing string, read func(*db.Row) (T, error),
-) ([]T, error) {
-	found, err := db.All(c, sql, args, read)
-	if err != nil && strings.Contains(err.Error(), "no such column: "+last) {
-		return db.All(c, strings.Replace(sql, last, missing, 1), args, read)
-	}
+// allOf reads rows of which columns may be missing; see withColumns.
+func allOf[T any](c *db.Conn, sql string, args []any, read func(*db.Row) (T, error)) (found []T, err error) {
+	err = withColumns(sql, func(sql string) error {
+		found, err = db.All(c, sql, args, read)
+		return err
+	})
 	return found, err
+}
+
+// withColumns runs a query; columns that a store lacks are NULL. Only an older program
+// has opened it for writing then; see migrate.
+func withColumns(sql string, query func(sql string) error) error {
+	for {
+		err := query(sql)
+		if err == nil {
+			return nil
+		}
+		_, missing, _ := strings.Cut(err.Error(), "no such column: ")
+		missing, _, _ = strings.Cut(missing, " ")
+		if missing == "" || !strings.Contains(sql, missing) {
+			return err
+		}
+		sql = strings.ReplaceAll(sql, missing, "NULL")
+	}
 }
 
 // insertMessage stores m as Queued and due at once.
 func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
-		subject, header_size, size, accepted, next, unreported)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		subject, header_size, size, accepted, next, unreported, local_user, turn)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
-		joinLines(m.Envelope.Unreported, envelope.Address.String))
+		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()))
 	if err != nil {
 		return err
 	}
@@ -95,6 +109,7 @@ type brief struct {
 	events             int64
 	bodyGone           bool
 	report             int64
+	turn               int64
 }
 
 // storedSize is how many bytes of the message are stored.
@@ -106,13 +121,14 @@ func (b brief) storedSize() int64 {
 }
 
 const briefColumns = "n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, " +
-	"events, body_gone, report"
+	"events, body_gone, report, turn"
 
 func readBrief(r *db.Row) (brief, error) {
 	return brief{
 		n: r.Int(), id: envelope.QueueID(r.Str()), state: r.Int(), lane: r.Str(),
 		attempts: r.Int(), settled: r.Int(), size: r.Int(), accepted: r.Int(),
 		heldFor: r.Int(), heldSince: r.Int(), events: r.Int(), bodyGone: r.Bool(), report: r.Int(),
+		turn: r.Int(),
 	}, r.Err
 }
 
@@ -120,7 +136,7 @@ func readBrief(r *db.Row) (brief, error) {
 func find(c *db.Conn, id envelope.QueueID) (brief, error) { return findBy(c, "id = ?", string(id), id) }
 
 func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, error) {
-	found, err := db.All(c, "SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, readBrief)
+	found, err := allOf(c, "SELECT "+briefColumns+" FROM message WHERE "+where, []any{key}, readBrief)
 	switch {
 	case err != nil:
 		return brief{}, err
@@ -270,9 +286,24 @@ func readAddrPort(r *db.Row) netip.AddrPort {
 	return a
 }
 
-// senderHash is a From in the index due: short, and with 63 bits of SHA-256 no
-// other one can have the same by chance or by design.
-func senderHash(a envelope.Address) int64 {
-	sum := sha256.Sum256([]byte(a.Key()))
+// senderHash is a From in the index due.
+func senderHash(a envelope.Address) int64 { return hash(a.Key()) }
+
+// turnCode is a turn in the index due.
+func turnCode(t spool.Turn) int64 { return hash(t.Client + "\x00" + t.Member) }
+
+// hash is a text in an index: short, and with 63 bits of SHA-256 no other one can
+// have the same by chance or by design.
+func hash(text string) int64 {
+	sum := sha256.Sum256([]byte(text))
 	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1)
+}
+
+// turnColumns are what Turn looks at.
+const turnColumns = "report_of, client, client_addr, helo, local_user"
+
+func readTurn(r *db.Row) spool.Turn {
+	m := spool.Message{ReportOf: envelope.QueueID(r.Str())}
+	m.Client = envelope.Client{Name: r.Str(), Addr: readAddrPort(r), Helo: r.Str(), User: r.Str()}
+	return m.Turn()
 }

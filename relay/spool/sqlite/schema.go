@@ -12,7 +12,7 @@ import (
 // the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // chunkSize is the length of every chunk of a body but the last. It belongs to
@@ -28,8 +28,8 @@ const chunkBits = 16
 // a lane is the Key of a mailbox. message.n is the number of the draft that
 // became the message and never leaves the store.
 //
-// The indexes: due serves Claim (with last and sender_hash so that probes and
-// SendAs holds need no look at the rows), by_state serves List and the messages
+// The indexes: due serves Claim, one look-up for each turn (with last and sender_hash
+// so that probes and SendAs holds need no look at the rows), by_state serves List and the messages
 // found Sending at start, live the counters and the oldest message of a lane, done
 // the sweeper, owed the maker of reports. search_index.go explains the table word.
 const schema = `
@@ -73,9 +73,11 @@ CREATE TABLE message (
 	report INTEGER NOT NULL DEFAULT 0,
 	warned INTEGER NOT NULL DEFAULT 0,
 	events INTEGER NOT NULL DEFAULT 0,
-	unreported TEXT NOT NULL DEFAULT ''
+	unreported TEXT NOT NULL DEFAULT '',
+	local_user TEXT NOT NULL DEFAULT '',
+	turn INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0;
+` + dueIndex + `
 CREATE INDEX by_state ON message (state, id, lane);
 CREATE INDEX live ON message (lane, accepted, state, size, body_gone) WHERE state < 5;
 CREATE INDEX done ON message (state, body_gone, finished) WHERE finished > 0;
@@ -117,6 +119,8 @@ CREATE TABLE ending (
 	until INTEGER NOT NULL,
 	cursor TEXT NOT NULL
 );` + refusalSchema
+
+const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_hash) WHERE state = 0;"
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.
@@ -227,41 +231,6 @@ func checkSchema(c *db.Conn, sandbox bool) error {
 			spool.ErrSandbox, mark, markOf(sandbox))
 	}
 	return nil
-}
-
-// migrate brings a store that an older program made up to date: version 1 may lack
-// the column unreported and the table refusal, had a state Bounced, and an event
-// "unknown", which is now a mark.
-func migrate(c *db.Conn) error {
-	if err := c.Run(refusalSchema); err != nil {
-		return err
-	}
-	version, err := c.Number("PRAGMA user_version")
-	if err != nil || version == schemaVersion {
-		return err
-	}
-	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
-	if err != nil {
-		return err
-	}
-	steps := []string{
-		"ALTER TABLE event ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0",
-		fmt.Sprintf("UPDATE event SET kind = '%s', unknown = 1 WHERE kind = 'unknown'", spool.EventDeferred),
-		fmt.Sprintf("UPDATE event SET kind = '%s' WHERE kind = 'bounced'", spool.EventFailed),
-		fmt.Sprintf("UPDATE message SET state = %d WHERE state = %d", codeFailed, codeBounced),
-		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
-	}
-	if there == 0 {
-		steps = append(steps, "ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
-	}
-	return c.Transaction(func() error {
-		for _, s := range steps {
-			if err := c.Run(s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 func markOf(sandbox bool) string {

@@ -155,7 +155,7 @@ func stateCodes(states []spool.State) ([]int64, error) {
 // collect runs a query of records and keeps those that match, up to limit.
 func (s *search) collect(ctx context.Context, limit int, sql string, args ...any) ([]spool.Record, error) {
 	var found []spool.Record
-	err := s.Query(sql, args, func(r *db.Row) error {
+	each := func(r *db.Row) error {
 		m, err := readRecord(r)
 		if err != nil {
 			return err
@@ -167,7 +167,8 @@ func (s *search) collect(ctx context.Context, limit int, sql string, args ...any
 			return errEnough
 		}
 		return ctx.Err()
-	})
+	}
+	err := withColumns(sql, func(sql string) error { return s.Query(sql, args, each) })
 	if errors.Is(err, errEnough) {
 		err = nil
 	}

@@ -87,8 +87,10 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 			return err
 		}
 	}
-	t.shifts = append(t.shifts, shift{lane: b.lane, from: counted(b.state, b.attempts), to: counted(to, b.attempts),
-		size: b.storedSize()})
+	t.shifts = append(t.shifts, shift{
+		lane: b.lane, turn: b.turn, size: b.storedSize(),
+		from: counted(b.state, b.attempts), to: counted(to, b.attempts),
+	})
 	return insertEvent(t.Conn, b.n, b.events+1, e)
 }
 

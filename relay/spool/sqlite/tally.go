@@ -3,10 +3,10 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -17,6 +17,7 @@ import (
 // message did not exist before, or no longer does.
 type shift struct {
 	lane     string // Key of its mailbox
+	turn     int64
 	from, to int64
 	size     int64
 }
@@ -52,6 +53,7 @@ type tally struct {
 type laneTally struct {
 	lane string
 	counts
+	turns map[int64]int // how many wait in each
 }
 
 func newTally() *tally { return &tally{lanes: map[string]*laneTally{}} }
@@ -60,13 +62,13 @@ func (t *tally) apply(shifts []shift) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range shifts {
-		t.add(s.lane, s.from, -1, -s.size)
-		t.add(s.lane, s.to, +1, +s.size)
+		t.add(s.lane, s.turn, s.from, -1, -s.size)
+		t.add(s.lane, s.turn, s.to, +1, +s.size)
 	}
 }
 
 // add counts messages of one state and the bytes of their bodies.
-func (t *tally) add(lane string, state int64, messages int, bytes int64) {
+func (t *tally) add(lane string, turn, state int64, messages int, bytes int64) {
 	if state == none || messages == 0 {
 		return
 	}
@@ -79,10 +81,15 @@ func (t *tally) add(lane string, state int64, messages int, bytes int64) {
 	}
 	l := t.lanes[lane]
 	if l == nil {
-		l = &laneTally{lane: lane}
+		l = &laneTally{lane: lane, turns: map[int64]int{}}
 		t.lanes[lane] = l
 	}
 	l.counts[state] += messages
+	if state == codeQueued || state == codeDeferred {
+		if l.turns[turn] += messages; l.turns[turn] == 0 {
+			delete(l.turns, turn)
+		}
+	}
 	if l.counts == (counts{}) {
 		delete(t.lanes, lane)
 	}
@@ -116,7 +123,7 @@ func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
 		if err := v.countRestored(c, &s); err != nil {
 			return err
 		}
-		return v.eachLane(c, func(_ string, l spool.Lane) error {
+		return v.eachLane(c, func(_ laneTally, l spool.Lane) error {
 			s.Add(l)
 			return nil
 		})
@@ -133,7 +140,9 @@ func (t *tally) snapshot() []laneTally {
 	defer t.mu.Unlock()
 	list := make([]laneTally, 0, len(t.lanes))
 	for _, l := range t.lanes {
-		list = append(list, *l)
+		one := *l
+		one.turns = maps.Clone(l.turns)
+		list = append(list, one)
 	}
 	slices.SortFunc(list, func(a, b laneTally) int { return cmp.Compare(a.lane, b.lane) })
 	return list
@@ -144,33 +153,39 @@ func (t *tally) snapshot() []laneTally {
 func countAll(c *db.Conn) (*tally, error) {
 	t := newTally()
 	err := c.Query(`SELECT lane, sum(size * (1 - body_gone)),
-			sum(state = 0), sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
+			sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
 		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *db.Row) error {
 		lane := r.Str()
 		t.bytes += r.Int()
-		for state := codeQueued; state <= codeDamaged; state++ {
-			t.add(lane, state, int(r.Int()), 0)
+		for state := codeSending; state <= codeDamaged; state++ {
+			t.add(lane, 0, state, int(r.Int()), 0)
 		}
 		return nil
 	})
 	if err != nil {
 		return t, err
 	}
-	const tried = "SELECT lane, count(*) FROM message INDEXED BY due WHERE state = 0 AND last > 0 GROUP BY lane"
-	return t, c.Query(tried, nil, func(r *db.Row) error {
-		lane, n := r.Str(), int(r.Int())
-		t.add(lane, codeDeferred, n, 0)
-		t.add(lane, codeQueued, -n, 0)
-		return nil
+	_, err = allOf(c, `SELECT lane, turn, sum(last = 0), sum(last > 0) FROM message INDEXED BY due
+		WHERE state = 0 GROUP BY lane, turn`, nil, func(r *db.Row) (struct{}, error) {
+		lane, turn := r.Str(), r.Int()
+		t.add(lane, turn, codeQueued, int(r.Int()), 0)
+		t.add(lane, turn, codeDeferred, int(r.Int()), 0)
+		return struct{}{}, r.Err
 	})
+	return t, err
 }
 
-// Lanes implements spool.Reader. It costs two look-ups in an index for each lane
-// with messages, so it must not be called once per message.
+// Lanes implements spool.Reader. It costs a look-up in an index for each lane with
+// messages and each of its turns, so it must not be called once per message.
 func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	return db.Read(ctx, v.readers, func(c *db.Conn) (lanes []spool.Lane, err error) {
-		err = v.eachLane(c, func(key string, lane spool.Lane) (err error) {
-			lane.Next, lane.Oldest, err = readTimes(c, key)
+		err = v.eachLane(c, func(l laneTally, lane spool.Lane) (err error) {
+			if err = readTurns(c, l, &lane); err != nil {
+				return err
+			}
+			oldest, err := c.Number(`SELECT accepted FROM message INDEXED BY live
+				WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, l.lane)
+			lane.Oldest = timeOf(oldest)
 			lanes = append(lanes, lane)
 			return err
 		})
@@ -178,8 +193,33 @@ func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
 	})
 }
 
+// readTurns finds out who waits in a lane, and since when.
+func readTurns(c *db.Conn, l laneTally, lane *spool.Lane) error {
+	for turn, messages := range l.turns {
+		if len(lane.Turns) == spool.MaxTurns {
+			break
+		}
+		found, err := allOf(c, "SELECT next, "+turnColumns+` FROM message INDEXED BY due
+			WHERE state = 0 AND lane = ? AND turn IS ? ORDER BY next LIMIT 1`, []any{l.lane, turn},
+			func(r *db.Row) (spool.Waits, error) {
+				return spool.Waits{Messages: messages, Next: timeOf(r.Int()), Turn: readTurn(r)}, r.Err
+			})
+		if err != nil {
+			return err
+		}
+		lane.Turns = append(lane.Turns, found...)
+	}
+	slices.SortFunc(lane.Turns, func(a, b spool.Waits) int { return a.Compare(b.Turn) })
+	for _, w := range lane.Turns {
+		if lane.Next.IsZero() || w.Next.Before(lane.Next) {
+			lane.Next = w.Next
+		}
+	}
+	return nil
+}
+
 // eachLane hands over the counts of each lane by what people see.
-func (v *view) eachLane(c *db.Conn, do func(key string, lane spool.Lane) error) error {
+func (v *view) eachLane(c *db.Conn, do func(l laneTally, lane spool.Lane) error) error {
 	holds, err := readHolds(c)
 	if err != nil {
 		return err
@@ -199,7 +239,7 @@ func (v *view) eachLane(c *db.Conn, do func(key string, lane spool.Lane) error) 
 		// A message may have changed since the tally was read.
 		queued, deferred = min(queued, lane.Queued), min(deferred, lane.Deferred)
 		lane.Queued, lane.Deferred, lane.Paused = lane.Queued-queued, lane.Deferred-deferred, queued+deferred
-		if err := do(l.lane, lane); err != nil {
+		if err := do(l, lane); err != nil {
 			return err
 		}
 	}
@@ -233,15 +273,4 @@ func pausedIn(
 		return r.Err
 	})
 	return queued, deferred, err
-}
-
-func readTimes(c *db.Conn, lane string) (due, accepted time.Time, err error) {
-	next, err := c.Number(`SELECT next FROM message INDEXED BY due
-		WHERE state = 0 AND lane = ? ORDER BY next LIMIT 1`, lane)
-	if err != nil {
-		return due, accepted, err
-	}
-	oldest, err := c.Number(`SELECT accepted FROM message INDEXED BY live
-		WHERE state < 5 AND state < 3 AND lane = ? ORDER BY accepted LIMIT 1`, lane)
-	return timeOf(next), timeOf(oldest), err
 }

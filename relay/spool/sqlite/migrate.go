@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/sqlite/db"
+)
+
+// migrate brings a store that an older program made up to date. Version 1 may lack
+// the column unreported and the table refusal, had a state Bounced, and an event
+// "unknown", which is now a mark. Version 2 knew no turns.
+func migrate(c *db.Conn) error {
+	if err := c.Run(refusalSchema); err != nil {
+		return err
+	}
+	version, err := c.Number("PRAGMA user_version")
+	if err != nil || version == schemaVersion {
+		return err
+	}
+	return c.Transaction(func() error {
+		if version < 2 {
+			if err := renameWords(c); err != nil {
+				return err
+			}
+		}
+		if err := addTurns(c); err != nil {
+			return err
+		}
+		return c.Run(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
+	})
+}
+
+func renameWords(c *db.Conn) error {
+	there, err := c.Number("SELECT count(*) FROM pragma_table_info('message') WHERE name = 'unreported'")
+	if err != nil {
+		return err
+	}
+	steps := []string{
+		"ALTER TABLE event ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0",
+		fmt.Sprintf("UPDATE event SET kind = '%s', unknown = 1 WHERE kind = 'unknown'", spool.EventDeferred),
+		fmt.Sprintf("UPDATE event SET kind = '%s' WHERE kind = 'bounced'", spool.EventFailed),
+		fmt.Sprintf("UPDATE message SET state = %d WHERE state = %d", codeFailed, codeBounced),
+	}
+	if there == 0 {
+		steps = append(steps, "ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
+	}
+	return runAll(c, steps)
+}
+
+// addTurns finds out whose each message is that may still be attempted.
+func addTurns(c *db.Conn) error {
+	err := runAll(c, []string{
+		"ALTER TABLE message ADD COLUMN local_user TEXT NOT NULL DEFAULT ''",
+		"ALTER TABLE message ADD COLUMN turn INTEGER NOT NULL DEFAULT 0",
+		"DROP INDEX due",
+	})
+	if err != nil {
+		return err
+	}
+	type row struct{ n, turn int64 }
+	rows, err := db.All(c, "SELECT n, "+turnColumns+" FROM message WHERE state < 5", nil, func(r *db.Row) (row, error) {
+		return row{r.Int(), turnCode(readTurn(r))}, r.Err
+	})
+	for _, r := range rows {
+		if err == nil {
+			err = c.Run("UPDATE message SET turn = ? WHERE n = ?", r.turn, r.n)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return c.Run(dueIndex)
+}
+
+func runAll(c *db.Conn, steps []string) error {
+	for _, s := range steps {
+		if err := c.Run(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
