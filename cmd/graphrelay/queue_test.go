@@ -147,7 +147,7 @@ func TestWhereabouts(t *testing.T) {
 		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"},
 			"accepted by Microsoft 365 at 2026-02-01T10:00:00Z; if it fails later, a report arrives in a@b"},
 		{admin.Message{State: "paused", PausedSince: past, PausedBy: "mailbox:a@b", PausedReason: "gone; make it"},
-			"paused for 2h: mailbox:a@b: gone; make it; once fixed: graphrelay queue release --hold 'mailbox:a@b'"},
+			"paused for 2h: gone; make it; once fixed: graphrelay queue release --hold 'mailbox:a@b'"},
 		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"},
 			"too old; to retry: graphrelay queue retry x"},
 		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its content is deleted (queue.keep_failed)"},

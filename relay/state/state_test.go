@@ -166,6 +166,7 @@ func TestHoldStops(t *testing.T) {
 		whole bool
 		from  string
 	}{
+		"route:a@example.org":   {true, ""},
 		"mailbox:a@example.org": {true, ""}, "mailbox:b@example.org": {}, "identity:contoso": {true, ""},
 		"identity:other": {}, "audit:contoso": {true, ""}, "audit:other": {}, "nonsense": {},
 		"sendas:a@example.org from c@example.org": {false, "c@example.org"},
