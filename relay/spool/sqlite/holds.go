@@ -103,7 +103,7 @@ const endingSize = 500
 type ending struct {
 	number       int64
 	lanes        []string
-	sender       string   // "" any; ofClient: a client
+	sender       string // "" any; ofClient: a client
 	since, until time.Time
 	cursor       string
 }
