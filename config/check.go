@@ -135,8 +135,12 @@ func (k *hostCheck) file(key, path string, u use) {
 }
 
 // hidden reports whether path is in a folder that the packaged unit hides from the
-// service, or gives it another of its own.
+// service, or gives it another of its own: asked in its sandbox.
 func hidden(path string) bool {
+	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if _, err := os.Stat("/" + top); err != nil {
+		return true
+	}
 	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"},
 		func(dir string) bool { return strings.HasPrefix(path, dir) })
 }
@@ -169,7 +173,7 @@ func (k *hostCheck) folder(key, path string) {
 	case k.sandbox && readOnly(path):
 		k.fail(key, "is in a folder that the service's sandbox makes read-only", "write a path under "+
 			"/var/lib/graphrelay; or run: chown graphrelay "+path+" && systemctl edit graphrelay, and write under "+
-			"[Service]: ReadWritePaths="+path)
+			"[Service]: BindPaths="+path)
 	default:
 		if err := unix.Access(path, unix.W_OK|unix.X_OK); err != nil {
 			k.fail(key, "is in a folder that this user cannot write to: "+reason(err), "run: chown graphrelay "+path)

@@ -146,8 +146,7 @@ func (r *Relay) service() state.Snapshot {
 	s := state.Snapshot{
 		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
 	}
-	_, s.DiskReserve = wiring.Disk(g.cfg)
-	s.QueueAlarm, s.ClientAlarm = wiring.Alarms(g.cfg)
+	wiring.Show(g.cfg, &s)
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

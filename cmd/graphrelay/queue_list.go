@@ -153,7 +153,7 @@ func whyUnsent(m admin.Message, now time.Time) string {
 	reason := strings.TrimSpace(m.Status + " " + m.Reason)
 	switch spool.State(m.State) {
 	case spool.Paused:
-		return m.PausedBy + ": " + m.PausedReason
+		return text.ReadCause(m.PausedReason).Headline + " (hold " + m.PausedBy + ")"
 	case spool.Deferred:
 		return "next try " + nextTry(m, now) + ": " + reason
 	case spool.Sent, spool.Sending, spool.Queued:

@@ -138,8 +138,8 @@ func whereabouts(m admin.Message, now time.Time) string {
 	case spool.Queued, spool.Deferred:
 		return waiting(m, reason, now)
 	case spool.Paused:
-		return fmt.Sprintf("paused%s: %s: %s; once fixed: graphrelay queue release --hold %s",
-			since(m.PausedSince, now), m.PausedBy, m.PausedReason, terminal.ShellWord(m.PausedBy))
+		return fmt.Sprintf("paused%s: %s; once fixed: graphrelay queue release --hold %s",
+			since(m.PausedSince, now), m.PausedReason, terminal.ShellWord(m.PausedBy))
 	case spool.Sending:
 		return "an attempt is in progress"
 	case spool.Held:

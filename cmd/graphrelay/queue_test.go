@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,7 +147,7 @@ func TestWhereabouts(t *testing.T) {
 		{admin.Message{State: "sent", Finished: past, Mailbox: "a@b"},
 			"accepted by Microsoft 365 at 2026-02-01T10:00:00Z; if it fails later, a report arrives in a@b"},
 		{admin.Message{State: "paused", PausedSince: past, PausedBy: "mailbox:a@b", PausedReason: "gone; make it"},
-			"paused for 2h: mailbox:a@b: gone; make it; once fixed: graphrelay queue release --hold 'mailbox:a@b'"},
+			"paused for 2h: gone; make it; once fixed: graphrelay queue release --hold 'mailbox:a@b'"},
 		{admin.Message{State: "failed", Finished: past, Reason: "too old", QueueID: "x"},
 			"too old; to retry: graphrelay queue retry x"},
 		{admin.Message{State: "failed", Finished: past, BodyGone: true}, "its content is deleted (queue.keep_failed)"},
@@ -212,6 +213,35 @@ func TestStatusFitsAScreen(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "... and 28 more") {
 		t.Errorf("the lanes left out are not counted:\n%s", b.String())
+	}
+}
+
+// Where clients take turns in a mailbox, status says whose mail waits, within its screen.
+func TestStatusSaysWhoWaits(t *testing.T) {
+	now := at("2026-02-01T12:00:00Z")
+	erp := state.Waits{Client: "erp", Priority: "bulk", Waiting: 812, Sources: 1, Busiest: "192.0.2.1",
+		FromBusiest: 812}
+	all := []state.Waits{erp, {Client: "printers", Priority: "normal", Waiting: 40, Sources: 9,
+		Busiest: "192.0.2.7", FromBusiest: 30},
+		{Priority: "high", Waiting: 3, Sources: 1}, {Client: "d", Priority: "normal", Waiting: 2, Sources: 1}}
+	for want, l := range map[string]state.Lane{
+		"  waiting: erp 812 (bulk), printers 40 (30 from 192.0.2.7)\n": {Clients: all[:2]},
+		"  waiting: printers 40 (30 from 192.0.2.7), others 5\n":       {Clients: all[1:2], OthersWaiting: 5},
+		", reports and test mail 3, others 7\n":                        {Clients: all[1:], OthersWaiting: 5},
+		"  waiting: reports and test mail 3, d 2, others 5\n":          {Clients: all[2:], OthersWaiting: 5},
+		" idle\n": {Clients: all[:1]},
+	} {
+		var b bytes.Buffer
+		if err := printLanes(&b, []state.Lane{l}, now); err != nil || !strings.HasSuffix(b.String(), want) {
+			t.Errorf("%v: lacks %q:\n%s", err, want, b.String())
+		}
+	}
+	var b bytes.Buffer
+	if err := printLanes(&b, slices.Repeat([]state.Lane{{Mailbox: "a@b", Clients: all}}, 40), now); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "\n"); n != 2+shownLanes+1 || !strings.Contains(b.String(), "... and 34 more") {
+		t.Errorf("%d lines:\n%s", n, b.String())
 	}
 }
 

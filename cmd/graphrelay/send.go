@@ -15,6 +15,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/operator"
 	"graphrelay/relay/text"
 )
 
@@ -37,7 +38,8 @@ func newSend() *cobra.Command {
 print its queue ID. By default it goes to the first listener of the configuration
 that needs neither TLS nor a login, or to the submit socket of sendmail
 (/run/graphrelay/submit.sock), and comes from default_sender; --server and --from
-change that.`,
+change that. If you may administer the relay, it is sent at once even while its
+mailbox waits after failed attempts, as with graphrelay queue retry.`,
 		Example: `  graphrelay send --to admin@contoso.com
   graphrelay send --server 127.0.0.1:2525 --from notifications@contoso.com --to you@example.org`,
 		Args: noArguments,
@@ -49,8 +51,9 @@ change that.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "accepted: %s\n", text.Line(reply))
-			return err
+			fmt.Fprintf(cmd.OutOrStdout(), "accepted: %s\n", text.Line(reply))
+			tryNow(cmd, file, reply)
+			return nil
 		},
 	}
 	configFlag(cmd, &file)
@@ -148,6 +151,24 @@ func (m *testMail) send() (string, error) {
 	}
 	_ = c.Quit()
 	return res.StatusText, nil
+}
+
+// tryNow has the mail that a reply names sent now, even if attempts have failed
+// before it. A user who may not administer the relay waits for the next attempt.
+func tryNow(cmd *cobra.Command, file, reply string) {
+	service, err := dialService(file)
+	if err != nil {
+		return
+	}
+	var ids []envelope.QueueID
+	for word := range strings.FieldsSeq(reply) {
+		if id, err := envelope.ParseQueueID(word); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	retry := operator.Change{Action: operator.Retry, IDs: ids}
+	_ = service.Change(cmd.Context(), retry,
+		func(p operator.Progress) { printWaits(cmd.OutOrStdout(), p.Waits, time.Now()) })
 }
 
 // compose writes the mail; the relay adds Date and Message-ID.

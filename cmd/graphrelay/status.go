@@ -49,7 +49,7 @@ queue, credentials, audits, and each mailbox that has mail waiting follow.`,
 	return cmd
 }
 
-// shownLanes is how many mailboxes fit on the screen.
+// shownLanes is how many mailboxes fit on the screen, with the lines about who waits.
 const shownLanes = 12
 
 // shownProblems is how many problems are shown; the worst come first.
@@ -228,11 +228,13 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		head, width = append(head, c.name), width-len("  ")-max(len(c.name), 6)
 	}
 	g := terminal.NewGrid(w, append(head, "OLDEST", "SLOTS", "LANE")...)
+	lines := shownLanes + 1
 	for i, l := range lanes {
-		if i == shownLanes && len(lanes) > shownLanes+1 {
-			g.Note(fmt.Sprintf("... and %d more: graphrelay status --json", len(lanes)-shownLanes))
+		if lines <= 1 && i < len(lanes)-1 {
+			g.Note(fmt.Sprintf("... and %d more: graphrelay status --json", len(lanes)-i))
 			break
 		}
+		lines--
 		age := ""
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
@@ -242,6 +244,10 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 			row = append(row, fmt.Sprint(c.of(l)))
 		}
 		g.Row(append(row, age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))...)
+		if l.TakesTurns() && lines > 1 {
+			g.Note(whoWaits(l))
+			lines--
+		}
 	}
 	return g.Print(func(column int, cell string) string {
 		if column == len(head)+2 && (cell == "on hold" || cell == "waits") {
@@ -249,6 +255,45 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		}
 		return ""
 	})
+}
+
+// shownClients is how many clients are shown of a mailbox.
+const shownClients = 3
+
+// whoWaits says whose mail waits in a mailbox, of as many clients as fit in a line.
+func whoWaits(l state.Lane) (line string) {
+	for n := min(len(l.Clients), shownClients); n > 0; n-- {
+		others := l.OthersWaiting
+		for _, w := range l.Clients[n:] {
+			others += w.Waiting
+		}
+		line = "  waiting: " + strings.Join(clientsWaiting(l.Clients[:n]), ", ")
+		if others > 0 {
+			line += fmt.Sprint(", others ", others)
+		}
+		if terminal.Columns(line) <= 80 {
+			break
+		}
+	}
+	return terminal.Short(line, 80)
+}
+
+func clientsWaiting(clients []state.Waits) (list []string) {
+	for _, w := range clients {
+		var about []string
+		if w.Priority != "normal" && w.Client != "" {
+			about = append(about, w.Priority)
+		}
+		if w.Sources > 1 {
+			about = append(about, fmt.Sprint(w.FromBusiest, " from ", text.Line(w.Busiest)))
+		}
+		one := fmt.Sprint(terminal.Short(text.Line(w.Name()), 24), " ", w.Waiting)
+		if len(about) > 0 {
+			one += " (" + strings.Join(about, ", ") + ")"
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // laneCount is a column of the mailboxes: how many messages are in a state.

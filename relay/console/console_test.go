@@ -424,3 +424,25 @@ func TestOverviewTellsWhatNeedsAttention(t *testing.T) {
 		t.Error("the mailbox on hold is not first")
 	}
 }
+
+// Where clients take turns in a mailbox, it is said whose mail waits.
+func TestOverviewTellsWhoTakesTurns(t *testing.T) {
+	b := newBench(t).logIn()
+	erp := state.Waits{Client: "erp", Priority: "bulk", Waiting: 8120, Next: noon, Sources: 1}
+	b.snap = state.Snapshot{Lanes: []state.Lane{
+		{Mailbox: "a@example.org", Queued: 8124, Clients: []state.Waits{erp, {Client: "printers\u202e",
+			Priority: "normal", Waiting: 3, Next: noon, Sources: 2, Busiest: "192.0.2.7", FromBusiest: 2},
+			{Priority: "high", Waiting: 1, Next: noon, Sources: 1}}},
+	}}
+	body := b.get("/").Body.String()
+	for _, want := range []string{"Clients that take turns", `<a href="/clients/erp">erp</a></td><td>bulk</td>`,
+		`printers\u202e</a>`, "192.0.2.7 (2)", "<td>reports and test mail</td><td>high</td>"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the overview lacks %q", want)
+		}
+	}
+	b.snap.Lanes[0].Clients = []state.Waits{erp}
+	if strings.Contains(b.get("/").Body.String(), "Clients that take turns") {
+		t.Error("one client alone takes turns")
+	}
+}

@@ -20,13 +20,14 @@ type overview struct {
 	Median, Slow time.Duration
 	Charts       []chart
 	Lanes        []lane
+	Turns        []waits
 	Needs        []need
 
 	Ranges []timeRange
 	Range  timeRange
 
-	Waiting, Held, Failed, SentHour, MoreLanes int
-	Open                                       int // SMTP connections
+	Waiting, Held, Failed, SentHour, MoreLanes, MoreTurns int
+	Open                                                  int // SMTP connections
 }
 
 type lane struct {
@@ -50,6 +51,7 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request, s *session) {
 	o.SentHour, o.Median, o.Slow = hour.Sent, hour.Delay(0.5), hour.Delay(0.95)
 	o.Charts = chartsOf(c.Seen, o.Range, o.Waiting+o.Held)
 	o.Lanes, o.MoreLanes = lanesOf(snap, now)
+	o.Turns, o.MoreTurns = turnsOf(o.Lanes)
 	o.Needs = needsOf(o.Health, snap.Holds)
 	c.show(w, r, s, http.StatusOK, "overview", page{Title: "Overview", Active: "overview", Live: true,
 		Note: noted(r), Body: o})
@@ -88,6 +90,26 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 		list, more = list[:maxLanes], len(list)-maxLanes
 	}
 	return list, more
+}
+
+// waits is the mail of one client that waits in a mailbox.
+type waits struct {
+	Mailbox string
+	state.Waits
+	Client, Busiest untrusted
+}
+
+// turnsOf are the clients whose mail takes turns in a mailbox.
+func turnsOf(lanes []lane) (list []waits, more int) {
+	for _, l := range lanes {
+		if l.TakesTurns() {
+			for _, w := range l.Clients {
+				list = append(list, waits{l.Mailbox, w, untrusted(w.Client), untrusted(w.Busiest)})
+			}
+		}
+	}
+	n := min(len(list), maxLanes)
+	return list[:n], len(list) - n
 }
 
 // holdOf is why a mailbox does not send; else from is an address that it does

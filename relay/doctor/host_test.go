@@ -155,7 +155,7 @@ identities:
     ca_file: /root/none/ca.pem
 senders:
   - address: a@contoso.com
-smtp: {listeners: [{address: "127.0.0.1:0"}]}
+smtp: {listeners: [{address: "127.0.0.1:0"}], tls: {certificate_file: /unseen/tls.crt, key_file: /unseen/tls.key}}
 queue: {store: "sqlite:queue.db"}
 admin: {address: "unix:` + filepath.Join(dir, "admin.sock") + `"}
 `)}
@@ -174,12 +174,13 @@ admin: {address: "unix:` + filepath.Join(dir, "admin.sock") + `"}
 	got := config.Errors(a.Found).Error()
 	for _, want := range []string{"config.yaml: cannot be read by the service: no such file",
 		"certificate_file: is a credential that systemd does not hand over",
-		"ca_file: is in a folder that the service does not see"} {
+		"ca_file: is in a folder that the service does not see",
+		"certificate_file: is in a folder that the service does not see"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in %s", want, got)
 		}
 	}
-	if len(a.Found) != 3 {
+	if len(a.Found) != 5 {
 		t.Errorf("found %s", got)
 	}
 }

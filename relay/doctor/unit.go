@@ -12,7 +12,10 @@ import (
 	"strings"
 )
 
-const serviceUnit = "graphrelay.service"
+const (
+	serviceUnit = "graphrelay.service"
+	servicePath = "/usr/bin/graphrelay" // the program of the packages
+)
 
 // unit is the service's unit by its properties, as systemctl show prints them.
 type unit map[string]string
@@ -85,6 +88,9 @@ func (u unit) inSandbox(ctx context.Context, q *question) (*exec.Cmd, error) {
 		if u[name] != "" && u[name] != "[unprintable]" || name == "CapabilityBoundingSet" {
 			args = append(args, "--property="+name+"="+u[name])
 		}
+	}
+	if program != servicePath { // it must be seen and run all the same
+		args = append(args, "--property=BindReadOnlyPaths="+program, "--property=ExecPaths=+"+program)
 	}
 	for _, c := range credentialsOf() {
 		args = append(args, "--property="+c)

@@ -63,6 +63,7 @@ func (d loginDoor) guess(n int, from func(i int) string) map[string]int {
 // log in, also for the first time; when the guesser changes its address, those still do
 // whose right password is remembered.
 func TestGuessesLockTheirOwnAddress(t *testing.T) {
+	t.Parallel()
 	d := newLoginDoor(t)
 	bad := func(int) string { return "2001:db8::bad" }
 	for range 2 {
@@ -94,6 +95,7 @@ func TestGuessesLockTheirOwnAddress(t *testing.T) {
 // Printers that still have the old password lock themselves, and not the first that has
 // the new one.
 func TestOldPasswordsLockNobodyElse(t *testing.T) {
+	t.Parallel()
 	d := newLoginDoor(t)
 	var all sync.WaitGroup
 	for batch := range 7 {

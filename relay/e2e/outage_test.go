@@ -39,6 +39,7 @@ func TestAnOperatorEndsThePausesOfAnOutage(t *testing.T) {
 		"retry a mailbox": {"queue", "retry", "--mailbox", harness.Sender},
 		"release":         {"queue", "release", "--all"},
 		"reload":          {"reload"},
+		"a test mail":     {"send", "--to", anyone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -104,7 +104,7 @@ func remediesOfParts() map[string]string {
 			"; [RAOP] without any policy in the tenant means that the tenant lets no app use mailboxes by " +
 				"consent alone, or that the mailbox is an administrator's: assign a role (graphrelay setup --method " +
 				"rbac)",
-			"set denied_mailbox, and run graphrelay verify",
+			"set denied_mailbox, and run graphrelay verify --to ADMIN",
 		},
 		"verify TestVerdicts": {
 			"it expires soon: make the next one with `graphrelay cert renew`",
@@ -140,6 +140,9 @@ func remediesOfParts() map[string]string {
 		"spool/sqlite/disk TestSpace": {
 			"give the service's user access to the folder of queue.store",
 		},
+		"e2e/torture TestRoomGoesToWhatArrives": {
+			"free space on the disk of queue.store, or find out why the client is so slow",
+		},
 		"e2e/torture TestNoInodes": {
 			"remove files on the disk of queue.store",
 		},
@@ -173,9 +176,6 @@ func remediesOfParts() map[string]string {
 		},
 		"delivery TestLargeMailThatCannotBeRead": {
 			"pack the files into an archive",
-		},
-		"monitor TestHealth": {
-			"see the log; if it lasts, restart the service: systemctl restart graphrelay",
 		},
 		"../config TestWarnings": {
 			"send from a domain of your own, which you add to the tenant",

@@ -105,6 +105,14 @@ func (m *Monitor) describeLanes() {
 			is(float64(l.Sending), "sending")
 			is(float64(l.Held), "held")
 		}, "state")
+	lanes("lane_waiting_messages",
+		"Messages that wait in a mailbox (queued, deferred or paused) by client, of the 20 clients with the most; "+
+			"client is empty for reports and test mail.",
+		func(l state.Lane, is emit) {
+			for _, w := range l.Clients {
+				is(float64(w.Waiting), w.Client)
+			}
+		}, "client")
 	lanes("lane_oldest_age_seconds", "Age of the oldest message of a mailbox.",
 		func(l state.Lane, is emit) { is(m.age(l.Oldest)) })
 	lanes("lane_slots", "Maximum number of concurrent requests of a mailbox.",

@@ -29,7 +29,8 @@ func full(t *testing.T) *Monitor {
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
-					Slots: 3, Backoff: noon.Add(time.Minute)}},
+					Slots: 3, Backoff: noon.Add(time.Minute),
+					Clients: []state.Waits{{Client: "erp", Waiting: 2}, {Waiting: 1}}}},
 				Holds:     []state.Hold{{Key: "mailbox:a@example.org"}},
 				Mailboxes: []state.MailboxDay{{Mailbox: "a@example.org", Recipients: 7}},
 				Clients:   []state.ClientHour{{Client: "erp", Messages: 8}},
@@ -144,6 +145,8 @@ func TestScrape(t *testing.T) {
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
 		`graphrelay_queue_oldest_age_seconds 3600`,
+		`graphrelay_lane_waiting_messages{client="erp",mailbox="a@example.org"} 2`,
+		`graphrelay_lane_waiting_messages{client="",mailbox="a@example.org"} 1`,
 		`graphrelay_lane_backoff_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
 		`graphrelay_ready 1`,
 		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,

@@ -28,7 +28,8 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	if err := cmp.Or(queueErr, lanesErr, holdsErr); err != nil {
 		return s, err
 	}
-	s.Lanes, s.Holds = laneStates(lanes, running.Lanes, now), holdStates(holds, running.Holds)
+	s.Lanes = laneStates(lanes, running.Lanes, s.Priorities, now)
+	s.Holds = holdStates(holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
 	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
@@ -83,7 +84,9 @@ func usage(used []delivery.Usage) (list []state.MailboxDay) {
 }
 
 // laneStates joins what the store and what delivery know of each mailbox.
-func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time) []state.Lane {
+func laneStates(
+	stored []spool.Lane, lanes []delivery.LaneStatus, priorities map[string]string, now time.Time,
+) []state.Lane {
 	running := map[envelope.Address]delivery.LaneStatus{}
 	for _, l := range lanes {
 		running[l.Mailbox] = l
@@ -99,8 +102,46 @@ func laneStates(stored []spool.Lane, lanes []delivery.LaneStatus, now time.Time)
 		if p := run.Pause; p.Until.After(now) {
 			list[i].Backoff, list[i].BackoffBy = p.Until, string(p.Cause)
 		}
+		list[i].Clients, list[i].OthersWaiting = waitsOf(l, priorities)
 	}
 	return list
+}
+
+// maxWaits is how many clients of a mailbox are shown.
+const maxWaits = 20
+
+// waitsOf adds up whose mail waits in a lane by client, most first; others is how many
+// messages are of clients that are not in the list.
+func waitsOf(l spool.Lane, priorities map[string]string) (list []state.Waits, others int) {
+	for _, t := range l.Turns {
+		if len(list) == 0 || list[len(list)-1].Client != t.Client {
+			priority := cmp.Or(priorities[t.Client], "normal")
+			if t.Client == "" {
+				priority = "high"
+			}
+			list = append(list, state.Waits{Client: t.Client, Priority: priority, Next: t.Next})
+		}
+		w := &list[len(list)-1]
+		w.Waiting, w.Sources = w.Waiting+t.Messages, w.Sources+1
+		if t.Messages > w.FromBusiest {
+			w.Busiest, w.FromBusiest = t.Member, t.Messages
+		}
+		if t.Next.Before(w.Next) {
+			w.Next = t.Next
+		}
+	}
+	slices.SortStableFunc(list, func(a, b state.Waits) int { return b.Waiting - a.Waiting })
+	if len(l.Turns) == spool.MaxTurns {
+		others = l.Waiting() // the store knows of more
+		for _, w := range list {
+			others -= w.Waiting
+		}
+	}
+	n := min(len(list), maxWaits)
+	for _, w := range list[n:] {
+		others += w.Waiting
+	}
+	return list[:n], max(others, 0)
 }
 
 // outages are those that last, each with its next attempt.

@@ -43,8 +43,49 @@ func TestLaneStates(t *testing.T) {
 			BackoffBy: "microsoft"},
 		{Mailbox: "b@example.org", Identity: "contoso", Queued: 4},
 	}
-	if got := laneStates(stored, running, now); !reflect.DeepEqual(got, want) {
+	if got := laneStates(stored, running, nil, now); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)
+	}
+}
+
+// Of a lane in which clients take turns it is shown whose mail waits, added up by client.
+func TestWhoWaits(t *testing.T) {
+	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	turn := func(client, member string, n int, after time.Duration) spool.Waits {
+		return spool.Waits{Turn: spool.Turn{Client: client, Member: member}, Messages: n, Next: at.Add(after)}
+	}
+	l := spool.Lane{Turns: []spool.Waits{turn("", "", 1, 0), turn("erp", "192.0.2.1", 812, time.Minute),
+		turn("printers", "192.0.2.7", 2, time.Hour), turn("printers", "192.0.2.8", 5, time.Minute),
+		turn("printers", "user cups", 1, 2*time.Hour)}}
+	want := []state.Waits{
+		{Client: "erp", Priority: "bulk", Waiting: 812, Next: at.Add(time.Minute), Sources: 1, Busiest: "192.0.2.1",
+			FromBusiest: 812},
+		{Client: "printers", Priority: "normal", Waiting: 8, Next: at.Add(time.Minute), Sources: 3,
+			Busiest: "192.0.2.8", FromBusiest: 5},
+		{Priority: "high", Waiting: 1, Next: at, Sources: 1, FromBusiest: 1},
+	}
+	got := laneStates([]spool.Lane{l}, nil, map[string]string{"erp": "bulk"}, at)[0]
+	if !reflect.DeepEqual(got.Clients, want) || got.OthersWaiting != 0 || !got.TakesTurns() {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+	l = spool.Lane{}
+	for i := range 25 {
+		l.Turns = append(l.Turns, turn(string(rune('a'+i)), "192.0.2.1", 1+i, 0))
+	}
+	got = laneStates([]spool.Lane{l}, nil, nil, at)[0]
+	if len(got.Clients) != 20 || got.Clients[19].Waiting != 6 || got.OthersWaiting != 1+2+3+4+5 {
+		t.Errorf("of many: %+v", got)
+	}
+	l = spool.Lane{Queued: 3 * spool.MaxTurns}
+	for range spool.MaxTurns {
+		l.Turns = append(l.Turns, turn("a", "", 2, 0))
+	}
+	if _, others := waitsOf(l, nil); others != spool.MaxTurns {
+		t.Errorf("%d of others that the store does not list", others)
+	}
+	one := laneStates([]spool.Lane{{Turns: []spool.Waits{turn("erp", "192.0.2.1", 3, 0)}}, {}}, nil, nil, at)
+	if one[0].TakesTurns() || one[1].TakesTurns() {
+		t.Errorf("one takes turns: %+v", one)
 	}
 }
 

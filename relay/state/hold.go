@@ -30,6 +30,9 @@ const (
 	ScopeClient   = "client" // the mail of one client in a mailbox
 )
 
+// scopeRoute is the scope of the hold of a mailbox that no sender uses.
+const scopeRoute = "route"
+
 // Scopes lists all of them.
 var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs, ScopeClient}
 
@@ -44,7 +47,7 @@ func (h Hold) Scope() string {
 func (h Hold) Stops(l Lane) (whole bool, from string) {
 	scope, of, _ := strings.Cut(h.Key, ":")
 	switch scope {
-	case ScopeMailbox:
+	case ScopeMailbox, scopeRoute:
 		return strings.EqualFold(of, l.Mailbox), ""
 	case ScopeIdentity, ScopeAudit:
 		return of == l.Identity, ""

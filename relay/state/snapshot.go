@@ -59,6 +59,8 @@ type Snapshot struct {
 	Seen                            []Client     `json:"-"`
 	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
 	Alarms                          []Alarm      `json:"-"`
+
+	Priorities map[string]string `json:"-"` // of clients; of others it is normal
 }
 
 // Lane is the part of the queue that one mailbox sends.
@@ -78,6 +80,9 @@ type Lane struct {
 	Backoff  time.Time `json:"backoff_until,omitzero"` // nothing is tried before
 
 	BackoffBy string `json:"backoff_by,omitempty"` // one of the causes below
+
+	Clients       []Waits `json:"clients,omitempty"`               // whose mail waits, most first; at most 20
+	OthersWaiting int     `json:"other_clients_waiting,omitempty"` // messages of further clients
 }
 
 // Why a lane tries nothing. Only the time after failures is the relay's own choice,

@@ -166,6 +166,7 @@ func TestHoldStops(t *testing.T) {
 		whole bool
 		from  string
 	}{
+		"route:a@example.org":   {true, ""},
 		"mailbox:a@example.org": {true, ""}, "mailbox:b@example.org": {}, "identity:contoso": {true, ""},
 		"identity:other": {}, "audit:contoso": {true, ""}, "audit:other": {}, "nonsense": {},
 		"sendas:a@example.org from c@example.org": {false, "c@example.org"},
@@ -196,7 +197,9 @@ func TestSnapshotAsJSON(t *testing.T) {
 		Stopping: true, Full: errors.New("x"),
 		Lanes: []state.Lane{{
 			Mailbox: "a@b", Identity: "i", Queued: 1, Deferred: 7, Paused: 8, Sending: 2, Held: 3,
-			Next: noon, Oldest: noon, Slots: 4, Busy: 5, Failures: 6, Backoff: noon,
+			Next: noon, Oldest: noon, Slots: 4, Busy: 5, Failures: 6, Backoff: noon, OthersWaiting: 9,
+			Clients: []state.Waits{{Client: "erp", Priority: "bulk", Waiting: 8, Next: noon, Sources: 2,
+				Busiest: "192.0.2.1", FromBusiest: 7}, {Priority: "high", Waiting: 1, Next: noon, Sources: 1}},
 		}},
 		Holds: []state.Hold{{Key: "k", Since: noon, Status: "4.7.1", Text: "t", Probes: 1, NextProbe: noon,
 			Triggers: []string{"login", "release"}}},
@@ -214,7 +217,10 @@ func TestSnapshotAsJSON(t *testing.T) {
 			"last_reload":{"at":"0001-01-01T00:00:00Z"}}`},
 		"full": {full, `{"connections":1,"queued":2,"deferred":8,"paused":9,"sending":3,"held":4,"failed":5,"damaged":6,
 			"lanes":[{"mailbox":"a@b","identity":"i","queued":1,"deferred":7,"paused":8,"sending":2,"held":3,
-				"next":"NOON","oldest":"NOON","slots":4,"busy":5,"failures":6,"backoff_until":"NOON"}],
+				"next":"NOON","oldest":"NOON","slots":4,"busy":5,"failures":6,"backoff_until":"NOON",
+				"clients":[{"client":"erp","priority":"bulk","waiting":8,"next":"NOON","sources":2,
+				"busiest_source":"192.0.2.1","busiest_source_waiting":7},
+				{"client":"","priority":"high","waiting":1,"next":"NOON","sources":1}],"other_clients_waiting":9}],
 			"holds":[{"key":"k","since":"NOON","status":"4.7.1","text":"t","probes":1,"next_probe":"NOON",
 				"triggers":["login","release"]}],
 			"last_minute":NONE,"last_hour":NONE,

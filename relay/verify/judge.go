@@ -134,8 +134,8 @@ func (e Evidence) howToClose() string {
 			strings.Join(consents, " and "))
 	}
 	if e.Token.Expires.IsZero() { // an audit does not look at the token
-		return "run graphrelay verify, which shows whether a consent in Entra, the group of an access policy " +
-			"or the scope of a role is to blame, and correct it at once"
+		return "run graphrelay verify --to ADMIN, which shows whether a consent in Entra, the group of an " +
+			"access policy or the scope of a role is to blame, and correct it at once"
 	}
 	return "nothing is consented in Entra, so a role in Exchange reaches too far: " +
 		"check the scope and the group's members " +

@@ -329,7 +329,7 @@ func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 	r.denied(ctx)
 	if len(id.Denied) == 0 {
 		note(Finding{Step: StepDenied, Mark: Warn, Text: "no mailbox is named that must be refused",
-			Remedy: "set denied_mailbox, and run graphrelay verify"})
+			Remedy: "set denied_mailbox, and run graphrelay verify --to ADMIN"})
 	}
 }
 

@@ -98,6 +98,16 @@ func Alarms(c *config.Config) (queue, client int) {
 	return c.Alerts.QueueMessages, rate.Count * int(time.Hour/rate.Per)
 }
 
+// Show fills in what people are shown of the configuration itself.
+func Show(c *config.Config, s *state.Snapshot) {
+	_, s.DiskReserve = Disk(c)
+	s.QueueAlarm, s.ClientAlarm = Alarms(c)
+	s.Priorities = map[string]string{}
+	for _, client := range c.Clients {
+		s.Priorities[string(client.Name)] = client.Priority
+	}
+}
+
 // Services returns the addresses of what is served beside SMTP, "" for none.
 func Services(c *config.Config) (admin, metrics, console string) {
 	if c.Metrics != nil {

@@ -194,7 +194,7 @@ func complete(example, good, hash string) string {
 			example += "\n" + good[begin:end]
 		}
 	}
-	if !strings.Contains(example, "erp@") || strings.Contains(example, "clients:") {
+	if !strings.Contains(example, "address: erp@") {
 		example = strings.Replace(example, "senders:\n", "senders:\n  - address: erp@contoso.com\n", 1)
 	}
 	for _, key := range []string{"tenant_id", "client_id"} {

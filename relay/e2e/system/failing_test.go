@@ -26,7 +26,7 @@ func (m *machine) cannotStart(t *testing.T) {
 	}{
 		{"a mistake in the configuration",
 			func() { m.write(config, "hostnam: typo.example\n"+good, 0o640) },
-			func() { m.write(config, good, 0o640) }, false},
+			func() { m.write(config, good, 0o640) }, true},
 		{"a credential that is not there",
 			func() { m.write(dropIn, "[Service]\nLoadCredential=x:/nowhere\n", 0o644) },
 			func() { m.remove(dropIn) }, false},

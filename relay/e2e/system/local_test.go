@@ -122,7 +122,8 @@ func (m *machine) delivered(t *testing.T, lines ...string) {
 // of the first start beyond those for a double without a denied mailbox.
 func (m *machine) quietStart(t *testing.T) {
 	units := []string{"graphrelay.service", "graphrelay-smtp.socket", "graphrelay-smtps.socket",
-		"graphrelay-submission.socket", "graphrelay-submit.socket", "graphrelay-failed.target"}
+		"graphrelay-submission.socket", "graphrelay-submit.socket", "graphrelay-failed.target",
+		"graphrelay-repaired.path"}
 	for _, command := range [][]string{
 		append([]string{"systemd-analyze", "verify", "--man=no"}, units...), // the machine has no man
 		{"systemd-tmpfiles", "--create", "graphrelay.conf"},

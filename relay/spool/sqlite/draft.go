@@ -35,12 +35,13 @@ func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Dra
 		return nil, err
 	}
 	size = max(size, 0)
-	share, err := s.space.Enter(client, size)
+	n := s.lastNumber.Add(1)
+	share, err := s.space.Enter(client, size, func() { s.discard(n) })
 	if err != nil {
 		return nil, err
 	}
 	// What a client announces costs it nothing, so it gets little memory for that.
-	return &draft{s: s, n: s.lastNumber.Add(1), share: share, buf: make([]byte, 0, min(size, inline))}, nil
+	return &draft{s: s, n: n, share: share, buf: make([]byte, 0, min(size, inline))}, nil
 }
 
 // Admit implements spool.Intake.
@@ -109,6 +110,9 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	}
 	if err == nil && d.s.space.IsFull() {
 		err = d.s.space.Admit("", 0)
+	}
+	if err == nil {
+		err = d.share.Complete()
 	}
 	if err == nil {
 		m.Size = d.size
@@ -196,11 +200,17 @@ func (s *Store) reap() {
 	n := s.orphans[0]
 	s.mu.Unlock()
 	var gone bool
+	var free int64
 	batch := []*change{{done: make(chan struct{}), apply: func(t *tx) (err error) {
-		gone, err = reapSome(t.Conn, n)
+		if gone, err = reapSome(t.Conn, n); err == nil {
+			free, err = freeInside(t.Conn)
+		}
 		return err
 	}}}
 	s.commit(batch)
+	if batch[0].err == nil {
+		s.space.SetInside(free)
+	}
 	if gone && batch[0].err == nil || batch[0].err != nil && s.sick() == nil {
 		s.mu.Lock()
 		s.orphans = s.orphans[1:] // after an error the next start finds it again

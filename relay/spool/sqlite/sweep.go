@@ -14,6 +14,7 @@ const (
 	sweepWords  = 2000
 	sweepBodies = 4
 	vacuumPages = 128
+	pageSize    = 4096
 	// keepPages stay free inside the database for future mail: giving them back
 	// and taking them again would be wasted work.
 	keepPages = 4096
@@ -38,7 +39,12 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFaile
 			return err
 		}
 	}
-	return s.small(ctx, true, func(*tx) error { s.refillBallast(); return nil })
+	return s.small(ctx, true, func(t *tx) error {
+		s.refillBallast()
+		free, err := freeInside(t.Conn)
+		s.space.SetInside(free)
+		return err
+	})
 }
 
 // sweepAll repeats a step while it finds something to do, and leaves the
@@ -108,6 +114,12 @@ func finished(c *db.Conn, state int64, bodyGone bool, before time.Time, limit in
 	return db.All(c, "SELECT "+briefColumns+` FROM message INDEXED BY done
 		WHERE finished > 0 AND state = ? AND body_gone = ? AND finished < ? ORDER BY finished LIMIT ?`,
 		[]any{state, bodyGone, nanos(before), limit}, readBrief)
+}
+
+// freeInside is how many bytes of the database hold nothing.
+func freeInside(c *db.Conn) (int64, error) {
+	pages, err := c.Number("PRAGMA freelist_count")
+	return pages * pageSize, err
 }
 
 // vacuumSome gives some free pages at the end of the file back to the system.

@@ -26,20 +26,22 @@ func sharedSpace() (*Space, map[string]spool.Use, *time.Time) {
 	return s, uses, &now
 }
 
+type has map[string]spool.Use
+
 func TestOneClientLeavesRoomForTheOthers(t *testing.T) {
 	for name, c := range map[string]struct {
-		uses  map[string]spool.Use
+		uses  has
 		cause string // "" = admitted
 	}{
-		"alone":          {map[string]spool.Use{"a": {18, 0}}, ""},
-		"with reports":   {map[string]spool.Use{"a": {14, 0}, "": {4, 0}}, ""},
-		"half":           {map[string]spool.Use{"a": {9, 0}, "b": {1, 0}}, ""},
-		"its share":      {map[string]spool.Use{"a": {10, 0}, "b": {1, 0}}, "share of the queue: 10 messages"},
-		"less":           {map[string]spool.Use{"a": {8, 0}, "b": {10, 0}}, ""},
-		"large, alone":   {map[string]spool.Use{"a": {1, 5_000_000}}, ""},
-		"large":          {map[string]spool.Use{"a": {2, 5_000_000}, "b": {9, 9}}, "share of the queue's disk: 4 MiB"},
-		"small by large": {map[string]spool.Use{"a": {2, 9}, "b": {2, 5_000_000}}, ""},
-		"half the disk":  {map[string]spool.Use{"a": {2, 599_000}, "b": {1, 900}}, ""},
+		"alone":          {has{"a": {Messages: 18}}, ""},
+		"with reports":   {has{"a": {Messages: 14}, "": {Messages: 4}}, ""},
+		"half":           {has{"a": {Messages: 9}, "b": {Messages: 1}}, ""},
+		"its share":      {has{"a": {Messages: 10}, "b": {Messages: 1}}, "share of the queue: 10"},
+		"less":           {has{"a": {Messages: 8}, "b": {Messages: 10}}, ""},
+		"large, alone":   {has{"a": {Messages: 1, Bytes: 5_000_000}}, ""},
+		"large":          {has{"a": {Messages: 2, Bytes: 5_000_000}, "b": {Messages: 9}}, "disk: 4 MiB"},
+		"small by large": {has{"a": {Messages: 2, Bytes: 9}, "b": {Messages: 2, Bytes: 5_000_000}}, ""},
+		"half the disk":  {has{"a": {Messages: 2, Bytes: 599_000}, "b": {Messages: 1, Bytes: 900}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, uses, _ := sharedSpace()
@@ -49,7 +51,7 @@ func TestOneClientLeavesRoomForTheOthers(t *testing.T) {
 				!strings.Contains(err.Error(), c.cause)) {
 				t.Errorf("got %v; want %q", err, c.cause)
 			}
-			if _, entered := s.Enter("a", 1); (entered == nil) != (err == nil) {
+			if _, entered := s.Enter("a", 1, func() {}); (entered == nil) != (err == nil) {
 				t.Errorf("MAIL gets %v, its message %v", err, entered)
 			}
 			if err := s.Admit("", 1); err != nil {
@@ -65,7 +67,7 @@ func TestOneClientLeavesRoomForTheOthers(t *testing.T) {
 func TestMailUnderWayCountsForItsClient(t *testing.T) {
 	s, uses, _ := sharedSpace()
 	uses["a"], uses["b"] = spool.Use{Messages: 9}, spool.Use{Messages: 1}
-	draft, err := s.Enter("a", 1)
+	draft, err := s.Enter("a", 1, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,7 @@ type Space struct {
 	mu      sync.Mutex
 	known   Free
 	knownAt time.Time
+	inside  int64 // bytes that are free inside the database
 	failed  error
 	shares  map[*Share]struct{}  // of the drafts under way
 	away    map[string]time.Time // when a client was last refused for want of room
@@ -54,6 +55,10 @@ type Share struct {
 	client string
 	bytes  int64     // that have arrived and are not on the disk yet
 	moved  time.Time // when the last of them came
+	stored bool      // some are on the disk
+	giveUp func()    // removes these
+	taken  bool      // by others: the draft is dead
+	whole  bool      // all has arrived
 }
 
 // Limits are how far a store may fill its file system.
@@ -101,13 +106,15 @@ func (s *Space) Room() error {
 }
 
 // Enter begins a draft of about size bytes, if there is room for it now. Leave ends it.
-func (s *Space) Enter(client string, size int64) (*Share, error) {
+// giveUp is called, once at most and at any time, when others need the room of a draft
+// that does not move.
+func (s *Space) Enter(client string, size int64, giveUp func()) (*Share, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check(client, size); err != nil {
 		return nil, err
 	}
-	h := &Share{space: s, client: client, moved: s.Now()}
+	h := &Share{space: s, client: client, moved: s.Now(), giveUp: giveUp}
 	s.shares[h] = struct{}{}
 	return h, nil
 }
@@ -125,6 +132,9 @@ func (h *Share) Add(n int64) error {
 	s := h.space
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if h.taken {
+		return errTaken()
+	}
 	err := s.checkSpace(n)
 	if s.lost(h) {
 		err = s.check(h.client, h.bytes+n)
@@ -136,15 +146,53 @@ func (h *Share) Add(n int64) error {
 	return nil
 }
 
-// Wrote records that n of the bytes are on the disk now.
-func (h *Share) Wrote(n int64) {
+// Complete ends the arrival of a draft: from now on nobody takes its room. ErrFull, if
+// somebody has.
+func (h *Share) Complete() error {
 	h.space.mu.Lock()
 	defer h.space.mu.Unlock()
-	h.bytes -= n
-	h.space.known.Bytes -= n
+	if h.taken {
+		return errTaken()
+	}
+	h.whole = true
+	return nil
 }
 
-func (s *Space) lost(h *Share) bool { return s.Now().Sub(h.moved) >= patience }
+func errTaken() error {
+	return Full("Message did not move, and others needed its room on the disk of the queue",
+		"free space on the disk of queue.store, or find out why the client is so slow", "")
+}
+
+// Wrote records that n of the bytes are on the disk now; what is free inside the
+// database is used first.
+func (h *Share) Wrote(n int64) {
+	s := h.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inside := min(n, s.inside)
+	h.bytes, h.stored = h.bytes-n, true
+	s.inside -= inside
+	s.known.Bytes -= n - inside
+}
+
+// SetInside says how many bytes are free inside the database.
+func (s *Space) SetInside(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inside = bytes
+}
+
+func (s *Space) lost(h *Share) bool { return !h.whole && s.Now().Sub(h.moved) >= patience }
+
+// reclaim takes the room of drafts that do not move.
+func (s *Space) reclaim() {
+	for h := range s.shares {
+		if s.lost(h) && h.stored && !h.taken {
+			h.taken = true
+			go h.giveUp()
+		}
+	}
+}
 
 // moving counts the drafts that keep their share, and the bytes that they have reserved.
 func (s *Space) moving() (drafts int, bytes int64) {
@@ -185,7 +233,7 @@ func (s *Space) checkShare(client string) error {
 			"see why they are not sent (graphrelay status), or raise queue.max_messages",
 			fmt.Sprintf("%d of %d messages are in the queue, of %d clients", all.Messages, s.MaxMessages, clients))
 	}
-	if room := all.Bytes + s.known.Bytes - s.MinFree; spool.Overdrawn(room, all.Bytes, its.Bytes, clients) {
+	if room := all.Bytes + s.known.Bytes + s.inside - s.MinFree; spool.Overdrawn(room, all.Bytes, its.Bytes, clients) {
 		return Full(fmt.Sprintf("Client has its share of the queue's disk: %d MiB, and others have mail, too",
 			its.Bytes>>20),
 			"free space on the disk of queue.store, or lower queue.min_free_space",
@@ -235,6 +283,10 @@ func (s *Space) checkSpace(need int64) error {
 	s.refresh()
 	_, reserved := s.moving()
 	promised := (reserved + need) * 3 / 2
+	free := s.known.Bytes + s.inside
+	if log := promised / 3; s.known.Bytes-log < s.MinFree/2 {
+		free = s.known.Bytes // the log of the database cannot use what is free inside it
+	}
 	switch {
 	case s.failed != nil:
 		return Full("Free space of the queue's disk cannot be measured",
@@ -244,9 +296,10 @@ func (s *Space) checkSpace(need int64) error {
 	case s.known.Inodes >= 0 && s.known.Inodes < minInodes:
 		return Full(fmt.Sprintf("Disk of the queue is full: %d inodes are free", s.known.Inodes),
 			"remove files on the disk of queue.store", s.Path)
-	case s.known.Bytes-promised < s.MinFree:
+	case free-promised < s.MinFree:
+		s.reclaim()
 		return Full(fmt.Sprintf("Disk of the queue is full: %d MiB are free, and %d MiB must stay free",
-			s.known.Bytes>>20, s.MinFree>>20), "free space on the disk of queue.store, or lower queue.min_free_space",
+			free>>20, s.MinFree>>20), "free space on the disk of queue.store, or lower queue.min_free_space",
 			fmt.Sprintf("%s; %d MiB are reserved for mail being received", s.Path, promised>>20))
 	}
 	return nil

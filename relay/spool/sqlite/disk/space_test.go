@@ -67,7 +67,7 @@ func TestSpace(t *testing.T) {
 
 // reserve begins a draft to which so many bytes have come.
 func reserve(r *Space, bytes int64) *Share {
-	h, err := r.Enter("", 0)
+	h, err := r.Enter("", 0, func() {})
 	if err != nil {
 		panic(err)
 	}
@@ -80,7 +80,7 @@ func reserve(r *Space, bytes int64) *Share {
 func TestSpaceBeyondDeclared(t *testing.T) {
 	var queued int
 	r, _ := newSpace(&queued)
-	h, err := r.Enter("", 100_000)
+	h, err := r.Enter("", 100_000, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestRoomIsReservedByWhatArrives(t *testing.T) {
 	r, _ := newSpace(&queued)
 	r.MaxMessages = 0
 	for range 17 {
-		h, err := r.Enter("", 390_000)
+		h, err := r.Enter("", 390_000, func() {})
 		if err != nil {
 			t.Fatalf("an announcement kept the room: %v", err)
 		}
@@ -137,6 +137,75 @@ func TestStalledDraftLosesItsShare(t *testing.T) {
 	}
 	if r.Admit("", 1) == nil {
 		t.Error("a draft that goes on takes no place")
+	}
+}
+
+// TestRoomOfAStalledDraftGoesToOthers wants what a draft that does not move has on the
+// disk to be given up when others need it, unless all of it has arrived.
+func TestRoomOfAStalledDraftGoesToOthers(t *testing.T) {
+	var queued int
+	now := time.Now()
+	r, sp := newSpace(&queued)
+	r.Now = func() time.Time { return now }
+	given := make(chan string, 3)
+	begin := func(name string) *Share {
+		h, err := r.Enter("", 0, func() { given <- name })
+		if err = errors.Join(err, h.Add(50_000)); err != nil {
+			t.Fatal(err)
+		}
+		h.Wrote(50_000)
+		return h
+	}
+	stalled, whole := begin("stalled"), begin("whole")
+	if err := whole.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(patience)
+	moving := begin("moving")
+	sp.Bytes = 410_000
+	r.SetFull(false) // measures again
+	for range 2 {
+		if r.Admit("", 100_000) == nil {
+			t.Fatal("there is no room yet")
+		}
+	}
+	if got := <-given; got != "stalled" || len(given) > 0 {
+		t.Errorf("given up: %s, and %d more", got, len(given))
+	}
+	for _, err := range []error{stalled.Add(1), stalled.Complete()} {
+		if !errors.Is(err, spool.ErrFull) {
+			t.Errorf("the stalled draft goes on: %v", err)
+		}
+	}
+	if err := errors.Join(moving.Add(1), moving.Complete()); err != nil {
+		t.Errorf("the moving draft: %v", err)
+	}
+}
+
+// TestRoomInsideTheDatabase wants what drafts have left free inside the database to
+// count for the next ones, as far as the log has room outside it.
+func TestRoomInsideTheDatabase(t *testing.T) {
+	var queued int
+	r, sp := newSpace(&queued)
+	sp.Bytes = 420_000
+	if r.Admit("", 200_000) == nil {
+		t.Fatal("there is no room yet")
+	}
+	r.SetInside(500_000)
+	if err := r.Admit("", 200_000); err != nil {
+		t.Errorf("room inside the database: %v", err)
+	}
+	h := reserve(r, 200_000)
+	h.Wrote(200_000)
+	if err := r.Admit("", 200_000); err != nil {
+		t.Errorf("300 KB are left inside: %v", err)
+	}
+	if r.Admit("", 250_000) == nil {
+		t.Error("what was written is free still")
+	}
+	r.SetInside(10_000_000)
+	if r.Admit("", 700_000) == nil {
+		t.Error("the log has no room for it")
 	}
 }
 
