@@ -27,7 +27,7 @@ func TestStalledDraftIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	later.Store(int64(time.Minute))
-	if err := s.Admit("", 2 << 20); !errors.Is(err, spool.ErrFull) {
+	if err := s.Admit("", 2<<20); !errors.Is(err, spool.ErrFull) {
 		t.Fatalf("there is no room: %v", err)
 	}
 	eventually(t, "the chunks to be removed", func() bool {
