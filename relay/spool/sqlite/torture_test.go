@@ -214,7 +214,7 @@ func TestRealFullDisk(t *testing.T) {
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
 	s.space.SetFull(false) // forget the last statfs
-	if err := s.Admit(10 << 10); !errors.Is(err, spool.ErrFull) {
+	if err := s.Admit("", 10<<10); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Admit on a full disk: %v", err)
 	}
 	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("new")); !errors.Is(err, spool.ErrFull) {
