@@ -127,7 +127,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	case id.WorkloadIdentity:
 		p.Credential = setup.Workload
 	default:
-		p.Credential, p.File = setup.Certificate, string(id.CertificateFile)
+		p.Credential, p.File, p.Renewal = setup.Certificate, string(id.CertificateFile), id.RenewsItself()
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)

@@ -44,7 +44,7 @@ func (p Plan) identify() []step {
 	if p.Credential == Managed {
 		return []step{p.find()}
 	}
-	list := []step{entra("register save_app", "App registration (single tenant) and service principal",
+	list := []step{entra("register save_app save_object", "App registration (single tenant) and service principal",
 		nothing).with(writeApps)}
 	switch p.Credential {
 	case Secret:
@@ -69,7 +69,7 @@ func (p Plan) find() step {
 	if p.Credential == Managed {
 		return entra("managed save_app", "Find the managed identity: it is the app, and needs no registration")
 	}
-	return entra("find save_app", "Find the app and its service principal")
+	return entra("find save_app save_object", "Find the app and its service principal")
 }
 
 // credentialYAML is how the configuration names the credential; comments say what remains to be done.
@@ -87,7 +87,11 @@ func (p Plan) credentialYAML() []string {
 	case Workload:
 		return []string{"    workload_identity: true"}
 	}
-	return []string{"    certificate_file: " + yamlQuote(p.File)}
+	file := "    certificate_file: " + yamlQuote(p.File)
+	if p.Renewal {
+		return []string{file, "    certificate_renewal: auto", "    app_object_id: @OBJECT@"}
+	}
+	return []string{file, "    # certificate_renewal: auto would need the next line:", "    # app_object_id: @OBJECT@"}
 }
 
 // copyBack prints what the person who runs the relay needs.
@@ -107,13 +111,15 @@ func (p Plan) copyBack() step {
 		"", "Then, on the relay:  graphrelay verify --to ADMIN --wait 2h")
 	s := step{title: "What to give to the person who runs the relay", side: anywhere}
 	for _, l := range lines {
-		if before, isApp := strings.CutSuffix(l, "@APP@"); isApp {
-			s.ps = append(s.ps, "Write-Host ("+psQuote(before)+" + $AppId)")
-			s.sh = append(s.sh, `printf '%s%s\n' `+shQuote(before)+` "$APP_ID"`)
-			continue
+		ps, sh := "Write-Host "+psQuote(l), `printf '%s\n' `+shQuote(l)
+		for mark, id := range map[string][2]string{"@APP@": {"$AppId", "$APP_ID"},
+			"@OBJECT@": {"(Get-Note 'ObjectId')", "$(note ObjectId)"}} {
+			if before, found := strings.CutSuffix(l, mark); found {
+				ps = "Write-Host (" + psQuote(before) + " + " + id[0] + ")"
+				sh = `printf '%s%s\n' ` + shQuote(before) + ` "` + id[1] + `"`
+			}
 		}
-		s.ps = append(s.ps, "Write-Host "+psQuote(l))
-		s.sh = append(s.sh, `printf '%s\n' `+shQuote(l))
+		s.ps, s.sh = append(s.ps, ps), append(s.sh, sh)
 	}
 	return s
 }

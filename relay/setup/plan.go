@@ -53,6 +53,7 @@ type Plan struct {
 	ManagedClient string // managed_identity.client_id; empty is the system-assigned identity
 	Certificate   string // path of the .cer file, on the administrator's machine
 	File          string // path of the certificate or secret on the relay, for the YAML
+	Renewal       bool   // certificate_renewal is auto, for the YAML
 	Issuer        string // of the tokens of a workload identity; empty stops the script with what to write
 	Subject       string // of these tokens
 	Cloud         string // of the configuration; empty is public

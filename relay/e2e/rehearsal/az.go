@@ -305,7 +305,7 @@ func (p *process) azApp(t *Tenant, command string, f map[string]string) (string,
 	id := powershell.Args{"applicationid": app.id}
 	switch command {
 	case "ad app show":
-		return app.appID + "\n", nil
+		return map[string]string{"appId": app.appID, "id": app.id}[f["query"]] + "\n", nil
 	case "ad app delete":
 		_, err := p.graph("Remove-MgApplication", id)
 		return "", err

@@ -127,6 +127,14 @@ func (w *World) logsIn(p setup.Plan) {
 			(len(a.federated) != 1 || a.federated[0] != [3]string{a.federated[0][0], p.Issuer, p.Subject}) {
 			w.fail("the app %s has %d keys and the federated credentials %q", a.name, len(a.keys), a.federated)
 		}
+		line := "\n    # app_object_id: " + a.id
+		if p.Renewal {
+			line = "\n    certificate_renewal: auto\n    app_object_id: " + a.id
+		}
+		said := strings.ReplaceAll(strings.Join(w.Printed, "\n"), "\nHost ", "\n")
+		if strings.Contains(said, line+"\n") != (p.Credential == setup.Certificate) {
+			w.fail("the lines to copy of %s do not hold %q", a.name, line)
+		}
 		return
 	}
 	if p.Credential != setup.Managed {

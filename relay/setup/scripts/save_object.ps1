@@ -1,0 +1,1 @@
+Set-Note 'ObjectId' $app.Id
