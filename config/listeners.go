@@ -81,7 +81,7 @@ func (c *Config) checkReach(s strict.Scope, key string, l Listener) {
 	reached := slices.ContainsFunc(c.Clients, func(client Client) bool { return client.reaches(l) })
 	s.FailIf(!reached, key, "can be reached from other hosts, but no client may connect from one",
 		"add a client with networks, or with username where the listener has auth; or write a loopback address, as "+
-			"in 127.0.0.1:25 or [::1]:25, or unix:/PATH")
+			`in 127.0.0.1:25 or "[::1]:25", or unix:/PATH`)
 }
 
 func (c *Config) checkTLS(s strict.Scope, i int, l Listener) {
@@ -89,10 +89,14 @@ func (c *Config) checkTLS(s strict.Scope, i int, l Listener) {
 	s.FailIf(l.hasTLS() && !certificate, strict.Entry("smtp.listeners", i, "tls"), "needs a certificate",
 		"write smtp.tls with certificate_file and key_file, or tls: off")
 	off := l.TLS == "off" || l.TLS == "" && !certificate
+	encrypt := "smtp.tls with a certificate"
+	if l.TLS == "off" {
+		encrypt = "tls: starttls"
+	}
 	plaintext := l.Address.Unix() || s.Given(strict.Entry("smtp.listeners", i, "plaintext_auth"))
 	s.FailIf(l.offersAuth() && off && !plaintext, strict.Entry("smtp.listeners", i, "auth"),
 		"can never succeed: there is neither TLS nor plaintext_auth",
-		"write smtp.tls with a certificate, or plaintext_auth with the networks that may log in without TLS")
+		"write "+encrypt+", or plaintext_auth with the networks that may log in without TLS")
 	s.FailIf(l.LegacyTLS && l.TLS == "" && off, strict.Entry("smtp.listeners", i, "legacy_tls"),
 		"has no effect without TLS", "write smtp.tls with a certificate, or remove the key")
 }
@@ -138,7 +142,7 @@ func (l *ListenAddress) Read(text string) *strict.Fault {
 	ap, err := netip.ParseAddrPort(text)
 	if err != nil || ap.Addr().Zone() != "" {
 		return strict.Bad("is not an address to listen on",
-			"write IP:PORT, as in 127.0.0.1:25 or [::1]:25, unix:/PATH, or systemd:NAME")
+			`write IP:PORT, as in 127.0.0.1:25 or "[::1]:25", unix:/PATH, or systemd:NAME`)
 	}
 	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	*l = ListenAddress{"tcp", ap.String(), ap}

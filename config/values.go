@@ -180,7 +180,7 @@ func (n *Name) Read(text string) *strict.Fault {
 	return nil
 }
 
-func (*Name) About() (kind, example string) { return "name", "a name" }
+func (*Name) About() (kind, example string) { return "name", "printers" }
 
 // GUID is an identifier of Entra, in lower case with hyphens.
 type GUID string

@@ -83,7 +83,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, tag reflect.St
 	if _, known := d.places.at[path]; !known {
 		d.places.at[path] = place{line: lineOf(n.GetToken())}
 	}
-	if f := refuse(n); f != nil {
+	if f := refuse(n, tag); f != nil {
 		d.fail(path, f)
 		return
 	}
@@ -104,7 +104,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value, tag reflect.St
 
 // refuse names the parts of YAML that a configuration does without: whatever
 // makes a value come from elsewhere, and a value that is not there.
-func refuse(n ast.Node) *Fault {
+func refuse(n ast.Node, tag reflect.StructTag) *Fault {
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.MergeKeyNode:
 		return Bad("is a YAML anchor, alias or merge",
@@ -114,9 +114,17 @@ func refuse(n ast.Node) *Fault {
 	case *ast.LiteralNode:
 		return Bad("is a block text", "write the value on one line")
 	case *ast.NullNode:
-		return Bad("has no value", "write a value, or remove the key")
+		return Bad("has no value", "write a value"+orRemove(tag))
 	}
 	return nil
+}
+
+// orRemove is the other half of a remedy, unless the key is required.
+func orRemove(tag reflect.StructTag) string {
+	if tag.Get("required") != "" {
+		return ""
+	}
+	return ", or remove the key"
 }
 
 func (d *decoder) section(path string, n ast.Node, v reflect.Value) {
@@ -128,7 +136,11 @@ func (d *decoder) section(path string, n ast.Node, v reflect.Value) {
 		if d.strange(path, n) {
 			return
 		}
-		d.fail(path, Bad("must be a section of keys", "write "+keyNames(v.Type())+" under it, indented"))
+		remedy := "write " + keyNames(v.Type()) + " under it, indented"
+		if path == "" {
+			remedy = d.least(v.Type())
+		}
+		d.fail(path, Bad("must be a section of keys", remedy))
 		return
 	}
 	seen := map[string]bool{}
@@ -162,7 +174,7 @@ func (d *decoder) strange(path string, n ast.Node) bool {
 func (d *decoder) pair(path string, pair *ast.MappingValueNode, v reflect.Value, seen map[string]bool) {
 	name, line := pair.Key.GetToken().Value, lineOf(pair.Key.GetToken())
 	key := join(path, printable(name))
-	if f := refuse(pair.Key); f != nil {
+	if f := refuse(pair.Key, ""); f != nil {
 		d.addKey(line, key, "", f)
 		return
 	}
@@ -237,7 +249,7 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value, tag reflect.Str
 		return
 	}
 	if len(seq.Values) == 0 {
-		d.fail(path, Bad("is an empty list", "write at least one entry, or remove the key"))
+		d.fail(path, Bad("is an empty list", "write at least one entry"+orRemove(tag)))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
@@ -284,7 +296,7 @@ func (d *decoder) named(path string, pair *ast.MappingValueNode, v reflect.Value
 	text, line := pair.Key.GetToken().Value, lineOf(pair.Key.GetToken())
 	name, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 	key := join(path, printable(text))
-	f := refuse(pair.Key)
+	f := refuse(pair.Key, "")
 	if f == nil {
 		f = d.readInto(name, text, "")
 	}
@@ -307,7 +319,7 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, tag reflect.S
 	}
 	text := node.GetToken().Value
 	d.places.at[path] = place{d.places.at[path].line, shownText(v, text)}
-	if f := d.readInto(v, text, tag.Get("range")); f != nil {
+	if f := d.readInto(v, text, tag); f != nil {
 		v.SetZero() // so that no rule takes it for a value
 		d.fail(path, f)
 		return

@@ -61,13 +61,14 @@ func (f Format) asScalar(v reflect.Value, limits string) Scalar {
 }
 
 // readInto reads text into v and checks it against the range of its tag.
-func (f Format) readInto(v reflect.Value, text, limits string) *Fault {
+func (f Format) readInto(v reflect.Value, text string, tag reflect.StructTag) *Fault {
 	if text == "" {
-		return Bad("is empty", "write "+f.example(v.Type())+", or remove the key")
+		return Bad("is empty", "write "+f.example(v.Type())+orRemove(tag))
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
 		return Bad("contains a control character", "remove it")
 	}
+	limits := tag.Get("range")
 	if wrong := read(f.asScalar(v, limits), text); wrong != nil {
 		return wrong
 	}

@@ -42,9 +42,12 @@ func faultOf(c rune) *Fault {
 		return Bad(fmt.Sprintf("contains %U, a blank that is not a space", c),
 			"write a space in its place, or remove it")
 	case at >= 0:
-		like := signs[at+len(string(c))]
+		like, space := signs[at+len(string(c))], ""
+		if like == ':' {
+			space = " and a space" // without it a key has no end
+		}
 		return Bad(fmt.Sprintf("contains %c (%U), which looks like %c but is not", c, c, like),
-			fmt.Sprintf("write %c in its place", like))
+			fmt.Sprintf("write %c%s in its place", like, space))
 	}
 	return nil
 }
@@ -57,13 +60,17 @@ func isInvisible(c rune) bool { return unicode.Is(unicode.Cf, c) }
 // after a word and a colon.
 func lookalikeAtEnds(text string) *Fault {
 	_, rest, _ := strings.Cut(text, ":")
-	for _, s := range []string{text, rest} {
+	for i, s := range []string{text, rest} {
 		inner := strings.TrimFunc(s, func(c rune) bool { return isBlank(c) || isInvisible(c) })
 		if inner != s {
 			return lookalike(strings.Replace(s, inner, "", 1))
 		}
 		if strings.IndexFunc(s, isQuote) == 0 && isQuote(lastRune(s)) {
-			return lookalike(s)
+			f := lookalike(s)
+			if i > 0 { // YAML's quotes are around the whole text
+				f.remedy = "write no quotes there"
+			}
+			return f
 		}
 	}
 	return nil
