@@ -27,7 +27,8 @@ import (
 
 const password = "hunter2 and more"
 
-var credentials = []state.Credential{{Identity: "contoso", Kind: "certificate", Subject: hostile}}
+var credentials = []state.Credential{{Identity: "contoso", Kind: "certificate", Subject: hostile,
+	Renewal: &state.Renewal{Text: hostile, Failing: true}}}
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
@@ -254,6 +255,20 @@ func TestEveryPageIsShownWithASession(t *testing.T) {
 	if w := b.do(http.MethodGet, "/messages/"+string(id(1)), nil); strings.Contains(w.Body.String(), "secret body") ||
 		!strings.Contains(w.Body.String(), "Subject: x") {
 		t.Errorf("the header alone is shown: %s", w.Body)
+	}
+}
+
+// Where a certificate renews itself, Setup says so beside its end, and marks what fails.
+func TestSetupShowsTheRenewal(t *testing.T) {
+	b := newBench(t).logIn()
+	for _, failing := range []bool{false, true} {
+		b.snap.Credentials = []state.Credential{{Identity: "contoso", Kind: "certificate", Expires: noon,
+			Renewal: &state.Renewal{Text: "tried 3 of 12 times", Failing: failing}}}
+		text := b.get("/setup").Body.String()
+		if !strings.Contains(text, "renews itself: tried 3 of 12 times</span>") ||
+			strings.Contains(text, `<span class="mark bad">renews itself`) != failing {
+			t.Errorf("failing %v: %s", failing, text)
+		}
 	}
 }
 

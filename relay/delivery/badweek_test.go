@@ -222,7 +222,7 @@ func (w *badWeek) accept(box envelope.Address, subject string) envelope.QueueID 
 	messageID := "<" + string(id) + "@erp.contoso.com>"
 	header := fmt.Sprintf("From: <%s>\r\nTo: <one@example.net>\r\nSubject: %s\r\nMessage-ID: %s\r\n\r\n", box, subject,
 		messageID)
-	d, err := (watchedStore{w.store, w.referee}).Begin(context.Background(), 0)
+	d, err := (watchedStore{w.store, w.referee}).Begin(context.Background(), "", 0)
 	if err == nil {
 		_, err = d.Write([]byte(header + strings.Repeat("An order has arrived.\r\n", 40)))
 	}

@@ -56,7 +56,7 @@ func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRi
 func commitMail(t *testing.T, s spool.Store, mailbox envelope.Address, messageID string) envelope.QueueID {
 	t.Helper()
 	header := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nMessage-ID: %s\r\n\r\n", mailbox, mailbox, messageID)
-	d, err := s.Begin(t.Context(), 0)
+	d, err := s.Begin(t.Context(), "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

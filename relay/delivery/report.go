@@ -269,7 +269,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 }
 
 func (d *Delivery) commit(ctx context.Context, m spool.Message, body []byte) error {
-	draft, err := d.cfg.Store.Begin(ctx, int64(len(body)))
+	draft, err := d.cfg.Store.Begin(ctx, "", int64(len(body)))
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (r *sqliteRig) stop(t testing.TB) {
 func commit(t testing.TB, s spool.Store, mailbox envelope.Address, size int) envelope.QueueID {
 	t.Helper()
 	body := strings.Repeat("x", size)
-	d, err := s.Begin(t.Context(), int64(size))
+	d, err := s.Begin(t.Context(), "", int64(size))
 	if err != nil {
 		t.Fatal(err)
 	}

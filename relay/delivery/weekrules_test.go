@@ -324,8 +324,8 @@ type watchedStore struct {
 	j *referee
 }
 
-func (s watchedStore) Begin(ctx context.Context, size int64) (spool.Draft, error) {
-	d, err := s.Store.Begin(ctx, size)
+func (s watchedStore) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	d, err := s.Store.Begin(ctx, client, size)
 	return watchedDraft{d, s.j}, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/alert"
+	"graphrelay/relay/entra"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/verify"
@@ -74,5 +75,15 @@ func destinations(c *config.Config, id config.Identity, version string) ([]verif
 	for i := range list {
 		list[i].Proxy, list[i].Roots, list[i].Now = way.Proxy, way.Roots, time.Now
 	}
-	return list, nil
+	if id.ManagedIdentity != nil {
+		list[0], err = metadata()
+	}
+	return list, err
+}
+
+// metadata is what a managed identity logs in at, in place of Entra: never through a proxy.
+func metadata() (verify.Reach, error) {
+	server, err := url.Parse(entra.MetadataServer())
+	return verify.Reach{What: "metadata", URL: server, Now: time.Now, Away: entra.MetadataRemedy,
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}, err
 }

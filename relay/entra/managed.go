@@ -2,15 +2,18 @@ package entra
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/managedidentity"
 
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/text"
@@ -32,6 +35,25 @@ type metadata struct {
 	transport http.RoundTripper
 	last      *http.Response // its body is in memory
 }
+
+// MetadataServer is the address of the metadata service: that of a virtual machine, or
+// what Azure Arc or the environment names.
+func MetadataServer() string {
+	const machine, arc = "http://169.254.169.254", "http://127.0.0.1:40342"
+	switch source, _ := managedidentity.GetSource(); source {
+	case managedidentity.AppService, managedidentity.ServiceFabric:
+		return os.Getenv("IDENTITY_ENDPOINT")
+	case managedidentity.AzureML, managedidentity.CloudShell:
+		return os.Getenv("MSI_ENDPOINT")
+	case managedidentity.AzureArc:
+		return cmp.Or(os.Getenv("IDENTITY_ENDPOINT"), arc)
+	}
+	return machine
+}
+
+// MetadataRemedy is what to do where it does not answer.
+const MetadataRemedy = "managed_identity works on machines of Azure only (or under Azure Arc): check that this is " +
+	"one, and that nothing blocks 169.254.169.254"
 
 func newMetadataTransport() *http.Transport {
 	return &http.Transport{
@@ -95,8 +117,7 @@ func refusedByMetadata(err error, resp *http.Response, now time.Time) outcome.An
 	if resp == nil {
 		a := outcome.On("", "", "").Retry(identity, "4.4.1",
 			"Metadata service of this machine does not answer",
-			"managed_identity works on machines of Azure only (or under Azure Arc): check that this is one, "+
-				"and that nothing blocks 169.254.169.254").Answer()
+			MetadataRemedy).Answer()
 		a.Detail = text.Foreign(ErrorText(err), outcome.MaxText)
 		return a
 	}

@@ -301,13 +301,13 @@ type failing struct {
 	admit, begin, commit error
 }
 
-func (f failing) Admit(int64) error { return f.admit }
+func (f failing) Admit(string, int64) error { return f.admit }
 
-func (f failing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
+func (f failing) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
 	if f.begin != nil {
 		return nil, f.begin
 	}
-	d, err := f.Intake.Begin(ctx, size)
+	d, err := f.Intake.Begin(ctx, client, size)
 	return failingDraft{d, f.commit}, err
 }
 
@@ -359,8 +359,8 @@ type departing struct {
 	leave context.CancelFunc
 }
 
-func (s departing) Begin(ctx context.Context, size int64) (spool.Draft, error) {
-	d, err := s.Intake.Begin(ctx, size)
+func (s departing) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	d, err := s.Intake.Begin(ctx, client, size)
 	return departingDraft{d, s.leave}, err
 }
 

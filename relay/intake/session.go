@@ -135,11 +135,11 @@ func (s *session) Mail(_ context.Context, from smtpd.MailFrom) (smtpd.Transactio
 	if err != nil {
 		return nil, s.reject(err, "mail", slog.String("reverse_path", from.Path.String()))
 	}
-	if err := s.in.Store.Admit(from.Size); err != nil {
-		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
-	}
 	t.who = s.who(from.Helo)
 	turn := spool.Message{Client: t.who}.Turn()
+	if err := s.in.Store.Admit(turn.Client, from.Size); err != nil {
+		return nil, s.reject(storeReply(err), "mail", slog.Int64("size", from.Size))
+	}
 	if t.uncount, err = s.in.limits.message(s.client, turn, s.in.Now()); err != nil {
 		return nil, s.reject(err, "mail")
 	}

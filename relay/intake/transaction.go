@@ -244,7 +244,7 @@ func (t *transaction) edits(m *spool.Message) message.Edits {
 // store writes the message into a draft and commits it. A commit is not
 // cancelled half-way: the client may be gone, the answer must still be true.
 func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte, body io.Reader) (int64, error) {
-	draft, err := t.in.Store.Begin(ctx, t.from.Size)
+	draft, err := t.in.Store.Begin(ctx, m.Turn().Client, t.from.Size)
 	if err != nil {
 		return 0, storeReply(err)
 	}

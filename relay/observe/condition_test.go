@@ -12,8 +12,8 @@ type sick struct {
 	health error
 }
 
-func (s sick) Health() error     { return s.health }
-func (s sick) Admit(int64) error { return s.health }
+func (s sick) Health() error                         { return s.health }
+func (s sick) Admit(client string, size int64) error { return s.health }
 
 // A full store takes no mail, and sends what it has: it is not unhealthy, though
 // its health says why nothing is accepted.

@@ -41,7 +41,7 @@ import (
 // Store is what is observed of a spool.
 type Store interface {
 	Health() error
-	Admit(size int64) error
+	Admit(client string, size int64) error
 	Stats(ctx context.Context) (spool.Stats, error)
 	Lanes(ctx context.Context) ([]spool.Lane, error)
 	Holds(ctx context.Context) ([]spool.Hold, error)

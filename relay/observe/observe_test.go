@@ -27,8 +27,8 @@ type queue struct {
 	holds             []spool.Hold
 }
 
-func (q *queue) Health() error     { return q.health }
-func (q *queue) Admit(int64) error { return q.full }
+func (q *queue) Health() error                         { return q.health }
+func (q *queue) Admit(client string, size int64) error { return q.full }
 func (q *queue) Stats(context.Context) (spool.Stats, error) {
 	return spool.Stats{Queued: 1, Sending: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6, Deferred: 7, Paused: 8}, q.err
 }

@@ -68,7 +68,7 @@ func condition(store Store) (unhealthy, full error) {
 	if err := store.Health(); err != nil && !errors.Is(err, spool.ErrFull) {
 		return err, nil
 	}
-	return nil, store.Admit(0)
+	return nil, store.Admit("", 0)
 }
 
 // usage is what the mailboxes have sent in 24 hours, the busiest first. Delivery

@@ -22,6 +22,7 @@ type Reach struct {
 	Proxy func(*http.Request) (*url.URL, error)
 	Roots *x509.CertPool   // nil for the system's
 	Now   func() time.Time // this host's clock
+	Away  string           // what to do where nothing answers, if that is not a matter of firewalls and proxies
 }
 
 // A login fails when the clocks differ by this much; half of it causes a warning.
@@ -94,6 +95,8 @@ func (r Reach) lost(err error, stage, via string) Finding {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
+	case r.Away != "":
+		f.Remedy = r.Away
 	case errors.As(err, &dns):
 		f.Remedy = "make sure that this host can look up names (resolvectl query " + r.URL.Hostname() +
 			"), or set proxy (or HTTPS_PROXY) where a proxy has to do it"

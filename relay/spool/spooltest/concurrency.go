@@ -151,7 +151,7 @@ func concurrentBodies(t *testing.T, f *fixture) {
 }
 
 func abandon(ctx context.Context, s spool.Store, body []byte) error {
-	d, err := s.Begin(ctx, int64(len(body)))
+	d, err := s.Begin(ctx, "", int64(len(body)))
 	if err != nil {
 		return err
 	}

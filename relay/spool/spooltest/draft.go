@@ -64,7 +64,7 @@ func commitOfBodies(_ *testing.T, f *fixture) {
 
 func draftEndsOnce(_ *testing.T, f *fixture) {
 	for _, size := range []int{10, 1 << 20} {
-		d, err := f.store.Begin(f.ctx, 0)
+		d, err := f.store.Begin(f.ctx, "", 0)
 		f.must(err)
 		_, err = d.Write(noise(size, 1))
 		f.must(err)
@@ -79,7 +79,7 @@ func draftEndsOnce(_ *testing.T, f *fixture) {
 			f.Error("a draft could be committed twice")
 		}
 
-		d, err = f.store.Begin(f.ctx, int64(size))
+		d, err = f.store.Begin(f.ctx, "", int64(size))
 		f.must(err)
 		_, err = d.Write(noise(size, 1))
 		f.must(err)
@@ -161,7 +161,7 @@ func openErrors(_ *testing.T, f *fixture) {
 func cancelledContext(_ *testing.T, f *fixture) {
 	m := f.accept("box@example.org")
 	ctx, cancel := context.WithCancel(f.ctx)
-	d, err := f.store.Begin(f.ctx, 10)
+	d, err := f.store.Begin(f.ctx, "", 10)
 	f.must(err)
 	cancel()
 	late := f.message("box@example.org")
@@ -170,7 +170,7 @@ func cancelledContext(_ *testing.T, f *fixture) {
 	}
 	_, err = f.store.Get(f.ctx, late.ID)
 	f.wants(err, spool.ErrNotFound)
-	if _, err := f.store.Begin(ctx, 10); !errors.Is(err, context.Canceled) {
+	if _, err := f.store.Begin(ctx, "", 10); !errors.Is(err, context.Canceled) {
 		f.Errorf("Begin: %v", err)
 	}
 	_, err = f.store.Claim(ctx, spool.Claim{Mailbox: m.Mailbox, Now: f.clock, Limit: 1})
@@ -182,7 +182,7 @@ func cancelledContext(_ *testing.T, f *fixture) {
 
 func closed(_ *testing.T, f *fixture) {
 	m := f.accept("box@example.org")
-	d, err := f.store.Begin(f.ctx, 10)
+	d, err := f.store.Begin(f.ctx, "", 10)
 	f.must(err)
 	f.must(f.store.Close())
 	f.wants(d.Commit(f.ctx, f.message("box@example.org")), spool.ErrUnhealthy)

@@ -404,7 +404,7 @@ func (s *Mem) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed 
 }
 
 // Health implements spool.Store.
-func (s *Mem) Health() error { return s.Admit(0) }
+func (s *Mem) Health() error { return s.Admit("", 0) }
 
 // Close implements spool.Store.
 func (s *Mem) Close() error {

@@ -17,7 +17,7 @@ type draft struct {
 }
 
 // Begin implements spool.Intake.
-func (s *Mem) Begin(ctx context.Context, _ int64) (spool.Draft, error) {
+func (s *Mem) Begin(ctx context.Context, _ string, _ int64) (spool.Draft, error) {
 	if err := s.change(ctx, "begin", ""); err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func (s *Mem) Begin(ctx context.Context, _ int64) (spool.Draft, error) {
 }
 
 // Admit implements spool.Intake.
-func (s *Mem) Admit(int64) error {
+func (s *Mem) Admit(string, int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.read(); err != nil {

@@ -153,7 +153,7 @@ func (f *fixture) message(mailbox string) spool.Message {
 }
 
 func store(ctx context.Context, s spool.Store, m spool.Message, body []byte) error {
-	d, err := s.Begin(ctx, int64(len(body)))
+	d, err := s.Begin(ctx, "", int64(len(body)))
 	if err != nil {
 		return err
 	}

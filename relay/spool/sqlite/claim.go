@@ -160,7 +160,8 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 	}
 	t.attempts = append(t.attempts, recordedAttempt{n: m.n, attempt: attempt})
 	t.shifts = append(t.shifts, shift{
-		lane: m.Mailbox.Key(), turn: m.turn, from: counted(codeQueued, attempt-1), to: codeSending, size: m.Size,
+		lane: m.Mailbox.Key(), turn: m.turn, client: m.Turn().Client, size: m.Size,
+		from: counted(codeQueued, attempt-1), to: codeSending,
 	})
 	e := spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)}
 	return true, insertEvent(t.Conn, m.n, m.events+1, &e)
@@ -184,7 +185,8 @@ func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, n
 			return err
 		}
 		t.shifts = append(t.shifts, shift{
-			lane: b.lane, turn: b.turn, from: codeSending, to: counted(codeQueued, b.attempts-1), size: b.size,
+			lane: b.lane, turn: b.turn, client: b.client, size: b.size,
+			from: codeSending, to: counted(codeQueued, b.attempts-1),
 		})
 		return forgetAttempt(t.Conn, b.n, int64(attempt))
 	})

@@ -132,7 +132,7 @@ func TestInterruptedAttempt(t *testing.T) {
 func TestAbandonedDrafts(t *testing.T) {
 	s := open(t, newPath(t))
 	for range 3 {
-		d, err := s.Begin(t.Context(), 0)
+		d, err := s.Begin(t.Context(), "", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,13 +30,13 @@ type draft struct {
 }
 
 // Begin implements spool.Intake.
-func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
+func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
 	if err := errors.Join(ctx.Err(), s.sick()); err != nil {
 		return nil, err
 	}
 	size = max(size, 0)
 	n := s.lastNumber.Add(1)
-	share, err := s.space.Enter(size, func() { s.discard(n) })
+	share, err := s.space.Enter(client, size, func() { s.discard(n) })
 	if err != nil {
 		return nil, err
 	}
@@ -45,15 +45,15 @@ func (s *Store) Begin(ctx context.Context, size int64) (spool.Draft, error) {
 }
 
 // Admit implements spool.Intake.
-func (s *Store) Admit(size int64) error {
+func (s *Store) Admit(client string, size int64) error {
 	if err := s.sick(); err != nil {
 		return err
 	}
-	return s.space.Admit(max(size, 0))
+	return s.space.Admit(client, max(size, 0))
 }
 
 // Health implements spool.Store.
-func (s *Store) Health() error { return s.Admit(0) }
+func (s *Store) Health() error { return s.Admit("", 0) }
 
 // Write waits until a full chunk is in the database, so that a client cannot send faster than
 // the disk writes. A chunk is written when more bytes follow: the last one belongs to Commit.
@@ -109,7 +109,7 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 		err = spool.CheckMessage(&m)
 	}
 	if err == nil && d.s.space.IsFull() {
-		err = d.s.space.Admit(0)
+		err = d.s.space.Admit("", 0)
 	}
 	if err == nil {
 		err = d.share.Complete()
@@ -144,7 +144,8 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		}
 		t.accepted = append(t.accepted, m.ID)
 		t.shifts = append(t.shifts, shift{
-			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), from: none, to: codeQueued, size: m.Size,
+			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), client: m.Turn().Client, size: m.Size,
+			from: none, to: codeQueued,
 		})
 		if len(d.buf) > 0 {
 			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {

@@ -19,7 +19,7 @@ func TestStalledDraftIsGivenUp(t *testing.T) {
 		s.space.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 		s.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 3 << 20, Inodes: -1}, nil }
 	})
-	stalled, err := s.Begin(t.Context(), 0)
+	stalled, err := s.Begin(t.Context(), "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestStalledDraftIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	later.Store(int64(time.Minute))
-	if err := s.Admit(2 << 20); !errors.Is(err, spool.ErrFull) {
+	if err := s.Admit("", 2<<20); !errors.Is(err, spool.ErrFull) {
 		t.Fatalf("there is no room: %v", err)
 	}
 	eventually(t, "the chunks to be removed", func() bool {

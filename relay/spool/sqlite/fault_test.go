@@ -81,7 +81,7 @@ func TestFailedCommit(t *testing.T) {
 			f, path := newFaults(), newPath(t)
 			s := open(t, path, f.into)
 			kept := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
-			d, err := s.Begin(t.Context(), 0)
+			d, err := s.Begin(t.Context(), "", 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,9 +275,9 @@ func TestUnhealthy(t *testing.T) {
 		t.Fatalf("Commit gave %v", err)
 	}
 	_, claimErr := s.Claim(t.Context(), spool.Claim{Mailbox: kept.Mailbox, Now: start()})
-	_, beginErr := s.Begin(t.Context(), 1)
+	_, beginErr := s.Begin(t.Context(), "", 1)
 	for what, err := range map[string]error{
-		"Admit": s.Admit(1), "Begin": beginErr, "Claim": claimErr, "Health": s.Health(),
+		"Admit": s.Admit("", 1), "Begin": beginErr, "Claim": claimErr, "Health": s.Health(),
 		"Settle": s.Settle(t.Context(), spool.Settlement{ID: kept.ID, Attempt: 1, State: spool.Sent}),
 		"Move":   s.Move(t.Context(), kept.ID, spool.Held, start(), "", start()),
 		"Sweep":  s.Sweep(t.Context(), start(), time.Hour, time.Hour),

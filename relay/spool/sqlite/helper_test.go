@@ -68,7 +68,7 @@ func accept(t testing.TB, s spool.Store, m spool.Message, body []byte) spool.Mes
 }
 
 func tryAccept(s spool.Store, m spool.Message, body []byte) error {
-	d, err := s.Begin(context.Background(), int64(len(body)))
+	d, err := s.Begin(context.Background(), "", int64(len(body)))
 	if err != nil {
 		return err
 	}

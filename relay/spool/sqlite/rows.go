@@ -110,6 +110,7 @@ type brief struct {
 	bodyGone           bool
 	report             int64
 	turn               int64
+	client             string // of the turn
 }
 
 // storedSize is how many bytes of the message are stored.
@@ -121,14 +122,14 @@ func (b brief) storedSize() int64 {
 }
 
 const briefColumns = "n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, " +
-	"events, body_gone, report, turn"
+	"events, body_gone, report, turn, " + turnColumns
 
 func readBrief(r *db.Row) (brief, error) {
 	return brief{
 		n: r.Int(), id: envelope.QueueID(r.Str()), state: r.Int(), lane: r.Str(),
 		attempts: r.Int(), settled: r.Int(), size: r.Int(), accepted: r.Int(),
 		heldFor: r.Int(), heldSince: r.Int(), events: r.Int(), bodyGone: r.Bool(), report: r.Int(),
-		turn: r.Int(),
+		turn: r.Int(), client: readTurn(r).Client,
 	}, r.Err
 }
 

@@ -120,7 +120,7 @@ CREATE TABLE ending (
 	cursor TEXT NOT NULL
 );` + refusalSchema
 
-const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_hash) WHERE state = 0;"
+const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_hash, size) WHERE state = 0;"
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.

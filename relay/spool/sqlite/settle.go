@@ -88,7 +88,7 @@ func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 		}
 	}
 	t.shifts = append(t.shifts, shift{
-		lane: b.lane, turn: b.turn, size: b.storedSize(),
+		lane: b.lane, turn: b.turn, client: b.client, size: b.storedSize(),
 		from: counted(b.state, b.attempts), to: counted(to, b.attempts),
 	})
 	return insertEvent(t.Conn, b.n, b.events+1, e)

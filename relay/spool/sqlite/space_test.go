@@ -16,7 +16,7 @@ func TestMaxMessages(t *testing.T) {
 	defer s.Close()
 	first := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
 	accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
-	if err := s.Admit(1); !errors.Is(err, spool.ErrFull) {
+	if err := s.Admit("", 1); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Admit of a third: %v", err)
 	}
 	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("body")); !errors.Is(err, spool.ErrFull) {

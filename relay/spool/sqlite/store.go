@@ -145,6 +145,7 @@ func newStore(opts Options, lock *os.File) *Store {
 	}
 	s.space = disk.NewSpace(disk.Limits{
 		Path: opts.Path, MinFree: opts.MinFree, MaxMessages: opts.MaxMessages, Queued: s.tally.queue,
+		Uses: s.tally.each,
 	})
 	return s
 }
@@ -227,6 +228,9 @@ func (s *Store) cleanUp(c *db.Conn) error {
 // recount reads again what is kept in memory.
 func (s *Store) recount(c *db.Conn) error {
 	t, err := countAll(c)
+	if err == nil {
+		err = t.countUses(c)
+	}
 	if err != nil {
 		return err
 	}

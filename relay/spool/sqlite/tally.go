@@ -18,6 +18,7 @@ import (
 type shift struct {
 	lane     string // Key of its mailbox
 	turn     int64
+	client   string // of the turn
 	from, to int64
 	size     int64
 }
@@ -48,6 +49,7 @@ type tally struct {
 	states counts
 	bytes  int64
 	lanes  map[string]*laneTally
+	uses   map[string]spool.Use // by client
 }
 
 type laneTally struct {
@@ -56,7 +58,7 @@ type laneTally struct {
 	turns map[int64]int // how many wait in each
 }
 
-func newTally() *tally { return &tally{lanes: map[string]*laneTally{}} }
+func newTally() *tally { return &tally{lanes: map[string]*laneTally{}, uses: map[string]spool.Use{}} }
 
 func (t *tally) apply(shifts []shift) {
 	t.mu.Lock()
@@ -64,6 +66,29 @@ func (t *tally) apply(shifts []shift) {
 	for _, s := range shifts {
 		t.add(s.lane, s.turn, s.from, -1, -s.size)
 		t.add(s.lane, s.turn, s.to, +1, +s.size)
+		t.use(s.client, s.from, -1, -s.size)
+		t.use(s.client, s.to, +1, +s.size)
+	}
+}
+
+// use counts what a client has in the queue.
+func (t *tally) use(client string, state int64, messages int, bytes int64) {
+	if state == none || !inQueue(state) {
+		return
+	}
+	if t.uses[client] = t.uses[client].Plus(messages, bytes); t.uses[client] == (spool.Use{}) {
+		delete(t.uses, client)
+	}
+}
+
+// each hands over what each client has in the queue.
+func (t *tally) each(yield func(client string, u spool.Use) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for client, u := range t.uses {
+		if !yield(client, u) {
+			return
+		}
 	}
 }
 
@@ -99,7 +124,7 @@ func (t *tally) add(lane string, turn, state int64, messages int, bytes int64) {
 func (t *tally) replace(o *tally) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.states, t.bytes, t.lanes = o.states, o.bytes, o.lanes
+	t.states, t.bytes, t.lanes, t.uses = o.states, o.bytes, o.lanes, o.uses
 }
 
 // queue is the number of messages in the queue.
@@ -173,6 +198,23 @@ func countAll(c *db.Conn) (*tally, error) {
 		return struct{}{}, r.Err
 	})
 	return t, err
+}
+
+// countUses counts what each client has. It reads one message of each turn that
+// waits, and each one that is Held.
+func (t *tally) countUses(c *db.Conn) error {
+	read := func(r *db.Row) error {
+		messages, bytes := int(r.Int()), r.Int()
+		t.use(readTurn(r).Client, codeQueued, messages, bytes)
+		return r.Err
+	}
+	err := c.Query("SELECT messages, bytes, "+turnColumns+` FROM (SELECT count(*) AS messages, sum(size) AS bytes,
+			min(n) AS first FROM message INDEXED BY due WHERE state = 0 GROUP BY lane, turn)
+		CROSS JOIN message ON n = first`, nil, read)
+	if err != nil {
+		return err
+	}
+	return c.Query("SELECT 1, size, "+turnColumns+" FROM message INDEXED BY by_state WHERE state IN (1, 2)", nil, read)
 }
 
 // Lanes implements spool.Reader. It costs a look-up in an index for each lane with

@@ -214,7 +214,7 @@ func TestRealFullDisk(t *testing.T) {
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
 	s.space.SetFull(false) // forget the last statfs
-	if err := s.Admit(10 << 10); !errors.Is(err, spool.ErrFull) {
+	if err := s.Admit("", 10<<10); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Admit on a full disk: %v", err)
 	}
 	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("new")); !errors.Is(err, spool.ErrFull) {
@@ -237,7 +237,7 @@ func TestRealFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Not Health: with nothing to stay free it is content with the last second's measure.
-	eventually(t, "room", func() bool { return s.Admit(10<<10) == nil })
+	eventually(t, "room", func() bool { return s.Admit("", 10<<10) == nil })
 	accept(t, s, newMessage(t, "box@example.org"), []byte("new"))
 }
 
@@ -306,10 +306,10 @@ func TestNoInodes(t *testing.T) {
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
 	takeInodes(dir, "filler")
 	s.space.SetFull(false) // forget the last statfs
-	if err := s.Admit(1); !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "inodes") {
+	if err := s.Admit("", 1); !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "inodes") {
 		t.Errorf("Admit without inodes: %v", err)
 	}
-	if _, err := s.Begin(t.Context(), 1); !errors.Is(err, spool.ErrFull) {
+	if _, err := s.Begin(t.Context(), "", 1); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Begin without inodes: %v", err)
 	}
 	f.set("after commit", errDisk, 1)

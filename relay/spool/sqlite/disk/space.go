@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"iter"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -43,13 +44,15 @@ type Space struct {
 	knownAt time.Time
 	inside  int64 // bytes that are free inside the database
 	failed  error
-	shares  map[*Share]struct{} // of the drafts under way
-	full    bool                // the ballast is gone, or a write found the disk full
+	shares  map[*Share]struct{}  // of the drafts under way
+	away    map[string]time.Time // when a client was last refused for want of room
+	full    bool                 // the ballast is gone, or a write found the disk full
 }
 
 // Share is what one draft has of the space.
 type Share struct {
 	space  *Space
+	client string
 	bytes  int64     // that have arrived and are not on the disk yet
 	moved  time.Time // when the last of them came
 	stored bool      // some are on the disk
@@ -60,15 +63,17 @@ type Share struct {
 
 // Limits are how far a store may fill its file system.
 type Limits struct {
-	Path        string     // of the database
-	MinFree     int64      // bytes that stay free
-	MaxMessages int        // 0 = no limit
-	Queued      func() int // messages in the queue
+	Path        string                       // of the database
+	MinFree     int64                        // bytes that stay free
+	MaxMessages int                          // 0 = no limit
+	Queued      func() int                   // messages in the queue
+	Uses        iter.Seq2[string, spool.Use] // what each client has in the queue
 }
 
 // NewSpace measures with statfs.
 func NewSpace(l Limits) *Space {
-	return &Space{Limits: l, Measure: statfs, Now: time.Now, shares: map[*Share]struct{}{}}
+	return &Space{Limits: l, Measure: statfs, Now: time.Now,
+		shares: map[*Share]struct{}{}, away: map[string]time.Time{}}
 }
 
 func statfs(path string) (Free, error) {
@@ -84,11 +89,12 @@ func statfs(path string) (Free, error) {
 	return free, nil
 }
 
-// Admit returns nil if a message of size bytes would be accepted, else ErrFull.
-func (s *Space) Admit(size int64) error {
+// Admit returns nil if a message of a client would be accepted, else ErrFull. The
+// client "" is the service itself, which no share binds.
+func (s *Space) Admit(client string, size int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.check(size)
+	return s.check(client, size)
 }
 
 // Room returns nil if there is room for something small that is not mail, else
@@ -102,13 +108,13 @@ func (s *Space) Room() error {
 // Enter begins a draft of about size bytes, if there is room for it now. Leave ends it.
 // giveUp is called, once at most and at any time, when others need the room of a draft
 // that does not move.
-func (s *Space) Enter(size int64, giveUp func()) (*Share, error) {
+func (s *Space) Enter(client string, size int64, giveUp func()) (*Share, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.check(size); err != nil {
+	if err := s.check(client, size); err != nil {
 		return nil, err
 	}
-	h := &Share{space: s, moved: s.Now(), giveUp: giveUp}
+	h := &Share{space: s, client: client, moved: s.Now(), giveUp: giveUp}
 	s.shares[h] = struct{}{}
 	return h, nil
 }
@@ -126,15 +132,15 @@ func (h *Share) Add(n int64) error {
 	s := h.space
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	admit, need := s.checkSpace, n
-	switch {
-	case h.taken:
+	if h.taken {
 		return errTaken()
-	case s.lost(h):
-		admit, need = s.check, h.bytes+n
 	}
-	if err := admit(need); err != nil {
-		return err
+	err := s.checkSpace(n)
+	if s.lost(h) {
+		err = s.check(h.client, h.bytes+n)
+	}
+	if err != nil {
+		return s.turnAway(h.client, err)
 	}
 	h.bytes, h.moved = h.bytes+n, s.Now()
 	return nil
@@ -198,7 +204,73 @@ func (s *Space) moving() (drafts int, bytes int64) {
 	return drafts, bytes
 }
 
-func (s *Space) check(need int64) error {
+func (s *Space) check(client string, need int64) error {
+	if err := s.checkRoom(need); err != nil {
+		return s.turnAway(client, err)
+	}
+	return s.checkShare(client)
+}
+
+// turnAway remembers that a client has mail for which there is no room.
+func (s *Space) turnAway(client string, err error) error {
+	if client != "" {
+		s.away[client] = s.Now()
+	}
+	return err
+}
+
+// checkShare refuses a client that would fill the queue or its disk for the others.
+// The room on the disk is what the queue has and what it may still take.
+func (s *Space) checkShare(client string) error {
+	if client == "" {
+		return nil
+	}
+	has, all := s.uses()
+	clients, its := len(has), has[client]
+	if spool.Overdrawn(int64(s.MaxMessages), int64(all.Messages), int64(its.Messages), clients) {
+		return Full(fmt.Sprintf("Client has its share of the queue: %d messages, and others have mail, too",
+			its.Messages),
+			"see why they are not sent (graphrelay status), or raise queue.max_messages",
+			fmt.Sprintf("%d of %d messages are in the queue, of %d clients", all.Messages, s.MaxMessages, clients))
+	}
+	if room := all.Bytes + s.known.Bytes + s.inside - s.MinFree; spool.Overdrawn(room, all.Bytes, its.Bytes, clients) {
+		return Full(fmt.Sprintf("Client has its share of the queue's disk: %d MiB, and others have mail, too",
+			its.Bytes>>20),
+			"free space on the disk of queue.store, or lower queue.min_free_space",
+			fmt.Sprintf("%d of %d MiB are used by the queue, of %d clients", all.Bytes>>20, room>>20, clients))
+	}
+	return nil
+}
+
+// uses is what each client has in the queue and in drafts, and what all have. It has
+// the clients that were lately turned away, too.
+func (s *Space) uses() (has map[string]spool.Use, all spool.Use) {
+	has = map[string]spool.Use{}
+	add := func(client string, u spool.Use) {
+		all = all.Plus(u.Messages, u.Bytes)
+		if client != "" {
+			has[client] = has[client].Plus(u.Messages, u.Bytes)
+		}
+	}
+	for client, u := range s.Uses {
+		add(client, u)
+	}
+	for h := range s.shares {
+		if !s.lost(h) {
+			add(h.client, spool.Use{Messages: 1, Bytes: h.bytes})
+		}
+	}
+	for client, at := range s.away {
+		if s.Now().Sub(at) >= spool.AwayFor {
+			delete(s.away, client)
+			continue
+		}
+		add(client, spool.Use{})
+	}
+	return has, all
+}
+
+func (s *Space) checkRoom(need int64) error {
 	drafts, _ := s.moving()
 	if n := s.Queued() + drafts; s.MaxMessages > 0 && n >= s.MaxMessages {
 		return Full(fmt.Sprintf("Queue is full: it has %d messages, as many as queue.max_messages allows", n),

@@ -17,6 +17,7 @@ func newSpace(queued *int) (*Space, *Free) {
 	s := NewSpace(Limits{
 		Path: "/var/lib/graphrelay/queue.db", MinFree: 400_000, MaxMessages: 3,
 		Queued: func() int { return *queued },
+		Uses:   func(func(string, spool.Use) bool) {},
 	})
 	s.Measure = func(string) (Free, error) { return *sp, nil }
 	return s, sp
@@ -56,7 +57,7 @@ func TestSpace(t *testing.T) {
 		var queued int
 		r, sp := newSpace(&queued)
 		c.do(r, sp, &queued)
-		err := r.Admit(c.size)
+		err := r.Admit("", c.size)
 		refused := errors.Is(err, spool.ErrFull) && strings.Contains(err.Error(), c.remedy)
 		if c.remedy == "" && err != nil || c.remedy != "" && !refused {
 			t.Errorf("%s: %v, want %q", c.name, err, c.remedy)
@@ -72,7 +73,7 @@ func TestSpace(t *testing.T) {
 
 // reserve begins a draft to which so many bytes have come.
 func reserve(r *Space, bytes int64) *Share {
-	h, err := r.Enter(0, func() {})
+	h, err := r.Enter("", 0, func() {})
 	if err != nil {
 		panic(err)
 	}
@@ -85,7 +86,7 @@ func reserve(r *Space, bytes int64) *Share {
 func TestSpaceBeyondDeclared(t *testing.T) {
 	var queued int
 	r, _ := newSpace(&queued)
-	h, err := r.Enter(100_000, func() {})
+	h, err := r.Enter("", 100_000, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,7 @@ func TestRoomIsReservedByWhatArrives(t *testing.T) {
 	r, _ := newSpace(&queued)
 	r.MaxMessages = 0
 	for range 17 {
-		h, err := r.Enter(390_000, func() {})
+		h, err := r.Enter("", 390_000, func() {})
 		if err != nil {
 			t.Fatalf("an announcement kept the room: %v", err)
 		}
@@ -113,7 +114,7 @@ func TestRoomIsReservedByWhatArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Admit(390_000); err != nil {
+	if err := r.Admit("", 390_000); err != nil {
 		t.Errorf("17 drafts of 30 bytes keep 390 KB from others: %v", err)
 	}
 }
@@ -125,11 +126,11 @@ func TestStalledDraftLosesItsShare(t *testing.T) {
 	r, _ := newSpace(&queued)
 	r.Now = func() time.Time { return now }
 	h := reserve(r, 300_000)
-	if r.Admit(1) == nil {
+	if r.Admit("", 1) == nil {
 		t.Fatal("a draft under way takes no place")
 	}
 	now = now.Add(patience)
-	if err := r.Admit(400_000); err != nil {
+	if err := r.Admit("", 400_000); err != nil {
 		t.Errorf("a draft that does not move keeps its share: %v", err)
 	}
 	queued = 3
@@ -140,7 +141,7 @@ func TestStalledDraftLosesItsShare(t *testing.T) {
 	if err := errors.Join(h.Add(1), h.Add(1)); err != nil {
 		t.Errorf("it cannot go on, although there is room: %v", err)
 	}
-	if r.Admit(1) == nil {
+	if r.Admit("", 1) == nil {
 		t.Error("a draft that goes on takes no place")
 	}
 }
@@ -154,7 +155,7 @@ func TestRoomOfAStalledDraftGoesToOthers(t *testing.T) {
 	r.Now = func() time.Time { return now }
 	given := make(chan string, 3)
 	begin := func(name string) *Share {
-		h, err := r.Enter(0, func() { given <- name })
+		h, err := r.Enter("", 0, func() { given <- name })
 		if err = errors.Join(err, h.Add(50_000)); err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +171,7 @@ func TestRoomOfAStalledDraftGoesToOthers(t *testing.T) {
 	sp.Bytes = 410_000
 	r.SetFull(false) // measures again
 	for range 2 {
-		if r.Admit(100_000) == nil {
+		if r.Admit("", 100_000) == nil {
 			t.Fatal("there is no room yet")
 		}
 	}
@@ -193,23 +194,23 @@ func TestRoomInsideTheDatabase(t *testing.T) {
 	var queued int
 	r, sp := newSpace(&queued)
 	sp.Bytes = 420_000
-	if r.Admit(200_000) == nil {
+	if r.Admit("", 200_000) == nil {
 		t.Fatal("there is no room yet")
 	}
 	r.SetInside(500_000)
-	if err := r.Admit(200_000); err != nil {
+	if err := r.Admit("", 200_000); err != nil {
 		t.Errorf("room inside the database: %v", err)
 	}
 	h := reserve(r, 200_000)
 	h.Wrote(200_000)
-	if err := r.Admit(200_000); err != nil {
+	if err := r.Admit("", 200_000); err != nil {
 		t.Errorf("300 KB are left inside: %v", err)
 	}
-	if r.Admit(250_000) == nil {
+	if r.Admit("", 250_000) == nil {
 		t.Error("what was written is free still")
 	}
 	r.SetInside(10_000_000)
-	if r.Admit(700_000) == nil {
+	if r.Admit("", 700_000) == nil {
 		t.Error("the log has no room for it")
 	}
 }
@@ -220,7 +221,7 @@ func TestSpaceMeasuresSeldom(t *testing.T) {
 	r, sp := newSpace(&queued)
 	r.Measure = func(string) (Free, error) { calls++; return *sp, nil }
 	for range 1000 {
-		if err := r.Admit(1); err != nil {
+		if err := r.Admit("", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
