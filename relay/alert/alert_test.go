@@ -312,7 +312,8 @@ func TestCheckURLFile(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 	path := urlFile(t, "https://a.example/x\nhttps://b.example/y")
-	if err := CheckURLFile(path); err == nil || !strings.Contains(err.Error(), "write one https URL into it, alone on") {
+	if err := CheckURLFile(path); err == nil ||
+		!strings.Contains(err.Error(), "write one https URL into it, alone on one line") {
 		t.Errorf("err = %v", err)
 	}
 	if err := os.WriteFile(path, []byte("https://a.example/x\n"), 0o600); err != nil {
