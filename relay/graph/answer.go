@@ -97,7 +97,9 @@ func (s Step) Judge(httpStatus int, h http.Header, body []byte, now time.Time) o
 		// What was refused is our request, and nobody knows that the message is to blame.
 		a.Outcome, a.Scope, a.Status, a.Advice = outcome.Hold, outcome.ScopeMessage, reply.Enhanced{4, 3, 5}, adviceBug
 	}
-	a.Doubt = a.Doubt && s.MayDepart
+	if a.Doubt && !s.MayDepart {
+		a.Doubt, a.Text, a.Advice = false, failure, adviceWait
+	}
 	a.Detail = s.says(a.Detail)
 	return a
 }

@@ -197,6 +197,8 @@ func mailboxFaults() []outcome.Row {
 	}
 }
 
+const failure = "Microsoft 365 has a temporary fault"
+
 // transient are failures of the service by name, whatever the status: a 400
 // that says "server busy" must not bounce, and a 403 that says "try again later"
 // must not hold the mailbox.
@@ -205,7 +207,6 @@ func mailboxFaults() []outcome.Row {
 // delivered all the same.
 func transient() []outcome.Row {
 	on := outcome.On
-	const failure = "Microsoft 365 has a temporary fault"
 	return []outcome.Row{
 		on("500", "UnknownError ErrorInternalServerError", "").
 			Retry(mailbox, "4.3.0", failure+", and may have sent the message", adviceCheck).Doubtful(),
