@@ -145,13 +145,22 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		route := Route{Identity: "contoso", Sender: r.graph, MIMELimit: 100}
 		r.cfg.Route = func(envelope.Address) (Route, bool) { return route, true }
 		box := addr(t, "relay@contoso.com")
-		id := r.store.put(box, box, func(r *spool.Record) { r.Size = 101 })
+		id := r.store.putBody(largeText, box, box, func(r *spool.Record) { r.Size = int64(len(largeText)) })
 		r.start()
 		r.wait(time.Minute)
 		m := r.store.get(id)
 		if m.State != spool.Held || m.LastStatus != (reply.Enhanced{4, 3, 4}) ||
 			!strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
 			t.Errorf("%+v after %d requests", m, r.graph.count())
+		}
+		route.Uploader = u // as after a reload
+		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Notify(box)
+		r.wait(time.Minute)
+		if r.wantState(id, spool.Sent); len(u.drafts) != 1 {
+			t.Errorf("%d drafts after the release", len(u.drafts))
 		}
 		r.stop()
 		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) ||

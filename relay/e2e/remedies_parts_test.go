@@ -125,6 +125,79 @@ func remediesFollowedInParts() map[string][]string {
 		"entra TestParseSecret": {
 			"put the Value of the client secret (not its Secret ID) alone on one line",
 		},
+		"renewal TestRemediesAreFollowed": {
+			"check app_object_id (Object ID on the overview page of the app registration) and this host's clock",
+			"correct app_object_id: Object ID on the overview page of the app registration",
+			"correct its path or mode",
+			"it is tried again; graphrelay cert show FILE has the history",
+			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
+			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
+			"let the service read it, or delete it: the renewal then begins again",
+			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
+		},
+		"doctor TestAPortIsGivenUpOrAnotherOneChosen": {
+			"…, or choose another port in smtp.listeners",
+			"check that … should hold it: it gets the mail of programs on this host that send to localhost",
+		},
+		"doctor TestAProgramIsStoppedOrAnotherPortWritten": {
+			"stop that program, or write another port",
+		},
+		"doctor TestRootSeesWhoHasAPort": {
+			"run this as root, or run: ss -ltnp",
+		},
+		"doctor TestRemediesOfListenersAreFollowed": {
+			"install the package, or a socket unit with FileDescriptorName=… and Service=graphrelay.service",
+			"write IP:PORT, as in 127.0.0.1:2525",
+			"run: systemctl disable --now …; or write systemd:…",
+		},
+		"doctor TestThePackagesUnitEndsWhatIsSaidOfAnother": {
+			"install the package, or systemd/graphrelay.service",
+			"use the package's unit, which runs it as graphrelay",
+			"use the package's unit; systemd-analyze security graphrelay shows what is open",
+		},
+		"doctor TestTheFolderOfTheStoreIsCreated": {
+			"if it does not exist, create it: install -d -o graphrelay -g graphrelay -m 750 …; else run this as " +
+				"root",
+		},
+		"doctor TestTheConfigurationOfAWayIsCorrected": {
+			"correct the configuration",
+		},
+		"verify TestRemediesOfTheWayAreFollowed": {
+			"correct the endpoint in the configuration",
+			"allow this host to connect to …, or set proxy (or HTTPS_PROXY); where one is set, check " +
+				"that it allows CONNECT",
+			"check this host's clock, and what opens TLS on the way",
+			"make sure that this host can look up names (resolvectl query …), or set proxy (or HTTPS_PROXY) " +
+				"where a proxy has to do it",
+		},
+		"verify TestRemediesAreFollowed": {
+			"; [RAOP] without any policy in the tenant means that the tenant lets no app use mailboxes by " +
+				"consent alone, or that the mailbox is an administrator's: assign a role (graphrelay setup --method " +
+				"rbac)",
+			"set denied_mailbox, and run graphrelay verify --to ADMIN",
+			"it expires soon: make the next one with `graphrelay cert renew`",
+			"make the next one with `graphrelay cert renew`, upload it and put it in place",
+			"it names another app than the configuration: check client_id",
+			"name one that must be able to send with --allowed",
+			"only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is " +
+				"restricted",
+			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
+			"restrict the app before anything else is done with it",
+			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
+		},
+		"verify TestAnInterruptedVerificationIsRunAgain": {
+			"run it again",
+		},
+		"state TestRemediesOfAlarmsAreFollowed": {
+			"…; see also graphrelay trace --client …",
+			"free space on the disk of queue.store",
+			"spread the mail over more mailboxes, with senders and mailbox in the configuration",
+			"if that is a loop, stop the device, then graphrelay queue delete --client …; rate of the client " +
+				"limits it for good",
+		},
+		"delivery TestLargeMailIsHeldWhenUploadIsTurnedOff": {
+			"set delivery.large_messages: upload again, reload and release the message, or delete it",
+		},
 	}
 }
 
@@ -134,53 +207,24 @@ func remediesFollowedInParts() map[string][]string {
 func remediesHeldByText() map[string][]string {
 	return map[string][]string{
 		"renewal TestTwoYearsOfFailures": {
-			"check app_object_id (Object ID on the overview page of the app registration) and this host's clock",
-			"correct app_object_id: Object ID on the overview page of the app registration",
-			"correct its path or mode",
-			"it is tried again; graphrelay cert show FILE has the history",
 			"let root renew it: systemctl enable --now graphrelay-cert-roll.timer",
-			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
-			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
-		},
-		"renewal TestANewCertificateVanishes": {
-			"let the service read it, or delete it: the renewal then begins again",
-		},
-		"renewal TestAPolicyCapsTheLifetime": {
-			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
-		},
-		"state TestAClientThatIsRefusedInVain": {
-			"…; see also graphrelay trace --client …",
 		},
 		"e2e TestEveryAnswer": {
 			"nothing to do: it is sent after the start",
 		},
 		"e2e/system TestPackage": {
 			"run: chown graphrelay …",
-			"if it does not exist, create it: install -d -o graphrelay -g graphrelay -m 750 …; else run this as " +
-				"root",
-			"install the package, or systemd/graphrelay.service",
 			"run: systemctl disable --now …; or write another port",
 			"run: systemctl enable graphrelay",
 			"run: systemctl restart graphrelay",
-			"run: systemctl disable --now …; or write systemd:…",
 			"run: systemctl start graphrelay; journalctl -u graphrelay shows why it is not active",
 			"start it again: systemctl start graphrelay",
 			"run: systemctl edit graphrelay, and write under [Service]: LoadCredential=…:/etc/graphrelay/…",
-			"use the package's unit, which runs it as graphrelay",
-			"use the package's unit; systemd-analyze security graphrelay shows what is open",
 			"write a path under /var/lib/graphrelay; or run: chown graphrelay … && systemctl edit graphrelay, " +
 				"and write under [Service]: BindPaths=…",
 		},
 		"doctor TestJudgesWhoOpensAPort": {
 			"run: systemctl list-sockets; stop and disable the unit that has it, or write another port",
-			"stop that program, or write another port",
-			"install the package, or a socket unit with FileDescriptorName=… and Service=graphrelay.service",
-			"write IP:PORT, as in 127.0.0.1:2525",
-		},
-		"doctor TestWhoHoldsAPort": {
-			"…, or choose another port in smtp.listeners",
-			"check that … should hold it: it gets the mail of programs on this host that send to localhost",
-			"run this as root, or run: ss -ltnp",
 		},
 		"doctor TestJudgesTheUnit": {
 			"make sure that something else restarts graphrelay after a failure and starts it at boot",
@@ -192,52 +236,14 @@ func remediesHeldByText() map[string][]string {
 		"doctor TestJudgesTheNetworksOfClients": {
 			"try from there: nc -vz …",
 		},
-		"doctor TestDoctorGoesTheWayOfTheMail": {
-			"correct the configuration",
-		},
-		"verify TestReach": {
-			"correct the endpoint in the configuration",
-			"allow this host to connect to …, or set proxy (or HTTPS_PROXY); where one is set, check " +
-				"that it allows CONNECT",
-			"check this host's clock, and what opens TLS on the way",
-			"make sure that this host can look up names (resolvectl query …), or set proxy (or HTTPS_PROXY) " +
-				"where a proxy has to do it",
-		},
-		"verify TestExamine": {
-			"; [RAOP] without any policy in the tenant means that the tenant lets no app use mailboxes by " +
-				"consent alone, or that the mailbox is an administrator's: assign a role (graphrelay setup --method " +
-				"rbac)",
-			"set denied_mailbox, and run graphrelay verify --to ADMIN",
-		},
-		"verify TestVerdicts": {
-			"it expires soon: make the next one with `graphrelay cert renew`",
-			"make the next one with `graphrelay cert renew`, upload it and put it in place",
-			"it names another app than the configuration: check client_id",
-			"name one that must be able to send with --allowed",
-			"only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is " +
-				"restricted",
-			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
-			"restrict the app before anything else is done with it",
-			"run it again",
-			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
-		},
 		"state TestFaults": {
-			"free space on the disk of queue.store",
 			"see why with graphrelay queue list",
-			"spread the mail over more mailboxes, with senders and mailbox in the configuration",
-		},
-		"state TestRunaways": {
-			"if that is a loop, stop the device, then graphrelay queue delete --client …; rate of the client " +
-				"limits it for good",
 		},
 		"e2e/torture TestRoomGoesToWhatArrives": {
 			"free space on the disk of queue.store, or find out why the client is so slow",
 		},
 		"e2e TestAnOperatorEndsThePausesOfAnOutage": {
 			"nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center",
-		},
-		"delivery TestLargeMailIsHeldWhenUploadIsTurnedOff": {
-			"set delivery.large_messages: upload again, reload and release the message, or delete it",
 		},
 		"smtpd TestHandshakeRemedyOfAClientThatDoesNotTrust": {
 			"check that the client and the listener's tls agree",

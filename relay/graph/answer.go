@@ -97,9 +97,6 @@ func (s Step) Judge(httpStatus int, h http.Header, body []byte, now time.Time) o
 		// What was refused is our request, and nobody knows that the message is to blame.
 		a.Outcome, a.Scope, a.Status, a.Advice = outcome.Hold, outcome.ScopeMessage, reply.Enhanced{4, 3, 5}, adviceBug
 	}
-	if a.Doubt && !s.MayDepart {
-		a.Doubt, a.Text, a.Advice = false, failure, adviceWait
-	}
 	a.Detail = s.says(a.Detail)
 	return a
 }
@@ -130,6 +127,7 @@ func (s Step) Exceptions() []outcome.Row {
 		on("403", "", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess),
 		on("403", "ErrorAccessDenied accessDenied", "").
 			Hold(message, "4.7.1", "App may not make drafts in this mailbox", s.permissionAdvice()),
+		on("500", "UnknownError ErrorInternalServerError", "").Retry(mailbox, "4.3.0", failure, adviceWait),
 		on("504 408", "", "").Retry(mailbox, "4.4.7", "Graph did not answer in time, and nothing was sent", adviceWait),
 		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", page, AdviceProxy),
 		on("2xx", "", "").Hold(message, "4.3.5", unnamed+", and nothing was sent", adviceBug),

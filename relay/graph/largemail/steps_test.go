@@ -51,8 +51,9 @@ func earlySteps() []graph.Step { return []graph.Step{createStep, attachStep, ses
 func largeRows() []largeRow {
 	const early, late, every = "any before `send`", "`send`", "any"
 	return []largeRow{
-		{early, "504, 408, a lost connection",
-			"retried: nothing was sent", []stepAnswer{{http: 504}, {http: 408}, {lost: true}}},
+		{early, "500, 504, 408, a lost connection",
+			"retried: nothing was sent", []stepAnswer{{http: 500, code: "UnknownError"},
+				{http: 500, code: "ErrorInternalServerError"}, {http: 504}, {http: 408}, {lost: true}}},
 		{early, "403 ErrorAccessDenied",
 			"held by itself, until the app has the permission and the message is released", []stepAnswer{{http: 403,
 				code: "ErrorAccessDenied"}, {http: 403, code: "accessDenied"}}},
