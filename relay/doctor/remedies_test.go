@@ -104,9 +104,9 @@ func comm(t *testing.T) string {
 // Root sees the open files of every program, and so who has the port.
 func TestRootSeesWhoHasAPort(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "net/tcp"), "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "+
-		"uid  timeout inode\n   0: 0100007F:09DD 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        "+
-		"0 4713 1 0 100 0 0 10 0\n")
+	const head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+	write(t, filepath.Join(dir, "net/tcp"), head+"   0: 0100007F:09DD 00000000:0000 0A 00000000:00000000 00:00000000 "+
+		"00000000     0        0 4713 1 0 100 0 0 10 0\n")
 	write(t, filepath.Join(dir, "7/comm"), "master\n")
 	look := func(d *examiner) {
 		holders, taken := whoHas(dir, 2525)
@@ -145,7 +145,8 @@ func TestRemediesOfListenersAreFollowed(t *testing.T) {
 	} {
 		said := func(at, shown string) string {
 			h := Host{}
-			j := &portJudge{c: configured(t, listener(at)), u: row.u, host: &h, taken: nobody, units: parseSockets(shown)}
+			j := &portJudge{c: configured(t, listener(at)), u: row.u, host: &h, taken: nobody}
+			j.units = parseSockets(shown)
 			j.all()
 			return fmt.Sprint(h.Found, h.Warnings)
 		}
@@ -167,7 +168,8 @@ func TestThePackagesUnitEndsWhatIsSaidOfAnother(t *testing.T) {
 	packaged := parseUnit(string(text))
 	packaged["LoadState"], packaged["ActiveState"], packaged["UnitFileState"] = "loaded", "active", "enabled"
 	with := func(changed map[string]string) map[string]string {
-		u := map[string]string{"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", "User": "relay"}
+		u := map[string]string{"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+		u["User"] = "relay"
 		for name, value := range changed {
 			u[name] = value
 		}

@@ -55,7 +55,8 @@ func newTenanted(t *testing.T) *tenanted {
 		t.Fatal(err)
 	}
 	x.g = Graph{ObjectID: sandbox.DefaultObjectID, Config: graph.Config{Name: "contoso", CAFile: ca, Login: endpoint,
-		Graph: endpoint, Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), CertificateFile: x.file}}}
+		Graph: endpoint}}
+	x.g.Config.Identity = entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), CertificateFile: x.file}
 	x.renewByHand(345)
 	return x
 }
@@ -153,8 +154,8 @@ func TestRemediesAreFollowed(t *testing.T) {
 		"another app's object ID": {"correct app_object_id: Object ID on the overview page of the app registration",
 			func(x *tenanted) { x.g.ObjectID = "44444444-4444-4444-4444-444444444444" }, (*tenanted).steps,
 			func(x *tenanted) { x.g.ObjectID = sandbox.DefaultObjectID }},
-		"a clock that proves nothing": {"check app_object_id (Object ID on the overview page of the app registration) " +
-			"and this host's clock",
+		"a clock that proves nothing": {"check app_object_id (Object ID on the overview page of the app " +
+			"registration) and this host's clock",
 			func(x *tenanted) {
 				x.g.Config.Now = func() time.Time { return time.Now().Add(8 * time.Minute) }
 			}, (*tenanted).steps, func(x *tenanted) { x.g.Config.Now = nil }},

@@ -32,7 +32,8 @@ func TestRemediesOfAlarmsAreFollowed(t *testing.T) {
 			state.Snapshot{Mailboxes: day("a@b")}, state.Snapshot{Mailboxes: day("a@b", "c@b")}},
 		"if that is a loop, stop the device, then graphrelay queue delete --client 10.1.2.3; rate of the client " +
 			"limits it for good": {hour(1001), hour(1000)},
-		"correct the sender in the client; see also graphrelay trace --client erp": {seen(refused), seen(state.InVain{})},
+		"correct the sender in the client; see also graphrelay trace --client erp": {
+			seen(refused), seen(state.InVain{})},
 	} {
 		said := ""
 		for _, f := range state.Faults(row.broken, noon.Add(time.Minute)) {

@@ -28,7 +28,9 @@ func (x *tenant) verified() string { return said(x.verify()) }
 
 // examined is all that an examination says, as the doctor shows it.
 func (x *tenant) examined() (text string) {
-	verify.Examine(x.t.Context(), x.id, verify.Verifier{}, func(f verify.Finding) { text += f.Text + "; " + f.Remedy + "\n" })
+	verify.Examine(x.t.Context(), x.id, verify.Verifier{}, func(f verify.Finding) {
+		text += f.Text + "; " + f.Remedy + "\n"
+	})
 	return text
 }
 
@@ -65,7 +67,8 @@ func TestRemediesAreFollowed(t *testing.T) {
 		{"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
 			consented("Mail.ReadWrite"), withRole, (*tenant).verified},
 		{"restrict the app before anything else is done with it",
-			func(x *tenant) { x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0) }, withRole, (*tenant).verified},
+			func(x *tenant) { x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0) }, withRole,
+			(*tenant).verified},
 		{"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 			func(x *tenant) { withRole(x); x.id.Denied = nil },
 			func(x *tenant) { x.id.Denied = []envelope.Address{address(x.t, canary)} }, (*tenant).verified},
