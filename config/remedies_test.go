@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -208,6 +209,53 @@ func TestRemediesOfWarningsAreFollowed(t *testing.T) {
 		found, after := Warnings(parse1(t, c.text)), Warnings(parse1(t, c.mended))
 		if len(found) != 1 || found[0].Remedy != c.remedy || len(after) != 0 {
 			t.Errorf("%s: %v, then %v", c.remedy, found, after)
+		}
+	}
+}
+
+// TestCommandsOfRemediesAreFollowed runs the commands that the remedies about files
+// print, with this user in the place of the service's.
+func TestCommandsOfRemediesAreFollowed(t *testing.T) {
+	h := newHost(t)
+	c := parse1(t, minimal)
+	h.write(t, "sendmail.conf", "", 0o644)
+	h.write(t, "ca.pem", "", 0o640)
+	h.write(t, "tls.crt", "", 0o640)
+	mode := func(name string, m os.FileMode) {
+		if err := os.Chmod(h.path(name), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mode("", 0o755)
+	files := func() []Problem { return c.files(h.dir) }
+	folder := func() []Problem {
+		k := &hostCheck{c: c}
+		k.folder("queue.store", h.path("queue"))
+		return k.found
+	}
+	for name, row := range map[string]struct {
+		provoke func()
+		find    func() []Problem
+	}{
+		"chmod 755":                 {func() { mode("", 0o750) }, files},
+		"chmod 644":                 {func() { mode("sendmail.conf", 0o640) }, files},
+		"chgrp graphrelay":          {func() { mode("entra.pem", 0o644) }, files},
+		"install -d -o graphrelay ": {func() {}, folder},
+	} {
+		row.provoke()
+		found := row.find()
+		if len(found) != 1 || !strings.HasPrefix(found[0].Remedy, "run: "+name) {
+			t.Fatalf("%s: found %v", name, found)
+		}
+		command := strings.TrimPrefix(found[0].Remedy, "run: ")
+		command = strings.ReplaceAll(command, "-o graphrelay", "-o "+strconv.Itoa(os.Getuid()))
+		command = strings.ReplaceAll(command, "-g graphrelay", "-g "+strconv.Itoa(os.Getgid()))
+		command = strings.ReplaceAll(command, "chgrp graphrelay", "chgrp "+strconv.Itoa(os.Getgid()))
+		if out, err := exec.CommandContext(t.Context(), "sh", "-c", command).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", command, err, out)
+		}
+		if found := row.find(); found != nil {
+			t.Errorf("after %s: %v", command, found)
 		}
 	}
 }

@@ -311,6 +311,17 @@ func TestCheckURLFile(t *testing.T) {
 		!strings.Contains(err.Error(), "correct the path") {
 		t.Errorf("err = %v", err)
 	}
+	path := urlFile(t, "https://a.example/x\nhttps://b.example/y")
+	if err := CheckURLFile(path); err == nil ||
+		!strings.Contains(err.Error(), "write one https URL into it, alone on one line") {
+		t.Errorf("err = %v", err)
+	}
+	if err := os.WriteFile(path, []byte("https://a.example/x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckURLFile(path); err != nil {
+		t.Errorf("with one URL, alone on one line: %v", err)
+	}
 }
 
 // staged is a fault that is as near as a stage says.

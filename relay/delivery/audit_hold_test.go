@@ -23,12 +23,15 @@ func TestStopAndResume(t *testing.T) {
 			"it may send as canary@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
+		before := r.store.put(other, other)
+		r.wantState(before, spool.Queued) // a hold that has met no mail pauses nobody else's
 		id := r.arrive(box)
 		r.arrive(other)
 		r.wait(3 * time.Hour)
 		r.ProbeNow()
 		r.wait(time.Hour)
-		if n := len(r.graph.tries); n != 1 || r.graph.tries[0].mailbox != other.Key() {
+		if n := len(r.graph.tries); n != 2 || r.graph.tries[0].mailbox != other.Key() ||
+			r.graph.tries[1].mailbox != other.Key() {
 			t.Fatalf("tries: %+v", r.graph.tries)
 		}
 		r.wantState(id, spool.Paused)

@@ -173,6 +173,24 @@ func TestSealedLargeMailBounces(t *testing.T) {
 		!strings.Contains(ans.Detail, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
+	if ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil); //
+	ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
+		t.Errorf("unsigned: %+v", ans)
+	}
+}
+
+func TestLargeMailOfTooManyPartsGoesAsAnArchive(t *testing.T) {
+	u := &uploads{answer: sent}
+	route := Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}
+	const file = "--B\r\nContent-Type: a/b; name=f\r\n\r\nfile\r\n"
+	many := strings.Replace(largeText, file, strings.Repeat(file, 1001), 1)
+	if ans, _ := tryLarge(t, many, route, nil); ans.Outcome != outcome.Bounce ||
+		ans.Advice != "pack the files into an archive" || len(u.drafts) != 0 {
+		t.Errorf("%+v", ans)
+	}
+	if ans, _ := tryLarge(t, largeText, route, nil); ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
+		t.Errorf("as one file: %+v", ans)
+	}
 }
 
 func TestLargeMailThatCannotBeRead(t *testing.T) {

@@ -403,6 +403,12 @@ func TestReportThatFails(t *testing.T) {
 		if a.text(reportAlarm) != "" {
 			t.Error("the alarm goes on though reports are sent again")
 		}
+		if err := r.store.Move(t.Context(), got[0].ID, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Notify(got[0].Mailbox)
+		r.wait(2 * time.Minute)
+		r.wantState(got[0].ID, spool.Sent)
 		r.stop()
 	})
 }

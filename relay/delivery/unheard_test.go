@@ -119,6 +119,14 @@ func TestSameUnknownCodeHoldsTheClient(t *testing.T) {
 		if holds := r.store.holds(); len(holds) != 0 {
 			t.Errorf("holds %+v", holds)
 		}
+		for _, id := range []envelope.QueueID{first, second} { // the advice: those that failed before
+			if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			r.Notify(box)
+			r.wait(2 * time.Minute)
+			r.wantState(id, spool.Sent)
+		}
 		r.stop()
 	})
 }

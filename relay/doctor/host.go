@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -92,37 +93,52 @@ func CheckHost(ctx context.Context, c *config.Config, file string) Host {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	u := unitOf(ctx)
-	h, a := Host{Warnings: config.Warnings(c)}, answer{}
+	h, a, who := Host{Warnings: config.Warnings(c)}, answer{}, userName(os.Geteuid())
 	if os.Geteuid() == 0 {
-		a, h.As = u.stand(ctx, c, file)
+		a, who, h.As = u.stand(ctx, c, file)
 	} else {
 		a = contents(ctx, c, config.Check(c))
-		h.As = "checked with the IDs of user " + userName(os.Geteuid()) + " alone; " +
+		h.As = "checked with the IDs of user " + who + " alone; " +
 			"run it as root to check what the service may do"
 	}
 	h.Found, h.Wrong = a.Found, a.Wrong
 	h.Warnings = append(h.Warnings, leftToRoot(ctx, file, a.Warnings)...)
 	judgePorts(ctx, c, u, &h)
 	config.Errors(h.Found).ByLine()
+	h.name(who)
 	return h
 }
 
-// stand examines as the service, and says how. A configuration that is not in the
+// name says who "this user" is: the one that was judged by, who need not be the one
+// who reads this.
+func (h *Host) name(user string) {
+	say := strings.NewReplacer("this user", "user "+user).Replace
+	h.Wrong = say(h.Wrong)
+	for _, list := range [][]config.Problem{h.Found, h.Warnings} {
+		for i := range list {
+			list[i].Wrong, list[i].Remedy = say(list[i].Wrong), say(list[i].Remedy)
+		}
+	}
+}
+
+// stand examines as the service, and says as which user and how. A configuration that is not in the
 // folder of the service's own is somebody else's, such as a rehearsal.
-func (u unit) stand(ctx context.Context, c *config.Config, file string) (answer, string) {
+func (u unit) stand(ctx context.Context, c *config.Config, file string) (a answer, who, how string) {
 	own := cmp.Or(u.configuration(), "/etc/graphrelay/config.yaml")
 	why := "the configuration of the service is " + own
 	if path, err := filepath.Abs(file); err == nil && filepath.Dir(path) == filepath.Dir(own) {
 		if a, err := u.ask(ctx, path, own, u.inSandbox); err == nil {
-			return a, "checked as the service: user " + u.user() + ", in the sandbox of " + serviceUnit
+			return a, u.user(), "checked as the service: user " + u.user() + ", in the sandbox of " + serviceUnit
 		} else {
 			why = err.Error()
 		}
 		if a, err := u.ask(ctx, path, own, u.asUser); err == nil {
-			return a, "checked with the IDs of user " + u.user() + " alone, not in the sandbox of the service: " + why
+			return a, u.user(), "checked with the IDs of user " + u.user() +
+				" alone, not in the sandbox of the service: " + why
 		}
 	}
-	return contents(ctx, c, config.Check(c)), "checked with the IDs of user root alone, not as the service: " + why
+	how = "checked with the IDs of user root alone, not as the service: " + why
+	return contents(ctx, c, config.Check(c)), "root", how
 }
 
 // ask starts this program as launch says, and puts the question to it.

@@ -143,6 +143,22 @@ func TestReadsTheUnitOfTheService(t *testing.T) {
 	}
 }
 
+// Who reads the answer need not be the user that was judged by: he is named.
+func TestNamesTheUserThatWasJudgedBy(t *testing.T) {
+	h := Host{Wrong: "a store that this user may open", Warnings: []config.Problem{{Wrong: "not for this user"}},
+		Found: []config.Problem{{Key: "smtp", Wrong: config.NeedsPrivilege, Remedy: "let this user in"}}}
+	h.name("graphrelay")
+	for got, want := range map[string]string{
+		h.Wrong: "a store that user graphrelay may open", h.Warnings[0].Wrong: "not for user graphrelay",
+		h.Found[0].Wrong:  "needs a privilege that user graphrelay lacks: the port is below 1024",
+		h.Found[0].Remedy: "let user graphrelay in",
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // What stands for the service answers for a configuration that it gets, not for
 // one that it reads.
 func TestAnswersInThePlaceOfTheService(t *testing.T) {

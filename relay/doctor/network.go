@@ -88,13 +88,8 @@ func (d *examiner) ports() {
 			wanted = append(wanted, p)
 		}
 	}
-	proc, err := procfs.NewDefaultFS()
-	if err != nil {
-		d.warn("ports", "cannot examine them: "+err.Error(), "run: ss -ltnp")
-		return
-	}
 	for _, p := range wanted {
-		holders, taken := whoHas(proc, p)
+		holders, taken := whoHas(procfs.DefaultMountPoint, p)
 		d.port(p, holders, taken)
 	}
 }
@@ -149,21 +144,4 @@ func (d *examiner) wants(network string, port uint16) bool {
 	return slices.ContainsFunc(d.c.SMTP.Listeners, func(l config.Listener) bool {
 		return l.Address.Network == network && (port == 0 || l.Address.Addr.Port() == port)
 	})
-}
-
-// listening returns the sockets that listen on port, as /proc/PID/fd names them.
-func listening(proc procfs.FS, port uint16) (sockets []string) {
-	const stateListen = 0x0A
-	for _, table := range []func() (procfs.NetTCP, error){proc.NetTCP, proc.NetTCP6} {
-		lines, err := table()
-		if err != nil {
-			continue // a host without IPv6 has no second table
-		}
-		for _, l := range lines {
-			if l.St == stateListen && l.LocalPort == uint64(port) {
-				sockets = append(sockets, fmt.Sprintf("socket:[%d]", l.Inode))
-			}
-		}
-	}
-	return sockets
 }

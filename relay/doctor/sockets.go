@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/config/strict"
+	"graphrelay/relay/socket"
 )
 
 // socketUnit is a unit of systemd that opens sockets for the service.
@@ -231,11 +233,7 @@ func taken(address string, running bool) (wrong, remedy string) {
 	}
 	_, port, _ := net.SplitHostPort(address)
 	number, _ := strconv.ParseUint(port, 10, 16)
-	proc, err := procfs.NewDefaultFS()
-	if err != nil {
-		return "", ""
-	}
-	holders, _ := whoHas(proc, uint16(number))
+	holders, _ := whoHas(procfs.DefaultMountPoint, uint16(number))
 	for _, h := range holders {
 		switch {
 		case h.unit == serviceUnit, h.name == "graphrelay" && running:
@@ -279,11 +277,14 @@ type holder struct {
 	pid        int
 }
 
-// whoHas finds the programs that listen on a port, systemd last: it passes its
-// sockets on.
-func whoHas(proc procfs.FS, port uint16) (list []holder, taken bool) {
-	sockets := listening(proc, port)
-	all, err := proc.AllProcs()
+// whoHas finds the programs that listen on a port, by the kernel's files below /proc,
+// systemd last: it passes its sockets on.
+func whoHas(root string, port uint16) (list []holder, taken bool) {
+	var sockets []string // as /proc/PID/fd names them
+	for _, inode := range socket.Listening(filepath.Join(root, "net"), port) {
+		sockets = append(sockets, "socket:["+inode+"]")
+	}
+	all, err := processes(root)
 	if err != nil || len(sockets) == 0 {
 		return nil, len(sockets) > 0
 	}
@@ -301,4 +302,12 @@ func whoHas(proc procfs.FS, port uint16) (list []holder, taken bool) {
 	}
 	slices.SortFunc(list, func(a, b holder) int { return b.pid - a.pid })
 	return list, true
+}
+
+func processes(root string) (procfs.Procs, error) {
+	proc, err := procfs.NewFS(root)
+	if err != nil {
+		return nil, err
+	}
+	return proc.AllProcs()
 }

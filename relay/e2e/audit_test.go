@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -55,4 +56,40 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 		d.WaitFor(t, 1, patience)
 		r.WaitEmpty(patience)
 	}
+}
+
+// What an audit stopped pauses the mail of its own identity alone, from the first moment:
+// nobody reads that the mail of another waits for it.
+func TestAnAuditsStopPausesNobodyElse(t *testing.T) {
+	const canary, other = "canary@contoso.com", "b@fabrikam.com"
+	d := harness.StartDouble(t)
+	r := harness.NewRelay(t, d, harness.Senders(harness.Sender, other),
+		harness.With("identity", "name: first", "denied_mailbox: "+canary),
+		harness.With("top", "audit: {every: 24h, on_failure: stop}", "mailboxes: [{address: "+harness.Sender+
+			", identity: first}, {address: "+other+", identity: second}]"))
+	edit(t, r, "senders:", "  - "+identityOf(t, d, "name: second, client_secret_file: "+
+		filepath.Join(r.Dir, "secret.txt"))+"\nsenders:")
+	if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: other, Status: 503}); err != nil {
+		t.Fatal(err)
+	}
+	r.Start()
+	harness.Until(t, patience, "the audit to stop the identity", func() bool {
+		return strings.Contains(command(t, r, "status"), "queue release --hold 'audit:first'")
+	})
+	mail := harness.Hello(t, r.Addr)
+	mail.Send(other, []string{anyone}, strings.ReplaceAll(plain("of another"), harness.Sender, other))
+	harness.Until(t, patience, "a failed attempt", func() bool { return r.Queue()[0].Attempts > 0 })
+	want := func(states string) {
+		t.Helper()
+		harness.Until(t, patience, "states "+states, func() bool {
+			var got []string
+			for _, m := range r.Queue() {
+				got = append(got, m.State)
+			}
+			return strings.ReplaceAll(strings.Join(got, " "), "sending", "deferred") == states
+		})
+	}
+	want("deferred")
+	mail.Send(harness.Sender, []string{anyone}, plain("stopped"))
+	want("deferred paused")
 }

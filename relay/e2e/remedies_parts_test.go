@@ -1,17 +1,143 @@
 package e2e_test
 
+import "maps"
+
 // remediesOfParts are the remedies that a test of a part follows, of the booted
-// Debian, or of a broken disk, and where what is to be done is somebody else's, the
-// test that holds when it is printed.
+// Debian, or of a broken disk, and those that a test holds by their text.
 func remediesOfParts() map[string]string {
+	all := byText(remediesFollowedInParts())
+	maps.Copy(all, byText(remediesHeldByText()))
+	return all
+}
+
+func byText(tests map[string][]string) map[string]string {
 	all := map[string]string{}
-	for where, remedies := range map[string][]string{
+	for where, remedies := range tests {
+		for _, text := range remedies {
+			all[text] = where
+		}
+	}
+	return all
+}
+
+// remediesFollowedInParts are those whose test provokes the fault, does what is
+// said, and sees it gone.
+func remediesFollowedInParts() map[string][]string {
+	return map[string][]string{
+		"renewal TestTwoYearsOfFailures": {
+			"it is tried again; if that fails, renew by hand: graphrelay cert renew",
+		},
+		"renewal TestAPolicyCapsTheLifetime": {
+			"a shorter one is tried; if that fails, see Entra ID > App management policies",
+		},
+		"e2e TestIncidentRestore": {
+			"if they were not sent since the copy was made: graphrelay queue release --all; " +
+				"delete those that were: graphrelay queue list --state held",
+		},
+		"../config TestCommandsOfRemediesAreFollowed": {
+			"chgrp graphrelay … && chmod 640 …",
+			"chmod 644 …",
+			"chmod 755 …",
+			"run: …",
+			"run: install -d -o graphrelay -g graphrelay -m 750 …",
+		},
+		"e2e/system TestPackage": {
+			"run: chgrp graphrelay … && chmod 640 …",
+			"move … to /etc/graphrelay, for the group graphrelay to read, and correct the path",
+			"run: systemctl enable … && systemctl restart graphrelay",
+			"use a port from 1024 up, or let a socket unit open this one",
+			"write a path under /var/lib/graphrelay or /run/graphrelay",
+			"write one of the names that socket units have: …",
+		},
+		"verify TestReach": {
+			"something on the way opens TLS: exempt this host from it, or trust its root with ca_file",
+		},
+		"verify TestClockBorders": {
+			", before logins fail",
+			": logins with a certificate fail from 5 minutes on",
+			"set this host's clock right (timedatectl set-ntp true)…",
+		},
+		"verify TestWhatTheConfigurationNeedsBesideSending": {
+			"grant Application … for this mailbox (graphrelay setup prints the script; with an access policy " +
+				"consent to …), and wait: it takes 30 minutes to 2 hours to reach Graph",
+		},
+		"entra TestExpiryText": {
+			"make a new one (graphrelay cert renew), upload it to the app registration, and replace " +
+				"certificate_file; no restart is needed",
+			"make a new one in the app registration, put its Value into client_secret_file, and correct " +
+				"client_secret_expires; no restart is needed",
+		},
+		"spool/sqlite/disk TestSpace": {
+			"give the service's user access to the folder of queue.store",
+		},
+		"e2e/torture TestNoInodes": {
+			"remove files on the disk of queue.store",
+		},
+		"e2e/torture TestRecoversWithoutARestart": {
+			"repair the disk of queue.store, or free space on it; the queue then recovers by itself",
+		},
+		"delivery TestLookupDoubtIsHeldUntilReleased": {
+			"check Sent Items of the mailbox, then release or delete it",
+		},
+		"delivery TestLookupNotAllowed": {
+			"…; until then messages that may have been sent are held",
+		},
+		"delivery TestReportNotKept": {
+			"check the disk that holds the queue",
+		},
+		"delivery TestReportThatFails": {
+			"see why with graphrelay queue list --state failed, and retry it once the cause is gone",
+		},
+		"delivery TestSameUnknownCodeHoldsTheClient": {
+			"look up the code; the messages that failed before can be retried with graphrelay queue retry",
+		},
+		"delivery TestSealedLargeMailBounces": {
+			"sending it in parts would break its signature or encryption: send a smaller message or a link, or " +
+				"leave it unsigned and unencrypted",
+		},
+		"delivery TestLargeMailOfTooManyPartsGoesAsAnArchive": {
+			"pack the files into an archive",
+		},
+		"../config TestRemediesOfWarningsAreFollowed": {
+			"send from a domain of your own, which you add to the tenant",
+			"write default_sender with an address of their own, and add it to senders",
+		},
+		"smtpd TestRemediesOfConnectionsAreFollowed": {
+			"the client does not trust smtp.tls.certificate_file: install its issuer in the client, or use a " +
+				"certificate that the client trusts",
+			"add the client's network to plaintext_auth, or give the listener tls",
+			"find out why the client opens so many, or raise smtp.max_connections",
+			"the client does not start TLS here: choose the same in the client and in the listener's tls, " +
+				"STARTTLS or implicit TLS",
+			"the client is too old for modern TLS: give it a listener of its own with legacy_tls: true",
+		},
+		"policy TestConnect": {
+			", or add one that logs in",
+		},
+		"policy TestRefusalNamesTheClientsOwnList": {
+			"if it may send, add it to senders of the client, and to senders of the relay unless it is there: …",
+			"if it may send, add there: - address: …",
+		},
+		"alert TestCheckURLFile": {
+			"correct alerts.webhook_url_file",
+			"write one https URL into it, alone on one line",
+		},
+		"entra TestParseSecret": {
+			"put the Value of the client secret (not its Secret ID) alone on one line",
+		},
+	}
+}
+
+// remediesHeldByText are those that nobody follows here: what is to be done is
+// somebody else's, a look at something, or a change to a host that no test has. The
+// test holds when the remedy is printed.
+func remediesHeldByText() map[string][]string {
+	return map[string][]string{
 		"renewal TestTwoYearsOfFailures": {
 			"check app_object_id (Object ID on the overview page of the app registration) and this host's clock",
 			"correct app_object_id: Object ID on the overview page of the app registration",
 			"correct its path or mode",
 			"it is tried again; graphrelay cert show FILE has the history",
-			"it is tried again; if that fails, renew by hand: graphrelay cert renew",
 			"let root renew it: systemctl enable --now graphrelay-cert-roll.timer",
 			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
 			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
@@ -20,46 +146,30 @@ func remediesOfParts() map[string]string {
 			"let the service read it, or delete it: the renewal then begins again",
 		},
 		"renewal TestAPolicyCapsTheLifetime": {
-			"a shorter one is tried; if that fails, see Entra ID > App management policies",
 			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
 		},
 		"state TestAClientThatIsRefusedInVain": {
 			"…; see also graphrelay trace --client …",
 		},
-		"e2e TestIncidentRestore": {
-			"if they were not sent since the copy was made: graphrelay queue release --all; " +
-				"delete those that were: graphrelay queue list --state held",
-		},
 		"e2e TestEveryAnswer": {
 			"nothing to do: it is sent after the start",
 		},
 		"e2e/system TestPackage": {
-			"chgrp graphrelay … && chmod 640 …",
-			"chmod 644 …",
-			"chmod 755 …",
-			"run: …",
-			"run: chgrp graphrelay … && chmod 640 …",
 			"run: chown graphrelay …",
-			"run: install -d -o graphrelay -g graphrelay -m 750 …",
 			"if it does not exist, create it: install -d -o graphrelay -g graphrelay -m 750 …; else run this as " +
 				"root",
 			"install the package, or systemd/graphrelay.service",
-			"move … to /etc/graphrelay, for the group graphrelay to read, and correct the path",
 			"run: systemctl disable --now …; or write another port",
 			"run: systemctl enable graphrelay",
-			"run: systemctl enable … && systemctl restart graphrelay",
 			"run: systemctl restart graphrelay",
 			"run: systemctl disable --now …; or write systemd:…",
 			"run: systemctl start graphrelay; journalctl -u graphrelay shows why it is not active",
 			"start it again: systemctl start graphrelay",
 			"run: systemctl edit graphrelay, and write under [Service]: LoadCredential=…:/etc/graphrelay/…",
-			"use a port from 1024 up, or let a socket unit open this one",
 			"use the package's unit, which runs it as graphrelay",
 			"use the package's unit; systemd-analyze security graphrelay shows what is open",
 			"write a path under /var/lib/graphrelay; or run: chown graphrelay … && systemctl edit graphrelay, " +
-				"and write under [Service]: ReadWritePaths=…",
-			"write a path under /var/lib/graphrelay or /run/graphrelay",
-			"write one of the names that socket units have: …",
+				"and write under [Service]: BindPaths=…",
 		},
 		"doctor TestJudgesWhoOpensAPort": {
 			"run: systemctl list-sockets; stop and disable the unit that has it, or write another port",
@@ -71,7 +181,6 @@ func remediesOfParts() map[string]string {
 			"…, or choose another port in smtp.listeners",
 			"check that … should hold it: it gets the mail of programs on this host that send to localhost",
 			"run this as root, or run: ss -ltnp",
-			"run: ss -ltnp",
 		},
 		"doctor TestJudgesTheUnit": {
 			"make sure that something else restarts graphrelay after a failure and starts it at boot",
@@ -93,12 +202,6 @@ func remediesOfParts() map[string]string {
 			"check this host's clock, and what opens TLS on the way",
 			"make sure that this host can look up names (resolvectl query …), or set proxy (or HTTPS_PROXY) " +
 				"where a proxy has to do it",
-			"something on the way opens TLS: exempt this host from it, or trust its root with ca_file",
-		},
-		"verify TestClockBorders": {
-			", before logins fail",
-			": logins with a certificate fail from 5 minutes on",
-			"set this host's clock right (timedatectl set-ntp true)…",
 		},
 		"verify TestExamine": {
 			"; [RAOP] without any policy in the tenant means that the tenant lets no app use mailboxes by " +
@@ -118,16 +221,6 @@ func remediesOfParts() map[string]string {
 			"run it again",
 			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 		},
-		"verify TestWhatTheConfigurationNeedsBesideSending": {
-			"grant Application … for this mailbox (graphrelay setup prints the script; with an access policy " +
-				"consent to …), and wait: it takes 30 minutes to 2 hours to reach Graph",
-		},
-		"entra TestExpiryText": {
-			"make a new one (graphrelay cert renew), upload it to the app registration, and replace " +
-				"certificate_file; no restart is needed",
-			"make a new one in the app registration, put its Value into client_secret_file, and correct " +
-				"client_secret_expires; no restart is needed",
-		},
 		"state TestFaults": {
 			"free space on the disk of queue.store",
 			"see why with graphrelay queue list",
@@ -137,73 +230,20 @@ func remediesOfParts() map[string]string {
 			"if that is a loop, stop the device, then graphrelay queue delete --client …; rate of the client " +
 				"limits it for good",
 		},
-		"spool/sqlite/disk TestSpace": {
-			"give the service's user access to the folder of queue.store",
-		},
 		"e2e/torture TestRoomGoesToWhatArrives": {
 			"free space on the disk of queue.store, or find out why the client is so slow",
-		},
-		"e2e/torture TestNoInodes": {
-			"remove files on the disk of queue.store",
-		},
-		"e2e/torture TestRecoversWithoutARestart": {
-			"repair the disk of queue.store, or free space on it; the queue then recovers by itself",
 		},
 		"e2e TestAnOperatorEndsThePausesOfAnOutage": {
 			"nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center",
 		},
-		"delivery TestLookupDoubtIsHeldUntilReleased": {
-			"check Sent Items of the mailbox, then release or delete it",
-		},
-		"delivery TestLookupNotAllowed": {
-			"…; until then messages that may have been sent are held",
-		},
-		"delivery TestReportNotKept": {
-			"check the disk that holds the queue",
-		},
-		"delivery TestReportThatFails": {
-			"see why with graphrelay queue list --state failed, and retry it once the cause is gone",
-		},
-		"delivery TestSameUnknownCodeHoldsTheClient": {
-			"look up the code; the messages that failed before can be retried with graphrelay queue retry",
-		},
 		"delivery TestLargeMailIsHeldWhenUploadIsTurnedOff": {
 			"set delivery.large_messages: upload again, reload and release the message, or delete it",
 		},
-		"delivery TestSealedLargeMailBounces": {
-			"sending it in parts would break its signature or encryption: send a smaller message or a link, or " +
-				"leave it unsigned and unencrypted",
-		},
-		"delivery TestLargeMailThatCannotBeRead": {
-			"pack the files into an archive",
-		},
-		"../config TestWarnings": {
-			"send from a domain of your own, which you add to the tenant",
-		},
-		"../config TestLocalMailUnderTheAddressOfADeviceIsWarnedOf": {
-			"write default_sender with an address of their own, and add it to senders",
-		},
 		"smtpd TestHandshakeRemedyOfAClientThatDoesNotTrust": {
-			"the client does not trust smtp.tls.certificate_file: install its issuer in the client, or use a " +
-				"certificate that the client trusts",
 			"check that the client and the listener's tls agree",
-			"the client does not start TLS here: choose the same in the client and in the listener's tls, " +
-				"STARTTLS or implicit TLS",
-			"the client is too old for modern TLS: give it a listener of its own with legacy_tls: true",
 		},
 		"smtpd TestUnaskedParametersOfDSN": {
 			"none needed; DSN is not offered, and only NOTIFY=NEVER has an effect",
-		},
-		"smtpd TestConnectionLimits": {
-			"add the client's network to plaintext_auth, or give the listener tls",
-			"find out why the client opens so many, or raise smtp.max_connections",
-		},
-		"policy TestConnect": {
-			", or add one that logs in",
-		},
-		"policy TestRefusalNamesTheClientsOwnList": {
-			"if it may send, add it to senders of the client, and to senders of the relay unless it is there: …",
-			"if it may send, add there: - address: …",
 		},
 		"reply TestEveryRefusalHasAReason": {
 			"please report it with the log line",
@@ -223,17 +263,5 @@ func remediesOfParts() map[string]string {
 			"turn on STARTTLS in the client",
 			"turn on STARTTLS in the client; if it has none, add its network to plaintext_auth",
 		},
-		"alert TestCheckURLFile": {
-			"correct alerts.webhook_url_file",
-			"write one https URL into it, alone on one line",
-		},
-		"entra TestParseSecret": {
-			"put the Value of the client secret (not its Secret ID) alone on one line",
-		},
-	} {
-		for _, text := range remedies {
-			all[text] = where
-		}
 	}
-	return all
 }

@@ -34,4 +34,12 @@ func TestExpiryText(t *testing.T) {
 			t.Errorf("day %d: %s, %s", days, stage, text)
 		}
 	}
+	for _, kind := range []Kind{KindSecret, KindCertificate} { // a new one in its place ends the warning
+		old, renewed := CredentialInfo{Kind: kind, NotAfter: end}, CredentialInfo{Kind: kind}
+		renewed.NotAfter = end.AddDate(1, 0, 0)
+		_, before := old.Expiry(end)
+		if stage, after := renewed.Expiry(end); !strings.Contains(before, "make a new one") || stage+after != "" {
+			t.Errorf("%v: %q, then %q", kind, before, after)
+		}
+	}
 }

@@ -98,8 +98,10 @@ func (o *Operator) probe(meant func(spool.Hold) bool) []string {
 }
 
 func (o *Operator) canStop(h spool.Hold, mailbox envelope.Address) bool {
-	ofIdentity := h.Mailbox.IsZero()
-	return h.Reaches(mailbox) && (!ofIdentity || h.Identity == o.Identity(mailbox))
+	if h.Mailbox.IsZero() {
+		return h.Identity == o.Identity(mailbox)
+	}
+	return h.Reaches(mailbox)
 }
 
 // maxHeader bounds the header block that an operator is shown, in bytes.

@@ -76,6 +76,11 @@ func TestConnect(t *testing.T) {
 			}
 		}
 	}
+	rules := site(t)
+	rules.Clients = append(rules.Clients, ClientRule{Name: "new", Networks: networks(t, "10.1.3.4/32")})
+	if got, err := New(rules).Connect(peerOf("10.1.3.4:1", AuthOff)); err != nil || got.Name != "new" {
+		t.Errorf("added to networks of a client: %v, %v", got, err)
+	}
 	socket := peerOf("10.1.2.3:1", AuthOff)
 	socket.Unix = true
 	if c, err := p.Connect(socket); err != nil || c.Name != "local" {

@@ -181,6 +181,13 @@ func TestRefusalNamesTheClientsOwnList(t *testing.T) {
 	err := p.ReversePath(clientNamed(t, p, "strict"), addr(t, "ceo@contoso.com"))
 	wantRefusal(t, err, 550, "ask the administrator", "if it may send, add it to senders of the client, and to "+
 		"senders of the relay unless it is there: ceo@contoso.com")
+	rules := office(t)
+	rules.Senders = append(rules.Senders, Sender{Address: addr(t, "ceo@contoso.com")})
+	rules.Clients[0].Senders = append(rules.Clients[0].Senders, addr(t, "ceo@contoso.com"))
+	p = New(rules)
+	if err := p.ReversePath(clientNamed(t, p, "strict"), addr(t, "ceo@contoso.com")); err != nil {
+		t.Errorf("added to both: %v", err)
+	}
 }
 
 func TestRecipient(t *testing.T) {

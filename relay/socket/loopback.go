@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -26,21 +28,45 @@ func UserAt(remote, local netip.AddrPort) string {
 	return ""
 }
 
-// userIn finds the socket in a table of the kernel: "sl local_address rem_address st
-// tx_queue:rx_queue tr:tm->when retrnsmt uid ...".
 func userIn(path string, own, peer netip.AddrPort) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		row := strings.Fields(lines.Text())
-		if len(row) > 7 && endpoint(row[1]) == own && endpoint(row[2]) == peer {
+	for row := range rows(path) {
+		if endpoint(row[1]) == own && endpoint(row[2]) == peer {
 			return row[7]
 		}
 	}
 	return ""
+}
+
+// Listening returns the inodes of the sockets that listen on a TCP port, by the
+// kernel's tables in a folder, /proc/net. A host without IPv6 has only one of them.
+func Listening(folder string, port uint16) (inodes []string) {
+	const listens = "0A"
+	for _, table := range []string{"tcp", "tcp6"} {
+		for row := range rows(filepath.Join(folder, table)) {
+			if row[3] == listens && endpoint(row[1]).Port() == port {
+				inodes = append(inodes, row[9])
+			}
+		}
+	}
+	return inodes
+}
+
+// rows reads a table of the kernel (proc(5)): "sl local_address rem_address st
+// tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode ...". One that cannot be
+// read has no rows.
+func rows(path string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		f, err := os.Open(path)
+		if err != nil {
+			return
+		}
+		defer f.Close()
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			if row := strings.Fields(lines.Text()); len(row) > 9 && row[0] != "sl" && !yield(row) {
+				return
+			}
+		}
+	}
 }
 
 // endpoint reads "0100007F:0019": words of four bytes as the processor has them, and

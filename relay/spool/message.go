@@ -119,7 +119,7 @@ func (l Lane) Waiting() int { return l.Queued + l.Deferred + l.Paused }
 type Hold struct {
 	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d", "client:a@b of erp"
 	Mailbox   envelope.Address   // zero for an identity
-	Mailboxes []envelope.Address // those an identity's hold stops; none means all
+	Mailboxes []envelope.Address // those with mail that an identity's hold stops
 	From      envelope.Address   // only for SendAs
 	Client    string             // only for the mail of one client; a store need not keep it, for the key has it
 	Identity  string

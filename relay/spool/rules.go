@@ -159,12 +159,12 @@ func ClientOf(key string, mailbox envelope.Address) string {
 func (h Hold) Narrow() bool { return !h.From.IsZero() || h.Client != "" }
 
 // Reaches reports whether a hold stops mail of a mailbox, or some of it. That of an
-// identity stops the mailboxes that it names; if it names none, all of them.
+// identity stops the mailboxes that it names: none until mail of the identity met it.
 func (h Hold) Reaches(mailbox envelope.Address) bool {
 	if !h.Mailbox.IsZero() {
 		return h.Mailbox.Equal(mailbox)
 	}
-	return len(h.Mailboxes) == 0 || slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
+	return slices.ContainsFunc(h.Mailboxes, mailbox.Equal)
 }
 
 // Stops reports whether a hold stops a message.

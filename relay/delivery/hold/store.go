@@ -31,7 +31,7 @@ func (s *Set) Finish(
 			return nil
 		}
 		if copied.Mailbox.IsZero() {
-			if err := s.store.SetHold(ctx, s.credited(copied, mailboxes, now)); err != nil {
+			if err := s.store.SetHold(ctx, s.credited(copied, mailboxes)); err != nil {
 				return err
 			}
 		}
@@ -45,19 +45,16 @@ func (s *Set) Finish(
 }
 
 // credited names in an identity's hold the mailboxes that get its time: those that it
-// stops now and those that it was seen to stop. Without any, the store would credit
-// everybody, so the time is none. A mailbox that a hold of its own stopped before,
-// and still does, is left out: the time of that one counts, and none counts twice.
-func (s *Set) credited(h spool.Hold, mailboxes []envelope.Address, now time.Time) spool.Hold {
+// stops now and those that it was seen to stop. A mailbox that a hold of its own
+// stopped before, and still does, is left out: the time of that one counts, and none
+// counts twice.
+func (s *Set) credited(h spool.Hold, mailboxes []envelope.Address) spool.Hold {
 	for _, m := range mailboxes {
 		if !slices.ContainsFunc(h.Mailboxes, m.Equal) {
 			h.Mailboxes = append(h.Mailboxes, m)
 		}
 	}
 	h.Mailboxes = slices.DeleteFunc(h.Mailboxes, func(m envelope.Address) bool { return s.stoppedSince(m, h.Since) })
-	if len(h.Mailboxes) == 0 {
-		h.Since = now
-	}
 	return h
 }
 

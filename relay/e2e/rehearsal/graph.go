@@ -27,10 +27,7 @@ func (p *process) graph(name string, args powershell.Args) ([]any, error) {
 		if p.w.Other != nil && strings.Contains(p.str(args, "tenantid"), ".") {
 			return nil, refuse("AADSTS50020: the account does not exist in this tenant")
 		}
-		p.scopes = nil
-		for _, s := range strings.Fields(strings.Join(words(args["scopes"]), " ")) {
-			p.scopes = append(p.scopes, s)
-		}
+		p.scopes = strings.Fields(strings.Join(words(args["scopes"]), " "))
 		return nil, nil
 	case "Get-MgContext":
 		return []any{object{"tenantid": t.ID, "account": p.w.Admin}}, nil

@@ -31,7 +31,7 @@ func (m *machine) check(t *testing.T) {
 		{"the configuration", run("chmod", "600", file), run("chmod", "640", file),
 			"config.yaml: cannot be read by the service"},
 		{"a file", run("chmod", "600", "/etc/graphrelay/ca.pem"), run("chmod", "644", "/etc/graphrelay/ca.pem"),
-			"ca_file: cannot be read by this user"},
+			"ca_file: cannot be read by user graphrelay"},
 		{"a hidden folder", func() {
 			root()
 			set(strings.ReplaceAll(good, "/etc/graphrelay/ca.pem", "/root/ca.pem"))()
@@ -46,7 +46,7 @@ func (m *machine) check(t *testing.T) {
 			"needs graphrelay-submission.socket, which is not enabled"},
 		{"a name", add("systemd:other"), set(good + "    - address: systemd:submission\n"),
 			"has no socket unit that opens it"},
-		{"a low port", add("127.0.0.1:26"), set(good), "needs a privilege that this user lacks"},
+		{"a low port", add("127.0.0.1:26"), set(good), "needs a privilege that user graphrelay lacks"},
 		{"a port", func() {
 			run("systemctl", "disable", "--now", "graphrelay-submission.socket")()
 			run("systemctl", "stop", "graphrelay.service", "graphrelay-smtp.socket")()

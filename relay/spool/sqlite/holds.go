@@ -42,8 +42,8 @@ func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 }
 
 // EndHold implements spool.Lanes. It returns no error for an unknown key. The
-// messages that the hold stopped are those of its mailbox (of all its mailboxes,
-// of everyone's) and its From that are Queued or Sending. HeldFor never exceeds
+// messages that the hold stopped are those of its mailbox (of all its mailboxes)
+// and its From that are Queued or Sending. HeldFor never exceeds
 // the age of a message, however many holds overlapped.
 //
 // A hold may have stopped a hundred thousand messages, so their time is added
@@ -102,8 +102,8 @@ const endingSize = 500
 // it stopped, in order of their queue IDs.
 type ending struct {
 	number       int64
-	lanes        []string // none: all
-	sender       string   // "" any; ofClient: a client
+	lanes        []string
+	sender       string // "" any; ofClient: a client
 	since, until time.Time
 	cursor       string
 }
@@ -175,7 +175,7 @@ func readStopped(r *db.Row) (stoppedMessage, error) {
 }
 
 func (e *ending) addTo(c *db.Conn, m stoppedMessage) error {
-	if len(e.lanes) > 0 && !slices.Contains(e.lanes, m.lane) {
+	if !slices.Contains(e.lanes, m.lane) {
 		return nil
 	}
 	if client, ok := strings.CutPrefix(e.sender, ofClient); ok {

@@ -62,6 +62,12 @@ func TestSpace(t *testing.T) {
 		if c.remedy == "" && err != nil || c.remedy != "" && !refused {
 			t.Errorf("%s: %v, want %q", c.name, err, c.remedy)
 		}
+		// free space and inodes, sent mail, and access
+		*sp, queued, r.Measure = Free{10_000_000, 1000}, 0, func(string) (Free, error) { return *sp, nil }
+		r.SetFull(false)
+		if err := r.Admit("", c.size); err != nil {
+			t.Errorf("%s: afterwards %v", c.name, err)
+		}
 	}
 }
 
