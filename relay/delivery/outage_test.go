@@ -109,8 +109,33 @@ func TestOutage(t *testing.T) {
 		if o := r.Status().Outages; len(o) != 0 {
 			t.Errorf("without mail again: %+v", o)
 		}
+		again := time.Now() // nobody knows how it was meanwhile
+		r.arrive(box)
+		r.wait(time.Minute)
+		if o := r.Status().Outages; len(o) != 1 || o[0].Since.Before(again) {
+			t.Errorf("with mail again: %+v, want one since %v", o, again)
+		}
 		r.stop()
 	})
+}
+
+// TestWhy: the cause of an outage is that of the service, not that of the last message.
+func TestWhy(t *testing.T) {
+	const wait = "; nothing to do, unless it lasts: see Service health in the Microsoft 365 admin center"
+	answered, unanswered := unavailable(), outcome.Answer{Outcome: outcome.Unknown, Text: "it may have been sent"}
+	answered.Detail = "its own words"
+	for _, c := range []struct {
+		last outcome.Answer
+		want string
+	}{
+		{answered, "Microsoft 365 is out of order: it answers 503" + wait + " [its own words]"},
+		{unanswered, "Microsoft 365 does not answer in time" + wait},
+		{unconnected(), unconnected().Cause().String()},
+	} {
+		if got := (Outage{Last: c.last}).Why(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
 }
 
 // TestTryNow: it ends the pauses that follow failures, of the lane and of its

@@ -88,6 +88,8 @@ func TestNextTry(t *testing.T) {
 		"by its pause": {[]state.Lane{lane("a@b", -1, 3, 0)}, at(3)},
 		"the first":    {[]state.Lane{lane("a@b", 4, 0, 0), lane("c@b", -1, 2, 0)}, at(2)},
 		"under way":    {[]state.Lane{lane("a@b", 4, 0, 0), lane("c@b", 5, 0, 1)}, time.Time{}},
+		"being sent": {[]state.Lane{{Mailbox: "a@b", Identity: "x", Sending: 1, Busy: 1}, lane("c@b", 6, 0, 0)},
+			time.Time{}},
 		"due":          {[]state.Lane{lane("a@b", 0, 0, 0)}, time.Time{}},
 		"by a probe":   {[]state.Lane{lane("held@b", -1, 0, 0)}, at(9)},
 		"without mail": {[]state.Lane{{Mailbox: "a@b", Identity: "x"}, lane("c@b", 6, 0, 0)}, at(6)},
