@@ -79,7 +79,7 @@ func remediesOfRights() map[string]doorRow {
 		"let it close its connections, or raise max_connections of the client": {settings: []harness.Setting{
 			only("networks: [127.0.0.1], max_connections: 1")}, // the connection that tried the port may still count
 			refused: connects(3, plainPort, fromEverybody),
-			old: "max_connections: 1", new: "max_connections: 20"},
+			old:     "max_connections: 1", new: "max_connections: 20"},
 		"find out why it sends so much, or raise rate of the client": {settings: []harness.Setting{
 			only("networks: [127.0.0.1], rate: 1/h")}, refused: speaks(mailFrom, rcptTo, "DATA",
 			headFrom+"\r\ntext\r\n.",
