@@ -26,7 +26,7 @@ run: build ## build and run relay, console and a double of Microsoft 365 togethe
 	bin/graphrelay serve --sandbox
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
-	$(GO) test $(if $(RACE),-race) ./...
+	$(GO) test -timeout 20m $(if $(RACE),-race) ./...
 	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture."
 
 lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the workflows
