@@ -47,6 +47,7 @@ type referee struct {
 	last        time.Time // up to when all was judged
 	gate        int       // slots of the identity from then on
 	held        bool      // the hold of the identity is on
+	heldAt      time.Time // since when
 	busy        int       // requests under way
 	boxes       map[string]*boxView
 	mails       map[envelope.QueueID]*mailView
@@ -134,20 +135,24 @@ func (j *referee) judge(b *boxView, now time.Time, free bool) {
 				end = next
 			}
 		}
-		if !j.held && !b.lost && !t.Before(b.paused) {
-			could, d := min(b.slots(t, j.latency), b.waiting+b.busy), end.Sub(t)
+		at := t
+		t = end
+		if !j.held && !b.lost && !at.Before(b.paused) {
+			could, d := min(b.slots(at, j.latency), b.waiting+b.busy), end.Sub(at)
 			if could > b.busy && !free {
 				could = b.busy
 				j.limited += d
 			}
 			b.could += time.Duration(could) * d
 			if could > b.busy {
-				b.wasted += time.Duration(could-b.busy) * d
+				// A lane that learns late whose mail is due misses one answer, and seldom.
+				if b.wasted += time.Duration(could-b.busy) * d; d <= j.latency && b.wasted <= time.Second {
+					continue
+				}
 				j.fault("%s has %d messages due, %d requests under way and %d slots for %v since %s", b.name, b.waiting,
-					b.busy, could, d, t.Format("15:04:05.000"))
+					b.busy, could, d, at.Format("15:04:05.000"))
 			}
 		}
-		t = end
 	}
 	b.ripen(now)
 }
@@ -217,7 +222,7 @@ func (j *referee) withdraw(id envelope.QueueID) {
 }
 
 // hold notes that the hold of the identity begins or ends.
-func (j *referee) hold(on bool) { j.event(func(time.Time) { j.held = on }) }
+func (j *referee) hold(on bool) { j.event(func(now time.Time) { j.held, j.heldAt = on, now }) }
 
 func (j *referee) begin(id envelope.QueueID) {
 	j.event(func(now time.Time) {
@@ -230,7 +235,7 @@ func (j *referee) begin(id envelope.QueueID) {
 			j.fault("message %s is tried %v before it is due", id, m.due.Sub(now))
 			b.ripen(m.due)
 		}
-		if j.held {
+		if j.held && now.After(j.heldAt) { // what begins at that instant has passed the hold before
 			j.probes = append(j.probes, now)
 		}
 		b.waiting--
