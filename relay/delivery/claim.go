@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -86,7 +87,7 @@ func (l *lane) claim(n int, now time.Time) {
 	for _, h := range l.d.holds.Narrow(l.mailbox) {
 		switch {
 		case h.Above > 0:
-			c.ExceptOver = h.Above
+			c.ExceptOver = min(cmp.Or(c.ExceptOver, h.Above), h.Above)
 		case h.Client == "":
 			c.ExceptFrom = append(c.ExceptFrom, h.From)
 		}

@@ -166,7 +166,8 @@ func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeSending} {
 		some, err := db.All(c, `SELECT n, id, lane, sender, client, size, accepted, held_for
-			FROM message INDEXED BY by_state WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, readStopped)
+			FROM message INDEXED BY by_state WHERE state = ? AND id > ? ORDER BY id LIMIT ?`,
+			[]any{state, e.cursor, int64(endingSize)}, readStopped)
 		if err != nil {
 			return nil, err
 		}
