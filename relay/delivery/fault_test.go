@@ -241,7 +241,7 @@ func TestInterrupted(t *testing.T) {
 				time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			r.Notify(box)
+			r.came(thrice)
 			r.wait(time.Second)
 			r.wantState(thrice, spool.Sent)
 			r.stop()

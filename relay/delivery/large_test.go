@@ -157,7 +157,7 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		r.Notify(box)
+		r.came(id)
 		r.wait(time.Minute)
 		if r.wantState(id, spool.Sent); len(u.drafts) != 1 {
 			t.Errorf("%d drafts after the release", len(u.drafts))

@@ -364,7 +364,7 @@ func TestReportNotNeeded(t *testing.T) {
 		if err := r.store.Move(t.Context(), bad, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		r.Notify(addr(t, "box@contoso.com"))
+		r.came(bad)
 		r.wait(5 * time.Minute)
 		r.wantState(bad, spool.Sent)
 		if a.text(reportAlarm) != "" {
@@ -406,7 +406,7 @@ func TestReportThatFails(t *testing.T) {
 		if err := r.store.Move(t.Context(), got[0].ID, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		r.Notify(got[0].Mailbox)
+		r.came(got[0].ID)
 		r.wait(2 * time.Minute)
 		r.wantState(got[0].ID, spool.Sent)
 		r.stop()
