@@ -16,8 +16,6 @@ type Host interface {
 	Static(of, name string, args []any) (any, error)
 	// Method is the result of a method of a value that the language does not know.
 	Method(of any, name string, args []any) (any, error)
-	// Print gets what is written for a person.
-	Print(line string)
 }
 
 // Args are the arguments of a cmdlet, by name in lower case.

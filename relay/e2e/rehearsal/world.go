@@ -248,6 +248,3 @@ func (p *process) Method(of any, name string, _ []any) (any, error) {
 	}
 	return nil, powershell.Halt("the method " + name + " is not imitated")
 }
-
-// Print implements powershell.Host.
-func (p *process) Print(line string) { p.w.Printed = append(p.w.Printed, line) }
