@@ -169,6 +169,15 @@ func (r *rig) came(id envelope.QueueID) {
 	r.Notify(m.Mailbox, m.Turn())
 }
 
+// again queues a message that has ended or is held, as an operator does.
+func (r *rig) again(id envelope.QueueID, why string) {
+	r.t.Helper()
+	if err := r.store.Move(context.Background(), id, spool.Queued, time.Now(), why, time.Now()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.came(id)
+}
+
 // wait lets d pass, and everything that happens meanwhile.
 func (r *rig) wait(d time.Duration) {
 	time.Sleep(d)

@@ -183,10 +183,7 @@ func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 			!strings.Contains(rec.LastText, "release or delete") {
 			t.Fatalf("%+v", rec)
 		}
-		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		r.came(id)
+		r.again(id, "release")
 		r.wait(time.Minute)
 		r.wantState(id, spool.Sent) // a person has decided: no further look
 		r.stop()

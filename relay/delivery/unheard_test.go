@@ -120,10 +120,7 @@ func TestSameUnknownCodeHoldsTheClient(t *testing.T) {
 			t.Errorf("holds %+v", holds)
 		}
 		for _, id := range []envelope.QueueID{first, second} { // the advice: those that failed before
-			if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			r.came(id)
+			r.again(id, "retry")
 			r.wait(2 * time.Minute)
 			r.wantState(id, spool.Sent)
 		}
