@@ -199,7 +199,7 @@ func (in *Interpreter) loop(n Node) (out []any, err error) {
 			return out, err
 		}
 	}
-	return out, Stop{errors.New("a loop does not end")}
+	return out, Halt("a loop does not end")
 }
 
 func (in *Interpreter) leave(n leave) error {
@@ -219,7 +219,7 @@ func (in *Interpreter) leave(n leave) error {
 	if n.with == nil {
 		return Thrown{in.caught}
 	}
-	return Thrown{show(one(out))}
+	return Thrown{Show(one(out))}
 }
 
 func (in *Interpreter) assign(n assign) error {
