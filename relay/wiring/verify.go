@@ -78,9 +78,6 @@ func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConf
 	return a
 }
 
-// Clients are those of the identities.
-type Clients = map[config.Name]*largemail.Client
-
 func audit(c *config.Config, id config.Identity, client verify.Prober) verify.Audited {
 	return verify.Audited{
 		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: client,
