@@ -57,8 +57,8 @@ This page is made from the table in the program. For each message the first row 
   ` + "`delivery.large_messages: upload`" + `, whole with ` + "`smtp`" + `, otherwise a bounce.
 - **hold**: certainly not sent, and not the message's fault. The scope waits: all mail of the **identity** or of the
   **mailbox**, its **large** mail, or its mail with the same **from** address; a **message** by itself waits for the
-  operator. If the client chose the **from** address, the message fails with a report instead: waiting would not help. A probe
-  is sent after 1, 2, 4 ... 30 minutes, after a restart, and whenever something may have ended the hold
+  operator. If the client chose the **from** address, the message fails with a report instead: waiting would not
+  help. A probe is sent after 1, 2, 4 ... 30 minutes, after a restart, and whenever something may have ended the hold
   ([the triggers](reports.md#holds)); when it passes, delivery resumes by itself.
 - **unknown**: perhaps sent. ` + "`delivery.unknown_outcome`" + ` decides what happens then.
 - **retry or unknown**: Microsoft says that this can follow a message that was sent. With ` +

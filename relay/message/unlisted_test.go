@@ -8,9 +8,9 @@ func TestUnlistedUndoesApply(t *testing.T) {
 	for _, c := range []struct{ name, in, rcpts, want string }{
 		{"nothing to do", "To: a@x.example\r\nSubject: s\r\n", "a@x.example", ""},
 		{"blind", "To: a@x.example\r\nSubject: s\r\n", "a@x.example b@x.example", ""},
-		{"trimmed",
+		{"trimmed, and the case of a name is lost where none is left",
 			"TO:  A <a@x.example>,\r\n d@x.example (c)\r\ncc:e@x.example\r\nSubject: s\r\n", "a@x.example",
-			"TO:  A <a@x.example>,\r\n d@x.example (c)\r\nCc:e@x.example\r\nSubject: s\r\n"}, // the case of a name is lost
+			"TO:  A <a@x.example>,\r\n d@x.example (c)\r\nCc:e@x.example\r\nSubject: s\r\n"},
 		{"nobody left", "Subject: s\r\nTo: a@x.example\r\n", "c@x.example", ""},
 		{"a group", "To: Team: a@x.example, b@x.example;\r\n", "a@x.example", ""},
 		{"the client's own Bcc", "Bcc: b@x.example\r\nTo: a@x.example\r\n", "a@x.example b@x.example",

@@ -28,8 +28,8 @@ const (
 		"graphrelay doctor --egress"
 	adviceReach = "let this host connect to port 587 of the submission server, without a proxy: " +
 		"graphrelay doctor --egress"
-	adviceTrust = "if something on the way opens TLS, exempt this host, or add its root certificate as ca_file of the " +
-		"identity; check this machine's clock"
+	adviceTrust = "if something on the way opens TLS, exempt this host, or add its root certificate as ca_file of " +
+		"the identity; check this machine's clock"
 	adviceCode    = "look up the code in the detail, and mend what it names; large mail is tried again by itself"
 	adviceCorrect = "correct the program that made the message"
 	adviceRcpts   = "correct the recipients: nobody got the message"
