@@ -214,6 +214,9 @@ func remediesFollowedInParts() map[string][]string {
 			"look up the code in the detail, and mend what it names; large mail is tried again by itself",
 			"correct the recipients: nobody got the message",
 		},
+		"verify TestSubmissionIsProven": {
+			"narrow the role Application SMTP.SendAsApp, and take its consent or mailbox permissions away",
+		},
 		"submission TestWithoutAReply": {
 			"let this host connect to port 587 of the submission server, without a proxy: graphrelay doctor --egress",
 		},

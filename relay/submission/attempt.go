@@ -66,8 +66,7 @@ func (t *attempt) run() outcome.Answer {
 		return t.failed(err)
 	}
 	t.c.quit(t.smtp)
-	a := apart(catalogue()[0].Answer())
-	return t.c.cfg.Login.Redact(a)
+	return apart(catalogue()[0].Answer())
 }
 
 func (t *attempt) dial() (net.Conn, error) {
@@ -266,7 +265,7 @@ func (t *attempt) refused(r *smtp.SMTPError) outcome.Answer {
 	}
 	a := Classify(r.Code, code, r.Message)
 	a.Detail = "the submission server answered " + outcome.Quote(r.Code, code, r.Message, nil)
-	return t.c.cfg.Login.Redact(a)
+	return t.c.redact(a)
 }
 
 // Classify says what a reply means. It is pure. A reply may quote addresses, which
@@ -307,6 +306,14 @@ func (c *Client) lost(way int, err error) outcome.Answer {
 	a := apart(lossCatalogue()[way].Answer())
 	if err != nil {
 		a.Detail = text.Foreign(entra.ErrorText(err), outcome.MaxText)
+	}
+	return c.redact(a)
+}
+
+// redact takes the token out of what the server or the network said.
+func (c *Client) redact(a outcome.Answer) outcome.Answer {
+	if c.cfg.Login == nil {
+		return a
 	}
 	return c.cfg.Login.Redact(a)
 }

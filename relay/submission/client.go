@@ -54,8 +54,8 @@ type Login interface {
 
 // Config describes the submission server of one identity.
 type Config struct {
-	Address string // host:port
-	Login   Login
+	Address string           // host:port
+	Login   Login            // nil connects only
 	Roots   *x509.CertPool   // nil for the system's
 	Now     func() time.Time // nil is time.Now
 
