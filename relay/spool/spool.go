@@ -100,6 +100,8 @@ type Intake interface {
 	// else ErrFull or ErrUnhealthy. It reserves nothing and does no I/O beyond a
 	// cached statfs.
 	Admit(client string, size int64) error
+	// Key makes the IDs in the header of messages. It is random, and the store's own.
+	Key() [16]byte
 }
 
 // Draft is a message being received. It holds at most one chunk in memory.
