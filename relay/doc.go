@@ -42,6 +42,7 @@
 //	          monitor, alert, admin, console
 //	whole     wiring        from the configuration to the options of every part; pure
 //	          observe       the snapshot of the running parts, their counters and alarms
+//	          listeners     the sockets of SMTP, kept at a reload
 //	          doctor        what can be examined from this host
 //	          relay         this package
 //	          config, cmd   the YAML file; flags, signals, printing
