@@ -75,6 +75,7 @@ type Store struct {
 	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
 	stalled          atomic.Bool   // the writer waits for it
 	finishWAL        atomic.Bool
+	key              [16]byte
 	own              seen        // what is remembered of the store outside it
 	changed          atomic.Bool // a message changed since that was counted
 	checkpointFailed atomic.Pointer[error]
