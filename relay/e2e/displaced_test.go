@@ -41,7 +41,8 @@ func TestQueueDeletedUnderTheService(t *testing.T) {
 func TestLockDeletedUnderTheService(t *testing.T) {
 	r, _ := start(t)
 	refusedWithout(t, r, r.Store+".lock")
-	if out, err := r.Run("serve"); err == nil || !strings.Contains(out, "whose lock file was deleted; stop that process") {
+	const remedy = "whose lock file was deleted; stop that process"
+	if out, err := r.Run("serve"); err == nil || !strings.Contains(out, remedy) {
 		t.Errorf("a second service: %v: %s", err, out)
 	}
 }

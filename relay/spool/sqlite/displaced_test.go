@@ -57,7 +57,8 @@ func TestDisplacedFile(t *testing.T) {
 				t.Errorf("mail is accepted: %v", err)
 			}
 			if why := s.Health().Error(); !strings.Contains(why, "deleted or replaced") ||
-				!strings.Contains(why, "systemctl restart graphrelay") || strings.Contains(why, "mv") != (c.suffixes[0] == "") {
+				!strings.Contains(why, "systemctl restart graphrelay") ||
+				strings.Contains(why, "mv") != (c.suffixes[0] == "") {
 				t.Errorf("it says %s", why)
 			}
 			if err := s.Close(); err != nil {
@@ -108,7 +109,8 @@ func TestDisplacedFileThatCannotBeSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a warning", func() bool {
-		return s.Health() != nil && strings.Contains(s.Health().Error(), "do not stop the service before its queue is saved")
+		err := s.Health()
+		return err != nil && strings.Contains(err.Error(), "do not stop the service before its queue is saved")
 	})
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
@@ -123,7 +125,8 @@ func TestLockOutlivesItsFile(t *testing.T) {
 	if err := os.Remove(path + disk.LockSuffix); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := disk.Hold(path); !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that process") {
+	_, err := disk.Hold(path)
+	if !errors.Is(err, spool.ErrLocked) || !strings.Contains(err.Error(), "stop that process") {
 		t.Errorf("a second one: %v", err)
 	}
 }

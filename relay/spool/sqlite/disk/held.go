@@ -39,8 +39,9 @@ func Hold(path string) (*Held, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	if syscall.Flock(int(h.database.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s is in use by a process whose lock file was deleted; "+
-			"stop that process (ps -C graphrelay), or name another file in queue.store", spool.ErrLocked, path), h.Close())
+		err := fmt.Errorf("%w: %s is in use by a process whose lock file was deleted; "+
+			"stop that process (ps -C graphrelay), or name another file in queue.store", spool.ErrLocked, path)
+		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
 }
