@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -208,5 +209,38 @@ func TestRecoversWithoutARestart(t *testing.T) {
 	finish(t, r, l)
 	if v := l.judge(); v.faults() != "" || v.Acked != 2 {
 		t.Errorf("%s%s", v, v.faults())
+	}
+}
+
+// Reading fails with EIO for a while: the message is tried again, sent whole, and never
+// called damaged.
+func TestFailedRead(t *testing.T) {
+	l := newLedger()
+	d := harness.NewDouble(t, harness.NoThrottling()) // not listening: the mail stays
+	d.Watch(l.arrived)
+	r := harness.StartRelay(t, d)
+	if at, reply := submit(t, r, l, 1, 900_000); reply.Code != 250 {
+		t.Fatalf("%s gets %q", at, reply)
+	}
+	r.Kill()
+	l.next()
+	r.Start() // with nothing of the message in its memory
+	tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal", "-e", "trace=pread64", "-e", "inject=pread64:error=EIO")
+	d.Listen(t)
+	harness.Until(t, time.Minute, "a read to fail", func() bool {
+		log, err := os.ReadFile(tr.log)
+		return err == nil && bytes.Contains(log, []byte("INJECTED"))
+	})
+	harness.Until(t, 2*time.Minute, "a message that cannot be read", func() bool {
+		_, _ = r.Run("queue", "retry", "--all")
+		return strings.Contains(r.Output(), "cannot be read")
+	})
+	tr.detach(t)
+	finish(t, r, l)
+	if v := l.judge(); v.faults() != "" || v.Acked != 1 {
+		t.Errorf("%s%s", v, v.faults())
+	}
+	if strings.Contains(r.Output(), "a stored message is damaged") {
+		t.Errorf("it was called damaged\n%s", r.Tail())
 	}
 }
