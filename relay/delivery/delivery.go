@@ -237,7 +237,8 @@ func New(cfg Config) *Delivery {
 		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
 		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(), restored: make(chan struct{}),
 		lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{}, identities: map[string]*pace.Identity{},
-		panics: map[envelope.QueueID]int{}, misreads: map[envelope.QueueID]time.Time{}, unreadable: map[string]envelope.Address{},
+		panics: map[envelope.QueueID]int{}, misreads: map[envelope.QueueID]time.Time{},
+		unreadable: map[string]envelope.Address{},
 	}
 	d.SetLimits(cfg.Limits)
 	return d

@@ -310,7 +310,7 @@ func remediesOfStatus() map[string]hostRow {
 					return len(list) == 1 && list[0].State == "damaged"
 				})
 			}, func(h *hosted) {
-				inStore(h.t, h.Store, "UPDATE chunk SET data = (SELECT data FROM intact), crc = (SELECT crc FROM intact)")
+				inStore(h.t, h.Store, "UPDATE chunk SET (crc, data) = (SELECT crc, data FROM intact)")
 				h.sh("graphrelay queue retry --state damaged")
 				h.d.WaitFor(h.t, 1, patience)
 			}},

@@ -101,8 +101,9 @@ func (f faults) store(s Snapshot) {
 	}
 	if s.Damaged > 0 {
 		f["damaged"] = Fault{
-			Headline:  plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
-			Remedy:    "check the disk, then try them again: graphrelay queue retry --state damaged; restore or delete the rest",
+			Headline: plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
+			Remedy: "check the disk, then try them again: graphrelay queue retry --state damaged; " +
+				"restore or delete the rest",
 			Meanwhile: "they are not sent; other mail flows",
 			Detail:    "the disk returned bytes that differ from what was written",
 		}
