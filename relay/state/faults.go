@@ -89,6 +89,9 @@ func (f faults) store(s Snapshot) {
 	case s.Unhealthy != nil:
 		f[keyStore] = storeFault(s.Unhealthy, "Queue cannot be written",
 			"no mail is accepted and none is sent; what was accepted is kept")
+	case s.Unread != nil:
+		f[keyStore] = storeFault(s.Unread, "Queue cannot be read",
+			"mail is refused for now or sent late; what was accepted is kept")
 	case s.Full != nil:
 		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, "+
 			"clients get a temporary refusal and try again; what was accepted is kept and is being sent")

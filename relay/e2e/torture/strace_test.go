@@ -5,6 +5,7 @@ package torture
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -242,5 +243,40 @@ func TestFailedRead(t *testing.T) {
 	}
 	if strings.Contains(r.Output(), "a stored message is damaged") {
 		t.Errorf("it was called damaged\n%s", r.Tail())
+	}
+}
+
+// While every read and write fails, status and the probes answer with what was known
+// last, the cause and what to do.
+func TestStatusWhileReadingFails(t *testing.T) {
+	r := quiet(t, harness.Watched())
+	for _, c := range []struct{ calls, headline string }{
+		{"pread64", "Queue cannot be read: the disk fails"},
+		{"pread64,pwrite64,fsync,fdatasync", "Queue cannot be written: the disk fails"},
+	} {
+		tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal", "-e", "trace="+c.calls, "-e", "inject="+c.calls+":error=EIO")
+		n, out := 10, ""
+		harness.Until(t, time.Minute, c.headline, func() bool {
+			n++
+			if c.calls != "pread64" {
+				submit(t, r, newLedger(), n, 500)
+			}
+			var err error
+			out, err = r.Run("status")
+			return err == nil && strings.Contains(out, c.headline)
+		})
+		if !strings.Contains(out, "repair the disk of queue.store") || !strings.Contains(out, "1 deferred") {
+			t.Errorf("%s: status: %s", c.calls, out)
+		}
+		res, err := http.Get("http://" + r.Watch + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(page), `"key":"store"`) {
+			t.Errorf("%s: /readyz: %s %s", c.calls, res.Status, page)
+		}
+		tr.detach(t)
 	}
 }
