@@ -31,7 +31,7 @@ func (t Turn) Compare(o Turn) int {
 type Quota struct {
 	Turn
 	Limit int       // = 1
-	After time.Time // skip messages that were due before: ExceptFrom is known to stop them all
+	After time.Time // skip messages that were due before: the claim is known to skip them all
 
 	// Next is set by Claim, but by no probe: the earliest NextAttempt of what is left,
 	// or where the claim found less than Limit, of what is due after its Now; zero: none is.

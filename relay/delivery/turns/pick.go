@@ -103,9 +103,9 @@ func (l *Line) serve(m *node) {
 
 // Took says what a claim found, and when the rest is due (Next of p.Turns): it pays for
 // large messages, and has back what was paid for those that were not there. It returns
-// the messages in the order of the turns, and lost where only the store knows whose the
-// rest is. until, if it is not zero, says that a hold may stop what was not found, and
-// not to look before.
+// the messages in the order of the turns, and lost where only the store knows whether
+// there is a rest, and whose. until, if it is not zero, says that a hold may stop what
+// was not found, and not to look before.
 func (l *Line) Took(p Picked, found []spool.Record, until time.Time) (ordered []spool.Record, lost bool) {
 	by := map[spool.Turn][]spool.Record{}
 	for _, r := range found {
@@ -113,6 +113,8 @@ func (l *Line) Took(p Picked, found []spool.Record, until time.Time) (ordered []
 	}
 	for _, q := range p.Turns {
 		l.took(q, by[q.Turn], p.count(q.Turn), p.Now, until)
+		m := l.member(q.Turn)
+		lost = lost || m.messages > 0 && !m.ready && m.at.IsZero()
 	}
 	for _, t := range p.order {
 		if of := by[t]; len(of) > 0 {
@@ -122,7 +124,7 @@ func (l *Line) Took(p Picked, found []spool.Record, until time.Time) (ordered []
 	for _, q := range p.Turns {
 		ordered = append(ordered, by[q.Turn]...)
 	}
-	return ordered, l.more && len(l.root.due) == 0
+	return ordered, lost || l.more && len(l.root.due) == 0
 }
 
 func (p *Picked) count(t spool.Turn) (n int) {
@@ -153,8 +155,6 @@ func (l *Line) took(q spool.Quota, found []spool.Record, paid int, now, until ti
 	switch {
 	case m.came || left || full && m.messages > 0:
 		m.ripe()
-	case !full && until.IsZero() && m.at.IsZero():
-		l.empty(m)
 	default:
 		m.done()
 	}

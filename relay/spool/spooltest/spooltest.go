@@ -48,6 +48,7 @@ func Run(t *testing.T, open Open) {
 		{"ClaimTurnAfter", claimTurnAfter},
 		{"ClaimSaysWhenTheRestIsDue", claimSaysWhenTheRestIsDue},
 		{"ClaimOnlyFrom", claimOnlyFrom},
+		{"ClaimBySize", claimBySize},
 		{"TurnsWait", turnsWait},
 		{"ClaimProbe", claimProbe},
 		{"ClaimTriedBefore", claimTriedBefore},
