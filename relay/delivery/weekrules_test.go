@@ -48,22 +48,20 @@ type referee struct {
 	latency time.Duration                          // of one request
 	limit   func(at time.Time) (now int, then int) // slots of the identity, now and at a time before
 
-	mu          sync.Mutex
-	last        time.Time // up to when all was judged
-	gate        int       // slots of the identity from then on
-	held        bool      // the hold of the identity is on
-	busy        int       // requests under way
-	boxes       map[string]*boxView
-	mails       map[envelope.QueueID]*mailView
-	probes      []time.Time           // requests during the hold of the identity
-	asked       map[time.Duration]int // how often Graph asked for how long
-	lastAsked   *boxView
-	lastAskedAt time.Time
-	together    time.Time     // when mailboxes were last throttled together
-	crowd       int           // mailboxes with mail then
-	limited     time.Duration // for which mail waited because the identity had no slot
-	worst       int           // messages that were sent before one which was due before them
-	faults      int
+	mu       sync.Mutex
+	last     time.Time // up to when all was judged
+	gate     int       // slots of the identity from then on
+	held     bool      // the hold of the identity is on
+	busy     int       // requests under way
+	boxes    map[string]*boxView
+	mails    map[envelope.QueueID]*mailView
+	probes   []time.Time           // requests during the hold of the identity
+	asked    map[time.Duration]int // how often Graph asked for how long
+	together time.Time             // when mailboxes were last throttled together
+	crowd    int                   // mailboxes with mail then
+	limited  time.Duration         // for which mail waited because the identity had no slot
+	worst    int                   // messages that were sent before one which was due before them
+	faults   int
 }
 
 // boxView is what the referee knows of a mailbox.
@@ -313,10 +311,11 @@ func (j *referee) throttled(m *mailView, wait time.Duration, now time.Time) {
 	m.retried++
 	m.due = now.Add(wait)
 	b.asked, b.paused = now, pacing.Later(b.paused, m.due)
-	if j.lastAsked != b && now.Sub(j.lastAskedAt) < 30*time.Second {
-		j.together, j.crowd = now, len(j.boxes)
+	for _, o := range j.boxes {
+		if o != b && now.Sub(o.asked) < 30*time.Second { // and whoever was asked in between
+			j.together, j.crowd = now, len(j.boxes)
+		}
 	}
-	j.lastAsked, j.lastAskedAt = b, now
 	at, _ := slices.BinarySearchFunc(b.later, m, func(x, y *mailView) int { return x.due.Compare(y.due) })
 	b.later = slices.Insert(b.later, at, m)
 }
