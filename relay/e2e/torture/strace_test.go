@@ -254,7 +254,8 @@ func TestStatusWhileReadingFails(t *testing.T) {
 		{"pread64", "Queue cannot be read: the disk fails"},
 		{"pread64,pwrite64,fsync,fdatasync", "Queue cannot be written: the disk fails"},
 	} {
-		tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal", "-e", "trace="+c.calls, "-e", "inject="+c.calls+":error=EIO")
+		tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal",
+			"-e", "trace="+c.calls, "-e", "inject="+c.calls+":error=EIO")
 		n, out := 10, ""
 		harness.Until(t, time.Minute, c.headline, func() bool {
 			n++
