@@ -237,11 +237,7 @@ func TestInterrupted(t *testing.T) {
 			} else {
 				r.wantState(once, spool.Held)
 			}
-			if err := r.store.Move(context.Background(), thrice, spool.Queued, time.Now(), "operator",
-				time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			r.Notify(box)
+			r.again(thrice, "operator")
 			r.wait(time.Second)
 			r.wantState(thrice, spool.Sent)
 			r.stop()

@@ -332,7 +332,7 @@ func TestClock(t *testing.T) {
 		r.wantState(id, spool.Sent)
 		old := r.store.put(box, box, func(m *spool.Record) { m.Accepted = time.Now().Add(-30 * 24 * time.Hour) })
 		r.graph.set(func() { r.graph.answer = nil })
-		r.Notify(box)
+		r.came(old)
 		r.wait(time.Minute)
 		r.wantState(old, spool.Sent) // age alone fails nothing
 		r.stop()
