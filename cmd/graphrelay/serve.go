@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -52,34 +53,39 @@ without a tenant or a configuration.`,
 				}
 				return serveSandbox(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			sockets, err := socket.Inherited()
-			if err != nil {
-				return fmt.Errorf("sockets of systemd: %w", err)
-			}
-			var watched *watchfile.Files
-			if watch {
-				watched = watchfile.New(file) // before it is read
-			}
-			c, err := config.Load(file)
-			if err != nil {
-				relay.TurnAway(sockets)
-				return err
-			}
-			secrets := text.NewRedactor()
-			log, level := newLog(cmd.ErrOrStderr(), c.Log, secrets)
-			return serve(cmd.Context(), relay.Options{
-				Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
-				Inherited: sockets,
-				Load:      func() (*config.Config, error) { return config.Load(file) },
-				OnChange:  func(c *config.Config) { level.Set(levelOf(c.Log)) },
-				OnReload:  func() func() { return notifyReload(log) },
-			}, watched, nil)
+			return serveFile(cmd.Context(), cmd.ErrOrStderr(), file, watch)
 		},
 	}
 	configFlag(cmd, &file)
 	cmd.Flags().BoolVar(&watch, "watch-config", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "run with a double of Microsoft 365, to try graphrelay")
 	return cmd
+}
+
+// serveFile runs the relay that a file configures.
+func serveFile(ctx context.Context, errOut io.Writer, file string, watch bool) error {
+	sockets, err := socket.Inherited()
+	if err != nil {
+		return fmt.Errorf("sockets of systemd: %w", err)
+	}
+	var watched *watchfile.Files
+	if watch {
+		watched = watchfile.New(file) // before it is read
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		relay.TurnAway(sockets)
+		return err
+	}
+	secrets := text.NewRedactor()
+	log, level := newLog(errOut, c.Log, secrets)
+	return serve(ctx, relay.Options{
+		Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
+		Inherited: sockets,
+		Load:      func() (*config.Config, error) { return config.Load(file) },
+		OnChange:  func(c *config.Config) { level.Set(levelOf(c.Log)) },
+		OnReload:  func() func() { return notifyReload(log) },
+	}, watched, nil)
 }
 
 // serve runs a relay until ctx ends and notifies systemd of its state. It reloads
