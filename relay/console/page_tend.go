@@ -49,6 +49,9 @@ func needsOf(h state.Health, holds []state.Hold) (list []need) {
 		case "old":
 			n.Href, n.Link = "/messages?"+url.Values{"mailbox": {of}}.Encode(), "Show its messages"
 			n.Remedy = "read why on their pages"
+		case "configuration":
+			n.Href, n.Link = "/setup", "Show why"
+			n.Remedy = "correct the file, then read it again on the page Setup"
 		case "credential", "certificate":
 			n.Href, n.Link = "/setup", "Show when it expires"
 		case "outage":

@@ -30,6 +30,9 @@ func remediesFollowedInParts() map[string][]string {
 		"renewal TestAPolicyCapsTheLifetime": {
 			"a shorter one is tried; if that fails, see Entra ID > App management policies",
 		},
+		"e2e TestAReloadThatFailsChangesNothing": {
+			"correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		},
 		"e2e TestIncidentRestore": {
 			"if they were not sent since the copy was made: graphrelay queue release --all; " +
 				"delete those that were: graphrelay queue list --state held",

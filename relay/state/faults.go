@@ -70,6 +70,9 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.inVain(s, now)
 	f.expiries(s, now)
 	f.audits(s)
+	if s.Reload.Failed {
+		f["configuration"] = refused(s.Reload)
+	}
 	for _, m := range s.Mailboxes {
 		if m.Recipients > dailyRecipients {
 			f["limit:"+m.Mailbox] = Fault{
@@ -226,6 +229,21 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 		fault.Meanwhile = "clients that check certificates cannot send; others can, and accepted mail is sent"
 	}
 	f["certificate"] = fault
+}
+
+// refused is the fault of a configuration that cannot be put in force. Its detail is
+// the first mistake.
+func refused(r Reload) Fault {
+	first, others, _ := strings.Cut(r.Error, "\n")
+	if others != "" {
+		first += fmt.Sprintf(" (and %d more)", strings.Count(others, "\n")+1)
+	}
+	return Fault{
+		Headline:  "The new configuration is refused, and the old one is in use",
+		Remedy:    "correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		Meanwhile: "mail flows as the old one says; a restart reads the new one",
+		Detail:    text.Line(first), Warning: true,
+	}
 }
 
 // unread is the fault of a changed file that cannot be used, while what it held
