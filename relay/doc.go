@@ -27,7 +27,7 @@
 //	          spool         the contract of the durable queue; spool/sqlite keeps it
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
-//	          dsn, setup    reports (RFC 3464); scripts that restrict the app
+//	          dsn, bounce   reports (RFC 3464), ours and others'; setup: scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
 //	          sandbox       a double of Entra and Graph, for tests and trials
 //	flows     intake        from SMTP into the spool
@@ -42,6 +42,7 @@
 //	          monitor, alert, admin, console
 //	whole     wiring        from the configuration to the options of every part; pure
 //	          observe       the snapshot of the running parts, their counters and alarms
+//	          listeners     the sockets of SMTP, kept at a reload
 //	          doctor        what can be examined from this host
 //	          relay         this package
 //	          config, cmd   the YAML file; flags, signals, printing

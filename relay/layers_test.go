@@ -18,7 +18,7 @@ var layer = map[string]int{
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
 	"relay/spool/sqlite/db": 1, "relay/spool/sqlite/disk": 1,
-	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1,
+	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1, "relay/bounce": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
 	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
 	"relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1, "cmd/graphrelay/terminal": 1,
@@ -28,7 +28,7 @@ var layer = map[string]int{
 	"relay/operator": 2, "relay/refusals": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
-	"relay/wiring": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,
+	"relay/wiring": 3, "relay/listeners": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,
 }
 
 // sideways are the only imports within a layer: a child's of its parent, a
@@ -55,7 +55,8 @@ var sideways = map[string][]string{
 	"relay/admin":           {"relay/operator"},
 	"relay/console":         {"relay/operator"},
 	"relay/doctor":          {"relay/wiring"},
-	"relay":                 {"relay/wiring", "relay/observe"},
+	"relay/listeners":       {"relay/wiring"},
+	"relay":                 {"relay/wiring", "relay/observe", "relay/listeners"},
 	"config":                {"config/strict"},
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/intake"
+	"graphrelay/relay/listeners"
 	"graphrelay/relay/observe"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/refusals"
@@ -89,9 +89,7 @@ type Relay struct {
 	stopping atomic.Bool
 	parts    sync.WaitGroup // the goroutines of Run
 
-	mu        sync.Mutex
-	listeners []listener
-	inherited socket.Passed // of systemd, not taken yet
+	listeners *listeners.Set
 }
 
 // New opens the store, reads the credentials and binds the listeners. It needs
@@ -134,7 +132,7 @@ func newRelay(o Options) *Relay {
 	r := &Relay{
 		version: o.Version, log: o.Log, secrets: o.Secrets, submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
-		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), inherited: maps.Clone(o.Inherited),
+		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), listeners: listeners.New(o.Inherited, o.Log),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
@@ -178,15 +176,7 @@ func (r *Relay) hasIdentity(name string) bool {
 
 // Listeners returns where SMTP clients connect, with the ports that were chosen
 // where the configuration says 0.
-func (r *Relay) Listeners() []string {
-	var list []string
-	for _, l := range r.openListeners() {
-		if !l.options.Unused {
-			list = append(list, l.name())
-		}
-	}
-	return list
-}
+func (r *Relay) Listeners() []string { return r.listeners.Addresses() }
 
 // Warnings returns what every start and every status must say: endpoints that are
 // not Microsoft's, and audits that proved nothing. An audit that failed is a fault.
@@ -240,7 +230,7 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 		r.part(func() error { run(ctx); return nil })
 	}
 	r.runManagement(ctx)
-	for _, l := range r.openListeners() {
+	for _, l := range r.listeners.All() {
 		r.serveSMTP(l)
 	}
 	close(r.up)
@@ -291,7 +281,7 @@ func (r *Relay) Summary(ctx context.Context) string { return r.observer.Summary(
 
 // close releases what New opened, in reverse order. A second call does nothing.
 func (r *Relay) close() {
-	closeAll(r.openListeners())
+	r.listeners.Close()
 	for _, l := range []net.Listener{r.admin, r.metrics, r.console} {
 		if l != nil {
 			_ = l.Close()

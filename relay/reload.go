@@ -11,6 +11,7 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/keypair"
+	"graphrelay/relay/listeners"
 	"graphrelay/relay/renewal"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
@@ -131,15 +132,15 @@ func (r *Relay) reload(ctx context.Context) error {
 		return err
 	}
 	g.auditor = r.newAuditor(g)
-	list, fresh, err := r.rebind(ctx, g)
+	sockets, err := r.listeners.Plan(ctx, wiring.Listeners(g.cfg, r.submit, g.certificate))
 	if err != nil {
 		return err
 	}
 	if err := r.carryAuditHolds(ctx, c, r.delivery.HoldIdentity); err != nil {
-		closeAll(fresh)
+		sockets.Undo()
 		return fmt.Errorf("cannot find out whose mail an audit holds; see graphrelay status: %w", err)
 	}
-	r.swap(g, list, fresh)
+	r.swap(g, sockets)
 	return nil
 }
 
@@ -174,7 +175,7 @@ func sameFixed(old, next *config.Config) error {
 }
 
 // swap puts g in force. Nothing in it can fail.
-func (r *Relay) swap(g *generation, list, fresh []listener) {
+func (r *Relay) swap(g *generation, sockets *listeners.Change) {
 	g.continueLogins(r.now.Load())
 	old := r.now.Swap(g)
 	r.runIdentities(g)
@@ -182,7 +183,7 @@ func (r *Relay) swap(g *generation, list, fresh []listener) {
 	r.intake.SetRules(wiring.Intake(g.cfg, hostName()))
 	r.delivery.SetLimits(wiring.Limits(g.cfg))
 	r.smtp.Reconfigure(wiring.SMTP(g.cfg, r.log))
-	r.setListeners(list, fresh)
+	sockets.Apply(r.smtp, r.serveSMTP)
 	r.onChange(g.cfg)
 	// Holds may have ended, and mail of senders that are gone must be held.
 	r.delivery.ProbeNow()

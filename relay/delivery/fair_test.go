@@ -23,7 +23,7 @@ func of(client, user string) func(*spool.Record) {
 func (r *rig) arriveFrom(box envelope.Address, client, user string, n int) (ids []envelope.QueueID) {
 	for range n {
 		id := r.store.put(box, box, of(client, user))
-		r.Delivery.Notify(box, r.store.get(id).Turn())
+		r.came(id)
 		ids = append(ids, id)
 	}
 	return ids
@@ -60,7 +60,7 @@ func TestOneMailDoesNotWaitForABurst(t *testing.T) {
 			if restart {
 				r.start()
 			} else {
-				r.Delivery.Notify(box, r.store.get(one).Turn())
+				r.came(one)
 			}
 			sibling := r.arriveFrom(box, "erp", "2", 1)[0]
 			r.wait(10 * time.Second)
@@ -122,7 +122,7 @@ func TestReportsGoFirst(t *testing.T) {
 		var reports []envelope.QueueID
 		for range 8 {
 			id := r.store.put(box, box, func(rec *spool.Record) { rec.ReportOf = "x" })
-			r.Delivery.Notify(box, r.store.get(id).Turn())
+			r.came(id)
 			reports = append(reports, id)
 		}
 		r.wait(5 * time.Second)
@@ -207,7 +207,7 @@ func TestOthersPassASendAsHold(t *testing.T) {
 		r.wait(10 * time.Second)
 		r.wantState(last, spool.Sent)
 		late := r.store.put(box, good)
-		r.Notify(box)
+		r.came(late)
 		r.wait(time.Second)
 		r.wantState(late, spool.Sent)
 		r.graph.set(func() { allowed = true })

@@ -159,15 +159,24 @@ func (r *rig) stop() {
 // arrive commits a message and tells the delivery.
 func (r *rig) arrive(mailbox envelope.Address) envelope.QueueID {
 	id := r.store.put(mailbox, mailbox)
-	r.Notify(mailbox)
+	r.came(id)
 	return id
 }
 
-// Notify says that a message of the tests' client came.
-func (r *rig) Notify(mailbox envelope.Address) { r.Delivery.Notify(mailbox, local) }
+// came tells the delivery of a message in the store.
+func (r *rig) came(id envelope.QueueID) {
+	m := r.store.get(id)
+	r.Notify(m.Mailbox, m.Turn())
+}
 
-// local is whose turn it is with what a testStore puts.
-var local = spool.Turn{Client: "local", Member: "unix"}
+// again queues a message that has ended or is held, as an operator does.
+func (r *rig) again(id envelope.QueueID, why string) {
+	r.t.Helper()
+	if err := r.store.Move(context.Background(), id, spool.Queued, time.Now(), why, time.Now()); err != nil {
+		r.t.Fatal(err)
+	}
+	r.came(id)
+}
 
 // wait lets d pass, and everything that happens meanwhile.
 func (r *rig) wait(d time.Duration) {

@@ -154,10 +154,7 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 			t.Errorf("%+v after %d requests", m, r.graph.count())
 		}
 		route.Uploader = u // as after a reload
-		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		r.Notify(box)
+		r.again(id, "release")
 		r.wait(time.Minute)
 		if r.wantState(id, spool.Sent); len(u.drafts) != 1 {
 			t.Errorf("%d drafts after the release", len(u.drafts))

@@ -183,10 +183,7 @@ func TestLookupDoubtIsHeldUntilReleased(t *testing.T) {
 			!strings.Contains(rec.LastText, "release or delete") {
 			t.Fatalf("%+v", rec)
 		}
-		if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "release", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		r.Notify(addr(t, "box@contoso.com"))
+		r.again(id, "release")
 		r.wait(time.Minute)
 		r.wantState(id, spool.Sent) // a person has decided: no further look
 		r.stop()
@@ -223,7 +220,7 @@ func TestRetryLooksFirst(t *testing.T) {
 				if err := r.store.Retry(t.Context(), id, time.Now(), "by anna", time.Now()); err != nil {
 					t.Fatal(err)
 				}
-				r.Notify(addr(t, "box@contoso.com"))
+				r.came(id)
 				r.wait(time.Second)
 				if len(r.graph.times(id)) != 1 || len(f.times()) == 0 {
 					t.Errorf("%d attempts at once, looked up at %v", len(r.graph.times(id)), f.times())

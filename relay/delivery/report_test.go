@@ -361,10 +361,7 @@ func TestReportNotNeeded(t *testing.T) {
 		if a.text(reportAlarm) == "" {
 			t.Error("no alarm")
 		}
-		if err := r.store.Move(t.Context(), bad, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		r.Notify(addr(t, "box@contoso.com"))
+		r.again(bad, "retry")
 		r.wait(5 * time.Minute)
 		r.wantState(bad, spool.Sent)
 		if a.text(reportAlarm) != "" {
@@ -403,10 +400,7 @@ func TestReportThatFails(t *testing.T) {
 		if a.text(reportAlarm) != "" {
 			t.Error("the alarm goes on though reports are sent again")
 		}
-		if err := r.store.Move(t.Context(), got[0].ID, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		r.Notify(got[0].Mailbox)
+		r.again(got[0].ID, "retry")
 		r.wait(2 * time.Minute)
 		r.wantState(got[0].ID, spool.Sent)
 		r.stop()

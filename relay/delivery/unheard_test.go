@@ -80,7 +80,7 @@ func unheardRig(t *testing.T, bad map[string]bool) (*rig, envelope.Address, func
 	r.start()
 	return r, box, func(client string) envelope.QueueID {
 		id := r.store.put(box, box, func(rec *spool.Record) { rec.Client.Name = client })
-		r.Delivery.Notify(box, r.store.get(id).Turn())
+		r.came(id)
 		r.wait(time.Second)
 		return id
 	}
@@ -120,10 +120,7 @@ func TestSameUnknownCodeHoldsTheClient(t *testing.T) {
 			t.Errorf("holds %+v", holds)
 		}
 		for _, id := range []envelope.QueueID{first, second} { // the advice: those that failed before
-			if err := r.store.Move(t.Context(), id, spool.Queued, time.Now(), "retry", time.Now()); err != nil {
-				t.Fatal(err)
-			}
-			r.Notify(box)
+			r.again(id, "retry")
 			r.wait(2 * time.Minute)
 			r.wantState(id, spool.Sent)
 		}

@@ -55,8 +55,7 @@ func TestUsageAcrossRestart(t *testing.T) {
 		if a.text("limit:box@contoso.com") != "" {
 			t.Error("an alarm below 80 %")
 		}
-		r.from(box, clientHeader)
-		r.Notify(box)
+		r.came(r.from(box, clientHeader))
 		r.wait(5 * time.Second)
 		if got := r.Status().Usage; len(got) != 1 || got[0].Recipients != 8000 {
 			t.Errorf("usage: %v", got)

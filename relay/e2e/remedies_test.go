@@ -156,8 +156,9 @@ func (s *source) add(path string, file *ast.File) {
 func (s *source) text(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.BasicLit:
-		text, _ := strconv.Unquote(e.Value)
-		return text
+		if text, err := strconv.Unquote(e.Value); err == nil {
+			return text
+		}
 	case *ast.BinaryExpr:
 		return s.text(e.X) + s.text(e.Y)
 	case *ast.ParenExpr:
@@ -167,27 +168,17 @@ func (s *source) text(e ast.Expr) string {
 			return s.text(value)
 		}
 	case *ast.CallExpr:
-		if nameOf(e.Fun) == "Sprintf" {
+		if lastName(e.Fun) == "Sprintf" {
 			return regexp.MustCompile(`%(\[\d\])?[a-z]`).ReplaceAllString(s.text(e.Args[0]), "…")
 		}
 	}
 	return "…"
 }
 
-func nameOf(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.Ident:
-		return e.Name
-	case *ast.SelectorExpr:
-		return e.Sel.Name
-	}
-	return ""
-}
-
 // remediesAt are the expressions at a node that are remedies: a field, a variable or
 // a result of that name, and the arguments of the functions that take one.
 func remediesAt(n ast.Node) (found []ast.Expr) {
-	is := func(e ast.Expr) bool { return slices.Contains([]string{"remedy", "Remedy", "Advice"}, nameOf(e)) }
+	is := func(e ast.Expr) bool { return slices.Contains([]string{"remedy", "Remedy", "Advice"}, lastName(e)) }
 	switch n := n.(type) {
 	case *ast.KeyValueExpr:
 		if is(n.Key) {
@@ -204,7 +195,7 @@ func remediesAt(n ast.Node) (found []ast.Expr) {
 			}
 		}
 	case *ast.CompositeLit:
-		if nameOf(n.Type) == "Reason" && len(n.Elts) == 2 {
+		if lastName(n.Type) == "Reason" && len(n.Elts) == 2 {
 			found = append(found, n.Elts[1])
 		}
 	case *ast.CallExpr:
@@ -218,7 +209,7 @@ func remediesAt(n ast.Node) (found []ast.Expr) {
 // remediesOfCall is the argument of a call that is a remedy.
 func remediesOfCall(call *ast.CallExpr) []ast.Expr {
 	at := map[string]int{"fail": 2, "warn": 2, "Problem": 2, "Full": 1, "finding": 3}
-	name := nameOf(call.Fun)
+	name := lastName(call.Fun)
 	if i, ok := at[name]; ok && i < len(call.Args) {
 		return call.Args[i : i+1]
 	}

@@ -295,21 +295,7 @@ func isParameter(f *ast.FuncDecl, e ast.Expr) bool {
 }
 
 // pattern is the text that an expression makes, with "…" for what differs.
-func pattern(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		if s, err := strconv.Unquote(e.Value); err == nil {
-			return s
-		}
-	case *ast.BinaryExpr:
-		return pattern(e.X) + pattern(e.Y)
-	case *ast.CallExpr:
-		if lastName(e.Fun) == "Sprintf" {
-			return regexp.MustCompile(`%[a-z]`).ReplaceAllString(pattern(e.Args[0]), "…")
-		}
-	}
-	return "…"
-}
+func pattern(e ast.Expr) string { return (&source{}).text(e) }
 
 // libraryRefusals reads the replies of go-smtp.
 func libraryRefusals(t *testing.T) []refusal {

@@ -27,15 +27,11 @@ func (in *Interpreter) pipe(n pipeline) ([]any, error) {
 		return nil, err
 	}
 	for _, stage := range n.stages[1:] {
-		var flat []any
-		for _, v := range out {
-			flat = append(flat, items(v)...)
-		}
 		cmd, ok := stage.(*Command)
 		if !ok {
-			return nil, Stop{errors.New("a pipeline goes into an expression")}
+			return nil, Halt("a pipeline goes into an expression")
 		}
-		if out, err = in.command(cmd, flat); err != nil {
+		if out, err = in.command(cmd, flat(out)); err != nil {
 			return nil, err
 		}
 	}
@@ -61,7 +57,7 @@ func (in *Interpreter) command(c *Command, input []any) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet := show(args["erroraction"]) == "SilentlyContinue"
+	quiet := Show(args["erroraction"]) == "SilentlyContinue"
 	delete(args, "erroraction")
 	out, err := in.host.Cmdlet(c.Name, args)
 	var thrown Thrown
@@ -77,7 +73,7 @@ func (in *Interpreter) command(c *Command, input []any) ([]any, error) {
 func (in *Interpreter) where(c *Command, input []any) (out []any, err error) {
 	test, ok := c.Args[0].value.(block)
 	if !ok {
-		return nil, Stop{errors.New("Where-Object without a block")}
+		return nil, Halt("Where-Object without a block")
 	}
 	before := in.get("_")
 	defer func() { in.set("_", before) }()
@@ -117,7 +113,7 @@ func (in *Interpreter) invoke(c *Command) ([]any, error) {
 		}
 		words = append(words, items(v)...)
 	}
-	in.set("LASTEXITCODE", int64(in.host.Program(show(target), words)))
+	in.set("LASTEXITCODE", int64(in.host.Program(Show(target), words)))
 	return nil, nil
 }
 

@@ -42,9 +42,8 @@ type (
 		body   []Node
 	}
 	param struct {
-		name     string
-		preset   Node
-		isSwitch bool
+		name   string
+		preset Node
 	}
 	pipeline struct{ stages []Node }
 )
@@ -74,7 +73,6 @@ type (
 	static struct { // [Type]::Name, or [Type]::Name(args)
 		of, name string
 		args     []Node
-		called   bool
 	}
 	cast struct {
 		to string
@@ -104,8 +102,6 @@ type Command struct {
 type Argument struct {
 	Name  string // without the dash; empty for a value alone
 	value Node   // nil for a switch
-	splat bool
-	Text  string // of the value, as it is written
 }
 
 // SyntaxError is what PowerShell, or this package, does not understand.

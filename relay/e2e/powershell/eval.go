@@ -23,18 +23,14 @@ func (in *Interpreter) eval(n Node) (any, error) {
 		return one(out), err
 	case array:
 		out, err := in.run(n.body)
-		var flat []any
-		for _, v := range out {
-			flat = append(flat, items(v)...)
-		}
-		return append([]any{}, flat...), err
+		return flat(out), err
 	case list:
 		return in.all(n.items)
 	case text:
 		parts, err := in.all(n.parts)
 		var b strings.Builder
 		for _, v := range parts {
-			b.WriteString(show(v))
+			b.WriteString(Show(v))
 		}
 		return b.String(), err
 	case table:
@@ -54,7 +50,7 @@ func (in *Interpreter) eval(n Node) (any, error) {
 		}
 		return in.host.Static(n.of, n.name, args)
 	case index:
-		return nil, Stop{fmt.Errorf("an element by its number: which one is meant?")}
+		return nil, Halt("an element by its number: which one is meant?")
 	}
 	return in.operation(n)
 }
@@ -135,13 +131,9 @@ func (in *Interpreter) binary(n binary) (any, error) {
 	case "-bor":
 		return r, nil
 	case "-f":
-		return format(show(l), items(r)), nil
+		return format(Show(l), items(r)), nil
 	case "-join":
-		var words []string
-		for _, v := range items(l) {
-			words = append(words, show(v))
-		}
-		return strings.Join(words, show(r)), nil
+		return strings.Join(Words(l), Show(r)), nil
 	case "-contains":
 		return contains(l, r), nil
 	case "-notcontains":
@@ -167,10 +159,10 @@ func compare(op string, l, r any) any {
 	case "-ne":
 		return !equal(l, r)
 	case "-ceq":
-		return show(l) == show(r)
+		return Show(l) == Show(r)
 	case "-like":
-		begin, _ := strings.CutSuffix(strings.ToLower(show(r)), "*") // the only form that the scripts have
-		return strings.HasPrefix(strings.ToLower(show(l)), begin)
+		begin, _ := strings.CutSuffix(strings.ToLower(Show(r)), "*") // the only form that the scripts have
+		return strings.HasPrefix(strings.ToLower(Show(l)), begin)
 	}
 	order := 0
 	if a, ok := l.(time.Time); ok {
@@ -190,7 +182,7 @@ func equal(l, r any) bool {
 	if b, ok := l.(bool); ok {
 		return b == truth(r)
 	}
-	return strings.EqualFold(show(l), show(r))
+	return strings.EqualFold(Show(l), Show(r))
 }
 
 func contains(list, v any) bool {
@@ -206,6 +198,23 @@ func items(v any) []any {
 		return v
 	}
 	return []any{v}
+}
+
+// flat are the items of all the values.
+func flat(values []any) []any {
+	all := []any{}
+	for _, v := range values {
+		all = append(all, items(v)...)
+	}
+	return all
+}
+
+// Words are the items of a value as PowerShell puts them into a string.
+func Words(v any) (list []string) {
+	for _, one := range items(v) {
+		list = append(list, Show(one))
+	}
+	return list
 }
 
 func truth(v any) bool {
@@ -249,7 +258,7 @@ func plus(l, r any) any {
 	case nil:
 		return r
 	}
-	return join(show(l), show(r))
+	return join(Show(l), Show(r))
 }
 
 // join joins two texts, and the halves of a pair of UTF-16 where they meet.
@@ -264,8 +273,8 @@ func join(l, r string) string {
 // wide reads the three bytes of a half of a pair.
 func wide(s string) rune { return rune(s[0]&0xF)<<12 | rune(s[1]&0x3F)<<6 | rune(s[2]&0x3F) }
 
-// show is a value in a string.
-func show(v any) string {
+// Show is a value as PowerShell puts it into a string.
+func Show(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
@@ -275,11 +284,7 @@ func show(v any) string {
 		}
 		return "False"
 	case []any:
-		var words []string
-		for _, one := range v {
-			words = append(words, show(one))
-		}
-		return strings.Join(words, " ")
+		return strings.Join(Words(v), " ")
 	case time.Time:
 		return v.Format("01/02/2006 15:04:05")
 	case unit:
@@ -288,12 +293,9 @@ func show(v any) string {
 	return fmt.Sprint(v)
 }
 
-// Show is a value as PowerShell puts it into a string.
-func Show(v any) string { return show(v) }
-
 func format(s string, args []any) string {
 	for i, v := range args {
-		s = strings.ReplaceAll(s, fmt.Sprintf("{%d}", i), show(v))
+		s = strings.ReplaceAll(s, fmt.Sprintf("{%d}", i), Show(v))
 	}
 	return s
 }
@@ -335,11 +337,9 @@ func property(v any, name string) any {
 		}
 		var out []any
 		for _, one := range v {
-			if p := property(one, name); p != nil {
-				out = append(out, items(p)...)
-			}
+			out = append(out, property(one, name))
 		}
-		return one(out)
+		return one(flat(out))
 	case string:
 		if name == "length" {
 			return int64(len(v))
@@ -361,17 +361,17 @@ func (in *Interpreter) method(v any, name string, args []any) (any, error) {
 	case string:
 		switch strings.ToLower(name) {
 		case "startswith":
-			return strings.HasPrefix(v, show(args[0])), nil
+			return strings.HasPrefix(v, Show(args[0])), nil
 		case "substring":
 			return v[number(args[0]):], nil
 		case "replace":
-			return strings.ReplaceAll(v, show(args[0]), show(args[1])), nil
+			return strings.ReplaceAll(v, Show(args[0]), Show(args[1])), nil
 		case "indexof":
-			return int64(strings.Index(v, show(args[0]))), nil
+			return int64(strings.Index(v, Show(args[0]))), nil
 		}
 	case Object:
 		if strings.EqualFold(name, "remove") {
-			delete(v, strings.ToLower(show(args[0])))
+			delete(v, strings.ToLower(Show(args[0])))
 			return nil, nil
 		}
 	case time.Time:

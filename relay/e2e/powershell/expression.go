@@ -215,7 +215,7 @@ func (p *parser) static() Node {
 	p.need("::")
 	n.name = simpleAt.FindString(p.s[p.at:])
 	p.at += len(n.name)
-	if n.called = p.peek() == '('; n.called {
+	if p.peek() == '(' {
 		n.args = p.callArguments()
 	}
 	return n

@@ -216,7 +216,7 @@ func (p *parser) params() (list []param) {
 		}
 		one := param{}
 		if p.peek() == '[' {
-			one.isSwitch = strings.EqualFold(p.typeName(), "switch")
+			p.typeName()
 		}
 		p.need("$")
 		one.name = p.name()
@@ -298,7 +298,7 @@ func (p *parser) arguments(cmd *Command, start int) Node {
 			return cmd
 		case c == '@' && p.at+1 < len(p.s) && p.s[p.at+1] != '(' && p.s[p.at+1] != '{':
 			p.at++
-			cmd.Args = append(cmd.Args, Argument{value: variable{p.name()}, splat: true})
+			cmd.Args = append(cmd.Args, Argument{value: variable{p.name()}})
 		case c == '-' && wordAt.MatchString(p.s[p.at+1:]):
 			p.at++
 			one := Argument{Name: wordAt.FindString(p.s[p.at:])}
@@ -328,14 +328,13 @@ var bareAt = regexp.MustCompile(`^[A-Za-z0-9_./*-]+`)
 
 // argument reads one value, or several with commas between.
 func (p *parser) argument(one *Argument) {
-	start := p.at
 	items := []Node{p.argumentValue()}
 	for p.peek() == ',' {
 		p.at++
 		p.skip(true)
 		items = append(items, p.argumentValue())
 	}
-	one.value, one.Text = items[0], p.s[start:p.at]
+	one.value = items[0]
 	if len(items) > 1 {
 		one.value = list{items}
 	}

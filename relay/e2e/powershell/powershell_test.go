@@ -24,7 +24,6 @@ func (p *paper) Cmdlet(name string, args powershell.Args) ([]any, error) {
 func (p *paper) Program(string, []any) int                { return 3 }
 func (p *paper) Static(_, _ string, _ []any) (any, error) { return int64(7), nil }
 func (p *paper) Method(any, string, []any) (any, error)   { return nil, powershell.Halt("no method") }
-func (p *paper) Print(string)                             {}
 
 // Each line is a script, and what it writes.
 func TestWhatTheScriptsUse(t *testing.T) {

@@ -16,8 +16,6 @@ type Host interface {
 	Static(of, name string, args []any) (any, error)
 	// Method is the result of a method of a value that the language does not know.
 	Method(of any, name string, args []any) (any, error)
-	// Print gets what is written for a person.
-	Print(line string)
 }
 
 // Args are the arguments of a cmdlet, by name in lower case.
@@ -201,7 +199,7 @@ func (in *Interpreter) loop(n Node) (out []any, err error) {
 			return out, err
 		}
 	}
-	return out, Stop{errors.New("a loop does not end")}
+	return out, Halt("a loop does not end")
 }
 
 func (in *Interpreter) leave(n leave) error {
@@ -221,7 +219,7 @@ func (in *Interpreter) leave(n leave) error {
 	if n.with == nil {
 		return Thrown{in.caught}
 	}
-	return Thrown{show(one(out))}
+	return Thrown{Show(one(out))}
 }
 
 func (in *Interpreter) assign(n assign) error {

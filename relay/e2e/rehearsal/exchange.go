@@ -85,7 +85,7 @@ func (p *process) find(t *Tenant, noun string, args powershell.Args) ([]any, err
 	var out []any
 	for _, v := range all() {
 		for _, key := range []string{"name", "primarysmtpaddress", "appid", "objectid", "alias"} {
-			if slices.ContainsFunc(words(v.(object)[key]), func(s string) bool {
+			if slices.ContainsFunc(powershell.Words(v.(object)[key]), func(s string) bool {
 				return s != "" && strings.EqualFold(s, powershell.Show(identity))
 			}) {
 				out = append(out, v)
@@ -185,7 +185,7 @@ func (p *process) changeGroup(t *Tenant, name string, args powershell.Args) ([]a
 	if name == "New-DistributionGroup" {
 		owner := p.w.Admin
 		if given, ok := args["managedby"]; ok {
-			for _, o := range words(given) {
+			for _, o := range powershell.Words(given) {
 				if t.mailboxOf(o) == nil {
 					return nil, refuse("The value %q of ManagedBy is no mailbox, mail user or security group.", o)
 				}

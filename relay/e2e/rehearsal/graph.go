@@ -27,7 +27,7 @@ func (p *process) graph(name string, args powershell.Args) ([]any, error) {
 		if p.w.Other != nil && strings.Contains(p.str(args, "tenantid"), ".") {
 			return nil, refuse("AADSTS50020: the account does not exist in this tenant")
 		}
-		p.scopes = strings.Fields(strings.Join(words(args["scopes"]), " "))
+		p.scopes = strings.Fields(strings.Join(powershell.Words(args["scopes"]), " "))
 		return nil, nil
 	case "Get-MgContext":
 		return []any{object{"tenantid": t.ID, "account": p.w.Admin}}, nil
@@ -210,14 +210,4 @@ func (sp *principal) object() object {
 		o["approles"] = roles
 	}
 	return o
-}
-
-func words(v any) (list []string) {
-	if all, ok := v.([]any); ok {
-		for _, one := range all {
-			list = append(list, powershell.Show(one))
-		}
-		return list
-	}
-	return []string{powershell.Show(v)}
 }

@@ -125,7 +125,7 @@ func (w *World) check(after string) {
 // Program is how the script starts itself for a part.
 func (p *process) Program(_ string, args []any) int {
 	params := map[string]any{}
-	for i, a := range words(args) {
+	for i, a := range powershell.Words(args) {
 		switch a {
 		case "-Part":
 			params["Part"] = powershell.Show(args[i+1])
@@ -211,7 +211,7 @@ func (p *process) local(name string, args powershell.Args) ([]any, error) {
 		}
 		return out, nil
 	case "Set-Content":
-		p.w.Files[path] = strings.Join(words(args["value"]), "\n") + "\n"
+		p.w.Files[path] = strings.Join(powershell.Words(args["value"]), "\n") + "\n"
 	case "Resolve-Path":
 		return []any{object{"path": path}}, nil
 	case "Update-Module":
@@ -248,6 +248,3 @@ func (p *process) Method(of any, name string, _ []any) (any, error) {
 	}
 	return nil, powershell.Halt("the method " + name + " is not imitated")
 }
-
-// Print implements powershell.Host.
-func (p *process) Print(line string) { p.w.Printed = append(p.w.Printed, line) }

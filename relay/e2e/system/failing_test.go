@@ -27,6 +27,9 @@ func (m *machine) cannotStart(t *testing.T) {
 		{"a mistake in the configuration",
 			func() { m.write(config, "hostnam: typo.example\n"+good, 0o640) },
 			func() { m.write(config, good, 0o640) }, true},
+		{"a file of the configuration that is not there",
+			func() { m.run("mv", "/etc/graphrelay/ca.pem", "/etc/graphrelay/away.pem") },
+			func() { m.run("mv", "/etc/graphrelay/away.pem", "/etc/graphrelay/ca.pem") }, true},
 		{"a credential that is not there",
 			func() { m.write(dropIn, "[Service]\nLoadCredential=x:/nowhere\n", 0o644) },
 			func() { m.remove(dropIn) }, false},
@@ -68,7 +71,7 @@ func (m *machine) cannotStart(t *testing.T) {
 func (m *machine) answer(t *testing.T) string {
 	t.Helper()
 	nc, err := m.dial()
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
 		return ""
 	}
 	if err != nil {

@@ -123,7 +123,7 @@ func (m *machine) delivered(t *testing.T, lines ...string) {
 func (m *machine) quietStart(t *testing.T) {
 	units := []string{"graphrelay.service", "graphrelay-smtp.socket", "graphrelay-smtps.socket",
 		"graphrelay-submission.socket", "graphrelay-submit.socket", "graphrelay-failed.target",
-		"graphrelay-repaired.path"}
+		"graphrelay-repaired.path", "graphrelay-repaired.timer"}
 	for _, command := range [][]string{
 		append([]string{"systemd-analyze", "verify", "--man=no"}, units...), // the machine has no man
 		{"systemd-tmpfiles", "--create", "graphrelay.conf"},

@@ -91,6 +91,40 @@ func claimTurnAfter(_ *testing.T, f *fixture) {
 	}
 }
 
+// claimSaysWhenTheRestIsDue: a claim that found all that it may take of a turn says when
+// the next of the rest is, due or not; one that found less, when the next will be due.
+func claimSaysWhenTheRestIsDue(_ *testing.T, f *fixture) {
+	other := func(m *spool.Message) { m.From = addr("b@example.org") }
+	first, _ := f.of("erp", "192.0.2.7"), f.of("erp", "192.0.2.7", other)
+	later := f.clock.Add(time.Minute)
+	f.queuedFor(f.of("erp", "192.0.2.7"), time.Minute)
+	f.queuedFor(f.of("ups", "192.0.2.7"), time.Second)
+	for i, tt := range []struct {
+		limit  int
+		except []envelope.Address
+		next   time.Time
+		back   bool // what was claimed
+	}{
+		{1, nil, first.Accepted.Add(time.Second), true},
+		{2, nil, later.Add(time.Second), true},
+		{3, nil, later.Add(time.Second), true},
+		{2, []envelope.Address{addr("b@example.org")}, later.Add(time.Second), true},
+		{1, []envelope.Address{addr("b@example.org")}, first.Accepted.Add(time.Second), false},
+		{1, []envelope.Address{addr("b@example.org")}, later.Add(time.Second), true},
+	} {
+		turns := []spool.Quota{turn("none", "", 1), turn("erp", "192.0.2.7", tt.limit)}
+		got := f.claimOf(spool.Claim{Limit: 5, Turns: turns, ExceptFrom: tt.except})
+		if next := turns[1].Next; !turns[0].Next.IsZero() || !next.Equal(tt.next) {
+			f.Errorf("claim %d of %d found %d and says %v, want %v", i, tt.limit, len(got), next, tt.next)
+		}
+		for _, r := range got {
+			if tt.back {
+				f.must(f.store.Unclaim(f.ctx, r.ID, r.Attempts, r.Accepted))
+			}
+		}
+	}
+}
+
 func claimOnlyFrom(_ *testing.T, f *fixture) {
 	f.of("erp", "192.0.2.7")
 	b := f.of("ups", "192.0.2.8", func(m *spool.Message) { m.From = addr("b@example.org") })
@@ -100,6 +134,32 @@ func claimOnlyFrom(_ *testing.T, f *fixture) {
 			f.Fatalf("claimed %v, want %v", ids(got), b.ID)
 		}
 		f.must(f.store.Unclaim(f.ctx, b.ID, got[0].Attempts, f.clock))
+	}
+}
+
+// claimBySize: a hold of large mail leaves the rest, its probe takes nothing else, and
+// its time is that of the large messages.
+func claimBySize(_ *testing.T, f *fixture) {
+	small, large := f.of("erp", "192.0.2.7"), f.message("box@example.org")
+	f.must(store(f.ctx, f.store, large, make([]byte, 200)))
+	box := addr("box@example.org")
+	h := f.hold(spool.LargeKey(box, 100), func(h *spool.Hold) { h.Mailbox, h.Above = box, 100 })
+	if got, err := f.store.Holds(f.ctx); err != nil || len(got) != 1 || got[0].Above != 100 {
+		f.Errorf("holds are %+v, %v", got, err)
+	}
+	if got := f.claimOf(spool.Claim{Limit: 5, Probe: true, OnlyOver: 100}); !slices.Equal(ids(got), idsOf(large)) {
+		f.Errorf("the probe claimed %v, want %v", ids(got), large.ID)
+	}
+	f.must(f.store.Unclaim(f.ctx, large.ID, 1, f.clock))
+	f.wantState(large.ID, spool.Paused)
+	turns := []spool.Quota{turn("erp", "192.0.2.7", 5)}
+	if got := f.claimOf(spool.Claim{Limit: 5, Turns: turns, ExceptOver: 100}); !slices.Equal(ids(got), idsOf(small)) {
+		f.Errorf("claimed %v, want %v", ids(got), small.ID)
+	}
+	f.clock = f.clock.Add(time.Hour)
+	f.must(f.store.EndHold(f.ctx, h.Key, f.clock))
+	if a, b := f.get(small.ID).HeldFor, f.get(large.ID).HeldFor; a != 0 || b != time.Hour {
+		f.Errorf("held for %v and %v, want 0 and 1h", a, b)
 	}
 }
 
