@@ -42,7 +42,8 @@ func (p *plan) platform(stage, arch string) error {
 	if err != nil {
 		return err
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(root)), nil },
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(root)), nil }
+	layer, err := tarball.LayerFromOpener(open,
 		tarball.WithCompressionLevel(gzip.BestCompression), tarball.WithMediaType(types.OCILayer))
 	if err != nil {
 		return err
@@ -215,7 +216,8 @@ func (p *plan) attach(path layout.Path, subject v1.Descriptor, bill []byte) (v1.
 	}
 	const created = "org.opencontainers.image.created"
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: cycloneDX, Config: none,
-		Layers: []v1.Descriptor{content}, Subject: &subject, Annotations: map[string]string{created: p.labels()[created]}}
+		Layers: []v1.Descriptor{content}, Subject: &subject,
+		Annotations: map[string]string{created: p.labels()[created]}}
 	d, err := put(path, m, m.MediaType)
 	d.ArtifactType, d.Platform = cycloneDX, &v1.Platform{OS: "unknown", Architecture: "unknown"}
 	return d, err

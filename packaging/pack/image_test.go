@@ -201,8 +201,8 @@ func says(t *testing.T, l layout.Path) {
 		if _, ok := c.Volumes["/data"]; !ok || f.Architecture != arch {
 			t.Errorf("%s: volumes %v, architecture %s", arch, c.Volumes, f.Architecture)
 		}
-		for name, want := range map[string]string{"title": "graphrelay", "version": "1.2.3-4.gabcdef", "licenses": "MIT",
-			"authors": "Jane Doe <jane@example.org>", "url": "https://graphrelay.example.org",
+		for name, want := range map[string]string{"title": "graphrelay", "version": "1.2.3-4.gabcdef",
+			"licenses": "MIT", "authors": "Jane Doe <jane@example.org>", "url": "https://graphrelay.example.org",
 			"revision": strings.Repeat("a", 40), "created": "2023-11-14T22:13:20Z"} {
 			if got := c.Labels["org.opencontainers.image."+name]; got != want {
 				t.Errorf("%s: label %s is %q, want %q", arch, name, got, want)
@@ -291,7 +291,8 @@ func refers(t *testing.T, l layout.Path) {
 			t.Fatal(err)
 		}
 		bill, err := l.Bytes(m.Layers[0].Digest)
-		if err != nil || d.ArtifactType != cycloneDX || d.Platform.OS != "unknown" || m.Layers[0].MediaType != types.MediaType(cycloneDX) ||
+		if err != nil || d.ArtifactType != cycloneDX || d.Platform.OS != "unknown" ||
+			m.Layers[0].MediaType != types.MediaType(cycloneDX) ||
 			!bytes.Contains(bill, []byte(`"bomFormat":"CycloneDX"`)) {
 			t.Errorf("%+v: %v, %.60s", m, err, bill)
 		}

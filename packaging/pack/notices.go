@@ -43,8 +43,8 @@ func (p plan) notices(stage, arch string) error {
 	if err := write(stage, "copyright", []byte(copyrightFile(string(own), mods))); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(p.out, fmt.Sprintf("graphrelay_%s_%s.notices.txt", p.version, arch)), b.Bytes(),
-		0o644); err != nil {
+	name := fmt.Sprintf("graphrelay_%s_%s.notices.txt", p.version, arch)
+	if err := os.WriteFile(filepath.Join(p.out, name), b.Bytes(), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(p.billFile(arch), p.bill(mods), 0o644)
