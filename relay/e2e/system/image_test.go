@@ -61,8 +61,9 @@ func TestImage(t *testing.T) {
 // podman runs a command of Podman, with a store of its own.
 func (c *container) podman(args ...string) string {
 	c.t.Helper()
-	command := []string{"sh", "-c", `exec 2>&1 "$@"`, "sh", "podman", "--root", filepath.Join(c.dir, "root"), "--runroot",
-		filepath.Join(c.dir, "run"), "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", "runc"}
+	command := []string{"sh", "-c", `exec 2>&1 "$@"`, "sh", "podman", "--root", filepath.Join(c.dir, "root"),
+		"--runroot", filepath.Join(c.dir, "run"), "--storage-driver", "vfs",
+		"--cgroup-manager", "cgroupfs", "--runtime", "runc"}
 	return host(c.t, append(command, args...)...)
 }
 
@@ -118,7 +119,8 @@ func (c *container) start() {
 	c.podman("run", "--detach", "--name", "relay", "--read-only", "--cap-drop", "all", "--security-opt",
 		"no-new-privileges", "--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
 		"--env", "TZ=Asia/Tokyo",
-		"--volume", filepath.Join(c.dir, "data")+":/data", "--volume", filepath.Join(c.dir, "config")+":/etc/graphrelay:ro",
+		"--volume", filepath.Join(c.dir, "data")+":/data",
+		"--volume", filepath.Join(c.dir, "config")+":/etc/graphrelay:ro",
 		"--volume", filepath.Join(c.dir, "secrets")+":/run/secrets:ro", c.image)
 	c.greets("first.example")
 }
