@@ -84,7 +84,8 @@ func TestMailUnderWayCountsForItsClient(t *testing.T) {
 // others with them, but for the last that it finishes; one alone it may always finish.
 func TestBodiesUnderWayDoNotFillTheDisk(t *testing.T) {
 	s, uses, _ := sharedSpace()
-	s.Measure = func(string) (Free, error) { return Free{Bytes: 100 << 20, Inodes: -1}, nil }
+	s.known = Free{Bytes: 100 << 20, Inodes: -1}
+	s.Measure = func(string) (Free, error) { return s.known, nil } // which follows what is written
 	uses["b"] = spool.Use{Messages: 1, Bytes: 1 << 20}
 	var drafts []*Share
 	for range 8 {
