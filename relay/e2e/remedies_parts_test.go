@@ -30,6 +30,9 @@ func remediesFollowedInParts() map[string][]string {
 		"renewal TestAPolicyCapsTheLifetime": {
 			"a shorter one is tried; if that fails, see Entra ID > App management policies",
 		},
+		"e2e TestAReloadThatFailsChangesNothing": {
+			"correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		},
 		"e2e TestIncidentRestore": {
 			"if they were not sent since the copy was made: graphrelay queue release --all; " +
 				"delete those that were: graphrelay queue list --state held",
@@ -72,6 +75,9 @@ func remediesFollowedInParts() map[string][]string {
 		},
 		"spool/sqlite TestDisplacedFileThatCannotBeSaved": {
 			"do not stop the service before its queue is saved: give its folder space and rights for a copy",
+		},
+		"e2e/torture TestStatusWhileReadingFails": {
+			"repair the disk of queue.store; what status shows of the queue is what was read last",
 		},
 		"e2e/torture TestNoInodes": {
 			"remove files on the disk of queue.store",

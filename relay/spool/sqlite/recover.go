@@ -91,6 +91,7 @@ func (s *Store) housekeep() {
 	case due:
 		_ = s.recover(marks{}) // Health returns its error
 	}
+	s.giveBack()
 	s.refillBallast()
 }
 
