@@ -30,6 +30,9 @@ func remediesFollowedInParts() map[string][]string {
 		"renewal TestAPolicyCapsTheLifetime": {
 			"a shorter one is tried; if that fails, see Entra ID > App management policies",
 		},
+		"e2e TestAReloadThatFailsChangesNothing": {
+			"correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		},
 		"e2e TestIncidentRestore": {
 			"if they were not sent since the copy was made: graphrelay queue release --all; " +
 				"delete those that were: graphrelay queue list --state held",
@@ -69,6 +72,12 @@ func remediesFollowedInParts() map[string][]string {
 		},
 		"spool/sqlite/disk TestSpace": {
 			"give the service's user access to the folder of queue.store",
+		},
+		"spool/sqlite TestDisplacedFileThatCannotBeSaved": {
+			"do not stop the service before its queue is saved: give its folder space and rights for a copy",
+		},
+		"e2e/torture TestStatusWhileReadingFails": {
+			"repair the disk of queue.store; what status shows of the queue is what was read last",
 		},
 		"e2e/torture TestNoInodes": {
 			"remove files on the disk of queue.store",

@@ -14,7 +14,7 @@ import (
 )
 
 // bySMTP makes large mail of what is small, so that tests are quick.
-var bySMTP = harness.With("delivery", "large_messages: smtp", "mime_limit: 128KiB")
+var bySMTP = harness.With("delivery", "large_messages: smtp", "mime_limit: 128KiB", "id_header: false")
 
 func maySubmit(o *sandbox.Options) { o.Granted = []string{"SMTP.SendAsApp"} }
 
@@ -161,7 +161,7 @@ func TestHundredMegabytesBySubmission(t *testing.T) {
 	if err := d.StartSubmission(""); err != nil {
 		t.Fatal(err)
 	}
-	r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: smtp"),
+	r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: smtp", "id_header: false"),
 		harness.With("smtp", "max_message_size: 149MiB", "received: off"))
 	c := harness.Hello(t, r.Addr)
 	c.Send(harness.Sender, []string{"a@example.org"}, "From: "+harness.Sender+"\r\n\r\nsmall\r\n")

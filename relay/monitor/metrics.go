@@ -79,7 +79,7 @@ func (m *Monitor) describeStates() {
 			}
 		}, "mailbox")
 	m.value("store_healthy", "1 while the store accepts writes.",
-		func(s state.Snapshot) float64 { return truth(s.Unhealthy == nil) })
+		func(s state.Snapshot) float64 { return truth(s.Unhealthy == nil && s.Unread == nil) })
 	m.value("disk_free_bytes", "Free space on the store's file system in bytes.",
 		func(s state.Snapshot) float64 { return float64(s.DiskFree) })
 	m.value("disk_size_bytes", "Size of the store's file system in bytes.",

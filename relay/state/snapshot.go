@@ -25,6 +25,7 @@ import (
 type Snapshot struct {
 	Stopping    bool  `json:"-"`
 	Unhealthy   error `json:"-"` // why the store takes no writes; nil if it does
+	Unread      error `json:"-"` // why what is known of the queue is old; nil if it is not
 	Full        error `json:"-"` // why no mail is accepted although the store is healthy; nil if it is
 	Connections int   `json:"connections"`
 
@@ -185,7 +186,7 @@ func (s Snapshot) Waiting() int { return s.Queued + s.Deferred + s.Paused + s.Se
 
 // Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
 // service does not count.
-func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Full) }
+func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Unread, s.Full) }
 
 // Ready reports whether mail is accepted.
 func (s Snapshot) Ready() bool { return s.Refusal() == nil && !s.Stopping }

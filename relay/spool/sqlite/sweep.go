@@ -132,6 +132,34 @@ func vacuumSome(c *db.Conn) (more bool, err error) {
 	return err == nil && free > keepPages+vacuumPages, err
 }
 
+// giveBack makes room at once where the disk has none for new mail: what is free inside
+// the database counts, and an empty queue returns that and its log to the system. It
+// runs in the writer.
+func (s *Store) giveBack() {
+	if s.sick() != nil || s.space.Room() == nil {
+		return
+	}
+	free, err := freeInside(s.writer)
+	if err != nil {
+		return // the next commit finds out more
+	}
+	if s.space.SetInside(free); s.tally.queue() > 0 || free == 0 && s.walGrowth == 0 || s.checkpointing.Load() {
+		return
+	}
+	for range 16 {
+		ch := &change{redo: true, done: make(chan struct{}), apply: func(t *tx) error {
+			return t.Run("PRAGMA incremental_vacuum(1024)")
+		}}
+		if s.commit([]*change{ch}); ch.err != nil {
+			return
+		}
+	}
+	if emptyWAL(s.writer) == nil { // else somebody reads, and the next time will do
+		s.walGrowth = 0
+		s.space.SetInside(0)
+	}
+}
+
 // clampNext repairs the times that a wrong clock has left: no message waits
 // longer than the longest delay.
 func clampNext(c *db.Conn, lanes []laneTally, now time.Time, longest time.Duration) error {
