@@ -132,7 +132,8 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version: o.Version, log: o.Log, secrets: o.Secrets, logLost: o.LogLost, submit: wiring.Submit{Path: o.SubmitSocket},
+		version: o.Version, log: o.Log, secrets: o.Secrets, logLost: o.LogLost,
+		submit: wiring.Submit{Path: o.SubmitSocket},
 		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
 		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), listeners: listeners.New(o.Inherited, o.Log),
 	}
