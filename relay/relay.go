@@ -134,7 +134,7 @@ func newRelay(o Options) *Relay {
 	r := &Relay{
 		version: o.Version, log: o.Log, secrets: o.Secrets, logLost: o.LogLost,
 		submit: wiring.Submit{Path: o.SubmitSocket},
-		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
+		load:   o.Load, onChange: o.OnChange, onReload: o.OnReload,
 		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), listeners: listeners.New(o.Inherited, o.Log),
 	}
 	if r.onChange == nil {
