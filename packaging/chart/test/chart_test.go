@@ -213,8 +213,9 @@ func TestObjectsFitTogether(t *testing.T) {
 		if p := container.ReadinessProbe.HTTPGet; ports[p.Port.StrVal] == 0 || p.Path != "/readyz" {
 			t.Errorf("%s: readiness %+v", name, p)
 		}
+		kept := set.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted
 		if *set.Spec.Replicas != 1 || len(set.Spec.VolumeClaimTemplates) != 1 ||
-			set.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted != apps.RetainPersistentVolumeClaimRetentionPolicyType {
+			kept != apps.RetainPersistentVolumeClaimRetentionPolicyType {
 			t.Errorf("%s: %+v", name, set.Spec)
 		}
 		volumes := map[string]bool{set.Spec.VolumeClaimTemplates[0].Name: true}

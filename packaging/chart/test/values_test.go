@@ -119,12 +119,12 @@ func TestMistakesAreRefused(t *testing.T) {
 		"'/config'":                      {"config": ""},
 		"workload_identity needs workloadIdentity.enabled": edited(
 			"certificate_file: /secrets/graphrelay/entra.pem", "workload_identity: true"),
-		"workloadIdentity.clientId is missing":                            in("workloadIdentity", "enabled", true),
-		"config is not YAML":                                              {"config": "a: [\n"},
-		"queue.store is not on the volume":                                edited("sqlite:/data/", "sqlite:/var/lib/graphrelay/"),
-		"metrics.address cannot be reached":                               edited("0.0.0.0:9725", "127.0.0.1:9725"),
-		"port 25 needs a privilege":                                       edited("0.0.0.0:2525", "0.0.0.0:25"),
-		"no listener of config has port 2525; correct targetPort of smtp": edited("0.0.0.0:2525", "0.0.0.0:2526"),
+		"workloadIdentity.clientId is missing":      in("workloadIdentity", "enabled", true),
+		"config is not YAML":                        {"config": "a: [\n"},
+		"queue.store is not on the volume":          edited("sqlite:/data/", "sqlite:/var/lib/graphrelay/"),
+		"metrics.address cannot be reached":         edited("0.0.0.0:9725", "127.0.0.1:9725"),
+		"port 25 needs a privilege":                 edited("0.0.0.0:2525", "0.0.0.0:25"),
+		"has port 2525; correct targetPort of smtp": edited("0.0.0.0:2525", "0.0.0.0:2526"),
 		"admin.address is in a folder that cannot be written": {
 			"config": config + "admin: {address: \"unix:/var/run/x.sock\"}\n"},
 	} {
