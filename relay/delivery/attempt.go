@@ -51,8 +51,8 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 	}()
 }
 
-// send makes one attempt. damaged means that the stored bytes cannot be
-// trusted; panicked that the Sender panicked, which is an unknown outcome.
+// send makes one attempt. damaged means that the stored bytes, as they were read this
+// time, cannot be trusted; panicked that the Sender panicked, which is an unknown outcome.
 func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
 	body := &body{
 		size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
@@ -69,13 +69,11 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 		ans.Duration = d.cfg.Now().Sub(began)
 	}
 	err := body.failure()
-	switch {
-	case ans.Outcome == outcome.Delivered, err == nil:
+	if ans.Outcome == outcome.Delivered || err == nil {
 		return ans, false, panicked
-	case errors.Is(err, spool.ErrDamaged), errors.Is(err, spool.ErrNotFound):
-		return ans, true, panicked
 	}
-	return unreadable(ans, err), false, panicked
+	damaged = errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound)
+	return unreadable(ans, err), damaged, panicked
 }
 
 // sendOrUpload sends a message whole, or in parts where it is too large for one request.

@@ -54,7 +54,7 @@
 //     its mailbox, its identity, or its From address in this mailbox.
 //   - Refused that way again and again while others pass: Held alone.
 //   - Interrupted by three crashes or panics: Held.
-//   - Its stored bytes do not match their checksum: Damaged.
+//   - Its stored bytes do not match their checksum, each time for minutes: Damaged.
 //
 // An attempt that was recorded ahead and not made (shutdown, hold, throttling) is
 // taken back with Unclaim and counts nowhere. Held messages wait for an
@@ -209,7 +209,8 @@ type Delivery struct {
 	paces      map[string]*pace.Mailbox // outlive the lanes
 	identities map[string]*pace.Identity
 	panics     map[envelope.QueueID]int
-	unreadable map[string]envelope.Address // by identity: the mailbox that its search alarm names
+	misreads   map[envelope.QueueID]time.Time // since when
+	unreadable map[string]envelope.Address    // by identity: the mailbox that its search alarm names
 }
 
 // New makes a Delivery. Nothing happens before Run.
@@ -236,7 +237,8 @@ func New(cfg Config) *Delivery {
 		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
 		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(), restored: make(chan struct{}),
 		lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{}, identities: map[string]*pace.Identity{},
-		panics: map[envelope.QueueID]int{}, unreadable: map[string]envelope.Address{},
+		panics: map[envelope.QueueID]int{}, misreads: map[envelope.QueueID]time.Time{},
+		unreadable: map[string]envelope.Address{},
 	}
 	d.SetLimits(cfg.Limits)
 	return d
@@ -421,5 +423,6 @@ func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		delete(d.panics, id)
+		delete(d.misreads, id)
 	}
 }

@@ -37,7 +37,7 @@ func (l *lane) conclude(a answer) {
 	a.Answer = l.d.shared(a, now)
 	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now, damaged: a.damaged}
 	switch {
-	case a.damaged:
+	case a.damaged && l.d.misread(a.rec.ID, now) >= damagedAfter:
 		o.dec = damagedDecision()
 	case a.verdict != nil:
 		o.dec = *a.verdict
@@ -45,6 +45,9 @@ func (l *lane) conclude(a answer) {
 		rules := l.d.rulesFor(a, now)
 		rules.Outage = a.Doubt && l.pace.DoubtedBefore(a.began)
 		o.dec = Decide(a.rec, a.Answer, now, rules)
+		if o.damaged = false; a.damaged && o.dec.State == spool.Deferred {
+			o.dec.Next = now.Add(reread)
+		}
 	}
 	if !l.d.holds.None() {
 		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
@@ -196,8 +199,26 @@ func settlement(o settling) spool.Settlement {
 	}
 }
 
-const damagedText = "Stored message is damaged and was not sent; " +
-	"check the disk, and restore the queue from a backup, or export what is left and delete it"
+// A disk that fails for a moment, or memory below it, gives other bytes than it has.
+// So a message is damaged only if reading it again and again for so long gives no others.
+const (
+	damagedAfter = 2 * time.Minute
+	reread       = 30 * time.Second
+)
+
+// misread returns for how long the stored bytes of a message have been wrong whenever
+// they were read.
+func (d *Delivery) misread(id envelope.QueueID, now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.misreads[id].IsZero() {
+		d.misreads[id] = now
+	}
+	return now.Sub(d.misreads[id])
+}
+
+const damagedText = "Stored message is damaged and was not sent; check the disk, then try it again with " +
+	"graphrelay queue retry; if it stays damaged, restore the queue from a backup, or export what is left and delete it"
 
 // damagedDecision holds a message whose bytes cannot be trusted; setAside then
 // moves it, for a settlement cannot.

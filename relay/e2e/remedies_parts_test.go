@@ -76,6 +76,9 @@ func remediesFollowedInParts() map[string][]string {
 		"spool/sqlite TestDisplacedFileThatCannotBeSaved": {
 			"do not stop the service before its queue is saved: give its folder space and rights for a copy",
 		},
+		"e2e/torture TestStatusWhileReadingFails": {
+			"repair the disk of queue.store; what status shows of the queue is what was read last",
+		},
 		"e2e/torture TestNoInodes": {
 			"remove files on the disk of queue.store",
 		},

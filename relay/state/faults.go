@@ -92,6 +92,9 @@ func (f faults) store(s Snapshot) {
 	case s.Unhealthy != nil:
 		f[keyStore] = storeFault(s.Unhealthy, "Queue cannot be written",
 			"no mail is accepted and none is sent; what was accepted is kept")
+	case s.Unread != nil:
+		f[keyStore] = storeFault(s.Unread, "Queue cannot be read",
+			"mail is refused for now or sent late; what was accepted is kept")
 	case s.Full != nil:
 		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, "+
 			"clients get a temporary refusal and try again; what was accepted is kept and is being sent")
@@ -104,8 +107,9 @@ func (f faults) store(s Snapshot) {
 	}
 	if s.Damaged > 0 {
 		f["damaged"] = Fault{
-			Headline:  plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
-			Remedy:    "check the disk, then restore or delete them: graphrelay queue list --state damaged",
+			Headline: plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
+			Remedy: "check the disk, then try them again: graphrelay queue retry --state damaged; " +
+				"restore or delete the rest",
 			Meanwhile: "they are not sent; other mail flows",
 			Detail:    "the disk returned bytes that differ from what was written",
 		}

@@ -28,6 +28,8 @@ type Mem struct {
 	counts   map[spool.State]int
 	holds    map[string]spool.Hold
 	refusals map[spool.RefusalKey]*spool.Refusal
+	drafts   map[*draft]struct{}  // under way
+	away     map[string]time.Time // when a client was last refused for want of room
 	numbers  int64
 }
 
@@ -64,6 +66,8 @@ func NewMem(now func() time.Time) *Mem {
 		counts:   map[spool.State]int{},
 		holds:    map[string]spool.Hold{},
 		refusals: map[spool.RefusalKey]*spool.Refusal{},
+		drafts:   map[*draft]struct{}{},
+		away:     map[string]time.Time{},
 	}
 }
 
