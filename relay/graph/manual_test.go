@@ -99,7 +99,7 @@ attempt has the text, what Graph said, and the request ID by which Microsoft's s
 	}
 	submitted("Replies of the submission server",
 		"With `delivery.large_messages: smtp`, large mail goes by SMTP. Scope **large** is the large mail of the "+
-			"mailbox: its small mail goes on by Graph. A reply code and an enhanced code decide, as above.",
+			"mailbox: its small mail continues by Graph. A reply code and an enhanced code decide, as above.",
 		"| Reply | Code | Meaning | Outcome | Scope | Status | What to do |", answer, replies)
 	lost := func(f Fact) string {
 		return cells(f.When, f.Text, f.Outcome.String(), f.Scope.String(), f.Status.String(), f.Advice)
