@@ -50,7 +50,7 @@ points to it) and each message it receives as .eml.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:8443", "`HOST:PORT` of Entra and Graph, HTTPS, loopback")
-	f.StringVar(&submission, "submission", "127.0.0.1:8587", "`HOST:PORT` of SMTP submission, loopback")
+	f.StringVar(&submission, "submission", "", "`HOST:PORT` of SMTP submission, loopback (default: a free port)")
 	f.StringVar(&page, "page", "127.0.0.1:8080", "`HOST:PORT` of the page that shows what arrived, loopback")
 	f.StringVar(&o.Dir, "dir", "graphrelay-sandbox", "`DIR` for ca.pem, secret.txt, config.yaml and the messages")
 	f.StringSliceVar(&o.Allowed, "allow", nil,
@@ -71,7 +71,7 @@ func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, p
 	}
 	d, files, err := startDouble(o, listen, page, submission, dir)
 	if err != nil {
-		return busy(err, "or choose other ports with --listen, --page and --submission")
+		return busy(err, "or choose other ports with --listen and --page")
 	}
 	defer d.Close()
 	fmt.Fprintf(out, "Entra and Graph: %s\nSubmission:      %s\nPage:            %s\nConfiguration:   %s\n"+
