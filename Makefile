@@ -15,7 +15,7 @@ HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package image release test-system clean
+.PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package image release test-system test-arm64 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,7 +83,11 @@ release: ## build all of a release into dist: deb, rpm, image, bills of material
 	$(PACK) packages,image,sums
 
 test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
-	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system
+	$(GO) test -count=1 -parallel 6 -tags system -timeout 20m -v ./relay/e2e/system
+
+test-arm64: ## run the tests of every package but the end-to-end ones on an emulated arm64 (needs qemu-user)
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 120m -exec qemu-aarch64 \
+		$$($(GO) list ./config/... ./relay/... | grep -v /e2e)
 
 clean: ## remove what was built and fetched
 	rm -rf bin dist .cache

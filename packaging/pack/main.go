@@ -70,6 +70,11 @@ type plan struct {
 
 // make makes everything that was asked for.
 func (p *plan) make(arches []string) error {
+	if slices.Contains(p.makes, "sums") { // a release
+		if err := p.changed(); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
 	}
