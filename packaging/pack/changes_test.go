@@ -60,8 +60,8 @@ func TestTheFormOfAChangelogIsSeen(t *testing.T) {
 	if faults := formOf(good); faults != nil {
 		t.Errorf("a good one has %q", faults)
 	}
-	for _, change := range [][2]string{{"# Changelog", "# Changes"}, {"[Unreleased]", "Not released"}, {"### Fixed", ""},
-		{"### Added", "### New"}, {"[1.1.0] - 2026-12-01", "1.1.0"}} {
+	for _, change := range [][2]string{{"# Changelog", "# Changes"}, {"[Unreleased]", "Not released"},
+		{"### Fixed", ""}, {"### Added", "### New"}, {"[1.1.0] - 2026-12-01", "1.1.0"}} {
 		if bad := strings.Replace(good, change[0], change[1], 1); formOf(bad) == nil {
 			t.Errorf("no fault in %q", bad)
 		}
