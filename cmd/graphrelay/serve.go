@@ -78,13 +78,16 @@ func serveFile(ctx context.Context, errOut io.Writer, file string, watch bool) e
 		return err
 	}
 	secrets := text.NewRedactor()
-	log, level := newLog(errOut, c.Log, secrets)
+	lines := newLogLines(errOut)
+	defer lines.Close()
+	log, level := newLog(lines, c.Log, secrets)
+	go lines.reportTo(log, time.Second)
 	return serve(ctx, relay.Options{
 		Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
-		Inherited: sockets,
-		Load:      func() (*config.Config, error) { return config.Load(file) },
-		OnChange:  func(c *config.Config) { level.Set(levelOf(c.Log)) },
-		OnReload:  func() func() { return notifyReload(log) },
+		Inherited: sockets, LogLost: lines.Lost,
+		Load:     func() (*config.Config, error) { return config.Load(file) },
+		OnChange: func(c *config.Config) { level.Set(levelOf(c.Log)) },
+		OnReload: func() func() { return notifyReload(log) },
 	}, watched, nil)
 }
 

@@ -56,6 +56,7 @@ type Snapshot struct {
 	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
 	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
+	LogLost                         uint64       `json:"-"` // lines that standard error did not take
 	Clients                         []ClientHour `json:"-"` // the busiest first
 	Seen                            []Client     `json:"-"`
 	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
