@@ -14,6 +14,8 @@ MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
 HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
+comma := ,
+
 .DEFAULT_GOAL := help
 .PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package image release test-system test-arm64 clean
 
@@ -78,9 +80,9 @@ package: ## build deb and rpm for amd64 and arm64 into dist (needs scdoc), with 
 image: ## build the OCI image for amd64 and arm64 into dist, without an engine; the same source gives the same digest
 	$(PACK) image
 
-release: ## build all of a release into dist: deb, rpm, image, bills of materials, notices, checksums (needs scdoc)
+release: ## build all of a release into dist: deb, rpm, image, chart, bills of materials, notices, checksums (needs scdoc)
 	rm -rf dist
-	$(PACK) packages,image,sums
+	$(PACK) packages,image,$(addsuffix $(comma),$(if $(wildcard packaging/chart/Chart.yaml),chart))sums
 
 test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
 	$(GO) test -count=1 -parallel 6 -tags system -timeout 20m -v ./relay/e2e/system

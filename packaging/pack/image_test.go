@@ -195,7 +195,7 @@ func says(t *testing.T, l layout.Path) {
 		}
 		c := f.Config
 		if command := strings.Join(append(c.Entrypoint, c.Cmd...), " "); c.User != "65532:65532" || command !=
-			"/usr/bin/graphrelay serve -c /etc/graphrelay/config.yaml" || c.StopSignal != "SIGTERM" {
+			"/usr/bin/graphrelay serve --watch-config -c /etc/graphrelay/config.yaml" || c.StopSignal != "SIGTERM" {
 			t.Errorf("%s runs %q as %q until %q", arch, command, c.User, c.StopSignal)
 		}
 		if _, ok := c.Volumes["/data"]; !ok || f.Architecture != arch {
