@@ -25,8 +25,8 @@ func TestLostFilesOfARenewal(t *testing.T) {
 	for stage, reach := range stages {
 		for damage, change := range map[string]func([]byte) []byte{"lost": nil, "cut": cut, "replaced": nil} {
 			for _, which := range []string{"next", "previous", "note", "all"} {
-				if which == "previous" && stage != "switched" {
-					continue // there is none
+				if which == "previous" && stage != "switched" || which == "all" && damage != "lost" {
+					continue // there is none, and one of them is enough
 				}
 				t.Run(stage+": "+which+" "+damage, func(t *testing.T) {
 					x := newTenanted(t)
@@ -125,15 +125,20 @@ func (l *loss) damage(change func([]byte) []byte, replace bool) {
 
 // live takes the steps until the renewal has come to its end.
 func (l *loss) live() {
-	x, ended := l.x, 0
+	x, ended, last := l.x, 0, ""
 	before := x.d.Keys()
 	for i := 0; i < 80 && ended < 4; i++ { // an unused certificate is removed after the end
 		x.step()
 		l.alarmed = l.alarmed || x.alarm() != ""
 		n, _ := ReadNote(x.file)
-		if file, _ := Examine(x.file); n.Stage == Idle && file.Thumbprint != before[0].Thumbprint {
+		file, _ := Examine(x.file)
+		if n.Stage == Idle && file.Thumbprint != before[0].Thumbprint {
 			ended++
 		}
+		if file.Thumbprint == last {
+			continue
+		}
+		last = file.Thumbprint
 		if err := x.g.Login(x.t.Context(), x.file); err != nil {
 			x.t.Fatalf("step %d: no mail can be sent: %v", i, err)
 		}
