@@ -27,7 +27,7 @@
 //	          spool         the contract of the durable queue; spool/sqlite keeps it
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
-//	          dsn, setup    reports (RFC 3464); scripts that restrict the app
+//	          dsn, bounce   reports (RFC 3464), ours and others'; setup: scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
 //	          sandbox       a double of Entra and Graph, for tests and trials
 //	flows     intake        from SMTP into the spool

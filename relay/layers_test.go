@@ -18,7 +18,7 @@ var layer = map[string]int{
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
 	"relay/spool/sqlite/db": 1, "relay/spool/sqlite/disk": 1,
-	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1,
+	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/dsn": 1, "relay/bounce": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
 	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
 	"relay/sendmail": 1, "relay/sandbox": 1, "config/strict": 1, "config": 1, "cmd/graphrelay/terminal": 1,

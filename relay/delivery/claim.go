@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -84,7 +85,10 @@ func (l *lane) claim(n int, now time.Time) {
 	}
 	c := spool.Claim{Mailbox: l.mailbox, Limit: n, TriedBefore: l.claims.retry}
 	for _, h := range l.d.holds.Narrow(l.mailbox) {
-		if h.Client == "" {
+		switch {
+		case h.Above > 0:
+			c.ExceptOver = min(cmp.Or(c.ExceptOver, h.Above), h.Above)
+		case h.Client == "":
 			c.ExceptFrom = append(c.ExceptFrom, h.From)
 		}
 	}
@@ -114,7 +118,7 @@ func (l *lane) probe(key string, now time.Time) time.Time {
 // turn behind that of the last probe.
 func (l *lane) askProbe(key string, h spool.Hold, now time.Time) {
 	l.work.probing = true
-	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: 1, Probe: true, OnlyFrom: h.From}
+	c := spool.Claim{Mailbox: l.mailbox, Now: now, Limit: 1, Probe: true, OnlyFrom: h.From, OnlyOver: h.Above}
 	c.Turns = l.line.Ring(h.Client)
 	l.ask(key, 1, func() ([]spool.Record, error) {
 		if len(c.Turns) == 0 && h.Client != "" {
@@ -230,8 +234,8 @@ func (l *lane) take(c claim) {
 	l.claims.failures = 0
 }
 
-// lookAgain is when to look again for what a claim did not find, where SendAs holds
-// stop some of it.
+// lookAgain is when to look again for what a claim did not find, where holds of
+// addresses or of large mail stop some of it.
 func (l *lane) lookAgain() time.Time {
 	if slices.ContainsFunc(l.d.holds.Narrow(l.mailbox), func(h spool.Hold) bool { return h.Client == "" }) {
 		return l.d.cfg.Now().Add(time.Minute)

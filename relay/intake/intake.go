@@ -29,6 +29,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/bounce"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/loglimit"
 	"graphrelay/relay/message"
@@ -73,6 +74,7 @@ type Rules struct {
 	Hostname string // in Received and in Message-ID
 	Received ReceivedForm
 	Extra    message.ExtraRecipients
+	IDHeader bool // X-Graphrelay-ID, by which a bounce finds its message
 	// MaxOfUser is how many connections one user of the system may have on unix
 	// sockets as a client without a limit of its own; 0 = any number.
 	MaxOfUser int
@@ -85,6 +87,7 @@ type Rules struct {
 type Intake struct {
 	Config // without Rules, which are in rules
 	rules  atomic.Pointer[Rules]
+	key    bounce.Key
 	logins *logins
 	limits *limits
 	quiet  *loglimit.Limiter
@@ -97,6 +100,7 @@ const logLines = 5
 // New returns an Intake.
 func New(c Config) *Intake {
 	in := &Intake{Config: c, logins: newLogins(c.Now), limits: newLimits(), quiet: loglimit.New(c.Log, logLines)}
+	in.key = c.Store.Key()
 	in.Config.Rules = Rules{}
 	in.SetRules(c.Rules)
 	return in

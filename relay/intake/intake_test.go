@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/bounce"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
@@ -169,6 +170,8 @@ func TestRepairsAreStoredLoggedAndCounted(t *testing.T) {
 			"Sender: reports@example.org", "missing_from"},
 		{"spam verdict", "reports@example.org", "From: reports@example.org\r\nX-MS-Exchange-Organization-SCL: -1\r\n" +
 			"X: y\r\n", "From: reports@example.org\r\nX: y", "exchange_field"},
+		{"our name", "reports@example.org", "From: reports@example.org\r\nX-Graphrelay-ID: forged\r\nX: y\r\n",
+			"From: reports@example.org\r\nX: y", "graphrelay_field"},
 		{"report", "", "From: MAILER-DAEMON <>\r\nTo: a@example.net\r\n",
 			"From: MAILER-DAEMON <reports@example.org>", "local_sender"},
 		{"report of nobody", "", "From: <>\r\n", "From: reports@example.org", "local_sender"},
@@ -203,6 +206,25 @@ func TestRepairsAreStoredLoggedAndCounted(t *testing.T) {
 	if _, err := b.send(t, "reports@example.org", []string{"a@example.net"},
 		"From: MAILER-DAEMON <>\r\n\r\nx\r\n"); err == nil {
 		t.Error("accepted a message that is no report from nobody")
+	}
+}
+
+func TestTheIDLeadsToTheMessage(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		b := newBench(t, func(c *Config) { c.IDHeader = on })
+		id, err := b.send(t, "reports@example.org", []string{"a@example.net"},
+			"X-Graphrelay-ID: 00000000000000000000000000000000\r\n"+goodHeader+"\r\ntext\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, field, found := strings.Cut(b.stored(t, id), "\r\nX-Graphrelay-ID: ")
+		field, _, _ = strings.Cut(field, "\r\n")
+		switch back, ok := bounce.Key(b.store.Key()).QueueID(field); {
+		case found != on:
+			t.Errorf("with id_header %v the field is there: %v", on, found)
+		case on && (!ok || back != id):
+			t.Errorf("%s leads to %q, %v; want %s", field, back, ok, id)
+		}
 	}
 }
 

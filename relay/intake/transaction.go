@@ -115,6 +115,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	}
 	repairs.changed("display_name", report.Renamed)
 	repairs.changed("exchange_field", report.Exchange)
+	repairs.changed("graphrelay_field", report.Ours)
 	m.HeaderSize = int64(len(block))
 	if m.Size, err = t.store(ctx, m, block, body); err != nil {
 		return nil, err
@@ -235,8 +236,12 @@ func (t *transaction) describe(h *message.Header, g policy.Grant) *spool.Message
 }
 
 func (t *transaction) edits(m *spool.Message) message.Edits {
+	id := ""
+	if t.rules.IDHeader {
+		id = t.in.key.ID(m.ID)
+	}
 	return message.Edits{
-		Received: t.rules.Received.field(t.rules.Hostname, t.from, t.peer, m), Recipients: t.recipients,
+		ID: id, Received: t.rules.Received.field(t.rules.Hostname, t.from, t.peer, m), Recipients: t.recipients,
 		Extra: t.rules.Extra, Date: m.Accepted, MessageID: m.MessageID,
 	}
 }

@@ -13,7 +13,7 @@ import (
 // Apply returns the header block to send, with the empty line that ends it. Every
 // field that is not named here keeps its bytes and its place.
 //
-//   - Received comes first, then Date and Message-ID if the message has none or
+//   - Received comes first, then X-Graphrelay-ID, then Date and Message-ID if the message has none or
 //     only empty ones, then Bcc if there was none.
 //   - To and Cc keep their addresses that are in the envelope, with display names
 //     and folds. If one is removed, the original field follows as X-Graphrelay-To
@@ -41,6 +41,7 @@ func (h *Header) Apply(e Edits) ([]byte, Report, error) {
 	if err := p.reconcile(); err != nil {
 		return nil, Report{}, err
 	}
+	p.id(e.ID)
 	p.trace(kindDate, "Date", func() string { return dateField(e) })
 	p.trace(kindMessageID, "Message-ID", func() string { return e.MessageID })
 	p.bcc()
@@ -148,6 +149,14 @@ func (p *plan) trace(k kind, name string, value func() string) {
 	p.added(name)
 }
 
+// id adds the field by which a bounce finds its message.
+func (p *plan) id(value string) {
+	if value != "" {
+		p.top = append(p.top, ourPrefix+"ID: "+value+"\r\n"...)
+		p.added(ourPrefix + "ID")
+	}
+}
+
 func dateField(e Edits) string {
 	if e.Date.IsZero() {
 		return ""
@@ -164,8 +173,11 @@ func (p *plan) others() {
 			p.rename(i, "Resent-To")
 		case kindResentCc:
 			p.rename(i, "Resent-Cc")
-		case kindResentBcc, kindApparentlyTo, kindOurs:
+		case kindResentBcc, kindApparentlyTo:
 			p.change(i, nil)
+		case kindOurs:
+			p.change(i, nil)
+			note(&p.report.Ours, string(p.h.name(f)))
 		case kindExchange:
 			p.change(i, nil)
 			note(&p.report.Exchange, string(p.h.name(f)))

@@ -190,6 +190,18 @@ func TestApplyMakesTheHeaderNameTheEnvelope(t *testing.T) {
 	}
 }
 
+func TestTheIDIsOursAlone(t *testing.T) {
+	in := "x-graphrelay-id: forged\r\nX-Graphrelay-Odd: 1\r\nTo: a@x.example\r\nX-GRAPHRELAY-ODD: 2\r\n"
+	e := Edits{Received: "Received: by r\r\n", ID: "0f", Recipients: addrs(t, "a@x.example")}
+	got, rep, err := apply(t, in, e)
+	if want := "Received: by r\r\nX-Graphrelay-ID: 0f\r\nTo: a@x.example\r\n"; err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	if got := strings.Join(rep.Ours, " "); got != "x-graphrelay-id X-Graphrelay-Odd X-GRAPHRELAY-ODD" {
+		t.Errorf("the fields that pretended to be ours are %q", got)
+	}
+}
+
 func TestApplyReports(t *testing.T) {
 	in := "To: a@x.example, B <d@x.example>\r\nCc: a@x.example; b@x.example\r\nBcc: e@x.example\r\n" +
 		"Resent-To: f@x.example\r\nApparently-To: g@x.example\r\n"

@@ -83,6 +83,7 @@ type Edits struct {
 	Received   string             // a whole Received: field with CRLF, to prepend; "" for none
 	Recipients []envelope.Address // the envelope: exactly these get the message
 	Extra      ExtraRecipients    // what to do with header addresses outside the envelope
+	ID         string             // for X-Graphrelay-ID; "" adds none
 	Date       time.Time          // for Date: if the message has none; zero adds none
 	MessageID  string             // for Message-ID: likewise, with angle brackets; "" adds none
 }
@@ -109,4 +110,5 @@ type Report struct {
 	Added      []string // names of fields that were added (Date, Message-ID, Bcc, X-Graphrelay-To, ...)
 	Dropped    []string // names of fields that were removed or renamed (Resent-To, Apparently-To, ...)
 	Exchange   []string // those of them that speak for Exchange
+	Ours       []string // those of them that only graphrelay writes
 }

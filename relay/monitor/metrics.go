@@ -68,7 +68,8 @@ func (m *Monitor) describeStates() {
 		func(s state.Snapshot) float64 { return m.age(s.Oldest()) })
 	m.describeLanes()
 	m.gauge("holds", "Holds in force by scope: identity, audit (also a whole identity, stopped by an audit), "+
-		"mailbox, sendas (a From address of a mailbox), or client (one client's mail in a mailbox).",
+		"mailbox, sendas (a From address of a mailbox), client (one client's mail in a mailbox), "+
+		"or large (its large mail).",
 		readHolds, "scope")
 	m.gauge("mailbox_recipients_last_day",
 		"Recipients that a mailbox has sent to in the rolling last 24 hours; Exchange allows 10,000.",

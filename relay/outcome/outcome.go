@@ -40,13 +40,14 @@ const (
 	ScopeMessage Scope = iota
 	ScopeSendAs        // this mailbox with this From address: it may not send as it
 	ScopeClient        // the mail of one client in this mailbox
+	ScopeLarge         // what is too large for one request of Graph, in this mailbox
 	ScopeMailbox
 	ScopeIdentity
 )
 
 // String is the word that the manual's tables use.
 func (s Scope) String() string {
-	return [...]string{"message", "from", "client", "mailbox", "identity"}[s]
+	return [...]string{"message", "from", "client", "large", "mailbox", "identity"}[s]
 }
 
 // Answer is the result of one attempt. It is complete for every kind of

@@ -117,11 +117,12 @@ func (l Lane) Waiting() int { return l.Queued + l.Deferred + l.Paused }
 // Hold pauses a lane or an identity instead of bouncing its mail. It is stored,
 // so that it survives a restart. Key is unique.
 type Hold struct {
-	Key       string             // e.g. "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d", "client:a@b of erp"
+	Key       string             // "identity:contoso", "mailbox:a@b", "sendas:a@b from c@d", "client:a@b of erp", ...
 	Mailbox   envelope.Address   // zero for an identity
 	Mailboxes []envelope.Address // those with mail that an identity's hold stops
 	From      envelope.Address   // only for SendAs
 	Client    string             // only for the mail of one client; a store need not keep it, for the key has it
+	Above     int64              // only for large mail: messages of more bytes; the key has it, too; 0 = of any size
 	Identity  string
 	Status    reply.Enhanced
 	Text      string

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,8 +156,22 @@ func ClientOf(key string, mailbox envelope.Address) string {
 	return ""
 }
 
+// LargeKey is the key of the hold of the messages of a mailbox that have more than
+// above bytes.
+func LargeKey(mailbox envelope.Address, above int64) string {
+	return "large:" + mailbox.Key() + " above " + strconv.FormatInt(above, 10)
+}
+
+// AboveOf is the size above which the hold with this key stops messages of a mailbox;
+// 0 for other holds.
+func AboveOf(key string, mailbox envelope.Address) int64 {
+	size, _ := strings.CutPrefix(key, strings.TrimSuffix(LargeKey(mailbox, 0), "0"))
+	above, _ := strconv.ParseInt(size, 10, 64)
+	return above
+}
+
 // Narrow reports whether a hold stops only some of the mail of its mailbox.
-func (h Hold) Narrow() bool { return !h.From.IsZero() || h.Client != "" }
+func (h Hold) Narrow() bool { return !h.From.IsZero() || h.Client != "" || h.Above > 0 }
 
 // Reaches reports whether a hold stops mail of a mailbox, or some of it. That of an
 // identity stops the mailboxes that it names: none until mail of the identity met it.
@@ -172,7 +187,8 @@ func (h Hold) Stops(m Message) bool { return h.Reaches(m.Mailbox) && h.Covers(m)
 
 // Covers reports whether a hold stops a message of a mailbox that it stops.
 func (h Hold) Covers(m Message) bool {
-	return (h.From.IsZero() || h.From.Equal(m.From)) && (h.Client == "" || h.Client == m.Client.Name)
+	return (h.From.IsZero() || h.From.Equal(m.From)) && (h.Client == "" || h.Client == m.Client.Name) &&
+		(h.Above == 0 || m.Size > h.Above)
 }
 
 // HeldTime adds a hold that stopped a message from since (or from when it was

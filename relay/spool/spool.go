@@ -100,6 +100,8 @@ type Intake interface {
 	// else ErrFull or ErrUnhealthy. It reserves nothing and does no I/O beyond a
 	// cached statfs.
 	Admit(client string, size int64) error
+	// Key makes the IDs in the header of messages. It is random, and the store's own.
+	Key() [16]byte
 }
 
 // Draft is a message being received. It holds at most one chunk in memory.
@@ -151,6 +153,8 @@ type Claim struct {
 	Turns      []Quota            // whose, in this order, one look-up each; without any whoever waits, at any cost
 	ExceptFrom []envelope.Address // skip messages with this From (SendAs holds)
 	OnlyFrom   envelope.Address   // skip messages without this From (the probe of a SendAs hold); zero: none
+	ExceptOver int64              // skip messages of more bytes (holds of large mail); 0: none
+	OnlyOver   int64              // skip messages that do not have more bytes (the probe of such a hold)
 	Probe      bool               // ignore NextAttempt, least recently attempted first: another message each time
 
 	// TriedBefore, if it is not zero, ignores NextAttempt of messages that were last

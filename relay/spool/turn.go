@@ -30,7 +30,7 @@ func (t Turn) Compare(o Turn) int {
 type Quota struct {
 	Turn
 	Limit int       // = 1
-	After time.Time // skip messages that were due before: ExceptFrom is known to stop them all
+	After time.Time // skip messages that were due before: the claim is known to skip them all
 }
 
 // Waits is what waits for an attempt in one turn of a lane.

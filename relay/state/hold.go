@@ -28,13 +28,14 @@ const (
 	ScopeMailbox  = "mailbox"
 	ScopeSendAs   = "sendas" // a From address in a mailbox
 	ScopeClient   = "client" // the mail of one client in a mailbox
+	ScopeLarge    = "large"  // what is too large for one request of Graph, in a mailbox
 )
 
 // scopeRoute is the scope of the hold of a mailbox that no sender uses.
 const scopeRoute = "route"
 
 // Scopes lists all of them.
-var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs, ScopeClient}
+var Scopes = []string{ScopeIdentity, ScopeAudit, ScopeMailbox, ScopeSendAs, ScopeClient, ScopeLarge}
 
 // Scope is what the hold pauses.
 func (h Hold) Scope() string {
@@ -59,6 +60,10 @@ func (h Hold) Stops(l Lane) (whole bool, from string) {
 		if mailbox, client, _ := strings.Cut(of, " of "); strings.EqualFold(mailbox, l.Mailbox) {
 			return false, "client " + client
 		}
+	case ScopeLarge:
+		if mailbox, _, _ := strings.Cut(of, " above "); strings.EqualFold(mailbox, l.Mailbox) {
+			return false, "large mail"
+		}
 	}
 	return false, ""
 }
@@ -75,6 +80,9 @@ func (h Hold) What() string {
 	case ScopeClient:
 		mailbox, client, _ := strings.Cut(of, " of ")
 		return "client " + client + " in mailbox " + mailbox
+	case ScopeLarge:
+		mailbox, _, _ := strings.Cut(of, " above ")
+		return "large mail of mailbox " + mailbox
 	case ScopeIdentity:
 		return scope + " " + of
 	}

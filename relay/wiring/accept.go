@@ -99,7 +99,8 @@ func Intake(c *config.Config, host string) intake.Rules {
 	return intake.Rules{
 		Policy: policy.New(Policy(c, host)), Hostname: string(c.Hostname),
 		Received: received[c.SMTP.Received], Extra: extra[c.SMTP.ExtraRecipients],
-		MaxSize: c.Largest(), MaxOfUser: max(1, c.SMTP.MaxConnections/4),
+		IDHeader: c.Delivery.IDHeader,
+		MaxSize:  c.Largest(), MaxOfUser: max(1, c.SMTP.MaxConnections/4),
 	}
 }
 

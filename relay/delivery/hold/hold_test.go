@@ -50,6 +50,7 @@ func TestKeys(t *testing.T) {
 		ScopeKey(outcome.ScopeMailbox, "app", r):  "mailbox:box@contoso.com",
 		ScopeKey(outcome.ScopeMessage, "app", r):  "mailbox:box@contoso.com",
 		ScopeKey(outcome.ScopeSendAs, "app", r):   "sendas:box@contoso.com from from@contoso.com",
+		ForLarge("app", m, 100, noon).Key:         "large:box@contoso.com above 100",
 		MissingRoute(m, noon).Key:                 "route:box@contoso.com",
 		ForAudit("app", "", noon).Key:             "audit:app",
 

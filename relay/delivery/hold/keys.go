@@ -46,6 +46,15 @@ func ScopeKey(scope outcome.Scope, identity string, r spool.Record) string {
 	}
 }
 
+// ForLarge is the hold that a refusal of a message with more than above bytes begins
+// now, where the way that such messages of the mailbox take is to blame.
+func ForLarge(identity string, mailbox envelope.Address, above int64, now time.Time) spool.Hold {
+	return spool.Hold{
+		Key: spool.LargeKey(mailbox, above), Mailbox: mailbox, Above: above, Identity: identity,
+		Since: now, NextProbe: now.Add(ProbeAfter(0)),
+	}
+}
+
 // ForScope is the hold that a refusal of message r begins now.
 func ForScope(scope outcome.Scope, identity string, r spool.Record, now time.Time) spool.Hold {
 	h := spool.Hold{

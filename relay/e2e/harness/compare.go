@@ -20,7 +20,8 @@ type Sent struct {
 
 // The fields that the relay may add above the ones it got, or take away.
 var (
-	addable   = []string{"received", "bcc", "date", "message-id", "x-graphrelay-to", "x-graphrelay-cc"}
+	addable = []string{"received", "bcc", "date", "message-id", "x-graphrelay-id",
+		"x-graphrelay-to", "x-graphrelay-cc"}
 	removable = []string{"bcc", "resent-to", "resent-cc", "resent-bcc", "apparently-to", "return-path"}
 	trimmable = []string{"to", "cc"}
 )

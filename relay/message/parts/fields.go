@@ -27,7 +27,7 @@ type Fields struct {
 	From, Sender, ReplyTo, To, Cc, Bcc        []address.Mailbox // without what is not an address
 	Importance                                Importance
 	ReadReceipt, DeliveryReceipt              bool
-	Extra                                     []Extra // in order; not those of this program
+	Extra                                     []Extra // in order; of this program's only X-Graphrelay-ID
 }
 
 // fields reads the header. It leaves out what is damaged, but for the addresses
@@ -86,7 +86,8 @@ func fieldsOf(h *message.Header, label string) Fields {
 		if list := lists[lower]; list != nil {
 			*list = append(*list, address.Mailboxes(value, label)...)
 		}
-		if strings.HasPrefix(lower, "x-") && !strings.HasPrefix(lower, "x-graphrelay-") {
+		ours := strings.HasPrefix(lower, "x-graphrelay-") && lower != "x-graphrelay-id"
+		if strings.HasPrefix(lower, "x-") && !ours {
 			if text := oneLine(message.Unfold(value), label); text != "" {
 				f.Extra = append(f.Extra, Extra{name, text})
 			}

@@ -263,6 +263,7 @@ References: <a@x.example>
  <0@x.example>
 X-Priority: 1 (Highest)
 X-Graphrelay-To: z@y.example
+X-Graphrelay-ID: 0f
 X-Mailer: test
 Disposition-Notification-To: j@x.example
 Return-Receipt-To: j@x.example
@@ -277,7 +278,7 @@ Return-Receipt-To: j@x.example
 		`Sender:[{Name: Address:s@x.example}] ReplyTo:[{Name:Jörg Address:r@x.example}] ` +
 		`To:[{Name: Address:a@y.example} {Name:B Address:b@y.example}] Cc:[] Bcc:[{Name: Address:c@y.example}] ` +
 		`Importance:2 ReadReceipt:true DeliveryReceipt:true ` +
-		`Extra:[{Name:X-Priority Value:1 (Highest)} {Name:X-Mailer Value:test}]}`
+		`Extra:[{Name:X-Priority Value:1 (Highest)} {Name:X-Graphrelay-ID Value:0f} {Name:X-Mailer Value:test}]}`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -230,7 +230,8 @@ func dueOf(waiting []*message, c spool.Claim, limit int) []*message {
 		if later && (m.Unknown || !m.LastAttempt.Before(c.TriedBefore)) {
 			continue
 		}
-		only := c.OnlyFrom.IsZero() || c.OnlyFrom.Equal(m.From)
+		only := (c.OnlyFrom.IsZero() || c.OnlyFrom.Equal(m.From)) && (c.OnlyOver == 0 || m.Size > c.OnlyOver) &&
+			(c.ExceptOver == 0 || m.Size <= c.ExceptOver)
 		if only && !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
 			due = append(due, m)
 		}

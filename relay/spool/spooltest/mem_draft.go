@@ -34,6 +34,9 @@ func (s *Mem) Admit(string, int64) error {
 	return s.faults.Err
 }
 
+// Key implements spool.Intake.
+func (s *Mem) Key() [16]byte { return [16]byte{'m', 'e', 'm'} }
+
 func (d *draft) Write(p []byte) (int, error) {
 	if d.over {
 		return 0, spool.ErrDraftOver

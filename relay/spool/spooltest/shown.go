@@ -42,6 +42,8 @@ func shown(_ *testing.T, f *fixture) {
 		{spool.Hold{Key: "audit:contoso", Identity: "contoso"}, 0}, // all that waits is mail of others
 		{spool.Hold{Key: "sendas:a@example.org from x@example.org", Mailbox: a, From: addr("X@example.org")}, 4},
 		{spool.Hold{Key: spool.ClientKey(a, "erp"), Mailbox: a, Client: "erp"}, 4},
+		{spool.Hold{Key: spool.LargeKey(a, 100), Mailbox: a, Above: 100}, 0},
+		{spool.Hold{Key: spool.LargeKey(a, 1), Mailbox: a, Above: 1}, 8},
 	} {
 		c.hold.Text, c.hold.Since = "why", f.clock
 		f.must(f.store.SetHold(f.ctx, c.hold))

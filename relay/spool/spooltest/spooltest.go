@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"ClaimTurnsProbe", claimTurnsProbe},
 		{"ClaimTurnAfter", claimTurnAfter},
 		{"ClaimOnlyFrom", claimOnlyFrom},
+		{"ClaimBySize", claimBySize},
 		{"TurnsWait", turnsWait},
 		{"ClaimProbe", claimProbe},
 		{"ClaimTriedBefore", claimTriedBefore},

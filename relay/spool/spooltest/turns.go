@@ -103,6 +103,32 @@ func claimOnlyFrom(_ *testing.T, f *fixture) {
 	}
 }
 
+// claimBySize: a hold of large mail leaves the rest, its probe takes nothing else, and
+// its time is that of the large messages.
+func claimBySize(_ *testing.T, f *fixture) {
+	small, large := f.of("erp", "192.0.2.7"), f.message("box@example.org")
+	f.must(store(f.ctx, f.store, large, make([]byte, 200)))
+	box := addr("box@example.org")
+	h := f.hold(spool.LargeKey(box, 100), func(h *spool.Hold) { h.Mailbox, h.Above = box, 100 })
+	if got, err := f.store.Holds(f.ctx); err != nil || len(got) != 1 || got[0].Above != 100 {
+		f.Errorf("holds are %+v, %v", got, err)
+	}
+	if got := f.claimOf(spool.Claim{Limit: 5, Probe: true, OnlyOver: 100}); !slices.Equal(ids(got), idsOf(large)) {
+		f.Errorf("the probe claimed %v, want %v", ids(got), large.ID)
+	}
+	f.must(f.store.Unclaim(f.ctx, large.ID, 1, f.clock))
+	f.wantState(large.ID, spool.Paused)
+	turns := []spool.Quota{turn("erp", "192.0.2.7", 5)}
+	if got := f.claimOf(spool.Claim{Limit: 5, Turns: turns, ExceptOver: 100}); !slices.Equal(ids(got), idsOf(small)) {
+		f.Errorf("claimed %v, want %v", ids(got), small.ID)
+	}
+	f.clock = f.clock.Add(time.Hour)
+	f.must(f.store.EndHold(f.ctx, h.Key, f.clock))
+	if a, b := f.get(small.ID).HeldFor, f.get(large.ID).HeldFor; a != 0 || b != time.Hour {
+		f.Errorf("held for %v and %v, want 0 and 1h", a, b)
+	}
+}
+
 // turnsWait: the lane says who waits, how much, and since when, through all that
 // becomes of the messages. Reports and test mail are the service's own; on a unix
 // socket each user of the host has a turn.

@@ -16,7 +16,7 @@ import (
 //
 // The message that is due next is at one place of an index, so the writer itself
 // looks: it has the pages in memory, while a reader must fetch them again after
-// each commit. A search (behind a SendAs hold, or for a probe) may pass thousands
+// each commit. A search (behind a hold of some mail, or for a probe) may pass thousands
 // of messages, so a reader does it.
 func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) {
 	if err := s.sick(); err != nil {
@@ -25,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if !s.tally.waits(c.Mailbox.Key()) {
 		return nil, nil
 	}
-	if c.Probe || len(c.ExceptFrom) > 0 {
+	if c.Probe || len(c.ExceptFrom) > 0 || c.ExceptOver > 0 {
 		return s.searchAndTake(ctx, c)
 	}
 	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
@@ -102,6 +102,14 @@ func dueQuery(c spool.Claim, where string, of []any) (string, []any) {
 	if !c.OnlyFrom.IsZero() {
 		sql += " AND sender_hash = ?"
 		args = append(args, senderHash(c.OnlyFrom))
+	}
+	if c.ExceptOver > 0 {
+		sql += " AND size <= ?"
+		args = append(args, c.ExceptOver)
+	}
+	if c.OnlyOver > 0 {
+		sql += " AND size > ?"
+		args = append(args, c.OnlyOver)
 	}
 	// SQLite plans a query again for each value of a bare "LIMIT ?", which cost
 	// a tenth of all processor time here; it does not look into a sum.

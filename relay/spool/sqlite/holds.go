@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func readHold(r *db.Row) (spool.Hold, error) {
 		Identity: r.Str(), Status: statusOf(r.Int()), Text: r.Str(),
 		Since: timeOf(r.Int()), Probes: int(r.Int()), NextProbe: timeOf(r.Int()),
 	}
-	h.Client = spool.ClientOf(h.Key, h.Mailbox)
+	h.Client, h.Above = spool.ClientOf(h.Key, h.Mailbox), spool.AboveOf(h.Key, h.Mailbox)
 	return h, r.Err
 }
 
@@ -68,8 +69,11 @@ func turnIntoEnding(c *db.Conn, key string, at time.Time) error {
 		hold.Mailboxes = []envelope.Address{hold.Mailbox}
 	}
 	sender := hold.From.Key()
-	if hold.Client != "" {
+	switch {
+	case hold.Client != "":
 		sender = ofClient + hold.Client
+	case hold.Above > 0:
+		sender = ofSize + strconv.FormatInt(hold.Above, 10)
 	}
 	if err := c.Run("DELETE FROM hold WHERE k = ?", key); err != nil {
 		return err
@@ -92,8 +96,12 @@ func (s *Store) addHeldTimes(ctx context.Context) error {
 	return nil
 }
 
-// ofClient begins ending.sender where it names a client: no address begins so.
-const ofClient = "client:"
+// ofClient and ofSize begin ending.sender where it names a client, or the size above
+// which messages were stopped: no address begins so.
+const (
+	ofClient = "client:"
+	ofSize   = "above:"
+)
 
 // endingSize is how many messages one step looks at.
 const endingSize = 500
@@ -103,7 +111,7 @@ const endingSize = 500
 type ending struct {
 	number       int64
 	lanes        []string
-	sender       string // "" any; ofClient: a client
+	sender       string // "" any; ofClient: a client; ofSize: a size
 	since, until time.Time
 	cursor       string
 }
@@ -147,6 +155,7 @@ type stoppedMessage struct {
 	id           envelope.QueueID
 	lane, sender string
 	client       string
+	size         int64
 	accepted     time.Time
 	heldFor      time.Duration
 }
@@ -156,8 +165,9 @@ type stoppedMessage struct {
 func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 	var list []stoppedMessage
 	for _, state := range []int64{codeQueued, codeSending} {
-		some, err := db.All(c, `SELECT n, id, lane, sender, client, accepted, held_for FROM message INDEXED BY by_state
-			WHERE state = ? AND id > ? ORDER BY id LIMIT ?`, []any{state, e.cursor, int64(endingSize)}, readStopped)
+		some, err := db.All(c, `SELECT n, id, lane, sender, client, size, accepted, held_for
+			FROM message INDEXED BY by_state WHERE state = ? AND id > ? ORDER BY id LIMIT ?`,
+			[]any{state, e.cursor, int64(endingSize)}, readStopped)
 		if err != nil {
 			return nil, err
 		}
@@ -170,22 +180,29 @@ func (e *ending) candidates(c *db.Conn) ([]stoppedMessage, error) {
 func readStopped(r *db.Row) (stoppedMessage, error) {
 	return stoppedMessage{
 		n: r.Int(), id: envelope.QueueID(r.Str()), lane: r.Str(), sender: r.Str(), client: r.Str(),
-		accepted: timeOf(r.Int()), heldFor: time.Duration(r.Int()),
+		size: r.Int(), accepted: timeOf(r.Int()), heldFor: time.Duration(r.Int()),
 	}, nil
 }
 
-func (e *ending) addTo(c *db.Conn, m stoppedMessage) error {
-	if !slices.Contains(e.lanes, m.lane) {
-		return nil
-	}
+// stopped reports whether the hold stopped a message of its lanes.
+func (e *ending) stopped(m stoppedMessage) bool {
 	if client, ok := strings.CutPrefix(e.sender, ofClient); ok {
-		if m.client != client {
-			return nil
-		}
-	} else if e.sender != "" {
-		if from, err := addressOf(m.sender); err != nil || from.Key() != e.sender {
-			return nil // a From that can no longer be read is another one
-		}
+		return m.client == client
+	}
+	if size, ok := strings.CutPrefix(e.sender, ofSize); ok {
+		above, err := strconv.ParseInt(size, 10, 64)
+		return err == nil && m.size > above
+	}
+	if e.sender == "" {
+		return true
+	}
+	from, err := addressOf(m.sender) // a From that can no longer be read is another one
+	return err == nil && from.Key() == e.sender
+}
+
+func (e *ending) addTo(c *db.Conn, m stoppedMessage) error {
+	if !slices.Contains(e.lanes, m.lane) || !e.stopped(m) {
+		return nil
 	}
 	held := spool.HeldTime(m.heldFor, m.accepted, e.since, e.until)
 	if held == m.heldFor {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,8 +67,29 @@ func (s *Store) recognize(c *db.Conn) error {
 	}
 	own.count++
 	s.own = own
+	if err := s.readKey(c); err != nil {
+		return err
+	}
 	return c.Run("INSERT OR REPLACE INTO meta VALUES ('incarnation', ?), ('count', ?)", own.incarnation, own.count)
 }
+
+// readKey reads the key of the store, or makes it.
+func (s *Store) readKey(c *db.Conn) error {
+	_, _ = rand.Read(s.key[:]) // never fails since Go 1.24
+	if err := c.Run("INSERT OR IGNORE INTO meta VALUES ('key', ?)", hex.EncodeToString(s.key[:])); err != nil {
+		return err
+	}
+	text, err := c.Text("SELECT v FROM meta WHERE k = 'key'")
+	if err != nil {
+		return err
+	}
+	key, err := hex.DecodeString(text)
+	copy(s.key[:], key)
+	return err
+}
+
+// Key implements spool.Intake.
+func (s *Store) Key() [16]byte { return s.key }
 
 // holdQueued holds every message that waits.
 func (s *Store) holdQueued(c *db.Conn) error {

@@ -302,6 +302,8 @@ func pausedIn(
 			return l.counts[codeQueued], l.counts[codeDeferred], nil
 		case h.Client != "":
 			narrow, args = append(narrow, "client = ?"), append(args, h.Client)
+		case h.Above > 0:
+			narrow, args = append(narrow, "size > ?"), append(args, h.Above)
 		default:
 			narrow, args = append(narrow, "sender_hash = ?"), append(args, senderHash(h.From))
 		}
