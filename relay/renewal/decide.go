@@ -37,7 +37,7 @@ const (
 	Remove   Action = "remove a certificate from the app"
 	CatchUp  Action = "take note of the certificate in the file"
 	HandOver Action = "leave the certificate to its administrator"
-	Resume   Action = "go on from the files, as the note of the renewal was lost"
+	Resume   Action = "continue from the files, because the note of the renewal was lost"
 )
 
 // Facts are what the next action depends on, beside the note.

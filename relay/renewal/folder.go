@@ -61,7 +61,7 @@ func (f folder) read() (n Note, damaged string, _ error) {
 
 func (f folder) unread(why string) error {
 	return text.Cause{Headline: "The note of the certificate's renewal cannot be read",
-		Remedy: "let the service read it; a damaged one is made anew by graphrelay cert roll",
+		Remedy: "let the service read it; graphrelay cert roll replaces a damaged one",
 		Detail: text.Line(f.note + ": " + why)}
 }
 

@@ -189,10 +189,10 @@ func TestRemediesAreFollowed(t *testing.T) {
 				block, _ := pem.Decode(data)
 				x.put(x.file, pem.EncodeToMemory(block))
 			}, (*tenanted).steps, func(x *tenanted) { x.renewByHand(0) }},
-		"a note that is garbled": {"let the service read it; a damaged one is made anew by graphrelay cert roll",
+		"a note that is garbled": {"let the service read it; graphrelay cert roll replaces a damaged one",
 			func(x *tenanted) { x.put(NotePath(x.file), []byte("{")) }, (*tenanted).alarm,
 			func(x *tenanted) { _ = x.steps() }},
-		"a key pair that was lost": {"the renewal goes on by itself; find out what changes the files beside " +
+		"a key pair that was lost": {"the renewal continues by itself; find out what changes the files beside " +
 			"certificate_file", func(x *tenanted) {
 			_ = x.steps()
 			x.remove(folderOf(x.file).next)

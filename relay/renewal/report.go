@@ -68,7 +68,7 @@ func (n Note) Trouble(file Key, now time.Time) (cause text.Cause, since time.Tim
 		}, n.Since, false
 	case n.Lost != "":
 		return text.Cause{Headline: n.Lost, Detail: n.Error,
-			Remedy: "the renewal goes on by itself; find out what changes the files beside certificate_file",
+			Remedy: "the renewal continues by itself; find out what changes the files beside certificate_file",
 		}, n.Since, false
 	case n.Error != "" && now.Sub(n.Failing) >= failsFor:
 		c := text.ReadCause(n.Error)
