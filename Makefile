@@ -15,7 +15,7 @@ HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package image release test-system clean
+.PHONY: help build run test lint count vulnerabilities test-interop test-console test-chart fuzz torture bench man package image release test-system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the w
 	cd packaging/pack && $(GO) vet ./...
 	$(GO) vet -tags interop,torture,bench,browser,system ./...
 	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system ./...
+	cd packaging/chart/test && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 count: ## hold the code to the limits of size in CONTRIBUTING.md, and print its size
@@ -50,6 +51,9 @@ test-interop: ## drive the real binary with foreign mail programs (fetches Debia
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
 	$(GO) test -count=1 -tags browser -timeout 15m ./relay/e2e/browser
+
+test-chart: ## render the chart with every value and examine it, and the Compose and Quadlet examples (fetches Go modules)
+	cd packaging/chart/test && $(GO) test -count=1 -timeout 10m ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
