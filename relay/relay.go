@@ -165,10 +165,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 		return route, false
 	}
 	client := g.identities[config.Name(route.Identity)]
-	route.Sender, route.Finder = client, client
-	if g.cfg.Delivery.Upload() {
-		route.Uploader = client
-	}
+	route.Sender, route.Finder, route.Large = client, client, client.Large(g.cfg)
 	return route, true
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -117,6 +118,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
 		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), Certificate: s.certificate,
 		Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c), Admin: s.admin, Issuer: s.issuer,
+		Submit:  c.Delivery.Submit(),
 		Subject: s.subject, SentItemsDays: s.sentItemsDays, Root: cmp.Or(c.Aliases["root"], c.Reports.Postmaster),
 	}
 	switch {
@@ -131,6 +133,8 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
+	} else if host := id.Endpoints.Login.Host(); !loopback(host) { // a double gets the script for the public cloud
+		p.Cloud = host
 	}
 	for _, m := range c.Mailboxes {
 		switch {
@@ -145,6 +149,11 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		p.Sender = c.DefaultSender
 	}
 	return s.complete(p, len(c.Identities))
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (s scripting) pick(c *config.Config) (config.Identity, error) {

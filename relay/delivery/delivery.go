@@ -37,9 +37,9 @@
 //   - Its mailbox may not send as its From address, and the client had chosen
 //     that address: the same. Where the configuration chose it (ConfiguredFrom), a
 //     hold.
-//   - Too large for one request: in the same attempt it is sent in parts, as a
-//     draft (Uploader), where the configuration says so; signed or encrypted mail,
-//     and any without an Uploader, fails like the above.
+//   - Too large for one request: in the same attempt it takes the way of large mail,
+//     where the configuration says so: in parts, as a draft (signed or encrypted mail
+//     fails then), or whole, by submission. Without a way it fails like the above.
 //   - Certainly not sent, for a temporary reason: Queued, due after a backoff of
 //     15 s to 30 min (5 min where the service does not answer), or after the
 //     Retry-After of the answer.
@@ -159,8 +159,8 @@ type Route struct {
 	IdentityConcurrent int         // requests at once for the whole identity; = 64
 	Rate               pacing.Rate // messages in a time for this mailbox; = no limit
 
-	Uploader  Uploader // for what is too large for one request; nil: it bounces
-	MIMELimit int64    // bytes above which a message goes to the Uploader at once, or is held without one; 0 = no limit
+	Large     Large // the way of what is too large for one request; nil: it bounces
+	MIMELimit int64 // bytes above which a message takes it at once, or is held without one; 0 = no limit
 }
 
 // Config is what a Delivery works with. Store and Route are required. Functions
@@ -403,7 +403,7 @@ func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
 		r.Panics = d.panicked(a.rec.ID)
 	}
 	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
-		r.Alone = d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
+		r.Alone = d.holds.Struck(a.rec.ID, d.holdFor(a.Scope, a.identity.Name, a.rec, now).Key, now)
 	}
 	return r
 }

@@ -141,7 +141,8 @@ func remediesFollowedInParts() map[string][]string {
 			"it is tried again; graphrelay cert show FILE has the history",
 			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
 			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
-			"let the service read it, or delete it: the renewal then begins again",
+			"the renewal continues by itself; find out what changes the files beside certificate_file",
+			"let the service read it; graphrelay cert roll replaces a damaged one",
 			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
 		},
 		"doctor TestAPortIsGivenUpOrAnotherOneChosen": {
@@ -204,8 +205,33 @@ func remediesFollowedInParts() map[string][]string {
 			"if that is a loop, stop the device, then graphrelay queue delete --client …; rate of the client " +
 				"limits it for good",
 		},
+		"submission TestRemediesOfSubmission": {
+			`grant the app "Application SMTP.SendAsApp" for this mailbox (graphrelay setup prints how), ` +
+				"and wait: it takes 30 minutes to 2 hours to count",
+			"switch it on for this mailbox alone: Set-CASMailbox -SmtpClientAuthenticationDisabled $false; " +
+				"or set delivery.large_messages to upload or off",
+			"exempt the mailbox from the policy that forbids SMTP AUTH (Get-AuthenticationPolicy, security " +
+				"defaults, Conditional Access), or set delivery.large_messages to upload or off",
+			"raise what the mailbox may send (Set-Mailbox -MaxSendSize), lower smtp.max_message_size, " +
+				"or send a link in place of the attachment",
+			"wait: large mail is sent again by itself; it shares the mailbox's limits (3 connections, " +
+				"30 messages a minute, 10,000 recipients a day) with whatever else submits as it",
+			"ask a recipient whether it arrived, before the message is sent again by hand",
+			"check endpoints.submission, and what stands between this host and the submission server: " +
+				"graphrelay doctor --egress",
+			"if something on the way opens TLS, exempt this host, or add its root certificate as ca_file of the " +
+				"identity; check this machine's clock",
+			"look up the code in the detail, and mend what it names; large mail is tried again by itself",
+			"correct the recipients: nobody got the message",
+		},
+		"verify TestSubmissionIsProven": {
+			"narrow the role Application SMTP.SendAsApp, and take its consent or mailbox permissions away",
+		},
+		"submission TestWithoutAReply": {
+			"let this host connect to port 587 of the submission server, without a proxy: graphrelay doctor --egress",
+		},
 		"delivery TestLargeMailIsHeldWhenUploadIsTurnedOff": {
-			"set delivery.large_messages: upload again, reload and release the message, or delete it",
+			"set delivery.large_messages: upload again (or smtp), reload and release the message, or delete it",
 		},
 	}
 }

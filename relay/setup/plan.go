@@ -68,6 +68,7 @@ type Plan struct {
 	Sender        envelope.Address   // default_sender, for the YAML; zero is the first mailbox
 	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
 	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
+	Submit        bool               // large mail goes by SMTP submission: SMTP.SendAsApp, too
 }
 
 // maxName is how long the name of an app may be: Exchange takes 64 letters in the
@@ -134,6 +135,10 @@ func (p Plan) checkOptions() error {
 	}
 	if p.SentItemsDays > 0 && p.Task != Create {
 		checks = append(checks, errors.New("the days of Sent Items belong to the setup: leave out --sent-items-days"))
+	}
+	if p.Submit && p.Method == Policy && p.Task == Create {
+		checks = append(checks, errors.New("delivery.large_messages is smtp, and no access policy restricts "+
+			"SMTP.SendAsApp: leave out --method policy, or write delivery.large_messages: upload"))
 	}
 	if p.Task == Migrate && p.Method == Policy {
 		checks = append(checks, errors.New("a migration goes from an access policy to RBAC: remove --method policy"))
@@ -210,10 +215,14 @@ func (p Plan) alias() string {
 
 // roles are those of Exchange that the relay needs by its configuration, or may have been given.
 func (p Plan) roles() []string {
+	list := []string{"Application Mail.Send"}
 	if p.ReadWrite || p.Task == Undo {
-		return []string{"Application Mail.Send", "Application Mail.ReadWrite"}
+		list = append(list, "Application Mail.ReadWrite")
 	}
-	return []string{"Application Mail.Send"}
+	if p.Submit || p.Task == Undo {
+		list = append(list, "Application SMTP.SendAsApp")
+	}
+	return list
 }
 
 // permission is an application permission of Microsoft Graph.

@@ -26,8 +26,10 @@ type Identity struct {
 	Reads    bool               // the configuration needs Mail.ReadWrite, so reading is tried as well
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
-	// Open makes a client that logs in again.
-	Open func() (Client, error)
+	// Open makes a client that logs in again, and Submission one of the submission server;
+	// nil where large mail does not go there.
+	Open       func() (Client, error)
+	Submission func() (Submitter, error)
 }
 
 // Verifier verifies identities. To is required.
@@ -97,6 +99,7 @@ type round struct {
 	Verifier
 	id       Identity
 	client   Client
+	submits  Submitter // nil where large mail is not submitted
 	evidence Evidence
 	findings []Finding
 }
@@ -144,6 +147,14 @@ func (r *round) logIn(ctx context.Context) bool {
 	r.evidence.Token = token
 	r.note(r.tokenFinding(token))
 	r.note(rolesFinding(token))
+	if r.id.Submission != nil {
+		r.submits, err = r.id.Submission()
+		if err != nil { // the credential was read a moment ago
+			r.evidence.Credential = err
+			r.note(Finding{Step: StepCredential, Mark: Fail, Text: err.Error()})
+			return false
+		}
+	}
 	return true
 }
 
@@ -247,6 +258,7 @@ func (r *round) denied(ctx context.Context) {
 		r.evidence.Denied = append(r.evidence.Denied, t)
 		r.note(deniedFinding(t))
 		r.read(ctx, m)
+		r.submitDenied(ctx, m)
 	}
 	if !r.To.IsZero() && r.witness() && ctx.Err() == nil {
 		t := Probe(ctx, r.client, r.To, r.Now())
@@ -357,6 +369,7 @@ func (r *round) permissions(ctx context.Context, m envelope.Address, changes boo
 		_, a := canRead(ctx, r.client, m)
 		r.note(needsSearch.finding(m, a))
 	}
+	r.submit(ctx, m, changes)
 }
 
 func (n need) finding(m envelope.Address, a outcome.Answer) Finding {

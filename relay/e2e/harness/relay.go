@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -52,7 +53,12 @@ type plan struct {
 	watched bool
 	flags   []string
 	env     []string
+
+	submission string
 }
+
+// SubmissionAt is where large mail is submitted, in place of the double.
+func SubmissionAt(address string) Setting { return func(p *plan) { p.submission = address } }
 
 // Tags builds the binary with build tags.
 func Tags(tags ...string) Setting { return func(p *plan) { p.tags = tags } }
@@ -123,7 +129,11 @@ func (p *plan) yaml(r *Relay, d *Double) string {
 	line("    client_id: " + d.ClientID())
 	line("    client_secret_file: " + filepath.Join(r.Dir, "secret.txt"))
 	line("    ca_file: " + filepath.Join(r.Dir, "ca.pem"))
-	line("    endpoints: {login: " + d.URL() + ", graph: " + d.URL() + "}")
+	endpoints := "login: " + d.URL() + ", graph: " + d.URL()
+	if at := cmp.Or(p.submission, d.SubmissionAddress()); at != "" {
+		endpoints += ", submission: " + at
+	}
+	line("    endpoints: {" + endpoints + "}")
 	for _, l := range p.extra["identity"] {
 		line("    " + l)
 	}
