@@ -108,9 +108,10 @@ func sendSigned(t *testing.T, addr string, megabytes int) (sum string, size int6
 			t.Fatal(err)
 		}
 	}
-	write(fmt.Sprintf("From: %s\r\nTo: a@example.org, outsider@example.org\r\nDate: Mon, 30 Nov 2026 07:00:00 +0000\r\n"+
-		"Message-ID: <%d@signed>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=B;\r\n"+
-		" protocol=\"application/pkcs7-signature\"; micalg=sha-256\r\n\r\n--B\r\n\r\n.dot\r\n..\r\n", harness.Sender, megabytes))
+	write(fmt.Sprintf("From: %s\r\nTo: a@example.org, outsider@example.org\r\n"+
+		"Date: Mon, 30 Nov 2026 07:00:00 +0000\r\nMessage-ID: <%d@signed>\r\nMIME-Version: 1.0\r\n"+
+		"Content-Type: multipart/signed; boundary=B;\r\n protocol=\"application/pkcs7-signature\"; micalg=sha-256\r\n"+
+		"\r\n--B\r\n\r\n.dot\r\n..\r\n", harness.Sender, megabytes))
 	line := strings.Repeat("MIIabc+/", 9) + "\r\n"
 	for range megabytes {
 		write(strings.Repeat(line, 1<<20/len(line)))
@@ -129,8 +130,9 @@ func selfSigned(t *testing.T, dir string) (cert, key string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "submission"}, IPAddresses: []net.IP{{127, 0, 0, 1}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "submission"},
+		IPAddresses: []net.IP{{127, 0, 0, 1}},
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
