@@ -306,6 +306,21 @@ func remediesOfStatus() map[string]hostRow {
 				h.sh("graphrelay queue list --state damaged")
 				h.sh("graphrelay queue delete --yes " + h.Queue()[0].QueueID)
 			}},
+		"restart the service: systemctl restart graphrelay": {"status", nil,
+			func(h *hosted) { held(h); h.does(func() error { return os.Remove(h.Store + ".lock") }) },
+			func(h *hosted) { h.restart(); h.d.ClearFaults() }},
+		"to keep what it held, run: mv -f … … && rm -f …-wal …-shm; " +
+			"then restart the service: systemctl restart graphrelay": {"status", nil,
+			func(h *hosted) { held(h); h.does(func() error { return os.Remove(h.Store) }) },
+			func(h *hosted) {
+				_, run, _ := strings.Cut(h.printed("status", "run: mv -f … … && rm -f …-wal …-shm"), "run: ")
+				command, _, _ := strings.Cut(run, ";")
+				h.sh(command)
+				h.restart()
+				if len(h.Queue()) != 1 {
+					h.t.Errorf("kept: %+v", h.Queue())
+				}
+			}},
 		"…see graphrelay queue list; stop a flood with graphrelay queue hold or queue delete, " +
 			"by --client and --subject": {"status",
 			[]harness.Setting{harness.With("top", "alerts: {queue_messages: 1}")},

@@ -29,6 +29,9 @@ func (s *Store) sick() error {
 	if s.health.err == nil {
 		return nil
 	}
+	if c, ok := errors.AsType[text.Cause](s.health.err); ok {
+		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, c)
+	}
 	return fmt.Errorf("%w: %w", spool.ErrUnhealthy, text.Cause{
 		Headline: "Queue cannot be written: the disk fails", Remedy: "repair the disk of queue.store, " +
 			"or free space on it; the queue then recovers by itself",
@@ -78,9 +81,14 @@ func (s *Store) becomeSick(err error) {
 // housekeep runs in the writer now and then.
 func (s *Store) housekeep() {
 	s.mu.Lock()
-	due := s.health.err != nil && !time.Now().Before(s.health.retryAt)
+	well, due := s.health.err == nil, !time.Now().Before(s.health.retryAt)
 	s.mu.Unlock()
-	if due {
+	switch {
+	case well:
+		if err := s.displaced(); err != nil {
+			s.becomeSick(err)
+		}
+	case due:
 		_ = s.recover(marks{}) // Health returns its error
 	}
 	s.refillBallast()
@@ -88,6 +96,9 @@ func (s *Store) housekeep() {
 
 // reopen is the procedure itself; see recover.
 func (s *Store) reopen(lost marks) error {
+	if err := s.displaced(); err != nil {
+		return err
+	}
 	s.readers.Shut()
 	defer s.readers.Reopen()
 	s.checkpointer.Shut()
@@ -111,7 +122,7 @@ func (s *Store) reopen(lost marks) error {
 	if err := c.Run("UPDATE meta SET v = CAST(v AS INTEGER) + 1 WHERE k = 'probe'"); err != nil {
 		return fmt.Errorf("committing a probe: %w", err)
 	}
-	if err := disk.ForgetLost(s.opts.Path); err != nil {
+	if err := errors.Join(disk.ForgetLost(s.opts.Path), s.held.NoteLog()); err != nil {
 		return err
 	}
 	return s.recount(c)

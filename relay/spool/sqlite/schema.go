@@ -126,11 +126,12 @@ const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_ha
 // (checkpoint.go), never inside a commit.
 const (
 	commonParams = "_busy_timeout=5000&_error_rc=1&_dqs=0&_pragma=temp_store(2)"
-	writerParams = commonParams + "&_auto_vacuum=INCREMENTAL&_journal_mode=WAL&_synchronous=" + synchronous +
+	existing     = commonParams + "&mode=rw" // a database that was deleted is not made anew
+	writerParams = existing + "&_auto_vacuum=INCREMENTAL&_journal_mode=WAL&_synchronous=" + synchronous +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-8192)&_pragma=journal_size_limit(16777216)"
-	checkpointParams = commonParams + "&_synchronous=" + synchronous +
+	checkpointParams = existing + "&_synchronous=" + synchronous +
 		"&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-256)"
-	readerParams = commonParams + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-2048)&_query_only=1"
+	readerParams = existing + "&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(-2048)&_query_only=1"
 	viewerParams = commonParams + "&mode=ro"
 )
 

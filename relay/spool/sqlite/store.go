@@ -14,11 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"graphrelay/relay/spool"
@@ -55,7 +53,8 @@ type Store struct {
 	view
 	opts    Options
 	log     *slog.Logger
-	lock    *os.File
+	held    *disk.Held
+	saved   string // where the content of a database that is not at its path is kept; the writer's
 	ballast string // path
 	tick    time.Duration
 	fault   func(at string) error // does nothing in production; tests make things fail here
@@ -112,19 +111,19 @@ func openStore(ctx context.Context, opts Options, adjust func(*Store)) (*Store, 
 	if err := disk.CheckFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	lock, err := disk.Lock(path, syscall.LOCK_EX)
+	held, err := disk.Hold(path)
 	if err != nil {
 		return nil, err
 	}
-	s := newStore(opts, lock)
+	s := newStore(opts, held)
 	adjust(s)
 	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.writer.Close(), lock.Close())
+		return nil, errors.Join(err, s.writer.Close(), held.Close())
 	}
 	return s, nil
 }
 
-func newStore(opts Options, lock *os.File) *Store {
+func newStore(opts Options, held *disk.Held) *Store {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -134,7 +133,7 @@ func newStore(opts Options, lock *os.File) *Store {
 		view:    view{tally: newTally(), open: newOpenAttempts(), sparse: defaultSparse},
 		opts:    opts,
 		log:     opts.Log,
-		lock:    lock,
+		held:    held,
 		ballast: opts.Path + disk.BallastSuffix,
 		tick:    time.Second,
 		fault:   func(string) error { return nil },
@@ -154,9 +153,6 @@ func newStore(opts Options, lock *os.File) *Store {
 // start prepares the files and starts the writer.
 func (s *Store) start() error {
 	path := s.opts.Path
-	if err := disk.EnsureFile(path); err != nil {
-		return err
-	}
 	c, err := dialWriter(path)
 	if err != nil {
 		return s.explain(err)
@@ -167,6 +163,9 @@ func (s *Store) start() error {
 	}
 	if err := s.cleanUp(c); err != nil {
 		return s.explain(err)
+	}
+	if err := s.held.NoteLog(); err != nil {
+		return err
 	}
 	s.remember()
 	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
@@ -287,7 +286,7 @@ func (s *Store) Close() error {
 				s.remember()
 			}
 		}
-		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.lock.Close())
+		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.held.Close())
 	})
 	return s.closeErr
 }
