@@ -138,7 +138,8 @@ func TestFieldsOfAStatus(t *testing.T) {
 		}
 		got, ok := recipient(group)
 		if !ok || !slices.EqualFunc(got.Addresses, c.want.Addresses, envelope.Address.Equal) ||
-			got.Action != c.want.Action || got.Status != c.want.Status || got.Diagnostic != c.want.Diagnostic || got.Remote != c.want.Remote {
+			got.Action != c.want.Action || got.Status != c.want.Status || got.Diagnostic != c.want.Diagnostic ||
+			got.Remote != c.want.Remote {
 			t.Errorf("%q is %+v, want %+v", c.group, got, c.want)
 		}
 	}

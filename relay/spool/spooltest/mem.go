@@ -28,6 +28,8 @@ type Mem struct {
 	counts   map[spool.State]int
 	holds    map[string]spool.Hold
 	refusals map[spool.RefusalKey]*spool.Refusal
+	notes    map[string]string
+	bounces  int // that came back
 	numbers  int64
 }
 
@@ -64,6 +66,7 @@ func NewMem(now func() time.Time) *Mem {
 		counts:   map[spool.State]int{},
 		holds:    map[string]spool.Hold{},
 		refusals: map[spool.RefusalKey]*spool.Refusal{},
+		notes:    map[string]string{},
 	}
 }
 
