@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +23,13 @@ type Received struct {
 type inbox struct {
 	mu    sync.Mutex
 	count int
-	mail  []Received
+	mail  []letter
+}
+
+// letter is a message that was received, and how searches see it.
+type letter struct {
+	Received
+	mailItem
 }
 
 // Receive puts a message into the Inbox of a mailbox, as if it had come at a time;
@@ -36,17 +41,27 @@ func (d *Double) Receive(mailbox string, raw []byte, at time.Time) {
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
 	d.inbox.count++
-	d.inbox.mail = append(d.inbox.mail, Received{
+	r := Received{
 		ID: fmt.Sprintf("AAMkInbox%08dAA=", d.inbox.count), Mailbox: fold(mailbox),
 		At: at.UTC().Truncate(time.Second), Raw: raw,
-	})
+	}
+	header := string(headerBlock(raw))
+	d.inbox.mail = append(d.inbox.mail, letter{r, mailItem{
+		id: r.ID, messageID: fieldOf(header, "Message-ID"), subject: fieldOf(header, "Subject"),
+		from: fieldOf(header, "From"), sent: r.At, received: r.At, header: header,
+	}})
 }
 
 // Inbox lists what a mailbox has received.
-func (d *Double) Inbox(mailbox string) []Received {
+func (d *Double) Inbox(mailbox string) (list []Received) {
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(d.inbox.mail), func(r Received) bool { return r.Mailbox != fold(mailbox) })
+	for _, l := range d.inbox.mail {
+		if l.Mailbox == fold(mailbox) {
+			list = append(list, l.Received)
+		}
+	}
+	return list
 }
 
 // Bounce delivers an NDR about a message that was sent into the mailbox that sent it
@@ -89,12 +104,12 @@ func headerOf(m Message, raw []byte) string {
 
 // receivedItems are the Inbox as searches see it.
 func (d *Double) receivedItems(mailbox string) (list []mailItem) {
-	for _, r := range d.Inbox(mailbox) {
-		header := string(headerBlock(r.Raw))
-		list = append(list, mailItem{
-			id: r.ID, messageID: fieldOf(header, "Message-ID"), subject: fieldOf(header, "Subject"),
-			from: fieldOf(header, "From"), sent: r.At, received: r.At, header: header,
-		})
+	d.inbox.mu.Lock()
+	defer d.inbox.mu.Unlock()
+	for _, l := range d.inbox.mail {
+		if l.Mailbox == mailbox {
+			list = append(list, l.mailItem)
+		}
 	}
 	return list
 }
@@ -138,8 +153,10 @@ func fieldOf(header, name string) string {
 // mimeOf is GET messages/{id}/$value: the message as it was received [D
 // outlook-get-mime-message].
 func (d *Double) mimeOf(x *exchange, id string) *answer {
-	for _, r := range d.Inbox(x.mailbox) {
-		if r.ID == id {
+	d.inbox.mu.Lock()
+	defer d.inbox.mu.Unlock()
+	for _, r := range d.inbox.mail {
+		if r.Mailbox == x.mailbox && r.ID == id {
 			plain := map[string]string{"Content-Type": "text/plain"}
 			return &answer{status: http.StatusOK, header: plain, raw: string(r.Raw)}
 		}

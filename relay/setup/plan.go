@@ -68,6 +68,7 @@ type Plan struct {
 	Sender        envelope.Address   // default_sender, for the YAML; zero is the first mailbox
 	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
 	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
+	Bounces       string             // what delivery.track_bounces needs: "", Mail.ReadBasic or Mail.Read
 }
 
 // maxName is how long the name of an app may be: Exchange takes 64 letters in the
@@ -210,11 +211,21 @@ func (p Plan) alias() string {
 
 // roles are those of Exchange that the relay needs by its configuration, or may have been given.
 func (p Plan) roles() []string {
+	list := []string{"Application Mail.Send"}
 	if p.ReadWrite || p.Task == Undo {
-		return []string{"Application Mail.Send", "Application Mail.ReadWrite"}
+		list = append(list, "Application Mail.ReadWrite")
 	}
-	return []string{"Application Mail.Send"}
+	if p.Task == Undo {
+		return append(list, "Application Mail.ReadBasic", "Application Mail.Read")
+	}
+	if p.readsBounces() {
+		list = append(list, "Application "+p.Bounces)
+	}
+	return list
 }
+
+// readsBounces reports whether bounces need a right of their own: Mail.ReadWrite includes it.
+func (p Plan) readsBounces() bool { return p.Bounces != "" && !p.ReadWrite }
 
 // permission is an application permission of Microsoft Graph.
 type permission struct{ name, id string }
@@ -224,6 +235,12 @@ func (p Plan) permissions() []permission {
 	list := []permission{{"Mail.Send", "b633e1c5-b582-4048-a93e-9f11b44c7e96"}}
 	if p.ReadWrite {
 		list = append(list, permission{"Mail.ReadWrite", "e2a3a72e-5f79-4c64-b1b1-878b674786c9"})
+	}
+	if p.readsBounces() {
+		ids := map[string]string{
+			"Mail.ReadBasic": "6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a", "Mail.Read": "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
+		}
+		list = append(list, permission{p.Bounces, ids[p.Bounces]})
 	}
 	return list
 }

@@ -53,7 +53,8 @@ func bounces(_ *testing.T, f *fixture) {
 	history, err := f.store.History(f.ctx, m.ID)
 	f.must(err)
 	last := history[len(history)-2]
-	if last.Kind != spool.EventBounced || last.Recipient.String() != "one@example.net" || last.Remote != "mx.example.net" ||
+	if last.Kind != spool.EventBounced || last.Recipient.String() != "one@example.net" ||
+		last.Remote != "mx.example.net" ||
 		!last.Origin.Equal(m.Mailbox) || last.Status != (reply.Enhanced{5, 1, 10}) || last.Text != "550 no such user" {
 		f.Errorf("the history has %+v", last)
 	}

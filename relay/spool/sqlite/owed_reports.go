@@ -85,13 +85,15 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 // oweAgain undoes what the commit of message n did to the message that it reports,
 // as n is not kept. A message that was queued again meanwhile owes nothing.
 func oweAgain(c *db.Conn, n int64) error {
-	err := c.Run(`UPDATE message SET report = 1, bounces_reported = message.bounces_reported - made.report_bounces
+	err := c.Run(`UPDATE message SET report = 1,
+		bounces_reported = message.bounces_reported - made.report_bounces
 		FROM message AS made WHERE made.n = ? AND made.report_bounces > 0 AND message.id = made.report_of`, n)
 	if err != nil {
 		return err
 	}
 	err = c.Run(`UPDATE message SET report = CASE WHEN state = ? THEN 1 ELSE 0 END WHERE report = 2
-		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0 AND report_bounces = 0)`, codeFailed, n)
+		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0 AND report_bounces = 0)`,
+		codeFailed, n)
 	if err != nil {
 		return err
 	}

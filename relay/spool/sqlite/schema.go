@@ -31,7 +31,8 @@ const chunkBits = 16
 // The indexes: due serves Claim, one look-up for each turn (with last and sender_hash
 // so that probes and SendAs holds need no look at the rows), by_state serves List and the messages
 // found Sending at start, live the counters and the oldest message of a lane, done
-// the sweeper, owed the maker of reports, bounced who asks for what was not delivered. search_index.go explains the table word.
+// the sweeper, owed the maker of reports, bounced
+// who asks for what was not delivered. search_index.go explains the table word.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (
