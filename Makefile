@@ -9,12 +9,13 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RACE      ?=
 ARCH      ?= amd64,arm64
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
 HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint count vulnerabilities test-interop test-console fuzz torture bench man package test-system clean
+.PHONY: help build run test lint count vulnerabilities test-interop test-console test-chart fuzz torture bench man package image release test-system clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,13 +28,16 @@ run: build ## build and run relay, console and a double of Microsoft 365 togethe
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test -timeout 20m $(if $(RACE),-race) ./...
+	cd packaging/pack && $(GO) test ./...
 	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture."
 
 lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the workflows
 	@out=$$(gofmt -l cmd config relay packaging); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	cd packaging/pack && $(GO) vet ./...
 	$(GO) vet -tags interop,torture,bench,browser,system ./...
 	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system ./...
+	cd packaging/chart/test && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 count: ## hold the code to the limits of size in CONTRIBUTING.md, and print its size
@@ -47,6 +51,9 @@ test-interop: ## drive the real binary with foreign mail programs (fetches Debia
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
 	$(GO) test -count=1 -tags browser -timeout 15m ./relay/e2e/browser
+
+test-chart: ## render the chart with every value and examine it, and the Compose and Quadlet examples (fetches Go modules)
+	cd packaging/chart/test && $(GO) test -count=1 -timeout 10m ./...
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
@@ -64,11 +71,20 @@ man: ## build the manual pages into dist/man (needs scdoc)
 	@mkdir -p dist/man
 	@for page in packaging/man/*.scd; do scdoc <$$page >dist/man/$$(basename $$page .scd) || exit 1; done; ls dist/man
 
-package: export MAINTAINER := $(MAINTAINER)
-package: export HOMEPAGE := $(HOMEPAGE)
+package image release: export MAINTAINER := $(MAINTAINER)
+package image release: export HOMEPAGE := $(HOMEPAGE)
+package image release: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
+PACK = cd packaging/pack && $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -revision "$(REVISION)" -arch $(ARCH) \
+		-maintainer "$$MAINTAINER" -homepage "$$HOMEPAGE" -make
 package: ## build deb and rpm for amd64 and arm64 into dist (needs scdoc), with MAINTAINER (the last commit's author by default) and HOMEPAGE
-	cd packaging/pack && SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) run . -root ../.. -out ../../dist -version $(VERSION) -arch $(ARCH) \
-		-maintainer "$$MAINTAINER" -homepage "$$HOMEPAGE"
+	$(PACK) packages
+
+image: ## build the OCI image for amd64 and arm64 into dist, without an engine; the same source gives the same digest
+	$(PACK) image
+
+release: ## build all of a release into dist: deb, rpm, image, bills of materials, notices, checksums (needs scdoc)
+	rm -rf dist
+	$(PACK) packages,image,sums
 
 test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
 	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system

@@ -74,7 +74,7 @@ type Queue struct {
 
 // Delivery is Graph's side.
 type Delivery struct {
-	LargeMessages  string      `yaml:"large_messages" default:"off" range:"off | upload"`
+	LargeMessages  string      `yaml:"large_messages" default:"off" range:"off | upload | smtp"`
 	MIMELimit      strict.Size `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB"`
 	UnknownOutcome string      `yaml:"unknown_outcome" default:"retry" range:"retry | hold | lookup"`
 	TrackBounces   string      `yaml:"track_bounces" default:"off" range:"off | header | full"`

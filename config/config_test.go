@@ -63,7 +63,8 @@ hostname: Relay.Contoso.local
 identities:
   - {name: one, tenant_id: Contoso.com, client_id: AAAAAAAA-2222-2222-2222-222222222222, client_secret_file: secret.txt,
      max_concurrent: 8,
-     endpoints: {login: "https://127.0.0.1:8443/", graph: "https://[::1]:8443"}, ca_file: /tmp/../ca.pem}
+     endpoints: {login: "https://127.0.0.1:8443/", graph: "https://[::1]:8443", submission: "127.0.0.1:587"},
+     ca_file: /tmp/../ca.pem}
   - {name: two, tenant_id: 11111111-1111-1111-1111-111111111111, client_id: 33333333-3333-3333-3333-333333333333,
      certificate_file: sub/x.pem}
 senders:
@@ -103,7 +104,7 @@ log: {level: debug, format: json}
 		{"hostname", string(c.Hostname), "relay.contoso.local"},
 		{"identity", fmt.Sprintln(one.TenantID, one.ClientID, one.ClientSecretFile, one.CAFile),
 			"contoso.com aaaaaaaa-2222-2222-2222-222222222222 /etc/graphrelay/secret.txt /ca.pem\n"},
-		{"endpoints", fmt.Sprint(*one.Endpoints), "{https://127.0.0.1:8443 https://[::1]:8443}"},
+		{"endpoints", fmt.Sprint(*one.Endpoints), "{https://127.0.0.1:8443 https://[::1]:8443 127.0.0.1:587}"},
 		{"sender", fmt.Sprint(c.Senders[0]), "{A@contoso.com box@contoso.com}"},
 		{"mailbox", fmt.Sprint(box), "{BOX@contoso.com two 4 none}"},
 		{"mailboxes", fmt.Sprint(len(c.Mailboxes), c.Mailboxes[1], c.Mailboxes[2]),
@@ -344,6 +345,9 @@ func TestLargeMessages(t *testing.T) {
 			t.Errorf("%q gives %s, want %s", in, got, want)
 		}
 	}
+	if c := parse1(t, minimal+"delivery: {large_messages: smtp}\n"); c.Largest() != 36765696 {
+		t.Errorf("whole: %d", c.Largest())
+	}
 	if c := parse1(t, minimal); c.Largest() != int64(c.Delivery.MIMELimit) {
 		t.Errorf("without it %d", c.Largest())
 	}
@@ -360,7 +364,8 @@ func TestExampleShowsEveryDefault(t *testing.T) {
 		shown["identities[]."+key] = line.MatchString(text)
 		text = line.ReplaceAllString(text, "")
 	}
-	for _, key := range []string{"managed_identity.client_id", "endpoints.login", "endpoints.graph"} {
+	for _, key := range []string{"managed_identity.client_id", "endpoints.login", "endpoints.graph",
+		"endpoints.submission"} {
 		section, _, _ := strings.Cut(key, ".")
 		shown["identities[]."+key] = shown["identities[]."+section]
 	}

@@ -49,8 +49,9 @@ func (m *ManagedIdentity) Short(word string) *strict.Fault {
 
 // Endpoints replace Microsoft's servers.
 type Endpoints struct {
-	Login BaseURL `yaml:"login" required:"true"`
-	Graph BaseURL `yaml:"graph" required:"true"`
+	Login      BaseURL `yaml:"login" required:"true"`
+	Graph      BaseURL `yaml:"graph" required:"true"`
+	Submission Server  `yaml:"submission" unset:"none"`
 }
 
 func (id *Identity) Check(s strict.Scope) {

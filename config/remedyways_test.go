@@ -97,6 +97,12 @@ func waysOfSections() map[string][]string {
 			"= off"},
 		"write one entry for each address; letter case does not matter": {
 			"-"},
+		"write delivery.large_messages: upload": {
+			`messages: smtp => messages: upload`},
+		"write HOST:PORT, as in 127.0.0.1:587": {
+			"= 127.0.0.1:587"},
+		"add submission: HOST:PORT": {
+			`8443"} => 8443", submission: "127.0.0.1:587"}`},
 		"write one entry for each mailbox": {
 			"-"},
 		"write one of them": {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"slices"
 
 	"graphrelay/config/strict"
 	"graphrelay/relay/envelope"
@@ -30,6 +31,7 @@ func (c *Config) checkRules(s strict.Scope) {
 	c.checkListeners(s)
 	c.checkClients(s)
 	c.checkSizes(s)
+	c.checkSubmission(s)
 	c.checkWatching(s)
 	c.checkDenied(s)
 }
@@ -125,28 +127,32 @@ func (c *Config) checkEachHasIdentity(s strict.Scope, listed map[string]bool) {
 	}
 }
 
-// largeMessages is max_message_size where large messages are sent in parts and
+// largeMessages is max_message_size where large messages are sent and
 // the file does not say it: what Exchange lets a mailbox send by default.
 const largeMessages = 35 << 20
 
 // Upload reports whether large messages are sent in parts.
 func (d Delivery) Upload() bool { return d.LargeMessages == "upload" }
 
+// Submit reports whether large messages are sent whole, by SMTP submission.
+func (d Delivery) Submit() bool { return d.LargeMessages == "smtp" }
+
 // Largest is the most bytes that a stored message may have, with the header
 // fields that the relay adds.
 func (c *Config) Largest() int64 {
-	if c.Delivery.Upload() {
+	if c.Delivery.Upload() || c.Delivery.Submit() {
 		return int64(c.SMTP.MaxMessageSize) + headerRoom
 	}
 	return int64(c.Delivery.MIMELimit)
 }
 
 func (c *Config) checkSizes(s strict.Scope) {
-	if c.Delivery.Upload() && !s.Given("smtp.max_message_size") {
+	large := c.Delivery.Upload() || c.Delivery.Submit()
+	if large && !s.Given("smtp.max_message_size") {
 		c.SMTP.MaxMessageSize = largeMessages
 	}
 	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
-	if size == 0 || limit == 0 || size+headerRoom <= limit || c.Delivery.Upload() ||
+	if size == 0 || limit == 0 || size+headerRoom <= limit || large ||
 		!s.Sound("delivery.large_messages") {
 		return
 	}
@@ -159,6 +165,24 @@ func (c *Config) checkSizes(s strict.Scope) {
 	}
 	s.Fail("delivery.mime_limit", fmt.Sprintf("is less than smtp.max_message_size (%s) and 64KiB for added header "+
 		"fields", size), "write smtp.max_message_size: "+room)
+}
+
+// checkSubmission wants a submission server for each identity, where large messages go
+// there. No document names those of some clouds.
+func (c *Config) checkSubmission(s strict.Scope) {
+	for i, id := range c.Identities {
+		switch {
+		case !c.Delivery.Submit():
+		case id.Endpoints != nil && id.Endpoints.Submission == "" &&
+			s.Sound(strict.Entry("identities", i, "endpoints")):
+			s.Fail(strict.Entry("identities", i, "endpoints"),
+				"has no submission, and delivery.large_messages is smtp", "add submission: HOST:PORT")
+		case slices.Contains([]string{"usgov-dod", "bleu", "delos", "govsg"}, id.Cloud):
+			s.Fail(strict.Entry("identities", i, "cloud"),
+				"is one whose submission server no document names, and delivery.large_messages is smtp",
+				"write delivery.large_messages: upload")
+		}
+	}
 }
 
 // complete fills in what follows from other keys.

@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"graphrelay/config/strict"
@@ -254,3 +256,18 @@ func (b *BaseURL) Read(text string) *strict.Fault {
 }
 
 func (*BaseURL) About() (kind, example string) { return "URL", "https://127.0.0.1:8443" }
+
+// Server is HOST:PORT of a server that is connected to.
+type Server string
+
+func (v *Server) Read(text string) *strict.Fault {
+	host, port, err := net.SplitHostPort(text)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || host == "" || bad != nil || n == 0 || strings.ContainsAny(host, "/@ ") {
+		return strict.Bad("is not HOST:PORT", "write HOST:PORT, as in 127.0.0.1:587")
+	}
+	*v = Server(text)
+	return nil
+}
+
+func (*Server) About() (kind, example string) { return "HOST:PORT", "127.0.0.1:587" }

@@ -11,7 +11,8 @@
 //	delivery <── Notify ──────────────────────┘       a lane for each mailbox
 //	   ├── spool            the attempt is durable before it is made
 //	   ├── graph ─────────> Microsoft Graph sendMail (MIME), with a token of entra
-//	   │   or largemail     a draft of the message's parts, if it is too large for that
+//	   │   or largemail     a draft of the message's parts, if it is too large for that,
+//	   │   or submission    the whole by SMTP, as configured
 //	   └── spool            sent, retry, held or failed: with its history, and a report (dsn)
 //
 // # The map of packages
@@ -27,6 +28,8 @@
 //	          spool         the contract of the durable queue; spool/sqlite keeps it
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
+//	          submission    large mail whole, by SMTP with OAuth
+//	          submission    large mail whole, by SMTP with OAuth
 //	          dsn, bounce   reports (RFC 3464), ours and others'; setup: scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
 //	          sandbox       a double of Entra and Graph, for tests and trials

@@ -144,7 +144,8 @@ func (r *Relay) openObserver() (err error) {
 func (r *Relay) service() state.Snapshot {
 	g := r.now.Load()
 	s := state.Snapshot{
-		Stopping: r.stopping.Load(), Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
+		Stopping: r.stopping.Load(), LogLost: r.logLost(),
+		Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
 	}
 	wiring.Show(g.cfg, &s)
 	if err := r.refused.Load(); err != nil {

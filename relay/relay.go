@@ -40,6 +40,7 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	Secrets *text.Redactor // what Log keeps out of its lines; may be nil
+	LogLost func() uint64  // how many lines Log has lost; may be nil
 	Sandbox bool           // the store is a try-out's; a real service refuses it, and vice versa
 
 	// SubmitSocket is the absolute path of the socket that sendmail submits to; with
@@ -64,6 +65,7 @@ type Relay struct {
 	version  string
 	log      *slog.Logger
 	secrets  *text.Redactor
+	logLost  func() uint64
 	submit   wiring.Submit
 	load     func() (*config.Config, error)
 	onChange func(*config.Config)
@@ -133,12 +135,16 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 
 func newRelay(o Options) *Relay {
 	r := &Relay{
-		version: o.Version, log: o.Log, secrets: o.Secrets, submit: wiring.Submit{Path: o.SubmitSocket},
-		load: o.Load, onChange: o.OnChange, onReload: o.OnReload,
+		version: o.Version, log: o.Log, secrets: o.Secrets, logLost: o.LogLost,
+		submit: wiring.Submit{Path: o.SubmitSocket},
+		load:   o.Load, onChange: o.OnChange, onReload: o.OnReload,
 		sandbox: o.Sandbox, started: time.Now(), up: make(chan struct{}), listeners: listeners.New(o.Inherited, o.Log),
 	}
 	if r.onChange == nil {
 		r.onChange = func(*config.Config) {}
+	}
+	if r.logLost == nil {
+		r.logLost = func() uint64 { return 0 }
 	}
 	if r.onReload == nil {
 		r.onReload = func() func() { return func() {} }
@@ -174,10 +180,7 @@ func (r *Relay) route(mailbox envelope.Address) (delivery.Route, bool) {
 		return route, false
 	}
 	client := g.identities[config.Name(route.Identity)]
-	route.Sender, route.Finder = client, client
-	if g.cfg.Delivery.Upload() {
-		route.Uploader = client
-	}
+	route.Sender, route.Finder, route.Large = client, client, client.Large(g.cfg)
 	return route, true
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/graph/largemail"
 	"graphrelay/relay/keypair"
 	"graphrelay/relay/listeners"
 	"graphrelay/relay/renewal"
@@ -38,7 +37,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 		options := wiring.Graph(id, r.version, r.log, func() { r.delivery.ProbeNow() })
 		options.Secrets = r.secrets
 		options.OnToken = func(again, roles bool) { r.delivery.LoggedIn(string(id.Name), again, roles) }
-		client, err := largemail.New(options)
+		client, err := wiring.NewClient(c, id, options)
 		if err != nil {
 			return nil, fmt.Errorf("identity %s: %w", id.Name, err)
 		}
@@ -59,7 +58,7 @@ func (r *Relay) newGeneration(c *config.Config) (*generation, error) {
 func (g *generation) continueLogins(old *generation) {
 	for name, client := range g.identities {
 		if was := old.identities[name]; was != nil {
-			client.Login().Continue(was.Login())
+			client.Continue(was)
 		}
 	}
 }

@@ -4,17 +4,23 @@ import (
 	"testing"
 
 	"graphrelay/config"
+	"graphrelay/relay/submission"
+	"graphrelay/relay/wiring"
 )
 
 // The limit holds without upload, too: larger mail that was accepted under
 // another configuration must be held, and not tried as it is.
 func TestRouteOfLargeMail(t *testing.T) {
-	for word, uploads := range map[string]bool{"upload": true, `"off"`: false} {
+	for word, uploads := range map[string]bool{"upload": true, "smtp": true, `"off"`: false} {
 		c := configured(t, "delivery: {large_messages: "+word+"}\n")
 		r := newRelay(Options{})
-		r.now.Store(&generation{cfg: c})
+		client := &wiring.Client{}
+		if word == "smtp" {
+			client.Submission = &submission.Client{}
+		}
+		r.now.Store(&generation{cfg: c, identities: wiring.Clients{"default": client}})
 		route, ok := r.route(c.DefaultSender)
-		if !ok || (route.Uploader != nil) != uploads || route.MIMELimit != int64(c.Delivery.MIMELimit) {
+		if !ok || (route.Large != nil) != uploads || route.MIMELimit != int64(c.Delivery.MIMELimit) {
 			t.Errorf("large_messages: %s: %+v", word, route)
 		}
 	}

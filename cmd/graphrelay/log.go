@@ -20,7 +20,11 @@ func newLog(w io.Writer, c config.Log, secrets *text.Redactor) (*slog.Logger, *s
 	level := new(slog.LevelVar)
 	level.Set(levelOf(c))
 	o := &slog.HandlerOptions{Level: level}
-	if w == io.Writer(os.Stderr) {
+	dest := w
+	if l, ok := w.(*logLines); ok {
+		dest = l.w
+	}
+	if dest == io.Writer(os.Stderr) {
 		if ok, err := journal.StderrIsJournalStream(); ok && err == nil {
 			return slog.New(newJournalHandler(secrets.Writer(w), c, o)), level
 		}

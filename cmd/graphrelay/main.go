@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	_ "time/tzdata" // the image has no files of time zones
 
 	"github.com/spf13/cobra"
 

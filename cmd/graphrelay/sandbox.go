@@ -134,7 +134,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 		Config: c, Version: versionString(), Log: log, Secrets: secrets, Sandbox: true,
 		Load: func() (*config.Config, error) { return config.Load(files.Config) },
 	}
-	return serve(ctx, o, func() {
+	return serve(ctx, o, nil, func() {
 		smtp := c.SMTP.Listeners[0].Address
 		fmt.Fprintf(out, welcome, smtp, d.PageURL(), tryoutConsole, password, os.Args[0], smtp, tryoutSender,
 			os.Args[0], files.Config)

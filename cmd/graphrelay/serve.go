@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -20,58 +21,79 @@ import (
 	"graphrelay/relay/admin"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/text"
+	"graphrelay/relay/watchfile"
 )
 
 func newServe() *cobra.Command {
 	var file string
-	var sandbox bool
+	var sandbox, watch bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the relay",
 		Long: `Run the relay until SIGTERM or SIGINT. SIGHUP makes it read its configuration
 again, as graphrelay reload does.
 
+--watch-config does so by itself within seconds of a change of the file, as in a
+container, where the file is mounted from a ConfigMap. A file that is refused is
+logged and raises an alert, and the old configuration stays in force; the file is
+tried again after ten seconds, then less and less often, and at its next change.
+
 --sandbox runs it together with a double of Entra and Microsoft Graph and with the
 console, on loopback and with a temporary store, so that you can try graphrelay
 without a tenant or a configuration.`,
 		Example: `  graphrelay serve -c /etc/graphrelay/config.yaml
+  graphrelay serve --watch-config -c /etc/graphrelay/config.yaml
   graphrelay serve --sandbox`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if sandbox {
-				if cmd.Flags().Changed("config") {
-					return usageError{fmt.Errorf("--sandbox cannot be combined with -c: it creates its own " +
-						"configuration")}
+				if cmd.Flags().Changed("config") || watch {
+					return usageError{errors.New("--sandbox cannot be combined with -c or --watch-config: " +
+						"it creates its own configuration")}
 				}
 				return serveSandbox(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			sockets, err := socket.Inherited()
-			if err != nil {
-				return fmt.Errorf("sockets of systemd: %w", err)
-			}
-			c, err := config.Load(file)
-			if err != nil {
-				relay.TurnAway(sockets)
-				return err
-			}
-			secrets := text.NewRedactor()
-			log, level := newLog(cmd.ErrOrStderr(), c.Log, secrets)
-			return serve(cmd.Context(), relay.Options{
-				Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
-				Inherited: sockets,
-				Load:      func() (*config.Config, error) { return config.Load(file) },
-				OnChange:  func(c *config.Config) { level.Set(levelOf(c.Log)) },
-				OnReload:  func() func() { return notifyReload(log) },
-			}, nil)
+			return serveFile(cmd.Context(), cmd.ErrOrStderr(), file, watch)
 		},
 	}
 	configFlag(cmd, &file)
+	cmd.Flags().BoolVar(&watch, "watch-config", false, "reload when the configuration file changes")
 	cmd.Flags().BoolVar(&sandbox, "sandbox", false, "run with a double of Microsoft 365, to try graphrelay")
 	return cmd
 }
 
-// serve runs a relay until ctx ends and notifies systemd of its state.
-func serve(ctx context.Context, o relay.Options, ready func()) error {
+// serveFile runs the relay that a file configures.
+func serveFile(ctx context.Context, errOut io.Writer, file string, watch bool) error {
+	sockets, err := socket.Inherited()
+	if err != nil {
+		return fmt.Errorf("sockets of systemd: %w", err)
+	}
+	var watched *watchfile.Files
+	if watch {
+		watched = watchfile.New(file) // before it is read
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		relay.TurnAway(sockets)
+		return err
+	}
+	secrets := text.NewRedactor()
+	lines := newLogLines(errOut)
+	defer lines.Close()
+	log, level := newLog(lines, c.Log, secrets)
+	go lines.reportTo(log, time.Second)
+	return serve(ctx, relay.Options{
+		Config: c, Version: versionString(), Log: log, Secrets: secrets, SubmitSocket: submitSocket(),
+		Inherited: sockets, LogLost: lines.Lost,
+		Load:     func() (*config.Config, error) { return config.Load(file) },
+		OnChange: func(c *config.Config) { level.Set(levelOf(c.Log)) },
+		OnReload: func() func() { return notifyReload(log) },
+	}, watched, nil)
+}
+
+// serve runs a relay until ctx ends and notifies systemd of its state. It reloads
+// when a file of watched changes; watched and ready may be nil.
+func serve(ctx context.Context, o relay.Options, watched *watchfile.Files, ready func()) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hup)
@@ -93,7 +115,7 @@ func serve(ctx context.Context, o relay.Options, ready func()) error {
 	done := make(chan struct{})
 	defer close(done)
 	go supervise(ctx, r, o.Log, done)
-	go reloadOn(ctx, hup, r)
+	go reloadOn(ctx, hup, r, watched)
 	endsByItself(ctx)
 	err = r.Run(ctx)
 	if err == nil {
@@ -109,18 +131,6 @@ func withoutCore(log *slog.Logger) {
 	errLimit := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		log.Warn("a crash may write the memory of the service to a file", "error", errors.Join(err, errLimit))
-	}
-}
-
-// reloadOn reloads at each signal; the outcome is in the log.
-func reloadOn(ctx context.Context, hup <-chan os.Signal, r *relay.Relay) {
-	for {
-		select {
-		case <-hup:
-			_ = r.Reload(ctx)
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 

@@ -43,8 +43,16 @@ func (p plan) notices(stage, arch string) error {
 	if err := write(stage, "copyright", []byte(copyrightFile(string(own), mods))); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.out, fmt.Sprintf("graphrelay_%s_%s.cdx.json", p.version, arch)),
-		p.bill(mods), 0o644)
+	name := fmt.Sprintf("graphrelay_%s_%s.notices.txt", p.version, arch)
+	if err := os.WriteFile(filepath.Join(p.out, name), b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(p.billFile(arch), p.bill(mods), 0o644)
+}
+
+// billFile is the file of an architecture's bill of materials.
+func (p plan) billFile(arch string) string {
+	return filepath.Join(p.out, fmt.Sprintf("graphrelay_%s_%s.cdx.json", p.version, arch))
 }
 
 // copyrightFile is /usr/share/doc/graphrelay/copyright, by Debian's form 1.0.

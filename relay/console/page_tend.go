@@ -45,10 +45,13 @@ func needsOf(h state.Health, holds []state.Hold) (list []need) {
 			n.Remedy = "read why, then retry, release or delete"
 		case "damaged":
 			n.Href, n.Link = "/messages?state=damaged", "Show damaged messages"
-			n.Remedy = "check the disk, then restore or delete them"
+			n.Remedy = "check the disk, then try them again with graphrelay queue retry; restore or delete the rest"
 		case "old":
 			n.Href, n.Link = "/messages?"+url.Values{"mailbox": {of}}.Encode(), "Show its messages"
 			n.Remedy = "read why on their pages"
+		case "configuration":
+			n.Href, n.Link = "/setup", "Show why"
+			n.Remedy = "correct the file, then read it again on the page Setup"
 		case "credential", "certificate":
 			n.Href, n.Link = "/setup", "Show when it expires"
 		case "outage":

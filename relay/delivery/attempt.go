@@ -26,6 +26,7 @@ type answer struct {
 	outcome.Answer
 	damaged, panicked bool
 	long              bool // it takes minutes
+	apart             bool // by a way that has nothing to do with the limits of Graph
 
 	looked  bool      // the message was looked up first
 	again   time.Time // it was not sent, and is due then; zero otherwise
@@ -35,11 +36,12 @@ type answer struct {
 // attempt sends a message beside the lane.
 func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time) {
 	l.work.busy++
-	a := answer{pending: p, identity: id, began: now, long: route.byParts(p.rec.Size)}
+	a := answer{pending: p, identity: id, began: now, long: route.tooLarge(p.rec.Size)}
+	a.apart = route.apart(p.rec.Size)
 	if a.long {
 		l.work.long = append(l.work.long, p.rec.Turn())
 	}
-	l.pace.Spend(now, p.rec.Size)
+	l.pace.Spend(now, route.cost(p.rec.Size))
 	l.d.emit(Event{Kind: spool.Attempted, Record: p.rec, Identity: id.Name, Duplicate: p.rec.Unknown})
 	go func() {
 		if l.d.settleDoubt(&a, route.Finder) {
@@ -51,8 +53,8 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 	}()
 }
 
-// send makes one attempt. damaged means that the stored bytes cannot be
-// trusted; panicked that the Sender panicked, which is an unknown outcome.
+// send makes one attempt. damaged means that the stored bytes, as they were read this
+// time, cannot be trusted; panicked that the Sender panicked, which is an unknown outcome.
 func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
 	body := &body{
 		size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
@@ -69,28 +71,30 @@ func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged,
 		ans.Duration = d.cfg.Now().Sub(began)
 	}
 	err := body.failure()
-	switch {
-	case ans.Outcome == outcome.Delivered, err == nil:
+	if ans.Outcome == outcome.Delivered || err == nil {
 		return ans, false, panicked
-	case errors.Is(err, spool.ErrDamaged), errors.Is(err, spool.ErrNotFound):
-		return ans, true, panicked
 	}
-	return unreadable(ans, err), false, panicked
+	damaged = errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound)
+	return unreadable(ans, err), damaged, panicked
 }
 
-// sendOrUpload sends a message whole, or in parts where it is too large for one request.
+// sendOrUpload sends a message by Graph, or by the way of large mail where it is too large
+// for one request.
 func (d *Delivery) sendOrUpload(r Route, rec spool.Record, b *body) outcome.Answer {
 	if r.stranded(rec.Size) {
 		return noLongerSent(rec.Size, r.MIMELimit)
 	}
-	if r.byParts(rec.Size) {
-		return d.upload(r, rec, b)
+	if r.tooLarge(rec.Size) {
+		return r.Large.send(d, rec, b)
 	}
 	ans := r.Sender.Send(d.shutdown.sends, rec.Mailbox, graph.Mail{ID: rec.ID, Size: rec.Size, Open: b.Open})
-	if ans.Outcome == outcome.TooLarge && r.Uploader != nil {
+	if ans.Outcome == outcome.TooLarge && r.Large != nil {
 		bytes, requests := pace.RequestCost(rec.Size)
-		ans = d.upload(r, rec, b)
+		ans = r.Large.send(d, rec, b)
 		ans.Uploaded, ans.Requests = ans.Uploaded+bytes, ans.Requests+int(requests)
+		if ans.Outcome == outcome.Hold && ans.Scope == outcome.ScopeLarge { // others of its size need not wait
+			ans.Outcome, ans.Scope = outcome.Retry, outcome.ScopeMessage
+		}
 	}
 	return ans
 }

@@ -148,7 +148,11 @@ func (w *badWeek) start() (stop func()) {
 	w.Delivery = New(Config{
 		Store:   watchedStore{w.store, w.referee},
 		Limits:  Limits{MaxAge: 5 * 24 * time.Hour, MaxHold: weekMaxHold},
-		Route:   func(envelope.Address) (Route, bool) { return route, true },
+		OnEvent: w.referee.letGo,
+		Route: func(mailbox envelope.Address) (Route, bool) {
+			w.referee.look(mailbox)
+			return route, true
+		},
 		Reports: func() Reports { return r }, Alarm: w.alarm, Log: log})
 	w.referee.limit = w.slots
 	ctx, cancel := context.WithCancel(context.Background())

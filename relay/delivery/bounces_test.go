@@ -39,9 +39,9 @@ func TestBounceAddressees(t *testing.T) {
 		{"the mailbox itself", message(func(r *spool.Record) { r.Envelope.ReversePath = box }), box,
 			"[admin@contoso.com]"},
 		{"where it lies", message(func(*spool.Record) {}), sender, "[admin@contoso.com]"},
-		{"NOTIFY=NEVER for the one", message(func(r *spool.Record) { r.Envelope.Unreported = []envelope.Address{one} }),
+		{"NOTIFY=NEVER for one", message(func(r *spool.Record) { r.Envelope.Unreported = []envelope.Address{one} }),
 			box, "[admin@contoso.com]"},
-		{"NOTIFY=NEVER for the other", message(func(r *spool.Record) { r.Envelope.Unreported = []envelope.Address{two} }),
+		{"NOTIFY=NEVER for two", message(func(r *spool.Record) { r.Envelope.Unreported = []envelope.Address{two} }),
 			box, "[erp@contoso.com admin@contoso.com]"},
 	} {
 		bounced := []spool.Event{{Kind: spool.EventBounced, Recipient: one, Origin: c.origin}}
@@ -67,7 +67,8 @@ func TestBouncesAreReportedOnce(t *testing.T) {
 		bounce := func(to string, probable bool) {
 			e := spool.Event{
 				ID: id, At: time.Now(), Kind: spool.EventBounced, Recipient: addr(t, to),
-				Status: reply.Enhanced{5, 1, 10}, Text: "550 no such user", Remote: "mx.example.net", Origin: box, Probable: probable,
+				Status: reply.Enhanced{5, 1, 10}, Text: "550 no such user",
+				Remote: "mx.example.net", Origin: box, Probable: probable,
 			}
 			if _, err := r.store.Bounced(t.Context(), e); err != nil {
 				t.Fatal(err)

@@ -110,6 +110,9 @@ func (d *Decision) wrongSender() {
 // wide scope too, but one of them says little about the next message.
 func (d *Decision) pause(ans outcome.Answer) (after time.Duration) {
 	after = pace.ClampPause(ans.RetryAfter)
+	if ans.Apart {
+		return after
+	}
 	if after > 0 && !aboutOne(ans) || ans.HTTPStatus == http.StatusTooManyRequests {
 		d.Pause, d.PauseFor, d.Scope = true, after, max(ans.Scope, outcome.ScopeMailbox)
 	}

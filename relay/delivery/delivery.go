@@ -37,9 +37,9 @@
 //   - Its mailbox may not send as its From address, and the client had chosen
 //     that address: the same. Where the configuration chose it (ConfiguredFrom), a
 //     hold.
-//   - Too large for one request: in the same attempt it is sent in parts, as a
-//     draft (Uploader), where the configuration says so; signed or encrypted mail,
-//     and any without an Uploader, fails like the above.
+//   - Too large for one request: in the same attempt it takes the way of large mail,
+//     where the configuration says so: in parts, as a draft (signed or encrypted mail
+//     fails then), or whole, by submission. Without a way it fails like the above.
 //   - Certainly not sent, for a temporary reason: Queued, due after a backoff of
 //     15 s to 30 min (5 min where the service does not answer), or after the
 //     Retry-After of the answer.
@@ -54,7 +54,7 @@
 //     its mailbox, its identity, or its From address in this mailbox.
 //   - Refused that way again and again while others pass: Held alone.
 //   - Interrupted by three crashes or panics: Held.
-//   - Its stored bytes do not match their checksum: Damaged.
+//   - Its stored bytes do not match their checksum, each time for minutes: Damaged.
 //
 // An attempt that was recorded ahead and not made (shutdown, hold, throttling) is
 // taken back with Unclaim and counts nowhere. Held messages wait for an
@@ -159,8 +159,8 @@ type Route struct {
 	IdentityConcurrent int         // requests at once for the whole identity; = 64
 	Rate               pacing.Rate // messages in a time for this mailbox; = no limit
 
-	Uploader  Uploader // for what is too large for one request; nil: it bounces
-	MIMELimit int64    // bytes above which a message goes to the Uploader at once, or is held without one; 0 = no limit
+	Large     Large // the way of what is too large for one request; nil: it bounces
+	MIMELimit int64 // bytes above which a message takes it at once, or is held without one; 0 = no limit
 }
 
 // Config is what a Delivery works with. Store and Route are required. Functions
@@ -209,7 +209,8 @@ type Delivery struct {
 	paces      map[string]*pace.Mailbox // outlive the lanes
 	identities map[string]*pace.Identity
 	panics     map[envelope.QueueID]int
-	unreadable map[string]envelope.Address // by identity: the mailbox that its search alarm names
+	misreads   map[envelope.QueueID]time.Time // since when
+	unreadable map[string]envelope.Address    // by identity: the mailbox that its search alarm names
 }
 
 // New makes a Delivery. Nothing happens before Run.
@@ -236,7 +237,8 @@ func New(cfg Config) *Delivery {
 		polls:   polls{began: time.Now(), wanted: make(chan struct{}, 1)},
 		reports: reporting{wanted: make(chan struct{}, 1)}, shutdown: newShutdown(), restored: make(chan struct{}),
 		lanes: map[string]*lane{}, paces: map[string]*pace.Mailbox{}, identities: map[string]*pace.Identity{},
-		panics: map[envelope.QueueID]int{}, unreadable: map[string]envelope.Address{},
+		panics: map[envelope.QueueID]int{}, misreads: map[envelope.QueueID]time.Time{},
+		unreadable: map[string]envelope.Address{},
 	}
 	d.SetLimits(cfg.Limits)
 	return d
@@ -401,7 +403,7 @@ func (d *Delivery) rulesFor(a answer, now time.Time) Rules {
 		r.Panics = d.panicked(a.rec.ID)
 	}
 	if a.Outcome == outcome.Hold && a.Scope != outcome.ScopeMessage {
-		r.Alone = d.holds.Struck(a.rec.ID, hold.ScopeKey(a.Scope, a.identity.Name, a.rec), now)
+		r.Alone = d.holds.Struck(a.rec.ID, d.holdFor(a.Scope, a.identity.Name, a.rec, now).Key, now)
 	}
 	return r
 }
@@ -421,5 +423,6 @@ func (d *Delivery) forgetSettled(id envelope.QueueID, s spool.State) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		delete(d.panics, id)
+		delete(d.misreads, id)
 	}
 }

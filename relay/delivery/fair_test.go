@@ -154,7 +154,7 @@ func TestUploadsLeaveASlot(t *testing.T) {
 			r := newRig(t, 100*time.Millisecond)
 			up := &slowUploader{each: 3 * time.Minute}
 			r.cfg.Route = func(envelope.Address) (Route, bool) {
-				return Route{Identity: "contoso", Sender: r.graph, Uploader: up, MIMELimit: 100}, true
+				return Route{Identity: "contoso", Sender: r.graph, Large: InParts(up), MIMELimit: 100}, true
 			}
 			box := addr(t, "a@contoso.com")
 			for range 30 {

@@ -245,19 +245,34 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestDamaged: a message whose stored octets are not what they were is set
-// aside with an alarm, and its siblings go on.
+// TestDamaged: a message whose stored octets are not what they were, whenever they are
+// read for minutes, is set aside with an alarm, and its siblings go on. One that
+// is as it was when it is read again is sent.
 func TestDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
+		var intact atomic.Bool
 		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			if intact.Load() {
+				return outcome.Answer{Outcome: outcome.Delivered}
+			}
 			return outcome.Answer{Outcome: outcome.Unknown, Text: "cannot read"}
 		}
 		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = spool.ErrDamaged })
 		id := r.store.put(box, box)
 		r.start()
 		r.wait(time.Minute)
+		r.wantState(id, spool.Deferred)
+		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = nil })
+		intact.Store(true)
+		r.wait(time.Minute)
+		r.wantState(id, spool.Sent)
+
+		intact.Store(false)
+		r.store.Inject(func(f *spooltest.Faults) { f.OpenErr = spool.ErrDamaged })
+		id = r.arrive(box)
+		r.wait(3 * time.Minute)
 		r.wantState(id, spool.Damaged)
 		if r.log.count("level=ERROR msg=\"a stored message is damaged") != 1 {
 			t.Error("no alarm")

@@ -276,7 +276,7 @@ func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
 		skip := l.skips(l.slots)
 		i := slices.IndexFunc(l.work.ready, func(p pending) bool { return !p.barred(skip) })
 		l.work.barred = i < 0 && len(l.work.ready) > 0
-		if i < 0 || !l.pace.Afford(now, l.work.ready[i].rec.Size) || !l.place.Take(id) {
+		if i < 0 || !l.pace.Afford(now, route.cost(l.work.ready[i].rec.Size)) || !l.place.Take(id) {
 			return
 		}
 		p := l.work.ready[i]

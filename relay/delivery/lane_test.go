@@ -339,6 +339,28 @@ func TestClock(t *testing.T) {
 	})
 }
 
+// TestEachIsTriedWhenItIsDue: of several messages of one turn that are due at different
+// times, each is tried at its own.
+func TestEachIsTriedWhenItIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 10*time.Millisecond)
+		var ids []envelope.QueueID
+		at := func(n int) time.Duration { return 10*time.Second + time.Duration(n)*100*time.Millisecond }
+		for n := range 8 {
+			ids = append(ids, r.store.put(addr(t, "box@contoso.com"), addr(t, "box@contoso.com"),
+				func(m *spool.Record) { m.Attempts, m.NextAttempt = 1, time.Now().Add(at(n)) }))
+		}
+		r.start()
+		r.wait(time.Minute)
+		for n, id := range ids {
+			if got := r.graph.times(id); len(got) != 1 || got[0] != at(n) {
+				t.Errorf("message %d was tried at %v, want %v", n, got, at(n))
+			}
+		}
+		r.stop()
+	})
+}
+
 // TestDeferredBefore: what an earlier run deferred is tried when it is due, not
 // at the next poll of the minute.
 func TestDeferredBefore(t *testing.T) {

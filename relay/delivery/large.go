@@ -1,19 +1,23 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph/largemail"
+	"graphrelay/relay/message"
 	"graphrelay/relay/message/address"
 	"graphrelay/relay/message/parts"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/submission"
 	"graphrelay/relay/text"
 )
 
@@ -22,13 +26,49 @@ type Uploader interface {
 	Upload(ctx context.Context, mailbox envelope.Address, d largemail.Draft) outcome.Answer
 }
 
-// byParts reports whether a message is known to be too large for one request.
-func (r Route) byParts(size int64) bool { return r.Uploader != nil && size > r.MIMELimit }
+// Submitter sends a message whole, by SMTP submission.
+type Submitter interface {
+	Submit(ctx context.Context, mailbox envelope.Address, m submission.Mail) outcome.Answer
+}
+
+// Large is a way out for what is too large for one request: InParts or Whole.
+type Large interface {
+	send(d *Delivery, rec spool.Record, b *body) outcome.Answer
+}
+
+// InParts is the way of an Uploader, and Whole that of a Submitter.
+func InParts(u Uploader) Large { return inParts{u} }
+
+// Whole has limits of its own, and what is answered there shows nothing of Graph.
+func Whole(s Submitter) Large { return whole{s} }
+
+type (
+	inParts struct{ Uploader }
+	whole   struct{ Submitter }
+)
+
+// tooLarge reports whether a message is known to be too large for one request, and has
+// another way.
+func (r Route) tooLarge(size int64) bool { return r.Large != nil && size > r.MIMELimit }
+
+// apart reports whether that way is Whole.
+func (r Route) apart(size int64) bool {
+	_, apart := r.Large.(whole)
+	return apart && r.tooLarge(size)
+}
+
+// cost is the size of a message as far as it counts towards the limits of Graph.
+func (r Route) cost(size int64) int64 {
+	if r.apart(size) {
+		return 0
+	}
+	return size
+}
 
 // stranded reports whether a message was accepted when the configuration let
 // larger mail be sent than it does now.
 func (r Route) stranded(size int64) bool {
-	return r.Uploader == nil && r.MIMELimit > 0 && size > r.MIMELimit
+	return r.Large == nil && r.MIMELimit > 0 && size > r.MIMELimit
 }
 
 // noLongerSent is the answer for such a message. Nothing is asked of Graph: the
@@ -38,12 +78,36 @@ func noLongerSent(size, limit int64) outcome.Answer {
 		Outcome: outcome.Hold, Scope: outcome.ScopeMessage, Status: reply.Enhanced{4, 3, 4},
 		Text:   "Message is larger than delivery.mime_limit, which was changed after it was accepted",
 		Detail: fmt.Sprintf("%d bytes, and the limit is %d", size, limit),
-		Advice: "set delivery.large_messages: upload again, reload and release the message, or delete it",
+		Advice: "set delivery.large_messages: upload again (or smtp), reload and release the message, or delete it",
 	}
 }
 
-// upload takes a stored message apart and sends it in parts.
-func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
+// send submits a stored message with the header that its envelope makes possible.
+func (w whole) send(d *Delivery, rec spool.Record, b *body) outcome.Answer {
+	stored, err := b.watch(false)
+	if err != nil {
+		return unreadable(outcome.Answer{}, err)
+	}
+	block := make([]byte, rec.HeaderSize)
+	if _, err := io.ReadFull(stored, block); err != nil {
+		_ = stored.Close()
+		return unreadable(outcome.Answer{}, err)
+	}
+	header := message.Unlisted(block)
+	return w.Submit(d.shutdown.sends, rec.Mailbox, submission.Mail{
+		From: rec.Envelope.ReversePath, To: rec.Envelope.Recipients,
+		Size: rec.Size - int64(len(block)) + int64(len(header)),
+		Open: func() (io.ReadCloser, error) {
+			return struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(bytes.NewReader(header), stored), stored}, nil
+		},
+	})
+}
+
+// send takes a stored message apart and sends it in parts.
+func (p inParts) send(d *Delivery, rec spool.Record, b *body) outcome.Answer {
 	stored, err := b.watch(true)
 	if err != nil {
 		return unreadable(outcome.Answer{}, err)
@@ -54,7 +118,7 @@ func (d *Delivery) upload(r Route, rec spool.Record, b *body) outcome.Answer {
 		return notInParts(err)
 	}
 	d.logDamage(rec, m)
-	a := r.Uploader.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	a := p.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
 	if note := damage(m); note != "" && (a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown) {
 		a.Detail = strings.TrimPrefix(a.Detail+"; "+note, "; ")
 		a.Damaged = "repaired"

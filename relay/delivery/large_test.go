@@ -104,7 +104,7 @@ func mustAddress(t *testing.T, s string) envelope.Address {
 
 func TestLargeMailGoesInParts(t *testing.T) {
 	u := &uploads{answer: sent}
-	ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
+	ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Large: InParts(u), MIMELimit: 100}, nil)
 	if ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
 		t.Fatalf("%+v", ans)
 	}
@@ -123,7 +123,7 @@ func TestLargeMailByLimitAndByAnswer(t *testing.T) {
 	s.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
 		return outcome.Answer{Outcome: outcome.TooLarge}
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Uploader: u, MIMELimit: 1 << 20},
+	if ans, _ := tryLarge(t, largeText, Route{Sender: s, Large: InParts(u), MIMELimit: 1 << 20},
 		nil); ans.Outcome != outcome.Delivered || len(s.tries) != 1 || len(u.drafts) != 1 ||
 		ans.Requests != 1 || ans.Uploaded < int64(len(largeText))*4/3 {
 		t.Errorf("%+v after %d requests and %d drafts; what the first one cost counts too", ans, len(s.tries),
@@ -153,14 +153,14 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 			!strings.Contains(m.LastText, "large_messages: upload again") || r.graph.count() != 0 {
 			t.Errorf("%+v after %d requests", m, r.graph.count())
 		}
-		route.Uploader = u // as after a reload
+		route.Large = InParts(u) // as after a reload
 		r.again(id, "release")
 		r.wait(time.Minute)
 		if r.wantState(id, spool.Sent); len(u.drafts) != 1 {
 			t.Errorf("%d drafts after the release", len(u.drafts))
 		}
 		r.stop()
-		if (Route{Uploader: u, MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) ||
+		if (Route{Large: InParts(u), MIMELimit: 100}).stranded(101) || !(Route{MIMELimit: 100}).stranded(101) ||
 			(Route{MIMELimit: 100}).stranded(100) {
 			t.Error("stranded is what has no way left")
 		}
@@ -174,12 +174,12 @@ func TestLargeMailIsHeldWhenUploadIsTurnedOff(t *testing.T) {
 func TestSealedLargeMailBounces(t *testing.T) {
 	u := &uploads{answer: sent}
 	text := strings.Replace(largeText, "multipart/mixed", "multipart/signed", 1)
-	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil)
+	ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Large: InParts(u), MIMELimit: 100}, nil)
 	if ans.Outcome != outcome.Bounce || ans.Status != (reply.Enhanced{5, 3, 4}) ||
 		!strings.Contains(ans.Detail, parts.ErrSealed.Error()) || ans.Advice == "" || len(u.drafts) != 0 {
 		t.Errorf("%+v", ans)
 	}
-	if ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}, nil); //
+	if ans, _ := tryLarge(t, largeText, Route{Sender: newDouble(0), Large: InParts(u), MIMELimit: 100}, nil); //
 	ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
 		t.Errorf("unsigned: %+v", ans)
 	}
@@ -187,7 +187,7 @@ func TestSealedLargeMailBounces(t *testing.T) {
 
 func TestLargeMailOfTooManyPartsGoesAsAnArchive(t *testing.T) {
 	u := &uploads{answer: sent}
-	route := Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}
+	route := Route{Sender: newDouble(0), Large: InParts(u), MIMELimit: 100}
 	const file = "--B\r\nContent-Type: a/b; name=f\r\n\r\nfile\r\n"
 	many := strings.Replace(largeText, file, strings.Repeat(file, 1001), 1)
 	if ans, _ := tryLarge(t, many, route, nil); ans.Outcome != outcome.Bounce ||
@@ -200,7 +200,7 @@ func TestLargeMailOfTooManyPartsGoesAsAnArchive(t *testing.T) {
 }
 
 func TestLargeMailThatCannotBeRead(t *testing.T) {
-	r := Route{Sender: newDouble(0), Uploader: &uploads{answer: sent}, MIMELimit: 100}
+	r := Route{Sender: newDouble(0), Large: InParts(&uploads{answer: sent}), MIMELimit: 100}
 	if ans, damaged := tryLarge(t, largeText, r, fmt.Errorf("%w: chunk 0", spool.ErrDamaged)); !damaged ||
 		ans.Outcome == outcome.Delivered {
 		t.Errorf("%+v, damaged %v", ans, damaged)
@@ -217,7 +217,7 @@ func TestDamagedLargeMailCarriesTheOriginal(t *testing.T) {
 	const part = "--B\r\nContent-Type: a/b; name=f\r\n"
 	text := strings.Replace(largeText, part, part+"*** checked ***\r\nContent-ID: <f>\r\n", 1)
 	text = strings.Replace(text, "Subject: s\r\n", "Subject: s\r\nBcc: blind@example.com\r\n", 1)
-	r := Route{Sender: newDouble(0), Uploader: u, MIMELimit: 100}
+	r := Route{Sender: newDouble(0), Large: InParts(u), MIMELimit: 100}
 	ans, _ := tryLarge(t, text, r, nil)
 	original := strings.Replace(text, "Bcc: blind@example.com\r\n", "", 1)
 	if want := "text | original-message.eml=" + original; ans.Outcome != outcome.Delivered || u.text[0] != want {

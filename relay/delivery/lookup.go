@@ -180,7 +180,10 @@ func (d *Delivery) follow(a *answer, t trace) (send bool) {
 			Duration: a.Duration, Text: "Found in the mailbox: an earlier attempt had sent it",
 		}
 	case notSent:
-		return true
+		if !a.apart {
+			return true
+		}
+		a.doubt("what is submitted by SMTP need not be in Sent Items")
 	case notYet:
 		a.again, a.Text = t.since.Add(appearsIn), "Not found in the mailbox yet"
 	default:

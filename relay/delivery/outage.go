@@ -24,10 +24,14 @@ const (
 )
 
 // proofOf returns what an answer shows of the service. An answer about one message
-// for now, or from the relay itself, shows nothing. It is pure.
+// for now, or from the relay itself, shows nothing, and neither does
+// one of another way. It is pure.
 func proofOf(a outcome.Answer) proof {
 	const policy = 7 // the subject of an enhanced code that throttling has: the service answers
 	wide := a.Scope >= outcome.ScopeMailbox
+	if a.Apart {
+		return nothing
+	}
 	switch a.Outcome {
 	case outcome.Unknown:
 		if a.Status[1] == 4 { // connection lost, or a timeout at the front door

@@ -37,7 +37,7 @@ func (l *lane) conclude(a answer) {
 	a.Answer = l.d.shared(a, now)
 	o := settling{rec: a.rec, identity: a.identity.Name, ans: a.Answer, at: now, damaged: a.damaged}
 	switch {
-	case a.damaged:
+	case a.damaged && l.d.misread(a.rec.ID, now) >= damagedAfter:
 		o.dec = damagedDecision()
 	case a.verdict != nil:
 		o.dec = *a.verdict
@@ -45,9 +45,12 @@ func (l *lane) conclude(a answer) {
 		rules := l.d.rulesFor(a, now)
 		rules.Outage = a.Doubt && l.pace.DoubtedBefore(a.began)
 		o.dec = Decide(a.rec, a.Answer, now, rules)
+		if o.damaged = false; a.damaged && o.dec.State == spool.Deferred {
+			o.dec.Next = now.Add(reread)
+		}
 	}
 	if !l.d.holds.None() {
-		o.over = l.d.holds.Passed(cleared(a, o.dec), a.rec.ID, a.began)
+		o.over = l.d.holds.Passed(l.cleared(a, o.dec), a.rec.ID, a.began)
 		if len(o.over) > 0 {
 			l.d.unheard.forget(l.mailbox)
 		}
@@ -64,7 +67,7 @@ func (l *lane) conclude(a answer) {
 		l.d.mayEnd(hold.NetworkBack, a.identity.Name)
 	}
 	l.charge(a, o.dec)
-	l.pace.Uploaded(now, a.rec.Size, a.Uploaded, int64(a.Requests))
+	l.pace.Uploaded(now, a.cost(), a.Uploaded, int64(a.Requests))
 	l.setPace(a, o.dec, now)
 	l.d.forgetSettled(a.rec.ID, o.dec.State)
 	l.record(o)
@@ -74,7 +77,7 @@ func (l *lane) conclude(a answer) {
 // is not the reason.
 func (l *lane) charge(a answer, dec Decision) {
 	waits := dec.State.Stored() == spool.Queued || dec.State == spool.Held
-	if waits && a.Scope >= outcome.ScopeMailbox {
+	if waits && a.Scope >= outcome.ScopeLarge {
 		l.line.Refund(a.rec)
 		return
 	}
@@ -99,7 +102,32 @@ func (a answer) unconnected() bool {
 	return a.Outcome == outcome.Retry && a.Scope == outcome.ScopeIdentity && a.HTTPStatus == 0
 }
 
-// cleared lists the holds that this answer disproves: all when Graph judged the
+// cost is what Spend counted.
+func (a answer) cost() int64 {
+	if a.apart {
+		return 0
+	}
+	return a.rec.Size
+}
+
+// cleared lists the holds that this answer disproves. One of the way of large mail says
+// nothing about others, and others nothing about it, unless the message probed it.
+func (l *lane) cleared(a answer, dec Decision) (keys []string) {
+	if !a.Apart {
+		keys = cleared(a, dec)
+	}
+	if a.looked || !dec.Passed && (a.Outcome != outcome.Hold || a.Scope != outcome.ScopeSendAs) {
+		return keys
+	}
+	for _, h := range l.d.holds.Narrow(l.mailbox) {
+		if h.Above > 0 && h.Covers(a.rec.Message) && (a.Apart || h.Key == a.probe) {
+			keys = append(keys, h.Key)
+		}
+	}
+	return keys
+}
+
+// cleared lists the holds that an answer of Graph disproves: all when Graph judged the
 // message itself, and the wider ones when it refused something narrower.
 func cleared(a answer, dec Decision) []string {
 	keys := hold.Keys(a.identity.Name, a.rec)
@@ -118,9 +146,18 @@ func cleared(a answer, dec Decision) []string {
 	return nil
 }
 
+// holdFor is the hold that a refusal of a message begins.
+func (d *Delivery) holdFor(scope outcome.Scope, identity string, rec spool.Record, now time.Time) spool.Hold {
+	if scope != outcome.ScopeLarge {
+		return hold.ForScope(scope, identity, rec, now)
+	}
+	r, _ := d.route(rec.Mailbox)
+	return hold.ForLarge(identity, rec.Mailbox, max(min(r.MIMELimit, rec.Size-1), 1), now)
+}
+
 // beginHold begins the hold that the decision asks for, or refreshes it.
 func (l *lane) beginHold(o *settling, now time.Time) {
-	h := hold.ForScope(o.dec.Scope, o.identity, o.rec, now)
+	h := l.d.holdFor(o.dec.Scope, o.identity, o.rec, now)
 	h.Status, h.Text = o.dec.Status, o.dec.Text
 	o.holds = append(o.holds, h.Key)
 	if l.d.holds.Begin(h) {
@@ -131,6 +168,9 @@ func (l *lane) beginHold(o *settling, now time.Time) {
 
 // setPace slows the lane or the identity down, or lets it go on.
 func (l *lane) setPace(a answer, dec Decision, now time.Time) {
+	if a.Apart {
+		return
+	}
 	doubted := a.Doubt && dec.Unknown
 	if doubted {
 		l.pace.Doubted(now, l.d.cfg.Rand())
@@ -196,8 +236,26 @@ func settlement(o settling) spool.Settlement {
 	}
 }
 
-const damagedText = "Stored message is damaged and was not sent; " +
-	"check the disk, and restore the queue from a backup, or export what is left and delete it"
+// A disk that fails for a moment, or memory below it, gives other bytes than it has.
+// So a message is damaged only if reading it again and again for so long gives no others.
+const (
+	damagedAfter = 2 * time.Minute
+	reread       = 30 * time.Second
+)
+
+// misread returns for how long the stored bytes of a message have been wrong whenever
+// they were read.
+func (d *Delivery) misread(id envelope.QueueID, now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.misreads[id].IsZero() {
+		d.misreads[id] = now
+	}
+	return now.Sub(d.misreads[id])
+}
+
+const damagedText = "Stored message is damaged and was not sent; check the disk, then try it again with " +
+	"graphrelay queue retry; if it stays damaged, restore the queue from a backup, or export what is left and delete it"
 
 // damagedDecision holds a message whose bytes cannot be trusted; setAside then
 // moves it, for a settlement cannot.

@@ -27,12 +27,17 @@ const slotBack = 15 * time.Second
 //     while a hold is on. A mailbox has three slots, one after throttling, and one
 //     more for every 15 s since sending went on. An identity has 64, and when two
 //     mailboxes were throttled within 30 s at least one for each with mail, and 4
-//     more for every 15 s since.
-//   - order: a message waits for no more than those that were due before it.
-//     With the first rule this bounds its time: what was ahead of it, divided by
-//     what the mailbox could send while Graph let it.
+//     more for every 15 s since. A mailbox whose mail comes or ends in that very
+//     instant may count or not, for the lanes' goroutines run in any order.
+//   - order: a message waits for no more than those that were due before it, or
+//     were accepted in the same instant: whose commits overlap have no order, and
+//     the one that the referee sees first may be committed last. With the first rule
+//     this bounds its time: what was ahead of it, divided by what the mailbox could
+//     send while Graph let it.
 //   - pause: no request of a mailbox begins before the time that Graph asked for.
-//   - hold: a hold that is on lets probes through, and nothing else.
+//   - hold: a hold that is on lets probes through, and nothing else. What a lane
+//     lets go it has judged by the holds as of its look (look): a request that was
+//     let go before the hold began is no probe, though it begins in the same instant.
 //
 // Every moment is judged, not samples: between two events nothing changes but
 // what the rules say, so the waste between them can be computed. The clock is
@@ -43,30 +48,30 @@ type referee struct {
 	latency time.Duration                          // of one request
 	limit   func(at time.Time) (now int, then int) // slots of the identity, now and at a time before
 
-	mu          sync.Mutex
-	last        time.Time // up to when all was judged
-	gate        int       // slots of the identity from then on
-	held        bool      // the hold of the identity is on
-	heldAt      time.Time // since when
-	busy        int       // requests under way
-	boxes       map[string]*boxView
-	mails       map[envelope.QueueID]*mailView
-	probes      []time.Time           // requests during the hold of the identity
-	asked       map[time.Duration]int // how often Graph asked for how long
-	lastAsked   *boxView
-	lastAskedAt time.Time
-	together    time.Time     // when mailboxes were last throttled together
-	crowd       int           // mailboxes with mail then
-	limited     time.Duration // for which mail waited because the identity had no slot
-	worst       int           // messages that were sent before one which was due before them
-	faults      int
+	mu       sync.Mutex
+	last     time.Time // up to when all was judged
+	gate     int       // slots of the identity from then on
+	held     bool      // the hold of the identity is on
+	busy     int       // requests under way
+	boxes    map[string]*boxView
+	mails    map[envelope.QueueID]*mailView
+	probes   []time.Time           // requests during the hold of the identity
+	asked    map[time.Duration]int // how often Graph asked for how long
+	together time.Time             // when mailboxes were last throttled together
+	crowd    int                   // mailboxes with mail then
+	limited  time.Duration         // for which mail waited because the identity had no slot
+	worst    int                   // messages that were sent before one which was due before them
+	faults   int
 }
 
 // boxView is what the referee knows of a mailbox.
 type boxView struct {
 	name    string
-	lost    bool // its own hold is on
-	waiting int  // due
+	lost    bool        // its own hold is on
+	since   time.Time   // when mail came after there was none
+	knows   bool        // its lane has looked since the hold of the identity is on
+	came    []*mailView // accepted in the last instant in which any were
+	waiting int         // due
 	later   []*mailView
 	busy    int
 	asked   time.Time     // when Graph last asked for time
@@ -85,6 +90,7 @@ type mailView struct {
 	ahead   int           // messages before it when it became due
 	could   time.Duration // of its mailbox then
 	retried int
+	probe   bool // what was let go while the hold was known
 	sent    time.Time
 }
 
@@ -114,6 +120,9 @@ func (j *referee) event(change func(now time.Time)) {
 		j.last = now
 	}
 	change(now)
+	if now.Equal(j.together) {
+		j.crowd = max(min(j.crowd, j.withMail(now)), 1)
+	}
 }
 
 // atLeast is how many slots the identity has by the rules, whatever it says.
@@ -135,24 +144,20 @@ func (j *referee) judge(b *boxView, now time.Time, free bool) {
 				end = next
 			}
 		}
-		at := t
-		t = end
-		if !j.held && !b.lost && !at.Before(b.paused) {
-			could, d := min(b.slots(at, j.latency), b.waiting+b.busy), end.Sub(at)
+		if !j.held && !b.lost && !t.Before(b.paused) {
+			could, d := min(b.slots(t, j.latency), b.waiting+b.busy), end.Sub(t)
 			if could > b.busy && !free {
 				could = b.busy
 				j.limited += d
 			}
 			b.could += time.Duration(could) * d
 			if could > b.busy {
-				// A lane that learns late whose mail is due misses one answer, and seldom.
-				if b.wasted += time.Duration(could-b.busy) * d; d <= j.latency && b.wasted <= time.Second {
-					continue
-				}
+				b.wasted += time.Duration(could-b.busy) * d
 				j.fault("%s has %d messages due, %d requests under way and %d slots for %v since %s", b.name, b.waiting,
-					b.busy, could, d, at.Format("15:04:05.000"))
+					b.busy, could, d, t.Format("15:04:05.000"))
 			}
 		}
+		t = end
 	}
 	b.ripen(now)
 }
@@ -209,8 +214,25 @@ func (j *referee) accept(m spool.Message) {
 	j.event(func(now time.Time) {
 		v := &mailView{id: m.ID, box: j.box(m.Mailbox), at: now, due: now, of: m.ReportOf}
 		j.mails[m.ID] = v
+		if !v.box.mail() {
+			v.box.since = now
+		}
 		v.box.line(v)
+		v.box.together(v)
 	})
+}
+
+// together counts a message as ahead of those that were accepted in the same instant.
+func (b *boxView) together(m *mailView) {
+	if len(b.came) > 0 && b.came[0].at.Before(m.at) {
+		b.came = nil
+	}
+	for _, o := range b.came {
+		if o.due.Equal(o.at) { // it was not put off since
+			o.ahead++
+		}
+	}
+	b.came = append(b.came, m)
 }
 
 // withdraw notes that it was not.
@@ -222,7 +244,23 @@ func (j *referee) withdraw(id envelope.QueueID) {
 }
 
 // hold notes that the hold of the identity begins or ends.
-func (j *referee) hold(on bool) { j.event(func(now time.Time) { j.held, j.heldAt = on, now }) }
+func (j *referee) hold(on bool) { j.event(func(time.Time) { j.held = on }) }
+
+// look notes that a lane is about to see what stops it.
+func (j *referee) look(mailbox envelope.Address) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.box(mailbox).knows = j.held
+}
+
+// letGo notes that it lets a message go.
+func (j *referee) letGo(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e.Kind == spool.Attempted {
+		j.mails[e.Record.ID].probe = j.box(e.Record.Mailbox).knows
+	}
+}
 
 func (j *referee) begin(id envelope.QueueID) {
 	j.event(func(now time.Time) {
@@ -235,7 +273,7 @@ func (j *referee) begin(id envelope.QueueID) {
 			j.fault("message %s is tried %v before it is due", id, m.due.Sub(now))
 			b.ripen(m.due)
 		}
-		if j.held && now.After(j.heldAt) { // what begins at that instant has passed the hold before
+		if j.held && m.probe {
 			j.probes = append(j.probes, now)
 		}
 		b.waiting--
@@ -273,24 +311,26 @@ func (j *referee) throttled(m *mailView, wait time.Duration, now time.Time) {
 	m.retried++
 	m.due = now.Add(wait)
 	b.asked, b.paused = now, pacing.Later(b.paused, m.due)
-	if j.lastAsked != b && now.Sub(j.lastAskedAt) < 30*time.Second {
-		j.together, j.crowd = now, j.withMail()
+	for _, o := range j.boxes {
+		if o != b && now.Sub(o.asked) < 30*time.Second { // and whoever was asked in between
+			j.together, j.crowd = now, len(j.boxes)
+		}
 	}
-	j.lastAsked, j.lastAskedAt = b, now
 	at, _ := slices.BinarySearchFunc(b.later, m, func(x, y *mailView) int { return x.due.Compare(y.due) })
 	b.later = slices.Insert(b.later, at, m)
 }
 
-// withMail counts the mailboxes that wait for something, that of the last answer
-// among them.
-func (j *referee) withMail() (n int) {
+// withMail counts the mailboxes that wait for something, and did before.
+func (j *referee) withMail(now time.Time) (n int) {
 	for _, b := range j.boxes {
-		if b.waiting+b.busy+len(b.later) > 0 {
+		if b.mail() && b.since.Before(now) {
 			n++
 		}
 	}
-	return max(n, 1)
+	return n
 }
+
+func (b *boxView) mail() bool { return b.waiting+b.busy+len(b.later) > 0 }
 
 // overtaking is how many messages may be sent before one that was due before
 // them: what the slots have in hand, and one ahead for each.

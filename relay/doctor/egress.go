@@ -10,8 +10,11 @@ import (
 	"graphrelay/config"
 	"graphrelay/relay/alert"
 	"graphrelay/relay/entra"
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
 	"graphrelay/relay/graph/largemail"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/submission"
 	"graphrelay/relay/verify"
 	"graphrelay/relay/wiring"
 )
@@ -29,6 +32,11 @@ func Egress(ctx context.Context, c *config.Config, version string, report func(S
 		}
 		for _, s := range servers {
 			d.try(ctx, s, string(id.Name), seen)
+		}
+		if at := wiring.SubmissionServer(id); c.Delivery.Submit() && !seen[at] {
+			seen[at] = true
+			f := d.submission(ctx, id)
+			d.report(Symptom{f.Mark, at, "submission of " + string(id.Name) + ": " + f.Text, f.Remedy})
 		}
 	}
 	if file := wiring.WebhookURLFile(c); file != "" {
@@ -79,6 +87,22 @@ func destinations(c *config.Config, id config.Identity, version string) ([]verif
 		list[0], err = metadata()
 	}
 	return list, err
+}
+
+// submission connects to the submission server of an identity, and says no more than
+// STARTTLS to it.
+func (d *examiner) submission(ctx context.Context, id config.Identity) verify.Finding {
+	way, err := graph.WayOf(wiring.Graph(id, d.version, slog.New(slog.DiscardHandler), nil))
+	if err != nil {
+		return verify.Finding{Mark: verify.Fail, Text: err.Error(), Remedy: "correct the configuration"}
+	}
+	at := wiring.SubmissionServer(id)
+	client := submission.New(submission.Config{Address: at, Roots: way.Roots, Step: 10 * time.Second})
+	a := client.TryLogin(ctx, envelope.Address{})
+	if a.Outcome != outcome.Delivered {
+		return verify.Finding{Mark: verify.Fail, Text: a.What(), Remedy: a.Advice}
+	}
+	return verify.Finding{Mark: verify.OK, Text: at + " answers (directly), with STARTTLS"}
 }
 
 // metadata is what a managed identity logs in at, in place of Entra: never through a proxy.

@@ -77,5 +77,9 @@ func (d *examiner) reach(ctx context.Context, id config.Identity) bool {
 		d.report(Symptom{f.Mark, string(id.Name) + " " + server.What, f.Text, f.Remedy})
 		well = well && f.Mark != verify.Fail
 	}
+	if d.c != nil && d.c.Delivery.Submit() {
+		f := d.submission(ctx, id)
+		d.report(Symptom{f.Mark, string(id.Name) + " submission", f.Text, f.Remedy})
+	}
 	return well
 }

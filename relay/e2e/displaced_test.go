@@ -61,3 +61,24 @@ func refusedWithout(t *testing.T, r *harness.Relay, file string) {
 		t.Fatalf("mail is accepted without %s\n%s", file, r.Tail())
 	}
 }
+
+// Mail that waits for a time that a clock planned before it was set back is sent at once.
+func TestClockSetBackWhileTheServiceWasStopped(t *testing.T) {
+	r, d := start(t)
+	if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Status: 503}); err != nil {
+		t.Fatal(err)
+	}
+	c := harness.Hello(t, r.Addr)
+	c.Want(c.Send(harness.Sender, []string{anyone}, plain("early")), 250)
+	harness.Until(t, patience, "a deferred message", func() bool {
+		list := r.Queue()
+		return len(list) == 1 && list[0].State == "deferred"
+	})
+	if err := r.Stop(patience); err != nil {
+		t.Fatal(err)
+	}
+	d.ClearFaults()
+	inStore(t, r.Store, "UPDATE message SET next = next + 2400000000000, last = last + 2400000000000")
+	r.Start()
+	d.WaitFor(t, 1, patience)
+}

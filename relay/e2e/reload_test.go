@@ -113,6 +113,14 @@ func TestAReloadThatFailsChangesNothing(t *testing.T) {
 	if out, err := r.Run("status", "--json"); err != nil || !strings.Contains(out, `"failed": true`) {
 		t.Errorf("status does not tell of the failed reload: %v: %s", err, out)
 	}
+	const said = "what to do: correct it (graphrelay check lists its mistakes), then run: graphrelay reload\n"
+	if out, err := r.Run("status"); err != nil || !strings.Contains(out, said) {
+		t.Errorf("status: %v: %s", err, out)
+	}
+	reload(t, r)
+	if out, err := r.Run("status"); err != nil || strings.Contains(out, said) {
+		t.Errorf("status after a good reload: %v: %s", err, out)
+	}
 	harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, plain("still"))
 	d.WaitFor(t, 1, patience)
 }

@@ -296,15 +296,23 @@ func remediesOfStatus() map[string]hostRow {
 				h.d.ClearFaults()
 				h.sh("graphrelay queue release " + h.Queue()[0].QueueID)
 			}},
-		"check the disk, then restore or delete them: graphrelay queue list --state damaged": {"status", nil,
+		"check the disk, then try them again: graphrelay queue retry --state damaged; " +
+			"restore or delete the rest": {"status", nil,
 			func(h *hosted) {
 				held(h)
-				inStore(h.t, h.Store, "UPDATE chunk SET data = zeroblob(length(data))")
+				inStore(h.t, h.Store, "CREATE TABLE intact AS SELECT * FROM chunk",
+					"UPDATE chunk SET data = zeroblob(length(data))")
 				h.d.ClearFaults()
 				h.sh("graphrelay queue retry --all")
+				harness.Until(h.t, 5*time.Minute, "the word damaged", func() bool {
+					time.Sleep(time.Second)
+					list := h.Queue()
+					return len(list) == 1 && list[0].State == "damaged"
+				})
 			}, func(h *hosted) {
-				h.sh("graphrelay queue list --state damaged")
-				h.sh("graphrelay queue delete --yes " + h.Queue()[0].QueueID)
+				inStore(h.t, h.Store, "UPDATE chunk SET (crc, data) = (SELECT crc, data FROM intact)")
+				h.sh("graphrelay queue retry --state damaged")
+				h.d.WaitFor(h.t, 1, patience)
 			}},
 		"restart the service: systemctl restart graphrelay": {"status", nil,
 			func(h *hosted) { held(h); h.does(func() error { return os.Remove(h.Store + ".lock") }) },

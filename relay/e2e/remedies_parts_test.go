@@ -30,6 +30,9 @@ func remediesFollowedInParts() map[string][]string {
 		"renewal TestAPolicyCapsTheLifetime": {
 			"a shorter one is tried; if that fails, see Entra ID > App management policies",
 		},
+		"e2e TestAReloadThatFailsChangesNothing": {
+			"correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		},
 		"e2e TestIncidentRestore": {
 			"if they were not sent since the copy was made: graphrelay queue release --all; " +
 				"delete those that were: graphrelay queue list --state held",
@@ -72,6 +75,9 @@ func remediesFollowedInParts() map[string][]string {
 		},
 		"spool/sqlite TestDisplacedFileThatCannotBeSaved": {
 			"do not stop the service before its queue is saved: give its folder space and rights for a copy",
+		},
+		"e2e/torture TestStatusWhileReadingFails": {
+			"repair the disk of queue.store; what status shows of the queue is what was read last",
 		},
 		"e2e/torture TestNoInodes": {
 			"remove files on the disk of queue.store",
@@ -184,7 +190,7 @@ func remediesFollowedInParts() map[string][]string {
 			"name one that must be able to send with --allowed",
 			"only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is " +
 				"restricted",
-			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
+			"remove Mail.Read, Mail.ReadBasic and Mail.ReadWrite from the consents, or narrow the role of that name",
 			"restrict the app before anything else is done with it",
 			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 		},
@@ -198,8 +204,33 @@ func remediesFollowedInParts() map[string][]string {
 			"if that is a loop, stop the device, then graphrelay queue delete --client …; rate of the client " +
 				"limits it for good",
 		},
+		"submission TestRemediesOfSubmission": {
+			`grant the app "Application SMTP.SendAsApp" for this mailbox (graphrelay setup prints how), ` +
+				"and wait: it takes 30 minutes to 2 hours to count",
+			"switch it on for this mailbox alone: Set-CASMailbox -SmtpClientAuthenticationDisabled $false; " +
+				"or set delivery.large_messages to upload or off",
+			"exempt the mailbox from the policy that forbids SMTP AUTH (Get-AuthenticationPolicy, security " +
+				"defaults, Conditional Access), or set delivery.large_messages to upload or off",
+			"raise what the mailbox may send (Set-Mailbox -MaxSendSize), lower smtp.max_message_size, " +
+				"or send a link in place of the attachment",
+			"wait: large mail is sent again by itself; it shares the mailbox's limits (3 connections, " +
+				"30 messages a minute, 10,000 recipients a day) with whatever else submits as it",
+			"ask a recipient whether it arrived, before the message is sent again by hand",
+			"check endpoints.submission, and what stands between this host and the submission server: " +
+				"graphrelay doctor --egress",
+			"if something on the way opens TLS, exempt this host, or add its root certificate as ca_file of the " +
+				"identity; check this machine's clock",
+			"look up the code in the detail, and mend what it names; large mail is tried again by itself",
+			"correct the recipients: nobody got the message",
+		},
+		"verify TestSubmissionIsProven": {
+			"narrow the role Application SMTP.SendAsApp, and take its consent or mailbox permissions away",
+		},
+		"submission TestWithoutAReply": {
+			"let this host connect to port 587 of the submission server, without a proxy: graphrelay doctor --egress",
+		},
 		"delivery TestLargeMailIsHeldWhenUploadIsTurnedOff": {
-			"set delivery.large_messages: upload again, reload and release the message, or delete it",
+			"set delivery.large_messages: upload again (or smtp), reload and release the message, or delete it",
 		},
 	}
 }

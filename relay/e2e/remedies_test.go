@@ -15,6 +15,7 @@ import (
 
 	"graphrelay/relay/e2e/harness"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/submission"
 )
 
 // TestEveryRemedyHasATest lists the remedies of the product, from the catalogue and
@@ -25,6 +26,10 @@ func TestEveryRemedyHasATest(t *testing.T) {
 	rows := remediesInSource(t)
 	for _, f := range graph.Catalogue() {
 		rows[f.Advice] = "graph.Catalogue"
+	}
+	replies, losses := submission.Catalogue()
+	for _, r := range slices.Concat(replies, losses) {
+		rows[r.Advice] = "submission.Catalogue"
 	}
 	delete(rows, "")
 	if len(rows) < 180 {

@@ -11,20 +11,23 @@ import (
 // Endpoints are the two servers of a cloud, or of a double of it.
 type Endpoints struct{ Login, Graph *url.URL }
 
-// cloud is one of Microsoft's.
-type cloud struct{ login, graph string }
+// cloud is one of Microsoft's. Where outlook and submission are empty, no document
+// names the resource of Exchange Online and its submission server.
+type cloud struct{ login, graph, outlook, submission string }
 
 // clouds are Microsoft's, by the names of the configuration, as its documents
 // on national clouds list them.
 func clouds() map[string]cloud {
 	return map[string]cloud{
-		"public":    {"login.microsoftonline.com", "graph.microsoft.com"},
-		"usgov":     {"login.microsoftonline.us", "graph.microsoft.us"},
-		"usgov-dod": {"login.microsoftonline.us", "dod-graph.microsoft.us"},
-		"china":     {"login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn"},
-		"bleu":      {"login.sovcloud-identity.fr", "graph.svc.sovcloud.fr"},
-		"delos":     {"login.sovcloud-identity.de", "graph.svc.sovcloud.de"},
-		"govsg":     {"login.sovcloud-identity.sg", "graph.svc.sovcloud.sg"},
+		"public": {"login.microsoftonline.com", "graph.microsoft.com", "outlook.office365.com",
+			"smtp.office365.com"},
+		"usgov":     {"login.microsoftonline.us", "graph.microsoft.us", "outlook.office365.us", "smtp.office365.us"},
+		"usgov-dod": {"login.microsoftonline.us", "dod-graph.microsoft.us", "", ""},
+		"china": {"login.partner.microsoftonline.cn", "microsoftgraph.chinacloudapi.cn", "partner.outlook.cn",
+			"smtp.partner.outlook.cn"},
+		"bleu":  {"login.sovcloud-identity.fr", "graph.svc.sovcloud.fr", "", ""},
+		"delos": {"login.sovcloud-identity.de", "graph.svc.sovcloud.de", "", ""},
+		"govsg": {"login.sovcloud-identity.sg", "graph.svc.sovcloud.sg", "", ""},
 	}
 }
 
@@ -86,6 +89,27 @@ func (e Endpoints) microsoftGraph() bool {
 		}
 	}
 	return false
+}
+
+// Submission is the submission server of a cloud, with its port; empty where no document
+// names one.
+func Submission(name string) string {
+	if c := clouds()[cmp.Or(name, "public")]; c.submission != "" {
+		return c.submission + ":587"
+	}
+	return ""
+}
+
+// OutlookScope names Exchange Online as the resource to request a token for, with the
+// rule of Scope.
+func (e Endpoints) OutlookScope() string {
+	host := clouds()["public"].outlook
+	for _, c := range clouds() {
+		if strings.EqualFold(e.Graph.Host, c.graph) {
+			host = cmp.Or(c.outlook, host)
+		}
+	}
+	return "https://" + host + "/.default"
 }
 
 // Scope names the resource to request a token for. A double replaces the public

@@ -52,6 +52,7 @@ const watchInterval = 5 * time.Second
 type Config struct {
 	Identity
 	Endpoints Endpoints
+	Scope     string // what the tokens are for; empty is Graph
 	Now       func() time.Time
 	Log       *slog.Logger
 
@@ -100,6 +101,7 @@ type Login struct {
 // New reads the credential. It does not use the network. Every error ends with what to do.
 func New(cfg Config) (*Login, error) {
 	cfg.Secrets = cmp.Or(cfg.Secrets, text.NewRedactor())
+	cfg.Scope = cmp.Or(cfg.Scope, cfg.Endpoints.Scope())
 	l := &Login{
 		secrets:       &secrets{redactor: cfg.Secrets, now: cfg.Now},
 		cfg:           cfg,
@@ -156,7 +158,7 @@ func (l *Login) Force() { l.tokens.force(freshToken) }
 // holds: its token where this one would get the same, and what keeps logins of
 // the same app from following each other too fast. Call it before Run.
 func (l *Login) Continue(old *Login) {
-	if l.cfg.TenantID != old.cfg.TenantID || l.cfg.ClientID != old.cfg.ClientID ||
+	if l.cfg.Scope != old.cfg.Scope || l.cfg.TenantID != old.cfg.TenantID || l.cfg.ClientID != old.cfg.ClientID ||
 		!reflect.DeepEqual(l.cfg.Endpoints, old.cfg.Endpoints) {
 		return
 	}
@@ -290,7 +292,7 @@ func (l *Login) fetch(ctx context.Context, claims string) (_ azcore.AccessToken,
 	if err != nil {
 		return azcore.AccessToken{}, "", err
 	}
-	scopes := []string{l.cfg.Endpoints.Scope()}
+	scopes := []string{l.cfg.Scope}
 	at, err := azure.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes, EnableCAE: true, Claims: claims})
 	return at, c.info().Thumbprint, err
 }

@@ -104,7 +104,7 @@ func (l *Login) managedToken(ctx context.Context) (azcore.AccessToken, error) {
 	}
 	// Claims are not passed on, but keep the library from its cache, which
 	// outlives this credential: after a 401 it would hand out the same token.
-	at, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{l.cfg.Endpoints.Scope()}, Claims: "{}"})
+	at, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{l.cfg.Scope}, Claims: "{}"})
 	if err != nil {
 		return azcore.AccessToken{}, &LoginError{refusedByMetadata(err, via.last, l.cfg.Now())}
 	}

@@ -31,6 +31,7 @@ package graph
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/url"
@@ -122,6 +123,7 @@ func (cfg Config) endpoints() entra.Endpoints {
 type Client struct {
 	cfg      Config
 	network  *network
+	logins   entra.Config // of login, and of others with the same credential
 	login    *entra.Login
 	provider authentication.AuthenticationProvider
 	base     string     // of every Graph URL: https://host/v1.0
@@ -136,15 +138,16 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg = n.cfg
-	login, err := entra.New(entra.Config{
+	logins := entra.Config{
 		Identity: cfg.Identity, Endpoints: cfg.endpoints(), Now: cfg.Now, Log: cfg.Log,
 		Route: n, OnChange: cfg.OnCredentialChange, OnToken: cfg.OnToken, Secrets: cfg.Secrets,
-	})
+	}
+	login, err := entra.New(logins)
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, network: n, login: login, base: strings.TrimRight(cfg.Graph.String(), "/") + "/v1.0",
+		cfg: cfg, network: n, logins: logins, login: login, base: strings.TrimRight(cfg.Graph.String(), "/") + "/v1.0",
 		buffers: &sync.Pool{New: func() any { b := make([]byte, rawBuffer); return &b }},
 	}
 	c.provider, err = c.newProvider()
@@ -175,6 +178,18 @@ func (c *Client) Token(ctx context.Context) (entra.TokenInfo, error) { return c.
 
 // Login is the login of the identity.
 func (c *Client) Login() *entra.Login { return c.login }
+
+// Outlook makes a login of the identity for Exchange Online itself, with the credential
+// and the way of Login.
+func (c *Client) Outlook() (*entra.Login, error) {
+	cfg := c.logins
+	cfg.Scope, cfg.OnToken = cfg.Endpoints.OutlookScope(), nil
+	return entra.New(cfg)
+}
+
+// Roots are the certificates that the client trusts beside nothing else; nil for the
+// system's.
+func (c *Client) Roots() *x509.CertPool { return c.network.TLSClientConfig.RootCAs }
 
 // Microsoft reports whether both endpoints are those of a Microsoft cloud.
 func (c *Client) Microsoft() bool { return c.cfg.endpoints().Microsoft() }

@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/submission"
 )
 
 var update = flag.Bool("update", false, "rewrite packaging/doc/answers.md; then read the difference")
@@ -51,11 +54,11 @@ This page is made from the table in the program. For each message the first row 
   (5 minutes where Microsoft [does not answer](reports.md#microsoft-does-not-answer)), until ` + "`queue.max_age`" + `.
 - **bounce**: certainly not sent, and never will be.
 - **too large**: does not fit into one request: sent as a draft with
-  ` + "`delivery.large_messages: upload`" + `, otherwise a bounce.
+  ` + "`delivery.large_messages: upload`" + `, whole with ` + "`smtp`" + `, otherwise a bounce.
 - **hold**: certainly not sent, and not the message's fault. The scope waits: all mail of the **identity** or of the
-  **mailbox**, or mail of this mailbox with the same **from** address; a **message** by itself waits for the operator.
-  If the client chose the **from** address, the message fails with a report instead: waiting would not help. A probe
-  is sent after 1, 2, 4 ... 30 minutes, after a restart, and whenever something may have ended the hold
+  **mailbox**, its **large** mail, or its mail with the same **from** address; a **message** by itself waits for the
+  operator. If the client chose the **from** address, the message fails with a report instead: waiting would not
+  help. A probe is sent after 1, 2, 4 ... 30 minutes, after a restart, and whenever something may have ended the hold
   ([the triggers](reports.md#holds)); when it passes, delivery resumes by itself.
 - **unknown**: perhaps sent. ` + "`delivery.unknown_outcome`" + ` decides what happens then.
 - **retry or unknown**: Microsoft says that this can follow a message that was sent. With ` +
@@ -86,6 +89,23 @@ attempt has the text, what Graph said, and the request ID by which Microsoft's s
 			"except for these rows; up to then nothing was sent. What is left of the draft is deleted.",
 		columns, answer, OfDraft)
 	section("Answers to the last step of large mail", "", columns, answer, OfDraftSend)
+	replies, losses := submission.Catalogue()
+	submitted := func(title, intro, columns string, row func(Fact) string, rows []outcome.Row) {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s\n%s\n", title, intro, columns,
+			strings.Repeat("|---", strings.Count(columns, "|")-1)+"|")
+		for _, r := range rows {
+			b.WriteString(row(Fact{Row: r}) + "\n")
+		}
+	}
+	submitted("Replies of the submission server",
+		"With `delivery.large_messages: smtp`, large mail goes by SMTP. Scope **large** is the large mail of the "+
+			"mailbox: its small mail continues by Graph. A reply code and an enhanced code decide, as above.",
+		"| Reply | Code | Meaning | Outcome | Scope | Status | What to do |", answer, replies)
+	lost := func(f Fact) string {
+		return cells(f.When, f.Text, f.Outcome.String(), f.Scope.String(), f.Status.String(), f.Advice)
+	}
+	submitted("No reply of the submission server", "Before the end of a message nothing was sent.",
+		"| What happens | Meaning | Outcome | Scope | Status | What to do |", lost, losses)
 	section("No answer", "", "| What happens | Outcome | Scope | Status | What to do |", func(f Fact) string {
 		advice := f.Advice
 		if f.When == "the same on the way to Entra" {

@@ -87,7 +87,7 @@ func (m *Monitor) describeStates() {
 			}
 		}, "mailbox")
 	m.value("store_healthy", "1 while the store accepts writes.",
-		func(s state.Snapshot) float64 { return truth(s.Unhealthy == nil) })
+		func(s state.Snapshot) float64 { return truth(s.Unhealthy == nil && s.Unread == nil) })
 	m.value("disk_free_bytes", "Free space on the store's file system in bytes.",
 		func(s state.Snapshot) float64 { return float64(s.DiskFree) })
 	m.value("disk_size_bytes", "Size of the store's file system in bytes.",
@@ -161,6 +161,8 @@ func (m *Monitor) describeService() {
 	m.value("refusals_dropped_total",
 		"Refusals that graphrelay trace can no longer show because 50,000 rows are kept, since the service started.",
 		func(s state.Snapshot) float64 { return float64(s.RefusalsDropped) })
+	m.value("log_lines_lost_total", "Log lines that were lost because standard error did not take them.",
+		func(s state.Snapshot) float64 { return float64(s.LogLost) })
 	m.describeCredentials()
 	m.gauge("last_audit_timestamp_seconds",
 		"Time of an identity's last audit that had a result, as a Unix timestamp; absent before that.",

@@ -10,8 +10,8 @@
 //
 // # On failure
 //
-// A store that cannot be read is an error of Snapshot; nobody gets a picture with
-// a part missing.
+// Of a store that cannot be read a snapshot shows what was read last, and that it
+// cannot be read, with what to do.
 //
 // # What it must not know
 //
@@ -24,6 +24,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/alert"
@@ -77,6 +78,7 @@ type Observer struct {
 	Monitor *monitor.Monitor
 	Alerts  *alert.Board
 	Watcher *alert.Watcher
+	last    atomic.Pointer[reading] // of the store, that worked
 }
 
 // New makes an Observer; the error says what is wrong with the file of the

@@ -23,6 +23,7 @@ import (
 // queue is a Store that answers what the test says.
 type queue struct {
 	health, full, err error
+	stats             spool.Stats
 	lanes             []spool.Lane
 	holds             []spool.Hold
 }
@@ -30,7 +31,7 @@ type queue struct {
 func (q *queue) Health() error                         { return q.health }
 func (q *queue) Admit(client string, size int64) error { return q.full }
 func (q *queue) Stats(context.Context) (spool.Stats, error) {
-	return spool.Stats{Queued: 1, Sending: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6, Deferred: 7, Paused: 8}, q.err
+	return q.stats, q.err
 }
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
@@ -41,8 +42,16 @@ type record struct{ added []spool.RefusalKey }
 func (r *record) Add(k spool.RefusalKey) { r.added = append(r.added, k) }
 func (r *record) Dropped() uint64        { return 12 }
 
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 func observer(t *testing.T, q *queue, s state.Snapshot) *Observer {
 	t.Helper()
+	q.stats = spool.Stats{Queued: 1, Sending: 2, Held: 3, Failed: 4, Damaged: 5, Bytes: 6, Deferred: 7, Paused: 8}
 	o, err := New(Config{
 		Hostname:    func() string { return "relay" },
 		HasIdentity: func(string) bool { return true },
@@ -146,7 +155,7 @@ func TestRefusalsInVain(t *testing.T) {
 }
 
 // A queue that is unhealthy is not asked whether it is full, and one that cannot
-// be read is an error, not an empty picture.
+// be read is a fault beside what was read last, not an empty picture.
 func TestSnapshotOfABadQueue(t *testing.T) {
 	q := &queue{full: errors.New("full")}
 	o := observer(t, q, state.Snapshot{})
@@ -162,11 +171,24 @@ func TestSnapshotOfABadQueue(t *testing.T) {
 		t.Errorf("summary %q", line)
 	}
 	q.err = errors.New("cannot read")
-	if _, err := o.Snapshot(t.Context()); !errors.Is(err, q.err) {
-		t.Errorf("unreadable: %v", err)
+	q.stats = spool.Stats{}
+	s, err := o.Snapshot(t.Context())
+	if err != nil || s.Unread == nil || s.Unhealthy == nil || s.Queued != 1 {
+		t.Errorf("unreadable: %+v, %v", s, err)
 	}
-	if line := o.Summary(t.Context()); line != "the queue cannot be read" {
+	q.health = nil
+	h := state.Judge(must(o.Snapshot(t.Context())), time.Now())
+	if h.Ready || h.Reasons[0].Key != "store" || h.Reasons[0].Headline != "Queue cannot be read: the disk fails" ||
+		!strings.HasPrefix(h.Reasons[0].Remedy, "repair the disk of queue.store") {
+		t.Errorf("unreadable: %+v", h)
+	}
+	if line := o.Summary(t.Context()); !strings.HasPrefix(line, "the queue cannot be read, as it was last: 1 queued") {
 		t.Errorf("summary %q", line)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := o.Snapshot(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("a look that nobody waits for: %v", err)
 	}
 }
 

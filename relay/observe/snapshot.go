@@ -16,20 +16,19 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
+	"graphrelay/relay/text"
 )
 
 // Snapshot takes a picture of everything that an operator may look at.
 func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	s := o.Service()
-	queueErr := o.queue(ctx, &s)
-	running, now := o.Delivery(), time.Now()
-	lanes, lanesErr := o.Store.Lanes(ctx)
-	holds, holdsErr := o.Store.Holds(ctx)
-	if err := cmp.Or(queueErr, lanesErr, holdsErr); err != nil {
+	read, err := o.read(ctx, &s)
+	if err != nil {
 		return s, err
 	}
-	s.Lanes = laneStates(lanes, running.Lanes, s.Priorities, now)
-	s.Holds = holdStates(holds, running.Holds)
+	running, now := o.Delivery(), time.Now()
+	s.Lanes = laneStates(read.lanes, running.Lanes, s.Priorities, now)
+	s.Holds = holdStates(read.holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
 	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
@@ -44,22 +43,52 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 // Summary is the state of the service in one line.
 func (o *Observer) Summary(ctx context.Context) string {
 	var s state.Snapshot
-	if err := o.queue(ctx, &s); err != nil {
+	if _, err := o.read(ctx, &s); err != nil {
 		return "the queue cannot be read"
 	}
 	return s.Summary()
 }
 
-// queue fills in the part of a snapshot that is cheap to take.
-func (o *Observer) queue(ctx context.Context, s *state.Snapshot) error {
+// reading is what was read of the store.
+type reading struct {
+	stats spool.Stats
+	lanes []spool.Lane
+	holds []spool.Hold
+}
+
+// readLimit is how long reading may take before the store counts as one that cannot be read.
+const readLimit = 4 * time.Second
+
+// read fills in what the store and the SMTP server say. Of a store that cannot be read
+// it is what was read last, and why nothing is read now.
+func (o *Observer) read(ctx context.Context, s *state.Snapshot) (reading, error) {
 	smtp := o.Connections()
 	s.Connections, s.ConnectionsTotal, s.RefusedOver = smtp.Connections, smtp.Accepted, smtp.Refused
 	s.Unhealthy, s.Full = condition(o.Store)
-	st, err := o.Store.Stats(ctx)
+	short, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	var r reading
+	var statsErr, lanesErr, holdsErr error
+	r.stats, statsErr = o.Store.Stats(short)
+	r.lanes, lanesErr = o.Store.Lanes(short)
+	r.holds, holdsErr = o.Store.Holds(short)
+	switch err := cmp.Or(statsErr, lanesErr, holdsErr); {
+	case ctx.Err() != nil:
+		return r, ctx.Err()
+	case err == nil:
+		o.last.Store(&r)
+	default:
+		if last := o.last.Load(); last != nil {
+			r = *last
+		}
+		s.Unread = text.Cause{Headline: "Queue cannot be read: the disk fails", Remedy: "repair the disk of " +
+			"queue.store; what status shows of the queue is what was read last", Detail: text.Foreign(err.Error(), 500)}
+	}
+	st := r.stats
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
 	s.Restored, s.RestoredAt = st.Restored, st.RestoredAt
-	return err
+	return r, nil
 }
 
 // condition distinguishes a store that takes no writes from one that takes no mail:

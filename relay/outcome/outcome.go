@@ -56,13 +56,14 @@ type Answer struct {
 	Outcome    Outcome
 	Scope      Scope
 	Status     reply.Enhanced // for history, reports and alerts
-	HTTPStatus int            // 0 without an answer
+	HTTPStatus int            // 0 without an answer, and where it is not one of HTTP
 	Code       string         // error.code of the body, or "error" of a token answer
 	Text       string         // for the operator: what is wrong, a headline of text.Cause
 	Advice     string         // for the operator: what to do; may be empty
 	Detail     string         // for the operator: the service's own words; no secret, no token
 	RetryAfter time.Duration  // 0 if not given
 	Doubt      bool           // with Retry: the service is known to answer this after it sent a message, too
+	Apart      bool           // it came another way than other mail's, and shows nothing of that
 	RequestID  string         // Graph's request-id, or Entra's correlation ID
 	Duration   time.Duration  // from request to answer
 	Uploaded   int64          // large mail only: bytes of all request bodies, which count towards the mailbox's limit

@@ -46,7 +46,7 @@ type RoleAssignment struct {
 
 // permissions are those of mail that a consent can give [D permissions-reference].
 var permissions = []string{"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite", "Mail.Send",
-	"full_access_as_app"}
+	"full_access_as_app", "SMTP.SendAsApp"}
 
 // Validate tells which word of a is none that the service takes.
 func (a Access) Validate() error {
@@ -66,7 +66,7 @@ func (a Access) Validate() error {
 	for _, r := range a.Assignments {
 		if rolePermissions(r.Role) == nil {
 			return fmt.Errorf("access: %q is none of the roles Application Mail.Send, Mail.Read, Mail.ReadBasic, "+
-				"Mail.ReadWrite, Mail Full Access", r.Role)
+				"Mail.ReadWrite, Mail Full Access, SMTP.SendAsApp", r.Role)
 		}
 	}
 	return nil
@@ -77,7 +77,8 @@ func rolePermissions(role string) []string {
 	switch role {
 	case "Application Mail Full Access":
 		return []string{"Mail.ReadWrite", "Mail.Send"}
-	case "Application Mail.Send", "Application Mail.Read", "Application Mail.ReadBasic", "Application Mail.ReadWrite":
+	case "Application Mail.Send", "Application Mail.Read", "Application Mail.ReadBasic", "Application Mail.ReadWrite",
+		"Application SMTP.SendAsApp":
 		return []string{strings.TrimPrefix(role, "Application ")}
 	}
 	return nil

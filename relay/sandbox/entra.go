@@ -141,7 +141,8 @@ func grantedResource(r *http.Request) (string, *answer) {
 // few that are not Graph exist, so that a token for the wrong one can be had.
 func knownResource(resource string) *answer {
 	switch strings.TrimSuffix(resource, "/") {
-	case "https://outlook.office365.com", "https://outlook.office.com",
+	case "https://outlook.office365.com", "https://outlook.office.com", "https://outlook.office365.us",
+		"https://partner.outlook.cn",
 		"https://management.azure.com", "https://vault.azure.net":
 		return nil
 	}

@@ -37,7 +37,8 @@ const (
 
 // Fault is one scripted deviation. The fields of the first group say which
 // requests it meets, those of the second what becomes of them; a fault with
-// Latency alone delays and then lets the request pass.
+// Latency alone delays and then lets the request pass. At the submission server Status
+// is a reply code, Code the enhanced one, and Body is written in place of a reply.
 type Fault struct {
 	Endpoint  string // one of endpoints; "" is any
 	Mailbox   string // "" is any
@@ -67,7 +68,8 @@ type Fault struct {
 
 // endpoints are the names by which faults and counters know the requests.
 var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach",
-	"attachments", "createUploadSession", "upload", "send", "addKey", "removeKey", "application"}
+	"attachments", "createUploadSession", "upload", "send", "addKey", "removeKey", "application",
+	"submission", "submissionAuth", "submissionMail", "submissionRcpt", "submissionData"}
 
 // Validate tells which combination of fields cannot be played.
 func (f Fault) Validate() error {
@@ -80,7 +82,7 @@ func (f Fault) Validate() error {
 		return errors.New("fault: a number is negative, or percent is above 99")
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("fault: status %d is not between 200 and 599", f.Status)
-	case f.Status == 0 &&
+	case f.Status == 0 && !strings.HasPrefix(f.Endpoint, "submission") &&
 		(f.Code != "" || f.Body != "" || f.AADSTS != 0 || f.RetryAfter != 0 || f.Stored && f.Drop == ""):
 		return errors.New("fault: code, body, aadsts, retry_after and stored need a status")
 	case byContent && (f.Drop == DropConnect || f.Drop == DropHeaders || f.Drop == DropPartial):
@@ -105,7 +107,9 @@ func (f *Fault) byContent() bool { return f.From != "" || f.Subject != "" || f.M
 func (f *Fault) late() bool { return f.Stored || f.Drop == DropStored }
 
 // replaces reports whether the fault takes the place of normal processing.
-func (f *Fault) replaces() bool { return !f.late() && (f.Status != 0 || f.Drop != DropNever) }
+func (f *Fault) replaces() bool {
+	return !f.late() && (f.Status != 0 || f.Drop != DropNever || f.Body != "")
+}
 
 // faults is the script in force: the first fault that meets a request is played.
 type faults struct {

@@ -54,7 +54,11 @@ func (d *Double) config(dir string, f Files) string {
 	fmt.Fprintf(&b, "# for the sandbox at %s, which is not Microsoft\n", d.URL())
 	fmt.Fprintf(&b, "identities:\n  - tenant_id: %s\n    client_id: %s\n", d.o.TenantID, d.o.ClientID)
 	fmt.Fprintf(&b, "    client_secret_file: %s\n    ca_file: %s\n", strconv.Quote(f.Secret), strconv.Quote(f.CA))
-	fmt.Fprintf(&b, "    endpoints: {login: %q, graph: %q}\n", d.URL(), d.URL())
+	submission := ""
+	if at := d.SubmissionAddress(); at != "" {
+		submission = fmt.Sprintf(", submission: %q", at)
+	}
+	fmt.Fprintf(&b, "    endpoints: {login: %q, graph: %q%s}\n", d.URL(), d.URL(), submission)
 	if denied := d.tenant.denied(); denied != "" {
 		fmt.Fprintf(&b, "    denied_mailbox: %s\n", strconv.Quote(denied))
 	}

@@ -84,6 +84,7 @@ type Double struct {
 	api            *server
 	page           *server
 	metadata       *server
+	submission     *submissionServer
 	metadataSecret string
 	stopping       chan struct{}
 	stopOnce       sync.Once
@@ -114,6 +115,7 @@ func New(o Options) (*Double, error) {
 	d.latency.Store(int64(o.Latency))
 	d.api = &server{handler: d.Handler(), tls: authority.serverConfig(), refuse: d.faults.refuseConnection}
 	d.page = &server{handler: d.PageHandler()}
+	d.submission = &submissionServer{d: d, conns: map[net.Conn]bool{}}
 	d.metadata, d.metadataSecret = &server{handler: d.MetadataHandler()}, rand.Text()
 	return d, nil
 }
@@ -219,7 +221,7 @@ func (d *Double) SetSentItemsDelay(delay time.Duration) { d.late.Store(int64(del
 // latency has not passed are not recorded.
 func (d *Double) Close() error {
 	d.stopOnce.Do(func() { close(d.stopping) })
-	return errors.Join(d.api.close(), d.page.close(), d.metadata.close())
+	return errors.Join(d.api.close(), d.page.close(), d.metadata.close(), d.submission.close())
 }
 
 // Shutdown lets requests in progress finish until ctx ends, then closes.

@@ -19,7 +19,7 @@ type Message struct {
 	ID        int       `json:"id"`         // from 1, in the order of acceptance
 	At        time.Time `json:"at"`         // when it was recorded
 	Mailbox   string    `json:"mailbox"`    // whose sendMail was called, in lower case
-	Form      string    `json:"form"`       // "mime", "json" or "draft"
+	Form      string    `json:"form"`       // "mime", "json", "draft" or "submission"
 	RequestID string    `json:"request_id"` // the request-id of its answer
 
 	From       string   `json:"from"`       // the field as it reads, encoded words decoded
@@ -30,6 +30,8 @@ type Message struct {
 	Cc         []string `json:"cc"`         // addresses, as the generous reader sees them
 	Bcc        []string `json:"bcc"`
 	Recipients []string `json:"recipients"` // who gets it: the addresses of either reading, each once
+
+	ReversePath string `json:"reverse_path,omitempty"` // of a submission; its recipients are those of RCPT
 
 	FromAddresses []string `json:"from_addresses"` // every address of From, in either reading
 	// recipients as net/mail reads them; empty where it refuses the header
@@ -155,7 +157,7 @@ func (s *store) remember(k kept) {
 func (s *store) write(m *Message, raw []byte) error {
 	name := fmt.Sprintf("%s-%06d", m.At.UTC().Format("20060102T150405.000Z"), m.ID)
 	m.File = filepath.Join(s.dir, name+".eml")
-	if m.Form != "mime" {
+	if m.Form == "json" || m.Form == "draft" {
 		m.File = filepath.Join(s.dir, name+".body.json")
 	}
 	if err := writeNew(m.File, raw); err != nil {

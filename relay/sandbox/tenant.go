@@ -21,6 +21,8 @@ type tenant struct {
 	sendAs    map[string]map[string]bool
 	roles     []string
 	granted   []string
+	noSMTP    bool            // SMTP AUTH is off for the tenant
+	smtp      map[string]bool // what mailboxes have set in its place
 
 	access   []planned // oldest first; nil: the simple mode of Options
 	consents []string  // in Entra now, beside access
@@ -28,7 +30,7 @@ type tenant struct {
 
 func newTenant(o Options) *tenant {
 	t := &tenant{secret: o.Secret, keys: newKeys(o.Certificates), roles: slices.Clone(o.Roles),
-		granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}}
+		granted: slices.Clone(o.Granted), sendAs: map[string]map[string]bool{}, smtp: map[string]bool{}}
 	if len(o.Mailboxes) > 0 {
 		t.mailboxes = addressSet(o.Mailboxes)
 	}

@@ -96,7 +96,19 @@ func (t *tokens) claims(g grant, issuer string, roles []string) jwt.MapClaims {
 
 // check says why Graph refuses an Authorization header, or nil. The texts are
 // those the service shows [K]; only status and code are documented.
-func (t *tokens) check(authorization string) *answer {
+func (t *tokens) check(authorization string) *answer { return t.checkFor(authorization, isGraph) }
+
+// isOutlook reports whether audience is Exchange Online itself.
+func isOutlook(audience string) bool {
+	switch strings.TrimSuffix(audience, "/") {
+	case "https://outlook.office365.com", "https://outlook.office.com", "https://outlook.office365.us",
+		"https://partner.outlook.cn":
+		return true
+	}
+	return false
+}
+
+func (t *tokens) checkFor(authorization string, audience func(string) bool) *answer {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	token = strings.TrimSpace(token)
 	if authorization == "" || !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -113,7 +125,7 @@ func (t *tokens) check(authorization string) *answer {
 		return unauthorized("Lifetime validation failed, the token is expired.")
 	case g.era < era:
 		return claimsChallenge(revoked)
-	case !isGraph(g.audience):
+	case !audience(g.audience):
 		return unauthorized("Access token validation failure. Invalid audience.")
 	}
 	return nil

@@ -69,6 +69,7 @@ type Plan struct {
 	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
 	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
 	Bounces       string             // what delivery.track_bounces needs: "", Mail.ReadBasic or Mail.Read
+	Submit        bool               // large mail goes by SMTP submission: SMTP.SendAsApp, too
 }
 
 // maxName is how long the name of an app may be: Exchange takes 64 letters in the
@@ -135,6 +136,10 @@ func (p Plan) checkOptions() error {
 	}
 	if p.SentItemsDays > 0 && p.Task != Create {
 		checks = append(checks, errors.New("the days of Sent Items belong to the setup: leave out --sent-items-days"))
+	}
+	if p.Submit && p.Method == Policy && p.Task == Create {
+		checks = append(checks, errors.New("delivery.large_messages is smtp, and no access policy restricts "+
+			"SMTP.SendAsApp: leave out --method policy, or write delivery.large_messages: upload"))
 	}
 	if p.Task == Migrate && p.Method == Policy {
 		checks = append(checks, errors.New("a migration goes from an access policy to RBAC: remove --method policy"))
@@ -215,6 +220,9 @@ func (p Plan) roles() []string {
 	if p.ReadWrite || p.Task == Undo {
 		list = append(list, "Application Mail.ReadWrite")
 	}
+	if p.Submit || p.Task == Undo {
+		list = append(list, "Application SMTP.SendAsApp")
+	}
 	if p.Task == Undo {
 		return append(list, "Application Mail.ReadBasic", "Application Mail.Read")
 	}
@@ -238,7 +246,8 @@ func (p Plan) permissions() []permission {
 	}
 	if p.readsBounces() {
 		ids := map[string]string{
-			"Mail.ReadBasic": "6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a", "Mail.Read": "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
+			"Mail.ReadBasic": "6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a",
+			"Mail.Read":      "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
 		}
 		list = append(list, permission{p.Bounces, ids[p.Bounces]})
 	}

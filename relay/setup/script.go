@@ -18,7 +18,7 @@ func fragment(names ...string) (lines []string) {
 	for _, name := range names {
 		b, err := fragments.ReadFile("scripts/" + name)
 		if err != nil {
-			panic(err) // a name in this package is wrong
+			panic("setup: no script " + name)
 		}
 		lines = append(lines, strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")...)
 	}

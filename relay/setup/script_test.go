@@ -207,6 +207,30 @@ func TestReadWriteOnlyWhereItIsNeeded(t *testing.T) {
 	}
 }
 
+// TestSubmissionOnlyWhereItIsNeeded: its role and SMTP AUTH, and never beside an access
+// policy, which does not restrict it.
+func TestSubmissionOnlyWhereItIsNeeded(t *testing.T) {
+	p := plan(t, 2)
+	without, err := setup.Script(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Submit = true
+	with, err := setup.Script(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"SMTP.SendAsApp", "Set-CASMailbox"} {
+		if strings.Contains(without, word) || !strings.Contains(with, word) {
+			t.Error(word)
+		}
+	}
+	p.Method = setup.Policy
+	if _, err := setup.Script(p); err == nil || !strings.Contains(err.Error(), "leave out --method policy") {
+		t.Error(err)
+	}
+}
+
 // A script logs in to the cloud of the configuration, everywhere where it logs
 // in, and calls no host of another one.
 func TestScriptsForNationalClouds(t *testing.T) {

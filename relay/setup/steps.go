@@ -88,16 +88,16 @@ func (p Plan) steps() (list []step) {
 	case p.Task == Undo:
 		consents := p.removeConsent("With them the app could send as everybody once the restriction is gone.")
 		list = []step{p.findIfThere(), consents, p.removeRoles(), p.removePolicy(), p.removeRetention(),
-			p.removeGroup(), p.removeApp()}
+			p.smtpAuth(), p.removeGroup(), p.removeApp()}
 	case p.Task == Migrate:
-		list = []step{p.find(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(),
+		list = []step{p.find(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(), p.smtpAuth(),
 			p.removeConsentInTime(), p.removePolicy(), p.copyBack()}
 	case p.Method == Policy:
 		list = append(p.identify(), p.noConsentYet(), p.customize(), p.group(), p.canary(), p.policy(), p.testPolicy(),
 			p.retention(), p.consent(), p.copyBack())
 	default:
 		list = append(p.identify(), p.noConsent(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(),
-			p.testRole(), p.retention(), p.copyBack())
+			p.testRole(), p.smtpAuth(), p.retention(), p.copyBack())
 	}
 	return slices.DeleteFunc(list, func(s step) bool { return s.title == "" }) // not for this plan
 }
@@ -246,6 +246,17 @@ func (p Plan) retention() step {
 	days := strconv.Itoa(p.SentItemsDays)
 	return step{title: "Sent Items: DELETE mail after " + days + " days", side: inExchange,
 		ps: fill("retention.ps1", "@DAYS@", days)}
+}
+
+// smtpAuth switches SMTP AUTH on for the mailboxes, or leaves them to the organisation again.
+func (p Plan) smtpAuth() step {
+	switch {
+	case !p.Submit:
+		return step{}
+	case p.Task == Undo:
+		return exchange("Leave SMTP AUTH of the mailboxes to the organisation's setting", "no_smtp_auth.ps1")
+	}
+	return exchange("SMTP AUTH for exactly these mailboxes", "smtp_auth.ps1")
 }
 
 func (p Plan) removeRetention() step {

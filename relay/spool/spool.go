@@ -94,7 +94,8 @@ type Intake interface {
 	// Begin starts a draft of a client (Turn.Client) of about size bytes (0 = not
 	// declared), if there is room for them now and the client may use it (Overdrawn).
 	// Room is reserved as bytes arrive, and a draft to which nothing is added for a
-	// while loses what it has if others need it, so Write and Commit may return
+	// while loses what it has if others need it. The share of the client is looked at
+	// again meanwhile, but one body is never too much. So Write and Commit may return
 	// ErrFull. ErrFull, ErrUnhealthy.
 	Begin(ctx context.Context, client string, size int64) (Draft, error)
 	// Admit returns nil if a message of a client of about size bytes would be accepted now,

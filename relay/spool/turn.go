@@ -26,11 +26,16 @@ func (t Turn) Compare(o Turn) int {
 	return cmp.Or(cmp.Compare(t.Client, o.Client), cmp.Compare(t.Member, o.Member))
 }
 
-// Quota is how many messages of one turn a claim takes at most.
+// Quota is how many messages of one turn a claim takes at most, and the store's answer
+// when the rest of them is due.
 type Quota struct {
 	Turn
 	Limit int       // = 1
 	After time.Time // skip messages that were due before: the claim is known to skip them all
+
+	// Next is set by Claim, but by no probe: the earliest NextAttempt of what is left,
+	// or where the claim found less than Limit, of what is due after its Now; zero: none is.
+	Next time.Time
 }
 
 // Waits is what waits for an attempt in one turn of a lane.

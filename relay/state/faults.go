@@ -70,6 +70,9 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.inVain(s, now)
 	f.expiries(s, now)
 	f.audits(s)
+	if s.Reload.Failed {
+		f["configuration"] = refused(s.Reload)
+	}
 	for _, m := range s.Mailboxes {
 		if m.Recipients > dailyRecipients {
 			f["limit:"+m.Mailbox] = Fault{
@@ -89,6 +92,9 @@ func (f faults) store(s Snapshot) {
 	case s.Unhealthy != nil:
 		f[keyStore] = storeFault(s.Unhealthy, "Queue cannot be written",
 			"no mail is accepted and none is sent; what was accepted is kept")
+	case s.Unread != nil:
+		f[keyStore] = storeFault(s.Unread, "Queue cannot be read",
+			"mail is refused for now or sent late; what was accepted is kept")
 	case s.Full != nil:
 		f[keyDisk] = storeFault(s.Full, "No room for new mail", "no mail is accepted, "+
 			"clients get a temporary refusal and try again; what was accepted is kept and is being sent")
@@ -101,8 +107,9 @@ func (f faults) store(s Snapshot) {
 	}
 	if s.Damaged > 0 {
 		f["damaged"] = Fault{
-			Headline:  plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
-			Remedy:    "check the disk, then restore or delete them: graphrelay queue list --state damaged",
+			Headline: plural(s.Damaged, "stored message is", "stored messages are") + " damaged",
+			Remedy: "check the disk, then try them again: graphrelay queue retry --state damaged; " +
+				"restore or delete the rest",
 			Meanwhile: "they are not sent; other mail flows",
 			Detail:    "the disk returned bytes that differ from what was written",
 		}
@@ -222,6 +229,21 @@ func (f faults) expiries(s Snapshot, now time.Time) {
 		fault.Meanwhile = "clients that check certificates cannot send; others can, and accepted mail is sent"
 	}
 	f["certificate"] = fault
+}
+
+// refused is the fault of a configuration that cannot be put in force. Its detail is
+// the first mistake.
+func refused(r Reload) Fault {
+	first, others, _ := strings.Cut(r.Error, "\n")
+	if others != "" {
+		first += fmt.Sprintf(" (and %d more)", strings.Count(others, "\n")+1)
+	}
+	return Fault{
+		Headline:  "The new configuration is refused, and the old one is in use",
+		Remedy:    "correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
+		Meanwhile: "mail flows as the old one says; a restart reads the new one",
+		Detail:    text.Line(first), Warning: true,
+	}
 }
 
 // unread is the fault of a changed file that cannot be used, while what it held

@@ -129,6 +129,8 @@ func (s Snapshot) Summary() string {
 	switch {
 	case s.Unhealthy != nil:
 		return "no mail is accepted, the queue is unhealthy; " + line
+	case s.Unread != nil:
+		return "the queue cannot be read, as it was last: " + line
 	case s.Full != nil:
 		return "no mail is accepted, the queue is full; " + line
 	}

@@ -93,7 +93,8 @@ func (h Hold) What() string {
 func (h Hold) Cause() text.Cause {
 	c := text.ReadCause(h.Text)
 	if scope, of := h.names(); scope != ScopeIdentity && scope != ScopeAudit {
-		c.Headline = about(c.Headline, of)
+		mailbox, _, _ := strings.Cut(of, " above ")
+		c.Headline = about(c.Headline, mailbox)
 	}
 	return c
 }

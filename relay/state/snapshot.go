@@ -25,6 +25,7 @@ import (
 type Snapshot struct {
 	Stopping    bool  `json:"-"`
 	Unhealthy   error `json:"-"` // why the store takes no writes; nil if it does
+	Unread      error `json:"-"` // why what is known of the queue is old; nil if it is not
 	Full        error `json:"-"` // why no mail is accepted although the store is healthy; nil if it is
 	Connections int   `json:"connections"`
 
@@ -55,6 +56,7 @@ type Snapshot struct {
 	DiskFree, DiskSize, DiskReserve int64        `json:"-"` // bytes; the reserve is queue.min_free_space
 	ConnectionsTotal, RefusedOver   uint64       `json:"-"`
 	RefusalsDropped                 uint64       `json:"-"` // from the record of refusals, for want of room
+	LogLost                         uint64       `json:"-"` // lines that standard error did not take
 	Clients                         []ClientHour `json:"-"` // the busiest first
 	Seen                            []Client     `json:"-"`
 	QueueAlarm, ClientAlarm         int          `json:"-"` // more messages than these, waiting or in an hour; 0: none
@@ -185,7 +187,7 @@ func (s Snapshot) Waiting() int { return s.Queued + s.Deferred + s.Paused + s.Se
 
 // Refusal is why no mail is accepted, and what to do; nil if it is. A stop of the
 // service does not count.
-func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Full) }
+func (s Snapshot) Refusal() error { return cmp.Or(s.Unhealthy, s.Unread, s.Full) }
 
 // Ready reports whether mail is accepted.
 func (s Snapshot) Ready() bool { return s.Refusal() == nil && !s.Stopping }

@@ -53,6 +53,7 @@ func TestFaults(t *testing.T) {
 			{Identity: "x", Warning: "expires soon; renew it", Stage: "30 days"}}}, "credential:x"},
 		{"certificate", state.Snapshot{Certificate: in(13)}, "certificate"},
 		{"audit", state.Snapshot{Audits: []state.Audit{{Identity: "x", Text: "not restricted; do this"}}}, "audit:x"},
+		{"refused configuration", state.Snapshot{Reload: state.Reload{Failed: true, Error: "line 3"}}, "configuration"},
 		{"limit", state.Snapshot{Mailboxes: []state.MailboxDay{{Mailbox: "a@b", Recipients: 8001}}}, "limit:a@b"},
 	} {
 		var keys []string
@@ -261,6 +262,20 @@ func TestAFileThatCannotBeReadIsAWarning(t *testing.T) {
 		if !f.Warning || !strings.Contains(f.Remedy, whose) || !strings.Contains(f.Remedy, "chmod 640") ||
 			!strings.Contains(f.Detail, "permission denied") {
 			t.Errorf("%s: %+v", key, f)
+		}
+	}
+}
+
+// A refused configuration is a warning that names the first mistake and counts the others.
+func TestARefusedConfigurationIsAWarning(t *testing.T) {
+	for said, want := range map[string]string{
+		"line 3: x":              "line 3: x",
+		"line 3: x\nline 4":      "line 3: x (and 1 more)",
+		"line 3\nline 4\nline 5": "line 3 (and 2 more)",
+	} {
+		f := state.Faults(state.Snapshot{Reload: state.Reload{Failed: true, Error: said}}, noon)["configuration"]
+		if !f.Warning || f.Detail != want {
+			t.Errorf("%q: %+v", said, f)
 		}
 	}
 }

@@ -22,6 +22,8 @@ type Evidence struct {
 	Denied        []Trial
 	Witnesses     []Trial            // open ones count, others prove nothing
 	Readable      []envelope.Address // denied mailboxes that could be read
+	Submittable   []envelope.Address // denied mailboxes as which it could log in to submission
+	Unsubmitted   []Trial            // denied mailboxes of which that is not known, though it matters
 	Unread        []Trial            // denied mailboxes of which that is not known, though it matters
 }
 
@@ -88,6 +90,10 @@ func (e Evidence) judgeDenied() (v Verdict, text, remedy string, final bool) {
 		t := e.Unread[0]
 		return Unproven, t.says("it is not known whether %s can be read: %s"), t.remedy(), false
 	}
+	if len(e.Unsubmitted) > 0 {
+		t := e.Unsubmitted[0]
+		return Unproven, t.says("it is not known whether the app may submit as %s: %s"), t.remedy(), false
+	}
 	text = "refused for " + list(mailboxes(e.Denied))
 	if len(e.Allowed) > 0 {
 		text = "sends as " + list(mailboxes(e.Allowed)) + ", " + text
@@ -117,7 +123,7 @@ func (e Evidence) open() []envelope.Address {
 			out = append(out, t.Mailbox)
 		}
 	}
-	for _, m := range e.Readable {
+	for _, m := range slices.Concat(e.Readable, e.Submittable) {
 		if !slices.ContainsFunc(out, m.Equal) {
 			out = append(out, m)
 		}

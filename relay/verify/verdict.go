@@ -55,6 +55,7 @@ const (
 	StepRead       Step = "read"    // reading a mailbox: one that must be closed, or one that is looked into
 	StepClosed     Step = "closed"  // how long a right that is gone still worked
 	StepWrite      Step = "write"   // creating a draft in a mailbox that must be open
+	StepSubmit     Step = "submit"  // SMTP submission as a mailbox, where large mail goes there
 )
 
 // Mark says how a step went.

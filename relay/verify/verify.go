@@ -27,8 +27,10 @@ type Identity struct {
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
 	Bounces  string             // what the tracking of bounces needs: "", Mail.ReadBasic or Mail.Read
-	// Open makes a client that logs in again.
-	Open func() (Client, error)
+	// Open makes a client that logs in again, and Submission one of the submission server;
+	// nil where large mail does not go there.
+	Open       func() (Client, error)
+	Submission func() (Submitter, error)
 }
 
 // Verifier verifies identities. To is required.
@@ -98,6 +100,7 @@ type round struct {
 	Verifier
 	id       Identity
 	client   Client
+	submits  Submitter // nil where large mail is not submitted
 	evidence Evidence
 	findings []Finding
 }
@@ -145,6 +148,14 @@ func (r *round) logIn(ctx context.Context) bool {
 	r.evidence.Token = token
 	r.note(r.tokenFinding(token))
 	r.note(rolesFinding(token))
+	if r.id.Submission != nil {
+		r.submits, err = r.id.Submission()
+		if err != nil { // the credential was read a moment ago
+			r.evidence.Credential = err
+			r.note(Finding{Step: StepCredential, Mark: Fail, Text: err.Error()})
+			return false
+		}
+	}
 	return true
 }
 
@@ -248,6 +259,7 @@ func (r *round) denied(ctx context.Context) {
 		r.evidence.Denied = append(r.evidence.Denied, t)
 		r.note(deniedFinding(t))
 		r.read(ctx, m)
+		r.submitDenied(ctx, m)
 	}
 	if !r.To.IsZero() && r.witness() && ctx.Err() == nil {
 		t := Probe(ctx, r.client, r.To, r.Now())
@@ -358,6 +370,7 @@ func (r *round) permissions(ctx context.Context, m envelope.Address, changes boo
 		_, a := canRead(ctx, r.client, m)
 		r.note(needsSearch.finding(m, a))
 	}
+	r.submit(ctx, m, changes)
 	if r.id.Bounces != "" && ctx.Err() == nil {
 		n := need{StepRead, r.id.Bounces, "read bounces in", "delivery.track_bounces"}
 		r.note(n.finding(m, canReadBounces(ctx, r.client, m, r.id.Bounces)))

@@ -51,7 +51,7 @@ func Verification(c *config.Config, id config.Identity, version string) func(con
 
 // running is the service that this process is.
 type running struct {
-	client  *largemail.Client
+	client  *Client
 	audited verify.Audited
 }
 

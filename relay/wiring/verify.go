@@ -35,6 +35,15 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 				return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
 			},
 		}
+		if c.Delivery.Submit() {
+			v.Submission = func() (verify.Submitter, error) {
+				client, err := NewClient(c, id, Graph(id, version, slog.New(slog.DiscardHandler), nil))
+				if err != nil {
+					return nil, err
+				}
+				return client.Submission, nil
+			}
+		}
 		if !id.DeniedMailbox.IsZero() {
 			v.Denied = []envelope.Address{id.DeniedMailbox}
 		}
@@ -78,9 +87,6 @@ func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConf
 	}
 	return a
 }
-
-// Clients are those of the identities.
-type Clients = map[config.Name]*largemail.Client
 
 func audit(c *config.Config, id config.Identity, client verify.Prober) verify.Audited {
 	return verify.Audited{

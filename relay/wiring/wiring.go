@@ -64,7 +64,7 @@ func Graph(id config.Identity, version string, log *slog.Logger, onCredentialCha
 func mustURL(u string) *url.URL {
 	parsed, err := url.Parse(u)
 	if err != nil {
-		panic("config let a bad URL through: " + err.Error())
+		panic("config let a bad URL through")
 	}
 	return parsed
 }

@@ -27,31 +27,32 @@ import (
 
 // options are those of every part, as the configuration makes them.
 type options struct {
-	Graph     []graph.Config
-	Verify    []verify.Identity
-	Audit     verify.AuditConfig
-	Renews    map[string]string
-	Holds     bool
-	Audited   []string
-	SMTP      smtpd.Config
-	Listeners []Listener
-	KeyPair   []string
-	Policy    policy.Rules
-	Intake    intake.Rules
-	Store     sqlite.Options
-	Retention []time.Duration
-	Limits    delivery.Limits
-	Reports   delivery.Reports
-	Tracking  tracking.Settings
-	Routes    map[string]delivery.Route
-	Lookups   []envelope.Address
-	Exact     []envelope.Address
-	Webhook   string
-	Alarms    map[string]int
-	Weights   map[string]int
-	Disk      []string
-	Services  map[string]string
-	Console   string
+	Graph      []graph.Config
+	Submission []string
+	Verify     []verify.Identity
+	Audit      verify.AuditConfig
+	Renews     map[string]string
+	Holds      bool
+	Audited    []string
+	SMTP       smtpd.Config
+	Listeners  []Listener
+	KeyPair    []string
+	Policy     policy.Rules
+	Intake     intake.Rules
+	Store      sqlite.Options
+	Retention  []time.Duration
+	Limits     delivery.Limits
+	Reports    delivery.Reports
+	Tracking   tracking.Settings
+	Routes     map[string]delivery.Route
+	Lookups    []envelope.Address
+	Exact      []envelope.Address
+	Webhook    string
+	Alarms     map[string]int
+	Weights    map[string]int
+	Disk       []string
+	Services   map[string]string
+	Console    string
 }
 
 func optionsOf(t *testing.T, c *config.Config) options {
@@ -80,6 +81,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	}
 	for _, id := range c.Identities {
 		o.Graph = append(o.Graph, Graph(id, "1.2.3", log, nil))
+		o.Submission = append(o.Submission, SubmissionServer(id))
 		if r := Renewals(c, nil, "1.2.3", log)[string(id.Name)]; r != nil {
 			o.Renews[r.Identity] = r.File + " of " + r.Tenant.(renewal.Graph).ObjectID
 		}

@@ -101,10 +101,11 @@ func (l *Line) serve(m *node) {
 	m.pay(1, l.served)
 }
 
-// Took says what a claim found: it pays for large messages, and has back what was
-// paid for those that were not there. It returns the messages in the order of the
-// // turns, and lost where only the store knows when the rest is due. until, if it is not
-// zero, says that a hold may stop what was not found, and not to look before.
+// Took says what a claim found, and when the rest is due (Next of p.Turns): it pays for
+// large messages, and has back what was paid for those that were not there. It returns
+// the messages in the order of the turns, and lost where only the store knows whether
+// there is a rest, and whose. until, if it is not zero, says that a hold may stop what
+// was not found, and not to look before.
 func (l *Line) Took(p Picked, found []spool.Record, until time.Time) (ordered []spool.Record, lost bool) {
 	by := map[spool.Turn][]spool.Record{}
 	for _, r := range found {
@@ -144,12 +145,17 @@ func (l *Line) took(q spool.Quota, found []spool.Record, paid int, now, until ti
 	m.pay(cost, 0)
 	full := len(found) >= q.Limit
 	m.messages, m.asOf = max(m.messages+paid-len(found), 0), time.Time{}
-	if full && q.Limit > paid {
+	if !q.Next.IsZero() {
 		m.messages = max(m.messages, 1) // more than were known of: nobody knows how many are left
 	}
-	if m.came || full && m.messages > 0 {
+	left := !q.Next.IsZero() && !q.Next.After(now)
+	if !left && !q.Next.IsZero() {
+		l.plan(m, pacing.Earlier(m.at, q.Next))
+	}
+	switch {
+	case m.came || left || full && m.messages > 0:
 		m.ripe()
-	} else {
+	default:
 		m.done()
 	}
 	switch {
@@ -159,8 +165,10 @@ func (l *Line) took(q spool.Quota, found []spool.Record, paid int, now, until ti
 			m.after = pacing.Later(m.after, last.Accepted)
 		}
 	case m.messages > 0 && !m.ready:
-		m.after = now
-		l.plan(m, pacing.Later(m.at, until))
+		if m.after = now; !m.until.After(now) {
+			m.until = until
+		}
+		l.plan(m, pacing.Earlier(m.at, m.until))
 	}
 }
 

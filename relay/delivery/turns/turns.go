@@ -63,6 +63,7 @@ type node struct {
 	at       time.Time // when the earliest of those that are not due is; zero if unknown
 	asOf     time.Time // mail planned for then is due: the clock was set back
 	after    time.Time // what was due before is stopped
+	until    time.Time // and is not looked at before
 	noted    time.Time // when the last came
 }
 
@@ -205,6 +206,7 @@ func (l *Line) Set(waits []spool.Waits, asOf time.Time, claiming, more bool, now
 		case next.After(now):
 			l.plan(m, next)
 		default:
+			m.came = true // a claim under way may not know of it
 			m.ripe()
 		}
 	}
@@ -243,6 +245,7 @@ func (l *Line) All() {
 	l.each(func(m *node) {
 		m.after = time.Time{}
 		if m.messages > 0 {
+			m.came = true
 			m.ripe()
 		}
 	})
@@ -280,8 +283,10 @@ func (l *Line) Due(now, horizon time.Time) bool {
 }
 
 func (l *Line) ripen(m *node) {
+	if !m.at.Before(m.until) {
+		m.after = time.Time{}
+	}
 	l.plan(m, time.Time{})
-	m.after = time.Time{}
 	m.ripe()
 }
 

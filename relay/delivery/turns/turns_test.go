@@ -56,10 +56,14 @@ func (q *queue) put(client, id string, n int, size int64) {
 func (q *queue) claim(n int, skip Skip) []spool.Record {
 	p := q.line.Pick(n, noon, skip)
 	var found []spool.Record
-	for _, quota := range p.Turns {
+	for i := range p.Turns {
+		quota := &p.Turns[i]
 		of := q.left[quota.Turn]
 		k := min(len(of), quota.Limit, n-len(found))
 		found, q.left[quota.Turn] = append(found, of[:k]...), of[k:]
+		if k < len(of) {
+			quota.Next = noon
+		}
 	}
 	ordered, _ := q.line.Took(p, found, time.Time{})
 	if len(ordered) != len(found) {
@@ -317,15 +321,35 @@ func TestPlannedMail(t *testing.T) {
 }
 
 // TestWhatIsKnownMayBeWrong: turns that are empty cost a look-up; those of which more
-// wait than were known are asked again, or the store is.
+// wait than were known are asked again, when the store says that the rest is due.
 func TestWhatIsKnownMayBeWrong(t *testing.T) {
 	l := New(equal)
 	a, b := turnOf("a", "user 1"), turnOf("b", "user 1")
 	waits := []spool.Waits{{Turn: a, Messages: 3, Next: noon}, {Turn: b, Messages: 1, Next: noon}}
 	l.Set(waits, noon, false, false, noon)
 	p := l.Pick(9, noon, nobody)
-	if _, lost := l.Took(p, []spool.Record{recordOf(turnOf("b", "1"), 1)}, time.Time{}); !lost || !l.Waiting() {
-		t.Errorf("lost %t: three of a wait, and nobody knows when they are due", lost)
+	for i := range p.Turns {
+		if p.Turns[i].Turn == a {
+			p.Turns[i].Next = noon.Add(time.Second)
+		}
+	}
+	_, lost := l.Took(p, []spool.Record{recordOf(turnOf("b", "1"), 1)}, time.Time{})
+	if lost || !l.Waiting() || l.Due(noon, never) || !l.Due(noon.Add(time.Second), never) {
+		t.Errorf("lost %t: three of a wait, and the store says that the next is due in a second", lost)
+	}
+	p = l.Pick(1, noon, nobody)
+	p.Turns[0].Next = noon
+	if l.Took(p, []spool.Record{recordOf(turnOf("a", "1"), 1)}, time.Time{}); !l.Due(noon, never) {
+		t.Error("more are due than were known of, and they are forgotten")
+	}
+	if _, lost = l.Took(l.Pick(1, noon, nobody), nil, time.Time{}); !lost || !l.Waiting() {
+		t.Errorf("lost %t: some wait, and the store does not know of them", lost)
+	}
+	l.Set(waits, noon, false, false, noon)
+	p = l.Pick(9, noon, nobody)
+	l.Set(waits, noon, true, false, noon)
+	if l.Took(p, nil, time.Time{}); !l.Due(noon, never) {
+		t.Error("what a poll found due during a claim is forgotten when that finds nothing")
 	}
 	l.Set(nil, noon.Add(time.Minute), true, false, noon)
 	if !l.Waiting() {
@@ -364,12 +388,24 @@ func TestPositionBehindStoppedMail(t *testing.T) {
 	if l.Due(noon, never) || !l.Next().Equal(until) {
 		t.Errorf("looks again at %v, want %v", l.Next(), until)
 	}
+	l.Add(a, 1, noon.Add(time.Second), noon)
+	if p = l.Pick(1, noon, nobody); !l.Due(noon.Add(time.Second), never) {
+		t.Errorf("looks at what others may send not before %v", l.Next())
+	}
+	if p = l.Pick(1, noon.Add(time.Second), nobody); !p.Turns[0].After.Equal(noon) {
+		t.Errorf("continues behind %v, want %v", p.Turns[0].After, noon)
+	}
+	l.Took(p, nil, until.Add(time.Second))
+	if l.Due(noon.Add(time.Second), never) || !l.Next().Equal(until) {
+		t.Errorf("looks again at %v, want %v", l.Next(), until)
+	}
 	l.Set([]spool.Waits{{Turn: a, Messages: 99, Next: noon.Add(-time.Hour)}}, noon, false, false, noon)
 	if l.Due(noon, never) {
 		t.Error("the store says that they are due, but the hold stops them")
 	}
-	l.Add(a, 1, noon, noon)
-	if p = l.Pick(1, noon, nobody); len(p.Turns) != 1 || !p.Turns[0].After.Equal(noon) {
+	now := noon.Add(time.Second)
+	l.Add(a, 1, now, now)
+	if p = l.Pick(1, now, nobody); len(p.Turns) != 1 || !p.Turns[0].After.Equal(now) {
 		t.Errorf("new mail: %+v", p)
 	}
 	l.Took(p, nil, until)

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,6 +38,7 @@ type Relay struct {
 
 	t      testing.TB
 	binary string
+	flags  []string // of serve, beside -c
 	env    []string
 }
 
@@ -49,8 +51,14 @@ type plan struct {
 	senders []string
 	extra   map[string][]string // section -> lines
 	watched bool
+	flags   []string
 	env     []string
+
+	submission string
 }
+
+// SubmissionAt is where large mail is submitted, in place of the double.
+func SubmissionAt(address string) Setting { return func(p *plan) { p.submission = address } }
 
 // Tags builds the binary with build tags.
 func Tags(tags ...string) Setting { return func(p *plan) { p.tags = tags } }
@@ -69,6 +77,9 @@ func With(section string, lines ...string) Setting {
 // Watched opens an address of metrics and health, for Page.
 func Watched() Setting { return func(p *plan) { p.watched = true } }
 
+// WatchConfig makes the relay reload whenever its configuration file changes.
+func WatchConfig() Setting { return func(p *plan) { p.flags = append(p.flags, "--watch-config") } }
+
 // Env adds to the relay's environment.
 func Env(vars ...string) Setting { return func(p *plan) { p.env = append(p.env, vars...) } }
 
@@ -83,7 +94,7 @@ func NewRelay(t testing.TB, d *Double, settings ...Setting) *Relay {
 	r := &Relay{
 		Addr: FreeAddr(t), Dir: dir, Store: p.store, Config: filepath.Join(dir,
 			"config.yaml"), Socket: filepath.Join(dir, "admin.sock"),
-		t: t, binary: Binary(t, p.tags...), env: append(os.Environ(), p.env...),
+		t: t, binary: Binary(t, p.tags...), flags: p.flags, env: append(os.Environ(), p.env...),
 	}
 	if p.watched {
 		r.Watch = FreeAddr(t)
@@ -118,7 +129,11 @@ func (p *plan) yaml(r *Relay, d *Double) string {
 	line("    client_id: " + d.ClientID())
 	line("    client_secret_file: " + filepath.Join(r.Dir, "secret.txt"))
 	line("    ca_file: " + filepath.Join(r.Dir, "ca.pem"))
-	line("    endpoints: {login: " + d.URL() + ", graph: " + d.URL() + "}")
+	endpoints := "login: " + d.URL() + ", graph: " + d.URL()
+	if at := cmp.Or(p.submission, d.SubmissionAddress()); at != "" {
+		endpoints += ", submission: " + at
+	}
+	line("    endpoints: {" + endpoints + "}")
 	for _, l := range p.extra["identity"] {
 		line("    " + l)
 	}
@@ -151,7 +166,7 @@ func (r *Relay) Start() {
 // Launch runs the relay and does not wait.
 func (r *Relay) Launch() {
 	r.t.Helper()
-	cmd := exec.Command(r.binary, "serve", "-c", r.Config)
+	cmd := exec.Command(r.binary, append([]string{"serve", "-c", r.Config}, r.flags...)...)
 	cmd.Env = r.env
 	cmd.Dir = r.Dir
 	r.Process = Start(r.t, cmd)

@@ -36,6 +36,10 @@ func (p *process) exchange(name string, args powershell.Args) ([]any, error) {
 		return p.find(t, noun, args)
 	}
 	defer p.w.changed(name)
+	if name == "Set-CASMailbox" {
+		t.mailboxOf(p.str(args, "identity")).smtpOff = args["smtpclientauthenticationdisabled"]
+		return nil, nil
+	}
 	if len(utf16.Encode([]rune(p.str(args, "name")))) > 64 {
 		return nil, refuse("The length of the property is too long. The maximum length is 64.")
 	}
@@ -62,8 +66,9 @@ func (p *process) dehydrated(t *Tenant) bool {
 // have it, returns everything.
 func (p *process) find(t *Tenant, noun string, args powershell.Args) ([]any, error) {
 	all := map[string]func() []any{
-		"EXOMailbox": t.mailboxObjects, "Mailbox": t.mailboxObjects, "DistributionGroup": t.groupObjects,
-		"ManagementScope": t.scopeObjects, "ManagementRoleAssignment": t.assignmentObjects,
+		"EXOMailbox": t.mailboxObjects, "Mailbox": t.mailboxObjects, "CASMailbox": t.mailboxObjects,
+		"DistributionGroup": t.groupObjects,
+		"ManagementScope":   t.scopeObjects, "ManagementRoleAssignment": t.assignmentObjects,
 		"ServicePrincipal": t.pointerObjects, "ApplicationAccessPolicy": t.policyObjects,
 		"RetentionPolicy":    func() []any { return named(t.retentions) },
 		"RetentionPolicyTag": func() []any { return named(t.tags) },
@@ -117,7 +122,7 @@ func (t *Tenant) mailboxObjects() (out []any) {
 		}
 		out = append(out, object{"primarysmtpaddress": m.address, "userprincipalname": "upn-" + m.address,
 			"emailaddresses": addresses, "alias": aliases, "recipienttypedetails": m.kind,
-			"retentionpolicy": m.retention})
+			"retentionpolicy": m.retention, "smtpclientauthenticationdisabled": m.smtpOff})
 	}
 	return out
 }

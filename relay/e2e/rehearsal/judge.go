@@ -107,6 +107,9 @@ func (w *World) Restricted(p setup.Plan) {
 		if open != inside {
 			w.fail("%s: %+v, and it is one of the relay's: %v", m.address, verdict, inside)
 		}
+		if on := m.smtpOff == false; on != (inside && p.Submit) {
+			w.fail("%s: SMTP AUTH is on: %v", m.address, on)
+		}
 		kept := m.retention != p.App+" sent items"
 		if p.Task == setup.Create && kept == (inside && p.SentItemsDays > 0) {
 			w.fail("%s has the retention policy %q", m.address, m.retention)
@@ -175,6 +178,9 @@ func (w *World) Gone(p setup.Plan) {
 		w.fail("%d things are left: %+v", left, t)
 	}
 	for _, m := range t.mailboxes {
+		if m.smtpOff == false {
+			w.fail("%s keeps SMTP AUTH", m.address)
+		}
 		if m.retention != "" && m.retention != "Default MRM Policy" {
 			w.fail("%s keeps the retention policy %q", m.address, m.retention)
 		}

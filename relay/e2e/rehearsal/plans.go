@@ -98,6 +98,7 @@ func Full(t testing.TB, p setup.Plan) setup.Plan {
 	if p.Task == setup.Create {
 		p.SentItemsDays = 30
 	}
+	p.Submit = p.Method == setup.RBAC
 	p.Renewal = p.Credential == setup.Certificate
 	if p.Method == setup.Policy {
 		p.TenantID = "contoso.onmicrosoft.com"

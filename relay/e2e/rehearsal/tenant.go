@@ -41,6 +41,7 @@ type (
 	mailbox struct {
 		address, kind, retention string
 		aliases                  []string
+		smtpOff                  any // SmtpClientAuthenticationDisabled; nil leaves it to the organisation
 	}
 	group struct {
 		name, address, kind, owner string

@@ -24,7 +24,7 @@ func TestPackage(t *testing.T) {
 	foreign.NeedRoot(t, "a machine is booted")
 	foreign.Need(t, "scdoc", "lintian", "rpm", "debootstrap", "systemd-nspawn", "nsenter")
 	pack := packer(t)
-	older := pack("v1.0.0")
+	older := pack("v1.0.0", "packages")
 	t.Run("without a complaint of lintian", func(t *testing.T) {
 		t.Parallel()
 		host(t, "lintian", "--allow-root", "--fail-on", "error,warning", one(t, older, "*.deb"))
@@ -47,11 +47,11 @@ func TestPackage(t *testing.T) {
 			t.Errorf("the package holds\n%s", list)
 		}
 	})
-	again := pack("v1.0.0")
+	again := pack("v1.0.0", "packages")
 	for _, pattern := range []string{"*.deb", "*.rpm", "*.cdx.json"} {
 		same(t, one(t, older, pattern), one(t, again, pattern))
 	}
-	newer := pack("v1.0.1")
+	newer := pack("v1.0.1", "packages")
 	t.Run("on a booted Debian", func(t *testing.T) {
 		t.Parallel()
 		onABootedDebian(t, one(t, older, "*.deb"), one(t, newer, "*.deb"), one(t, newer, "*.rpm"))
@@ -84,8 +84,8 @@ func manualIsWhole(t *testing.T, deb string) {
 	}
 }
 
-// packer returns what builds the packages of a version into a folder.
-func packer(t *testing.T) func(version string) (dir string) {
+// packer returns what builds a version into a folder.
+func packer(t *testing.T) func(version, makes string) (dir string) {
 	t.Helper()
 	root := harness.ModuleDir(t)
 	program := filepath.Join(t.TempDir(), "pack")
@@ -99,10 +99,10 @@ func packer(t *testing.T) func(version string) (dir string) {
 		}
 	}
 	run("go", "build", "-o", program, ".")
-	return func(version string) string {
+	return func(version, makes string) string {
 		t.Helper()
 		dir := t.TempDir()
-		run(program, "-root", root, "-out", dir, "-version", version, "-arch", "amd64",
+		run(program, "-root", root, "-out", dir, "-make", makes, "-version", version, "-arch", "amd64",
 			"-maintainer", maintainer, "-homepage", homepage)
 		return dir
 	}

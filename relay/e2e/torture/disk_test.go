@@ -176,6 +176,34 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// A queue that has filled its disk and is sent takes mail again at once.
+func TestDrainedDiskTakesMail(t *testing.T) {
+	t.Parallel()
+	dir := tmpfs(t, "size=64m")
+	l := newLedger()
+	d := harness.NewDouble(t, harness.NoThrottling()) // not listening: the mail stays
+	d.Watch(l.arrived)
+	r := harness.StartRelay(t, d, harness.StoreAt(filepath.Join(dir, "queue.db")),
+		harness.With("queue", "min_free_space: 4MiB"))
+	n := 0
+	for reply := (harness.Reply{Code: 250}); reply.Code == 250; n++ {
+		if _, reply = submit(t, r, l, n, 1_000_000); n > 64 || reply.Code != 250 && reply.Code != 452 {
+			t.Fatalf("message %d gets %q", n, reply)
+		}
+	}
+	d.Listen(t)
+	finish(t, r, l)
+	harness.Until(t, 30*time.Second, "mail to be taken again", func() bool {
+		n++
+		_, reply := submit(t, r, l, n, 1_000_000)
+		return reply.Code == 250
+	})
+	finish(t, r, l)
+	if v := l.judge(); v.faults() != "" {
+		t.Errorf("%s%s", v, v.faults())
+	}
+}
+
 // The disk fills while bodies come in: 451 or 452, never 250 for what is not
 // safe, and after kill -9 on the full disk all that was accepted goes out.
 func TestDiskFillsInData(t *testing.T) {

@@ -5,9 +5,11 @@ package torture
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -208,5 +210,74 @@ func TestRecoversWithoutARestart(t *testing.T) {
 	finish(t, r, l)
 	if v := l.judge(); v.faults() != "" || v.Acked != 2 {
 		t.Errorf("%s%s", v, v.faults())
+	}
+}
+
+// Reading fails with EIO for a while: the message is tried again, sent whole, and never
+// called damaged.
+func TestFailedRead(t *testing.T) {
+	l := newLedger()
+	d := harness.NewDouble(t, harness.NoThrottling()) // not listening: the mail stays
+	d.Watch(l.arrived)
+	r := harness.StartRelay(t, d)
+	if at, reply := submit(t, r, l, 1, 900_000); reply.Code != 250 {
+		t.Fatalf("%s gets %q", at, reply)
+	}
+	r.Kill()
+	l.next()
+	r.Start() // with nothing of the message in its memory
+	tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal", "-e", "trace=pread64", "-e", "inject=pread64:error=EIO")
+	d.Listen(t)
+	harness.Until(t, time.Minute, "a read to fail", func() bool {
+		log, err := os.ReadFile(tr.log)
+		return err == nil && bytes.Contains(log, []byte("INJECTED"))
+	})
+	harness.Until(t, 2*time.Minute, "a message that cannot be read", func() bool {
+		_, _ = r.Run("queue", "retry", "--all")
+		return strings.Contains(r.Output(), "cannot be read")
+	})
+	tr.detach(t)
+	finish(t, r, l)
+	if v := l.judge(); v.faults() != "" || v.Acked != 1 {
+		t.Errorf("%s%s", v, v.faults())
+	}
+	if strings.Contains(r.Output(), "a stored message is damaged") {
+		t.Errorf("it was called damaged\n%s", r.Tail())
+	}
+}
+
+// While every read and write fails, status and the probes answer with what was known
+// last, the cause and what to do.
+func TestStatusWhileReadingFails(t *testing.T) {
+	r := quiet(t, harness.Watched())
+	for _, c := range []struct{ calls, headline string }{
+		{"pread64", "Queue cannot be read: the disk fails"},
+		{"pread64,pwrite64,fsync,fdatasync", "Queue cannot be written: the disk fails"},
+	} {
+		tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal",
+			"-e", "trace="+c.calls, "-e", "inject="+c.calls+":error=EIO")
+		n, out := 10, ""
+		harness.Until(t, time.Minute, c.headline, func() bool {
+			n++
+			if c.calls != "pread64" {
+				submit(t, r, newLedger(), n, 500)
+			}
+			var err error
+			out, err = r.Run("status")
+			return err == nil && strings.Contains(out, c.headline)
+		})
+		if !strings.Contains(out, "repair the disk of queue.store") || !strings.Contains(out, "1 deferred") {
+			t.Errorf("%s: status: %s", c.calls, out)
+		}
+		res, err := http.Get("http://" + r.Watch + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(page), `"key":"store"`) {
+			t.Errorf("%s: /readyz: %s %s", c.calls, res.Status, page)
+		}
+		tr.detach(t)
 	}
 }

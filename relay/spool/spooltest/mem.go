@@ -29,7 +29,9 @@ type Mem struct {
 	holds    map[string]spool.Hold
 	refusals map[spool.RefusalKey]*spool.Refusal
 	notes    map[string]string
-	bounces  int // that came back
+	bounces  int                  // that came back
+	drafts   map[*draft]struct{}  // under way
+	away     map[string]time.Time // when a client was last refused for want of room
 	numbers  int64
 }
 
@@ -67,6 +69,8 @@ func NewMem(now func() time.Time) *Mem {
 		holds:    map[string]spool.Hold{},
 		refusals: map[spool.RefusalKey]*spool.Refusal{},
 		notes:    map[string]string{},
+		drafts:   map[*draft]struct{}{},
+		away:     map[string]time.Time{},
 	}
 }
 
@@ -178,71 +182,6 @@ func (s *Mem) find(id envelope.QueueID) (*message, error) {
 
 func (m *message) wrongState(doing string) error {
 	return spool.WrongState(m.ID, doing, m.State, m.Attempts)
-}
-
-// Claim implements spool.Lanes.
-func (s *Mem) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) {
-	if err := s.change(ctx, "claim", ""); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen.Claims++
-	c.Limit = c.Count()
-	var out []spool.Record
-	for _, m := range s.due(c) {
-		s.unindex(m)
-		m.State, m.NextAttempt, m.LastAttempt = spool.Sending, time.Time{}, c.Now
-		m.Attempts++
-		m.history = append(m.history, spool.Event{ID: m.ID, At: c.Now, Kind: spool.Attempted, Attempt: m.Attempts})
-		s.index(m)
-		out = append(out, m.Record)
-	}
-	return out, nil
-}
-
-func (s *Mem) due(c spool.Claim) []*message {
-	l := s.lanes[c.Mailbox.Key()]
-	if l == nil {
-		return nil
-	}
-	if len(c.Turns) == 0 {
-		return dueOf(l.due, c, c.Limit)
-	}
-	var due []*message
-	for _, q := range c.Turns {
-		var of []*message
-		for _, m := range l.due {
-			if m.Turn() == q.Turn && !m.NextAttempt.Before(q.After) {
-				of = append(of, m)
-			}
-		}
-		due = append(due, dueOf(of, c, min(max(q.Limit, 1), c.Limit-len(due)))...)
-	}
-	return due
-}
-
-// dueOf finds up to limit messages that a claim may take.
-func dueOf(waiting []*message, c spool.Claim, limit int) []*message {
-	var due []*message
-	for _, m := range waiting {
-		later := !c.Probe && m.NextAttempt.After(c.Now)
-		if !c.Probe && len(due) == limit || later && c.TriedBefore.IsZero() {
-			break
-		}
-		if later && (m.Unknown || !m.LastAttempt.Before(c.TriedBefore)) {
-			continue
-		}
-		only := (c.OnlyFrom.IsZero() || c.OnlyFrom.Equal(m.From)) && (c.OnlyOver == 0 || m.Size > c.OnlyOver) &&
-			(c.ExceptOver == 0 || m.Size <= c.ExceptOver)
-		if only && !slices.ContainsFunc(c.ExceptFrom, m.From.Equal) {
-			due = append(due, m)
-		}
-	}
-	if c.Probe {
-		slices.SortStableFunc(due, func(a, b *message) int { return a.LastAttempt.Compare(b.LastAttempt) })
-	}
-	return due[:min(len(due), limit)]
 }
 
 // Settle implements spool.Lanes.

@@ -2,6 +2,7 @@ package spooltest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 
@@ -11,27 +12,69 @@ import (
 
 // draft implements spool.Draft.
 type draft struct {
-	s    *Mem
-	body []byte
-	over bool
+	s      *Mem
+	client string
+	body   []byte
+	over   bool
 }
 
 // Begin implements spool.Intake.
-func (s *Mem) Begin(ctx context.Context, _ string, _ int64) (spool.Draft, error) {
+func (s *Mem) Begin(ctx context.Context, client string, _ int64) (spool.Draft, error) {
 	if err := s.change(ctx, "begin", ""); err != nil {
 		return nil, err
 	}
-	return &draft{s: s}, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.room(client); err != nil {
+		return nil, err
+	}
+	d := &draft{s: s, client: client}
+	s.drafts[d] = struct{}{}
+	return d, nil
+}
+
+// room is whether a client may add a message.
+func (s *Mem) room(client string) error {
+	limit, all, has := s.faults.MaxMessages, 0, map[string]int{}
+	if limit == 0 {
+		return nil
+	}
+	add := func(client string, n int) {
+		if all += n; client != "" {
+			has[client] += n
+		}
+	}
+	for _, l := range s.lanes {
+		for _, m := range l.queue {
+			add(m.Turn().Client, 1)
+		}
+	}
+	for d := range s.drafts {
+		add(d.client, 1)
+	}
+	for client, at := range s.away {
+		if s.now().Sub(at) < spool.AwayFor {
+			add(client, 0)
+		}
+	}
+	if all >= limit {
+		s.away[client] = s.now()
+		return spool.ErrFull
+	}
+	if client != "" && spool.Overdrawn(int64(limit), int64(all), int64(has[client]), len(has)) {
+		return spool.ErrFull
+	}
+	return nil
 }
 
 // Admit implements spool.Intake.
-func (s *Mem) Admit(string, int64) error {
+func (s *Mem) Admit(client string, _ int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.read(); err != nil {
 		return err
 	}
-	return s.faults.Err
+	return cmp.Or(s.faults.Err, s.room(client))
 }
 
 // Key implements spool.Intake.
@@ -45,13 +88,18 @@ func (d *draft) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (d *draft) Abort() { d.over = true }
+func (d *draft) Abort() {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	d.over = true
+	delete(d.s.drafts, d)
+}
 
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver
 	}
-	d.over = true
+	d.Abort()
 	if err := spool.CheckMessage(&m); err != nil {
 		return err
 	}

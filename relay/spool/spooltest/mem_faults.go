@@ -16,6 +16,8 @@ type Faults struct {
 	Err     error         // of each change, and of each look at lanes, holds and owed reports
 	OpenErr error         // of each Open
 
+	MaxMessages int // of the queue; 0 = no limit
+
 	// FailIf, where set, gives the error of a change or of an Open. op is one of
 	// begin, commit, claim, settle, unclaim, move, delete, sethold, endhold,
 	// reported, usage, refusals, sweep and open; id is empty where op is about no message.

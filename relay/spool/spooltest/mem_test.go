@@ -14,6 +14,14 @@ func TestMemConforms(t *testing.T) {
 	spooltest.Run(t, func(_ *testing.T, now func() time.Time) spool.Store { return spooltest.NewMem(now) })
 }
 
+func TestMemIsShared(t *testing.T) {
+	spooltest.RunShare(t, func(_ *testing.T, now func() time.Time) spool.Store {
+		s := spooltest.NewMem(now)
+		s.Inject(func(f *spooltest.Faults) { f.MaxMessages = spooltest.Limit })
+		return s
+	})
+}
+
 // Faults fail what they name, change nothing, and end when they are taken away.
 func TestMemFaults(t *testing.T) {
 	s, broken := spooltest.NewMem(nil), errors.New("input/output error")

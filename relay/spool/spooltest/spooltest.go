@@ -46,6 +46,7 @@ func Run(t *testing.T, open Open) {
 		{"ClaimTurns", claimTurns},
 		{"ClaimTurnsProbe", claimTurnsProbe},
 		{"ClaimTurnAfter", claimTurnAfter},
+		{"ClaimSaysWhenTheRestIsDue", claimSaysWhenTheRestIsDue},
 		{"ClaimOnlyFrom", claimOnlyFrom},
 		{"ClaimBySize", claimBySize},
 		{"TurnsWait", turnsWait},

@@ -91,6 +91,40 @@ func claimTurnAfter(_ *testing.T, f *fixture) {
 	}
 }
 
+// claimSaysWhenTheRestIsDue: a claim that found all that it may take of a turn says when
+// the next of the rest is, due or not; one that found less, when the next will be due.
+func claimSaysWhenTheRestIsDue(_ *testing.T, f *fixture) {
+	other := func(m *spool.Message) { m.From = addr("b@example.org") }
+	first, _ := f.of("erp", "192.0.2.7"), f.of("erp", "192.0.2.7", other)
+	later := f.clock.Add(time.Minute)
+	f.queuedFor(f.of("erp", "192.0.2.7"), time.Minute)
+	f.queuedFor(f.of("ups", "192.0.2.7"), time.Second)
+	for i, tt := range []struct {
+		limit  int
+		except []envelope.Address
+		next   time.Time
+		back   bool // what was claimed
+	}{
+		{1, nil, first.Accepted.Add(time.Second), true},
+		{2, nil, later.Add(time.Second), true},
+		{3, nil, later.Add(time.Second), true},
+		{2, []envelope.Address{addr("b@example.org")}, later.Add(time.Second), true},
+		{1, []envelope.Address{addr("b@example.org")}, first.Accepted.Add(time.Second), false},
+		{1, []envelope.Address{addr("b@example.org")}, later.Add(time.Second), true},
+	} {
+		turns := []spool.Quota{turn("none", "", 1), turn("erp", "192.0.2.7", tt.limit)}
+		got := f.claimOf(spool.Claim{Limit: 5, Turns: turns, ExceptFrom: tt.except})
+		if next := turns[1].Next; !turns[0].Next.IsZero() || !next.Equal(tt.next) {
+			f.Errorf("claim %d of %d found %d and says %v, want %v", i, tt.limit, len(got), next, tt.next)
+		}
+		for _, r := range got {
+			if tt.back {
+				f.must(f.store.Unclaim(f.ctx, r.ID, r.Attempts, r.Accepted))
+			}
+		}
+	}
+}
+
 func claimOnlyFrom(_ *testing.T, f *fixture) {
 	f.of("erp", "192.0.2.7")
 	b := f.of("ups", "192.0.2.8", func(m *spool.Message) { m.From = addr("b@example.org") })

@@ -28,7 +28,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if c.Probe || len(c.ExceptFrom) > 0 || c.ExceptOver > 0 {
 		return s.searchAndTake(ctx, c)
 	}
-	return s.take(ctx, c.Now, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
+	return s.take(ctx, c, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
 }
 
 // searchAndTake looks for messages with a reading connection, and the writer then
@@ -36,11 +36,17 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 // message is taken twice. If other claims took all that were found, it looks again.
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
 	for len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
-		found, err := db.Read(ctx, s.readers, func(conn *db.Conn) ([]stored, error) { return findDue(conn, c) })
+		found, err := db.Read(ctx, s.readers, func(conn *db.Conn) ([]stored, error) {
+			found, err := findDue(conn, c)
+			if err == nil && len(found) == 0 {
+				err = findNext(conn, c, nil)
+			}
+			return found, err
+		})
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
-		taken, err = s.take(ctx, c.Now, func(*tx) ([]stored, error) { return found, nil })
+		taken, err = s.take(ctx, c, func(*tx) ([]stored, error) { return found, nil })
 		if err != nil {
 			return nil, err
 		}
@@ -121,8 +127,9 @@ func dueQuery(c spool.Claim, where string, of []any) (string, []any) {
 }
 
 // take records an attempt for each message that find returns and that has not changed since.
-func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]stored, error)) ([]spool.Record, error) {
+func (s *Store) take(ctx context.Context, c spool.Claim, find func(*tx) ([]stored, error)) ([]spool.Record, error) {
 	var taken []stored
+	now := c.Now
 	err := s.small(ctx, true, func(t *tx) error {
 		taken = taken[:0]
 		found, err := find(t)
@@ -140,7 +147,7 @@ func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]store
 				taken = append(taken, m)
 			}
 		}
-		return nil
+		return findNext(t.Conn, c, found)
 	})
 	if err != nil {
 		return nil, err
@@ -149,6 +156,31 @@ func (s *Store) take(ctx context.Context, now time.Time, find func(*tx) ([]store
 		s.open.note(m)
 	}
 	return records(taken), nil
+}
+
+// findNext answers when the rest of each turn is due.
+func findNext(conn *db.Conn, c spool.Claim, found []stored) error {
+	if c.Probe {
+		return nil
+	}
+	of := map[int64]int{}
+	for _, m := range found {
+		of[m.turn]++
+	}
+	for i := range c.Turns {
+		q, code := &c.Turns[i], turnCode(c.Turns[i].Turn)
+		from := nanos(q.After)
+		if of[code] < max(q.Limit, 1) {
+			from = nanos(c.Now) + 1
+		}
+		next, err := conn.Number(`SELECT max(next, 1) FROM message INDEXED BY due
+			WHERE state = 0 AND lane = ? AND turn = ? AND next >= ? ORDER BY next LIMIT 1`, c.Mailbox.Key(), code, from)
+		if err != nil {
+			return err
+		}
+		q.Next = timeOf(next)
+	}
+	return nil
 }
 
 func records(list []stored) []spool.Record {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -63,4 +64,22 @@ func TestFullDiskAtCommit(t *testing.T) {
 	if _, err := s.Get(t.Context(), m.ID); !errors.Is(err, spool.ErrNotFound) {
 		t.Errorf("Get gave %v", err)
 	}
+}
+
+// TestFullDiskThatCannotBeRecovered wants ErrFull for as long as the store is unhealthy
+// because its disk is full.
+func TestFullDiskThatCannotBeRecovered(t *testing.T) {
+	f := newFaults()
+	s := open(t, newPath(t), f.into)
+	full := &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}
+	f.set("before commit", full, 1)
+	f.set("reopen", full, 0)
+	for range 3 {
+		err := tryAccept(s, newMessage(t, "box@example.org"), []byte("new"))
+		if !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "free space") {
+			t.Errorf("new mail: %v", err)
+		}
+	}
+	f.clear()
+	eventually(t, "room", func() bool { return s.Health() == nil })
 }

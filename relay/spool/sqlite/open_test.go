@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/db"
 	"graphrelay/relay/spool/sqlite/disk"
@@ -367,11 +369,43 @@ func TestClampNext(t *testing.T) {
 	s, err := Open(t.Context(), Options{Path: path, BallastSize: -1, MaxDelay: time.Hour, Now: start})
 	must(t, err)
 	defer s.Close()
-	if r, err := s.Get(t.Context(), m.ID); err != nil || !r.NextAttempt.Equal(start().Add(time.Hour)) {
+	if r, err := s.Get(t.Context(), m.ID); err != nil || !r.NextAttempt.Equal(start()) {
 		t.Errorf("due %v, %v", r.NextAttempt, err)
 	}
-	must(t, s.Sweep(t.Context(), start().Add(-time.Minute), time.Hour, time.Hour))
-	if r, err := s.Get(t.Context(), m.ID); err != nil || !r.NextAttempt.Equal(start().Add(59*time.Minute)) {
+	must(t, s.Sweep(t.Context(), start().Add(-2*time.Hour), time.Hour, time.Hour))
+	if r, err := s.Get(t.Context(), m.ID); err != nil || !r.NextAttempt.Equal(start().Add(-2*time.Hour)) {
 		t.Errorf("due %v, %v", r.NextAttempt, err)
+	}
+}
+
+// TestClockSetBack wants mail whose next attempt a clock planned that was set back to be
+// due at once, and what the present clock planned to wait.
+func TestClockSetBack(t *testing.T) {
+	var ahead atomic.Int64
+	now := func() time.Time { return start().Add(time.Duration(ahead.Load())) }
+	ahead.Store(int64(40 * time.Minute))
+	s := open(t, newPath(t), func(s *Store) { s.opts.Now, s.opts.MaxDelay = now, time.Hour })
+	deferred := func() envelope.QueueID {
+		m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
+		if _, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: now(), Limit: 9}); err != nil {
+			t.Fatal(err)
+		}
+		must(t, s.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Deferred, At: now(),
+			NextAttempt: now().Add(time.Minute)}))
+		return m.ID
+	}
+	next := func(id envelope.QueueID) time.Time {
+		r, err := s.Get(t.Context(), id)
+		must(t, err)
+		return r.NextAttempt
+	}
+	before := deferred()
+	must(t, s.small(t.Context(), false, func(*tx) error { s.checkClock(); return nil })) // a tick has seen the time
+	ahead.Store(0)
+	eventually(t, "a message that is due", func() bool { return next(before).Equal(start()) })
+	after := deferred()
+	must(t, s.Sweep(t.Context(), start(), time.Hour, time.Hour))
+	if !next(after).Equal(start().Add(time.Minute)) {
+		t.Errorf("what was planned by the present clock is due at %v", next(after))
 	}
 }

@@ -103,7 +103,7 @@ type body struct {
 // Open implements spool.Reader. A message whose bytes were deleted is ErrNotFound.
 func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
 	r := &body{ctx: ctx, v: v, id: id}
-	err := v.readers.With(ctx, func(c *db.Conn) error {
+	err := v.read(ctx, func(c *db.Conn) error {
 		known := false
 		if r.place, known = v.open.place(id); !known {
 			b, err := findBody(c, id)
@@ -135,19 +135,31 @@ func (r *body) load(c *db.Conn, index int64) error {
 		return nil
 	}
 	want := min(r.size-index*chunkSize, chunkSize)
-	found := false
+	found, crc, data := false, int64(0), []byte(nil)
 	err := c.Query("SELECT crc, data FROM chunk WHERE id = ?", []any{r.n<<chunkBits | index}, func(row *db.Row) error {
-		crc, data := row.Int(), row.Bytes()
-		if int64(len(data)) != want || checksum(data) != crc {
-			return fmt.Errorf("%w: chunk %d of message %s does not match its checksum", spool.ErrDamaged, index, r.id)
-		}
-		r.data, r.index, found = data, index, true
+		found, crc, data = true, row.Int(), row.Bytes()
 		return row.Err
 	})
-	if err != nil || found {
+	switch {
+	case err != nil: // of a read that failed nothing is judged
 		return err
+	case !found:
+		return r.missing(c, index)
+	case int64(len(data)) != want || checksum(data) != crc:
+		return fmt.Errorf("%w: chunk %d of message %s does not match its checksum", spool.ErrDamaged, index, r.id)
 	}
-	return r.missing(c, index)
+	r.data, r.index = data, index
+	return nil
+}
+
+// read is with a connection, and once more with another where the first finds damage
+// or fails: what a disk gives once it need not give twice.
+func (v *view) read(ctx context.Context, do func(*db.Conn) error) error {
+	err := v.readers.With(ctx, do)
+	if _, failed := db.Code(err); failed || errors.Is(err, spool.ErrDamaged) {
+		err = v.readers.Anew(ctx, do)
+	}
+	return err
 }
 
 // missing distinguishes a damaged message from one that was finished meanwhile.
@@ -168,7 +180,7 @@ func (r *body) Read(p []byte) (int, error) {
 	index := r.offset / chunkSize
 	if r.data == nil || index != r.index {
 		r.data = nil
-		err := r.v.readers.With(r.ctx, func(c *db.Conn) error { return r.load(c, index) })
+		err := r.v.read(r.ctx, func(c *db.Conn) error { return r.load(c, index) })
 		if err != nil {
 			return 0, err
 		}

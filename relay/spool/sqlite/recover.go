@@ -22,7 +22,8 @@ type health struct {
 	backoff time.Duration
 }
 
-// sick returns nil, or an ErrUnhealthy that says what to do.
+// sick returns nil, or an ErrUnhealthy that says what to do. It is an ErrFull, too, if
+// the disk is full: clients read 452 then.
 func (s *Store) sick() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,6 +32,10 @@ func (s *Store) sick() error {
 	}
 	if c, ok := errors.AsType[text.Cause](s.health.err); ok {
 		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, c)
+	}
+	if s.space.IsFull() {
+		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, disk.Full("Disk of the queue is full",
+			"free space on the disk of queue.store", text.Foreign(s.health.err.Error(), 500)))
 	}
 	return fmt.Errorf("%w: %w", spool.ErrUnhealthy, text.Cause{
 		Headline: "Queue cannot be written: the disk fails", Remedy: "repair the disk of queue.store, " +
@@ -62,6 +67,7 @@ func (s *Store) recover(lost marks) error {
 		s.log.Info("queue recovered after a failed commit")
 		return nil
 	}
+	s.easeIfFull(err)
 	if noteErr := disk.NoteLost(s.opts.Path, all.accepted); noteErr != nil {
 		err = errors.Join(err, fmt.Errorf("noting the lost messages: %w", noteErr))
 	}
@@ -91,6 +97,8 @@ func (s *Store) housekeep() {
 	case due:
 		_ = s.recover(marks{}) // Health returns its error
 	}
+	s.checkClock()
+	s.giveBack()
 	s.refillBallast()
 }
 

@@ -70,7 +70,8 @@ type Store struct {
 	closing       sync.Once
 	closeErr      error
 
-	walGrowth        int64 // bytes since the last checkpoint, estimated; the writer's
+	lastTick         time.Time // of the clock; the writer's
+	walGrowth        int64     // bytes since the last checkpoint, estimated; the writer's
 	checkpointing    atomic.Bool
 	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
 	stalled          atomic.Bool   // the writer waits for it

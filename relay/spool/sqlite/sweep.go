@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"graphrelay/relay/spool/sqlite/db"
@@ -22,7 +23,7 @@ const (
 
 // Sweep implements spool.Store. The history of Failed messages stays as long as
 // their body; Damaged ones stay. It also brings times of next attempts that are
-// beyond Options.MaxDelay back to it.
+// beyond Options.MaxDelay back.
 func (s *Store) Sweep(ctx context.Context, now time.Time, keepHistory, keepFailed time.Duration) error {
 	ended := now.Add(-keepHistory)
 	steps := []func(*tx) (bool, error){
@@ -132,19 +133,65 @@ func vacuumSome(c *db.Conn) (more bool, err error) {
 	return err == nil && free > keepPages+vacuumPages, err
 }
 
-// clampNext repairs the times that a wrong clock has left: no message waits
-// longer than the longest delay.
+// giveBack makes room at once where the disk has none for new mail: what is free inside
+// the database counts, and an empty queue returns that and its log to the system. It
+// runs in the writer.
+func (s *Store) giveBack() {
+	if s.sick() != nil || s.space.Room() == nil {
+		return
+	}
+	free, err := freeInside(s.writer)
+	if err != nil {
+		return // the next commit finds out more
+	}
+	if s.space.SetInside(free); s.tally.queue() > 0 || free == 0 && s.walGrowth == 0 || s.checkpointing.Load() {
+		return
+	}
+	for range 16 {
+		ch := &change{redo: true, done: make(chan struct{}), apply: func(t *tx) error {
+			return t.Run("PRAGMA incremental_vacuum(1024)")
+		}}
+		if s.commit([]*change{ch}); ch.err != nil {
+			return
+		}
+	}
+	if emptyWAL(s.writer) == nil { // else somebody reads, and the next time will do
+		s.walGrowth = 0
+		s.space.SetInside(0)
+	}
+}
+
+// clampNext repairs the times that a wrong clock has left: no message waits longer than
+// the longest delay, nor for a time that was planned by a clock that was ahead of this
+// one, as that of its last attempt shows. Such a message is due.
 func clampNext(c *db.Conn, lanes []laneTally, now time.Time, longest time.Duration) error {
 	if longest <= 0 {
 		return nil
 	}
-	latest := nanos(now.Add(longest))
+	due, latest, ahead := nanos(now), nanos(now.Add(longest)), nanos(now.Add(clockSlack))
 	for _, l := range lanes {
 		err := c.Run(`UPDATE message INDEXED BY due SET next = ?, events = events + 1
-			WHERE state = 0 AND lane = ? AND next > ?`, latest, l.lane, latest)
+			WHERE state = 0 AND lane = ? AND next > ? AND (next > ? OR last > ?)`, due, l.lane, due, latest, ahead)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clockSlack is how far a clock may step back without harm.
+const clockSlack = 30 * time.Second
+
+// checkClock repairs them at once when the clock was set back. It runs in the writer.
+func (s *Store) checkClock() {
+	now := s.opts.Now().Round(0) // the time of day
+	back := s.lastTick.Sub(now)
+	s.lastTick = now
+	if back < clockSlack {
+		return
+	}
+	s.log.Warn("clock was set back; mail that waits for a time of before is due now", slog.Duration("by", back))
+	s.commit([]*change{{redo: true, done: make(chan struct{}), apply: func(t *tx) error {
+		return clampNext(t.Conn, s.tally.snapshot(), now, s.opts.MaxDelay)
+	}}})
 }

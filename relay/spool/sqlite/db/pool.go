@@ -25,7 +25,12 @@ func NewPool(path, params string, size int) *Pool {
 // With runs do with a connection of its own. do must not keep a query open
 // when it returns, nor wait for anything but the database: an open transaction
 // would keep the log from being emptied.
-func (p *Pool) With(ctx context.Context, do func(*Conn) error) error {
+func (p *Pool) With(ctx context.Context, do func(*Conn) error) error { return p.lend(ctx, false, do) }
+
+// Anew is With with a connection that remembers nothing of the file.
+func (p *Pool) Anew(ctx context.Context, do func(*Conn) error) error { return p.lend(ctx, true, do) }
+
+func (p *Pool) lend(ctx context.Context, anew bool, do func(*Conn) error) error {
 	var c *Conn
 	select {
 	case c = <-p.conns:
@@ -35,6 +40,10 @@ func (p *Pool) With(ctx context.Context, do func(*Conn) error) error {
 		return spool.ErrClosed
 	}
 	defer func() { p.conns <- c }()
+	if anew {
+		_ = c.Close() // what it says of its last use was reported then
+		c = nil
+	}
 	if c == nil {
 		opened, err := Dial(p.path, p.params)
 		if err != nil {

@@ -80,6 +80,55 @@ func TestMailUnderWayCountsForItsClient(t *testing.T) {
 	}
 }
 
+// A client that begins many bodies while there is room does not fill the disk for the
+// others with them, but for the last that it finishes; one alone it may always finish.
+func TestBodiesUnderWayDoNotFillTheDisk(t *testing.T) {
+	s, uses, _ := sharedSpace()
+	s.known = Free{Bytes: 100 << 20, Inodes: -1}
+	s.Measure = func(string) (Free, error) { return s.known, nil } // which follows what is written
+	uses["b"] = spool.Use{Messages: 1, Bytes: 1 << 20}
+	var drafts []*Share
+	for range 8 {
+		d, err := s.Enter("a", 0, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		drafts = append(drafts, d)
+	}
+	refused := 0
+	for range 20 << 20 / 4096 {
+		for i, d := range drafts {
+			if d == nil {
+				continue
+			}
+			if err := d.Add(4096); err != nil {
+				if !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "share of the queue's disk") {
+					t.Fatal(err)
+				}
+				d.Leave()
+				s.SetInside(s.inside + d.size) // what was on the disk is removed
+				drafts[i] = nil
+				refused++
+				continue
+			}
+			d.Wrote(4096)
+		}
+	}
+	if _, all := s.uses(); refused == 0 || refused == len(drafts) || all.Bytes > 72<<20 {
+		t.Errorf("%d of %d bodies are refused, and %d MiB are used", refused, len(drafts), all.Bytes>>20)
+	}
+	big, err := s.Enter("c", 0, func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		if err := big.Add(1 << 20); err != nil {
+			t.Fatalf("its only message: %v", err)
+		}
+		big.Wrote(1 << 20)
+	}
+}
+
 func TestWhoWasTurnedAwayHasMailForAnHour(t *testing.T) {
 	s, uses, now := sharedSpace()
 	uses["a"] = spool.Use{Messages: 20}

@@ -25,6 +25,9 @@ const (
 	spaceAge  = time.Second // how long a measurement is used
 	// patience is how long a draft to which nothing is added keeps its share.
 	patience = 30 * time.Second
+	// lookAgain is after how many bytes of a body the share of its client is looked at
+	// again: by then others may have mail, or more bodies of the client arrive.
+	lookAgain = 1 << 20
 )
 
 // Space decides whether there is room for another message.
@@ -53,7 +56,8 @@ type Space struct {
 type Share struct {
 	space  *Space
 	client string
-	bytes  int64     // that have arrived and are not on the disk yet
+	size   int64     // that has arrived
+	bytes  int64     // of that what is not on the disk yet
 	moved  time.Time // when the last of them came
 	stored bool      // some are on the disk
 	giveUp func()    // removes these
@@ -142,7 +146,12 @@ func (h *Share) Add(n int64) error {
 	if err != nil {
 		return s.turnAway(h.client, err)
 	}
-	h.bytes, h.moved = h.bytes+n, s.Now()
+	if h.size/lookAgain != (h.size+n)/lookAgain {
+		if err := s.checkDisk(h.client, h.size); err != nil {
+			return err
+		}
+	}
+	h.size, h.bytes, h.moved = h.size+n, h.bytes+n, s.Now()
 	return nil
 }
 
@@ -233,6 +242,17 @@ func (s *Space) checkShare(client string) error {
 			"see why they are not sent (graphrelay status), or raise queue.max_messages",
 			fmt.Sprintf("%d of %d messages are in the queue, of %d clients", all.Messages, s.MaxMessages, clients))
 	}
+	return s.checkDisk(client, 0)
+}
+
+// checkDisk is checkShare of the disk alone. own is what has arrived of the body that
+// asks: whoever has nothing else may finish one message, however large.
+func (s *Space) checkDisk(client string, own int64) error {
+	if client == "" {
+		return nil
+	}
+	has, all := s.uses()
+	clients, its := len(has), has[client].Plus(0, -own)
 	if room := all.Bytes + s.known.Bytes + s.inside - s.MinFree; spool.Overdrawn(room, all.Bytes, its.Bytes, clients) {
 		return Full(fmt.Sprintf("Client has its share of the queue's disk: %d MiB, and others have mail, too",
 			its.Bytes>>20),
@@ -257,7 +277,7 @@ func (s *Space) uses() (has map[string]spool.Use, all spool.Use) {
 	}
 	for h := range s.shares {
 		if !s.lost(h) {
-			add(h.client, spool.Use{Messages: 1, Bytes: h.bytes})
+			add(h.client, spool.Use{Messages: 1, Bytes: h.size})
 		}
 	}
 	for client, at := range s.away {
