@@ -194,6 +194,15 @@ func remediesFollowedInParts() map[string][]string {
 			"restrict the app before anything else is done with it",
 			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 		},
+		"tracking TestAMailboxThatMayNotBeRead": {
+			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
+				"Graph; mail is sent meanwhile",
+		},
+		"tracking TestAlarms": {
+			"see why with graphrelay trace --undelivered --client … --since 1d, and correct the addresses that it " +
+				"writes to",
+		},
+		"tracking TestGraphThatShowsNoHeaders": {"set track_bounces to full and grant \"…\""},
 		"verify TestAnInterruptedVerificationIsRunAgain": {
 			"run it again",
 		},

@@ -410,3 +410,23 @@ func TestAlarms(t *testing.T) {
 		t.Errorf("a day later: %v", r.alarms)
 	}
 }
+
+// Where Graph shows no headers, header finds nothing and says so; full does.
+func TestGraphThatShowsNoHeaders(t *testing.T) {
+	r := newRig(t, false, "Mail.Read")
+	r.sent("<1@erp>", "one@example.net")
+	for range blindAfter {
+		r.double.Receive(box1.String(), []byte("\r\nno header\r\n"), time.Now())
+	}
+	r.round(t.Context())
+	if text := r.alarms["bounce-headers:box@contoso.com"]; !strings.Contains(text, "set track_bounces to full") {
+		t.Errorf("alarms: %v", r.alarms)
+	}
+	r.settings.Full = true
+	m := r.sent("<2@erp>", "two@example.net")
+	r.arrives("exchange", r.about(m, time.Now()))
+	r.round(t.Context())
+	if f := r.fates(m); f[0].Kind != spool.EventBounced || len(r.alarms) != 0 {
+		t.Errorf("with full: %+v, %v", f, r.alarms)
+	}
+}
