@@ -255,6 +255,15 @@ func (b *BaseURL) Read(text string) *strict.Fault {
 	return nil
 }
 
+// Host is the name or address of the host, without the port.
+func (b BaseURL) Host() string {
+	u, err := url.Parse(string(b))
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 func (*BaseURL) About() (kind, example string) { return "URL", "https://127.0.0.1:8443" }
 
 // Server is HOST:PORT of a server that is connected to.

@@ -121,12 +121,15 @@ Check a configuration:     graphrelay check -c /etc/graphrelay/config.yaml`,
 	return root
 }
 
+// installedConfig is the configuration of a service of the packages or the image.
+const installedConfig = "/etc/graphrelay/config.yaml"
+
 // defaultConfig is where the configuration is read from without -c.
 func defaultConfig() string {
 	if f := os.Getenv("GRAPHRELAY_CONFIG"); f != "" {
 		return f
 	}
-	return "/etc/graphrelay/config.yaml"
+	return installedConfig
 }
 
 // configFlag adds -c, which every command takes that reads the configuration.

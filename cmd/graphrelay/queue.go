@@ -27,14 +27,17 @@ type queueReader interface {
 
 // withQueue asks the running service, and where none answers opens its store.
 func withQueue(ctx context.Context, file string, ask func(queueReader) error) error {
-	c, err := config.Load(file)
+	service, err := dialService(ctx, file)
 	if err != nil {
 		return err
 	}
-	service := admin.Dial(c.Admin.Address.Address)
 	// Checked first, because ask must run only once: it may have made files before it fails.
 	if err = service.Answers(ctx); err == nil {
 		return ask(service)
+	}
+	c, errConfig := config.Load(file)
+	if errConfig != nil {
+		return errConfig
 	}
 	store, openErr := doctor.OpenStopped(ctx, c)
 	if errors.Is(openErr, doctor.ErrNoStore) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/cmd/graphrelay/terminal"
-	"graphrelay/config"
 	"graphrelay/relay/admin"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
@@ -44,7 +44,7 @@ func (c *changeCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	service, err := dialService(c.file)
+	service, err := dialService(cmd.Context(), c.file)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,19 @@ func (c *changeCommand) read(args []string) (operator.Change, error) {
 	return operator.Change{Action: c.action, IDs: ids, Filter: f}, nil
 }
 
-func dialService(file string) (*admin.Client, error) {
-	c, err := config.Load(file)
-	if err != nil {
-		return nil, err
+// dialService is the service that file configures. A mistake in the file of an
+// installed service does not hide that service, which runs by what was in it before.
+func dialService(ctx context.Context, file string) (*admin.Client, error) {
+	socket, mistake := adminSocket(file)
+	return dialAt(ctx, socket, mistake, file == installedConfig)
+}
+
+func dialAt(ctx context.Context, socket string, mistake error, installed bool) (*admin.Client, error) {
+	service := admin.Dial(socket)
+	if mistake != nil && (!installed || service.Answers(ctx) != nil) {
+		return nil, mistake
 	}
-	return admin.Dial(c.Admin.Address.Address), nil
+	return service, nil
 }
 
 // do makes the change and prints the result. IDs that could not be changed are a
@@ -200,7 +207,7 @@ mailbox again.`,
 }
 
 func (c *changeCommand) release(cmd *cobra.Command, args []string, key string) error {
-	service, err := dialService(c.file)
+	service, err := dialService(cmd.Context(), c.file)
 	if err != nil {
 		return err
 	}
@@ -259,7 +266,7 @@ terminal it needs --yes. Messages that arrive after the question stay.`,
 			return usageError{errors.New("delete needs a confirmation, and standard input is not a terminal: add " +
 				"--yes to delete permanently")}
 		}
-		service, err := dialService(c.file)
+		service, err := dialService(cmd.Context(), c.file)
 		if err != nil {
 			return err
 		}

@@ -156,7 +156,7 @@ func (m *testMail) send() (string, error) {
 // tryNow has the mail that a reply names sent now, even if attempts have failed
 // before it. A user who may not administer the relay waits for the next attempt.
 func tryNow(cmd *cobra.Command, file, reply string) {
-	service, err := dialService(file)
+	service, err := dialService(cmd.Context(), file)
 	if err != nil {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,6 +133,8 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 	}
 	if id.Endpoints == nil {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
+	} else if host := id.Endpoints.Login.Host(); !loopback(host) { // a double gets the script for the public cloud
+		p.Cloud = host
 	}
 	for _, m := range c.Mailboxes {
 		switch {
@@ -146,6 +149,11 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		p.Sender = c.DefaultSender
 	}
 	return s.complete(p, len(c.Identities))
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (s scripting) pick(c *config.Config) (config.Identity, error) {

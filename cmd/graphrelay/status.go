@@ -30,7 +30,7 @@ queue, credentials, audits, and each mailbox that has mail waiting follow.`,
   graphrelay status --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			service, err := dialService(file)
+			service, err := dialService(cmd.Context(), file)
 			if err != nil {
 				return err
 			}

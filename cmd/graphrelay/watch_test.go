@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -59,4 +60,26 @@ func TestWatchedFileIsReloadedWhenItHasSettled(t *testing.T) {
 	look("pauses begin anew", 10*time.Second, true)
 	w.reloaded(nil, now)
 	look("in force again", 24*time.Hour, false)
+}
+
+// A mistake in the configuration of an installed service does not hide the service,
+// which goes on by what was there before; in any other file it is the answer, for the
+// service at the usual socket may be another one.
+func TestAMistakeDoesNotHideTheInstalledService(t *testing.T) {
+	mistake := errors.New("config.yaml:1: a mistake")
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	if _, err := dialAt(t.Context(), socket, mistake, true); !errors.Is(err, mistake) {
+		t.Errorf("no service: %v", err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if service, err := dialAt(t.Context(), socket, mistake, true); err != nil || service == nil {
+		t.Errorf("the installed service: %v", err)
+	}
+	if _, err := dialAt(t.Context(), socket, mistake, false); !errors.Is(err, mistake) {
+		t.Errorf("another file: %v", err)
+	}
 }

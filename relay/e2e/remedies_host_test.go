@@ -314,6 +314,30 @@ func remediesOfStatus() map[string]hostRow {
 				h.sh("graphrelay queue retry --state damaged")
 				h.d.WaitFor(h.t, 1, patience)
 			}},
+		"check the disk; send again what list.txt in … names, then move the folder away": {"status", nil,
+			func(h *hosted) {
+				held(h)
+				info, err := os.Stat(h.Store + "-wal")
+				h.does(func() error { return err })
+				for range 4 {
+					h.send()
+				}
+				h.Kill()
+				log := []byte(readFile(h.t, h.Store+"-wal"))
+				log[info.Size()+200] ^= 1 // in a page of the first commit after that
+				harness.WriteFile(h.t, h.Store+"-wal", string(log))
+				h.Start()
+			}, func(h *hosted) {
+				folders, _ := filepath.Glob(h.Store + ".damaged-*")
+				if len(folders) != 1 {
+					h.t.Fatalf("folders: %q", folders)
+				}
+				lost, _ := filepath.Glob(folders[0] + "/*.eml")
+				if list := readFile(h.t, folders[0]+"/list.txt"); len(lost) == 0 || len(h.Queue())+len(lost) < 5 {
+					h.t.Errorf("%d in the queue, saved %q, listed:\n%s", len(h.Queue()), lost, list)
+				}
+				h.does(func() error { return os.Rename(folders[0], h.path("away")) })
+			}},
 		"restart the service: systemctl restart graphrelay": {"status", nil,
 			func(h *hosted) { held(h); h.does(func() error { return os.Remove(h.Store + ".lock") }) },
 			func(h *hosted) { h.restart(); h.d.ClearFaults() }},

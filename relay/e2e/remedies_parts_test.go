@@ -141,7 +141,8 @@ func remediesFollowedInParts() map[string][]string {
 			"it is tried again; graphrelay cert show FILE has the history",
 			"renew it by hand (graphrelay cert renew), or set certificate_renewal: off",
 			"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
-			"let the service read it, or delete it: the renewal then begins again",
+			"the renewal continues by itself; find out what changes the files beside certificate_file",
+			"let the service read it; graphrelay cert roll replaces a damaged one",
 			"renew it by hand (graphrelay cert renew), or exempt the app: Entra ID > App management policies",
 		},
 		"doctor TestAPortIsGivenUpOrAnotherOneChosen": {

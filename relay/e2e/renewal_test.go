@@ -155,6 +155,25 @@ func TestRootRenewsACertificate(t *testing.T) {
 	r.check(old)
 }
 
+// The next key pair is deleted while it is tried: another one is made, the alarm says
+// so, and the certificate in force stays.
+func TestRootMakesALostPairAnew(t *testing.T) {
+	r := newRenewing(t, 100)
+	r.roll("1 of 12", "--now")
+	next := filepath.Join(filepath.Dir(r.file), "entra-renewal-next.pem")
+	lost := readFile(t, next)
+	if err := os.Remove(next); err != nil {
+		t.Fatal(err)
+	}
+	r.roll("1 of 12")
+	if readFile(t, next) == lost || len(r.d.Keys()) != 3 {
+		t.Errorf("no other pair was added: %+v", r.d.Keys())
+	}
+	r.shows("Key pair of the next certificate was lost from disk or changed", "status")
+	r.shows("find out what changes the files beside certificate_file", "doctor")
+	r.send()
+}
+
 // The service does it where it may write the folder, and goes on where it was each
 // time that it is killed.
 func TestTheServiceRenewsACertificate(t *testing.T) {

@@ -87,7 +87,7 @@ func (o *Observer) read(ctx context.Context, s *state.Snapshot) (reading, error)
 	st := r.stats
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
-	s.Restored, s.RestoredAt = st.Restored, st.RestoredAt
+	s.Restored, s.RestoredAt, s.Salvaged = st.Restored, st.RestoredAt, st.Salvaged
 	return r, nil
 }
 

@@ -18,6 +18,7 @@ const (
 	giveUp       = 2 * 24 * time.Hour // of refused logins; then another pair is made
 	checkPause   = time.Hour          // between logins with the new certificate, until mail was sent
 	tolerated    = 3                  // refusals in a row before the old certificate is put back
+	lostPause    = 24 * time.Hour     // before a pair is added in the place of one that was lost, from the second on
 )
 
 // Action is what is to be done next.
@@ -36,14 +37,19 @@ const (
 	Remove   Action = "remove a certificate from the app"
 	CatchUp  Action = "take note of the certificate in the file"
 	HandOver Action = "leave the certificate to its administrator"
+	Resume   Action = "continue from the files, because the note of the renewal was lost"
 )
 
 // Facts are what the next action depends on, beside the note.
 type Facts struct {
 	Now   time.Time
 	File  Key  // the certificate in the file
+	Next  Key  // the one in the file of the next pair; zero if it is lost or damaged
+	Kept  Key  // the one in the file of the pair before; zero if it is lost or damaged
 	Sent  bool // the service has logged in with it and sent mail
 	Force bool // the administrator wants it now
+
+	Damaged string // why the note cannot be read, which is then blank
 
 	Stagger time.Duration // how much later than others with the same certificate; less than a day
 }
@@ -57,6 +63,9 @@ func begins(k Key) time.Time {
 // is pure.
 func Next(n Note, f Facts) (Action, time.Time) {
 	retry := clamp(n.Retry, f.Now, 7*24*time.Hour)
+	if n.resumes(f) {
+		return Resume, f.Now
+	}
 	switch n.Stage {
 	case Made, Trying:
 		if f.File.Thumbprint == n.New.Thumbprint {
@@ -77,9 +86,13 @@ func Next(n Note, f Facts) (Action, time.Time) {
 		return Wait, retry
 	}
 	switch n.Stage {
-	case Made:
-		return Add, f.Now
-	case Trying:
+	case Made, Trying:
+		if f.Next.Thumbprint != n.New.Thumbprint || f.Next.Thumbprint == "" {
+			return Make, f.Now
+		}
+		if n.Stage == Made {
+			return Add, f.Now
+		}
 		return nextTry(n, f)
 	case Switched:
 		return nextProof(n, f)
@@ -125,7 +138,7 @@ func nextTry(n Note, f Facts) (Action, time.Time) {
 // nextProof is for the time after the switch: mail must have been sent, then the
 // restriction is verified; until then the new certificate is watched.
 func nextProof(n Note, f Facts) (Action, time.Time) {
-	if n.Refused >= tolerated && f.Now.Before(n.Old.End) {
+	if n.Refused >= tolerated && f.Now.Before(n.Old.End) && f.Kept.Thumbprint == n.Old.Thumbprint {
 		return Restore, f.Now
 	}
 	if f.Sent && n.Refused == 0 {
@@ -211,10 +224,7 @@ func (n Note) After(a Action, r Result, f Facts) Note {
 		}
 		n.Stranger = r.Key
 	case Make:
-		n.enter(Made, f.Now)
-		n.Old, n.New, n.Asked = n.known(f.File), r.Key, false
-		n.Old.ID = n.idOf(f.File.Thumbprint)
-		n.event(f.Now, "made the key pair "+r.Key.Thumbprint, "")
+		n.made(r.Key, f)
 	case Add:
 		n.enter(Trying, f.Now)
 		n.New = merge(n.New, r.Key)
@@ -228,6 +238,51 @@ func (n Note) After(a Action, r Result, f Facts) Note {
 		n.change(a, r, f)
 	}
 	return n
+}
+
+// made begins with a new key pair, also in the place of one that was lost.
+func (n *Note) made(k Key, f Facts) {
+	again := n.Lost == lostPair
+	if n.Lost = ""; n.Stage != Idle {
+		n.Lost = lostPair
+		n.event(f.Now, "the key pair "+n.New.Thumbprint+" was lost or changed", "")
+		if n.Asked {
+			n.retire(n.New, true)
+		}
+	}
+	n.enter(Made, f.Now)
+	n.Old, n.New, n.Asked = n.known(f.File), k, false
+	n.Old.ID = n.idOf(f.File.Thumbprint)
+	n.event(f.Now, "made the key pair "+k.Thumbprint, "")
+	if again && n.Lost != "" { // what is lost each time must not fill the app with certificates
+		n.Retry = f.Now.Add(lostPause)
+	}
+}
+
+// What may be lost, as headlines.
+const (
+	lostPair = "Key pair of the next certificate was lost from disk or changed"
+	lostNote = "Note of the certificate's renewal was lost from disk or damaged"
+)
+
+// resumes reports whether a renewal was under way of which the note knows nothing.
+func (n Note) resumes(f Facts) bool {
+	stage, _, _ := f.found()
+	return f.Damaged != "" || n.blank() && stage != Idle
+}
+
+// found is how far a renewal is by its files alone. A pair that has expired is none.
+func (f Facts) found() (_ Stage, old, next Key) {
+	other := func(k Key) bool {
+		return k.Thumbprint != "" && k.Thumbprint != f.File.Thumbprint && f.Now.Before(k.End)
+	}
+	switch {
+	case other(f.Kept):
+		return Switched, f.Kept, f.File
+	case other(f.Next):
+		return Made, f.File, f.Next // perhaps added, and tried
+	}
+	return Idle, Key{}, Key{}
 }
 
 // change is After for what changes which certificate is in force.
@@ -250,11 +305,19 @@ func (n *Note) change(a Action, r Result, f Facts) {
 	case Prove:
 		n.event(f.Now, "mail was sent with the certificate "+n.New.Thumbprint+", and verify found nothing wrong", "")
 		n.retire(n.Old, false)
-		n.Current, n.Old, n.New, n.Doubt = n.New, Key{}, Key{}, ""
+		n.Current, n.Old, n.New, n.Doubt, n.Lost = n.New, Key{}, Key{}, "", ""
 		n.enter(Idle, f.Now)
 	case HandOver:
 		n.event(f.Now, "found another certificate in the file, "+f.File.Thumbprint+": this renewal ends", "")
+		n.Doubt = ""
 		n.abandon(f)
+	case Resume:
+		stage, old, next := f.found()
+		n.event(f.Now, string(a), f.Damaged)
+		n.enter(stage, f.Now)
+		if n.Old, n.New, n.Asked = old, next, stage != Idle; n.Asked {
+			n.Lost = lostNote
+		}
 	case Remove:
 		i := n.removable(f)
 		what := "removed the certificate " + n.Retired[i].Thumbprint + " from the app"
@@ -271,7 +334,7 @@ func (n *Note) abandon(f Facts) {
 	if n.Asked {
 		n.retire(n.New, n.Stage != Switched)
 	}
-	n.Old, n.New, n.Looked = Key{}, Key{}, time.Time{}
+	n.Old, n.New, n.Looked, n.Lost = Key{}, Key{}, time.Time{}, ""
 	n.enter(Idle, f.Now)
 }
 

@@ -35,21 +35,34 @@ func folderOf(file string) folder {
 func NotePath(file string) string { return folderOf(file).note }
 
 // ReadNote reads the note beside a certificate file; the zero Note without one.
-func ReadNote(file string) (n Note, err error) {
-	path := NotePath(file)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Note{}, nil
+func ReadNote(file string) (Note, error) {
+	f := folderOf(file)
+	n, damaged, err := f.read()
+	if damaged != "" {
+		err = f.unread(damaged)
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &n)
+	return n, err
+}
+
+// read reads the note, or says why what is in its file is none.
+func (f folder) read() (n Note, damaged string, _ error) {
+	data, err := os.ReadFile(f.note)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Note{}, "", nil
 	}
 	if err != nil {
-		return Note{}, text.Cause{Headline: "The note of the certificate's renewal cannot be read",
-			Remedy: "let the service read it, or delete it: the renewal then begins again",
-			Detail: text.Line(path + ": " + err.Error())}
+		return Note{}, "", f.unread(err.Error())
 	}
-	return n, nil
+	if err := json.Unmarshal(data, &n); err != nil {
+		return Note{}, err.Error(), nil
+	}
+	return n, "", nil
+}
+
+func (f folder) unread(why string) error {
+	return text.Cause{Headline: "The note of the certificate's renewal cannot be read",
+		Remedy: "let the service read it; graphrelay cert roll replaces a damaged one",
+		Detail: text.Line(f.note + ": " + why)}
 }
 
 // Writable reports whether this process can replace the certificate file.

@@ -56,6 +56,7 @@ type Note struct {
 	Failing time.Time `json:"failing,omitzero"` // since when actions fail
 	Refused int       `json:"refused,omitempty"`
 	Doubt   string    `json:"doubt,omitempty"` // why the old certificate is in force again
+	Lost    string    `json:"lost,omitempty"`  // what of this renewal was lost from disk
 
 	Current  Key       `json:"current,omitzero"` // the last one that came into force by a renewal
 	Stranger Key       `json:"stranger,omitzero"`
@@ -87,6 +88,9 @@ func (n *Note) enter(s Stage, at time.Time) {
 	n.Stage, n.Since, n.Logins, n.Refused, n.Tried, n.Retry = s, at, 0, 0, time.Time{}, time.Time{}
 	n.Error, n.Failing = "", time.Time{}
 }
+
+// blank reports whether nothing is remembered: a renewal looks before it makes anything.
+func (n Note) blank() bool { return n.Stage == Idle && n.Looked.IsZero() && len(n.Events) == 0 }
 
 // retire plans the removal of a certificate.
 func (n *Note) retire(k Key, unused bool) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,18 +36,25 @@ type tenanted struct {
 	service service
 }
 
+var theRSAKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 func newTenanted(t *testing.T) *tenanted {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	d, sandboxErr := sandbox.New(sandbox.Options{})
-	if err := errors.Join(err, sandboxErr); err != nil {
+	d, err := sandbox.New(sandbox.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	x := &tenanted{t: t, d: d, key: key, dir: t.TempDir(), now: time.Now()}
+	x := &tenanted{t: t, d: d, key: theRSAKey(), dir: quick(t), now: time.Now()}
 	x.file = filepath.Join(x.dir, "entra.pem")
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	x.put(ca, d.CAPEM())
@@ -128,6 +136,8 @@ func (x *tenanted) steps() string {
 	return r.Report().Cause
 }
 
+func (x *tenanted) alarm() string { return x.roller().Report().Cause }
+
 // switched takes the steps until the certificate that follows is in force, and says
 // what alarm there is some hours later.
 func (x *tenanted) switched() string {
@@ -179,12 +189,17 @@ func TestRemediesAreFollowed(t *testing.T) {
 				block, _ := pem.Decode(data)
 				x.put(x.file, pem.EncodeToMemory(block))
 			}, (*tenanted).steps, func(x *tenanted) { x.renewByHand(0) }},
-		"a note that is garbled": {"let the service read it, or delete it: the renewal then begins again",
-			func(x *tenanted) { x.put(NotePath(x.file), []byte("{")) }, (*tenanted).steps,
-			func(x *tenanted) { x.remove(NotePath(x.file)) }},
+		"a note that is garbled": {"let the service read it; graphrelay cert roll replaces a damaged one",
+			func(x *tenanted) { x.put(NotePath(x.file), []byte("{")) }, (*tenanted).alarm,
+			func(x *tenanted) { _ = x.steps() }},
+		"a key pair that was lost": {"the renewal continues by itself; find out what changes the files beside " +
+			"certificate_file", func(x *tenanted) {
+			_ = x.steps()
+			x.remove(folderOf(x.file).next)
+		}, (*tenanted).steps, func(x *tenanted) { _ = x.switched() }},
 		"nobody renews it": {"run graphrelay cert roll as root, by: systemctl enable --now graphrelay-cert-roll.timer",
 			func(x *tenanted) { x.now = x.now.AddDate(0, 0, 19) },
-			func(x *tenanted) string { return x.roller().Report().Cause }, func(x *tenanted) { _ = x.steps() }},
+			(*tenanted).alarm, func(x *tenanted) { _ = x.steps() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newTenanted(t)

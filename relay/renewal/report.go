@@ -66,6 +66,10 @@ func (n Note) Trouble(file Key, now time.Time) (cause text.Cause, since time.Tim
 			Headline: "The renewed certificate was refused, and the old one is in force again", Detail: n.Error,
 			Remedy: "it is tried again; if that fails, renew by hand: graphrelay cert renew",
 		}, n.Since, false
+	case n.Lost != "":
+		return text.Cause{Headline: n.Lost, Detail: n.Error,
+			Remedy: "the renewal continues by itself; find out what changes the files beside certificate_file",
+		}, n.Since, false
 	case n.Error != "" && now.Sub(n.Failing) >= failsFor:
 		c := text.ReadCause(n.Error)
 		if c.Remedy == "" {

@@ -106,20 +106,22 @@ func (r *Roller) Step(ctx context.Context) (Action, time.Time, error) {
 	}
 	defer unlock()
 	later := r.Now().Add(retryPause)
-	n, err := ReadNote(r.File)
+	n, damaged, err := r.folder.read()
 	if err != nil {
 		return Wait, later, err
-	}
-	if n.Stage == Idle {
-		if err := r.folder.tidy(); err != nil {
-			return Wait, later, err
-		}
 	}
 	file, err := Examine(r.folder.file)
 	if err != nil {
 		return Wait, later, err
 	}
-	f := Facts{Now: r.Now(), File: file, Force: r.Force, Stagger: r.stagger()}
+	f := Facts{Now: r.Now(), File: file, Force: r.Force, Stagger: r.stagger(), Damaged: damaged}
+	f.Next, _ = Examine(r.folder.next)
+	f.Kept, _ = Examine(r.folder.previous)
+	if n.Stage == Idle && !n.resumes(f) {
+		if err := r.folder.tidy(); err != nil {
+			return Wait, later, err
+		}
+	}
 	if n.Stage == Switched || len(n.Retired) > 0 {
 		f.Sent = r.Service.Sent(ctx, file.Thumbprint)
 	}

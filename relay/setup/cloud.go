@@ -33,8 +33,9 @@ func (p Plan) checkCloud() error {
 	c, ok := clouds()[p.Cloud]
 	switch {
 	case !ok:
-		return fmt.Errorf("there is no script for the cloud %q, for which no name of Exchange Online is documented: "+
-			"set public, usgov, usgov-dod or china, or follow the steps of tenant-setup.md by hand", p.Cloud)
+		return fmt.Errorf("there is no script for the cloud %q, because no name of its Exchange Online is "+
+			"documented: follow the steps of tenant-setup.md by hand, or set cloud if the tenant is in public, usgov, "+
+			"usgov-dod or china", p.Cloud)
 	case p.Shell == Az && c.az == "":
 		return fmt.Errorf("az does not support the cloud %s: use --shell powershell", p.Cloud)
 	case p.Shell == Az && p.GraphURL == "":

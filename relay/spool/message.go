@@ -162,6 +162,9 @@ type Stats struct {
 	// and was put in place at RestoredAt.
 	Restored   int
 	RestoredAt time.Time
+
+	// Salvaged is the folder with what could be read of messages that a damaged log lost.
+	Salvaged string
 }
 
 // Add counts the messages of a lane.

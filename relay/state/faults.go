@@ -144,6 +144,14 @@ func (f faults) holds(s Snapshot, now time.Time) {
 }
 
 func (f faults) queue(s Snapshot, now time.Time) {
+	if s.Salvaged != "" {
+		f["queue:log"] = Fault{
+			Headline: "Log of the queue was damaged, and accepted mail may be missing from the queue",
+			Remedy: "check the disk; send again what list.txt in " + s.Salvaged +
+				" names, then move the folder away",
+			Meanwhile: "what came back is sent; new mail is accepted and sent",
+		}
+	}
 	if s.Restored > 0 {
 		f["queue:restored"] = Fault{
 			Headline: "The queue is an older copy: " +

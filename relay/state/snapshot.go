@@ -43,6 +43,7 @@ type Snapshot struct {
 
 	Outages    []Outage  `json:"outages,omitempty"`
 	RestoredAt time.Time `json:"-"`
+	Salvaged   string    `json:"-"` // the folder with what a damaged log of the queue lost
 
 	Minute      Traffic      `json:"last_minute"` // the last 60 seconds
 	Hour        Traffic      `json:"last_hour"`

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"graphrelay/relay/e2e/powershell"
@@ -82,10 +83,14 @@ func (w *World) RunShell(dir, text string, args ...string) error {
 		w.t.Fatal(err, lerr)
 	}
 	defer l.Close()
-	go w.serve(l)
 	cmd := exec.Command("sh", append([]string{script}, args...)...)
 	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	go w.serve(l, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin", socketVariable + "=" + socket}
+	if w.SkipWait {
+		cmd.Env = append(cmd.Env, "SKIP_WAIT=1")
+	}
 	out, err := cmd.CombinedOutput()
 	w.Printed = append(w.Printed, string(out))
 	if err != nil {
@@ -102,8 +107,8 @@ func (w *World) binary() string {
 	return path
 }
 
-// serve answers one program after the other.
-func (w *World) serve(l net.Listener) {
+// serve answers one program after the other, until the power goes.
+func (w *World) serve(l net.Listener, cut func()) {
 	p := &process{w: w, scopes: []string{"Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All"}}
 	for {
 		connection, err := l.Accept()
@@ -112,7 +117,9 @@ func (w *World) serve(l net.Listener) {
 		}
 		var c call
 		if json.NewDecoder(connection).Decode(&c) == nil {
-			p.answer(&c)
+			if p.answer(&c); w.Cut() {
+				cut()
+			}
 			_ = json.NewEncoder(connection).Encode(c)
 		}
 		_ = connection.Close()

@@ -18,6 +18,7 @@ type World struct {
 	Other  *Tenant // whose administrator signs in by mistake; nil for the right one
 	// CutAfter is the number of changes after which the power goes; 0 is never.
 	CutAfter   int
+	SkipWait   bool   // the scripts for a shell are told to skip their waits
 	OutOfScope string // a mailbox that the test cmdlet does not find in scope
 	Now        time.Time
 	Admin      string
@@ -87,6 +88,9 @@ func (w *World) halt(err error) {
 // powerGone is how a process ends that is cut off.
 const powerGone = "the power is gone"
 
+// Cut reports whether the power has gone.
+func (w *World) Cut() bool { return w.CutAfter > 0 && len(w.Changes) >= w.CutAfter }
+
 func (w *World) fail(format string, args ...any) {
 	w.t.Helper()
 	w.t.Errorf(format, args...)
@@ -149,7 +153,7 @@ func (p *process) Cmdlet(name string, args powershell.Args) ([]any, error) {
 		return nil, powershell.Halt(name + " asks for a confirmation, or is told not to although it does not")
 	}
 	delete(args, "confirm")
-	if p.w.CutAfter > 0 && len(p.w.Changes) >= p.w.CutAfter {
+	if p.w.Cut() {
 		return nil, powershell.Halt(powerGone)
 	}
 	switch {

@@ -46,6 +46,7 @@ func onABootedDebian(t *testing.T, older, newer, rpm string) {
 	t.Run("hardening", func(t *testing.T) { m.hardening(t) })
 	t.Run("taken over", func(t *testing.T) { m.takenOver(t) })
 	t.Run("reload", func(t *testing.T) { m.reload(t) })
+	t.Run("certificate renewed by root", func(t *testing.T) { m.rolls(t) })
 	t.Run("cannot start", func(t *testing.T) { m.cannotStart(t) })
 	t.Run("check", func(t *testing.T) { m.check(t) })
 	t.Run("documents", func(t *testing.T) { m.documents(t) })

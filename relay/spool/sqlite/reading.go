@@ -19,6 +19,7 @@ import (
 
 // view is the reading side of a store.
 type view struct {
+	path    string
 	readers *db.Pool
 	tally   *tally
 	open    *openAttempts
@@ -231,7 +232,8 @@ func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &ReadOnly{lock: lock, view: view{readers: db.NewPool(path, viewerParams, 1), sparse: defaultSparse}}
+	readers := db.NewPool(path, viewerParams, 1)
+	r := &ReadOnly{lock: lock, view: view{path: path, readers: readers, sparse: defaultSparse}}
 	err = r.readers.With(context.Background(), func(c *db.Conn) error {
 		mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
 		if err != nil {

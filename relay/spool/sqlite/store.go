@@ -131,7 +131,7 @@ func newStore(opts Options, held *disk.Held) *Store {
 	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	opts.BallastSize = max(cmp.Or(opts.BallastSize, defaultBallast), 0)
 	s := &Store{
-		view:    view{tally: newTally(), open: newOpenAttempts(), sparse: defaultSparse},
+		view:    view{path: opts.Path, tally: newTally(), open: newOpenAttempts(), sparse: defaultSparse},
 		opts:    opts,
 		log:     opts.Log,
 		held:    held,
@@ -154,6 +154,10 @@ func newStore(opts Options, held *disk.Held) *Store {
 // start prepares the files and starts the writer.
 func (s *Store) start() error {
 	path := s.opts.Path
+	lost, err := s.keepDamagedLog()
+	if err != nil {
+		return err
+	}
 	c, err := dialWriter(path)
 	if err != nil {
 		return s.explain(err)
@@ -168,6 +172,7 @@ func (s *Store) start() error {
 	if err := s.held.NoteLog(); err != nil {
 		return err
 	}
+	s.writeSalvaged(lost)
 	s.remember()
 	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
 		s.log.Warn("cannot make the queue ballast", slog.Any("error", err))

@@ -155,6 +155,7 @@ func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
 	})
 	v.tally.mu.Lock()
 	defer v.tally.mu.Unlock()
+	s.Salvaged = salvaged(v.path)
 	s.Failed, s.Damaged, s.Bytes = v.tally.states[codeFailed], v.tally.states[codeDamaged], v.tally.bytes
 	return s, err
 }

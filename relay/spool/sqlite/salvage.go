@@ -1,0 +1,142 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/text"
+)
+
+// A log that the disk has damaged loses, with a crash, accepted mail behind the damage: SQLite
+// stops reading there. Before that, the log is kept in a folder beside the store, and
+// what can be read of the messages that did not come back goes there as files, for
+// the administrator to judge: never back into the queue, for it may have been sent.
+
+// salvageSuffix begins the names of these folders.
+const salvageSuffix = ".damaged-"
+
+// salvage is such a folder, and a copy of the database that has all whole pages.
+type salvage struct{ folder, copy string }
+
+// keepDamagedLog looks at the log before SQLite does; nil if it is well.
+func (s *Store) keepDamagedLog() (*salvage, error) {
+	path := s.opts.Path
+	log, err := db.ReadLog(path + disk.WALSuffix)
+	if err != nil || !log.Damaged() {
+		return nil, err
+	}
+	v := &salvage{folder: path + salvageSuffix + s.opts.Now().UTC().Format("20060102T150405Z")}
+	v.copy = filepath.Join(v.folder, "copy.db")
+	err = os.Mkdir(v.folder, 0o750)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(v.folder, "damaged-wal"), log.Bytes(), 0o640)
+	}
+	if err == nil {
+		err = disk.Copy(path, v.copy)
+	}
+	if err = errors.Join(err, disk.Sync(filepath.Join(v.folder, "damaged-wal"))); err == nil {
+		err = log.Apply(v.copy)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("spool: the log of the queue is damaged, and cannot be kept: %w; "+
+			"free space on the disk of queue.store, then start again", err), os.RemoveAll(v.folder))
+	}
+	return v, nil
+}
+
+// writeSalvaged writes each message of the copy that did not come back to a file, with its
+// envelope, and a list of them and of what could not be read.
+func (s *Store) writeSalvaged(v *salvage) {
+	if v == nil {
+		return
+	}
+	var list strings.Builder
+	c, err := db.Dial(v.copy, existing)
+	if err == nil {
+		err = errors.Join(s.eachLost(c, func(n int64, id string) {
+			err := saveLost(c, n, filepath.Join(v.folder, id+".eml"))
+			if list.WriteString(id); err != nil {
+				list.WriteString(" not read: " + text.Line(err.Error()))
+			}
+			list.WriteString("\n")
+		}), c.Close())
+	}
+	if err != nil {
+		list.WriteString("not everything was read: " + text.Line(err.Error()) + "\n")
+	}
+	for _, suffix := range []string{"", disk.WALSuffix, "-shm"} {
+		_ = os.Remove(v.copy + suffix)
+	}
+	name := filepath.Join(v.folder, "list.txt")
+	if err := errors.Join(os.WriteFile(name, []byte(list.String()), 0o640), disk.Sync(name)); err != nil {
+		s.log.Error("cannot write the list of messages that the damaged log held", slog.Any("error", err))
+	}
+	s.log.Error("queue log was damaged; accepted mail may be missing from the queue", slog.String("path", v.folder))
+}
+
+// eachLost hands over the messages of the copy that are not in the store.
+func (s *Store) eachLost(c *db.Conn, do func(n int64, id string)) error {
+	type row struct {
+		n  int64
+		id string
+	}
+	rows, err := db.All(c, "SELECT n, id FROM message NOT INDEXED ORDER BY n", nil, func(r *db.Row) (row, error) {
+		return row{r.Int(), r.Str()}, r.Err
+	})
+	for _, r := range rows {
+		known, err := s.writer.Number("SELECT count(*) FROM message WHERE id = ?", r.id)
+		if err != nil {
+			return err
+		}
+		if known == 0 {
+			do(r.n, filepath.Base(r.id))
+		}
+	}
+	return err
+}
+
+// saveLost writes one message with its envelope.
+func saveLost(c *db.Conn, n int64, name string) error {
+	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
+	if err != nil || len(found) == 0 {
+		return errors.Join(err, errors.New("its row"))
+	}
+	m := found[0]
+	if m.BodyGone || !hasBody(stateCode(m.State)) {
+		return fmt.Errorf("it was %s", m.State)
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "X-Envelope-From: <%s>\r\n", m.Envelope.ReversePath)
+	for _, to := range m.Envelope.Recipients {
+		_, toErr := fmt.Fprintf(f, "X-Envelope-To: <%s>\r\n", to)
+		err = errors.Join(err, toErr)
+	}
+	r := &body{id: m.ID, place: place{n, m.Size}}
+	for index := int64(0); err == nil && index*chunkSize < m.Size; index++ {
+		if err = r.load(c, index); err == nil {
+			_, err = f.Write(r.data)
+		}
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Rename(name, name+".part"))
+	}
+	return err
+}
+
+// salvaged returns the latest folder that nobody has moved away; "" for none.
+func salvaged(path string) string {
+	folders, _ := filepath.Glob(path + salvageSuffix + "*")
+	if len(folders) == 0 {
+		return ""
+	}
+	return folders[len(folders)-1]
+}
