@@ -23,7 +23,7 @@ func explain(r spool.Record, now time.Time) string {
 			" Once the cause is fixed, retry it."
 	case spool.Sent:
 		if r.Bounces > 0 {
-			return "Microsoft 365 accepted it, and it bounced later; what became of each recipient stands below."
+			return "Microsoft 365 accepted it, and it bounced later. Recipients shows what became of each."
 		}
 		return "Microsoft 365 accepted it. Later failures arrive as a bounce in the mailbox " + r.Mailbox.String() + "."
 	case spool.Failed:
