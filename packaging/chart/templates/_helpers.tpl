@@ -76,8 +76,8 @@ examined here; graphrelay examines the rest at its start.
 
 {{/* The port of an address that other hosts reach; empty for others. */}}
 {{- define "graphrelay.port" -}}
-{{- if not (regexMatch "^(unix:|systemd:|127\\.|localhost:|\\[::1\\])" .) -}}
-{{- regexFind ":[0-9]+$" . | trimPrefix ":" -}}
+{{- if not (regexMatch "^(unix:|systemd:|127\\.|localhost:|\\[::1\\])" (toString .)) -}}
+{{- regexFind ":[0-9]+$" (toString .) | trimPrefix ":" -}}
 {{- end -}}
 {{- end -}}
 

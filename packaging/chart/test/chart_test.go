@@ -189,6 +189,9 @@ func TestObjectsFitTogether(t *testing.T) {
 		within("the set", set.Spec.Selector.MatchLabels)
 		ports := map[string]int32{}
 		for _, p := range container.Ports {
+			if ports[p.Name] != 0 {
+				t.Errorf("%s: two ports %s", name, p.Name)
+			}
 			ports[p.Name] = p.ContainerPort
 		}
 		governed := false

@@ -69,7 +69,10 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		t.Fatal(err)
 	}
-	all, n := cases(t), 0
+	all, n, whole := cases(t), 0, map[string]string{}
+	for name, values := range all {
+		whole[name] = together(rendered(t, values))
+	}
 	s.leaves(nil, func(at []string, s schema) {
 		n++
 		way := strings.Join(at, ".")
@@ -77,14 +80,14 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 			t.Errorf("%s has no description", way)
 		}
 		set, effect := false, false
-		for _, values := range all {
+		for name, values := range all {
 			rest, there := without(values, at)
 			if !there {
 				continue
 			}
 			set = true
 			files, err := template(rest.(map[string]any)) // an error is an effect, too: the value is needed
-			effect = effect || err != nil || together(files) != together(rendered(t, values))
+			effect = effect || err != nil || together(files) != whole[name]
 		}
 		if !set || !effect {
 			t.Errorf("%s: set by an example: %v; changes what is rendered: %v", way, set, effect)
@@ -120,6 +123,7 @@ func TestMistakesAreRefused(t *testing.T) {
 		"workload_identity needs workloadIdentity.enabled": edited(
 			"certificate_file: /secrets/graphrelay/entra.pem", "workload_identity: true"),
 		"workloadIdentity.clientId is missing":      in("workloadIdentity", "enabled", true),
+		"no listener of config has port":            edited("address: 0.0.0.0:2525", "tls: starttls"),
 		"config is not YAML":                        {"config": "a: [\n"},
 		"queue.store is not on the volume":          edited("sqlite:/data/", "sqlite:/var/lib/graphrelay/"),
 		"metrics.address cannot be reached":         edited("0.0.0.0:9725", "127.0.0.1:9725"),
