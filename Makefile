@@ -15,7 +15,7 @@ HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint count vulnerabilities test-interop test-console test-chart fuzz torture bench man package image release test-system clean
+.PHONY: help build run test lint count vulnerabilities test-interop test-console test-chart test-pack fuzz torture bench man package image release test-system test-arm64 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,7 @@ run: build ## build and run relay, console and a double of Microsoft 365 togethe
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test -timeout 20m $(if $(RACE),-race) ./...
-	cd packaging/pack && $(GO) test ./...
-	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture."
+	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture; for their time: make test-pack, make test-chart."
 
 lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the workflows
 	@out=$$(gofmt -l cmd config relay packaging); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
@@ -82,12 +81,19 @@ package: ## build deb and rpm for amd64 and arm64 into dist (needs scdoc), with 
 image: ## build the OCI image for amd64 and arm64 into dist, without an engine; the same source gives the same digest
 	$(PACK) image
 
-release: ## build all of a release into dist: deb, rpm, image, bills of materials, notices, checksums (needs scdoc)
+release: ## build all of a release into dist: deb, rpm, image, chart, bills of materials, notices, checksums (needs scdoc)
 	rm -rf dist
-	$(PACK) packages,image,sums
+	$(PACK) packages,image,chart,sums
 
-test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash (as root)
-	$(GO) test -count=1 -tags system -timeout 20m -v ./relay/e2e/system
+test-pack: ## build the image twice, in different folders, and judge it and the changelog (needs only Go and git)
+	cd packaging/pack && $(GO) test -count=1 ./...
+
+test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash; an APT repository; the image by Podman; arm64 emulated (as root)
+	$(GO) test -count=1 -parallel 6 -tags system -timeout 25m -v ./relay/e2e/system
+
+test-arm64: ## run the tests of every package but the end-to-end ones on an emulated arm64 (needs qemu-user)
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) test -count=1 -timeout 120m -exec qemu-aarch64 \
+		$$($(GO) list ./config/... ./relay/... | grep -v /e2e)
 
 clean: ## remove what was built and fetched
 	rm -rf bin dist .cache

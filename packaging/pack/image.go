@@ -64,7 +64,7 @@ func (p *plan) platform(stage, arch string) error {
 	config.Config = v1.Config{
 		User:       fmt.Sprintf("%d:%d", user, user),
 		Entrypoint: []string{"/usr/bin/graphrelay"},
-		Cmd:        []string{"serve", "-c", "/etc/graphrelay/config.yaml"},
+		Cmd:        []string{"serve", "--watch-config", "-c", "/etc/graphrelay/config.yaml"},
 		Env:        []string{"PATH=/usr/bin"},
 		WorkingDir: "/data", Volumes: map[string]struct{}{"/data": {}},
 		ExposedPorts: map[string]struct{}{"2525/tcp": {}},
@@ -117,7 +117,8 @@ func (p *plan) rootFS(stage string) ([]byte, error) {
 		{path: "etc/ssl/certs/", mode: 0o755},
 		{path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, text: roots()},
 		{path: "run/", mode: 0o755},
-		{path: "run/graphrelay/", mode: 0o755, user: user},
+		// An engine gives a tmpfs the mode of the folder under it, and root as its owner.
+		{path: "run/graphrelay/", mode: 0o1777},
 		{path: "tmp/", mode: 0o1777},
 		{path: "usr/", mode: 0o755},
 		{path: "usr/bin/", mode: 0o755},
@@ -201,9 +202,13 @@ func (p *plan) image() error {
 	if err := path.AppendDescriptor(d); err != nil {
 		return err
 	}
-	to := filepath.Join(p.out, fmt.Sprintf("graphrelay_%s.oci.tar", p.version))
-	fmt.Printf("%s %s\n", to, d.Digest)
-	return p.tar(to, dir)
+	f, err := os.Create(filepath.Join(p.out, fmt.Sprintf("graphrelay_%s.oci.tar", p.version)))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fmt.Printf("%s %s\n", f.Name(), d.Digest)
+	return errors.Join(p.tar(f, dir), f.Close())
 }
 
 // attach writes a bill of materials as an artifact that refers to its subject. It is
@@ -238,14 +243,9 @@ func put(path layout.Path, document any, kind types.MediaType) (v1.Descriptor, e
 }
 
 // tar packs a folder in the order of its names.
-func (p *plan) tar(to, dir string) error {
-	f, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	w := tar.NewWriter(f)
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+func (p *plan) tar(to io.Writer, dir string) error {
+	w := tar.NewWriter(to)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == dir {
 			return err
 		}
@@ -266,11 +266,5 @@ func (p *plan) tar(to, dir string) error {
 		_, err = w.Write(content)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	return f.Close()
+	return errors.Join(err, w.Close())
 }

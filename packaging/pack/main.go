@@ -1,5 +1,5 @@
 // Command pack makes what a release of graphrelay is made of, into a folder: deb and
-// rpm, an OCI image, a bill of materials in CycloneDX form and the notices of the
+// rpm, an OCI image, a Helm chart, a bill of materials in CycloneDX form and the notices of the
 // licences for each architecture, and the checksums of all. The same source and the
 // same SOURCE_DATE_EPOCH give the same bytes, in whatever folder the source is.
 //
@@ -25,7 +25,7 @@ func main() {
 	log.SetPrefix("pack: ")
 	p := plan{}
 	var arches string
-	makes := flag.String("make", "packages", "what to make: packages, image, sums; several with commas")
+	makes := flag.String("make", "packages", "what to make: packages, image, chart, sums; several with commas")
 	flag.StringVar(&p.root, "root", "../..", "`DIR` of the source")
 	flag.StringVar(&p.out, "out", "../../dist", "`DIR` for the packages")
 	flag.StringVar(&p.describe, "version", "", "version, as git describe --tags --always --dirty says it")
@@ -63,13 +63,18 @@ type plan struct {
 	describe, version  string
 	maintainer         string   // NAME <ADDRESS>
 	homepage, revision string   // "" for none
-	makes              []string // packages, image, sums
+	makes              []string // packages, image, chart, sums
 	at                 time.Time
 	images             []platform // made so far
 }
 
 // make makes everything that was asked for.
 func (p *plan) make(arches []string) error {
+	if slices.Contains(p.makes, "sums") { // a release
+		if err := p.changed(); err != nil {
+			return err
+		}
+	}
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (p *plan) make(arches []string) error {
 	for _, last := range []struct {
 		name string
 		make func() error
-	}{{"image", p.image}, {"sums", p.sums}} {
+	}{{"image", p.image}, {"chart", p.chart}, {"sums", p.sums}} {
 		if !slices.Contains(p.makes, last.name) {
 			continue
 		}

@@ -46,7 +46,7 @@ func (p plan) copyFiles(stage, _ string) error {
 		return err
 	}
 	units, _ := filepath.Glob(filepath.Join(p.root, "systemd", "graphrelay*"))
-	files := map[string]string{"config.yaml": "packaging/config.yaml",
+	files := map[string]string{"config.yaml": "packaging/config.yaml", "apparmor": "packaging/apparmor/graphrelay",
 		"lintian-overrides": "packaging/lintian/overrides"}
 	for _, u := range units {
 		files[filepath.Base(u)] = "systemd/" + filepath.Base(u)

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ const bootLimit = 5 * time.Minute
 
 // patience bounds each wait for what comes soon where the machine is not busy.
 const patience = 3 * time.Minute
+
+// booted counts the machines, so that each has a name of its own.
+var booted atomic.Int32
 
 // machine is a booted Debian.
 type machine struct {
@@ -76,7 +80,7 @@ func boot(t *testing.T) *machine {
 	}
 	host(t, "tar", "-C", m.root, "-xf", debian(t))
 	cmd := exec.Command("systemd-nspawn", "--quiet", "--boot", "--directory="+m.root, "--register=no", "--keep-unit",
-		"--private-network", "--console=pipe", fmt.Sprintf("--machine=graphrelay-%d", os.Getpid()))
+		"--private-network", "--console=pipe", fmt.Sprintf("--machine=graphrelay-%d-%d", os.Getpid(), booted.Add(1)))
 	p := harness.Start(t, cmd)
 	t.Cleanup(func() { // before the process is killed: PID 1 takes its machine with it
 		if m.leader != 0 {

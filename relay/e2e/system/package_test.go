@@ -21,8 +21,9 @@ const (
 )
 
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	foreign.NeedRoot(t, "a machine is booted")
-	foreign.Need(t, "scdoc", "lintian", "rpm", "debootstrap", "systemd-nspawn", "nsenter")
+	foreign.Need(t, "scdoc", "lintian", "rpm", "apparmor_parser", "debootstrap", "systemd-nspawn", "nsenter")
 	pack := packer(t)
 	older := pack("v1.0.0", "packages")
 	t.Run("without a complaint of lintian", func(t *testing.T) {
@@ -37,6 +38,16 @@ func TestPackage(t *testing.T) {
 			t.Errorf("%s, want %s", fields, want)
 		}
 		manualIsWhole(t, file)
+	})
+	t.Run("with a profile that AppArmor reads", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		host(t, "dpkg-deb", "--extract", one(t, older, "*.deb"), dir)
+		names := host(t, "apparmor_parser", "--skip-kernel-load", "--skip-cache", "--names",
+			filepath.Join(dir, "etc/apparmor.d/graphrelay"))
+		if names != "graphrelay\n" {
+			t.Errorf("the profiles are %q", names)
+		}
 	})
 	t.Run("whole for rpm", func(t *testing.T) {
 		t.Parallel()
