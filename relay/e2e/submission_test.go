@@ -135,16 +135,17 @@ func TestAnUnconfirmedSubmissionIsDoubtful(t *testing.T) {
 func TestAKillAmidASubmission(t *testing.T) {
 	t.Parallel()
 	r, d := startSubmission(t)
-	if err := d.Inject(sandbox.Fault{Endpoint: "submissionRcpt", Latency: time.Hour, Count: 1}); err != nil {
+	if err := d.Inject(sandbox.Fault{
+		Endpoint: "submissionData", Drop: sandbox.DropPartial, DropAfter: 100_000, Latency: time.Hour, Count: 1,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	c := harness.Hello(t, r.Addr)
 	c.Send(harness.Sender, []string{"a@example.org"}, largeText("<killed@large>"))
-	if !harness.Holds(patience, func() bool { return d.Submissions() == 1 }) {
-		t.Fatal("nothing is submitted")
+	if !harness.Holds(patience, func() bool { return len(d.Faults()) == 0 }) {
+		t.Fatal("no body is submitted")
 	}
 	r.Kill()
-	d.ClearFaults()
 	r.Start()
 	r.WaitEmpty(6 * patience) // it rests for a minute, for it might have been sent
 	if n := d.Ledger()["<killed@large>"]; n != 1 {
@@ -200,3 +201,39 @@ func TestHundredMegabytesBySubmission(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestCommandsKnowSubmission: setup prints the right and the switch, doctor tries the port
+// and lists it, verify proves who may submit.
+func TestCommandsKnowSubmission(t *testing.T) {
+	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: canary@contoso.com"))
+	d.SetAllowed([]string{harness.Sender})
+	at := d.SubmissionAddress()
+	out, _ := r.Run("doctor", "--egress")
+	if !strings.Contains(out, at) || !strings.Contains(out, "with STARTTLS") {
+		t.Errorf("doctor --egress:\n%s", out)
+	}
+	out = command(t, r, "verify", "--to", "admin@contoso.com")
+	for _, want := range []string{
+		"submit by SMTP as this mailbox, as delivery.large_messages: smtp requires", "submission is refused, too",
+		"RESTRICTED default",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("verify does not say %q:\n%s", want, out)
+		}
+	}
+	out = command(t, r, "setup")
+	if !strings.Contains(out, "'Application SMTP.SendAsApp'") ||
+		!strings.Contains(out, "Set-CASMailbox -Identity $mailbox -SmtpClientAuthenticationDisabled $false") ||
+		strings.Contains(out, "Mail.ReadWrite") {
+		t.Errorf("setup:\n%s", out)
+	}
+	harness.Holds(patience, func() bool { return d.Count() == 2 })
+	for _, m := range d.Messages() {
+		if strings.Join(m.Recipients, "") != "admin@contoso.com" {
+			t.Errorf("verify mailed %v", m.Recipients)
+		}
+	}
+	if d.Count() != 2 {
+		t.Errorf("verify sent %d test mails, want one by Graph and one by SMTP", d.Count())
+	}
+}

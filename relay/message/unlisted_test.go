@@ -1,6 +1,11 @@
 package message
 
-import "testing"
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+)
 
 // TestUnlistedUndoesApply: what the envelope made of the recipients is undone, and Bcc
 // is gone; what had no single reading stays.
@@ -34,4 +39,33 @@ func TestUnlistedUndoesApply(t *testing.T) {
 	if got := string(Unlisted([]byte("\x00\r\n"))); got == "" {
 		t.Error("what cannot be read is gone")
 	}
+}
+
+// FuzzUnlisted: whatever Apply made, what is undone can be read as before, and has no Bcc.
+func FuzzUnlisted(f *testing.F) {
+	f.Add("To: a@x.example, d@x.example\r\nBcc: b@x.example\r\n")
+	f.Add("To: a@x.example\r\nTo: b@x.example; c@x.example\r\ncc: Team: a@x.example;\r\n")
+	f.Fuzz(func(t *testing.T, header string) {
+		h, _, err := Read(strings.NewReader(header+"\r\n"), Options{})
+		if err != nil {
+			return
+		}
+		block, _, err := h.Apply(Edits{Recipients: addrs(t, "a@x.example b@x.example")})
+		if err != nil {
+			return
+		}
+		out := Unlisted(block)
+		again, body, err := Read(bytes.NewReader(out), Options{MaxHeader: 2 << 20})
+		if err != nil {
+			t.Fatalf("%q became %q: %v", block, out, err)
+		}
+		if rest, _ := io.ReadAll(body); len(rest) > 0 {
+			t.Errorf("%q became %q, with a body", block, out)
+		}
+		for name := range again.All() {
+			if strings.EqualFold(name, "bcc") {
+				t.Errorf("%q became %q", block, out)
+			}
+		}
+	})
 }

@@ -431,6 +431,7 @@ func (s *submission) receive(in *incoming, f *Fault) error {
 		start = bytes.HasSuffix(line, []byte("\r\n"))
 		_, _ = sink.Write(line)
 		if f != nil && f.Drop == DropPartial && sink.size >= f.DropAfter {
+			s.d.sleep(f.Latency)
 			return errOver
 		}
 	}

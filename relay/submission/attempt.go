@@ -229,8 +229,10 @@ func (t *attempt) failed(err error) outcome.Answer {
 	var reply *smtp.SMTPError
 	var protocol textproto.ProtocolError
 	switch {
-	case errors.As(err, &reply):
+	case errors.As(err, &reply) && (t.done || reply.Code >= 400):
 		return t.refused(reply)
+	case reply != nil:
+		return t.lost(lostProtocol, err) // nothing was sent, whatever the success is
 	case t.read != nil:
 		return t.lost(lostUnreadable, t.read)
 	case t.done:

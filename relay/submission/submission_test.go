@@ -216,6 +216,8 @@ func TestWithoutAReply(t *testing.T) {
 		Endpoint: "submission", Body: "HTTP/1.1 400 Bad Request\r\n\r\n"}))
 	meet("no SMTP later", "Submission server answers against the protocol", outcome.Hold, inject(sandbox.Fault{
 		Endpoint: "submissionMail", Body: "hello\r\n"}))
+	meet("a success out of place", "Submission server answers against the protocol", outcome.Hold, inject(
+		sandbox.Fault{Endpoint: "submissionMail", Status: 299, Code: "2.9.9"}))
 	meet("no STARTTLS", "Submission server offers no TLS", outcome.Hold,
 		without(sandbox.SubmissionOffer{Without: []string{"STARTTLS"}}))
 	meet("no XOAUTH2", "Submission server offers no login", outcome.Hold,
@@ -320,4 +322,19 @@ func TestNoTokenIsShown(t *testing.T) {
 	if a.Outcome != outcome.Hold || strings.Contains(fmt.Sprintf("%+v", a), got.Token) {
 		t.Errorf("%+v", a)
 	}
+}
+
+// FuzzClassify: whatever a server says, there is one meaning, with a text, and it never
+// stops small mail.
+func FuzzClassify(f *testing.F) {
+	f.Add(535, "5.7.139", "Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant")
+	f.Add(432, "4.3.2", "STOREDRV.ClientSubmit; sender thread limit exceeded")
+	f.Add(0, "", "")
+	f.Fuzz(func(t *testing.T, reply int, code, message string) {
+		a := submission.Classify(reply, code, message)
+		if a.Text == "" || !a.Apart || a.Scope >= outcome.ScopeMailbox ||
+			a.Outcome == outcome.Delivered && reply != 250 || a.Outcome == outcome.Bounce && (reply < 500 || reply > 599) {
+			t.Errorf("%d %s %q: %+v", reply, code, message, a)
+		}
+	})
 }
