@@ -181,6 +181,7 @@ type Settlement struct {
 	HTTPStatus  int
 	Duration    time.Duration // from request to answer
 	At          time.Time
+	MayWait     bool // some milliseconds, for another change with which it shares a flush
 }
 
 // Reports keeps track of the reports (DSNs) that failed messages owe.
