@@ -29,7 +29,6 @@
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
 //	          submission    large mail whole, by SMTP with OAuth
-//	          submission    large mail whole, by SMTP with OAuth
 //	          dsn, bounce   reports (RFC 3464), ours and others'; setup: scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
 //	          sandbox       a double of Entra and Graph, for tests and trials
