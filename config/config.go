@@ -77,6 +77,7 @@ type Delivery struct {
 	LargeMessages  string      `yaml:"large_messages" default:"off" range:"off | upload | smtp"`
 	MIMELimit      strict.Size `yaml:"mime_limit" default:"2200KiB" range:"128KiB..3MiB"`
 	UnknownOutcome string      `yaml:"unknown_outcome" default:"retry" range:"retry | hold | lookup"`
+	TrackBounces   string      `yaml:"track_bounces" default:"off" range:"off | header | full"`
 	IDHeader       bool        `yaml:"id_header" default:"true"`
 }
 

@@ -97,6 +97,8 @@ func waysOfSections() map[string][]string {
 			"= off"},
 		"write one entry for each address; letter case does not matter": {
 			"-"},
+		"write 149MiB": {
+			"= 149MiB"},
 		"write delivery.large_messages: upload": {
 			`messages: smtp => messages: upload`},
 		"write HOST:PORT, as in 127.0.0.1:587": {

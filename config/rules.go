@@ -131,6 +131,9 @@ func (c *Config) checkEachHasIdentity(s strict.Scope, listed map[string]bool) {
 // the file does not say it: what Exchange lets a mailbox send by default.
 const largeMessages = 35 << 20
 
+// maxSubmission is what Exchange takes by SMTP submission.
+const maxSubmission = 150 << 20
+
 // Upload reports whether large messages are sent in parts.
 func (d Delivery) Upload() bool { return d.LargeMessages == "upload" }
 
@@ -152,6 +155,8 @@ func (c *Config) checkSizes(s strict.Scope) {
 		c.SMTP.MaxMessageSize = largeMessages
 	}
 	size, limit := c.SMTP.MaxMessageSize, c.Delivery.MIMELimit
+	s.FailIf(c.Delivery.Submit() && size > maxSubmission-headerRoom, "smtp.max_message_size",
+		"leaves less than 64KiB below the 150MiB that submission takes, for added header fields", "write 149MiB")
 	if size == 0 || limit == 0 || size+headerRoom <= limit || large ||
 		!s.Sound("delivery.large_messages") {
 		return

@@ -29,7 +29,6 @@
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
 //	          submission    large mail whole, by SMTP with OAuth
-//	          submission    large mail whole, by SMTP with OAuth
 //	          dsn, bounce   reports (RFC 3464), ours and others'; setup: scripts that restrict the app
 //	          socket, keypair, watchfile, loglimit, sendmail
 //	          sandbox       a double of Entra and Graph, for tests and trials
@@ -40,6 +39,7 @@
 //	          verify        live proof that the app is restricted: on request, and every day; its
 //	                        verdict stops delivery through delivery/audit_hold.go
 //	          renewal       a certificate that renews itself
+//	          tracking      what became of mail later: bounces, read in the mailboxes that sent
 //	          operator      what an operator may change in the queue, for admin and console, which read it
 //	          refusals      the record of what was refused, counted by the hour
 //	          monitor, alert, admin, console

@@ -24,6 +24,7 @@ import (
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/text"
+	"graphrelay/relay/tracking"
 	"graphrelay/relay/wiring"
 )
 
@@ -77,6 +78,7 @@ type Relay struct {
 	refusals                *refusals.Record
 	observer                *observe.Observer
 	delivery                *delivery.Delivery
+	tracker                 *tracking.Tracker
 	intake                  *intake.Intake
 	smtp                    *smtpd.Server
 	admin, metrics, console net.Listener // the latter two are nil if not configured
@@ -123,6 +125,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
+	r.tracker = tracking.New(r.trackingConfig())
 	g.auditor = r.newAuditor(g)
 	if err = r.openSMTP(ctx, g); err != nil {
 		return nil, err
@@ -154,6 +157,18 @@ func (r *Relay) deliveryConfig() delivery.Config {
 		Store: r.store, Route: r.route, Identity: r.hasIdentity, Limits: wiring.Limits(r.cfg()), Grace: sendGrace,
 		Log: r.log, Reports: func() delivery.Reports { return wiring.Reports(r.cfg()) },
 		Alarm: r.observer.Alerts.Alarm, OnEvent: r.observer.CountDelivery, Weight: wiring.Weights(r.cfg),
+	}
+}
+
+func (r *Relay) trackingConfig() tracking.Config {
+	return tracking.Config{
+		Store: r.store, Settings: func() tracking.Settings { return wiring.Tracking(r.cfg()) },
+		Reader: func(mailbox envelope.Address) (tracking.Reader, string, bool) {
+			route, ok := wiring.Route(r.cfg(), mailbox)
+			return r.now.Load().identities[config.Name(route.Identity)], route.Identity, ok
+		},
+		Aside: r.delivery.Aside, Recorded: r.delivery.ReportBounces, OnEvent: r.observer.CountBounce,
+		Alarm: r.observer.Alerts.Alarm, Now: time.Now, Log: r.log,
 	}
 }
 
@@ -229,7 +244,7 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	o := r.observer
-	for _, run := range []func(context.Context){r.sweep, r.refusals.Run, o.Alerts.Run, o.Watcher.Run} {
+	for _, run := range []func(context.Context){r.sweep, r.tracker.Run, r.refusals.Run, o.Alerts.Run, o.Watcher.Run} {
 		r.part(func() error { run(ctx); return nil })
 	}
 	r.runManagement(ctx)

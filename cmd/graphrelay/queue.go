@@ -102,9 +102,9 @@ func pages(ctx context.Context, q queueReader, f spool.Filter, limit int, do fun
 // stateColour shows at a glance whether action is needed.
 func stateColour(state string) string {
 	switch state {
-	case "held", "deferred":
+	case "held", "deferred", "delayed":
 		return terminal.Yellow
-	case "paused", "failed", "damaged":
+	case "paused", "failed", "damaged", "bounced":
 		return terminal.Red
 	case "sent":
 		return terminal.Green

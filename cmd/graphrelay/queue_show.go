@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,6 +101,10 @@ func printDetail(w io.Writer, d *admin.Detail, now time.Time) error {
 	row("Subject", text.Line(m.Subject))
 	row("Size", fmt.Sprint(m.Size))
 	row("Graph request-id", text.Line(m.RequestID))
+	if d.Message.Bounces > 0 || hasFate(d.Fates) {
+		fmt.Fprintln(w, "\nRecipients:")
+		printFates(w, d.Fates)
+	}
 	fmt.Fprintln(w, "\nHistory:")
 	printHistory(w, d.History)
 	if d.Header == "" {
@@ -121,11 +127,47 @@ func printHistory(w io.Writer, events []admin.Event) {
 		if e.DurationMS > 0 {
 			fmt.Fprintf(w, " after %d ms", e.DurationMS)
 		}
+		if e.Recipient != "" {
+			fmt.Fprintf(w, " for %s", text.Line(e.Recipient))
+		}
+		if e.Probable {
+			fmt.Fprint(w, ", probably")
+		}
 		if e.Status != "" || e.Text != "" {
 			fmt.Fprintf(w, ": %s", text.Line(strings.TrimSpace(e.Status+" "+e.Text)))
 		}
 		if e.RequestID != "" {
 			fmt.Fprintf(w, " [request-id %s]", text.Line(e.RequestID))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// hasFate reports whether more is known of a recipient than that Microsoft accepted the message.
+func hasFate(fates []admin.Fate) bool {
+	return slices.ContainsFunc(fates, func(f admin.Fate) bool { return f.Fate != "accepted" })
+}
+
+// printFates prints what became of each recipient, where more is known of one.
+func printFates(w io.Writer, fates []admin.Fate) {
+	if !hasFate(fates) {
+		return
+	}
+	p := terminal.NewPainter(w)
+	for _, f := range fates {
+		who, fate := cmp.Or(f.Recipient, "not named in the bounce"), f.Fate
+		switch {
+		case f.Probable:
+			fate = "probably " + fate
+		case fate == "accepted":
+			fate = "accepted by Microsoft"
+		}
+		fmt.Fprintf(w, "  %s  %s  %s", stamp(f.At), text.Line(who), p.Paint(stateColour(f.Fate), fate))
+		if f.Status != "" || f.Text != "" {
+			fmt.Fprintf(w, ": %s", text.Line(strings.TrimSpace(f.Status+" "+f.Text)))
+		}
+		if f.Remote != "" {
+			fmt.Fprintf(w, " [%s]", text.Line(f.Remote))
 		}
 		fmt.Fprintln(w)
 	}
@@ -146,6 +188,9 @@ func whereabouts(m admin.Message, now time.Time) string {
 		return fmt.Sprintf("held%s: %s; to release it: graphrelay queue release %s", since(m.HeldSince, now), reason,
 			m.QueueID)
 	case spool.Sent:
+		if m.Bounces > 0 {
+			return fmt.Sprintf("accepted by Microsoft 365 at %s; bounces: %d", stamp(m.Finished), m.Bounces)
+		}
 		return fmt.Sprintf("accepted by Microsoft 365 at %s; if it fails later, a report arrives in %s",
 			stamp(m.Finished), m.Mailbox)
 	case spool.Failed:

@@ -31,12 +31,12 @@ const (
 
 func newSandbox() *cobra.Command {
 	var o sandbox.Options
-	var listen, page string
+	var listen, page, submission string
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run a double of Entra and Microsoft Graph, for tests without a tenant",
-		Long: `Run a double of Entra and of Microsoft Graph's mail on loopback that answers as
-Microsoft documents it. It writes into --dir: ca.pem (its certificate authority),
+		Long: `Run a double of Entra, of Microsoft Graph's mail and of SMTP submission on loopback
+that answers as Microsoft documents it. It writes into --dir: ca.pem (its certificate authority),
 secret.txt (the client secret), config.yaml (a configuration for graphrelay that
 points to it) and each message it receives as .eml.`,
 		Example: `  graphrelay sandbox --dir /tmp/sandbox
@@ -44,11 +44,13 @@ points to it) and each message it receives as .eml.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"}, nil)
-			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page)
+			o.Granted = []string{"SMTP.SendAsApp"}
+			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page, submission)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:8443", "`HOST:PORT` of Entra and Graph, HTTPS, loopback")
+	f.StringVar(&submission, "submission", "", "`HOST:PORT` of SMTP submission, loopback (default: a free port)")
 	f.StringVar(&page, "page", "127.0.0.1:8080", "`HOST:PORT` of the page that shows what arrived, loopback")
 	f.StringVar(&o.Dir, "dir", "graphrelay-sandbox", "`DIR` for ca.pem, secret.txt, config.yaml and the messages")
 	f.StringSliceVar(&o.Allowed, "allow", nil,
@@ -60,31 +62,36 @@ points to it) and each message it receives as .eml.`,
 	return cmd
 }
 
-func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, page string) error {
+func runSandbox(ctx context.Context, out io.Writer, o sandbox.Options, listen, page, submission string) error {
 	dir := o.Dir
 	if o.Keep < 0 {
 		o.Dir = "" // counting only: a load test must not fill the disk
 	} else {
 		o.Dir = filepath.Join(dir, "messages")
 	}
-	d, files, err := startDouble(o, listen, page, dir)
+	d, files, err := startDouble(o, listen, page, submission, dir)
 	if err != nil {
 		return busy(err, "or choose other ports with --listen and --page")
 	}
 	defer d.Close()
-	fmt.Fprintf(out, "Entra and Graph: %s\nPage:            %s\nConfiguration:   %s\nReady. Press Ctrl-C to stop.\n",
-		d.URL(), d.PageURL(), files.Config)
+	fmt.Fprintf(out, "Entra and Graph: %s\nSubmission:      %s\nPage:            %s\nConfiguration:   %s\n"+
+		"Ready. Press Ctrl-C to stop.\n", d.URL(), d.SubmissionAddress(), d.PageURL(), files.Config)
 	<-ctx.Done()
 	return nil
 }
 
 // startDouble starts a double and writes what a relay needs to use it into dir.
-func startDouble(o sandbox.Options, listen, page, dir string) (d *sandbox.Double, f sandbox.Files, err error) {
+func startDouble(o sandbox.Options, listen, page, submission, dir string) (
+	d *sandbox.Double, f sandbox.Files, err error,
+) {
 	if d, err = sandbox.New(o); err != nil {
 		return nil, f, err
 	}
 	if err = d.Start(listen); err == nil {
 		err = d.StartPage(page)
+	}
+	if err == nil {
+		err = d.StartSubmission(submission)
 	}
 	if err == nil {
 		f, err = d.WriteFiles(dir)
@@ -115,7 +122,7 @@ func serveSandbox(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	d, files, err := startDouble(tryoutTenant(), "127.0.0.1:0", "127.0.0.1:8025", dir)
+	d, files, err := startDouble(tryoutTenant(), "127.0.0.1:0", "127.0.0.1:8025", "127.0.0.1:0", dir)
 	if err != nil {
 		return busy(err, "perhaps another `graphrelay serve --sandbox`")
 	}
@@ -179,6 +186,7 @@ func tryoutTenant() sandbox.Options {
 	return sandbox.Options{
 		Mailboxes: []string{tryoutSender, tryoutScanner, tryoutDenied},
 		Allowed:   []string{tryoutSender, tryoutScanner},
+		Granted:   []string{"SMTP.SendAsApp"},
 		Latency:   100 * time.Millisecond,
 	}
 }

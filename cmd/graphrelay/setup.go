@@ -118,7 +118,7 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		Method: setup.Method(s.method), Shell: setup.Shell(s.shell), Task: setup.Create, Identity: string(id.Name),
 		App: s.name, TenantID: string(id.TenantID), ClientID: string(id.ClientID), Certificate: s.certificate,
 		Denied: id.DeniedMailbox, ReadWrite: wiring.NeedsReadWrite(c), Admin: s.admin, Issuer: s.issuer,
-		Submit:  c.Delivery.Submit(),
+		Submit: c.Delivery.Submit(), Bounces: wiring.ReadsBounces(c),
 		Subject: s.subject, SentItemsDays: s.sentItemsDays, Root: cmp.Or(c.Aliases["root"], c.Reports.Postmaster),
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"graphrelay/cmd/graphrelay/terminal"
 	"graphrelay/relay/admin"
@@ -22,7 +23,7 @@ import (
 type traceFlags struct {
 	to, from, client, subject, messageID, since, until string
 	limit                                              int
-	asJSON                                             bool
+	asJSON, undelivered                                bool
 }
 
 func newTrace() *cobra.Command {
@@ -40,6 +41,12 @@ yesterday or a date. Messages are found until their history expires
 those of this host's zone, which is printed with them; what is typed without a zone
 is read in the same.
 
+With --undelivered, only messages are shown that graphrelay could not send, or of
+which a bounce came back (delivery.track_bounces). A message that was sent and
+bounced lists what became of each recipient: accepted by Microsoft (nothing more is
+known), delayed or bounced, with the words of the host that refused it; "probably"
+where the bounce may be about another message.
+
 Below the messages, trace shows what was refused to the same client, from the same
 sender, to the domain of the same recipient, in the same time: one entry for each
 hour and reason, with a count. Of clients that did not log in and that no entry of
@@ -54,6 +61,7 @@ objects: a message with its history, or what was refused.`,
   graphrelay trace "invoice 4711"
   graphrelay trace 10.1.2.17 --since 1h
   graphrelay trace --client printers --since 1d
+  graphrelay trace --undelivered --since 7d
   graphrelay trace --subject report --to finance --since yesterday --until "today 06:00"
   graphrelay trace --from notifications@contoso.com --since "2026-01-31 08:00" --until "2026-01-31 09:00"`,
 		Args: textAndDay,
@@ -66,18 +74,22 @@ objects: a message with its history, or what was refused.`,
 		},
 	}
 	configFlag(cmd, &file)
-	f := cmd.Flags()
-	f.StringVar(&flags.to, "to", "", "to this recipient `ADDRESS`, or a part of it")
-	f.StringVar(&flags.from, "from", "", "with this `ADDRESS`, or a part of it, as From or reverse-path")
-	f.StringVar(&flags.client, "client", "", "from this client, a `NAME` of the configuration or an IP address")
-	f.StringVar(&flags.subject, "subject", "", "with this `TEXT` in the subject, in upper or lower case")
-	f.StringVar(&flags.messageID, "message-id", "", "with this Message-`ID`")
-	f.StringVar(&flags.since, "since", "",
-		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", yesterday, HH:MM, or how long ago, as in 4h or 2d")
-	f.StringVar(&flags.until, "until", "", "accepted before this `MOMENT`")
-	f.IntVar(&flags.limit, "limit", 20, "at most `N` messages")
-	f.BoolVar(&flags.asJSON, "json", false, "print JSON")
+	flags.add(cmd.Flags())
 	return cmd
+}
+
+func (t *traceFlags) add(f *pflag.FlagSet) {
+	f.StringVar(&t.to, "to", "", "to this recipient `ADDRESS`, or a part of it")
+	f.StringVar(&t.from, "from", "", "with this `ADDRESS`, or a part of it, as From or reverse-path")
+	f.StringVar(&t.client, "client", "", "from this client, a `NAME` of the configuration or an IP address")
+	f.StringVar(&t.subject, "subject", "", "with this `TEXT` in the subject, in upper or lower case")
+	f.StringVar(&t.messageID, "message-id", "", "with this Message-`ID`")
+	f.StringVar(&t.since, "since", "",
+		"accepted at this `MOMENT` or later: a date, \"DATE HH:MM\", yesterday, HH:MM, or how long ago, as in 4h or 2d")
+	f.StringVar(&t.until, "until", "", "accepted before this `MOMENT`")
+	f.BoolVar(&t.undelivered, "undelivered", false, "only those that failed or of which a bounce came back")
+	f.IntVar(&t.limit, "limit", 20, "at most `N` messages")
+	f.BoolVar(&t.asJSON, "json", false, "print JSON")
 }
 
 // textAndDay are the arguments: both may be left out, the text without a day too.
@@ -101,7 +113,9 @@ type sought struct {
 }
 
 func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
-	f := spool.Filter{Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject}
+	f := spool.Filter{
+		Newest: true, MessageID: bracketed(t.messageID), Subject: t.subject, Undelivered: t.undelivered,
+	}
 	f.Client, f.ClientIP = clientOrAddress(t.client)
 	f.Recipient, f.RecipientPart = addressOrPart(t.to)
 	f.Sender, f.SenderPart = addressOrPart(t.from)
@@ -129,6 +143,7 @@ func (t *traceFlags) read(args []string, now time.Time) (s sought, err error) {
 		err = errors.New("--limit must be at least 1")
 	case !s.filter.Since.IsZero() && !s.filter.Until.IsZero() && !s.filter.Since.Before(s.filter.Until):
 		err = errors.New("--since must be before --until")
+	case t.undelivered:
 	case strings.Join(args, "")+t.to+t.from+t.client+t.subject+t.messageID+t.since+t.until == "":
 		err = errors.New("which message? Give a queue ID, an address or a part of it, a subject, a day, " +
 			"or --to, --from, --client, --since")
@@ -149,9 +164,11 @@ func (t *traceFlags) trace(cmd *cobra.Command, q queueReader, s sought) error {
 	if err != nil {
 		return err
 	}
-	refused, err := findRefusals(cmd.Context(), q, refusalFilters(s), t.limit)
-	if err != nil {
-		return err
+	var refused []admin.Refusal
+	if !t.undelivered {
+		if refused, err = findRefusals(cmd.Context(), q, refusalFilters(s), t.limit); err != nil {
+			return err
+		}
 	}
 	w := cmd.OutOrStdout()
 	if t.asJSON {
@@ -236,6 +253,7 @@ func printTrace(w io.Writer, d *admin.Detail, now time.Time) {
 	line("subject", m.Subject)
 	line("id", m.MessageID)
 	line("now", whereabouts(m, now))
+	printFates(w, d.Fates)
 	printHistory(w, d.History)
 }
 

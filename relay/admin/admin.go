@@ -73,6 +73,7 @@ type Message struct {
 	HeldSince   time.Time `json:"held_since,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
 	BodyGone    bool      `json:"body_gone,omitempty"` // the stored message is deleted
+	Bounces     int       `json:"bounces,omitempty"`   // recipients who did not get it, as bounces say
 
 	PausedBy     string    `json:"paused_by,omitempty"` // key of the hold that stops it
 	PausedReason string    `json:"paused_reason,omitempty"`
@@ -90,13 +91,47 @@ type Event struct {
 	RequestID  string    `json:"request_id,omitempty"`
 	DurationMS int64     `json:"duration_ms,omitempty"`
 	Unknown    bool      `json:"unknown_outcome,omitempty"`
+
+	Recipient string `json:"recipient,omitempty"` // of a bounce or a delay, as are the others
+	Remote    string `json:"remote_host,omitempty"`
+	Probable  bool   `json:"probable,omitempty"`
+}
+
+// Fate is what became of one recipient of a message that was sent.
+type Fate struct {
+	Recipient string    `json:"recipient,omitempty"` // empty if the bounce names none of the message's
+	Fate      string    `json:"fate"`                // accepted (no more is known), delayed or bounced
+	At        time.Time `json:"at"`
+	Status    string    `json:"status,omitempty"`
+	Text      string    `json:"text,omitempty"`
+	Remote    string    `json:"remote_host,omitempty"`
+	Probable  bool      `json:"probable,omitempty"` // the bounce may be about another message
 }
 
 // Detail is the answer to `graphrelay queue show`.
 type Detail struct {
 	Message Message `json:"message"`
 	Header  string  `json:"header,omitempty"` // empty if the stored message is deleted
+	Fates   []Fate  `json:"fates,omitempty"`
 	History []Event `json:"history"`
+}
+
+// fatesOf are the fates of a message's recipients.
+func fatesOf(m spool.Message, history []spool.Event) (list []Fate) {
+	for _, f := range spool.Fates(m, history) {
+		fate := Fate{
+			Fate: string(f.Kind), At: f.At, Status: f.Status.Text(), Text: f.Text, Remote: f.Remote,
+			Probable: f.Probable,
+		}
+		if !f.Recipient.IsZero() {
+			fate.Recipient = f.Recipient.String()
+		}
+		if f.Kind == spool.EventSent {
+			fate.Fate, fate.Status, fate.Text = "accepted", "", ""
+		}
+		list = append(list, fate)
+	}
+	return list
 }
 
 // MessageOf makes the shown form of a record.
@@ -108,6 +143,7 @@ func MessageOf(r spool.Record) Message {
 		Attempts: r.Attempts, Crashes: r.Crashes, Unknown: r.Unknown, LastAttempt: r.LastAttempt,
 		Reason: r.LastText, RequestID: r.LastRequest, Status: r.LastStatus.Text(),
 		HeldSince: r.HeldSince, Finished: r.FinishedAt, BodyGone: r.BodyGone,
+		Bounces: r.Bounces,
 	}
 	if r.State.Stored() == spool.Queued {
 		m.NextAttempt = r.NextAttempt
@@ -150,12 +186,19 @@ func (q Queue) Show(ctx context.Context, id envelope.QueueID) (*Detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Detail{Message: MessageOf(r), History: make([]Event, 0, len(events))}
+	d := &Detail{
+		Message: MessageOf(r), Fates: fatesOf(r.Message, events), History: make([]Event, 0, len(events)),
+	}
 	for _, e := range events {
-		d.History = append(d.History, Event{
+		shown := Event{
 			At: e.At, Event: string(e.Kind), Attempt: e.Attempt, HTTPStatus: e.HTTPStatus, Status: e.Status.Text(),
 			Text: e.Text, RequestID: e.RequestID, DurationMS: e.Duration.Milliseconds(), Unknown: e.Unknown,
-		})
+			Remote: e.Remote, Probable: e.Probable,
+		}
+		if !e.Recipient.IsZero() {
+			shown.Recipient = e.Recipient.String()
+		}
+		d.History = append(d.History, shown)
 	}
 	d.Header, _, err = operator.Header(ctx, q.Store, r)
 	if errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound) {

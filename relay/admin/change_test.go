@@ -184,7 +184,7 @@ func TestFilterTravels(t *testing.T) {
 		ClientIP: netip.MustParseAddr("2001:db8::1"),
 		Sender:   a, ReversePath: a, Recipient: a, MessageID: "<a+b@c>", Since: time.Unix(1, 5).UTC(),
 		Until:  time.Unix(9, 0).UTC(),
-		Newest: true, After: "0000000000000001", Limit: 7}
+		Newest: true, Undelivered: true, After: "0000000000000001", Limit: 7}
 	v := reflect.ValueOf(full)
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {

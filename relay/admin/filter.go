@@ -32,8 +32,10 @@ func values(f spool.Filter) url.Values {
 		q.Set("client_ip", f.ClientIP.String())
 	}
 	setTimes(q, f.Since, f.Until)
-	if f.Newest {
-		q.Set("newest", "true")
+	for name, set := range map[string]bool{"newest": f.Newest, "undelivered": f.Undelivered} {
+		if set {
+			q.Set(name, "true")
+		}
 	}
 	if f.Limit > 0 {
 		q.Set("limit", strconv.Itoa(f.Limit))
@@ -97,6 +99,8 @@ func read(f *spool.Filter, name, value string) (err error) {
 		f.Since, err = time.Parse(time.RFC3339Nano, value)
 	case "until":
 		f.Until, err = time.Parse(time.RFC3339Nano, value)
+	case "undelivered":
+		f.Undelivered, err = strconv.ParseBool(value)
 	case "newest":
 		f.Newest, err = strconv.ParseBool(value)
 	case "after":

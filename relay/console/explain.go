@@ -22,6 +22,9 @@ func explain(r spool.Record, now time.Time) string {
 		return "It is held and needs your action. " + cmp.Or(last, "No reason was recorded.") +
 			" Once the cause is fixed, retry it."
 	case spool.Sent:
+		if r.Bounces > 0 {
+			return "Microsoft 365 accepted it, and it bounced later. Recipients shows what became of each."
+		}
 		return "Microsoft 365 accepted it. Later failures arrive as a bounce in the mailbox " + r.Mailbox.String() + "."
 	case spool.Failed:
 		return "It failed. " + cmp.Or(last, "No reason was recorded.")
@@ -97,6 +100,12 @@ func eventWords(e spool.Event) string {
 	word := cmp.Or(words[e.Kind], string(e.Kind))
 	if e.Unknown {
 		word += ", outcome unknown"
+	}
+	if !e.Recipient.IsZero() {
+		word += " for " + e.Recipient.String()
+	}
+	if e.Probable {
+		word += ", probably"
 	}
 	return word
 }

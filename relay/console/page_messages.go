@@ -112,6 +112,9 @@ func rowOf(r spool.Record, now time.Time) row {
 		From: untrusted(r.From.String()), Client: untrusted(r.Client.Name), Mailbox: untrusted(r.Mailbox.String()),
 		Words: untrusted(explain(r, now)),
 	}
+	if r.Bounces > 0 && r.State == spool.Sent {
+		v.Class = "bad"
+	}
 	if to := r.Envelope.Recipients; len(to) > 0 {
 		v.To = untrusted(to[0].String())
 	}
@@ -127,9 +130,40 @@ type detail struct {
 	Attempts                         int
 	Next, Last                       time.Time
 	Cut, NoHeader                    bool
+	Fates                            []fate // where more is known than that Microsoft accepted it
 	History                          []step
 	Actions                          []action
 	Asked                            *action // on the page that asks
+}
+
+// fate is what became of one recipient.
+type fate struct{ Who, Fate, Text untrusted }
+
+func fatesOf(m spool.Message, history []spool.Event) (list []fate) {
+	known := false
+	for _, f := range spool.Fates(m, history) {
+		word := string(f.Kind)
+		known = known || f.Kind != spool.EventSent
+		switch {
+		case f.Kind == spool.EventSent:
+			word, f.Text = "accepted by Microsoft", ""
+		case f.Probable:
+			word = "probably " + word
+		}
+		who := "not named in the bounce"
+		if !f.Recipient.IsZero() {
+			who = f.Recipient.String()
+		}
+		said := strings.TrimSpace(f.Status.Text() + " " + f.Text)
+		if f.Kind == spool.EventSent {
+			said = ""
+		}
+		list = append(list, fate{untrusted(who), untrusted(word), untrusted(said)})
+	}
+	if !known {
+		return nil
+	}
+	return list
 }
 
 type step struct {
@@ -193,6 +227,7 @@ func (c *Console) detail(ctx context.Context, id envelope.QueueID) (*detail, err
 	if rec.State.Stored() == spool.Queued {
 		d.Next = rec.NextAttempt
 	}
+	d.Fates = fatesOf(rec.Message, events)
 	for _, e := range events {
 		d.History = append(d.History, step{e.At, eventWords(e), e.Status.Text(), e.Attempt, e.HTTPStatus,
 			untrusted(withoutCommand(e.Text)), untrusted(e.RequestID), e.Duration})

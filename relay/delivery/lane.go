@@ -64,6 +64,7 @@ type hint struct {
 	came   map[spool.Turn]int // messages that were accepted
 	polled *polled
 	all    bool // whatever waits may be due
+	aside  int  // requests that others made in the mailbox
 	resume resume
 }
 
@@ -84,11 +85,11 @@ func (h *hint) add(o hint) {
 	if o.polled != nil {
 		h.polled = o.polled
 	}
-	h.all, h.resume = h.all || o.all, max(h.resume, o.resume)
+	h.all, h.resume, h.aside = h.all || o.all, max(h.resume, o.resume), h.aside+o.aside
 }
 
 func (h *hint) empty() bool {
-	return h.came == nil && h.polled == nil && !h.all && h.resume == noResume
+	return h.came == nil && h.polled == nil && !h.all && h.resume == noResume && h.aside == 0
 }
 
 // work is the messages that a lane has in memory.
@@ -147,6 +148,9 @@ func (l *lane) readInbox() {
 	}
 	if h.all {
 		l.line.All()
+	}
+	if h.aside > 0 {
+		l.pace.Aside(now, int64(h.aside))
 	}
 	l.resume(h.resume)
 }

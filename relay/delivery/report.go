@@ -50,6 +50,8 @@ func addressees(rec spool.Record, header []byte, r Reports) (to []envelope.Addre
 		return nil, "it is a report itself"
 	case rec.Envelope.ReversePath.IsZero():
 		return nil, "its reverse-path is null"
+	case rec.Automatic:
+		return nil, "it is auto-submitted or bulk mail"
 	}
 	if why := dsn.Unwanted(header); why != "" {
 		return nil, why
@@ -159,6 +161,9 @@ func stuckReports(stuck map[envelope.QueueID]error) error {
 }
 
 func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
+	if rec.State == spool.Sent {
+		return d.reportBounces(ctx, rec)
+	}
 	header, err := d.header(ctx, rec)
 	if err != nil {
 		return &unreadableError{err}
@@ -177,6 +182,46 @@ func (d *Delivery) reportOne(ctx context.Context, rec spool.Record) error {
 		return &unreadableError{err}
 	}
 	return d.putReport(ctx, rec, header, dsn.Report{To: to, MaySent: mayBeSent})
+}
+
+// reportBounces reports the bounces of a message that nobody has reported.
+func (d *Delivery) reportBounces(ctx context.Context, rec spool.Record) error {
+	history, err := d.cfg.Store.History(ctx, rec.ID)
+	if err != nil {
+		return &unreadableError{err}
+	}
+	bounced := slices.DeleteFunc(history, func(e spool.Event) bool { return !e.Reportable() })
+	bounced = bounced[min(rec.BouncesReported, len(bounced)):]
+	to, why := bounceAddressees(rec, bounced, d.cfg.Reports())
+	if len(to) == 0 {
+		d.cfg.Log.Info("no report of a bounce", "queue_id", string(rec.ID), "message_id", rec.MessageID, "rule", why)
+		return d.cfg.Store.Reported(ctx, rec.ID)
+	}
+	report := dsn.Report{To: to}
+	for _, e := range bounced {
+		report.Bounces = append(report.Bounces, dsn.Bounce{
+			Recipient: e.Recipient, Status: e.Status, Text: e.Text, Remote: e.Remote,
+		})
+	}
+	return d.putReport(ctx, rec, nil, report)
+}
+
+// bounceAddressees decides who gets the report of bounces. Whoever reads the mailbox in which
+// the bounce lies has it already. It is pure.
+func bounceAddressees(rec spool.Record, bounced []spool.Event, r Reports) (to []envelope.Address, why string) {
+	if to, why = addressees(rec, nil, r); len(to) == 0 {
+		return nil, why
+	}
+	wanted := reportable(rec)
+	unwanted := !slices.ContainsFunc(bounced, func(e spool.Event) bool {
+		return slices.ContainsFunc(wanted, e.Recipient.Equal)
+	})
+	to = slices.DeleteFunc(to, func(a envelope.Address) bool {
+		holds := func(e spool.Event) bool { return e.Origin.Equal(a) }
+		return a.Equal(rec.Mailbox) || slices.ContainsFunc(bounced, holds) ||
+			unwanted && a.Equal(rec.Envelope.ReversePath)
+	})
+	return to, "whom it would go to has the bounce in the mailbox, or wants no reports"
 }
 
 // reportFailed raises an alarm about a report that could not be sent: it is kept,
@@ -236,6 +281,13 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 	if len(about) == 0 || !slices.ContainsFunc(to, rec.Envelope.ReversePath.Equal) {
 		about = rec.Envelope.Recipients // it is for the postmaster
 	}
+	if len(report.Bounces) > 0 {
+		about = nil
+		for _, b := range report.Bounces {
+			about = append(about, b.Recipient)
+		}
+		rec.LastStatus, rec.LastText, rec.LastRequest = report.Bounces[0].Status, report.Bounces[0].Text, ""
+	}
 	id := envelope.NewQueueID(now)
 	report.From, report.Hostname, report.Date = cfg.From, cfg.Hostname, now
 	report.MessageID = "<" + string(id) + "@" + cfg.Hostname + ">"
@@ -254,6 +306,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 		Client: envelope.Client{Name: "report"}, Mailbox: cfg.Mailbox, From: cfg.From,
 		ConfiguredFrom: true, MessageID: report.MessageID, Subject: "report of " + string(rec.ID),
 		HeaderSize: int64(headerSize), Accepted: now, ReportOf: rec.ID, ReportDelay: report.Delayed,
+		ReportBounces: len(report.Bounces),
 	}
 	err = d.commit(ctx, m, body)
 	if errors.Is(err, spool.ErrState) {

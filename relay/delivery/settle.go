@@ -205,7 +205,9 @@ func (d *Delivery) record(o settling) time.Time {
 		d.saveHold(key)
 	}
 	recorded := d.persist("outcome of an attempt", o.rec, func(ctx context.Context) error {
-		return d.cfg.Store.Settle(ctx, settlement(o))
+		s := settlement(o)
+		s.MayWait = d.mayWait(o.dec)
+		return d.cfg.Store.Settle(ctx, s)
 	})
 	if o.damaged && recorded {
 		d.setAside(o)
@@ -226,6 +228,14 @@ func (d *Delivery) record(o settling) time.Time {
 		d.countRecipients(o.rec.Mailbox, len(o.rec.Envelope.Recipients), o.at)
 	}
 	return o.dec.Next
+}
+
+// mayWait reports whether an outcome may be recorded a little later, and the message be of
+// unknown outcome if the relay ends before that: it is tried again then, as it is
+// where the relay ends a little earlier. Nobody is to decide or look up anything.
+func (d *Delivery) mayWait(dec Decision) bool {
+	return !dec.Unknown && !dec.Hold && d.rules().Unknown == Retry &&
+		(dec.State == spool.Sent || dec.State == spool.Deferred)
 }
 
 func settlement(o settling) spool.Settlement {

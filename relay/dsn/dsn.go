@@ -43,12 +43,22 @@ type Report struct {
 	Others  int       // further messages of the mailbox that wait
 	MaySent bool      // an attempt may have succeeded all the same
 
+	Bounces []Bounce // the message was sent, and came back: what is said of each recipient
+
 	Status      reply.Enhanced
 	Text        string // what happened and what to do, in one line
 	RequestID   string // of the last attempt, for Microsoft's support
 	LastAttempt time.Time
 
 	Original Original
+}
+
+// Bounce is what another host said of one recipient.
+type Bounce struct {
+	Recipient envelope.Address
+	Status    reply.Enhanced // zero for none
+	Text      string         // its words
+	Remote    string         // that host; may be empty
 }
 
 // Original is the message that a report is about.

@@ -274,3 +274,38 @@ func FuzzReport(f *testing.F) {
 		}
 	})
 }
+
+// TestBounces: each recipient has the words of the host that refused it.
+func TestBounces(t *testing.T) {
+	r := example()
+	r.Original.Header = nil
+	r.Bounces = []Bounce{
+		{addr("one@example.net"), reply.Enhanced{5, 1, 10}, "550 5.1.10 no such user", "mx.example.net"},
+		{addr("jürgen@bücher.example"), reply.Enhanced{}, "no reason is given", ""},
+	}
+	report, _, err := r.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "bounced.eml", report)
+	p := parse(t, report)
+	if s, err := p.header.Text("Subject"); err != nil || s != "Not delivered: Rechnung für März" {
+		t.Errorf("Subject is %q, %v", s, err)
+	}
+	for i, want := range [][]string{
+		{"reported as undeliverable", "one@example.net (5.1.10): mx.example.net said: 550 5.1.10 no such user",
+			"lies in the mailbox notifications@contoso.com"},
+		{"Final-Recipient: rfc822; one@example.net Action: failed Status: 5.1.10 " +
+			"Diagnostic-Code: smtp; 550 5.1.10 no such user Remote-MTA: dns; mx.example.net",
+			`Final-Recipient: utf-8; j\x{FC}rgen@xn--bcher-kva.example Action: failed Status: 5.0.0`},
+	} {
+		for _, s := range want {
+			if !strings.Contains(strings.Join(strings.Fields(p.parts[i]), " "), s) {
+				t.Errorf("the %s says nothing of %q:\n%s", p.types[i], s, p.parts[i])
+			}
+		}
+	}
+	if strings.Contains(p.parts[0], "queue retry") {
+		t.Error("it offers to retry what was sent")
+	}
+}

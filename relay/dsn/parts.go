@@ -17,8 +17,11 @@ const shownRecipients = 10
 
 func (r Report) subject() string {
 	what := "Not sent: "
-	if r.Delayed {
+	switch {
+	case r.Delayed:
 		what = "Delayed: "
+	case len(r.Bounces) > 0:
+		what = "Not delivered: "
 	}
 	return what + r.Original.subject()
 }
@@ -35,10 +38,13 @@ func (r Report) words() string {
 	}
 	fact := func(name, value string) { b.WriteString(wrap(value, fmt.Sprintf("  %-10s ", name+":"))) }
 	say("This is an automatic message from the mail relay %s.", r.Hostname)
-	if r.Delayed {
+	switch {
+	case r.Delayed:
 		say("A message has been waiting for longer than it should. " +
 			"Nothing is lost: the relay keeps it and keeps trying.")
-	} else {
+	case len(r.Bounces) > 0:
+		say("A message was sent, and has been reported as undeliverable to these recipients.")
+	default:
 		say("A message could not be sent, and the relay will not retry it.")
 	}
 	fact("Subject", r.Original.subject())
@@ -47,12 +53,39 @@ func (r Report) words() string {
 	fact("Accepted", r.Original.Accepted.UTC().Format(time.RFC1123))
 	fact("Queue ID", string(r.Original.ID))
 	b.WriteString("\r\n")
+	if len(r.Bounces) > 0 {
+		r.sayBounces(say)
+		return b.String()
+	}
 	say("The reason (%s), and what to do about it:", r.status())
 	b.WriteString(wrap(text.Line(unfold(r.Text)), "  "))
 	b.WriteString("\r\n")
 	r.sayMore(say)
 	say("The header of the message follows.")
 	return b.String()
+}
+
+func (r Report) sayBounces(say func(string, ...any)) {
+	for i, bounce := range r.Bounces {
+		if i == shownRecipients {
+			say("There are %d more.", len(r.Bounces)-i)
+			break
+		}
+		by := ""
+		if bounce.Remote != "" {
+			by = text.Line(bounce.Remote) + " said: "
+		}
+		say("%s (%s): %s%s", bounce.Recipient, bounce.status(), by, text.Line(unfold(bounce.Text)))
+	}
+	say("Correct the addresses, or ask the recipients' administrators. The report itself lies in the mailbox %s.",
+		r.Original.Mailbox)
+}
+
+// status is that of a failure, whatever the host said.
+func (b Bounce) status() reply.Enhanced {
+	s := cmp.Or(b.Status, reply.Enhanced{5, 0, 0})
+	s[0] = 5
+	return s
 }
 
 func (r Report) sayMore(say func(string, ...any)) {
@@ -105,7 +138,7 @@ func wrap(s, prefix string) string {
 
 // fields is the part for programs: a group of fields for the message, and one
 // for each recipient (RFC 3464 section 2). All recipients share one fate, for
-// Graph takes or refuses a message as a whole.
+// Graph takes or refuses a message as a whole; bounces name each.
 func (r Report) fields() string {
 	var b strings.Builder
 	field := func(name, value string) { fmt.Fprintf(&b, "%s: %s\r\n", name, value) }
@@ -115,6 +148,19 @@ func (r Report) fields() string {
 	action := "failed"
 	if r.Delayed {
 		action = "delayed"
+	}
+	for _, bounce := range r.Bounces {
+		b.WriteString("\r\n")
+		field("Final-Recipient", typed(bounce.Recipient))
+		field("Action", "failed")
+		field("Status", bounce.status().String())
+		field("Diagnostic-Code", "smtp; "+folded(bounce.Text))
+		if bounce.Remote != "" {
+			field("Remote-MTA", "dns; "+folded(bounce.Remote))
+		}
+	}
+	if len(r.Bounces) > 0 {
+		return b.String()
 	}
 	for _, to := range r.Original.Recipients {
 		b.WriteString("\r\n")

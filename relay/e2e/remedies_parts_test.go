@@ -191,10 +191,19 @@ func remediesFollowedInParts() map[string][]string {
 			"name one that must be able to send with --allowed",
 			"only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is " +
 				"restricted",
-			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
+			"remove Mail.Read, Mail.ReadBasic and Mail.ReadWrite from the consents, or narrow the role of that name",
 			"restrict the app before anything else is done with it",
 			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 		},
+		"tracking TestAMailboxThatMayNotBeRead": {
+			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
+				"Graph; mail is sent meanwhile",
+		},
+		"tracking TestAlarms": {
+			"see why with graphrelay trace --undelivered --client … --since 1d, and correct the addresses that it " +
+				"writes to",
+		},
+		"tracking TestGraphThatShowsNoHeaders": {"set track_bounces to full and grant \"…\""},
 		"verify TestAnInterruptedVerificationIsRunAgain": {
 			"run it again",
 		},

@@ -66,6 +66,7 @@ type Step struct {
 
 // The permissions beside Mail.Send.
 const (
+	RoleReadBasic = "Application Mail.ReadBasic"
 	RoleRead      = "Application Mail.Read"
 	RoleReadWrite = "Application Mail.ReadWrite"
 )

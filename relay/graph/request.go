@@ -37,6 +37,7 @@ type Request struct {
 	Header map[string]string
 	Body   *Body // nil for none
 	Limit  int64 // bytes of the answer that are read; 0 means outcome.MaxBody
+	Begin  bool  // an answer that is longer succeeds, cut
 }
 
 // Body is the body of a request. Open is called once for each try of the
@@ -140,8 +141,11 @@ func (c *Client) newRequest(
 	return req, id, c.authorize(ctx, req)
 }
 
-// escape makes one segment of a path: whatever has a meaning in a URL is quoted.
-func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+// escape makes one segment of a path: whatever has a meaning in a URL is quoted. A dollar has
+// none, and Graph writes it in $value.
+func escape(s string) string { return segment.Replace(url.QueryEscape(s)) }
+
+var segment = strings.NewReplacer("+", "%20", "%24", "$")
 
 // QuoteOData makes a string literal of OData: apostrophes are doubled.
 func QuoteOData(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
@@ -215,7 +219,10 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, q Request) exc
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	given, _ := s.stop()
 	a := q.Step.Judge(resp.StatusCode, resp.Header, body[:min(len(body), outcome.MaxBody)], c.cfg.Now())
-	if int64(len(body)) > limit {
+	switch {
+	case int64(len(body)) > limit && q.Begin:
+		body = body[:limit]
+	case int64(len(body)) > limit:
 		err = errors.New("it is too long")
 	}
 	if a.Outcome == outcome.Delivered && err != nil && !q.Step.MayDepart {

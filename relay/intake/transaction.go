@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"graphrelay/relay/dsn"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/message"
 	"graphrelay/relay/policy"
@@ -116,7 +117,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	repairs.changed("display_name", report.Renamed)
 	repairs.changed("exchange_field", report.Exchange)
 	repairs.changed("graphrelay_field", report.Ours)
-	m.HeaderSize = int64(len(block))
+	m.HeaderSize, m.Automatic = int64(len(block)), dsn.Unwanted(block) != ""
 	if m.Size, err = t.store(ctx, m, block, body); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, refused, repairs *prometheus.CounterVec
 	attempts, outcomes, duplicates, damaged, answers, alerts      *prometheus.CounterVec
+	bounces, bounceReports                                        *prometheus.CounterVec
 	request, delay                                                *prometheus.HistogramVec
 }
 
@@ -35,6 +36,13 @@ func (m *Monitor) describeEvents() events {
 			"Attempts after which it is unknown whether Graph accepted the message.", "mailbox"),
 		damaged: m.counter("damaged_large_messages_total", "Malformed large messages that were sent as drafts, "+
 			"by result: repaired or original_attached.", "mailbox", "result"),
+		bounces: m.counter("bounces_total",
+			"Recipients who did not get a message after Graph had accepted it, as bounces in the mailbox say, by the "+
+				"first two numbers of the status (class); delayed for warnings, unknown without a status.",
+			"mailbox", "class"),
+		bounceReports: m.counter("bounce_reports_total",
+			"Bounces read in a mailbox by result: matched to a message, probable, foreign (other mail) or unreadable; "+
+				"refused or failed where the mailbox could not be read.", "mailbox", "result"),
 		answers: m.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; code 0 means that no response came.", "identity", "code"),
 		request: m.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",

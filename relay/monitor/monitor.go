@@ -157,6 +157,16 @@ func (m *Monitor) Outcome(o Outcome) {
 	m.minutes.at(m.cfg.Now(), func(c *state.Minute) { countOutcome(c, o) })
 }
 
+// Bounced counts a recipient whom a message did not reach.
+func (m *Monitor) Bounced(mailbox, class string) {
+	m.events.bounces.WithLabelValues(m.mailboxes.bound(mailbox), class).Inc()
+}
+
+// BounceReport counts what was found in a mailbox.
+func (m *Monitor) BounceReport(mailbox, result string) {
+	m.events.bounceReports.WithLabelValues(m.mailboxes.bound(mailbox), result).Inc()
+}
+
 // AlertPosted counts a request to the alert webhook.
 func (m *Monitor) AlertPosted(err error) {
 	result := "delivered"

@@ -50,6 +50,8 @@ func full(t *testing.T) *Monitor {
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
 		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
 	m.AlertPosted(nil)
+	m.Bounced("a@example.org", "5.1")
+	m.BounceReport("a@example.org", "matched")
 	return m
 }
 
@@ -143,6 +145,8 @@ func TestScrape(t *testing.T) {
 		`graphrelay_refusals_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
 		`graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
+		`graphrelay_bounces_total{class="5.1",mailbox="a@example.org"} 1`,
+		`graphrelay_bounce_reports_total{mailbox="a@example.org",result="matched"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
 		`graphrelay_queue_oldest_age_seconds 3600`,
 		`graphrelay_lane_waiting_messages{client="erp",mailbox="a@example.org"} 2`,

@@ -37,6 +37,7 @@ import (
 	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 	"graphrelay/relay/text"
+	"graphrelay/relay/tracking"
 )
 
 // Store is what is observed of a spool.
@@ -153,4 +154,16 @@ func (o *Observer) CountDelivery(e delivery.Event) {
 		Damaged: e.Damaged,
 	})
 	o.Watcher.Notice(e.Kind != spool.EventSent)
+}
+
+// CountBounce hands what tracking found to the monitor.
+func (o *Observer) CountBounce(e tracking.Event) {
+	switch mailbox := e.Mailbox.String(); e.Result {
+	case tracking.Bounced:
+		o.Monitor.Bounced(mailbox, e.Class)
+	case tracking.Delayed:
+		o.Monitor.Bounced(mailbox, "delayed")
+	default:
+		o.Monitor.BounceReport(mailbox, string(e.Result))
+	}
 }

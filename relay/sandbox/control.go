@@ -28,6 +28,8 @@ import (
 //	POST   /api/allowed                     {"allowed":["a@b"]}, null for all that exist
 //	POST   /api/mailboxes                   {"mailboxes":["a@b"]}, null for every address
 //	POST   /api/sendas                      {"mailbox":"a@b","addresses":["c@d"]}
+//	GET    /api/shapes                      the names for shape, and those of what only looks like an NDR
+//	POST   /api/bounces                     {"id":1,"shape":"exchange","recipients":["a@b"]}: Bounce
 //	POST   /api/granted                     {"granted":["Mail.ReadWrite"]}
 //	GET    /api/access                      the Access set up last; null in the simple mode
 //	POST   /api/access                      {"access":{...},"propagation":"1h"}: SetAccess
@@ -64,6 +66,16 @@ func (d *Double) controls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /api/mailboxes",
 		setting(func(v struct{ Mailboxes []string }) error { d.SetMailboxes(v.Mailboxes); return nil }))
 	mux.HandleFunc("POST /api/sendas", setting(d.changeSendAs))
+	mux.HandleFunc("GET /api/shapes", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"shapes": Shapes(), "lookalikes": Lookalikes()})
+	})
+	mux.HandleFunc("POST /api/bounces", setting(func(v struct {
+		ID         int
+		Shape      string
+		Recipients []string
+	}) error {
+		return d.Bounce(v.ID, v.Shape, v.Recipients...)
+	}))
 	mux.HandleFunc("POST /api/granted",
 		setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
 	mux.HandleFunc("GET /api/access", d.getAccess)

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // parseFilter reads the part of OData's $filter that mail programs need: terms
-// joined by and, each internetMessageId eq '...', isDraft eq true, or an
-// extended property with a value [D singlevaluelegacyextendedproperty-get]. Anything
+// joined by and, each internetMessageId eq '...', isDraft eq true,
+// receivedDateTime ge a time, or an extended property with a value [D singlevaluelegacyextendedproperty-get]. Anything
 // else is an error, never ignored: a filter that does not filter would find
 // too much.
 func parseFilter(filter string) (func(mailItem) bool, error) {
@@ -46,6 +47,7 @@ const literal = `'((?:[^']|'')*)'`
 var (
 	byMessageID = regexp.MustCompile(`^internetMessageId eq ` + literal)
 	byDraft     = regexp.MustCompile(`^isDraft eq (true|false)`)
+	byReceived  = regexp.MustCompile(`^receivedDateTime ge ([0-9T:.Z-]+)`)
 	byProperty  = regexp.MustCompile(`^singleValueExtendedProperties/Any\(ep: ep/id eq ` + literal +
 		` and ep/value eq ` + literal + `\)`)
 )
@@ -62,6 +64,10 @@ func parseTerm(s string) (term func(mailItem) bool, rest string, err error) {
 	if m := byProperty.FindStringSubmatch(s); m != nil {
 		id, want := unquoteOData(m[1]), unquoteOData(m[2])
 		return func(it mailItem) bool { value, ok := it.properties[id]; return ok && value == want }, s[len(m[0]):], nil
+	}
+	if m := byReceived.FindStringSubmatch(s); m != nil {
+		since, err := time.Parse(time.RFC3339, m[1])
+		return func(it mailItem) bool { return !it.received.IsZero() && !it.received.Before(since) }, s[len(m[0]):], err
 	}
 	return nil, "", fmt.Errorf("invalid filter clause: '%s'", s)
 }

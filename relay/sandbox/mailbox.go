@@ -15,6 +15,7 @@ import (
 var (
 	toRead  = []string{"Mail.ReadBasic", "Mail.ReadBasic.All", "Mail.Read", "Mail.ReadWrite"}
 	toWrite = []string{"Mail.ReadWrite"}
+	toOpen  = []string{"Mail.Read", "Mail.ReadWrite"} // the body of a message
 )
 
 // mailboxAPI answers below users/{id}; false means that nothing is there.
@@ -66,6 +67,8 @@ func (d *Double) messageAction(verb string, path []string) action {
 		return action{"createDraft", toWrite, d.createDraft}
 	case len(path) == 2 && verb == "DELETE":
 		return action{"deleteDraft", toWrite, func(x *exchange) *answer { return d.deleteDraft(x, id) }}
+	case len(path) == 3 && verb == "GET $value":
+		return action{"mime", toOpen, func(x *exchange) *answer { return d.mimeOf(x, id) }}
 	case len(path) == 3 && verb == "POST send":
 		return action{"send", []string{"Mail.Send"}, func(x *exchange) *answer { return d.sendDraft(x, id) }}
 	case len(path) == 3 && verb == "POST attachments":
@@ -106,7 +109,8 @@ func (d *Double) permitted(needs []string) *answer {
 type mailItem struct {
 	id, messageID, subject, from string
 	draft                        bool
-	sent                         time.Time
+	sent, received               time.Time
+	header                       string // of what was received
 	to, cc, bcc                  []string
 	properties                   map[string]string
 }
@@ -124,6 +128,13 @@ func (d *Double) searchFolder(x *exchange, folder string) *answer {
 		return graphError(http.StatusBadRequest, "ErrorInvalidParameter", "The value of $top or $skip is out of range.")
 	}
 	found := slices.DeleteFunc(d.items(x.mailbox, folder), func(it mailItem) bool { return !matches(it) })
+	switch query.Get("$orderby") {
+	case "":
+	case "receivedDateTime", "receivedDateTime asc":
+		slices.SortStableFunc(found, func(a, b mailItem) int { return a.received.Compare(b.received) })
+	default:
+		return graphError(http.StatusBadRequest, "ErrorInvalidUrlQuery", "The order is not supported by the sandbox.")
+	}
 	page := found[min(skip, len(found)):min(skip+top, len(found))]
 	value := make([]map[string]any, 0, len(page))
 	for _, it := range page {
@@ -164,6 +175,9 @@ func (d *Double) items(mailbox, folder string) []mailItem {
 			}
 		}
 	}
+	if folder == "" || folder == "inbox" {
+		list = append(list, d.receivedItems(mailbox)...)
+	}
 	if folder == "" || folder == "drafts" {
 		list = append(list, d.draftItems(mailbox)...)
 	}
@@ -183,6 +197,12 @@ func (it mailItem) resource(selected string) map[string]any {
 		"internetMessageId": it.messageID, "subject": it.subject, "isDraft": it.draft,
 		"sentDateTime": it.sent.Format(time.RFC3339), "toRecipients": resourceRecipients(it.to),
 		"ccRecipients": resourceRecipients(it.cc), "bccRecipients": resourceRecipients(it.bcc),
+	}
+	if !it.received.IsZero() {
+		all["receivedDateTime"], all["isRead"] = it.received.Format(time.RFC3339), false
+	}
+	if strings.Contains(selected, "internetMessageHeaders") && it.header != "" {
+		all["internetMessageHeaders"] = internetHeaders(it.header)
 	}
 	if selected != "" {
 		wanted := strings.Split(selected, ",")

@@ -72,6 +72,7 @@ type Double struct {
 	faults  *faults
 	gauges  *gauges
 	drafts  *drafts
+	inbox   inbox
 	store   *store
 	schema  *contract
 	latency atomic.Int64

@@ -306,7 +306,7 @@ func (d *Double) Wait(ctx context.Context, n int) error {
 	}
 }
 
-// Reset forgets messages, refusals, drafts, ledger and counters, not files, faults or settings.
+// Reset forgets messages, what was received, refusals, drafts, ledger and counters, not files, faults or settings.
 // IDs go on counting.
 func (d *Double) Reset() {
 	d.gauges.reset()
@@ -314,6 +314,9 @@ func (d *Double) Reset() {
 	clear(d.drafts.byID)
 	clear(d.drafts.sessions)
 	d.drafts.mu.Unlock()
+	d.inbox.mu.Lock()
+	d.inbox.mail = nil
+	d.inbox.mu.Unlock()
 	s := d.store
 	s.mu.Lock()
 	defer s.mu.Unlock()

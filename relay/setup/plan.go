@@ -68,6 +68,7 @@ type Plan struct {
 	Sender        envelope.Address   // default_sender, for the YAML; zero is the first mailbox
 	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
 	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
+	Bounces       string             // what delivery.track_bounces needs: "", Mail.ReadBasic or Mail.Read
 	Submit        bool               // large mail goes by SMTP submission: SMTP.SendAsApp, too
 }
 
@@ -222,8 +223,17 @@ func (p Plan) roles() []string {
 	if p.Submit || p.Task == Undo {
 		list = append(list, "Application SMTP.SendAsApp")
 	}
+	if p.Task == Undo {
+		return append(list, "Application Mail.ReadBasic", "Application Mail.Read")
+	}
+	if p.readsBounces() {
+		list = append(list, "Application "+p.Bounces)
+	}
 	return list
 }
+
+// readsBounces reports whether bounces need a right of their own: Mail.ReadWrite includes it.
+func (p Plan) readsBounces() bool { return p.Bounces != "" && !p.ReadWrite }
 
 // permission is an application permission of Microsoft Graph.
 type permission struct{ name, id string }
@@ -233,6 +243,13 @@ func (p Plan) permissions() []permission {
 	list := []permission{{"Mail.Send", "b633e1c5-b582-4048-a93e-9f11b44c7e96"}}
 	if p.ReadWrite {
 		list = append(list, permission{"Mail.ReadWrite", "e2a3a72e-5f79-4c64-b1b1-878b674786c9"})
+	}
+	if p.readsBounces() {
+		ids := map[string]string{
+			"Mail.ReadBasic": "6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a",
+			"Mail.Read":      "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
+		}
+		list = append(list, permission{p.Bounces, ids[p.Bounces]})
 	}
 	return list
 }

@@ -44,6 +44,8 @@ type Message struct {
 	ConfiguredFrom bool             // From is the configuration's choice, not the client's
 	ReportOf       envelope.QueueID // set for a report (DSN): the message that it is about
 	ReportDelay    bool             // the report only warns of a delay
+	ReportBounces  int              // how many bounces of a Sent message it reports
+	Automatic      bool             // its header says that no report of it is wanted
 }
 
 // Record is a message with its present state.
@@ -65,6 +67,9 @@ type Record struct {
 	BodyGone    bool // the stored bytes were deleted (Sent, Deleted; Failed after keep_failed)
 	ReportOwed  bool // it is Failed, and nobody has reported that yet
 	DelayWarned bool // a report has warned of its delay
+
+	Bounces         int // recipients who did not get it, as bounces say
+	BouncesReported int // of those that are certain
 }
 
 // Event is one row of a message's history.
@@ -79,6 +84,12 @@ type Event struct {
 	HTTPStatus int
 	Duration   time.Duration
 	Unknown    bool // the attempt was interrupted, or its outcome cannot be known
+
+	// Of a bounce or a delay, as a report in a mailbox says.
+	Recipient envelope.Address // one of the message's; zero where the report names none of them
+	Remote    string           // the host that refused it
+	Origin    envelope.Address // in whose mailbox the report lies
+	Probable  bool             // it may be about another message
 }
 
 // EventKind is one of the closed list below.
@@ -96,6 +107,8 @@ const (
 	EventRetried  EventKind = "retried" // by the operator, who has not looked whether it was sent
 	EventFailed   EventKind = "failed"
 	EventDeleted  EventKind = "deleted" // by the operator
+	EventBounced  EventKind = "bounced" // after it was sent: a recipient did not get it
+	EventDelayed  EventKind = "delayed" // after it was sent: a recipient has not got it yet
 )
 
 // Lane sums up one mailbox's part of the queue.
@@ -179,6 +192,7 @@ type Filter struct {
 	Subject     string           // part of the subject, in upper or lower case
 	Since       time.Time        // accepted then or later
 	Until       time.Time        // accepted before
+	Undelivered bool             // it failed, or a bounce came back
 
 	Find          string // what people look for; see Alternatives
 	Part          string // in an address of the envelope, From, subject, Message-ID or the client's name
@@ -209,7 +223,7 @@ func (f Filter) Matches(r Record) bool {
 		(f.Subject == "" || strings.Contains(strings.ToLower(r.Subject), strings.ToLower(f.Subject))) &&
 		(!f.ClientIP.IsValid() || f.ClientIP == r.Client.Addr.Addr()) &&
 		(f.Since.IsZero() || !r.Accepted.Before(f.Since)) && (f.Until.IsZero() || r.Accepted.Before(f.Until)) &&
-		f.found(r)
+		(!f.Undelivered || r.State == Failed || r.Bounces > 0) && f.found(r)
 }
 
 // same returns whether an address is the wanted one, or any is wanted.

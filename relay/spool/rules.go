@@ -142,6 +142,9 @@ func History(id envelope.QueueID, accepted time.Time, stored []Event) []Event {
 	return events
 }
 
+// Reportable returns whether an event is a bounce that its sender should know of.
+func (e Event) Reportable() bool { return e.Kind == EventBounced && !e.Probable }
+
 // ClientKey is the key of the hold of one client's mail in a mailbox.
 func ClientKey(mailbox envelope.Address, client string) string {
 	return "client:" + mailbox.Key() + " of " + client

@@ -75,6 +75,7 @@ type Store interface {
 	Intake
 	Lanes
 	Reports
+	Bounces
 	Refusals
 	Operator
 	Reader
@@ -114,8 +115,8 @@ type Draft interface {
 	// cancelled half-way. Errors: ErrFull, ErrUnhealthy, or another that means
 	// the message was not and will not be kept.
 	//
-	// A message with ReportOf settles the report that the other message owes,
-	// or with ReportDelay its warning, in the same commit. If the other message
+	// A message with ReportOf settles the report that the other message owes, of its
+	// failure or of ReportBounces bounces, or with ReportDelay its warning, in the same commit. If the other message
 	// owes none (any more), Commit returns ErrState and keeps nothing.
 	Commit(ctx context.Context, m Message) error
 	Abort()
@@ -180,17 +181,30 @@ type Settlement struct {
 	HTTPStatus  int
 	Duration    time.Duration // from request to answer
 	At          time.Time
+	MayWait     bool // some milliseconds, for another change with which it shares a flush
 }
 
 // Reports keeps track of the reports (DSNs) that failed messages owe.
 type Reports interface {
 	// Owed lists up to limit messages whose report is owed, earliest failure
 	// first. Each message that becomes Failed owes one, once in its
-	// life, until Commit of the report, Reported, or its return to the queue.
+	// life, until Commit of the report, Reported, or its return to the queue. A Sent one
+	// owes a report of each bounce, once; BouncesReported counts those that it had.
 	Owed(ctx context.Context, limit int) ([]Record, error)
 	// Reported records that the report of a message is not owed any more. It
 	// returns no error if none was owed.
 	Reported(ctx context.Context, id envelope.QueueID) error
+}
+
+// Bounces keeps what came back about messages that were sent.
+type Bounces interface {
+	// Bounced adds an EventBounced or EventDelayed to the history of a message, whatever its
+	// state. It returns false where the message has one of this kind and recipient. A bounce
+	// that is certain makes a Sent message owe a report (see Reports), unless it is one itself.
+	Bounced(ctx context.Context, e Event) (added bool, err error)
+	// Note remembers a text under a key; Noted returns it, "" where there is none.
+	Note(ctx context.Context, key, text string) error
+	Noted(ctx context.Context, key string) (string, error)
 }
 
 // Operator changes messages outside an attempt.

@@ -62,6 +62,7 @@ type Client interface {
 	Prober
 	Credential() entra.CredentialInfo
 	Token(ctx context.Context) (entra.TokenInfo, error)
+	MIME(ctx context.Context, mailbox envelope.Address, id string, limit int64) ([]byte, outcome.Answer)
 	TryDraft(ctx context.Context, mailbox envelope.Address) outcome.Answer
 }
 

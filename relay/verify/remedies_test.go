@@ -64,7 +64,7 @@ func TestRemediesAreFollowed(t *testing.T) {
 			func(x *tenant) { x.id.Allowed = []envelope.Address{address(x.t, sender)} }, (*tenant).verified},
 		{"only an access policy narrows this; with RBAC for Applications remove the consent, or nothing is restricted",
 			consented("Mail.Send"), withRole, (*tenant).verified},
-		{"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite",
+		{"remove Mail.Read, Mail.ReadBasic and Mail.ReadWrite from the consents, or narrow the role of that name",
 			consented("Mail.ReadWrite"), withRole, (*tenant).verified},
 		{"restrict the app before anything else is done with it",
 			func(x *tenant) { x.set(sandbox.Access{Consents: []string{"Mail.Send"}}, 0) }, withRole,

@@ -23,9 +23,10 @@ type Identity struct {
 	ClientID string
 	Allowed  []envelope.Address // that it must be able to send as
 	Denied   []envelope.Address // that it must not be able to use
-	Reads    bool               // the configuration needs Mail.ReadWrite, so reading is tried as well
+	Reads    bool               // the configuration needs to read mail, so reading is tried as well
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
+	Bounces  string             // what the tracking of bounces needs: "", Mail.ReadBasic or Mail.Read
 	// Open makes a client that logs in again, and Submission one of the submission server;
 	// nil where large mail does not go there.
 	Open       func() (Client, error)
@@ -289,7 +290,7 @@ func (r *round) read(ctx context.Context, m envelope.Address) {
 	case Open:
 		r.evidence.Readable = append(r.evidence.Readable, m)
 		r.note(t.finding(StepRead, Fail, "the app can READ this mailbox",
-			"remove Mail.ReadWrite from the consents, or narrow the role Application Mail.ReadWrite"))
+			"remove Mail.Read, Mail.ReadBasic and Mail.ReadWrite from the consents, or narrow the role of that name"))
 	case Closed:
 		r.note(t.finding(StepRead, OK, "reading it is refused, too", ""))
 	default:
@@ -370,6 +371,24 @@ func (r *round) permissions(ctx context.Context, m envelope.Address, changes boo
 		r.note(needsSearch.finding(m, a))
 	}
 	r.submit(ctx, m, changes)
+	if r.id.Bounces != "" && ctx.Err() == nil {
+		n := need{StepRead, r.id.Bounces, "read bounces in", "delivery.track_bounces"}
+		r.note(n.finding(m, canReadBounces(ctx, r.client, m, r.id.Bounces)))
+	}
+}
+
+// canReadBounces tries to read what tracking reads: a list and, with Mail.Read, the content of a
+// message that does not exist. Who may not read any is told that, and not that it is missing.
+func canReadBounces(ctx context.Context, c Client, m envelope.Address, permission string) outcome.Answer {
+	_, a := canRead(ctx, c, m)
+	if a.Outcome != outcome.Delivered || permission != "Mail.Read" {
+		return a
+	}
+	_, content := c.MIME(ctx, m, "AAMkGraphrelayAsksWhetherItMayRead=", 1)
+	if content.HTTPStatus == http.StatusNotFound || content.HTTPStatus == http.StatusBadRequest {
+		return a
+	}
+	return content
 }
 
 func (n need) finding(m envelope.Address, a outcome.Answer) Finding {

@@ -29,7 +29,8 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 	for _, id := range c.Identities {
 		v := verify.Identity{
 			Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-			Reads: NeedsReadWrite(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Allowed: named[id.Name],
+			Reads: reads(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Bounces: ReadsBounces(c),
+			Allowed: named[id.Name],
 			Open: func() (verify.Client, error) {
 				return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
 			},
@@ -89,7 +90,7 @@ func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConf
 
 func audit(c *config.Config, id config.Identity, client verify.Prober) verify.Audited {
 	return verify.Audited{
-		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: NeedsReadWrite(c), Client: client,
+		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: reads(c), Client: client,
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"graphrelay/relay/graph"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
+	"graphrelay/relay/tracking"
 	"graphrelay/relay/verify"
 )
 
@@ -216,6 +217,22 @@ func Lookups(c *config.Config) []envelope.Address {
 
 // NeedsReadWrite reports whether the app needs Mail.ReadWrite beside Mail.Send.
 func NeedsReadWrite(c *config.Config) bool { return LooksUp(c) || c.Delivery.Upload() }
+
+// Tracking returns whether and how bounces are read.
+func Tracking(c *config.Config) tracking.Settings {
+	history, _ := Retention(c)
+	return tracking.Settings{
+		On: c.Delivery.TrackBounces != "off", Full: c.Delivery.TrackBounces == "full", History: history,
+	}
+}
+
+// ReadsBounces returns the permission that tracking needs, "" for none.
+func ReadsBounces(c *config.Config) string {
+	return map[string]string{"header": "Mail.ReadBasic", "full": "Mail.Read"}[c.Delivery.TrackBounces]
+}
+
+// reads reports whether the app may read mail, so that the audit tries whether it may read too much.
+func reads(c *config.Config) bool { return NeedsReadWrite(c) || ReadsBounces(c) != "" }
 
 // LooksUp reports whether a message that may have been sent is looked up first.
 func LooksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }

@@ -21,6 +21,7 @@ import (
 	"graphrelay/relay/renewal"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/tracking"
 	"graphrelay/relay/verify"
 )
 
@@ -42,6 +43,7 @@ type options struct {
 	Retention  []time.Duration
 	Limits     delivery.Limits
 	Reports    delivery.Reports
+	Tracking   tracking.Settings
 	Routes     map[string]delivery.Route
 	Lookups    []envelope.Address
 	Exact      []envelope.Address
@@ -68,6 +70,7 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Store:     Store(c, false, log),
 		Limits:    Limits(c),
 		Reports:   Reports(c),
+		Tracking:  Tracking(c),
 		Routes:    map[string]delivery.Route{},
 		Lookups:   Lookups(c),
 		Exact:     ExactSenders(c),

@@ -137,6 +137,9 @@ func (m *Mailbox) Spend(now time.Time, size int64) {
 	m.rate.spend(now, 1)
 }
 
+// Aside counts requests that carry no mail.
+func (m *Mailbox) Aside(now time.Time, requests int64) { m.requests.spend(now, requests) }
+
 // Uploaded adds what an upload cost beyond the guess that Spend made of size:
 // slices that had to be repeated, many small files, an attempt as MIME before it.
 func (m *Mailbox) Uploaded(now time.Time, size, bytes, requests int64) {

@@ -27,6 +27,8 @@ var (
 		"libldap-2.5-0", "libbrotli1", "libsasl2-2"}
 	pythonPackages = []string{"python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib",
 		"libexpat1", "libssl3"}
+	aiosmtpdPackages = []string{"python3-aiosmtpd", "python3-attr", "python3-public", "python3-pkg-resources",
+		"python3-typing-extensions"}
 	stracePackages = []string{"strace", "libunwind8"}
 	eximPackages   = []string{"exim4-daemon-light", "libdb5.3", "libgnutls-dane0", "libgnutls30", "libidn12",
 		"libidn2-0", "libnsl2", "libtirpc3", "libpcre2-8-0", "libunbound8", "libevent-2.1-7", "libnghttp2-14",

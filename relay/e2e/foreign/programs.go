@@ -100,6 +100,34 @@ func Nodemailer(t testing.TB) Program {
 	}
 }
 
+// SMTPServer returns a Program that runs a script by Node.js in which
+// require("smtp-server") works, that of Nodemailer.
+func SMTPServer(t testing.TB) Program {
+	t.Helper()
+	Need(t, "node", "npm")
+	dir := entry(t, "npm-smtp-server", func(dir string) error {
+		return run(dir, "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir,
+			"smtp-server@3.21.6")
+	})
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command("node", append([]string{"--liftoff-only"}, args...)...)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(dir, "node_modules"))
+		return cmd
+	}
+}
+
+// Aiosmtpd returns a Program that runs a script by Python in which aiosmtpd is.
+func Aiosmtpd(t testing.TB) Program {
+	t.Helper()
+	python := Python(t)
+	tree := Debian(t, aiosmtpdPackages)
+	return func(args ...string) *exec.Cmd {
+		cmd := python(args...)
+		cmd.Env = append(cmd.Environ(), "PYTHONPATH="+tree.Path("/usr/lib/python3/dist-packages"))
+		return cmd
+	}
+}
+
 // Mailparser returns a Program that runs a script by Node.js in which
 // require("mailparser") works.
 func Mailparser(t testing.TB) Program {

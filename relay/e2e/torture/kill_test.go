@@ -80,7 +80,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 	r.Start()
 	finish(t, r, l)
 	v := l.judge()
-	t.Logf("%d rounds: %s", n, v)
+	t.Logf("%d rounds, %.2f messages of unknown outcome for each kill: %s", n, float64(v.InFlight)/float64(n), v)
 	if f := v.faults(); f != "" {
 		t.Errorf("%s", f)
 	}

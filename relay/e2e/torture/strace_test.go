@@ -281,3 +281,36 @@ func TestStatusWhileReadingFails(t *testing.T) {
 		tr.detach(t)
 	}
 }
+
+// One client sends messages of 10 KB, one after the other, while they are delivered: what
+// is flushed and written for each. At least one flush is on the way to each 250.
+func TestWritesPerMessage(t *testing.T) {
+	const messages = 200
+	d, l := harness.StartDouble(t, harness.NoThrottling()), newLedger()
+	r := settled(t, d, l)
+	tr := attach(t, r, "-e", "trace=pwrite64,fsync,fdatasync")
+	for n := range messages {
+		if at, reply := submit(t, r, l, 10+n, 10_000); reply.Code != 250 {
+			t.Fatalf("%s gets %q", at, reply)
+		}
+	}
+	r.WaitEmpty(time.Minute)
+	tr.detach(t)
+	log, err := os.ReadFile(tr.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, c := range readTrace(string(log)) {
+		if c.syncs() {
+			count["flush"]++
+		} else {
+			count[c.name]++
+		}
+	}
+	t.Logf("for each message: %.2f flushes, %.1f pwrite64", float64(count["flush"])/messages,
+		float64(count["pwrite64"])/messages)
+	if count["flush"] < messages {
+		t.Errorf("%d flushes for %d messages", count["flush"], messages)
+	}
+}

@@ -28,6 +28,8 @@ type Mem struct {
 	counts   map[spool.State]int
 	holds    map[string]spool.Hold
 	refusals map[spool.RefusalKey]*spool.Refusal
+	notes    map[string]string
+	bounces  int                  // that came back
 	drafts   map[*draft]struct{}  // under way
 	away     map[string]time.Time // when a client was last refused for want of room
 	numbers  int64
@@ -66,6 +68,7 @@ func NewMem(now func() time.Time) *Mem {
 		counts:   map[spool.State]int{},
 		holds:    map[string]spool.Hold{},
 		refusals: map[spool.RefusalKey]*spool.Refusal{},
+		notes:    map[string]string{},
 		drafts:   map[*draft]struct{}{},
 		away:     map[string]time.Time{},
 	}

@@ -121,7 +121,7 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 		body:   d.body,
 	})
 	if err == nil && m.ReportOf != "" {
-		about.reportedBy(m.ReportDelay)
+		about.reportedBy(m.ReportDelay, m.ReportBounces)
 	}
 	return err
 }
@@ -137,12 +137,13 @@ func (m *message) owes(delay bool) bool {
 	return m.ReportOwed
 }
 
-func (m *message) reportedBy(delay bool) {
+func (m *message) reportedBy(delay bool, bounces int) {
 	if delay {
 		m.DelayWarned = true
 		return
 	}
-	m.ReportOwed, m.reported = false, true
+	m.BouncesReported += bounces
+	m.ReportOwed, m.reported = m.BouncesReported < m.reportable(), true
 }
 
 // Reported implements spool.Reports.
@@ -153,7 +154,7 @@ func (s *Mem) Reported(ctx context.Context, id envelope.QueueID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if m := s.messages[id]; m.owes(false) {
-		m.reportedBy(false)
+		m.reportedBy(false, m.reportable()-m.BouncesReported)
 	}
 	return nil
 }

@@ -206,7 +206,7 @@ func (s *Mem) Owed(_ context.Context, limit int) ([]spool.Record, error) {
 		return nil, err
 	}
 	var out []spool.Record
-	if s.counts[spool.Failed] == 0 {
+	if s.counts[spool.Failed] == 0 && s.bounces == 0 {
 		return nil, nil
 	}
 	for _, m := range s.order {

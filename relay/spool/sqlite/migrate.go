@@ -9,7 +9,8 @@ import (
 
 // migrate brings a store that an older program made up to date. Version 1 may lack
 // the column unreported and the table refusal, had a state Bounced, and an event
-// "unknown", which is now a mark. Version 2 knew no turns.
+// "unknown", which is now a mark. Version 2 knew no
+// turns, and version 3 no bounces.
 func migrate(c *db.Conn) error {
 	if err := c.Run(refusalSchema); err != nil {
 		return err
@@ -24,7 +25,12 @@ func migrate(c *db.Conn) error {
 				return err
 			}
 		}
-		if err := addTurns(c); err != nil {
+		if version < 3 {
+			if err := addTurns(c); err != nil {
+				return err
+			}
+		}
+		if err := runAll(c, bounceColumns); err != nil {
 			return err
 		}
 		return c.Run(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
@@ -71,6 +77,19 @@ func addTurns(c *db.Conn) error {
 		return err
 	}
 	return c.Run(dueIndex)
+}
+
+// bounceColumns add what is known of a message after it was sent.
+var bounceColumns = []string{
+	"ALTER TABLE message ADD COLUMN automatic INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE message ADD COLUMN bounces INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE message ADD COLUMN bounces_reported INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE message ADD COLUMN report_bounces INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE event ADD COLUMN recipient TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE event ADD COLUMN remote TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE event ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE event ADD COLUMN probable INTEGER NOT NULL DEFAULT 0",
+	bouncedIndex,
 }
 
 func runAll(c *db.Conn, steps []string) error {

@@ -120,6 +120,7 @@ func TestStoreOfVersion2(t *testing.T) {
 	m.Client = envelope.Client{Name: "erp", Addr: netip.MustParseAddrPort("192.0.2.7:25")}
 	accept(t, s, m, nil)
 	must(t, s.Close())
+	edit(t, path, version3...)
 	edit(t, path, "DROP INDEX due", "ALTER TABLE message DROP COLUMN turn",
 		"ALTER TABLE message DROP COLUMN local_user", "PRAGMA user_version = 2",
 		"CREATE INDEX due ON message (lane, next, last, sender_hash) WHERE state = 0")
@@ -140,6 +141,46 @@ func TestStoreOfVersion2(t *testing.T) {
 			t.Fatalf("claimed %v, %v", got, err)
 		}
 		must(t, s.Unclaim(t.Context(), m.ID, 1, start()))
+		must(t, s.Close())
+	}
+}
+
+// version3 takes from a store what version 4 added.
+var version3 = []string{
+	"DROP INDEX bounced", "PRAGMA user_version = 3", "DELETE FROM meta WHERE k = 'key'",
+	"ALTER TABLE message DROP COLUMN automatic", "ALTER TABLE message DROP COLUMN bounces",
+	"ALTER TABLE message DROP COLUMN bounces_reported", "ALTER TABLE message DROP COLUMN report_bounces",
+	"ALTER TABLE event DROP COLUMN recipient", "ALTER TABLE event DROP COLUMN remote",
+	"ALTER TABLE event DROP COLUMN origin", "ALTER TABLE event DROP COLUMN probable",
+}
+
+// TestStoreOfVersion3 knows no bounces: it can be read as it is, and Open adds what is missing.
+func TestStoreOfVersion3(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	m := accept(t, s, newMessage(t, "box@example.org"), nil)
+	must(t, s.Close())
+	edit(t, path, version3...)
+	r, err := OpenReadOnly(t.Context(), path)
+	must(t, err)
+	for _, f := range []spool.Filter{{}, {Undelivered: true}} {
+		if list, err := r.List(t.Context(), f); err != nil || (len(list) == 1) == f.Undelivered {
+			t.Errorf("read only: %v, %v", list, err)
+		}
+	}
+	if _, err := r.History(t.Context(), m.ID); err != nil {
+		t.Error(err)
+	}
+	must(t, r.Close())
+	for again := range 2 {
+		s = open(t, path)
+		added, err := s.Bounced(t.Context(), spool.Event{ID: m.ID, At: start(), Kind: spool.EventBounced})
+		if err != nil || added != (again == 0) {
+			t.Errorf("bounced: %v, %v", added, err)
+		}
+		if list, err := s.List(t.Context(), spool.Filter{Undelivered: true}); err != nil || len(list) != 1 {
+			t.Errorf("undelivered: %v, %v", list, err)
+		}
 		must(t, s.Close())
 	}
 }

@@ -58,7 +58,7 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		remedy string
 	}{
-		{"newer schema", edited("PRAGMA user_version = 4"), spool.ErrSchema, "install the newer graphrelay"},
+		{"newer schema", edited("PRAGMA user_version = 5"), spool.ErrSchema, "install the newer graphrelay"},
 		{"no schema version", edited("PRAGMA user_version = 0"), nil, "restore it from a backup"},
 		{"another program's database", edited("PRAGMA application_id = 7"), nil, "name another file"},
 		{
@@ -160,6 +160,7 @@ func TestStoreOfAnOlderProgram(t *testing.T) {
 	s := open(t, path)
 	old := accept(t, s, newMessage(t, "box@example.org"), nil).ID
 	must(t, s.Close())
+	edit(t, path, version3...)
 	edit(t, path, "ALTER TABLE message DROP COLUMN unreported", "ALTER TABLE event DROP COLUMN unknown",
 		"DROP TABLE refusal", "PRAGMA user_version = 1", "DROP INDEX due", "ALTER TABLE message DROP COLUMN turn",
 		"ALTER TABLE message DROP COLUMN local_user",

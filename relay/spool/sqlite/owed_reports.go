@@ -51,12 +51,15 @@ func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]sp
 	})
 }
 
-const reportWritten = "UPDATE message SET report = 2, events = events + 1 WHERE id = ? AND report = 1"
+// reportable counts the bounces of a Sent message that are reported some day.
+const reportable = `(SELECT count(*) FROM event
+	WHERE event.n = message.n AND kind = 'bounced' AND probable = 0 AND message.state = 5)`
 
 // Reported implements spool.Reports.
 func (s *Store) Reported(ctx context.Context, id envelope.QueueID) error {
 	return s.small(ctx, true, func(t *tx) error {
-		return t.Run(reportWritten, string(id))
+		return t.Run("UPDATE message SET report = 2, events = events + 1, bounces_reported = "+reportable+
+			" WHERE id = ? AND report = 1", string(id))
 	})
 }
 
@@ -65,11 +68,14 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 	if m.ReportOf == "" {
 		return nil
 	}
-	sql := reportWritten
+	sql, args := `UPDATE message SET events = events + 1, bounces_reported = bounces_reported + ?,
+		report = CASE WHEN bounces_reported + ? < `+reportable+` THEN 1 ELSE 2 END WHERE id = ? AND report = 1`,
+		[]any{int64(m.ReportBounces), int64(m.ReportBounces), string(m.ReportOf)}
 	if m.ReportDelay {
 		sql = "UPDATE message SET warned = 1, events = events + 1 WHERE id = ? AND warned = 0 AND state < 3"
+		args = args[2:]
 	}
-	changed, err := c.Exec(sql, string(m.ReportOf))
+	changed, err := c.Exec(sql, args...)
 	if err == nil && changed == 0 {
 		err = spool.NoReportOwed(m.ReportOf)
 	}
@@ -79,8 +85,15 @@ func settleReport(c *db.Conn, m *spool.Message) error {
 // oweAgain undoes what the commit of message n did to the message that it reports,
 // as n is not kept. A message that was queued again meanwhile owes nothing.
 func oweAgain(c *db.Conn, n int64) error {
-	err := c.Run(`UPDATE message SET report = CASE WHEN state = ? THEN 1 ELSE 0 END WHERE report = 2
-		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0)`, codeFailed, n)
+	err := c.Run(`UPDATE message SET report = 1,
+		bounces_reported = message.bounces_reported - made.report_bounces
+		FROM message AS made WHERE made.n = ? AND made.report_bounces > 0 AND message.id = made.report_of`, n)
+	if err != nil {
+		return err
+	}
+	err = c.Run(`UPDATE message SET report = CASE WHEN state = ? THEN 1 ELSE 0 END WHERE report = 2
+		AND id = (SELECT report_of FROM message WHERE n = ? AND report_delay = 0 AND report_bounces = 0)`,
+		codeFailed, n)
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,7 @@ func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event,
 		if err != nil {
 			return nil, err
 		}
-		events, err := allOf(c, `SELECT at, kind, attempt, status, text, request, http, duration, unknown
-			FROM event WHERE n = ? ORDER BY seq`, []any{b.n}, readEvent)
+		events, err := allOf(c, "SELECT "+eventColumns+" FROM event WHERE n = ? ORDER BY seq", []any{b.n}, readEvent)
 		return spool.History(id, timeOf(b.accepted), events), err
 	})
 }

@@ -20,7 +20,8 @@ import (
 const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, recipients, utf8,
 	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject,
 	header_size, size, accepted, attempts, crashes, unknown, next, last, held_for, held_since,
-	status, text, request, finished, body_gone, report, warned, unreported, local_user, turn`
+	status, text, request, finished, body_gone, report, warned, unreported, local_user, turn,
+	automatic, bounces, bounces_reported, report_bounces`
 
 // stored is a Record with what only the store needs.
 type stored struct {
@@ -45,6 +46,7 @@ func readRecord(r *db.Row) (stored, error) {
 	s.FinishedAt, s.BodyGone = timeOf(r.Int()), r.Bool()
 	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
 	s.Envelope.Unreported, s.Client.User, s.turn = readAddresses(r), r.Str(), r.Int()
+	s.Automatic, s.Bounces, s.BouncesReported, s.ReportBounces = r.Bool(), int(r.Int()), int(r.Int()), int(r.Int())
 	return s, r.Err
 }
 
@@ -82,14 +84,16 @@ func withColumns(sql string, query func(sql string) error) error {
 func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
-		subject, header_size, size, accepted, next, unreported, local_user, turn)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		subject, header_size, size, accepted, next, unreported, local_user, turn, automatic,
+		report_bounces)
+		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
-		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()))
+		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()),
+		m.Automatic, int64(m.ReportBounces))
 	if err != nil {
 		return err
 	}
@@ -150,16 +154,20 @@ func findBy(c *db.Conn, where string, key any, id envelope.QueueID) (brief, erro
 // insertEvent stores a row of history. seq numbers the events of a message; there may
 // be gaps. Acceptance is not stored as an event: the message's own row has its time.
 func insertEvent(c *db.Conn, n, seq int64, e *spool.Event) error {
-	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return c.Run("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		n, seq, nanos(e.At), string(e.Kind), int64(e.Attempt), statusCode(e.Status), spool.CutText(e.Text),
-		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration), e.Unknown)
+		spool.CutText(e.RequestID), int64(e.HTTPStatus), int64(e.Duration), e.Unknown,
+		e.Recipient.String(), spool.CutText(e.Remote), e.Origin.String(), e.Probable)
 }
+
+const eventColumns = "at, kind, attempt, status, text, request, http, duration, unknown, " +
+	"recipient, remote, origin, probable"
 
 func readEvent(r *db.Row) (spool.Event, error) {
 	return spool.Event{
 		At: timeOf(r.Int()), Kind: spool.EventKind(r.Str()), Attempt: int(r.Int()), Status: statusOf(r.Int()),
 		Text: r.Str(), RequestID: r.Str(), HTTPStatus: int(r.Int()), Duration: time.Duration(r.Int()),
-		Unknown: r.Bool(),
+		Unknown: r.Bool(), Recipient: readAddress(r), Remote: r.Str(), Origin: readAddress(r), Probable: r.Bool(),
 	}, r.Err
 }
 

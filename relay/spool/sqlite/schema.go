@@ -12,7 +12,7 @@ import (
 // the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
-	schemaVersion = 3
+	schemaVersion = 4
 )
 
 // chunkSize is the length of every chunk of a body but the last. It belongs to
@@ -31,7 +31,8 @@ const chunkBits = 16
 // The indexes: due serves Claim, one look-up for each turn (with last and sender_hash
 // so that probes and SendAs holds need no look at the rows), by_state serves List and the messages
 // found Sending at start, live the counters and the oldest message of a lane, done
-// the sweeper, owed the maker of reports. search_index.go explains the table word.
+// the sweeper, owed the maker of reports, bounced
+// who asks for what was not delivered. search_index.go explains the table word.
 const schema = `
 CREATE TABLE meta (k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE message (
@@ -75,9 +76,13 @@ CREATE TABLE message (
 	events INTEGER NOT NULL DEFAULT 0,
 	unreported TEXT NOT NULL DEFAULT '',
 	local_user TEXT NOT NULL DEFAULT '',
-	turn INTEGER NOT NULL DEFAULT 0
+	turn INTEGER NOT NULL DEFAULT 0,
+	automatic INTEGER NOT NULL DEFAULT 0,
+	bounces INTEGER NOT NULL DEFAULT 0,
+	bounces_reported INTEGER NOT NULL DEFAULT 0,
+	report_bounces INTEGER NOT NULL DEFAULT 0
 );
-` + dueIndex + `
+` + dueIndex + bouncedIndex + `
 CREATE INDEX by_state ON message (state, id, lane);
 CREATE INDEX live ON message (lane, accepted, state, size, body_gone) WHERE state < 5;
 CREATE INDEX done ON message (state, body_gone, finished) WHERE finished > 0;
@@ -97,6 +102,10 @@ CREATE TABLE event (
 	http INTEGER NOT NULL,
 	duration INTEGER NOT NULL,
 	unknown INTEGER NOT NULL DEFAULT 0,
+	recipient TEXT NOT NULL DEFAULT '',
+	remote TEXT NOT NULL DEFAULT '',
+	origin TEXT NOT NULL DEFAULT '',
+	probable INTEGER NOT NULL DEFAULT 0,
 	PRIMARY KEY (n, seq)
 ) WITHOUT ROWID;
 CREATE TABLE hold (
@@ -121,6 +130,8 @@ CREATE TABLE ending (
 );` + refusalSchema
 
 const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_hash, size) WHERE state = 0;"
+
+const bouncedIndex = "CREATE INDEX bounced ON message (id) WHERE bounces > 0;"
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.

@@ -127,6 +127,9 @@ func (s *search) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.Undelivered {
+		return s.byBounce(ctx)
+	}
 	words, err := s.rarestFirst(wordsOfFilter(s.Filter))
 	switch {
 	case err != nil:
@@ -197,6 +200,22 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 		sql += hasWords(words, keyOfNumber()) + parts + " ORDER BY id" + s.direction()
 		some, err := s.collect(ctx, s.Limit, sql, append(args, partArgs...)...)
 		if err != nil {
+			return err
+		}
+		s.found = append(s.found, some...)
+	}
+	s.found = firstOf(s.found, s.Filter)
+	return nil
+}
+
+// byBounce reads a page of what bounced and one of what failed, each by its index.
+func (s *search) byBounce(ctx context.Context) error {
+	for _, way := range []string{"bounced WHERE bounces > 0", fmt.Sprint("by_state WHERE state = ", codeFailed)} {
+		ids, args := s.idRange()
+		parts, partArgs := s.parts()
+		sql := "SELECT " + recordColumns + " FROM message INDEXED BY " + way + " AND" + ids + parts
+		some, err := s.collect(ctx, s.Limit, sql+" ORDER BY id"+s.direction(), append(args, partArgs...)...)
+		if err != nil && !strings.Contains(err.Error(), "no such index: bounced") { // of an older program
 			return err
 		}
 		s.found = append(s.found, some...)

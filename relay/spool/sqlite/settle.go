@@ -20,7 +20,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 		return err
 	}
 	to := stateCode(o.State)
-	err := s.small(ctx, true, func(t *tx) error {
+	err := s.submit(ctx, s.smalls, &change{redo: true, rides: o.MayWait, apply: func(t *tx) error {
 		b, err := s.findOpenAttempt(t.Conn, o.ID)
 		if err != nil {
 			return err
@@ -33,7 +33,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 			return wrongState(b, "settle")
 		}
 		return settle(t, b, to, &o)
-	})
+	}})
 	if err == nil {
 		s.open.forget(o.ID)
 	}

@@ -70,6 +70,7 @@ type Store struct {
 	closing       sync.Once
 	closeErr      error
 
+	rideLimit        time.Duration
 	lastTick         time.Time // of the clock; the writer's
 	walGrowth        int64     // bytes since the last checkpoint, estimated; the writer's
 	checkpointing    atomic.Bool
@@ -136,7 +137,7 @@ func newStore(opts Options, held *disk.Held) *Store {
 		log:     opts.Log,
 		held:    held,
 		ballast: opts.Path + disk.BallastSuffix,
-		tick:    time.Second,
+		tick:    time.Second, rideLimit: rideLimit,
 		fault:   func(string) error { return nil },
 		smalls:  make(inlet, queueSize),
 		bigs:    make(inlet, queueSize),

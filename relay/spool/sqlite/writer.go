@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"graphrelay/relay/envelope"
@@ -42,7 +43,7 @@ func (s *Store) write() {
 			return
 		}
 		if batch = s.collect(batch); len(batch) > 0 {
-			s.commit(batch)
+			s.commit(s.awaitCompany(batch))
 		}
 		s.maintain()
 	}
@@ -52,6 +53,33 @@ func (s *Store) write() {
 func (s *Store) collect(batch []*change) []*change {
 	batch = take(batch, s.smalls, maxSmalls)
 	return take(batch, s.bigs, maxBigs)
+}
+
+// rideLimit is how long a change that rides waits for another.
+const rideLimit = 10 * time.Millisecond
+
+// awaitCompany waits for a change that must be made at once, if none in the batch must:
+// one flush then serves both.
+func (s *Store) awaitCompany(batch []*change) []*change {
+	urgent := func(ch *change) bool { return !ch.rides }
+	if slices.ContainsFunc(batch, urgent) {
+		return batch
+	}
+	limit := time.NewTimer(s.rideLimit)
+	defer limit.Stop()
+	for len(batch) < maxSmalls && !slices.ContainsFunc(batch, urgent) {
+		select {
+		case ch := <-s.smalls:
+			batch = append(batch, ch)
+		case ch := <-s.bigs:
+			batch = append(batch, ch)
+		case <-limit.C:
+			return batch
+		case <-s.stop:
+			return batch
+		}
+	}
+	return s.collect(batch)
 }
 
 func take(batch []*change, in inlet, limit int) []*change {
@@ -184,6 +212,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 type change struct {
 	apply func(*tx) error
 	redo  bool // may be applied again after a full disk got space
+	rides bool // waits rideLimit for another change, to share its flush
 	err   error
 	done  chan struct{}
 }

@@ -1,0 +1,244 @@
+package tracking
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"graphrelay/relay/bounce"
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/graph"
+	"graphrelay/relay/outcome"
+	"graphrelay/relay/pacing"
+	"graphrelay/relay/text"
+)
+
+// errLater ends a round of a mailbox: mail comes first, or Graph does not answer.
+var errLater = errors.New("tracking: later")
+
+// blindAfter is how many messages in a row without a header mean that Graph shows none.
+const blindAfter = 20
+
+// read reads what came into a mailbox since the last time.
+func (t *Tracker) read(ctx context.Context, b *box) {
+	reader, identity, ok := t.Reader(b.mailbox)
+	if !ok || t.Now().Before(b.wait) {
+		return
+	}
+	if err := t.readPages(ctx, b, reader, identity); err != nil && !errors.Is(err, errLater) && ctx.Err() == nil {
+		t.Log.Error("cannot record bounces; retrying", "mailbox", b.mailbox.String(), "after", every, "error", err)
+	}
+}
+
+func (t *Tracker) readPages(ctx context.Context, b *box, reader Reader, identity string) error {
+	if err := t.restore(ctx, b); err != nil {
+		return err
+	}
+	since, skip := b.position.Add(-overlap), 0
+	for range pages {
+		if !t.Aside(b.mailbox) {
+			return nil
+		}
+		list, more, a := reader.Inbox(ctx, b.mailbox, since, skip)
+		if a.Outcome != outcome.Delivered {
+			t.failed(b, identity, a)
+			return nil
+		}
+		t.readable(b, "mailbox "+b.mailbox.String()+" can be read again")
+		for _, m := range list {
+			if err := t.consider(ctx, b, reader, m); err != nil {
+				return errors.Join(err, t.remember(ctx, b))
+			}
+			b.position = pacing.Later(b.position, m.At)
+		}
+		if err := t.remember(ctx, b); err != nil || !more {
+			return err
+		}
+		if last := list[len(list)-1].At; last.After(since) {
+			since, skip = last, sameTime(list, last)
+		} else {
+			skip += len(list)
+		}
+		if pacing.Sleep(ctx, between) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// sameTime counts the messages of a page that came at its last moment: the next page begins
+// there, behind them.
+func sameTime(list []graph.Received, last time.Time) (n int) {
+	for _, m := range list {
+		if m.At.Equal(last) {
+			n++
+		}
+	}
+	return n
+}
+
+// noteKey is where the store keeps the position of a mailbox.
+func noteKey(mailbox envelope.Address) string { return "bounces:" + mailbox.Key() }
+
+// restore reads the position of earlier runs. A mailbox that was never read begins where
+// the history does.
+func (t *Tracker) restore(ctx context.Context, b *box) error {
+	begin := t.Now().Add(-t.Settings().History)
+	if b.position.IsZero() {
+		noted, err := t.Store.Noted(ctx, noteKey(b.mailbox))
+		if err != nil {
+			return err
+		}
+		b.position, _ = time.Parse(time.RFC3339, noted) // zero for none
+	}
+	if latest := t.Now(); b.position.After(latest) {
+		b.position = latest // a clock was set back, or a date is wrong
+	}
+	b.position = pacing.Later(b.position, begin)
+	return nil
+}
+
+// remember notes the position, and forgets what need not be recognised any more.
+func (t *Tracker) remember(ctx context.Context, b *box) error {
+	if len(b.seen) > maxAgain {
+		clear(b.seen)
+	}
+	position := b.position.UTC().Format(time.RFC3339)
+	noted, err := t.Store.Noted(ctx, noteKey(b.mailbox))
+	if err != nil || noted == position {
+		return err
+	}
+	return t.Store.Note(ctx, noteKey(b.mailbox), position)
+}
+
+// consider looks whether a message is a report, and records what it says.
+func (t *Tracker) consider(ctx context.Context, b *box, reader Reader, m graph.Received) error {
+	if b.seen[m.ID] {
+		return nil
+	}
+	header := make([]bounce.Field, len(m.Header))
+	for i, f := range m.Header {
+		header[i] = bounce.Field(f)
+	}
+	t.blind(b, len(header) == 0)
+	report := bounce.OfHeader(header)
+	if report.Kind != bounce.Other || len(header) == 0 && t.Settings().Full {
+		if err := t.report(ctx, b, reader, m, report); err != nil {
+			return err
+		}
+	}
+	b.seen[m.ID] = true
+	return nil
+}
+
+// report reads a report as far as the settings allow, and records it.
+func (t *Tracker) report(
+	ctx context.Context, b *box, reader Reader, m graph.Received, report bounce.Report,
+) error {
+	own, err := t.Store.ByMessageID(ctx, m.MessageID, 1)
+	if err != nil || len(own) > 0 { // what lies there is a report of ours
+		return err
+	}
+	if t.Settings().Full {
+		if !t.Aside(b.mailbox) {
+			return errLater
+		}
+		raw, a := reader.MIME(ctx, b.mailbox, m.ID, bounce.MaxSize)
+		switch {
+		case a.HTTPStatus == http.StatusNotFound: // somebody has deleted it
+		case a.Outcome != outcome.Delivered:
+			_, identity, _ := t.Reader(b.mailbox)
+			t.failed(b, identity, a)
+			return errLater
+		default:
+			whole, err := bounce.Read(bytes.NewReader(raw))
+			if errors.Is(err, bounce.ErrOther) {
+				return nil
+			}
+			if err != nil {
+				t.Log.Warn("cannot read a report in a mailbox", "mailbox", b.mailbox.String(), "report", m.MessageID,
+					"error", text.Foreign(err.Error(), outcome.MaxText))
+				t.OnEvent(Event{Mailbox: b.mailbox, Result: Unreadable})
+				break
+			}
+			report = whole
+		}
+	}
+	if report.Kind == bounce.Other || report.Own {
+		return nil
+	}
+	return t.record(ctx, b.mailbox, m, report)
+}
+
+// failed follows a mailbox that could not be read.
+func (t *Tracker) failed(b *box, identity string, a outcome.Answer) {
+	b.wait = t.Now().Add(min(a.RetryAfter, time.Hour))
+	if a.HTTPStatus == http.StatusGone { // what Graph remembered of our reading is gone: begin again
+		b.position, b.seen = t.Now().Add(-t.Settings().History), map[string]bool{}
+	}
+	result, cause := Failed, a.Cause()
+	if a.HTTPStatus == http.StatusForbidden {
+		result, cause = Refused, t.forbidden(b.mailbox, a)
+		b.alarmed = true
+		t.Alarm(alarmKey(b.mailbox), cause.String(), true)
+	}
+	t.OnEvent(Event{Mailbox: b.mailbox, Result: result})
+	if !b.failing {
+		b.failing = true
+		t.Log.Warn("cannot read a mailbox for bounces; mail is not affected", "mailbox", b.mailbox.String(),
+			"identity", identity, "error", cause.String())
+	}
+}
+
+func alarmKey(mailbox envelope.Address) string { return "bounces:" + mailbox.String() }
+
+func (t *Tracker) forbidden(mailbox envelope.Address, a outcome.Answer) text.Cause {
+	role := graph.RoleReadBasic
+	if t.Settings().Full {
+		role = graph.RoleRead
+	}
+	return text.Cause{
+		Headline: "App may not read the mailbox, which delivery.track_bounces needs",
+		Remedy: "grant it \"" + role + "\" for this mailbox with the script of graphrelay setup, which takes up to " +
+			"2 hours to reach Graph; mail is sent meanwhile",
+		Detail: mailbox.String() + ": " + a.Detail,
+	}
+}
+
+// readable ends the alarm that a mailbox raised.
+func (t *Tracker) readable(b *box, why string) {
+	if b.alarmed {
+		t.Alarm(alarmKey(b.mailbox), why, false)
+	}
+	b.alarmed, b.failing = false, false
+}
+
+// blind raises an alarm where Graph shows no header, so that no report can be recognised.
+func (t *Tracker) blind(b *box, without bool) {
+	switch {
+	case !without && b.blind >= blindAfter:
+		t.Alarm(blindKey(b.mailbox), "Graph shows the headers of mail in "+b.mailbox.String()+" again", false)
+		b.blind = 0
+	case !without:
+		b.blind = 0
+	case !t.Settings().Full:
+		if b.blind++; b.blind == blindAfter {
+			t.Alarm(blindKey(b.mailbox), text.Cause{
+				Headline: "Graph shows no headers of mail, so delivery.track_bounces: header finds no bounces",
+				Remedy:   "set track_bounces to full and grant \"" + graph.RoleRead + "\"", Detail: b.mailbox.String(),
+			}.String(), true)
+		}
+	}
+}
+
+func blindKey(mailbox envelope.Address) string { return "bounce-headers:" + mailbox.String() }
+
+// endAlarms ends what was raised, where bounces are not tracked any more.
+func (t *Tracker) endAlarms(why string) {
+	for _, b := range t.list() {
+		t.readable(b, why)
+		t.blind(b, false)
+	}
+}
