@@ -117,7 +117,7 @@ func (p *plan) rootFS(stage string) ([]byte, error) {
 		{path: "etc/ssl/certs/", mode: 0o755},
 		{path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, text: roots()},
 		{path: "run/", mode: 0o755},
-		// An engine gives a tmpfs the mode of the folder under it, and root as its owner.
+		// Some engines give a tmpfs the mode of the folder under it, and root as its owner.
 		{path: "run/graphrelay/", mode: 0o1777},
 		{path: "tmp/", mode: 0o1777},
 		{path: "usr/", mode: 0o755},

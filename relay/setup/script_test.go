@@ -231,6 +231,31 @@ func TestSubmissionOnlyWhereItIsNeeded(t *testing.T) {
 	}
 }
 
+// Bounces ask for the right of their mode, and for none where Mail.ReadWrite is there anyway.
+func TestTheRightOfBounces(t *testing.T) {
+	for _, method := range []setup.Method{setup.RBAC, setup.Policy} {
+		for _, c := range []struct {
+			bounces   string
+			readWrite bool
+			want      string
+		}{{"", false, ""}, {"Mail.ReadBasic", false, "Mail.ReadBasic"}, {"Mail.Read", false, "Mail.Read"},
+			{"Mail.Read", true, "Mail.ReadWrite"}} {
+			p := plan(t, 1)
+			p.Method, p.Bounces, p.ReadWrite = method, c.bounces, c.readWrite
+			script, err := setup.Script(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, right := range []string{"Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"} {
+				named := regexp.MustCompile(`\b` + regexp.QuoteMeta(right) + `\b`).MatchString(script)
+				if named != (right == c.want) {
+					t.Errorf("%s with %+v: %s is named: %v", method, c, right, named)
+				}
+			}
+		}
+	}
+}
+
 // A script logs in to the cloud of the configuration, everywhere where it logs
 // in, and calls no host of another one.
 func TestScriptsForNationalClouds(t *testing.T) {

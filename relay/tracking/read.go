@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -153,7 +154,7 @@ func (t *Tracker) report(
 			t.failed(b, identity, a)
 			return errLater
 		default:
-			whole, err := bounce.Read(bytes.NewReader(raw))
+			whole, err := understood(raw)
 			if errors.Is(err, bounce.ErrOther) {
 				return nil
 			}
@@ -170,6 +171,16 @@ func (t *Tracker) report(
 		return nil
 	}
 	return t.record(ctx, b.mailbox, m, report)
+}
+
+// understood reads a report; a panic of a library is an error like others.
+func understood(raw []byte) (r bounce.Report, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("internal error: %v", fault)
+		}
+	}()
+	return bounce.Read(bytes.NewReader(raw))
 }
 
 // failed follows a mailbox that could not be read.

@@ -67,3 +67,35 @@ func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
 		})
 	}
 }
+
+// What tracking of bounces needs is proven likewise: that lists can be read, and with full the content.
+func TestWhatBouncesNeed(t *testing.T) {
+	for name, tc := range map[string]struct{ granted, needs, want string }{
+		"header":                       {"Application Mail.ReadBasic", "Mail.ReadBasic", "ok"},
+		"header, not granted":          {"", "Mail.ReadBasic", "warn grant Application Mail.ReadBasic"},
+		"full":                         {"Application Mail.Read", "Mail.Read", "ok"},
+		"full, only the header may be": {"Application Mail.ReadBasic", "Mail.Read", "warn grant Application Mail.Read"},
+		"full, of upload":              {"Application Mail.ReadWrite", "Mail.Read", "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTenant(t)
+			a := role(sender)
+			if tc.granted != "" {
+				a.Assignments = append(a.Assignments, sandbox.RoleAssignment{Role: tc.granted, Scope: group})
+			}
+			x.set(a, 0)
+			x.id.Bounces = tc.needs
+			r := x.verify()
+			var got []string
+			for _, f := range r.Findings {
+				if f.Step == verify.StepRead {
+					remedy, _, _ := strings.Cut(f.Remedy, " for this mailbox")
+					got = append(got, strings.TrimSpace(string(f.Mark)+" "+remedy))
+				}
+			}
+			if strings.Join(got, ", ") != tc.want || r.Verdict != verify.Restricted {
+				t.Errorf("%v, want %s; verdict %s", got, tc.want, r.Verdict)
+			}
+		})
+	}
+}

@@ -87,7 +87,7 @@ func (c *container) configure(name string) {
 		c.t.Fatal(err)
 	}
 	text := strings.NewReplacer("hostname: relay.contoso.local", "hostname: "+name,
-		"sqlite:"+c.relay.Store, "sqlite:/data/queue.db", "unix:"+c.relay.Socket, "unix:/run/graphrelay/admin.sock",
+		"sqlite:"+c.relay.Store, "sqlite:/data/queue.db", "unix:"+c.relay.Socket, "unix:/data/admin.sock",
 		c.relay.Dir+"/", "/run/secrets/").Replace(string(b)) + "log: {format: json}\n"
 	c.mounts++
 	version := "..version_" + strconv.Itoa(c.mounts)
@@ -118,7 +118,7 @@ func (c *container) start() {
 	c.podman("run", "--detach", "--name", "relay", "--read-only", "--cap-drop", "all", "--security-opt",
 		"no-new-privileges", "--network", "host", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096",
 		"--env", "TZ=Asia/Tokyo",
-		"--tmpfs", "/run/graphrelay:size=1m,mode=1777", "--volume", filepath.Join(c.dir, "data")+":/data",
+		"--volume", filepath.Join(c.dir, "data")+":/data",
 		"--volume", filepath.Join(c.dir, "config")+":/etc/graphrelay:ro",
 		"--volume", filepath.Join(c.dir, "secrets")+":/run/secrets:ro", c.image)
 	c.greets("first.example")

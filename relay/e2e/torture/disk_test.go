@@ -150,8 +150,8 @@ func TestDiskFull(t *testing.T) {
 		switch {
 		case reply.Code == 452 && at == "MAIL":
 			refusedAtMail++
-		case reply.Code != 452 && reply.Code != 451 && reply.Code != 250:
-			t.Errorf("full disk: %s gets %q, want 452 or 451", at, reply)
+		case reply.Code != 452 && reply.Code != 250:
+			t.Errorf("full disk: %s gets %q, want 452", at, reply)
 		}
 	}
 	if refusedAtMail < 15 {
@@ -204,7 +204,7 @@ func TestDrainedDiskTakesMail(t *testing.T) {
 	}
 }
 
-// The disk fills while bodies come in: 451 or 452, never 250 for what is not
+// The disk fills while bodies come in: 452, never 250 for what is not
 // safe, and after kill -9 on the full disk all that was accepted goes out.
 func TestDiskFillsInData(t *testing.T) {
 	t.Parallel()
@@ -233,9 +233,9 @@ func TestDiskFillsInData(t *testing.T) {
 		switch reply := c.Read(); reply.Code {
 		case 250:
 			l.acked(id)
-		case 451, 452:
+		case 452:
 		default:
-			t.Errorf("full disk in DATA: %q, want 451 or 452", reply)
+			t.Errorf("full disk in DATA: %q, want 452", reply)
 		}
 	}
 	r.Kill()
