@@ -174,7 +174,7 @@ func notInParts(err error) outcome.Answer {
 	switch {
 	case errors.Is(err, parts.ErrSealed):
 		a.Advice = "sending it in parts would break its signature or encryption: " +
-			"send a smaller message or a link, or leave it unsigned and unencrypted"
+			"set delivery.large_messages: smtp, send a smaller message or a link, or leave it unsigned and unencrypted"
 	case errors.Is(err, parts.ErrTooManyParts):
 		a.Advice = "pack the files into an archive"
 	case errors.As(err, &refused):

@@ -18,6 +18,7 @@ import (
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/submission"
 )
 
 // uploads is an Uploader that takes everything and remembers it.
@@ -183,6 +184,25 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	ans.Outcome != outcome.Delivered || len(u.drafts) != 1 {
 		t.Errorf("unsigned: %+v", ans)
 	}
+	s := &submits{}
+	if ans, _ := tryLarge(t, text, Route{Sender: newDouble(0), Large: Whole(s), MIMELimit: 100}, nil); //
+	ans.Outcome != outcome.Delivered || s.text != text {
+		t.Errorf("whole: %+v, %q", ans, s.text)
+	}
+}
+
+// submits is a Submitter that takes everything and remembers it.
+type submits struct{ text string }
+
+func (s *submits) Submit(_ context.Context, _ envelope.Address, m submission.Mail) outcome.Answer {
+	r, err := m.Open()
+	if err != nil {
+		return outcome.Answer{Outcome: outcome.Retry, Text: err.Error()}
+	}
+	defer r.Close()
+	text, _ := io.ReadAll(r)
+	s.text = string(text)
+	return sent
 }
 
 func TestLargeMailOfTooManyPartsGoesAsAnArchive(t *testing.T) {

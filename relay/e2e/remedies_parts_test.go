@@ -101,8 +101,8 @@ func remediesFollowedInParts() map[string][]string {
 			"look up the code; the messages that failed before can be retried with graphrelay queue retry",
 		},
 		"delivery TestSealedLargeMailBounces": {
-			"sending it in parts would break its signature or encryption: send a smaller message or a link, or " +
-				"leave it unsigned and unencrypted",
+			"sending it in parts would break its signature or encryption: set delivery.large_messages: smtp, " +
+				"send a smaller message or a link, or leave it unsigned and unencrypted",
 		},
 		"delivery TestLargeMailOfTooManyPartsGoesAsAnArchive": {
 			"pack the files into an archive",

@@ -12,7 +12,7 @@ import (
 // Apply left it, and so does a block that cannot be read.
 func Unlisted(block []byte) []byte {
 	h, _, err := Read(bytes.NewReader(block), Options{MaxHeader: len(block) + 2})
-	if err != nil {
+	if err != nil || len(block) == 0 {
 		return block
 	}
 	p := plan{h: h}
