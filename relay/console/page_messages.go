@@ -268,7 +268,7 @@ func actionsFor(s spool.State) []action {
 	return map[spool.State][]action{
 		spool.Queued: {retry, hold, remove}, spool.Deferred: {retry, hold, remove},
 		spool.Paused: {retry, hold, remove}, spool.Held: {release, retry, remove},
-		spool.Failed: {retry, remove}, spool.Damaged: {remove},
+		spool.Failed: {retry, remove}, spool.Damaged: {retry, remove},
 	}[s]
 }
 

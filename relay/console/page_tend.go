@@ -41,11 +41,14 @@ func needsOf(h state.Health, holds []state.Hold) (list []need) {
 				n.Remedy = who + "select those of a flood, and hold or delete them"
 				break
 			}
+			if of == "log" {
+				break // of files in a folder
+			}
 			n.Href, n.Link = "/messages?state=held", "Show held messages"
 			n.Remedy = "read why, then retry, release or delete"
 		case "damaged":
 			n.Href, n.Link = "/messages?state=damaged", "Show damaged messages"
-			n.Remedy = "check the disk, then try them again with graphrelay queue retry; restore or delete the rest"
+			n.Remedy = "check the disk, then retry them; restore or delete the rest"
 		case "old":
 			n.Href, n.Link = "/messages?"+url.Values{"mailbox": {of}}.Encode(), "Show its messages"
 			n.Remedy = "read why on their pages"

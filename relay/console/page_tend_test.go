@@ -74,7 +74,7 @@ func TestNeedsLeadToTheirPages(t *testing.T) {
 	h := state.Health{}
 	for _, key := range []string{"queue:held", "damaged", "old:a@example.org", "credential:contoso", "certificate",
 		"outage", "hold:mailbox:a@example.org", "audit:contoso", "disk", "refused:erp", "queue:depth",
-		"queue:restored", "configuration"} {
+		"queue:restored", "queue:log", "configuration"} {
 		h.Reasons = append(h.Reasons, state.Alarm{Key: key,
 			Fault: state.Fault{Headline: "x", Remedy: "wait; to try now: graphrelay queue retry --all"}})
 	}
@@ -85,6 +85,7 @@ func TestNeedsLeadToTheirPages(t *testing.T) {
 		"refused:erp": {Href: "/refusals?q=erp"}, "queue:depth": {Href: "/messages"},
 		"configuration":              {Href: "/setup"},
 		"queue:restored":             {Href: "/messages?state=held"},
+		"queue:log":                  {}, // of files in a folder
 		"hold:mailbox:a@example.org": {Hold: "mailbox:a@example.org"},
 		"audit:contoso":              {Hold: "audit:contoso", Audit: true},
 	}
