@@ -23,9 +23,11 @@ const (
 	maxSize = 256 << 10
 	cheap   = 2 * time.Millisecond
 	// factor is how much longer the longer input is, and steep a ratio of times
-	// between that and its square: memory that is new to the process costs extra.
-	factor = 8
-	steep  = 25
+	// between that and its square. Memory that is new to the process may cost as much,
+	// once: a steep ratio counts if it is steep again between the longer input and one
+	// that is longer by more.
+	factor, steep    = 8, 16
+	more, steepAgain = 4, 9
 )
 
 // Linear fails the test if read takes more than in proportion for one of the
@@ -58,8 +60,8 @@ func Shape(t *testing.T, name string, build func(size int) string, read func(in 
 	}
 }
 
-// ratio is the least of several ratios, for a collection of garbage may add to
-// each; 1 where the longest input is cheap.
+// ratio is the factor between the times of an input and of one that is as much
+// longer as factor says; 1 where the longest input is cheap.
 func ratio(build func(size int) string, read func(in string)) float64 {
 	size := minSize
 	for cost(build(size), read) < cheap {
@@ -67,15 +69,23 @@ func ratio(build func(size int) string, read func(in string)) float64 {
 			return 1
 		}
 	}
-	long, short := build(size), build(size/factor)
-	least := 1e9
-	for range 10 {
-		least = min(least, float64(cost(long, read))/float64(max(cost(short, read), time.Microsecond)))
-		if least <= steep {
-			break
+	first := compare(build(size), build(size/factor), steep, read)
+	if first > steep && compare(build(size*more), build(size), steepAgain, read) <= steepAgain {
+		return factor
+	}
+	return first
+}
+
+// compare is the factor between the least times of two inputs, for a collection of
+// garbage may add to each. It tries on while that is steep.
+func compare(long, short string, steep float64, read func(in string)) float64 {
+	slow, quick := time.Hour, time.Hour
+	for try := 0; ; try++ {
+		slow, quick = min(slow, cost(long, read)), min(quick, max(cost(short, read), time.Microsecond))
+		if r := float64(slow) / float64(quick); try == 5 || try >= 2 && r <= steep {
+			return r
 		}
 	}
-	return least
 }
 
 // cost is the processor time that read takes.
