@@ -254,13 +254,13 @@ func TestStaleConnectionIsReplaced(t *testing.T) {
 			t.Fatalf("%+v", a)
 		}
 		breakLast()
-		var opened int
+		var opened int // net/http may open it once more, for another try at the dead connection
 		m := mail(sample)
 		again := m
 		again.Open = func() (io.ReadCloser, error) { opened++; return m.Open() }
 		a := c.Send(within10s(t), address(t, "relay@contoso.com"), again)
 		_, sends := d.counts()
-		if a.Outcome != outcome.Delivered || opened != 2 || sends != 2 {
+		if a.Outcome != outcome.Delivered || opened < 2 || sends != 2 {
 			t.Errorf("http2 %v: opened %d times, %d sends: %+v", http2, opened, sends, a)
 			continue
 		}

@@ -1,10 +1,12 @@
 package rehearsal
 
 import (
+	"bytes"
 	"crypto/sha1" // the thumbprint is SHA-1 by definition
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,14 +34,10 @@ type call struct {
 // socketVariable names the socket at which a World answers its programs.
 const socketVariable = "REHEARSAL_SOCKET"
 
-// Programs is for the TestMain of a package: under the name of a program that the
-// scripts call, the test's own binary asks the World, prints its answer, and ends.
-func Programs() {
-	socket, name := os.Getenv(socketVariable), filepath.Base(os.Args[0])
-	if socket == "" || !slices.Contains(programs, name) {
-		return
-	}
-	c := call{Name: name, Args: os.Args[1:], Env: map[string]string{}}
+// Program is the main function of the program that bears the names of those that the
+// scripts call: it asks the World, prints its answer, and ends.
+func Program() {
+	c := call{Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Env: map[string]string{}}
 	for _, key := range []string{"NOTES", "SKIP_WAIT"} {
 		c.Env[key] = os.Getenv(key)
 	}
@@ -47,7 +46,7 @@ func Programs() {
 			c.Args[i], _ = filepath.Abs(a)
 		}
 	}
-	connection, err := net.Dial("unix", socket)
+	connection, err := net.Dial("unix", os.Getenv(socketVariable))
 	if err == nil {
 		err = json.NewEncoder(connection).Encode(c)
 	}
@@ -70,10 +69,11 @@ func (w *World) RunShell(dir, text string, args ...string) error {
 	w.t.Helper()
 	bin, script := filepath.Join(dir, "bin"), filepath.Join(dir, "setup.sh")
 	err := os.MkdirAll(bin, 0o700)
-	for _, name := range programs {
-		_ = os.Symlink(w.binary(), filepath.Join(bin, name))
-	}
-	if err == nil {
+	target, berr := program()
+	if err = errors.Join(err, berr); err == nil {
+		for _, name := range programs {
+			_ = os.Symlink(target, filepath.Join(bin, name))
+		}
 		err = os.WriteFile(script, []byte(text), 0o600)
 	}
 	socket := filepath.Join(dir, "s")
@@ -82,30 +82,42 @@ func (w *World) RunShell(dir, text string, args ...string) error {
 	if err != nil || lerr != nil {
 		w.t.Fatal(err, lerr)
 	}
-	defer l.Close()
 	cmd := exec.Command("sh", append([]string{script}, args...)...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	go w.serve(l, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin", socketVariable + "=" + socket}
 	if w.SkipWait {
 		cmd.Env = append(cmd.Env, "SKIP_WAIT=1")
 	}
-	out, err := cmd.CombinedOutput()
-	w.Printed = append(w.Printed, string(out))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	var served sync.WaitGroup
+	if err = cmd.Start(); err == nil {
+		served.Go(func() { w.serve(l, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) })
+		err = cmd.Wait()
+	}
+	_ = l.Close()
+	served.Wait()
+	w.Printed = append(w.Printed, out.String())
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, strings.Join(w.Printed, "\n"))
 	}
 	return err
 }
 
-func (w *World) binary() string {
-	path, err := os.Executable()
+// program builds Program, once, without the race detector: a script starts hundreds.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "rehearsal")
 	if err != nil {
-		w.t.Fatal(err)
+		return "", err
 	}
-	return path
-}
+	path := filepath.Join(dir, "program")
+	out, err := exec.Command("go", "build", "-o", path, "graphrelay/relay/e2e/rehearsal/program").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return path, err
+})
 
 // serve answers one program after the other, until the power goes.
 func (w *World) serve(l net.Listener, cut func()) {

@@ -32,11 +32,6 @@ func world(t testing.TB, p setup.Plan) *rehearsal.World {
 	return rehearsal.WorldOf(t, p)
 }
 
-func TestMain(m *testing.M) {
-	rehearsal.Programs()
-	os.Exit(m.Run())
-}
-
 // cer is one certificate for all tests: making a key takes its time.
 var cer = sync.OnceValue(func() []byte {
 	pair, err := certificate.New(certificate.Request{Name: "graphrelay", Days: 730, Bits: 2048,
