@@ -82,7 +82,7 @@ func compare(long, short string, steep float64, read func(in string)) float64 {
 	slow, quick := time.Hour, time.Hour
 	for try := 0; ; try++ {
 		slow, quick = min(slow, cost(long, read)), min(quick, max(cost(short, read), time.Microsecond))
-		if r := float64(slow) / float64(quick); try == 5 || try >= 2 && r <= steep {
+		if r := float64(slow) / float64(quick); try == 5 || try >= 1 && r <= steep {
 			return r
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -295,6 +296,30 @@ func TestUnhealthy(t *testing.T) {
 	if _, err := os.Stat(path + disk.LostSuffix); !os.IsNotExist(err) {
 		t.Errorf("the list of lost messages stayed: %v", err)
 	}
+}
+
+// A connection that fails while it is opened deletes the log as it closes. So a
+// recovery that fails half-way leaves none: the next try meets another one, which
+// nobody has put in its place.
+func TestRecoveryIsTriedAgain(t *testing.T) {
+	f, path := newFaults(), newPath(t)
+	s := open(t, path, func(s *Store) {
+		s.fault = func(at string) error {
+			if at == "reopen" { // and another file gets the number of the log
+				_ = os.Remove(path + disk.WALSuffix)
+				_ = os.WriteFile(fmt.Sprint(path, ".other", time.Now().UnixNano()), nil, 0o600)
+			}
+			return f.fault(at)
+		}
+	})
+	kept := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
+	f.set("after commit", errDisk, 1)
+	f.set("reopen", errors.New("still broken"), 2)
+	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("lost")); !errors.Is(err, spool.ErrUnhealthy) {
+		t.Fatalf("Commit gave %v", err)
+	}
+	eventually(t, "recovery", func() bool { return s.Health() == nil })
+	wantOnly(t, s, kept.ID)
 }
 
 // TestLostStaysLost ends the program while the store is unhealthy and the

@@ -107,6 +107,7 @@ func (s *Store) reopen(lost marks) error {
 	if err := s.displaced(); err != nil {
 		return err
 	}
+	s.held.ForgetLog()
 	s.readers.Shut()
 	defer s.readers.Reopen()
 	s.checkpointer.Shut()

@@ -53,6 +53,10 @@ func (h *Held) NoteLog() (err error) {
 	return err
 }
 
+// ForgetLog is called before the log is closed: SQLite may delete it then, and begin
+// another, until NoteLog is called.
+func (h *Held) ForgetLog() { h.log = nil }
+
 // Displaced returns which of the open files is not at its path any more: the database,
 // its log or its lock; "" if all are there.
 func (h *Held) Displaced() string {
