@@ -121,6 +121,7 @@ func TestRoomGoesToWhatArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 		harness.Until(t, time.Minute, "the connection to take mail again", func() bool {
+			time.Sleep(200 * time.Millisecond) // too many commands without a message end a connection
 			return c.Say("MAIL FROM:<"+harness.Sender+">").Code == 250
 		})
 	}

@@ -225,14 +225,17 @@ func TestFailedRead(t *testing.T) {
 	}
 	r.Kill()
 	l.next()
-	r.Start() // with nothing of the message in its memory
+	r.Start()      // with nothing of the message in its memory
+	for range 10 { // but what leads to it: only its body is to be read from the disk
+		_, _ = r.Run("queue", "list")
+	}
 	tr := attach(t, r, "-P", r.Store, "-P", r.Store+"-wal", "-e", "trace=pread64", "-e", "inject=pread64:error=EIO")
 	d.Listen(t)
 	harness.Until(t, time.Minute, "a read to fail", func() bool {
 		log, err := os.ReadFile(tr.log)
 		return err == nil && bytes.Contains(log, []byte("INJECTED"))
 	})
-	harness.Until(t, 5*time.Minute, "a message that cannot be read", func() bool {
+	harness.Until(t, 2*time.Minute, "a message that cannot be read", func() bool {
 		_, _ = r.Run("queue", "retry", "--all")
 		return strings.Contains(r.Output(), "cannot be read")
 	})
