@@ -245,7 +245,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestDamaged: a message whose stored octets are not what they were, whenever they are
+// TestDamaged: a message whose stored bytes are not what they were, whenever they are
 // read for minutes, is set aside with an alarm, and its siblings go on. One that
 // is as it was when it is read again is sent.
 func TestDamaged(t *testing.T) {
