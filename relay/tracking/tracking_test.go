@@ -394,6 +394,18 @@ func TestAlarms(t *testing.T) {
 	r.watch.clients["erp"] = time.Time{}
 	r.arrives("exchange", r.about(r.sent("<last@erp>", "dead@example.net"), time.Now()))
 	r.round(t.Context())
+	clients, limited := 0, map[string]int{}
+	for e, times := range r.events {
+		if e.Client == "erp" {
+			clients += times
+		}
+		if e.Limit != "" {
+			limited[e.Limit] += times
+		}
+	}
+	if clients != fewest+10 || fmt.Sprint(limited) != "map[5.1.90:1 5.7.232:1 5.7.233:1 5.7.236:1]" {
+		t.Errorf("%d bounces count for the client, and of the limits %v", clients, limited)
+	}
 	for _, key := range []string{"bounce-code:5.7.232", "bounce-code:5.7.233", "bounce-code:5.7.236",
 		"bounce-code:5.1.90", "bounce-share:erp"} {
 		if r.alarms[key] == "" {
