@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -227,7 +229,8 @@ func TestThreeHundredOfTenThousand(t *testing.T) {
 			continue
 		}
 		if len(fates) != 2 || fates[0].Kind != want || fates[0].Probable != (b.shape == "keyless") ||
-			fates[1].Kind != spool.EventSent {
+			!fates[0].Recipient.Equal(b.message.Envelope.Recipients[0]) || fates[1].Kind != spool.EventSent ||
+			fates[0].Status.String() != sandbox.Code(b.shape) || !strings.Contains(fates[0].Text, "made for a test") {
 			t.Errorf("%s: %+v", b.shape, fates)
 		}
 	}
@@ -241,11 +244,16 @@ func TestThreeHundredOfTenThousand(t *testing.T) {
 	if n := r.count(Matched) + r.count(Probable); n != 300 {
 		t.Errorf("%d reports were matched: %v", n, r.events)
 	}
-	if after := r.double.Inbox(box1.String()); len(after) != len(before) {
-		t.Errorf("the mailbox has %d messages, and had %d", len(after), len(before))
+	if after := r.double.Inbox(box1.String()); !reflect.DeepEqual(after, before) || len(before) != 10_000 {
+		t.Errorf("the mailbox has %d messages, and had %d, or one has changed", len(after), len(before))
 	}
 	if list, n := r.double.Refusals(); n != 0 {
 		t.Errorf("the double refused %+v", list)
+	}
+	for endpoint := range r.double.Stats().Answers { // what marks as read, moves or deletes would be another
+		if !slices.Contains([]string{"token", "discovery", "search", "mime"}, endpoint) {
+			t.Errorf("a request to %s, which could change a mailbox", endpoint)
+		}
 	}
 	matched := r.count(Bounced) + r.count(Delayed)
 	r.again() // what was read before a restart is not read again, or changes nothing

@@ -35,7 +35,8 @@ var moments = []struct {
 func TestKillAmidSubmissions(t *testing.T) {
 	t.Parallel()
 	n := rounds(t, "TORTURE_ROUNDS", 60, 6)
-	d := harness.StartDouble(t, harness.NoThrottling(), func(o *sandbox.Options) { o.Granted = []string{"SMTP.SendAsApp"} })
+	d := harness.StartDouble(t, harness.NoThrottling(),
+		func(o *sandbox.Options) { o.Granted = []string{"SMTP.SendAsApp"} })
 	if err := d.StartSubmission(""); err != nil {
 		t.Fatal(err)
 	}
