@@ -76,18 +76,35 @@ func (t *attempt) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &steady{conn, t.c.cfg.Step}, nil
+	return &steady{Conn: conn, limit: t.c.cfg.Step}, nil
 }
 
-// steady bounds each write: go-smtp leaves the body of a message without a deadline.
+// steady bounds each write, for go-smtp leaves the body of a message without a deadline,
+// and what comes between two of them, for it keeps each line of a reply.
 type steady struct {
 	net.Conn
 	limit time.Duration
+	said  int
 }
 
+// maxReply bounds a reply, and all that a server says in the handshake of TLS.
+const maxReply = 64 << 10
+
+var errEndless = errors.New("smtp: a reply without end")
+
 func (s *steady) Write(p []byte) (int, error) {
+	s.said = 0
 	_ = s.SetWriteDeadline(time.Now().Add(s.limit))
 	return s.Conn.Write(p)
+}
+
+func (s *steady) Read(p []byte) (n int, err error) {
+	if s.said > maxReply {
+		return 0, errEndless
+	}
+	n, err = s.Conn.Read(p)
+	s.said += n
+	return n, err
 }
 
 // secure greets the server and starts TLS; without it nothing more is said.

@@ -214,6 +214,11 @@ func TestWithoutAReply(t *testing.T) {
 		Endpoint: "submission", Latency: time.Hour}))
 	meet("no SMTP", "Submission server answers against the protocol", outcome.Hold, inject(sandbox.Fault{
 		Endpoint: "submission", Body: "HTTP/1.1 400 Bad Request\r\n\r\n"}))
+	endless := strings.Repeat("250-again\r\n", 100_000)
+	meet("a reply without end", "Submission server answers against the protocol", outcome.Hold, inject(sandbox.Fault{
+		Endpoint: "submissionRcpt", Body: endless}))
+	meet("one after the end", unconfirmed, outcome.Unknown, inject(sandbox.Fault{
+		Endpoint: "submissionData", Body: endless}))
 	meet("no SMTP later", "Submission server answers against the protocol", outcome.Hold, inject(sandbox.Fault{
 		Endpoint: "submissionMail", Body: "hello\r\n"}))
 	meet("a success out of place", "Submission server answers against the protocol", outcome.Hold, inject(
