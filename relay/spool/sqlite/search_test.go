@@ -33,8 +33,8 @@ func TestSearchByStateFindsWhatWordsFind(t *testing.T) {
 	} {
 		f.States = []spool.State{spool.Queued, spool.Held}
 		var found [2][]spool.Record
-		for i, sparse := range []int64{defaultSparse, 0} {
-			s.sparse = sparse
+		for i, sparse := range []int64{s.Sparse, 0} {
+			s.Sparse = sparse
 			var err error
 			if found[i], err = s.List(t.Context(), f); err != nil {
 				t.Fatal(err)

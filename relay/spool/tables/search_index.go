@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"crypto/sha256"
@@ -71,7 +71,7 @@ func wordsOf(m *spool.Message) []int64 {
 
 func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 	for _, w := range wordsOf(m) {
-		if err := c.Run("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
+		if err := c.Run("INSERT INTO word VALUES (?) ON CONFLICT DO NOTHING", wordKey(n, w)); err != nil {
 			return err
 		}
 	}
