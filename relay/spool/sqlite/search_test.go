@@ -54,6 +54,7 @@ func TestWordsGoWithTheirMessage(t *testing.T) {
 	if err := s.Delete(t.Context(), m.ID, "test", start()); err != nil {
 		t.Fatal(err)
 	}
+	must(t, s.small(t.Context(), false, func(t *tx) error { return t.writeWords(1) }))
 	if n := count(t, s, "word"); n != 6 {
 		t.Errorf("%d words, want 6: sender, client, its address, Message-ID, two recipients", n)
 	}

@@ -70,6 +70,8 @@ type Store struct {
 	closing       sync.Once
 	closeErr      error
 
+	watermark        int64 // of the words, the writer's
+	wordsTried       int64 // up to which number, in vain; the writer's
 	rideLimit        time.Duration
 	lastTick         time.Time // of the clock; the writer's
 	walGrowth        int64     // bytes since the last checkpoint, estimated; the writer's
@@ -246,10 +248,11 @@ func (s *Store) recount(c *db.Conn) error {
 	if err != nil {
 		return err
 	}
-	s.tally.replace(t)
-	if last > s.lastNumber.Load() {
-		s.lastNumber.Store(last)
+	if s.watermark, err = readWatermark(c); err != nil {
+		return err
 	}
+	s.tally.replace(t)
+	s.lastNumber.Store(max(last, s.watermark, s.lastNumber.Load()))
 	return nil
 }
 

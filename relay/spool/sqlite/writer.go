@@ -43,7 +43,7 @@ func (s *Store) write() {
 			return
 		}
 		if batch = s.collect(batch); len(batch) > 0 {
-			s.commit(s.awaitCompany(batch))
+			s.commit(s.withWords(s.awaitCompany(batch)))
 		}
 		s.maintain()
 	}
@@ -153,11 +153,12 @@ func (s *Store) redo(batch []*change, cause error) {
 // damaged, get their error and are skipped; an error of the disk fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
-		t := &tx{Conn: s.writer}
+		t := &tx{Conn: s.writer, watermark: s.watermark}
 		err := s.transact(t, batch)
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
+			s.noteWatermark(t.watermark)
 			if len(t.shifts) > 0 {
 				s.changed.Store(true)
 			}
@@ -222,6 +223,7 @@ type tx struct {
 	*db.Conn
 	shifts    []shift
 	bodyBytes int64
+	watermark int64 // see search_index.go
 	marks
 }
 
