@@ -141,11 +141,11 @@ func (t *tx) writeWords(last int64) error {
 // readWatermark finds out up to which number messages have words: a store that an older
 // program wrote has them all.
 func readWatermark(c *db.Conn) (int64, error) {
-	none, err := c.Number("SELECT 1 - count(*) FROM meta WHERE k = 'words'")
-	if err != nil || none != 0 {
+	v, err := c.Text("SELECT v FROM meta WHERE k = 'words'")
+	if err != nil || v == "" {
 		return math.MaxInt64 - 1, err
 	}
-	return c.Number("SELECT CAST(v AS INTEGER) FROM meta WHERE k = 'words'")
+	return strconv.ParseInt(v, 10, 64)
 }
 
 // deleteWords removes the words of a message that is about to be deleted.
@@ -198,8 +198,9 @@ func keyOfWord() string { return fmt.Sprintf("(word.k & %d)", ^(int64(1<<hashBit
 
 // hasWords is a condition on a message that has such a key: it has all of these words.
 func hasWords(words []wanted, join, key string) (sql string) {
+	const has = "EXISTS (SELECT 1 FROM word AS other WHERE other.k = %s | %d)"
 	for _, w := range words {
-		sql += join + fmt.Sprintf("EXISTS (SELECT 1 FROM word AS other WHERE other.k = %s | %d)", key, w.word<<placeBits)
+		sql += join + fmt.Sprintf(has, key, w.word<<placeBits)
 		join = " AND "
 	}
 	return sql

@@ -24,7 +24,9 @@ func acceptTo(t *testing.T, s *Store, i int) spool.Message {
 	return accept(t, s, m, nil)
 }
 
-func recipientOf(t *testing.T, i int) envelope.Address { return address(t, fmt.Sprintf("to%d@example.org", i)) }
+func recipientOf(t *testing.T, i int) envelope.Address {
+	return address(t, fmt.Sprintf("to%d@example.org", i))
+}
 
 // wantFound searches for each message by its recipient, and for all, a few a page, in every way that there is.
 func wantFound(t *testing.T, when string, v *view, want []spool.Message) {
