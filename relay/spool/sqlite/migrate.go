@@ -11,7 +11,7 @@ import (
 // migrate brings a store that an older program made up to date. Version 1 may lack
 // the column unreported and the table refusal, had a state Bounced, and an event
 // "unknown", which is now a mark. Version 2 knew no
-// turns, and version 3 no bounces.
+// turns, version 3 no bounces, and version 4 no watermark, as each message had its words at once.
 func migrate(c *db.Conn) error {
 	if err := c.Run(refusalSchema); err != nil {
 		return err
@@ -31,7 +31,12 @@ func migrate(c *db.Conn) error {
 				return err
 			}
 		}
-		if err := runAll(c, bounceColumns); err != nil {
+		if version < 4 {
+			if err := runAll(c, bounceColumns); err != nil {
+				return err
+			}
+		}
+		if err := c.Run("INSERT INTO meta SELECT 'words', coalesce(max(n), 0) FROM message"); err != nil {
 			return err
 		}
 		return c.Run(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))

@@ -59,7 +59,7 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		remedy string
 	}{
-		{"newer schema", edited("PRAGMA user_version = 5"), spool.ErrSchema, "install the newer graphrelay"},
+		{"newer schema", edited("PRAGMA user_version = 6"), spool.ErrSchema, "install the newer graphrelay"},
 		{"no schema version", edited("PRAGMA user_version = 0"), nil, "restore it from a backup"},
 		{"another program's database", edited("PRAGMA application_id = 7"), nil, "name another file"},
 		{

@@ -13,7 +13,7 @@ import (
 // the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
-	schemaVersion = 4
+	schemaVersion = 5
 )
 
 // The tables. Times are nanoseconds since 1970, 0 for none; addresses are text;
@@ -212,7 +212,7 @@ func createSchema(c *db.Conn, sandbox bool) error {
 	steps := []string{
 		"BEGIN IMMEDIATE",
 		schema,
-		fmt.Sprintf("INSERT INTO meta VALUES ('mark', '%s'), ('probe', '0')", markOf(sandbox)),
+		fmt.Sprintf("INSERT INTO meta VALUES ('mark', '%s'), ('probe', '0'), ('words', '0')", markOf(sandbox)),
 		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
 		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
 		"COMMIT",

@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/tables"
 )
 
 // The suite's stores are small, and so every word in them is rare. Here none
@@ -54,6 +55,7 @@ func TestWordsGoWithTheirMessage(t *testing.T) {
 	if err := s.Delete(t.Context(), m.ID, "test", start()); err != nil {
 		t.Fatal(err)
 	}
+	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error { return t.WriteWords(1) }))
 	if n := count(t, s, "word"); n != 6 {
 		t.Errorf("%d words, want 6: sender, client, its address, Message-ID, two recipients", n)
 	}

@@ -144,7 +144,7 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err
 		}
-		err := insertMessage(t.Conn, d.n, &m)
+		err := insertMessage(t, d.n, &m)
 		if db.Is(err, db.Constraint) {
 			err = fmt.Errorf("spool: message %s exists already: %w", m.ID, err)
 		}

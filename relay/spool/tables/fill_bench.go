@@ -10,7 +10,10 @@ import (
 // of large stores.
 func Fill(t *Tx, s *Store, m *spool.Message, state spool.State) error {
 	n := s.lastNumber.Add(1)
-	if err := insertMessage(t.Conn, n, m); err != nil {
+	if err := insertMessage(t, n, m); err != nil {
+		return err
+	}
+	if err := t.WriteWords(n); err != nil {
 		return err
 	}
 	if state == spool.Queued {

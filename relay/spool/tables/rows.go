@@ -81,8 +81,8 @@ func withColumns(sql string, query func(sql string) error) error {
 }
 
 // insertMessage stores m as Queued and due at once.
-func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
-	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
+func insertMessage(t *Tx, n int64, m *spool.Message) error {
+	err := t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
 		subject, header_size, size, accepted, next, unreported, local_user, turn, automatic,
 		report_bounces)
@@ -94,10 +94,10 @@ func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
 		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()),
 		m.Automatic, int64(m.ReportBounces))
-	if err != nil {
+	if err != nil || n > t.watermark {
 		return err
 	}
-	return insertWords(c, n, m)
+	return insertWords(t.Conn, n, m)
 }
 
 // brief is what a change of state needs to know.

@@ -104,9 +104,10 @@ func (v *Reader) ByMessageID(ctx context.Context, messageID string, limit int) (
 type search struct {
 	spool.Filter
 	*db.Conn
-	sparse int64
-	holds  []spool.Hold
-	found  []spool.Record
+	sparse    int64
+	watermark int64 // of the words
+	holds     []spool.Hold
+	found     []spool.Record
 }
 
 // How the page is read. A word that fewer than sparse messages have is the
@@ -130,6 +131,9 @@ func (s *search) run(ctx context.Context) error {
 	}
 	if s.Undelivered {
 		return s.byBounce(ctx)
+	}
+	if s.watermark, err = readWatermark(s.Conn); err != nil {
+		return err
 	}
 	words, err := s.rarestFirst(wordsOfFilter(s.Filter))
 	switch {
@@ -198,7 +202,11 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			args = append(args, s.Mailbox.Key())
 		}
 		parts, partArgs := s.parts()
-		sql += hasWords(words, keyOfNumber()) + parts + " ORDER BY id" + s.direction()
+		if len(words) > 0 {
+			sql += " AND (n > ?" + hasWords(words, " OR ", keyOfNumber()) + ")"
+			args = append(args, s.watermark)
+		}
+		sql += parts + " ORDER BY id" + s.direction()
 		some, err := s.collect(ctx, s.Limit, sql, append(args, partArgs...)...)
 		if err != nil {
 			return err
@@ -251,30 +259,47 @@ func (s *search) direction() string {
 	return ""
 }
 
-// byWord goes through the buckets from one end until the page is full.
+// byWord goes through the buckets, and through what has no words yet, from one end until
+// the page is full.
 func (s *search) byWord(ctx context.Context, states []int64, words []wanted) error {
 	low, high, err := s.numbers()
 	if err != nil {
 		return err
 	}
 	parts, partArgs := s.parts()
+	rest := " AND message.n > ? AND message.n < ?" + inStates(states) + parts + " ORDER BY message.n" + s.direction()
+	behind := func() error {
+		args := append([]any{max(low, s.watermark), high}, partArgs...)
+		return s.add(ctx, "SELECT "+recordColumns+" FROM message WHERE 1 = 1"+rest, args)
+	}
+	if s.Newest {
+		err = behind()
+	}
 	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message
-		WHERE message.n = (? | (word.k & %d)) AND word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s%s
-		ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), parts, s.direction())
-	for b := range s.buckets(low, high) {
-		first, last := bucketKeys(b, words[0].word)
-		args := append([]any{b << placeBits, first, last, low, high}, partArgs...)
-		some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
-		if err != nil {
+		WHERE message.n = (? | (word.k & %d)) AND word.k BETWEEN ? AND ?%s%s`,
+		recordColumns, placeMask, hasWords(words[1:], " AND ", keyOfWord()), rest)
+	for b := range s.buckets(low, min(high, s.watermark+1)) {
+		if err != nil || len(s.found) >= s.Limit {
 			return err
 		}
-		s.found = append(s.found, some...)
-		if len(s.found) >= s.Limit {
-			return nil
-		}
+		first, last := bucketKeys(b, words[0].word)
+		args := append([]any{b << placeBits, first, last, low, min(high, s.watermark+1)}, partArgs...)
+		err = s.add(ctx, sql, args)
 	}
-	return nil
+	if err == nil && !s.Newest {
+		err = behind()
+	}
+	return err
+}
+
+// add collects for the rest of the page.
+func (s *search) add(ctx context.Context, sql string, args []any) error {
+	if len(s.found) >= s.Limit {
+		return nil
+	}
+	some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
+	s.found = append(s.found, some...)
+	return err
 }
 
 // inStates keeps rows in other states from being read in full.

@@ -94,6 +94,8 @@ type Store struct {
 	host       Host
 	writer     *db.Conn     // of the writer's goroutine alone
 	lastNumber atomic.Int64 // of a draft
+	watermark  int64        // of the words, the writer's
+	wordsTried int64        // up to which number, in vain; the writer's
 
 	smalls, bigs  inlet
 	kick          chan struct{}
@@ -179,7 +181,11 @@ func (s *Store) recount(c *db.Conn) error {
 	if err != nil {
 		return err
 	}
+	if s.watermark, err = readWatermark(c); err != nil {
+		return err
+	}
 	s.tally.replace(t)
+	s.lastNumber.Store(max(s.watermark, s.lastNumber.Load()))
 	for _, last := range []string{
 		"SELECT max(n) FROM message", "SELECT max(id) >> 16 FROM chunk", "SELECT max(n) FROM draft",
 	} {

@@ -44,7 +44,7 @@ func (s *Store) write() {
 			return
 		}
 		if batch = s.collect(batch); len(batch) > 0 {
-			s.commit(s.awaitCompany(batch))
+			s.commit(s.withWords(s.awaitCompany(batch)))
 		}
 		s.host.Upkeep(ticked)
 		if s.Sick() == nil {
@@ -157,11 +157,12 @@ func (s *Store) redo(batch []*change, cause error) {
 // damaged, get their error and are skipped; an error of the database fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
-		t := &Tx{Conn: s.writer}
+		t := &Tx{Conn: s.writer, watermark: s.watermark}
 		err := s.transact(t, batch)
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
+			s.noteWatermark(t.watermark)
 			s.host.Committed(Written{
 				Changes: len(batch), Bytes: t.bodyBytes, Moved: len(t.shifts) > 0, Freed: t.freed,
 			})
@@ -225,7 +226,8 @@ type Tx struct {
 	*db.Conn
 	shifts    []shift
 	bodyBytes int64
-	freed     bool // bytes of bodies were removed
+	freed     bool  // bytes of bodies were removed
+	watermark int64 // see search_index.go
 	marks
 }
 
