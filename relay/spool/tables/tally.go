@@ -314,10 +314,11 @@ func pausedIn(
 	if len(narrow) == 0 || l.waiting() == 0 {
 		return 0, 0, nil
 	}
-	err = c.Query("SELECT count(*) FILTER (WHERE last = 0), count(*) FILTER (WHERE last > 0) "+
-		"FROM message INDEXED BY due WHERE state = 0 AND lane = ? AND ("+strings.Join(narrow, " OR ")+")", args, func(r *db.Row) error {
-		queued, deferred = int(r.Int()), int(r.Int())
-		return r.Err
-	})
+	err = c.Query(`SELECT count(*) FILTER (WHERE last = 0), count(*) FILTER (WHERE last > 0)
+		FROM message INDEXED BY due WHERE state = 0 AND lane = ? AND (`+strings.Join(narrow, " OR ")+")", args,
+		func(r *db.Row) error {
+			queued, deferred = int(r.Int()), int(r.Int())
+			return r.Err
+		})
 	return queued, deferred, err
 }
