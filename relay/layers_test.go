@@ -26,7 +26,7 @@ var layer = map[string]int{
 	// flows
 	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2,
 	"relay/delivery/turns": 2, "relay/verify": 2,
-	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/renewal": 2,
+	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/canary": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
 	"relay/wiring": 3, "relay/listeners": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,

@@ -209,11 +209,35 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)),
 			text.ReadCause(a.Text).Headline)
 	}
+	printCanary(w, p, s.Canary, now)
 	failed := ""
 	if s.Reload.Failed {
 		failed = "; " + p.Paint(terminal.Red, "a later reload FAILED") + ", see the log"
 	}
 	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
+}
+
+// printCanary prints how far the newest canary has come, and how long the last one that
+// arrived was on its way.
+func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time) {
+	if c == nil {
+		return
+	}
+	is := c.Stage
+	switch {
+	case c.Stage == "arrived":
+		is = p.Paint(terminal.Green, is)
+	case c.Problem != "":
+		is = p.Paint(terminal.Red, is)
+	}
+	fmt.Fprintf(w, "canary: %s %s, accepted %s ago", text.Line(c.Address), is, terminal.Ago(now.Sub(c.Accepted)))
+	if c.Stage != "arrived" && !c.Arrived.IsZero() {
+		fmt.Fprintf(w, "; the last one arrived %s ago", terminal.Ago(now.Sub(c.Arrived)))
+	}
+	if !c.Arrived.IsZero() {
+		fmt.Fprintf(w, ", %.1f s on its way", c.Travel)
+	}
+	fmt.Fprintln(w)
 }
 
 func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
