@@ -82,20 +82,9 @@ func (c *Config) checkCanary(s strict.Scope) {
 	for _, id := range c.Identities {
 		if !id.DeniedMailbox.IsZero() && id.DeniedMailbox.Equal(c.Audit.Canary) {
 			s.Fail("audit.canary", "is a denied_mailbox, which no app may read",
-				"write a mailbox that the app may read: a sending one, or one of its own")
+				"write another mailbox, which the app may read")
 		}
 	}
-}
-
-// CanaryIdentity returns the identity that reads the mailbox of audit.canary: that which
-// sends for it, or the one of the default sender.
-func (c *Config) CanaryIdentity() Name {
-	for _, a := range []envelope.Address{c.Audit.Canary, c.MailboxOf(c.DefaultSender)} {
-		if m, ok := c.Mailbox(a); ok {
-			return m.Identity
-		}
-	}
-	return ""
 }
 
 // sendsFor reports whether an identity sends for a mailbox, before Mailboxes is complete.

@@ -180,7 +180,7 @@ func (r *Relay) canaryConfig() canary.Config {
 		Store: r.store, Settings: func() canary.Settings { return wiring.Canary(r.cfg()) },
 		Reader: func() canary.Reader {
 			g := r.now.Load()
-			return g.identities[g.cfg.CanaryIdentity()]
+			return g.identities[wiring.CanaryIdentity(g.cfg)]
 		},
 		Aside: r.delivery.Aside, Notify: r.delivery.Notify, Now: time.Now, Log: r.log,
 	}

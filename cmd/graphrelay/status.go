@@ -223,19 +223,19 @@ func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time
 	if c == nil {
 		return
 	}
-	is := c.Stage
+	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 31))
+	ago := terminal.Ago(now.Sub(c.Accepted))
 	switch {
 	case c.Stage == "arrived":
-		is = p.Paint(terminal.Green, is)
+		fmt.Fprintf(w, "%s %s ago, %.1f s on its way\n", p.Paint(terminal.Green, c.Stage), terminal.Ago(now.Sub(c.Arrived)), c.Travel)
+		return
 	case c.Problem != "":
-		is = p.Paint(terminal.Red, is)
-	}
-	fmt.Fprintf(w, "canary: %s %s, accepted %s ago", text.Line(c.Address), is, terminal.Ago(now.Sub(c.Accepted)))
-	if c.Stage != "arrived" && !c.Arrived.IsZero() {
-		fmt.Fprintf(w, "; the last one arrived %s ago", terminal.Ago(now.Sub(c.Arrived)))
+		fmt.Fprintf(w, "%s, accepted %s ago", p.Paint(terminal.Red, c.Stage), ago)
+	default:
+		fmt.Fprintf(w, "%s, accepted %s ago", c.Stage, ago)
 	}
 	if !c.Arrived.IsZero() {
-		fmt.Fprintf(w, ", %.1f s on its way", c.Travel)
+		fmt.Fprintf(w, "; last arrival %s ago", terminal.Ago(now.Sub(c.Arrived)))
 	}
 	fmt.Fprintln(w)
 }

@@ -178,7 +178,7 @@ func (t *tenant) denied() string {
 	if t.allowed == nil {
 		return ""
 	}
-	candidates := []string{"canary@contoso.com"} // every address exists
+	candidates := []string{"denied@contoso.com"} // every address exists
 	if t.mailboxes != nil {
 		candidates = slices.Sorted(maps.Keys(t.mailboxes))
 	}

@@ -232,9 +232,25 @@ func Tracking(c *config.Config) tracking.Settings {
 
 // Canary returns what proves every day that mail arrives.
 func Canary(c *config.Config) canary.Settings {
+	if c.Audit.Canary.IsZero() {
+		return canary.Settings{}
+	}
 	return canary.Settings{
 		To: c.Audit.Canary, From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
 	}
+}
+
+// CanaryIdentity returns the identity that reads the mailbox of audit.canary: the one that
+// sends for it, or else that of the default sender; "" without a canary.
+func CanaryIdentity(c *config.Config) config.Name {
+	if c.Audit.Canary.IsZero() {
+		return ""
+	}
+	m, ok := c.Mailbox(c.Audit.Canary)
+	if !ok {
+		m, _ = c.Mailbox(c.MailboxOf(c.DefaultSender))
+	}
+	return m.Identity
 }
 
 // ReadsBounces returns the permission that tracking needs, "" for none.
@@ -242,9 +258,9 @@ func ReadsBounces(c *config.Config) string {
 	return map[string]string{"header": "Mail.ReadBasic", "full": "Mail.Read"}[c.Delivery.TrackBounces]
 }
 
-// reads reports whether the app may read mail, so that the audit tries whether it may read too much.
-func reads(c *config.Config) bool {
-	return NeedsReadWrite(c) || ReadsBounces(c) != "" || !c.Audit.Canary.IsZero()
+// reads reports whether an app may read mail, so that the audit tries whether it may read too much.
+func reads(c *config.Config, identity config.Name) bool {
+	return NeedsReadWrite(c) || ReadsBounces(c) != "" || CanaryIdentity(c) == identity
 }
 
 // LooksUp reports whether a message that may have been sent is looked up first.
