@@ -217,25 +217,25 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
 }
 
-// printCanary prints how far the newest canary has come, and how long the last one that
-// arrived was on its way.
+// printCanary prints how far the newest canary has come, and how long it was on its way or
+// when the last one arrived.
 func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 31))
-	ago := terminal.Ago(now.Sub(c.Accepted))
-	switch {
-	case c.Stage == "arrived":
-		fmt.Fprintf(w, "%s %s ago, %.1f s on its way\n", p.Paint(terminal.Green, c.Stage), terminal.Ago(now.Sub(c.Arrived)), c.Travel)
+	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 24))
+	last := terminal.Ago(now.Sub(c.Arrived))
+	if c.Stage == "arrived" {
+		fmt.Fprintf(w, "%s %s ago, %.1f s on its way\n", p.Paint(terminal.Green, c.Stage), last, c.Travel)
 		return
-	case c.Problem != "":
-		fmt.Fprintf(w, "%s, accepted %s ago", p.Paint(terminal.Red, c.Stage), ago)
-	default:
-		fmt.Fprintf(w, "%s, accepted %s ago", c.Stage, ago)
 	}
+	is := c.Stage
+	if c.Problem != "" {
+		is = p.Paint(terminal.Red, is)
+	}
+	fmt.Fprintf(w, "%s, accepted %s ago", is, terminal.Ago(now.Sub(c.Accepted)))
 	if !c.Arrived.IsZero() {
-		fmt.Fprintf(w, "; last arrival %s ago", terminal.Ago(now.Sub(c.Arrived)))
+		fmt.Fprintf(w, "; last arrival %s ago", last)
 	}
 	fmt.Fprintln(w)
 }

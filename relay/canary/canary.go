@@ -345,8 +345,8 @@ func (c *Canary) judge(ctx context.Context, s Settings, rec *spool.Record, is St
 	case Missing:
 		cause = text.Cause{
 			Headline: "Canary has not arrived an hour after Microsoft accepted it",
-			Remedy: "find it with a message trace in the Exchange admin center, in Junk Email, and among the rules of " +
-				"the mailbox; see Service health",
+			Remedy: "find it with a message trace in the Exchange admin center, in Junk Email, and among the rules " +
+				"of the mailbox; see Service health",
 		}
 	case Failed:
 		cause = text.Cause{

@@ -27,6 +27,8 @@ func addr(s string) envelope.Address {
 	return a
 }
 
+var box1 = addr("box@contoso.com")
+
 // rig is a Canary with a queue in memory that reads mailboxes of the double; its mail is
 // sent by send.
 type rig struct {
@@ -72,7 +74,7 @@ func newRig(t *testing.T, granted ...string) *rig {
 	r.Canary = New(Config{
 		Store: r.store,
 		Settings: func() Settings {
-			s := Settings{From: addr("relay@contoso.com"), Mailbox: addr("box@contoso.com"), Hostname: "relay.contoso.local"}
+			s := Settings{From: addr("relay@contoso.com"), Mailbox: box1, Hostname: "relay.contoso.local"}
 			if r.to != "" {
 				s.To = addr(r.to)
 			}

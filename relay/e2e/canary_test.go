@@ -78,7 +78,8 @@ func TestACanaryThatDoesNotArrive(t *testing.T) {
 	hook, heard := notices(t)
 	d := harness.StartDouble(t, mayReadHeaders)
 	d.SetLost(true)
-	r := harness.NewRelay(t, d, harness.Watched(), sendsCanary(), harness.With("top", "alerts: {webhook_url_file: hook.url}"))
+	r := harness.NewRelay(t, d, harness.Watched(), sendsCanary(),
+		harness.With("top", "alerts: {webhook_url_file: hook.url}"))
 	harness.WriteFile(t, r.Dir+"/hook.url", hook+"\n")
 	r.Start()
 	canaryIs(t, r, "sent")
@@ -91,7 +92,8 @@ func TestACanaryThatDoesNotArrive(t *testing.T) {
 	canaryIs(t, r, "missing")
 	problem := func() bool {
 		out, err := r.Run("status")
-		return err == nil && strings.HasPrefix(out, "PROBLEM: Canary has not arrived an hour after Microsoft accepted it") &&
+		const missing = "PROBLEM: Canary has not arrived an hour after Microsoft accepted it"
+		return err == nil && strings.HasPrefix(out, missing) &&
 			strings.Contains(out, "what to do: find it with a message trace in the Exchange admin center")
 	}
 	if !problem() || !strings.Contains(r.Page("/metrics"), "graphrelay_canary_missing 1\n") {

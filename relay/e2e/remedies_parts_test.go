@@ -202,7 +202,8 @@ func remediesFollowedInParts() map[string][]string {
 		"canary TestACanaryThatFails": {"see why with graphrelay trace …"},
 		"canary TestAMailboxThatCannotBeRead": {
 			"correct audit.canary, or create the mailbox",
-			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach Graph",
+			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
+				"Graph",
 		},
 		"config TestACanaryInAnotherTenant": {"write a mailbox of the same tenant: the app can read no other"},
 		"tracking TestAMailboxThatMayNotBeRead": {

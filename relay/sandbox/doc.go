@@ -31,7 +31,8 @@
 // record that cannot be written to Options.Dir is answered 500, never 202.
 //
 // A mailbox has an Inbox, into which Receive and Bounce put mail and NDRs, and into which
-// comes what was sent to it from here, for applications that may read it. A mailbox has drafts, with attachments by request and by upload session, and
+// comes what was sent to it from here, for applications that may read it. A mailbox has
+// drafts, with attachments by request and by upload session, and
 // Sent Items that can be searched, for applications with the permission
 // (Options.Granted). Drafts stay in memory until they are sent or deleted.
 //

@@ -22,8 +22,11 @@ func TestMailArrivesInTheMailbox(t *testing.T) {
 	send("Box@contoso.com, a@example.org", "check@contoso.com")
 	for _, mailbox := range []string{"box@contoso.com", "check@contoso.com"} {
 		list := d.Inbox(mailbox)
-		if len(list) != 1 || !strings.Contains(string(list[0].Raw), "To: Box@") || strings.Contains(string(list[0].Raw), "Bcc") {
-			t.Errorf("%s has %+v", mailbox, list)
+		if len(list) != 1 {
+			t.Fatalf("%s has %+v", mailbox, list)
+		}
+		if raw := string(list[0].Raw); !strings.Contains(raw, "To: Box@") || strings.Contains(raw, "Bcc") {
+			t.Errorf("%s has\n%s", mailbox, raw)
 		}
 	}
 	if len(d.Inbox("a@example.org")) > 0 {
