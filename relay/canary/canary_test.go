@@ -218,7 +218,7 @@ func TestACanaryGoesMissing(t *testing.T) {
 	}
 	since := r.State().Since
 	r.again()
-	if s := r.steps(1); len(r.fault()) != 1 || !s.Since.Equal(since) || len(r.all()) != 1 {
+	if s := r.steps(10); len(r.fault()) != 1 || !s.Since.Equal(since) || len(r.all()) != 1 {
 		t.Errorf("after a restart: %+v, and %d canaries", s, len(r.all()))
 	}
 	r.now = noon.Add(Every)
