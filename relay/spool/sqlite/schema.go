@@ -5,24 +5,16 @@ import (
 	"fmt"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // Numbers that mark a database as ours. The version grows with every change of
 // the tables; a store of a newer version is refused.
 const (
 	applicationID = 0x67726c79 // "grly"
-	schemaVersion = 4
+	schemaVersion = 5
 )
-
-// chunkSize is the length of every chunk of a body but the last. It belongs to
-// the schema: stored bodies are cut this way.
-const chunkSize = 256 << 10
-
-// chunkBits leaves a message 2^16 chunks, 16 GiB. The key of a chunk is the
-// number of its message and its place in the body, so that one B-tree, filled
-// from left to right, holds all bodies.
-const chunkBits = 16
 
 // The tables. Times are nanoseconds since 1970, 0 for none; addresses are text;
 // a lane is the Key of a mailbox. message.n is the number of the draft that
@@ -133,6 +125,26 @@ const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_ha
 
 const bouncedIndex = "CREATE INDEX bounced ON message (id) WHERE bounces > 0;"
 
+// The table of refusals: k is a hash of the rest of the key, so that a row is found
+// without a second copy of its texts in an index.
+const refusalSchema = `
+CREATE TABLE IF NOT EXISTS refusal (
+	k INTEGER PRIMARY KEY,
+	hour INTEGER NOT NULL,
+	addr TEXT NOT NULL,
+	client TEXT NOT NULL,
+	login TEXT NOT NULL,
+	sender TEXT NOT NULL,
+	domain TEXT NOT NULL,
+	code INTEGER NOT NULL,
+	status INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	count INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS refused ON refusal (last);`
+
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.
 const (
@@ -149,7 +161,7 @@ const (
 // dialWriter opens the writing connection and checks that it has the modes that
 // the promises rely on.
 func dialWriter(path string) (*db.Conn, error) {
-	c, err := db.Dial(path, writerParams)
+	c, err := file.Dial(path, writerParams)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +212,7 @@ func createSchema(c *db.Conn, sandbox bool) error {
 	steps := []string{
 		"BEGIN IMMEDIATE",
 		schema,
-		fmt.Sprintf("INSERT INTO meta VALUES ('mark', '%s'), ('probe', '0')", markOf(sandbox)),
+		fmt.Sprintf("INSERT INTO meta VALUES ('mark', '%s'), ('probe', '0'), ('words', '0')", markOf(sandbox)),
 		fmt.Sprintf("PRAGMA application_id = %d", applicationID),
 		fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
 		"COMMIT",
