@@ -67,7 +67,7 @@ var longModels = []Model{
 	hold.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1, Crashes: 1, Releases: 1}),
 	longer.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1}),
 	pair.with(Bounds{Attempts: 1, Takeovers: 1, Losses: 1}),
-	three.with(Bounds{Attempts: 3, Takeovers: 3}),
+	three.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1}),
 	lane.with(Bounds{Attempts: 2, Takeovers: 1, Losses: 1, Failovers: 1}),
 	laneHold.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1, Releases: 1}),
 	lanePair.with(Bounds{Attempts: 1, Takeovers: 1, Losses: 1}),
