@@ -129,6 +129,8 @@ type box struct {
 	alarmed  bool      // it may not be read
 	failing  bool      // it could not be read the last time
 	blind    int       // messages in a row whose header Graph did not show
+	failedAt string    // the message that Graph failed to show
+	failures int       // how often
 }
 
 // New makes a Tracker. Nothing happens before Run.

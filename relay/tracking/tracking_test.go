@@ -322,6 +322,44 @@ func TestAMailboxThatMayNotBeRead(t *testing.T) {
 	}
 }
 
+// Where the list may be read and a report may not, the alarm stays until it may; and what Graph
+// fails to show for good stops no other report.
+func TestAReportThatMayNotBeRead(t *testing.T) {
+	r := newRig(t, true, "Mail.ReadBasic")
+	raised := 0
+	alarm := r.Alarm
+	r.Alarm = func(key, text string, firing bool) {
+		if alarm(key, text, firing); firing {
+			raised++
+		} else {
+			raised = -100
+		}
+	}
+	odd, other := r.sent("<1@erp>", "one@example.net"), r.sent("<2@erp>", "two@example.net")
+	r.arrives("exchange", r.about(odd, time.Now()))
+	for range 3 {
+		r.round(t.Context())
+	}
+	if raised < 1 || len(r.alarms) != 1 {
+		t.Errorf("the alarm comes and goes: %d, %v", raised, r.alarms)
+	}
+	r.double.SetGranted("Mail.Read")
+	if err := r.double.Inject(sandbox.Fault{Endpoint: "mime", Count: maxTries,
+		Status: http.StatusInternalServerError, Code: "ErrorMimeContentConversionFailed"}); err != nil {
+		t.Fatal(err)
+	}
+	r.arrives("exchange", r.about(other, time.Now().Add(time.Second)))
+	for range maxTries {
+		r.round(t.Context())
+	}
+	if f := r.fates(other); f[0].Kind != spool.EventBounced || f[0].Probable || r.count(Unreadable) != 1 {
+		t.Errorf("the other report waits: %+v, %v", f, r.events)
+	}
+	if f := r.fates(odd); f[0].Kind != spool.EventBounced || f[0].Status != (reply.Enhanced{}) || len(r.alarms) != 0 {
+		t.Errorf("of the odd one its header is known: %+v, %v", f, r.alarms)
+	}
+}
+
 // Mail comes first; 410 begins again; what Graph asks for is granted; a store that takes nothing loses nothing.
 func TestNothingIsLostOnTheWay(t *testing.T) {
 	r := newRig(t, true, "Mail.Read")
