@@ -410,6 +410,9 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 		}
 		quiet(fmt.Sprint("HTTP ", status))
 	}
+	if !strings.Contains(r.log.String(), "it is read again from the beginning") {
+		t.Errorf("the log says nothing of 410: %s", r.log.String())
+	}
 	if r.count(Failed) != 2 {
 		t.Errorf("events %v", r.events)
 	}
