@@ -180,7 +180,7 @@ func TestThereIsAlwaysAWayOut(t *testing.T) {
 		pair.with(Bounds{Attempts: 1, Takeovers: 1}),
 		lane.with(Bounds{Attempts: 2, Takeovers: 1, Losses: 1}),
 		lanePair.with(Bounds{Attempts: 1, Takeovers: 1}),
-		laneTwo.with(Bounds{Attempts: 1, Losses: 1}),
+		laneTwo.with(Bounds{Attempts: 1, Crashes: 1}),
 	} {
 		r := m.CheckProgress(maxStates())
 		t.Logf("%s; %s: %s", m.Name, m.May, r)
