@@ -135,7 +135,8 @@ func (c tenantChange) access() sandbox.Access {
 		a.Assignments = []sandbox.RoleAssignment{{Role: "Application Mail.Send", Scope: sandboxGroup}}
 	}
 	for _, mailbox := range c.canary {
-		a.Assignments = append(a.Assignments, sandbox.RoleAssignment{Role: "Application Mail.ReadBasic", Scope: mailbox})
+		reads := sandbox.RoleAssignment{Role: "Application Mail.ReadBasic", Scope: mailbox}
+		a.Assignments = append(a.Assignments, reads)
 	}
 	return a
 }
