@@ -17,8 +17,8 @@ var layer = map[string]int{
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
-	"relay/spool/sqlite/db": 1, "relay/spool/sqlite/disk": 1,
-	"relay/entra": 1, "relay/graph": 1, "relay/graph/largemail": 1, "relay/submission": 1,
+	"relay/spool/db": 1, "relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
+	"relay/entra": 1, "relay/graph": 1, "relay/graph/graphtest": 1, "relay/graph/largemail": 1, "relay/submission": 1,
 	"relay/dsn": 1, "relay/bounce": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
 	"relay/watchfile": 1, "relay/socket": 1, "relay/keypair": 1, "relay/loglimit": 1,
@@ -39,19 +39,21 @@ var sideways = map[string][]string{
 	"relay/state":   {"relay/envelope", "relay/outcome", "relay/reply", "relay/text"},
 	// address is the form of a list without a header; parts reads the header of a
 	// whole message and of its parts.
-	"relay/message":         {"relay/message/address"},
-	"relay/sendmail":        {"relay/message"}, // whose reading of a message is the relay's
-	"relay/message/parts":   {"relay/message", "relay/message/address"},
-	"relay/spool/sqlite":    {"relay/spool", "relay/spool/sqlite/db", "relay/spool/sqlite/disk"},
-	"relay/spool/sqlite/db": {"relay/spool"}, "relay/spool/sqlite/disk": {"relay/spool"},
-	"relay/spool/spooltest": {"relay/spool"},
-	"relay/entra":           {"relay/watchfile"},
-	"relay/keypair":         {"relay/watchfile"},
+	"relay/message":       {"relay/message/address"},
+	"relay/sendmail":      {"relay/message"}, // whose reading of a message is the relay's
+	"relay/message/parts": {"relay/message", "relay/message/address"},
+	"relay/spool/sqlite":  {"relay/spool", "relay/spool/db", "relay/spool/sqlite/file", "relay/spool/sqlite/disk"},
+	"relay/spool/db":      {"relay/spool"}, "relay/spool/sqlite/file": {"relay/spool/db"},
+	"relay/spool/sqlite/disk": {"relay/spool"},
+	"relay/spool/spooltest":   {"relay/spool"},
+	"relay/entra":             {"relay/watchfile"},
+	"relay/keypair":           {"relay/watchfile"},
 	// wire is the form of SMTP without a connection; the user of a unix socket and
 	// a limit for log lines are for more than SMTP.
 	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},
 	"relay/graph":           {"relay/entra"},
 	"relay/graph/largemail": {"relay/graph", "relay/entra"},
+	"relay/graph/graphtest": {"relay/graph", "relay/entra", "relay/sandbox"},
 	"relay/submission":      {"relay/entra"},
 	"relay/delivery":        {"relay/delivery/pace", "relay/delivery/hold", "relay/delivery/turns"},
 	"relay/admin":           {"relay/operator"},

@@ -3,39 +3,22 @@ package delivery
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"testing"
 	"time"
 
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/graphtest"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite"
 )
 
 // startLookup is a Delivery with unknown_outcome: lookup on the real store, that
-// sends through a real client to the double.
-func startLookup(t *testing.T, d *sandbox.Double, store *sqlite.Store) *sqliteRig {
+// sends through a real client of Graph.
+func startLookup(t *testing.T, cfg graph.Config, store *sqlite.Store) *sqliteRig {
 	t.Helper()
-	if err := d.Start(""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	files, err := d.WriteFiles(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := url.Parse(d.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := graph.New(graph.Config{
-		Name:     "contoso",
-		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
-		CAFile:   files.CA, Login: base, Graph: base,
-	})
+	client, err := graph.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,16 +68,13 @@ func TestLookupInSentItems(t *testing.T) {
 		{"no permission", nil, spool.Held},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := sandbox.New(sandbox.Options{Granted: c.granted})
-			if err != nil {
-				t.Fatal(err)
-			}
+			d, cfg := graphtest.Start(t, sandbox.Options{Granted: c.granted})
 			if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Drop: sandbox.DropStored, Count: 1}); err != nil {
 				t.Fatal(err)
 			}
 			store := openStore(t, t.TempDir()+"/queue.db")
 			t.Cleanup(func() { _ = store.Close() })
-			r := startLookup(t, d, store)
+			r := startLookup(t, cfg, store)
 			box := addr(t, "box@contoso.com")
 			id := commitMail(t, store, box, "<lost-answer@erp.contoso.com>")
 			r.Notify(box, spool.Message{}.Turn())

@@ -3,15 +3,13 @@ package graph_test
 import (
 	"context"
 	"io"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/graphtest"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
@@ -22,27 +20,8 @@ const mailbox = "relay@contoso.com"
 // start runs a double that the test's end closes, and a client of it.
 func start(t testing.TB, o sandbox.Options) (*sandbox.Double, *graph.Client) {
 	t.Helper()
-	d, err := sandbox.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	if err := d.Start(""); err != nil {
-		t.Fatal(err)
-	}
-	files, err := d.WriteFiles(filepath.Join(t.TempDir(), "double"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := url.Parse(d.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := graph.New(graph.Config{
-		Name:     "test",
-		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
-		CAFile:   files.CA, Login: at, Graph: at,
-	})
+	d, cfg := graphtest.Start(t, o)
+	c, err := graph.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,15 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/graphtest"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/submission"
@@ -25,28 +23,11 @@ const box = "relay@contoso.com"
 // start runs a double with a submission server, and a client of it.
 func start(t testing.TB, change ...func(*submission.Config)) (*sandbox.Double, *submission.Client) {
 	t.Helper()
-	d, err := sandbox.New(sandbox.Options{Granted: []string{"SMTP.SendAsApp"}})
-	if err != nil {
+	d, of := graphtest.Start(t, sandbox.Options{Granted: []string{"SMTP.SendAsApp"}})
+	if err := d.StartSubmission(""); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.Close() })
-	for _, start := range []func(string) error{d.Start, d.StartSubmission} {
-		if err := start(""); err != nil {
-			t.Fatal(err)
-		}
-	}
-	files, err := d.WriteFiles(filepath.Join(t.TempDir(), "double"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := url.Parse(d.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := graph.New(graph.Config{
-		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
-		CAFile:   files.CA, Login: at, Graph: at,
-	})
+	g, err := graph.New(of)
 	if err != nil {
 		t.Fatal(err)
 	}

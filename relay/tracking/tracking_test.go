@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"graphrelay/relay/bounce"
-	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/graph/graphtest"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/sandbox"
 	"graphrelay/relay/spool"
@@ -53,28 +52,9 @@ func newRig(t *testing.T, full bool, granted ...string) *rig {
 		t: t, store: spooltest.NewMem(time.Now), events: map[Event]int{}, alarms: map[string]string{},
 		settings: Settings{On: true, Full: full, History: 30 * 24 * time.Hour},
 	}
-	d, err := sandbox.New(sandbox.Options{Granted: granted})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, cfg := graphtest.Start(t, sandbox.Options{Granted: granted})
 	r.double = d
-	if err := d.Start(""); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
-	files, err := d.WriteFiles(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := url.Parse(d.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := graph.New(graph.Config{
-		Name:     "contoso",
-		Identity: entra.Identity{TenantID: d.TenantID(), ClientID: d.ClientID(), SecretFile: files.Secret},
-		CAFile:   files.CA, Login: base, Graph: base,
-	})
+	client, err := graph.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,13 +105,14 @@ func (w *World) RunShell(dir, text string, args ...string) error {
 	return err
 }
 
-// program builds Program, once, without the race detector: a script starts hundreds.
+// program builds Program, once for each test program, without the race detector: a
+// script starts hundreds. It stays in .cache, where the next run finds it built.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rehearsal")
+	module, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "program")
+	path := filepath.Join(filepath.Dir(string(module)), ".cache", "rehearsal", filepath.Base(os.Args[0]))
 	out, err := exec.Command("go", "build", "-o", path, "graphrelay/relay/e2e/rehearsal/program").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)

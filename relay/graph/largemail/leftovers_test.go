@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"graphrelay/relay/graph/graphtest"
 	"graphrelay/relay/outcome"
 	"graphrelay/relay/sandbox"
 )
@@ -14,7 +15,7 @@ import (
 // leaving is a client whose clock the test moves, and a small draft.
 func leaving(t *testing.T) (d *sandbox.Double, c *Client, clock *time.Time, m Draft) {
 	t.Helper()
-	d, cfg := imitated(t, sandbox.Options{Granted: []string{"Mail.ReadWrite"}})
+	d, cfg := graphtest.Start(t, sandbox.Options{Granted: []string{"Mail.ReadWrite"}})
 	now := time.Now()
 	cfg.Now = func() time.Time { return now }
 	relay := address(t, "relay@contoso.com")

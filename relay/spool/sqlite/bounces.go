@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // Bounced implements spool.Bounces.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // The log is moved into the database in two steps, so that no commit waits

@@ -15,8 +15,9 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // faults makes a store fail where a test wants it to.
@@ -61,7 +62,7 @@ func (f *faults) pending(at string) bool {
 
 func (f *faults) into(s *Store) { s.fault = f.fault }
 
-var errDisk = &db.Error{Code: 10, Err: errors.New("disk I/O error")}
+var errDisk = &db.Error{Kind: 10, Err: errors.New("disk I/O error")}
 
 // eventually waits for what the store does by itself in the background.
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -146,7 +147,7 @@ func TestLogNotEmptied(t *testing.T) {
 	f, path := newFaults(), newPath(t)
 	s := open(t, path, f.into)
 	kept := accept(t, s, newMessage(t, "box@example.org"), []byte("kept"))
-	reader, err := db.Dial(path, readerParams)
+	reader, err := file.Dial(path, readerParams)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
 )
 
@@ -30,7 +30,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	tight.Store(true)
-	f.set("before commit", &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}, 1)
+	f.set("before commit", &db.Error{Kind: db.Full, Err: errors.New("database or disk is full")}, 1)
 	o := spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: start()}
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatalf("Settle on a full disk: %v", err)
@@ -56,7 +56,7 @@ func TestFullDisk(t *testing.T) {
 func TestFullDiskAtCommit(t *testing.T) {
 	f := newFaults()
 	s := open(t, newPath(t), f.into)
-	f.set("before commit", &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}, 1)
+	f.set("before commit", &db.Error{Kind: db.Full, Err: errors.New("database or disk is full")}, 1)
 	m := newMessage(t, "box@example.org")
 	if err := tryAccept(s, m, []byte("new")); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Commit gave %v", err)
@@ -71,7 +71,7 @@ func TestFullDiskAtCommit(t *testing.T) {
 func TestFullDiskThatCannotBeRecovered(t *testing.T) {
 	f := newFaults()
 	s := open(t, newPath(t), f.into)
-	full := &db.Error{Code: db.Full, Err: errors.New("database or disk is full")}
+	full := &db.Error{Kind: db.Full, Err: errors.New("database or disk is full")}
 	f.set("before commit", full, 1)
 	f.set("reopen", full, 0)
 	for range 3 {

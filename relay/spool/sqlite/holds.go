@@ -9,7 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 const holdColumns = "k, mailbox, mailboxes, sender, identity, status, text, since, probes, next_probe"

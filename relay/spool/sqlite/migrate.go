@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // migrate brings a store that an older program made up to date. Version 1 may lack

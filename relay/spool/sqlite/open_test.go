@@ -13,8 +13,8 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // tryOpen opens a store that may be refused.
@@ -30,7 +30,7 @@ func tryOpen(t *testing.T, o Options) error {
 
 func edit(t *testing.T, path string, statements ...string) {
 	t.Helper()
-	c, err := db.Dial(path, commonParams)
+	c, err := file.Dial(path, commonParams)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,9 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // view is the reading side of a store.
@@ -157,7 +158,7 @@ func (r *body) load(c *db.Conn, index int64) error {
 // or fails: what a disk gives once it need not give twice.
 func (v *view) read(ctx context.Context, do func(*db.Conn) error) error {
 	err := v.readers.With(ctx, do)
-	if _, failed := db.Code(err); failed || errors.Is(err, spool.ErrDamaged) {
+	if _, failed := db.KindOf(err); failed || errors.Is(err, spool.ErrDamaged) {
 		err = v.readers.Anew(ctx, do)
 	}
 	return err
@@ -232,7 +233,7 @@ func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
 	if err != nil {
 		return nil, err
 	}
-	readers := db.NewPool(path, viewerParams, 1)
+	readers := file.NewPool(path, viewerParams, 1)
 	r := &ReadOnly{lock: lock, view: view{path: path, readers: readers, sparse: defaultSparse}}
 	err = r.readers.With(context.Background(), func(c *db.Conn) error {
 		mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")

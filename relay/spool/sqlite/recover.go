@@ -9,7 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
 	"graphrelay/relay/text"
 )

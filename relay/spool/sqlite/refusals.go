@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // The table of refusals: k is a hash of the rest of the key, so that a row is found

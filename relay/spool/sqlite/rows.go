@@ -12,7 +12,7 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // recordColumns are the columns of a Record in the order in which readRecord

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/sqlite/file"
 	"graphrelay/relay/text"
 )
 
@@ -27,7 +28,7 @@ type salvage struct{ folder, copy string }
 // keepDamagedLog looks at the log before SQLite does; nil if it is well.
 func (s *Store) keepDamagedLog() (*salvage, error) {
 	path := s.opts.Path
-	log, err := db.ReadLog(path + disk.WALSuffix)
+	log, err := file.ReadLog(path + disk.WALSuffix)
 	if err != nil || !log.Damaged() {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (s *Store) writeSalvaged(v *salvage) {
 		return
 	}
 	var list strings.Builder
-	c, err := db.Dial(v.copy, existing)
+	c, err := file.Dial(v.copy, existing)
 	if err == nil {
 		err = errors.Join(s.eachLost(c, func(n int64, id string) {
 			err := saveLost(c, n, filepath.Join(v.folder, id+".eml"))

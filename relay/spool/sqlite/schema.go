@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // Numbers that mark a database as ours. The version grows with every change of
@@ -149,7 +150,7 @@ const (
 // dialWriter opens the writing connection and checks that it has the modes that
 // the promises rely on.
 func dialWriter(path string) (*db.Conn, error) {
-	c, err := db.Dial(path, writerParams)
+	c, err := file.Dial(path, writerParams)
 	if err != nil {
 		return nil, err
 	}

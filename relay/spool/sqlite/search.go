@@ -12,7 +12,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // List implements spool.Reader. The order is that of the queue IDs or, for a search by

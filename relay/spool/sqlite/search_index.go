@@ -9,7 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // The table word finds messages by what trace and list are asked for: each
@@ -81,7 +81,7 @@ func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 // deleteWords removes the words of a message that is about to be deleted.
 func deleteWords(c *db.Conn, n int64) (deleted int, err error) {
 	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
-	if _, sql := db.Code(err); sql {
+	if _, sql := db.KindOf(err); sql {
 		return 0, err
 	}
 	for _, m := range found { // a row that cannot be read leaves its words behind; they find nothing

@@ -20,8 +20,9 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
 // Options say where a store is and how large it may get.
@@ -179,8 +180,8 @@ func (s *Store) start() error {
 		s.log.Warn("cannot make the queue ballast", slog.Any("error", err))
 		s.space.SetFull(true)
 	}
-	s.readers = db.NewPool(path, readerParams, readerCount)
-	s.checkpointer = db.NewPool(path, checkpointParams, 1)
+	s.readers = file.NewPool(path, readerParams, readerCount)
+	s.checkpointer = file.NewPool(path, checkpointParams, 1)
 	go s.write()
 	s.background.Go(s.countMinutes)
 	if err := s.addHeldTimes(context.Background()); err != nil {
@@ -190,9 +191,9 @@ func (s *Store) start() error {
 }
 
 func (s *Store) explain(err error) error {
-	if _, ok := db.Code(err); ok {
+	if _, ok := db.KindOf(err); ok {
 		hint := "check that the disk works and has free space"
-		if db.Is(err, db.Corrupt, db.NotADB) {
+		if db.Is(err, db.Corrupt, db.NotADatabase) {
 			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
 		}
 		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)

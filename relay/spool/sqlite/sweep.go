@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // How much one step of the sweeper does. A step takes some milliseconds, and

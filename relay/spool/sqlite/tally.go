@@ -10,7 +10,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 )
 
 // shift is a message that went from one state to another. none means that the

@@ -10,7 +10,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite/db"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
 )
 
@@ -171,7 +171,7 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 
 // transact applies all changes without an error so far and commits.
 func (s *Store) transact(t *tx, batch []*change) error {
-	if err := t.Run("BEGIN IMMEDIATE"); err != nil {
+	if err := t.Begin(); err != nil {
 		return err
 	}
 	for _, ch := range batch {
@@ -179,7 +179,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 			continue
 		}
 		if err := ch.apply(t); err != nil {
-			if _, sql := db.Code(err); !sql {
+			if _, sql := db.KindOf(err); !sql {
 				ch.err = err
 				continue
 			}
@@ -196,7 +196,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 		t.Rollback()
 		return err
 	}
-	if err := t.Run("COMMIT"); err != nil {
+	if err := t.Commit(); err != nil {
 		t.Rollback()
 		return err
 	}

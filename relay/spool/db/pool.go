@@ -9,15 +9,15 @@ import (
 // Pool lends out a fixed number of connections. A connection that is not open is
 // opened when it is needed, so that reading works beside a writer that cannot write.
 type Pool struct {
-	path, params string
-	size         int
-	conns        chan *Conn // nil is one that is not open
-	closed       chan struct{}
+	dial   func() (*Conn, error)
+	size   int
+	conns  chan *Conn // nil is one that is not open
+	closed chan struct{}
 }
 
-// NewPool lends out size connections to the database at path.
-func NewPool(path, params string, size int) *Pool {
-	p := &Pool{path: path, params: params, size: size, conns: make(chan *Conn, size), closed: make(chan struct{})}
+// NewPool lends out size connections that dial opens.
+func NewPool(dial func() (*Conn, error), size int) *Pool {
+	p := &Pool{dial: dial, size: size, conns: make(chan *Conn, size), closed: make(chan struct{})}
 	p.Reopen()
 	return p
 }
@@ -45,7 +45,7 @@ func (p *Pool) lend(ctx context.Context, anew bool, do func(*Conn) error) error 
 		c = nil
 	}
 	if c == nil {
-		opened, err := Dial(p.path, p.params)
+		opened, err := p.dial()
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package db
+package db_test
 
 import (
 	"context"
@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/sqlite/file"
 )
 
-func dial(t *testing.T) *Conn {
+func dial(t *testing.T) *db.Conn {
 	t.Helper()
-	c, err := Dial(filepath.Join(t.TempDir(), "test.db"), "_journal_mode=WAL")
+	c, err := file.Dial(filepath.Join(t.TempDir(), "test.db"), "_journal_mode=WAL")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +25,7 @@ func dial(t *testing.T) *Conn {
 	return c
 }
 
-func insert(c *Conn, numbers ...int64) error {
+func insert(c *db.Conn, numbers ...int64) error {
 	for _, n := range numbers {
 		if err := c.Run("INSERT INTO t VALUES (?, 'text')", n); err != nil {
 			return err
@@ -32,9 +34,9 @@ func insert(c *Conn, numbers ...int64) error {
 	return nil
 }
 
-func numbers(t *testing.T, c *Conn) []int64 {
+func numbers(t *testing.T, c *db.Conn) []int64 {
 	t.Helper()
-	list, err := All(c, "SELECT n FROM t ORDER BY n", nil, func(r *Row) (int64, error) { return r.Int(), nil })
+	list, err := db.All(c, "SELECT n FROM t ORDER BY n", nil, func(r *db.Row) (int64, error) { return r.Int(), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,17 +58,17 @@ func TestTransaction(t *testing.T) {
 	}
 }
 
-// An error of the database has its code; an error of the caller has none.
-func TestCodes(t *testing.T) {
+// An error of the database has its kind; an error of the caller has none.
+func TestKinds(t *testing.T) {
 	c := dial(t)
 	err := insert(c, 1, 1)
-	if !Is(err, Full, Constraint) || Is(err, Full) {
+	if !db.Is(err, db.Full, db.Constraint) || db.Is(err, db.Full) {
 		t.Errorf("a duplicate: %v", err)
 	}
-	if _, ok := Code(spool.ErrFull); ok || Is(nil, Constraint) {
-		t.Error("an error of the caller has a code")
+	if _, ok := db.KindOf(spool.ErrFull); ok || db.Is(nil, db.Constraint) {
+		t.Error("an error of the caller has a kind")
 	}
-	if err := AsCaller(&Error{Code: Corrupt, Err: errors.New("bad page")}); !errors.Is(err, spool.ErrDamaged) {
+	if err := db.AsCaller(&db.Error{Kind: db.Corrupt, Err: errors.New("bad page")}); !errors.Is(err, spool.ErrDamaged) {
 		t.Errorf("a damaged page: %v", err)
 	}
 }
@@ -80,7 +82,7 @@ func TestRowOfAnotherType(t *testing.T) {
 	if _, err := c.Number("SELECT s FROM t"); !errors.Is(err, spool.ErrDamaged) {
 		t.Errorf("a text as a number: %v", err)
 	}
-	r, first := Row{}, errors.New("first")
+	r, first := db.Row{}, errors.New("first")
 	r.Fail(nil)
 	r.Fail(first)
 	r.Fail(errors.New("second"))
@@ -92,23 +94,23 @@ func TestRowOfAnotherType(t *testing.T) {
 // While a pool is shut its callers wait; once it is closed they get an error.
 func TestPool(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
-	p := NewPool(path, "", 2)
-	one := func(c *Conn) (int64, error) { return c.Number("SELECT 1") }
-	if n, err := Read(t.Context(), p, one); err != nil || n != 1 {
+	p := file.NewPool(path, "", 2)
+	one := func(c *db.Conn) (int64, error) { return c.Number("SELECT 1") }
+	if n, err := db.Read(t.Context(), p, one); err != nil || n != 1 {
 		t.Fatalf("read %d, %v", n, err)
 	}
 	p.Shut()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Read(ctx, p, one); !errors.Is(err, context.Canceled) {
+	if _, err := db.Read(ctx, p, one); !errors.Is(err, context.Canceled) {
 		t.Errorf("while shut: %v", err)
 	}
 	p.Reopen()
-	if _, err := Read(t.Context(), p, one); err != nil {
+	if _, err := db.Read(t.Context(), p, one); err != nil {
 		t.Errorf("reopened: %v", err)
 	}
 	p.Close()
-	if _, err := Read(t.Context(), p, one); !errors.Is(err, spool.ErrClosed) {
+	if _, err := db.Read(t.Context(), p, one); !errors.Is(err, spool.ErrClosed) {
 		t.Errorf("closed: %v", err)
 	}
 }
