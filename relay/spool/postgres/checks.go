@@ -10,8 +10,8 @@ import (
 
 const oldestServer = 130000
 
-// server is what a start looks at.
-type server struct {
+// found is what a start looks at.
+type found struct {
 	version              string
 	commits              string // synchronous_commit
 	fsync, pages, coding string
@@ -20,13 +20,13 @@ type server struct {
 	number               int64
 }
 
-func askServer(c *db.Conn) (s server, err error) {
+func askServer(c *db.Conn) (s found, err error) {
 	setting := func(name string) string { return "current_setting('" + name + "')" }
 	err = c.Query("SELECT "+setting("server_version")+", "+setting("synchronous_commit")+", "+setting("fsync")+", "+
 		setting("full_page_writes")+", "+setting("server_encoding")+", "+setting("synchronous_standby_names")+
 		", CASE WHEN pg_is_in_recovery() OR "+setting("transaction_read_only")+" = 'on' THEN 1 ELSE 0 END, "+
 		"CAST("+setting("server_version_num")+" AS bigint)", nil, func(r *db.Row) error {
-		s = server{version: r.Str(), commits: r.Str(), fsync: r.Str(), pages: r.Str(), coding: r.Str(),
+		s = found{version: r.Str(), commits: r.Str(), fsync: r.Str(), pages: r.Str(), coding: r.Str(),
 			standbys: r.Str(), reads: r.Int(), number: r.Int()}
 		return r.Err
 	})
@@ -34,7 +34,7 @@ func askServer(c *db.Conn) (s server, err error) {
 }
 
 // refuse returns why a server cannot keep mail safe; nil if it can. It is pure.
-func (s server) refuse() error {
+func (s found) refuse() error {
 	for _, c := range []struct {
 		wrong bool
 		text.Cause
@@ -59,7 +59,7 @@ func (s server) refuse() error {
 }
 
 // level is the synchronous_commit of mail: at least on.
-func (s server) level() string {
+func (s found) level() string {
 	if s.commits == "remote_apply" {
 		return s.commits
 	}
@@ -71,7 +71,7 @@ const Unprotected = "PostgreSQL has no synchronous standby: a failover can lose 
 	"set synchronous_standby_names in its configuration"
 
 // describe is the server in a line, for people.
-func (s server) describe() string {
+func (s found) describe() string {
 	standby := "without a synchronous standby"
 	if s.standbys != "" {
 		standby = "with a synchronous standby (" + s.standbys + ")"

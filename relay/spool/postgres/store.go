@@ -84,14 +84,14 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	c := &db.Conn{Session: h.session}
 	plain := &db.Conn{Session: h.session.Session} // before there is a lease
 	h.session.Limit = countLimit
-	found, err := askServer(plain)
+	is, err := askServer(plain)
 	if err == nil {
-		err = found.refuse()
+		err = is.refuse()
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.session.Level = found.level()
+	h.session.Level = is.level()
 	if err := prepareSchema(plain, h.session.Session, o.MarkSandbox); err != nil {
 		return nil, err
 	}
@@ -99,11 +99,11 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	o.Log.Info("this node has the queue", slog.String("database", h.target.String()),
-		slog.String("server", found.describe()))
-	if found.standbys == "" {
+		slog.String("server", is.describe()))
+	if is.standbys == "" {
 		o.Log.Warn("starting with a warning", slog.String("warning", Unprotected))
 	}
-	h.standbys.Store(&found.standbys)
+	h.standbys.Store(&is.standbys)
 	running, stop := context.WithCancel(context.Background())
 	h.stop = stop
 	s := &Store{host: h, Store: tables.New(tables.Options{
