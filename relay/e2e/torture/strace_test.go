@@ -288,15 +288,19 @@ func TestStatusWhileReadingFails(t *testing.T) {
 // One client sends messages of 10 KB, one after the other, while they are delivered: what
 // is flushed and written for each. At least one flush is on the way to each 250.
 func TestWritesPerMessage(t *testing.T) {
-	const messages = 200
+	const messages, before = 200, 500 // the store is one that has been used
 	d, l := harness.StartDouble(t, harness.NoThrottling()), newLedger()
 	r := settled(t, d, l)
-	tr := attach(t, r, "-e", "trace=pwrite64,fsync,fdatasync")
-	for n := range messages {
-		if at, reply := submit(t, r, l, 10+n, 10_000); reply.Code != 250 {
-			t.Fatalf("%s gets %q", at, reply)
+	stream := func(first, messages int) {
+		for n := range messages {
+			if at, reply := submit(t, r, l, first+n, 10_000); reply.Code != 250 {
+				t.Fatalf("%s gets %q", at, reply)
+			}
 		}
 	}
+	stream(10, before)
+	tr := attach(t, r, "-e", "trace=pwrite64,fsync,fdatasync")
+	stream(10+before, messages)
 	r.WaitEmpty(time.Minute)
 	tr.detach(t)
 	log, err := os.ReadFile(tr.log)

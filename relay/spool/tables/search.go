@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -17,16 +17,16 @@ import (
 
 // List implements spool.Reader. The order is that of the queue IDs or, for a search by
 // words, that in which the messages began: the same, as long as the clock was right.
-func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
+func (v *Reader) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
-	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Record, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) ([]spool.Record, error) {
 		holds, err := readHolds(c)
 		if err != nil {
 			return nil, err
 		}
 		var found []spool.Record
 		for _, one := range f.Alternatives() {
-			s := &search{Filter: one, Conn: c, sparse: v.sparse, holds: holds}
+			s := &search{Filter: one, Conn: c, sparse: v.Sparse, holds: holds}
 			if err := s.run(ctx); err != nil {
 				return nil, err
 			}
@@ -58,7 +58,7 @@ func (s *search) parts() (sql string, args []any) {
 		if part == "" {
 			return
 		}
-		sql += " AND (" + strings.Join(columns, " GLOB ? OR ") + " GLOB ?)"
+		sql += " AND (glob(?, " + strings.Join(columns, ") OR glob(?, ") + "))"
 		for range columns {
 			args = append(args, pattern(part))
 		}
@@ -70,8 +70,9 @@ func (s *search) parts() (sql string, args []any) {
 	return sql, args
 }
 
-// pattern is what has a part, in upper or lower case, for GLOB: LIKE knows the case of ASCII
-// letters only.
+// pattern is what has a part, in upper or lower case, for the function glob: LIKE knows the case
+// of ASCII letters only. It has a * at both ends, one of some runes in [], and else runes
+// that stand for themselves.
 func pattern(part string) string {
 	var b strings.Builder
 	b.WriteByte('*')
@@ -92,7 +93,7 @@ func pattern(part string) string {
 }
 
 // ByMessageID implements spool.Reader.
-func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
+func (v *Reader) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
 	if messageID == "" {
 		return nil, nil
 	}
@@ -103,9 +104,10 @@ func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]
 type search struct {
 	spool.Filter
 	*db.Conn
-	sparse int64
-	holds  []spool.Hold
-	found  []spool.Record
+	sparse    int64
+	watermark int64 // of the words
+	holds     []spool.Hold
+	found     []spool.Record
 }
 
 // How the page is read. A word that fewer than sparse messages have is the
@@ -129,6 +131,9 @@ func (s *search) run(ctx context.Context) error {
 	}
 	if s.Undelivered {
 		return s.byBounce(ctx)
+	}
+	if s.watermark, err = readWatermark(s.Conn); err != nil {
+		return err
 	}
 	words, err := s.rarestFirst(wordsOfFilter(s.Filter))
 	switch {
@@ -197,7 +202,11 @@ func (s *search) byState(ctx context.Context, states []int64, words []wanted) er
 			args = append(args, s.Mailbox.Key())
 		}
 		parts, partArgs := s.parts()
-		sql += hasWords(words, keyOfNumber()) + parts + " ORDER BY id" + s.direction()
+		if len(words) > 0 {
+			sql += " AND (n > ?" + hasWords(words, " OR ", keyOfNumber()) + ")"
+			args = append(args, s.watermark)
+		}
+		sql += parts + " ORDER BY id" + s.direction()
 		some, err := s.collect(ctx, s.Limit, sql, append(args, partArgs...)...)
 		if err != nil {
 			return err
@@ -250,29 +259,47 @@ func (s *search) direction() string {
 	return ""
 }
 
-// byWord goes through the buckets from one end until the page is full.
+// byWord goes through the buckets, and through what has no words yet, from one end until
+// the page is full.
 func (s *search) byWord(ctx context.Context, states []int64, words []wanted) error {
 	low, high, err := s.numbers()
 	if err != nil {
 		return err
 	}
 	parts, partArgs := s.parts()
-	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
-		WHERE word.k BETWEEN ? AND ? AND message.n > ? AND message.n < ?%s%s%s ORDER BY word.k%s`,
-		recordColumns, placeMask, hasWords(words[1:], keyOfWord()), inStates(states), parts, s.direction())
-	for b := range s.buckets(low, high) {
-		first, last := bucketKeys(b, words[0].word)
-		args := append([]any{b << placeBits, first, last, low, high}, partArgs...)
-		some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
-		if err != nil {
+	rest := " AND message.n > ? AND message.n < ?" + inStates(states) + parts + " ORDER BY message.n" + s.direction()
+	behind := func() error {
+		args := append([]any{max(low, s.watermark), high}, partArgs...)
+		return s.add(ctx, "SELECT "+recordColumns+" FROM message WHERE 1 = 1"+rest, args)
+	}
+	if s.Newest {
+		err = behind()
+	}
+	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message
+		WHERE message.n = (? | (word.k & %d)) AND word.k BETWEEN ? AND ?%s%s`,
+		recordColumns, placeMask, hasWords(words[1:], " AND ", keyOfWord()), rest)
+	for b := range s.buckets(low, min(high, s.watermark+1)) {
+		if err != nil || len(s.found) >= s.Limit {
 			return err
 		}
-		s.found = append(s.found, some...)
-		if len(s.found) >= s.Limit {
-			return nil
-		}
+		first, last := bucketKeys(b, words[0].word)
+		args := append([]any{b << placeBits, first, last, low, min(high, s.watermark+1)}, partArgs...)
+		err = s.add(ctx, sql, args)
 	}
-	return nil
+	if err == nil && !s.Newest {
+		err = behind()
+	}
+	return err
+}
+
+// add collects for the rest of the page.
+func (s *search) add(ctx context.Context, sql string, args []any) error {
+	if len(s.found) >= s.Limit {
+		return nil
+	}
+	some, err := s.collect(ctx, s.Limit-len(s.found), sql, args...)
+	s.found = append(s.found, some...)
+	return err
 }
 
 // inStates keeps rows in other states from being read in full.

@@ -1,11 +1,13 @@
-package sqlite
+package tables
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -25,6 +27,11 @@ import (
 // backlog, and a batch of messages shares them. Finding a word costs one look-up
 // per bucket: 1,075 of them for 1.1 million messages. Two words may have the same
 // hash; so each message that is found this way is checked (Filter.Matches).
+//
+// One message would write a third of those pages for its few words. So words are
+// written for many messages at once, and the same commit moves the watermark: messages
+// whose number is above it have no words yet, and a search looks at each of them. A
+// message that is committed after the watermark has passed its number brings its own.
 const (
 	placeBits = 10
 	hashBits  = 24
@@ -71,11 +78,74 @@ func wordsOf(m *spool.Message) []int64 {
 
 func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 	for _, w := range wordsOf(m) {
-		if err := c.Run("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
+		if err := c.Run("INSERT INTO word VALUES (?) ON CONFLICT DO NOTHING", wordKey(n, w)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// How many messages get their words at once, how many of the latest wait, since others
+// that began before them may still arrive, and how many words are written in one go.
+const (
+	WordBatch = 128
+	WordDelay = 64
+	WordLimit = 2000
+)
+
+// withWords adds a change that writes the words of many messages, when it is time.
+func (s *Store) withWords(batch []*change) []*change {
+	last := s.lastNumber.Load() - WordDelay
+	if last-max(s.watermark, s.wordsTried) < WordBatch {
+		return batch
+	}
+	s.wordsTried = last
+	return append(batch, &change{apply: func(t *Tx) error { return t.WriteWords(last) }, done: make(chan struct{})})
+}
+
+// noteWatermark follows a commit.
+func (s *Store) noteWatermark(n int64) {
+	if n > s.watermark {
+		s.watermark, s.wordsTried = n, 0
+	}
+}
+
+// WriteWords moves the watermark, to a number at most: messages get their words.
+func (t *Tx) WriteWords(last int64) error {
+	const sql = "SELECT " + recordColumns + " FROM message WHERE n > ? AND n <= ? ORDER BY n LIMIT ?"
+	found, err := db.All(t.Conn, sql, []any{t.watermark, last, int64(2 * WordBatch)}, func(r *db.Row) (stored, error) {
+		m, _ := readRecord(r)
+		r.Err = nil // a damaged row has the words that can be read
+		return m, nil
+	})
+	if err != nil {
+		return err
+	}
+	written := 0
+	for i, m := range found {
+		if err := insertWords(t.Conn, m.n, &m.Message); err != nil {
+			return err
+		}
+		if written += len(m.Envelope.Recipients); written >= WordLimit || i+1 == 2*WordBatch {
+			last = m.n // the next commit continues
+			break
+		}
+	}
+	if err := t.Run("UPDATE meta SET v = ? WHERE k = 'words'", strconv.FormatInt(last, 10)); err != nil {
+		return err
+	}
+	t.watermark = last
+	return nil
+}
+
+// readWatermark finds out up to which number messages have words: a store that an older
+// program wrote has them all.
+func readWatermark(c *db.Conn) (int64, error) {
+	v, err := c.Text("SELECT v FROM meta WHERE k = 'words'")
+	if err != nil || v == "" {
+		return math.MaxInt64 - 1, err
+	}
+	return strconv.ParseInt(v, 10, 64)
 }
 
 // deleteWords removes the words of a message that is about to be deleted.
@@ -127,10 +197,11 @@ func keyOfNumber() string {
 func keyOfWord() string { return fmt.Sprintf("(word.k & %d)", ^(int64(1<<hashBits-1) << placeBits)) }
 
 // hasWords is a condition on a message that has such a key: it has all of these words.
-func hasWords(words []wanted, key string) string {
-	sql := ""
+func hasWords(words []wanted, join, key string) (sql string) {
+	const has = "EXISTS (SELECT 1 FROM word AS other WHERE other.k = %s | %d)"
 	for _, w := range words {
-		sql += fmt.Sprintf(" AND EXISTS (SELECT 1 FROM word AS other WHERE other.k = %s | %d)", key, w.word<<placeBits)
+		sql += join + fmt.Sprintf(has, key, w.word<<placeBits)
+		join = " AND "
 	}
 	return sql
 }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"crypto/sha256"
@@ -81,8 +81,8 @@ func withColumns(sql string, query func(sql string) error) error {
 }
 
 // insertMessage stores m as Queued and due at once.
-func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
-	err := c.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
+func insertMessage(t *Tx, n int64, m *spool.Message) error {
+	err := t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
 		subject, header_size, size, accepted, next, unreported, local_user, turn, automatic,
 		report_bounces)
@@ -94,10 +94,10 @@ func insertMessage(c *db.Conn, n int64, m *spool.Message) error {
 		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
 		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()),
 		m.Automatic, int64(m.ReportBounces))
-	if err != nil {
+	if err != nil || n > t.watermark {
 		return err
 	}
-	return insertWords(c, n, m)
+	return insertWords(t.Conn, n, m)
 }
 
 // brief is what a change of state needs to know.
@@ -315,4 +315,19 @@ func readTurn(r *db.Row) spool.Turn {
 	m := spool.Message{ReportOf: envelope.QueueID(r.Str())}
 	m.Client = envelope.Client{Name: r.Str(), Addr: readAddrPort(r), Helo: r.Str(), User: r.Str()}
 	return m.Turn()
+}
+
+// FillTurns finds out whose each message is that may still be attempted, for a store of a
+// program that did not write it down.
+func FillTurns(c *db.Conn) error {
+	type row struct{ n, turn int64 }
+	rows, err := db.All(c, "SELECT n, "+turnColumns+" FROM message WHERE state < 5", nil, func(r *db.Row) (row, error) {
+		return row{r.Int(), turnCode(readTurn(r))}, r.Err
+	})
+	for _, r := range rows {
+		if err == nil {
+			err = c.Run("UPDATE message SET turn = ? WHERE n = ?", r.turn, r.n)
+		}
+	}
+	return err
 }
