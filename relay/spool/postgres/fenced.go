@@ -40,22 +40,13 @@ func (f *fenced) Begin() error {
 	if f.lease.isOver.Load() {
 		return displaced()
 	}
-	if err := f.Session.Begin(); err != nil {
-		return err
-	}
 	f.batch++
-	return f.fence("UPDATE node_lease SET batch = ? WHERE token = ?", f.batch, f.lease.token)
-}
-
-// fence runs the first statement of a transaction.
-func (f *fenced) fence(sql string, args ...any) error {
-	changed, err := f.Exec(sql, args)
+	changed, err := f.Session.BeginWith(
+		fmt.Sprintf("UPDATE node_lease SET batch = %d WHERE one = 1 AND token = %d", f.batch, f.lease.token))
 	if err == nil && changed == 0 {
+		f.Rollback()
 		f.lease.end()
 		err = displaced()
-	}
-	if err != nil {
-		f.Rollback()
 	}
 	return err
 }

@@ -39,6 +39,8 @@ type lease struct {
 	confirmed atomic.Int64 // when the last renewal that worked was asked for, by the clock of the boot
 	over      chan struct{}
 	isOver    atomic.Bool
+	stop      context.CancelFunc
+	stopped   chan struct{} // keep has ended
 	log       *slog.Logger
 }
 
@@ -96,8 +98,16 @@ func (l *lease) try(c *fenced) (holder string, err error) {
 
 const lockNotAvailable = "55P03"
 
-// keep renews the lease until ctx ends, or the lease is another node's.
+// start renews the lease until release, or until the lease is another node's.
+func (l *lease) start() {
+	var ctx context.Context
+	ctx, l.stop = context.WithCancel(context.Background())
+	l.stopped = make(chan struct{})
+	go l.keep(ctx)
+}
+
 func (l *lease) keep(ctx context.Context) {
+	defer close(l.stopped)
 	failing := false
 	for wait := renewEvery; pacing.Sleep(ctx, wait) == nil; {
 		asked := bootTime()
@@ -133,11 +143,12 @@ func (l *lease) end() {
 }
 
 // release lets another node take the lease at once.
-func (l *lease) release() error {
-	if l.isOver.Load() {
-		return nil
+func (l *lease) release() (err error) {
+	l.stop()
+	<-l.stopped
+	if !l.isOver.Load() {
+		_, err = l.session.Exec("UPDATE node_lease SET until = now() WHERE token = ?", []any{l.token})
 	}
-	_, err := l.session.Exec("UPDATE node_lease SET until = now() WHERE token = ?", []any{l.token})
 	return errors.Join(err, l.session.Close())
 }
 

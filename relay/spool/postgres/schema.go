@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"strconv"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
@@ -150,63 +151,67 @@ CREATE FUNCTION glob(pattern text, subject text) RETURNS boolean LANGUAGE sql IM
 
 // prepareSchema creates the tables in an empty database, or checks that those that are
 // there are ours, of this version, and of the wanted kind. Two nodes may do so at once.
-func prepareSchema(c *db.Conn, s *link.Session, sandbox bool) error {
+func prepareSchema(c *db.Conn, s *link.Session, mark string) error {
 	return c.Transaction(func() error {
-		if err := c.Run("SELECT pg_advisory_xact_lock(7453890)"); err != nil { // "grly"
+		if err := c.Run("SELECT pg_advisory_xact_lock(1735551097)"); err != nil { // "grly"
 			return err
 		}
-		tables, err := c.Number("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = "+
-			"(SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
-		if err != nil || tables > 0 {
-			return orElse(err, func() error { return checkSchema(c, sandbox) })
+		tables, err := countTables(c)
+		switch {
+		case err != nil:
+			return err
+		case tables > 0:
+			return checkSchema(c, mark)
 		}
 		there, err := c.Number("SELECT count(*) FROM pg_namespace WHERE nspname = ?", link.Schema)
 		if err == nil && there == 0 {
 			err = c.Run("CREATE SCHEMA " + link.Schema)
 		}
+		if err == nil {
+			err = s.Script(schema)
+		}
 		if err != nil {
 			return err
 		}
-		if err := s.Script(schema); err != nil {
-			return err
-		}
 		return c.Run("INSERT INTO meta VALUES ('mark', ?), ('version', ?), ('words', '0')",
-			markOf(sandbox), fmt.Sprint(schemaVersion))
+			mark, strconv.Itoa(schemaVersion))
 	})
 }
 
-func orElse(err error, then func() error) error {
-	if err != nil {
-		return err
-	}
-	return then()
+func countTables(c *db.Conn) (int64, error) {
+	return c.Number("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = "+
+		"(SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
 }
 
-// checkSchema refuses tables that are not those of this program and this version.
-func checkSchema(c *db.Conn, sandbox bool) error {
+// checkSchema refuses tables that are not those of this program, of this version, and of
+// the kind of a mark; "": of any.
+func checkSchema(c *db.Conn, mark string) error {
+	const name = " another database in queue.store_url_file"
 	ours, err := c.Number("SELECT count(*) FROM pg_class WHERE relname IN ('meta', 'message', 'node_lease') AND "+
 		"relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if ours < 3 {
+	case ours == 0 && mark == "":
+		return text.Cause{Headline: "There is no queue in the database yet", Remedy: "start the service, which makes it"}
+	case ours < 3:
 		return text.Cause{Headline: "Schema graphrelay of the database has tables of another program",
-			Remedy: "name another database in queue.store_url_file"}
+			Remedy: "name" + name}
 	}
 	version, err := c.Number("SELECT CAST(v AS bigint) FROM meta WHERE k = 'version'")
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if version != schemaVersion {
+	case version != schemaVersion:
 		return fmt.Errorf("%w: %w", spool.ErrSchema, text.Cause{
 			Headline: fmt.Sprintf("Tables of the queue have version %d, this program knows %d", version, schemaVersion),
-			Remedy:   "install the newer graphrelay again, or name another database in queue.store_url_file"})
+			Remedy:   "install the newer graphrelay again, or name" + name})
 	}
-	mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
-	if err == nil && mark != markOf(sandbox) {
+	has, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
+	if err == nil && mark != "" && has != mark {
 		err = fmt.Errorf("%w: %w", spool.ErrSandbox, text.Cause{
-			Headline: fmt.Sprintf("Queue in the database is marked %q instead of %q", mark, markOf(sandbox)),
-			Remedy:   "name another database in queue.store_url_file"})
+			Headline: fmt.Sprintf("Queue in the database is marked %q instead of %q", has, mark),
+			Remedy:   "name" + name})
 	}
 	return err
 }

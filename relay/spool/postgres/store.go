@@ -48,6 +48,9 @@ const (
 	readLimit   = 15 * time.Second
 	countLimit  = 10 * time.Minute // of the statements of a start
 	fullFor     = 5 * time.Second
+
+	// longestBackoff: a database that another has replaced is back within seconds.
+	longestBackoff = 8 * time.Second
 )
 
 // Store is a spool.Store in a PostgreSQL database; Open makes one.
@@ -92,7 +95,7 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	h.session.Level = is.level()
-	if err := prepareSchema(plain, h.session.Session, o.MarkSandbox); err != nil {
+	if err := prepareSchema(plain, h.session.Session, markOf(o.MarkSandbox)); err != nil {
 		return nil, err
 	}
 	if err := h.lease.await(ctx, h.session, o.Standby); err != nil {
@@ -104,15 +107,12 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 		o.Log.Warn("starting with a warning", slog.String("warning", Unprotected))
 	}
 	h.standbys.Store(&is.standbys)
-	running, stop := context.WithCancel(context.Background())
-	h.stop = stop
+	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit,
-		Disk: h, Now: o.Now, Log: o.Log,
+		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
 	}, h)}
-	s.Go(func() { h.lease.keep(running) })
 	if err := s.Prepare(c, func() error { return nil }); err != nil {
-		stop()
 		return nil, errors.Join(err, h.lease.release())
 	}
 	h.session.Limit = commitLimit
@@ -136,7 +136,6 @@ type host struct {
 	target   *link.Target
 	session  *fenced
 	lease    *lease
-	stop     context.CancelFunc
 	log      *slog.Logger
 	full     atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
 	noted    int          // refused messages of which the log knows

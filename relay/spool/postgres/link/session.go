@@ -95,6 +95,36 @@ func (s *Session) Exec(sql string, args []any) (changed int64, err error) {
 	return changed, err
 }
 
+// Many runs a statement with each list of arguments, without waiting in between. It is for
+// transactions: after an error nobody knows which were done.
+func (s *Session) Many(sql string, lists [][]any) error {
+	if len(lists) == 0 {
+		return nil
+	}
+	return s.run(sql, lists[0], func(p *prepared, _ [][]byte, _ []int16, ctx context.Context) error {
+		line := s.conn.StartPipeline(ctx)
+		for _, args := range lists {
+			values, formats, _ := bind(args)
+			line.SendQueryStatement(p.StatementDescription, values, formats, nil)
+		}
+		err := line.Sync()
+		for range lists {
+			result, failure := line.GetResults()
+			if r, ok := result.(*pgconn.ResultReader); ok && failure == nil {
+				_, failure = r.Close()
+			}
+			if err == nil {
+				err = failure
+			}
+		}
+		closed := line.Close()
+		if err == nil {
+			err = closed
+		}
+		return failed(err)
+	})
+}
+
 // Query implements db.Session. A query in an order that has no limit is read in portions:
 // its caller stops when a page is full.
 func (s *Session) Query(sql string, args []any, each func(*db.Row) error) error {
@@ -209,7 +239,7 @@ func (s *Session) inPortions(sql string, args []any, each func(*db.Row) error) (
 		}
 		defer func() {
 			s.writing = false
-			_ = s.simple("ROLLBACK") // there is nothing to keep
+			_, _ = s.simple("ROLLBACK") // there is nothing to keep
 		}()
 	}
 	values, formats, oids := bind(args)
@@ -227,44 +257,59 @@ func (s *Session) inPortions(sql string, args []any, each func(*db.Row) error) (
 			return each(row)
 		})
 	}
-	if closed := s.simple("CLOSE portion"); err == nil {
+	if _, closed := s.simple("CLOSE portion"); err == nil {
 		err = closed
 	}
 	return err
 }
 
-// simple runs a statement without arguments, of which nobody counts the rows, or several.
-func (s *Session) simple(sql string) error {
+// simple runs statements without arguments, and returns how many rows the last changed.
+func (s *Session) simple(sql string) (changed int64, err error) {
 	if s.conn == nil {
-		return &db.Error{Kind: db.Lost, Err: pgconn.ErrConnClosed}
+		return 0, &db.Error{Kind: db.Lost, Err: pgconn.ErrConnClosed}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.Limit)
 	defer cancel()
-	_, err := s.conn.Exec(ctx, sql).ReadAll()
-	return failed(err)
+	results, err := s.conn.Exec(ctx, sql).ReadAll()
+	if n := len(results); n > 0 {
+		changed = results[n-1].CommandTag.RowsAffected()
+	}
+	return changed, failed(err)
 }
 
 // Script runs several statements without arguments.
-func (s *Session) Script(sql string) error { return s.simple(sql) }
+func (s *Session) Script(sql string) error {
+	_, err := s.simple(sql)
+	return err
+}
 
 // Begin implements db.Session.
 func (s *Session) Begin() error {
+	_, err := s.BeginWith("")
+	return err
+}
+
+// BeginWith is Begin and a first statement, without arguments, in one go; it returns how
+// many rows that changed.
+func (s *Session) BeginWith(sql string) (changed int64, err error) {
 	begin := "BEGIN"
 	if s.Level != "" {
 		begin += "; SET LOCAL synchronous_commit = " + s.Level
 	}
-	err := s.again(func() bool { return true }, func() error {
-		if err := s.Dial(); err != nil {
-			return err
-		}
-		return s.simple(begin)
-	})
-	if err != nil {
-		s.Abandon()
-		return err
+	if sql != "" {
+		begin += "; " + sql
 	}
+	err = s.again(func() bool { return true }, func() (err error) {
+		if err = s.Dial(); err == nil {
+			changed, err = s.simple(begin)
+		}
+		return err
+	})
 	s.writing = true
-	return nil
+	if err != nil {
+		s.Rollback()
+	}
+	return changed, err
 }
 
 // Commit implements db.Session. Lost: nobody knows whether it was done.
@@ -293,7 +338,7 @@ func (s *Session) Rollback() {
 		return
 	}
 	s.writing = false
-	if s.simple("ROLLBACK") != nil {
+	if _, err := s.simple("ROLLBACK"); err != nil {
 		s.Abandon()
 	}
 }

@@ -74,7 +74,9 @@ func Parse(url string) (*Target, error) {
 		"application_name": cmp.Or(config.RuntimeParams["application_name"], "graphrelay "+host),
 		"search_path":      Schema, "client_encoding": "UTF8", "lock_timeout": lockTimeout,
 		"idle_in_transaction_session_timeout": idleTimeout,
-		"enable_seqscan":                      "off", // each way through a table is by an index, however few rows it had when planned
+		// Each way through a table is by an index, however few rows it had when that was planned; the
+		// cost that PostgreSQL then invents is no reason to compile a query.
+		"enable_seqscan": "off", "jit": "off",
 	} {
 		config.RuntimeParams[name] = value
 	}

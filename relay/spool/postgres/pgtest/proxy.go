@@ -15,6 +15,7 @@ type Proxy struct {
 	listen  net.Listener
 	loses   atomic.Int32
 	silent  atomic.Bool
+	refuses atomic.Bool
 	mu      sync.Mutex
 	conns   []net.Conn
 }
@@ -57,6 +58,9 @@ func (p *Proxy) Waits() bool { return p.loses.Load() != nothing }
 // Silence keeps back whatever either side says, or ends that: connections stay open.
 func (p *Proxy) Silence(on bool) { p.silent.Store(on) }
 
+// Refuse closes new connections at once, or ends that.
+func (p *Proxy) Refuse(on bool) { p.refuses.Store(on) }
+
 // Cut closes all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -74,7 +78,7 @@ func (p *Proxy) accept() {
 			return
 		}
 		server, err := net.Dial("tcp", p.address)
-		if err != nil {
+		if err != nil || p.refuses.Load() {
 			_ = client.Close()
 			continue
 		}
