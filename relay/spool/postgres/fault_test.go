@@ -156,7 +156,8 @@ func TestCommitWithoutStandby(t *testing.T) {
 	standby.Freeze()
 	second, done := newMessage(), make(chan error, 1)
 	go func() { done <- accept(s, second, "body") }()
-	const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name LIKE 'graphrelay%'"
+	const waiting = "SELECT pid FROM pg_stat_activity " +
+		"WHERE wait_event = 'SyncRep' AND application_name LIKE 'graphrelay%'"
 	await(t, "the commit to wait for the standby", func() bool { return len(own.Exec(t, "postgres", waiting)) == 1 })
 	own.Exec(t, "postgres", "SELECT pg_cancel_backend(pid) FROM ("+waiting+") AS one")
 	standby.Thaw()
@@ -357,7 +358,8 @@ func TestRefusedServers(t *testing.T) {
 // The queue can be read whoever works on it.
 func TestReadOnly(t *testing.T) {
 	database := server.Database(t)
-	if _, err := OpenReadOnly(t.Context(), database); err == nil || !strings.Contains(err.Error(), "no queue in the database yet") {
+	_, err := OpenReadOnly(t.Context(), database)
+	if err == nil || !strings.Contains(err.Error(), "no queue in the database yet") {
 		t.Errorf("an empty database: %v", err)
 	}
 	if e, err := Examine(database); err != nil || !e.Empty || !e.Alone || !strings.HasPrefix(e.Server, "PostgreSQL 1") {
@@ -371,7 +373,8 @@ func TestReadOnly(t *testing.T) {
 	if lanes, err := r.Lanes(t.Context()); err != nil || len(lanes) != 1 || lanes[0].Queued != 1 {
 		t.Errorf("lanes %+v, %v", lanes, err)
 	}
-	if list, err := r.List(t.Context(), spool.Filter{Find: "BOX@"}); err != nil || len(list) != 1 || list[0].ID != m.ID {
+	list, err := r.List(t.Context(), spool.Filter{Find: "BOX@"})
+	if err != nil || len(list) != 1 || list[0].ID != m.ID {
 		t.Errorf("found %+v, %v", list, err)
 	}
 	if e, err := Examine(database); err != nil || e.Holder == "" || e.Empty {

@@ -81,7 +81,8 @@ func (f *fenced) Commit() error {
 // what it says is then as durable as it is itself.
 func (f *fenced) made() (made bool, err error) {
 	err = f.plain(func(conn *db.Conn) error {
-		found, err := conn.Number("UPDATE node_lease SET until = until WHERE token = ? RETURNING batch + 1", f.lease.token)
+		const ask = "UPDATE node_lease SET until = until WHERE token = ? RETURNING batch + 1"
+		found, err := conn.Number(ask, f.lease.token)
 		if err == nil && found == 0 {
 			f.lease.end()
 			err = displaced()

@@ -193,7 +193,8 @@ func checkSchema(c *db.Conn, mark string) error {
 	case err != nil:
 		return err
 	case ours == 0 && mark == "":
-		return text.Cause{Headline: "There is no queue in the database yet", Remedy: "start the service, which makes it"}
+		return text.Cause{Headline: "There is no queue in the database yet",
+			Remedy: "start the service, which makes it"}
 	case ours < 3:
 		return text.Cause{Headline: "Schema graphrelay of the database has tables of another program",
 			Remedy: "name" + name}
