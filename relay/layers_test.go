@@ -16,7 +16,7 @@ var layer = map[string]int{
 	// organs
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
-	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
+	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1, "relay/spool/model": 1,
 	"relay/spool/db": 1, "relay/spool/room": 1, "relay/spool/tables": 1,
 	"relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
 	"relay/spool/postgres": 1, "relay/spool/postgres/link": 1, "relay/spool/postgres/pgtest": 1,
@@ -28,7 +28,7 @@ var layer = map[string]int{
 	// flows
 	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2,
 	"relay/delivery/turns": 2, "relay/verify": 2,
-	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/renewal": 2,
+	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/canary": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
 	"relay/wiring": 3, "relay/listeners": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,

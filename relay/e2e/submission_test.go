@@ -205,7 +205,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // TestCommandsKnowSubmission: setup prints the right and the switch, doctor tries the port
 // and lists it, verify proves who may submit.
 func TestCommandsKnowSubmission(t *testing.T) {
-	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: canary@contoso.com"))
+	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: denied@contoso.com"))
 	d.SetAllowed([]string{harness.Sender})
 	at := d.SubmissionAddress()
 	out, _ := r.Run("doctor", "--egress")

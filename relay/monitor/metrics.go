@@ -178,6 +178,7 @@ func (m *Monitor) describeService() {
 				is(truth(a.Passed), a.Identity)
 			}
 		}, "identity")
+	m.describeCanary()
 	m.gauge("config_last_reload_success_timestamp_seconds",
 		"Time when the configuration in force was read, as a Unix timestamp; "+
 			"that is the start or the last successful reload.",
@@ -189,6 +190,29 @@ func (m *Monitor) describeService() {
 		"version", "goversion").withoutSnapshot = true
 	m.value("alarms", "Alarms firing now; /readyz lists them.",
 		func(s state.Snapshot) float64 { return float64(len(state.Judge(s, m.cfg.Now()).Reasons)) })
+}
+
+// describeCanary has no values without audit.canary.
+func (m *Monitor) describeCanary() {
+	one := func(name, help string, read func(state.Canary, emit)) {
+		m.gauge(name, help, func(s state.Snapshot, is emit) {
+			if s.Canary != nil {
+				read(*s.Canary, is)
+			}
+		})
+	}
+	one("canary_missing", "1 while no canary has arrived since one went missing or failed, else 0.",
+		func(c state.Canary, is emit) { is(truth(c.Problem != "")) })
+	one("canary_arrival_timestamp_seconds",
+		"Time when the last canary arrived in its mailbox, as a Unix timestamp; absent before that.",
+		func(c state.Canary, is emit) { is.at(c.Arrived) })
+	one("canary_travel_seconds",
+		"Time from acceptance to arrival in its mailbox of the last canary that arrived; absent before that.",
+		func(c state.Canary, is emit) {
+			if !c.Arrived.IsZero() {
+				is(c.Travel)
+			}
+		})
 }
 
 func (m *Monitor) describeCredentials() {

@@ -40,7 +40,7 @@ func full(t *testing.T) *Monitor {
 					{Identity: "other", Kind: "client secret"},
 				},
 				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
-				Reload: state.Reload{At: noon},
+				Canary: &state.Canary{Stage: "arrived", Arrived: noon, Travel: 4.5}, Reload: state.Reload{At: noon},
 			}, nil
 		}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
