@@ -56,8 +56,8 @@ var sideways = map[string][]string{
 		"relay/spool/postgres/link"},
 	"relay/spool/postgres/link": {"relay/spool/db"},
 	"relay/spool/spooltest":     {"relay/spool"},
-	"relay/entra":           {"relay/watchfile"},
-	"relay/keypair":         {"relay/watchfile"},
+	"relay/entra":               {"relay/watchfile"},
+	"relay/keypair":             {"relay/watchfile"},
 	// wire is the form of SMTP without a connection; the user of a unix socket and
 	// a limit for log lines are for more than SMTP.
 	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},
