@@ -176,7 +176,7 @@ func displaced() error {
 func bootTime() int64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		panic(err) // every Linux that Go supports has it
+		panic("the clock of the boot cannot be read") // every Linux that Go supports has it
 	}
 	return t.Nano()
 }

@@ -368,7 +368,7 @@ func bind(args []any) (values [][]byte, formats []int16, oids []uint32) {
 				v = []byte{}
 			}
 		default:
-			panic(fmt.Sprintf("link: an argument of type %T", a)) // a mistake in a statement of ours
+			panic("link: an argument of another type") // a mistake in a statement of ours
 		}
 		values, formats, oids = append(values, v), append(formats, asBinary), append(oids, oid)
 	}
