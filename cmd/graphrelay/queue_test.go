@@ -281,10 +281,10 @@ func TestStatusSaysWhetherTheCanaryArrived(t *testing.T) {
 	next.Arrived, next.Travel = now.Add(-24*time.Hour), 4
 	for want, c := range map[string]*state.Canary{
 		"": nil,
-		"canary: check@contoso.com queued, accepted 1m ago\n":                       &c,
-		"canary: check@contoso.com arrived 0s ago, 4.2 s on its way\n":              &arrived,
-		"canary: check@contoso.com missing, accepted 2h ago\n":                      &missing,
-		"canary: check@contoso.com queued, accepted 1m ago; last arrival 24h ago\n": &next,
+		"canary: check@contoso.com queued, accepted 1m ago\n":                   &c,
+		"canary: check@contoso.com arrived 0s ago, 4.2 s on its way\n":          &arrived,
+		"canary: check@contoso.com missing, accepted 2h ago\n":                  &missing,
+		"canary: check@contoso.com queued, accepted 1m ago; last one 24h ago\n": &next,
 	} {
 		var b bytes.Buffer
 		if printCanary(&b, terminal.NewPainter(&b), c, now); b.String() != want {

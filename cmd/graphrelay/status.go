@@ -223,7 +223,7 @@ func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 24))
+	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 28))
 	last := terminal.Ago(now.Sub(c.Arrived))
 	if c.Stage == "arrived" {
 		fmt.Fprintf(w, "%s %s ago, %.1f s on its way\n", p.Paint(terminal.Green, c.Stage), last, c.Travel)
@@ -235,7 +235,7 @@ func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time
 	}
 	fmt.Fprintf(w, "%s, accepted %s ago", is, terminal.Ago(now.Sub(c.Accepted)))
 	if !c.Arrived.IsZero() {
-		fmt.Fprintf(w, "; last arrival %s ago", last)
+		fmt.Fprintf(w, "; last one %s ago", last)
 	}
 	fmt.Fprintln(w)
 }

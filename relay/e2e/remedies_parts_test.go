@@ -205,7 +205,7 @@ func remediesFollowedInParts() map[string][]string {
 			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
 				"Graph",
 		},
-		"config TestACanaryInAnotherTenant": {"write a mailbox of the same tenant: the app can read no other"},
+		"../config TestACanaryInAnotherTenant": {"write a mailbox of the same tenant: the app can read no other"},
 		"tracking TestAMailboxThatMayNotBeRead": {
 			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
 				"Graph; mail is sent meanwhile",
