@@ -48,7 +48,7 @@ var (
 	ErrSandbox   = errors.New("spool: store is of the other kind")           // a sandbox's or a real relay's
 
 	// ErrDisplaced means that another node works on the queue: this one records nothing any more.
-	ErrDisplaced = errors.New("spool: another node has taken over the queue")
+	ErrDisplaced = errors.New("spool: another node has the queue now")
 
 	// ErrClosed is returned for calls after Close; it is an ErrUnhealthy.
 	ErrClosed = fmt.Errorf("%w: the store is closed", ErrUnhealthy)

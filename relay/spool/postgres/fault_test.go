@@ -249,7 +249,7 @@ func TestNodeCutOff(t *testing.T) {
 		t.Error("the first node does not know that it is displaced")
 	}
 	await(t, "its health to say so", func() bool {
-		return strings.Contains(cut.Health().Error(), "Another node has taken over the queue")
+		return strings.Contains(cut.Health().Error(), "Another node has the queue now")
 	})
 	wantQueue(t, other, first, second, acceptSoon(t, other))
 	if taken, err := claim(other); err != nil || len(taken) != 1 {

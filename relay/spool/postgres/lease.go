@@ -137,7 +137,7 @@ func (l *lease) keep(ctx context.Context) {
 // recorded any more.
 func (l *lease) end() {
 	if l.isOver.CompareAndSwap(false, true) {
-		l.log.Error("another node has taken over the queue", slog.Any("error", displaced()))
+		l.log.Error("another node has the queue now", slog.Any("error", displaced()))
 		close(l.over)
 	}
 }
@@ -168,7 +168,7 @@ func (l *lease) check() error {
 
 func displaced() error {
 	return fmt.Errorf("%w: %w", spool.ErrDisplaced, text.Cause{
-		Headline: "Another node has taken over the queue, as this one did not answer in time",
+		Headline: "Another node has the queue now, as this one did not answer in time",
 		Remedy:   "none: the service restarts and stands by"})
 }
 
