@@ -68,7 +68,7 @@ type Config struct {
 	Settings func() Settings
 	Reader   func() Reader                       // of the identity that may read it
 	Aside    func(mailbox envelope.Address) bool // whether a request may be made now, which is then counted
-	Notify   func(mailbox envelope.Address, turn spool.Turn)
+	Notify   func(m spool.Message)
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -240,7 +240,7 @@ func (c *Canary) send(ctx context.Context, s Settings) error {
 	}
 	c.Log.Info("canary", "queue_id", string(m.ID), "message_id", m.MessageID, "mailbox", m.Mailbox.String(),
 		"recipient", s.To.String())
-	c.Notify(m.Mailbox, m.Turn())
+	c.Notify(m)
 	n.Queued = true
 	return c.remember(ctx, n)
 }

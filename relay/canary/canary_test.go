@@ -82,7 +82,7 @@ func newRig(t *testing.T, granted ...string) *rig {
 		},
 		Reader: func() Reader { return client },
 		Aside:  func(envelope.Address) bool { return !r.busy },
-		Notify: func(envelope.Address, spool.Turn) {},
+		Notify: func(spool.Message) {},
 		Now:    func() time.Time { return r.now }, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	})
 	return r

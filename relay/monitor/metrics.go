@@ -12,8 +12,8 @@ import (
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, refused, repairs *prometheus.CounterVec
 	attempts, outcomes, duplicates, damaged, answers, alerts      *prometheus.CounterVec
-	bounces, bounceReports                                        *prometheus.CounterVec
-	request, delay                                                *prometheus.HistogramVec
+	bounces, bounceReports, clientBounces, limitBounces, replies  *prometheus.CounterVec
+	request, submission, delay                                    *prometheus.HistogramVec
 }
 
 func (m *Monitor) describeEvents() events {
@@ -43,10 +43,22 @@ func (m *Monitor) describeEvents() events {
 		bounceReports: m.counter("bounce_reports_total",
 			"Bounces read in a mailbox by result: matched to a message, probable, foreign (other mail) or unreadable; "+
 				"refused or failed where the mailbox could not be read.", "mailbox", "result"),
+		clientBounces: m.counter("client_bounces_total",
+			"Recipients whom mail of a client did not reach, as bounces of the last 24 hours say for certain; to be "+
+				"compared with accepted_recipients_total.", "client"),
+		limitBounces: m.counter("limit_bounces_total",
+			"Bounces of the last 24 hours by which Exchange says that the mailbox or the tenant may send no more, by "+
+				"enhanced status code.", "status"),
 		answers: m.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; code 0 means that no response came.", "identity", "code"),
 		request: m.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",
 			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}, "identity"),
+		replies: m.counter("submission_responses_total",
+			"Responses of the submission server to large mail by reply code of SMTP, of the step that decided; "+
+				"code 0 means that no response decided.", "identity", "code"),
+		submission: m.histogram("submission_duration_seconds",
+			"Time from the attempt to submit a large message to its end, including the wait for a free connection.",
+			[]float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900}, "identity"),
 		delay: m.histogram("delivery_delay_seconds", "Time from acceptance to Graph's 202, including time on hold.",
 			[]float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}, "mailbox"),
 		alerts: m.counter("alert_notifications_total",
