@@ -239,7 +239,7 @@ func (w *badWeek) accept(box envelope.Address, subject string) envelope.QueueID 
 	if err != nil {
 		w.t.Error(err)
 	}
-	w.Notify(box, spool.Message{}.Turn())
+	w.Notify(spool.Message{Mailbox: box})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.accepted = append(w.accepted, letter{id, messageID, box, now})

@@ -43,8 +43,8 @@ import (
 type Config struct {
 	Rules
 	Store   spool.Intake
-	Notify  func(mailbox envelope.Address, turn spool.Turn) // called after each commit
-	OnEvent func(Event)                                     // for metrics
+	Notify  func(m spool.Message) // called after each commit
+	OnEvent func(Event)           // for metrics
 
 	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
 	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.

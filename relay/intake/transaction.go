@@ -89,7 +89,7 @@ func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, 
 			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
 	}
 	t.tx = nil
-	t.in.Notify(m.Mailbox, m.Turn())
+	t.in.Notify(*m)
 	return m.ID, nil
 }
 
