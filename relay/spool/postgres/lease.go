@@ -46,8 +46,7 @@ type lease struct {
 
 func newLease(t *link.Target, log *slog.Logger) *lease {
 	host, _ := os.Hostname()
-	// A renewal need not reach the standby: while that is away, the lease goes on.
-	session := t.With("synchronous_commit", "local").Session(retryRenew * 4)
+	session := t.Session(retryRenew * 4)
 	return &lease{holder: host + " " + rand.Text(), session: session, over: make(chan struct{}), log: log}
 }
 
@@ -111,15 +110,14 @@ func (l *lease) keep(ctx context.Context) {
 	failing := false
 	for wait := renewEvery; pacing.Sleep(ctx, wait) == nil; {
 		asked := bootTime()
-		changed, err := l.session.Exec("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ?",
-			[]any{l.token})
+		mine, err := l.renew()
 		switch {
 		case err != nil:
 			wait = retryRenew
 			if !failing {
 				l.log.Warn("cannot renew this node's lease of the queue; retrying", slog.Any("error", err))
 			}
-		case changed == 0:
+		case !mine:
 			l.end()
 			return
 		default:
@@ -131,6 +129,18 @@ func (l *lease) keep(ctx context.Context) {
 		}
 		failing = err != nil
 	}
+}
+
+// renew commits like mail: a server that was replaced by its standby must not confirm a lease
+// that another node may have there.
+func (l *lease) renew() (mine bool, err error) {
+	c := &db.Conn{Session: l.session}
+	err = c.Transaction(func() error {
+		changed, err := c.Exec("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ?", l.token)
+		mine = changed > 0
+		return err
+	})
+	return mine, err
 }
 
 // end records that another node has the queue: nothing that this process does can be

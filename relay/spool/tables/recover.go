@@ -88,6 +88,8 @@ func (s *Store) housekeep() {
 	case well:
 		if err := s.host.Ours(); err != nil {
 			s.becomeSick(err)
+		} else {
+			s.bringBackLater()
 		}
 	case due:
 		_ = s.recover(marks{}) // Health returns its error
@@ -104,8 +106,13 @@ func (s *Store) reopen(lost marks) error {
 	defer s.Readers.Reopen()
 	var err error
 	s.writer, err = s.host.Reopen(s.writer, func(c *db.Conn) error {
-		if err := wipe(c, lost); err != nil {
+		tried, err := wipe(c, lost)
+		if err != nil {
 			return fmt.Errorf("removing what was not accepted: %w", err)
+		}
+		if len(tried) > 0 {
+			s.Options.Log.Warn("messages that were refused for now have been tried and stay in the queue: "+
+				"recipients may get them twice", slog.Any("queue_ids", tried))
 		}
 		return nil
 	})
@@ -116,40 +123,52 @@ func (s *Store) reopen(lost marks) error {
 }
 
 // Wipe removes messages that were refused, as the Host has noted them.
-func Wipe(c *db.Conn, lost []envelope.QueueID) error { return wipe(c, marks{accepted: lost}) }
+func Wipe(c *db.Conn, lost []envelope.QueueID) error {
+	_, err := wipe(c, marks{accepted: lost})
+	return err
+}
 
 // wipe removes messages whose callers got an error, and takes back attempts that
 // no caller got. Everything else in a failed transaction either happened or did
-// not, as its row now says.
-func wipe(c *db.Conn, lost marks) error {
-	return c.Transaction(func() error {
-		for _, id := range lost.accepted {
-			if err := deleteMessage(c, id); err != nil {
-				return err
-			}
-		}
-		for _, a := range lost.attempts {
+// not, as its row now says. A message that somebody has tried meanwhile stays.
+func wipe(c *db.Conn, lost marks) (tried []envelope.QueueID, err error) {
+	err = c.Transaction(func() error {
+		tried = nil
+		for _, a := range lost.attempts { // first, for they may be of messages that go
 			if err := takeBack(c, a); err != nil {
 				return err
 			}
 		}
+		for _, id := range lost.accepted {
+			gone, err := deleteUntried(c, id)
+			if err != nil {
+				return err
+			}
+			if !gone {
+				tried = append(tried, id)
+			}
+		}
 		return nil
 	})
+	return tried, err
 }
 
-func deleteMessage(c *db.Conn, id envelope.QueueID) error {
-	n, err := c.Number("SELECT n FROM message WHERE id = ?", string(id))
-	if err != nil || n == 0 {
-		return err
+func deleteUntried(c *db.Conn, id envelope.QueueID) (gone bool, err error) {
+	b, err := find(c, id)
+	switch {
+	case errors.Is(err, spool.ErrNotFound):
+		return true, nil
+	case err != nil || b.attempts > 0:
+		return false, err
 	}
-	if err := oweAgain(c, n); err != nil {
-		return err
+	if err := oweAgain(c, b.n); err != nil {
+		return false, err
 	}
-	if err := deleteBody(c, n); err != nil {
-		return err
+	if err := deleteBody(c, b.n); err != nil {
+		return false, err
 	}
-	_, err = deleteRows(c, n)
-	return err
+	_, err = deleteRows(c, b.n)
+	return true, err
 }
 
 func takeBack(c *db.Conn, a recordedAttempt) error {
