@@ -80,24 +80,32 @@ func withColumns(sql string, query func(sql string) error) error {
 	}
 }
 
-// insertMessage stores m as Queued and due at once.
-func insertMessage(t *tx, n int64, m *spool.Message) error {
-	err := t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
+// insertMessage stores m as Queued and due at once or, where its first attempt begins
+// at a time, as Sending.
+func insertMessage(t *tx, n int64, m *spool.Message, attempt time.Time) (state int64, err error) {
+	attempts, next := int64(0), m.Accepted
+	if !attempt.IsZero() {
+		state, attempts, next = codeSending, 1, time.Time{}
+	}
+	err = t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
 		subject, header_size, size, accepted, next, unreported, local_user, turn, automatic,
-		report_bounces)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
+		report_bounces, attempts, last, events)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n, string(m.ID), state, m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
-		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
+		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(next),
 		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()),
-		m.Automatic, int64(m.ReportBounces))
-	if err != nil || n > t.watermark {
-		return err
+		m.Automatic, int64(m.ReportBounces), attempts, nanos(attempt), attempts)
+	if err == nil && attempts > 0 {
+		err = insertEvent(t.Conn, n, 1, &spool.Event{At: attempt, Kind: spool.Attempted, Attempt: 1})
 	}
-	return insertWords(t.Conn, n, m)
+	if err == nil && n <= t.watermark {
+		err = insertWords(t.Conn, n, m)
+	}
+	return state, err
 }
 
 // brief is what a change of state needs to know.

@@ -158,7 +158,7 @@ func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) e
 	}
 	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%d.example.org>", i, state)
 	n := s.lastNumber.Add(1)
-	if err := insertMessage(tx, n, &m); err != nil {
+	if _, err := insertMessage(tx, n, &m, time.Time{}); err != nil {
 		return err
 	}
 	if err := tx.writeWords(n); err != nil {
