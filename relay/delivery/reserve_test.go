@@ -70,6 +70,11 @@ func TestAttemptInTheAcceptingCommit(t *testing.T) {
 	})
 }
 
+// answers has the double give one answer to all.
+func (r *rig) answers(a outcome.Answer) {
+	r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer { return a }
+}
+
 // wantNothingKept fails if a lane, a slot or a budget is still in use.
 func (r *rig) wantNothingKept(box envelope.Address) {
 	r.t.Helper()
@@ -166,20 +171,18 @@ func TestNothingIsReserved(t *testing.T) {
 			synctest.Wait()
 		}},
 		"a hold": {prepare: func(r *rig) {
-			r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer { return held(outcome.ScopeMailbox) }
+			r.answers(held(outcome.ScopeMailbox))
 			r.accept(box)
 			r.wait(2 * time.Second)
 		}},
 		"a hold of an address": {prepare: func(r *rig) {
-			r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer { return held(outcome.ScopeSendAs) }
+			r.answers(held(outcome.ScopeSendAs))
 			r.accept(box)
 			r.wait(2 * time.Second)
 		}},
 		"Graph asked for time": {prepare: func(r *rig) {
-			r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
-				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
-					RetryAfter: time.Minute}
-			}
+			r.answers(outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
+				RetryAfter: time.Minute})
 			r.accept(box)
 			r.wait(2 * time.Second)
 		}},
@@ -260,8 +263,9 @@ func TestReservationIsOvertaken(t *testing.T) {
 				}
 				end(true)
 				r.wait(time.Second)
-				if got := r.store.get(m.ID); got.State.Stored() != spool.Queued || got.Attempts != 0 || r.graph.count() != 0 {
-					t.Errorf("%+v after %d attempts", got, r.graph.count())
+				got, tries := r.store.get(m.ID), r.graph.count()
+				if got.State.Stored() != spool.Queued || got.Attempts != 0 || tries != 0 {
+					t.Errorf("%+v after %d attempts", got, tries)
 				}
 				r.stop()
 			})
