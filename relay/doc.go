@@ -25,7 +25,8 @@
 //	organs    smtpd         the SMTP server: limits, deadlines, dialog; smtpd/wire: its syntax
 //	          policy        pure: who may send as whom
 //	          message       header block, line ends, edits; message/parts: MIME parts
-//	          spool         the contract of the durable queue; spool/sqlite keeps it
+//	          spool         the contract of the durable queue; spool/tables keeps it in tables of
+//	                        spool/db, spool/sqlite in a file; spool/room: who may fill it
 //	          entra         credentials and tokens
 //	          graph         one way to Graph; the catalogue: what each answer proposes; graph/largemail
 //	          submission    large mail whole, by SMTP with OAuth

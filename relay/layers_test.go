@@ -17,7 +17,8 @@ var layer = map[string]int{
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
-	"relay/spool/db": 1, "relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
+	"relay/spool/db": 1, "relay/spool/room": 1, "relay/spool/tables": 1,
+	"relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
 	"relay/entra": 1, "relay/graph": 1, "relay/graph/graphtest": 1, "relay/graph/largemail": 1, "relay/submission": 1,
 	"relay/dsn": 1, "relay/bounce": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
@@ -42,12 +43,17 @@ var sideways = map[string][]string{
 	"relay/message":       {"relay/message/address"},
 	"relay/sendmail":      {"relay/message"}, // whose reading of a message is the relay's
 	"relay/message/parts": {"relay/message", "relay/message/address"},
-	"relay/spool/sqlite":  {"relay/spool", "relay/spool/db", "relay/spool/sqlite/file", "relay/spool/sqlite/disk"},
-	"relay/spool/db":      {"relay/spool"}, "relay/spool/sqlite/file": {"relay/spool/db"},
-	"relay/spool/sqlite/disk": {"relay/spool"},
-	"relay/spool/spooltest":   {"relay/spool"},
-	"relay/entra":             {"relay/watchfile"},
-	"relay/keypair":           {"relay/watchfile"},
+	// tables is what every SQL engine shares; sqlite is one, with file and disk below it.
+	"relay/spool/db":          {"relay/spool"},
+	"relay/spool/room":        {"relay/spool"},
+	"relay/spool/tables":      {"relay/spool", "relay/spool/db", "relay/spool/room"},
+	"relay/spool/sqlite/file": {"relay/spool/db"},
+	"relay/spool/sqlite/disk": {"relay/spool", "relay/spool/room"},
+	"relay/spool/sqlite": {"relay/spool", "relay/spool/db", "relay/spool/room", "relay/spool/tables",
+		"relay/spool/sqlite/file", "relay/spool/sqlite/disk"},
+	"relay/spool/spooltest": {"relay/spool"},
+	"relay/entra":           {"relay/watchfile"},
+	"relay/keypair":         {"relay/watchfile"},
 	// wire is the form of SMTP without a connection; the user of a unix socket and
 	// a limit for log lines are for more than SMTP.
 	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"graphrelay/relay/spool/db"
@@ -58,30 +59,29 @@ func checkpoint(c *db.Conn, mode string) (checkpointRow, error) {
 }
 
 // noteGrowth estimates what a batch added to the log and starts the first step.
-func (s *Store) noteGrowth(bytes int64, changes int) {
-	s.walGrowth += bytes + batchCost + int64(changes)*changeCost
-	if s.walGrowth < walStartFor(s.opts.BallastSize) || s.checkpointing.Load() {
+func (h *host) noteGrowth(bytes int64, changes int) {
+	h.walGrowth += bytes + batchCost + int64(changes)*changeCost
+	if h.walGrowth < walStartFor(h.opts.BallastSize) || h.checkpointing.Load() {
 		return
 	}
-	s.walGrowth = 0
-	s.checkpointing.Store(true)
-	s.firstStepOver = make(chan struct{})
-	s.background.Add(1)
-	go s.firstStep(s.firstStepOver)
+	h.walGrowth = 0
+	h.checkpointing.Store(true)
+	h.firstStepOver = make(chan struct{})
+	over := h.firstStepOver
+	h.engine.Go(func() { h.firstStep(over) })
 }
 
-func (s *Store) firstStep(over chan<- struct{}) {
-	defer s.background.Done()
+func (h *host) firstStep(over chan<- struct{}) {
 	defer close(over)
-	err := s.checkpointer.With(context.Background(), moveBulk)
+	err := h.checkpointer.With(context.Background(), moveBulk)
 	if err == nil {
-		err = s.fault("checkpoint")
+		err = h.engine.Fault("checkpoint")
 	}
 	if err != nil {
-		s.checkpointFailed.Store(&err)
+		h.checkpointFailed.Store(&err)
 	}
-	s.finishWAL.Store(true)
-	s.wake()
+	h.finishWAL.Store(true)
+	h.engine.Wake()
 }
 
 // moveBulk checkpoints until little was added meanwhile, or until it sees that pages
@@ -98,44 +98,44 @@ func moveBulk(c *db.Conn) error {
 	return nil
 }
 
-// maintain runs in the writer after each batch.
-func (s *Store) maintain() {
-	if s.sick() != nil {
-		return
+// finishCheckpoint makes the second step once the first is over. It runs in the writer
+// after each batch.
+func (h *host) finishCheckpoint() {
+	if h.checkpointing.Load() && h.walGrowth >= walMostFor(h.opts.BallastSize) {
+		h.stalled.Store(true)
+		<-h.firstStepOver // else the log would outgrow the ballast
+		h.stalled.Store(false)
 	}
-	if s.checkpointing.Load() && s.walGrowth >= walMostFor(s.opts.BallastSize) {
-		s.stalled.Store(true)
-		<-s.firstStepOver // else the log would outgrow the ballast
-		s.stalled.Store(false)
+	if h.finishWAL.Swap(false) {
+		h.secondStep()
+		h.checkpointing.Store(false)
 	}
-	if s.finishWAL.Swap(false) {
-		s.secondStep()
-		s.checkpointing.Store(false)
-	}
-	s.reap()
 }
 
 // secondStep ends the checkpoint. A failure of either step is treated like a
 // failed commit: nobody knows any more what the disk holds.
-func (s *Store) secondStep() {
+func (h *host) secondStep() {
 	var err error
-	if failed := s.checkpointFailed.Swap(nil); failed != nil {
+	if failed := h.checkpointFailed.Swap(nil); failed != nil {
 		err = *failed
 	} else {
-		_, err = checkpoint(s.writer, "PASSIVE")
+		_, err = checkpoint(h.engine.Writer(), "PASSIVE")
 	}
 	if err == nil {
 		return
 	}
-	s.log.Error("queue checkpoint failed", slog.Any("error", err))
-	s.easeIfFull(err)
-	_ = s.recover(marks{}) // Health returns its error
+	h.log.Error("queue checkpoint failed", slog.Any("error", err))
+	h.engine.Recover(err)
 }
 
-// wake makes the writer run its loop once.
-func (s *Store) wake() {
-	select {
-	case s.kick <- struct{}{}:
-	default:
+// emptyWAL moves the whole log into the database, and fails if anything stayed behind.
+func emptyWAL(c *db.Conn) error {
+	r, err := checkpoint(c, "TRUNCATE")
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
 	}
+	if r.busy || r.log != r.done {
+		return fmt.Errorf("checkpoint moved %d of %d pages (busy %v)", r.done, r.log, r.busy)
+	}
+	return nil
 }

@@ -15,7 +15,7 @@ func TestLogNeverOutgrowsTheBallast(t *testing.T) {
 	const ballast = 6 << 20
 	path, over, largest := newPath(t), make(chan struct{}), int64(0)
 	s, err := openStore(t.Context(), Options{Path: path, BallastSize: ballast}, func(s *Store) {
-		s.fault = func(at string) error {
+		s.Fault = func(at string) error {
 			if at != "checkpoint" {
 				return nil
 			}
@@ -24,7 +24,7 @@ func TestLogNeverOutgrowsTheBallast(t *testing.T) {
 				case <-over:
 					return true
 				default:
-					return s.stalled.Load()
+					return s.host.stalled.Load()
 				}
 			})
 			info, err := os.Stat(path + "-wal")

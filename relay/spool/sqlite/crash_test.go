@@ -103,7 +103,7 @@ func TestInterruptedAttempt(t *testing.T) {
 	s := open(t, path)
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
 	for crash := 1; crash <= 3; crash++ {
-		got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: s.opts.Now(), Limit: 1})
+		got, err := s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: s.Options.Now(), Limit: 1})
 		if err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
@@ -113,7 +113,7 @@ func TestInterruptedAttempt(t *testing.T) {
 		s = open(t, path)
 		r, err := s.Get(t.Context(), m.ID)
 		if err != nil || r.State != spool.Deferred || !r.Unknown || r.Crashes != crash || r.Attempts != crash ||
-			r.NextAttempt.After(s.opts.Now()) {
+			r.NextAttempt.After(s.Options.Now()) {
 			t.Fatalf("after crash %d: %+v, %v", crash, r, err)
 		}
 		o := spool.Settlement{ID: m.ID, Attempt: crash, State: spool.Sent}
@@ -178,22 +178,22 @@ func TestQuickRestarts(t *testing.T) {
 	claim := func(now time.Time) ([]spool.Record, error) {
 		return s.Claim(t.Context(), spool.Claim{Mailbox: m.Mailbox, Now: now, Limit: 1})
 	}
-	if got, err := claim(s.opts.Now()); err != nil || len(got) != 1 {
+	if got, err := claim(s.Options.Now()); err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
 	for range 5 {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		s = open(t, path, func(s *Store) { s.opts.InterruptedDelay = time.Minute })
-		if got, err := claim(s.opts.Now()); err != nil || len(got) != 0 {
+		s = open(t, path, func(s *Store) { s.Options.InterruptedDelay = time.Minute })
+		if got, err := claim(s.Options.Now()); err != nil || len(got) != 0 {
 			t.Fatalf("claimed %v, %v; want rest for a minute", got, err)
 		}
 	}
 	if r, err := s.Get(t.Context(), m.ID); err != nil || r.Crashes != 1 {
 		t.Fatalf("%+v, %v; want one crash", r, err)
 	}
-	if got, err := claim(s.opts.Now().Add(2 * time.Minute)); err != nil || len(got) != 1 {
+	if got, err := claim(s.Options.Now().Add(2 * time.Minute)); err != nil || len(got) != 1 {
 		t.Fatalf("claimed %v, %v after the rest", got, err)
 	}
 }

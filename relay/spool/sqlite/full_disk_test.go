@@ -18,7 +18,7 @@ func TestFullDisk(t *testing.T) {
 	f, path := newFaults(), newPath(t)
 	var tight atomic.Bool
 	s := open(t, path, f.into, func(s *Store) {
-		s.space.Measure = func(string) (disk.Free, error) {
+		s.host.space.Measure = func(string) (disk.Free, error) {
 			if tight.Load() {
 				return disk.Free{Bytes: 1 << 20, Inodes: -1}, nil
 			}
@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	if err := s.Settle(t.Context(), o); err != nil {
 		t.Fatalf("Settle on a full disk: %v", err)
 	}
-	if _, err := os.Stat(s.ballast); !os.IsNotExist(err) {
+	if _, err := os.Stat(s.host.ballast); !os.IsNotExist(err) {
 		t.Errorf("the ballast is still there: %v", err)
 	}
 	if err := tryAccept(s, newMessage(t, "box@example.org"), []byte("new")); !errors.Is(err, spool.ErrFull) {
@@ -46,7 +46,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	tight.Store(false)
 	eventually(t, "room", func() bool { return s.Health() == nil })
-	if info, err := os.Stat(s.ballast); err != nil || info.Size() != 64<<10 {
+	if info, err := os.Stat(s.host.ballast); err != nil || info.Size() != 64<<10 {
 		t.Errorf("the ballast was not made again: %v", err)
 	}
 	accept(t, s, newMessage(t, "box@example.org"), []byte("new"))

@@ -14,8 +14,8 @@ import (
 func TestDrainedQueueGivesItsRoomBack(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path, func(s *Store) {
-		s.space.MinFree = 1 << 20
-		s.space.Measure = func(string) (disk.Free, error) {
+		s.host.space.MinFree = 1 << 20
+		s.host.space.Measure = func(string) (disk.Free, error) {
 			free := disk.Free{Bytes: 24 << 20, Inodes: -1}
 			for _, suffix := range []string{"", disk.WALSuffix, disk.BallastSuffix} {
 				if info, err := os.Stat(path + suffix); err == nil {
@@ -31,7 +31,7 @@ func TestDrainedQueueGivesItsRoomBack(t *testing.T) {
 			t.Fatal("there is no end of the room")
 		}
 	}
-	s.space.SetFull(true) // as when a write met the end of it
+	s.host.space.SetFull(true) // as when a write met the end of it
 	claim := spool.Claim{Mailbox: address(t, "box@example.org"), Now: start(), Limit: accepted}
 	records, err := s.Claim(t.Context(), claim)
 	if err != nil || len(records) != accepted {

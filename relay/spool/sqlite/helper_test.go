@@ -16,7 +16,7 @@ import (
 func open(t testing.TB, path string, adjust ...func(*Store)) *Store {
 	t.Helper()
 	s, err := openStore(t.Context(), Options{Path: path, BallastSize: 64 << 10}, func(s *Store) {
-		s.tick = 5 * time.Millisecond
+		s.Options.Tick = 5 * time.Millisecond
 		for _, a := range adjust {
 			a(s)
 		}

@@ -5,6 +5,7 @@ import (
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/tables"
 )
 
 // migrate brings a store that an older program made up to date. Version 1 may lack
@@ -51,7 +52,7 @@ func renameWords(c *db.Conn) error {
 		"ALTER TABLE event ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0",
 		fmt.Sprintf("UPDATE event SET kind = '%s', unknown = 1 WHERE kind = 'unknown'", spool.EventDeferred),
 		fmt.Sprintf("UPDATE event SET kind = '%s' WHERE kind = 'bounced'", spool.EventFailed),
-		fmt.Sprintf("UPDATE message SET state = %d WHERE state = %d", codeFailed, codeBounced),
+		"UPDATE message SET state = 3 WHERE state = 6", // Failed and Bounced
 	}
 	if there == 0 {
 		steps = append(steps, "ALTER TABLE message ADD COLUMN unreported TEXT NOT NULL DEFAULT ''")
@@ -69,16 +70,7 @@ func addTurns(c *db.Conn) error {
 	if err != nil {
 		return err
 	}
-	type row struct{ n, turn int64 }
-	rows, err := db.All(c, "SELECT n, "+turnColumns+" FROM message WHERE state < 5", nil, func(r *db.Row) (row, error) {
-		return row{r.Int(), turnCode(readTurn(r))}, r.Err
-	})
-	for _, r := range rows {
-		if err == nil {
-			err = c.Run("UPDATE message SET turn = ? WHERE n = ?", r.turn, r.n)
-		}
-	}
-	if err != nil {
+	if err = tables.FillTurns(c); err != nil {
 		return err
 	}
 	return c.Run(dueIndex)

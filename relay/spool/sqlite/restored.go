@@ -3,14 +3,13 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/tables"
 )
 
 // A backup that is put in the place of a store has mail queued that may have been
@@ -22,9 +21,6 @@ import (
 // What happened less than a minute before a kill and is lost with it goes unnoticed.
 
 const countEvery = time.Minute
-
-// restoredText is why a message of a store that went back is held.
-const restoredText = "Restored from an older copy, may have been sent; release it if it was not, else delete it"
 
 // seen is what a store is at one time.
 type seen struct {
@@ -42,10 +38,10 @@ func (w seen) wentBack(last seen) bool {
 
 // recognize counts a start, and holds what is queued if the store went back. It runs
 // in the transaction that repairs the contents.
-func (s *Store) recognize(c *db.Conn) error {
-	text, unread := disk.ReadSeen(s.opts.Path)
+func (h *host) recognize(c *db.Conn) error {
+	text, unread := disk.ReadSeen(h.opts.Path)
 	if unread != nil {
-		s.log.Warn("cannot find out whether the queue was restored", slog.Any("error", unread))
+		h.log.Warn("cannot find out whether the queue was restored", slog.Any("error", unread))
 	}
 	var last, own seen
 	var err error
@@ -58,7 +54,7 @@ func (s *Store) recognize(c *db.Conn) error {
 	}
 	back := unread == nil && own.wentBack(last)
 	if back {
-		if err := s.holdQueued(c); err != nil {
+		if err := h.engine.HoldRestored(c); err != nil {
 			return err
 		}
 	}
@@ -66,97 +62,40 @@ func (s *Store) recognize(c *db.Conn) error {
 		own = seen{incarnation: rand.Text()}
 	}
 	own.count++
-	s.own = own
-	if err := s.readKey(c); err != nil {
-		return err
-	}
+	h.own = own
 	return c.Run("INSERT OR REPLACE INTO meta VALUES ('incarnation', ?), ('count', ?)", own.incarnation, own.count)
 }
 
-// readKey reads the key of the store, or makes it.
-func (s *Store) readKey(c *db.Conn) error {
-	_, _ = rand.Read(s.key[:]) // never fails since Go 1.24
-	if err := c.Run("INSERT OR IGNORE INTO meta VALUES ('key', ?)", hex.EncodeToString(s.key[:])); err != nil {
-		return err
-	}
-	text, err := c.Text("SELECT v FROM meta WHERE k = 'key'")
-	if err != nil {
-		return err
-	}
-	key, err := hex.DecodeString(text)
-	copy(s.key[:], key)
-	return err
-}
-
-// Key implements spool.Intake.
-func (s *Store) Key() [16]byte { return s.key }
-
-// holdQueued holds every message that waits.
-func (s *Store) holdQueued(c *db.Conn) error {
-	waiting := "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 0"
-	list, err := db.All(c, waiting, nil, readBrief)
-	if err != nil {
-		return err
-	}
-	t, now := &tx{Conn: c}, s.opts.Now()
-	why := set{", unknown = 1, status = 0, text = ?", []any{restoredText}}
-	for _, b := range list {
-		e := spool.Event{At: now, Kind: spool.EventHeld, Text: restoredText, Unknown: true}
-		if err := enter(t, b, codeHeld, time.Time{}, &e, why); err != nil {
-			return err
-		}
-	}
-	s.tally.apply(t.shifts)
-	s.log.Error("queue was restored from an older copy; what was queued is held", slog.Int("messages", len(list)))
-	return c.Run("INSERT OR REPLACE INTO meta VALUES ('restored', ?)", nanos(now))
-}
-
 // remember keeps outside the store what it is now.
-func (s *Store) remember() {
-	if err := disk.WriteSeen(s.opts.Path, s.own.String()); err != nil {
-		s.log.Warn("cannot remember the state of the queue; a restored copy may go unnoticed", slog.Any("error", err))
+func (h *host) remember() {
+	if err := disk.WriteSeen(h.opts.Path, h.own.String()); err != nil {
+		h.log.Warn("cannot remember the state of the queue; a restored copy may go unnoticed", slog.Any("error", err))
 	}
 }
 
 const countUp = "UPDATE meta SET v = ? WHERE k = 'count'"
 
 // countMinutes counts the minutes in which a message changed, until the store closes.
-func (s *Store) countMinutes() {
+func (h *host) countMinutes() {
 	tick := time.NewTicker(countEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			s.countChanges()
-		case <-s.stop:
+			h.countChanges()
+		case <-h.engine.Stopping():
 			return
 		}
 	}
 }
 
-func (s *Store) countChanges() {
-	if !s.changed.Swap(false) {
+func (h *host) countChanges() {
+	if !h.changed.Swap(false) {
 		return
 	}
-	next := s.own.count + 1
-	if s.small(context.Background(), true, func(t *tx) error { return t.Run(countUp, next) }) == nil {
-		s.own.count = next
-		s.remember()
+	next := h.own.count + 1
+	if h.engine.Change(context.Background(), true, func(t *tables.Tx) error { return t.Run(countUp, next) }) == nil {
+		h.own.count = next
+		h.remember()
 	}
-}
-
-// countRestored counts what a store that went back still holds.
-func (v *view) countRestored(c *db.Conn, s *spool.Stats) error {
-	if v.decided.Load() {
-		return nil
-	}
-	held, err := c.Number("SELECT count(*) FROM message INDEXED BY by_state WHERE state = ? AND text = ?",
-		codeHeld, restoredText)
-	if err != nil || held == 0 {
-		v.decided.Store(err == nil)
-		return err
-	}
-	at, err := c.Number("SELECT CAST(v AS INTEGER) FROM meta WHERE k = 'restored'")
-	s.Restored, s.RestoredAt = int(held), timeOf(at)
-	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/tables"
 )
 
 // A store is what was last seen, or has gone back.
@@ -113,7 +114,7 @@ func TestARestoredCopyHoldsItsMail(t *testing.T) {
 	s = x.restore(t)
 	wants(t, s, 3, 0)
 	r, err := s.Get(t.Context(), x.ids[1].ID)
-	if err != nil || r.State != spool.Held || !r.Unknown || r.LastText != restoredText {
+	if err != nil || r.State != spool.Held || !r.Unknown || r.LastText != tables.RestoredText {
 		t.Errorf("%v: %+v", err, r)
 	}
 	accept(t, s, newMessage(t, "box@example.org"), []byte("new"))
@@ -144,18 +145,18 @@ func TestARestoredCopyIsKnownAfterACrash(t *testing.T) {
 	copyFile(t, x.path+disk.SeenSuffix, x.copy+disk.SeenSuffix)
 	s := open(t, x.path)
 	copyFile(t, x.path, x.copy) // the start is counted in the log, which is not copied
-	s.countChanges()            // nothing changed
-	before := s.own
+	s.host.countChanges()       // nothing changed
+	before := s.host.own
 	x.attempt(t, s, x.ids[0], spool.Sent)
-	s.countChanges()
-	if s.own.count != before.count+1 {
-		t.Errorf("counted %+v after %+v", s.own, before)
+	s.host.countChanges()
+	if s.host.own.count != before.count+1 {
+		t.Errorf("counted %+v after %+v", s.host.own, before)
 	}
-	if text, err := disk.ReadSeen(x.path); err != nil || text != s.own.String() {
-		t.Errorf("%v: remembered %q, not %q", err, text, s.own)
+	if text, err := disk.ReadSeen(x.path); err != nil || text != s.host.own.String() {
+		t.Errorf("%v: remembered %q, not %q", err, text, s.host.own)
 	}
-	s.countChanges()
-	if s.own.count != before.count+1 {
+	s.host.countChanges()
+	if s.host.own.count != before.count+1 {
 		t.Error("counted although nothing changed")
 	}
 	if err := s.Close(); err != nil {

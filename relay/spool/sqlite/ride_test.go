@@ -13,8 +13,8 @@ import (
 func TestOutcomeThatMayWait(t *testing.T) {
 	var commits atomic.Int64
 	s := open(t, newPath(t), func(s *Store) {
-		s.rideLimit = time.Hour
-		s.fault = func(at string) error {
+		s.Options.Ride = time.Hour
+		s.Fault = func(at string) error {
 			if at == "before commit" {
 				commits.Add(1)
 			}

@@ -11,6 +11,7 @@ import (
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
 	"graphrelay/relay/spool/sqlite/file"
+	"graphrelay/relay/spool/tables"
 	"graphrelay/relay/text"
 )
 
@@ -26,13 +27,13 @@ const salvageSuffix = ".damaged-"
 type salvage struct{ folder, copy string }
 
 // keepDamagedLog looks at the log before SQLite does; nil if it is well.
-func (s *Store) keepDamagedLog() (*salvage, error) {
-	path := s.opts.Path
+func (h *host) keepDamagedLog() (*salvage, error) {
+	path := h.opts.Path
 	log, err := file.ReadLog(path + disk.WALSuffix)
 	if err != nil || !log.Damaged() {
 		return nil, err
 	}
-	v := &salvage{folder: path + salvageSuffix + s.opts.Now().UTC().Format("20060102T150405Z")}
+	v := &salvage{folder: path + salvageSuffix + h.engine.Options.Now().UTC().Format("20060102T150405Z")}
 	v.copy = filepath.Join(v.folder, "copy.db")
 	err = os.Mkdir(v.folder, 0o750)
 	if err == nil {
@@ -53,14 +54,14 @@ func (s *Store) keepDamagedLog() (*salvage, error) {
 
 // writeSalvaged writes each message of the copy that did not come back to a file, with its
 // envelope, and a list of them and of what could not be read.
-func (s *Store) writeSalvaged(v *salvage) {
+func (h *host) writeSalvaged(writer *db.Conn, v *salvage) {
 	if v == nil {
 		return
 	}
 	var list strings.Builder
 	c, err := file.Dial(v.copy, existing)
 	if err == nil {
-		err = errors.Join(s.eachLost(c, func(n int64, id string) {
+		err = errors.Join(eachLost(c, writer, func(n int64, id string) {
 			err := saveLost(c, n, filepath.Join(v.folder, id+".eml"))
 			if list.WriteString(id); err != nil {
 				list.WriteString(" not read: " + text.Line(err.Error()))
@@ -76,13 +77,13 @@ func (s *Store) writeSalvaged(v *salvage) {
 	}
 	name := filepath.Join(v.folder, "list.txt")
 	if err := errors.Join(os.WriteFile(name, []byte(list.String()), 0o640), disk.Sync(name)); err != nil {
-		s.log.Error("cannot write the list of messages that the damaged log held", slog.Any("error", err))
+		h.log.Error("cannot write the list of messages that the damaged log held", slog.Any("error", err))
 	}
-	s.log.Error("queue log was damaged; accepted mail may be missing from the queue", slog.String("path", v.folder))
+	h.log.Error("queue log was damaged; accepted mail may be missing from the queue", slog.String("path", v.folder))
 }
 
 // eachLost hands over the messages of the copy that are not in the store.
-func (s *Store) eachLost(c *db.Conn, do func(n int64, id string)) error {
+func eachLost(c, writer *db.Conn, do func(n int64, id string)) error {
 	type row struct {
 		n  int64
 		id string
@@ -91,7 +92,7 @@ func (s *Store) eachLost(c *db.Conn, do func(n int64, id string)) error {
 		return row{r.Int(), r.Str()}, r.Err
 	})
 	for _, r := range rows {
-		known, err := s.writer.Number("SELECT count(*) FROM message WHERE id = ?", r.id)
+		known, err := writer.Number("SELECT count(*) FROM message WHERE id = ?", r.id)
 		if err != nil {
 			return err
 		}
@@ -104,30 +105,15 @@ func (s *Store) eachLost(c *db.Conn, do func(n int64, id string)) error {
 
 // saveLost writes one message with its envelope.
 func saveLost(c *db.Conn, n int64, name string) error {
-	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
-	if err != nil || len(found) == 0 {
-		return errors.Join(err, errors.New("its row"))
-	}
-	m := found[0]
-	if m.BodyGone || !hasBody(stateCode(m.State)) {
-		return fmt.Errorf("it was %s", m.State)
-	}
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o640)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "X-Envelope-From: <%s>\r\n", m.Envelope.ReversePath)
-	for _, to := range m.Envelope.Recipients {
-		_, toErr := fmt.Fprintf(f, "X-Envelope-To: <%s>\r\n", to)
-		err = errors.Join(err, toErr)
-	}
-	r := &body{id: m.ID, place: place{n, m.Size}}
-	for index := int64(0); err == nil && index*chunkSize < m.Size; index++ {
-		if err = r.load(c, index); err == nil {
-			_, err = f.Write(r.data)
-		}
-	}
+	err = tables.Export(c, n, f)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		if info, unknown := os.Stat(name); unknown == nil && info.Size() == 0 {
+			return errors.Join(err, os.Remove(name))
+		}
 		err = errors.Join(err, os.Rename(name, name+".part"))
 	}
 	return err

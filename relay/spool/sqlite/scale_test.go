@@ -11,6 +11,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/tables"
 )
 
 // TestScale fills a store with 100,000 queued messages and 1,000,000 of
@@ -22,8 +23,8 @@ import (
 func TestScale(t *testing.T) {
 	path := cmp.Or(os.Getenv("GRAPHRELAY_SCALE_STORE"), newPath(t))
 	s := open(t, path)
-	fillStore(t, s, 1_000_000, codeSent, time.Now().Add(-28*24*time.Hour))
-	fillStore(t, s, 100_000, codeQueued, time.Now().Add(-100_000*2*time.Second))
+	fillStore(t, s, 1_000_000, spool.Sent, time.Now().Add(-28*24*time.Hour))
+	fillStore(t, s, 100_000, spool.Queued, time.Now().Add(-100_000*2*time.Second))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +131,10 @@ func within(t *testing.T, what string, began time.Time, bound time.Duration) {
 
 // fillStore writes rows directly, for a million commits would take minutes. They
 // begin at a time and follow each other by two seconds: a million in 23 days.
-func fillStore(t testing.TB, s *Store, messages int, state int64, begin time.Time) {
+func fillStore(t testing.TB, s *Store, messages int, state spool.State, begin time.Time) {
 	t.Helper()
 	for done := 0; done < messages; done += 10_000 {
-		err := s.small(t.Context(), false, func(tx *tx) error {
+		err := s.Change(t.Context(), false, func(tx *tables.Tx) error {
 			for i := range 10_000 {
 				if err := fillOne(t, s, tx, done+i, state, begin.Add(time.Duration(done+i)*2*time.Second)); err != nil {
 					return err
@@ -149,30 +150,13 @@ func fillStore(t testing.TB, s *Store, messages int, state int64, begin time.Tim
 
 // fillOne writes message i: of ten mailboxes, twenty clients, to one of 5,000
 // recipients and one whom half of all mail goes to.
-func fillOne(t testing.TB, s *Store, tx *tx, i int, state int64, at time.Time) error {
+func fillOne(t testing.TB, s *Store, tx *tables.Tx, i int, state spool.State, at time.Time) error {
 	m := newMessage(t, mailboxOf(i%10))
 	m.Accepted, m.ID = at, envelope.NewQueueID(at)
 	m.Envelope.Recipients = []envelope.Address{address(t, fmt.Sprintf("to%d@example.net", i%5000))}
 	if i%2 == 0 {
 		m.Envelope.Recipients = append(m.Envelope.Recipients, address(t, "all@example.net"))
 	}
-	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%d.example.org>", i, state)
-	n := s.lastNumber.Add(1)
-	if _, err := insertMessage(tx, n, &m, time.Time{}); err != nil {
-		return err
-	}
-	if err := tx.writeWords(n); err != nil {
-		return err
-	}
-	if state == codeQueued {
-		return insertChunk(tx.Conn, n, 0, 0, make([]byte, 1000))
-	}
-	for seq, kind := range []spool.EventKind{spool.Attempted, spool.EventSent} {
-		e := spool.Event{At: at, Kind: kind, Attempt: 1, RequestID: "1b0a7d0e-5f3c-4d52-9f77-1d2c3b4a5968"}
-		if err := insertEvent(tx.Conn, n, int64(seq), &e); err != nil {
-			return err
-		}
-	}
-	return tx.Run("UPDATE message SET state = ?, finished = ?, body_gone = 1, next = 0 WHERE n = ?",
-		state, nanos(at), n)
+	m.Client.Name, m.MessageID = fmt.Sprintf("client%d", i%20), fmt.Sprintf("<%d@%s.example.org>", i, state)
+	return tables.Fill(tx, s.Store, &m, state)
 }

@@ -16,15 +16,6 @@ const (
 	schemaVersion = 5
 )
 
-// chunkSize is the length of every chunk of a body but the last. It belongs to
-// the schema: stored bodies are cut this way.
-const chunkSize = 256 << 10
-
-// chunkBits leaves a message 2^16 chunks, 16 GiB. The key of a chunk is the
-// number of its message and its place in the body, so that one B-tree, filled
-// from left to right, holds all bodies.
-const chunkBits = 16
-
 // The tables. Times are nanoseconds since 1970, 0 for none; addresses are text;
 // a lane is the Key of a mailbox. message.n is the number of the draft that
 // became the message and never leaves the store.
@@ -133,6 +124,26 @@ CREATE TABLE ending (
 const dueIndex = "CREATE INDEX due ON message (lane, turn, next, last, sender_hash, size) WHERE state = 0;"
 
 const bouncedIndex = "CREATE INDEX bounced ON message (id) WHERE bounces > 0;"
+
+// The table of refusals: k is a hash of the rest of the key, so that a row is found
+// without a second copy of its texts in an index.
+const refusalSchema = `
+CREATE TABLE IF NOT EXISTS refusal (
+	k INTEGER PRIMARY KEY,
+	hour INTEGER NOT NULL,
+	addr TEXT NOT NULL,
+	client TEXT NOT NULL,
+	login TEXT NOT NULL,
+	sender TEXT NOT NULL,
+	domain TEXT NOT NULL,
+	code INTEGER NOT NULL,
+	status INTEGER NOT NULL,
+	reason TEXT NOT NULL,
+	first INTEGER NOT NULL,
+	last INTEGER NOT NULL,
+	count INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS refused ON refusal (last);`
 
 // Parameters of the connections. Checkpoints are made by their own connection
 // (checkpoint.go), never inside a commit.

@@ -9,6 +9,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/tables"
 )
 
 // The suite's stores are small, and so every word in them is rare. Here none
@@ -33,8 +34,8 @@ func TestSearchByStateFindsWhatWordsFind(t *testing.T) {
 	} {
 		f.States = []spool.State{spool.Queued, spool.Held}
 		var found [2][]spool.Record
-		for i, sparse := range []int64{defaultSparse, 0} {
-			s.sparse = sparse
+		for i, sparse := range []int64{s.Sparse, 0} {
+			s.Sparse = sparse
 			var err error
 			if found[i], err = s.List(t.Context(), f); err != nil {
 				t.Fatal(err)
@@ -54,7 +55,7 @@ func TestWordsGoWithTheirMessage(t *testing.T) {
 	if err := s.Delete(t.Context(), m.ID, "test", start()); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.small(t.Context(), false, func(t *tx) error { return t.writeWords(1) }))
+	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error { return t.WriteWords(1) }))
 	if n := count(t, s, "word"); n != 6 {
 		t.Errorf("%d words, want 6: sender, client, its address, Message-ID, two recipients", n)
 	}

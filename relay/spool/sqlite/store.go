@@ -1,9 +1,10 @@
-// Package sqlite is the engine of relay/spool in one SQLite file. It flushes the
-// log (WAL, synchronous FULL) before a commit returns.
+// Package sqlite is the queue of relay/spool in one SQLite file. It flushes the
+// log (WAL, synchronous FULL) before a commit returns. What is stored, and how, is the
+// business of relay/spool/tables; here is what concerns the file.
 //
 // After a failed commit it closes every connection, opens the file again, empties
 // the log, removes refused messages, and proves by a commit that the disk accepts
-// writes; see recover. While that fails it is unhealthy, can still be read, and
+// writes; see Reopen. While that fails it is unhealthy, can still be read, and
 // retries. On a full disk it frees a ballast file, so that outcomes can still be
 // recorded. The package knows neither SMTP nor Graph nor when to retry.
 package sqlite
@@ -15,14 +16,13 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
 	"graphrelay/relay/spool/sqlite/file"
+	"graphrelay/relay/spool/tables"
 )
 
 // Options say where a store is and how large it may get.
@@ -47,48 +47,9 @@ const (
 )
 
 // Store is a spool.Store in one SQLite file; Open makes one.
-//
-// One goroutine, the writer, makes every change; see write. Readers have
-// connections of their own and never wait for it.
 type Store struct {
-	view
-	opts    Options
-	log     *slog.Logger
-	held    *disk.Held
-	saved   string // where the content of a database that is not at its path is kept; the writer's
-	ballast string // path
-	tick    time.Duration
-	fault   func(at string) error // does nothing in production; tests make things fail here
-
-	writer       *db.Conn // of the writer's goroutine alone
-	checkpointer *db.Pool
-	space        *disk.Space
-	lastNumber   atomic.Int64 // of a draft
-
-	smalls, bigs  inlet
-	kick          chan struct{}
-	stop, stopped chan struct{}
-	closing       sync.Once
-	closeErr      error
-
-	watermark        int64 // of the words, the writer's
-	wordsTried       int64 // up to which number, in vain; the writer's
-	rideLimit        time.Duration
-	lastTick         time.Time // of the clock; the writer's
-	walGrowth        int64     // bytes since the last checkpoint, estimated; the writer's
-	checkpointing    atomic.Bool
-	firstStepOver    chan struct{} // of the checkpoint under way, closed at its end; the writer's
-	stalled          atomic.Bool   // the writer waits for it
-	finishWAL        atomic.Bool
-	key              [16]byte
-	own              seen        // what is remembered of the store outside it
-	changed          atomic.Bool // a message changed since that was counted
-	checkpointFailed atomic.Pointer[error]
-	background       sync.WaitGroup
-
-	mu      sync.Mutex
-	health  health
-	orphans []int64 // ended drafts whose chunks must be removed
+	*tables.Store
+	host *host
 }
 
 var _ spool.Store = (*Store)(nil)
@@ -122,182 +83,95 @@ func openStore(ctx context.Context, opts Options, adjust func(*Store)) (*Store, 
 	}
 	s := newStore(opts, held)
 	adjust(s)
-	if err := s.start(); err != nil {
-		return nil, errors.Join(err, s.writer.Close(), held.Close())
+	c, err := s.host.begin()
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	s.host.checkpointer = file.NewPool(path, checkpointParams, 1)
+	s.Go(s.host.countMinutes)
+	if err := s.Start(c, file.NewPool(path, readerParams, readerCount)); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
 func newStore(opts Options, held *disk.Held) *Store {
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
-	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
 	opts.BallastSize = max(cmp.Or(opts.BallastSize, defaultBallast), 0)
-	s := &Store{
-		view:    view{path: opts.Path, tally: newTally(), open: newOpenAttempts(), sparse: defaultSparse},
-		opts:    opts,
-		log:     opts.Log,
-		held:    held,
+	opts.Log = cmp.Or(opts.Log, slog.New(slog.DiscardHandler))
+	h := &host{
+		opts: opts, log: opts.Log, held: held, space: disk.NewSpace(opts.Path, opts.MinFree),
 		ballast: opts.Path + disk.BallastSuffix,
-		tick:    time.Second, rideLimit: rideLimit,
-		fault:   func(string) error { return nil },
-		smalls:  make(inlet, queueSize),
-		bigs:    make(inlet, queueSize),
-		kick:    make(chan struct{}, 1),
-		stop:    make(chan struct{}),
-		stopped: make(chan struct{}),
 	}
-	s.space = disk.NewSpace(disk.Limits{
-		Path: opts.Path, MinFree: opts.MinFree, MaxMessages: opts.MaxMessages, Queued: s.tally.queue,
-		Uses: s.tally.each,
-	})
-	return s
+	h.engine = tables.New(tables.Options{
+		MaxMessages: opts.MaxMessages, MaxDelay: opts.MaxDelay, InterruptedDelay: opts.InterruptedDelay,
+		Disk: h.space, Now: opts.Now, Log: opts.Log,
+	}, h)
+	return &Store{Store: h.engine, host: h}
 }
 
-// start prepares the files and starts the writer.
-func (s *Store) start() error {
-	path := s.opts.Path
-	lost, err := s.keepDamagedLog()
+// begin prepares the files and opens the connection that writes.
+func (h *host) begin() (*db.Conn, error) {
+	lost, err := h.keepDamagedLog()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c, err := dialWriter(path)
+	c, err := dialWriter(h.opts.Path)
 	if err != nil {
-		return s.explain(err)
+		return nil, h.explain(err)
 	}
-	s.writer = c
-	if err := prepareSchema(c, s.opts.MarkSandbox); err != nil {
-		return s.explain(err)
+	if err = prepareSchema(c, h.opts.MarkSandbox); err == nil {
+		err = h.cleanUp(c)
 	}
-	if err := s.cleanUp(c); err != nil {
-		return s.explain(err)
+	if err = h.explain(err); err == nil {
+		err = h.held.NoteLog()
 	}
-	if err := s.held.NoteLog(); err != nil {
-		return err
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	s.writeSalvaged(lost)
-	s.remember()
-	if err := disk.MakeBallast(s.ballast, s.opts.BallastSize); err != nil {
-		s.log.Warn("cannot make the queue ballast", slog.Any("error", err))
-		s.space.SetFull(true)
+	h.writeSalvaged(c, lost)
+	h.remember()
+	if err := disk.MakeBallast(h.ballast, h.opts.BallastSize); err != nil {
+		h.log.Warn("cannot make the queue ballast", slog.Any("error", err))
+		h.space.SetFull(true)
 	}
-	s.readers = file.NewPool(path, readerParams, readerCount)
-	s.checkpointer = file.NewPool(path, checkpointParams, 1)
-	go s.write()
-	s.background.Go(s.countMinutes)
-	if err := s.addHeldTimes(context.Background()); err != nil {
-		return errors.Join(err, s.Close())
-	}
-	return nil
+	return c, nil
 }
 
-func (s *Store) explain(err error) error {
+func (h *host) explain(err error) error {
 	if _, ok := db.KindOf(err); ok {
 		hint := "check that the disk works and has free space"
 		if db.Is(err, db.Corrupt, db.NotADatabase) {
-			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + s.opts.Path + " .recover"
+			hint = "keep a copy of it, restore a backup or salvage it with: sqlite3 " + h.opts.Path + " .recover"
 		}
-		return fmt.Errorf("spool: opening %s: %w; %s", s.opts.Path, err, hint)
+		return fmt.Errorf("spool: opening %s: %w; %s", h.opts.Path, err, hint)
 	}
 	return err
 }
 
 // cleanUp repairs the contents, however the last run ended.
-func (s *Store) cleanUp(c *db.Conn) error {
-	lost, err := disk.ReadLost(s.opts.Path)
+func (h *host) cleanUp(c *db.Conn) error {
+	lost, err := disk.ReadLost(h.opts.Path)
 	if err != nil {
 		return err
 	}
 	if len(lost) > 0 {
-		err := wipe(c, marks{accepted: lost})
+		err := tables.Wipe(c, lost)
 		if err == nil {
 			err = emptyWAL(c)
 		}
 		if err == nil {
-			err = disk.ForgetLost(s.opts.Path)
+			err = disk.ForgetLost(h.opts.Path)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	if err := s.recount(c); err != nil {
-		return err
-	}
-	return c.Transaction(func() error {
-		if err := s.bringBack(c); err != nil {
-			return err
-		}
-		if err := s.recognize(c); err != nil {
-			return err
-		}
-		return clampNext(c, s.tally.snapshot(), s.opts.Now(), s.opts.MaxDelay)
-	})
+	return h.engine.Prepare(c, func() error { return h.recognize(c) })
 }
 
-// recount reads again what is kept in memory.
-func (s *Store) recount(c *db.Conn) error {
-	t, err := countAll(c)
-	if err == nil {
-		err = t.countUses(c)
-	}
-	if err != nil {
-		return err
-	}
-	last, err := c.Number(`SELECT max(coalesce((SELECT max(n) FROM message), 0),
-		coalesce((SELECT max(id) >> 16 FROM chunk), 0), coalesce((SELECT max(n) FROM draft), 0))`)
-	if err != nil {
-		return err
-	}
-	if s.watermark, err = readWatermark(c); err != nil {
-		return err
-	}
-	s.tally.replace(t)
-	s.lastNumber.Store(max(last, s.watermark, s.lastNumber.Load()))
-	return nil
-}
-
-// bringBack queues the messages whose attempt was interrupted, and finds the
-// interrupted drafts.
-func (s *Store) bringBack(c *db.Conn) error {
-	const sending = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
-	interrupted, err := db.All(c, sending, nil, readBrief)
-	if err != nil {
-		return err
-	}
-	now := s.opts.Now()
-	t := &tx{Conn: c}
-	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
-	for _, b := range interrupted {
-		e := spool.Event{
-			At: now, Kind: spool.EventDeferred, Attempt: int(b.attempts), Text: "the program ended during the attempt",
-			Unknown: true,
-		}
-		if err := enter(t, b, codeQueued, now.Add(s.opts.InterruptedDelay), &e, counted); err != nil {
-			return err
-		}
-	}
-	s.tally.apply(t.shifts)
-	s.orphans, err = db.All(c, "SELECT n FROM draft", nil, func(r *db.Row) (int64, error) { return r.Int(), nil })
-	return err
-}
-
-// Close makes the changes that were handed over, moves the log into the database
-// and releases the store. Later changes get ErrUnhealthy.
-func (s *Store) Close() error {
-	s.closing.Do(func() {
-		close(s.stop)
-		<-s.stopped
-		s.background.Wait()
-		s.readers.Close()
-		s.checkpointer.Close()
-		if s.writer != nil && s.sick() == nil {
-			s.own.count++
-			if s.closeErr = errors.Join(s.writer.Run(countUp, s.own.count), emptyWAL(s.writer)); s.closeErr == nil {
-				s.remember()
-			}
-		}
-		s.closeErr = errors.Join(s.closeErr, s.writer.Close(), s.held.Close())
-	})
-	return s.closeErr
+// Stats implements spool.Reader.
+func (s *Store) Stats(ctx context.Context) (spool.Stats, error) {
+	stats, err := s.Store.Stats(ctx)
+	stats.Salvaged = salvaged(s.host.opts.Path)
+	return stats, err
 }

@@ -213,7 +213,7 @@ func TestRealFullDisk(t *testing.T) {
 	}
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
-	s.space.SetFull(false) // forget the last statfs
+	s.host.space.SetFull(false) // forget the last statfs
 	if err := s.Admit("", 10<<10); !errors.Is(err, spool.ErrFull) {
 		t.Errorf("Admit on a full disk: %v", err)
 	}
@@ -248,7 +248,7 @@ func TestDiskFillsInDraft(t *testing.T) {
 	opts := Options{Path: filepath.Join(dir, "queue.db"), BallastSize: 6 << 20}
 	s, err := openStore(t.Context(), opts, func(s *Store) {
 		// The disk is full as a surprise.
-		s.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil }
+		s.host.space.Measure = func(string) (disk.Free, error) { return disk.Free{Bytes: 1 << 40, Inodes: -1}, nil }
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func TestNoInodes(t *testing.T) {
 	dir := mountSmall(t, "size=20m,nr_inodes=30")
 	f := newFaults()
 	s := open(t, filepath.Join(dir, "queue.db"), func(s *Store) {
-		s.fault = func(at string) error {
+		s.Fault = func(at string) error {
 			if at == "reopen" { // others are waiting for every inode
 				takeInodes(dir, "late")
 			}
@@ -305,7 +305,7 @@ func TestNoInodes(t *testing.T) {
 	})
 	m := accept(t, s, newMessage(t, "box@example.org"), []byte("body"))
 	takeInodes(dir, "filler")
-	s.space.SetFull(false) // forget the last statfs
+	s.host.space.SetFull(false) // forget the last statfs
 	if err := s.Admit("", 1); !errors.Is(err, spool.ErrFull) || !strings.Contains(err.Error(), "inodes") {
 		t.Errorf("Admit without inodes: %v", err)
 	}

@@ -20,7 +20,7 @@ func TestUsesFollowTheQueue(t *testing.T) {
 	}
 	want := func(when string, want map[string]spool.Use) {
 		t.Helper()
-		if got := maps.Collect(s.tally.each); !maps.Equal(got, want) {
+		if got := maps.Collect(s.Room.Uses); !maps.Equal(got, want) {
 			t.Errorf("%s: %v; want %v", when, got, want)
 		}
 	}

@@ -8,7 +8,9 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/tables"
 )
 
 // wordsEach is how many words a message of acceptTo has: its sender, client and the client's
@@ -28,10 +30,21 @@ func recipientOf(t *testing.T, i int) envelope.Address {
 	return address(t, fmt.Sprintf("to%d@example.org", i))
 }
 
-// wantFound searches for each message by its recipient, and for all, a few a page, in every way that there is.
-func wantFound(t *testing.T, when string, v *view, want []spool.Message) {
+// watermark is up to which number messages have words.
+func watermark(t *testing.T, s *Store) int64 {
 	t.Helper()
-	for _, v.sparse = range []int64{0, defaultSparse} {
+	var n int64
+	must(t, s.Readers.With(t.Context(), func(c *db.Conn) (err error) {
+		n, err = c.Number("SELECT CAST(v AS INTEGER) FROM meta WHERE k = 'words'")
+		return err
+	}))
+	return n
+}
+
+// wantFound searches for each message by its recipient, and for all, a few a page, in every way that there is.
+func wantFound(t *testing.T, when string, v *tables.Reader, want []spool.Message) {
+	t.Helper()
+	for _, v.Sparse = range []int64{0, v.Sparse} {
 		for _, f := range []spool.Filter{{}, {Newest: true}, {States: []spool.State{spool.Queued}}} {
 			wantPages(t, when, v, f, want)
 			for i := 0; i < len(want); i += 17 {
@@ -45,7 +58,7 @@ func wantFound(t *testing.T, when string, v *view, want []spool.Message) {
 	}
 }
 
-func wantPages(t *testing.T, when string, v *view, f spool.Filter, want []spool.Message) {
+func wantPages(t *testing.T, when string, v *tables.Reader, f spool.Filter, want []spool.Message) {
 	t.Helper()
 	f.Recipient, f.Limit = address(t, "all@example.org"), 35
 	for i := 0; i < len(want); i += f.Limit {
@@ -72,20 +85,20 @@ func TestSearchFindsWhatHasNoWordsYet(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
 	var all []spool.Message
-	for i := range wordDelay + wordBatch - 1 {
+	for i := range tables.WordDelay + tables.WordBatch - 1 {
 		all = append(all, acceptTo(t, s, i))
 	}
 	if n := count(t, s, "word"); n != 0 {
 		t.Errorf("%d words are written too early", n)
 	}
-	wantFound(t, "no words", &s.view, all)
-	for range wordBatch / 2 {
+	wantFound(t, "no words", s.Reader, all)
+	for range tables.WordBatch / 2 {
 		all = append(all, acceptTo(t, s, len(all)))
 	}
-	if n := count(t, s, "word"); n != wordBatch*wordsEach {
-		t.Errorf("%d words, want those of %d messages", n, wordBatch)
+	if n := count(t, s, "word"); n != tables.WordBatch*wordsEach {
+		t.Errorf("%d words, want those of %d messages", n, tables.WordBatch)
 	}
-	wantFound(t, "some words", &s.view, all)
+	wantFound(t, "some words", s.Reader, all)
 
 	crashed := newPath(t) // what a kill leaves: the files as they are
 	for _, suffix := range []string{"", "-wal", disk.LockSuffix, disk.SeenSuffix} {
@@ -94,19 +107,19 @@ func TestSearchFindsWhatHasNoWordsYet(t *testing.T) {
 		write(t, crashed+suffix, b)
 	}
 	again := open(t, crashed)
-	wantFound(t, "crashed", &again.view, all)
-	for range wordBatch {
+	wantFound(t, "crashed", again.Reader, all)
+	for range tables.WordBatch {
 		all = append(all, acceptTo(t, again, len(all)))
 	}
-	if again.watermark != 2*wordBatch {
-		t.Errorf("the watermark is at %d", again.watermark)
+	if watermark(t, again) != 2*tables.WordBatch {
+		t.Errorf("the watermark is at %d", watermark(t, again))
 	}
-	wantFound(t, "continued", &again.view, all)
+	wantFound(t, "continued", again.Reader, all)
 	must(t, again.Close())
 	r, err := OpenReadOnly(t.Context(), crashed)
 	must(t, err)
 	defer r.Close()
-	wantFound(t, "read only", &r.view, all)
+	wantFound(t, "read only", r.Reader, all)
 }
 
 // What is received for long may be committed after the watermark has passed it, and a
@@ -116,17 +129,17 @@ func TestWordsOfWhatComesLate(t *testing.T) {
 	late, err := s.Begin(t.Context(), "", 0)
 	must(t, err)
 	var all []spool.Message
-	for i := range 2*wordDelay + wordBatch {
+	for i := range 2*tables.WordDelay + tables.WordBatch {
 		all = append(all, acceptTo(t, s, i))
 	}
 	m := newMessage(t, mailboxOf(0))
 	m.ID = envelope.NewQueueID(start().Add(-time.Second))
 	m.Envelope.Recipients = []envelope.Address{address(t, "late@example.org"), address(t, "all@example.org")}
 	must(t, late.Commit(t.Context(), m))
-	if s.watermark == 0 || count(t, s, "word") != s.watermark*wordsEach {
-		t.Errorf("%d words up to %d", count(t, s, "word"), s.watermark)
+	if watermark(t, s) == 0 || count(t, s, "word") != watermark(t, s)*wordsEach {
+		t.Errorf("%d words up to %d", count(t, s, "word"), watermark(t, s))
 	}
-	wantFound(t, "late", &s.view, append([]spool.Message{m}, all...))
+	wantFound(t, "late", s.Reader, append([]spool.Message{m}, all...))
 }
 
 // What was deleted leaves no words, whether it had them or not, and what comes after a
@@ -134,13 +147,13 @@ func TestWordsOfWhatComesLate(t *testing.T) {
 func TestWordsAfterSweeping(t *testing.T) {
 	path := newPath(t)
 	s := open(t, path)
-	for i := range wordBatch + 2*wordDelay {
+	for i := range tables.WordBatch + 2*tables.WordDelay {
 		m := acceptTo(t, s, i)
 		must(t, s.Delete(t.Context(), m.ID, "test", start()))
 	}
 	must(t, s.Sweep(t.Context(), start().Add(time.Hour), time.Minute, time.Minute))
-	if words, left := count(t, s, "word"), count(t, s, "message"); words+left != 0 || s.watermark == 0 {
-		t.Errorf("%d words and %d messages are left, watermark %d", words, left, s.watermark)
+	if words, left := count(t, s, "word"), count(t, s, "message"); words+left != 0 || watermark(t, s) == 0 {
+		t.Errorf("%d words and %d messages are left, watermark %d", words, left, watermark(t, s))
 	}
 	must(t, s.Close())
 	s = open(t, path)
@@ -148,11 +161,11 @@ func TestWordsAfterSweeping(t *testing.T) {
 	for i := range 10 {
 		all = append(all, acceptTo(t, s, i))
 	}
-	wantFound(t, "swept", &s.view, all)
-	for i := range 2 * wordBatch {
+	wantFound(t, "swept", s.Reader, all)
+	for i := range 2 * tables.WordBatch {
 		all = append(all, acceptTo(t, s, 10+i))
 	}
-	wantFound(t, "swept, and more", &s.view, all)
+	wantFound(t, "swept, and more", s.Reader, all)
 }
 
 // A store of version 4 has all its words, and no watermark.
@@ -163,27 +176,27 @@ func TestStoreOfVersion4(t *testing.T) {
 	for i := range 10 {
 		all = append(all, acceptTo(t, s, i))
 	}
-	must(t, s.small(t.Context(), false, func(t *tx) error { return t.writeWords(10) }))
+	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error { return t.WriteWords(10) }))
 	must(t, s.Close())
 	edit(t, path, "DELETE FROM meta WHERE k = 'words'", "PRAGMA user_version = 4")
 	r, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
-	wantFound(t, "read only", &r.view, all)
+	wantFound(t, "read only", r.Reader, all)
 	must(t, r.Close())
 	s = open(t, path)
-	if s.watermark != 10 {
-		t.Errorf("the watermark is at %d", s.watermark)
+	if watermark(t, s) != 10 {
+		t.Errorf("the watermark is at %d", watermark(t, s))
 	}
-	for i := range 2 * wordBatch {
+	for i := range 2 * tables.WordBatch {
 		all = append(all, acceptTo(t, s, 10+i))
 	}
-	wantFound(t, "migrated", &s.view, all)
+	wantFound(t, "migrated", s.Reader, all)
 }
 
 // Of messages to many, each commit writes the words of some.
 func TestWordsOfMessagesToMany(t *testing.T) {
 	s := open(t, newPath(t))
-	for i := range wordBatch + wordDelay {
+	for i := range tables.WordBatch + tables.WordDelay {
 		m := newMessage(t, mailboxOf(0))
 		m.ID = envelope.NewQueueID(start().Add(time.Duration(i) * time.Second))
 		for k := range 98 {
@@ -191,14 +204,14 @@ func TestWordsOfMessagesToMany(t *testing.T) {
 		}
 		accept(t, s, m, nil)
 	}
-	if s.watermark != wordLimit/100 {
-		t.Errorf("the watermark is at %d after one step", s.watermark)
+	if watermark(t, s) != tables.WordLimit/100 {
+		t.Errorf("the watermark is at %d after one step", watermark(t, s))
 	}
-	for i := range wordLimit / 100 {
+	for i := range tables.WordLimit / 100 {
 		acceptTo(t, s, 1000+i)
 	}
-	if s.watermark != 2*wordLimit/100 {
-		t.Errorf("the watermark is at %d after two steps", s.watermark)
+	if watermark(t, s) != 2*tables.WordLimit/100 {
+		t.Errorf("the watermark is at %d after two steps", watermark(t, s))
 	}
 }
 
@@ -206,15 +219,15 @@ func TestWordsOfMessagesToMany(t *testing.T) {
 func TestWordsBesideADamagedRow(t *testing.T) {
 	s := open(t, newPath(t))
 	first := acceptTo(t, s, 0)
-	must(t, s.small(t.Context(), false, func(t *tx) error {
+	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error {
 		return t.Run("UPDATE message SET sender = 'no address', state = 5 WHERE id = ?", string(first.ID))
 	}))
 	var all []spool.Message
-	for i := range 2*wordBatch + wordDelay {
+	for i := range 2*tables.WordBatch + tables.WordDelay {
 		all = append(all, acceptTo(t, s, 1+i))
 	}
-	if s.watermark < 2*wordBatch-1 {
-		t.Errorf("the watermark is at %d", s.watermark)
+	if watermark(t, s) < 2*tables.WordBatch-1 {
+		t.Errorf("the watermark is at %d", watermark(t, s))
 	}
 	if got, err := s.List(t.Context(), spool.Filter{Recipient: recipientOf(t, 9)}); err != nil || len(got) != 1 {
 		t.Errorf("%d found, %v", len(got), err)

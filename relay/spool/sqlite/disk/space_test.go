@@ -9,13 +9,21 @@ import (
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/room"
 )
 
-// newSpace makes a Space with 1,000,000 bytes free, of which 400,000 must stay.
-func newSpace(queued *int) (*Space, *Free) {
+// roomOnDisk is what a store has room for, and the Space that it is on.
+type roomOnDisk struct {
+	*room.Room
+	*Space
+}
+
+// newSpace makes room on a disk with 1,000,000 bytes free, of which 400,000 must stay.
+func newSpace(queued *int) (*roomOnDisk, *Free) {
 	sp := &Free{Bytes: 1_000_000, Inodes: 1000}
-	s := NewSpace(Limits{
-		Path: "/var/lib/graphrelay/queue.db", MinFree: 400_000, MaxMessages: 3,
+	s := &roomOnDisk{Space: NewSpace("/var/lib/graphrelay/queue.db", 400_000)}
+	s.Room = room.New(room.Limits{
+		MaxMessages: 3, Disk: s.Space,
 		Queued: func() int { return *queued },
 		Uses:   func(func(string, spool.Use) bool) {},
 	})
@@ -26,31 +34,31 @@ func newSpace(queued *int) (*Space, *Free) {
 func TestSpace(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		do     func(r *Space, sp *Free, queued *int)
+		do     func(r *roomOnDisk, sp *Free, queued *int)
 		size   int64
 		remedy string // "" = admitted
 	}{
-		{"empty", func(*Space, *Free, *int) {}, 400_000, ""},
-		{"half as much again is wanted", func(*Space, *Free, *int) {}, 400_001, "free space"},
-		{"a draft under way", func(r *Space, _ *Free, _ *int) { reserve(r, 200_000) }, 200_000, ""},
-		{"a draft under way and no more", func(r *Space, _ *Free, _ *int) {
+		{"empty", func(*roomOnDisk, *Free, *int) {}, 400_000, ""},
+		{"half as much again is wanted", func(*roomOnDisk, *Free, *int) {}, 400_001, "free space"},
+		{"a draft under way", func(r *roomOnDisk, _ *Free, _ *int) { reserve(r, 200_000) }, 200_000, ""},
+		{"a draft under way and no more", func(r *roomOnDisk, _ *Free, _ *int) {
 			reserve(r, 200_000)
 		}, 200_001, "min_free_space"},
-		{"a draft that is over", func(r *Space, _ *Free, _ *int) {
+		{"a draft that is over", func(r *roomOnDisk, _ *Free, _ *int) {
 			reserve(r, 400_000).Leave()
 		}, 400_000, ""},
-		{"what a draft wrote is used up, not promised", func(r *Space, _ *Free, _ *int) {
+		{"what a draft wrote is used up, not promised", func(r *roomOnDisk, _ *Free, _ *int) {
 			reserve(r, 200_000).Wrote(200_000)
 		}, 266_666, ""},
-		{"two are queued, one is under way", func(r *Space, _ *Free, q *int) {
+		{"two are queued, one is under way", func(r *roomOnDisk, _ *Free, q *int) {
 			*q = 2
 			reserve(r, 1)
 		}, 1, "max_messages"},
-		{"two are queued", func(_ *Space, _ *Free, q *int) { *q = 2 }, 1, ""},
-		{"no inodes", func(_ *Space, sp *Free, _ *int) { sp.Inodes = 7 }, 1, "inodes"},
-		{"inodes are not counted", func(_ *Space, sp *Free, _ *int) { sp.Inodes = -1 }, 1, ""},
-		{"no ballast", func(r *Space, _ *Free, _ *int) { r.SetFull(true) }, 1, "free space"},
-		{"not measurable", func(r *Space, _ *Free, _ *int) {
+		{"two are queued", func(_ *roomOnDisk, _ *Free, q *int) { *q = 2 }, 1, ""},
+		{"no inodes", func(_ *roomOnDisk, sp *Free, _ *int) { sp.Inodes = 7 }, 1, "inodes"},
+		{"inodes are not counted", func(_ *roomOnDisk, sp *Free, _ *int) { sp.Inodes = -1 }, 1, ""},
+		{"no ballast", func(r *roomOnDisk, _ *Free, _ *int) { r.SetFull(true) }, 1, "free space"},
+		{"not measurable", func(r *roomOnDisk, _ *Free, _ *int) {
 			r.Measure = func(string) (Free, error) { return Free{}, os.ErrPermission }
 		}, 1, "give the service"},
 	} {
@@ -72,7 +80,7 @@ func TestSpace(t *testing.T) {
 }
 
 // reserve begins a draft to which so many bytes have come.
-func reserve(r *Space, bytes int64) *Share {
+func reserve(r *roomOnDisk, bytes int64) *room.Share {
 	h, err := r.Enter("", 0, func() {})
 	if err != nil {
 		panic(err)
@@ -129,7 +137,7 @@ func TestStalledDraftLosesItsShare(t *testing.T) {
 	if r.Admit("", 1) == nil {
 		t.Fatal("a draft under way takes no place")
 	}
-	now = now.Add(patience)
+	now = now.Add(room.Patience)
 	if err := r.Admit("", 400_000); err != nil {
 		t.Errorf("a draft that does not move keeps its share: %v", err)
 	}
@@ -154,7 +162,7 @@ func TestRoomOfAStalledDraftGoesToOthers(t *testing.T) {
 	r, sp := newSpace(&queued)
 	r.Now = func() time.Time { return now }
 	given := make(chan string, 3)
-	begin := func(name string) *Share {
+	begin := func(name string) *room.Share {
 		h, err := r.Enter("", 0, func() { given <- name })
 		if err = errors.Join(err, h.Add(50_000)); err != nil {
 			t.Fatal(err)
@@ -166,7 +174,7 @@ func TestRoomOfAStalledDraftGoesToOthers(t *testing.T) {
 	if err := whole.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(patience)
+	now = now.Add(room.Patience)
 	moving := begin("moving")
 	sp.Bytes = 410_000
 	r.SetFull(false) // measures again

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -25,8 +25,8 @@ func readHold(r *db.Row) (spool.Hold, error) {
 }
 
 // Holds implements spool.Reader, in order of their keys.
-func (v *view) Holds(ctx context.Context) ([]spool.Hold, error) {
-	return db.Read(ctx, v.readers, readHolds)
+func (v *Reader) Holds(ctx context.Context) ([]spool.Hold, error) {
+	return db.Read(ctx, v.Readers, readHolds)
 }
 
 func readHolds(c *db.Conn) ([]spool.Hold, error) {
@@ -35,8 +35,11 @@ func readHolds(c *db.Conn) ([]spool.Hold, error) {
 
 // SetHold implements spool.Lanes.
 func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
-	return s.small(ctx, true, func(t *tx) error {
-		return t.Run("INSERT OR REPLACE INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return s.Change(ctx, true, func(t *Tx) error {
+		if err := t.Run("DELETE FROM hold WHERE k = ?", h.Key); err != nil {
+			return err
+		}
+		return t.Run("INSERT INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			h.Key, h.Mailbox.String(), joinLines(h.Mailboxes, envelope.Address.String), h.From.String(), h.Identity,
 			statusCode(h.Status), spool.CutText(h.Text), nanos(h.Since), int64(h.Probes), nanos(h.NextProbe))
 	})
@@ -51,7 +54,7 @@ func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 // in small steps. The rest of the work is kept in the table ending: a crash in
 // the middle loses nothing and counts nothing twice.
 func (s *Store) EndHold(ctx context.Context, key string, at time.Time) error {
-	err := s.small(ctx, true, func(t *tx) error { return turnIntoEnding(t.Conn, key, at) })
+	err := s.Change(ctx, true, func(t *Tx) error { return turnIntoEnding(t.Conn, key, at) })
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func turnIntoEnding(c *db.Conn, key string, at time.Time) error {
 // addHeldTimes runs steps until no ending is left.
 func (s *Store) addHeldTimes(ctx context.Context) error {
 	for done := false; !done; {
-		err := s.big(ctx, func(t *tx) (err error) {
+		err := s.big(ctx, func(t *Tx) (err error) {
 			done, err = addSomeHeldTimes(t.Conn)
 			return err
 		})

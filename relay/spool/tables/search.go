@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -17,16 +17,16 @@ import (
 
 // List implements spool.Reader. The order is that of the queue IDs or, for a search by
 // words, that in which the messages began: the same, as long as the clock was right.
-func (v *view) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
+func (v *Reader) List(ctx context.Context, f spool.Filter) ([]spool.Record, error) {
 	f.Limit = f.PageSize()
-	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Record, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) ([]spool.Record, error) {
 		holds, err := readHolds(c)
 		if err != nil {
 			return nil, err
 		}
 		var found []spool.Record
 		for _, one := range f.Alternatives() {
-			s := &search{Filter: one, Conn: c, sparse: v.sparse, holds: holds}
+			s := &search{Filter: one, Conn: c, sparse: v.Sparse, holds: holds}
 			if err := s.run(ctx); err != nil {
 				return nil, err
 			}
@@ -58,7 +58,7 @@ func (s *search) parts() (sql string, args []any) {
 		if part == "" {
 			return
 		}
-		sql += " AND (" + strings.Join(columns, " GLOB ? OR ") + " GLOB ?)"
+		sql += " AND (glob(?, " + strings.Join(columns, ") OR glob(?, ") + "))"
 		for range columns {
 			args = append(args, pattern(part))
 		}
@@ -70,8 +70,9 @@ func (s *search) parts() (sql string, args []any) {
 	return sql, args
 }
 
-// pattern is what has a part, in upper or lower case, for GLOB: LIKE knows the case of ASCII
-// letters only.
+// pattern is what has a part, in upper or lower case, for the function glob: LIKE knows the case
+// of ASCII letters only. It has a * at both ends, one of some runes in [], and else runes
+// that stand for themselves.
 func pattern(part string) string {
 	var b strings.Builder
 	b.WriteByte('*')
@@ -92,7 +93,7 @@ func pattern(part string) string {
 }
 
 // ByMessageID implements spool.Reader.
-func (v *view) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
+func (v *Reader) ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error) {
 	if messageID == "" {
 		return nil, nil
 	}
@@ -274,8 +275,9 @@ func (s *search) byWord(ctx context.Context, states []int64, words []wanted) err
 	if s.Newest {
 		err = behind()
 	}
-	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message ON message.n = (? | (word.k & %d))
-		WHERE word.k BETWEEN ? AND ?%s%s`, recordColumns, placeMask, hasWords(words[1:], " AND ", keyOfWord()), rest)
+	sql := fmt.Sprintf(`SELECT %s FROM word CROSS JOIN message
+		WHERE message.n = (? | (word.k & %d)) AND word.k BETWEEN ? AND ?%s%s`,
+		recordColumns, placeMask, hasWords(words[1:], " AND ", keyOfWord()), rest)
 	for b := range s.buckets(low, min(high, s.watermark+1)) {
 		if err != nil || len(s.found) >= s.Limit {
 			return err

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"crypto/sha256"
@@ -78,7 +78,7 @@ func wordsOf(m *spool.Message) []int64 {
 
 func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 	for _, w := range wordsOf(m) {
-		if err := c.Run("INSERT OR IGNORE INTO word VALUES (?)", wordKey(n, w)); err != nil {
+		if err := c.Run("INSERT INTO word VALUES (?) ON CONFLICT DO NOTHING", wordKey(n, w)); err != nil {
 			return err
 		}
 	}
@@ -88,19 +88,19 @@ func insertWords(c *db.Conn, n int64, m *spool.Message) error {
 // How many messages get their words at once, how many of the latest wait, since others
 // that began before them may still arrive, and how many words are written in one go.
 const (
-	wordBatch = 128
-	wordDelay = 64
-	wordLimit = 2000
+	WordBatch = 128
+	WordDelay = 64
+	WordLimit = 2000
 )
 
 // withWords adds a change that writes the words of many messages, when it is time.
 func (s *Store) withWords(batch []*change) []*change {
-	last := s.lastNumber.Load() - wordDelay
-	if last-max(s.watermark, s.wordsTried) < wordBatch {
+	last := s.lastNumber.Load() - WordDelay
+	if last-max(s.watermark, s.wordsTried) < WordBatch {
 		return batch
 	}
 	s.wordsTried = last
-	return append(batch, &change{apply: func(t *tx) error { return t.writeWords(last) }, done: make(chan struct{})})
+	return append(batch, &change{apply: func(t *Tx) error { return t.WriteWords(last) }, done: make(chan struct{})})
 }
 
 // noteWatermark follows a commit.
@@ -110,10 +110,10 @@ func (s *Store) noteWatermark(n int64) {
 	}
 }
 
-// writeWords moves the watermark, to a number at most.
-func (t *tx) writeWords(last int64) error {
+// WriteWords moves the watermark, to a number at most: messages get their words.
+func (t *Tx) WriteWords(last int64) error {
 	const sql = "SELECT " + recordColumns + " FROM message WHERE n > ? AND n <= ? ORDER BY n LIMIT ?"
-	found, err := db.All(t.Conn, sql, []any{t.watermark, last, int64(2 * wordBatch)}, func(r *db.Row) (stored, error) {
+	found, err := db.All(t.Conn, sql, []any{t.watermark, last, int64(2 * WordBatch)}, func(r *db.Row) (stored, error) {
 		m, _ := readRecord(r)
 		r.Err = nil // a damaged row has the words that can be read
 		return m, nil
@@ -126,7 +126,7 @@ func (t *tx) writeWords(last int64) error {
 		if err := insertWords(t.Conn, m.n, &m.Message); err != nil {
 			return err
 		}
-		if written += len(m.Envelope.Recipients); written >= wordLimit || i+1 == 2*wordBatch {
+		if written += len(m.Envelope.Recipients); written >= WordLimit || i+1 == 2*WordBatch {
 			last = m.n // the next commit continues
 			break
 		}

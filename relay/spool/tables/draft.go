@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -9,8 +9,17 @@ import (
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
-	"graphrelay/relay/spool/sqlite/disk"
+	"graphrelay/relay/spool/room"
 )
+
+// ChunkSize is the length of every chunk of a body but the last. It belongs to
+// the schema: stored bodies are cut this way.
+const ChunkSize = 256 << 10
+
+// chunkBits leaves a message 2^16 chunks, 16 GiB. The key of a chunk is the
+// number of its message and its place in the body, so that one B-tree, filled
+// from left to right, holds all bodies.
+const chunkBits = 16
 
 // inline is the longest last chunk whose message is committed among the small changes. A
 // longer one waits with the other chunks, so that many at once do not delay the small changes.
@@ -22,7 +31,7 @@ type draft struct {
 	s       *Store
 	n       int64
 	buf     []byte
-	share   *disk.Share
+	share   *room.Share
 	size    int64 // bytes written
 	stored  int64 // bytes in the database
 	flushed bool  // or tried: the database may have a part of it
@@ -33,12 +42,12 @@ type draft struct {
 
 // Begin implements spool.Intake.
 func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
-	if err := errors.Join(ctx.Err(), s.sick()); err != nil {
+	if err := errors.Join(ctx.Err(), s.Sick()); err != nil {
 		return nil, err
 	}
 	size = max(size, 0)
 	n := s.lastNumber.Add(1)
-	share, err := s.space.Enter(client, size, func() { s.discard(n) })
+	share, err := s.Room.Enter(client, size, func() { s.discard(n) })
 	if err != nil {
 		return nil, err
 	}
@@ -48,10 +57,10 @@ func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Dra
 
 // Admit implements spool.Intake.
 func (s *Store) Admit(client string, size int64) error {
-	if err := s.sick(); err != nil {
+	if err := s.Sick(); err != nil {
 		return err
 	}
-	return s.space.Admit(client, max(size, 0))
+	return s.Room.Admit(client, max(size, 0))
 }
 
 // Health implements spool.Store.
@@ -65,11 +74,11 @@ func (d *draft) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for len(p) > 0 && d.err == nil {
-		if len(d.buf) == chunkSize {
+		if len(d.buf) == ChunkSize {
 			d.err = d.flush()
 			continue
 		}
-		k := min(len(p), chunkSize-len(d.buf))
+		k := min(len(p), ChunkSize-len(d.buf))
 		if d.err = d.share.Add(int64(k)); d.err != nil {
 			break
 		}
@@ -81,18 +90,18 @@ func (d *draft) Write(p []byte) (int, error) {
 
 // flush stores a chunk in a transaction of its own.
 func (d *draft) flush() error {
-	if d.stored/chunkSize >= 1<<chunkBits-1 {
-		return fmt.Errorf("spool: a message of more than %d GiB cannot be stored", chunkSize<<chunkBits>>30)
+	if d.stored/ChunkSize >= 1<<chunkBits-1 {
+		return fmt.Errorf("spool: a message of more than %d GiB cannot be stored", ChunkSize<<chunkBits>>30)
 	}
 	d.flushed = true
 	d.share.Wrote(int64(len(d.buf)))
 	crc := checksum(d.buf)
-	err := d.s.big(context.Background(), func(t *tx) error {
+	err := d.s.big(context.Background(), func(t *Tx) error {
 		t.bodyBytes += int64(len(d.buf))
-		if err := t.Run("INSERT OR IGNORE INTO draft VALUES (?)", d.n); err != nil {
+		if err := t.Run("INSERT INTO draft VALUES (?) ON CONFLICT DO NOTHING", d.n); err != nil {
 			return err
 		}
-		return insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf)
+		return insertChunk(t.Conn, d.n, d.stored/ChunkSize, crc, d.buf)
 	})
 	if err != nil {
 		return err
@@ -112,8 +121,8 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if err == nil {
 		err = spool.CheckMessage(&m)
 	}
-	if err == nil && d.s.space.IsFull() {
-		err = d.s.space.Admit("", 0)
+	if err == nil && d.s.Room.Disk.IsFull() {
+		err = d.s.Room.Admit("", 0)
 	}
 	if err == nil {
 		err = d.share.Complete()
@@ -131,13 +140,13 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 
 func (d *draft) insert(ctx context.Context, m spool.Message) error {
 	if m.Accepted.IsZero() {
-		m.Accepted = d.s.opts.Now()
+		m.Accepted = d.s.Options.Now()
 	}
 	in, crc := d.s.smalls, checksum(d.buf)
 	if len(d.buf) > inline {
 		in = d.s.bigs
 	}
-	return d.s.submit(ctx, in, &change{apply: func(t *tx) error {
+	return d.s.submit(ctx, in, &change{apply: func(t *Tx) error {
 		t.bodyBytes += int64(len(d.buf))
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err
@@ -155,7 +164,7 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 			from: none, to: state,
 		})
 		if len(d.buf) > 0 {
-			if err := insertChunk(t.Conn, d.n, d.stored/chunkSize, crc, d.buf); err != nil {
+			if err := insertChunk(t.Conn, d.n, d.stored/ChunkSize, crc, d.buf); err != nil {
 				return err
 			}
 		}
@@ -193,7 +202,7 @@ func (s *Store) discard(n int64) {
 	s.mu.Lock()
 	s.orphans = append(s.orphans, n)
 	s.mu.Unlock()
-	s.wake()
+	s.Wake()
 }
 
 // reap removes a few chunks of abandoned drafts. Open finds those of a crash; no
@@ -207,23 +216,18 @@ func (s *Store) reap() {
 	n := s.orphans[0]
 	s.mu.Unlock()
 	var gone bool
-	var free int64
-	batch := []*change{{done: make(chan struct{}), apply: func(t *tx) (err error) {
-		if gone, err = reapSome(t.Conn, n); err == nil {
-			free, err = freeInside(t.Conn)
-		}
+	batch := []*change{{done: make(chan struct{}), apply: func(t *Tx) (err error) {
+		t.freed = true
+		gone, err = reapSome(t.Conn, n)
 		return err
 	}}}
 	s.commit(batch)
-	if batch[0].err == nil {
-		s.space.SetInside(free)
-	}
-	if gone && batch[0].err == nil || batch[0].err != nil && s.sick() == nil {
+	if gone && batch[0].err == nil || batch[0].err != nil && s.Sick() == nil {
 		s.mu.Lock()
 		s.orphans = s.orphans[1:] // after an error the next start finds it again
 		s.mu.Unlock()
 	}
-	s.wake()
+	s.Wake()
 }
 
 func reapSome(c *db.Conn, n int64) (gone bool, err error) {

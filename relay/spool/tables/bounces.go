@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // Bounced implements spool.Bounces.
 func (s *Store) Bounced(ctx context.Context, e spool.Event) (added bool, err error) {
-	err = s.small(ctx, true, func(t *tx) error {
+	err = s.Change(ctx, true, func(t *Tx) error {
 		b, err := find(t.Conn, e.ID)
 		if err != nil {
 			return err
@@ -21,7 +21,7 @@ func (s *Store) Bounced(ctx context.Context, e spool.Event) (added bool, err err
 		}
 		owes := e.Reportable() && b.state == codeSent
 		err = t.Run(`UPDATE message SET events = events + 1, bounces = bounces + ?,
-			report = CASE WHEN ? AND report_of = '' THEN 1 ELSE report END WHERE n = ?`,
+			report = CASE WHEN ? = 1 AND report_of = '' THEN 1 ELSE report END WHERE n = ?`,
 			e.Kind == spool.EventBounced, owes, b.n)
 		if err != nil {
 			return err
@@ -31,16 +31,18 @@ func (s *Store) Bounced(ctx context.Context, e spool.Event) (added bool, err err
 	return added, err
 }
 
+const putMeta = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v"
+
 // Note implements spool.Bounces.
 func (s *Store) Note(ctx context.Context, key, text string) error {
-	return s.small(ctx, true, func(t *tx) error {
-		return t.Run("INSERT OR REPLACE INTO meta VALUES (?, ?)", "note:"+key, text)
+	return s.Change(ctx, true, func(t *Tx) error {
+		return t.Run(putMeta, "note:"+key, text)
 	})
 }
 
 // Noted implements spool.Bounces.
-func (v *view) Noted(ctx context.Context, key string) (string, error) {
-	return db.Read(ctx, v.readers, func(c *db.Conn) (string, error) {
+func (v *Reader) Noted(ctx context.Context, key string) (string, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) (string, error) {
 		return c.Text("SELECT coalesce(max(v), '') FROM meta WHERE k = ?", "note:"+key)
 	})
 }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
-	"graphrelay/relay/spool/sqlite/disk"
 )
 
 // How much goes into one transaction. Small changes first, so that neither bodies
@@ -26,10 +25,11 @@ const (
 // when it begins a transaction go into it: one fsync serves many callers.
 func (s *Store) write() {
 	defer close(s.stopped)
-	tick := time.NewTicker(s.tick)
+	tick := time.NewTicker(s.Options.Tick)
 	defer tick.Stop()
 	for {
 		var batch []*change
+		ticked := false
 		select {
 		case ch := <-s.smalls:
 			batch = append(batch, ch)
@@ -38,6 +38,7 @@ func (s *Store) write() {
 		case <-s.kick:
 		case <-tick.C:
 			s.housekeep()
+			ticked = true
 		case <-s.stop:
 			s.drain()
 			return
@@ -45,7 +46,10 @@ func (s *Store) write() {
 		if batch = s.collect(batch); len(batch) > 0 {
 			s.commit(s.withWords(s.awaitCompany(batch)))
 		}
-		s.maintain()
+		s.host.Upkeep(ticked)
+		if s.Sick() == nil {
+			s.reap()
+		}
 	}
 }
 
@@ -65,7 +69,7 @@ func (s *Store) awaitCompany(batch []*change) []*change {
 	if slices.ContainsFunc(batch, urgent) {
 		return batch
 	}
-	limit := time.NewTimer(s.rideLimit)
+	limit := time.NewTimer(s.Options.Ride)
 	defer limit.Stop()
 	for len(batch) < maxSmalls && !slices.ContainsFunc(batch, urgent) {
 		select {
@@ -104,19 +108,19 @@ func (s *Store) drain() {
 // commit makes a batch durable and answers each of its callers.
 func (s *Store) commit(batch []*change) {
 	defer answer(batch)
-	if err := s.sick(); err != nil {
+	if err := s.Sick(); err != nil {
 		failAll(batch, err)
 		return
 	}
 	if lost, err := s.tryCommit(batch); err != nil {
-		s.log.Error("queue commit failed", slog.Any("error", err), slog.Int("changes", len(batch)))
+		s.Options.Log.Error("queue commit failed", slog.Any("error", err), slog.Int("changes", len(batch)))
 		s.afterFailure(batch, lost, err)
 	}
 }
 
 // afterFailure runs the recovery and decides what each caller of the failed batch gets.
 func (s *Store) afterFailure(batch []*change, lost marks, cause error) {
-	full := s.easeIfFull(cause)
+	full := s.host.Ease(cause)
 	if err := s.recover(lost); err != nil {
 		failAll(batch, err)
 		return
@@ -138,31 +142,30 @@ func (s *Store) redo(batch []*change, cause error) {
 	}
 	if len(again) > 0 {
 		if lost, err := s.tryCommit(again); err != nil {
-			failAll(again, fmt.Errorf("spool: commit failed on a full disk: %w", err))
+			failAll(again, fmt.Errorf("spool: commit failed for want of room: %w", err))
 			_ = s.recover(lost) // Health returns its error
 		}
 	}
 	for _, ch := range batch {
 		if !ch.redo && ch.err == nil {
-			ch.err = disk.Full("Disk of the queue is full", "free space on the disk of queue.store", cause.Error())
+			ch.err = s.host.Cause(cause)
 		}
 	}
 }
 
 // tryCommit runs one transaction. Changes that refuse, or whose own rows are
-// damaged, get their error and are skipped; an error of the disk fails all.
+// damaged, get their error and are skipped; an error of the database fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
-		t := &tx{Conn: s.writer, watermark: s.watermark}
+		t := &Tx{Conn: s.writer, watermark: s.watermark}
 		err := s.transact(t, batch)
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
 			s.noteWatermark(t.watermark)
-			if len(t.shifts) > 0 {
-				s.changed.Store(true)
-			}
-			s.noteGrowth(t.bodyBytes, len(batch))
+			s.host.Committed(Written{
+				Changes: len(batch), Bytes: t.bodyBytes, Moved: len(t.shifts) > 0, Freed: t.freed,
+			})
 			return marks{}, nil
 		case !errors.Is(err, errBlamed):
 			return t.marks, err
@@ -171,7 +174,7 @@ func (s *Store) tryCommit(batch []*change) (marks, error) {
 }
 
 // transact applies all changes without an error so far and commits.
-func (s *Store) transact(t *tx, batch []*change) error {
+func (s *Store) transact(t *Tx, batch []*change) error {
 	if err := t.Begin(); err != nil {
 		return err
 	}
@@ -193,7 +196,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 			return errBlamed
 		}
 	}
-	if err := s.fault("before commit"); err != nil {
+	if err := s.Fault("before commit"); err != nil {
 		t.Rollback()
 		return err
 	}
@@ -201,7 +204,7 @@ func (s *Store) transact(t *tx, batch []*change) error {
 		t.Rollback()
 		return err
 	}
-	return s.fault("after commit")
+	return s.Fault("after commit")
 }
 
 // change is one change that a caller wants. The writer applies it inside a transaction
@@ -211,18 +214,19 @@ func (s *Store) transact(t *tx, batch []*change) error {
 // written anything, or fails with a db.Error. It may run more than once, each
 // time in a new transaction, so it must set its results again each time.
 type change struct {
-	apply func(*tx) error
+	apply func(*Tx) error
 	redo  bool // may be applied again after a full disk got space
 	rides bool // waits rideLimit for another change, to share its flush
 	err   error
 	done  chan struct{}
 }
 
-// tx is a transaction under way and what becomes true if it commits.
-type tx struct {
+// Tx is a transaction under way and what becomes true if it commits.
+type Tx struct {
 	*db.Conn
 	shifts    []shift
 	bodyBytes int64
+	freed     bool  // bytes of bodies were removed
 	watermark int64 // see search_index.go
 	marks
 }
@@ -270,19 +274,27 @@ func (s *Store) submit(ctx context.Context, in inlet, ch *change) error {
 	}
 }
 
-// small is submit for changes of state and small messages.
-func (s *Store) small(ctx context.Context, redo bool, apply func(*tx) error) error {
+// Change is submit for changes of state and small messages.
+func (s *Store) Change(ctx context.Context, redo bool, apply func(*Tx) error) error {
 	return s.submit(ctx, s.smalls, &change{apply: apply, redo: redo})
 }
 
 // big is submit for chunks and the sweeper's steps, of which few go into one
 // transaction so that small changes need not wait for them.
-func (s *Store) big(ctx context.Context, apply func(*tx) error) error {
+func (s *Store) big(ctx context.Context, apply func(*Tx) error) error {
 	return s.submit(ctx, s.bigs, &change{apply: apply})
 }
 
+// Apply makes a change at once and says whether it is durable. It is for the writer's goroutine,
+// between two transactions.
+func (s *Store) Apply(do func(*Tx) error) error {
+	ch := &change{redo: true, done: make(chan struct{}), apply: do}
+	s.commit([]*change{ch})
+	return ch.err
+}
+
 // isolated returns whether a failure concerns one statement on one message, and
-// not the disk below all of them. SQLite still works after it.
+// not the database below all of them, which still works after it.
 func isolated(err error) bool { return db.Is(err, db.Corrupt, db.Constraint, db.TooBig) }
 
 func answer(batch []*change) {
@@ -301,3 +313,11 @@ func failAll(batch []*change, err error) {
 
 // errBlamed ends a pass over a batch in which one change failed by itself.
 var errBlamed = errors.New("spool: one change failed")
+
+// Wake makes the writer run its loop once.
+func (s *Store) Wake() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"crypto/sha256"
@@ -82,7 +82,7 @@ func withColumns(sql string, query func(sql string) error) error {
 
 // insertMessage stores m as Queued and due at once or, where its first attempt begins
 // at a time, as Sending.
-func insertMessage(t *tx, n int64, m *spool.Message, attempt time.Time) (state int64, err error) {
+func insertMessage(t *Tx, n int64, m *spool.Message, attempt time.Time) (state int64, err error) {
 	attempts, next := int64(0), m.Accepted
 	if !attempt.IsZero() {
 		state, attempts, next = codeSending, 1, time.Time{}
@@ -323,4 +323,19 @@ func readTurn(r *db.Row) spool.Turn {
 	m := spool.Message{ReportOf: envelope.QueueID(r.Str())}
 	m.Client = envelope.Client{Name: r.Str(), Addr: readAddrPort(r), Helo: r.Str(), User: r.Str()}
 	return m.Turn()
+}
+
+// FillTurns finds out whose each message is that may still be attempted, for a store of a
+// program that did not write it down.
+func FillTurns(c *db.Conn) error {
+	type row struct{ n, turn int64 }
+	rows, err := db.All(c, "SELECT n, "+turnColumns+" FROM message WHERE state < 5", nil, func(r *db.Row) (row, error) {
+		return row{r.Int(), turnCode(readTurn(r))}, r.Err
+	})
+	for _, r := range rows {
+		if err == nil {
+			err = c.Run("UPDATE message SET turn = ? WHERE n = ?", r.turn, r.n)
+		}
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -143,8 +143,8 @@ func (t *tally) waits(lane string) bool {
 }
 
 // Stats implements spool.Reader.
-func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
-	err = v.readers.With(ctx, func(c *db.Conn) error {
+func (v *Reader) Stats(ctx context.Context) (s spool.Stats, err error) {
+	err = v.Readers.With(ctx, func(c *db.Conn) error {
 		if err := v.countRestored(c, &s); err != nil {
 			return err
 		}
@@ -155,7 +155,6 @@ func (v *view) Stats(ctx context.Context) (s spool.Stats, err error) {
 	})
 	v.tally.mu.Lock()
 	defer v.tally.mu.Unlock()
-	s.Salvaged = salvaged(v.path)
 	s.Failed, s.Damaged, s.Bytes = v.tally.states[codeFailed], v.tally.states[codeDamaged], v.tally.bytes
 	return s, err
 }
@@ -178,8 +177,9 @@ func (t *tally) snapshot() []laneTally {
 // messages themselves.
 func countAll(c *db.Conn) (*tally, error) {
 	t := newTally()
-	err := c.Query(`SELECT lane, sum(size * (1 - body_gone)),
-			sum(state = 1), sum(state = 2), sum(state = 3), sum(state = 4)
+	err := c.Query(`SELECT lane, CAST(sum(size * (1 - body_gone)) AS BIGINT),
+			count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2),
+			count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE state = 4)
 		FROM message INDEXED BY live WHERE state < 5 GROUP BY lane`, nil, func(r *db.Row) error {
 		lane := r.Str()
 		t.bytes += r.Int()
@@ -191,7 +191,8 @@ func countAll(c *db.Conn) (*tally, error) {
 	if err != nil {
 		return t, err
 	}
-	_, err = allOf(c, `SELECT lane, turn, sum(last = 0), sum(last > 0) FROM message INDEXED BY due
+	_, err = allOf(c, `SELECT lane, turn, count(*) FILTER (WHERE last = 0), count(*) FILTER (WHERE last > 0)
+		FROM message INDEXED BY due
 		WHERE state = 0 GROUP BY lane, turn`, nil, func(r *db.Row) (struct{}, error) {
 		lane, turn := r.Str(), r.Int()
 		t.add(lane, turn, codeQueued, int(r.Int()), 0)
@@ -209,9 +210,10 @@ func (t *tally) countUses(c *db.Conn) error {
 		t.use(readTurn(r).Client, codeQueued, messages, bytes)
 		return r.Err
 	}
-	err := c.Query("SELECT messages, bytes, "+turnColumns+` FROM (SELECT count(*) AS messages, sum(size) AS bytes,
-			min(n) AS first FROM message INDEXED BY due WHERE state = 0 GROUP BY lane, turn)
-		CROSS JOIN message ON n = first`, nil, read)
+	err := c.Query("SELECT messages, bytes, "+turnColumns+` FROM (SELECT count(*) AS messages,
+			CAST(sum(size) AS BIGINT) AS bytes, min(n) AS first
+			FROM message INDEXED BY due WHERE state = 0 GROUP BY lane, turn) AS waiting
+		CROSS JOIN message WHERE n = first`, nil, read)
 	if err != nil {
 		return err
 	}
@@ -220,8 +222,8 @@ func (t *tally) countUses(c *db.Conn) error {
 
 // Lanes implements spool.Reader. It costs a look-up in an index for each lane with
 // messages and each of its turns, so it must not be called once per message.
-func (v *view) Lanes(ctx context.Context) ([]spool.Lane, error) {
-	return db.Read(ctx, v.readers, func(c *db.Conn) (lanes []spool.Lane, err error) {
+func (v *Reader) Lanes(ctx context.Context) ([]spool.Lane, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) (lanes []spool.Lane, err error) {
 		err = v.eachLane(c, func(l laneTally, lane spool.Lane) (err error) {
 			if err = readTurns(c, l, &lane); err != nil {
 				return err
@@ -243,7 +245,7 @@ func readTurns(c *db.Conn, l laneTally, lane *spool.Lane) error {
 			break
 		}
 		found, err := allOf(c, "SELECT next, "+turnColumns+` FROM message INDEXED BY due
-			WHERE state = 0 AND lane = ? AND turn IS ? ORDER BY next LIMIT 1`, []any{l.lane, turn},
+			WHERE state = 0 AND lane = ? AND turn = ? ORDER BY next LIMIT 1`, []any{l.lane, turn},
 			func(r *db.Row) (spool.Waits, error) {
 				return spool.Waits{Messages: messages, Next: timeOf(r.Int()), Turn: readTurn(r)}, r.Err
 			})
@@ -262,7 +264,7 @@ func readTurns(c *db.Conn, l laneTally, lane *spool.Lane) error {
 }
 
 // eachLane hands over the counts of each lane by what people see.
-func (v *view) eachLane(c *db.Conn, do func(l laneTally, lane spool.Lane) error) error {
+func (v *Reader) eachLane(c *db.Conn, do func(l laneTally, lane spool.Lane) error) error {
 	holds, err := readHolds(c)
 	if err != nil {
 		return err
@@ -312,10 +314,11 @@ func pausedIn(
 	if len(narrow) == 0 || l.waiting() == 0 {
 		return 0, 0, nil
 	}
-	err = c.Query("SELECT coalesce(sum(last = 0), 0), coalesce(sum(last > 0), 0) FROM message INDEXED BY due "+
-		"WHERE state = 0 AND lane = ? AND ("+strings.Join(narrow, " OR ")+")", args, func(r *db.Row) error {
-		queued, deferred = int(r.Int()), int(r.Int())
-		return r.Err
-	})
+	err = c.Query(`SELECT count(*) FILTER (WHERE last = 0), count(*) FILTER (WHERE last > 0)
+		FROM message INDEXED BY due WHERE state = 0 AND lane = ? AND (`+strings.Join(narrow, " OR ")+")", args,
+		func(r *db.Row) error {
+			queued, deferred = int(r.Int()), int(r.Int())
+			return r.Err
+		})
 	return queued, deferred, err
 }

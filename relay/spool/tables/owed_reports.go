@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -28,8 +28,8 @@ func reportAfter(was, to int64) int64 {
 }
 
 // Owed implements spool.Reports.
-func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
-	found, err := db.Read(ctx, v.readers, func(c *db.Conn) ([]stored, error) {
+func (v *Reader) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
+	found, err := db.Read(ctx, v.Readers, func(c *db.Conn) ([]stored, error) {
 		return readRecords(c, "SELECT "+recordColumns+` FROM message INDEXED BY owed
 			WHERE report = 1 ORDER BY finished, id LIMIT 0+?`, int64(min(max(limit, 1), spool.MaxPage)))
 	})
@@ -38,14 +38,14 @@ func (v *view) Owed(ctx context.Context, limit int) ([]spool.Record, error) {
 
 // SentRecipients implements spool.Lanes. It reads every message that was sent in
 // that time, so it is for the start of a service.
-func (v *view) SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error) {
+func (v *Reader) SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error) {
 	const hour = int64(time.Hour)
-	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Usage, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) ([]spool.Usage, error) {
 		return db.All(c, `SELECT lane, finished / ?,
-				sum(1 + length(recipients) - length(replace(recipients, char(10), '')))
+				CAST(sum(1 + length(recipients) - length(replace(recipients, ?, ''))) AS BIGINT)
 			FROM message INDEXED BY done
 			WHERE finished > 0 AND state = 5 AND body_gone = 1 AND finished >= ? AND finished < ? GROUP BY 1, 2`,
-			[]any{hour, nanos(since), nanos(until)}, func(r *db.Row) (spool.Usage, error) {
+			[]any{hour, "\n", nanos(since), nanos(until)}, func(r *db.Row) (spool.Usage, error) {
 				return spool.Usage{Mailbox: readAddress(r), Hour: timeOf(r.Int() * hour), Recipients: int(r.Int())}, nil
 			})
 	})
@@ -57,7 +57,7 @@ const reportable = `(SELECT count(*) FROM event
 
 // Reported implements spool.Reports.
 func (s *Store) Reported(ctx context.Context, id envelope.QueueID) error {
-	return s.small(ctx, true, func(t *tx) error {
+	return s.Change(ctx, true, func(t *Tx) error {
 		return t.Run("UPDATE message SET report = 2, events = events + 1, bounces_reported = "+reportable+
 			" WHERE id = ? AND report = 1", string(id))
 	})

@@ -1,36 +1,41 @@
-package sqlite
+package tables
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
-	"graphrelay/relay/spool/sqlite/disk"
-	"graphrelay/relay/spool/sqlite/file"
 )
 
-// view is the reading side of a store.
-type view struct {
-	path    string
-	readers *db.Pool
+// Reader is the reading side of a store: a spool.Reader, and more.
+type Reader struct {
+	Readers *db.Pool
+	Sparse  int64 // see search; tests lower it
 	tally   *tally
 	open    *openAttempts
-	sparse  int64       // see search; tests lower it
 	decided atomic.Bool // nothing is held any more because the store went back
 }
 
+// NewReader reads with the connections of a pool. It has no counts until Count.
+func NewReader(readers *db.Pool) *Reader {
+	return &Reader{Readers: readers, Sparse: defaultSparse, tally: newTally()}
+}
+
+// Count counts what nobody changes.
+func (v *Reader) Count(c *db.Conn) (err error) {
+	v.tally, err = countAll(c)
+	return err
+}
+
 // Get implements spool.Reader.
-func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
-	return db.Read(ctx, v.readers, func(c *db.Conn) (spool.Record, error) {
+func (v *Reader) Get(ctx context.Context, id envelope.QueueID) (spool.Record, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) (spool.Record, error) {
 		found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE id = ?", string(id))
 		if err != nil {
 			return spool.Record{}, err
@@ -44,8 +49,8 @@ func (v *view) Get(ctx context.Context, id envelope.QueueID) (spool.Record, erro
 }
 
 // History implements spool.Reader.
-func (v *view) History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error) {
-	return db.Read(ctx, v.readers, func(c *db.Conn) ([]spool.Event, error) {
+func (v *Reader) History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error) {
+	return db.Read(ctx, v.Readers, func(c *db.Conn) ([]spool.Event, error) {
 		b, err := find(c, id)
 		if err != nil {
 			return nil, err
@@ -93,7 +98,7 @@ func (o *openAttempts) place(id envelope.QueueID) (p place, ok bool) {
 // from being emptied for as long as a slow network needs. It holds one chunk in memory.
 type body struct {
 	ctx context.Context //nolint:containedctx // of Open: io.Reader passes none
-	v   *view
+	v   *Reader
 	id  envelope.QueueID
 	place
 	offset int64
@@ -103,7 +108,7 @@ type body struct {
 }
 
 // Open implements spool.Reader. A message whose bytes were deleted is ErrNotFound.
-func (v *view) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
+func (v *Reader) Open(ctx context.Context, id envelope.QueueID) (io.ReadSeekCloser, error) {
 	r := &body{ctx: ctx, v: v, id: id}
 	err := v.read(ctx, func(c *db.Conn) error {
 		known := false
@@ -133,10 +138,10 @@ func findBody(c *db.Conn, id envelope.QueueID) (brief, error) {
 
 // load reads the chunk of an index and verifies its checksum.
 func (r *body) load(c *db.Conn, index int64) error {
-	if index*chunkSize >= r.size {
+	if index*ChunkSize >= r.size {
 		return nil
 	}
-	want := min(r.size-index*chunkSize, chunkSize)
+	want := min(r.size-index*ChunkSize, ChunkSize)
 	found, crc, data := false, int64(0), []byte(nil)
 	err := c.Query("SELECT crc, data FROM chunk WHERE id = ?", []any{r.n<<chunkBits | index}, func(row *db.Row) error {
 		found, crc, data = true, row.Int(), row.Bytes()
@@ -156,10 +161,10 @@ func (r *body) load(c *db.Conn, index int64) error {
 
 // read is with a connection, and once more with another where the first finds damage
 // or fails: what a disk gives once it need not give twice.
-func (v *view) read(ctx context.Context, do func(*db.Conn) error) error {
-	err := v.readers.With(ctx, do)
+func (v *Reader) read(ctx context.Context, do func(*db.Conn) error) error {
+	err := v.Readers.With(ctx, do)
 	if _, failed := db.KindOf(err); failed || errors.Is(err, spool.ErrDamaged) {
-		err = v.readers.Anew(ctx, do)
+		err = v.Readers.Anew(ctx, do)
 	}
 	return err
 }
@@ -179,7 +184,7 @@ func (r *body) Read(p []byte) (int, error) {
 	if r.offset >= r.size {
 		return 0, io.EOF
 	}
-	index := r.offset / chunkSize
+	index := r.offset / ChunkSize
 	if r.data == nil || index != r.index {
 		r.data = nil
 		err := r.v.read(r.ctx, func(c *db.Conn) error { return r.load(c, index) })
@@ -187,7 +192,7 @@ func (r *body) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	k := copy(p, r.data[r.offset-index*chunkSize:])
+	k := copy(p, r.data[r.offset-index*ChunkSize:])
 	r.offset += int64(k)
 	return k, nil
 }
@@ -215,65 +220,27 @@ func (r *body) Close() error {
 	return nil
 }
 
-// ReadOnly is the spool.Reader of a store whose service is stopped.
-type ReadOnly struct {
-	view
-	lock *os.File
-}
-
-// OpenReadOnly opens the store at path for reading. It changes nothing, so messages
-// whose attempt was interrupted still show as Sending. ErrLocked while a service
-// uses it; several readers may open it at once, and meanwhile no service can start.
-func OpenReadOnly(_ context.Context, path string) (*ReadOnly, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
+// Export writes the message of a row, with its envelope as header fields before it. It looks
+// nothing up in an index, and reads whatever is whole.
+func Export(c *db.Conn, n int64, w io.Writer) error {
+	found, err := readRecords(c, "SELECT "+recordColumns+" FROM message WHERE n = ?", n)
+	if err != nil || len(found) == 0 {
+		return errors.Join(err, errors.New("its row"))
 	}
-	lock, err := disk.Lock(path, syscall.LOCK_SH)
-	if err != nil {
-		return nil, err
+	m := found[0]
+	if m.BodyGone || !hasBody(stateCode(m.State)) {
+		return fmt.Errorf("it was %s", m.State)
 	}
-	readers := file.NewPool(path, viewerParams, 1)
-	r := &ReadOnly{lock: lock, view: view{path: path, readers: readers, sparse: defaultSparse}}
-	err = r.readers.With(context.Background(), func(c *db.Conn) error {
-		mark, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
-		if err != nil {
-			return err
-		}
-		if err := checkSchema(c, mark == markOf(true)); err != nil {
-			return err
-		}
-		r.tally, err = countAll(c)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(err, r.Close())
+	_, err = fmt.Fprintf(w, "X-Envelope-From: <%s>\r\n", m.Envelope.ReversePath)
+	for _, to := range m.Envelope.Recipients {
+		_, toErr := fmt.Fprintf(w, "X-Envelope-To: <%s>\r\n", to)
+		err = errors.Join(err, toErr)
 	}
-	return r, nil
-}
-
-// Close releases the store.
-func (r *ReadOnly) Close() error {
-	r.readers.Close()
-	return r.lock.Close()
-}
-
-// Check reads the whole database file and looks for damage.
-func (r *ReadOnly) Check(ctx context.Context) error {
-	return r.readers.With(ctx, func(c *db.Conn) error {
-		verdict, err := c.Text("PRAGMA quick_check(1)")
-		if err == nil && verdict != "ok" {
-			err = fmt.Errorf("the database is damaged: %s; check the disk, stop the service "+
-				"and copy the file away before anything else", verdict)
+	r := &body{id: m.ID, place: place{n, m.Size}}
+	for index := int64(0); err == nil && index*ChunkSize < m.Size; index++ {
+		if err = r.load(c, index); err == nil {
+			_, err = w.Write(r.data)
 		}
-		if err != nil {
-			return err
-		}
-		mode, err := c.Text("PRAGMA journal_mode")
-		if err == nil && mode != "wal" {
-			err = errors.New("the database is not in WAL mode, so something else has written to it: " +
-				"find out what, and keep other programs away from it")
-		}
-		return err
-	})
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 		return err
 	}
 	to := stateCode(o.State)
-	err := s.submit(ctx, s.smalls, &change{redo: true, rides: o.MayWait, apply: func(t *tx) error {
+	err := s.submit(ctx, s.smalls, &change{redo: true, rides: o.MayWait, apply: func(t *Tx) error {
 		b, err := s.findOpenAttempt(t.Conn, o.ID)
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 	return err
 }
 
-func settle(t *tx, b brief, to int64, o *spool.Settlement) error {
+func settle(t *Tx, b brief, to int64, o *spool.Settlement) error {
 	e := spool.Event{
 		At: o.At, Kind: spool.OutcomeEvent(o.State), Attempt: o.Attempt, Status: o.Status, Text: o.Text,
 		RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration, Unknown: o.Unknown,
@@ -59,7 +59,7 @@ type set struct {
 }
 
 // enter moves a message into a state, with a row of history and all that the state implies.
-func enter(t *tx, b brief, to int64, next time.Time, e *spool.Event, also set) error {
+func enter(t *Tx, b brief, to int64, next time.Time, e *spool.Event, also set) error {
 	at := nanos(e.At)
 	var heldSince, finished, due int64
 	heldFor := b.heldFor
@@ -127,7 +127,7 @@ func (s *Store) Retry(ctx context.Context, id envelope.QueueID, next time.Time, 
 
 func (s *Store) move(ctx context.Context, id envelope.QueueID, to spool.State, next time.Time, e *spool.Event) error {
 	code := stateCode(to)
-	return s.small(ctx, true, func(t *tx) error {
+	return s.Change(ctx, true, func(t *Tx) error {
 		b, err := find(t.Conn, id)
 		switch {
 		case err != nil:
@@ -147,7 +147,7 @@ func (s *Store) move(ctx context.Context, id envelope.QueueID, to spool.State, n
 
 // Delete implements spool.Operator. Deleting a message twice is not an error.
 func (s *Store) Delete(ctx context.Context, id envelope.QueueID, why string, at time.Time) error {
-	return s.small(ctx, true, func(t *tx) error {
+	return s.Change(ctx, true, func(t *Tx) error {
 		b, err := find(t.Conn, id)
 		switch {
 		case err != nil:

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"context"
@@ -14,26 +14,6 @@ import (
 	"graphrelay/relay/spool/db"
 )
 
-// The table of refusals: k is a hash of the rest of the key, so that a row is found
-// without a second copy of its texts in an index.
-const refusalSchema = `
-CREATE TABLE IF NOT EXISTS refusal (
-	k INTEGER PRIMARY KEY,
-	hour INTEGER NOT NULL,
-	addr TEXT NOT NULL,
-	client TEXT NOT NULL,
-	login TEXT NOT NULL,
-	sender TEXT NOT NULL,
-	domain TEXT NOT NULL,
-	code INTEGER NOT NULL,
-	status INTEGER NOT NULL,
-	reason TEXT NOT NULL,
-	first INTEGER NOT NULL,
-	last INTEGER NOT NULL,
-	count INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS refused ON refusal (last);`
-
 const refusalColumns = "hour, addr, client, login, sender, domain, code, status, reason, first, last, count"
 
 // keyOfRefusal hashes a key; the letter case of an address does not matter.
@@ -45,10 +25,10 @@ func keyOfRefusal(k spool.RefusalKey) int64 {
 
 // AddRefusals implements spool.Refusals.
 func (s *Store) AddRefusals(ctx context.Context, list []spool.Refusal) (dropped int, err error) {
-	if err := s.space.Room(); err != nil {
+	if err := s.Room.Small(); err != nil {
 		return 0, err
 	}
-	err = s.big(ctx, func(t *tx) (err error) {
+	err = s.big(ctx, func(t *Tx) (err error) {
 		for _, r := range list {
 			if err := addRefusal(t.Conn, r); err != nil {
 				return err
@@ -66,8 +46,9 @@ func addRefusal(c *db.Conn, r spool.Refusal) error {
 		addr = r.Addr.String()
 	}
 	return c.Run("INSERT INTO refusal (k, "+refusalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (k) DO UPDATE SET count = count + excluded.count, first = min(first, excluded.first),
-			last = max(last, excluded.last)`,
+		ON CONFLICT (k) DO UPDATE SET count = refusal.count + excluded.count,
+			first = CASE WHEN excluded.first < refusal.first THEN excluded.first ELSE refusal.first END,
+			last = CASE WHEN excluded.last > refusal.last THEN excluded.last ELSE refusal.last END`,
 		keyOfRefusal(r.RefusalKey), nanos(r.Hour), addr, r.Client, r.Login, r.Sender.String(), r.Domain,
 		int64(r.Code), statusCode(r.Status), r.Reason, nanos(r.First), nanos(r.Last), int64(r.Count))
 }
@@ -80,7 +61,8 @@ func dropRefusals(c *db.Conn) (int, error) {
 		return 0, err
 	}
 	const oldest = " FROM refusal ORDER BY last, k LIMIT ?"
-	n, err := c.Number("SELECT sum(count) FROM (SELECT count"+oldest+")", rows-spool.MaxRefusals)
+	const counted = "SELECT CAST(sum(count) AS BIGINT) FROM (SELECT count" + oldest + ") AS dropped"
+	n, err := c.Number(counted, rows-spool.MaxRefusals)
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +70,7 @@ func dropRefusals(c *db.Conn) (int, error) {
 }
 
 // sweepRefusals deletes some refusals whose last was before a time.
-func sweepRefusals(t *tx, before time.Time) (more bool, err error) {
+func sweepRefusals(t *Tx, before time.Time) (more bool, err error) {
 	n, err := t.Exec("DELETE FROM refusal WHERE k IN (SELECT k FROM refusal WHERE last < ? LIMIT ?)",
 		nanos(before), int64(sweepRows))
 	return n == sweepRows, err
@@ -96,9 +78,9 @@ func sweepRefusals(t *tx, before time.Time) (more bool, err error) {
 
 // Refusals implements spool.Reader. All rows are small and few, so nothing but the
 // order has an index.
-func (v *view) Refusals(ctx context.Context, f spool.RefusalFilter) (found []spool.Refusal, err error) {
+func (v *Reader) Refusals(ctx context.Context, f spool.RefusalFilter) (found []spool.Refusal, err error) {
 	skip, limit := f.Skip, f.PageSize()
-	err = v.readers.With(ctx, func(c *db.Conn) error {
+	err = v.Readers.With(ctx, func(c *db.Conn) error {
 		return c.Query("SELECT "+refusalColumns+" FROM refusal ORDER BY last DESC, k", nil, func(row *db.Row) error {
 			r, err := readRefusal(row)
 			switch {

@@ -1,4 +1,4 @@
-package sqlite
+package tables
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ import (
 // each commit. A search (behind a hold of some mail, or for a probe) may pass thousands
 // of messages, so a reader does it.
 func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) {
-	if err := s.sick(); err != nil {
+	if err := s.Sick(); err != nil {
 		return nil, err
 	}
 	if !s.tally.waits(c.Mailbox.Key()) {
@@ -28,7 +28,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if c.Probe || len(c.ExceptFrom) > 0 || c.ExceptOver > 0 {
 		return s.searchAndTake(ctx, c)
 	}
-	return s.take(ctx, c, func(t *tx) ([]stored, error) { return findDue(t.Conn, c) })
+	return s.take(ctx, c, func(t *Tx) ([]stored, error) { return findDue(t.Conn, c) })
 }
 
 // searchAndTake looks for messages with a reading connection, and the writer then
@@ -36,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 // message is taken twice. If other claims took all that were found, it looks again.
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
 	for len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
-		found, err := db.Read(ctx, s.readers, func(conn *db.Conn) ([]stored, error) {
+		found, err := db.Read(ctx, s.Readers, func(conn *db.Conn) ([]stored, error) {
 			found, err := findDue(conn, c)
 			if err == nil && len(found) == 0 {
 				err = findNext(conn, c, nil)
@@ -46,7 +46,7 @@ func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool
 		if err != nil || len(found) == 0 {
 			return nil, err
 		}
-		taken, err = s.take(ctx, c, func(*tx) ([]stored, error) { return found, nil })
+		taken, err = s.take(ctx, c, func(*Tx) ([]stored, error) { return found, nil })
 		if err != nil {
 			return nil, err
 		}
@@ -127,10 +127,10 @@ func dueQuery(c spool.Claim, where string, of []any) (string, []any) {
 }
 
 // take records an attempt for each message that find returns and that has not changed since.
-func (s *Store) take(ctx context.Context, c spool.Claim, find func(*tx) ([]stored, error)) ([]spool.Record, error) {
+func (s *Store) take(ctx context.Context, c spool.Claim, find func(*Tx) ([]stored, error)) ([]spool.Record, error) {
 	var taken []stored
 	now := c.Now
-	err := s.small(ctx, true, func(t *tx) error {
+	err := s.Change(ctx, true, func(t *Tx) error {
 		taken = taken[:0]
 		found, err := find(t)
 		if err != nil {
@@ -173,7 +173,7 @@ func findNext(conn *db.Conn, c spool.Claim, found []stored) error {
 		if of[code] < max(q.Limit, 1) {
 			from = nanos(c.Now) + 1
 		}
-		next, err := conn.Number(`SELECT max(next, 1) FROM message INDEXED BY due
+		next, err := conn.Number(`SELECT CASE WHEN next > 1 THEN next ELSE 1 END FROM message INDEXED BY due
 			WHERE state = 0 AND lane = ? AND turn = ? AND next >= ? ORDER BY next LIMIT 1`, c.Mailbox.Key(), code, from)
 		if err != nil {
 			return err
@@ -191,7 +191,7 @@ func records(list []stored) []spool.Record {
 	return out
 }
 
-func takeOne(t *tx, m stored, now time.Time) (bool, error) {
+func takeOne(t *Tx, m stored, now time.Time) (bool, error) {
 	attempt := int64(m.Attempts) + 1
 	changed, err := t.Exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1
 		WHERE n = ? AND state = 0 AND events = ?`, attempt, nanos(now), m.n, m.events)
@@ -209,7 +209,7 @@ func takeOne(t *tx, m stored, now time.Time) (bool, error) {
 
 // Unclaim implements spool.Lanes. Taking an attempt back twice is not an error.
 func (s *Store) Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error {
-	err := s.small(ctx, true, func(t *tx) error {
+	err := s.Change(ctx, true, func(t *Tx) error {
 		b, err := s.findOpenAttempt(t.Conn, id)
 		if err != nil {
 			return err
