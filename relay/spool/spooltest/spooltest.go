@@ -63,6 +63,7 @@ func Run(t *testing.T, open Open) {
 		{"MoveErrors", moveErrors},
 		{"Retry", retry},
 		{"History", history},
+		{"Histories", histories},
 		{"ListFilters", listFilters},
 		{"ListPages", listPages},
 		{"Search", search},
