@@ -28,7 +28,7 @@ run: build ## build and run relay, console and a double of Microsoft 365 togethe
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test -timeout 20m $(if $(RACE),-race) ./...
-	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture; for their time: make test-pack, make test-chart."
+	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture; for their time: make test-pack, make test-chart, make model."
 
 lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the workflows
 	@out=$$(gofmt -l cmd config relay packaging); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
@@ -56,6 +56,9 @@ test-chart: ## render the chart with every value and examine it, and the Compose
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 	GO="$(GO)" FUZZTIME=$(FUZZTIME) FUZZTIME_CONN=$(or $(FUZZTIME_CONN),$(FUZZTIME)) .ci/fuzz
+
+model: ## check the model of a queue that several nodes share with wider bounds (3 GB of memory); go test has the narrow ones
+	MODEL=long $(GO) test -count=1 -timeout 120m -v -run TestPromisesHold ./relay/spool/model
 
 torture: ## kill -9, power cut, full disk, failing fsync (as root), a hostile client, and a bad week of 50,000 messages; TORTURE_ROUNDS, POWER_ROUNDS and HOSTILE_SECONDS set the length
 	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m -skip 'TestHostileClient$$' ./relay/spool/sqlite ./relay/e2e/torture

@@ -16,7 +16,7 @@ var layer = map[string]int{
 	// organs
 	"relay/smtpd": 1, "relay/smtpd/wire": 1, "relay/policy": 1,
 	"relay/message": 1, "relay/message/address": 1, "relay/message/parts": 1,
-	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1,
+	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1, "relay/spool/model": 1,
 	"relay/spool/db": 1, "relay/spool/room": 1, "relay/spool/tables": 1,
 	"relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
 	"relay/entra": 1, "relay/graph": 1, "relay/graph/graphtest": 1, "relay/graph/largemail": 1, "relay/submission": 1,

@@ -39,10 +39,10 @@ type Options struct {
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
 }
 
-// Host is the database of a Store, as far as it is not the same for all. But for Ours and Cause,
-// its methods are called by the writer's goroutine, and none while a transaction is open
-// but Shrink. A transaction itself is the business of the db.Session: what it begins
-// with, and whether a commit whose answer was lost is durable.
+// Host is the database of a Store, as far as it is not the same for all. But for Cause and
+// Close, its methods are called by the writer's goroutine, and only Shrink while a transaction
+// is open. A transaction itself is the business of the db.Session: what it begins with, and
+// whether a commit whose answer was lost is durable.
 type Host interface {
 	// Ours returns nil as long as what is written is what the next start will find.
 	// It is called at each tick and before Reopen; an error makes the store unhealthy.

@@ -58,19 +58,19 @@ func (h *Held) NoteLog() (err error) {
 func (h *Held) ForgetLog() { h.log = nil }
 
 // Displaced returns which of the open files is not at its path any more: the database,
-// its log or its lock; "" if all are there.
-func (h *Held) Displaced() string {
-	database, err := h.database.Stat()
-	lock, lockErr := h.lock.Stat()
-	switch {
-	case err != nil || !isAt(h.path, database):
-		return h.path
-	case h.log != nil && !isAt(h.path+WALSuffix, h.log):
-		return h.path + WALSuffix
-	case lockErr != nil || !isAt(h.path+LockSuffix, lock):
-		return h.path + LockSuffix
+// its log or its lock; "" if all are there. It looks for the database last: who deletes
+// all of them meanwhile has taken that first, and that is what must be saved.
+func (h *Held) Displaced() (file string) {
+	if lock, err := h.lock.Stat(); err != nil || !isAt(h.path+LockSuffix, lock) {
+		file = h.path + LockSuffix
 	}
-	return ""
+	if h.log != nil && !isAt(h.path+WALSuffix, h.log) {
+		file = h.path + WALSuffix
+	}
+	if database, err := h.database.Stat(); err != nil || !isAt(h.path, database) {
+		file = h.path
+	}
+	return file
 }
 
 func isAt(path string, open fs.FileInfo) bool {

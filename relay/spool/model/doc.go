@@ -1,0 +1,23 @@
+// Package model checks the rules by which several nodes share one queue in a
+// PostgreSQL database: lease and token, attempts and their deadlines, commits whose
+// answer is lost, takeovers, and a failover of the database. It is for tests, imports
+// nothing of the product, and the product does not import it.
+//
+// A State is the database, its standby, the transactions under way, the memory of
+// each node, and what Graph may still do. A step is one thing that somebody does:
+// a node sends a transaction or begins a request; the database commits, crashes or is
+// promoted; Graph accepts a message; time passes. A node that is paused does no step,
+// so every pause of every length at every place is among the orders of steps. Check
+// visits all states that can be reached, nearest first, and compares each with the
+// promises. If one is broken, it returns the shortest way there.
+//
+// Two ways of sharing are described, by Model.Lanes: one lease covers the whole store,
+// so that one node works and the others stand by; or each lane has a lease of its own.
+//
+// Each Fault leaves one rule out. A rule without which every promise still holds is not
+// needed, or the model does not see what it is for; so the tests want each fault to be
+// found. They also want ordinary things to be possible: a model in which nothing happens
+// keeps every promise.
+//
+// packaging/doc/reliability.md says what is covered, what is not, and how much was seen.
+package model
