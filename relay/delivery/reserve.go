@@ -18,7 +18,7 @@ import (
 // reserved where somebody would have to decide or look up what became of it.
 
 // reserveWithin is how long an answer of the lane is waited for.
-const reserveWithin = 5 * time.Millisecond
+const reserveWithin = 20 * time.Millisecond
 
 // wish asks a lane to keep what the first attempt of a message needs.
 type wish struct {

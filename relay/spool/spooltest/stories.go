@@ -24,11 +24,13 @@ type story struct {
 func histories(_ *testing.T, f *fixture) {
 	for _, steps := range []string{
 		"accept claim sent", "accept claim sent bounce", "attempt sent", "attempt sent bounce delay", "attempt failed",
-		"accept claim deferred claim sent", "attempt deferred claim deferred claim sent", "attempt held release claim sent",
+		"accept claim deferred claim sent", "attempt deferred claim deferred claim sent",
+		"attempt held release claim sent",
 		"accept claim unclaim claim sent", "attempt unclaim claim sent", "attempt deferred claim unclaim claim sent",
 		"attempt deferred claim unclaim claim deferred claim sent", "accept hold release claim sent",
 		"accept claim bounce sent", "attempt bounce sent", "attempt unknown claim sent bounce",
-		"attempt bounce deferred claim unclaim claim sent", "accept delay claim sent", "attempt failed release claim sent",
+		"attempt bounce deferred claim unclaim claim sent", "accept delay claim sent",
+		"attempt failed release claim sent",
 	} {
 		s := &story{fixture: f, m: f.message("box@example.org")}
 		s.want = []spool.Event{{ID: s.m.ID, At: s.m.Accepted, Kind: spool.Accepted}}
@@ -80,8 +82,8 @@ func (s *story) do(step string) {
 		s.must(s.store.Move(s.ctx, id, spool.Queued, s.clock, "an operator", s.clock))
 		s.tell(spool.Event{Kind: spool.EventReleased, Text: "an operator"})
 	case "bounce", "delay":
-		e := spool.Event{ID: id, At: s.clock, Kind: spool.EventBounced, Status: reply.Enhanced{5, 1, 1}, Text: "unknown user",
-			Recipient: s.m.Envelope.Recipients[0]}
+		e := spool.Event{ID: id, At: s.clock, Kind: spool.EventBounced, Status: reply.Enhanced{5, 1, 1},
+			Text: "unknown user", Recipient: s.m.Envelope.Recipients[0]}
 		if step == "delay" {
 			e.Kind = spool.EventDelayed
 		}
@@ -97,7 +99,8 @@ func (s *story) do(step string) {
 func (s *story) outcome(step string) {
 	s.Helper()
 	state := map[string]spool.State{
-		"sent": spool.Sent, "failed": spool.Failed, "held": spool.Held, "deferred": spool.Deferred, "unknown": spool.Deferred,
+		"sent": spool.Sent, "failed": spool.Failed, "held": spool.Held,
+		"deferred": spool.Deferred, "unknown": spool.Deferred,
 	}[step]
 	o := spool.Settlement{
 		ID: s.m.ID, Attempt: s.r.Attempts, State: state, NextAttempt: s.clock, Unknown: step == "unknown",
