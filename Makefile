@@ -15,7 +15,7 @@ HOMEPAGE  ?=
 FUZZTIME  ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint count vulnerabilities test-interop test-console test-chart test-pack fuzz torture bench man package image release test-system test-arm64 clean
+.PHONY: help build run test lint count vulnerabilities postgres test-interop test-console test-chart test-pack fuzz torture bench man package image release test-system test-arm64 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +28,14 @@ run: build ## build and run relay, console and a double of Microsoft 365 togethe
 
 test: ## run all tests that need only Go and git; RACE=1 adds the race detector
 	$(GO) test -timeout 20m $(if $(RACE),-race) ./...
-	@echo "Left out here, for want of foreign programs or root: make test-interop, make test-system, make torture; for their time: make test-pack, make test-chart, make model."
+	@echo "Left out here, for want of foreign programs or root: make postgres, make test-interop, make test-system, make torture; for their time: make test-pack, make test-chart, make model."
 
 lint: count ## gofmt, vet, staticcheck, the limits of size; actionlint for the workflows
 	@out=$$(gofmt -l cmd config relay packaging); if [ -n "$$out" ]; then echo "gofmt these files:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	cd packaging/pack && $(GO) vet ./...
-	$(GO) vet -tags interop,torture,bench,browser,system ./...
-	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system ./...
+	$(GO) vet -tags interop,torture,bench,browser,system,postgres ./...
+	$(GO) run $(STATICCHECK) -tags interop,torture,bench,browser,system,postgres ./...
 	cd packaging/chart/test && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
@@ -47,6 +47,9 @@ vulnerabilities: ## look for known vulnerabilities that the code reaches (asks t
 
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
+
+postgres: ## run the queue on PostgreSQL servers of its own: conformance, lost commits, failover, nodes (apt-get install postgresql)
+	$(GO) test -count=1 -tags postgres -timeout 10m ./relay/spool/postgres/...
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
 	$(GO) test -count=1 -tags browser -timeout 15m ./relay/e2e/browser

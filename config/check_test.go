@@ -230,6 +230,16 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// The app can read mailboxes of its own tenant alone, and nobody knows all its domains: a warning.
+func TestACanaryInAnotherTenant(t *testing.T) {
+	for address, want := range map[string]int{"check@gmail.com": 1, "check@CONTOSO.com": 0} {
+		if found := Warnings(parse1(t, minimal+"audit: {canary: "+address+"}\n")); len(found) != want ||
+			want > 0 && found[0].Remedy != "write a mailbox of the same tenant: the app can read no other" {
+			t.Errorf("%s: %v", address, found)
+		}
+	}
+}
+
 // Mail of programs on this host should be known from that of a device.
 func TestLocalMailUnderTheAddressOfADeviceIsWarnedOf(t *testing.T) {
 	senders := strings.Replace(minimal, "notifications@contoso.com", "printer@contoso.com\n"+

@@ -1,6 +1,9 @@
 package config
 
-import "graphrelay/config/strict"
+import (
+	"graphrelay/config/strict"
+	"graphrelay/relay/envelope"
+)
 
 // Alerts says where faults are reported, and from when a queue or a client is one.
 type Alerts struct {
@@ -53,6 +56,8 @@ func (c *Config) checkWatching(s strict.Scope) {
 type Audit struct {
 	Every     strict.Duration `yaml:"every" default:"24h" range:"1m..30d"`
 	OnFailure string          `yaml:"on_failure" default:"alarm" range:"alarm | stop"`
+
+	Canary envelope.Address `yaml:"canary" unset:"none"`
 }
 
 // checkDenied refuses a denied mailbox that the same identity must send as.
@@ -68,6 +73,16 @@ func (c *Config) checkDenied(s strict.Scope) {
 					"write another mailbox that exists, is licensed and belongs to no administrator")
 				break
 			}
+		}
+	}
+}
+
+// checkCanary refuses a canary to the mailbox that must be refused.
+func (c *Config) checkCanary(s strict.Scope) {
+	for _, id := range c.Identities {
+		if !id.DeniedMailbox.IsZero() && id.DeniedMailbox.Equal(c.Audit.Canary) {
+			s.Fail("audit.canary", "is a denied_mailbox, which no app may read",
+				"write another mailbox, which the app may read")
 		}
 	}
 }

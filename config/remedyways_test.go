@@ -44,6 +44,8 @@ func waysOfSections() map[string][]string {
 		"add mailbox: ADDRESS with the mailbox that sends for the domain, or mailbox: self where each address is a " +
 			"mailbox": {`"*@fabrikam.com" => "*@fabrikam.com"\n    mailbox: a@contoso.com`,
 			`"*@fabrikam.com" => "*@fabrikam.com"\n    mailbox: self`},
+		"write another mailbox, which the app may read": {
+			"= check@contoso.com"},
 		"decrypt the key (openssl pkey -in old.pem -out entra.pem) and remove the password: the next key has none": {
 			`    certificate_password_file: password\n => `},
 		"remove it; a certificate carries its own expiry date": {

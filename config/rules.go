@@ -34,6 +34,7 @@ func (c *Config) checkRules(s strict.Scope) {
 	c.checkSubmission(s)
 	c.checkWatching(s)
 	c.checkDenied(s)
+	c.checkCanary(s)
 }
 
 func (c *Config) checkNames(s strict.Scope) {

@@ -23,6 +23,12 @@ func Warnings(c *Config) (found []Problem) {
 				"send from a domain of your own, which you add to the tenant"))
 		}
 	}
+	if a := c.Audit.Canary; !a.IsZero() && !slices.ContainsFunc(c.Senders, func(sender Sender) bool {
+		return sender.Address.Domain() == a.Domain() || sender.Mailbox.Domain() == a.Domain()
+	}) {
+		found = append(found, c.places.Problem("audit.canary", "is in a domain in which nobody sends",
+			"write a mailbox of the same tenant: the app can read no other"))
+	}
 	return append(append(found, c.sharedLocalSender()...), c.files(packaged)...)
 }
 

@@ -40,6 +40,7 @@
 //	          verify        live proof that the app is restricted: on request, and every day; its
 //	                        verdict stops delivery through delivery/audit_hold.go
 //	          renewal       a certificate that renews itself
+//	          canary        proof that mail arrives: one message a day
 //	          tracking      what became of mail later: bounces, read in the mailboxes that sent
 //	          operator      what an operator may change in the queue, for admin and console, which read it
 //	          refusals      the record of what was refused, counted by the hour

@@ -19,6 +19,7 @@ var layer = map[string]int{
 	"relay/spool": 1, "relay/spool/sqlite": 1, "relay/spool/spooltest": 1, "relay/spool/model": 1,
 	"relay/spool/db": 1, "relay/spool/room": 1, "relay/spool/tables": 1,
 	"relay/spool/sqlite/file": 1, "relay/spool/sqlite/disk": 1,
+	"relay/spool/postgres": 1, "relay/spool/postgres/link": 1, "relay/spool/postgres/pgtest": 1,
 	"relay/entra": 1, "relay/graph": 1, "relay/graph/graphtest": 1, "relay/graph/largemail": 1, "relay/submission": 1,
 	"relay/dsn": 1, "relay/bounce": 1,
 	"relay/setup": 1, "relay/setup/certificate": 1,
@@ -27,7 +28,7 @@ var layer = map[string]int{
 	// flows
 	"relay/intake": 2, "relay/delivery": 2, "relay/delivery/pace": 2, "relay/delivery/hold": 2,
 	"relay/delivery/turns": 2, "relay/verify": 2,
-	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/renewal": 2,
+	"relay/operator": 2, "relay/refusals": 2, "relay/tracking": 2, "relay/canary": 2, "relay/renewal": 2,
 	"relay/monitor": 2, "relay/alert": 2, "relay/admin": 2, "relay/console": 2,
 	// the whole
 	"relay/wiring": 3, "relay/listeners": 3, "relay/doctor": 3, "relay/observe": 3, "relay": 3, "cmd/graphrelay": 4,
@@ -51,9 +52,12 @@ var sideways = map[string][]string{
 	"relay/spool/sqlite/disk": {"relay/spool", "relay/spool/room"},
 	"relay/spool/sqlite": {"relay/spool", "relay/spool/db", "relay/spool/room", "relay/spool/tables",
 		"relay/spool/sqlite/file", "relay/spool/sqlite/disk"},
-	"relay/spool/spooltest": {"relay/spool"},
-	"relay/entra":           {"relay/watchfile"},
-	"relay/keypair":         {"relay/watchfile"},
+	"relay/spool/postgres": {"relay/spool", "relay/spool/db", "relay/spool/room", "relay/spool/tables",
+		"relay/spool/postgres/link"},
+	"relay/spool/postgres/link": {"relay/spool/db"},
+	"relay/spool/spooltest":     {"relay/spool"},
+	"relay/entra":               {"relay/watchfile"},
+	"relay/keypair":             {"relay/watchfile"},
 	// wire is the form of SMTP without a connection; the user of a unix socket and
 	// a limit for log lines are for more than SMTP.
 	"relay/smtpd":           {"relay/smtpd/wire", "relay/socket", "relay/loglimit"},

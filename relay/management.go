@@ -145,7 +145,7 @@ func (r *Relay) service() state.Snapshot {
 	g := r.now.Load()
 	s := state.Snapshot{
 		Stopping: r.stopping.Load(), LogLost: r.logLost(),
-		Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()),
+		Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()), Canary: r.canary.State(),
 	}
 	wiring.Show(g.cfg, &s)
 	if err := r.refused.Load(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/canary"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/delivery/hold"
 	"graphrelay/relay/envelope"
@@ -79,6 +80,7 @@ type Relay struct {
 	observer                *observe.Observer
 	delivery                *delivery.Delivery
 	tracker                 *tracking.Tracker
+	canary                  *canary.Canary
 	intake                  *intake.Intake
 	smtp                    *smtpd.Server
 	admin, metrics, console net.Listener // the latter two are nil if not configured
@@ -126,6 +128,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 	}
 	r.delivery = delivery.New(r.deliveryConfig())
 	r.tracker = tracking.New(r.trackingConfig())
+	r.canary = canary.New(r.canaryConfig())
 	g.auditor = r.newAuditor(g)
 	if err = r.openSMTP(ctx, g); err != nil {
 		return nil, err
@@ -169,6 +172,17 @@ func (r *Relay) trackingConfig() tracking.Config {
 		},
 		Aside: r.delivery.Aside, Recorded: r.delivery.ReportBounces, OnEvent: r.observer.CountBounce,
 		Alarm: r.observer.Alerts.Alarm, Now: time.Now, Log: r.log,
+	}
+}
+
+func (r *Relay) canaryConfig() canary.Config {
+	return canary.Config{
+		Store: r.store, Settings: func() canary.Settings { return wiring.Canary(r.cfg()) },
+		Reader: func() canary.Reader {
+			g := r.now.Load()
+			return g.identities[wiring.CanaryIdentity(g.cfg)]
+		},
+		Aside: r.delivery.Aside, Notify: r.delivery.Notify, Now: time.Now, Log: r.log,
 	}
 }
 
@@ -244,7 +258,9 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
 	o := r.observer
-	for _, run := range []func(context.Context){r.sweep, r.tracker.Run, r.refusals.Run, o.Alerts.Run, o.Watcher.Run} {
+	for _, run := range []func(context.Context){
+		r.sweep, r.tracker.Run, r.canary.Run, r.refusals.Run, o.Alerts.Run, o.Watcher.Run,
+	} {
 		r.part(func() error { run(ctx); return nil })
 	}
 	r.runManagement(ctx)

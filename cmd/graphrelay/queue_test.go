@@ -189,6 +189,8 @@ func TestStatusFitsAScreen(t *testing.T) {
 	s := admin.Status{Version: "1.0.0", Started: time.Now(), Healthy: true, Snapshot: state.Snapshot{
 		Held: 1, Failed: 1, Credentials: []state.Credential{{Identity: "contoso", Kind: "certificate"}},
 		Audits: []state.Audit{{Identity: "contoso", Passed: true, At: time.Now(), Text: "refused for ceo@contoso.com"}},
+		Canary: &state.Canary{Address: strings.Repeat("long.", 10) + "check@contoso.com", Stage: "missing",
+			Accepted: time.Now().AddDate(0, 0, -9), Arrived: time.Now().AddDate(0, 0, -99), Travel: 99999.9},
 	}}
 	now := time.Now()
 	for i := range 40 {
@@ -266,6 +268,27 @@ func TestStatusSaysWhatExpires(t *testing.T) {
 			"  what to do: free space\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+}
+
+func TestStatusSaysWhetherTheCanaryArrived(t *testing.T) {
+	now := at("2026-02-01T12:00:00Z")
+	c := state.Canary{Address: "check@contoso.com", Stage: "queued", Accepted: now.Add(-time.Minute)}
+	arrived, missing, next := c, c, c
+	arrived.Stage, arrived.Arrived, arrived.Travel = "arrived", now, 4.25
+	missing.Stage, missing.Problem, missing.Accepted = "missing", "Canary has not arrived", now.Add(-2*time.Hour)
+	next.Arrived, next.Travel = now.Add(-24*time.Hour), 4
+	for want, c := range map[string]*state.Canary{
+		"": nil,
+		"canary: check@contoso.com queued, accepted 1m ago\n":                   &c,
+		"canary: check@contoso.com arrived 0s ago, 4.2 s on its way\n":          &arrived,
+		"canary: check@contoso.com missing, accepted 2h ago\n":                  &missing,
+		"canary: check@contoso.com queued, accepted 1m ago; last one 24h ago\n": &next,
+	} {
+		var b bytes.Buffer
+		if printCanary(&b, terminal.NewPainter(&b), c, now); b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
 		}
 	}
 }

@@ -29,6 +29,9 @@ const (
 	tryoutDenied  = "ceo@contoso.com"
 )
 
+// tryoutRights are what the application may do beside sending: submit, and read headers.
+var tryoutRights = []string{"SMTP.SendAsApp", "Mail.ReadBasic"}
+
 func newSandbox() *cobra.Command {
 	var o sandbox.Options
 	var listen, page, submission string
@@ -44,7 +47,7 @@ points to it) and each message it receives as .eml.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Log, _ = newLog(cmd.ErrOrStderr(), config.Log{Level: "info", Format: "text"}, nil)
-			o.Granted = []string{"SMTP.SendAsApp"}
+			o.Granted = tryoutRights
 			return runSandbox(cmd.Context(), cmd.OutOrStdout(), o, listen, page, submission)
 		},
 	}
@@ -186,7 +189,7 @@ func tryoutTenant() sandbox.Options {
 	return sandbox.Options{
 		Mailboxes: []string{tryoutSender, tryoutScanner, tryoutDenied},
 		Allowed:   []string{tryoutSender, tryoutScanner},
-		Granted:   []string{"SMTP.SendAsApp"},
+		Granted:   tryoutRights,
 		Latency:   100 * time.Millisecond,
 	}
 }

@@ -50,7 +50,7 @@ consent. --method policy is the older way, a consent narrowed by an access
 policy. --migrate moves from a policy to RBAC without interruption, and --undo
 removes what either of them made.`,
 		Example: `  graphrelay setup > setup.ps1
-  graphrelay setup --shell az --denied canary@contoso.com > setup.sh
+  graphrelay setup --shell az --denied denied@contoso.com > setup.sh
   graphrelay setup --admin admin@contoso.com --owner owner@contoso.com > setup.ps1
   graphrelay setup --method policy > setup.ps1
   graphrelay setup --migrate > migrate.ps1
@@ -135,6 +135,9 @@ func (s scripting) plan(c *config.Config) (setup.Plan, error) {
 		p.Cloud, p.GraphURL = id.Cloud, entra.GraphURL(id.Cloud)
 	} else if host := id.Endpoints.Login.Host(); !loopback(host) { // a double gets the script for the public cloud
 		p.Cloud = host
+	}
+	if wiring.CanaryIdentity(c) == id.Name {
+		p.Canary = c.Audit.Canary
 	}
 	for _, m := range c.Mailboxes {
 		switch {

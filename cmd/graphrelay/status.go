@@ -209,11 +209,35 @@ func printProofs(w io.Writer, p terminal.Painter, s admin.Status, now time.Time)
 		fmt.Fprintf(w, "last audit: %s %s %s ago: %s\n", text.Line(a.Identity), verdict, terminal.Ago(now.Sub(a.At)),
 			text.ReadCause(a.Text).Headline)
 	}
+	printCanary(w, p, s.Canary, now)
 	failed := ""
 	if s.Reload.Failed {
 		failed = "; " + p.Paint(terminal.Red, "a later reload FAILED") + ", see the log"
 	}
 	fmt.Fprintf(w, "configuration: read %s ago%s\n", terminal.Ago(now.Sub(s.Reload.At)), failed)
+}
+
+// printCanary prints how far the newest canary has come, and how long it was on its way or
+// when the last one arrived.
+func printCanary(w io.Writer, p terminal.Painter, c *state.Canary, now time.Time) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(w, "canary: %s ", terminal.Short(text.Line(c.Address), 28))
+	last := terminal.Ago(now.Sub(c.Arrived))
+	if c.Stage == "arrived" {
+		fmt.Fprintf(w, "%s %s ago, %.1f s on its way\n", p.Paint(terminal.Green, c.Stage), last, c.Travel)
+		return
+	}
+	is := c.Stage
+	if c.Problem != "" {
+		is = p.Paint(terminal.Red, is)
+	}
+	fmt.Fprintf(w, "%s, accepted %s ago", is, terminal.Ago(now.Sub(c.Accepted)))
+	if !c.Arrived.IsZero() {
+		fmt.Fprintf(w, "; last one %s ago", last)
+	}
+	fmt.Fprintln(w)
 }
 
 func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {

@@ -50,7 +50,7 @@ The last lines give the verdict of each identity:
 A change in the tenant takes 30 minutes to 2 hours to reach Graph: --wait 2h
 checks again every 5 minutes until the app is restricted or the time is up.`,
 		Example: `  graphrelay verify --to admin@contoso.com
-  graphrelay verify --to admin@contoso.com --denied canary@contoso.com --wait 2h`,
+  graphrelay verify --to admin@contoso.com --denied denied@contoso.com --wait 2h`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return v.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())

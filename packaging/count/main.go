@@ -7,8 +7,8 @@
 //	go run ./packaging/count -check     # as make lint does
 //
 // Product code is what runs at an administrator's: cmd, config and relay without
-// tests, relay/sandbox, relay/e2e, relay/costtest, relay/spool/spooltest
-// and relay/spool/model. A tab counts four columns.
+// tests, relay/sandbox, relay/e2e, relay/costtest, relay/spool/spooltest,
+// relay/spool/postgres/pgtest and relay/spool/model. A tab counts four columns.
 package main
 
 import (
@@ -110,6 +110,7 @@ func isProduct(name string) bool {
 	}
 	for _, dir := range []string{
 		"relay/sandbox/", "relay/e2e/", "relay/spool/spooltest/", "relay/spool/model/", "relay/costtest/",
+		"relay/spool/postgres/pgtest/",
 	} {
 		if strings.HasPrefix(name, dir) {
 			return false

@@ -29,7 +29,8 @@ func TestHostileText(t *testing.T) {
 		Lanes:  []state.Lane{{Mailbox: "a@example.org", Identity: hostile, Queued: 1}},
 		Holds:  []state.Hold{{Key: "mailbox:a@example.org", Text: hostile}},
 		Alarms: []state.Alarm{{Key: hostile, Fault: state.FaultOf(hostile)}},
-		Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}}}
+		Audits: []state.Audit{{Identity: "contoso", At: noon, Text: hostile}},
+		Canary: &state.Canary{Address: hostile, Stage: hostile, Accepted: noon, Arrived: noon}}
 	b.monitor.Refused(hostile, hostile, state.Refused{Step: "rcpt", Reply: hostile, Why: hostile})
 	paths := append([]string{"/messages?q=" + strings.Repeat("%3Cscript%3E%E2%80%AE", 3) +
 		"&state=%3Cscript%3E&mailbox=%3Cscript%3E"}, everyPage...)

@@ -10,10 +10,10 @@ const (
 
 // Aside reports whether a request that carries no mail may be made in a mailbox now, and
 // counts it against the mailbox's budget if so. Mail comes first: it may not while the mailbox is
-// held, pauses, fails, is throttled, or has as many requests under way as Graph takes.
+// held, pauses, fails, is throttled, or has as many requests under way as Graph takes. The
+// mailbox may be one that no mail goes through.
 func (d *Delivery) Aside(mailbox envelope.Address) bool {
-	r, ok := d.route(mailbox)
-	if !ok || d.holds.Blocking(r.Identity, mailbox) != "" {
+	if r, ok := d.route(mailbox); ok && d.holds.Blocking(r.Identity, mailbox) != "" {
 		return false
 	}
 	now, key := d.cfg.Now(), mailbox.Key()

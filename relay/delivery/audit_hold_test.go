@@ -20,7 +20,7 @@ func TestStopAndResume(t *testing.T) {
 		box, other := addr(t, "a@contoso.com"), addr(t, "b@fabrikam.com")
 		r.start()
 		if err := r.HoldIdentity(t.Context(), "contoso.com",
-			"it may send as canary@contoso.com; restrict it"); err != nil {
+			"it may send as denied@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
 		before := r.store.put(other, other)
@@ -54,7 +54,7 @@ func TestAStopSurvivesARestart(t *testing.T) {
 		r := newRig(t, 0)
 		box := addr(t, "a@contoso.com")
 		r.start()
-		if err := r.HoldIdentity(t.Context(), "contoso", "it may send as canary@contoso.com; restrict it"); err != nil {
+		if err := r.HoldIdentity(t.Context(), "contoso", "it may send as denied@contoso.com; restrict it"); err != nil {
 			t.Fatal(err)
 		}
 		r.stop()

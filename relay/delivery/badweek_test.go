@@ -248,7 +248,7 @@ func (w *badWeek) accept(box envelope.Address, subject string) envelope.QueueID 
 	if end != nil {
 		end(err == nil)
 	} else {
-		w.Notify(box, spool.Message{}.Turn())
+		w.Notify(m)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

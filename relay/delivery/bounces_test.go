@@ -105,6 +105,9 @@ func TestMailComesFirst(t *testing.T) {
 		for r.Aside(box) {
 			n++
 		}
+		if !r.Aside(addr(t, "nobodys@elsewhere.com")) {
+			t.Error("none in a mailbox that no mail goes through")
+		}
 		if n < 7000 || n > 8001 {
 			t.Errorf("%d requests beside mail in one window; 8,000 of 10,000 are for them", n)
 		}

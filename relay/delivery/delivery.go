@@ -250,10 +250,10 @@ func (d *Delivery) SetLimits(l Limits) { d.limit.Store(&l) }
 
 func (d *Delivery) limits() Limits { return *d.limit.Load() }
 
-// Notify says that a message for mailbox was committed, and whose it is. It does not
-// block, and costs little; before Run it does nothing, for Run looks at what is there.
-func (d *Delivery) Notify(mailbox envelope.Address, turn spool.Turn) {
-	d.wake(mailbox, hint{came: map[spool.Turn]int{turn: 1}})
+// Notify says that a message was committed. It does not block, and costs little; before
+// Run it does nothing, for Run looks at what is there.
+func (d *Delivery) Notify(m spool.Message) {
+	d.wake(m.Mailbox, hint{came: map[spool.Turn]arrivals{m.Turn(): {1, m.Accepted}}})
 }
 
 // Wake says that messages of mailbox are due which were not, whoever they are of.

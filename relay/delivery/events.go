@@ -17,6 +17,8 @@ type Event struct {
 	Identity   string
 	Status     reply.Enhanced
 	HTTPStatus int
+	Reply      int  // of the submission server; 0 for none
+	Submission bool // the attempt asked that server, not Graph
 	Text       string
 	RequestID  string
 	Duration   time.Duration // from request to answer
@@ -29,7 +31,7 @@ func outcomeEvent(o settling) Event {
 	return Event{
 		Kind: o.dec.Event, Record: o.rec, Identity: o.identity, Status: o.dec.Status, HTTPStatus: o.ans.HTTPStatus,
 		Text: o.dec.Text, RequestID: o.ans.RequestID, Duration: o.ans.Duration, Next: o.dec.Next,
-		Duplicate: o.dec.Unknown, Damaged: o.ans.Damaged,
+		Duplicate: o.dec.Unknown, Damaged: o.ans.Damaged, Reply: o.ans.Reply, Submission: o.ans.Apart,
 	}
 }
 
@@ -44,6 +46,9 @@ func (d *Delivery) emit(e Event) {
 	if e.Kind != spool.Attempted {
 		attrs = append(attrs, slog.Duration("duration", e.Duration), slog.String("request_id", e.RequestID),
 			slog.Int("http_status", e.HTTPStatus))
+	}
+	if e.Reply != 0 {
+		attrs = append(attrs, slog.Int("reply", e.Reply))
 	}
 	if e.Text != "" {
 		key := "error"

@@ -166,7 +166,7 @@ func (r *rig) arrive(mailbox envelope.Address) envelope.QueueID {
 // came tells the delivery of a message in the store.
 func (r *rig) came(id envelope.QueueID) {
 	m := r.store.get(id)
-	r.Notify(m.Mailbox, m.Turn())
+	r.Notify(m.Message)
 }
 
 // again queues a message that has ended or is held, as an operator does.

@@ -159,6 +159,31 @@ func TestOutageHoldsNobodyAlone(t *testing.T) {
 	})
 }
 
+// TestMailAcceptedWhileALaneLooks: accepted before the lane looks behind what a narrow hold
+// stops, and committed after that, it goes at once and not at the next look a minute later.
+func TestMailAcceptedWhileALaneLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 0)
+		box, alias := addr(t, "a@contoso.com"), addr(t, "alias@contoso.com")
+		bad := r.store.put(box, alias)
+		r.graph.answer = func(_ envelope.Address, id envelope.QueueID, _ int) outcome.Answer {
+			if id == bad {
+				return held(outcome.ScopeSendAs)
+			}
+			return sent
+		}
+		accepted := time.Now()
+		time.Sleep(time.Second)
+		r.start()
+		r.wantState(bad, spool.Paused)
+		late := r.store.put(box, box, func(rec *spool.Record) { rec.Accepted, rec.NextAttempt = accepted, accepted })
+		r.came(late)
+		r.wait(time.Second)
+		r.wantState(late, spool.Sent)
+		r.stop()
+	})
+}
+
 // TestSendAsHold covers that mailbox and From only.
 func TestSendAsHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,13 +64,20 @@ type view struct {
 
 // hint says what others know of the mail of a lane.
 type hint struct {
-	came   map[spool.Turn]int // messages that were accepted
+	came   map[spool.Turn]arrivals
 	polled *polled
 	all    bool // whatever waits may be due
 	aside  int  // requests that others made in the mailbox
 	resume resume
 	wishes []*wish
 	ended  []*wish // of those that were granted
+}
+
+// arrivals are messages that were accepted. The first may have been due before the lane
+// looked last, and come to the store after that.
+type arrivals struct {
+	n     int
+	first time.Time
 }
 
 // polled is what waited in the store at a time.
@@ -83,8 +90,11 @@ func (h *hint) add(o hint) {
 	if h.came == nil {
 		h.came = o.came
 	} else {
-		for t, n := range o.came {
-			h.came[t] += n
+		for t, a := range o.came {
+			if old, is := h.came[t]; is {
+				a.n, a.first = a.n+old.n, pacing.Earlier(old.first, a.first)
+			}
+			h.came[t] = a
 		}
 	}
 	if o.polled != nil {
@@ -150,8 +160,8 @@ func (l *lane) readInbox() {
 	if p := h.polled; p != nil {
 		l.line.Set(p.Turns, p.asOf, l.claims.running, len(p.Turns) == spool.MaxTurns, now)
 	}
-	for t, n := range h.came {
-		l.line.Add(t, n, now, now)
+	for t, a := range h.came {
+		l.line.Add(t, a.n, pacing.Earlier(a.first, now), now)
 	}
 	if h.all {
 		l.line.All()

@@ -77,7 +77,7 @@ func TestLookupInSentItems(t *testing.T) {
 			r := startLookup(t, cfg, store)
 			box := addr(t, "box@contoso.com")
 			id := commitMail(t, store, box, "<lost-answer@erp.contoso.com>")
-			r.Notify(box, spool.Message{}.Turn())
+			r.Notify(spool.Message{Mailbox: box})
 			until(t, "an end", func() bool {
 				rec, err := store.Get(t.Context(), id)
 				return err == nil && rec.State.Stored() != spool.Queued && rec.State != spool.Sending

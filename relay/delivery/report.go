@@ -317,7 +317,7 @@ func (d *Delivery) putReport(ctx context.Context, rec spool.Record, header []byt
 	}
 	d.cfg.Log.Info("report", "queue_id", string(id), "report_of", string(rec.ID), "message_id", rec.MessageID,
 		"recipients", len(to), "delayed", report.Delayed)
-	d.Notify(m.Mailbox, m.Turn())
+	d.Notify(m)
 	return nil
 }
 

@@ -41,7 +41,7 @@ func (r *rig) accept(mailbox envelope.Address) (id envelope.QueueID, reserved bo
 	case end != nil:
 		end(err == nil)
 	case err == nil:
-		r.Notify(m.Mailbox, m.Turn())
+		r.Notify(m)
 	}
 	return m.ID, end != nil, err
 }

@@ -106,7 +106,7 @@ func TestSQLite(t *testing.T) {
 		for range n {
 			for _, b := range boxes {
 				ids[commit(t, store, b, 2000)] = true
-				r.Notify(b, spool.Message{}.Turn())
+				r.Notify(spool.Message{Mailbox: b})
 			}
 		}
 	}
@@ -231,7 +231,7 @@ func benchDrain(b *testing.B, mailboxes, clients int) {
 		load.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
 				commit(b, store, boxes[n%mailboxes], 10_000)
-				d.Notify(boxes[n%mailboxes], spool.Message{}.Turn())
+				d.Notify(spool.Message{Mailbox: boxes[n%mailboxes]})
 				accepted.Add(1)
 			}
 		})

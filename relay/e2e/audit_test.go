@@ -15,9 +15,9 @@ import (
 // an audit that passes lets mail go.
 func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 	for _, restart := range []bool{false, true} {
-		const canary = "canary@contoso.com"
+		const denied = "denied@contoso.com"
 		d := harness.StartDouble(t)
-		r := harness.StartRelay(t, d, harness.With("identity", "name: first", "denied_mailbox: "+canary),
+		r := harness.StartRelay(t, d, harness.With("identity", "name: first", "denied_mailbox: "+denied),
 			harness.With("top", "audit: {every: 24h, on_failure: stop}"))
 		holds := func(key string) bool {
 			out, err := r.Run("status")
@@ -27,7 +27,7 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 		harness.Until(t, patience, "the audit to stop the identity", func() bool { return holds("audit:first") })
 		harness.Hello(t, r.Addr).Send(harness.Sender, []string{anyone}, plain("stopped"))
 
-		if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: canary, Status: 503}); err != nil {
+		if err := d.Inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: denied, Status: 503}); err != nil {
 			t.Fatal(err)
 		}
 		edit(t, r, "name: first", "name: second")
@@ -61,10 +61,10 @@ func TestAnAuditsStopOutlivesTheName(t *testing.T) {
 // What an audit stopped pauses the mail of its own identity alone, from the first moment:
 // nobody reads that the mail of another waits for it.
 func TestAnAuditsStopPausesNobodyElse(t *testing.T) {
-	const canary, other = "canary@contoso.com", "b@fabrikam.com"
+	const denied, other = "denied@contoso.com", "b@fabrikam.com"
 	d := harness.StartDouble(t)
 	r := harness.NewRelay(t, d, harness.Senders(harness.Sender, other),
-		harness.With("identity", "name: first", "denied_mailbox: "+canary),
+		harness.With("identity", "name: first", "denied_mailbox: "+denied),
 		harness.With("top", "audit: {every: 24h, on_failure: stop}", "mailboxes: [{address: "+harness.Sender+
 			", identity: first}, {address: "+other+", identity: second}]"))
 	edit(t, r, "senders:", "  - "+identityOf(t, d, "name: second, client_secret_file: "+

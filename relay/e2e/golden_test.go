@@ -49,7 +49,7 @@ func TestGoldenOutputs(t *testing.T) {
 // hold of a mailbox, an audit that passed and a credential with a known end.
 func goldenScene(t *testing.T) *harness.Relay {
 	t.Helper()
-	const slow, strange, canary = "slow@contoso.com", "strange@contoso.com", "canary@contoso.com"
+	const slow, strange, denied = "slow@contoso.com", "strange@contoso.com", "denied@contoso.com"
 	d := harness.StartDouble(t, harness.Latency(20*time.Millisecond))
 	d.SetAllowed([]string{harness.Sender, slow})
 	inject := func(f sandbox.Fault) {
@@ -62,7 +62,7 @@ func goldenScene(t *testing.T) *harness.Relay {
 	inject(sandbox.Fault{Endpoint: "sendMail", Mailbox: slow, Status: 503, Code: "ErrorServerBusy",
 		RetryAfter: time.Hour})
 	r := harness.StartRelay(t, d, harness.Watched(), harness.Senders(harness.Sender, slow, strange),
-		harness.With("identity", "name: contoso", "denied_mailbox: "+canary, "client_secret_expires: 2099-01-31"),
+		harness.With("identity", "name: contoso", "denied_mailbox: "+denied, "client_secret_expires: 2099-01-31"),
 		harness.With("top", "audit: {every: 24h, on_failure: stop}", "reports: {to_sender: false}"))
 	history := func(id, event string) {
 		harness.Until(t, patience, id+" to be "+event, func() bool {

@@ -195,6 +195,17 @@ func remediesFollowedInParts() map[string][]string {
 			"restrict the app before anything else is done with it",
 			"write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied",
 		},
+		"canary TestACanaryGoesMissing": {
+			"find it with a message trace in the Exchange admin center, in Junk Email, and among the rules of the " +
+				"mailbox; see Service health",
+		},
+		"canary TestACanaryThatFails": {"see why with graphrelay trace …"},
+		"canary TestAMailboxThatCannotBeRead": {
+			"correct audit.canary, or create the mailbox",
+			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
+				"Graph",
+		},
+		"../config TestACanaryInAnotherTenant": {"write a mailbox of the same tenant: the app can read no other"},
 		"tracking TestAMailboxThatMayNotBeRead": {
 			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
 				"Graph; mail is sent meanwhile",

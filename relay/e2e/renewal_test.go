@@ -55,7 +55,7 @@ func newRenewing(t *testing.T, began int) *renewing {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(socket) })
 	keys := "certificate_file: " + r.file + ", certificate_renewal: auto, app_object_id: " + sandbox.DefaultObjectID +
-		", denied_mailbox: canary@contoso.com"
+		", denied_mailbox: denied@contoso.com"
 	harness.WriteFile(t, r.conf, "identities:\n  - "+identityOf(t, r.d, keys)+
 		"\nsenders: [{address: "+harness.Sender+"}]\nsmtp: {listeners: [{address: \""+r.smtp+
 		"\"}]}\nqueue: {store: \"sqlite:"+filepath.Join(dir, "queue.db")+"\"}\nadmin: {address: \"unix:"+

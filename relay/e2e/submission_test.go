@@ -54,7 +54,7 @@ func withoutReceived(t *testing.T, raw []byte) string {
 // TestLargeMailIsSubmittedWhole, a signed one too, with its envelope and not a byte of
 // it changed; small mail of the same mailbox goes by Graph.
 func TestLargeMailIsSubmittedWhole(t *testing.T) {
-	r, d := startSubmission(t)
+	r, d := startSubmission(t, harness.Watched())
 	c := harness.Hello(t, r.Addr)
 	text := largeText("<large@client.example>")
 	c.Send(harness.Sender, []string{"a@example.org", "hidden@example.org"}, text)
@@ -78,6 +78,17 @@ func TestLargeMailIsSubmittedWhole(t *testing.T) {
 	if out := command(t, r, "trace", "<large@client.example>"); !strings.Contains(out, "sent") {
 		t.Errorf("trace:\n%s", out)
 	}
+	page := r.Page("/metrics")
+	for _, want := range []string{
+		`graphrelay_submission_responses_total{code="250",identity="default"} 1`,
+		`graphrelay_submission_duration_seconds_count{identity="default"} 1`,
+		`graphrelay_graph_responses_total{code="202",identity="default"} 1`,
+		`graphrelay_graph_request_duration_seconds_count{identity="default"} 1`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
 }
 
 // TestASwitchHoldsLargeMailAlone: with SMTP AUTH off small mail goes on, the hold says
@@ -96,6 +107,10 @@ func TestASwitchHoldsLargeMailAlone(t *testing.T) {
 	c.Send(harness.Sender, []string{"a@example.org"}, "From: "+harness.Sender+"\r\nMessage-ID: <small@x>\r\n\r\nx\r\n")
 	if !harness.Holds(patience, func() bool { return d.Ledger()["<small@x>"] == 1 }) {
 		t.Fatalf("the small mail waits too:\n%s", r.Tail())
+	}
+	if page := r.Page("/metrics"); !strings.Contains(page, `graphrelay_submission_responses_total{code="535"`) ||
+		strings.Contains(page, `graphrelay_graph_responses_total{code="0"`) {
+		t.Error("the metrics do not count the refusal, or count it as one of Graph")
 	}
 	out := command(t, r, "status")
 	if !strings.Contains(out, "large mail of mailbox "+harness.Sender) ||
@@ -205,7 +220,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // TestCommandsKnowSubmission: setup prints the right and the switch, doctor tries the port
 // and lists it, verify proves who may submit.
 func TestCommandsKnowSubmission(t *testing.T) {
-	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: canary@contoso.com"))
+	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: denied@contoso.com"))
 	d.SetAllowed([]string{harness.Sender})
 	at := d.SubmissionAddress()
 	out, _ := r.Run("doctor", "--egress")

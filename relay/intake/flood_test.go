@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"graphrelay/relay/envelope"
 	"graphrelay/relay/policy"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
@@ -30,7 +29,7 @@ func TestFloodLeavesOthersServed(t *testing.T) {
 			{Name: "flood", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}, MaxConnections: most},
 			{Name: "other", Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, MaxConnections: most},
 		}})
-		c.Notify, c.Now = func(envelope.Address, spool.Turn) {}, time.Now
+		c.Notify, c.Now = func(spool.Message) {}, time.Now
 		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	s := smtpd.New(smtpd.Config{MaxConnections: 50}, b)

@@ -43,8 +43,8 @@ import (
 type Config struct {
 	Rules
 	Store   spool.Intake
-	Notify  func(mailbox envelope.Address, turn spool.Turn) // called after each commit of a message to be claimed
-	OnEvent func(Event)                                     // for metrics
+	Notify  func(m spool.Message) // called after each commit of a message to be claimed
+	OnEvent func(Event)           // for metrics
 
 	// Reserve is asked before each commit. If it returns a function, the message's first
 	// attempt, begun at a time, is recorded in the commit; the function is called once, in place

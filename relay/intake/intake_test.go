@@ -50,7 +50,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 			Hostname: "relay.example.org", MaxSize: 1 << 20,
 		},
 		Store: store, Now: func() time.Time { return time.Unix(1_800_000_000, 0).UTC() },
-		Notify: func(m envelope.Address, _ spool.Turn) { b.notified = append(b.notified, m) }, OnEvent: func(Event) {},
+		Notify: func(m spool.Message) { b.notified = append(b.notified, m.Mailbox) }, OnEvent: func(Event) {},
 		OnRefusal: func(k spool.RefusalKey, domains []string) {
 			for _, k.Domain = range domains {
 				b.refused = append(b.refused, k)

@@ -103,7 +103,7 @@ func (t *transaction) pass() {
 	case t.reserved != nil:
 		t.reserved(t.kept != nil)
 	case t.kept != nil:
-		t.in.Notify(t.kept.Mailbox, t.kept.Turn())
+		t.in.Notify(*t.kept)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 type events struct {
 	accepted, acceptedBytes, acceptedRecipients, refused, repairs *prometheus.CounterVec
 	attempts, outcomes, duplicates, damaged, answers, alerts      *prometheus.CounterVec
-	bounces, bounceReports                                        *prometheus.CounterVec
-	request, delay                                                *prometheus.HistogramVec
+	bounces, bounceReports, clientBounces, limitBounces, replies  *prometheus.CounterVec
+	request, submission, delay                                    *prometheus.HistogramVec
 }
 
 func (m *Monitor) describeEvents() events {
@@ -43,10 +43,22 @@ func (m *Monitor) describeEvents() events {
 		bounceReports: m.counter("bounce_reports_total",
 			"Bounces read in a mailbox by result: matched to a message, probable, foreign (other mail) or unreadable; "+
 				"refused or failed where the mailbox could not be read.", "mailbox", "result"),
+		clientBounces: m.counter("client_bounces_total",
+			"Recipients whom mail of a client did not reach, as bounces of the last 24 hours say for certain; to be "+
+				"compared with accepted_recipients_total.", "client"),
+		limitBounces: m.counter("limit_bounces_total",
+			"Bounces of the last 24 hours by which Exchange says that the mailbox or the tenant may send no more, by "+
+				"enhanced status code.", "status"),
 		answers: m.counter("graph_responses_total",
 			"Responses of Graph by HTTP status; code 0 means that no response came.", "identity", "code"),
 		request: m.histogram("graph_request_duration_seconds", "Time from a request to the response of Graph.",
 			[]float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}, "identity"),
+		replies: m.counter("submission_responses_total",
+			"Responses of the submission server to large mail by reply code of SMTP, of the step that decided; "+
+				"code 0 means that no response decided.", "identity", "code"),
+		submission: m.histogram("submission_duration_seconds",
+			"Time from the attempt to submit a large message to its end, including the wait for a free connection.",
+			[]float64{.25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900}, "identity"),
 		delay: m.histogram("delivery_delay_seconds", "Time from acceptance to Graph's 202, including time on hold.",
 			[]float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}, "mailbox"),
 		alerts: m.counter("alert_notifications_total",
@@ -178,6 +190,7 @@ func (m *Monitor) describeService() {
 				is(truth(a.Passed), a.Identity)
 			}
 		}, "identity")
+	m.describeCanary()
 	m.gauge("config_last_reload_success_timestamp_seconds",
 		"Time when the configuration in force was read, as a Unix timestamp; "+
 			"that is the start or the last successful reload.",
@@ -189,6 +202,29 @@ func (m *Monitor) describeService() {
 		"version", "goversion").withoutSnapshot = true
 	m.value("alarms", "Alarms firing now; /readyz lists them.",
 		func(s state.Snapshot) float64 { return float64(len(state.Judge(s, m.cfg.Now()).Reasons)) })
+}
+
+// describeCanary has no values without audit.canary.
+func (m *Monitor) describeCanary() {
+	one := func(name, help string, read func(state.Canary, emit)) {
+		m.gauge(name, help, func(s state.Snapshot, is emit) {
+			if s.Canary != nil {
+				read(*s.Canary, is)
+			}
+		})
+	}
+	one("canary_missing", "1 while no canary has arrived since one went missing or failed, else 0.",
+		func(c state.Canary, is emit) { is(truth(c.Problem != "")) })
+	one("canary_arrival_timestamp_seconds",
+		"Time when the last canary arrived in its mailbox, as a Unix timestamp; absent before that.",
+		func(c state.Canary, is emit) { is.at(c.Arrived) })
+	one("canary_travel_seconds",
+		"Time from acceptance to arrival in its mailbox of the last canary that arrived; absent before that.",
+		func(c state.Canary, is emit) {
+			if !c.Arrived.IsZero() {
+				is(c.Travel)
+			}
+		})
 }
 
 func (m *Monitor) describeCredentials() {

@@ -43,6 +43,7 @@ type Config struct {
 	Hostname func() string                                 // of the relay, for the Host header
 	Snapshot func(context.Context) (state.Snapshot, error) // called at each scrape and probe
 	Now      func() time.Time
+	Limits   []string // statuses of bounces by which a mailbox or the tenant may send no more
 }
 
 // Monitor counts. Make one with New; it is safe for concurrent use.
@@ -54,7 +55,7 @@ type Monitor struct {
 	clients clients
 	rates   rates
 
-	clientNames, mailboxes, identities, statuses values
+	clientNames, mailboxes, identities, statuses, replies values
 }
 
 // New makes a Monitor.
@@ -62,6 +63,9 @@ func New(cfg Config) *Monitor {
 	m := &Monitor{cfg: cfg, describer: describer{registry: prometheus.NewRegistry()}}
 	m.clients.seen = map[clientKey]*state.Client{}
 	m.events = m.describeEvents()
+	for _, status := range cfg.Limits {
+		m.events.limitBounces.WithLabelValues(status) // so that the first one is an increase
+	}
 	m.describeStates()
 	m.registry.MustRegister(m, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -83,6 +87,7 @@ func (m *Monitor) Accepted(t Taken) {
 	m.events.accepted.WithLabelValues(client).Inc()
 	m.events.acceptedBytes.WithLabelValues(client).Add(float64(t.Size))
 	m.events.acceptedRecipients.WithLabelValues(client).Add(float64(t.Recipients))
+	m.events.clientBounces.WithLabelValues(client) // so that the first ones are an increase
 	for _, r := range t.Repairs {
 		m.events.repairs.WithLabelValues(r).Inc()
 	}
@@ -131,6 +136,8 @@ type Outcome struct {
 	Kind              string // sent, deferred, paused, held or failed
 	Mailbox, Identity string
 	HTTPStatus        int           // 0 if there was no answer
+	Reply             int           // the same for the submission server
+	Submission        bool          // the request was made of that server
 	Duration          time.Duration // from request to answer; 0 if no request was made
 	Delay             time.Duration // from acceptance, for sent
 	Duplicate         bool
@@ -144,7 +151,11 @@ func (m *Monitor) Outcome(o Outcome) {
 	if o.Duplicate {
 		m.events.duplicates.WithLabelValues(mailbox).Inc()
 	}
-	if o.Duration > 0 {
+	switch {
+	case o.Duration > 0 && o.Submission:
+		m.events.replies.WithLabelValues(identity, m.replies.bound(strconv.Itoa(o.Reply))).Inc()
+		m.events.submission.WithLabelValues(identity).Observe(o.Duration.Seconds())
+	case o.Duration > 0:
 		m.events.answers.WithLabelValues(identity, strconv.Itoa(o.HTTPStatus)).Inc()
 		m.events.request.WithLabelValues(identity).Observe(o.Duration.Seconds())
 	}
@@ -160,6 +171,17 @@ func (m *Monitor) Outcome(o Outcome) {
 // Bounced counts a recipient whom a message did not reach.
 func (m *Monitor) Bounced(mailbox, class string) {
 	m.events.bounces.WithLabelValues(m.mailboxes.bound(mailbox), class).Inc()
+}
+
+// BouncedNow counts the same where the bounce is certain and of today: for the client, and
+// for the status if it is one of Config.Limits.
+func (m *Monitor) BouncedNow(client, limit string) {
+	if client != "" {
+		m.events.clientBounces.WithLabelValues(m.clientNames.bound(client)).Inc()
+	}
+	if limit != "" {
+		m.events.limitBounces.WithLabelValues(limit).Inc()
+	}
 }
 
 // BounceReport counts what was found in a mailbox.

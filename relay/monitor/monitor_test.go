@@ -25,7 +25,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := filled(Config{Version: "v1", Now: func() time.Time { return noon },
+	m := filled(Config{Version: "v1", Now: func() time.Time { return noon }, Limits: []string{"5.1.90", "5.7.232"},
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
@@ -40,7 +40,7 @@ func full(t *testing.T) *Monitor {
 					{Identity: "other", Kind: "client secret"},
 				},
 				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
-				Reload: state.Reload{At: noon},
+				Canary: &state.Canary{Stage: "arrived", Arrived: noon, Travel: 4.5}, Reload: state.Reload{At: noon},
 			}, nil
 		}})
 	m.Accepted(Taken{Client: "erp", Addr: "192.0.2.1", Recipients: 2, Size: 100,
@@ -49,8 +49,12 @@ func full(t *testing.T) *Monitor {
 	m.Attempted("a@example.org")
 	m.Outcome(Outcome{Kind: "sent", Mailbox: "a@example.org", Identity: "contoso", HTTPStatus: 202,
 		Duration: time.Second, Delay: 2 * time.Second, Duplicate: true, Damaged: "repaired"})
+	m.Outcome(Outcome{Kind: "deferred", Mailbox: "a@example.org", Identity: "contoso", Reply: 432, Submission: true,
+		Duration: time.Second})
 	m.AlertPosted(nil)
 	m.Bounced("a@example.org", "5.1")
+	m.BouncedNow("erp", "5.7.232")
+	m.BouncedNow("", "")
 	m.BounceReport("a@example.org", "matched")
 	return m
 }
@@ -145,7 +149,12 @@ func TestScrape(t *testing.T) {
 		`graphrelay_refusals_total{at="rcpt",status="5.7.1"} 1`, `graphrelay_repairs_total{repair="display_name"} 1`,
 		`graphrelay_delivery_outcomes_total{mailbox="a@example.org",outcome="sent"} 1`,
 		`graphrelay_graph_responses_total{code="202",identity="contoso"} 1`,
+		`graphrelay_submission_responses_total{code="432",identity="contoso"} 1`,
+		`graphrelay_submission_duration_seconds_count{identity="contoso"} 1`,
+		`graphrelay_graph_request_duration_seconds_count{identity="contoso"} 1`,
 		`graphrelay_bounces_total{class="5.1",mailbox="a@example.org"} 1`,
+		`graphrelay_client_bounces_total{client="erp"} 1`, `graphrelay_limit_bounces_total{status="5.1.90"} 0`,
+		`graphrelay_limit_bounces_total{status="5.7.232"} 1`,
 		`graphrelay_bounce_reports_total{mailbox="a@example.org",result="matched"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
 		`graphrelay_queue_oldest_age_seconds 3600`,
@@ -158,6 +167,9 @@ func TestScrape(t *testing.T) {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("the scrape lacks %s", want)
 		}
+	}
+	if strings.Contains(w.Body.String(), `graph_responses_total{code="0"`) {
+		t.Error("a reply to large mail counts as silence of Graph")
 	}
 	if strings.Contains(w.Body.String(), `kind="client secret"`) {
 		t.Error("an expiry that nobody knows has a value")

@@ -91,6 +91,7 @@ func New(c Config) (*Observer, error) {
 	}
 	o := &Observer{Config: c}
 	o.Monitor = monitor.New(monitor.Config{
+		Limits:  tracking.Limits(),
 		Version: c.Version, Hostname: c.Hostname, Snapshot: o.Snapshot, Now: time.Now,
 	})
 	o.Alerts = alert.New(alert.Config{
@@ -151,7 +152,7 @@ func (o *Observer) CountDelivery(e delivery.Event) {
 	o.Monitor.Outcome(monitor.Outcome{
 		Kind: string(e.Kind), Mailbox: mailbox, Identity: e.Identity, HTTPStatus: e.HTTPStatus,
 		Duration: e.Duration, Delay: time.Since(e.Record.Accepted), Duplicate: e.Duplicate,
-		Damaged: e.Damaged,
+		Damaged: e.Damaged, Reply: e.Reply, Submission: e.Submission,
 	})
 	o.Watcher.Notice(e.Kind != spool.EventSent)
 }
@@ -161,6 +162,7 @@ func (o *Observer) CountBounce(e tracking.Event) {
 	switch mailbox := e.Mailbox.String(); e.Result {
 	case tracking.Bounced:
 		o.Monitor.Bounced(mailbox, e.Class)
+		o.Monitor.BouncedNow(e.Client, e.Limit)
 	case tracking.Delayed:
 		o.Monitor.Bounced(mailbox, "delayed")
 	default:

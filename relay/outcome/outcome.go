@@ -57,6 +57,7 @@ type Answer struct {
 	Scope      Scope
 	Status     reply.Enhanced // for history, reports and alerts
 	HTTPStatus int            // 0 without an answer, and where it is not one of HTTP
+	Reply      int            // the same for the reply code of SMTP
 	Code       string         // error.code of the body, or "error" of a token answer
 	Text       string         // for the operator: what is wrong, a headline of text.Cause
 	Advice     string         // for the operator: what to do; may be empty

@@ -11,7 +11,7 @@ import (
 
 const (
 	group   = "senders@contoso.com"
-	canary  = "canary@contoso.com"
+	canary  = "denied@contoso.com"
 	noRecip = "From: relay@contoso.com\r\nSubject: probe\r\n\r\nnobody gets this\r\n"
 )
 

@@ -30,6 +30,7 @@ import (
 //	POST   /api/sendas                      {"mailbox":"a@b","addresses":["c@d"]}
 //	GET    /api/shapes                      the names for shape, and those of what only looks like an NDR
 //	POST   /api/bounces                     {"id":1,"shape":"exchange","recipients":["a@b"]}: Bounce
+//	POST   /api/lost                        {"lost":true}: SetLost
 //	POST   /api/granted                     {"granted":["Mail.ReadWrite"]}
 //	GET    /api/access                      the Access set up last; null in the simple mode
 //	POST   /api/access                      {"access":{...},"propagation":"1h"}: SetAccess
@@ -76,6 +77,8 @@ func (d *Double) controls(mux *http.ServeMux) {
 	}) error {
 		return d.Bounce(v.ID, v.Shape, v.Recipients...)
 	}))
+	mux.HandleFunc("POST /api/lost",
+		setting(func(v struct{ Lost bool }) error { d.SetLost(v.Lost); return nil }))
 	mux.HandleFunc("POST /api/granted",
 		setting(func(v struct{ Granted []string }) error { d.SetGranted(v.Granted...); return nil }))
 	mux.HandleFunc("GET /api/access", d.getAccess)

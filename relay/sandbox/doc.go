@@ -30,15 +30,16 @@
 // except for the ledger, which costs about 100 octets for each Message-ID. A
 // record that cannot be written to Options.Dir is answered 500, never 202.
 //
-// A mailbox has an Inbox, into which Receive and Bounce put mail and NDRs, for
-// applications that may read it. A mailbox has drafts, with attachments by request and by upload session, and
+// A mailbox has an Inbox, into which Receive and Bounce put mail and NDRs, and into which
+// comes what was sent to it from here, for applications that may read it. A mailbox has
+// drafts, with attachments by request and by upload session, and
 // Sent Items that can be searched, for applications with the permission
 // (Options.Granted). Drafts stay in memory until they are sent or deleted.
 //
 // StartSubmission serves SMTP submission with STARTTLS and XOAUTH2, for mailboxes where
 // SMTP AUTH is on and the application has SMTP.SendAsApp.
 //
-// What it does not do: delivery of what it accepted, MIME drafts, the limits per
+// What it does not do: delivery to others than its own mailboxes, MIME drafts, the limits per
 // day, and anything that happens after a 202, but for the NDRs of Bounce.
 //
 // It follows RFC 5321, 3207 and 4954 for submission, RFC 6749, 7515, 7519 and 7523 for tokens, RFC 5322 and 4648 for

@@ -67,8 +67,8 @@ type Fault struct {
 }
 
 // endpoints are the names by which faults and counters know the requests.
-var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "createDraft", "deleteDraft", "attach",
-	"attachments", "createUploadSession", "upload", "send", "addKey", "removeKey", "application",
+var endpoints = []string{"token", "metadata", "sendMail", "discovery", "search", "mime", "createDraft", "deleteDraft",
+	"attach", "attachments", "createUploadSession", "upload", "send", "addKey", "removeKey", "application",
 	"submission", "submissionAuth", "submissionMail", "submissionRcpt", "submissionData"}
 
 // Validate tells which combination of fields cannot be played.

@@ -268,6 +268,7 @@ func (d *Double) accept(x *exchange, in *incoming) *answer {
 	}
 	d.log.Info("received", "id", m.ID, "mailbox", m.Mailbox, "from", m.From, "recipients", len(m.Recipients),
 		"size", m.Size, "message_id", m.MessageID, "subject", m.Subject)
+	d.deliver(m)
 	if d.o.OnMessage != nil {
 		d.o.OnMessage(m)
 	}

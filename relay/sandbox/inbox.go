@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type inbox struct {
 	mu    sync.Mutex
 	count int
 	mail  []letter
+
+	delivered []int // counts of those that were sent here
 }
 
 // letter is a message that was received, and how searches see it.
@@ -40,17 +43,52 @@ func (d *Double) Receive(mailbox string, raw []byte, at time.Time) {
 	}
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
-	d.inbox.count++
+	d.inbox.receive(mailbox, raw, at)
+}
+
+// receive is Receive with the lock held.
+func (in *inbox) receive(mailbox string, raw []byte, at time.Time) {
+	in.count++
 	r := Received{
-		ID: fmt.Sprintf("AAMkInbox%08dAA=", d.inbox.count), Mailbox: fold(mailbox),
+		ID: inboxID(in.count), Mailbox: fold(mailbox),
 		At: at.UTC().Truncate(time.Second), Raw: raw,
 	}
 	header := string(headerBlock(raw))
-	d.inbox.mail = append(d.inbox.mail, letter{r, mailItem{
+	in.mail = append(in.mail, letter{r, mailItem{
 		id: r.ID, messageID: fieldOf(header, "Message-ID"), subject: fieldOf(header, "Subject"),
 		from: fieldOf(header, "From"), sent: r.At, received: r.At, header: header,
 	}})
 }
+
+// maxDelivered bounds the mail that deliver leaves in all mailboxes together.
+const maxDelivered = 1000
+
+// deliver puts a message that was accepted into the Inbox of each recipient that is a mailbox:
+// the one that sent it, or one that Options.Mailboxes or SetMailboxes names.
+func (d *Double) deliver(m Message) {
+	for _, to := range m.Recipients {
+		if to = fold(to); d.lost.Load() || to != m.Mailbox && !d.tenant.named(to) {
+			continue
+		}
+		raw, err := d.Delivered(m.ID)
+		if err != nil {
+			return
+		}
+		d.inbox.mu.Lock()
+		d.inbox.receive(to, raw, d.o.Now())
+		if d.inbox.delivered = append(d.inbox.delivered, d.inbox.count); len(d.inbox.delivered) > maxDelivered {
+			oldest := inboxID(d.inbox.delivered[0])
+			d.inbox.delivered = d.inbox.delivered[1:]
+			d.inbox.mail = slices.DeleteFunc(d.inbox.mail, func(l letter) bool { return l.ID == oldest })
+		}
+		d.inbox.mu.Unlock()
+	}
+}
+
+func inboxID(n int) string { return fmt.Sprintf("AAMkInbox%08dAA=", n) }
+
+// SetLost makes mail that is accepted from now on arrive nowhere.
+func (d *Double) SetLost(lost bool) { d.lost.Store(lost) }
 
 // Inbox lists what a mailbox has received.
 func (d *Double) Inbox(mailbox string) (list []Received) {

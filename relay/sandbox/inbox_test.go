@@ -9,6 +9,48 @@ import (
 	"graphrelay/relay/sandbox"
 )
 
+// What is accepted arrives in the mailboxes of the tenant, without its Bcc recipients, and with SetLost nowhere.
+func TestMailArrivesInTheMailbox(t *testing.T) {
+	d := startPage(t, sandbox.Options{Mailboxes: []string{"box@contoso.com", "check@contoso.com"}})
+	c := signIn(t, d)
+	send := func(to, bcc string) {
+		t.Helper()
+		if a := c.send("box@contoso.com", header("From: box@contoso.com", "To: "+to, "Bcc: "+bcc)); a.status != 202 {
+			t.Fatal(a.status)
+		}
+	}
+	send("Box@contoso.com, a@example.org", "check@contoso.com")
+	for _, mailbox := range []string{"box@contoso.com", "check@contoso.com"} {
+		list := d.Inbox(mailbox)
+		if len(list) != 1 {
+			t.Fatalf("%s has %+v", mailbox, list)
+		}
+		if raw := string(list[0].Raw); !strings.Contains(raw, "To: Box@") || strings.Contains(raw, "Bcc") {
+			t.Errorf("%s has\n%s", mailbox, raw)
+		}
+	}
+	if len(d.Inbox("a@example.org")) > 0 {
+		t.Error("it is delivered outside the tenant")
+	}
+	if a := page(t, d, "POST", "/api/lost", `{"lost":true}`); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if send("box@contoso.com", "a@example.org"); len(d.Inbox("box@contoso.com")) != 1 {
+		t.Error("what is lost arrives")
+	}
+	d.SetLost(false)
+	for range 1001 {
+		send("box@contoso.com", "a@example.org")
+	}
+	if n := len(d.Inbox("box@contoso.com")); n != 1000 {
+		t.Errorf("%d are kept, want 1000", n)
+	}
+	d.SetMailboxes(nil) // every address is one, and nobody reads them all
+	if send("check@contoso.com", "a@example.org"); len(d.Inbox("check@contoso.com")) != 0 {
+		t.Error("it is delivered to an address that nobody named")
+	}
+}
+
 // An NDR lies in the mailbox that sent, where it can be read as far as the permission goes.
 func TestBounceLiesInTheMailbox(t *testing.T) {
 	d := startPage(t, sandbox.Options{Granted: []string{"Mail.ReadBasic"}})

@@ -84,6 +84,9 @@ var shapes = map[string]shape{
 	"keyless": {without: []string{"reply", "original"}},
 }
 
+// Code is the enhanced status code by which a shape says what is wrong.
+func Code(name string) string { return or(shapes[name].in, or(shapes[name].code, "5.1.10")) }
+
 // languages are the subject and a sentence; a reader must not need them.
 var languages = [][2]string{
 	{"Undeliverable: ", "Your message could not be delivered."},

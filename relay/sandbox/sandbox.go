@@ -77,6 +77,7 @@ type Double struct {
 	schema  *contract
 	latency atomic.Int64
 	late    atomic.Int64 // see SetSentItemsDelay
+	lost    atomic.Bool  // see SetLost
 	skew    *atomic.Int64
 	hurry   atomic.Int64 // beside it, for what is on its way to Graph
 

@@ -315,7 +315,7 @@ func (d *Double) Reset() {
 	clear(d.drafts.sessions)
 	d.drafts.mu.Unlock()
 	d.inbox.mu.Lock()
-	d.inbox.mail = nil
+	d.inbox.mail, d.inbox.delivered = nil, nil
 	d.inbox.mu.Unlock()
 	s := d.store
 	s.mu.Lock()

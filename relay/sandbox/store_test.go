@@ -201,7 +201,7 @@ func TestWriteFiles(t *testing.T) {
 		}
 	}
 	// every address exists
-	if got := deniedIn(t, sandbox.Options{Allowed: []string{"a@contoso.com"}}); got != "canary@contoso.com" {
+	if got := deniedIn(t, sandbox.Options{Allowed: []string{"a@contoso.com"}}); got != "denied@contoso.com" {
 		t.Errorf("denied_mailbox = %q where one mailbox is allowed", got)
 	}
 	if got := deniedIn(t, sandbox.Options{Mailboxes: []string{"a@contoso.com"}}) + deniedIn(t,

@@ -68,6 +68,13 @@ func (d *Double) SetMailboxes(mailboxes []string) {
 	d.tenant.change(func(t *tenant) { t.mailboxes = setOrNil(mailboxes) })
 }
 
+// named reports whether an address is among the mailboxes that somebody listed.
+func (t *tenant) named(address string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.mailboxes[address]
+}
+
 // SetSendAs says which further addresses the From of a mailbox may carry.
 func (d *Double) SetSendAs(mailbox string, addresses ...string) {
 	d.tenant.change(func(t *tenant) { t.sendAs[fold(mailbox)] = addressSet(addresses) })
@@ -171,7 +178,7 @@ func (t *tenant) denied() string {
 	if t.allowed == nil {
 		return ""
 	}
-	candidates := []string{"canary@contoso.com"} // every address exists
+	candidates := []string{"denied@contoso.com"} // every address exists
 	if t.mailboxes != nil {
 		candidates = slices.Sorted(maps.Keys(t.mailboxes))
 	}

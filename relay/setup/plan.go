@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -69,6 +70,7 @@ type Plan struct {
 	Root          envelope.Address   // who reads the mail for root, for the YAML; zero is the first mailbox
 	ReadWrite     bool               // large mail or lookup is configured: Mail.ReadWrite, too
 	Bounces       string             // what delivery.track_bounces needs: "", Mail.ReadBasic or Mail.Read
+	Canary        envelope.Address   // audit.canary, if this identity reads it; zero for none
 	Submit        bool               // large mail goes by SMTP submission: SMTP.SendAsApp, too
 }
 
@@ -99,7 +101,7 @@ func (p Plan) Check() error {
 			checks = append(checks, fmt.Errorf("%s is a wildcard: name single addresses", m))
 		}
 		if m.Equal(p.Denied) {
-			checks = append(checks, fmt.Errorf("%s cannot be both allowed and denied: name another canary", m))
+			checks = append(checks, fmt.Errorf("%s cannot be both allowed and denied: name another mailbox", m))
 		}
 	}
 	return errors.Join(append(checks, p.checkDenied())...)
@@ -140,6 +142,13 @@ func (p Plan) checkOptions() error {
 	if p.Submit && p.Method == Policy && p.Task == Create {
 		checks = append(checks, errors.New("delivery.large_messages is smtp, and no access policy restricts "+
 			"SMTP.SendAsApp: leave out --method policy, or write delivery.large_messages: upload"))
+	}
+	if !p.Canary.IsZero() {
+		checks = append(checks, writable("audit.canary", p.Canary.String()))
+		if p.Method == Policy && p.Task == Create && !p.sendsAs(p.Canary) {
+			checks = append(checks, fmt.Errorf("audit.canary is %s, which no access policy opens for reading alone: "+
+				"leave out --method policy, or write one of the sending mailboxes", p.Canary))
+		}
 	}
 	if p.Task == Migrate && p.Method == Policy {
 		checks = append(checks, errors.New("a migration goes from an access policy to RBAC: remove --method policy"))
@@ -186,6 +195,7 @@ func (p Plan) checkCredential() error {
 
 // Names that the script gives, all derived from the app's.
 func (p Plan) scopeName() string           { return p.App + " senders" }
+func (p Plan) canaryScope() string         { return p.App + " canary" }
 func (p Plan) roleName(role string) string { return p.App + " " + role }
 func (p Plan) retentionName() string       { return p.App + " sent items" }
 
@@ -224,16 +234,24 @@ func (p Plan) roles() []string {
 		list = append(list, "Application SMTP.SendAsApp")
 	}
 	if p.Task == Undo {
-		return append(list, "Application Mail.ReadBasic", "Application Mail.Read")
+		return append(list, "Application Mail.ReadBasic", "Application Mail.Read", "canary Mail.ReadBasic")
 	}
-	if p.readsBounces() {
+	if p.Bounces != "" && !p.ReadWrite { // which includes it
 		list = append(list, "Application "+p.Bounces)
 	}
 	return list
 }
 
-// readsBounces reports whether bounces need a right of their own: Mail.ReadWrite includes it.
-func (p Plan) readsBounces() bool { return p.Bounces != "" && !p.ReadWrite }
+func (p Plan) sendsAs(a envelope.Address) bool { return slices.ContainsFunc(p.Mailboxes, a.Equal) }
+
+// canaryRole is that of the canary's mailbox, by which its scope is known.
+const canaryRole = "Application Mail.ReadBasic"
+
+// readsCanary reports whether the canary needs a right of its own: not where the app reads
+// the mailboxes that it sends as, and this is one.
+func (p Plan) readsCanary() bool {
+	return !p.Canary.IsZero() && (!p.sendsAs(p.Canary) || p.Bounces == "" && !p.ReadWrite)
+}
 
 // permission is an application permission of Microsoft Graph.
 type permission struct{ name, id string }
@@ -244,12 +262,16 @@ func (p Plan) permissions() []permission {
 	if p.ReadWrite {
 		list = append(list, permission{"Mail.ReadWrite", "e2a3a72e-5f79-4c64-b1b1-878b674786c9"})
 	}
-	if p.readsBounces() {
+	reads := p.Bounces
+	if p.readsCanary() {
+		reads = "Mail.ReadBasic"
+	}
+	if reads != "" && !p.ReadWrite {
 		ids := map[string]string{
 			"Mail.ReadBasic": "6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a",
 			"Mail.Read":      "810c84a8-4a9e-49e6-bf7d-12d183f40d01",
 		}
-		list = append(list, permission{p.Bounces, ids[p.Bounces]})
+		list = append(list, permission{reads, ids[reads]})
 	}
 	return list
 }

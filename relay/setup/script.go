@@ -131,6 +131,7 @@ func (p Plan) psValues() []string {
 		"$Tenant = " + psQuote(p.TenantID), "$Admin = " + psQuote(p.Admin),
 		"$AppName = " + psQuote(p.App), "$GroupName = " + psQuote(p.groupName()),
 		"$GroupAddress = " + psQuote(p.groupAddress()), "$ScopeName = " + psQuote(p.scopeName()),
+		"$CanaryScope = " + psQuote(p.canaryScope()), "$Canary = " + psQuote(p.Canary.String()),
 		"$RetentionName = " + psQuote(p.retentionName()), "$Denied = " + psQuote(p.Denied.String()),
 		"$Roles = " + psList(p.roles()), "$Mailboxes = @("}
 	for i, m := range p.Mailboxes {

@@ -177,8 +177,11 @@ func TestRBACConsentsToNothing(t *testing.T) {
 			t.Error("it consents")
 		}
 		for line := range strings.Lines(script) {
-			if strings.Contains(line, "New-ManagementRoleAssignment") &&
-				!strings.Contains(line, "-CustomResourceScope $ScopeName") {
+			scope := "-CustomResourceScope $ScopeName"
+			if strings.Contains(line, "canary Mail.ReadBasic") {
+				scope = "-Role 'Application Mail.ReadBasic' -CustomResourceScope $CanaryScope }"
+			}
+			if strings.Contains(line, "New-ManagementRoleAssignment") && !strings.Contains(line, scope) {
 				t.Errorf("a role without scope: %s", line)
 			}
 			if strings.Contains(line, "New-MgApplication ") && !strings.Contains(line, "AzureADMyOrg") {
@@ -252,6 +255,40 @@ func TestTheRightOfBounces(t *testing.T) {
 					t.Errorf("%s with %+v: %s is named: %v", method, c, right, named)
 				}
 			}
+		}
+	}
+}
+
+// The canary needs a right of its own but where the app reads its mailbox anyway.
+func TestTheRightOfTheCanary(t *testing.T) {
+	for name, c := range map[string]struct {
+		method    setup.Method
+		other     bool // it is in a mailbox that nobody sends from
+		bounces   string
+		readWrite bool
+		want      bool
+	}{
+		"another mailbox":                      {method: setup.RBAC, other: true, want: true},
+		"another mailbox, and bounces":         {method: setup.RBAC, other: true, bounces: "Mail.Read", want: true},
+		"another mailbox, and lookup":          {method: setup.RBAC, other: true, readWrite: true, want: true},
+		"a sending mailbox":                    {method: setup.RBAC, want: true},
+		"a sending mailbox, and bounces":       {method: setup.RBAC, bounces: "Mail.Read"},
+		"a sending mailbox, and lookup":        {method: setup.RBAC, readWrite: true},
+		"by policy, a sending mailbox":         {method: setup.Policy, want: true},
+		"by policy, sending, and bounces":      {method: setup.Policy, bounces: "Mail.Read"},
+		"by policy, a sending one, and lookup": {method: setup.Policy, readWrite: true},
+	} {
+		p := plan(t, 2)
+		p.Method, p.Bounces, p.ReadWrite, p.Canary = c.method, c.bounces, c.readWrite, p.Mailboxes[1]
+		if c.other {
+			p.Canary = rehearsal.Address(t, "check@contoso.com")
+		}
+		script, err := setup.Script(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(script, "Mail.ReadBasic"); got != c.want {
+			t.Errorf("%s: the right is asked for: %v", name, got)
 		}
 	}
 }
@@ -363,7 +400,10 @@ func cmdlets(t *testing.T) map[string][]string {
 
 func TestPlansThatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(*setup.Plan){
-		"no mailbox":        func(p *setup.Plan) { p.Mailboxes = nil },
+		"no mailbox": func(p *setup.Plan) { p.Mailboxes = nil },
+		"a canary by a policy": func(p *setup.Plan) {
+			p.Method, p.Canary = setup.Policy, rehearsal.Address(t, "check@contoso.com")
+		},
 		"a line end":        func(p *setup.Plan) { p.App = "a\nRemove-Everything" },
 		"hidden direction":  func(p *setup.Plan) { p.App = "a\u202eb" },
 		"an empty name":     func(p *setup.Plan) { p.App = "" },

@@ -90,14 +90,14 @@ func (p Plan) steps() (list []step) {
 		list = []step{p.findIfThere(), consents, p.removeRoles(), p.removePolicy(), p.removeRetention(),
 			p.smtpAuth(), p.removeGroup(), p.removeApp()}
 	case p.Task == Migrate:
-		list = []step{p.find(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(), p.testRole(), p.smtpAuth(),
-			p.removeConsentInTime(), p.removePolicy(), p.copyBack()}
+		list = []step{p.find(), p.customize(), p.pointer(), p.group(), p.denied(), p.role(), p.canary(), p.testRole(),
+			p.smtpAuth(), p.removeConsentInTime(), p.removePolicy(), p.copyBack()}
 	case p.Method == Policy:
-		list = append(p.identify(), p.noConsentYet(), p.customize(), p.group(), p.canary(), p.policy(), p.testPolicy(),
+		list = append(p.identify(), p.noConsentYet(), p.customize(), p.group(), p.denied(), p.policy(), p.testPolicy(),
 			p.retention(), p.consent(), p.copyBack())
 	default:
-		list = append(p.identify(), p.noConsent(), p.customize(), p.pointer(), p.group(), p.canary(), p.role(),
-			p.testRole(), p.smtpAuth(), p.retention(), p.copyBack())
+		list = append(p.identify(), p.noConsent(), p.customize(), p.pointer(), p.group(), p.denied(), p.role(),
+			p.canary(), p.testRole(), p.smtpAuth(), p.retention(), p.copyBack())
 	}
 	return slices.DeleteFunc(list, func(s step) bool { return s.title == "" }) // not for this plan
 }
@@ -169,7 +169,7 @@ func (p Plan) removeApp() step {
 		return step{}
 	}
 	return entra("remove_app", "Remove the app registration", "Stop the relay first. The app can be restored in the "+
-		"portal for 30 days. Mailboxes, including the canary, stay.").with(writeApps)
+		"portal for 30 days. Mailboxes, including the denied one, stay.").with(writeApps)
 }
 
 // exchange is a step in Exchange of fragments that begin with its reasons.
@@ -207,15 +207,30 @@ func (p Plan) group() step {
 	return s
 }
 
+func (p Plan) denied() step {
+	return exchange("The denied mailbox: the app must not be able to use it", "denied.ps1")
+}
+
+// canary lets the app read one mailbox by a scope of its own, whether it sends as that or not.
 func (p Plan) canary() step {
-	return exchange("The canary: a mailbox that the app must not be able to use", "canary.ps1")
+	if !p.readsCanary() {
+		return step{}
+	}
+	s := exchange("The canary (audit.canary): the app may read headers in this mailbox", "canary.ps1")
+	s.ps = append(s.ps, assign(p.roleName("canary Mail.ReadBasic"), canaryRole, "$CanaryScope")...)
+	s.ps = append(s.ps, fill("test_canary.ps1", "@ROLE@", psQuote(canaryRole))...)
+	return s
+}
+
+// assign gives the app a role in the mailboxes of a scope, which a variable names.
+func assign(name, role, scope string) []string {
+	return fill("assign.ps1", "@NAME@", psQuote(name), "@ROLE@", psQuote(role), "@SCOPE@", scope)
 }
 
 func (p Plan) role() step {
 	s := exchange("Scope and role: this app, these mailboxes, no others", "role.ps1")
 	for _, role := range p.roles() {
-		name := psQuote(p.roleName(role))
-		s.ps = append(s.ps, fill("assign.ps1", "@NAME@", name, "@ROLE@", psQuote(role))...)
+		s.ps = append(s.ps, assign(p.roleName(role), role, "$ScopeName")...)
 	}
 	return s
 }
@@ -226,7 +241,7 @@ func (p Plan) testRole() step {
 	if p.Task == Migrate {
 		report = "throw"
 	}
-	return step{title: "Test: InScope must be True for each mailbox, and False for the canary", side: inExchange,
+	return step{title: "Test: InScope must be True for each mailbox, and False for the denied one", side: inExchange,
 		ps: fill("test_role.ps1", "@REPORT@", report)}
 }
 
@@ -235,7 +250,7 @@ func (p Plan) policy() step {
 }
 
 func (p Plan) testPolicy() step {
-	return exchange("Test: Granted for each mailbox, Denied for the canary", "test_policy.ps1")
+	return exchange("Test: Granted for each mailbox, Denied for the denied one", "test_policy.ps1")
 }
 
 // retention keeps Sent Items, where every relayed message stays, from filling up, if asked for: it deletes mail.

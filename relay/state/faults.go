@@ -70,6 +70,7 @@ func Faults(s Snapshot, now time.Time) map[string]Fault {
 	f.inVain(s, now)
 	f.expiries(s, now)
 	f.audits(s)
+	f.canary(s.Canary)
 	if s.Reload.Failed {
 		f["configuration"] = refused(s.Reload)
 	}
@@ -273,6 +274,23 @@ func (f faults) audits(s Snapshot) {
 		fault := FaultOf(a.Text)
 		fault.Meanwhile = "mail flows; identity " + a.Identity
 		f[AuditKey(a.Identity)] = fault
+	}
+}
+
+func (f faults) canary(c *Canary) {
+	if c == nil {
+		return
+	}
+	if c.Problem != "" {
+		fault := FaultOf(c.Problem)
+		fault.Since = c.Since
+		fault.Meanwhile = "mail is sent, and it is not known whether it arrives; it ends when a canary arrives"
+		f["canary"] = fault
+	}
+	if c.Unread != "" {
+		fault := FaultOf(c.Unread)
+		fault.Since, fault.Warning, fault.Meanwhile = c.UnreadSince, true, "mail is sent; nothing shows that it arrives"
+		f["canary-mailbox"] = fault
 	}
 }
 

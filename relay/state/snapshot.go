@@ -51,6 +51,7 @@ type Snapshot struct {
 	Certificate time.Time    `json:"certificate_expires,omitzero"` // of the listeners
 	CertUnread  string       `json:"-"`                            // why its changed files cannot be used
 	Audits      []Audit      `json:"audits"`
+	Canary      *Canary      `json:"canary,omitempty"` // nil without audit.canary
 	Reload      Reload       `json:"last_reload"`
 
 	Mailboxes                       []MailboxDay `json:"-"`
@@ -150,6 +151,23 @@ type Audit struct {
 	At       time.Time `json:"at"`
 	Passed   bool      `json:"passed"`
 	Text     string    `json:"text,omitempty"`
+}
+
+// Canary is the newest message of audit.canary, and the last one that arrived.
+type Canary struct {
+	Address  string    `json:"address"`
+	ID       string    `json:"queue_id,omitempty"`
+	Stage    string    `json:"stage"` // queued, sent, missing, arrived, failed or deleted
+	Accepted time.Time `json:"accepted,omitzero"`
+	Arrived  time.Time `json:"last_arrived,omitzero"`
+	Travel   float64   `json:"last_travel_seconds,omitempty"` // from acceptance to arrival
+
+	// Problem is the line of a cause while none has arrived since one went missing or
+	// failed, Unread while the mailbox cannot be read; else they are empty.
+	Problem     string    `json:"-"`
+	Since       time.Time `json:"-"`
+	Unread      string    `json:"-"`
+	UnreadSince time.Time `json:"-"`
 }
 
 // Reload is the last time that the configuration was read.

@@ -66,7 +66,7 @@ func (t *attempt) run() outcome.Answer {
 		return t.failed(err)
 	}
 	t.c.quit(t.smtp)
-	return apart(catalogue()[0].Answer())
+	return Classify(250, "2.0.0", "")
 }
 
 func (t *attempt) dial() (net.Conn, error) {
@@ -76,18 +76,35 @@ func (t *attempt) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &steady{conn, t.c.cfg.Step}, nil
+	return &steady{Conn: conn, limit: t.c.cfg.Step}, nil
 }
 
-// steady bounds each write: go-smtp leaves the body of a message without a deadline.
+// steady bounds each write, for go-smtp leaves the body of a message without a deadline,
+// and what comes between two of them, for it keeps each line of a reply.
 type steady struct {
 	net.Conn
 	limit time.Duration
+	said  int
 }
 
+// maxReply bounds a reply, and all that a server says in the handshake of TLS.
+const maxReply = 64 << 10
+
+var errEndless = errors.New("smtp: a reply without end")
+
 func (s *steady) Write(p []byte) (int, error) {
+	s.said = 0
 	_ = s.SetWriteDeadline(time.Now().Add(s.limit))
 	return s.Conn.Write(p)
+}
+
+func (s *steady) Read(p []byte) (n int, err error) {
+	if s.said > maxReply {
+		return 0, errEndless
+	}
+	n, err = s.Conn.Read(p)
+	s.said += n
+	return n, err
 }
 
 // secure greets the server and starts TLS; without it nothing more is said.
@@ -284,7 +301,7 @@ func Classify(reply int, code, message string) outcome.Answer {
 	}
 	row, _ := outcome.Find(catalogue(), outcome.Seen{HTTP: reply, Codes: codes, Message: strings.Join(words, " ")})
 	a := apart(row.Answer())
-	a.Code, a.RetryAfter = code, row.Pause
+	a.Reply, a.Code, a.RetryAfter = reply, code, row.Pause
 	return a
 }
 

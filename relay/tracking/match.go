@@ -63,11 +63,16 @@ func (t *Tracker) record(ctx context.Context, mailbox envelope.Address, m graph.
 }
 
 func (t *Tracker) added(ctx context.Context, rec spool.Record, e spool.Event) {
-	result := Delayed
+	counted := Event{Mailbox: e.Origin, Result: Delayed, Class: class(e)}
 	if e.Kind == spool.EventBounced {
-		result = Bounced
+		counted.Result = Bounced
 	}
-	t.OnEvent(Event{Mailbox: e.Origin, Result: result, Class: class(e)})
+	if _, limit := limits[e.Status]; isNews(e, t.Now()) {
+		if counted.Client = rec.Client.Name; limit {
+			counted.Limit = e.Status.String()
+		}
+	}
+	t.OnEvent(counted)
 	t.Log.Warn(string(e.Kind), "queue_id", string(rec.ID), "message_id", rec.MessageID, "client", rec.Client.Name,
 		"mailbox", e.Origin.String(), "recipient", e.Recipient.String(), "status", e.Status.Text(), "remote", e.Remote,
 		"probable", e.Probable, "error", e.Text)

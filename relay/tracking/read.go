@@ -19,6 +19,9 @@ import (
 // errLater ends a round of a mailbox: mail comes first, or Graph does not answer.
 var errLater = errors.New("tracking: later")
 
+// maxTries is how often the content of a report is asked for, a minute apart.
+const maxTries = 3
+
 // blindAfter is how many messages in a row without a header mean that Graph shows none.
 const blindAfter = 20
 
@@ -47,13 +50,13 @@ func (t *Tracker) readPages(ctx context.Context, b *box, reader Reader, identity
 			t.failed(b, identity, a)
 			return nil
 		}
-		t.readable(b, "mailbox "+b.mailbox.String()+" can be read again")
 		for _, m := range list {
 			if err := t.consider(ctx, b, reader, m); err != nil {
 				return errors.Join(err, t.remember(ctx, b))
 			}
 			b.position = pacing.Later(b.position, m.At)
 		}
+		t.readable(b, "mailbox "+b.mailbox.String()+" can be read again")
 		if err := t.remember(ctx, b); err != nil || !more {
 			return err
 		}
@@ -148,7 +151,9 @@ func (t *Tracker) report(
 		}
 		raw, a := reader.MIME(ctx, b.mailbox, m.ID, bounce.MaxSize)
 		switch {
-		case a.HTTPStatus == http.StatusNotFound: // somebody has deleted it
+		case a.HTTPStatus == http.StatusNotFound, a.HTTPStatus == http.StatusGone: // somebody has deleted it
+		case a.Outcome != outcome.Delivered && b.isStuck(m.ID, a):
+			t.unreadable(b, m, a.Cause().String())
 		case a.Outcome != outcome.Delivered:
 			_, identity, _ := t.Reader(b.mailbox)
 			t.failed(b, identity, a)
@@ -159,9 +164,7 @@ func (t *Tracker) report(
 				return nil
 			}
 			if err != nil {
-				t.Log.Warn("cannot read a report in a mailbox", "mailbox", b.mailbox.String(), "report", m.MessageID,
-					"error", text.Foreign(err.Error(), outcome.MaxText))
-				t.OnEvent(Event{Mailbox: b.mailbox, Result: Unreadable})
+				t.unreadable(b, m, text.Foreign(err.Error(), outcome.MaxText))
 				break
 			}
 			report = whole
@@ -171,6 +174,26 @@ func (t *Tracker) report(
 		return nil
 	}
 	return t.record(ctx, b.mailbox, m, report)
+}
+
+// unreadable counts a report of which only the header is known.
+func (t *Tracker) unreadable(b *box, m graph.Received, why string) {
+	t.Log.Warn("cannot read a report in a mailbox", "mailbox", b.mailbox.String(), "report", m.MessageID, "error", why)
+	t.OnEvent(Event{Mailbox: b.mailbox, Result: Unreadable})
+}
+
+// isStuck reports whether Graph has failed to show a message so often, for no reason that
+// concerns the mailbox, that others must not wait for it any longer.
+func (b *box) isStuck(id string, a outcome.Answer) bool {
+	switch a.HTTPStatus {
+	case 0, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return false
+	}
+	if b.failedAt != id {
+		b.failedAt, b.failures = id, 0
+	}
+	b.failures++
+	return b.failures >= maxTries
 }
 
 // understood reads a report; a panic of a library is an error like others.

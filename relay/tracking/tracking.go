@@ -79,6 +79,8 @@ type Event struct {
 	Mailbox envelope.Address
 	Result  Result
 	Class   string // of Bounced: the first two numbers of its status, as in 5.1
+	Client  string // of Bounced, where it is certain and of today: whose mail it was
+	Limit   string // the same: its status, where the mailbox or the tenant may send no more
 }
 
 // Result is what became of a report, or of the attempt to read a mailbox.
@@ -127,6 +129,8 @@ type box struct {
 	alarmed  bool      // it may not be read
 	failing  bool      // it could not be read the last time
 	blind    int       // messages in a row whose header Graph did not show
+	failedAt string    // the message that Graph failed to show
+	failures int       // how often
 }
 
 // New makes a Tracker. Nothing happens before Run.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -207,7 +209,8 @@ func TestThreeHundredOfTenThousand(t *testing.T) {
 			continue
 		}
 		if len(fates) != 2 || fates[0].Kind != want || fates[0].Probable != (b.shape == "keyless") ||
-			fates[1].Kind != spool.EventSent {
+			!fates[0].Recipient.Equal(b.message.Envelope.Recipients[0]) || fates[1].Kind != spool.EventSent ||
+			fates[0].Status.String() != sandbox.Code(b.shape) || !strings.Contains(fates[0].Text, "made for a test") {
 			t.Errorf("%s: %+v", b.shape, fates)
 		}
 	}
@@ -221,11 +224,16 @@ func TestThreeHundredOfTenThousand(t *testing.T) {
 	if n := r.count(Matched) + r.count(Probable); n != 300 {
 		t.Errorf("%d reports were matched: %v", n, r.events)
 	}
-	if after := r.double.Inbox(box1.String()); len(after) != len(before) {
-		t.Errorf("the mailbox has %d messages, and had %d", len(after), len(before))
+	if after := r.double.Inbox(box1.String()); !reflect.DeepEqual(after, before) || len(before) != 10_000 {
+		t.Errorf("the mailbox has %d messages, and had %d, or one has changed", len(after), len(before))
 	}
 	if list, n := r.double.Refusals(); n != 0 {
 		t.Errorf("the double refused %+v", list)
+	}
+	for endpoint := range r.double.Stats().Answers { // what marks as read, moves or deletes would be another
+		if !slices.Contains([]string{"token", "discovery", "search", "mime"}, endpoint) {
+			t.Errorf("a request to %s, which could change a mailbox", endpoint)
+		}
 	}
 	matched := r.count(Bounced) + r.count(Delayed)
 	r.again() // what was read before a restart is not read again, or changes nothing
@@ -314,6 +322,44 @@ func TestAMailboxThatMayNotBeRead(t *testing.T) {
 	}
 }
 
+// Where the list may be read and a report may not, the alarm stays until it may; and what Graph
+// fails to show for good stops no other report.
+func TestAReportThatMayNotBeRead(t *testing.T) {
+	r := newRig(t, true, "Mail.ReadBasic")
+	raised := 0
+	alarm := r.Alarm
+	r.Alarm = func(key, text string, firing bool) {
+		if alarm(key, text, firing); firing {
+			raised++
+		} else {
+			raised = -100
+		}
+	}
+	odd, other := r.sent("<1@erp>", "one@example.net"), r.sent("<2@erp>", "two@example.net")
+	r.arrives("exchange", r.about(odd, time.Now()))
+	for range 3 {
+		r.round(t.Context())
+	}
+	if raised < 1 || len(r.alarms) != 1 {
+		t.Errorf("the alarm comes and goes: %d, %v", raised, r.alarms)
+	}
+	r.double.SetGranted("Mail.Read")
+	if err := r.double.Inject(sandbox.Fault{Endpoint: "mime", Count: maxTries,
+		Status: http.StatusInternalServerError, Code: "ErrorMimeContentConversionFailed"}); err != nil {
+		t.Fatal(err)
+	}
+	r.arrives("exchange", r.about(other, time.Now().Add(time.Second)))
+	for range maxTries {
+		r.round(t.Context())
+	}
+	if f := r.fates(other); f[0].Kind != spool.EventBounced || f[0].Probable || r.count(Unreadable) != 1 {
+		t.Errorf("the other report waits: %+v, %v", f, r.events)
+	}
+	if f := r.fates(odd); f[0].Kind != spool.EventBounced || f[0].Status != (reply.Enhanced{}) || len(r.alarms) != 0 {
+		t.Errorf("of the odd one its header is known: %+v, %v", f, r.alarms)
+	}
+}
+
 // Mail comes first; 410 begins again; what Graph asks for is granted; a store that takes nothing loses nothing.
 func TestNothingIsLostOnTheWay(t *testing.T) {
 	r := newRig(t, true, "Mail.Read")
@@ -374,6 +420,18 @@ func TestAlarms(t *testing.T) {
 	r.watch.clients["erp"] = time.Time{}
 	r.arrives("exchange", r.about(r.sent("<last@erp>", "dead@example.net"), time.Now()))
 	r.round(t.Context())
+	clients, limited := 0, map[string]int{}
+	for e, times := range r.events {
+		if e.Client == "erp" {
+			clients += times
+		}
+		if e.Limit != "" {
+			limited[e.Limit] += times
+		}
+	}
+	if clients != fewest+10 || fmt.Sprint(limited) != "map[5.1.90:1 5.7.232:1 5.7.233:1 5.7.236:1]" {
+		t.Errorf("%d bounces count for the client, and of the limits %v", clients, limited)
+	}
 	for _, key := range []string{"bounce-code:5.7.232", "bounce-code:5.7.233", "bounce-code:5.7.236",
 		"bounce-code:5.1.90", "bounce-share:erp"} {
 		if r.alarms[key] == "" {

@@ -37,6 +37,19 @@ var limits = map[reply.Enhanced][2]string{
 		"add the domain of the sender to the tenant"},
 }
 
+// Limits are their statuses.
+func Limits() (list []string) {
+	for status := range limits {
+		list = append(list, status.String())
+	}
+	return list
+}
+
+// isNews reports whether an event says something for certain about mail of today.
+func isNews(e spool.Event, now time.Time) bool {
+	return e.Kind == spool.EventBounced && !e.Probable && now.Sub(e.At) <= watchFor
+}
+
 // watch looks at the bounces as a whole.
 type watch struct {
 	mu      sync.Mutex
@@ -52,7 +65,7 @@ func newWatch() watch {
 // note follows a bounce that was recorded.
 func (w *watch) note(ctx context.Context, t *Tracker, rec spool.Record, e spool.Event) {
 	now := t.Now()
-	if e.Kind != spool.EventBounced || e.Probable || now.Sub(e.At) > watchFor {
+	if !isNews(e, now) {
 		return
 	}
 	w.mu.Lock()

@@ -20,7 +20,7 @@ import (
 
 const (
 	sender = "notifications@contoso.com"
-	canary = "canary@contoso.com"
+	canary = "denied@contoso.com"
 	admin  = "admin@contoso.com"
 	group  = "graphrelay-senders@contoso.com"
 )

@@ -68,22 +68,22 @@ func Judge(e Evidence) (v Verdict, text, remedy string, final bool) {
 
 // judgeDenied decides where every allowed mailbox works.
 func (e Evidence) judgeDenied() (v Verdict, text, remedy string, final bool) {
-	const canary = "write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied"
+	const name = "write denied_mailbox with an existing, licensed, ordinary mailbox, or name it with --denied"
 	switch {
 	case len(e.Allowed) == 0 && !e.Administrator.IsZero():
 		return Unproven, "no mailbox was tried", "name one that must be able to send with --allowed", true
 	case len(e.Denied) == 0:
-		return Unproven, "no mailbox is named that must be refused", canary, true
+		return Unproven, "no mailbox is named that must be refused", name, true
 	}
 	for _, t := range e.Denied {
 		switch {
 		case t.Access == Missing:
-			return Unproven, t.says("%s is not a mailbox that could be refused: %s"), canary, false
+			return Unproven, t.says("%s is not a mailbox that could be refused: %s"), name, false
 		case t.Access != Closed:
 			return Unproven, t.says("the answer for %s proves nothing: %s"), t.remedy(), false
 		case e.administrators(t):
 			return Unproven, t.Mailbox.String() + " looks like an administrator's mailbox, " +
-				"which refuses every app whatever the policy", canary, true
+				"which refuses every app whatever the policy", name, true
 		}
 	}
 	if len(e.Unread) > 0 {

@@ -68,6 +68,49 @@ func TestWhatTheConfigurationNeedsBesideSending(t *testing.T) {
 	}
 }
 
+// The canary's mailbox must be readable, and where nobody sends from it, the app must not send as it.
+func TestWhatTheCanaryNeeds(t *testing.T) {
+	const check = "check@contoso.com"
+	reads := sandbox.RoleAssignment{Role: "Application Mail.ReadBasic", Scope: check}
+	sends := sandbox.RoleAssignment{Role: "Application Mail.Send", Scope: check}
+	for name, tc := range map[string]struct {
+		roles   []sandbox.RoleAssignment
+		canary  string
+		want    string
+		verdict verify.Verdict
+	}{
+		"granted":     {[]sandbox.RoleAssignment{reads}, check, "read ok", verify.Restricted},
+		"not granted": {nil, check, "read warn grant Application Mail.ReadBasic", verify.Restricted},
+		"of a sender": {nil, sender, "read warn grant Application Mail.ReadBasic", verify.Restricted},
+		"sends as it too": {[]sandbox.RoleAssignment{reads, sends}, check, "read ok, witness fail restrict the app " +
+			"before anything else is done with it", verify.NotRestricted},
+		"no such mailbox": {nil, "gone@contoso.com", "read warn", verify.Restricted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTenant(t)
+			x.SetMailboxes([]string{sender, canary, admin, check})
+			a := role(sender)
+			a.Assignments = append(a.Assignments, tc.roles...)
+			x.set(a, 0)
+			x.id.Canary, x.id.CanaryReads = address(t, tc.canary), tc.canary != sender
+			r := x.verify()
+			var got []string
+			for _, f := range r.Findings {
+				if f.Step == verify.StepRead || f.Step == verify.StepWitness {
+					remedy, _, _ := strings.Cut(f.Remedy, " for this mailbox")
+					if name == "no such mailbox" {
+						remedy = ""
+					}
+					got = append(got, strings.TrimSpace(string(f.Step)+" "+string(f.Mark)+" "+remedy))
+				}
+			}
+			if strings.Join(got, ", ") != tc.want || r.Verdict != tc.verdict {
+				t.Errorf("%v, want %s; verdict %s: %s", got, tc.want, r.Verdict, r.Text)
+			}
+		})
+	}
+}
+
 // What tracking of bounces needs is proven likewise: that lists can be read, and with full the content.
 func TestWhatBouncesNeed(t *testing.T) {
 	for name, tc := range map[string]struct{ granted, needs, want string }{

@@ -27,6 +27,9 @@ type Identity struct {
 	Uploads  bool               // large mail goes as drafts, so the allowed mailboxes need Mail.ReadWrite
 	Looks    bool               // unknown outcomes are looked up, so they need Mail.Read
 	Bounces  string             // what the tracking of bounces needs: "", Mail.ReadBasic or Mail.Read
+	Canary   envelope.Address   // audit.canary, which it must be able to read; zero for none
+	// CanaryReads says that it must not be able to send as the Canary.
+	CanaryReads bool
 	// Open makes a client that logs in again, and Submission one of the submission server;
 	// nil where large mail does not go there.
 	Open       func() (Client, error)
@@ -109,6 +112,7 @@ func (v Verifier) round(ctx context.Context, id Identity, mailed map[string]bool
 	r := &round{Verifier: v, id: id, evidence: Evidence{Administrator: v.To}}
 	if r.logIn(ctx) {
 		r.allowed(ctx, mailed)
+		r.canary(ctx)
 		r.denied(ctx)
 	}
 	r.evidence.Stopped = ctx.Err()
@@ -249,7 +253,7 @@ func allowedFinding(t Trial) Finding {
 }
 
 // denied tries the mailboxes that must be refused, and beside them the
-// administrator's own: should that one be open, more is open than should be.
+// administrator's own and the canary's: should one be open, more is open than should be.
 func (r *round) denied(ctx context.Context) {
 	for _, m := range r.id.Denied {
 		if ctx.Err() != nil {
@@ -261,8 +265,11 @@ func (r *round) denied(ctx context.Context) {
 		r.read(ctx, m)
 		r.submitDenied(ctx, m)
 	}
-	if !r.To.IsZero() && r.witness() && ctx.Err() == nil {
-		t := Probe(ctx, r.client, r.To, r.Now())
+	for _, m := range r.witnesses() {
+		if ctx.Err() != nil {
+			return
+		}
+		t := Probe(ctx, r.client, m, r.Now())
 		r.evidence.Witnesses = append(r.evidence.Witnesses, t)
 		if t.Access == Open {
 			f := deniedFinding(t)
@@ -272,9 +279,24 @@ func (r *round) denied(ctx context.Context) {
 	}
 }
 
-// witness reports whether the administrator's address is one more to try.
-func (r *round) witness() bool {
-	return !slices.ContainsFunc(slices.Concat(r.id.Allowed, r.id.Denied), r.To.Equal)
+// witnesses are further mailboxes to try: the administrator's, and a canary's that is only read.
+func (r *round) witnesses() []envelope.Address {
+	list := []envelope.Address{r.To}
+	if r.id.CanaryReads && !r.id.Canary.Equal(r.To) {
+		list = append(list, r.id.Canary)
+	}
+	return slices.DeleteFunc(list, func(m envelope.Address) bool {
+		return m.IsZero() || slices.ContainsFunc(slices.Concat(r.id.Allowed, r.id.Denied), m.Equal)
+	})
+}
+
+// canary tries to read the mailbox in which canaries arrive.
+func (r *round) canary(ctx context.Context) {
+	if r.id.Canary.IsZero() || ctx.Err() != nil {
+		return
+	}
+	_, a := canRead(ctx, r.client, r.id.Canary)
+	r.note(needsCanary.finding(r.id.Canary, a))
 }
 
 // read tries to read a mailbox that must be closed, where the application could
@@ -339,6 +361,7 @@ func Examine(ctx context.Context, id Identity, v Verifier, note func(Finding)) {
 			r.permissions(ctx, m, false)
 		}
 	}
+	r.canary(ctx)
 	r.denied(ctx)
 	if len(id.Denied) == 0 {
 		note(Finding{Step: StepDenied, Mark: Warn, Text: "no mailbox is named that must be refused",
@@ -355,6 +378,7 @@ type need struct {
 
 var (
 	needsDrafts = need{StepWrite, "Mail.ReadWrite", "create drafts in", "delivery.large_messages: upload"}
+	needsCanary = need{StepRead, "Mail.ReadBasic", "read", "audit.canary"}
 	needsSearch = need{StepRead, "Mail.Read", "search", "delivery.unknown_outcome: lookup"}
 )
 

@@ -29,7 +29,7 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 	for _, id := range c.Identities {
 		v := verify.Identity{
 			Name: string(id.Name), TenantID: string(id.TenantID), ClientID: string(id.ClientID),
-			Reads: reads(c), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Bounces: ReadsBounces(c),
+			Reads: reads(c, id.Name), Uploads: c.Delivery.Upload(), Looks: LooksUp(c), Bounces: ReadsBounces(c),
 			Allowed: named[id.Name],
 			Open: func() (verify.Client, error) {
 				return largemail.New(Graph(id, version, slog.New(slog.DiscardHandler), nil))
@@ -43,6 +43,10 @@ func VerifyIdentities(c *config.Config, version string, allowed []envelope.Addre
 				}
 				return client.Submission, nil
 			}
+		}
+		if CanaryIdentity(c) == id.Name {
+			_, sends := c.Mailbox(c.Audit.Canary)
+			v.Canary, v.CanaryReads = c.Audit.Canary, !sends
 		}
 		if !id.DeniedMailbox.IsZero() {
 			v.Denied = []envelope.Address{id.DeniedMailbox}
@@ -90,7 +94,7 @@ func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConf
 
 func audit(c *config.Config, id config.Identity, client verify.Prober) verify.Audited {
 	return verify.Audited{
-		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: reads(c), Client: client,
+		Name: string(id.Name), Denied: id.DeniedMailbox, Reads: reads(c, id.Name), Client: client,
 	}
 }
 

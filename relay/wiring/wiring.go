@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/canary"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
@@ -197,6 +198,9 @@ func Weights(now func() *config.Config) func(client string) int {
 
 // Weight returns the weight of a client's turns in a mailbox.
 func Weight(c *config.Config, client string) int {
+	if client == canary.Client {
+		return delivery.Bulk
+	}
 	for _, entry := range c.Clients {
 		if string(entry.Name) == client {
 			weights := map[string]int{"high": delivery.High, "normal": delivery.Normal, "bulk": delivery.Bulk}
@@ -226,13 +230,38 @@ func Tracking(c *config.Config) tracking.Settings {
 	}
 }
 
+// Canary returns what proves every day that mail arrives.
+func Canary(c *config.Config) canary.Settings {
+	if c.Audit.Canary.IsZero() {
+		return canary.Settings{}
+	}
+	return canary.Settings{
+		To: c.Audit.Canary, From: c.DefaultSender, Mailbox: c.MailboxOf(c.DefaultSender), Hostname: string(c.Hostname),
+	}
+}
+
+// CanaryIdentity returns the identity that reads the mailbox of audit.canary: the one that
+// sends for it, or else that of the default sender; "" without a canary.
+func CanaryIdentity(c *config.Config) config.Name {
+	if c.Audit.Canary.IsZero() {
+		return ""
+	}
+	m, ok := c.Mailbox(c.Audit.Canary)
+	if !ok {
+		m, _ = c.Mailbox(c.MailboxOf(c.DefaultSender))
+	}
+	return m.Identity
+}
+
 // ReadsBounces returns the permission that tracking needs, "" for none.
 func ReadsBounces(c *config.Config) string {
 	return map[string]string{"header": "Mail.ReadBasic", "full": "Mail.Read"}[c.Delivery.TrackBounces]
 }
 
-// reads reports whether the app may read mail, so that the audit tries whether it may read too much.
-func reads(c *config.Config) bool { return NeedsReadWrite(c) || ReadsBounces(c) != "" }
+// reads reports whether an app may read mail, so that the audit tries whether it may read too much.
+func reads(c *config.Config, identity config.Name) bool {
+	return NeedsReadWrite(c) || ReadsBounces(c) != "" || CanaryIdentity(c) == identity
+}
 
 // LooksUp reports whether a message that may have been sent is looked up first.
 func LooksUp(c *config.Config) bool { return c.Delivery.UnknownOutcome == "lookup" }

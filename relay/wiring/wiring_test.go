@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/canary"
 	"graphrelay/relay/delivery"
 	"graphrelay/relay/e2e/confkeys"
 	"graphrelay/relay/envelope"
@@ -44,6 +45,8 @@ type options struct {
 	Limits     delivery.Limits
 	Reports    delivery.Reports
 	Tracking   tracking.Settings
+	Canary     canary.Settings
+	Reading    config.Name
 	Routes     map[string]delivery.Route
 	Lookups    []envelope.Address
 	Exact      []envelope.Address
@@ -71,6 +74,8 @@ func optionsOf(t *testing.T, c *config.Config) options {
 		Limits:    Limits(c),
 		Reports:   Reports(c),
 		Tracking:  Tracking(c),
+		Canary:    Canary(c),
+		Reading:   CanaryIdentity(c),
 		Routes:    map[string]delivery.Route{},
 		Lookups:   Lookups(c),
 		Exact:     ExactSenders(c),

@@ -105,7 +105,7 @@ func TestProbesTakeTurns(t *testing.T) {
 // TestNoProbeEndsAnAudit: not even one that an operator asks for.
 func TestNoProbeEndsAnAudit(t *testing.T) {
 	s := New(&stored{})
-	h := ForAudit("app", "it may send as canary@contoso.com; restrict it", noon)
+	h := ForAudit("app", "it may send as denied@contoso.com; restrict it", noon)
 	s.Begin(h)
 	s.ProbeNow(noon)
 	if ok, again := s.TakeProbe(h.Key, "a", noon.Add(time.Hour)); ok || !again.IsZero() {

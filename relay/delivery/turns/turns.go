@@ -178,7 +178,7 @@ func (l *Line) Add(t spool.Turn, n int, at, now time.Time) {
 	m := l.member(t)
 	m.messages, m.noted = m.messages+n, now
 	if at.Before(m.after) {
-		m.after = time.Time{}
+		m.after = at // what was due before that is stopped all the same
 	}
 	if at.After(now) {
 		l.plan(m, pacing.Earlier(m.at, at))

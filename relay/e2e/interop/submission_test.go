@@ -41,27 +41,14 @@ type arrived struct {
 // TestSubmissionToForeignServers: 100 MB, and 30 MB of a signed message, arrive at servers
 // that other people wrote, each byte as it was, with the envelope and the login.
 func TestSubmissionToForeignServers(t *testing.T) {
-	for name, server := range map[string]struct {
-		program foreign.Program
-		script  string
-	}{
-		"smtp-server": {foreign.SMTPServer(t), "testdata/submission.js"},
-		"aiosmtpd":    {foreign.Aiosmtpd(t), "testdata/submission.py"},
+	for name, start := range map[string]func(t *testing.T, cert, key string) *bufio.Reader{
+		"smtp-server": script(foreign.SMTPServer(t), "testdata/submission.js"),
+		"aiosmtpd":    script(foreign.Aiosmtpd(t), "testdata/submission.py"),
+		"Postfix":     postfixSubmission,
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			cert, key := selfSigned(t, dir)
-			cmd := server.program(server.script, cert, key)
-			cmd.Stderr = os.Stderr
-			out, err := cmd.StdoutPipe()
-			if err == nil {
-				err = cmd.Start()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-			lines := bufio.NewReader(out)
+			cert, key := selfSigned(t, t.TempDir())
+			lines := start(t, cert, key)
 			port := read(t, lines).Port
 			d := harness.StartDouble(t, func(o *sandbox.Options) { o.Granted = []string{"SMTP.SendAsApp"} })
 			r := harness.NewRelay(t, d, harness.SubmissionAt(fmt.Sprintf("127.0.0.1:%d", port)),
@@ -69,6 +56,15 @@ func TestSubmissionToForeignServers(t *testing.T) {
 				harness.With("smtp", "max_message_size: 149MiB", "received: off"))
 			trust(t, filepath.Join(r.Dir, "ca.pem"), cert)
 			r.Start()
+			harness.Hello(t, r.Addr).Send(harness.Sender, []string{"a@example.org"},
+				"From: "+harness.Sender+"\r\n\r\nsmall\r\n")
+			d.WaitFor(t, 1, patience)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(r.Tail())
+				}
+			})
+			before := r.Memory("VmRSS")
 			for _, megabytes := range []int{30, 100} {
 				sum, size := sendSigned(t, r.Addr, megabytes)
 				got := read(t, lines)
@@ -78,18 +74,48 @@ func TestSubmissionToForeignServers(t *testing.T) {
 				}
 			}
 			r.WaitEmpty(time.Minute)
+			if added := r.Memory("VmHWM") - before; added > 64<<10 {
+				t.Errorf("they cost %d KiB of memory, more than 64 MiB", added)
+			}
 		})
+	}
+}
+
+// script is a server that says on standard output what arrives.
+func script(program foreign.Program, file string) func(t *testing.T, cert, key string) *bufio.Reader {
+	return func(t *testing.T, cert, key string) *bufio.Reader {
+		cmd := program(file, cert, key)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return bufio.NewReader(out)
 	}
 }
 
 func read(t *testing.T, lines *bufio.Reader) (a arrived) {
 	t.Helper()
-	line, err := lines.ReadString('\n')
-	if err == nil {
-		err = json.Unmarshal([]byte(line), &a)
+	type said struct {
+		line string
+		err  error
 	}
-	if err != nil {
-		t.Fatalf("the server says %q, %v", line, err)
+	got := make(chan said, 1)
+	go func() { line, err := lines.ReadString('\n'); got <- said{line, err} }()
+	select {
+	case s := <-got:
+		if s.err == nil {
+			s.err = json.Unmarshal([]byte(s.line), &a)
+		}
+		if s.err != nil {
+			t.Fatalf("the server says %q, %v", s.line, s.err)
+		}
+	case <-time.After(2 * patience):
+		t.Fatal("the server says nothing")
 	}
 	return a
 }

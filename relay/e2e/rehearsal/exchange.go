@@ -243,6 +243,12 @@ func (p *process) restrict(t *Tenant, name string, args powershell.Args) ([]any,
 	case "New-ManagementScope":
 		t.scopes = append(t.scopes, scopeOf{p.str(args, "name"), p.str(args, "recipientrestrictionfilter")})
 		return t.scopeObjects()[len(t.scopes)-1:], nil
+	case "Set-ManagementScope":
+		for i, s := range t.scopes {
+			if strings.EqualFold(s.name, identity) {
+				t.scopes[i].filter = p.str(args, "recipientrestrictionfilter")
+			}
+		}
 	case "New-ManagementRoleAssignment":
 		if !slices.ContainsFunc(t.pointers, func(one pointer) bool { return one.objectID == p.str(args, "app") }) {
 			return nil, refuse("The app couldn't be found.")

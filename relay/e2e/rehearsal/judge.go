@@ -11,7 +11,7 @@ import (
 	"graphrelay/relay/setup"
 )
 
-// WorldOf is a tenant with the mailboxes of a plan, its canary and some of others,
+// WorldOf is a tenant with the mailboxes of a plan, its denied one and some of others,
 // and with what the plan takes for granted.
 func WorldOf(t testing.TB, p setup.Plan) *World {
 	t.Helper()
@@ -23,10 +23,10 @@ func WorldOf(t testing.TB, p setup.Plan) *World {
 	if strings.Contains(id, ".") {
 		id = "11111111-1111-1111-1111-111111111111"
 	}
-	tenant := NewTenant(id, append(slices.Clone(allowed), "ceo@contoso.com", "canary@contoso.com")...)
+	tenant := NewTenant(id, append(slices.Clone(allowed), "ceo@contoso.com", "denied@contoso.com")...)
 	tenant.mailboxes[0].kind = "UserMailbox"
-	for _, o := range append(slices.Clone(p.Owners), p.Denied) {
-		if tenant.mailboxOf(o.String()) == nil {
+	for _, o := range append(slices.Clone(p.Owners), p.Denied, p.Canary) {
+		if !o.IsZero() && tenant.mailboxOf(o.String()) == nil {
 			tenant.mailboxes = append(tenant.mailboxes, &mailbox{address: o.String(), kind: "UserMailbox"})
 		}
 	}
@@ -80,6 +80,13 @@ func (w *World) Restricted(p setup.Plan) {
 	want := slices.Sorted(slices.Values(w.Allowed))
 	if got := w.Tenant.Reach(w.Now.Add(3 * time.Hour)); !slices.Equal(got, want) {
 		w.fail("in the end the app can use %q, want %q", got, want)
+	}
+	var reads []string
+	if !p.Canary.IsZero() && p.Method == setup.RBAC && (!p.ReadWrite || !holds(w.Allowed, p.Canary.String())) {
+		reads = []string{p.Canary.String()}
+	}
+	if got := w.Tenant.Readable(); !slices.Equal(got, reads) {
+		w.fail("the app can read headers in %q, want %q", got, reads)
 	}
 	d, err := sandbox.New(sandbox.Options{})
 	if err != nil {

@@ -29,7 +29,7 @@ func Plain(t testing.TB, mailboxes int) setup.Plan {
 		Method: setup.RBAC, Shell: setup.PowerShell, Task: setup.Create, Credential: setup.Certificate,
 		Identity: "contoso", App: "graphrelay",
 		TenantID: "11111111-1111-1111-1111-111111111111", ClientID: "22222222-2222-2222-2222-222222222222",
-		Certificate: "entra.cer", File: "/etc/graphrelay/entra.pem", Denied: Address(t, "canary@contoso.com"),
+		Certificate: "entra.cer", File: "/etc/graphrelay/entra.pem", Denied: Address(t, "denied@contoso.com"),
 		Issuer: "https://issuer.example/", Subject: "system:serviceaccount:mail:relay",
 	}
 	for i := range mailboxes {
@@ -92,15 +92,17 @@ func kinds(t testing.TB) map[string]setup.Plan {
 func Full(t testing.TB, p setup.Plan) setup.Plan {
 	t.Helper()
 	p.Mailboxes, p.App, p.Identity = Plain(t, 30).Mailboxes, Hostile, Hostile
-	p.Denied, p.ReadWrite, p.Admin = Address(t, "o'canary@contoso.com"), true, "o'admin@contoso.com"
+	p.Denied, p.ReadWrite, p.Admin = Address(t, "o'denied@contoso.com"), true, "o'admin@contoso.com"
 	p.Certificate, p.File = Hostile+"/entra.cer", Hostile+"/entra.pem"
 	p.Issuer, p.Subject = "https://issuer.example/"+Hostile, Hostile
 	if p.Task == setup.Create {
 		p.SentItemsDays = 30
 	}
 	p.Submit = p.Method == setup.RBAC
+	p.Canary = Address(t, "o'check@contoso.com")
 	p.Renewal = p.Credential == setup.Certificate
 	if p.Method == setup.Policy {
+		p.Canary = p.Mailboxes[0]
 		p.TenantID = "contoso.onmicrosoft.com"
 		p.Group = Address(t, "o'group@contoso.com")
 	} else {

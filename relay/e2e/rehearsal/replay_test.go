@@ -26,7 +26,7 @@ func print(t testing.TB, p setup.Plan) string {
 	return script
 }
 
-// world is a tenant with the mailboxes of a plan, its canary and others.
+// world is a tenant with the mailboxes of a plan, its denied one and others.
 func world(t testing.TB, p setup.Plan) *rehearsal.World {
 	t.Helper()
 	return rehearsal.WorldOf(t, p)
@@ -240,6 +240,30 @@ func moveAndUndo(t *testing.T, credential setup.Credential, shell setup.Shell, f
 	w.Gone(p)
 }
 
+// The canary is read by a right of its own, in its mailbox alone and for its headers: one of those that
+// are sent as, another, and another than before.
+func TestTheRightOfTheCanary(t *testing.T) {
+	p := rehearsal.Plain(t, 2)
+	w := world(t, p)
+	for _, canary := range []string{p.Mailboxes[1].String(), "ceo@contoso.com", p.Mailboxes[0].String()} {
+		p.Canary, p.ClientID = rehearsal.Address(t, canary), w.ClientID(p)
+		if err := w.Run(print(t, p), map[string]any{"SkipWait": true}); err != nil {
+			t.Fatal(err)
+		}
+		w.Restricted(p)
+	}
+	p.Canary = rehearsal.Address(t, "nobody@contoso.com")
+	if err := w.Run(print(t, p), nil); err == nil || !strings.Contains(err.Error(), "There is no mailbox "+
+		"nobody@contoso.com, which audit.canary names. Make it (a shared one will do)") {
+		t.Errorf("without the mailbox: %v", err)
+	}
+	p.Task = setup.Undo
+	if err := w.Run(print(t, p), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Gone(p)
+}
+
 // A migration with a mailbox that is not in scope takes nothing away.
 func TestMigrationStopsOutOfScope(t *testing.T) {
 	p := rehearsal.Plain(t, 2)
@@ -328,7 +352,7 @@ func travel(t testing.TB, w *rehearsal.World, task setup.Task, edit func(setup.T
 	case setup.Create:
 		p.Method, p.SentItemsDays = setup.Policy, 30
 	case byRole:
-		p.Task = setup.Create
+		p.Task, p.Canary = setup.Create, rehearsal.Address(t, "ceo@contoso.com")
 	}
 	if err := w.Run(edit(task, print(t, p)), nil); err != nil {
 		t.Fatal(task, err)
@@ -403,7 +427,7 @@ func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
 	for what, edit := range map[string][2]string{
 		"a short wait":     {"Wait-Since 'Changed' 90", "Wait-Since 'Changed' 5"},
 		"another right":    {"-AccessRight RestrictAccess", "-AccessRight DenyAccess"},
-		"a stranger":       {"$Mailboxes = @(", "$Mailboxes = @('canary@contoso.com',"},
+		"a stranger":       {"$Mailboxes = @(", "$Mailboxes = @('denied@contoso.com',"},
 		"modules together": {"Connect-ExchangeOnline", "Connect-MgGraph -TenantId $Tenant; Connect-ExchangeOnline"},
 		"no scope":         {" -CustomResourceScope $ScopeName", ""},
 		"a wide scope":     {`("MemberOfGroup -eq '" + $dn + "'")`, `"Name -like '*'"`},

@@ -100,6 +100,7 @@ func (t *Tenant) guid() string {
 var permissions = map[string]string{
 	"b633e1c5-b582-4048-a93e-9f11b44c7e96": "Mail.Send",
 	"e2a3a72e-5f79-4c64-b1b1-878b674786c9": "Mail.ReadWrite",
+	"6be147d2-ea4f-4b5a-a3fa-3eab6f3c140a": "Mail.ReadBasic",
 }
 
 func (t *Tenant) groupOf(name string) *group {
@@ -122,6 +123,9 @@ func (t *Tenant) inScope(name, address string) bool {
 	for _, s := range t.scopes {
 		if !strings.EqualFold(s.name, name) {
 			continue
+		}
+		if s.filter == "PrimarySmtpAddress -eq '"+strings.ReplaceAll(address, "'", "''")+"'" {
+			return true
 		}
 		for _, g := range t.groups {
 			if s.filter == "MemberOfGroup -eq '"+strings.ReplaceAll(g.dn(), "'", "''")+"'" {
@@ -156,6 +160,20 @@ func (t *Tenant) allowedByPolicy(appID, address string, before time.Time) bool {
 	return !restricted
 }
 
+// readsHeaders is the role that lets an app use no mailbox, but read headers in it.
+const readsHeaders = "Application Mail.ReadBasic"
+
+// Readable is every mailbox in which the app may read headers, and nothing else.
+func (t *Tenant) Readable() (list []string) {
+	for _, m := range t.mailboxes {
+		in := func(a assignment) bool { return a.role == readsHeaders && t.inScope(a.scope, m.address) }
+		if slices.ContainsFunc(t.assignments, in) {
+			list = append(list, m.address)
+		}
+	}
+	return list
+}
+
 // Reach is every mailbox that the app could use for a permission now, at the worst:
 // with tokens that were issued before a consent was removed, and with policies that
 // have not reached Graph yet.
@@ -173,7 +191,7 @@ func (t *Tenant) Reach(now time.Time) (list []string) {
 
 func (t *Tenant) uses(sp *principal, address string, now time.Time) bool {
 	for _, a := range t.assignments {
-		if a.sp == sp.id && t.inScope(a.scope, address) {
+		if a.sp == sp.id && a.role != readsHeaders && t.inScope(a.scope, address) {
 			return true
 		}
 	}

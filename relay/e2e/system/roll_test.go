@@ -28,7 +28,7 @@ func (m *machine) rolls(t *testing.T) {
 	m.certificate(t)
 	m.write(config, regexp.MustCompile(`(?m)^( +)client_secret_file: .*`).ReplaceAllString(good,
 		"${1}certificate_file: "+entraFile+"\n${1}certificate_renewal: auto\n${1}app_object_id: "+
-			sandbox.DefaultObjectID+"\n${1}denied_mailbox: canary@contoso.com"), 0o640)
+			sandbox.DefaultObjectID+"\n${1}denied_mailbox: denied@contoso.com"), 0o640)
 	if out := m.run("graphrelay", "check"); !strings.Contains(out, "graphrelay-cert-roll.timer") {
 		t.Errorf("check does not name the timer:\n%s", out)
 	}

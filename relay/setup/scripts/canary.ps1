@@ -1,9 +1,14 @@
-# It must exist, be hosted in Exchange Online and be ordinary: a missing mailbox or an administrator's is always refused
-# and proves nothing. It needs no mail and no user.
-$canary = Get-TheMailbox $Denied
-if (-not $canary) {
-  throw "There is no mailbox $Denied, which is to be refused. Name one that exists, is licensed and is nobody's with an administrator's role: --denied"
+# For this mailbox alone: it joins no group, and the app may neither send as it nor read what its mail says.
+$box = Get-TheMailbox $Canary
+if (-not $box) {
+  throw "There is no mailbox $Canary, which audit.canary names. Make it (a shared one will do), or correct the configuration."
 }
-if ($wanted -contains "$($canary.PrimarySmtpAddress)" -or $extra.PrimarySmtpAddress -contains "$($canary.PrimarySmtpAddress)") {
-  throw "$Denied is a member of $GroupAddress, so the app may use it: name another mailbox with --denied, or take it out of the group."
+$filter = "PrimarySmtpAddress -eq '" + "$($box.PrimarySmtpAddress)".Replace("'", "''") + "'"
+$scope = Get-TheScope $CanaryScope
+if (-not $scope) {
+  $scope = New-ManagementScope -Name $CanaryScope -RecipientRestrictionFilter $filter
+}
+if ("$($scope.RecipientFilter)".IndexOf($filter) -lt 0) {
+  Set-Note 'Changed' (Get-Now)
+  Set-ManagementScope -Identity $CanaryScope -RecipientRestrictionFilter $filter
 }

@@ -22,8 +22,8 @@ function Get-TheGroup {
     }
   }
 }
-function Get-TheScope {
-  return Get-ManagementScope -Identity $ScopeName -ErrorAction SilentlyContinue | Where-Object { $_.Name -eq $ScopeName }
+function Get-TheScope($Name) {
+  return Get-ManagementScope -Identity $Name -ErrorAction SilentlyContinue | Where-Object { $_.Name -eq $Name }
 }
 function Get-TheAssignment($Name) {
   return Get-ManagementRoleAssignment -Identity $Name -ErrorAction SilentlyContinue | Where-Object { $_.Name -eq $Name }

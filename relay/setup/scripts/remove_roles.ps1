@@ -4,8 +4,10 @@ foreach ($role in $Roles) {
     Remove-ManagementRoleAssignment -Identity $name -Confirm:$false
   }
 }
-if (Get-TheScope) {
-  Remove-ManagementScope -Identity $ScopeName -Confirm:$false
+foreach ($name in @($CanaryScope, $ScopeName)) {
+  if (Get-TheScope $name) {
+    Remove-ManagementScope -Identity $name -Confirm:$false
+  }
 }
 foreach ($pointer in @(Get-ServicePrincipal -Identity $AppId -ErrorAction SilentlyContinue | Where-Object { $_.AppId -eq $AppId })) {
   Remove-ServicePrincipal -Identity $pointer.ObjectId -Confirm:$false

@@ -1,6 +1,6 @@
 # A role without -CustomResourceScope would reach every mailbox; an assignment of the same name with another scope stops the script.
 $dn = $group.DistinguishedName.Replace("'", "''")
-$scope = Get-TheScope
+$scope = Get-TheScope $ScopeName
 if (-not $scope) {
   $scope = New-ManagementScope -Name $ScopeName -RecipientRestrictionFilter ("MemberOfGroup -eq '" + $dn + "'")
 }

@@ -95,6 +95,19 @@ func (c *Conn) Run(sql string, args ...any) error {
 	return err
 }
 
+// Many is Run for each list of arguments. A session that can makes it one question.
+func (c *Conn) Many(sql string, lists [][]any) error {
+	if s, can := c.Session.(interface{ Many(string, [][]any) error }); can {
+		return s.Many(sql, lists)
+	}
+	for _, args := range lists {
+		if err := c.Run(sql, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Query calls each for every row; the row is valid only during the call.
 func (c *Conn) Query(sql string, args []any, each func(*Row) error) error {
 	return c.Session.Query(sql, args, func(r *Row) error {

@@ -66,7 +66,7 @@ func (s *Store) becomeSick(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.health
-	h.backoff = min(max(2*h.backoff, s.Options.Tick), time.Minute)
+	h.backoff = min(max(2*h.backoff, s.Options.Tick), s.Options.Backoff)
 	h.err, h.retryAt = err, time.Now().Add(h.backoff)
 	s.Options.Log.Error("queue is unhealthy, no mail is accepted",
 		slog.Any("error", err), slog.Duration("retry_in", h.backoff))

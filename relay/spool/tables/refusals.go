@@ -28,11 +28,13 @@ func (s *Store) AddRefusals(ctx context.Context, list []spool.Refusal) (dropped 
 	if err := s.Room.Small(); err != nil {
 		return 0, err
 	}
+	rows := make([][]any, 0, len(list))
+	for _, r := range list {
+		rows = append(rows, refusalArgs(r))
+	}
 	err = s.big(ctx, func(t *Tx) (err error) {
-		for _, r := range list {
-			if err := addRefusal(t.Conn, r); err != nil {
-				return err
-			}
+		if err := t.Many(addRefusal, rows); err != nil {
+			return err
 		}
 		dropped, err = dropRefusals(t.Conn)
 		return err
@@ -40,17 +42,18 @@ func (s *Store) AddRefusals(ctx context.Context, list []spool.Refusal) (dropped 
 	return dropped, err
 }
 
-func addRefusal(c *db.Conn, r spool.Refusal) error {
+const addRefusal = "INSERT INTO refusal (k, " + refusalColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	ON CONFLICT (k) DO UPDATE SET count = refusal.count + excluded.count,
+		first = CASE WHEN excluded.first < refusal.first THEN excluded.first ELSE refusal.first END,
+		last = CASE WHEN excluded.last > refusal.last THEN excluded.last ELSE refusal.last END`
+
+func refusalArgs(r spool.Refusal) []any {
 	addr := ""
 	if r.Addr.IsValid() {
 		addr = r.Addr.String()
 	}
-	return c.Run("INSERT INTO refusal (k, "+refusalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (k) DO UPDATE SET count = refusal.count + excluded.count,
-			first = CASE WHEN excluded.first < refusal.first THEN excluded.first ELSE refusal.first END,
-			last = CASE WHEN excluded.last > refusal.last THEN excluded.last ELSE refusal.last END`,
-		keyOfRefusal(r.RefusalKey), nanos(r.Hour), addr, r.Client, r.Login, r.Sender.String(), r.Domain,
-		int64(r.Code), statusCode(r.Status), r.Reason, nanos(r.First), nanos(r.Last), int64(r.Count))
+	return []any{keyOfRefusal(r.RefusalKey), nanos(r.Hour), addr, r.Client, r.Login, r.Sender.String(), r.Domain,
+		int64(r.Code), statusCode(r.Status), r.Reason, nanos(r.First), nanos(r.Last), int64(r.Count)}
 }
 
 // dropRefusals keeps the number of rows and returns how many refusals those counted

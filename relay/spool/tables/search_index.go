@@ -77,12 +77,15 @@ func wordsOf(m *spool.Message) []int64 {
 }
 
 func insertWords(c *db.Conn, n int64, m *spool.Message) error {
+	return c.Many("INSERT INTO word VALUES (?) ON CONFLICT DO NOTHING", keysOf(n, m))
+}
+
+// keysOf are the words of a message as they are stored.
+func keysOf(n int64, m *spool.Message) (list [][]any) {
 	for _, w := range wordsOf(m) {
-		if err := c.Run("INSERT INTO word VALUES (?) ON CONFLICT DO NOTHING", wordKey(n, w)); err != nil {
-			return err
-		}
+		list = append(list, []any{wordKey(n, w)})
 	}
-	return nil
+	return list
 }
 
 // How many messages get their words at once, how many of the latest wait, since others
@@ -155,12 +158,11 @@ func deleteWords(c *db.Conn, n int64) (deleted int, err error) {
 		return 0, err
 	}
 	for _, m := range found { // a row that cannot be read leaves its words behind; they find nothing
-		for _, w := range wordsOf(&m.Message) {
-			if err := c.Run("DELETE FROM word WHERE k = ?", wordKey(n, w)); err != nil {
-				return deleted, err
-			}
-			deleted++
+		keys := keysOf(n, &m.Message)
+		if err := c.Many("DELETE FROM word WHERE k = ?", keys); err != nil {
+			return deleted, err
 		}
+		deleted += len(keys)
 	}
 	return deleted, nil
 }

@@ -37,6 +37,8 @@ type Options struct {
 
 	Tick time.Duration // how often the writer looks after the database; = 1 s
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
+
+	Backoff time.Duration // the longest time until an unhealthy store is tried again; = 1 min
 }
 
 // Host is the database of a Store, as far as it is not the same for all. But for Cause and
@@ -118,6 +120,7 @@ func New(o Options, host Host) *Store {
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	o.Tick, o.Ride = cmp.Or(o.Tick, time.Second), cmp.Or(o.Ride, rideLimit)
+	o.Backoff = cmp.Or(o.Backoff, time.Minute)
 	s := &Store{
 		Reader: NewReader(nil), Options: o, host: host,
 		Fault:  func(string) error { return nil },

@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/postgres/link"
+	"graphrelay/relay/spool/tables"
+)
+
+// ReadOnly is the spool.Reader of a queue on which this process does not work.
+type ReadOnly struct {
+	*tables.Reader
+	host *host
+	is   found
+}
+
+// OpenReadOnly opens the queue of a database for reading, whichever node works on it. It
+// changes nothing. Errors are a text.Cause.
+func OpenReadOnly(_ context.Context, url string) (*ReadOnly, error) {
+	target, err := link.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{target: target}
+	pool := h.readers()
+	r := &ReadOnly{Reader: tables.NewReader(pool), host: h}
+	err = pool.With(context.Background(), func(c *db.Conn) (err error) {
+		if r.is, err = askServer(c); err != nil {
+			return err
+		}
+		if err := checkSchema(c, ""); err != nil {
+			return err
+		}
+		return r.Count(c)
+	})
+	if err != nil {
+		return nil, errors.Join(h.explain(err), r.Close())
+	}
+	return r, nil
+}
+
+// Close ends the use of the database.
+func (r *ReadOnly) Close() error {
+	r.Readers.Close()
+	return nil
+}
+
+// Examined is what is known of a server without an error.
+type Examined struct {
+	Server string // its version, and whether it has a synchronous standby
+	Holder string // the node that works on the queue; "" for none
+	Alone  bool   // no synchronous standby
+	Empty  bool   // there are no tables yet: the first start makes them
+}
+
+// Examine asks a server whether it can keep the queue safe, and changes nothing. Errors are a
+// text.Cause.
+func Examine(url string) (e Examined, err error) {
+	target, err := link.Parse(url)
+	if err != nil {
+		return e, err
+	}
+	session := target.Session(readLimit)
+	defer session.Close()
+	err = examine(&db.Conn{Session: session}, &e)
+	return e, (&host{target: target}).explain(err)
+}
+
+func examine(c *db.Conn, e *Examined) error {
+	is, err := askServer(c)
+	if err != nil {
+		return err
+	}
+	e.Server, e.Alone = is.describe(), is.standbys == ""
+	if err := is.refuse(); err != nil {
+		return err
+	}
+	tables, err := countTables(c)
+	if e.Empty = tables == 0; err != nil || e.Empty {
+		return err
+	}
+	if err := checkSchema(c, ""); err != nil {
+		return err
+	}
+	e.Holder, err = c.Text("SELECT split_part(holder, ' ', 1) FROM node_lease WHERE until > now()")
+	return err
+}

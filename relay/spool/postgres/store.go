@@ -1,0 +1,143 @@
+// Package postgres is the engine of relay/spool in a PostgreSQL database, for several nodes
+// of which one works: the others stand by, and the first that finds the lease of the
+// working one expired takes over. The tables and statements are those of relay/spool/tables.
+//
+// Each transaction that writes changes the row of the lease by its token and commits with
+// synchronous_commit at least on: a node that has lost the lease writes nothing, whatever it
+// believes, and learns it (spool.ErrDisplaced). Where the answer to a commit is lost, the number
+// that the transaction wrote there says after reconnecting whether it was made; while that
+// cannot be found out the store is unhealthy, and what was refused meanwhile is removed
+// when the database is back. A lease that was not confirmed for ten seconds makes the store
+// unhealthy, too. A full database is ErrFull.
+//
+// The package knows neither SMTP nor Graph nor when to retry, and its errors and logs name
+// no password.
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/postgres/link"
+	"graphrelay/relay/spool/tables"
+)
+
+// Options say where a store is and how large it may get.
+type Options struct {
+	URL         string        // postgres://USER:PASSWORD@HOST/DATABASE; see link.Parse
+	MaxMessages int           // of the queue; 0 = no limit
+	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
+	// RequestLimit is how long the request of an attempt may take at most. A message whose
+	// attempt was interrupted is not due before: the node that made it may still be alive.
+	RequestLimit time.Duration
+	MarkSandbox  bool              // the store of a sandbox, which a real relay refuses, and the reverse
+	Standby      func(node string) // called while Open waits for the node that works, and when that is another
+	Now          func() time.Time  // = time.Now
+	Log          *slog.Logger      // = none
+}
+
+// readerCount, the writer and the lease are the connections of a node that works.
+const (
+	readerCount = 4
+	readLimit   = 15 * time.Second
+	countLimit  = 10 * time.Minute // of the statements of a start
+	fullFor     = 5 * time.Second
+
+	// longestBackoff: a database that another has replaced is back within seconds.
+	longestBackoff = 8 * time.Second
+)
+
+// Store is a spool.Store in a PostgreSQL database; Open makes one.
+type Store struct {
+	*tables.Store
+	host *host
+}
+
+var _ spool.Store = (*Store)(nil)
+
+// Open opens the queue of a database, or creates its tables if there are none, and returns
+// once this node has the lease: until then it stands by. Errors are a text.Cause, some with
+// spool.ErrSchema or ErrSandbox; or that of ctx.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Standby == nil {
+		o.Standby = func(string) {}
+	}
+	target, err := link.Parse(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	h := &host{target: target, log: o.Log, lease: newLease(target, o.Log)}
+	h.session = newFenced(target, h.lease)
+	s, err := h.open(ctx, o)
+	if err != nil {
+		_ = h.session.Close()
+		return nil, h.explain(err)
+	}
+	return s, nil
+}
+
+func (h *host) open(ctx context.Context, o Options) (*Store, error) {
+	c := &db.Conn{Session: h.session}
+	plain := &db.Conn{Session: h.session.Session} // before there is a lease
+	h.session.Limit = countLimit
+	is, err := askServer(plain)
+	if err == nil {
+		err = is.refuse()
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.session.Level = is.level()
+	if err := prepareSchema(plain, h.session.Session, markOf(o.MarkSandbox)); err != nil {
+		return nil, err
+	}
+	if err := h.lease.await(ctx, h.session, o.Standby); err != nil {
+		return nil, err
+	}
+	o.Log.Info("this node has the queue", slog.String("database", h.target.String()),
+		slog.String("server", is.describe()))
+	if is.standbys == "" {
+		o.Log.Warn("starting with a warning", slog.String("warning", Unprotected))
+	}
+	h.standbys.Store(&is.standbys)
+	h.lease.start()
+	s := &Store{host: h, Store: tables.New(tables.Options{
+		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit,
+		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
+	}, h)}
+	if err := s.Prepare(c, func() error { return nil }); err != nil {
+		return nil, errors.Join(err, h.lease.release())
+	}
+	h.session.Limit = commitLimit
+	if err := s.Start(c, h.readers()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (h *host) readers() *db.Pool {
+	return db.NewPool(func() (*db.Conn, error) {
+		return &db.Conn{Session: h.target.Session(readLimit)}, nil
+	}, readerCount)
+}
+
+// Displaced is closed when another node has taken over the queue.
+func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
+
+// host is the tables.Host of a PostgreSQL database, and its room.Disk.
+type host struct {
+	target   *link.Target
+	session  *fenced
+	lease    *lease
+	log      *slog.Logger
+	full     atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
+	noted    int          // refused messages of which the log knows
+	standbys atomic.Pointer[string]
+}
