@@ -352,8 +352,8 @@ func (c *Canary) judge(ctx context.Context, s Settings, rec *spool.Record, is St
 	case is == Missing && c.seen.junk:
 		cause = text.Cause{
 			Headline: "Canary was moved to Junk Email, as other mail of the relay may be",
-			Remedy: "mark it as not junk in the mailbox, and allow the sender address for the tenant; a message trace " +
-				"in the Exchange admin center says why",
+			Remedy: "mark it as not junk in the mailbox, and allow the sender address for the tenant; a message " +
+				"trace in the Exchange admin center says why",
 		}
 	case is == Missing:
 		cause = text.Cause{
