@@ -210,6 +210,7 @@ func remediesFollowedInParts() map[string][]string {
 			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
 				"Graph; mail is sent meanwhile",
 		},
+		"tracking TestNothingIsLostOnTheWay": {"nothing to do: it is read again from the beginning"},
 		"tracking TestAlarms": {
 			"see why with graphrelay trace --undelivered --client … --since 1d, and correct the addresses that it " +
 				"writes to",
