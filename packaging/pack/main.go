@@ -78,9 +78,6 @@ func (p *plan) make(arches []string) error {
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
 	}
-	if slices.Equal(p.makes, []string{"chart"}) { // no program is in it
-		arches = nil
-	}
 	for _, arch := range arches {
 		if err := p.pack(arch); err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
