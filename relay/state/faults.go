@@ -142,7 +142,8 @@ func (f faults) holds(s Snapshot, now time.Time) {
 		if h.Scope() == ScopeLarge {
 			what = h.What() + " alone"
 		}
-		fault.Meanwhile = fmt.Sprintf("%s is kept (%d waiting), probed %s%s", what, waiting, times(h.Probes), h.next(now))
+		fault.Meanwhile = fmt.Sprintf("%s is kept (%d waiting), probed %s%s", what, waiting, times(h.Probes),
+			h.next(now))
 		f[AlarmKey(h.Key)] = fault
 	}
 }
