@@ -193,6 +193,45 @@ func TestWhatACanaryLooksLike(t *testing.T) {
 	}
 }
 
+// In Junk Email it is found soon, and has arrived when somebody moves it, old as its date is then.
+func TestACanaryInJunkEmail(t *testing.T) {
+	r := newRig(t, granted)
+	r.steps(1)
+	rec := r.settle(spool.Sent, "")
+	arrived := r.now
+	raw := []byte("Message-ID: " + rec.MessageID + "\r\n\r\nx\r\n")
+	r.double.Advance(r.now.Sub(time.Now()))
+	r.double.Junk(r.to, raw)
+	if s := r.steps(6); s.Stage != "missing" ||
+		strings.Join(r.fault(), "") != "canary: Canary was moved to Junk Email, as other mail of the relay may be" {
+		t.Errorf("%+v, %v", s, r.fault())
+	}
+	if f := state.Faults(state.Snapshot{Canary: r.State()}, r.now)["canary"]; !strings.HasPrefix(f.Remedy,
+		"mark it as not junk in the mailbox, and allow the sender address for the tenant") {
+		t.Errorf("%+v", f)
+	}
+	r.now = r.now.Add(time.Hour)
+	r.receive("Message-ID: <other@contoso.com>")
+	r.steps(2)
+	r.double.Receive(r.to, raw, arrived)
+	if s := r.steps(10); s.Stage != "arrived" || len(r.fault()) > 0 {
+		t.Errorf("moved to the Inbox: %+v, %v", s, r.fault())
+	}
+}
+
+// A message with a date of the future hides no later one.
+func TestAWrongDateInTheInbox(t *testing.T) {
+	r := newRig(t, granted)
+	r.steps(1)
+	rec := r.settle(spool.Sent, "")
+	r.double.Receive(r.to, []byte("Message-ID: <other@contoso.com>\r\n\r\nx\r\n"), noon.AddDate(50, 0, 0))
+	r.steps(1)
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := r.steps(1); s.Stage != "arrived" {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Exchange may replace the Message-ID: then our own ID finds it.
 func TestACanaryIsFoundByOurID(t *testing.T) {
 	r := newRig(t, granted)
