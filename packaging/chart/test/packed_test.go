@@ -14,8 +14,8 @@ import (
 // folder does, but for the version.
 func TestThePackedChartIsTheFolder(t *testing.T) {
 	out := t.TempDir()
-	pack := exec.Command("go", "run", ".", "-out", out, "-make", "chart", "-arch", "amd64", "-version", "v9.8.7-4-gabcdef",
-		"-maintainer", "Jane Doe <jane@example.org>")
+	pack := exec.Command("go", "run", ".", "-out", out, "-make", "chart", "-arch", "amd64",
+		"-version", "v9.8.7-4-gabcdef", "-maintainer", "Jane Doe <jane@example.org>")
 	pack.Dir = "../../pack"
 	pack.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000")
 	if b, err := pack.CombinedOutput(); err != nil {
