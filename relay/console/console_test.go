@@ -270,7 +270,8 @@ func TestAMessageShowsTheFateOfEachRecipient(t *testing.T) {
 	b.history = []spool.Event{
 		{ID: r.ID, At: noon, Kind: spool.EventSent},
 		{ID: r.ID, At: noon.Add(time.Hour), Kind: spool.EventBounced, Recipient: addr("two@example.net"),
-			Probable: true, Status: reply.Enhanced{5, 1, 1}, Text: "550 no such user " + hostile, Remote: "mx.example.net" + hostile},
+			Probable: true, Status: reply.Enhanced{5, 1, 1},
+			Text: "550 no such user " + hostile, Remote: "mx.example.net" + hostile},
 	}
 	page := b.get("/messages/" + string(r.ID)).Body.String()
 	_, page, _ = strings.Cut(page, `id="fates"`)
