@@ -394,6 +394,24 @@ func TestTheAddressChanges(t *testing.T) {
 	}
 }
 
+// Nodes that share a queue share its canary: what one has sent, the other looks for and does not send again.
+func TestTwoNodesShareACanary(t *testing.T) {
+	r := newRig(t, granted)
+	one, other := r.Canary, New(r.Config)
+	r.steps(1)
+	r.Canary = other
+	r.steps(2)
+	rec := r.settle(spool.Sent, "")
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 {
+		t.Errorf("%+v, and %d canaries", s, len(r.all()))
+	}
+	r.Canary = one
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 || len(r.fault()) > 0 {
+		t.Errorf("the first node: %+v, and %d canaries", s, len(r.all()))
+	}
+}
+
 // A crash between the note and the commit sends the canary, one between the commit and the second note
 // sends no other.
 func TestACrashWhileACanaryIsQueued(t *testing.T) {

@@ -302,6 +302,26 @@ func TestSetupShowsTheRenewal(t *testing.T) {
 	}
 }
 
+// Setup shows how far the newest canary has come, and marks one that is missing; without it nothing.
+func TestSetupShowsTheCanary(t *testing.T) {
+	b := newBench(t).logIn()
+	if text := b.get("/setup").Body.String(); strings.Contains(text, "Canary") {
+		t.Errorf("without one: %s", text)
+	}
+	c := state.Canary{Address: "check@contoso.com", Stage: "arrived", Accepted: noon, Arrived: noon, Travel: 4.25}
+	missing := state.Canary{Address: "check@contoso.com", Stage: "missing", Accepted: noon, Problem: "Canary has not"}
+	for want, c := range map[string]state.Canary{
+		`<code>check@contoso.com</code> <span class="mark good">arrived</span>`: c,
+		`, 4.2 s on its way`: c,
+		`<code>check@contoso.com</code> <span class="mark bad">missing</span>`: missing,
+	} {
+		b.snap.Canary = &c
+		if text := b.get("/setup").Body.String(); !strings.Contains(text, want) {
+			t.Errorf("lacks %q: %s", want, text)
+		}
+	}
+}
+
 type addrOf string
 
 func (a addrOf) Network() string { return "tcp" }
