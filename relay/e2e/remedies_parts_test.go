@@ -199,6 +199,10 @@ func remediesFollowedInParts() map[string][]string {
 			"find it with a message trace in the Exchange admin center, in Junk Email, and among the rules of the " +
 				"mailbox; see Service health",
 		},
+		"canary TestACanaryInJunkEmail": {
+			"mark it as not junk in the mailbox, and allow the sender address for the tenant; a message trace in the " +
+				"Exchange admin center says why",
+		},
 		"canary TestACanaryThatFails": {"see why with graphrelay trace …"},
 		"canary TestAMailboxThatCannotBeRead": {
 			"correct audit.canary, or create the mailbox",

@@ -113,7 +113,8 @@ func TestASwitchHoldsLargeMailAlone(t *testing.T) {
 		t.Error("the metrics do not count the refusal, or count it as one of Graph")
 	}
 	out := command(t, r, "status")
-	if !strings.Contains(out, "large mail of mailbox "+harness.Sender) ||
+	if !strings.Contains(out, " large mail of mailbox "+harness.Sender+" alone is kept (") ||
+		strings.Contains(out, "mail of large mail") ||
 		!strings.Contains(out, "SMTP AUTH is switched off for this mailbox") ||
 		!strings.Contains(out, "Set-CASMailbox -SmtpClientAuthenticationDisabled $false") {
 		t.Errorf("status:\n%s", out)

@@ -467,6 +467,11 @@ func TestAlarms(t *testing.T) {
 			t.Errorf("no alarm %s in %v", key, r.alarms)
 		}
 	}
+	for key, meaning := range map[string]string{"5.7.232": "Trial tenant has", "5.7.233": "Tenant has"} {
+		if text := r.alarms["bounce-code:"+key]; !strings.HasPrefix(text, meaning) {
+			t.Errorf("%s means %q", key, text)
+		}
+	}
 	for text := range limits {
 		if m := limits[text]; len(m[0]) > 100 || strings.Contains(m[0], "; ") || m[1] == "" {
 			t.Errorf("%v: %q", text, m)
