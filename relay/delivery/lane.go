@@ -370,6 +370,7 @@ func (l *lane) takeBack(a answer, now time.Time) {
 	l.d.cfg.Log.Warn("an attempt must not begin now and is taken back", "queue_id", string(a.rec.ID),
 		"mailbox", a.rec.Mailbox.String(), "error", a.withheld)
 	l.claims.after = now.Add(time.Second)
+	l.pace.Unspend(a.began, a.cost())
 	l.giveBackOne(a.pending, now)
 }
 

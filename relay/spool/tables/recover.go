@@ -122,15 +122,26 @@ func (s *Store) reopen(lost marks) error {
 	return s.recount(s.writer)
 }
 
-// Wipe removes messages that were refused, as the Host has noted them.
+// Wipe removes messages that were refused, as the Host has noted them, at a start: nobody has
+// begun the attempts that some were stored with.
 func Wipe(c *db.Conn, lost []envelope.QueueID) error {
-	_, err := wipe(c, marks{accepted: lost})
-	return err
+	return c.Transaction(func() error {
+		for _, id := range lost {
+			b, err := find(c, id)
+			if err == nil {
+				err = deleteMessage(c, b)
+			}
+			if err != nil && !errors.Is(err, spool.ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // wipe removes messages whose callers got an error, and takes back attempts that
 // no caller got. Everything else in a failed transaction either happened or did
-// not, as its row now says. A message that somebody has tried meanwhile stays.
+// not, as its row now says. It returns the messages that stay, for somebody has tried them.
 func wipe(c *db.Conn, lost marks) (tried []envelope.QueueID, err error) {
 	err = c.Transaction(func() error {
 		tried = nil
@@ -140,12 +151,18 @@ func wipe(c *db.Conn, lost marks) (tried []envelope.QueueID, err error) {
 			}
 		}
 		for _, id := range lost.accepted {
-			gone, err := deleteUntried(c, id)
+			b, err := find(c, id)
+			switch {
+			case errors.Is(err, spool.ErrNotFound):
+				continue
+			case err == nil && b.attempts > 0:
+				tried = append(tried, id)
+				continue
+			case err == nil:
+				err = deleteMessage(c, b)
+			}
 			if err != nil {
 				return err
-			}
-			if !gone {
-				tried = append(tried, id)
 			}
 		}
 		return nil
@@ -153,22 +170,15 @@ func wipe(c *db.Conn, lost marks) (tried []envelope.QueueID, err error) {
 	return tried, err
 }
 
-func deleteUntried(c *db.Conn, id envelope.QueueID) (gone bool, err error) {
-	b, err := find(c, id)
-	switch {
-	case errors.Is(err, spool.ErrNotFound):
-		return true, nil
-	case err != nil || b.attempts > 0:
-		return false, err
-	}
+func deleteMessage(c *db.Conn, b brief) error {
 	if err := oweAgain(c, b.n); err != nil {
-		return false, err
+		return err
 	}
 	if err := deleteBody(c, b.n); err != nil {
-		return false, err
+		return err
 	}
-	_, err = deleteRows(c, b.n)
-	return true, err
+	_, err := deleteRows(c, b.n)
+	return err
 }
 
 func takeBack(c *db.Conn, a recordedAttempt) error {
