@@ -15,7 +15,7 @@ import (
 // openSMTP makes what accepts mail, and opens its sockets.
 func (r *Relay) openSMTP(ctx context.Context, g *generation) error {
 	r.intake = intake.New(intake.Config{
-		Rules: wiring.Intake(g.cfg, hostName()), Store: r.store, Notify: r.delivery.Notify,
+		Rules: wiring.Intake(g.cfg, hostName()), Store: r.store, Notify: r.delivery.Notify, Reserve: r.delivery.Reserve,
 		OnEvent: r.observer.CountIntake, OnRefusal: r.observer.CountRefusal, Now: time.Now, Log: r.log,
 	})
 	r.smtp = smtpd.New(wiring.SMTP(g.cfg, r.log), r.intake)

@@ -8,8 +8,8 @@
 //	                               ├──────> message   one reading of the header; envelope-true edits
 //	                               └──────> spool     commit; only then 250 with the queue ID
 //	                                          │
-//	delivery <── Notify ──────────────────────┘       a lane for each mailbox
-//	   ├── spool            the attempt is durable before it is made
+//	delivery <── Reserve, Notify ─────────────┘       a lane for each mailbox
+//	   ├── spool            the attempt is durable before it is made, at best in the commit above
 //	   ├── graph ─────────> Microsoft Graph sendMail (MIME), with a token of entra
 //	   │   or largemail     a draft of the message's parts, if it is too large for that,
 //	   │   or submission    the whole by SMTP, as configured

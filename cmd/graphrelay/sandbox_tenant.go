@@ -26,6 +26,7 @@ const sandboxGroup = "graphrelay-senders@contoso.com"
 type tenantChange struct {
 	page, certificate              string
 	consents, policy, role, admins []string
+	canary                         []string
 	onPremises                     []string
 	closed                         bool
 	propagation, advance, clock    time.Duration
@@ -59,6 +60,8 @@ setup completely.`,
 		"`MAILBOX` in the group of an application access policy; may be repeated")
 	f.StringSliceVar(&c.role, "role", nil,
 		"`MAILBOX` in the group with the role Application Mail.Send; may be repeated")
+	f.StringSliceVar(&c.canary, "canary", nil,
+		"`MAILBOX` with the role Application Mail.ReadBasic; may be repeated")
 	f.StringSliceVar(&c.admins, "administrator", nil, "`MAILBOX` of an administrator; may be repeated")
 	f.StringSliceVar(&c.onPremises, "on-premises", nil, "`MAILBOX` that Exchange Online does not host; may be repeated")
 	f.BoolVar(&c.closed, "closed", false, "a newer tenant, in which a consent gives access to no mailbox")
@@ -75,7 +78,7 @@ func (c tenantChange) apply(ctx context.Context, keep bool) error {
 		return usageError{err}
 	}
 	for flag, list := range map[string][]string{"--role": c.role, "--policy": c.policy, "--administrator": c.admins,
-		"--on-premises": c.onPremises} {
+		"--on-premises": c.onPremises, "--canary": c.canary} {
 		if _, err := addressFlags(flag, list); err != nil {
 			return err
 		}
@@ -130,6 +133,10 @@ func (c tenantChange) access() sandbox.Access {
 	if len(c.role) > 0 {
 		a.Groups[sandboxGroup] = c.role
 		a.Assignments = []sandbox.RoleAssignment{{Role: "Application Mail.Send", Scope: sandboxGroup}}
+	}
+	for _, mailbox := range c.canary {
+		reads := sandbox.RoleAssignment{Role: "Application Mail.ReadBasic", Scope: mailbox}
+		a.Assignments = append(a.Assignments, reads)
 	}
 	return a
 }

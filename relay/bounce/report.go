@@ -32,6 +32,9 @@ const (
 	maxText       = 500
 )
 
+// errNested is returned for parts that lead to nothing.
+var errNested = errors.New("bounce: its parts are too many or nested too deep")
+
 // ErrOther is returned for a message that is no report of delivery.
 var ErrOther = errors.New("bounce: not a report of delivery")
 
@@ -43,6 +46,9 @@ type Report struct {
 	Own        bool     // a graphrelay wrote it, about mail that it did not send
 	Recipients []Recipient
 }
+
+// Empty reports whether nothing in it leads to a message.
+func (r Report) Empty() bool { return len(r.MessageIDs)+len(r.IDs)+len(r.Recipients) == 0 }
 
 // Recipient is what a report says of one of them.
 type Recipient struct {
@@ -99,6 +105,9 @@ func Read(r io.Reader) (Report, error) {
 	if len(report.Recipients) == 0 {
 		report.Recipients = OfHeader(fieldsOf(top.Header.Header)).Recipients
 	}
+	if p.more && report.Empty() {
+		return Report{}, errNested
+	}
 	return report, nil
 }
 
@@ -128,10 +137,12 @@ func (r *Report) id(value string) {
 type parser struct {
 	*Report
 	parts int
+	more  bool // than are looked at
 }
 
 func (p *parser) walk(e *gomessage.Entity, depth int) {
 	if p.parts++; p.parts > maxParts {
+		p.more = true
 		return
 	}
 	kind, _, _ := e.Header.ContentType()
@@ -144,7 +155,8 @@ func (p *parser) walk(e *gomessage.Entity, depth int) {
 		p.words(io.LimitReader(e.Body, maxWords))
 	default:
 		parts := e.MultipartReader()
-		for parts != nil && depth < maxDepth && p.parts < maxParts {
+		p.more = p.more || parts != nil && depth >= maxDepth
+		for parts != nil && depth < maxDepth && p.parts <= maxParts {
 			part, err := parts.NextPart()
 			if part == nil || err != nil && !gomessage.IsUnknownCharset(err) && !gomessage.IsUnknownEncoding(err) {
 				return

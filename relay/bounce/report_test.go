@@ -102,6 +102,9 @@ func TestWhatOnlyLooksLikeAnNDRIsNone(t *testing.T) {
 	if r, err := Read(bytes.NewReader(own)); err != nil || !r.Own {
 		t.Errorf("a report of ours is read as %+v, %v", r, err)
 	}
+	if r, err := Read(bytes.NewReader(made(t, "bomb"))); err == nil || errors.Is(err, ErrOther) {
+		t.Errorf("a bomb is read as %+v, %v", r, err)
+	}
 	for _, empty := range []string{"", "\r\n", "no header"} {
 		if r, err := Read(strings.NewReader(empty)); err == nil {
 			t.Errorf("%q is read as %+v", empty, r)

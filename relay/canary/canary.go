@@ -26,6 +26,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,7 +43,7 @@ import (
 
 // Reader reads mailboxes. *graph.Client is one.
 type Reader interface {
-	Inbox(ctx context.Context, mailbox envelope.Address, since time.Time, skip int) (
+	Folder(ctx context.Context, mailbox envelope.Address, folder string, since time.Time, skip int) (
 		list []graph.Received, more bool, a outcome.Answer)
 }
 
@@ -97,9 +98,8 @@ type Canary struct {
 
 	// Of the goroutine of Run.
 	note      note
-	restored  bool
-	looks     int       // in vain, for the newest canary
-	from      time.Time // up to here the mailbox was read without finding it
+	seen      search    // of the newest canary
+	from      time.Time // up to here the Inbox was read without finding it
 	wait      time.Time // Graph asked for time
 	unread    string    // why the mailbox cannot be read
 	unreadAt  time.Time // since when
@@ -154,7 +154,7 @@ func (c *Canary) step(ctx context.Context, s Settings) error {
 		return err
 	}
 	now := c.Now()
-	is := stage(rec, c.note.Arrived, c.looks, now)
+	is := stage(rec, c.note.Arrived, c.seen, now)
 	switch {
 	case rec == nil && !c.note.Queued, due(c.note.Begun, is, now):
 		if err := c.send(ctx, s); err != nil {
@@ -168,7 +168,7 @@ func (c *Canary) step(ctx context.Context, s Settings) error {
 			return err
 		}
 	}
-	is = stage(rec, c.note.Arrived, c.looks, now)
+	is = stage(rec, c.note.Arrived, c.seen, now)
 	if err := c.judge(ctx, s, rec, is); err != nil {
 		return err
 	}
@@ -176,19 +176,22 @@ func (c *Canary) step(ctx context.Context, s Settings) error {
 	return nil
 }
 
-// restore reads what earlier runs knew. Of another address nothing is known.
+// restore reads what earlier runs, and other nodes of this queue, know. Of another address
+// nothing is known.
 func (c *Canary) restore(ctx context.Context, s Settings) error {
-	if !c.restored {
-		noted, err := c.Store.Noted(ctx, noteKey)
-		if err != nil {
-			return err
-		}
-		_ = json.Unmarshal([]byte(noted), &c.note) // the zero note for none
-		c.restored = true
+	noted, err := c.Store.Noted(ctx, noteKey)
+	if err != nil {
+		return err
 	}
-	if c.note.To != s.To.Key() {
-		c.note, c.from, c.wait, c.unread = note{To: s.To.Key()}, time.Time{}, time.Time{}, ""
+	var n note
+	_ = json.Unmarshal([]byte(noted), &n) // the zero note for none
+	if n.To != s.To.Key() {
+		n = note{To: s.To.Key()}
 	}
+	if n.To != c.note.To || n.MessageID != c.note.MessageID {
+		c.seen, c.steps, c.from, c.wait, c.unread = search{}, 0, time.Time{}, time.Time{}, ""
+	}
+	c.note = n
 	return nil
 }
 
@@ -225,7 +228,7 @@ func (c *Canary) send(ctx context.Context, s Settings) error {
 	if err := c.remember(ctx, n); err != nil {
 		return err
 	}
-	c.looks, c.steps, c.from = 0, 0, now.Add(-clockOff)
+	c.seen, c.steps, c.from = search{}, 0, time.Time{}
 	m, written := message(s, envelope.NewQueueID(now), n.MessageID, c.key, now)
 	draft, err := c.Store.Begin(ctx, m.Turn().Client, int64(len(written)))
 	if err != nil {
@@ -249,19 +252,21 @@ const (
 	clockOff = 10 * time.Minute // this host's clock may differ from Exchange's
 	overlap  = 2 * time.Minute  // what Exchange may show late
 	pages    = 20               // of one look
+	afresh   = 10               // looks, after which the Inbox is read from the start: mail may be moved there
 )
 
 // look looks for a canary in its mailbox.
 func (c *Canary) look(ctx context.Context, s Settings, rec spool.Record) error {
-	if c.from.IsZero() { // after a restart
-		c.from = rec.Accepted.Add(-clockOff)
+	start := rec.Accepted.Add(-clockOff)
+	if c.from.IsZero() || c.seen.looks%afresh == 0 {
+		c.from = start
 	}
 	reader, skip, since := c.Reader(), 0, c.from
 	for range pages {
 		if c.Now().Before(c.wait) || !c.Aside(s.To) {
 			return nil
 		}
-		list, more, a := reader.Inbox(ctx, s.To, since, skip)
+		list, more, a := reader.Folder(ctx, s.To, graph.Inbox, since, skip)
 		if a.Outcome != outcome.Delivered {
 			c.failed(s, rec, a)
 			return nil
@@ -271,14 +276,18 @@ func (c *Canary) look(ctx context.Context, s Settings, rec spool.Record) error {
 			if c.is(m, rec) {
 				return c.found(ctx, rec, m)
 			}
-			c.from = pacing.Later(c.from, m.At.Add(-overlap))
+			c.from = pacing.Later(c.from, pacing.Earlier(m.At, c.Now()).Add(-overlap)) // a date may be wrong
 		}
 		if !more {
 			break
 		}
 		skip += len(list)
 	}
-	c.looks++
+	if c.seen.looks++; c.seen.looks >= fewestLooks && c.Aside(s.To) {
+		list, _, a := reader.Folder(ctx, s.To, graph.JunkEmail, start, 0)
+		c.seen.junk = a.Outcome == outcome.Delivered &&
+			slices.ContainsFunc(list, func(m graph.Received) bool { return c.is(m, rec) })
+	}
 	return nil
 }
 
@@ -341,14 +350,20 @@ func (c *Canary) failed(s Settings, rec spool.Record, a outcome.Answer) {
 // judge notes the problem of a canary that failed or is missing. It lasts until one arrives.
 func (c *Canary) judge(ctx context.Context, s Settings, rec *spool.Record, is Stage) error {
 	var cause text.Cause
-	switch is {
-	case Missing:
+	switch {
+	case is == Missing && c.seen.junk:
+		cause = text.Cause{
+			Headline: "Canary was moved to Junk Email, as other mail of the relay may be",
+			Remedy: "mark it as not junk in the mailbox, and allow the sender address for the tenant; a message " +
+				"trace in the Exchange admin center says why",
+		}
+	case is == Missing:
 		cause = text.Cause{
 			Headline: "Canary has not arrived an hour after Microsoft accepted it",
 			Remedy: "find it with a message trace in the Exchange admin center, in Junk Email, and among the rules " +
 				"of the mailbox; see Service health",
 		}
-	case Failed:
+	case is == Failed:
 		cause = text.Cause{
 			Headline: "Canary could not be delivered", Remedy: "see why with graphrelay trace " + string(rec.ID),
 		}

@@ -193,6 +193,45 @@ func TestWhatACanaryLooksLike(t *testing.T) {
 	}
 }
 
+// In Junk Email it is found soon, and has arrived when somebody moves it, old as its date is then.
+func TestACanaryInJunkEmail(t *testing.T) {
+	r := newRig(t, granted)
+	r.steps(1)
+	rec := r.settle(spool.Sent, "")
+	arrived := r.now
+	raw := []byte("Message-ID: " + rec.MessageID + "\r\n\r\nx\r\n")
+	r.double.Advance(time.Until(r.now))
+	r.double.Junk(r.to, raw)
+	if s := r.steps(6); s.Stage != "missing" ||
+		strings.Join(r.fault(), "") != "canary: Canary was moved to Junk Email, as other mail of the relay may be" {
+		t.Errorf("%+v, %v", s, r.fault())
+	}
+	if f := state.Faults(state.Snapshot{Canary: r.State()}, r.now)["canary"]; !strings.HasPrefix(f.Remedy,
+		"mark it as not junk in the mailbox, and allow the sender address for the tenant") {
+		t.Errorf("%+v", f)
+	}
+	r.now = r.now.Add(time.Hour)
+	r.receive("Message-ID: <other@contoso.com>")
+	r.steps(2)
+	r.double.Receive(r.to, raw, arrived)
+	if s := r.steps(10); s.Stage != "arrived" || len(r.fault()) > 0 {
+		t.Errorf("moved to the Inbox: %+v, %v", s, r.fault())
+	}
+}
+
+// A message with a date of the future hides no later one.
+func TestAWrongDateInTheInbox(t *testing.T) {
+	r := newRig(t, granted)
+	r.steps(1)
+	rec := r.settle(spool.Sent, "")
+	r.double.Receive(r.to, []byte("Message-ID: <other@contoso.com>\r\n\r\nx\r\n"), noon.AddDate(50, 0, 0))
+	r.steps(1)
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := r.steps(1); s.Stage != "arrived" {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Exchange may replace the Message-ID: then our own ID finds it.
 func TestACanaryIsFoundByOurID(t *testing.T) {
 	r := newRig(t, granted)
@@ -352,6 +391,24 @@ func TestTheAddressChanges(t *testing.T) {
 	r.to = ""
 	if r.State() != nil {
 		t.Error("a canary is shown without an address")
+	}
+}
+
+// Nodes that share a queue share its canary: what one has sent, the other looks for and does not send again.
+func TestTwoNodesShareACanary(t *testing.T) {
+	r := newRig(t, granted)
+	one, other := r.Canary, New(r.Config)
+	r.steps(1)
+	r.Canary = other
+	r.steps(2)
+	rec := r.settle(spool.Sent, "")
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 {
+		t.Errorf("%+v, and %d canaries", s, len(r.all()))
+	}
+	r.Canary = one
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 || len(r.fault()) > 0 {
+		t.Errorf("the first node: %+v, and %d canaries", s, len(r.all()))
 	}
 }
 

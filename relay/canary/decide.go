@@ -13,7 +13,7 @@ type Stage string
 const (
 	Queued  Stage = "queued"  // it waits in the queue or is being sent: what stops it is another fault
 	Sent    Stage = "sent"    // Microsoft accepted it, and it is looked for
-	Missing Stage = "missing" // it should be there, and is still looked for
+	Missing Stage = "missing" // it should be in the Inbox, and is still looked for
 	Arrived Stage = "arrived"
 	Failed  Stage = "failed"  // it was given up, or came back
 	Deleted Stage = "deleted" // by an operator
@@ -31,10 +31,15 @@ const (
 	mostLooks   = 80
 )
 
+// search is what looking for a canary has shown since the start.
+type search struct {
+	looks int  // in vain
+	junk  bool // it is in Junk Email
+}
+
 // stage decides how far a canary has come: rec is what the queue knows of it, nil where its
-// history ended before it was found, arrived whether it was found, and looks how often it was looked for in vain
-// since the start. It is pure.
-func stage(rec *spool.Record, arrived bool, looks int, now time.Time) Stage {
+// history ended before it was found, and arrived whether it was found. It is pure.
+func stage(rec *spool.Record, arrived bool, seen search, now time.Time) Stage {
 	switch {
 	case arrived:
 		return Arrived
@@ -46,7 +51,7 @@ func stage(rec *spool.Record, arrived bool, looks int, now time.Time) Stage {
 		return Failed
 	case rec.State != spool.Sent:
 		return Queued
-	case looks >= fewestLooks && now.Sub(rec.FinishedAt) >= Patience || looks >= mostLooks:
+	case seen.looks >= fewestLooks && now.Sub(rec.FinishedAt) >= Patience || seen.looks >= mostLooks || seen.junk:
 		return Missing
 	}
 	return Sent

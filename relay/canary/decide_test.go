@@ -45,9 +45,19 @@ func TestHowFarACanaryHasCome(t *testing.T) {
 		{"a bounce was wrong", bounced, true, 1, Arrived},
 		{"deleted by an operator", in(spool.Deleted), false, 0, Deleted},
 	} {
-		if got := stage(c.rec, c.arrived, c.looks, noon); got != c.want {
+		if got := stage(c.rec, c.arrived, search{looks: c.looks}, noon); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+func TestACanaryInJunkEmailIsMissing(t *testing.T) {
+	rec := &spool.Record{State: spool.Sent, FinishedAt: noon}
+	if got := stage(rec, false, search{looks: 5, junk: true}, noon); got != Missing {
+		t.Errorf("%s at once, want missing", got)
+	}
+	if got := stage(rec, true, search{looks: 5, junk: true}, noon); got != Arrived {
+		t.Errorf("%s after it was moved to the Inbox, want arrived", got)
 	}
 }
 

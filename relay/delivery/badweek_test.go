@@ -226,20 +226,30 @@ func (w *badWeek) accept(box envelope.Address, subject string) envelope.QueueID 
 	messageID := "<" + string(id) + "@erp.contoso.com>"
 	header := fmt.Sprintf("From: <%s>\r\nTo: <one@example.net>\r\nSubject: %s\r\nMessage-ID: %s\r\n\r\n", box, subject,
 		messageID)
+	body := header + strings.Repeat("An order has arrived.\r\n", 40)
 	d, err := (watchedStore{w.store, w.referee}).Begin(context.Background(), "", 0)
 	if err == nil {
-		_, err = d.Write([]byte(header + strings.Repeat("An order has arrived.\r\n", 40)))
+		_, err = d.Write([]byte(body))
+	}
+	m := spool.Message{ID: id, Mailbox: box, From: box, Accepted: now,
+		MessageID: messageID, HeaderSize: int64(len(header)), Size: int64(len(body)),
+		Envelope: envelope.Envelope{ReversePath: addr(w.t, "erp@contoso.com"),
+			Recipients: []envelope.Address{addr(w.t, "one@example.net")}}}
+	end := w.Reserve(m, now)
+	if end != nil {
+		d.Attempt(now)
 	}
 	if err == nil {
-		err = d.Commit(context.Background(), spool.Message{ID: id, Mailbox: box, From: box, Accepted: now,
-			MessageID: messageID, HeaderSize: int64(len(header)),
-			Envelope: envelope.Envelope{ReversePath: addr(w.t, "erp@contoso.com"),
-				Recipients: []envelope.Address{addr(w.t, "one@example.net")}}})
+		err = d.Commit(context.Background(), m)
 	}
 	if err != nil {
 		w.t.Error(err)
 	}
-	w.Notify(spool.Message{Mailbox: box})
+	if end != nil {
+		end(err == nil)
+	} else {
+		w.Notify(m)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.accepted = append(w.accepted, letter{id, messageID, box, now})

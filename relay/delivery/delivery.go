@@ -28,7 +28,8 @@
 // # The life of a message
 //
 // A message is Queued when it was accepted, and due at once. Claim makes it
-// Active: the attempt is durable before it is made. From there:
+// Active: the attempt is durable before it is made. Where nothing else is to be done in
+// its lane, it is Active from the commit that accepts it on (Reserve). From there:
 //
 //   - Graph accepted it (202): Sent, the end.
 //   - Graph refused it for good: Failed with the status of the refusal, kept
@@ -264,8 +265,16 @@ func (d *Delivery) Wake(mailbox envelope.Address) {
 func (d *Delivery) wake(mailbox envelope.Address, h hint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if l := d.laneFor(mailbox); l != nil {
+		l.inbox.send(h)
+	}
+}
+
+// laneFor finds the lane of a mailbox, or makes it; nil while nothing is sent.
+// Delivery.mu is held.
+func (d *Delivery) laneFor(mailbox envelope.Address) *lane {
 	if !d.running {
-		return
+		return nil
 	}
 	key := mailbox.Key()
 	l := d.lanes[key]
@@ -274,7 +283,7 @@ func (d *Delivery) wake(mailbox envelope.Address, h hint) {
 		d.lanes[key] = l
 		d.shutdown.lanes.Go(l.run)
 	}
-	l.inbox.send(h)
+	return l
 }
 
 // retire removes an idle lane, unless it was woken meanwhile.

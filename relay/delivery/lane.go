@@ -29,6 +29,8 @@ type lane struct {
 	work   work
 	claims claims
 
+	wishes []*wish // to be answered at the end of this look
+
 	pace       *pace.Mailbox
 	place      *pace.Place // where it waits for the slots of its identity
 	slots      int         // as of the last look
@@ -55,8 +57,9 @@ type settled struct {
 
 // view is what other goroutines see of a lane.
 type view struct {
-	looks  atomic.Uint64              // how often it has looked
-	status atomic.Pointer[LaneStatus] // as of the last look
+	looks    atomic.Uint64              // how often it has looked
+	status   atomic.Pointer[LaneStatus] // as of the last look
+	occupied atomic.Bool                // a wish would be refused, as of then
 }
 
 // hint says what others know of the mail of a lane.
@@ -66,6 +69,8 @@ type hint struct {
 	all    bool // whatever waits may be due
 	aside  int  // requests that others made in the mailbox
 	resume resume
+	wishes []*wish
+	ended  []*wish // of those that were granted
 }
 
 // arrivals are messages that were accepted. The first may have been due before the lane
@@ -96,19 +101,21 @@ func (h *hint) add(o hint) {
 		h.polled = o.polled
 	}
 	h.all, h.resume, h.aside = h.all || o.all, max(h.resume, o.resume), h.aside+o.aside
+	h.wishes, h.ended = append(h.wishes, o.wishes...), append(h.ended, o.ended...)
 }
 
 func (h *hint) empty() bool {
-	return h.came == nil && h.polled == nil && !h.all && h.resume == noResume && h.aside == 0
+	return h.came == nil && h.polled == nil && !h.all && h.resume == noResume && h.aside == 0 &&
+		len(h.wishes)+len(h.ended) == 0
 }
 
 // work is the messages that a lane has in memory.
 type work struct {
 	ready   []pending    // claimed, not begun
-	busy    int          // requests under way
+	busy    int          // requests under way, and those whose slot is reserved
 	barred  bool         // what is ready waits for a slot that others leave
 	long    []spool.Turn // those of requests under way that take minutes
-	open    int          // messages that are Active for this lane: ready, under way, or being recorded
+	open    int          // messages that are Active for this lane: reserved, ready, under way, or being recorded
 	probing bool         // a claimed message is a probe, or may become one
 }
 
@@ -163,6 +170,10 @@ func (l *lane) readInbox() {
 		l.pace.Aside(now, int64(h.aside))
 	}
 	l.resume(h.resume)
+	for _, w := range h.ended {
+		l.endWish(w)
+	}
+	l.wishes = h.wishes
 }
 
 // run is the lane's goroutine. It ends when there is nothing to do or to wait
@@ -173,6 +184,7 @@ func (l *lane) run() {
 	defer timer.Stop()
 	for {
 		next := l.look()
+		l.answerWishes()
 		l.view.looks.Add(1)
 		if l.idle() && l.d.retire(l) {
 			return

@@ -24,6 +24,7 @@ type polls struct {
 	wanted chan struct{}
 	began  time.Time    // what due counts from
 	due    atomic.Int64 // the next poll, at the latest
+	done   atomic.Bool  // the lanes know what was queued at the start
 }
 
 // dueIn notes when the next poll is due at the latest, for Alive.
@@ -90,6 +91,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 			d.wake(l.Mailbox, hint{polled: &polled{l, asOf}})
 		}
 	}
+	d.polls.done.Store(true)
 }
 
 // withoutMail lists the lanes in which the store knows of nothing that waits.

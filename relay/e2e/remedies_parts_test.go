@@ -199,6 +199,10 @@ func remediesFollowedInParts() map[string][]string {
 			"find it with a message trace in the Exchange admin center, in Junk Email, and among the rules of the " +
 				"mailbox; see Service health",
 		},
+		"canary TestACanaryInJunkEmail": {
+			"mark it as not junk in the mailbox, and allow the sender address for the tenant; a message trace in the " +
+				"Exchange admin center says why",
+		},
 		"canary TestACanaryThatFails": {"see why with graphrelay trace …"},
 		"canary TestAMailboxThatCannotBeRead": {
 			"correct audit.canary, or create the mailbox",
@@ -210,6 +214,7 @@ func remediesFollowedInParts() map[string][]string {
 			"grant it \"…\" for this mailbox with the script of graphrelay setup, which takes up to 2 hours to reach " +
 				"Graph; mail is sent meanwhile",
 		},
+		"tracking TestNothingIsLostOnTheWay": {"nothing to do: it is read again from the beginning"},
 		"tracking TestAlarms": {
 			"see why with graphrelay trace --undelivered --client … --since 1d, and correct the addresses that it " +
 				"writes to",

@@ -113,7 +113,8 @@ func TestASwitchHoldsLargeMailAlone(t *testing.T) {
 		t.Error("the metrics do not count the refusal, or count it as one of Graph")
 	}
 	out := command(t, r, "status")
-	if !strings.Contains(out, "large mail of mailbox "+harness.Sender) ||
+	if !strings.Contains(out, " large mail of mailbox "+harness.Sender+" alone is kept (") ||
+		strings.Contains(out, "mail of large mail") ||
 		!strings.Contains(out, "SMTP AUTH is switched off for this mailbox") ||
 		!strings.Contains(out, "Set-CASMailbox -SmtpClientAuthenticationDisabled $false") {
 		t.Errorf("status:\n%s", out)
@@ -216,6 +217,32 @@ func TestHundredMegabytesBySubmission(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// The daily audit tries that the denied mailbox may not submit either: a role that reaches it is an alarm.
+func TestTheAuditTriesSubmission(t *testing.T) {
+	t.Parallel()
+	const denied = "denied@contoso.com"
+	r, d := startSubmission(t, harness.With("identity", "denied_mailbox: "+denied))
+	problem := "PROBLEM: App is NOT RESTRICTED: the app may also use " + denied
+	says := func(scope string) func() bool {
+		access := sandbox.Access{Assignments: []sandbox.RoleAssignment{
+			{Role: "Application Mail.Send", Scope: harness.Sender}, {Role: "Application SMTP.SendAsApp", Scope: scope},
+		}}
+		if err := d.SetAccess(access, 0); err != nil {
+			t.Fatal(err)
+		}
+		restart(t, r)
+		return func() bool {
+			out, _ := r.Run("status")
+			return strings.HasPrefix(out, problem) == (scope == "") && strings.Contains(out, "last audit: default")
+		}
+	}
+	harness.Until(t, patience, "the alarm", says(""))
+	harness.Until(t, patience, "its end", says(harness.Sender))
+	if d.Count() != 0 {
+		t.Errorf("the audit sent %d messages", d.Count())
+	}
+}
 
 // TestCommandsKnowSubmission: setup prints the right and the switch, doctor tries the port
 // and lists it, verify proves who may submit.

@@ -127,12 +127,20 @@ func (s Step) Exceptions() []outcome.Row {
 	return append(rows,
 		on("403", "", "[RAOP]").Hold(mailbox, "4.7.1", blocked, adviceAccess),
 		on("403", "ErrorAccessDenied accessDenied", "").
-			Hold(message, "4.7.1", "App may not make drafts in this mailbox", s.permissionAdvice()),
+			Hold(message, "4.7.1", "App may not "+s.does()+" this mailbox", s.permissionAdvice()),
 		on("500", "UnknownError ErrorInternalServerError", "").Retry(mailbox, "4.3.0", failure, adviceWait),
 		on("504 408", "", "").Retry(mailbox, "4.4.7", "Graph did not answer in time, and nothing was sent", adviceWait),
 		outcome.OnPage("2xx 3xx").Hold(identity, "4.3.5", page, AdviceProxy),
 		on("2xx", "", "").Hold(message, "4.3.5", unnamed+", and nothing was sent", adviceBug),
 	)
+}
+
+// does is what the permission of a step lets the app do.
+func (s Step) does() string {
+	if s.Needs == RoleReadWrite {
+		return "make drafts in"
+	}
+	return "read"
 }
 
 func (s Step) permissionAdvice() string {

@@ -31,15 +31,28 @@ type HeaderField struct {
 // inboxPage is how many messages a page of the Inbox has: a header may have 30 KB.
 const inboxPage = 100
 
-// Inbox reads a page of what came into the Inbox of a mailbox at a time or later, oldest
-// first, behind the first skip of them; more is whether there are others. Nothing is changed
-// in the mailbox. It needs Application Mail.ReadBasic.
+// The folders that are read, as Graph names them.
+const (
+	Inbox     = "inbox"
+	JunkEmail = "junkemail"
+)
+
+// Inbox is Folder for the Inbox.
 func (c *Client) Inbox(
 	ctx context.Context, mailbox envelope.Address, since time.Time, skip int,
 ) (list []Received, more bool, a outcome.Answer) {
+	return c.Folder(ctx, mailbox, Inbox, since, skip)
+}
+
+// Folder reads a page of what came into a folder of a mailbox at a time or later, oldest
+// first, behind the first skip of them; more is whether there are others. Nothing is changed
+// in the mailbox. It needs Application Mail.ReadBasic.
+func (c *Client) Folder(
+	ctx context.Context, mailbox envelope.Address, folder string, since time.Time, skip int,
+) (list []Received, more bool, a outcome.Answer) {
 	step := Step{Name: "reading the Inbox", Want: []int{http.StatusOK}, Needs: RoleReadBasic, Aside: true}
 	body, a := c.Do(ctx, mailbox, Request{
-		Step: step, Method: http.MethodGet, Path: []string{"mailFolders", "inbox", "messages"}, Limit: MaxPage,
+		Step: step, Method: http.MethodGet, Path: []string{"mailFolders", folder, "messages"}, Limit: MaxPage,
 		Header: map[string]string{"Prefer": PreferImmutable},
 		Query: url.Values{
 			"$filter":  {"receivedDateTime ge " + since.UTC().Format(time.RFC3339)},

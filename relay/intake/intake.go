@@ -38,13 +38,18 @@ import (
 	"graphrelay/relay/spool"
 )
 
-// Config is what an Intake works with. Every field is required. Notify,
+// Config is what an Intake works with. Every field but Reserve is required. Notify,
 // OnEvent and OnRefusal must not block, and are called by many goroutines at once.
 type Config struct {
 	Rules
 	Store   spool.Intake
-	Notify  func(m spool.Message) // called after each commit
+	Notify  func(m spool.Message) // called after each commit of a message to be claimed
 	OnEvent func(Event)           // for metrics
+
+	// Reserve is asked before each commit. If it returns a function, the message's first
+	// attempt, begun at a time, is recorded in the commit; the function is called once, in place
+	// of Notify, with what became of it.
+	Reserve func(m spool.Message, at time.Time) (end func(committed bool))
 
 	// OnRefusal gets each refusal, also those that smtpd decided, without Hour and
 	// Domain, and the domains of the recipients that it concerns: at least one, "" for none.

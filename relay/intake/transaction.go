@@ -30,6 +30,9 @@ type transaction struct {
 	aliases    map[string]envelope.Address // of the recipients without a domain, by Key
 	uncount    func()                      // takes the message off the client's rate
 
+	reserved func(committed bool) // its first attempt follows at once; nil if not
+	kept     *spool.Message       // once it is committed
+
 	author envelope.Address   // the first of From, as it arrived
 	about  []envelope.Address // the recipients that a refusal would concern
 }
@@ -82,6 +85,7 @@ func withoutLocalhost(a envelope.Address) envelope.Address {
 // Data implements smtpd.Transaction.
 func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, error) {
 	t.about = t.recipients
+	defer t.pass()
 	m, err := t.receive(ctx, r)
 	if err != nil {
 		t.uncount()
@@ -89,8 +93,18 @@ func (t *transaction) Data(ctx context.Context, r io.Reader) (envelope.QueueID, 
 			slog.String("reverse_path", t.from.Path.String()), slog.Int("recipients", len(t.recipients)))
 	}
 	t.tx = nil
-	t.in.Notify(*m)
 	return m.ID, nil
+}
+
+// pass hands a committed message over to the delivery, whatever came between; it gives back
+// what was reserved for one that was not.
+func (t *transaction) pass() {
+	switch {
+	case t.reserved != nil:
+		t.reserved(t.kept != nil)
+	case t.kept != nil:
+		t.in.Notify(*t.kept)
+	}
 }
 
 // receive reads, judges, edits and commits; if it fails, nothing is stored.
@@ -118,7 +132,7 @@ func (t *transaction) receive(ctx context.Context, r io.Reader) (*spool.Message,
 	repairs.changed("exchange_field", report.Exchange)
 	repairs.changed("graphrelay_field", report.Ours)
 	m.HeaderSize, m.Automatic = int64(len(block)), dsn.Unwanted(block) != ""
-	if m.Size, err = t.store(ctx, m, block, body); err != nil {
+	if err := t.store(ctx, m, block, body); err != nil {
 		return nil, err
 	}
 	t.logAccepted(m, repairs, report, body.Notes())
@@ -249,28 +263,34 @@ func (t *transaction) edits(m *spool.Message) message.Edits {
 
 // store writes the message into a draft and commits it. A commit is not
 // cancelled half-way: the client may be gone, the answer must still be true.
-func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte, body io.Reader) (int64, error) {
+func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte, body io.Reader) error {
 	draft, err := t.in.Store.Begin(ctx, m.Turn().Client, t.from.Size)
 	if err != nil {
-		return 0, storeReply(err)
+		return storeReply(err)
 	}
 	defer draft.Abort()
-	size := int64(len(block))
+	m.Size = int64(len(block))
 	if _, err := draft.Write(block); err != nil {
-		return 0, storeReply(err)
+		return storeReply(err)
 	}
-	n, err := io.Copy(draftWriter{draft}, io.LimitReader(body, t.rules.MaxSize-size+1))
+	n, err := io.Copy(draftWriter{draft}, io.LimitReader(body, t.rules.MaxSize-m.Size+1))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if size += n; size > t.rules.MaxSize {
-		return 0, errTooBig.Becausef("with the added header fields the message has more than "+
+	if m.Size += n; m.Size > t.rules.MaxSize {
+		return errTooBig.Becausef("with the added header fields the message has more than "+
 			"delivery.mime_limit (%d bytes); raise mime_limit or lower smtp.max_message_size", t.rules.MaxSize)
 	}
-	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
-		return 0, storeReply(err)
+	if at := t.in.Now(); t.in.Reserve != nil {
+		if t.reserved = t.in.Reserve(*m, at); t.reserved != nil {
+			draft.Attempt(at)
+		}
 	}
-	return size, nil
+	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
+		return storeReply(err)
+	}
+	t.kept = m
+	return nil
 }
 
 // draftWriter gives a write error of the spool its reply, so that the error of

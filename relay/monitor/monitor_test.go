@@ -25,7 +25,7 @@ var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // full is a Monitor in which every metric has a value.
 func full(t *testing.T) *Monitor {
 	t.Helper()
-	m := filled(Config{Version: "v1", Now: func() time.Time { return noon }, Limits: []string{"5.1.90", "5.7.232"},
+	m := filled(Config{Version: "v1", Now: func() time.Time { return noon }, Limits: []string{"5.1.90", "5.7.233"},
 		Snapshot: func(context.Context) (state.Snapshot, error) {
 			return state.Snapshot{
 				Queued: 3, Lanes: []state.Lane{{Mailbox: "a@example.org", Queued: 3, Oldest: noon.Add(-time.Hour),
@@ -53,7 +53,7 @@ func full(t *testing.T) *Monitor {
 		Duration: time.Second})
 	m.AlertPosted(nil)
 	m.Bounced("a@example.org", "5.1")
-	m.BouncedNow("erp", "5.7.232")
+	m.BouncedNow("erp", "5.7.233")
 	m.BouncedNow("", "")
 	m.BounceReport("a@example.org", "matched")
 	return m
@@ -154,7 +154,7 @@ func TestScrape(t *testing.T) {
 		`graphrelay_graph_request_duration_seconds_count{identity="contoso"} 1`,
 		`graphrelay_bounces_total{class="5.1",mailbox="a@example.org"} 1`,
 		`graphrelay_client_bounces_total{client="erp"} 1`, `graphrelay_limit_bounces_total{status="5.1.90"} 0`,
-		`graphrelay_limit_bounces_total{status="5.7.232"} 1`,
+		`graphrelay_limit_bounces_total{status="5.7.233"} 1`,
 		`graphrelay_bounce_reports_total{mailbox="a@example.org",result="matched"} 1`,
 		`graphrelay_damaged_large_messages_total{mailbox="a@example.org",result="repaired"} 1`,
 		`graphrelay_queue_oldest_age_seconds 3600`,

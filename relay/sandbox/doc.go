@@ -30,7 +30,7 @@
 // except for the ledger, which costs about 100 octets for each Message-ID. A
 // record that cannot be written to Options.Dir is answered 500, never 202.
 //
-// A mailbox has an Inbox, into which Receive and Bounce put mail and NDRs, and into which
+// A mailbox has an Inbox (and Junk Email: Junk), into which Receive and Bounce put mail and NDRs, and into which
 // comes what was sent to it from here, for applications that may read it. A mailbox has
 // drafts, with attachments by request and by upload session, and
 // Sent Items that can be searched, for applications with the permission

@@ -32,6 +32,7 @@ type inbox struct {
 // letter is a message that was received, and how searches see it.
 type letter struct {
 	Received
+	folder string
 	mailItem
 }
 
@@ -43,18 +44,25 @@ func (d *Double) Receive(mailbox string, raw []byte, at time.Time) {
 	}
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
-	d.inbox.receive(mailbox, raw, at)
+	d.inbox.receive(mailbox, "inbox", raw, at)
 }
 
-// receive is Receive with the lock held.
-func (in *inbox) receive(mailbox string, raw []byte, at time.Time) {
+// Junk is Receive for the folder Junk Email.
+func (d *Double) Junk(mailbox string, raw []byte) {
+	d.inbox.mu.Lock()
+	defer d.inbox.mu.Unlock()
+	d.inbox.receive(mailbox, "junkemail", raw, d.o.Now())
+}
+
+// receive is Receive into a folder, with the lock held.
+func (in *inbox) receive(mailbox, folder string, raw []byte, at time.Time) {
 	in.count++
 	r := Received{
 		ID: inboxID(in.count), Mailbox: fold(mailbox),
 		At: at.UTC().Truncate(time.Second), Raw: raw,
 	}
 	header := string(headerBlock(raw))
-	in.mail = append(in.mail, letter{r, mailItem{
+	in.mail = append(in.mail, letter{r, folder, mailItem{
 		id: r.ID, messageID: fieldOf(header, "Message-ID"), subject: fieldOf(header, "Subject"),
 		from: fieldOf(header, "From"), sent: r.At, received: r.At, header: header,
 	}})
@@ -75,7 +83,7 @@ func (d *Double) deliver(m Message) {
 			return
 		}
 		d.inbox.mu.Lock()
-		d.inbox.receive(to, raw, d.o.Now())
+		d.inbox.receive(to, "inbox", raw, d.o.Now())
 		if d.inbox.delivered = append(d.inbox.delivered, d.inbox.count); len(d.inbox.delivered) > maxDelivered {
 			oldest := inboxID(d.inbox.delivered[0])
 			d.inbox.delivered = d.inbox.delivered[1:]
@@ -95,7 +103,7 @@ func (d *Double) Inbox(mailbox string) (list []Received) {
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
 	for _, l := range d.inbox.mail {
-		if l.Mailbox == fold(mailbox) {
+		if l.Mailbox == fold(mailbox) && l.folder == "inbox" {
 			list = append(list, l.Received)
 		}
 	}
@@ -140,12 +148,12 @@ func headerOf(m Message, raw []byte) string {
 	return header
 }
 
-// receivedItems are the Inbox as searches see it.
-func (d *Double) receivedItems(mailbox string) (list []mailItem) {
+// receivedItems are what came into a folder, or into all, as searches see it.
+func (d *Double) receivedItems(mailbox, folder string) (list []mailItem) {
 	d.inbox.mu.Lock()
 	defer d.inbox.mu.Unlock()
 	for _, l := range d.inbox.mail {
-		if l.Mailbox == mailbox {
+		if l.Mailbox == mailbox && (folder == "" || folder == l.folder) {
 			list = append(list, l.mailItem)
 		}
 	}

@@ -175,9 +175,7 @@ func (d *Double) items(mailbox, folder string) []mailItem {
 			}
 		}
 	}
-	if folder == "" || folder == "inbox" {
-		list = append(list, d.receivedItems(mailbox)...)
-	}
+	list = append(list, d.receivedItems(mailbox, folder)...)
 	if folder == "" || folder == "drafts" {
 		list = append(list, d.draftItems(mailbox)...)
 	}

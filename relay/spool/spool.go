@@ -122,6 +122,9 @@ type Draft interface {
 	// failure or of ReportBounces bounces, or with ReportDelay its warning, in the same commit. If the other message
 	// owes none (any more), Commit returns ErrState and keeps nothing.
 	Commit(ctx context.Context, m Message) error
+	// Attempt has Commit record the first attempt as well, begun at a time: the message is
+	// Sending then, as if it had been claimed, and is settled or taken back in the same way.
+	Attempt(at time.Time)
 	Abort()
 }
 

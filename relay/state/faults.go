@@ -138,8 +138,12 @@ func (f faults) holds(s Snapshot, now time.Time) {
 				waiting += l.Waiting()
 			}
 		}
-		fault.Meanwhile = fmt.Sprintf("mail of %s is kept (%d waiting), probed %s%s", h.What(), waiting,
-			times(h.Probes), h.next(now))
+		what := "mail of " + h.What()
+		if h.Scope() == ScopeLarge {
+			what = h.What() + " alone"
+		}
+		fault.Meanwhile = fmt.Sprintf("%s is kept (%d waiting), probed %s%s", what, waiting, times(h.Probes),
+			h.next(now))
 		f[AlarmKey(h.Key)] = fault
 	}
 }

@@ -161,7 +161,7 @@ type Canary struct {
 	Stage    string    `json:"stage"` // queued, sent, missing, arrived, failed or deleted
 	Accepted time.Time `json:"accepted,omitzero"`
 	Arrived  time.Time `json:"last_arrived,omitzero"`
-	Travel   float64   `json:"last_travel_seconds,omitempty"` // from acceptance to arrival
+	Travel   float64   `json:"last_travel_seconds"` // from acceptance to arrival
 
 	// Problem is the line of a cause while none has arrived since one went missing or
 	// failed, Unread while the mailbox cannot be read; else they are empty.

@@ -30,8 +30,8 @@ func (t *Tracker) record(ctx context.Context, mailbox envelope.Address, m graph.
 	}
 	if rec == nil {
 		t.OnEvent(Event{Mailbox: mailbox, Result: Foreign})
-		t.Log.Debug("a report in a mailbox is about mail that is not in the history", "mailbox", mailbox.String(),
-			"report", m.MessageID)
+		t.Log.Info("a report in a mailbox is about mail that is not in the history", "mailbox", mailbox.String(),
+			"received", m.At)
 		return nil
 	}
 	said := events(*rec, m, r, probable)

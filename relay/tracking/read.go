@@ -146,28 +146,21 @@ func (t *Tracker) report(
 		return err
 	}
 	if t.Settings().Full {
-		if !t.Aside(b.mailbox) {
-			return errLater
-		}
-		raw, a := reader.MIME(ctx, b.mailbox, m.ID, bounce.MaxSize)
+		whole, err := t.whole(ctx, b, reader, m)
 		switch {
-		case a.HTTPStatus == http.StatusNotFound, a.HTTPStatus == http.StatusGone: // somebody has deleted it
-		case a.Outcome != outcome.Delivered && b.isStuck(m.ID, a):
-			t.unreadable(b, m, a.Cause().String())
-		case a.Outcome != outcome.Delivered:
-			_, identity, _ := t.Reader(b.mailbox)
-			t.failed(b, identity, a)
+		case err == nil:
+			report = whole
+		case errors.Is(err, errLater):
 			return errLater
-		default:
-			whole, err := understood(raw)
-			if errors.Is(err, bounce.ErrOther) {
+		case errors.Is(err, errGone), errors.Is(err, bounce.ErrOther) && report.Kind == bounce.Other:
+			return nil
+		default: // its header may say enough
+			t.Log.Warn("cannot read a report in a mailbox", "mailbox", b.mailbox.String(), "report", m.MessageID,
+				"error", text.Foreign(err.Error(), outcome.MaxText))
+			t.OnEvent(Event{Mailbox: b.mailbox, Result: Unreadable})
+			if report.Empty() {
 				return nil
 			}
-			if err != nil {
-				t.unreadable(b, m, text.Foreign(err.Error(), outcome.MaxText))
-				break
-			}
-			report = whole
 		}
 	}
 	if report.Kind == bounce.Other || report.Own {
@@ -176,10 +169,26 @@ func (t *Tracker) report(
 	return t.record(ctx, b.mailbox, m, report)
 }
 
-// unreadable counts a report of which only the header is known.
-func (t *Tracker) unreadable(b *box, m graph.Received, why string) {
-	t.Log.Warn("cannot read a report in a mailbox", "mailbox", b.mailbox.String(), "report", m.MessageID, "error", why)
-	t.OnEvent(Event{Mailbox: b.mailbox, Result: Unreadable})
+// errGone says that somebody has deleted a message.
+var errGone = errors.New("tracking: gone")
+
+// whole reads all of a report.
+func (t *Tracker) whole(ctx context.Context, b *box, reader Reader, m graph.Received) (bounce.Report, error) {
+	if !t.Aside(b.mailbox) {
+		return bounce.Report{}, errLater
+	}
+	raw, a := reader.MIME(ctx, b.mailbox, m.ID, bounce.MaxSize)
+	switch {
+	case a.Outcome == outcome.Delivered:
+		return understood(raw)
+	case a.HTTPStatus == http.StatusNotFound, a.HTTPStatus == http.StatusGone:
+		return bounce.Report{}, errGone
+	case b.isStuck(m.ID, a):
+		return bounce.Report{}, errors.New(a.Cause().String())
+	}
+	_, identity, _ := t.Reader(b.mailbox)
+	t.failed(b, identity, a)
+	return bounce.Report{}, errLater
 }
 
 // isStuck reports whether Graph has failed to show a message so often, for no reason that
@@ -213,7 +222,11 @@ func (t *Tracker) failed(b *box, identity string, a outcome.Answer) {
 		b.position, b.seen = t.Now().Add(-t.Settings().History), map[string]bool{}
 	}
 	result, cause := Failed, a.Cause()
-	if a.HTTPStatus == http.StatusForbidden {
+	switch a.HTTPStatus {
+	case http.StatusGone:
+		cause = text.Cause{Headline: "Graph does not remember any more how far the mailbox was read",
+			Remedy: "nothing to do: it is read again from the beginning", Detail: a.Detail}
+	case http.StatusForbidden:
 		result, cause = Refused, t.forbidden(b.mailbox, a)
 		b.alarmed = true
 		t.Alarm(alarmKey(b.mailbox), cause.String(), true)

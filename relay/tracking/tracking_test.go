@@ -360,6 +360,32 @@ func TestAReportThatMayNotBeRead(t *testing.T) {
 	}
 }
 
+// Each report that says nothing is a line in the log and counted, and stops no other.
+func TestBadReports(t *testing.T) {
+	r := newRig(t, true, "Mail.Read")
+	m, other := r.sent("<1@erp>", "one@example.net"), r.sent("<2@erp>", "two@example.net")
+	if err := r.double.Inject(sandbox.Fault{Endpoint: "mime", Count: 1, Status: 200, Body: "<html>\r\n"}); err != nil {
+		t.Fatal(err)
+	}
+	r.arrives("exchange", r.about(m, time.Now().Add(-3*time.Second)))
+	r.arrives("bomb", r.about(other, time.Now().Add(-2*time.Second)))
+	r.arrives("ndr-of-other-relay", r.about(other, time.Now().Add(-time.Second)))
+	r.arrives("exchange", r.about(other, time.Now()))
+	r.round(t.Context())
+	if f := r.fates(m); f[0].Kind != spool.EventBounced || f[0].Status != (reply.Enhanced{}) {
+		t.Errorf("its content is no report, and its header is: %+v", f)
+	}
+	if f := r.fates(other); f[0].Kind != spool.EventBounced || f[0].Status != (reply.Enhanced{5, 1, 10}) {
+		t.Errorf("the good one: %+v", f)
+	}
+	log := r.log.String()
+	if r.count(Unreadable) != 2 || r.count(Foreign) != 1 || r.count(Matched) != 2 ||
+		strings.Count(log, "cannot read a report in a mailbox") != 2 ||
+		!strings.Contains(log, "too many or nested too deep") || !strings.Contains(log, "not in the history") {
+		t.Errorf("events %v, log %s", r.events, log)
+	}
+}
+
 // Mail comes first; 410 begins again; what Graph asks for is granted; a store that takes nothing loses nothing.
 func TestNothingIsLostOnTheWay(t *testing.T) {
 	r := newRig(t, true, "Mail.Read")
@@ -383,6 +409,9 @@ func TestNothingIsLostOnTheWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		quiet(fmt.Sprint("HTTP ", status))
+	}
+	if !strings.Contains(r.log.String(), "it is read again from the beginning") {
+		t.Errorf("the log says nothing of 410: %s", r.log.String())
 	}
 	if r.count(Failed) != 2 {
 		t.Errorf("events %v", r.events)
@@ -436,6 +465,11 @@ func TestAlarms(t *testing.T) {
 		"bounce-code:5.1.90", "bounce-share:erp"} {
 		if r.alarms[key] == "" {
 			t.Errorf("no alarm %s in %v", key, r.alarms)
+		}
+	}
+	for key, meaning := range map[string]string{"5.7.232": "Trial tenant has", "5.7.233": "Tenant has"} {
+		if text := r.alarms["bounce-code:"+key]; !strings.HasPrefix(text, meaning) {
+			t.Errorf("%s means %q", key, text)
 		}
 	}
 	for text := range limits {

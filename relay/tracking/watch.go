@@ -23,9 +23,9 @@ const (
 var limits = map[reply.Enhanced][2]string{
 	{5, 1, 90}: {"Mailbox has used up its recipients of the day, and its mail bounces",
 		"spread the mail over more mailboxes; the limit of 10,000 recipients frees itself within 24 hours"},
-	{5, 7, 232}: {"Tenant has used up its external recipients of the day, and external mail bounces",
+	{5, 7, 233}: {"Tenant has used up its external recipients of the day, and external mail bounces",
 		"send less to the outside or buy licences; the limit frees itself within 24 hours"},
-	{5, 7, 233}: {"Trial tenant has used up its external recipients of the day, and external mail bounces",
+	{5, 7, 232}: {"Trial tenant has used up its external recipients of the day, and external mail bounces",
 		"send less to the outside or end the trial; the limit frees itself within 24 hours"},
 	{5, 7, 236}: {"onmicrosoft.com sender has used up its 100 external recipients, and external mail bounces",
 		"send from a domain of your own"},

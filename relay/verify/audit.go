@@ -20,6 +20,8 @@ type Audited struct {
 	Denied envelope.Address // zero: nothing can be proven, and a warning says so once
 	Reads  bool             // the configuration needs Mail.ReadWrite, so reading is tried as well
 	Client Prober
+
+	Submission Submitter // nil where large mail does not go there
 }
 
 // AuditConfig is what an Auditor works with.
@@ -181,6 +183,9 @@ func (id Audited) try(ctx context.Context, now time.Time) (verdict Verdict, text
 		case Unclear, Missing:
 			e.Unread = append(e.Unread, Trial{Mailbox: id.Denied, Answer: answer, Access: access})
 		}
+	}
+	if id.Submission != nil {
+		e.trySubmission(ctx, id.Submission, id.Denied)
 	}
 	verdict, text, remedy, _ := Judge(e)
 	if verdict == NotRestricted {

@@ -50,24 +50,36 @@ func (r *round) submitted(m envelope.Address) submission.Mail {
 	return submission.Mail{From: m, To: []envelope.Address{r.To}, Size: t.Size, Open: t.Open}
 }
 
+// trySubmission tries to log in as a mailbox that must be closed. The switch of SMTP AUTH closes it, too.
+func (e *Evidence) trySubmission(ctx context.Context, c Submitter, m envelope.Address) Trial {
+	t := Trial{Mailbox: m, Answer: c.TryLogin(ctx, m)}
+	switch {
+	case t.Answer.Outcome == outcome.Delivered:
+		t.Access, e.Submittable = Open, append(e.Submittable, m)
+	case strings.HasPrefix(t.Answer.Code, "5.7.") || t.Answer.Code == "4.2.0":
+		t.Access = Closed
+	default:
+		e.Unsubmitted = append(e.Unsubmitted, t)
+	}
+	return t
+}
+
 // submitDenied tries to log in to submission as a mailbox that must be closed.
 func (r *round) submitDenied(ctx context.Context, m envelope.Address) {
 	if r.submits == nil || ctx.Err() != nil {
 		return
 	}
-	t := Trial{Mailbox: m, Answer: r.submits.TryLogin(ctx, m)}
+	t := r.evidence.trySubmission(ctx, r.submits, m)
 	switch {
-	case t.Answer.Outcome == outcome.Delivered:
-		r.evidence.Submittable = append(r.evidence.Submittable, m)
+	case t.Access == Open:
 		r.note(t.finding(StepSubmit, Fail, "the app MAY SUBMIT by SMTP as this mailbox",
 			"narrow the role Application SMTP.SendAsApp, and take its consent or mailbox permissions away"))
 	case t.Answer.Code == "5.7.139":
 		r.note(t.finding(StepSubmit, OK,
 			"submission is refused, by the switch of SMTP AUTH and not for want of a role", ""))
-	case strings.HasPrefix(t.Answer.Code, "5.7.") || t.Answer.Code == "4.2.0":
+	case t.Access == Closed:
 		r.note(t.finding(StepSubmit, OK, "submission is refused, too", ""))
 	default:
-		r.evidence.Unsubmitted = append(r.evidence.Unsubmitted, t)
 		r.note(t.finding(StepSubmit, Warn, "it is not known whether the app may submit as it: "+t.Answer.What(),
 			t.Answer.Advice))
 	}

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"graphrelay/relay/graph"
 	"graphrelay/relay/sandbox"
@@ -68,6 +69,7 @@ func TestSubmissionIsProven(t *testing.T) {
 			if strings.Join(got, ", ") != tc.want || r.Verdict != tc.verdict {
 				t.Errorf("%v, %s %s; findings %+v", got, r.Verdict, r.Text, r.Findings)
 			}
+			auditEnds(t, x, tc.verdict)
 			if tc.scope == "*" && tc.off == "" { // the remedy
 				x.set(role(sender), 0)
 				if r := x.verify(); r.Verdict != verify.Restricted {
@@ -76,5 +78,22 @@ func TestSubmissionIsProven(t *testing.T) {
 			}
 			verify.Examine(t.Context(), x.id, verify.Verifier{}, func(verify.Finding) {})
 		})
+	}
+}
+
+// auditEnds wants the daily audit to come to the same end as the verification.
+func auditEnds(t *testing.T, x *tenant, want verify.Verdict) {
+	t.Helper()
+	c, err := x.id.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.id.Submission()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = verify.Audited{Denied: address(t, canary), Client: c, Submission: s}.Prove(t.Context(), time.Now())
+	if (err == nil) != (want == verify.Restricted) {
+		t.Errorf("the audit comes to another end than %s: %v", want, err)
 	}
 }

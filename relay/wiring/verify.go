@@ -87,7 +87,11 @@ func byIdentity(c *config.Config, mailboxes []envelope.Address) (map[config.Name
 func Audit(c *config.Config, clients Clients, log *slog.Logger) verify.AuditConfig {
 	a := verify.AuditConfig{Every: time.Duration(c.Audit.Every), Log: log}
 	for _, id := range c.Identities {
-		a.Identities = append(a.Identities, audit(c, id, clients[id.Name]))
+		one := audit(c, id, clients[id.Name])
+		if client := clients[id.Name]; client != nil && client.Submission != nil {
+			one.Submission = client.Submission
+		}
+		a.Identities = append(a.Identities, one)
 	}
 	return a
 }

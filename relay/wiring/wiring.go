@@ -117,7 +117,7 @@ func Alarms(c *config.Config) (queue, client int) {
 func Show(c *config.Config, s *state.Snapshot) {
 	_, s.DiskReserve = Disk(c)
 	s.QueueAlarm, s.ClientAlarm = Alarms(c)
-	s.Priorities = map[string]string{}
+	s.Priorities = map[string]string{canary.Client: "bulk"}
 	for _, client := range c.Clients {
 		s.Priorities[string(client.Name)] = client.Priority
 	}
@@ -211,14 +211,14 @@ func Weights(now func() *config.Config) func(client string) int {
 
 // Weight returns the weight of a client's turns in a mailbox.
 func Weight(c *config.Config, client string) int {
-	if client == canary.Client {
-		return delivery.Bulk
-	}
 	for _, entry := range c.Clients {
 		if string(entry.Name) == client {
 			weights := map[string]int{"high": delivery.High, "normal": delivery.Normal, "bulk": delivery.Bulk}
 			return weights[entry.Priority]
 		}
+	}
+	if client == canary.Client {
+		return delivery.Bulk
 	}
 	return delivery.Normal
 }

@@ -23,6 +23,7 @@ import (
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/state"
 	"graphrelay/relay/tracking"
 	"graphrelay/relay/verify"
 )
@@ -265,6 +266,20 @@ func TestEachKeyChangesExactlyWhatItShould(t *testing.T) {
 				t.Errorf("changes\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// A canary has the smallest share of its mailbox, and takes none from a client of that name.
+func TestTheShareOfTheCanary(t *testing.T) {
+	text := read(t, "config.yaml")
+	c := parse(t, text)
+	s := state.Snapshot{}
+	if Show(c, &s); Weight(c, "canary") != delivery.Bulk || s.Priorities["canary"] != "bulk" {
+		t.Errorf("it has the weight %d and is shown as %q", Weight(c, "canary"), s.Priorities["canary"])
+	}
+	c = parse(t, strings.Replace(text, "- name: erp", "- name: canary", 1))
+	if Show(c, &s); Weight(c, "canary") != delivery.Normal || s.Priorities["canary"] != "normal" {
+		t.Errorf("a client has the weight %d and is shown as %q", Weight(c, "canary"), s.Priorities["canary"])
 	}
 }
 

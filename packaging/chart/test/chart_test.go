@@ -13,6 +13,7 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	apps "k8s.io/api/apps/v1"
@@ -57,6 +58,10 @@ func template(values map[string]any) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return render(chart, values)
+}
+
+func render(chart *chart.Chart, values map[string]any) (map[string]string, error) {
 	release := common.ReleaseOptions{Name: "mail", Namespace: "post", IsInstall: true, Revision: 1}
 	all, err := util.ToRenderValues(chart, values, release, nil)
 	if err != nil {
@@ -137,16 +142,21 @@ func only[T any](t *testing.T, all []any) (found T) {
 
 func TestGolden(t *testing.T) {
 	for name, values := range cases(t) {
-		got := together(rendered(t, values))
-		file := filepath.Join("testdata", "golden", name+".yaml")
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
+		golden(t, name+".yaml", together(rendered(t, values)))
+	}
+}
+
+// golden compares a text with the one that was read once.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		if want, err := os.ReadFile(file); err != nil || string(want) != got {
-			t.Errorf("%s: %v: it differs; read what changed after: go test . -update; git diff\n%s", file, err, got)
-		}
+	}
+	if want, err := os.ReadFile(file); err != nil || string(want) != got {
+		t.Errorf("%s: %v: it differs; read what changed after: go test . -update; git diff\n%s", file, err, got)
 	}
 }
 

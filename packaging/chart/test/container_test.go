@@ -1,7 +1,6 @@
 package charttest
 
 import (
-	"bufio"
 	"context"
 	"os"
 	"slices"
@@ -10,23 +9,17 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containers/podman/v4/pkg/systemd/parser"
+	podman "github.com/containers/podman/v4/pkg/systemd/quadlet"
 )
 
-const (
-	composeFile = "../../container/compose.yaml"
-	quadletFile = "../../container/graphrelay.container"
-)
-
-// quadletKeys are the keys of [Container] that Podman 4.9 knows, by
-// podman-systemd.unit(5), as far as the example uses them.
-var quadletKeys = []string{"ContainerName", "DropCapability", "Exec", "Group", "HealthCmd", "HealthInterval",
-	"HealthStartPeriod", "Image", "NoNewPrivileges", "PodmanArgs", "PublishPort", "ReadOnly", "Tmpfs", "User", "Volume"}
+const examples = "../../container/"
 
 // composed reads the example for Compose as Compose does.
 func composed(t *testing.T) types.ServiceConfig {
 	t.Helper()
-	details := types.ConfigDetails{WorkingDir: "../../container",
-		ConfigFiles: []types.ConfigFile{{Filename: composeFile}}}
+	details := types.ConfigDetails{WorkingDir: examples,
+		ConfigFiles: []types.ConfigFile{{Filename: examples + "compose.yaml"}}}
 	project, err := loader.LoadWithContext(context.Background(), details)
 	if err != nil {
 		t.Fatal(err)
@@ -41,38 +34,52 @@ func composed(t *testing.T) types.ServiceConfig {
 	return service
 }
 
-// quadlet is the section [Container] of the example for Podman.
-func quadlet(t *testing.T) map[string][]string {
-	t.Helper()
-	f, err := os.Open(quadletFile)
-	if err != nil {
-		t.Fatal(err)
+// quadlet converts a text of an example for Podman into a service as Podman 4.9 does at
+// a boot, which refuses keys that it does not know.
+func quadlet(name, text string) (string, error) {
+	unit := parser.NewUnitFile()
+	unit.Filename = name
+	err := unit.Parse(text)
+	if err == nil && strings.HasSuffix(name, ".volume") {
+		unit, _, err = podman.ConvertVolume(unit, name, nil)
+	} else if err == nil {
+		unit, err = podman.ConvertContainer(unit, map[string]string{"graphrelay.volume": "graphrelay-queue"}, false)
 	}
-	defer f.Close()
-	keys, section := map[string][]string{}, ""
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		key, value, pair := strings.Cut(line, "=")
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-		case strings.HasPrefix(line, "["):
-			section = line
-		case !pair:
-			t.Errorf("%q is no line of a unit", line)
-		case section == "[Container]":
-			if !slices.Contains(quadletKeys, key) {
-				t.Errorf("Podman does not know %s", key)
-			}
-			keys[key] = append(keys[key], value)
+	if err != nil {
+		return "", err
+	}
+	return unit.ToString()
+}
+
+// The services that Podman makes of the examples are those that were read once.
+func TestQuadletsAreServices(t *testing.T) {
+	for _, name := range []string{"graphrelay.volume", "graphrelay.container"} {
+		b, err := os.ReadFile(examples + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		service, err := quadlet(name, string(b))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		golden(t, name+".service", service)
+		if _, err := quadlet(name, strings.Replace(string(b), "\nUser=", "\nUsers=", 1)); err == nil {
+			t.Errorf("%s: a key that Podman does not know is not noticed", name)
 		}
 	}
-	return keys
 }
 
 // Both examples run the program in the same way: as its user, read-only, without a
 // capability, with the folder of the configuration and a volume for the queue.
 func TestComposeAndQuadletRunTheSame(t *testing.T) {
-	c, q := composed(t), quadlet(t)
+	c, q := composed(t), map[string][]string{}
+	unit, err := parser.ParseUnitFile(examples + "graphrelay.container")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range unit.ListKeys(podman.ContainerGroup) {
+		q[key] = unit.LookupAll(podman.ContainerGroup, key)
+	}
 	const command = "serve --watch-config -c /etc/graphrelay/config.yaml"
 	if got := strings.Join(c.Command, " "); got != command || q["Exec"][0] != command {
 		t.Errorf("they run %q and %q", got, q["Exec"])

@@ -94,6 +94,17 @@ func (b *budget) spend(now time.Time, cost int64) {
 	b.sum += cost
 }
 
+// back takes back what was spent at a time, unless that has left the window.
+func (b *budget) back(at time.Time, cost int64) {
+	if b.limit <= 0 || b.part(at) > b.last || b.part(at) < b.last-budgetSteps {
+		return
+	}
+	spent := &b.spent[b.part(at)%(budgetSteps+1)]
+	cost = min(cost, *spent)
+	*spent -= cost
+	b.sum -= cost
+}
+
 // RequestCost is what sending size bytes costs: base64 in one request, or for
 // what is too large a draft, slices of under 4 MB and the order to send.
 func RequestCost(size int64) (bytes, requests int64) {

@@ -115,6 +115,15 @@ func (p *Place) Take(id *Identity) bool {
 	return true
 }
 
+// Keep has a slot that Take took, and that is not used, ready for the next Take.
+func (p *Place) Keep(id *Identity) {
+	if p.unused != nil || p.line != nil {
+		id.Leave()
+		return
+	}
+	p.unused = &id.queue
+}
+
 // Leave gives up a slot that is waited for or not used.
 func (p *Place) Leave() {
 	if p.line != nil {

@@ -127,3 +127,30 @@ func TestFailuresInARow(t *testing.T) {
 		t.Error("a message passed, and its mailbox still counts failures")
 	}
 }
+
+// TestSlotIsKept: a slot that is kept is the next that the place takes, and no place keeps two.
+func TestSlotIsKept(t *testing.T) {
+	id := &Identity{Name: "contoso"}
+	id.SetSlots(noon, 2)
+	a, b := NewPlace(), NewPlace()
+	if !a.Take(id) || !a.Take(id) {
+		t.Fatal("two slots are free")
+	}
+	a.Keep(id)
+	if got := id.Load(); got.Busy != 2 || b.Take(id) {
+		t.Errorf("a kept slot went to another: %+v", got)
+	}
+	b.Leave()
+	if !a.Take(id) {
+		t.Error("no slot, though one is kept")
+	}
+	a.Keep(id)
+	a.Keep(id)
+	if got := id.Load(); got.Busy != 1 {
+		t.Errorf("with one kept: %+v", got)
+	}
+	a.Leave()
+	if got := id.Load(); got.Busy != 0 {
+		t.Errorf("at the end: %+v", got)
+	}
+}

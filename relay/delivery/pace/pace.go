@@ -137,6 +137,14 @@ func (m *Mailbox) Spend(now time.Time, size int64) {
 	m.rate.spend(now, 1)
 }
 
+// Unspend takes back what Spend counted at a time: the attempt is not made.
+func (m *Mailbox) Unspend(at time.Time, size int64) {
+	bytes, requests := RequestCost(size)
+	m.upload.back(at, bytes)
+	m.requests.back(at, requests)
+	m.rate.back(at, 1)
+}
+
 // Aside counts requests that carry no mail.
 func (m *Mailbox) Aside(now time.Time, requests int64) { m.requests.spend(now, requests) }
 

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"graphrelay/relay/pacing"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -199,5 +201,32 @@ func TestThrottle(t *testing.T) {
 	}
 	if got := th.pausedUntil(now.Add(-48 * time.Hour)); got.After(now.Add(-48*time.Hour + MaxDelay)) {
 		t.Errorf("clock set back: paused until %v", got)
+	}
+}
+
+// What an attempt would have spent is there again, for as long as it would have counted.
+func TestUnspend(t *testing.T) {
+	m := NewMailbox()
+	m.SetRate(pacing.Rate{Count: 10, Per: time.Minute})
+	m.Spend(noon, 1<<20)
+	for range 10_000 {
+		m.Spend(noon, 1<<20)
+		m.Unspend(noon, 1<<20)
+	}
+	bytes, _ := RequestCost(1 << 20)
+	if m.upload.sum != bytes || m.requests.sum != 1 || m.rate.sum != 1 {
+		t.Errorf("%d bytes, %d requests, %d messages are spent", m.upload.sum, m.requests.sum, m.rate.sum)
+	}
+	m.Spend(noon, 1)
+	m.Spend(noon.Add(10*time.Minute), 1)
+	m.Unspend(noon, 1)                   // has left every window but that of requests
+	m.Unspend(noon.Add(-time.Hour), 1)   // was never spent
+	m.Unspend(noon.Add(24*time.Hour), 1) // nor that
+	if m.rate.sum != 1 || m.requests.sum != 2 {
+		t.Errorf("%d messages, %d requests", m.rate.sum, m.requests.sum)
+	}
+	m.Unspend(noon.Add(10*time.Minute), 1)
+	if now := noon.Add(time.Hour); !m.IsFresh(now) {
+		t.Error("something is left")
 	}
 }

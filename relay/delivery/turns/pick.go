@@ -101,6 +101,16 @@ func (l *Line) serve(m *node) {
 	m.pay(1, l.served)
 }
 
+// Serve charges the turn of a message that is taken while nothing is due.
+func (l *Line) Serve(r spool.Record) {
+	l.reweigh()
+	m := l.member(r.Turn())
+	m.ripe()
+	l.serve(m)
+	m.pay(Cost(r.Size)-1, 0)
+	m.done()
+}
+
 // Took says what a claim found, and when the rest is due (Next of p.Turns): it pays for
 // large messages, and has back what was paid for those that were not there. It returns
 // the messages in the order of the turns, and lost where only the store knows whether

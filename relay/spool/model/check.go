@@ -41,6 +41,16 @@ type search struct {
 	byHash map[uint64]int32
 	chunks [][]visit // of chunkSize each: a slice that grows would be copied
 	count  int32
+	edges  []edge // of all steps, if they are wanted
+	keep   bool
+}
+
+type edge struct{ from, to int32 }
+
+func (s *search) step(from, to int32) {
+	if s.keep && from != 0 {
+		s.edges = append(s.edges, edge{from, to})
+	}
 }
 
 const chunkSize = 1 << 14
@@ -58,18 +68,22 @@ func (s *search) append(v visit) {
 // Check visits every state that can be reached, the nearest first, until a promise is
 // broken, or there are more than limit.
 func (m *Model) Check(limit int) Report {
-	r := m.find(limit, func(s *State) bool { return m.broken(s) != Kept })
+	r := newSearch(m).find(limit, func(s *State) bool { return m.broken(s) != Kept })
 	if r.Trace != nil {
 		r.Broken = m.broken(&r.Last)
 	}
 	return r
 }
 
-// find visits states until one is wanted.
-func (m *Model) find(limit int, wanted func(*State) bool) Report {
+func newSearch(m *Model) *search {
 	s := &search{model: m, seed: maphash.MakeSeed(), byHash: map[uint64]int32{}}
 	s.append(visit{})
-	s.add(m.initial(), 0)
+	return s
+}
+
+// find visits states until one is wanted.
+func (s *search) find(limit int, wanted func(*State) bool) Report {
+	s.add(s.model.initial(), 0)
 	r := Report{Whole: true}
 	for i := int32(1); i < s.count; i++ {
 		if int(s.count) > limit {
@@ -82,7 +96,7 @@ func (m *Model) find(limit int, wanted func(*State) bool) Report {
 			r.Trace = s.trace(i)
 			break
 		}
-		m.steps(&state, func(next State, _ string, _, _ int) {
+		s.model.steps(&state, func(next State, _ string, _, _ int) {
 			r.Steps++
 			s.add(next, i)
 		})
@@ -96,9 +110,11 @@ func (s *search) add(state State, from int32) {
 	first := s.byHash[h]
 	for i := first; i != 0; i = s.at(i).same {
 		if s.at(i).state == state {
+			s.step(from, i)
 			return
 		}
 	}
+	s.step(from, s.count)
 	s.byHash[h] = s.count
 	s.append(visit{state: state, from: from, same: first, depth: s.at(from).depth + 1})
 }

@@ -22,6 +22,7 @@ const (
 	DoubtForgotten
 	WipeTried
 	EarlyRequest
+	LocksRemain
 	FenceReads
 	NoFence
 	NoDeadline
@@ -56,6 +57,7 @@ var faults = map[Fault]string{
 	DoubtForgotten:       "a doubtful claim is not taken back",
 	WipeTried:            "a doubtful message is deleted even if it was tried",
 	EarlyRequest:         "the request begins before the attempt is durable",
+	LocksRemain:          "the database never ends a transaction whose connection broke",
 	FenceReads:           "the token is read and not locked",
 	NoFence:              "nobody compares the token",
 	NoDeadline:           "attempts brought back are due at once",

@@ -72,7 +72,7 @@ var longModels = []Model{
 	laneHold.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1, Releases: 1}),
 	lanePair.with(Bounds{Attempts: 1, Takeovers: 1, Losses: 1}),
 	laneTwo.with(Bounds{Attempts: 1, Takeovers: 2}),
-	laneThree.with(Bounds{Attempts: 3, Takeovers: 3}),
+	laneThree.with(Bounds{Attempts: 2, Takeovers: 2, Losses: 1}),
 }
 
 // The rules keep every promise in every state that can be reached.
@@ -120,6 +120,7 @@ var faulty = []struct {
 	{store.without(DoubtForgotten).with(Bounds{Attempts: 1, Losses: 1}), NothingIsForgotten},
 	{lane.without(WipeTried).with(Bounds{Attempts: 1, Losses: 1}), DeletedWasNeverTried},
 	{store.without(EarlyRequest).with(Bounds{Attempts: 1}), AttemptIsDurable},
+	{store.without(LocksRemain).with(Bounds{Losses: 1}), AWayOut},
 	{store.without(FenceReads).with(Bounds{Attempts: 1, Takeovers: 1}), DeadTokenWritesNothing},
 	{store.without(NoFence).with(Bounds{Attempts: 1, Takeovers: 1}), DeadTokenWritesNothing},
 	{store.without(NoDeadline).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
@@ -142,7 +143,11 @@ var faulty = []struct {
 func TestEveryFaultIsFound(t *testing.T) {
 	page, seen, broken := table("faults"), map[Fault]bool{}, map[Promise]bool{}
 	for _, c := range faulty {
-		r := c.Check(maxStates())
+		check := c.Check
+		if c.breaks == AWayOut {
+			check = c.CheckProgress
+		}
+		r := check(maxStates())
 		if r.Broken != c.breaks {
 			t.Errorf("%s: found %q in %s, want %q", c.Fault, r.Broken, r, c.breaks)
 		}
@@ -165,6 +170,24 @@ func TestEveryFaultIsFound(t *testing.T) {
 		}
 	}
 	page.compare(t)
+}
+
+// Nothing waits for ever.
+func TestThereIsAlwaysAWayOut(t *testing.T) {
+	for _, m := range []Model{
+		store.with(Bounds{Attempts: 1, Takeovers: 1, Losses: 1, Crashes: 1}),
+		store.with(Bounds{Attempts: 1, Restarts: 1, Cancels: 1, Failovers: 1}),
+		pair.with(Bounds{Attempts: 1, Takeovers: 1}),
+		lane.with(Bounds{Attempts: 2, Takeovers: 1, Losses: 1}),
+		lanePair.with(Bounds{Attempts: 1, Takeovers: 1}),
+		laneTwo.with(Bounds{Attempts: 1, Crashes: 1}),
+	} {
+		r := m.CheckProgress(maxStates())
+		t.Logf("%s; %s: %s", m.Name, m.May, r)
+		if r.Broken != Kept || !r.Whole {
+			t.Errorf("%s; %s: %q, %s:\n\t%s", m.Name, m.May, r.Broken, r, strings.Join(r.Trace, "\n\t"))
+		}
+	}
 }
 
 // A model in which nothing happens keeps every promise; this one is not such.
@@ -206,7 +229,7 @@ func TestOrdinaryThingsHappen(t *testing.T) {
 		{"two nodes send in lanes of their own", laneTwo.with(Bounds{Attempts: 1}),
 			func(s *State) bool { return s.Graph[0][1].Left > 0 && s.Graph[1][1].Left > 0 }},
 	} {
-		r := c.find(maxStates(), c.is)
+		r := newSearch(&c.Model).find(maxStates(), c.is)
 		t.Logf("%s: %s\n\t%s", c.what, r, strings.Join(r.Trace, "\n\t"))
 		if r.Trace == nil {
 			t.Errorf("does not happen: %s; %s", c.what, r)

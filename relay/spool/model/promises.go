@@ -18,6 +18,7 @@ const (
 	SlotsAreKept
 	NothingIsForgotten
 	DoubtWaits
+	AWayOut
 )
 
 var promises = map[Promise]string{
@@ -33,6 +34,7 @@ var promises = map[Promise]string{
 	SlotsAreKept:           "a lane never has more requests at once than slots, over all nodes",
 	NothingIsForgotten:     "an open attempt is known to the node of its token, if that still runs",
 	DoubtWaits:             "a node sends nothing of a message while it does not know whether the message is committed",
+	AWayOut:                "from every state there is a way to one in which each message is sent, held or refused",
 }
 
 // String is the promise in words.

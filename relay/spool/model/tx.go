@@ -149,6 +149,7 @@ func (m *Model) txSteps(s *State, n int, emit Emit) {
 	for i := range s.Txs[n] {
 		tx := s.Txs[n][i]
 		switch {
+		case i == 1 && m.Fault == LocksRemain:
 		case tx.Phase == Open && m.waits(&tx):
 			next := *s
 			next.Txs[n][i].Phase = Local
@@ -161,7 +162,7 @@ func (m *Model) txSteps(s *State, n int, emit Emit) {
 			m.cancel(*s, n, i, emit)
 		}
 	}
-	if s.Txs[n][1].Phase == Open {
+	if s.Txs[n][1].Phase == Open && m.Fault != LocksRemain {
 		next := *s
 		next.Txs[n][1] = Tx{}
 		emit(next, "the database rolls back the transaction whose connection NODE lost", n, 0)

@@ -17,7 +17,8 @@ const schemaVersion = 1
 // The tables. Keys are compared by bytes. message has room in each page for what an attempt
 // changes, so that most changes need no index and no new page; and what the queue changes
 // all the time is vacuumed early, whatever the server's settings are for others. A body is
-// encoded text that hardly compresses, so it is stored as it is, with our checksum.
+// encoded text that hardly compresses, so it is stored as it is, with our checksum. Due has
+// messages in the very order in which they are claimed: many may be due at the same time.
 const schema = `
 CREATE TABLE meta (k text COLLATE "C" PRIMARY KEY, v text NOT NULL);
 CREATE TABLE node_lease (
@@ -76,7 +77,7 @@ CREATE TABLE message (
 	report_bounces bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
 	autovacuum_analyze_scale_factor = 0.02);
-CREATE INDEX due ON message (lane, turn, next, last, sender_hash, size) WHERE state = 0;
+CREATE INDEX due ON message (lane, turn, next, n) INCLUDE (last, sender_hash, size) WHERE state = 0;
 CREATE INDEX bounced ON message (id) WHERE bounces > 0;
 CREATE INDEX by_state ON message (state, id, lane);
 CREATE INDEX live ON message (lane, accepted, state, size, body_gone) WHERE state < 5;

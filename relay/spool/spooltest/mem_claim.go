@@ -20,14 +20,19 @@ func (s *Mem) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error) 
 	var out []spool.Record
 	for _, m := range s.due(c) {
 		s.unindex(m)
-		m.State, m.NextAttempt, m.LastAttempt = spool.Sending, time.Time{}, c.Now
-		m.Attempts++
-		m.history = append(m.history, spool.Event{ID: m.ID, At: c.Now, Kind: spool.Attempted, Attempt: m.Attempts})
+		m.attempt(c.Now)
 		s.index(m)
 		out = append(out, m.Record)
 	}
 	s.answerNext(c, out)
 	return out, nil
+}
+
+// attempt records the next attempt.
+func (m *message) attempt(at time.Time) {
+	m.State, m.NextAttempt, m.LastAttempt = spool.Sending, time.Time{}, at
+	m.Attempts++
+	m.history = append(m.history, spool.Event{ID: m.ID, At: at, Kind: spool.Attempted, Attempt: m.Attempts})
 }
 
 // answerNext sets when the rest of each turn is due.

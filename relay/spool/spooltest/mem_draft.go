@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -16,6 +17,8 @@ type draft struct {
 	client string
 	body   []byte
 	over   bool
+
+	attempt time.Time
 }
 
 // Begin implements spool.Intake.
@@ -95,6 +98,8 @@ func (d *draft) Abort() {
 	delete(d.s.drafts, d)
 }
 
+func (d *draft) Attempt(at time.Time) { d.attempt = at }
+
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver
@@ -116,10 +121,11 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if m.ReportOf != "" && !about.owes(m.ReportDelay) {
 		return spool.NoReportOwed(m.ReportOf)
 	}
-	err := d.s.add(&message{
-		Record: spool.Record{Message: m, State: spool.Queued, NextAttempt: m.Accepted},
-		body:   d.body,
-	})
+	kept := &message{Record: spool.Record{Message: m, State: spool.Queued, NextAttempt: m.Accepted}, body: d.body}
+	if !d.attempt.IsZero() {
+		kept.attempt(d.attempt)
+	}
+	err := d.s.add(kept)
 	if err == nil && m.ReportOf != "" {
 		about.reportedBy(m.ReportDelay, m.ReportBounces)
 	}

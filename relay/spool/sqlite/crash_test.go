@@ -127,6 +127,29 @@ func TestInterruptedAttempt(t *testing.T) {
 	}
 }
 
+// TestCrashBeforeTheFirstAttempt accepts a message with its attempt, which is not made:
+// nobody knows that after a crash.
+func TestCrashBeforeTheFirstAttempt(t *testing.T) {
+	path := newPath(t)
+	s := open(t, path)
+	d, err := s.Begin(t.Context(), "", 0)
+	must(t, err)
+	_, err = d.Write([]byte("body"))
+	must(t, err)
+	d.Attempt(start())
+	m := newMessage(t, "box@example.org")
+	must(t, d.Commit(t.Context(), m))
+	must(t, s.Close())
+	s = open(t, path)
+	r, err := s.Get(t.Context(), m.ID)
+	if err != nil || r.State != spool.Deferred || !r.Unknown || r.Crashes != 1 || r.Attempts != 1 {
+		t.Errorf("after the crash: %+v, %v", r, err)
+	}
+	if body := readAll(t, s, m.ID); string(body) != "body" {
+		t.Errorf("the body is %q", body)
+	}
+}
+
 // TestAbandonedDrafts wants the chunks of drafts that were given up gone
 // without a restart.
 func TestAbandonedDrafts(t *testing.T) {

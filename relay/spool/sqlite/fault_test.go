@@ -91,6 +91,9 @@ func TestFailedCommit(t *testing.T) {
 			if _, err := d.Write(make([]byte, size)); err != nil {
 				t.Fatal(err)
 			}
+			if size > 10 {
+				d.Attempt(start()) // which goes with its message
+			}
 			f.set(at, errDisk, 1)
 			lost := newMessage(t, "box@example.org")
 			if err := d.Commit(t.Context(), lost); !errors.Is(err, errDisk) || errors.Is(err, spool.ErrUnhealthy) {

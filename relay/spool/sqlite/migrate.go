@@ -11,7 +11,7 @@ import (
 // migrate brings a store that an older program made up to date. Version 1 may lack
 // the column unreported and the table refusal, had a state Bounced, and an event
 // "unknown", which is now a mark. Version 2 knew no
-// turns, version 3 no bounces, and version 4 no watermark, as each message had its words at once.
+// turns, version 3 no bounces, and version 4 wrote the words and all events of each message at once.
 func migrate(c *db.Conn) error {
 	if err := c.Run(refusalSchema); err != nil {
 		return err
@@ -36,7 +36,7 @@ func migrate(c *db.Conn) error {
 				return err
 			}
 		}
-		if err := c.Run("INSERT INTO meta SELECT 'words', coalesce(max(n), 0) FROM message"); err != nil {
+		if err := runAll(c, batchColumns); err != nil {
 			return err
 		}
 		return c.Run(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
@@ -87,6 +87,15 @@ var bounceColumns = []string{
 	"ALTER TABLE event ADD COLUMN origin TEXT NOT NULL DEFAULT ''",
 	"ALTER TABLE event ADD COLUMN probable INTEGER NOT NULL DEFAULT 0",
 	bouncedIndex,
+}
+
+// batchColumns add what saves writing: the words of many messages at once, and events
+// that the message's row stands for. What is there has all its words and events.
+var batchColumns = []string{
+	"INSERT INTO meta SELECT 'words', coalesce(max(n), 0) FROM message",
+	"ALTER TABLE message ADD COLUMN implied INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE message ADD COLUMN http INTEGER NOT NULL DEFAULT 0",
+	"ALTER TABLE message ADD COLUMN duration INTEGER NOT NULL DEFAULT 0",
 }
 
 func runAll(c *db.Conn, steps []string) error {

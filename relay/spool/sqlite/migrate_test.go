@@ -152,6 +152,13 @@ var version3 = []string{
 	"ALTER TABLE message DROP COLUMN bounces_reported", "ALTER TABLE message DROP COLUMN report_bounces",
 	"ALTER TABLE event DROP COLUMN recipient", "ALTER TABLE event DROP COLUMN remote",
 	"ALTER TABLE event DROP COLUMN origin", "ALTER TABLE event DROP COLUMN probable",
+	version4[2], version4[3], version4[4],
+}
+
+// version4 takes from a store what version 5 added.
+var version4 = []string{
+	"PRAGMA user_version = 4", "DELETE FROM meta WHERE k = 'words'", "ALTER TABLE message DROP COLUMN implied",
+	"ALTER TABLE message DROP COLUMN http", "ALTER TABLE message DROP COLUMN duration",
 }
 
 // TestStoreOfVersion3 knows no bounces: it can be read as it is, and Open adds what is missing.

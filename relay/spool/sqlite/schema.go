@@ -72,7 +72,10 @@ CREATE TABLE message (
 	automatic INTEGER NOT NULL DEFAULT 0,
 	bounces INTEGER NOT NULL DEFAULT 0,
 	bounces_reported INTEGER NOT NULL DEFAULT 0,
-	report_bounces INTEGER NOT NULL DEFAULT 0
+	report_bounces INTEGER NOT NULL DEFAULT 0,
+	implied INTEGER NOT NULL DEFAULT 0,
+	http INTEGER NOT NULL DEFAULT 0,
+	duration INTEGER NOT NULL DEFAULT 0
 );
 ` + dueIndex + bouncedIndex + `
 CREATE INDEX by_state ON message (state, id, lane);

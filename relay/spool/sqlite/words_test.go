@@ -178,7 +178,7 @@ func TestStoreOfVersion4(t *testing.T) {
 	}
 	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error { return t.WriteWords(10) }))
 	must(t, s.Close())
-	edit(t, path, "DELETE FROM meta WHERE k = 'words'", "PRAGMA user_version = 4")
+	edit(t, path, version4...)
 	r, err := OpenReadOnly(t.Context(), path)
 	must(t, err)
 	wantFound(t, "read only", r.Reader, all)

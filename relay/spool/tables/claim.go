@@ -192,9 +192,12 @@ func records(list []stored) []spool.Record {
 }
 
 func takeOne(t *Tx, m stored, now time.Time) (bool, error) {
-	attempt := int64(m.Attempts) + 1
-	changed, err := t.Exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1
-		WHERE n = ? AND state = 0 AND events = ?`, attempt, nanos(now), m.n, m.events)
+	attempt, implied := int64(m.Attempts)+1, int64(0)
+	if m.events == 0 {
+		implied = attemptImplied
+	}
+	changed, err := t.Exec(`UPDATE message SET state = 1, attempts = ?, last = ?, next = 0, events = events + 1,
+		implied = ? WHERE n = ? AND state = 0 AND events = ?`, attempt, nanos(now), implied, m.n, m.events)
 	if err != nil || changed == 0 {
 		return false, err
 	}
@@ -203,6 +206,9 @@ func takeOne(t *Tx, m stored, now time.Time) (bool, error) {
 		lane: m.Mailbox.Key(), turn: m.turn, client: m.Turn().Client, size: m.Size,
 		from: counted(codeQueued, attempt-1), to: codeSending,
 	})
+	if err := expressFirst(t, m); err != nil || implied > 0 {
+		return true, err
+	}
 	e := spool.Event{At: now, Kind: spool.Attempted, Attempt: int(attempt)}
 	return true, insertEvent(t.Conn, m.n, m.events+1, &e)
 }
@@ -241,7 +247,7 @@ func forgetAttempt(c *db.Conn, n, attempt int64) error {
 	if err := c.Run("DELETE FROM event WHERE n = ? AND attempt = ?", n, attempt); err != nil {
 		return err
 	}
-	return c.Run(`UPDATE message SET events = events + 1, last =
+	return c.Run(`UPDATE message SET events = events + 1, implied = 0, last =
 		coalesce((SELECT max(at) FROM event WHERE n = ? AND kind = ?), 0) WHERE n = ?`, n, string(spool.Attempted), n)
 }
 

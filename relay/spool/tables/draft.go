@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"time"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
@@ -36,6 +37,7 @@ type draft struct {
 	flushed bool  // or tried: the database may have a part of it
 	err     error // of a write; the draft is dead
 	over    bool
+	attempt time.Time // when the first begins; zero: it is not recorded in the commit
 }
 
 // Begin implements spool.Intake.
@@ -109,6 +111,8 @@ func (d *draft) flush() error {
 	return nil
 }
 
+func (d *draft) Attempt(at time.Time) { d.attempt = at }
+
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver
@@ -127,6 +131,9 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 		m.Size = d.size
 		err = d.insert(ctx, m)
 	}
+	if err == nil && !d.attempt.IsZero() {
+		d.s.open.note(stored{Record: spool.Record{Message: m}, n: d.n})
+	}
 	d.end(err != nil)
 	return err
 }
@@ -144,7 +151,7 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err
 		}
-		err := insertMessage(t, d.n, &m)
+		state, err := insertMessage(t, d.n, &m, d.attempt)
 		if db.Is(err, db.Constraint) {
 			err = fmt.Errorf("spool: message %s exists already: %w", m.ID, err)
 		}
@@ -154,7 +161,7 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		t.accepted = append(t.accepted, m.ID)
 		t.shifts = append(t.shifts, shift{
 			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), client: m.Turn().Client, size: m.Size,
-			from: none, to: codeQueued,
+			from: none, to: state,
 		})
 		if len(d.buf) > 0 {
 			if err := insertChunk(t.Conn, d.n, d.stored/ChunkSize, crc, d.buf); err != nil {

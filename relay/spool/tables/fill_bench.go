@@ -3,6 +3,8 @@
 package tables
 
 import (
+	"time"
+
 	"graphrelay/relay/spool"
 )
 
@@ -10,7 +12,7 @@ import (
 // of large stores.
 func Fill(t *Tx, s *Store, m *spool.Message, state spool.State) error {
 	n := s.lastNumber.Add(1)
-	if err := insertMessage(t, n, m); err != nil {
+	if _, err := insertMessage(t, n, m, time.Time{}); err != nil {
 		return err
 	}
 	if err := t.WriteWords(n); err != nil {

@@ -51,12 +51,7 @@ func (v *Reader) Get(ctx context.Context, id envelope.QueueID) (spool.Record, er
 // History implements spool.Reader.
 func (v *Reader) History(ctx context.Context, id envelope.QueueID) ([]spool.Event, error) {
 	return db.Read(ctx, v.Readers, func(c *db.Conn) ([]spool.Event, error) {
-		b, err := find(c, id)
-		if err != nil {
-			return nil, err
-		}
-		events, err := allOf(c, "SELECT "+eventColumns+" FROM event WHERE n = ? ORDER BY seq", []any{b.n}, readEvent)
-		return spool.History(id, timeOf(b.accepted), events), err
+		return history(c, id)
 	})
 }
 

@@ -21,7 +21,7 @@ func (s *Store) HoldRestored(c *db.Conn) error {
 		return err
 	}
 	t, now := &Tx{Conn: c}, s.Options.Now()
-	why := set{", unknown = 1, status = 0, text = ?", []any{RestoredText}}
+	why := set{columns: ", unknown = 1, status = 0, text = ?", values: []any{RestoredText}}
 	for _, b := range list {
 		e := spool.Event{At: now, Kind: spool.EventHeld, Text: RestoredText, Unknown: true}
 		if err := enter(t, b, codeHeld, time.Time{}, &e, why); err != nil {

@@ -21,12 +21,12 @@ const recordColumns = `n, events, id, state, mailbox, sender, reverse_path, reci
 	client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id, subject,
 	header_size, size, accepted, attempts, crashes, unknown, next, last, held_for, held_since,
 	status, text, request, finished, body_gone, report, warned, unreported, local_user, turn,
-	automatic, bounces, bounces_reported, report_bounces`
+	automatic, bounces, bounces_reported, report_bounces, implied`
 
 // stored is a Record with what only the store needs.
 type stored struct {
 	spool.Record
-	n, events, turn int64
+	n, events, turn, implied int64
 }
 
 func readRecord(r *db.Row) (stored, error) {
@@ -47,6 +47,7 @@ func readRecord(r *db.Row) (stored, error) {
 	s.ReportOwed, s.DelayWarned = r.Int() == reportOwed, r.Bool()
 	s.Envelope.Unreported, s.Client.User, s.turn = readAddresses(r), r.Str(), r.Int()
 	s.Automatic, s.Bounces, s.BouncesReported, s.ReportBounces = r.Bool(), int(r.Int()), int(r.Int()), int(r.Int())
+	s.implied = r.Int()
 	return s, r.Err
 }
 
@@ -80,24 +81,29 @@ func withColumns(sql string, query func(sql string) error) error {
 	}
 }
 
-// insertMessage stores m as Queued and due at once.
-func insertMessage(t *Tx, n int64, m *spool.Message) error {
-	err := t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
+// insertMessage stores m as Queued and due at once or, where its first attempt begins
+// at a time, as Sending.
+func insertMessage(t *Tx, n int64, m *spool.Message, attempt time.Time) (state int64, err error) {
+	attempts, next := int64(0), m.Accepted
+	if !attempt.IsZero() {
+		state, attempts, next = codeSending, 1, time.Time{}
+	}
+	err = t.Run(`INSERT INTO message (n, id, state, lane, mailbox, sender, sender_hash, reverse_path,
 		recipients, utf8, client, client_addr, helo, login, sender_fixed, report_of, report_delay, message_id,
 		subject, header_size, size, accepted, next, unreported, local_user, turn, automatic,
-		report_bounces)
-		VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		n, string(m.ID), m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
+		report_bounces, attempts, last, events, implied)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		n, string(m.ID), state, m.Mailbox.Key(), m.Mailbox.String(), m.From.String(), senderHash(m.From),
 		m.Envelope.ReversePath.String(), joinLines(m.Envelope.Recipients, envelope.Address.String), m.Envelope.UTF8,
 		m.Client.Name, addrPort(m.Client.Addr), m.Client.Helo, m.Client.Login,
 		m.ConfiguredFrom, string(m.ReportOf), m.ReportDelay, m.MessageID, m.Subject,
-		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(m.Accepted),
+		m.HeaderSize, m.Size, nanos(m.Accepted), nanos(next),
 		joinLines(m.Envelope.Unreported, envelope.Address.String), m.Client.User, turnCode(m.Turn()),
-		m.Automatic, int64(m.ReportBounces))
-	if err != nil || n > t.watermark {
-		return err
+		m.Automatic, int64(m.ReportBounces), attempts, nanos(attempt), attempts, attempts)
+	if err == nil && n <= t.watermark {
+		err = insertWords(t.Conn, n, m)
 	}
-	return insertWords(t.Conn, n, m)
+	return state, err
 }
 
 // brief is what a change of state needs to know.
@@ -110,7 +116,7 @@ type brief struct {
 	size               int64
 	accepted           int64
 	heldFor, heldSince int64
-	events             int64
+	events, implied    int64
 	bodyGone           bool
 	report             int64
 	turn               int64
@@ -126,13 +132,13 @@ func (b brief) storedSize() int64 {
 }
 
 const briefColumns = "n, id, state, lane, attempts, settled, size, accepted, held_for, held_since, " +
-	"events, body_gone, report, turn, " + turnColumns
+	"events, implied, body_gone, report, turn, " + turnColumns
 
 func readBrief(r *db.Row) (brief, error) {
 	return brief{
 		n: r.Int(), id: envelope.QueueID(r.Str()), state: r.Int(), lane: r.Str(),
 		attempts: r.Int(), settled: r.Int(), size: r.Int(), accepted: r.Int(),
-		heldFor: r.Int(), heldSince: r.Int(), events: r.Int(), bodyGone: r.Bool(), report: r.Int(),
+		heldFor: r.Int(), heldSince: r.Int(), events: r.Int(), implied: r.Int(), bodyGone: r.Bool(), report: r.Int(),
 		turn: r.Int(), client: readTurn(r).Client,
 	}, r.Err
 }

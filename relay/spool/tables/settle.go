@@ -45,10 +45,15 @@ func settle(t *Tx, b brief, to int64, o *spool.Settlement) error {
 		At: o.At, Kind: spool.OutcomeEvent(o.State), Attempt: o.Attempt, Status: o.Status, Text: o.Text,
 		RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration, Unknown: o.Unknown,
 	}
-	return enter(t, b, to, o.NextAttempt, &e, set{
-		", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
-		[]any{b.attempts, o.Unknown, statusCode(o.Status), spool.CutText(o.Text), spool.CutText(o.RequestID)},
-	})
+	also := set{
+		columns: ", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
+		values:  []any{b.attempts, o.Unknown, statusCode(o.Status), spool.CutText(o.Text), spool.CutText(o.RequestID)},
+	}
+	if also.implied = impliesSent(b, o); also.implied {
+		also.columns += ", implied = ?, http = ?, duration = ?"
+		also.values = append(also.values, sentImplied, int64(o.HTTPStatus), int64(o.Duration))
+	}
+	return enter(t, b, to, o.NextAttempt, &e, also)
 }
 
 // set is further columns for the one UPDATE of a change of state: a second UPDATE
@@ -56,6 +61,7 @@ func settle(t *Tx, b brief, to int64, o *spool.Settlement) error {
 type set struct {
 	columns string // each ", name = ?"
 	values  []any
+	implied bool // the event needs no row
 }
 
 // enter moves a message into a state, with a row of history and all that the state implies.
@@ -91,6 +97,9 @@ func enter(t *Tx, b brief, to int64, next time.Time, e *spool.Event, also set) e
 		lane: b.lane, turn: b.turn, client: b.client, size: b.storedSize(),
 		from: counted(b.state, b.attempts), to: counted(to, b.attempts),
 	})
+	if also.implied {
+		return nil
+	}
 	return insertEvent(t.Conn, b.n, b.events+1, e)
 }
 
@@ -139,7 +148,7 @@ func (s *Store) move(ctx context.Context, id envelope.QueueID, to spool.State, n
 		}
 		var also set
 		if spool.MoveSetsText(stateName(b.state), to) {
-			also = set{", status = 0, text = ?", []any{spool.CutText(e.Text)}}
+			also = set{columns: ", status = 0, text = ?", values: []any{spool.CutText(e.Text)}}
 		}
 		return enter(t, b, code, next, e, also)
 	})
