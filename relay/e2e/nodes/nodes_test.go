@@ -1,7 +1,5 @@
 //go:build postgres
 
-// Package nodes_test drives two real relays on one PostgreSQL queue: one works, the other
-// stands by.
 package nodes_test
 
 import (
