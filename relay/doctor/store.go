@@ -91,6 +91,20 @@ func (d *examiner) store(ctx context.Context) {
 	d.ok("spool", "%s is intact, in WAL mode; the service writes it with synchronous=FULL", path)
 }
 
+// Holder is the node that has the queue, if that is in a database that can be read; else "".
+func Holder(c *config.Config) string {
+	file, _ := wiring.Database(c, false, nil)
+	if file == "" {
+		return ""
+	}
+	url, _, err := postgres.ReadURL(file)
+	if err != nil {
+		return ""
+	}
+	is, _ := postgres.Examine(url)
+	return is.Holder
+}
+
 // database asks the server that keeps the queue whether it can keep it safe.
 func (d *examiner) database(file string) {
 	url, _, err := postgres.ReadURL(file)

@@ -281,8 +281,8 @@ func remediesHeldByText() map[string][]string {
 			"name its CA with sslrootcert=FILE in the URL, and the host as the certificate does",
 			"see its log, and what the detail says",
 			"start it, or correct host and port in the URL of queue.store_url_file",
-			"see whether the database, its standby and the network to them work; the clients were asked to try again, " +
-				"and what is stored is removed then",
+			"see whether the database, its standby and the network to them work; the clients were asked to try " +
+				"again, and what is stored is removed then",
 		},
 		"spool/postgres TestLeaseSaysWhatToDo": {
 			"nothing to do: the service restarts and stands by",
@@ -304,7 +304,8 @@ func remediesHeldByText() map[string][]string {
 			"write postgres://USER:PASSWORD@HOST/DATABASE, special characters of the password as %40 for @",
 		},
 		"observe TestADatabaseThatDoesNotAnswer": {
-			"see whether the database and the network to it work; what status shows of the queue is what was read last",
+			"see whether the database and the network to it work; what status shows of the queue is what was " +
+				"read last",
 		},
 		"e2e TestEveryAnswer": {
 			"nothing to do: it is sent after the start",

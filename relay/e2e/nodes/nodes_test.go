@@ -215,6 +215,13 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	if out, err := one.Run("queue", "list", "--limit", "1"); err != nil {
 		t.Errorf("queue list on the node that stands by: %v: %s", err, out)
 	}
+	if out, err := one.Run("queue", "retry", "--all"); err == nil || !strings.Contains(out, "has the queue, and no ser") {
+		t.Errorf("queue retry on the node that stands by: %v: %s", err, out)
+	}
+	if out, _ := one.Run("doctor"); !strings.Contains(out, "has the queue; this one does not answer at") ||
+		!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") {
+		t.Errorf("doctor on the node that stands by: %s", out)
+	}
 	other.Freeze()
 	becomesActive(t, one, d)
 	l.more(t, 30)

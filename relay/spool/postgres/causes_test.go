@@ -63,8 +63,8 @@ func TestCausesSayWhatToDo(t *testing.T) {
 		kind db.Kind
 		want string
 	}{
-		{errors.New("connection refused"), db.Lost, "PostgreSQL cannot be reached; start it, or correct host and port in " +
-			"the URL of queue.store_url_file ["},
+		{errors.New("connection refused"), db.Lost, "PostgreSQL cannot be reached; start it, or correct host and port " +
+			"in the URL of queue.store_url_file ["},
 		{errors.New("tls: x509: unknown"), db.Lost, "Certificate of PostgreSQL cannot be verified; name its CA with " +
 			"sslrootcert=FILE in the URL, and the host as the certificate does ["},
 		{errors.New("read only connection"), db.Lost, "PostgreSQL only reads: it is a standby, or set to read-only; " +
@@ -87,8 +87,8 @@ func TestCausesSayWhatToDo(t *testing.T) {
 			"name the server itself in the URL: a pooler cannot pass on what keeps the queue safe ["},
 		{answer("42P01"), db.Other, "PostgreSQL refuses a statement; see its log, and what the detail says ["},
 		{errDoubtful, db.Lost, "PostgreSQL does not say whether it has stored the last messages; see whether the " +
-			"database, its standby and the network to them work; the clients were asked to try again, and what is stored " +
-			"is removed then ["},
+			"database, its standby and the network to them work; the clients were asked to try again, and what is " +
+			"stored is removed then ["},
 	} {
 		err := h.Cause(&db.Error{Kind: c.kind, Err: c.err})
 		text := strings.TrimPrefix(err.Error(), spool.ErrFull.Error()+": ")
@@ -102,8 +102,8 @@ func TestCausesSayWhatToDo(t *testing.T) {
 // A lease that is not confirmed, and one that another node has.
 func TestLeaseSaysWhatToDo(t *testing.T) {
 	l := &lease{over: make(chan struct{})}
-	want := "PostgreSQL does not confirm that this node has the queue; see whether the database and the network to it " +
-		"work; mail is accepted again once it does [last confirmed "
+	want := "PostgreSQL does not confirm that this node has the queue; see whether the database and the network " +
+		"to it work; mail is accepted again once it does [last confirmed "
 	if err := l.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("an old lease: %v", err)
 	}
@@ -112,7 +112,8 @@ func TestLeaseSaysWhatToDo(t *testing.T) {
 		t.Errorf("a fresh one: %v", err)
 	}
 	l.isOver.Store(true)
-	want = "Another node has the queue now, as this one did not answer in time; nothing to do: the service restarts and stands by"
+	want = "Another node has the queue now, as this one did not answer in time; " +
+		"nothing to do: the service restarts and stands by"
 	if err := l.check(); !errors.Is(err, spool.ErrDisplaced) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("another node's: %v", err)
 	}
