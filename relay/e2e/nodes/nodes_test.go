@@ -215,7 +215,7 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	if out, err := one.Run("queue", "list", "--limit", "1"); err != nil {
 		t.Errorf("queue list on the node that stands by: %v: %s", err, out)
 	}
-	if out, err := one.Run("queue", "retry", "--all"); err == nil || !strings.Contains(out, "has the queue, and no ser") {
+	if out, err := one.Run("queue", "retry", "--all"); err == nil || !strings.Contains(out, "has the queue, and no") {
 		t.Errorf("queue retry on the node that stands by: %v: %s", err, out)
 	}
 	if out, _ := one.Run("doctor"); !strings.Contains(out, "has the queue; this one does not answer at") ||

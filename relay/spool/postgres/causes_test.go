@@ -63,8 +63,8 @@ func TestCausesSayWhatToDo(t *testing.T) {
 		kind db.Kind
 		want string
 	}{
-		{errors.New("connection refused"), db.Lost, "PostgreSQL cannot be reached; start it, or correct host and port " +
-			"in the URL of queue.store_url_file ["},
+		{errors.New("connection refused"), db.Lost, "PostgreSQL cannot be reached; start it, or correct host and " +
+			"port in the URL of queue.store_url_file ["},
 		{errors.New("tls: x509: unknown"), db.Lost, "Certificate of PostgreSQL cannot be verified; name its CA with " +
 			"sslrootcert=FILE in the URL, and the host as the certificate does ["},
 		{errors.New("read only connection"), db.Lost, "PostgreSQL only reads: it is a standby, or set to read-only; " +
