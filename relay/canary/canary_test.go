@@ -200,7 +200,7 @@ func TestACanaryInJunkEmail(t *testing.T) {
 	rec := r.settle(spool.Sent, "")
 	arrived := r.now
 	raw := []byte("Message-ID: " + rec.MessageID + "\r\n\r\nx\r\n")
-	r.double.Advance(r.now.Sub(time.Now()))
+	r.double.Advance(time.Until(r.now))
 	r.double.Junk(r.to, raw)
 	if s := r.steps(6); s.Stage != "missing" ||
 		strings.Join(r.fault(), "") != "canary: Canary was moved to Junk Email, as other mail of the relay may be" {
