@@ -27,8 +27,10 @@ import (
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
+	"graphrelay/relay/submission"
 	"graphrelay/relay/tracking"
 	"graphrelay/relay/verify"
 )
@@ -80,6 +82,27 @@ func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
 	}
 }
 
+// Database returns the file with the URL of the queue's database, "" where the queue is in a
+// file, and the options of the store but for the URL itself.
+func Database(c *config.Config, sandbox bool, log *slog.Logger) (urlFile string, o postgres.Options) {
+	return string(c.Queue.StoreURLFile), postgres.Options{
+		MaxMessages: c.Queue.MaxMessages, MaxDelay: delivery.MaxDelay,
+		RequestLimit: requestLimit(c), MarkSandbox: sandbox, Log: log,
+	}
+}
+
+// requestLimit returns how long it may take to send a message of a size, from the moment on
+// from which nothing stops it any more.
+func requestLimit(c *config.Config) func(size int64) time.Duration {
+	whole := submission.New(submission.Config{}).Config()
+	return func(size int64) time.Duration {
+		if c.Delivery.Submit() && size > int64(c.Delivery.MIMELimit) {
+			return whole.Longest(size)
+		}
+		return graph.RequestTime(graph.EncodedLen(size))
+	}
+}
+
 // Retention returns how long the history and failed messages are kept.
 func Retention(c *config.Config) (history, failed time.Duration) {
 	return time.Duration(c.Queue.History), time.Duration(c.Queue.KeepFailed)
@@ -87,6 +110,9 @@ func Retention(c *config.Config) (history, failed time.Duration) {
 
 // Disk returns the path of the store, and the bytes that stay free on its disk.
 func Disk(c *config.Config) (store string, reserve int64) {
+	if c.Queue.StoreURLFile != "" {
+		return "", 0 // it is on another's
+	}
 	return c.Queue.Store.Path, int64(c.Queue.MinFreeSpace)
 }
 

@@ -21,6 +21,7 @@ import (
 	"graphrelay/relay/policy"
 	"graphrelay/relay/renewal"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
 	"graphrelay/relay/tracking"
@@ -42,6 +43,8 @@ type options struct {
 	Policy     policy.Rules
 	Intake     intake.Rules
 	Store      sqlite.Options
+	URLFile    string
+	Database   postgres.Options // where there is a URLFile
 	Retention  []time.Duration
 	Limits     delivery.Limits
 	Reports    delivery.Reports
@@ -101,6 +104,9 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	}
 	for _, client := range c.Clients {
 		o.Weights[string(client.Name)] = Weight(c, string(client.Name))
+	}
+	if file, database := Database(c, false, log); file != "" {
+		o.URLFile, o.Database = file, database
 	}
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)
@@ -274,6 +280,26 @@ func TestTheShareOfTheCanary(t *testing.T) {
 	c = parse(t, strings.Replace(text, "- name: erp", "- name: canary", 1))
 	if Show(c, &s); Weight(c, "canary") != delivery.Normal || s.Priorities["canary"] != "normal" {
 		t.Errorf("a client has the weight %d and is shown as %q", Weight(c, "canary"), s.Priorities["canary"])
+	}
+}
+
+// A request has 100 s and a second for each 64 KiB of its body, which is base64; a submission
+// has the time of all its steps.
+func TestHowLongASendMayTake(t *testing.T) {
+	c := &config.Config{}
+	c.Delivery.MIMELimit = 2 << 20
+	for _, way := range []string{"off", "upload", "smtp"} {
+		c.Delivery.LargeMessages = way
+		if got := requestLimit(c)(1 << 20); got != 121*time.Second {
+			t.Errorf("%s: 1 MiB may take %s", way, got)
+		}
+		want := 30*time.Minute + 6*time.Second
+		if way == "smtp" {
+			want = 20*time.Minute + 1280*time.Second
+		}
+		if got := requestLimit(c)(80 << 20); got != want {
+			t.Errorf("%s: 80 MiB may take %s, want %s", way, got, want)
+		}
 	}
 }
 
