@@ -39,6 +39,9 @@ func check(t *testing.T, binary, config string) (out string, err error) {
 	}
 	write("secrets/entra/secret", "abc~1234567890123456789012345678901234\n")
 	write("secrets/entra/hook.url", "https://hooks.contoso.com/graphrelay\n")
+	for _, name := range []string{"secrets/database/url", "secrets/queue-app/uri", "etc/queue.url"} {
+		write(name, "postgres://relay:secret@db.contoso.com/mail?sslmode=verify-full\n")
+	}
 	write("data/lost+found", "")
 	write("run/graphrelay/x", "")
 	write("etc/x", "")
@@ -76,6 +79,8 @@ func TestConfigurationsAreGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	configs["container"] = string(b)
+	configs["container on PostgreSQL"] = strings.NewReplacer("  store: sqlite", "  # store: sqlite",
+		"# store_url_file", "store_url_file", "address: 127.0.0.1:9725", "address: 0.0.0.0:9725").Replace(string(b))
 	for name, config := range configs {
 		if out, err := check(t, binary, config); err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)
