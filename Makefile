@@ -48,8 +48,8 @@ vulnerabilities: ## look for known vulnerabilities that the code reaches (asks t
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
 
-postgres: ## run the queue on PostgreSQL servers of its own: conformance, lost commits, failover, nodes (apt-get install postgresql)
-	$(GO) test -count=1 -tags postgres -timeout 10m ./relay/spool/postgres/...
+postgres: ## run the queue, and two relays, on PostgreSQL servers of the tests' own: lost commits, failover, killed nodes (apt-get install postgresql)
+	$(GO) test -count=1 -tags postgres -timeout 10m ./relay/spool/postgres/... ./relay/e2e/nodes
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots
 	$(GO) test -count=1 -tags browser -timeout 15m ./relay/e2e/browser

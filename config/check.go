@@ -47,8 +47,12 @@ func (k *hostCheck) all() []Problem {
 		k.file("smtp.tls.certificate_file", string(t.CertificateFile), public)
 		k.file("smtp.tls.key_file", string(t.KeyFile), secret)
 	}
-	k.folder("queue.store", filepath.Dir(c.Queue.Store.Path))
-	k.file("queue.store", c.Queue.Store.Path, store)
+	if url := c.Queue.StoreURLFile; url != "" {
+		k.file("queue.store_url_file", string(url), secret)
+	} else {
+		k.folder("queue.store", filepath.Dir(c.Queue.Store.Path))
+		k.file("queue.store", c.Queue.Store.Path, store)
+	}
 	k.folder("admin.address", filepath.Dir(c.Admin.Address.Address))
 	for i, l := range c.SMTP.Listeners {
 		k.listener(strict.Entry("smtp.listeners", i, "address"), l.Address)

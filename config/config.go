@@ -64,12 +64,18 @@ type SMTP struct {
 // Queue is the store, and how long it keeps messages.
 type Queue struct {
 	Store        Store           `yaml:"store" default:"sqlite:/var/lib/graphrelay/queue.db"`
+	StoreURLFile Path            `yaml:"store_url_file" unset:"none"`
 	MaxAge       strict.Duration `yaml:"max_age" default:"5d" range:"1s..365d"`
 	MaxHold      strict.Duration `yaml:"max_hold" default:"30d" range:"1s..365d"`
 	KeepFailed   strict.Duration `yaml:"keep_failed" default:"30d" range:"1s..3650d"`
 	MinFreeSpace strict.Size     `yaml:"min_free_space" default:"256MiB" range:"0..1024GiB"`
 	MaxMessages  int             `yaml:"max_messages" default:"1000000" range:"1..100000000"`
 	History      strict.Duration `yaml:"history" default:"30d" range:"1s..3650d"`
+}
+
+func (q *Queue) Check(s strict.Scope) {
+	s.FailIf(s.Given("store") && s.Given("store_url_file"), "store_url_file", "cannot be combined with store",
+		"write store for a file of this host, or store_url_file for a PostgreSQL database")
 }
 
 // Delivery is Graph's side.

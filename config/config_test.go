@@ -358,10 +358,12 @@ func TestExampleShowsEveryDefault(t *testing.T) {
 	active := regexp.MustCompile(`(?m)^( *)# ( *(?:- )?[a-z_]+:)`)
 	text := active.ReplaceAllString(read(t, "example.yaml"), "$1$2")
 	shown := map[string]bool{}
-	for _, key := range []string{"certificate_password_file", "client_secret_file", "client_secret_expires",
-		"managed_identity", "workload_identity", "proxy_file", "endpoints"} {
+	for _, path := range []string{"identities[].certificate_password_file", "identities[].client_secret_file",
+		"identities[].client_secret_expires", "identities[].managed_identity", "identities[].workload_identity",
+		"identities[].proxy_file", "identities[].endpoints", "queue.store_url_file"} {
+		_, key, _ := strings.Cut(path, ".")
 		line := regexp.MustCompile(`(?m)^ *` + key + `:.*\n`) // cannot stand beside another key
-		shown["identities[]."+key] = line.MatchString(text)
+		shown[path] = line.MatchString(text)
 		text = line.ReplaceAllString(text, "")
 	}
 	for _, key := range []string{"managed_identity.client_id", "endpoints.login", "endpoints.graph",

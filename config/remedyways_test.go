@@ -79,6 +79,8 @@ func waysOfSections() map[string][]string {
 			`    plaintext_auth =>     auth: optional\n      plaintext_auth`, "-"},
 		"write certificate_file too, or remove it": {
 			`certificate_pass => certificate_file: entra.pem\n    certificate_pass`, "-"},
+		"write store for a file of this host, or store_url_file for a PostgreSQL database": {
+			"-", `  store: sqlite:/var/lib/graphrelay/queue.db\n => `},
 		"write cloud for Microsoft, or endpoints for other servers": {
 			"-", `    cloud: usgov\n => `},
 		"write exactly one of certificate_file, client_secret_file, managed_identity and workload_identity": {

@@ -148,6 +148,7 @@ func (r *Relay) service() state.Snapshot {
 		Reload: state.Reload{At: g.since}, Audits: wiring.Audits(g.auditor.Last()), Canary: r.canary.State(),
 	}
 	wiring.Show(g.cfg, &s)
+	s.Store, _ = r.store.About()
 	if err := r.refused.Load(); err != nil {
 		s.Reload.Failed, s.Reload.Error = true, (*err).Error()
 	}

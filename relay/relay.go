@@ -23,7 +23,6 @@ import (
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
 	"graphrelay/relay/spool"
-	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/text"
 	"graphrelay/relay/tracking"
 	"graphrelay/relay/wiring"
@@ -52,6 +51,10 @@ type Options struct {
 	// are answered 421.
 	Inherited socket.Passed
 
+	// OnStandby is called while New waits for another node, of the same queue, that works:
+	// with its name, and when that is another. It may be nil and must not block.
+	OnStandby func(node string)
+
 	// Load reads the configuration again, for a reload; nil where there is none
 	// to read. OnChange is called with the one that came into force, OnReload when
 	// a reload begins, and what it returns when it is over. Both may be nil and
@@ -74,7 +77,7 @@ type Relay struct {
 	started  time.Time
 	sandbox  bool
 
-	store                   *sqlite.Store
+	store                   store
 	closeStore              sync.Once
 	refusals                *refusals.Record
 	observer                *observe.Observer
@@ -113,7 +116,7 @@ func New(ctx context.Context, o Options) (_ *Relay, err error) {
 		return nil, err
 	}
 	r.now.Store(g)
-	if r.store, err = sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log)); err != nil {
+	if err = r.openStore(ctx, o); err != nil {
 		return nil, err
 	}
 	r.refusals = refusals.New(r.store, time.Now, r.log)
@@ -221,6 +224,9 @@ func (r *Relay) Warnings() []string {
 				"mail does not leave through Microsoft 365", id.Name))
 		}
 	}
+	if _, warning := r.store.About(); warning != "" {
+		list = append(list, warning)
+	}
 	return append(list, unproven(g.auditor.Last())...)
 }
 
@@ -257,6 +263,7 @@ func (r *Relay) start(ctx context.Context, shutDown context.CancelCauseFunc) {
 	r.running, r.shutDown = ctx, shutDown
 	r.runIdentities(r.now.Load())
 	r.part(func() error { return r.delivery.Run(ctx) })
+	r.part(func() error { return r.watchStore(ctx) })
 	o := r.observer
 	for _, run := range []func(context.Context){
 		r.sweep, r.tracker.Run, r.canary.Run, r.refusals.Run, o.Alerts.Run, o.Watcher.Run,

@@ -149,6 +149,7 @@ func fixed(c *config.Config) [][2]string {
 	admin, metrics, console := wiring.Services(c)
 	return [][2]string{
 		{"queue.store", c.Queue.Store.String()},
+		{"queue.store_url_file", cmp.Or(string(c.Queue.StoreURLFile), "none")},
 		{"queue.min_free_space", c.Queue.MinFreeSpace.String()},
 		{"queue.max_messages", strconv.Itoa(c.Queue.MaxMessages)},
 		{"admin.address", admin},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,14 +99,17 @@ func serve(ctx context.Context, o relay.Options, watched *watchfile.Files, ready
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hup)
 	withoutCore(o.Log)
+	waiting := newStandby(o.Log)
+	o.OnStandby = waiting.show
 	r, err := relay.New(ctx, o)
+	close(waiting.over)
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it had started, which is no failure
 	}
 	if err != nil {
 		return err
 	}
-	o.Log.Info("ready", "version", o.Version, "listeners", r.Listeners(), "store", o.Config.Queue.Store.Path)
+	o.Log.Info("ready", "version", o.Version, "listeners", r.Listeners(), "store", storeOf(o.Config))
 	notify(o.Log, daemon.SdNotifyReady)
 	if ready != nil {
 		ready()
@@ -122,6 +126,11 @@ func serve(ctx context.Context, o relay.Options, watched *watchfile.Files, ready
 		o.Log.Info("stopped")
 	}
 	return err
+}
+
+// storeOf names the queue for the log: its file, or the file with the URL of its database.
+func storeOf(c *config.Config) string {
+	return cmp.Or(string(c.Queue.StoreURLFile), c.Queue.Store.Path)
 }
 
 // withoutCore keeps the kernel from writing the memory of this process, with its

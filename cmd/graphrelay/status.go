@@ -72,6 +72,9 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 		fmt.Fprintln(w, "  why they failed: graphrelay queue list --state failed,damaged")
 	}
 	printProofs(w, p, s, now)
+	if s.Store != "" {
+		fmt.Fprintf(w, "store: %s\n", text.Line(s.Store))
+	}
 	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
 		s.Connections)
 	return printLanes(w, s.Lanes, now)

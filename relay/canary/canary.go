@@ -98,7 +98,6 @@ type Canary struct {
 
 	// Of the goroutine of Run.
 	note      note
-	restored  bool
 	seen      search    // of the newest canary
 	from      time.Time // up to here the Inbox was read without finding it
 	wait      time.Time // Graph asked for time
@@ -177,19 +176,22 @@ func (c *Canary) step(ctx context.Context, s Settings) error {
 	return nil
 }
 
-// restore reads what earlier runs knew. Of another address nothing is known.
+// restore reads what earlier runs, and other nodes of this queue, know. Of another address
+// nothing is known.
 func (c *Canary) restore(ctx context.Context, s Settings) error {
-	if !c.restored {
-		noted, err := c.Store.Noted(ctx, noteKey)
-		if err != nil {
-			return err
-		}
-		_ = json.Unmarshal([]byte(noted), &c.note) // the zero note for none
-		c.restored = true
+	noted, err := c.Store.Noted(ctx, noteKey)
+	if err != nil {
+		return err
 	}
-	if c.note.To != s.To.Key() {
-		c.note, c.from, c.wait, c.unread = note{To: s.To.Key()}, time.Time{}, time.Time{}, ""
+	var n note
+	_ = json.Unmarshal([]byte(noted), &n) // the zero note for none
+	if n.To != s.To.Key() {
+		n = note{To: s.To.Key()}
 	}
+	if n.To != c.note.To || n.MessageID != c.note.MessageID {
+		c.seen, c.steps, c.from, c.wait, c.unread = search{}, 0, time.Time{}, time.Time{}, ""
+	}
+	c.note = n
 	return nil
 }
 

@@ -200,7 +200,7 @@ func TestACanaryInJunkEmail(t *testing.T) {
 	rec := r.settle(spool.Sent, "")
 	arrived := r.now
 	raw := []byte("Message-ID: " + rec.MessageID + "\r\n\r\nx\r\n")
-	r.double.Advance(r.now.Sub(time.Now()))
+	r.double.Advance(time.Until(r.now))
 	r.double.Junk(r.to, raw)
 	if s := r.steps(6); s.Stage != "missing" ||
 		strings.Join(r.fault(), "") != "canary: Canary was moved to Junk Email, as other mail of the relay may be" {
@@ -391,6 +391,24 @@ func TestTheAddressChanges(t *testing.T) {
 	r.to = ""
 	if r.State() != nil {
 		t.Error("a canary is shown without an address")
+	}
+}
+
+// Nodes that share a queue share its canary: what one has sent, the other looks for and does not send again.
+func TestTwoNodesShareACanary(t *testing.T) {
+	r := newRig(t, granted)
+	one, other := r.Canary, New(r.Config)
+	r.steps(1)
+	r.Canary = other
+	r.steps(2)
+	rec := r.settle(spool.Sent, "")
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 {
+		t.Errorf("%+v, and %d canaries", s, len(r.all()))
+	}
+	r.Canary = one
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 || len(r.fault()) > 0 {
+		t.Errorf("the first node: %+v, and %d canaries", s, len(r.all()))
 	}
 }
 

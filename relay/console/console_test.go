@@ -40,6 +40,7 @@ type fake struct {
 	records      []spool.Record
 	holds        []spool.Hold
 	header       string
+	history      []spool.Event
 	done         []string // what the operator did
 	changes      []operator.Change
 	refusals     []spool.Refusal
@@ -69,6 +70,9 @@ func (f *fake) List(_ context.Context, filter spool.Filter) (list []spool.Record
 }
 
 func (f *fake) History(_ context.Context, id envelope.QueueID) ([]spool.Event, error) {
+	if f.history != nil {
+		return f.history, nil
+	}
 	return []spool.Event{{ID: id, At: noon, Kind: spool.EventHeld, Attempt: 1, HTTPStatus: 403,
 		Status: reply.Enhanced{5, 7, 1}, Text: f.records[0].LastText, RequestID: hostile}}, nil
 }
@@ -258,6 +262,32 @@ func TestEveryPageIsShownWithASession(t *testing.T) {
 	}
 }
 
+// A message that bounced shows the fate of each recipient: what, why, which host said so, and when.
+func TestAMessageShowsTheFateOfEachRecipient(t *testing.T) {
+	r := record(1, spool.Sent)
+	r.Bounces, r.Envelope.Recipients = 1, []envelope.Address{addr("one@example.net"), addr("two@example.net")}
+	b := newBench(t, r).logIn()
+	b.history = []spool.Event{
+		{ID: r.ID, At: noon, Kind: spool.EventSent},
+		{ID: r.ID, At: noon.Add(time.Hour), Kind: spool.EventBounced, Recipient: addr("two@example.net"),
+			Probable: true, Status: reply.Enhanced{5, 1, 1},
+			Text: "550 no such user " + hostile, Remote: "mx.example.net" + hostile},
+	}
+	page := b.get("/messages/" + string(r.ID)).Body.String()
+	_, page, _ = strings.Cut(page, `id="fates"`)
+	page, _, _ = strings.Cut(page, "</section>")
+	for _, want := range []string{"<dt>one@example.net</dt><dd>accepted by Microsoft <small>",
+		"<dt>two@example.net</dt><dd>probably bounced: 5.1.1 550 no such user ", "[mx.example.net",
+		"2026-11-25T13:00:00Z"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
+	if strings.Contains(page, "<script") {
+		t.Errorf("foreign words are markup: %s", page)
+	}
+}
+
 // Where a certificate renews itself, Setup says so beside its end, and marks what fails.
 func TestSetupShowsTheRenewal(t *testing.T) {
 	b := newBench(t).logIn()
@@ -268,6 +298,26 @@ func TestSetupShowsTheRenewal(t *testing.T) {
 		if !strings.Contains(text, "renews itself: tried 3 of 12 times</span>") ||
 			strings.Contains(text, `<span class="mark bad">renews itself`) != failing {
 			t.Errorf("failing %v: %s", failing, text)
+		}
+	}
+}
+
+// Setup shows how far the newest canary has come, and marks one that is missing; without it nothing.
+func TestSetupShowsTheCanary(t *testing.T) {
+	b := newBench(t).logIn()
+	if text := b.get("/setup").Body.String(); strings.Contains(text, "Canary") {
+		t.Errorf("without one: %s", text)
+	}
+	c := state.Canary{Address: "check@contoso.com", Stage: "arrived", Accepted: noon, Arrived: noon, Travel: 4.25}
+	missing := state.Canary{Address: "check@contoso.com", Stage: "missing", Accepted: noon, Problem: "Canary has not"}
+	for want, c := range map[string]state.Canary{
+		`<code>check@contoso.com</code> <span class="mark good">arrived</span>`: c,
+		`, 4.2 s on its way`: c,
+		`<code>check@contoso.com</code> <span class="mark bad">missing</span>`: missing,
+	} {
+		b.snap.Canary = &c
+		if text := b.get("/setup").Body.String(); !strings.Contains(text, want) {
+			t.Errorf("lacks %q: %s", want, text)
 		}
 	}
 }

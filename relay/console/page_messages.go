@@ -137,7 +137,10 @@ type detail struct {
 }
 
 // fate is what became of one recipient.
-type fate struct{ Who, Fate, Text untrusted }
+type fate struct {
+	At                    time.Time
+	Who, Fate, Text, Host untrusted
+}
 
 func fatesOf(m spool.Message, history []spool.Event) (list []fate) {
 	known := false
@@ -146,7 +149,7 @@ func fatesOf(m spool.Message, history []spool.Event) (list []fate) {
 		known = known || f.Kind != spool.EventSent
 		switch {
 		case f.Kind == spool.EventSent:
-			word, f.Text = "accepted by Microsoft", ""
+			word, f.Text, f.Remote = "accepted by Microsoft", "", ""
 		case f.Probable:
 			word = "probably " + word
 		}
@@ -158,7 +161,7 @@ func fatesOf(m spool.Message, history []spool.Event) (list []fate) {
 		if f.Kind == spool.EventSent {
 			said = ""
 		}
-		list = append(list, fate{untrusted(who), untrusted(word), untrusted(said)})
+		list = append(list, fate{f.At, untrusted(who), untrusted(word), untrusted(said), untrusted(f.Remote)})
 	}
 	if !known {
 		return nil

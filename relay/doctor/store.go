@@ -12,16 +12,48 @@ import (
 
 	"graphrelay/config"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/text"
+	"graphrelay/relay/wiring"
 )
 
 // ErrNoStore means that there is no store yet.
 var ErrNoStore = errors.New("the service creates it at its first start (systemctl start graphrelay); " +
 	"if the service runs with another configuration, name that with -c FILE")
 
+// Stopped is the queue without the service that works on it.
+type Stopped interface {
+	spool.Reader
+	Close() error
+}
+
 // OpenStopped opens the store of a service that is not running, read-only;
-// ErrNoStore where none was ever created.
-func OpenStopped(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error) {
+// ErrNoStore where none was ever created. A database can be read whichever node works on it.
+func OpenStopped(ctx context.Context, c *config.Config) (Stopped, error) {
+	if file, _ := wiring.Database(c, false, nil); file != "" {
+		url, _, err := postgres.ReadURL(file)
+		if err != nil {
+			return nil, err
+		}
+		s, err := postgres.OpenReadOnly(ctx, url)
+		if errors.Is(err, postgres.ErrNoQueue) {
+			return nil, fmt.Errorf("there is no queue in the database: %w", ErrNoStore)
+		}
+		return orNil(s, err)
+	}
+	s, err := openFile(ctx, c)
+	return orNil(s, err)
+}
+
+func orNil[S Stopped](s S, err error) (Stopped, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openFile(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error) {
 	path := c.Queue.Store.Path
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no store at %s: %w", path, ErrNoStore)
@@ -32,8 +64,12 @@ func OpenStopped(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error
 // store looks for damage. A running service holds the store and watches it
 // itself.
 func (d *examiner) store(ctx context.Context) {
+	if file, _ := wiring.Database(d.c, false, nil); file != "" {
+		d.database(file)
+		return
+	}
 	path := d.c.Queue.Store.Path
-	s, err := OpenStopped(ctx, d.c)
+	s, err := openFile(ctx, d.c)
 	switch {
 	case errors.Is(err, ErrNoStore):
 		d.ok("spool", "%s does not exist yet; the first start creates it", path)
@@ -55,8 +91,58 @@ func (d *examiner) store(ctx context.Context) {
 	d.ok("spool", "%s is intact, in WAL mode; the service writes it with synchronous=FULL", path)
 }
 
+// Holder is the node that has the queue, if that is in a database that can be read; else "".
+func Holder(c *config.Config) string {
+	file, _ := wiring.Database(c, false, nil)
+	if file == "" {
+		return ""
+	}
+	url, _, err := postgres.ReadURL(file)
+	if err != nil {
+		return ""
+	}
+	is, _ := postgres.Examine(url)
+	return is.Holder
+}
+
+// database asks the server that keeps the queue whether it can keep it safe.
+func (d *examiner) database(file string) {
+	url, _, err := postgres.ReadURL(file)
+	var is postgres.Examined
+	if err == nil {
+		is, err = postgres.Examine(url)
+	}
+	if err != nil {
+		c := text.ReadCause(err.Error())
+		d.fail("spool", c.Headline+detail(c.Detail), c.Remedy)
+		return
+	}
+	switch {
+	case is.Empty:
+		d.ok("spool", "%s; the first start makes the tables", is.Server)
+	case is.Holder == "":
+		d.ok("spool", "%s; no node has the queue", is.Server)
+	default:
+		d.ok("spool", "%s; node %s has the queue", is.Server, is.Holder)
+	}
+	if is.Alone {
+		c := text.ReadCause(postgres.Unprotected)
+		d.warn("spool", c.Headline, c.Remedy)
+	}
+}
+
+func detail(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " [" + s + "]"
+}
+
 // disk looks at the free space for the store.
 func (d *examiner) disk() {
+	if path, _ := wiring.Disk(d.c); path == "" {
+		return
+	}
 	dir := filepath.Dir(d.c.Queue.Store.Path)
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {

@@ -113,6 +113,32 @@ func TestACanaryThatDoesNotArrive(t *testing.T) {
 	}
 }
 
+// A canary in Junk Email is an alert soon, which ends where the key is removed.
+func TestACanaryInJunkEmail(t *testing.T) {
+	t.Parallel()
+	d := harness.StartDouble(t, mayReadHeaders)
+	d.SetLost(true)
+	r := harness.StartRelay(t, d, sendsCanary())
+	canaryIs(t, r, "sent")
+	raw, err := d.Delivered(d.Messages()[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Junk(harness.Sender, raw)
+	problem := func() bool {
+		out, err := r.Run("status")
+		return err == nil && strings.HasPrefix(out, "PROBLEM: Canary was moved to Junk Email, as other mail of the "+
+			"relay may be")
+	}
+	harness.Until(t, 2*patience, "the problem", problem)
+	edit(t, r, "audit: {canary: "+harness.Sender+"}", "audit: {every: 24h}")
+	reload(t, r)
+	harness.Until(t, patience, "no canary", func() bool {
+		out, err := r.Run("status")
+		return err == nil && !problem() && !strings.Contains(out, "canary:")
+	})
+}
+
 // A canary whose mailbox may not be read is a warning that says what to grant.
 func TestACanaryThatMayNotBeRead(t *testing.T) {
 	t.Parallel()

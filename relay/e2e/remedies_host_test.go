@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -254,20 +255,21 @@ func (h *hosted) restart() {
 	h.Start()
 }
 
-// damage writes over the last page of a database.
+// damage writes over the last page of a database that holds rows, and not the tables' own.
 func damage(t *testing.T, store string) {
 	t.Helper()
-	f, err := os.OpenFile(store, os.O_RDWR, 0)
+	const size = 4096
+	pages, err := os.ReadFile(store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
+	at := len(pages) - size
+	for at > 0 && (pages[at] != 0x0d && pages[at] != 0x0a || bytes.Contains(pages[at:at+size], []byte("CREATE "))) {
+		at -= size
 	}
-	if _, err := f.WriteAt([]byte(strings.Repeat("damage! ", 512)), info.Size()-4096); err != nil {
-		t.Fatal(err)
+	copy(pages[at:], strings.Repeat("damage! ", size/8))
+	if err := os.WriteFile(store, pages, 0o640); err != nil || at <= 0 {
+		t.Fatal(err, at)
 	}
 }
 

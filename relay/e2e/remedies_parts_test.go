@@ -269,6 +269,44 @@ func remediesHeldByText() map[string][]string {
 		"renewal TestTwoYearsOfFailures": {
 			"let root renew it: systemctl enable --now graphrelay-cert-roll.timer",
 		},
+		"spool/postgres TestServersThatAreRefused": {
+			"install PostgreSQL 13 or later",
+			"set fsync = on in postgresql.conf and restart it",
+			"set full_page_writes = on in postgresql.conf and reload it",
+			"create another: createdb -T template0 -E UTF8",
+			"name the primary in the URL, or every host of the cluster",
+		},
+		"spool/postgres TestCausesSayWhatToDo": {
+			"free space on the disk of the database",
+			"name its CA with sslrootcert=FILE in the URL, and the host as the certificate does",
+			"see its log, and what the detail says",
+			"start it, or correct host and port in the URL of queue.store_url_file",
+			"see whether the database, its standby and the network to them work; the clients were asked to try " +
+				"again, and what is stored is removed then",
+		},
+		"spool/postgres TestLeaseSaysWhatToDo": {
+			"nothing to do: the service restarts and stands by",
+			"see whether the database and the network to it work; mail is accepted again once it does",
+		},
+		"spool/postgres TestReadURL": {
+			"write the URL into it, and let the service read it",
+		},
+		"spool/postgres TestRefusedServers": {
+			"install the newer graphrelay again, or name another database in queue.store_url_file",
+			"name another database in queue.store_url_file",
+		},
+		"spool/postgres TestReadOnly": {
+			"start the service, which makes it",
+		},
+		"spool/postgres/link TestURLs": {
+			"add sslmode=verify-full to the URL, and sslrootcert=FILE for a CA of your own",
+			"write postgres://USER:PASSWORD@HOST/DATABASE into the file of queue.store_url_file",
+			"write postgres://USER:PASSWORD@HOST/DATABASE, special characters of the password as %40 for @",
+		},
+		"observe TestADatabaseThatDoesNotAnswer": {
+			"see whether the database and the network to it work; what status shows of the queue is what was " +
+				"read last",
+		},
 		"e2e TestEveryAnswer": {
 			"nothing to do: it is sent after the start",
 		},

@@ -27,6 +27,11 @@ const (
 	slowestBytes = 64 << 10 // bytes a second
 )
 
+// RequestTime is how long a request with a body of so many bytes may take.
+func RequestTime(bytes int64) time.Duration {
+	return baseTimeout + time.Duration(bytes/slowestBytes)*time.Second
+}
+
 // Request is one call of Graph.
 type Request struct {
 	Step   Step
@@ -196,7 +201,7 @@ func detailed(r outcome.Row, words string) outcome.Answer {
 // answer, if one comes.
 func (c *Client) exchange(ctx context.Context, req *http.Request, q Request) exchange {
 	s := streams{body: q.Body}
-	ctx, cancel := context.WithTimeout(ctx, baseTimeout+time.Duration(s.size()/slowestBytes)*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, RequestTime(s.size()))
 	defer cancel()
 	if err := s.attach(req); err != nil {
 		return exchange{answer: q.Step.Unreadable(err)}

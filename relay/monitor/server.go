@@ -32,13 +32,18 @@ func (m *Monitor) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, limits))
 	mux.HandleFunc("GET /healthz", m.probe(func(h state.Health) bool { return h.Status != state.Dead }))
 	mux.HandleFunc("GET /readyz", m.probe(func(h state.Health) bool { return h.Ready }))
+	return local(mux, m.cfg.Hostname)
+}
+
+// local keeps foreign pages away from a handler.
+func local(h http.Handler, hostname func() string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !hostheader.Local(r, m.cfg.Hostname()) {
+		if !hostheader.Local(r, hostname()) {
 			http.Error(w, "This address does not answer to the name in the Host header. Use its IP address, "+
 				"localhost, a name without a dot, or the configured hostname.", http.StatusMisdirectedRequest)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 	})
 }
 
@@ -62,19 +67,38 @@ func (m *Monitor) health(r *http.Request) state.Health {
 func (m *Monitor) probe(well func(state.Health) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := m.health(r)
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if !well(h) {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		_ = json.NewEncoder(w).Encode(h.Outline())
+		answer(w, h.Outline(), well(h))
 	}
+}
+
+func answer(w http.ResponseWriter, o state.Outline, well bool) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !well {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(o)
 }
 
 // Serve answers on l until ctx ends; then it closes l.
 func (m *Monitor) Serve(ctx context.Context, l net.Listener, log *slog.Logger) error {
+	return serve(ctx, l, m.Handler(), log)
+}
+
+// Standby answers on l until ctx ends for a service that waits while another node has the queue:
+// it is alive and not ready, and has no metrics.
+func Standby(ctx context.Context, l net.Listener, hostname func() string, log *slog.Logger) error {
+	waits := state.Health{Status: state.OK, Reasons: []state.Alarm{{Key: "standby",
+		Fault: state.Fault{Since: time.Now()}}}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, waits.Outline(), true) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, waits.Outline(), false) })
+	return serve(ctx, l, local(mux, hostname), log)
+}
+
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	return socket.Serve(ctx, l, &http.Server{
-		Handler: m.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: h, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	})

@@ -154,6 +154,19 @@ func TestRefusalsInVain(t *testing.T) {
 	}
 }
 
+// A queue that is in a database is no matter of this host's disk.
+func TestADatabaseThatDoesNotAnswer(t *testing.T) {
+	q := &queue{err: errors.New("connection refused")}
+	o := observer(t, q, state.Snapshot{})
+	o.StorePath = ""
+	s := must(o.Snapshot(t.Context()))
+	want := "Queue cannot be read: PostgreSQL does not answer; see whether the database and the network to it work; " +
+		"what status shows of the queue is what was read last [connection refused]"
+	if s.Unread == nil || s.Unread.Error() != want || s.DiskSize != 0 {
+		t.Errorf("%v, and a disk of %d bytes", s.Unread, s.DiskSize)
+	}
+}
+
 // A queue that is unhealthy is not asked whether it is full, and one that cannot
 // be read is a fault beside what was read last, not an empty picture.
 func TestSnapshotOfABadQueue(t *testing.T) {

@@ -34,7 +34,7 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	s.Minute, s.Hour = o.Monitor.LastMinute().Traffic, state.Sum(o.Monitor.Minutes(60)).Traffic
 	s.Seen, s.Alarms = o.Monitor.Clients(), o.Alerts.Firing()
 	var fs unix.Statfs_t
-	if unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {
+	if o.StorePath != "" && unix.Statfs(filepath.Dir(o.StorePath), &fs) == nil {
 		s.DiskFree, s.DiskSize = int64(fs.Bavail)*fs.Bsize, int64(fs.Blocks)*fs.Bsize
 	}
 	return s, nil
@@ -83,6 +83,11 @@ func (o *Observer) read(ctx context.Context, s *state.Snapshot) (reading, error)
 		}
 		s.Unread = text.Cause{Headline: "Queue cannot be read: the disk fails", Remedy: "repair the disk of " +
 			"queue.store; what status shows of the queue is what was read last", Detail: text.Foreign(err.Error(), 500)}
+		if o.StorePath == "" {
+			s.Unread = text.Cause{Headline: "Queue cannot be read: PostgreSQL does not answer",
+				Remedy: "see whether the database and the network to it work; what status shows of the queue is what " +
+					"was read last", Detail: text.Foreign(err.Error(), 500)}
+		}
 	}
 	st := r.stats
 	s.Queued, s.Deferred, s.Paused, s.Sending = st.Queued, st.Deferred, st.Paused, st.Sending

@@ -139,6 +139,7 @@ func TurnAway(l net.Listener) {
 	if !ok {
 		return
 	}
+	defer func() { _ = d.SetDeadline(time.Time{}) }()
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
 		_ = d.SetDeadline(time.Now().Add(50 * time.Millisecond))
 		nc, err := l.Accept()

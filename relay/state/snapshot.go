@@ -38,6 +38,7 @@ type Snapshot struct {
 	Damaged  int    `json:"damaged"`
 	Restored int    `json:"restored,omitempty"` // of the held: queued in an older copy that was put in place
 	Bytes    int64  `json:"-"`                  // of stored messages
+	Store    string `json:"store,omitempty"`    // what keeps the queue, if it is no file
 	Lanes    []Lane `json:"lanes"`
 	Holds    []Hold `json:"holds"`
 

@@ -27,6 +27,7 @@ import (
 	"graphrelay/relay/entra"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/graph"
+	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
 	"graphrelay/relay/tracking"
@@ -80,6 +81,15 @@ func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
 	}
 }
 
+// Database returns the file with the URL of the queue's database, "" where the queue is in a
+// file, and the options of the store but for the URL itself.
+func Database(c *config.Config, sandbox bool, log *slog.Logger) (urlFile string, o postgres.Options) {
+	return string(c.Queue.StoreURLFile), postgres.Options{
+		MaxMessages: c.Queue.MaxMessages, MaxDelay: delivery.MaxDelay,
+		RequestLimit: max(graph.RequestTime(c.Largest()), delivery.UnknownDelay), MarkSandbox: sandbox, Log: log,
+	}
+}
+
 // Retention returns how long the history and failed messages are kept.
 func Retention(c *config.Config) (history, failed time.Duration) {
 	return time.Duration(c.Queue.History), time.Duration(c.Queue.KeepFailed)
@@ -87,6 +97,9 @@ func Retention(c *config.Config) (history, failed time.Duration) {
 
 // Disk returns the path of the store, and the bytes that stay free on its disk.
 func Disk(c *config.Config) (store string, reserve int64) {
+	if c.Queue.StoreURLFile != "" {
+		return "", 0 // it is on another's
+	}
 	return c.Queue.Store.Path, int64(c.Queue.MinFreeSpace)
 }
 

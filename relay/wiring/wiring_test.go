@@ -21,6 +21,7 @@ import (
 	"graphrelay/relay/policy"
 	"graphrelay/relay/renewal"
 	"graphrelay/relay/smtpd"
+	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
 	"graphrelay/relay/tracking"
@@ -42,6 +43,8 @@ type options struct {
 	Policy     policy.Rules
 	Intake     intake.Rules
 	Store      sqlite.Options
+	URLFile    string
+	Database   postgres.Options // where there is a URLFile
 	Retention  []time.Duration
 	Limits     delivery.Limits
 	Reports    delivery.Reports
@@ -101,6 +104,9 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	}
 	for _, client := range c.Clients {
 		o.Weights[string(client.Name)] = Weight(c, string(client.Name))
+	}
+	if file, database := Database(c, false, log); file != "" {
+		o.URLFile, o.Database = file, database
 	}
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)

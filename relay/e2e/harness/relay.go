@@ -48,6 +48,7 @@ type Setting func(*plan)
 type plan struct {
 	tags    []string
 	store   string
+	url     string // of a database in place of the store
 	senders []string
 	extra   map[string][]string // section -> lines
 	watched bool
@@ -65,6 +66,9 @@ func Tags(tags ...string) Setting { return func(p *plan) { p.tags = tags } }
 
 // StoreAt puts the store at path.
 func StoreAt(path string) Setting { return func(p *plan) { p.store = path } }
+
+// StoreURL puts the queue into a PostgreSQL database.
+func StoreURL(url string) Setting { return func(p *plan) { p.url = url } }
 
 // Senders are the addresses that may be sent as, each its own mailbox.
 func Senders(addresses ...string) Setting { return func(p *plan) { p.senders = addresses } }
@@ -145,7 +149,13 @@ func (p *plan) yaml(r *Relay, d *Double) string {
 		line(l)
 	}
 	section("smtp", "listeners:", "  - address: "+r.Addr)
-	section("queue", "store: sqlite:"+p.store)
+	if p.url != "" {
+		file := filepath.Join(r.Dir, "queue.url")
+		WriteFile(r.t, file, p.url+"\n")
+		section("queue", "store_url_file: "+file)
+	} else {
+		section("queue", "store: sqlite:"+p.store)
+	}
 	section("admin", "address: unix:"+r.Socket)
 	if len(p.extra["delivery"]) > 0 {
 		section("delivery")

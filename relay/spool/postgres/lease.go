@@ -36,6 +36,7 @@ type lease struct {
 	holder    string // of this process alone
 	token     int64
 	session   *link.Session
+	standbys  atomic.Pointer[string]
 	confirmed atomic.Int64 // when the last renewal that worked was asked for, by the clock of the boot
 	over      chan struct{}
 	isOver    atomic.Bool
@@ -46,8 +47,9 @@ type lease struct {
 
 func newLease(t *link.Target, log *slog.Logger) *lease {
 	host, _ := os.Hostname()
-	// A renewal need not reach the standby: while that is away, the lease goes on.
-	session := t.With("synchronous_commit", "local").Session(retryRenew * 4)
+	// A renewal waits for the standby like mail does: else a former primary that lives on would
+	// confirm a lease that is void.
+	session := t.With("synchronous_commit", "on").Session(retryRenew * 4)
 	return &lease{holder: host + " " + rand.Text(), session: session, over: make(chan struct{}), log: log}
 }
 
@@ -111,15 +113,14 @@ func (l *lease) keep(ctx context.Context) {
 	failing := false
 	for wait := renewEvery; pacing.Sleep(ctx, wait) == nil; {
 		asked := bootTime()
-		changed, err := l.session.Exec("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ?",
-			[]any{l.token})
+		mine, err := l.renew()
 		switch {
 		case err != nil:
 			wait = retryRenew
 			if !failing {
 				l.log.Warn("cannot renew this node's lease of the queue; retrying", slog.Any("error", err))
 			}
-		case changed == 0:
+		case !mine:
 			l.end()
 			return
 		default:
@@ -131,6 +132,21 @@ func (l *lease) keep(ctx context.Context) {
 		}
 		failing = err != nil
 	}
+}
+
+// renew also learns which standbys have each commit: that changes while the server runs.
+func (l *lease) renew() (mine bool, err error) {
+	err = l.session.Query("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ? "+
+		"RETURNING current_setting('synchronous_standby_names')", []any{l.token}, func(r *db.Row) error {
+		names, _ := r.Values[0].(string)
+		mine = true
+		l.standbys.Store(&names)
+		return nil
+	})
+	if err == nil && l.session.Warned() {
+		err = errors.New("the synchronous standby has not confirmed it")
+	}
+	return mine, err
 }
 
 // end records that another node has the queue: nothing that this process does can be
@@ -169,7 +185,7 @@ func (l *lease) check() error {
 func displaced() error {
 	return fmt.Errorf("%w: %w", spool.ErrDisplaced, text.Cause{
 		Headline: "Another node has the queue now, as this one did not answer in time",
-		Remedy:   "none: the service restarts and stands by"})
+		Remedy:   "nothing to do: the service restarts and stands by"})
 }
 
 // bootTime is a clock that nobody sets, and that goes on while the machine sleeps.

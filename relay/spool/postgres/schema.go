@@ -150,6 +150,10 @@ const glob = `
 CREATE FUNCTION glob(pattern text, subject text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
 	$$ SELECT subject COLLATE "C" ~ regexp_replace(trim(both '*' FROM pattern), '([.+(){}^$|\\])', '\\\1', 'g') $$;`
 
+// ErrNoQueue is returned where nobody has made the tables yet.
+var ErrNoQueue = text.Cause{Headline: "There is no queue in the database yet",
+	Remedy: "start the service, which makes it"}
+
 // prepareSchema creates the tables in an empty database, or checks that those that are
 // there are ours, of this version, and of the wanted kind. Two nodes may do so at once.
 func prepareSchema(c *db.Conn, s *link.Session, mark string) error {
@@ -194,8 +198,7 @@ func checkSchema(c *db.Conn, mark string) error {
 	case err != nil:
 		return err
 	case ours == 0 && mark == "":
-		return text.Cause{Headline: "There is no queue in the database yet",
-			Remedy: "start the service, which makes it"}
+		return ErrNoQueue
 	case ours < 3:
 		return text.Cause{Headline: "Schema graphrelay of the database has tables of another program",
 			Remedy: "name" + name}

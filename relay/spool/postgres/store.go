@@ -19,6 +19,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
 	"graphrelay/relay/spool/tables"
+	"graphrelay/relay/text"
 )
 
 // Options say where a store is and how large it may get.
@@ -103,13 +106,11 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.Log.Info("this node has the queue", slog.String("database", h.target.String()),
 		slog.String("server", is.describe()))
-	if is.standbys == "" {
-		o.Log.Warn("starting with a warning", slog.String("warning", Unprotected))
-	}
-	h.standbys.Store(&is.standbys)
+	h.lease.standbys.Store(&is.standbys)
+	h.server = is
 	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
-		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit,
+		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit + trustLease,
 		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
 	}, h)}
 	if err := s.Prepare(c, func() error { return nil }); err != nil {
@@ -131,13 +132,41 @@ func (h *host) readers() *db.Pool {
 // Displaced is closed when another node has taken over the queue.
 func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
 
+// About says for people what keeps the queue and where, and what every start and every status
+// must say of that; "" for nothing.
+func (s *Store) About() (what, warning string) {
+	is := s.host.server
+	is.standbys = *s.host.lease.standbys.Load()
+	if is.standbys == "" {
+		warning = Unprotected
+	}
+	node, _, _ := strings.Cut(s.host.lease.holder, " ")
+	return is.describe() + ", " + s.host.target.String() + "; this node is " + node, warning
+}
+
+// ReadURL reads the file with the URL of a database, and returns the password too, for
+// whoever keeps secrets out of a log. Errors are a text.Cause.
+func ReadURL(file string) (url, password string, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", text.Cause{Headline: "File of queue.store_url_file cannot be read",
+			Remedy: "write the URL into it, and let the service read it", Detail: err.Error()}
+	}
+	url = strings.TrimSpace(string(b))
+	target, err := link.Parse(url)
+	if err != nil {
+		return "", "", err
+	}
+	return url, target.Password(), nil
+}
+
 // host is the tables.Host of a PostgreSQL database, and its room.Disk.
 type host struct {
-	target   *link.Target
-	session  *fenced
-	lease    *lease
-	log      *slog.Logger
-	full     atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
-	noted    int          // refused messages of which the log knows
-	standbys atomic.Pointer[string]
+	target  *link.Target
+	session *fenced
+	lease   *lease
+	log     *slog.Logger
+	full    atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
+	noted   int          // refused messages of which the log knows
+	server  found        // when the store was opened
 }

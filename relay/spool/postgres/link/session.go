@@ -277,6 +277,14 @@ func (s *Session) simple(sql string) (changed int64, err error) {
 	return changed, failed(err)
 }
 
+// Warned returns whether the server has warned of something since the last call: a commit that
+// did not wait for the standby.
+func (s *Session) Warned() bool {
+	warned := s.warned
+	s.warned = false
+	return warned
+}
+
 // Script runs several statements without arguments.
 func (s *Session) Script(sql string) error {
 	_, err := s.simple(sql)
