@@ -91,7 +91,7 @@ func TestHalfAFormIsRefused(t *testing.T) {
 			map[string]any{"config": database, "secrets": []any{"graphrelay"}}},
 		{"config: queue.store_url_file is in none of the Secrets",
 			with(strings.Replace(database, "/secrets/queue-app/uri", "/etc/graphrelay/queue.url", 1), nil)},
-		{"postgres.caFile is in none of the Secrets", with(database, map[string]any{"caFile": "/secrets/other/ca.crt"})},
+		{"postgres.caFile is in none of the Secrets", with(database, map[string]any{"caFile": "/secrets/x/ca.crt"})},
 		{"'/postgres/replicas'", with(database, map[string]any{"replicas": 0})},
 		{"'/postgres/caFile'", with(database, map[string]any{"caFile": "ca.crt"})},
 		{"'url' not allowed", with(database, map[string]any{"url": "postgres://x"})},
