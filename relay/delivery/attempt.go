@@ -35,9 +35,12 @@ type answer struct {
 
 // attempt sends a message beside the lane.
 func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time) {
-	l.work.busy++
 	a := answer{pending: p, identity: id, began: now, long: route.tooLarge(p.rec.Size)}
-	a.apart = route.apart(p.rec.Size)
+	if a.apart = route.apart(p.rec.Size); a.apart {
+		l.work.apart++
+	} else {
+		l.work.busy++
+	}
 	if a.long {
 		l.work.long = append(l.work.long, p.rec.Turn())
 	}

@@ -84,7 +84,7 @@ func (l *lane) claim(n int, now time.Time) {
 		return
 	}
 	c := spool.Claim{Mailbox: l.mailbox, Limit: n, TriedBefore: l.claims.retry}
-	for _, h := range l.d.holds.Narrow(l.mailbox) {
+	for _, h := range l.narrow() {
 		switch {
 		case h.Above > 0:
 			c.ExceptOver = min(cmp.Or(c.ExceptOver, h.Above), h.Above)
@@ -237,7 +237,7 @@ func (l *lane) take(c claim) {
 // lookAgain is when to look again for what a claim did not find, where holds of
 // addresses or of large mail stop some of it.
 func (l *lane) lookAgain() time.Time {
-	if slices.ContainsFunc(l.d.holds.Narrow(l.mailbox), func(h spool.Hold) bool { return h.Client == "" }) {
+	if slices.ContainsFunc(l.narrow(), func(h spool.Hold) bool { return h.Client == "" }) {
 		return l.d.cfg.Now().Add(time.Minute)
 	}
 	return time.Time{}

@@ -35,6 +35,7 @@ type lane struct {
 	place      *pace.Place // where it waits for the slots of its identity
 	slots      int         // as of the last look
 	configured int         // slots of the configuration, as of the last look
+	limit      int64       // what is larger goes apart, as of the last look; 0: nothing does
 	stopping   bool
 }
 
@@ -113,6 +114,7 @@ func (h *hint) empty() bool {
 type work struct {
 	ready   []pending    // claimed, not begun
 	busy    int          // requests under way, and those whose slot is reserved
+	apart   int          // submissions under way, which take no slot
 	barred  bool         // what is ready waits for a slot that others leave
 	long    []spool.Turn // those of requests under way that take minutes
 	open    int          // messages that are Active for this lane: reserved, ready, under way, or being recorded
@@ -212,7 +214,7 @@ func (l *lane) run() {
 
 // end frees the slot of an attempt, and concludes it.
 func (l *lane) end(a answer) {
-	l.work.busy--
+	l.leave(a)
 	if i := slices.Index(l.work.long, a.rec.Turn()); a.long && i >= 0 {
 		l.work.long = slices.Delete(l.work.long, i, i+1)
 	}
@@ -236,7 +238,7 @@ func (l *lane) look() time.Time {
 	l.readInbox()
 	now := l.d.cfg.Now()
 	route, ok := l.d.route(l.mailbox)
-	l.configured = route.MaxConcurrent
+	l.configured, l.limit = route.MaxConcurrent, route.limitApart()
 	l.pace.SetRate(route.Rate)
 	l.publish(route, now)
 	if l.stopping {
@@ -294,10 +296,15 @@ func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time 
 
 // begin starts attempts while there are messages and slots.
 func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
-	for l.work.busy < l.pace.Slots(now, route.MaxConcurrent) {
-		skip := l.skips(l.slots)
-		i := slices.IndexFunc(l.work.ready, func(p pending) bool { return !p.barred(skip) })
-		l.work.barred = i < 0 && len(l.work.ready) > 0
+	for {
+		free, skip := l.work.busy < l.pace.Slots(now, route.MaxConcurrent), l.skips(l.slots)
+		i := slices.IndexFunc(l.work.ready, func(p pending) bool {
+			apart := route.apart(p.rec.Size)
+			return (apart && !l.full() || !apart && free) && !p.barred(skip)
+		})
+		if free {
+			l.work.barred = i < 0 && len(l.work.ready) > 0
+		}
 		if i < 0 || !l.pace.Afford(now, route.cost(l.work.ready[i].rec.Size)) || !l.place.Take(id) {
 			return
 		}
@@ -326,7 +333,7 @@ func (l *lane) withhold(now time.Time, held string, until time.Time) {
 		l.giveBack(now, func(p pending) bool { return p.probe == "" || p.probe != held })
 		return
 	}
-	narrow := l.d.holds.Narrow(l.mailbox)
+	narrow := l.narrow()
 	l.giveBack(now, func(p pending) bool { return p.probe == "" && covered(narrow, p.rec) })
 }
 

@@ -57,6 +57,39 @@ func (r Route) apart(size int64) bool {
 	return apart && r.tooLarge(size)
 }
 
+// limitApart is the size above which mail goes that way; 0 for none.
+func (r Route) limitApart() int64 {
+	if _, apart := r.Large.(whole); apart {
+		return r.MIMELimit
+	}
+	return 0
+}
+
+// full reports whether as much large mail is under way apart as may be. The rest of it
+// waits, and takes no slot from small mail.
+func (l *lane) full() bool { return l.limit > 0 && l.work.apart >= max(l.configured, 1) }
+
+// leave frees what an attempt took.
+func (l *lane) leave(a answer) {
+	if !a.apart {
+		l.work.busy--
+		return
+	}
+	if l.full() {
+		l.line.All() // large mail may go again
+	}
+	l.work.apart--
+}
+
+// narrow lists what stops some of the mailbox's mail now.
+func (l *lane) narrow() []spool.Hold {
+	list := l.d.holds.Narrow(l.mailbox)
+	if l.full() {
+		list = append(list, spool.Hold{Mailbox: l.mailbox, Above: l.limit})
+	}
+	return list
+}
+
 // cost is the size of a message as far as it counts towards the limits of Graph.
 func (r Route) cost(size int64) int64 {
 	if r.apart(size) {

@@ -191,6 +191,64 @@ func TestSealedLargeMailBounces(t *testing.T) {
 	}
 }
 
+// TestSmallMailPassesLargeMailThatTakesLong: submissions take no slot from mail that goes by
+// Graph, though it is of the same client, and no more of them are under way than slots.
+func TestSmallMailPassesLargeMailThatTakesLong(t *testing.T) {
+	for _, slots := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, 0)
+			s := &slow{takes: 10 * time.Minute}
+			r.cfg.Route = func(envelope.Address) (Route, bool) {
+				return Route{Identity: "contoso", Sender: r.graph, Large: Whole(s), MIMELimit: 100,
+					MaxConcurrent: slots}, true
+			}
+			box := addr(t, "relay@contoso.com")
+			var large []envelope.QueueID
+			for range 40 {
+				large = append(large, r.store.putBody(largeText, box, box, func(rec *spool.Record) {
+					rec.Size = int64(len(largeText))
+				}))
+			}
+			r.start()
+			r.wait(time.Second)
+			for range 5 {
+				id := r.arrive(box)
+				r.wait(time.Second)
+				r.wantState(id, spool.Sent)
+			}
+			r.wait(10 * time.Hour)
+			for _, id := range large {
+				r.wantState(id, spool.Sent)
+			}
+			if s.most != slots {
+				t.Errorf("%d submissions at a time, want %d", s.most, slots)
+			}
+			r.stop()
+		})
+	}
+}
+
+// slow is a Submitter that takes its time.
+type slow struct {
+	takes     time.Duration
+	mu        sync.Mutex
+	now, most int
+}
+
+func (s *slow) Submit(context.Context, envelope.Address, submission.Mail) outcome.Answer {
+	s.mu.Lock()
+	s.now++
+	s.most = max(s.most, s.now)
+	s.mu.Unlock()
+	time.Sleep(s.takes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	a := sent
+	a.Apart = true
+	return a
+}
+
 // submits is a Submitter that takes everything and remembers it.
 type submits struct{ text string }
 

@@ -56,7 +56,8 @@ func (l *lane) publish(r Route, now time.Time) {
 		stays, pause = stays.Or(now, until, pace.Asked), pause.Or(now, until, pace.Asked)
 	}
 	l.view.status.Store(&LaneStatus{
-		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots, Busy: l.work.busy, Ahead: len(l.work.ready),
+		Mailbox: l.mailbox, Identity: r.Identity, Slots: l.slots + l.work.apart, Busy: l.work.busy + l.work.apart,
+		Ahead:    len(l.work.ready),
 		Failures: l.pace.Failures(), Pause: pause, stays: stays, slowed: l.pace.Slowed(),
 	})
 }
