@@ -74,7 +74,10 @@ CREATE TABLE message (
 	automatic bigint NOT NULL DEFAULT 0,
 	bounces bigint NOT NULL DEFAULT 0,
 	bounces_reported bigint NOT NULL DEFAULT 0,
-	report_bounces bigint NOT NULL DEFAULT 0
+	report_bounces bigint NOT NULL DEFAULT 0,
+	implied bigint NOT NULL DEFAULT 0,
+	http bigint NOT NULL DEFAULT 0,
+	duration bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500,
 	autovacuum_analyze_scale_factor = 0.02);
 CREATE INDEX due ON message (lane, turn, next, n) INCLUDE (last, sender_hash, size) WHERE state = 0;
