@@ -2,6 +2,10 @@ package postgres
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +15,38 @@ import (
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
 )
+
+// The tables are those of SQLite, column by column: the statements are the same.
+func TestTablesAreThoseOfSQLite(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "sqlite", "schema.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := tablesIn(string(b)), tablesIn(schema)
+	if len(want) < 8 {
+		t.Fatalf("found only the tables %v", want)
+	}
+	for table, columns := range want {
+		for _, c := range columns {
+			if !slices.Contains(got[table], c) {
+				t.Errorf("table %s has no column %s in PostgreSQL", table, c)
+			}
+		}
+	}
+}
+
+// tablesIn lists the columns of each table that a text creates.
+func tablesIn(text string) map[string][]string {
+	all := map[string][]string{}
+	create := regexp.MustCompile(`CREATE TABLE (?:IF NOT EXISTS )?([a-z_]+) \(((?s).*?)\)[^,)]*;`)
+	for _, m := range create.FindAllStringSubmatch(text, -1) {
+		for _, c := range regexp.MustCompile(`(?:^|,)\s*([a-z_0-9]+) (?:INTEGER|TEXT|BLOB|bigint|text|bytea)`).
+			FindAllStringSubmatch(m[2], -1) {
+			all[m[1]] = append(all[m[1]], c[1])
+		}
+	}
+	return all
+}
 
 // What a start refuses, with what to do.
 func TestServersThatAreRefused(t *testing.T) {
