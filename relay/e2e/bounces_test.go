@@ -123,6 +123,32 @@ func restart(t *testing.T, r *harness.Relay) {
 	r.Start()
 }
 
+// What was submitted whole is found again by our own ID, where Exchange has replaced its Message-ID.
+func TestABounceOfLargeMailIsFoundByItsID(t *testing.T) {
+	t.Parallel()
+	d := harness.StartDouble(t, func(o *sandbox.Options) { o.Granted = []string{"SMTP.SendAsApp", "Mail.Read"} })
+	if err := d.StartSubmission(""); err != nil {
+		t.Fatal(err)
+	}
+	r := harness.StartRelay(t, d, harness.With("delivery", "large_messages: smtp", "mime_limit: 128KiB",
+		"track_bounces: full"))
+	c := harness.Hello(t, r.Addr)
+	c.Send(harness.Sender, []string{"a@example.org"}, largeText("<large@client.example>"))
+	d.WaitFor(t, 1, patience)
+	r.WaitEmpty(patience)
+	if err := d.Bounce(d.Messages()[0].ID, "other-message-id"); err != nil {
+		t.Fatal(err)
+	}
+	restart(t, r) // mailboxes are read at once
+	var out string
+	if !harness.Holds(patience, func() bool {
+		out = command(t, r, "trace", "<large@client.example>")
+		return strings.Contains(out, "a@example.org  bounced: 5.1.10")
+	}) {
+		t.Errorf("trace says\n%s", out)
+	}
+}
+
 // A mailbox that may not be read is an alarm that says what to grant, and mail goes on.
 func TestBouncesThatMayNotBeRead(t *testing.T) {
 	t.Parallel()

@@ -133,7 +133,7 @@ func (d *Double) Bounce(id int, shape string, recipients ...string) error {
 
 // headerOf is what an NDR returns of a message: its header as it was delivered.
 func headerOf(m Message, raw []byte) string {
-	if m.Form == "mime" {
+	if m.Form == "mime" || m.Form == "submission" {
 		header := bytes.TrimRight(headerBlock(withoutBcc(raw)), "\r\n")
 		return strings.ReplaceAll(string(header), "\r\n", "\n") + "\n"
 	}

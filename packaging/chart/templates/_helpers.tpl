@@ -42,7 +42,17 @@ examined here; graphrelay examines the rest at its start.
 {{- if hasKey $c "Error" -}}
 {{- fail (printf "config is not YAML: %s" $c.Error) -}}
 {{- end -}}
-{{- if not (hasPrefix "sqlite:/data/" ((($c.queue | default dict).store) | default "")) -}}
+{{- $queue := $c.queue | default dict -}}
+{{- if and $queue.store $queue.store_url_file -}}
+{{- fail "config: queue has both store and store_url_file; write store for a queue on the volume, store_url_file for PostgreSQL" -}}
+{{- else if $queue.store_url_file -}}
+{{- include "graphrelay.inSecret" (list . "config: queue.store_url_file" $queue.store_url_file) -}}
+{{- with .Values.postgres.caFile -}}
+{{- include "graphrelay.inSecret" (list $ "postgres.caFile" .) -}}
+{{- end -}}
+{{- else if .Values.postgres -}}
+{{- fail "postgres: the queue of config is on the volume; write queue.store_url_file instead of queue.store, or leave postgres out" -}}
+{{- else if not (hasPrefix "sqlite:/data/" ($queue.store | default "")) -}}
 {{- fail "config: queue.store is not on the volume; write store: sqlite:/data/queue.db" -}}
 {{- end -}}
 {{- if not (hasPrefix "unix:/run/graphrelay/" ((($c.admin | default dict).address) | default "unix:/run/graphrelay/")) -}}
@@ -74,6 +84,19 @@ examined here; graphrelay examines the rest at its start.
 {{- toYaml $c -}}
 {{- end -}}
 
+{{/* Fails if a file of a list (context, what names it, its path) is in no Secret that is mounted. */}}
+{{- define "graphrelay.inSecret" -}}
+{{- $parts := splitList "/" (last .) -}}
+{{- if or (ne (len $parts) 4) (not (hasPrefix "/secrets/" (last .))) (not (has (index $parts 2) (first .).Values.secrets)) -}}
+{{- fail (printf "%s is in none of the Secrets; name the Secret in secrets, and write /secrets/NAME/KEY" (index . 1)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The file with the URL of the database with the queue; empty for a queue on the volume. */}}
+{{- define "graphrelay.database" -}}
+{{- ((include "graphrelay.config" . | fromYaml).queue | default dict).store_url_file | default "" -}}
+{{- end -}}
+
 {{/* The port of an address that other hosts reach; empty for others. */}}
 {{- define "graphrelay.port" -}}
 {{- if not (regexMatch "^(unix:|systemd:|127\\.|localhost:|\\[::1\\])" (toString .)) -}}
@@ -85,7 +108,7 @@ examined here; graphrelay examines the rest at its start.
 {{- define "graphrelay.startOnly" -}}
 {{- $c := include "graphrelay.config" . | fromYaml -}}
 {{- $queue := $c.queue | default dict -}}
-{{- toJson (list $queue.store $queue.min_free_space $queue.max_messages
+{{- toJson (list $queue.store $queue.store_url_file $queue.min_free_space $queue.max_messages
   ($c.admin | default dict).address ($c.metrics | default dict).address ($c.console | default dict).address
   ($c.alerts | default dict).webhook_url_file ($c.log | default dict).format) | sha256sum -}}
 {{- end -}}

@@ -19,6 +19,8 @@ import (
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	disruption "k8s.io/api/policy/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
@@ -106,7 +108,8 @@ func objects(t *testing.T, files map[string]string) (all []any) {
 				t.Fatalf("%s: %v\n%s", name, err, doc)
 			}
 			object := map[string]any{
-				"apps/v1 StatefulSet": &apps.StatefulSet{}, "v1 Service": &core.Service{},
+				"apps/v1 StatefulSet": &apps.StatefulSet{}, "apps/v1 Deployment": &apps.Deployment{},
+				"policy/v1 PodDisruptionBudget": &disruption.PodDisruptionBudget{}, "v1 Service": &core.Service{},
 				"v1 ConfigMap": &core.ConfigMap{}, "v1 ServiceAccount": &core.ServiceAccount{},
 				"networking.k8s.io/v1 NetworkPolicy":      &networking.NetworkPolicy{},
 				"monitoring.coreos.com/v1 ServiceMonitor": &monitoring.ServiceMonitor{},
@@ -122,6 +125,18 @@ func objects(t *testing.T, files map[string]string) (all []any) {
 		}
 	}
 	return all
+}
+
+// podOf is the pod of the StatefulSet, or of the Deployment if the queue is on PostgreSQL, and how
+// its owner finds it.
+func podOf(t *testing.T, all []any) (core.PodTemplateSpec, *meta.LabelSelector) {
+	t.Helper()
+	if slices.ContainsFunc(all, func(o any) bool { _, is := o.(*apps.Deployment); return is }) {
+		d := only[*apps.Deployment](t, all)
+		return d.Spec.Template, d.Spec.Selector
+	}
+	s := only[*apps.StatefulSet](t, all)
+	return s.Spec.Template, s.Spec.Selector
 }
 
 // only is the one object of a type.
@@ -169,8 +184,7 @@ func TestObjectsAreStrictAndThePodIsRestricted(t *testing.T) {
 	}
 	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	for name, values := range cases(t) {
-		set := only[*apps.StatefulSet](t, objects(t, rendered(t, values)))
-		pod := set.Spec.Template
+		pod, _ := podOf(t, objects(t, rendered(t, values)))
 		if r := policy.AggregateCheckResults(checks.EvaluatePod(restricted, &pod.ObjectMeta, &pod.Spec)); !r.Allowed {
 			t.Errorf("%s: %s", name, r.ForbiddenDetail())
 		}
@@ -182,12 +196,11 @@ func TestObjectsAreStrictAndThePodIsRestricted(t *testing.T) {
 }
 
 // What the objects say of each other agrees: selectors, ports by name, volumes, and
-// the queue on a claim that outlives the release.
+// the queue on a claim that outlives the release, or in a database.
 func TestObjectsFitTogether(t *testing.T) {
 	for name, values := range cases(t) {
 		all := objects(t, rendered(t, values))
-		set := only[*apps.StatefulSet](t, all)
-		pod := set.Spec.Template
+		pod, selector := podOf(t, all)
 		container := pod.Spec.Containers[0]
 		within := func(what string, selector map[string]string) {
 			for key, value := range selector {
@@ -196,7 +209,7 @@ func TestObjectsFitTogether(t *testing.T) {
 				}
 			}
 		}
-		within("the set", set.Spec.Selector.MatchLabels)
+		within("the set", selector.MatchLabels)
 		ports := map[string]int32{}
 		for _, p := range container.Ports {
 			if ports[p.Name] != 0 {
@@ -204,12 +217,10 @@ func TestObjectsFitTogether(t *testing.T) {
 			}
 			ports[p.Name] = p.ContainerPort
 		}
-		governed := false
 		for _, object := range all {
 			switch o := object.(type) {
 			case *core.Service:
 				within(o.Name, o.Spec.Selector)
-				governed = governed || o.Name == set.Spec.ServiceName
 				for _, p := range o.Spec.Ports {
 					if !slices.Contains(slices.Collect(maps.Values(ports)), p.TargetPort.IntVal) &&
 						ports[p.TargetPort.StrVal] == 0 {
@@ -218,20 +229,17 @@ func TestObjectsFitTogether(t *testing.T) {
 				}
 			case *networking.NetworkPolicy:
 				within(o.Name, o.Spec.PodSelector.MatchLabels)
+			case *disruption.PodDisruptionBudget:
+				within(o.Name, o.Spec.Selector.MatchLabels)
 			}
-		}
-		if !governed {
-			t.Errorf("%s: there is no service %s", name, set.Spec.ServiceName)
 		}
 		if p := container.ReadinessProbe.HTTPGet; ports[p.Port.StrVal] == 0 || p.Path != "/readyz" {
 			t.Errorf("%s: readiness %+v", name, p)
 		}
-		kept := set.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted
-		if *set.Spec.Replicas != 1 || len(set.Spec.VolumeClaimTemplates) != 1 ||
-			kept != apps.RetainPersistentVolumeClaimRetentionPolicyType {
-			t.Errorf("%s: %+v", name, set.Spec)
+		volumes := map[string]bool{}
+		if !strings.Contains(name, "postgres") {
+			volumes[onItsVolume(t, name, all)] = true
 		}
-		volumes := map[string]bool{set.Spec.VolumeClaimTemplates[0].Name: true}
 		for _, v := range pod.Spec.Volumes {
 			volumes[v.Name] = true
 		}
@@ -245,6 +253,24 @@ func TestObjectsFitTogether(t *testing.T) {
 			t.Errorf("%s: %v are not mounted", name, volumes)
 		}
 	}
+}
+
+// onItsVolume examines the set of a queue on a volume, and returns the volume's name.
+func onItsVolume(t *testing.T, name string, all []any) string {
+	t.Helper()
+	set := only[*apps.StatefulSet](t, all)
+	if !slices.ContainsFunc(all, func(o any) bool {
+		s, is := o.(*core.Service)
+		return is && s.Name == set.Spec.ServiceName
+	}) {
+		t.Errorf("%s: there is no service %s", name, set.Spec.ServiceName)
+	}
+	kept := set.Spec.PersistentVolumeClaimRetentionPolicy.WhenDeleted
+	if *set.Spec.Replicas != 1 || len(set.Spec.VolumeClaimTemplates) != 1 ||
+		kept != apps.RetainPersistentVolumeClaimRetentionPolicyType {
+		t.Errorf("%s: %+v", name, set.Spec)
+	}
+	return set.Spec.VolumeClaimTemplates[0].Name
 }
 
 // The chart has the rules of packaging/monitoring as they are.

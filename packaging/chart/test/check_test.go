@@ -39,6 +39,9 @@ func check(t *testing.T, binary, config string) (out string, err error) {
 	}
 	write("secrets/entra/secret", "abc~1234567890123456789012345678901234\n")
 	write("secrets/entra/hook.url", "https://hooks.contoso.com/graphrelay\n")
+	for _, name := range []string{"secrets/database/url", "secrets/queue-app/uri", "etc/queue.url"} {
+		write(name, "postgres://relay:secret@127.0.0.1:1/mail\n")
+	}
 	write("data/lost+found", "")
 	write("run/graphrelay/x", "")
 	write("etc/x", "")
@@ -64,7 +67,7 @@ func check(t *testing.T, binary, config string) (out string, err error) {
 }
 
 // What the chart renders, and what the other examples mount, is a configuration that
-// graphrelay starts with.
+// graphrelay starts with, once a database of it answers.
 func TestConfigurationsAreGood(t *testing.T) {
 	binary := program(t)
 	configs := map[string]string{}
@@ -76,8 +79,15 @@ func TestConfigurationsAreGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	configs["container"] = string(b)
+	configs["container on PostgreSQL"] = strings.NewReplacer("  store: sqlite", "  # store: sqlite",
+		"# store_url_file", "store_url_file", "address: 127.0.0.1:9725", "address: 0.0.0.0:9725").Replace(string(b))
 	for name, config := range configs {
-		if out, err := check(t, binary, config); err != nil {
+		out, err := check(t, binary, config)
+		if strings.Contains(config, "\n  store_url_file") || strings.Contains(config, "{store_url_file") {
+			if !strings.Contains(out, "\ngraphrelay: PostgreSQL cannot be reached;") || strings.Count(out, "\n") != 2 {
+				t.Errorf("%s: %v: not the database alone, which does not answer, is wrong: %s", name, err, out)
+			}
+		} else if err != nil {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}
 	}

@@ -3,6 +3,7 @@ package charttest
 import (
 	"context"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,11 @@ import (
 
 const examples = "../../container/"
 
-// composed reads the example for Compose as Compose does.
-func composed(t *testing.T) types.ServiceConfig {
+// composed reads an example for Compose as Compose does.
+func composed(t *testing.T, file string) (types.ServiceConfig, types.Volumes) {
 	t.Helper()
-	details := types.ConfigDetails{WorkingDir: examples,
-		ConfigFiles: []types.ConfigFile{{Filename: examples + "compose.yaml"}}}
+	details := types.ConfigDetails{WorkingDir: examples, Environment: types.Mapping{"NODE": "relay1"},
+		ConfigFiles: []types.ConfigFile{{Filename: examples + file}}}
 	project, err := loader.LoadWithContext(context.Background(), details)
 	if err != nil {
 		t.Fatal(err)
@@ -28,10 +29,22 @@ func composed(t *testing.T) types.ServiceConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, there := project.Volumes["queue"]; !there {
-		t.Error("there is no volume for the queue")
+	return service, project.Volumes
+}
+
+// A node on PostgreSQL runs as the one with a volume does, but for the volume, the port at which
+// a load balancer asks whether it works, and a check that one that stands by would fail.
+func TestComposeOfSeveralNodes(t *testing.T) {
+	one, _ := composed(t, "compose.yaml")
+	node, volumes := composed(t, "compose.postgres.yaml")
+	if len(volumes) > 0 || node.Hostname != "relay1" || len(node.Ports) != 2 || node.Ports[1].Target != 9725 {
+		t.Errorf("%+v with volumes %v", node, volumes)
 	}
-	return service
+	one.Volumes, one.HealthCheck = one.Volumes[:1], nil
+	node.Hostname, node.Ports = "", node.Ports[:1]
+	if !reflect.DeepEqual(one, node) {
+		t.Errorf("they run as\n%+v\n%+v", one, node)
+	}
 }
 
 // quadlet converts a text of an example for Podman into a service as Podman 4.9 does at
@@ -72,7 +85,11 @@ func TestQuadletsAreServices(t *testing.T) {
 // Both examples run the program in the same way: as its user, read-only, without a
 // capability, with the folder of the configuration and a volume for the queue.
 func TestComposeAndQuadletRunTheSame(t *testing.T) {
-	c, q := composed(t), map[string][]string{}
+	c, volumes := composed(t, "compose.yaml")
+	if _, there := volumes["queue"]; !there {
+		t.Error("there is no volume for the queue")
+	}
+	q := map[string][]string{}
 	unit, err := parser.ParseUnitFile(examples + "graphrelay.container")
 	if err != nil {
 		t.Fatal(err)

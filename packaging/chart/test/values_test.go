@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	apps "k8s.io/api/apps/v1"
 )
 
 // schema is the part of a JSON schema that the tests walk.
@@ -143,8 +141,8 @@ func TestMistakesAreRefused(t *testing.T) {
 func TestOnlyStartOnlyKeysReplaceThePod(t *testing.T) {
 	config := read(t, "../values.yaml")["config"].(string)
 	pod := func(config string) string {
-		set := only[*apps.StatefulSet](t, objects(t, rendered(t, map[string]any{"config": config})))
-		b, err := json.Marshal(set.Spec.Template.ObjectMeta)
+		pod, _ := podOf(t, objects(t, rendered(t, map[string]any{"config": config})))
+		b, err := json.Marshal(pod.ObjectMeta)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +153,9 @@ func TestOnlyStartOnlyKeysReplaceThePod(t *testing.T) {
 		t.Error("a sender replaces the pod")
 	}
 	for key, edited := range map[string]string{
-		"queue.store":             strings.Replace(config, "queue.db", "other.db", 1),
+		"queue.store": strings.Replace(config, "queue.db", "other.db", 1),
+		"queue.store_url_file": strings.Replace(config, "store: sqlite:/data/queue.db",
+			"store_url_file: /secrets/graphrelay/url", 1),
 		"queue.min_free_space":    strings.Replace(config, "queue:\n", "queue:\n  min_free_space: 1GiB\n", 1),
 		"queue.max_messages":      strings.Replace(config, "queue:\n", "queue:\n  max_messages: 10\n", 1),
 		"admin.address":           config + "admin: {address: \"unix:/run/graphrelay/other.sock\"}\n",

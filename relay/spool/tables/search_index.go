@@ -141,12 +141,15 @@ func (t *Tx) WriteWords(last int64) error {
 	return nil
 }
 
+// allWords is the watermark of a store that has none.
+const allWords = math.MaxInt64 - 1
+
 // readWatermark finds out up to which number messages have words: a store that an older
 // program wrote has them all.
 func readWatermark(c *db.Conn) (int64, error) {
 	v, err := c.Text("SELECT v FROM meta WHERE k = 'words'")
 	if err != nil || v == "" {
-		return math.MaxInt64 - 1, err
+		return allWords, err
 	}
 	return strconv.ParseInt(v, 10, 64)
 }

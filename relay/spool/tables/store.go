@@ -191,7 +191,9 @@ func (s *Store) recount(c *db.Conn) error {
 		return err
 	}
 	s.tally.replace(t)
-	s.lastNumber.Store(max(s.watermark, s.lastNumber.Load()))
+	if s.watermark < allWords {
+		s.lastNumber.Store(max(s.watermark, s.lastNumber.Load()))
+	}
 	for _, last := range []string{
 		"SELECT max(n) FROM message", "SELECT max(id) >> 16 FROM chunk", "SELECT max(n) FROM draft",
 	} {
