@@ -193,6 +193,7 @@ func interruptedIn(t *testing.T, server *pgtest.Server, url string) func() []str
 // Of two nodes one works. When it is killed under load the other one delivers what was
 // accepted; a node that was frozen meanwhile ends, and stands by when it is started again.
 func TestKilledAndFrozenNodes(t *testing.T) {
+	t.Parallel()
 	server := pgtest.For(t)
 	url := server.Database(t)
 	d := harness.StartDouble(t, harness.Latency(20*time.Millisecond))
@@ -240,6 +241,7 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 
 // When the database fails over to its standby under load, the node goes on with it.
 func TestDatabaseFailsOver(t *testing.T) {
+	t.Parallel()
 	server := pgtest.For(t)
 	standby := server.Standby(t)
 	hosts := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d", server.Port, standby.Port)

@@ -188,6 +188,27 @@ func TestServerRestarted(t *testing.T) {
 	}
 }
 
+// A server that says nothing, with its connections open, makes the store unhealthy; what was
+// under way is kept if its client was told so, and only then.
+func TestServerFrozen(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	own := pgtest.For(t)
+	s := open(t, Options{URL: own.Database(t)})
+	kept := []spool.Message{acceptSoon(t, s)}
+	own.Freeze()
+	m, done := newMessage(), make(chan error, 1)
+	go func() { done <- accept(s, m, "body") }()
+	await(t, "the store to be unhealthy", func() bool { return errors.Is(s.Health(), spool.ErrUnhealthy) })
+	own.Thaw()
+	if err := <-done; err == nil {
+		kept = append(kept, m)
+	}
+	wantQueue(t, s, append(kept, acceptSoon(t, s))...)
+	if s.host.lease.isOver.Load() {
+		t.Error("the node has lost its lease to nobody")
+	}
+}
+
 // When the server dies and its standby is promoted, the node goes on with it: what was
 // accepted is there, and nothing else.
 func TestFailover(t *testing.T) {
@@ -252,6 +273,7 @@ func TestStandbyEnds(t *testing.T) {
 
 // A full database is ErrFull, for as long as it is one; what is under way is recorded.
 func TestFullDatabase(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	name := databaseName(database)
 	s := open(t, Options{URL: database})
@@ -339,6 +361,7 @@ func TestReadOnly(t *testing.T) {
 
 // A crash of a node leaves its lease: the next one waits for its end.
 func TestCrashedNode(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	crashed, err := Open(t.Context(), Options{URL: database})
 	must(t, err)

@@ -17,6 +17,7 @@ import (
 // another one has the queue. What the first had claimed stays as it is, whatever an operator
 // wants, until the first cannot be sending it any more.
 func TestNodeCutOff(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	proxy, url := pgtest.NewProxy(t, database)
 	cut := open(t, Options{URL: url})
@@ -95,6 +96,7 @@ func wantRunningElsewhere(t *testing.T, s *Store, m spool.Message) {
 // A message of a node that is gone comes back when its request cannot run any more, its
 // outcome unknown; and so it does after yet another node has taken over.
 func TestInterruptedComesBack(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	first := open(t, Options{URL: database})
 	m := acceptSoon(t, first)
@@ -128,6 +130,7 @@ func TestInterruptedComesBack(t *testing.T) {
 // A server that its standby does not answer confirms no lease: the standby may have been
 // made the server, and another node may have the queue there.
 func TestRenewalWaitsForStandby(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	own := pgtest.For(t)
 	standby := own.Standby(t)
 	s := open(t, Options{URL: own.Database(t)})
