@@ -185,6 +185,27 @@ func TestServerRestarted(t *testing.T) {
 	}
 }
 
+// A server that says nothing, with its connections open, makes the store unhealthy; what was
+// under way is kept if its client was told so, and only then.
+func TestServerFrozen(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	own := pgtest.For(t)
+	s := open(t, Options{URL: own.Database(t)})
+	kept := []spool.Message{acceptSoon(t, s)}
+	own.Freeze()
+	m, done := newMessage(), make(chan error, 1)
+	go func() { done <- accept(s, m, "body") }()
+	await(t, "the store to be unhealthy", func() bool { return errors.Is(s.Health(), spool.ErrUnhealthy) })
+	own.Thaw()
+	if err := <-done; err == nil {
+		kept = append(kept, m)
+	}
+	wantQueue(t, s, append(kept, acceptSoon(t, s))...)
+	if s.host.lease.isOver.Load() {
+		t.Error("the node has lost its lease to nobody")
+	}
+}
+
 // When the server dies and its standby is promoted, the node goes on with it: what was
 // accepted is there, and nothing else.
 func TestFailover(t *testing.T) {
@@ -212,6 +233,7 @@ func TestFailover(t *testing.T) {
 // A node that was cut off for longer than its lease writes nothing when it is back: another
 // one has the queue, and brings back what the first had begun.
 func TestNodeCutOff(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	proxy, url := pgtest.NewProxy(t, database)
 	cut := open(t, Options{URL: url})
@@ -234,6 +256,14 @@ func TestNodeCutOff(t *testing.T) {
 	if r.State != spool.Deferred || !r.Unknown || r.Crashes != 1 || r.Attempts != 1 ||
 		r.NextAttempt.Before(asked.Add(time.Hour)) {
 		t.Errorf("the attempt of the first node: %+v", r)
+	}
+	must(t, other.Retry(t.Context(), first.ID, time.Now(), "", time.Now()))
+	if r, err := other.Get(t.Context(), first.ID); err != nil || r.NextAttempt.Before(asked.Add(time.Hour)) {
+		t.Errorf("an operator's retry made it due before the request of the first node is over: %+v, %v", r, err)
+	}
+	probe := spool.Claim{Mailbox: box, Now: time.Now(), Probe: true}
+	if taken, err := other.Claim(t.Context(), probe); err != nil || len(taken) > 0 {
+		t.Errorf("a probe took it: %d, %v", len(taken), err)
 	}
 	if err := accept(cut, newMessage(), "body"); !errors.Is(err, spool.ErrUnhealthy) {
 		t.Errorf("accepted under a dead token: %v", err)
@@ -297,6 +327,7 @@ func TestStandbyEnds(t *testing.T) {
 
 // A full database is ErrFull, for as long as it is one; what is under way is recorded.
 func TestFullDatabase(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	name := database[strings.LastIndex(database, "/")+1 : strings.LastIndex(database, "?")]
 	s := open(t, Options{URL: database})
@@ -384,6 +415,7 @@ func TestReadOnly(t *testing.T) {
 
 // A crash of a node leaves its lease: the next one waits for its end.
 func TestCrashedNode(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	crashed, err := Open(t.Context(), Options{URL: database})
 	must(t, err)

@@ -111,7 +111,8 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit + trustLease,
-		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
+		RequestLimit: o.RequestLimit + trustLease,
+		Disk:         h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
 	}, h)}
 	if err := s.Prepare(c, func() error { return nil }); err != nil {
 		return nil, errors.Join(err, h.lease.release())

@@ -222,9 +222,8 @@ func TestWordsBesideADamagedRow(t *testing.T) {
 	must(t, s.Change(t.Context(), false, func(t *tables.Tx) error {
 		return t.Run("UPDATE message SET sender = 'no address', state = 5 WHERE id = ?", string(first.ID))
 	}))
-	var all []spool.Message
 	for i := range 2*tables.WordBatch + tables.WordDelay {
-		all = append(all, acceptTo(t, s, 1+i))
+		acceptTo(t, s, 1+i)
 	}
 	if watermark(t, s) < 2*tables.WordBatch-1 {
 		t.Errorf("the watermark is at %d", watermark(t, s))

@@ -31,9 +31,12 @@ type Options struct {
 	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
 	// InterruptedDelay is how long a message waits whose attempt was interrupted.
 	InterruptedDelay time.Duration
-	Disk             room.Disk        // nil = the database is on none of this machine
-	Now              func() time.Time // = time.Now
-	Log              *slog.Logger     // = none
+	// RequestLimit is how long after the beginning of an interrupted attempt the process that made
+	// it may still be sending; 0 = it is known to have ended.
+	RequestLimit time.Duration
+	Disk         room.Disk        // nil = the database is on none of this machine
+	Now          func() time.Time // = time.Now
+	Log          *slog.Logger     // = none
 
 	Tick time.Duration // how often the writer looks after the database; = 1 s
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
