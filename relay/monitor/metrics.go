@@ -69,7 +69,8 @@ func (m *Monitor) describeEvents() events {
 // The metric of a service that stands by, which has no other.
 const (
 	standbyName = "standby"
-	standbyHelp = "1 while the service stands by and has no other metrics, as another relay has the queue; 0 while it works."
+	standbyHelp = "1 while the service stands by and has no other metrics, as another relay has the queue; " +
+		"0 while it works."
 )
 
 // describeStates makes the metrics that are read from a Snapshot.
