@@ -116,7 +116,7 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
 		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
 	}, h)}
-	if err := s.Prepare(c, func() error { return nil }); err != nil {
+	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
 	h.session.Limit = commitLimit
