@@ -28,7 +28,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 	if c.Probe || len(c.ExceptFrom) > 0 || c.ExceptOver > 0 {
 		return s.searchAndTake(ctx, c)
 	}
-	return s.take(ctx, c, func(t *Tx) ([]stored, error) { return s.findDue(t.Conn, c) })
+	return s.take(ctx, c, func(t *Tx) ([]stored, error) { return findDue(t.Conn, c) })
 }
 
 // searchAndTake looks for messages with a reading connection, and the writer then
@@ -37,7 +37,7 @@ func (s *Store) Claim(ctx context.Context, c spool.Claim) ([]spool.Record, error
 func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool.Record, err error) {
 	for len(taken) == 0 && s.tally.waits(c.Mailbox.Key()) {
 		found, err := db.Read(ctx, s.Readers, func(conn *db.Conn) ([]stored, error) {
-			found, err := s.findDue(conn, c)
+			found, err := findDue(conn, c)
 			if err == nil && len(found) == 0 {
 				err = findNext(conn, c, nil)
 			}
@@ -54,16 +54,16 @@ func (s *Store) searchAndTake(ctx context.Context, c spool.Claim) (taken []spool
 	return taken, nil
 }
 
-func (s *Store) findDue(conn *db.Conn, c spool.Claim) (found []stored, err error) {
+func findDue(conn *db.Conn, c spool.Claim) (found []stored, err error) {
 	if len(c.Turns) == 0 {
-		return s.findOf(conn, c, "", spool.Quota{Limit: c.Count()})
+		return findOf(conn, c, "", spool.Quota{Limit: c.Count()})
 	}
 	for _, q := range c.Turns {
 		q.Limit = min(max(q.Limit, 1), c.Count()-len(found))
 		if q.Limit <= 0 {
 			break
 		}
-		of, err := s.findOf(conn, c, " AND turn = ? AND next >= ?", q, turnCode(q.Turn), nanos(q.After))
+		of, err := findOf(conn, c, " AND turn = ? AND next >= ?", q, turnCode(q.Turn), nanos(q.After))
 		if err != nil {
 			return nil, err
 		}
@@ -73,14 +73,9 @@ func (s *Store) findDue(conn *db.Conn, c spool.Claim) (found []stored, err error
 }
 
 // findOf finds what is due, of some turn if where says so.
-func (s *Store) findOf(
-	conn *db.Conn, c spool.Claim, where string, q spool.Quota, of ...any,
-) ([]stored, error) {
+func findOf(conn *db.Conn, c spool.Claim, where string, q spool.Quota, of ...any) ([]stored, error) {
 	sql, args := dueQuery(c, where, of)
 	found, err := readRecords(conn, sql, append(args, int64(q.Limit))...)
-	found = slices.DeleteFunc(found, func(m stored) bool {
-		return c.Probe && s.Options.Now().Before(s.freeAt(m.Record))
-	})
 	slices.SortFunc(found, func(a, b stored) int {
 		byDue := cmp.Or(a.NextAttempt.Compare(b.NextAttempt), cmp.Compare(a.n, b.n))
 		if c.Probe {
@@ -89,15 +84,6 @@ func (s *Store) findOf(
 		return byDue
 	})
 	return found, err
-}
-
-// freeAt is until when a request of another process may be under way for a message; zero
-// where none can be. Neither a probe nor an operator makes that earlier.
-func (s *Store) freeAt(r spool.Record) time.Time {
-	if s.Options.RequestLimit == 0 || r.Crashes == 0 || !r.Unknown {
-		return time.Time{}
-	}
-	return r.LastAttempt.Add(s.Options.RequestLimit)
 }
 
 // dueQuery finds the numbers in the index alone, and reads only the messages it wants.

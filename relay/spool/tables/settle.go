@@ -146,15 +146,6 @@ func (s *Store) move(ctx context.Context, id envelope.QueueID, to spool.State, n
 		case !spool.CanMove(stateName(b.state), to, b.bodyGone):
 			return wrongState(b, "move to "+string(to))
 		}
-		if code == codeQueued && s.Options.RequestLimit > 0 {
-			found, err := readRecords(t.Conn, "SELECT "+recordColumns+" FROM message WHERE n = ?", b.n)
-			if err != nil || len(found) == 0 {
-				return err
-			}
-			if free := s.freeAt(found[0].Record); next.Before(free) {
-				next = free
-			}
-		}
 		var also set
 		if spool.MoveSetsText(stateName(b.state), to) {
 			also = set{columns: ", status = 0, text = ?", values: []any{spool.CutText(e.Text)}}
