@@ -153,7 +153,7 @@ func (l *lease) renew() (mine bool, err error) {
 // recorded any more.
 func (l *lease) end() {
 	if l.isOver.CompareAndSwap(false, true) {
-		l.log.Error("another node has the queue now", slog.Any("error", displaced()))
+		l.log.Error("another node has the queue now", slog.Any("error", causeOfEnd))
 		close(l.over)
 	}
 }
@@ -182,11 +182,10 @@ func (l *lease) check() error {
 		Detail: fmt.Sprintf("last confirmed %d s ago", int(age.Seconds()))}
 }
 
-func displaced() error {
-	return fmt.Errorf("%w: %w", spool.ErrDisplaced, text.Cause{
-		Headline: "Another node has the queue now, as this one did not answer in time",
-		Remedy:   "nothing to do: the service restarts and stands by"})
-}
+func displaced() error { return fmt.Errorf("%w: %w", spool.ErrDisplaced, causeOfEnd) }
+
+var causeOfEnd = text.Cause{Headline: "Another node has the queue now, as this one did not answer in time",
+	Remedy: "nothing to do: the service restarts and stands by"}
 
 // bootTime is a clock that nobody sets, and that goes on while the machine sleeps.
 func bootTime() int64 {

@@ -152,6 +152,15 @@ func (s *Store) MayBegin() error {
 // Displaced is closed when another node has taken over the queue.
 func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
 
+// Health implements spool.Store. That another node has the queue is known before the writer
+// looks at it again.
+func (s *Store) Health() error {
+	if s.host.lease.isOver.Load() {
+		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, displaced())
+	}
+	return s.Store.Health()
+}
+
 // About says for people what keeps the queue and where, and what every start and every status
 // must say of that; "" for nothing.
 func (s *Store) About() (what, warning string) {
