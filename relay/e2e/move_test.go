@@ -25,7 +25,8 @@ func TestQueueMove(t *testing.T) {
 			t.Fatalf("%v: %s\nwant %s", err, out, want)
 		}
 	}
-	move(r, r, "Both configurations name the same store; name another one in the configuration of --to-config ["+r.Store)
+	move(r, r, "Both configurations name the same store; name another one in the configuration of --to-config "+
+		"["+r.Store)
 	move(there, r, "There is no queue to move; name its configuration with --config ["+there.Store)
 	const remedy = "stop the service, on each node and with its socket units: systemctl stop graphrelay ["
 	move(r, there, "Queue is in use, so it cannot be moved; "+remedy+r.Store)

@@ -433,8 +433,8 @@ func TestMoveMeetsAFault(t *testing.T) {
 			}},
 		{"Queue did not arrive whole, so it stays where it was; undo the move with --abort, and begin it again [hold: ",
 			func(from, _ tables.Side) error {
-				return run(from, "INSERT INTO hold SELECT 'a:new', mailbox, mailboxes, sender, identity, status, text, "+
-					"since, probes, next_probe FROM hold LIMIT 1")
+				return run(from, "INSERT INTO hold SELECT 'a:new', mailbox, mailboxes, sender, identity, status, "+
+					"text, since, probes, next_probe FROM hold LIMIT 1")
 			},
 			func(from tables.Side) error { return from.Store.EndHold(ctx, "a:new", start()) }},
 	} {
