@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -127,6 +128,30 @@ func (h *host) readers() *db.Pool {
 	return db.NewPool(func() (*db.Conn, error) {
 		return &db.Conn{Session: h.target.Session(readLimit)}, nil
 	}, readerCount)
+}
+
+// Health implements spool.Store. A commit that waits for the standby says nothing for long: the
+// lease says it before.
+func (s *Store) Health() error { return cmp.Or(s.ours(), s.Store.Health()) }
+
+// Admit implements spool.Intake.
+func (s *Store) Admit(client string, size int64) error {
+	return cmp.Or(s.ours(), s.Store.Admit(client, size))
+}
+
+// Begin implements spool.Intake.
+func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	if err := s.ours(); err != nil {
+		return nil, err
+	}
+	return s.Store.Begin(ctx, client, size)
+}
+
+func (s *Store) ours() error {
+	if err := s.host.lease.check(); err != nil {
+		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, err)
+	}
+	return nil
 }
 
 // Displaced is closed when another node has taken over the queue.
