@@ -28,6 +28,8 @@ type answer struct {
 	long              bool // it takes minutes
 	apart             bool // by a way that has nothing to do with the limits of Graph
 
+	withheld error // why the store did not let it begin; nil: it did
+
 	looked  bool      // the message was looked up first
 	again   time.Time // it was not sent, and is due then; zero otherwise
 	verdict *Decision // what was decided without sending it
@@ -49,7 +51,7 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 	go func() {
 		if l.d.settleDoubt(&a, route.Finder) {
 			a.looked = false
-			a.Answer, a.damaged, a.panicked = l.d.send(route, p.rec)
+			l.d.send(route, &a)
 		}
 		id.Leave()
 		l.inbox.answered <- a
@@ -58,27 +60,32 @@ func (l *lane) attempt(p pending, route Route, id *pace.Identity, now time.Time)
 
 // send makes one attempt. damaged means that the stored bytes, as they were read this
 // time, cannot be trusted; panicked that the Sender panicked, which is an unknown outcome.
-func (d *Delivery) send(r Route, rec spool.Record) (ans outcome.Answer, damaged, panicked bool) {
+func (d *Delivery) send(r Route, a *answer) {
+	rec := a.rec
 	body := &body{
 		size: rec.Size, open: func() (io.ReadSeekCloser, error) { return d.cfg.Store.Open(d.shutdown.sends, rec.ID) },
+		ask: d.cfg.Store.MayBegin,
 	}
 	began := d.cfg.Now()
-	panicked = d.guard("panic while sending", rec.ID, func() { ans = d.sendOrUpload(r, rec, body) })
-	if panicked {
-		ans = outcome.Answer{
+	a.panicked = d.guard("panic while sending", rec.ID, func() { a.Answer = d.sendOrUpload(r, rec, body) })
+	if a.panicked {
+		a.Answer = outcome.Answer{
 			Outcome: outcome.Unknown, Status: reply.Enhanced{4, 3, 0},
 			Text: "An internal error interrupted the attempt; report it: the log has the details",
 		}
 	}
-	if ans.Duration == 0 {
-		ans.Duration = d.cfg.Now().Sub(began)
+	if a.Duration == 0 {
+		a.Duration = d.cfg.Now().Sub(began)
 	}
 	err := body.failure()
-	if ans.Outcome == outcome.Delivered || err == nil {
-		return ans, false, panicked
+	if a.Outcome == outcome.Delivered || err == nil {
+		return
 	}
-	damaged = errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound)
-	return unreadable(ans, err), damaged, panicked
+	if late, is := errors.AsType[withheld](err); is && !a.panicked {
+		a.withheld = late.error
+	}
+	a.damaged = errors.Is(err, spool.ErrDamaged) || errors.Is(err, spool.ErrNotFound)
+	a.Answer = unreadable(a.Answer, err)
 }
 
 // sendOrUpload sends a message by Graph, or by the way of large mail where it is too large
@@ -138,6 +145,7 @@ func unreadable(ans outcome.Answer, err error) outcome.Answer {
 // of its own, and try several times.
 type body struct {
 	open  func() (io.ReadSeekCloser, error)
+	ask   func() error // the store's MayBegin; nil: always
 	size  int64
 	whole atomic.Bool           // a try read everything: Graph may have the message
 	err   atomic.Pointer[error] // the first error of the store
@@ -148,12 +156,31 @@ func (b *body) Open() (io.ReadCloser, error) { return b.watch(false) }
 
 // watch opens the message; jumps says that it is read in any order.
 func (b *body) watch(jumps bool) (io.ReadSeekCloser, error) {
+	if err := b.mayBegin(); err != nil {
+		return nil, err
+	}
 	r, err := b.open()
 	if err != nil {
 		b.fail(err)
 		return nil, err
 	}
 	return &watched{ReadSeekCloser: r, body: b, jumps: jumps}, nil
+}
+
+// withheld is why the store did not let a request begin, or a message depart.
+type withheld struct{ error }
+
+// mayBegin is the store's. The Sender asks before each request, for it opens the message
+// then or, of one that is sent in parts, asks for itself.
+func (b *body) mayBegin() error {
+	if b.ask == nil {
+		return nil
+	}
+	if err := b.ask(); err != nil {
+		b.fail(withheld{err})
+		return withheld{err}
+	}
+	return nil
 }
 
 func (b *body) fail(err error) {
@@ -182,7 +209,10 @@ type watched struct {
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadSeekCloser.Read(p)
-	if w.read += int64(n); !w.jumps && w.read >= w.body.size {
+	if w.read += int64(n); !w.jumps && n > 0 && w.read >= w.body.size {
+		if late := w.body.mayBegin(); late != nil {
+			return 0, late // the last bytes may be what cannot be taken back
+		}
 		w.body.whole.Store(true)
 	}
 	// A transport that gave up closes under a running read; that is no error of the store.

@@ -46,7 +46,7 @@ func (l *lane) isDue(now time.Time) bool { return l.line.Due(now, now.Add(MaxDel
 // a crash. It waits until half is used up, so that a commit carries several.
 func (l *lane) want(r Route, id *pace.Identity) int {
 	now := l.d.cfg.Now()
-	slots, ready := l.pace.Slots(now, r.MaxConcurrent), len(l.work.ready)
+	slots, ready := l.slotsOf(r, now), len(l.work.ready)
 	if l.work.barred {
 		ready = 0 // for the slot that is free
 	}

@@ -297,7 +297,7 @@ func (l *lane) proceed(route Route, id *pace.Identity, now time.Time) time.Time 
 // begin starts attempts while there are messages and slots.
 func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
 	for {
-		free, skip := l.work.busy < l.pace.Slots(now, route.MaxConcurrent), l.skips(l.slots)
+		free, skip := l.work.busy < l.slotsOf(route, now), l.skips(l.slots)
 		i := slices.IndexFunc(l.work.ready, func(p pending) bool {
 			apart := route.apart(p.rec.Size)
 			return (apart && !l.full() || !apart && free) && !p.barred(skip)
@@ -312,6 +312,14 @@ func (l *lane) begin(route Route, id *pace.Identity, now time.Time) {
 		l.work.ready = slices.Delete(l.work.ready, i, i+1)
 		l.attempt(p, route, id, now)
 	}
+}
+
+// slotsOf is how many requests may be under way: one less for each that another node, which had
+// the queue before, may still be making. It never is none, for one of them may never have
+// begun, and the lane has to go on.
+func (l *lane) slotsOf(route Route, now time.Time) int {
+	slots := l.pace.Slots(now, route.MaxConcurrent)
+	return max(slots-l.d.cfg.Store.Elsewhere(l.mailbox), min(slots, 1))
 }
 
 // unrouted holds the lane of a mailbox that no sender uses any more.
@@ -350,13 +358,27 @@ func (l *lane) giveBack(now time.Time, chosen func(pending) bool) {
 		if !chosen(p) {
 			return false
 		}
-		if p.probe != "" {
-			l.work.probing = false
-			l.d.holds.DropProbe(p.probe)
-		}
-		l.unclaim(p.rec, dueAgain(p.rec, now))
+		l.giveBackOne(p, now)
 		return true
 	})
+}
+
+func (l *lane) giveBackOne(p pending, now time.Time) {
+	if p.probe != "" {
+		l.work.probing = false
+		l.d.holds.DropProbe(p.probe)
+	}
+	l.unclaim(p.rec, dueAgain(p.rec, now))
+}
+
+// takeBack follows an attempt that the store did not let begin: nothing was sent. The store
+// gives out nothing more soon.
+func (l *lane) takeBack(a answer, now time.Time) {
+	l.d.cfg.Log.Warn("an attempt must not begin now and is taken back", "queue_id", string(a.rec.ID),
+		"mailbox", a.rec.Mailbox.String(), "error", a.withheld)
+	l.claims.after = now.Add(time.Second)
+	l.pace.Unspend(a.began, a.cost())
+	l.giveBackOne(a.pending, now)
 }
 
 // dueAgain is when a message that was claimed is due, so that it keeps its place

@@ -151,7 +151,9 @@ func (p inParts) send(d *Delivery, rec spool.Record, b *body) outcome.Answer {
 		return notInParts(err)
 	}
 	d.logDamage(rec, m)
-	a := p.Upload(d.shutdown.sends, rec.Mailbox, draftOf(rec, m))
+	draft := draftOf(rec, m)
+	draft.MayBegin = b.mayBegin
+	a := p.Upload(d.shutdown.sends, rec.Mailbox, draft)
 	if note := damage(m); note != "" && (a.Outcome == outcome.Delivered || a.Outcome == outcome.Unknown) {
 		a.Detail = strings.TrimPrefix(a.Detail+"; "+note, "; ")
 		a.Damaged = "repaired"

@@ -60,6 +60,8 @@ func (s oneBody) Open(context.Context, envelope.QueueID) (io.ReadSeekCloser, err
 	}{failingReader{bytes.NewReader([]byte(s.text)), s.err}, io.NopCloser(nil)}, nil
 }
 
+func (oneBody) MayBegin() error { return nil }
+
 type failingReader struct {
 	io.ReadSeeker
 	err error
@@ -87,11 +89,12 @@ func tryLarge(t *testing.T, text string, r Route, storeErr error) (outcome.Answe
 		From: mustAddress(t, "relay@contoso.com"), MessageID: "<1@x>", Size: int64(len(text)),
 		Envelope: envelope.Envelope{Recipients: []envelope.Address{mustAddress(t, "a@example.com"),
 			mustAddress(t, "b@example.com"), mustAddress(t, "blind@example.com")}}}, Attempts: 2}
-	ans, damaged, panicked := d.send(r, rec)
-	if panicked {
+	a := answer{pending: pending{rec: rec}}
+	d.send(r, &a)
+	if a.panicked {
 		t.Error("panic")
 	}
-	return ans, damaged
+	return a.Answer, a.damaged
 }
 
 func mustAddress(t *testing.T, s string) envelope.Address {

@@ -29,6 +29,10 @@ type settling struct {
 // beside the lane to the store.
 func (l *lane) conclude(a answer) {
 	now := l.d.cfg.Now()
+	if a.withheld != nil {
+		l.takeBack(a, now)
+		return
+	}
 	l.hear(a, now)
 	if !a.again.IsZero() {
 		l.putOff(a, now)

@@ -49,7 +49,7 @@ type LaneStatus struct {
 }
 
 func (l *lane) publish(r Route, now time.Time) {
-	l.slots = l.pace.Slots(now, r.MaxConcurrent)
+	l.slots = l.slotsOf(r, now)
 	stays, pause := l.pace.Stays(now), l.pace.Pause(now)
 	if r.Identity != "" {
 		until := l.d.identity(r).PausedUntil(now)

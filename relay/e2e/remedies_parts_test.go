@@ -304,7 +304,7 @@ func remediesHeldByText() map[string][]string {
 			"start the service, which makes it",
 		},
 		"spool/postgres/link TestURLs": {
-			"write one URL, several hosts with commas between, and %20 for a space or %23 for # in a password",
+			"write one URL, several hosts with commas between, and %20 for a space, %23 for # in a password",
 			"correct sslmode, sslrootcert, sslcert and sslkey in the URL, and let the service read the files",
 			"add sslmode=verify-full to the URL, and sslrootcert=FILE for a CA of your own",
 			"write postgres://USER:PASSWORD@HOST/DATABASE into the file of queue.store_url_file",

@@ -43,6 +43,8 @@ type Request struct {
 	Body   *Body // nil for none
 	Limit  int64 // bytes of the answer that are read; 0 means outcome.MaxBody
 	Begin  bool  // an answer that is longer succeeds, cut
+
+	MayBegin func() error // asked directly before each try: with an error none is made; nil: it may
 }
 
 // Body is the body of a request. Open is called once for each try of the
@@ -51,6 +53,13 @@ type Body struct {
 	Type string // Content-Type
 	Size int64
 	Open func() (io.ReadCloser, error)
+}
+
+func (q Request) mayBegin() error {
+	if q.MayBegin == nil {
+		return nil
+	}
+	return q.MayBegin()
 }
 
 // exchange is what of a request matters for the next one.
@@ -203,6 +212,9 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, q Request) exc
 	s := streams{body: q.Body}
 	ctx, cancel := context.WithTimeout(ctx, RequestTime(s.size()))
 	defer cancel()
+	if err := q.mayBegin(); err != nil {
+		return exchange{answer: q.Step.Unreadable(err)}
+	}
 	if err := s.attach(req); err != nil {
 		return exchange{answer: q.Step.Unreadable(err)}
 	}

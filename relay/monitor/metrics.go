@@ -66,10 +66,18 @@ func (m *Monitor) describeEvents() events {
 	}
 }
 
+// The metric of a service that stands by, which has no other.
+const (
+	standbyName = "standby"
+	standbyHelp = "1 while the service stands by and has no other metrics, as another relay has the queue; " +
+		"0 while it works."
+)
+
 // describeStates makes the metrics that are read from a Snapshot.
 func (m *Monitor) describeStates() {
 	m.value("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping.",
 		func(s state.Snapshot) float64 { return truth(s.Ready()) }).withoutSnapshot = true
+	m.value(standbyName, standbyHelp, func(state.Snapshot) float64 { return 0 }).withoutSnapshot = true
 	m.gauge("queue_messages",
 		"Messages in the store by state: queued, deferred, paused, sending, held, failed or damaged.",
 		func(s state.Snapshot, is emit) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"graphrelay/relay/hostheader"
@@ -27,12 +28,17 @@ const snapshotLimit = 5 * time.Second
 // both with the reasons in JSON (state.Outline). It answers GET and HEAD only, and only
 // to names that no foreign page can have (hostheader.Local).
 func (m *Monitor) Handler() http.Handler {
+	return pages(m.registry, m.cfg.Hostname, m.probe(func(h state.Health) bool { return h.Status != state.Dead }),
+		m.probe(func(h state.Health) bool { return h.Ready }))
+}
+
+func pages(metrics *prometheus.Registry, hostname func() string, alive, ready http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()
 	limits := promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 2 * snapshotLimit}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, limits))
-	mux.HandleFunc("GET /healthz", m.probe(func(h state.Health) bool { return h.Status != state.Dead }))
-	mux.HandleFunc("GET /readyz", m.probe(func(h state.Health) bool { return h.Ready }))
-	return local(mux, m.cfg.Hostname)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, limits))
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("GET /readyz", ready)
+	return local(mux, hostname)
 }
 
 // local keeps foreign pages away from a handler.
@@ -86,14 +92,17 @@ func (m *Monitor) Serve(ctx context.Context, l net.Listener, log *slog.Logger) e
 }
 
 // Standby answers on l until ctx ends for a service that waits while another node has the queue:
-// it is alive and not ready, and has no metrics.
+// it is alive and not ready, and of our metrics has the one that says so.
 func Standby(ctx context.Context, l net.Listener, hostname func() string, log *slog.Logger) error {
 	waits := state.Health{Status: state.OK, Reasons: []state.Alarm{{Key: "standby",
 		Fault: state.Fault{Since: time.Now()}}}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, waits.Outline(), true) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, waits.Outline(), false) })
-	return serve(ctx, l, local(mux, hostname), log)
+	says := func(well bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { answer(w, waits.Outline(), well) }
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + standbyName, Help: standbyHelp},
+		func() float64 { return 1 }))
+	return serve(ctx, l, pages(metrics, hostname, says(true), says(false)), log)
 }
 
 func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {

@@ -139,6 +139,13 @@ type Lanes interface {
 	// Unclaim takes back an attempt that was recorded but not made: the message
 	// is Queued again, due at next, the attempt not counted.
 	Unclaim(ctx context.Context, id envelope.QueueID, attempt int, next time.Time) error
+	// MayBegin returns nil if an attempt that was recorded may be made. It is asked directly
+	// before each request that may send the message, and before what cannot be taken back,
+	// and does no I/O. After an error nothing is sent: another node may have the queue.
+	MayBegin() error
+	// Elsewhere is how many attempts in a mailbox another node may still be making, which had
+	// the queue before. Their messages are Sending, and queued again when it cannot any more.
+	Elsewhere(mailbox envelope.Address) int
 
 	// SetHold creates a hold, or replaces the one with the same Key.
 	SetHold(ctx context.Context, h Hold) error

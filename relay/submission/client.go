@@ -67,6 +67,12 @@ type Config struct {
 	Step, Final time.Duration
 }
 
+// Longest is how long an attempt with a message of size bytes may take at most once it has a
+// connection.
+func (c Config) Longest(size int64) time.Duration {
+	return c.Final + 5*c.Step + time.Duration(size/(64<<10))*time.Second
+}
+
 // Mail is a message to submit. Size is exact; Open is called at most once.
 type Mail struct {
 	From envelope.Address // the reverse-path; zero for the null one
@@ -120,8 +126,7 @@ func (c *Client) Submit(ctx context.Context, as envelope.Address, m Mail) outcom
 	a, ok := c.admit(ctx, b)
 	if ok {
 		defer func() { <-b.connections }()
-		limit := c.cfg.Final + 5*c.cfg.Step + time.Duration(m.Size/(64<<10))*time.Second
-		bounded, cancel := context.WithTimeout(ctx, limit)
+		bounded, cancel := context.WithTimeout(ctx, c.cfg.Longest(m.Size))
 		defer cancel()
 		a = (&attempt{c: c, ctx: bounded, as: as, mail: &m}).run()
 		c.note(b, a)

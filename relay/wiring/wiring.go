@@ -30,6 +30,7 @@ import (
 	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/state"
+	"graphrelay/relay/submission"
 	"graphrelay/relay/tracking"
 	"graphrelay/relay/verify"
 )
@@ -86,7 +87,19 @@ func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
 func Database(c *config.Config, sandbox bool, log *slog.Logger) (urlFile string, o postgres.Options) {
 	return string(c.Queue.StoreURLFile), postgres.Options{
 		MaxMessages: c.Queue.MaxMessages, MaxDelay: delivery.MaxDelay,
-		RequestLimit: max(graph.RequestTime(c.Largest()), delivery.UnknownDelay), MarkSandbox: sandbox, Log: log,
+		RequestLimit: requestLimit(c), MarkSandbox: sandbox, Log: log,
+	}
+}
+
+// requestLimit returns how long it may take to send a message of a size, from the moment on
+// from which nothing stops it any more.
+func requestLimit(c *config.Config) func(size int64) time.Duration {
+	whole := submission.New(submission.Config{}).Config()
+	return func(size int64) time.Duration {
+		if c.Delivery.Submit() && size > int64(c.Delivery.MIMELimit) {
+			return whole.Longest(size)
+		}
+		return graph.RequestTime(graph.EncodedLen(size))
 	}
 }
 

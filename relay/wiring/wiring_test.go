@@ -283,6 +283,26 @@ func TestTheShareOfTheCanary(t *testing.T) {
 	}
 }
 
+// A request has 100 s and a second for each 64 KiB of its body, which is base64; a submission
+// has the time of all its steps.
+func TestHowLongASendMayTake(t *testing.T) {
+	c := &config.Config{}
+	c.Delivery.MIMELimit = 2 << 20
+	for _, way := range []string{"off", "upload", "smtp"} {
+		c.Delivery.LargeMessages = way
+		if got := requestLimit(c)(1 << 20); got != 121*time.Second {
+			t.Errorf("%s: 1 MiB may take %s", way, got)
+		}
+		want := 30*time.Minute + 6*time.Second
+		if way == "smtp" {
+			want = 20*time.Minute + 1280*time.Second
+		}
+		if got := requestLimit(c)(80 << 20); got != want {
+			t.Errorf("%s: 80 MiB may take %s, want %s", way, got, want)
+		}
+	}
+}
+
 // A new key must say in keys.txt what it changes. Sections say it by their keys.
 func TestEveryKeyHasARow(t *testing.T) {
 	keys := confkeys.Of[config.Config]()

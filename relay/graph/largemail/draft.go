@@ -18,6 +18,10 @@ type Draft struct {
 	ID    envelope.QueueID // marks the draft, so that a later attempt finds what a crash left
 	Again bool             // an earlier attempt may have left a draft
 
+	// MayBegin is asked directly before each request but those that clean up; after an error
+	// it is not made, and nothing is sent. nil: each may.
+	MayBegin func() error
+
 	Subject, MessageID    string // MessageID with angle brackets
 	InReplyTo, References string
 	From                  Person

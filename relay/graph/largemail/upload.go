@@ -109,6 +109,9 @@ func (u *upload) do(ctx context.Context, q graph.Request) ([]byte, outcome.Answe
 	if q.Header == nil {
 		q.Header = map[string]string{"Prefer": graph.PreferImmutable}
 	}
+	if !q.Step.Aside {
+		q.MayBegin = u.d.MayBegin
+	}
 	return u.c.Do(ctx, u.mailbox, q)
 }
 

@@ -337,6 +337,27 @@ func TestUploadIsCancelled(t *testing.T) {
 	}
 }
 
+// Each request is asked for, its repetition too, and none is made that may not begin: nothing
+// is sent, and no draft stays.
+func TestUploadThatMayNotGoOn(t *testing.T) {
+	for refused := range 4 { // creating the draft, its file, sending it, and again
+		d, c := start(t, readWrite)
+		inject(t, d, sandbox.Fault{Endpoint: "send", Status: 429, Count: 1, RetryAfter: time.Second})
+		m, asked := large(t), 0
+		m.Attachments = m.Attachments[1:2]
+		m.MayBegin = func() error {
+			if asked++; asked > refused {
+				return errors.New("another node may have the queue")
+			}
+			return nil
+		}
+		a := attempt(t, c, m)
+		if a.Outcome != outcome.Retry || d.Count()+d.Drafts() != 0 || asked != refused+1 {
+			t.Errorf("%d: %+v, asked %d times, %d messages, %d drafts", refused, a, asked, d.Count(), d.Drafts())
+		}
+	}
+}
+
 // A file that cannot be read is the queue's fault, and nothing is sent.
 func TestUploadOfAnUnreadableFile(t *testing.T) {
 	for _, i := range []int{1, 4} {

@@ -14,7 +14,6 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/pacing"
-	"graphrelay/relay/reply"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/postgres/pgtest"
 )
@@ -73,6 +72,10 @@ func await(t *testing.T, what string, done func() bool) {
 
 func claim(s spool.Store) ([]spool.Record, error) {
 	return s.Claim(context.Background(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10})
+}
+
+func databaseName(url string) string {
+	return url[strings.LastIndex(url, "/")+1 : strings.LastIndex(url, "?")]
 }
 
 // wantQueue fails unless these messages are in the queue, and no others.
@@ -185,6 +188,27 @@ func TestServerRestarted(t *testing.T) {
 	}
 }
 
+// A server that says nothing, with its connections open, makes the store unhealthy; what was
+// under way is kept if its client was told so, and only then.
+func TestServerFrozen(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	own := pgtest.For(t)
+	s := open(t, Options{URL: own.Database(t)})
+	kept := []spool.Message{acceptSoon(t, s)}
+	own.Freeze()
+	m, done := newMessage(), make(chan error, 1)
+	go func() { done <- accept(s, m, "body") }()
+	await(t, "the store to be unhealthy", func() bool { return errors.Is(s.Health(), spool.ErrUnhealthy) })
+	own.Thaw()
+	if err := <-done; err == nil {
+		kept = append(kept, m)
+	}
+	wantQueue(t, s, append(kept, acceptSoon(t, s))...)
+	if s.host.lease.isOver.Load() {
+		t.Error("the node has lost its lease to nobody")
+	}
+}
+
 // When the server dies and its standby is promoted, the node goes on with it: what was
 // accepted is there, and nothing else.
 func TestFailover(t *testing.T) {
@@ -206,54 +230,6 @@ func TestFailover(t *testing.T) {
 	must(t, s.Settle(t.Context(), spool.Settlement{ID: taken[0].ID, Attempt: 1, State: spool.Sent, At: time.Now()}))
 	if s.host.lease.isOver.Load() {
 		t.Error("the node has lost its lease to nobody")
-	}
-}
-
-// A node that was cut off for longer than its lease writes nothing when it is back: another
-// one has the queue, and brings back what the first had begun.
-func TestNodeCutOff(t *testing.T) {
-	database := server.Database(t)
-	proxy, url := pgtest.NewProxy(t, database)
-	cut := open(t, Options{URL: url})
-	first, second := acceptSoon(t, cut), acceptSoon(t, cut)
-	taken, err := claim(cut)
-	must(t, err)
-	must(t, cut.Settle(t.Context(), spool.Settlement{ID: second.ID, Attempt: 1, State: spool.Sent, At: time.Now()}))
-	proxy.Silence(true)
-	standing := make(chan string, 10)
-	asked := time.Now()
-	other := open(t, Options{URL: database, RequestLimit: time.Hour, Standby: func(node string) { standing <- node }})
-	if node := <-standing; node == "" || len(taken) != 2 {
-		t.Errorf("%q had the queue, with %d messages claimed", node, len(taken))
-	}
-	await(t, "the first to know", func() bool { return errors.Is(cut.Health(), spool.ErrUnhealthy) })
-	proxy.Silence(false)
-	proxy.Cut()
-	r, err := other.Get(t.Context(), first.ID)
-	must(t, err)
-	if r.State != spool.Deferred || !r.Unknown || r.Crashes != 1 || r.Attempts != 1 ||
-		r.NextAttempt.Before(asked.Add(time.Hour)) {
-		t.Errorf("the attempt of the first node: %+v", r)
-	}
-	if err := accept(cut, newMessage(), "body"); !errors.Is(err, spool.ErrUnhealthy) {
-		t.Errorf("accepted under a dead token: %v", err)
-	}
-	err = cut.Settle(t.Context(), spool.Settlement{ID: first.ID, Attempt: 1, State: spool.Sent, At: time.Now(),
-		Status: reply.Enhanced{2, 0, 0}})
-	if err == nil {
-		t.Error("settled under a dead token")
-	}
-	select {
-	case <-cut.Displaced():
-	case <-time.After(patience):
-		t.Error("the first node does not know that it is displaced")
-	}
-	await(t, "its health to say so", func() bool {
-		return strings.Contains(cut.Health().Error(), "Another node has the queue now")
-	})
-	wantQueue(t, other, first, second, acceptSoon(t, other))
-	if taken, err := claim(other); err != nil || len(taken) != 1 {
-		t.Errorf("claimed %d, %v; the message of the first node is not due", len(taken), err)
 	}
 }
 
@@ -297,8 +273,9 @@ func TestStandbyEnds(t *testing.T) {
 
 // A full database is ErrFull, for as long as it is one; what is under way is recorded.
 func TestFullDatabase(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
-	name := database[strings.LastIndex(database, "/")+1 : strings.LastIndex(database, "?")]
+	name := databaseName(database)
 	s := open(t, Options{URL: database})
 	first := acceptSoon(t, s)
 	taken, err := claim(s)
@@ -323,7 +300,7 @@ func TestRefusedServers(t *testing.T) {
 	own := pgtest.For(t)
 	standby := own.Standby(t)
 	database := own.Database(t)
-	name := database[strings.LastIndex(database, "/")+1 : strings.LastIndex(database, "?")]
+	name := databaseName(database)
 	refused := func(url, want string, kind error) {
 		t.Helper()
 		_, err := Open(t.Context(), Options{URL: url})
@@ -408,6 +385,7 @@ func TestReadOnly(t *testing.T) {
 
 // A crash of a node leaves its lease: the next one waits for its end.
 func TestCrashedNode(t *testing.T) {
+	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
 	crashed, err := Open(t.Context(), Options{URL: database})
 	must(t, err)
@@ -415,12 +393,8 @@ func TestCrashedNode(t *testing.T) {
 	_, err = claim(crashed)
 	must(t, err)
 	crashed.host.lease.stop() // and nothing more
-	next := open(t, Options{URL: database, RequestLimit: time.Hour})
-	r, err := next.Get(t.Context(), m.ID)
-	must(t, err)
-	if !r.Unknown || r.Crashes != 1 || r.NextAttempt.Before(time.Now().Add(50*time.Minute)) {
-		t.Errorf("the attempt of the crashed node: %+v", r)
-	}
+	next := open(t, Options{URL: database, RequestLimit: hour})
+	wantRunningElsewhere(t, next, m)
 	_ = pacing.Sleep(t.Context(), 0)
 	must(t, crashed.Close())
 }

@@ -8,7 +8,8 @@
 // that the transaction wrote there says after reconnecting whether it was made; while that
 // cannot be found out the store is unhealthy, and what was refused meanwhile is removed
 // when the database is back. A lease that was not confirmed for ten seconds makes the store
-// unhealthy, too. A full database is ErrFull.
+// unhealthy, too, and no attempt may begin (MayBegin). What the node before was sending stays
+// Sending until its requests cannot run any more. A full database is ErrFull.
 //
 // The package knows neither SMTP nor Graph nor when to retry, and its errors and logs name
 // no password.
@@ -37,9 +38,10 @@ type Options struct {
 	URL         string        // postgres://USER:PASSWORD@HOST/DATABASE; see link.Parse
 	MaxMessages int           // of the queue; 0 = no limit
 	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
-	// RequestLimit is how long the request of an attempt may take at most. A message whose
-	// attempt was interrupted is not due before: the node that made it may still be alive.
-	RequestLimit time.Duration
+	// RequestLimit is how long the requests of an attempt may take at most once they may
+	// begin, by the size of the message. A message whose attempt was interrupted stays Sending
+	// for as long: the node that made it may still be alive. nil: no time.
+	RequestLimit func(size int64) time.Duration
 	MarkSandbox  bool              // the store of a sandbox, which a real relay refuses, and the reverse
 	Standby      func(node string) // called while Open waits for the node that works, and when that is another
 	Now          func() time.Time  // = time.Now
@@ -111,10 +113,10 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	h.server = is
 	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
-		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, InterruptedDelay: o.RequestLimit + trustLease,
+		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
 		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
 	}, h)}
-	if err := s.Prepare(c, func() error { return nil }); err != nil {
+	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
 	h.session.Limit = commitLimit
@@ -132,22 +134,32 @@ func (h *host) readers() *db.Pool {
 
 // Health implements spool.Store. A commit that waits for the standby says nothing for long: the
 // lease says it before.
-func (s *Store) Health() error { return cmp.Or(s.ours(), s.Store.Health()) }
+func (s *Store) Health() error { return cmp.Or(s.MayBegin(), s.Store.Health()) }
 
 // Admit implements spool.Intake.
 func (s *Store) Admit(client string, size int64) error {
-	return cmp.Or(s.ours(), s.Store.Admit(client, size))
+	return cmp.Or(s.MayBegin(), s.Store.Admit(client, size))
 }
 
 // Begin implements spool.Intake.
 func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
-	if err := s.ours(); err != nil {
+	if err := s.MayBegin(); err != nil {
 		return nil, err
 	}
 	return s.Store.Begin(ctx, client, size)
 }
 
-func (s *Store) ours() error {
+// mayRun is how long the node that had the queue before may still be sending a message: it
+// begins nothing later than trustLease after a question that it asked before this node had it.
+func (o Options) mayRun(size int64) time.Duration {
+	if o.RequestLimit == nil {
+		return trustLease
+	}
+	return trustLease + o.RequestLimit(size)
+}
+
+// MayBegin implements spool.Lanes.
+func (s *Store) MayBegin() error {
 	if err := s.host.lease.check(); err != nil {
 		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, err)
 	}

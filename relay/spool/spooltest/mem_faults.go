@@ -18,6 +18,9 @@ type Faults struct {
 
 	MaxMessages int // of the queue; 0 = no limit
 
+	MayBegin  error          // of each MayBegin
+	Elsewhere map[string]int // attempts of another node, by the Key of their mailbox
+
 	// FailIf, where set, gives the error of a change or of an Open. op is one of
 	// begin, commit, claim, settle, unclaim, move, delete, sethold, endhold,
 	// reported, usage, refusals, sweep and open; id is empty where op is about no message.
@@ -31,6 +34,20 @@ func (s *Mem) Inject(change func(*Faults)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(&s.faults)
+}
+
+// MayBegin implements spool.Lanes.
+func (s *Mem) MayBegin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults.MayBegin
+}
+
+// Elsewhere implements spool.Lanes.
+func (s *Mem) Elsewhere(mailbox envelope.Address) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults.Elsewhere[mailbox.Key()]
 }
 
 // Seen is what a store was asked for.

@@ -59,6 +59,7 @@ func Run(t *testing.T, open Open) {
 		{"SettleErrors", settleErrors},
 		{"SettleAgain", settleAgain},
 		{"Unclaim", unclaim},
+		{"NothingIsElsewhere", nothingIsElsewhere},
 		{"MoveHoldRelease", moveHoldRelease},
 		{"MoveErrors", moveErrors},
 		{"Retry", retry},

@@ -270,6 +270,15 @@ func unclaim(_ *testing.T, f *fixture) {
 	}
 }
 
+// nothingIsElsewhere: what a store that was empty gives out may be sent, and is no other node's.
+func nothingIsElsewhere(_ *testing.T, f *fixture) {
+	r := f.active("box@example.org")
+	f.must(f.store.MayBegin())
+	if n := f.store.Elsewhere(r.Mailbox); n != 0 {
+		f.Errorf("%d attempts of another node", n)
+	}
+}
+
 func moveHoldRelease(_ *testing.T, f *fixture) {
 	m := f.accept("box@example.org")
 	move := func(to spool.State) {

@@ -159,6 +159,9 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 			return err
 		}
 		t.accepted = append(t.accepted, m.ID)
+		if !d.attempt.IsZero() {
+			t.attempts = append(t.attempts, recordedAttempt{n: d.n, attempt: 1})
+		}
 		t.shifts = append(t.shifts, shift{
 			lane: m.Mailbox.Key(), turn: turnCode(m.Turn()), client: m.Turn().Client, size: m.Size,
 			from: none, to: state,

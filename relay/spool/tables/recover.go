@@ -88,6 +88,8 @@ func (s *Store) housekeep() {
 	case well:
 		if err := s.host.Ours(); err != nil {
 			s.becomeSick(err)
+		} else {
+			s.bringBackLater()
 		}
 	case due:
 		_ = s.recover(marks{}) // Health returns its error
@@ -104,8 +106,13 @@ func (s *Store) reopen(lost marks) error {
 	defer s.Readers.Reopen()
 	var err error
 	s.writer, err = s.host.Reopen(s.writer, func(c *db.Conn) error {
-		if err := wipe(c, lost); err != nil {
+		tried, err := wipe(c, lost)
+		if err != nil {
 			return fmt.Errorf("removing what was not accepted: %w", err)
+		}
+		if len(tried) > 0 {
+			s.Options.Log.Warn("messages that were refused for now have been tried and stay in the queue: "+
+				"recipients may get them twice", slog.Any("queue_ids", tried))
 		}
 		return nil
 	})
@@ -115,21 +122,16 @@ func (s *Store) reopen(lost marks) error {
 	return s.recount(s.writer)
 }
 
-// Wipe removes messages that were refused, as the Host has noted them.
-func Wipe(c *db.Conn, lost []envelope.QueueID) error { return wipe(c, marks{accepted: lost}) }
-
-// wipe removes messages whose callers got an error, and takes back attempts that
-// no caller got. Everything else in a failed transaction either happened or did
-// not, as its row now says.
-func wipe(c *db.Conn, lost marks) error {
+// Wipe removes messages that were refused, as the Host has noted them, at a start: nobody has
+// begun the attempts that some were stored with.
+func Wipe(c *db.Conn, lost []envelope.QueueID) error {
 	return c.Transaction(func() error {
-		for _, id := range lost.accepted {
-			if err := deleteMessage(c, id); err != nil {
-				return err
+		for _, id := range lost {
+			b, err := find(c, id)
+			if err == nil {
+				err = deleteMessage(c, b)
 			}
-		}
-		for _, a := range lost.attempts {
-			if err := takeBack(c, a); err != nil {
+			if err != nil && !errors.Is(err, spool.ErrNotFound) {
 				return err
 			}
 		}
@@ -137,18 +139,45 @@ func wipe(c *db.Conn, lost marks) error {
 	})
 }
 
-func deleteMessage(c *db.Conn, id envelope.QueueID) error {
-	n, err := c.Number("SELECT n FROM message WHERE id = ?", string(id))
-	if err != nil || n == 0 {
+// wipe removes messages whose callers got an error, and takes back attempts that
+// no caller got. Everything else in a failed transaction either happened or did
+// not, as its row now says. It returns the messages that stay, for somebody has tried them.
+func wipe(c *db.Conn, lost marks) (tried []envelope.QueueID, err error) {
+	err = c.Transaction(func() error {
+		tried = nil
+		for _, a := range lost.attempts { // first, for they may be of messages that go
+			if err := takeBack(c, a); err != nil {
+				return err
+			}
+		}
+		for _, id := range lost.accepted {
+			b, err := find(c, id)
+			switch {
+			case errors.Is(err, spool.ErrNotFound):
+				continue
+			case err == nil && b.attempts > 0:
+				tried = append(tried, id)
+				continue
+			case err == nil:
+				err = deleteMessage(c, b)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return tried, err
+}
+
+func deleteMessage(c *db.Conn, b brief) error {
+	if err := oweAgain(c, b.n); err != nil {
 		return err
 	}
-	if err := oweAgain(c, n); err != nil {
+	if err := deleteBody(c, b.n); err != nil {
 		return err
 	}
-	if err := deleteBody(c, n); err != nil {
-		return err
-	}
-	_, err = deleteRows(c, n)
+	_, err := deleteRows(c, b.n)
 	return err
 }
 

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/room"
 )
@@ -31,9 +30,12 @@ type Options struct {
 	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
 	// InterruptedDelay is how long a message waits whose attempt was interrupted.
 	InterruptedDelay time.Duration
-	Disk             room.Disk        // nil = the database is on none of this machine
-	Now              func() time.Time // = time.Now
-	Log              *slog.Logger     // = none
+	// MayRun is for how long after this start another node may still be making an attempt that
+	// it has recorded, by the size of the message; nil = there is no other.
+	MayRun func(size int64) time.Duration
+	Disk   room.Disk        // nil = the database is on none of this machine
+	Now    func() time.Time // = time.Now
+	Log    *slog.Logger     // = none
 
 	Tick time.Duration // how often the writer looks after the database; = 1 s
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
@@ -108,9 +110,10 @@ type Store struct {
 	lastTick      time.Time // of the clock; the writer's
 	key           [16]byte
 
-	mu      sync.Mutex
-	health  health
-	orphans []int64 // ended drafts whose chunks must be removed
+	mu        sync.Mutex
+	health    health
+	orphans   []int64 // ended drafts whose chunks must be removed
+	elsewhere elsewhere
 }
 
 // New makes a store that is not open yet: Prepare and Start follow.
@@ -201,31 +204,6 @@ func (s *Store) recount(c *db.Conn) error {
 		s.lastNumber.Store(max(n, s.lastNumber.Load()))
 	}
 	return nil
-}
-
-// bringBack queues the messages whose attempt was interrupted, and finds the
-// interrupted drafts.
-func (s *Store) bringBack(c *db.Conn) error {
-	const sending = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
-	interrupted, err := db.All(c, sending, nil, readBrief)
-	if err != nil {
-		return err
-	}
-	now := s.Options.Now()
-	t := &Tx{Conn: c}
-	counted := set{columns: ", unknown = 1, crashes = crashes + 1, settled = attempts"}
-	for _, b := range interrupted {
-		e := spool.Event{
-			At: now, Kind: spool.EventDeferred, Attempt: int(b.attempts), Text: "the program ended during the attempt",
-			Unknown: true,
-		}
-		if err := enter(t, b, codeQueued, now.Add(s.Options.InterruptedDelay), &e, counted); err != nil {
-			return err
-		}
-	}
-	s.tally.apply(t.shifts)
-	s.orphans, err = db.All(c, "SELECT n FROM draft", nil, func(r *db.Row) (int64, error) { return r.Int(), nil })
-	return err
 }
 
 // readKey reads the key of the store, or makes it.

@@ -51,7 +51,7 @@ func Parse(url string) (*Target, error) {
 	if strings.ContainsFunc(url, func(r rune) bool { return r <= ' ' || r == '#' }) {
 		return nil, text.Cause{
 			Headline: "URL of the queue's database cannot be read: it has a space, a second line or a #",
-			Remedy:   "write one URL, several hosts with commas between, and %20 for a space or %23 for # in a password"}
+			Remedy:   "write one URL, several hosts with commas between, and %20 for a space, %23 for # in a password"}
 	}
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
