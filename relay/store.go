@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"graphrelay/relay/monitor"
@@ -10,6 +11,7 @@ import (
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
+	"graphrelay/relay/text"
 	"graphrelay/relay/wiring"
 )
 
@@ -91,7 +93,11 @@ func (r *Relay) standBy(ctx context.Context, o Options) {
 func (r *Relay) watchStore(ctx context.Context) error {
 	select {
 	case <-r.store.Displaced():
-		return r.store.Health()
+		err := r.store.Health()
+		if cause, ok := errors.AsType[text.Cause](err); ok {
+			err = cause
+		}
+		return err
 	case <-ctx.Done():
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"graphrelay/relay/delivery"
@@ -26,11 +27,15 @@ type queue struct {
 	stats             spool.Stats
 	lanes             []spool.Lane
 	holds             []spool.Hold
+	hangs             chan struct{} // until it is closed, if there is one
 }
 
 func (q *queue) Health() error                         { return q.health }
 func (q *queue) Admit(client string, size int64) error { return q.full }
 func (q *queue) Stats(context.Context) (spool.Stats, error) {
+	if q.hangs != nil {
+		<-q.hangs
+	}
 	return q.stats, q.err
 }
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
@@ -165,6 +170,21 @@ func TestADatabaseThatDoesNotAnswer(t *testing.T) {
 	if s.Unread == nil || s.Unread.Error() != want || s.DiskSize != 0 {
 		t.Errorf("%v, and a disk of %d bytes", s.Unread, s.DiskSize)
 	}
+}
+
+// A database that hangs keeps nobody waiting for ever: what was read last is shown.
+func TestADatabaseThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{}
+		o := observer(t, q, state.Snapshot{})
+		_ = must(o.Snapshot(t.Context()))
+		q.hangs = make(chan struct{})
+		defer close(q.hangs)
+		s := must(o.Snapshot(t.Context()))
+		if s.Unread == nil || s.Queued != 1 {
+			t.Errorf("%v, %d queued", s.Unread, s.Queued)
+		}
+	})
 }
 
 // A queue that is unhealthy is not asked whether it is full, and one that cannot

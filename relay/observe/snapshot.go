@@ -67,12 +67,8 @@ func (o *Observer) read(ctx context.Context, s *state.Snapshot) (reading, error)
 	s.Unhealthy, s.Full = condition(o.Store)
 	short, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	var r reading
-	var statsErr, lanesErr, holdsErr error
-	r.stats, statsErr = o.Store.Stats(short)
-	r.lanes, lanesErr = o.Store.Lanes(short)
-	r.holds, holdsErr = o.Store.Holds(short)
-	switch err := cmp.Or(statsErr, lanesErr, holdsErr); {
+	r, err := o.ask(short)
+	switch {
 	case ctx.Err() != nil:
 		return r, ctx.Err()
 	case err == nil:
@@ -94,6 +90,26 @@ func (o *Observer) read(ctx context.Context, s *state.Snapshot) (reading, error)
 	s.Held, s.Failed, s.Damaged, s.Bytes = st.Held, st.Failed, st.Damaged, st.Bytes
 	s.Restored, s.RestoredAt, s.Salvaged = st.Restored, st.RestoredAt, st.Salvaged
 	return r, nil
+}
+
+// ask reads the store, and waits no longer than ctx, whatever the store does: probes must not
+// take a service for dead because a database hangs.
+func (o *Observer) ask(ctx context.Context) (reading, error) {
+	var r reading
+	answered := make(chan error, 1)
+	go func() {
+		var statsErr, lanesErr, holdsErr error
+		r.stats, statsErr = o.Store.Stats(ctx)
+		r.lanes, lanesErr = o.Store.Lanes(ctx)
+		r.holds, holdsErr = o.Store.Holds(ctx)
+		answered <- cmp.Or(statsErr, lanesErr, holdsErr)
+	}()
+	select {
+	case err := <-answered:
+		return r, err
+	case <-ctx.Done():
+		return reading{}, ctx.Err()
+	}
 }
 
 // condition distinguishes a store that takes no writes from one that takes no mail:

@@ -82,6 +82,24 @@ func TestQuadletsAreServices(t *testing.T) {
 	}
 }
 
+// A node on PostgreSQL is the example without its volume and the checks, as container.md says.
+func TestQuadletOfSeveralNodes(t *testing.T) {
+	b, err := os.ReadFile(examples + "graphrelay.container")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	left := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		return line == "Volume=graphrelay.volume:/data" || strings.HasPrefix(line, "Health")
+	})
+	text := strings.Replace(strings.Join(left, "\n"), "\nPublishPort=", "\nPublishPort=9725:9725\nPublishPort=", 1)
+	service, err := quadlet("graphrelay.container", text)
+	if err != nil || len(lines)-len(left) != 4 || strings.Contains(service, "graphrelay-queue") ||
+		strings.Contains(service, "--health-") || !strings.Contains(service, " --publish 9725:9725 ") {
+		t.Errorf("%v: %d lines fewer: %s", err, len(lines)-len(left), service)
+	}
+}
+
 // Both examples run the program in the same way: as its user, read-only, without a
 // capability, with the folder of the configuration and a volume for the queue.
 func TestComposeAndQuadletRunTheSame(t *testing.T) {

@@ -227,7 +227,8 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	becomesActive(t, one, d)
 	l.more(t, 30)
 	_ = syscall.Kill(other.PID(), syscall.SIGCONT)
-	if err := other.Wait(patience); err == nil || !strings.Contains(other.Output(), "another node has the queue now") {
+	const ends = "graphrelay: Another node has the queue now, as this one did not"
+	if err := other.Wait(patience); err == nil || !strings.Contains(other.Output(), ends) {
 		t.Errorf("a node that woke without the lease: %v\n%s", err, other.Tail())
 	}
 	other.Launch()

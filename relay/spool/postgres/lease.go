@@ -160,7 +160,7 @@ func (l *lease) renew() (mine bool, err error) {
 // recorded any more.
 func (l *lease) end() {
 	if l.isOver.CompareAndSwap(false, true) {
-		l.log.Error("another node has the queue now", slog.Any("error", displaced()))
+		l.log.Error("another node has the queue now", slog.Any("error", causeOfEnd))
 		close(l.over)
 	}
 }
@@ -193,11 +193,10 @@ func (l *lease) check() error {
 		Detail: fmt.Sprintf("last confirmed %d s ago", int(age.Seconds()))}
 }
 
-func displaced() error {
-	return refused{spool.ErrDisplaced, text.Cause{
-		Headline: "Another node has the queue now, as this one did not answer in time",
-		Remedy:   "nothing to do: the service restarts and stands by"}}
-}
+func displaced() error { return refused{spool.ErrDisplaced, causeOfEnd} }
+
+var causeOfEnd = text.Cause{Headline: "Another node has the queue now, as this one did not answer in time",
+	Remedy: "nothing to do: the service restarts and stands by"}
 
 // bootTime is a clock that nobody sets, and that goes on while the machine sleeps.
 func bootTime() int64 {

@@ -133,7 +133,7 @@ func (h *host) readers() *db.Pool {
 }
 
 // Health implements spool.Store. A commit that waits for the standby says nothing for long: the
-// lease says it before.
+// lease says it before, and that another node has the queue.
 func (s *Store) Health() error { return cmp.Or(s.MayBegin(), s.Store.Health()) }
 
 // Admit implements spool.Intake.
