@@ -113,7 +113,7 @@ func TestCausesSayWhatToDo(t *testing.T) {
 				"start the primary, or promote a standby that the URL names ["},
 		{answer("42P05"), db.Other, "A connection pooler such as PgBouncer is in front of PostgreSQL; "},
 		{answer("42704"), db.Lost, "PostgreSQL does not know a parameter of the URL in queue.store_url_file; " +
-			"correct what stands behind the ? of the URL, as sslmode ["},
+			"correct what follows the ? in the URL, as sslmode ["},
 		{answer("28P01"), db.Lost, "PostgreSQL refuses the user of queue.store_url_file; " +
 			"correct user and password in the URL, or pg_hba.conf on the server ["},
 		{answer("3D000"), db.Lost, "Database of queue.store_url_file does not exist; " +

@@ -26,7 +26,7 @@ var reasons = []struct{ state, headline, remedy string }{
 	{"42P05", Pooler.Headline, Pooler.Remedy}, // a prepared statement of another session is there, or ours is not
 	{"26000", Pooler.Headline, Pooler.Remedy},
 	{"42704", "PostgreSQL does not know a parameter of the URL in queue.store_url_file",
-		"correct what stands behind the ? of the URL, as sslmode"},
+		"correct what follows the ? in the URL, as sslmode"},
 }
 
 // LacksRights is what a user gets who is not the owner.
