@@ -2,7 +2,6 @@ package tables
 
 import (
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -34,8 +33,8 @@ func (e *elsewhere) add(b *brief, until time.Time) {
 func (e *elsewhere) over(now time.Time) (list []*brief) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for b := range maps.Keys(e.until) {
-		if len(list) < maxSmalls && !now.Before(e.until[b]) {
+	for b, until := range e.until {
+		if len(list) < maxSmalls && !now.Before(until) {
 			list = append(list, b)
 		}
 	}
