@@ -192,21 +192,32 @@ func countTables(c *db.Conn) (int64, error) {
 		"(SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
 }
 
+// tableNames are the tables that the queue cannot be without.
+func tableNames() (names []string) {
+	for _, after := range strings.Split(schema, "CREATE TABLE ")[1:] {
+		name, _, _ := strings.Cut(after, " ")
+		names = append(names, name)
+	}
+	return names
+}
+
 // checkSchema refuses tables that are not those of this program, of this version, and of
 // the kind of a mark; "": of any.
 func checkSchema(c *db.Conn, mark string) error {
 	const name = " another database in queue.store_url_file"
-	ours, core := int64(0), int64(0)
-	err := c.Query("SELECT count(*), count(*) FILTER (WHERE relname IN ('meta', 'message', 'node_lease')) "+
-		"FROM pg_class WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)",
-		[]any{link.Schema}, func(r *db.Row) error {
-			ours, core = r.Int(), r.Int()
+	names := tableNames()
+	all, core, ours := int64(0), int64(0), int64(0)
+	err := c.Query("SELECT count(*), count(*) FILTER (WHERE relname IN ('meta', 'message', 'node_lease')), "+
+		"count(*) FILTER (WHERE relname = ANY(string_to_array(?, ','))) FROM pg_class "+
+		"WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)",
+		[]any{strings.Join(names, ","), link.Schema}, func(r *db.Row) error {
+			all, core, ours = r.Int(), r.Int(), r.Int()
 			return r.Err
 		})
 	switch {
 	case err != nil:
 		return err
-	case ours == 0 && mark == "":
+	case all == 0 && mark == "":
 		return ErrNoQueue
 	case core < 3:
 		return text.Cause{Headline: "Schema graphrelay of the database has tables of another program",
@@ -225,7 +236,7 @@ func checkSchema(c *db.Conn, mark string) error {
 			Remedy:   "install the newer graphrelay again, or name" + name}}
 	}
 	whole, err := c.Number("SELECT count(*) FROM node_lease")
-	if err == nil && (whole != 1 || version < 1 || ours < int64(strings.Count(schema, "CREATE TABLE "))) {
+	if err == nil && (whole != 1 || version < 1 || ours < int64(len(names))) {
 		err = text.Cause{Headline: "Tables of the queue in the database are not whole",
 			Remedy: "restore all of schema graphrelay from one backup, or name" + name}
 	}
