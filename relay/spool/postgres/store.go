@@ -119,6 +119,8 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
+	h.eased.Store(true)
+	h.fillBallast(c)
 	h.session.Limit = commitLimit
 	if err := s.Start(c, h.readers()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -195,6 +197,7 @@ type host struct {
 	session *fenced
 	lease   *lease
 	log     *slog.Logger
+	eased   atomic.Bool  // the ballast is empty
 	full    atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
 	noted   int          // refused messages of which the log knows
 	server  found        // when the store was opened
