@@ -33,7 +33,8 @@ func TestReservationsShareWhatThereIs(t *testing.T) {
 			r, box := newRig(t, time.Second), addr(t, "box@contoso.com")
 			r.cfg.Route = func(envelope.Address) (Route, bool) {
 				time.Sleep(time.Millisecond) // so that the lane finds several wishes in one look
-				return Route{Identity: "contoso", Sender: r.graph, Rate: pacing.Rate{Count: rate, Per: time.Minute}}, true
+				limit := pacing.Rate{Count: rate, Per: time.Minute}
+				return Route{Identity: "contoso", Sender: r.graph, Rate: limit}, true
 			}
 			r.start()
 			ends := r.reserves(box, 10)
