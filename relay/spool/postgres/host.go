@@ -39,6 +39,7 @@ func (h *host) Reopen(c *db.Conn, repair func(*db.Conn) error) (*db.Conn, error)
 func (h *host) Ease(failure error) (full bool) {
 	if full = db.Is(failure, db.Full); full {
 		h.full.Store(bootTime())
+		h.dropBallast()
 	}
 	return full
 }
@@ -80,7 +81,11 @@ func (h *host) Note(lost []envelope.QueueID) error {
 func (h *host) Committed(tables.Written) {}
 
 // Upkeep implements tables.Host.
-func (h *host) Upkeep(bool) {}
+func (h *host) Upkeep(tick bool) {
+	if tick {
+		h.fillBallast(&db.Conn{Session: h.session})
+	}
+}
 
 // Shrink implements tables.Host: PostgreSQL does so by itself.
 func (h *host) Shrink(*db.Conn) (more bool, err error) { return false, nil }
@@ -97,7 +102,9 @@ func (h *host) Check(int64) (short bool, err error) {
 }
 
 // IsFull implements room.Disk.
-func (h *host) IsFull() bool {
+func (h *host) IsFull() bool { return h.eased.Load() || h.justFull() }
+
+func (h *host) justFull() bool {
 	last := h.full.Load()
 	return last > 0 && time.Duration(bootTime()-last) < fullFor
 }

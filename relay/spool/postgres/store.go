@@ -120,6 +120,8 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
+	h.eased.Store(true)
+	h.fillBallast(c)
 	h.session.Limit = commitLimit
 	if err := s.Start(c, h.readers()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -131,6 +133,23 @@ func (h *host) readers() *db.Pool {
 	return db.NewPool(func() (*db.Conn, error) {
 		return &db.Conn{Session: h.target.Session(readLimit)}, nil
 	}, readerCount)
+}
+
+// Health implements spool.Store. A commit that waits for the standby says nothing for long: the
+// lease says it before, and that another node has the queue.
+func (s *Store) Health() error { return cmp.Or(s.MayBegin(), s.Store.Health()) }
+
+// Admit implements spool.Intake.
+func (s *Store) Admit(client string, size int64) error {
+	return cmp.Or(s.MayBegin(), s.Store.Admit(client, size))
+}
+
+// Begin implements spool.Intake.
+func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	if err := s.MayBegin(); err != nil {
+		return nil, err
+	}
+	return s.Store.Begin(ctx, client, size)
 }
 
 // mayRun is how long the node that had the queue before may still be sending a message: it
@@ -152,15 +171,6 @@ func (s *Store) MayBegin() error {
 
 // Displaced is closed when another node has taken over the queue.
 func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
-
-// Health implements spool.Store. That another node has the queue is known before the writer
-// looks at it again.
-func (s *Store) Health() error {
-	if s.host.lease.isOver.Load() {
-		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, displaced())
-	}
-	return s.Store.Health()
-}
 
 // About says for people what keeps the queue and where, and what every start and every status
 // must say of that; "" for nothing.
@@ -196,6 +206,7 @@ type host struct {
 	session *fenced
 	lease   *lease
 	log     *slog.Logger
+	eased   atomic.Bool  // the ballast is empty
 	full    atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
 	noted   int          // refused messages of which the log knows
 	server  found        // when the store was opened

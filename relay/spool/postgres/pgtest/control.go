@@ -126,3 +126,19 @@ func children(parent int) (list []int) {
 	}
 	return list
 }
+
+// Folder makes a folder that the server owns; it goes with the cluster.
+func (s *Server) Folder(t testing.TB) string { return s.FolderIn(t, s.dir) }
+
+// FolderIn is Folder at another place.
+func (s *Server) FolderIn(t testing.TB, parent string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(parent, "folder")
+	if err == nil && s.as != nil {
+		err = os.Chown(dir, int(s.as.Uid), int(s.as.Gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
