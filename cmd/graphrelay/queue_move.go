@@ -25,7 +25,7 @@ names: from a file into a PostgreSQL database, back, or into another file. Every
 goes along: the mail, the history, holds, reports that are owed, refusals, and attempts
 of unknown outcome. The other store must be empty.
 
-If the command is interrupted, run it again: it goes on where it was. Until then the
+If the command is interrupted, run it again: it continues where it was. Until then the
 service refuses to start with either store. --abort undoes a move that has not ended: the
 other store is emptied, and the queue is where it was. After the move, the service
 refuses to start with the old store, which is never sent from again.`,
