@@ -19,8 +19,8 @@ func newCheck() *cobra.Command {
 		Short: "Check the configuration, credential files, ports and folders; sends nothing",
 		Long: `Check the configuration and report every mistake at once, each with its line
 and what to write instead; then check the files, modes, folders, ports and
-credentials that the configuration names. The network is not used; for that see
-doctor.
+credentials that the configuration names. Of the network only the database of
+queue.store_url_file is asked; for the rest see doctor.
 
 Run it as root: it then judges as the service, with its user and in its sandbox, as
 systemd has them for graphrelay.service; what passes starts. Without systemd, or as

@@ -228,16 +228,19 @@ Microsoft asked to wait: the command prints until when.`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			socket, err := adminSocket(file)
-			paused, errReload := admin.Dial(socket).Reload(cmd.Context())
+			service := admin.Dial(socket)
+			paused, errReload := service.Reload(cmd.Context())
 			var refused *admin.Refused
 			switch {
 			case errors.As(errReload, &refused):
 				return usageError{refused}
-			case errReload != nil && err != nil:
-				return err
+			case errReload != nil && err == nil && service.Answers(cmd.Context()) != nil:
+				return cmp.Or(otherNode(file), errReload)
+			case errReload != nil:
+				return cmp.Or(err, errReload)
 			}
 			printWaits(cmd.OutOrStdout(), paused, time.Now())
-			return errReload
+			return nil
 		},
 	}
 	configFlag(cmd, &file)

@@ -180,6 +180,27 @@ func TestNothingIsReserved(t *testing.T) {
 			r.accept(box)
 			r.wait(2 * time.Second)
 		}},
+		"a hold, and no mail waits": {prepare: func(r *rig) {
+			if err := r.HoldIdentity(r.t.Context(), "contoso", "the audit"); err != nil {
+				r.t.Error(err)
+			}
+		}},
+		"Graph asked the identity for time": {prepare: func(r *rig) {
+			r.answers(outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeIdentity, HTTPStatus: 429,
+				RetryAfter: time.Minute})
+			r.accept(other)
+			r.wait(2 * time.Second)
+		}},
+		"older mail is due, and the store does not say which": {prepare: func(r *rig) {
+			r.store.failIf(func(op string, _ envelope.QueueID) error {
+				if op == "claim" {
+					return errDisk
+				}
+				return nil
+			})
+			r.arrive(box)
+			synctest.Wait()
+		}},
 		"Graph asked for time": {prepare: func(r *rig) {
 			r.answers(outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 429,
 				RetryAfter: time.Minute})

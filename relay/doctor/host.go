@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"graphrelay/config"
-	"graphrelay/relay/spool"
 )
 
 // Host is what the service will meet on this host with a configuration.
@@ -71,13 +70,7 @@ func contents(ctx context.Context, c *config.Config, found []config.Problem) ans
 	if len(found) > 0 {
 		return answer{Found: found}
 	}
-	store, err := OpenStopped(ctx, c)
-	switch {
-	case err == nil:
-		err = store.Close()
-	case errors.Is(err, ErrNoStore), errors.Is(err, spool.ErrLocked):
-		err = nil
-	}
+	err := usable(ctx, c)
 	if err := errors.Join(CheckCredentials(c), CheckCertificate(c), err); err != nil {
 		return answer{Wrong: err.Error()}
 	}

@@ -46,6 +46,25 @@ func OpenStopped(ctx context.Context, c *config.Config) (Stopped, error) {
 	return orNil(s, err)
 }
 
+// usable returns why the service could not work on its store.
+func usable(ctx context.Context, c *config.Config) error {
+	if file, _ := wiring.Database(c, false, nil); file != "" {
+		url, _, err := postgres.ReadURL(file)
+		if err == nil {
+			_, err = postgres.Examine(url)
+		}
+		return err
+	}
+	s, err := openFile(ctx, c)
+	switch {
+	case err == nil:
+		err = s.Close()
+	case errors.Is(err, ErrNoStore), errors.Is(err, spool.ErrLocked):
+		err = nil
+	}
+	return err
+}
+
 func orNil[S Stopped](s S, err error) (Stopped, error) {
 	if err != nil {
 		return nil, err

@@ -280,13 +280,17 @@ func remediesHeldByText() map[string][]string {
 			"free space on the disk of the database",
 			"name its CA with sslrootcert=FILE in the URL, and the host as the certificate does",
 			"see its log, and what the detail says",
+			"let the user own the database, or GRANT CREATE on it",
+			"name the server itself in the URL: a pooler cannot pass on what keeps the queue safe",
+			"start the primary, or promote a standby that the URL names",
 			"start it, or correct host and port in the URL of queue.store_url_file",
 			"see whether the database, its standby and the network to them work; the clients were asked to try " +
 				"again, and what is stored is removed then",
 		},
 		"spool/postgres TestLeaseSaysWhatToDo": {
+			"start the standby, or remove it from synchronous_standby_names",
 			"nothing to do: the service restarts and stands by",
-			"see whether the database and the network to it work; mail is accepted again once it does",
+			"see whether the database, its standby and the network to them work; mail is accepted again once it does",
 		},
 		"spool/postgres TestReadURL": {
 			"write the URL into it, and let the service read it",
@@ -294,11 +298,14 @@ func remediesHeldByText() map[string][]string {
 		"spool/postgres TestRefusedServers": {
 			"install the newer graphrelay again, or name another database in queue.store_url_file",
 			"name another database in queue.store_url_file",
+			"restore all of schema graphrelay from one backup, or name another database in queue.store_url_file",
 		},
 		"spool/postgres TestReadOnly": {
 			"start the service, which makes it",
 		},
 		"spool/postgres/link TestURLs": {
+			"write one URL, several hosts with commas between, and %20 for a space, %23 for # in a password",
+			"correct sslmode, sslrootcert, sslcert and sslkey in the URL, and let the service read the files",
 			"add sslmode=verify-full to the URL, and sslrootcert=FILE for a CA of your own",
 			"write postgres://USER:PASSWORD@HOST/DATABASE into the file of queue.store_url_file",
 			"write postgres://USER:PASSWORD@HOST/DATABASE, special characters of the password as %40 for @",

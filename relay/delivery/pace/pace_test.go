@@ -230,3 +230,33 @@ func TestUnspend(t *testing.T) {
 		t.Error("something is left")
 	}
 }
+
+// What is taken back is never more than was spent then: neither after a reload changed
+// the rate, nor from a time that has another one's place.
+func TestUnspendTakesBackOnlyWhatWasSpent(t *testing.T) {
+	m := NewMailbox()
+	m.SetRate(pacing.Rate{Count: 10, Per: time.Minute})
+	for range 3 {
+		m.Spend(noon, 1)
+	}
+	m.SetRate(pacing.Rate{Count: 5, Per: time.Minute})
+	m.Spend(noon, 1)
+	for range 3 {
+		m.Unspend(noon, 1)
+	}
+	if n := m.Messages(noon); n != 5 {
+		t.Errorf("%d messages may be sent, want 5", n)
+	}
+	m.Spend(noon, 1)
+	samePlace := time.Minute / budgetSteps * (budgetSteps + 1)
+	m.Unspend(noon.Add(samePlace), 1)
+	if n := m.Messages(noon); n != 4 {
+		t.Errorf("taken back before it was spent: %d messages may be sent, want 4", n)
+	}
+	later := noon.Add(samePlace)
+	m.Spend(later, 1)
+	m.Unspend(noon, 1)
+	if n := m.Messages(later); n != 4 {
+		t.Errorf("taken back after its time: %d messages may be sent, want 4", n)
+	}
+}

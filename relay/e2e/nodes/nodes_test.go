@@ -215,8 +215,12 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	if out, err := one.Run("queue", "retry", "--all"); err == nil || !strings.Contains(out, "has the queue, and no") {
 		t.Errorf("queue retry on the node that stands by: %v: %s", err, out)
 	}
+	if out, err := one.Run("reload"); err == nil || !strings.Contains(out, "has the queue, and no") {
+		t.Errorf("reload on the node that stands by: %v: %s", err, out)
+	}
 	if out, _ := one.Run("doctor"); !strings.Contains(out, "has the queue; this one does not answer at") ||
-		!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") {
+		!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") ||
+		strings.Contains(out, "in use by") {
 		t.Errorf("doctor on the node that stands by: %s", out)
 	}
 	other.Freeze()

@@ -50,7 +50,8 @@ func tablesIn(text string) map[string][]string {
 
 // What a start refuses, with what to do.
 func TestServersThatAreRefused(t *testing.T) {
-	good := found{version: "15.2", commits: "on", fsync: "on", pages: "on", coding: "UTF8", number: 150002}
+	good := found{version: "15.2", commits: "on", fsync: "on", pages: "on", coding: "UTF8", waits: "2s",
+		number: 150002}
 	if err := good.refuse(); err != nil {
 		t.Errorf("a good server: %v", err)
 	}
@@ -66,6 +67,8 @@ func TestServersThatAreRefused(t *testing.T) {
 			"create another: createdb -T template0 -E UTF8": func(f *found) { f.coding = "LATIN1" },
 		"PostgreSQL only reads: it is a standby, or set to read-only; " +
 			"name the primary in the URL, or every host of the cluster": func(f *found) { f.reads = 1 },
+		"A connection pooler such as PgBouncer is in front of PostgreSQL; name the server itself in the URL: " +
+			"a pooler cannot pass on what keeps the queue safe": func(f *found) { f.waits = "0" },
 	} {
 		bad := good
 		change(&bad)
@@ -105,6 +108,12 @@ func TestCausesSayWhatToDo(t *testing.T) {
 			"sslrootcert=FILE in the URL, and the host as the certificate does ["},
 		{errors.New("read only connection"), db.Lost, "PostgreSQL only reads: it is a standby, or set to read-only; " +
 			"name the primary in the URL, or every host of the cluster ["},
+		{errors.New("127.0.0.1: dial error; 127.0.0.2: read only connection"), db.Lost,
+			"No host of queue.store_url_file can be written: the primary cannot be reached; " +
+				"start the primary, or promote a standby that the URL names ["},
+		{answer("42P05"), db.Other, "A connection pooler such as PgBouncer is in front of PostgreSQL; "},
+		{answer("42704"), db.Lost, "PostgreSQL does not know a parameter of the URL in queue.store_url_file; " +
+			"correct what follows the ? in the URL, as sslmode ["},
 		{answer("28P01"), db.Lost, "PostgreSQL refuses the user of queue.store_url_file; " +
 			"correct user and password in the URL, or pg_hba.conf on the server ["},
 		{answer("3D000"), db.Lost, "Database of queue.store_url_file does not exist; " +
@@ -138,14 +147,19 @@ func TestCausesSayWhatToDo(t *testing.T) {
 // A lease that is not confirmed, and one that another node has.
 func TestLeaseSaysWhatToDo(t *testing.T) {
 	l := &lease{over: make(chan struct{})}
-	want := "PostgreSQL does not confirm that this node has the queue; see whether the database and the network " +
-		"to it work; mail is accepted again once it does [last confirmed "
+	want := "PostgreSQL does not confirm that this node has the queue; see whether the database, its " +
+		"standby and the network to them work; mail is accepted again once it does [last confirmed "
 	if err := l.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("an old lease: %v", err)
 	}
 	l.confirmed.Store(bootTime())
 	if err := l.check(); err != nil {
 		t.Errorf("a fresh one: %v", err)
+	}
+	want = "Synchronous standby of PostgreSQL does not confirm what is committed; start the standby, or remove it " +
+		"from synchronous_standby_names"
+	if errUnconfirmed.Error() != want {
+		t.Errorf("%v", errUnconfirmed)
 	}
 	l.isOver.Store(true)
 	want = "Another node has the queue now, as this one did not answer in time; " +

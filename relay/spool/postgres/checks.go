@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"graphrelay/relay/spool/db"
+	"graphrelay/relay/spool/postgres/link"
 	"graphrelay/relay/text"
 )
 
@@ -16,6 +17,7 @@ type found struct {
 	commits              string // synchronous_commit
 	fsync, pages, coding string
 	standbys             string // synchronous_standby_names
+	waits                string // lock_timeout, which the connection asks for
 	reads                int64
 	number               int64
 }
@@ -23,11 +25,11 @@ type found struct {
 func askServer(c *db.Conn) (s found, err error) {
 	setting := func(name string) string { return "current_setting('" + name + "')" }
 	err = c.Query("SELECT "+setting("server_version")+", "+setting("synchronous_commit")+", "+setting("fsync")+", "+
-		setting("full_page_writes")+", "+setting("server_encoding")+", "+setting("synchronous_standby_names")+
-		", CASE WHEN pg_is_in_recovery() OR "+setting("transaction_read_only")+" = 'on' THEN 1 ELSE 0 END, "+
-		"CAST("+setting("server_version_num")+" AS bigint)", nil, func(r *db.Row) error {
+		setting("full_page_writes")+", "+setting("server_encoding")+", "+setting("synchronous_standby_names")+", "+
+		setting("lock_timeout")+", CASE WHEN pg_is_in_recovery() OR "+setting("transaction_read_only")+
+		" = 'on' THEN 1 ELSE 0 END, CAST("+setting("server_version_num")+" AS bigint)", nil, func(r *db.Row) error {
 		s = found{version: r.Str(), commits: r.Str(), fsync: r.Str(), pages: r.Str(), coding: r.Str(),
-			standbys: r.Str(), reads: r.Int(), number: r.Int()}
+			standbys: r.Str(), waits: r.Str(), reads: r.Int(), number: r.Int()}
 		return r.Err
 	})
 	return s, err
@@ -39,6 +41,7 @@ func (s found) refuse() error {
 		wrong bool
 		text.Cause
 	}{
+		{s.waits != link.LockTimeout, link.Pooler},
 		{s.number < oldestServer, text.Cause{Headline: "PostgreSQL " + s.version + " is too old",
 			Remedy: "install PostgreSQL 13 or later"}},
 		{s.fsync != "on", text.Cause{Headline: "PostgreSQL runs with fsync = off: a power cut loses the database",

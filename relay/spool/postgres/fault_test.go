@@ -312,6 +312,10 @@ func TestRefusedServers(t *testing.T) {
 	refused(own.URL("none"), "does not exist; create it", nil)
 	own.Exec(t, "postgres", "CREATE ROLE weak LOGIN")
 	refused(strings.Replace(database, "postgres@", "weak@", 1), "lacks rights in its database; let", nil)
+	if _, err := Examine(strings.Replace(database, "postgres@", "weak@", 1)); err == nil ||
+		!strings.Contains(err.Error(), "[it lacks CREATE on the database]") {
+		t.Errorf("examined without the right to make tables: %v", err)
+	}
 	own.Exec(t, name, "CREATE SCHEMA graphrelay; CREATE TABLE graphrelay.message (n int)")
 	refused(database, "has tables of another program; name another", nil)
 	own.Exec(t, name, "DROP SCHEMA graphrelay CASCADE")
@@ -320,6 +324,26 @@ func TestRefusedServers(t *testing.T) {
 	if !errors.Is(err, spool.ErrSandbox) {
 		t.Errorf("a sandbox: %v", err)
 	}
+	weak := strings.Replace(database, "postgres@", "weak@", 1)
+	refused(weak, "lacks rights in its database; let the user own", nil)
+	own.Exec(t, name, "GRANT USAGE ON SCHEMA graphrelay TO weak; "+
+		"GRANT SELECT ON ALL TABLES IN SCHEMA graphrelay TO weak")
+	refused(weak, "[it lacks SELECT, INSERT, UPDATE, DELETE on table graphrelay.", nil)
+	if _, err := Examine(weak); err == nil || !strings.Contains(err.Error(), "[it lacks SELECT, INSERT") {
+		t.Errorf("examined with the rights of a reader: %v", err)
+	}
+	const broken = "are not whole; restore all of schema graphrelay from one backup, or name another database in "
+	for _, change := range [][2]string{
+		{"UPDATE graphrelay.meta SET v = '0' WHERE k = 'version'",
+			"UPDATE graphrelay.meta SET v = '1' WHERE k = 'version'"},
+		{"ALTER TABLE graphrelay.event SET SCHEMA public", "ALTER TABLE public.event SET SCHEMA graphrelay"},
+		{"DELETE FROM graphrelay.node_lease", "INSERT INTO graphrelay.node_lease VALUES (1, '', 5, '-infinity', 0)"},
+	} {
+		own.Exec(t, name, change[0])
+		refused(database, broken, nil)
+		own.Exec(t, name, change[1])
+	}
+	must(t, open(t, Options{URL: database}).Close())
 	own.Exec(t, name, "UPDATE graphrelay.meta SET v = '99' WHERE k = 'version'")
 	refused(database, "have version 99, this program knows", spool.ErrSchema)
 	own.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = on")

@@ -35,6 +35,7 @@ const (
 type lease struct {
 	holder    string // of this process alone
 	token     int64
+	target    *link.Target
 	session   *link.Session
 	standbys  atomic.Pointer[string]
 	confirmed atomic.Int64 // when the last renewal that worked was asked for, by the clock of the boot
@@ -50,7 +51,7 @@ func newLease(t *link.Target, log *slog.Logger) *lease {
 	// A renewal waits for the standby like mail does: else a former primary that lives on would
 	// confirm a lease that is void.
 	session := t.With("synchronous_commit", "on").Session(retryRenew * 4)
-	return &lease{holder: host + " " + rand.Text(), session: session, over: make(chan struct{}), log: log}
+	return &lease{holder: host + " " + rand.Text(), target: t, session: session, over: make(chan struct{}), log: log}
 }
 
 // await returns once the node has the lease. standby is called with the node that has it,
@@ -63,7 +64,7 @@ func (l *lease) await(ctx context.Context, c *fenced, standby func(node string))
 		case err != nil && first:
 			return err
 		case err != nil && !failing:
-			l.log.Warn("cannot ask for the lease of the queue; retrying", slog.Any("error", err))
+			l.log.Warn("cannot ask for the lease of the queue; retrying", slog.Any("error", l.target.Explain(err)))
 		case err == nil && holder == "":
 			return nil
 		case err == nil && holder != last:
@@ -118,7 +119,8 @@ func (l *lease) keep(ctx context.Context) {
 		case err != nil:
 			wait = retryRenew
 			if !failing {
-				l.log.Warn("cannot renew this node's lease of the queue; retrying", slog.Any("error", err))
+				l.log.Warn("cannot renew this node's lease of the queue; retrying",
+					slog.Any("error", l.target.Explain(err)))
 			}
 		case !mine:
 			l.end()
@@ -134,6 +136,11 @@ func (l *lease) keep(ctx context.Context) {
 	}
 }
 
+// errUnconfirmed is a commit whose wait for the standby somebody has cancelled.
+var errUnconfirmed error = text.Cause{
+	Headline: "Synchronous standby of PostgreSQL does not confirm what is committed",
+	Remedy:   "start the standby, or remove it from synchronous_standby_names"}
+
 // renew also learns which standbys have each commit: that changes while the server runs.
 func (l *lease) renew() (mine bool, err error) {
 	err = l.session.Query("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ? "+
@@ -144,7 +151,7 @@ func (l *lease) renew() (mine bool, err error) {
 		return nil
 	})
 	if err == nil && l.session.Warned() {
-		err = errors.New("the synchronous standby has not confirmed it")
+		err = errUnconfirmed
 	}
 	return mine, err
 }
@@ -165,6 +172,9 @@ func (l *lease) release() (err error) {
 	if !l.isOver.Load() {
 		_, err = l.session.Exec("UPDATE node_lease SET until = now() WHERE token = ?", []any{l.token})
 	}
+	if err != nil {
+		err = l.target.Explain(err)
+	}
 	return errors.Join(err, l.session.Close())
 }
 
@@ -178,11 +188,12 @@ func (l *lease) check() error {
 		return nil
 	}
 	return text.Cause{Headline: "PostgreSQL does not confirm that this node has the queue",
-		Remedy: "see whether the database and the network to it work; mail is accepted again once it does",
+		Remedy: "see whether the database, its standby and the network to them work; " +
+			"mail is accepted again once it does",
 		Detail: fmt.Sprintf("last confirmed %d s ago", int(age.Seconds()))}
 }
 
-func displaced() error { return fmt.Errorf("%w: %w", spool.ErrDisplaced, causeOfEnd) }
+func displaced() error { return refused{spool.ErrDisplaced, causeOfEnd} }
 
 var causeOfEnd = text.Cause{Headline: "Another node has the queue now, as this one did not answer in time",
 	Remedy: "nothing to do: the service restarts and stands by"}

@@ -78,7 +78,10 @@ func examine(c *db.Conn, e *Examined) error {
 		return err
 	}
 	tables, err := countTables(c)
-	if e.Empty = tables == 0; err != nil || e.Empty {
+	if e.Empty = tables == 0; err == nil && e.Empty {
+		err = checkRights(c)
+	}
+	if err != nil || e.Empty {
 		return err
 	}
 	if err := checkSchema(c, ""); err != nil {

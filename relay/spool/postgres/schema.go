@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
@@ -191,35 +192,96 @@ func countTables(c *db.Conn) (int64, error) {
 		"(SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
 }
 
+// tableNames are the tables that the queue cannot be without.
+func tableNames() (names []string) {
+	for _, after := range strings.Split(schema, "CREATE TABLE ")[1:] {
+		name, _, _ := strings.Cut(after, " ")
+		names = append(names, name)
+	}
+	return names
+}
+
 // checkSchema refuses tables that are not those of this program, of this version, and of
 // the kind of a mark; "": of any.
 func checkSchema(c *db.Conn, mark string) error {
 	const name = " another database in queue.store_url_file"
-	ours, err := c.Number("SELECT count(*) FROM pg_class WHERE relname IN ('meta', 'message', 'node_lease') AND "+
-		"relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
+	names := tableNames()
+	all, core, ours := int64(0), int64(0), int64(0)
+	err := c.Query("SELECT count(*), count(*) FILTER (WHERE relname IN ('meta', 'message', 'node_lease')), "+
+		"count(*) FILTER (WHERE relname = ANY(string_to_array(?, ','))) FROM pg_class "+
+		"WHERE relkind = 'r' AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = ?)",
+		[]any{strings.Join(names, ","), link.Schema}, func(r *db.Row) error {
+			all, core, ours = r.Int(), r.Int(), r.Int()
+			return r.Err
+		})
 	switch {
 	case err != nil:
 		return err
-	case ours == 0 && mark == "":
+	case all == 0 && mark == "":
 		return ErrNoQueue
-	case ours < 3:
+	case core < 3:
 		return text.Cause{Headline: "Schema graphrelay of the database has tables of another program",
 			Remedy: "name" + name}
+	}
+	if err := checkRights(c); err != nil {
+		return err
 	}
 	version, err := c.Number("SELECT CAST(v AS bigint) FROM meta WHERE k = 'version'")
 	switch {
 	case err != nil:
 		return err
-	case version != schemaVersion:
-		return fmt.Errorf("%w: %w", spool.ErrSchema, text.Cause{
+	case version > schemaVersion:
+		return refused{spool.ErrSchema, text.Cause{
 			Headline: fmt.Sprintf("Tables of the queue have version %d, this program knows %d", version, schemaVersion),
-			Remedy:   "install the newer graphrelay again, or name" + name})
+			Remedy:   "install the newer graphrelay again, or name" + name}}
+	}
+	whole, err := c.Number("SELECT count(*) FROM node_lease")
+	if err == nil && (whole != 1 || version < 1 || ours < int64(len(names))) {
+		err = text.Cause{Headline: "Tables of the queue in the database are not whole",
+			Remedy: "restore all of schema graphrelay from one backup, or name" + name}
+	}
+	if err != nil {
+		return err
 	}
 	has, err := c.Text("SELECT v FROM meta WHERE k = 'mark'")
 	if err == nil && mark != "" && has != mark {
-		err = fmt.Errorf("%w: %w", spool.ErrSandbox, text.Cause{
+		err = refused{spool.ErrSandbox, text.Cause{
 			Headline: fmt.Sprintf("Queue in the database is marked %q instead of %q", has, mark),
-			Remedy:   "name" + name})
+			Remedy:   "name" + name}}
+	}
+	return err
+}
+
+// refused is an error of the contract that says only its cause.
+type refused struct {
+	kind error
+	text.Cause
+}
+
+func (r refused) Unwrap() []error { return []error{r.kind, r.Cause} }
+
+// checkRights refuses a user who could read the tables, or not even that, and not write them; or,
+// where there are none, not make them.
+func checkRights(c *db.Conn) error {
+	lacks := ""
+	err := c.Query(`SELECT CASE WHEN n.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+			THEN 'CREATE on the database'
+		WHEN n.oid IS NOT NULL AND NOT has_schema_privilege(n.oid, 'USAGE') THEN 'USAGE on schema graphrelay'
+		WHEN n.oid IS NOT NULL AND t.oid IS NULL AND NOT has_schema_privilege(n.oid, 'CREATE')
+			THEN 'CREATE on schema graphrelay'
+		WHEN NOT (has_table_privilege(t.oid, 'SELECT') AND has_table_privilege(t.oid, 'INSERT') AND
+			has_table_privilege(t.oid, 'UPDATE') AND has_table_privilege(t.oid, 'DELETE'))
+			THEN 'SELECT, INSERT, UPDATE, DELETE on table graphrelay.' || t.relname END
+		FROM (SELECT CAST(? AS text) AS name) AS wanted LEFT JOIN pg_namespace n ON n.nspname = wanted.name
+		LEFT JOIN pg_class t ON t.relnamespace = n.oid AND t.relkind = 'r' ORDER BY 1 LIMIT 1`,
+		[]any{link.Schema}, func(r *db.Row) error {
+			lacks = r.Str()
+			return r.Err
+		})
+	if err == nil && lacks != "" {
+		cause := link.LacksRights
+		cause.Detail = "it lacks " + lacks
+		err = cause
 	}
 	return err
 }

@@ -134,6 +134,23 @@ func (h *host) readers() *db.Pool {
 	}, readerCount)
 }
 
+// Health implements spool.Store. A commit that waits for the standby says nothing for long: the
+// lease says it before, and that another node has the queue.
+func (s *Store) Health() error { return cmp.Or(s.MayBegin(), s.Store.Health()) }
+
+// Admit implements spool.Intake.
+func (s *Store) Admit(client string, size int64) error {
+	return cmp.Or(s.MayBegin(), s.Store.Admit(client, size))
+}
+
+// Begin implements spool.Intake.
+func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	if err := s.MayBegin(); err != nil {
+		return nil, err
+	}
+	return s.Store.Begin(ctx, client, size)
+}
+
 // mayRun is how long the node that had the queue before may still be sending a message: it
 // begins nothing later than trustLease after a question that it asked before this node had it.
 func (o Options) mayRun(size int64) time.Duration {
@@ -153,15 +170,6 @@ func (s *Store) MayBegin() error {
 
 // Displaced is closed when another node has taken over the queue.
 func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
-
-// Health implements spool.Store. That another node has the queue is known before the writer
-// looks at it again.
-func (s *Store) Health() error {
-	if s.host.lease.isOver.Load() {
-		return fmt.Errorf("%w: %w", spool.ErrUnhealthy, displaced())
-	}
-	return s.Store.Health()
-}
 
 // About says for people what keeps the queue and where, and what every start and every status
 // must say of that; "" for nothing.

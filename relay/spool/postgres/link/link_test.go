@@ -53,18 +53,23 @@ func FuzzEveryTextIsKept(f *testing.F) {
 func TestURLs(t *testing.T) {
 	const secret, full = "pa/ss wo?rd", "?sslmode=verify-full"
 	for url, want := range map[string]string{
-		"postgres://u:hidden@127.0.0.1/queue":                       "",
-		"postgres://u@localhost:5433/queue":                         "",
-		"postgresql:///queue?host=/run/postgresql&user=graphrelay":  "",
-		"postgres://u:hidden@db1.example,db2.example/q" + full:      "",
-		"postgres://u:hidden@db.example/queue":                      "must prove who it is: db.example",
-		"postgres://u:hidden@db.example/queue?sslmode=require":      "must prove who it is",
-		"postgres://u:hidden@127.0.0.1,db/queue?sslmode=disable":    "must prove who it is: db",
-		"postgres://u:hidden@db.example/queue?sslmode=verify-ca":    "must prove who it is",
-		"postgres://u:hidden@db/q" + full + "&sslrootcert=/no/such": "no such file",
-		"host=db.example password=hidden":                           "does not begin with postgres://",
-		"postgres://u:" + secret + "@db.example/queue":              "cannot be read",
-		"postgres://u:hidden@db.example:port/queue":                 "cannot be read",
+		"postgres://u:hidden@127.0.0.1/queue":                              "",
+		"postgres://u@localhost:5433/queue":                                "",
+		"postgresql:///queue?host=/run/postgresql&user=graphrelay":         "",
+		"postgres://u:hidden@db1.example,db2.example/q" + full:             "",
+		"postgres://u:hidden@db.example/queue":                             "must prove who it is: db.example",
+		"postgres://u:hidden@db.example/queue?sslmode=require":             "must prove who it is",
+		"postgres://u:hidden@127.0.0.1,db/queue?sslmode=disable":           "must prove who it is: db",
+		"postgres://u:hidden@db.example/queue?sslmode=verify-ca":           "must prove who it is",
+		"postgres://u:hidden@db/q" + full + "&sslrootcert=/no/such":        "no such file",
+		"host=db.example password=hidden":                                  "does not begin with postgres://",
+		"postgres://u:" + secret + "@db.example/queue":                     "cannot be read",
+		"postgres://u:hidden@db.example:port/queue":                        "cannot be read",
+		"postgres://u:hidden@127.0.0.1/q\npostgres://u:hidden@127.0.0.2/q": "cannot be read: it has a space, a second",
+		"postgres://u:12#hidden@127.0.0.1/queue":                           "a second line or a #; write one URL",
+		"postgres://u:12?hidden@127.0.0.1/queue":                           "",
+		"postgres://u:hidden@127.0.0.1/queue?sslmode=on": "sslmode or certificate files in the URL cannot be used; " +
+			"correct sslmode, sslrootcert, sslcert and sslkey in the URL, and let the service read the files",
 	} {
 		target, err := Parse(url)
 		switch {

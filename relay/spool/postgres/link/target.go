@@ -28,8 +28,9 @@ const Schema = "graphrelay"
 const (
 	connectTimeout = 5 * time.Second
 	tcpUserTimeout = 5 * time.Second
-	lockTimeout    = "2s"
 	idleTimeout    = "10s" // in a transaction
+
+	LockTimeout = "2s" // as the server says it
 )
 
 // Target is a database that a URL names. The URL may name several hosts, of which the one
@@ -46,6 +47,11 @@ func Parse(url string) (*Target, error) {
 	if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, text.Cause{Headline: "URL of the queue's database does not begin with postgres://",
 			Remedy: "write postgres://USER:PASSWORD@HOST/DATABASE into the file of queue.store_url_file"}
+	}
+	if strings.ContainsFunc(url, func(r rune) bool { return r <= ' ' || r == '#' }) {
+		return nil, text.Cause{
+			Headline: "URL of the queue's database cannot be read: it has a space, a second line or a #",
+			Remedy:   "write one URL, several hosts with commas between, and %20 for a space, %23 for # in a password"}
 	}
 	config, err := pgconn.ParseConfig(url)
 	if err != nil {
@@ -72,7 +78,7 @@ func Parse(url string) (*Target, error) {
 	host, _ := os.Hostname()
 	for name, value := range map[string]string{
 		"application_name": cmp.Or(config.RuntimeParams["application_name"], "graphrelay "+host),
-		"search_path":      Schema, "client_encoding": "UTF8", "lock_timeout": lockTimeout,
+		"search_path":      Schema, "client_encoding": "UTF8", "lock_timeout": LockTimeout,
 		"idle_in_transaction_session_timeout": idleTimeout,
 		// Each way through a table is by an index, however few rows it had when that was planned; the
 		// cost that PostgreSQL then invents is no reason to compile a query.
@@ -86,6 +92,10 @@ func Parse(url string) (*Target, error) {
 func unreadable(err error) error {
 	c := text.Cause{Headline: "URL of the queue's database cannot be read",
 		Remedy: "write postgres://USER:PASSWORD@HOST/DATABASE, special characters of the password as %40 for @"}
+	if strings.Contains(err.Error(), "failed to configure TLS") {
+		c.Headline, c.Remedy = "PostgreSQL's sslmode or certificate files in the URL cannot be used",
+			"correct sslmode, sslrootcert, sslcert and sslkey in the URL, and let the service read the files"
+	}
 	if path, ok := errors.AsType[*fs.PathError](err); ok { // of a certificate
 		c.Detail = path.Error()
 	}
