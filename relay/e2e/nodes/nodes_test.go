@@ -76,7 +76,7 @@ func (l *load) deliver(id string) error {
 		if err != nil {
 			continue // it stands by, or is dead
 		}
-		_ = nc.SetDeadline(time.Now().Add(time.Minute))
+		_ = nc.SetDeadline(time.Now().Add(10 * time.Second)) // a frozen relay accepts connections
 		return deliver(nc, id)
 	}
 	return net.ErrClosed
