@@ -181,7 +181,7 @@ func wantEmpty(t *testing.T, path string) {
 func TestMoveUndoneKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	full, contents := filled(t)
-	for commits := 1; ; commits += 2 {
+	for commits := 1; ; commits += 4 {
 		half := copyOf(t, full)
 		if killedAfter(t, "move", half, commits) {
 			return
