@@ -68,7 +68,7 @@ are shown as escapes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newQueueList(), newQueueShow(), newQueueRetry(), newQueueHold(), newQueueRelease(), newQueueDelete(),
-		newQueueExport())
+		newQueueExport(), newQueueMove())
 	return cmd
 }
 

@@ -33,6 +33,22 @@ func remediesFollowedInParts() map[string][]string {
 		"e2e TestAReloadThatFailsChangesNothing": {
 			"correct it (graphrelay check lists its mistakes), then run: graphrelay reload",
 		},
+		"e2e TestQueueMove": {
+			"name another one in the configuration of --to-config",
+			"name its configuration with --config",
+			"stop the service, on each node and with its socket units: systemctl stop graphrelay",
+			"name that store in the configuration; to have the queue back, move it from there",
+		},
+		"spool/sqlite TestMoveKilledAnywhere": {
+			"run the same graphrelay queue move again, or undo it: add --abort",
+		},
+		"spool/sqlite TestMoveMeetsAFault": {
+			"mend what the detail says and run it again, or undo it with --abort",
+			"undo the move with --abort, and begin it again",
+		},
+		"spool/sqlite TestMoveToASmallDisk": {
+			"free space on it, or name a store on another disk",
+		},
 		"e2e TestIncidentRestore": {
 			"if they were not sent since the copy was made: graphrelay queue release --all; " +
 				"delete those that were: graphrelay queue list --state held",
@@ -268,6 +284,13 @@ func remediesHeldByText() map[string][]string {
 	return map[string][]string{
 		"renewal TestTwoYearsOfFailures": {
 			"let root renew it: systemctl enable --now graphrelay-cert-roll.timer",
+		},
+		"spool/sqlite TestMoveRefusals": {
+			"name an empty store with --to-config: another file, or another database",
+			"end the move that brought it first",
+			"name the same file with --to-config as before",
+			"run it again with --abort",
+			"start the service",
 		},
 		"spool/postgres TestServersThatAreRefused": {
 			"install PostgreSQL 13 or later",

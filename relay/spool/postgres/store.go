@@ -42,6 +42,7 @@ type Options struct {
 	// begin, by the size of the message. A message whose attempt was interrupted stays Sending
 	// for as long: the node that made it may still be alive. nil: no time.
 	RequestLimit func(size int64) time.Duration
+	Moving       bool              // for tables.Move
 	MarkSandbox  bool              // the store of a sandbox, which a real relay refuses, and the reverse
 	Standby      func(node string) // called while Open waits for the node that works, and when that is another
 	Now          func() time.Time  // = time.Now
@@ -114,7 +115,7 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
-		Disk: h, Now: o.Now, Log: o.Log, Backoff: longestBackoff,
+		Disk: h, Now: o.Now, Log: o.Log, Moving: o.Moving, Backoff: longestBackoff,
 	}, h)}
 	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())

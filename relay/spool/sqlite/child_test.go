@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 }
 
 func runChild(mode, path string) error {
+	if mode == "move" || mode == "abort" {
+		return childMove(mode, path)
+	}
 	s, err := Open(context.Background(), Options{Path: path, BallastSize: 64 << 10})
 	if err != nil {
 		return err

@@ -36,6 +36,7 @@ type Options struct {
 	// the next claim: without it, restarts in quick succession would each count
 	// as a crash of that message.
 	InterruptedDelay time.Duration
+	Moving           bool             // for tables.Move
 	MarkSandbox      bool             // the store of a sandbox, which a real relay refuses, and the reverse
 	Now              func() time.Time // = time.Now
 	Log              *slog.Logger     // = none
@@ -104,7 +105,7 @@ func newStore(opts Options, held *disk.Held) *Store {
 	}
 	h.engine = tables.New(tables.Options{
 		MaxMessages: opts.MaxMessages, MaxDelay: opts.MaxDelay, InterruptedDelay: opts.InterruptedDelay,
-		Disk: h.space, Now: opts.Now, Log: opts.Log,
+		Disk: h.space, Now: opts.Now, Log: opts.Log, Moving: opts.Moving,
 	}, h)
 	return &Store{Store: h.engine, host: h}
 }

@@ -99,7 +99,7 @@ const (
 // withWords adds a change that writes the words of many messages, when it is time.
 func (s *Store) withWords(batch []*change) []*change {
 	last := s.lastNumber.Load() - WordDelay
-	if last-max(s.watermark, s.wordsTried) < WordBatch {
+	if s.Options.Moving || last-max(s.watermark, s.wordsTried) < WordBatch {
 		return batch
 	}
 	s.wordsTried = last

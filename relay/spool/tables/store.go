@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ type Options struct {
 	Disk   room.Disk        // nil = the database is on none of this machine
 	Now    func() time.Time // = time.Now
 	Log    *slog.Logger     // = none
+
+	Moving bool // for Move: what is stored stays as it is, even where a move has not ended
 
 	Tick time.Duration // how often the writer looks after the database; = 1 s
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
@@ -144,6 +147,12 @@ func (s *Store) Prepare(c *db.Conn, also func() error) error {
 		return err
 	}
 	return c.Transaction(func() error {
+		if s.Options.Moving {
+			return errors.Join(s.readKey(c), also())
+		}
+		if err := refuseMoved(c); err != nil {
+			return err
+		}
 		if err := s.bringBack(c); err != nil {
 			return err
 		}
