@@ -7,6 +7,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/spool"
 )
 
 // reserves asks for n messages at once, and returns the ends of those that were granted.
@@ -117,4 +118,33 @@ func TestReservationsCostTurns(t *testing.T) {
 			r.stop()
 		})
 	}
+}
+
+// Where the store did not let an attempt begin, nothing is reserved before it is asked again.
+func TestNothingIsReservedWhileAttemptsAreWithheld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, box := newRig(t, 100*time.Millisecond), addr(t, "box@contoso.com")
+		sender := &reading{double: r.graph, store: r.store}
+		r.cfg.Route = func(envelope.Address) (Route, bool) { return Route{Identity: "contoso", Sender: sender}, true }
+		r.store.away(errAway)
+		r.start()
+		r.store.failIf(func(op string, _ envelope.QueueID) error {
+			if op == "unclaim" {
+				return errDisk // so that the first does not wait in line
+			}
+			return nil
+		})
+		first := r.arrive(box)
+		synctest.Wait()
+		id, reserved, err := r.accept(box)
+		if err != nil || reserved {
+			t.Errorf("reserved %t, %v", reserved, err)
+		}
+		r.store.away(nil)
+		r.store.failIf(nil)
+		r.wait(time.Minute)
+		r.wantState(first, spool.Sent)
+		r.wantState(id, spool.Sent)
+		r.stop()
+	})
 }
