@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
 )
 
 // Server is one cluster. Its administrator is "postgres", without a password.
@@ -87,13 +88,15 @@ func newServer() (*Server, error) {
 	return s, s.becomeUser()
 }
 
-// memory is a folder in memory, "" where there is none: what a flush costs there is little,
-// and no test lets the machine itself lose power.
+// memory is a folder in memory with room for several clusters, "" where there is none: what
+// a flush costs there is little, and no test lets the machine itself lose power.
 func memory() string {
-	if info, err := os.Stat("/dev/shm"); err != nil || !info.IsDir() {
+	const folder, room = "/dev/shm", 2 << 30
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil || fs.Bavail*uint64(fs.Bsize) < room {
 		return ""
 	}
-	return "/dev/shm"
+	return folder
 }
 
 // becomeUser lets the server run as another user, as it refuses to be root.
