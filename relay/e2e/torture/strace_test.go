@@ -235,7 +235,7 @@ func TestFailedRead(t *testing.T) {
 		log, err := os.ReadFile(tr.log)
 		return err == nil && bytes.Contains(log, []byte("INJECTED"))
 	})
-	harness.Until(t, 2*time.Minute, "a message that cannot be read", func() bool {
+	harness.Until(t, 5*time.Minute, "a message that cannot be read", func() bool {
 		_, _ = r.Run("queue", "retry", "--all")
 		return strings.Contains(r.Output(), "cannot be read")
 	})
