@@ -34,15 +34,14 @@ func (file) About() (string, string)    { return "", "" }
 // openStore opens the queue. Where that is in a database, it returns once this node has it,
 // and stands by until then.
 func (r *Relay) openStore(ctx context.Context, o Options) error {
-	urlFile, database := wiring.Database(o.Config, o.Sandbox, o.Log)
-	if urlFile == "" {
+	if o.Config.Queue.StoreURLFile == "" {
 		s, err := sqlite.Open(ctx, wiring.Store(o.Config, o.Sandbox, o.Log))
 		if err == nil {
 			r.store = file{s}
 		}
 		return err
 	}
-	url, password, err := postgres.ReadURL(urlFile)
+	url, password, err := postgres.ReadURL(string(o.Config.Queue.StoreURLFile))
 	if err != nil {
 		return err
 	}
@@ -53,6 +52,7 @@ func (r *Relay) openStore(ctx context.Context, o Options) error {
 	defer r.parts.Wait()
 	defer over()
 	first := true
+	database := wiring.Database(o.Config, o.Sandbox, o.Log)
 	database.URL, database.Standby = url, func(node string) {
 		if o.OnStandby != nil {
 			o.OnStandby(node)

@@ -17,7 +17,7 @@
 //
 // # What it must not know
 //
-// SMTP, how mail is sent, and who is told of a problem.
+// SMTP, how mail is sent, and who gets alerts.
 package canary
 
 import (

@@ -31,8 +31,8 @@ type Stopped interface {
 // OpenStopped opens the store of a service that is not running, read-only;
 // ErrNoStore where none was ever created. A database can be read whichever node works on it.
 func OpenStopped(ctx context.Context, c *config.Config) (Stopped, error) {
-	if file, _ := wiring.Database(c, false, nil); file != "" {
-		url, _, err := postgres.ReadURL(file)
+	if file := c.Queue.StoreURLFile; file != "" {
+		url, _, err := postgres.ReadURL(string(file))
 		if err != nil {
 			return nil, err
 		}
@@ -48,11 +48,8 @@ func OpenStopped(ctx context.Context, c *config.Config) (Stopped, error) {
 
 // usable returns why the service could not work on its store.
 func usable(ctx context.Context, c *config.Config) error {
-	if file, _ := wiring.Database(c, false, nil); file != "" {
-		url, _, err := postgres.ReadURL(file)
-		if err == nil {
-			_, err = postgres.Examine(url)
-		}
+	if c.Queue.StoreURLFile != "" {
+		_, err := examineDatabase(c)
 		return err
 	}
 	s, err := openFile(ctx, c)
@@ -83,8 +80,8 @@ func openFile(ctx context.Context, c *config.Config) (*sqlite.ReadOnly, error) {
 // store looks for damage. A running service holds the store and watches it
 // itself.
 func (d *examiner) store(ctx context.Context) {
-	if file, _ := wiring.Database(d.c, false, nil); file != "" {
-		d.database(file)
+	if d.c.Queue.StoreURLFile != "" {
+		d.database()
 		return
 	}
 	path := d.c.Queue.Store.Path
@@ -112,25 +109,24 @@ func (d *examiner) store(ctx context.Context) {
 
 // Holder is the node that has the queue, if that is in a database that can be read; else "".
 func Holder(c *config.Config) string {
-	file, _ := wiring.Database(c, false, nil)
-	if file == "" {
+	if c.Queue.StoreURLFile == "" {
 		return ""
 	}
-	url, _, err := postgres.ReadURL(file)
-	if err != nil {
-		return ""
-	}
-	is, _ := postgres.Examine(url)
+	is, _ := examineDatabase(c)
 	return is.Holder
 }
 
-// database asks the server that keeps the queue whether it can keep it safe.
-func (d *examiner) database(file string) {
-	url, _, err := postgres.ReadURL(file)
-	var is postgres.Examined
-	if err == nil {
-		is, err = postgres.Examine(url)
+// examineDatabase asks the server that keeps the queue whether it can keep it safe.
+func examineDatabase(c *config.Config) (postgres.Examined, error) {
+	url, _, err := postgres.ReadURL(string(c.Queue.StoreURLFile))
+	if err != nil {
+		return postgres.Examined{}, err
 	}
+	return postgres.Examine(url)
+}
+
+func (d *examiner) database() {
+	is, err := examineDatabase(d.c)
 	if err != nil {
 		c := text.ReadCause(err.Error())
 		d.fail("spool", c.Headline+detail(c.Detail), c.Remedy)

@@ -37,13 +37,6 @@ const (
 	JunkEmail = "junkemail"
 )
 
-// Inbox is Folder for the Inbox.
-func (c *Client) Inbox(
-	ctx context.Context, mailbox envelope.Address, since time.Time, skip int,
-) (list []Received, more bool, a outcome.Answer) {
-	return c.Folder(ctx, mailbox, Inbox, since, skip)
-}
-
 // Folder reads a page of what came into a folder of a mailbox at a time or later, oldest
 // first, behind the first skip of them; more is whether there are others. Nothing is changed
 // in the mailbox. It needs Application Mail.ReadBasic.

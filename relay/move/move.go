@@ -43,8 +43,8 @@ func Open(ctx context.Context, from, to *config.Config, waiting func(node string
 	}
 	var urls [2]string
 	for i, c := range []*config.Config{from, to} {
-		if file, _ := wiring.Database(c, false, nil); file != "" {
-			url, _, err := postgres.ReadURL(file)
+		if file := c.Queue.StoreURLFile; file != "" {
+			url, _, err := postgres.ReadURL(string(file))
 			if err != nil {
 				return nil, err
 			}
@@ -75,8 +75,8 @@ func Open(ctx context.Context, from, to *config.Config, waiting func(node string
 
 // name is a store as its configuration names it; a URL stays secret.
 func name(c *config.Config) string {
-	if file, _ := wiring.Database(c, false, nil); file != "" {
-		return "the database of " + file
+	if file := c.Queue.StoreURLFile; file != "" {
+		return "the database of " + string(file)
 	}
 	return c.Queue.Store.Path
 }
@@ -114,7 +114,7 @@ func (s *Stores) open(
 		s.closers = append(s.closers, store.Close)
 		return store.Store, nil
 	}
-	_, o := wiring.Database(c, false, log)
+	o := wiring.Database(c, false, log)
 	o.URL, o.Moving = url, true
 	node := ""
 	o.Standby = func(is string) {
@@ -155,7 +155,7 @@ func becomeOwner(configs ...*config.Config) error {
 		return nil
 	}
 	for _, c := range configs {
-		if file, _ := wiring.Database(c, false, nil); file != "" {
+		if c.Queue.StoreURLFile != "" {
 			continue
 		}
 		path := c.Queue.Store.Path

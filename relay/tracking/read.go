@@ -45,7 +45,7 @@ func (t *Tracker) readPages(ctx context.Context, b *box, reader Reader, identity
 		if !t.Aside(b.mailbox) {
 			return nil
 		}
-		list, more, a := reader.Inbox(ctx, b.mailbox, since, skip)
+		list, more, a := reader.Folder(ctx, b.mailbox, graph.Inbox, since, skip)
 		if a.Outcome != outcome.Delivered {
 			t.failed(b, identity, a)
 			return nil

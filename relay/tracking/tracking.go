@@ -39,7 +39,7 @@ import (
 
 // Reader reads mailboxes. *graph.Client is one.
 type Reader interface {
-	Inbox(ctx context.Context, mailbox envelope.Address, since time.Time, skip int) (
+	Folder(ctx context.Context, mailbox envelope.Address, folder string, since time.Time, skip int) (
 		list []graph.Received, more bool, a outcome.Answer)
 	MIME(ctx context.Context, mailbox envelope.Address, id string, limit int64) ([]byte, outcome.Answer)
 }

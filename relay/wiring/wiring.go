@@ -82,10 +82,10 @@ func Store(c *config.Config, sandbox bool, log *slog.Logger) sqlite.Options {
 	}
 }
 
-// Database returns the file with the URL of the queue's database, "" where the queue is in a
-// file, and the options of the store but for the URL itself.
-func Database(c *config.Config, sandbox bool, log *slog.Logger) (urlFile string, o postgres.Options) {
-	return string(c.Queue.StoreURLFile), postgres.Options{
+// Database returns the options of a store in the database of queue.store_url_file, but for
+// the URL itself.
+func Database(c *config.Config, sandbox bool, log *slog.Logger) postgres.Options {
+	return postgres.Options{
 		MaxMessages: c.Queue.MaxMessages, MaxDelay: delivery.MaxDelay,
 		RequestLimit: requestLimit(c), MarkSandbox: sandbox, Log: log,
 	}

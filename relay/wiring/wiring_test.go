@@ -105,8 +105,8 @@ func optionsOf(t *testing.T, c *config.Config) options {
 	for _, client := range c.Clients {
 		o.Weights[string(client.Name)] = Weight(c, string(client.Name))
 	}
-	if file, database := Database(c, false, log); file != "" {
-		o.URLFile, o.Database = file, database
+	if file := string(c.Queue.StoreURLFile); file != "" {
+		o.URLFile, o.Database = file, Database(c, false, log)
 	}
 	o.Audited = audited(c, boxes)
 	history, failed := Retention(c)

@@ -5,7 +5,6 @@ package nodes_test
 import (
 	"fmt"
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,11 +21,7 @@ func TestFrozenNodeSendsNothingWhenItWakes(t *testing.T) {
 	server := pgtest.For(t)
 	url := server.Database(t)
 	d := harness.StartDouble(t, harness.Latency(5*time.Second))
-	one := harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	other := harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	one.Start()
-	other.Launch()
-	standsBy(t, other)
+	one, other := startPair(t, d, url)
 	for n := range 10 {
 		nc, err := net.Dial("tcp", one.Addr)
 		if err == nil {
@@ -36,7 +31,7 @@ func TestFrozenNodeSendsNothingWhenItWakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], "?")
+	name := pgtest.Name(url)
 	var claimed []string
 	harness.Until(t, patience, "messages that are claimed and not begun", func() bool {
 		claimed = server.Exec(t, name, "SELECT message_id FROM graphrelay.message WHERE state = 1")

@@ -173,6 +173,17 @@ func standsBy(t *testing.T, r *harness.Relay) {
 	}
 }
 
+// startPair starts two nodes on a database: the first works, the other stands by.
+func startPair(t *testing.T, d *harness.Double, url string) (one, other *harness.Relay) {
+	t.Helper()
+	one = harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
+	other = harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
+	one.Start()
+	other.Launch()
+	standsBy(t, other)
+	return one, other
+}
+
 // becomesActive waits until a relay has the queue, and logs how long that took.
 func becomesActive(t *testing.T, r *harness.Relay, d *harness.Double) {
 	t.Helper()
@@ -184,9 +195,8 @@ func becomesActive(t *testing.T, r *harness.Relay, d *harness.Double) {
 
 // interruptedIn lists what a crash of a node interrupted, of unknown outcome each.
 func interruptedIn(t *testing.T, server *pgtest.Server, url string) func() []string {
-	name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], "?")
 	return func() []string {
-		return server.Exec(t, name, "SELECT message_id FROM graphrelay.message WHERE crashes > 0")
+		return server.Exec(t, pgtest.Name(url), "SELECT message_id FROM graphrelay.message WHERE crashes > 0")
 	}
 }
 
@@ -197,11 +207,7 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	server := pgtest.For(t)
 	url := server.Database(t)
 	d := harness.StartDouble(t, harness.Latency(20*time.Millisecond))
-	one := harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	other := harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	one.Start()
-	other.Launch()
-	standsBy(t, other)
+	one, other := startPair(t, d, url)
 	l := startLoad(t, 3, one, other)
 	l.more(t, 30)
 	one.Kill()

@@ -74,10 +74,6 @@ func claim(s spool.Store) ([]spool.Record, error) {
 	return s.Claim(context.Background(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10})
 }
 
-func databaseName(url string) string {
-	return url[strings.LastIndex(url, "/")+1 : strings.LastIndex(url, "?")]
-}
-
 // wantQueue fails unless these messages are in the queue, and no others.
 func wantQueue(t *testing.T, s spool.Store, want ...spool.Message) {
 	t.Helper()
@@ -275,7 +271,7 @@ func TestStandbyEnds(t *testing.T) {
 func TestFullDatabase(t *testing.T) {
 	t.Parallel() // it waits for times of the database
 	database := server.Database(t)
-	name := databaseName(database)
+	name := pgtest.Name(database)
 	s := open(t, Options{URL: database})
 	first := acceptSoon(t, s)
 	taken, err := claim(s)
@@ -300,7 +296,7 @@ func TestRefusedServers(t *testing.T) {
 	own := pgtest.For(t)
 	standby := own.Standby(t)
 	database := own.Database(t)
-	name := databaseName(database)
+	name := pgtest.Name(database)
 	refused := func(url, want string, kind error) {
 		t.Helper()
 		_, err := Open(t.Context(), Options{URL: url})

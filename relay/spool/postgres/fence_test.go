@@ -156,7 +156,7 @@ func TestDoubtfulMessageThatWasTried(t *testing.T) {
 	if err := accept(s, doubtful, "body"); !errors.Is(err, spool.ErrUnhealthy) {
 		t.Errorf("a doubtful commit: %v", err)
 	}
-	server.Exec(t, databaseName(database), "UPDATE graphrelay.message SET attempts = 1 WHERE id = '"+
+	server.Exec(t, pgtest.Name(database), "UPDATE graphrelay.message SET attempts = 1 WHERE id = '"+
 		string(doubtful.ID)+"'")
 	proxy.Refuse(false)
 	await(t, "the store to be healthy", func() bool { return s.Health() == nil })

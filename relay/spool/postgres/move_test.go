@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"graphrelay/relay/spool/postgres/pgtest"
 	"graphrelay/relay/spool/spooltest"
 	"graphrelay/relay/spool/sqlite"
 	"graphrelay/relay/spool/tables"
@@ -66,10 +67,9 @@ func TestMoveThereAndBack(t *testing.T) {
 func TestMoveCarriesEveryColumn(t *testing.T) {
 	url := server.Database(t)
 	_ = open(t, Options{URL: url})
-	name := url[strings.LastIndex(url, "/")+1:]
-	name, _, _ = strings.Cut(name, "?")
-	counts, err := server.Rows(name, "SELECT table_name || ' ' || count(*) FROM information_schema.columns "+
-		"WHERE table_schema = 'graphrelay' GROUP BY table_name ORDER BY table_name")
+	const sql = "SELECT table_name || ' ' || count(*) FROM information_schema.columns " +
+		"WHERE table_schema = 'graphrelay' GROUP BY table_name ORDER BY table_name"
+	counts, err := server.Rows(pgtest.Name(url), sql)
 	if err != nil || len(counts) < 9 {
 		t.Fatal(counts, err)
 	}

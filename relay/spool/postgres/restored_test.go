@@ -5,11 +5,11 @@ package postgres
 import (
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/postgres/pgtest"
 	"graphrelay/relay/spool/tables"
 )
 
@@ -20,11 +20,10 @@ func TestAMarkedDatabaseHoldsItsMail(t *testing.T) {
 	must(t, err)
 	mark := regexp.MustCompile(`INSERT INTO graphrelay\.meta [^"]*`).FindString(string(manual))
 	url := server.Database(t)
-	name, _, _ := strings.Cut(url[strings.LastIndex(url, "/")+1:], "?")
 	s := open(t, Options{URL: url})
 	old := acceptSoon(t, s)
 	must(t, s.Close())
-	server.Exec(t, name, mark)
+	server.Exec(t, pgtest.Name(url), mark)
 
 	s = open(t, Options{URL: url})
 	r, err := s.Get(t.Context(), old.ID)

@@ -49,7 +49,7 @@ type prepared struct {
 
 // Dial opens the connection, if it is not open.
 func (s *Session) Dial() error {
-	if s.conn != nil && !(s.conn == nil || s.conn.IsClosed()) {
+	if s.conn != nil && !s.conn.IsClosed() {
 		return nil
 	}
 	s.conn, s.known = nil, map[string]*prepared{}

@@ -67,6 +67,18 @@ func For(t testing.TB, settings ...string) *Server {
 	return s
 }
 
+// Main runs the tests of a package that share a server, and returns the code to exit with.
+func Main(m *testing.M, shared **Server) int {
+	s, err := Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer s.Stop()
+	*shared = s
+	return m.Run()
+}
+
 func newServer() (*Server, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
@@ -192,6 +204,12 @@ func (s *Server) URL(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/" + database,
 		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))}
 	return u.String() + "?sslmode=disable"
+}
+
+// Name is the database of a URL.
+func Name(url string) string {
+	url, _, _ = strings.Cut(url, "?")
+	return url[strings.LastIndex(url, "/")+1:]
 }
 
 // ask runs a statement in the database postgres.
