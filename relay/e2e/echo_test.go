@@ -36,8 +36,8 @@ type echoing struct {
 	step    string            // that echoes
 	echoes  map[string]int    // how often each did
 	secrets map[string]string // what was seen or given, and what it is
-	asked   bool              // commands are running: what they are given, the service never held
-	theirs  map[string]bool   // given to commands
+	held    map[string]bool   // of them: the service has sent it, so it holds it
+	asked   bool              // commands are running: what is new now may be theirs alone
 	heard   strings.Builder   // by the webhook, and by mailboxes
 }
 
@@ -45,7 +45,7 @@ const echoPassword = "hunter2/of+the proxy"
 
 func newEchoing(t *testing.T) *echoing {
 	t.Helper()
-	e := &echoing{echoes: map[string]int{}, secrets: map[string]string{}, theirs: map[string]bool{}}
+	e := &echoing{echoes: map[string]int{}, secrets: map[string]string{}, held: map[string]bool{}}
 	e.note("password of the proxy", echoPassword)
 	e.Server = httptest.NewTLSServer(http.HandlerFunc(e.serve))
 	e.proxy = httptest.NewServer(http.HandlerFunc(e.connect))
@@ -83,21 +83,35 @@ func (e *echoing) at(step string) bool {
 	return true
 }
 
-// note keeps a secret.
-func (e *echoing) note(what, secret string) string {
-	if _, known := e.secrets[secret]; !known && secret != "" {
-		e.theirs[secret] = e.asked
-	}
+// note keeps a secret that was sent.
+func (e *echoing) note(what, secret string) {
 	if secret != "" {
 		e.secrets[secret] = what
+		e.held[secret] = e.held[secret] || !e.asked
 	}
+}
+
+// give keeps a secret that is about to be given.
+func (e *echoing) give(what, secret string) string {
+	e.secrets[secret] = what
 	return secret
+}
+
+// returned notes each secret given before that a request brings back.
+func (e *echoing) returned(r *http.Request) {
+	head := r.URL.String() + " " + r.Header.Get("Authorization")
+	for secret, what := range e.secrets {
+		if strings.Contains(head, secret) {
+			e.note(what, secret)
+		}
+	}
 }
 
 func (e *echoing) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.returned(r)
 	answer := func(status int, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
@@ -118,7 +132,7 @@ func (e *echoing) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		answer(200, map[string]any{"token_type": "Bearer", "expires_in": 3600,
-			"access_token": e.note("token", "opaque/"+rand.Text()+"+"+rand.Text()+"~"+rand.Text())})
+			"access_token": e.give("token", "opaque/"+rand.Text()+"+"+rand.Text()+"~"+rand.Text())})
 	case strings.HasSuffix(path, "/sendMail"):
 		status := map[string]int{"token": 401, "sendMail 400": 400, "sendMail 403": 403, "sendMail 503": 503,
 			"sendMail 302": 302, "sendMail 500": 500}[e.step]
@@ -143,8 +157,8 @@ func (e *echoing) serve(w http.ResponseWriter, r *http.Request) {
 			e.echo(w, r, body, 400)
 			return
 		}
-		to := e.URL + "/upload/" + e.note("upload URL", rand.Text()+rand.Text()) + "?authtoken=" +
-			e.note("upload token", rand.Text()+"."+rand.Text())
+		to := e.URL + "/upload/" + e.give("upload URL", rand.Text()+rand.Text()) + "?authtoken=" +
+			e.give("upload token", rand.Text()+"."+rand.Text())
 		end := time.Now().Add(time.Hour).Format(time.RFC3339)
 		answer(201, map[string]string{"uploadUrl": to, "expirationDateTime": end})
 	default:
@@ -153,14 +167,14 @@ func (e *echoing) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// echo answers with the request and all secrets so far, but for those of commands: no
-// server sends the token of one program to another.
+// echo answers with the request and all secrets that the service has sent so far. A
+// secret that is still on its way to it, or that a command alone holds, it cannot know.
 func (e *echoing) echo(w http.ResponseWriter, r *http.Request, body []byte, status int) {
 	var all strings.Builder
 	fmt.Fprintf(&all, "%s %s %v %.2000s ", r.Method, r.URL, r.Header, body)
 	word := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	for secret := range e.secrets {
-		if e.theirs[secret] {
+		if !e.held[secret] {
 			continue
 		}
 		coded := base64.StdEncoding.EncodeToString([]byte(secret))
