@@ -77,6 +77,7 @@ func WrongState(id envelope.QueueID, doing string, is State, attempts int) error
 type Store interface {
 	Intake
 	Lanes
+	Nodes
 	Reports
 	Bounces
 	Refusals

@@ -16,6 +16,7 @@ import (
 // Mem is a spool.Store in memory, for the tests of packages that use a queue. It
 // passes the suite, and can be made slow or made to fail; see Inject.
 type Mem struct {
+	spool.Alone
 	now func() time.Time
 
 	mu       sync.Mutex

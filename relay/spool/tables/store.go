@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/room"
 )
@@ -94,6 +95,7 @@ type Written struct {
 // connections of their own and never wait for it.
 type Store struct {
 	*Reader
+	spool.Alone
 	Options Options
 	Room    *room.Room
 	Fault   func(at string) error // does nothing in production; tests make things fail here
