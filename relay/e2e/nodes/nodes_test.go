@@ -114,7 +114,8 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 	c.start(other)
 	for _, n := range []*node{one, other} {
 		out, err := n.Run("status")
-		if err != nil || !strings.Contains(out, "store: PostgreSQL 1") || !strings.Contains(out, "no synchronous standby") {
+		if err != nil || !strings.Contains(out, "store: PostgreSQL 1") ||
+			!strings.Contains(out, "no synchronous standby") {
 			t.Errorf("status: %v: %s", err, out)
 		}
 		if out, err := n.Run("reload"); err != nil {
@@ -173,7 +174,7 @@ func TestDatabaseFailsOver(t *testing.T) {
 	standby.Promote(t)
 	c.server = standby
 	l.more(t, 30)
-	for _, n := range []*node{one, other} { // one that waited longer than its lease ends, for systemd to start it again
+	for _, n := range []*node{one, other} { // as systemd does where a node's lease has expired meanwhile
 		if n.Ended() {
 			c.start(n)
 		}
@@ -191,7 +192,8 @@ func TestRetryAfterOutlivesItsNode(t *testing.T) {
 	const wait = time.Minute
 	c := newCluster(t, nil)
 	one, other := c.join(), c.join()
-	if err := c.double.Inject(sandbox.Fault{Endpoint: "sendMail", Status: 429, RetryAfter: wait, Count: 1}); err != nil {
+	throttled := sandbox.Fault{Endpoint: "sendMail", Status: 429, RetryAfter: wait, Count: 1}
+	if err := c.double.Inject(throttled); err != nil {
 		t.Fatal(err)
 	}
 	asked := time.Now()
