@@ -30,6 +30,18 @@ func (n *node) find(id string) harness.Entry {
 	return harness.Entry{}
 }
 
+type hold struct {
+	Key       string
+	NextProbe time.Time `json:"next_probe"`
+}
+
+// holds are those that a node knows of.
+func (n *node) holds() []hold {
+	var s struct{ Holds []hold }
+	n.Status(&s)
+	return s.Holds
+}
+
 // Commands work on any node, whichever sends the mail that they are about; and so does mail that
 // is accepted there.
 func TestOperatorOnTheOtherNode(t *testing.T) {
@@ -60,7 +72,7 @@ func TestOperatorOnTheOtherNode(t *testing.T) {
 	if e := sends.find(held.MessageID); e.State != "held" {
 		t.Errorf("the node that sends sees %+v", e)
 	}
-	does.must(t, "1 message", "queue", "delete", deleted.QueueID)
+	does.must(t, "1 message", "queue", "delete", "--yes", deleted.QueueID)
 	c.double.ClearFaults()
 	does.must(t, "due now", "queue", "retry", "--all")
 	c.double.WaitFor(t, 3, patience)
@@ -70,25 +82,16 @@ func TestOperatorOnTheOtherNode(t *testing.T) {
 	// A hold of the mailbox ends when a probe asked for on the other node has passed.
 	c.double.SetMailboxes([]string{"else@contoso.com"})
 	does.take(t, harness.Sender, "<5@operator.example>")
-	var s struct {
-		Holds []struct {
-			Key       string
-			NextProbe time.Time `json:"next_probe"`
-		}
-	}
-	for _, n := range []*node{sends, does} { // both know of it
-		harness.Until(t, patience, "the hold", func() bool { return n.Status(&s) && len(s.Holds) == 1 })
+	var known []hold
+	for _, n := range []*node{sends, does} {
+		harness.Until(t, patience, "the hold", func() bool { known = n.holds(); return len(known) == 1 })
 	}
 	c.double.SetMailboxes(nil)
-	before := s.Holds[0].NextProbe
-	does.must(t, "", "queue", "release", "--hold", s.Holds[0].Key)
+	does.must(t, "", "queue", "release", "--hold", known[0].Key)
 	last := c.double.WaitFor(t, 5, patience)[4]
-	t.Logf("the hold ended %v before its next probe", before.Sub(last.At).Round(time.Second))
+	t.Logf("the hold ended %v before its next probe", known[0].NextProbe.Sub(last.At).Round(time.Second))
 	for _, n := range []*node{sends, does} {
-		harness.Until(t, patience, "the end of the hold", func() bool {
-			s.Holds = nil
-			return n.Status(&s) && len(s.Holds) == 0
-		})
+		harness.Until(t, patience, "the end of the hold", func() bool { return len(n.holds()) == 0 })
 		n.WaitEmpty(patience)
 	}
 	for id, n := range arrived(t, c.double) {
