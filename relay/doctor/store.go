@@ -107,15 +107,6 @@ func (d *examiner) store(ctx context.Context) {
 	d.ok("spool", "%s is intact, in WAL mode; the service writes it with synchronous=FULL", path)
 }
 
-// Holder is the node that has the queue, if that is in a database that can be read; else "".
-func Holder(c *config.Config) string {
-	if c.Queue.StoreURLFile == "" {
-		return ""
-	}
-	is, _ := examineDatabase(c)
-	return is.Holder
-}
-
 // examineDatabase asks the server that keeps the queue whether it can keep it safe.
 func examineDatabase(c *config.Config) (postgres.Examined, error) {
 	url, _, err := postgres.ReadURL(string(c.Queue.StoreURLFile))
@@ -136,9 +127,9 @@ func (d *examiner) database() {
 	case is.Empty:
 		d.ok("spool", "%s; the first start makes the tables", is.Server)
 	case is.Holder == "":
-		d.ok("spool", "%s; no node has the queue", is.Server)
+		d.ok("spool", "%s; no node works on the queue now", is.Server)
 	default:
-		d.ok("spool", "%s; node %s has the queue", is.Server, is.Holder)
+		d.ok("spool", "%s; nodes that work on the queue: %s", is.Server, is.Holder)
 	}
 	if is.Alone {
 		c := text.ReadCause(postgres.Unprotected)
