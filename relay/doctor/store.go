@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -126,10 +127,14 @@ func (d *examiner) database() {
 	switch {
 	case is.Empty:
 		d.ok("spool", "%s; the first start makes the tables", is.Server)
-	case is.Holder == "":
+	case len(is.Nodes) == 0:
 		d.ok("spool", "%s; no node works on the queue now", is.Server)
 	default:
-		d.ok("spool", "%s; nodes that work on the queue: %s", is.Server, is.Holder)
+		var names []string
+		for _, n := range is.Nodes {
+			names = append(names, n.Name)
+		}
+		d.ok("spool", "%s; nodes that work on the queue: %s", is.Server, strings.Join(names, ", "))
 	}
 	if is.Alone {
 		c := text.ReadCause(postgres.Unprotected)
