@@ -50,8 +50,6 @@ type Options struct {
 	MarkSandbox  bool                        // the store of a sandbox, which a real relay refuses, and the reverse
 	Now          func() time.Time            // = time.Now
 	Log          *slog.Logger                // = none
-
-	Standby func(node string) // not called any more
 }
 
 // readerCount, the writer and the lease are the connections of a node that works.
