@@ -33,24 +33,17 @@ func readHolds(c *db.Conn) ([]spool.Hold, error) {
 	return db.All(c, "SELECT "+holdColumns+" FROM hold ORDER BY k", nil, readHold)
 }
 
-func findHold(c *db.Conn, key string) ([]spool.Hold, error) {
-	return db.All(c, "SELECT "+holdColumns+" FROM hold WHERE k = ?", []any{key}, readHold)
-}
-
 // SetHold implements spool.Lanes.
 func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 	return s.Change(ctx, true, func(t *Tx) error {
-		before, err := findHold(t.Conn, h.Key)
+		// Where another node makes or ends it at this moment, the conflict has this done again.
+		before, err := t.Exec("DELETE FROM hold WHERE k = ?", h.Key)
 		switch {
 		case err != nil:
 			return err
-		case len(before) == 0 && h.Saved:
+		case before == 0 && h.Saved:
 			return spool.ErrNotFound
 		}
-		if err := t.Run("DELETE FROM hold WHERE k = ?", h.Key); err != nil {
-			return err
-		}
-		// Where another node makes the same one at this moment, the conflict has this done again.
 		return t.Run("INSERT INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			h.Key, h.Mailbox.String(), joinLines(h.Mailboxes, envelope.Address.String), h.From.String(), h.Identity,
 			statusCode(h.Status), spool.CutText(h.Text), nanos(h.Since), int64(h.Probes), nanos(h.NextProbe))
@@ -75,7 +68,7 @@ func (s *Store) EndHold(ctx context.Context, key string, at time.Time, mailboxes
 
 // turnIntoEnding replaces a hold by the work that is left to do to end it.
 func turnIntoEnding(c *db.Conn, key string, at time.Time, mailboxes []envelope.Address) error {
-	found, err := findHold(c, key)
+	found, err := db.All(c, "SELECT "+holdColumns+" FROM hold WHERE k = ?", []any{key}, readHold)
 	if err != nil || len(found) == 0 {
 		return err
 	}
