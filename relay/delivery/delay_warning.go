@@ -28,7 +28,7 @@ func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
 // the earliest. There are none during a hold, whose alarm is raised already.
 func (d *Delivery) warnOfDelays(ctx context.Context) error {
 	r, now := d.cfg.Reports(), d.cfg.Now()
-	if r.DelayWarning <= 0 || r.Postmaster.IsZero() {
+	if r.DelayWarning <= 0 || r.Postmaster.IsZero() || !d.cfg.Store.Leads() {
 		return nil
 	}
 	lanes, err := d.cfg.Store.Lanes(ctx)

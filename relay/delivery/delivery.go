@@ -270,7 +270,7 @@ func (d *Delivery) wake(mailbox envelope.Address, h hint) {
 	}
 }
 
-// laneFor finds the lane of a mailbox, or makes it; nil while nothing is sent.
+// laneFor finds the lane of a mailbox, or makes it; nil while nothing is sent, or another node sends its mail.
 // Delivery.mu is held.
 func (d *Delivery) laneFor(mailbox envelope.Address) *lane {
 	if !d.running {
@@ -278,7 +278,7 @@ func (d *Delivery) laneFor(mailbox envelope.Address) *lane {
 	}
 	key := mailbox.Key()
 	l := d.lanes[key]
-	if l == nil {
+	if l == nil && d.cfg.Store.Mine(mailbox) {
 		l = newLane(d, mailbox, d.paceOf(key))
 		d.lanes[key] = l
 		d.shutdown.lanes.Go(l.run)

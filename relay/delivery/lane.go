@@ -36,6 +36,7 @@ type lane struct {
 	slots      int         // as of the last look
 	configured int         // slots of the configuration, as of the last look
 	limit      int64       // what is larger goes apart, as of the last look; 0: nothing does
+	mine       bool        // this node sends its mail, as of the last look
 	stopping   bool
 }
 
@@ -179,7 +180,7 @@ func (l *lane) readInbox() {
 }
 
 // run is the lane's goroutine. It ends when there is nothing to do or to wait
-// for, or when the delivery stops and everything open is recorded.
+// for, or when the delivery stops or another node sends its mail and everything open is recorded.
 func (l *lane) run() {
 	stop := l.d.shutdown.begun
 	timer := time.NewTimer(0)
@@ -229,7 +230,7 @@ func (l *lane) sleep(until time.Time) time.Duration {
 }
 
 func (l *lane) idle() bool {
-	return l.work.open == 0 && !l.claims.running && (l.stopping || !l.line.Waiting())
+	return l.work.open == 0 && !l.claims.running && (l.stopping || !l.mine || !l.line.Waiting())
 }
 
 // look does what can be done now, and returns when to look again (zero: when
@@ -241,7 +242,7 @@ func (l *lane) look() time.Time {
 	l.configured, l.limit = route.MaxConcurrent, route.limitApart()
 	l.pace.SetRate(route.Rate)
 	l.publish(route, now)
-	if l.stopping {
+	if l.mine = l.d.cfg.Store.Mine(l.mailbox); l.stopping || !l.mine {
 		l.giveBackAll(now)
 		l.place.Leave()
 		return time.Time{}

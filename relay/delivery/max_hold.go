@@ -25,7 +25,7 @@ func (d *Delivery) expireHeld(ctx context.Context) {
 
 func (d *Delivery) expireOnce(ctx context.Context) error {
 	limit := d.limits().MaxHold
-	if limit <= 0 {
+	if limit <= 0 || !d.cfg.Store.Leads() {
 		return nil
 	}
 	now := d.cfg.Now()

@@ -33,7 +33,7 @@ func (p *polls) dueIn(t time.Duration) { p.due.Store(int64(time.Since(p.began) +
 func (p *polls) late() time.Duration { return time.Since(p.began) - time.Duration(p.due.Load()) }
 
 // poll wakes the lanes for which the store has mail: at start, when lanes ask
-// for it (askPoll), and every minute.
+// for it (askPoll), when other nodes may have changed something, and every minute.
 func (d *Delivery) poll(ctx context.Context) {
 	for {
 		began := time.Now()
@@ -43,16 +43,17 @@ func (d *Delivery) poll(ctx context.Context) {
 		if pacing.Sleep(ctx, pause) != nil {
 			return
 		}
-		awaitOr(ctx, d.polls.wanted, pollEvery)
+		awaitOr(ctx, d.polls.wanted, d.cfg.Store.News(), pollEvery)
 	}
 }
 
-// awaitOr waits until it is wanted, for t at most, or until ctx ends.
-func awaitOr(ctx context.Context, wanted <-chan struct{}, t time.Duration) {
+// awaitOr waits until it is wanted, or there is news, for t at most, or until ctx ends.
+func awaitOr(ctx context.Context, wanted, news <-chan struct{}, t time.Duration) {
 	timer := time.NewTimer(t)
 	defer timer.Stop()
 	select {
 	case <-wanted:
+	case <-news:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

@@ -93,7 +93,7 @@ func (d *Delivery) report(ctx context.Context) {
 			d.reportsStuck(err, stuck)
 			stuck = err != nil
 		}
-		awaitOr(ctx, d.reports.wanted, reportAgain)
+		awaitOr(ctx, d.reports.wanted, nil, reportAgain)
 		if ctx.Err() != nil {
 			return
 		}

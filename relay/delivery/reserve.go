@@ -91,8 +91,8 @@ func (l *lane) answerWishes() {
 
 // occupied reports whether a message that arrives now would have to wait for others.
 func (l *lane) occupied(now time.Time) bool {
-	return l.stopping || l.claims.running || l.work.probing || len(l.work.ready) > 0 || l.work.busy >= l.slots ||
-		now.Before(l.claims.after) || l.isDue(now)
+	return l.stopping || !l.mine || l.claims.running || l.work.probing || len(l.work.ready) > 0 ||
+		l.work.busy >= l.slots || now.Before(l.claims.after) || l.isDue(now)
 }
 
 // grant keeps what the attempt of a message needs, if all of it can be had.

@@ -47,8 +47,8 @@ var (
 	ErrSchema    = errors.New("spool: store was written by a newer version") // downgrade refused
 	ErrSandbox   = errors.New("spool: store is of the other kind")           // a sandbox's or a real relay's
 
-	// ErrDisplaced means that another node works on the queue: this one records nothing any more.
-	ErrDisplaced = errors.New("spool: another node has the queue now")
+	// ErrDisplaced means that another node has the lanes of this one, which records nothing any more.
+	ErrDisplaced = errors.New("spool: another node has the lanes of this one")
 
 	// ErrClosed is returned for calls after Close; it is an ErrUnhealthy.
 	ErrClosed = fmt.Errorf("%w: the store is closed", ErrUnhealthy)

@@ -13,7 +13,9 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"time"
 
 	"graphrelay/relay/spool"
 )
@@ -48,6 +50,7 @@ const (
 	Constraint        // e.g. a key that is there already
 	NotADatabase      // what was opened is none
 	Lost              // the connection is gone
+	Conflict          // another node changed the same: the transaction is to be run again
 )
 
 // Error is a failure of the database, as opposed to a refusal of the spool.
@@ -192,6 +195,18 @@ func (c *Conn) Transaction(do func() error) error {
 		return err
 	}
 	return c.Commit()
+}
+
+// Retry runs a transaction again as long as another node changed the same, for a while. What do
+// has done besides, it must do anew each time.
+func Retry(do func() error) (err error) {
+	for pause := time.Millisecond; pause < time.Second; pause *= 2 {
+		if err = do(); !Is(err, Conflict) {
+			return err
+		}
+		time.Sleep(pause/2 + rand.N(pause))
+	}
+	return err
 }
 
 // AsCaller is what a caller learns of a failed statement on its own message.

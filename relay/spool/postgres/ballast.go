@@ -27,12 +27,16 @@ func (h *host) dropBallast() {
 	h.log.Warn("the disk of PostgreSQL is full, queue ballast freed; no mail is accepted until space is freed")
 }
 
-// fillBallast makes it, if it is not there and may fit. A try that fails leaves nothing.
-func (h *host) fillBallast(c *db.Conn) {
+// fillBallast makes it, if it is not there and may fit: of several nodes one does. A try that
+// fails leaves nothing.
+func (h *host) fillBallast() {
 	if !h.eased.Load() || h.justFull() || h.lease.check() != nil {
 		return
 	}
-	err := c.Transaction(func() error {
+	err := h.session.plain(func(c *db.Conn) error {
+		if err := c.Run("SELECT pg_advisory_xact_lock(1735551099)"); err != nil { // "grl{"
+			return err
+		}
 		there, err := c.Number("SELECT count(*) FROM pg_class WHERE relname = 'ballast' AND relnamespace = "+
 			"(SELECT oid FROM pg_namespace WHERE nspname = ?)", link.Schema)
 		if err != nil || there > 0 {

@@ -147,7 +147,7 @@ func TestCausesSayWhatToDo(t *testing.T) {
 // A lease that is not confirmed, and one that another node has.
 func TestLeaseSaysWhatToDo(t *testing.T) {
 	l := &lease{over: make(chan struct{})}
-	want := "PostgreSQL does not confirm that this node has the queue; see whether the database, its " +
+	want := "PostgreSQL does not confirm this node's lease; see whether the database, its " +
 		"standby and the network to them work; mail is accepted again once it does [last confirmed "
 	if err := l.check(); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("an old lease: %v", err)
@@ -162,8 +162,8 @@ func TestLeaseSaysWhatToDo(t *testing.T) {
 		t.Errorf("%v", errUnconfirmed)
 	}
 	l.isOver.Store(true)
-	want = "Another node has the queue now, as this one did not answer in time; " +
-		"nothing to do: the service restarts and stands by"
+	want = "Another node has the lanes of this one, which did not confirm its lease in time; " +
+		"nothing to do: the service restarts and joins again"
 	if err := l.check(); !errors.Is(err, spool.ErrDisplaced) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("another node's: %v", err)
 	}

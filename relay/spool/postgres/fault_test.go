@@ -229,44 +229,6 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// A node that ends in order gives the queue to the next at once; two that begin at the same
-// time make one set of tables.
-func TestHandOver(t *testing.T) {
-	database := server.Database(t)
-	stores := make(chan *Store, 2)
-	for range 2 {
-		go func() {
-			s, err := Open(t.Context(), Options{URL: database})
-			if err != nil {
-				t.Error(err)
-			}
-			stores <- s
-		}()
-	}
-	first := <-stores
-	select {
-	case <-stores:
-		t.Fatal("two nodes have the queue")
-	default:
-	}
-	m := acceptSoon(t, first)
-	must(t, first.Close())
-	second := <-stores
-	wantQueue(t, second, m)
-	must(t, second.Close())
-}
-
-// A start that waits for another node ends with its context.
-func TestStandbyEnds(t *testing.T) {
-	database := server.Database(t)
-	_ = open(t, Options{URL: database})
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err := Open(ctx, Options{URL: database, Standby: func(string) { cancel() }})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("standing by: %v", err)
-	}
-}
-
 // A full database is ErrFull, for as long as it is one; what is under way is recorded.
 func TestFullDatabase(t *testing.T) {
 	t.Parallel() // it waits for times of the database
@@ -333,7 +295,7 @@ func TestRefusedServers(t *testing.T) {
 		{"UPDATE graphrelay.meta SET v = '0' WHERE k = 'version'",
 			"UPDATE graphrelay.meta SET v = '1' WHERE k = 'version'"},
 		{"ALTER TABLE graphrelay.event SET SCHEMA public", "ALTER TABLE public.event SET SCHEMA graphrelay"},
-		{"DELETE FROM graphrelay.node_lease", "INSERT INTO graphrelay.node_lease VALUES (1, '', 5, '-infinity', 0)"},
+		{"DELETE FROM graphrelay.number", "INSERT INTO graphrelay.number VALUES (1)"},
 	} {
 		own.Exec(t, name, change[0])
 		refused(database, broken, nil)
@@ -374,12 +336,12 @@ func TestReadOnly(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != m.ID {
 		t.Errorf("found %+v, %v", list, err)
 	}
-	if e, err := Examine(database); err != nil || e.Holder == "" || e.Empty {
+	if e, err := Examine(database); err != nil || len(e.Nodes) != 1 || e.Empty {
 		t.Errorf("examined %+v, %v", e, err)
 	}
 }
 
-// A crash of a node leaves its lease: the next one waits for its end.
+// A crash of a node leaves its lease: the next one takes its lanes when it has ended.
 func TestCrashedNode(t *testing.T) {
 	t.Parallel() // it waits for times of the database
 	database := server.Database(t)

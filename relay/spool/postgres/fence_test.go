@@ -14,7 +14,7 @@ import (
 )
 
 // A node that was cut off for longer than its lease writes and begins nothing when it is back:
-// another one has the queue. What the first had claimed stays as it is, whatever an operator
+// another one has its lanes. What the first had claimed stays as it is, whatever an operator
 // wants, until the first cannot be sending it any more.
 func TestNodeCutOff(t *testing.T) {
 	t.Parallel() // it waits for times of the database
@@ -27,13 +27,13 @@ func TestNodeCutOff(t *testing.T) {
 	await(t, "the lease to be confirmed", func() bool { return cut.MayBegin() == nil })
 	must(t, cut.Settle(t.Context(), spool.Settlement{ID: second.ID, Attempt: 1, State: spool.Sent, At: time.Now()}))
 	proxy.Silence(true)
-	standing := make(chan string, 10)
-	other := open(t, Options{URL: database, RequestLimit: hour, Standby: func(node string) { standing <- node }})
-	if node := <-standing; node == "" || len(taken) != 2 {
-		t.Errorf("%q had the queue, with %d messages claimed", node, len(taken))
+	other := open(t, Options{URL: database, RequestLimit: hour})
+	await(t, "the other to have the lane", func() bool { return other.Mine(box) })
+	if len(taken) != 2 {
+		t.Errorf("%d messages were claimed", len(taken))
 	}
 	if err := cut.MayBegin(); !errors.Is(err, spool.ErrUnhealthy) { // it cannot know of the other yet
-		t.Errorf("begins while another node has the queue: %v", err)
+		t.Errorf("begins while another node has the lane: %v", err)
 	}
 	await(t, "the first to know", func() bool { return errors.Is(cut.Health(), spool.ErrUnhealthy) })
 	proxy.Silence(false)
@@ -53,7 +53,7 @@ func TestNodeCutOff(t *testing.T) {
 		t.Error("the first node does not know that it is displaced")
 	}
 	await(t, "its health to say so", func() bool {
-		return strings.Contains(cut.Health().Error(), "Another node has the queue now")
+		return strings.Contains(cut.Health().Error(), "Another node has the lanes of this one")
 	})
 	if err := cut.MayBegin(); !errors.Is(err, spool.ErrDisplaced) {
 		t.Errorf("begins under a dead token: %v", err)
@@ -69,6 +69,7 @@ func hour(int64) time.Duration { return time.Hour }
 // wantRunningElsewhere fails unless a message stays Sending whatever anybody wants.
 func wantRunningElsewhere(t *testing.T, s *Store, m spool.Message) {
 	t.Helper()
+	await(t, "the lane to be taken over", func() bool { return s.Elsewhere(box) > 0 })
 	r, err := s.Get(t.Context(), m.ID)
 	must(t, err)
 	if r.State != spool.Sending || r.Attempts != 1 || r.Crashes != 0 || s.Elsewhere(box) != 1 {
@@ -113,6 +114,7 @@ func TestInterruptedComesBack(t *testing.T) {
 		}
 		return 5*time.Second - trustLease
 	}})
+	await(t, "the lane to be taken over", func() bool { return third.Elsewhere(box) > 0 })
 	await(t, "the message to come back", func() bool { return third.Elsewhere(box) == 0 })
 	if waited := time.Since(began); waited < 5*time.Second {
 		t.Errorf("it came back after %s", waited)

@@ -21,8 +21,9 @@ const (
 var errDoubtful = errors.New("it is not known whether the transaction was committed")
 
 // fenced is the writer's session. Each of its transactions first writes its own number into
-// the row of the lease: without the row, the token is dead and nothing is written; and the
-// number says later whether a commit was made whose answer was lost.
+// the row of the lease: without the row another node has taken over and nothing is written; and
+// the number says later whether a commit was made whose answer was lost. Where another node
+// changes the same rows at the same time, one of the two fails (db.Conflict).
 type fenced struct {
 	*link.Session
 	lease *lease
@@ -41,8 +42,8 @@ func (f *fenced) Begin() error {
 		return displaced()
 	}
 	f.batch++
-	changed, err := f.Session.BeginWith(
-		fmt.Sprintf("UPDATE node_lease SET batch = %d WHERE one = 1 AND token = %d", f.batch, f.lease.token))
+	changed, err := f.Session.BeginWith(fmt.Sprintf("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; "+
+		"SET LOCAL graphrelay.node = %d; UPDATE node_lease SET batch = %[2]d WHERE id = %[1]d", f.lease.id, f.batch))
 	if err == nil && changed == 0 {
 		f.Rollback()
 		f.lease.end()
@@ -81,8 +82,8 @@ func (f *fenced) Commit() error {
 // what it says is then as durable as it is itself.
 func (f *fenced) made() (made bool, err error) {
 	err = f.plain(func(conn *db.Conn) error {
-		const ask = "UPDATE node_lease SET until = until WHERE token = ? RETURNING batch + 1"
-		found, err := conn.Number(ask, f.lease.token)
+		const ask = "UPDATE node_lease SET until = until WHERE id = ? RETURNING batch + 1"
+		found, err := conn.Number(ask, f.lease.id)
 		if err == nil && found == 0 {
 			f.lease.end()
 			err = displaced()

@@ -27,7 +27,7 @@ func (h *host) Ours() error { return h.lease.check() }
 // waits for the end of one whose answer was lost.
 func (h *host) Reopen(c *db.Conn, repair func(*db.Conn) error) (*db.Conn, error) {
 	h.session.Abandon()
-	err := repair(c)
+	err := db.Retry(func() error { return repair(c) })
 	if err == nil {
 		h.noted = 0
 	}
@@ -70,8 +70,12 @@ func (h *host) explain(err error) error {
 // Note implements tables.Host. There is no other place than the database and the log.
 func (h *host) Note(lost []envelope.QueueID) error {
 	if len(lost) > h.noted {
-		h.log.Warn("it is not known whether PostgreSQL has stored messages that were refused for now; "+
-			"those that it has are removed when it answers", slog.Any("queue_ids", lost[h.noted:]))
+		then := "those that it has are removed when it answers"
+		if h.lease.isOver.Load() {
+			then = "another node sends those that it has, and recipients may get them twice"
+		}
+		h.log.Warn("it is not known whether PostgreSQL has stored messages that were refused for now; "+then,
+			slog.Any("queue_ids", lost[h.noted:]))
 		h.noted = len(lost)
 	}
 	return nil
@@ -83,7 +87,10 @@ func (h *host) Committed(tables.Written) {}
 // Upkeep implements tables.Host.
 func (h *host) Upkeep(tick bool) {
 	if tick {
-		h.fillBallast(&db.Conn{Session: h.session})
+		h.fillBallast()
+	}
+	if !h.moving && h.share.store.Sick() == nil && h.lease.check() == nil {
+		h.share.keep(tick)
 	}
 }
 

@@ -2,10 +2,11 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"time"
@@ -22,19 +23,18 @@ import (
 // How long a lease lasts, by the clock of the database; how often it is renewed; and after
 // how long without a confirmed renewal its node begins nothing.
 const (
-	leaseLasts  = "interval '15 seconds'"
-	renewEvery  = 5 * time.Second
-	trustLease  = 10 * time.Second
-	retryRenew  = time.Second
-	standbyAsks = time.Second
+	leaseLasts = "interval '15 seconds'"
+	renewEvery = 5 * time.Second
+	trustLease = 10 * time.Second
+	retryRenew = time.Second
 )
 
-// lease is a node's right to work on the queue: the row of node_lease that has its token.
-// A transaction that writes mail changes that row, so a node whose token has been replaced
-// writes nothing any more, whatever it believes.
+// lease is a node's right to work: its row of node_lease. A transaction that writes mail changes
+// that row, so a node whose row another has taken away writes nothing any more, whatever it
+// believes.
 type lease struct {
-	holder    string // of this process alone
-	token     int64
+	id        int64  // of this process alone, and never again
+	holder    string // for people: the machine and the process
 	target    *link.Target
 	session   *link.Session
 	standbys  atomic.Pointer[string]
@@ -51,57 +51,45 @@ func newLease(t *link.Target, log *slog.Logger) *lease {
 	// A renewal waits for the standby like mail does: else a former primary that lives on would
 	// confirm a lease that is void.
 	session := t.With("synchronous_commit", "on").Session(retryRenew * 4)
-	return &lease{holder: host + " " + rand.Text(), target: t, session: session, over: make(chan struct{}), log: log}
+	return &lease{id: 1 + rand.Int64N(math.MaxInt64), holder: fmt.Sprint(host, " ", os.Getpid()), target: t,
+		session: session, over: make(chan struct{}), log: log}
 }
 
-// await returns once the node has the lease. standby is called with the node that has it,
-// each time that this is another one. Only the first question may fail.
-func (l *lease) await(ctx context.Context, c *fenced, standby func(node string)) error {
-	last, failing := "", false
-	for first := true; ; first = false {
-		holder, err := l.try(c)
-		switch {
-		case err != nil && first:
-			return err
-		case err != nil && !failing:
-			l.log.Warn("cannot ask for the lease of the queue; retrying", slog.Any("error", l.target.Explain(err)))
-		case err == nil && holder == "":
-			return nil
-		case err == nil && holder != last:
-			last = holder
-			l.log.Info("standing by: another node has the queue", slog.String("node", holder))
-			standby(holder)
-		}
-		failing = err != nil
-		if err := pacing.Sleep(ctx, standbyAsks); err != nil {
-			return err
-		}
-	}
-}
+// live is in SQL that the lease of a node has not expired. A time that is too far ahead is of a
+// clock that has been set back since.
+const live = "until BETWEEN now() AND now() + 2 * " + leaseLasts
 
-// try takes the lease if nobody has it, or returns the node that does.
-func (l *lease) try(c *fenced) (holder string, err error) {
+// join makes the node one of those that work. A queue that is being moved has no other.
+func (l *lease) join(c *fenced, moving bool) error {
 	asked := bootTime()
-	err = c.plain(func(conn *db.Conn) (err error) {
-		// A time that is too far ahead is of a clock that has been set back since.
-		l.token, err = conn.Number(`UPDATE node_lease SET token = token + 1, holder = ?, until = now() + `+leaseLasts+`,
-			batch = 0 WHERE until < now() OR until > now() + 2 * `+leaseLasts+` OR holder = ? RETURNING token`,
-			l.holder, l.holder)
-		if err == nil && l.token == 0 {
-			holder, err = conn.Text("SELECT split_part(holder, ' ', 1) FROM node_lease")
+	err := c.plain(func(conn *db.Conn) error {
+		if err := conn.Run("SELECT pg_advisory_xact_lock(1735551098)"); err != nil { // "grlz"
+			return err
 		}
-		return err
+		other, err := conn.Text("SELECT split_part(holder, ' ', 1) FROM node_lease WHERE "+live+
+			" AND (moving = 1 OR ? = 1) LIMIT 1", moving)
+		switch {
+		case err != nil:
+			return err
+		case other != "" && moving:
+			return &InUse{other}
+		case other != "":
+			return text.Cause{Headline: "Queue in the database is being moved to another store",
+				Remedy: "wait until graphrelay queue move has ended", Detail: "on " + other}
+		}
+		return conn.Run("INSERT INTO node_lease (id, holder, moving, until, batch) VALUES (?, ?, ?, now() + "+
+			leaseLasts+", 0)", l.id, l.holder, moving)
 	})
-	if link.State(err) == lockNotAvailable {
-		return "another node", nil // it writes at this moment
-	}
 	l.confirmed.Store(asked)
-	return holder, err
+	return err
 }
 
-const lockNotAvailable = "55P03"
+// InUse is why a queue cannot be moved: a node works on it, or its lease has not expired.
+type InUse struct{ Node string }
 
-// start renews the lease until release, or until the lease is another node's.
+func (e *InUse) Error() string { return "node " + e.Node + " works on the queue" }
+
+// start renews the lease until release, or until another node has taken over.
 func (l *lease) start() {
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(context.Background())
@@ -119,7 +107,7 @@ func (l *lease) keep(ctx context.Context) {
 		case err != nil:
 			wait = retryRenew
 			if !failing {
-				l.log.Warn("cannot renew this node's lease of the queue; retrying",
+				l.log.Warn("cannot renew this node's lease; retrying",
 					slog.Any("error", l.target.Explain(err)))
 			}
 		case !mine:
@@ -129,7 +117,7 @@ func (l *lease) keep(ctx context.Context) {
 			wait = renewEvery
 			l.confirmed.Store(asked)
 			if failing {
-				l.log.Info("this node's lease of the queue is renewed again")
+				l.log.Info("this node's lease is renewed again")
 			}
 		}
 		failing = err != nil
@@ -143,8 +131,8 @@ var errUnconfirmed error = text.Cause{
 
 // renew also learns which standbys have each commit: that changes while the server runs.
 func (l *lease) renew() (mine bool, err error) {
-	err = l.session.Query("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE token = ? "+
-		"RETURNING current_setting('synchronous_standby_names')", []any{l.token}, func(r *db.Row) error {
+	err = l.session.Query("UPDATE node_lease SET until = now() + "+leaseLasts+" WHERE id = ? "+
+		"RETURNING current_setting('synchronous_standby_names')", []any{l.id}, func(r *db.Row) error {
 		names, _ := r.Values[0].(string)
 		mine = true
 		l.standbys.Store(&names)
@@ -156,21 +144,21 @@ func (l *lease) renew() (mine bool, err error) {
 	return mine, err
 }
 
-// end records that another node has the queue: nothing that this process does can be
+// end records that another node has taken over: nothing that this process does can be
 // recorded any more.
 func (l *lease) end() {
 	if l.isOver.CompareAndSwap(false, true) {
-		l.log.Error("another node has the queue now", slog.Any("error", causeOfEnd))
+		l.log.Error("another node has the lanes of this one", slog.Any("error", causeOfEnd))
 		close(l.over)
 	}
 }
 
-// release lets another node take the lease at once.
+// release lets another node take over at once.
 func (l *lease) release() (err error) {
 	l.stop()
 	<-l.stopped
 	if !l.isOver.Load() {
-		_, err = l.session.Exec("UPDATE node_lease SET until = now() WHERE token = ?", []any{l.token})
+		_, err = l.session.Exec("UPDATE node_lease SET until = now() WHERE id = ?", []any{l.id})
 	}
 	if err != nil {
 		err = l.target.Explain(err)
@@ -187,7 +175,7 @@ func (l *lease) check() error {
 	if age < trustLease {
 		return nil
 	}
-	return text.Cause{Headline: "PostgreSQL does not confirm that this node has the queue",
+	return text.Cause{Headline: "PostgreSQL does not confirm this node's lease",
 		Remedy: "see whether the database, its standby and the network to them work; " +
 			"mail is accepted again once it does",
 		Detail: fmt.Sprintf("last confirmed %d s ago", int(age.Seconds()))}
@@ -195,8 +183,8 @@ func (l *lease) check() error {
 
 func displaced() error { return refused{spool.ErrDisplaced, causeOfEnd} }
 
-var causeOfEnd = text.Cause{Headline: "Another node has the queue now, as this one did not answer in time",
-	Remedy: "nothing to do: the service restarts and stands by"}
+var causeOfEnd = text.Cause{Headline: "Another node has the lanes of this one, which did not confirm its lease in time",
+	Remedy: "nothing to do: the service restarts and joins again"}
 
 // bootTime is a clock that nobody sets, and that goes on while the machine sleeps.
 func bootTime() int64 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
 	"graphrelay/relay/spool/tables"
@@ -49,10 +50,11 @@ func (r *ReadOnly) Close() error {
 
 // Examined is what is known of a server without an error.
 type Examined struct {
-	Server string // its version, and whether it has a synchronous standby
-	Holder string // the node that works on the queue; "" for none
-	Alone  bool   // no synchronous standby
-	Empty  bool   // there are no tables yet: the first start makes them
+	Server string       // its version, and whether it has a synchronous standby
+	Nodes  []spool.Node // that work on the queue
+	Holder string       // one of them
+	Alone  bool         // no synchronous standby
+	Empty  bool         // there are no tables yet: the first start makes them
 }
 
 // Examine asks a server whether it can keep the queue safe, and changes nothing. Errors are a
@@ -87,6 +89,9 @@ func examine(c *db.Conn, e *Examined) error {
 	if err := checkSchema(c, ""); err != nil {
 		return err
 	}
-	e.Holder, err = c.Text("SELECT split_part(holder, ' ', 1) FROM node_lease WHERE until > now()")
+	e.Nodes, err = readNodes(c, 0)
+	if len(e.Nodes) > 0 {
+		e.Holder = e.Nodes[0].Name
+	}
 	return err
 }

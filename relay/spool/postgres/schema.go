@@ -12,7 +12,10 @@ import (
 )
 
 // schemaVersion grows with every change of the tables; a newer one is refused. The tables
-// are those of SQLite with node_lease; see relay/spool/tables for what they mean.
+// are those of SQLite with those that several nodes need; see relay/spool/tables for what the
+// others mean. node_lease has a row for each node that works: its batch is the number of the
+// node's last transaction. lane says whose mail a node sends (0: none does), and how fast that
+// may go on; the lane ” is the leader's.
 const schemaVersion = 1
 
 // The tables. Keys are compared by bytes. message has room in each page for what an attempt
@@ -23,13 +26,17 @@ const schemaVersion = 1
 const schema = `
 CREATE TABLE meta (k text COLLATE "C" PRIMARY KEY, v text NOT NULL);
 CREATE TABLE node_lease (
-	one bigint PRIMARY KEY CHECK (one = 1),
+	id bigint PRIMARY KEY,
 	holder text NOT NULL,
-	token bigint NOT NULL,
+	moving bigint NOT NULL,
 	until timestamptz NOT NULL,
 	batch bigint NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0);
-INSERT INTO node_lease VALUES (1, '', 0, '-infinity', 0);
+CREATE TABLE lane (lane text COLLATE "C" PRIMARY KEY, node bigint NOT NULL, pace text NOT NULL DEFAULT '')
+	WITH (fillfactor = 50, autovacuum_vacuum_threshold = 200, autovacuum_vacuum_scale_factor = 0.02);
+CREATE TABLE number (next bigint NOT NULL) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 200,
+	autovacuum_vacuum_scale_factor = 0);
+INSERT INTO number VALUES (1);
 CREATE TABLE message (
 	n bigint PRIMARY KEY,
 	id text COLLATE "C" NOT NULL UNIQUE,
@@ -92,7 +99,10 @@ CREATE TABLE chunk (id bigint PRIMARY KEY, crc bigint NOT NULL, data bytea NOT N
 	WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 200,
 	toast.autovacuum_vacuum_scale_factor = 0.01, toast.autovacuum_vacuum_threshold = 1000);
 ALTER TABLE chunk ALTER COLUMN data SET STORAGE EXTERNAL;
-CREATE TABLE draft (n bigint PRIMARY KEY);
+CREATE TABLE draft (
+	n bigint PRIMARY KEY,
+	node bigint NOT NULL DEFAULT CAST(current_setting('graphrelay.node') AS bigint)
+);
 CREATE TABLE event (
 	n bigint NOT NULL,
 	seq bigint NOT NULL,
@@ -182,8 +192,7 @@ func prepareSchema(c *db.Conn, s *link.Session, mark string) error {
 		if err != nil {
 			return err
 		}
-		return c.Run("INSERT INTO meta VALUES ('mark', ?), ('version', ?), ('words', '0')",
-			mark, strconv.Itoa(schemaVersion))
+		return c.Run("INSERT INTO meta VALUES ('mark', ?), ('version', ?)", mark, strconv.Itoa(schemaVersion))
 	})
 }
 
@@ -235,7 +244,7 @@ func checkSchema(c *db.Conn, mark string) error {
 			Headline: fmt.Sprintf("Tables of the queue have version %d, this program knows %d", version, schemaVersion),
 			Remedy:   "install the newer graphrelay again, or name" + name}}
 	}
-	whole, err := c.Number("SELECT count(*) FROM node_lease")
+	whole, err := c.Number("SELECT count(*) FROM number")
 	if err == nil && (whole != 1 || version < 1 || ours < int64(len(names))) {
 		err = text.Cause{Headline: "Tables of the queue in the database are not whole",
 			Remedy: "restore all of schema graphrelay from one backup, or name" + name}

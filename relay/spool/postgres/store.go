@@ -1,14 +1,16 @@
-// Package postgres is the engine of relay/spool in a PostgreSQL database, for several nodes
-// of which one works: the others stand by, and the first that finds the lease of the
-// working one expired takes over. The tables and statements are those of relay/spool/tables.
+// Package postgres is the engine of relay/spool in a PostgreSQL database, which several nodes
+// share: each takes mail in, and each mailbox has its mail sent by one of them, which has its
+// lane. A node whose lease expires loses its lanes to the first that sees it. The tables and
+// statements are those of relay/spool/tables.
 //
-// Each transaction that writes changes the row of the lease by its token and commits with
-// synchronous_commit at least on: a node that has lost the lease writes nothing, whatever it
-// believes, and learns it (spool.ErrDisplaced). Where the answer to a commit is lost, the number
+// Each transaction that writes changes the row of its node's lease and commits with
+// synchronous_commit at least on: a node from which another has taken over writes nothing, whatever
+// it believes, and learns it (spool.ErrDisplaced). Two that change the same message at the same time
+// do so one after the other. Where the answer to a commit is lost, the number
 // that the transaction wrote there says after reconnecting whether it was made; while that
 // cannot be found out the store is unhealthy, and what was refused meanwhile is removed
 // when the database is back. A lease that was not confirmed for ten seconds makes the store
-// unhealthy, too, and no attempt may begin (MayBegin). What the node before was sending stays
+// unhealthy, too, and no attempt may begin (MayBegin). What a node that is gone was sending stays
 // Sending until its requests cannot run any more. A full database is ErrFull.
 //
 // The package knows neither SMTP nor Graph nor when to retry, and its errors and logs name
@@ -42,11 +44,12 @@ type Options struct {
 	// begin, by the size of the message. A message whose attempt was interrupted stays Sending
 	// for as long: the node that made it may still be alive. nil: no time.
 	RequestLimit func(size int64) time.Duration
-	Moving       bool              // for tables.Move
-	MarkSandbox  bool              // the store of a sandbox, which a real relay refuses, and the reverse
-	Standby      func(node string) // called while Open waits for the node that works, and when that is another
-	Now          func() time.Time  // = time.Now
-	Log          *slog.Logger      // = none
+	Moving       bool             // for tables.Move
+	MarkSandbox  bool             // the store of a sandbox, which a real relay refuses, and the reverse
+	Now          func() time.Time // = time.Now
+	Log          *slog.Logger     // = none
+
+	Standby func(node string) // not called any more
 }
 
 // readerCount, the writer and the lease are the connections of a node that works.
@@ -68,21 +71,19 @@ type Store struct {
 
 var _ spool.Store = (*Store)(nil)
 
-// Open opens the queue of a database, or creates its tables if there are none, and returns
-// once this node has the lease: until then it stands by. Errors are a text.Cause, some with
-// spool.ErrSchema or ErrSandbox; or that of ctx.
-func Open(ctx context.Context, o Options) (*Store, error) {
+// Open opens the queue of a database, or creates its tables if there are none, as one of the
+// nodes that share it. Errors are a text.Cause, some with spool.ErrSchema or ErrSandbox; or, with
+// Moving, an InUse while there is another node.
+func Open(_ context.Context, o Options) (*Store, error) {
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	if o.Standby == nil {
-		o.Standby = func(string) {}
-	}
 	target, err := link.Parse(o.URL)
 	if err != nil {
 		return nil, err
 	}
 	h := &host{target: target, log: o.Log, lease: newLease(target, o.Log)}
 	h.session = newFenced(target, h.lease)
-	s, err := h.open(ctx, o)
+	h.share = newShare(h)
+	s, err := h.open(o)
 	if err != nil {
 		_ = h.session.Close()
 		return nil, h.explain(err)
@@ -90,7 +91,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (h *host) open(ctx context.Context, o Options) (*Store, error) {
+func (h *host) open(o Options) (*Store, error) {
 	c := &db.Conn{Session: h.session}
 	plain := &db.Conn{Session: h.session.Session} // before there is a lease
 	h.session.Limit = countLimit
@@ -105,28 +106,39 @@ func (h *host) open(ctx context.Context, o Options) (*Store, error) {
 	if err := prepareSchema(plain, h.session.Session, markOf(o.MarkSandbox)); err != nil {
 		return nil, err
 	}
-	if err := h.lease.await(ctx, h.session, o.Standby); err != nil {
+	if err := h.lease.join(h.session, o.Moving); err != nil {
 		return nil, err
 	}
-	o.Log.Info("this node has the queue", slog.String("database", h.target.String()),
+	o.Log.Info("this node shares the queue", slog.String("database", h.target.String()),
 		slog.String("server", is.describe()))
 	h.lease.standbys.Store(&is.standbys)
 	h.server = is
 	h.lease.start()
 	s := &Store{host: h, Store: tables.New(tables.Options{
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
-		Disk: h, Now: o.Now, Log: o.Log, Moving: o.Moving, Backoff: longestBackoff,
+		Disk: h, Now: o.Now, Log: o.Log, Moving: o.Moving, Backoff: longestBackoff, Share: h.share,
 	}, h)}
-	if err := s.Prepare(c, func() error { return s.heedMark(c) }); err != nil {
+	h.share.store, h.moving = s.Store, o.Moving
+	if err := s.Prepare(c, func() error { return s.prepare(c, o.Moving) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
 	h.eased.Store(true)
-	h.fillBallast(c)
+	h.fillBallast()
 	h.session.Limit = commitLimit
 	if err := s.Start(c, h.readers()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.Wake()
 	return s, nil
+}
+
+// prepare heeds that the database was put back, or that a move has brought messages.
+func (s *Store) prepare(c *db.Conn, moving bool) error {
+	if moving {
+		return nil
+	}
+	last := s.LastNumber()
+	return errors.Join(s.heedMark(c), c.Run("UPDATE number SET next = ? WHERE next <= ?", last+1, last))
 }
 
 func (h *host) readers() *db.Pool {
@@ -169,7 +181,7 @@ func (s *Store) MayBegin() error {
 	return nil
 }
 
-// Displaced is closed when another node has taken over the queue.
+// Displaced is closed when another node has taken over from this one.
 func (s *Store) Displaced() <-chan struct{} { return s.host.lease.over }
 
 // About says for people what keeps the queue and where, and what every start and every status
@@ -180,8 +192,7 @@ func (s *Store) About() (what, warning string) {
 	if is.standbys == "" {
 		warning = Unprotected
 	}
-	node, _, _ := strings.Cut(s.host.lease.holder, " ")
-	return is.describe() + ", " + s.host.target.String() + "; this node is " + node, warning
+	return is.describe() + ", " + s.host.target.String() + "; this node is " + nameOf(s.host.lease.holder), warning
 }
 
 // ReadURL reads the file with the URL of a database, and returns the password too, for
@@ -208,6 +219,8 @@ type host struct {
 	log     *slog.Logger
 	eased   atomic.Bool  // the ballast is empty
 	full    atomic.Int64 // when a write last found the database full, by the clock of the boot; 0: never
-	noted   int          // refused messages of which the log knows
-	server  found        // when the store was opened
+	share   *share
+	moving  bool
+	noted   int   // refused messages of which the log knows
+	server  found // when the store was opened
 }

@@ -132,6 +132,9 @@ func (s *Store) take(ctx context.Context, c spool.Claim, find func(*Tx) ([]store
 	now := c.Now
 	err := s.Change(ctx, true, func(t *Tx) error {
 		taken = taken[:0]
+		if mine, err := s.own(t, c.Mailbox.Key()); err != nil || !mine {
+			return err
+		}
 		found, err := find(t)
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,10 @@ func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Dra
 		return nil, err
 	}
 	size = max(size, 0)
-	n := s.lastNumber.Add(1)
+	n, err := s.nextNumber(ctx)
+	if err != nil {
+		return nil, err
+	}
 	share, err := s.Room.Enter(client, size, func() { s.discard(n) })
 	if err != nil {
 		return nil, err
@@ -147,6 +151,11 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		in = d.s.bigs
 	}
 	return d.s.submit(ctx, in, &change{apply: func(t *Tx) error {
+		if !d.attempt.IsZero() {
+			if mine, err := d.s.own(t, m.Mailbox.Key()); err != nil || !mine {
+				return cmp.Or(err, errTaken)
+			}
+		}
 		t.bodyBytes += int64(len(d.buf))
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err

@@ -36,10 +36,11 @@ func readHolds(c *db.Conn) ([]spool.Hold, error) {
 // SetHold implements spool.Lanes.
 func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 	return s.Change(ctx, true, func(t *Tx) error {
-		if err := t.Run("DELETE FROM hold WHERE k = ?", h.Key); err != nil {
-			return err
-		}
-		return t.Run("INSERT INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		return t.Run("INSERT INTO hold ("+holdColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (k) DO UPDATE SET mailbox = excluded.mailbox, mailboxes = excluded.mailboxes,
+				sender = excluded.sender, identity = excluded.identity, status = excluded.status,
+				text = excluded.text, since = excluded.since, probes = excluded.probes,
+				next_probe = excluded.next_probe`,
 			h.Key, h.Mailbox.String(), joinLines(h.Mailboxes, envelope.Address.String), h.From.String(), h.Identity,
 			statusCode(h.Status), spool.CutText(h.Text), nanos(h.Since), int64(h.Probes), nanos(h.NextProbe))
 	})

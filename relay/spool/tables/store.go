@@ -39,12 +39,23 @@ type Options struct {
 	Now    func() time.Time // = time.Now
 	Log    *slog.Logger     // = none
 
+	Share Share // how several nodes share the database; nil = one alone has it
+
 	Moving bool // for Move: what is stored stays as it is, even where a move has not ended
 
 	Tick time.Duration // how often the writer looks after the database; = 1 s
 	Ride time.Duration // how long a change that rides waits for another; = 10 ms
 
 	Backoff time.Duration // the longest time until an unhealthy store is tried again; = 1 min
+}
+
+// Share divides the lanes among the nodes of a database. Its methods are called by the writer's
+// goroutine.
+type Share interface {
+	// Own reports whether the node has a lane, which it takes in a transaction if no other has it.
+	Own(t *Tx, lane string) (mine bool, err error)
+	// Numbers takes a block of numbers that no other node has or gets.
+	Numbers(t *Tx) (first, last int64, err error)
 }
 
 // Host is the database of a Store, as far as it is not the same for all. But for Cause and
@@ -103,6 +114,7 @@ type Store struct {
 	host       Host
 	writer     *db.Conn     // of the writer's goroutine alone
 	lastNumber atomic.Int64 // of a draft
+	numbers    numbers      // of a node that shares the database
 	watermark  int64        // of the words, the writer's
 	wordsTried int64        // up to which number, in vain; the writer's
 
@@ -148,24 +160,28 @@ func (s *Store) Prepare(c *db.Conn, also func() error) error {
 	if err := s.recount(c); err != nil {
 		return err
 	}
-	return c.Transaction(func() error {
-		if s.Options.Moving {
-			return errors.Join(s.readKey(c), also())
-		}
-		if err := refuseMoved(c); err != nil {
-			return err
-		}
+	return db.Retry(func() error { return c.Transaction(func() error { return s.prepare(c, also) }) })
+}
+
+func (s *Store) prepare(c *db.Conn, also func() error) error {
+	if s.Options.Moving {
+		return errors.Join(s.readKey(c), also())
+	}
+	if err := refuseMoved(c); err != nil {
+		return err
+	}
+	if s.Options.Share == nil {
 		if err := s.bringBack(c); err != nil {
 			return err
 		}
-		if err := s.readKey(c); err != nil {
-			return err
-		}
-		if err := also(); err != nil {
-			return err
-		}
-		return clampNext(c, s.tally.snapshot(), s.Options.Now(), s.Options.MaxDelay)
-	})
+	}
+	if err := s.readKey(c); err != nil {
+		return err
+	}
+	if err := also(); err != nil {
+		return err
+	}
+	return clampNext(c, s.tally.snapshot(), s.Options.Now(), s.Options.MaxDelay)
 }
 
 // Start takes changes from now on, which the connection c makes. Whatever it returns, Close
@@ -173,6 +189,11 @@ func (s *Store) Prepare(c *db.Conn, also func() error) error {
 func (s *Store) Start(c *db.Conn, readers *db.Pool) error {
 	s.writer, s.Readers = c, readers
 	go s.write()
+	if s.Options.Share != nil && !s.Options.Moving {
+		if err := s.addWords(context.Background()); err != nil {
+			return err
+		}
+	}
 	return s.addHeldTimes(context.Background())
 }
 
@@ -185,6 +206,9 @@ func (s *Store) Go(run func()) { s.background.Go(run) }
 
 // Stopping is closed when Close begins.
 func (s *Store) Stopping() <-chan struct{} { return s.stop }
+
+// LastNumber is the latest of a message that was stored when the store was opened.
+func (s *Store) LastNumber() int64 { return s.lastNumber.Load() }
 
 // Queued is the number of messages in the queue.
 func (s *Store) Queued() int { return s.tally.queue() }
@@ -200,6 +224,9 @@ func (s *Store) recount(c *db.Conn) error {
 	}
 	if s.watermark, err = readWatermark(c); err != nil {
 		return err
+	}
+	if s.Options.Share != nil {
+		s.watermark = allWords
 	}
 	s.tally.replace(t)
 	if s.watermark < allWords {

@@ -157,12 +157,18 @@ func (s *Store) redo(batch []*change, cause error) {
 // damaged, get their error and are skipped; an error of the database fails all.
 func (s *Store) tryCommit(batch []*change) (marks, error) {
 	for {
-		t := &Tx{Conn: s.writer, watermark: s.watermark}
-		err := s.transact(t, batch)
+		var t *Tx
+		err := db.Retry(func() error {
+			t = &Tx{Conn: s.writer, watermark: s.watermark}
+			return s.transact(t, batch)
+		})
 		switch {
 		case err == nil:
 			s.tally.apply(t.shifts)
 			s.noteWatermark(t.watermark)
+			for _, do := range t.then {
+				do()
+			}
 			s.host.Committed(Written{
 				Changes: len(batch), Bytes: t.bodyBytes, Moved: len(t.shifts) > 0, Freed: t.freed,
 			})
@@ -228,6 +234,7 @@ type Tx struct {
 	bodyBytes int64
 	freed     bool  // bytes of bodies were removed
 	watermark int64 // see search_index.go
+	then      []func()
 	marks
 }
 

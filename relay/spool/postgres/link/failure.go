@@ -22,6 +22,7 @@ func kindOf(state string) db.Kind {
 		{"XX001", db.Corrupt}, {"XX002", db.Corrupt},
 		{"08", db.Lost}, {"57P", db.Lost}, // the connection, or the server is shut down
 		{"25006", db.Lost}, // it has become a standby
+		{"40001", db.Conflict}, {"40P01", db.Conflict}, {"55P03", db.Conflict},
 	} {
 		if strings.HasPrefix(state, k.prefix) {
 			return k.kind

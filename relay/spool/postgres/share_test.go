@@ -1,0 +1,188 @@
+//go:build postgres
+
+package postgres
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"graphrelay/relay/envelope"
+	"graphrelay/relay/spool"
+)
+
+// pair opens two nodes of one database at the same time: they make one set of tables.
+func pair(t *testing.T, o Options) (one, other *Store) {
+	t.Helper()
+	o.URL = server.Database(t)
+	var opening sync.WaitGroup
+	opening.Go(func() { one = open(t, o) })
+	opening.Go(func() { other = open(t, o) })
+	opening.Wait()
+	return one, other
+}
+
+func mailboxes(t *testing.T, n int) (list []envelope.Address) {
+	for i := range n {
+		a, err := envelope.ParseAddress(fmt.Sprintf("box%d@example.org", i))
+		must(t, err)
+		list = append(list, a)
+	}
+	return list
+}
+
+func acceptFor(s spool.Store, mailbox envelope.Address) error {
+	m := newMessage()
+	m.Mailbox = mailbox
+	return accept(s, m, "body")
+}
+
+// lanesOf is which of the mailboxes a node sends the mail of.
+func lanesOf(s *Store, boxes []envelope.Address) (list []envelope.Address) {
+	for _, box := range boxes {
+		if s.Mine(box) {
+			list = append(list, box)
+		}
+	}
+	return list
+}
+
+// Both nodes take mail in; each mailbox is one node's, no node has more than its part and one, and
+// what one took in for the other's the other sends.
+func TestLanesAreShared(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	one, other := pair(t, Options{})
+	boxes := mailboxes(t, 8)
+	for _, box := range boxes {
+		must(t, acceptFor(one, box))
+		must(t, acceptFor(other, box))
+	}
+	await(t, "each mailbox to be one node's, and neither to have more than 5 of 8", func() bool {
+		a, b := len(lanesOf(one, boxes)), len(lanesOf(other, boxes))
+		return a+b == len(boxes) && a <= 5 && b <= 5
+	})
+	for _, box := range boxes {
+		owner, stranger := one, other
+		if other.Mine(box) {
+			owner, stranger = other, one
+		}
+		if taken, err := stranger.Claim(t.Context(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10}); err != nil ||
+			len(taken) > 0 {
+			t.Errorf("claimed %d of another node's, %v", len(taken), err)
+		}
+		taken := 0
+		await(t, "both messages to be claimed", func() bool {
+			list, err := owner.Claim(t.Context(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10})
+			must(t, err)
+			taken += len(list)
+			return taken == 2
+		})
+	}
+	if one.Leads() == other.Leads() {
+		t.Errorf("leads: %t and %t", one.Leads(), other.Leads())
+	}
+	nodes, err := one.Nodes(t.Context())
+	if err != nil || len(nodes) != 2 || nodes[0].This == nodes[1].This ||
+		nodes[0].Lanes+nodes[1].Lanes != len(boxes) {
+		t.Errorf("nodes %+v, %v", nodes, err)
+	}
+}
+
+// A node that joins gets lanes of one that has them all, but none with an attempt under way; with
+// the lane goes its pace. A node that ends gives up its lanes at once.
+func TestNodeJoinsAndLeaves(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	database := server.Database(t)
+	one, boxes := open(t, Options{URL: database}), mailboxes(t, 8)
+	sending := map[envelope.Address]spool.Record{}
+	for _, box := range boxes {
+		must(t, acceptFor(one, box))
+		taken, err := one.Claim(t.Context(), spool.Claim{Mailbox: box, Now: time.Now()})
+		must(t, err)
+		sending[box] = taken[0]
+		one.Carry(box, "pace of "+box.String())
+	}
+	other := open(t, Options{URL: database})
+	given := func() (list []envelope.Address) {
+		for _, box := range boxes {
+			if !one.Mine(box) {
+				list = append(list, box)
+			}
+		}
+		return list
+	}
+	await(t, "lanes to be given up", func() bool { return len(given()) == 3 })
+	for _, box := range boxes {
+		must(t, acceptFor(other, box))
+	}
+	time.Sleep(2 * time.Second) // of the ticks in which nothing may happen
+	if got := lanesOf(other, boxes); len(got) > 0 {
+		t.Errorf("%v are given with an attempt under way", got)
+	}
+	for _, box := range given() {
+		m := sending[box]
+		must(t, one.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: time.Now()}))
+	}
+	await(t, "the other to have them", func() bool { return len(lanesOf(other, boxes)) == 3 })
+	for _, box := range lanesOf(other, boxes) {
+		if got := other.Carried(box); got != "pace of "+box.String() || other.Elsewhere(box) != 0 {
+			t.Errorf("carried %q, %d elsewhere", got, other.Elsewhere(box))
+		}
+	}
+	must(t, other.Close())
+	await(t, "the first to have all again", func() bool { return len(lanesOf(one, boxes)) == len(boxes) })
+}
+
+// Two nodes that change one message at the same time do so one after the other.
+func TestTwoNodesChangeOneMessage(t *testing.T) {
+	one, other := pair(t, Options{})
+	for range 40 {
+		m := acceptSoon(t, one)
+		var claimed []spool.Record
+		var deleted error
+		var both sync.WaitGroup
+		both.Go(func() { claimed, _ = claim(one) })
+		both.Go(func() { deleted = other.Delete(t.Context(), m.ID, "", time.Now()) })
+		both.Wait()
+		if (len(claimed) == 1) == (deleted == nil) {
+			t.Fatalf("claimed %d, deleted: %v", len(claimed), deleted)
+		}
+		if len(claimed) == 1 {
+			if _, err := one.Open(t.Context(), m.ID); err != nil {
+				t.Errorf("the body of a claimed message: %v", err)
+			}
+			must(t, one.Settle(t.Context(), spool.Settlement{ID: m.ID, Attempt: 1, State: spool.Sent, At: time.Now()}))
+		}
+	}
+}
+
+// While both take in mail no message is lost or has the number of another, and what is counted
+// comes to be right on both.
+func TestBothAccept(t *testing.T) {
+	one, other := pair(t, Options{})
+	const each = 150
+	var all sync.WaitGroup
+	for _, s := range []*Store{one, other} {
+		for range 4 {
+			all.Go(func() {
+				for range each {
+					if err := acceptFor(s, box); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+	for _, s := range []*Store{one, other} {
+		await(t, "the counts to be right", func() bool {
+			stats, err := s.Stats(t.Context())
+			must(t, err)
+			return stats.Queued == 8*each
+		})
+		if list, err := s.List(t.Context(), spool.Filter{Find: "box@example.org", Limit: 1000}); err != nil || len(list) != 1000 {
+			t.Errorf("found %d, %v", len(list), err)
+		}
+	}
+}
