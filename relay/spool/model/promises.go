@@ -23,7 +23,7 @@ const (
 )
 
 var promises = map[Promise]string{
-	AcceptedIsKept:        "a message answered with 250 is stored until Graph has accepted it or an operator deletes it",
+	AcceptedIsKept:        "a message answered with 250 is stored until Graph accepts it or an operator deletes it",
 	RefusedStaysAway:      "a message whose commit certainly failed does not come back",
 	WipedWasNeverTried:    "a message that is deleted after a doubtful commit was never sent by anybody",
 	DeletedStaysAway:      "a message that an operator has deleted is not sent afterwards and does not come back",
