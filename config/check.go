@@ -1,13 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +22,7 @@ import (
 // each port is bound for a moment. It judges for the process that runs it. Nil
 // means that nothing was found.
 func Check(c *Config) []Problem {
-	return (&hostCheck{c: c, running: Runs(c)}).all()
+	return (&hostCheck{c: c, running: Answers(c.Admin.Address)}).all()
 }
 
 // CheckFor is Check in a process that stands for the service: it has its user and,
@@ -234,25 +231,6 @@ func Answers(l ListenAddress) bool {
 	}
 	conn.Close()
 	return true
-}
-
-// Runs reports whether a service with this configuration does: one that stands by has no admin
-// socket yet, and says so to probes.
-func Runs(c *Config) bool {
-	if Answers(c.Admin.Address) {
-		return true
-	}
-	if c.Queue.StoreURLFile == "" || c.Metrics == nil || c.Metrics.Address.Network != "tcp" {
-		return false
-	}
-	client := http.Client{Timeout: 2 * time.Second}
-	res, err := client.Get("http://" + c.Metrics.Address.Address + "/readyz")
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-	return err == nil && bytes.Contains(b, []byte(`"key":"standby"`))
 }
 
 // mode shows the permissions of a file.

@@ -14,6 +14,9 @@ import (
 func (r *Relay) newAuditor(g *generation) *verify.Auditor {
 	a := wiring.Audit(g.cfg, g.identities, r.log)
 	a.Alarm, a.Stop, a.Resume = r.observer.Alerts.Alarm, r.delivery.HoldIdentity, r.delivery.ReleaseIdentity
+	if r.store.News() != nil {
+		a.Shared = r.store
+	}
 	if !wiring.AuditHolds(g.cfg) {
 		// An earlier run may have held what now only raises the alarm.
 		a.Stop = func(ctx context.Context, identity, _ string) error {

@@ -51,10 +51,6 @@ type Options struct {
 	// are answered 421.
 	Inherited socket.Passed
 
-	// OnStandby is called while New waits for another node, of the same queue, that works:
-	// with its name, and when that is another. It may be nil and must not block.
-	OnStandby func(node string)
-
 	// Load reads the configuration again, for a reload; nil where there is none
 	// to read. OnChange is called with the one that came into force, OnReload when
 	// a reload begins, and what it returns when it is over. Both may be nil and
@@ -287,12 +283,14 @@ func (r *Relay) part(f func() error) {
 }
 
 // sweep deletes history and failed messages that are older than the configuration
-// keeps them, every few minutes.
+// keeps them, every few minutes, where no other node does.
 func (r *Relay) sweep(ctx context.Context) {
 	for {
 		history, failed := wiring.Retention(r.cfg())
-		if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
-			r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
+		if r.store.Leads() {
+			if err := r.store.Sweep(ctx, time.Now(), history, failed); err != nil && ctx.Err() == nil {
+				r.log.Warn("cannot delete history and failed messages that are too old", "error", err)
+			}
 		}
 		if pacing.Sleep(ctx, 5*time.Minute) != nil {
 			return

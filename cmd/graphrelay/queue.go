@@ -27,7 +27,7 @@ type queueReader interface {
 
 // withQueue asks the running service, and where none answers opens its store.
 func withQueue(ctx context.Context, file string, ask func(queueReader) error) error {
-	service, err := dialHere(ctx, file)
+	service, err := dialService(ctx, file)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"graphrelay/cmd/graphrelay/terminal"
-	"graphrelay/config"
 	"graphrelay/relay/admin"
-	"graphrelay/relay/doctor"
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/operator"
 	"graphrelay/relay/state"
@@ -64,28 +62,6 @@ func (c *changeCommand) read(args []string) (operator.Change, error) {
 // dialService is the service that file configures. A mistake in the file of an
 // installed service does not hide that service, which runs by what was in it before.
 func dialService(ctx context.Context, file string) (*admin.Client, error) {
-	service, err := dialHere(ctx, file)
-	if err == nil && service.Answers(ctx) != nil {
-		err = otherNode(file)
-	}
-	return service, err
-}
-
-// otherNode says which node has the queue, where this one stands by or is stopped.
-func otherNode(file string) error {
-	c, err := config.Load(file)
-	if err != nil {
-		return nil // the command itself says so
-	}
-	if node := doctor.Holder(c); node != "" {
-		return fmt.Errorf("node %s has the queue, and no service answers here at %s; run the command on that node",
-			node, c.Admin.Address)
-	}
-	return nil
-}
-
-// dialHere is for commands that can do without the service.
-func dialHere(ctx context.Context, file string) (*admin.Client, error) {
 	socket, mistake := adminSocket(file)
 	return dialAt(ctx, socket, mistake, file == installedConfig)
 }

@@ -53,7 +53,7 @@ func moveQueue(cmd *cobra.Command, file, to string, abort bool) (err error) {
 		}
 	}
 	stores, err := move.Open(cmd.Context(), configs[0], configs[1], func(node string) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "node %s has the queue; waiting for 20 s, in case it has crashed\n",
+		fmt.Fprintf(cmd.ErrOrStderr(), "node %s works on the queue; waiting for up to 20 s, in case it has crashed\n",
 			text.Line(node))
 	})
 	if err != nil {

@@ -293,6 +293,32 @@ func TestStatusSaysWhetherTheCanaryArrived(t *testing.T) {
 	}
 }
 
+// Of several nodes status shows each, and which mailboxes another one sends for.
+func TestStatusShowsTheNodes(t *testing.T) {
+	s := admin.Status{Snapshot: state.Snapshot{
+		Nodes: []state.Node{{Name: "relay1", This: true, Leads: true, Lanes: 1, Seen: 1.6},
+			{Name: "relay2", Lanes: 12}},
+		Lanes: []state.Lane{{Mailbox: "a@contoso.com", Queued: 2, Elsewhere: true},
+			{Mailbox: "b@contoso.com", Slots: 4}},
+	}}
+	var b bytes.Buffer
+	if err := printStatus(&b, s, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"node: relay1, this one, leads: sends for 1 mailbox, seen 2 s ago\n",
+		"node: relay2: sends for 12 mailboxes, seen 0 s ago\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, b.String())
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	for i, want := range []string{"a@contoso.com 2 other", "b@contoso.com 0 0/4 idle"} {
+		if got := strings.Join(strings.Fields(lines[len(lines)-2+i]), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // With a wildcard in senders a client chooses what a mailbox is named, and what
 // is shown to be copied into a shell must stay one word of it.
 func TestStatusShowsCommandsThatAreSafeToCopy(t *testing.T) {

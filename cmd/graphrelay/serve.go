@@ -99,10 +99,7 @@ func serve(ctx context.Context, o relay.Options, watched *watchfile.Files, ready
 	signal.Notify(hup, syscall.SIGHUP) // from here on it does not end the process
 	defer signal.Stop(hup)
 	withoutCore(o.Log)
-	waiting := newStandby(o.Log)
-	o.OnStandby = waiting.show
 	r, err := relay.New(ctx, o)
-	close(waiting.over)
 	if err != nil && ctx.Err() != nil {
 		return nil // stopped before it had started, which is no failure
 	}
@@ -234,8 +231,6 @@ Microsoft asked to wait: the command prints until when.`,
 			switch {
 			case errors.As(errReload, &refused):
 				return usageError{refused}
-			case errReload != nil && err == nil && service.Answers(cmd.Context()) != nil:
-				return cmp.Or(otherNode(file), errReload)
 			case errReload != nil:
 				return cmp.Or(err, errReload)
 			}

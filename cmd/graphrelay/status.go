@@ -25,7 +25,9 @@ func newStatus() *cobra.Command {
 		Long: `Show on one screen whether mail flows and, if not, why. The first line is the
 verdict: OK, or PROBLEM with what is wrong and since when. Below it stands what
 to do now, what happens to mail meanwhile, and the service's own words. Traffic,
-queue, credentials, audits, and each mailbox that has mail waiting follow.`,
+queue, credentials, audits, and each mailbox that has mail waiting follow. Where nodes
+share the queue in a database, each is shown, and mailboxes whose mail another node
+sends have the lane "other".`,
 		Example: `  graphrelay status
   graphrelay status --json`,
 		Args: noArguments,
@@ -75,9 +77,32 @@ func printStatus(w io.Writer, s admin.Status, now time.Time) error {
 	if s.Store != "" {
 		fmt.Fprintf(w, "store: %s\n", text.Line(s.Store))
 	}
+	printNodes(w, s.Nodes)
 	fmt.Fprintf(w, "graphrelay %s, running for %s, %d connections\n", s.Version, terminal.Ago(now.Sub(s.Started)),
 		s.Connections)
 	return printLanes(w, s.Lanes, now)
+}
+
+// printNodes prints the relays that share the queue.
+func printNodes(w io.Writer, nodes []state.Node) {
+	for _, n := range nodes {
+		about := ""
+		if n.This {
+			about += ", this one"
+		}
+		if n.Leads {
+			about += ", leads"
+		}
+		fmt.Fprintf(w, "node: %s%s: sends for %s, seen %.0f s ago\n", text.Line(n.Name), about, mailboxes(n.Lanes),
+			n.Seen)
+	}
+}
+
+func mailboxes(n int) string {
+	if n == 1 {
+		return "1 mailbox"
+	}
+	return fmt.Sprintf("%d mailboxes", n)
 }
 
 // printVerdict says whether mail flows, and of each problem what, since when, and
@@ -266,11 +291,15 @@ func printLanes(w io.Writer, lanes []state.Lane, now time.Time) error {
 		if !l.Oldest.IsZero() {
 			age = terminal.Ago(now.Sub(l.Oldest))
 		}
+		slots := fmt.Sprintf("%d/%d", l.Busy, l.Slots)
+		if l.Elsewhere {
+			slots = "" // only the node that sends it knows
+		}
 		row := []string{terminal.Short(text.Line(l.Mailbox), min(width, 31))}
 		for _, c := range columns {
 			row = append(row, fmt.Sprint(c.of(l)))
 		}
-		g.Row(append(row, age, fmt.Sprintf("%d/%d", l.Busy, l.Slots), laneState(l, now))...)
+		g.Row(append(row, age, slots, laneState(l, now))...)
 		if l.TakesTurns() && lines > 1 {
 			g.Note(whoWaits(l))
 			lines--
@@ -347,6 +376,8 @@ func laneState(l state.Lane, now time.Time) string {
 	switch {
 	case l.Paused > 0 && l.Paused == l.Waiting():
 		return "on hold"
+	case l.Elsewhere:
+		return "other"
 	case l.Backoff.After(now):
 		return "waits " + terminal.Ago(l.Backoff.Sub(now))
 	case l.Failures > 0:

@@ -5,9 +5,10 @@
 //
 // One canary a day, and one at a time: the next waits until the last was sent, and a
 // restart neither sends a second one nor forgets the one under way, since the store
-// remembers it. It is the queue's ordinary mail, with the smallest share of its mailbox,
-// and the mailbox is read when Config.Aside permits it, at most once a minute. Nothing
-// changes there. When to send, and what has become of a canary, is decided by pure functions.
+// remembers it. Of several nodes the one that leads sends and looks. A canary is the
+// queue's ordinary mail, with the smallest share of its mailbox, and the mailbox is read
+// when Config.Aside permits it, at most once a minute. Nothing changes there. When to
+// send, and what has become of a canary, is decided by pure functions.
 //
 // # On failure
 //
@@ -54,6 +55,7 @@ type Store interface {
 	ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error)
 	Note(ctx context.Context, key, text string) error
 	Noted(ctx context.Context, key string) (string, error)
+	Leads() bool
 }
 
 // Settings are what a reload may change.
@@ -154,6 +156,11 @@ func (c *Canary) step(ctx context.Context, s Settings) error {
 		return err
 	}
 	now := c.Now()
+	if !c.Store.Leads() { // another node sends and looks
+		c.seen, c.from, c.unread = search{}, time.Time{}, ""
+		c.show(s, rec, stage(rec, c.note.Arrived, c.seen, now))
+		return nil
+	}
 	is := stage(rec, c.note.Arrived, c.seen, now)
 	switch {
 	case rec == nil && !c.note.Queued, due(c.note.Begun, is, now):

@@ -162,6 +162,46 @@ func TestACanaryArrives(t *testing.T) {
 	}
 }
 
+// follower is the store of a node that does not lead.
+type follower struct{ Store }
+
+func (follower) Leads() bool { return false }
+
+// Of several nodes the one that leads sends and looks, and each shows how far the canary is. One
+// that begins to lead goes on with the canary under way, and sends the next a day after it.
+func TestTheNodeThatLeadsSends(t *testing.T) {
+	r := newRig(t, granted)
+	other := New(r.Config)
+	other.Store = follower{r.store}
+	see := func() state.Canary {
+		if err := other.step(t.Context(), r.Settings()); err != nil {
+			t.Fatal(err)
+		}
+		return *other.State()
+	}
+	see()
+	if n := len(r.all()); n != 0 {
+		t.Fatalf("%d canaries of a node that does not lead", n)
+	}
+	r.steps(1)
+	rec := r.settle(spool.Sent, "")
+	r.receive("Message-ID: " + rec.MessageID)
+	if s := see(); s.Stage != "sent" || s.ID != string(rec.ID) {
+		t.Errorf("the other node shows %+v", s)
+	}
+	other.Store, r.Store = r.store, follower{r.store}
+	if s := see(); s.Stage != "arrived" {
+		t.Errorf("the node that leads now shows %+v", s)
+	}
+	if s := r.steps(1); s.Stage != "arrived" || len(r.all()) != 1 {
+		t.Errorf("the node that led shows %+v of %d", s, len(r.all()))
+	}
+	r.now = noon.Add(Every)
+	if see(); len(r.all()) != 2 {
+		t.Errorf("%d canaries after a day", len(r.all()))
+	}
+}
+
 // The message is mail that says what it is, whom nobody answers, and that has the smallest share.
 func TestWhatACanaryLooksLike(t *testing.T) {
 	r := newRig(t, granted)

@@ -322,6 +322,24 @@ func TestSetupShowsTheCanary(t *testing.T) {
 	}
 }
 
+// Where nodes share a queue, Setup shows each, and the overview which mailboxes another one sends for.
+func TestNodesAreShown(t *testing.T) {
+	b := newBench(t).logIn()
+	if text := b.get("/setup").Body.String(); strings.Contains(text, "Nodes") {
+		t.Errorf("of one that is alone: %s", text)
+	}
+	b.snap.Nodes = []state.Node{{Name: "relay1", This: true, Leads: true, Lanes: 1, Seen: 1.6},
+		{Name: "<b>", Lanes: 12}}
+	b.snap.Lanes = []state.Lane{{Mailbox: "a@contoso.com", Queued: 2, Elsewhere: true}}
+	text := b.get("/setup").Body.String() + b.get("/").Body.String()
+	for _, want := range []string{"<code>relay1</code>, this one, leads: sends for 1 mailbox, seen 2 s ago",
+		"<code>&lt;b&gt;</code>: sends for 12 mailboxes, seen 0 s ago", "sent by another node"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("lacks %q: %s", want, text)
+		}
+	}
+}
+
 type addrOf string
 
 func (a addrOf) Network() string { return "tcp" }

@@ -71,6 +71,8 @@ func lanesOf(s state.Snapshot, now time.Time) (list []lane, more int) {
 			v.Class, v.State = "bad", untrusted("on hold: "+hold)
 		case from != "":
 			v.Class, v.State = "bad", untrusted("mail from "+from+" is on hold")
+		case l.Elsewhere:
+			v.State = "sent by another node"
 		case l.Backoff.After(now) && l.BackoffBy == state.BackoffFailures:
 			v.Class, v.State = "warn", untrusted("attempts fail, next try in "+lasting(l.Backoff.Sub(now)))
 		case l.Backoff.After(now):

@@ -25,7 +25,8 @@ func isDelayed(rec spool.Record, now time.Time, after time.Duration) bool {
 // warnOfDelays warns the postmaster of mail that waits for longer than
 // reports.delay_warning. A backlog of thousands gives one warning for each
 // mailbox, about its oldest message, and the next one after the same time again at
-// the earliest. There are none during a hold, whose alarm is raised already.
+// the earliest. There are none during a hold, whose alarm is raised already. Of several
+// nodes the one that leads warns.
 func (d *Delivery) warnOfDelays(ctx context.Context) error {
 	r, now := d.cfg.Reports(), d.cfg.Now()
 	if r.DelayWarning <= 0 || r.Postmaster.IsZero() || !d.cfg.Store.Leads() {

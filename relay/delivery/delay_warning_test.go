@@ -57,6 +57,25 @@ func TestDelayWarning(t *testing.T) {
 	})
 }
 
+// Of several nodes the one that leads warns.
+func TestDelayWarningOfTheNodeThatLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, time.Second)
+		r.reporting(func(c *Reports) { c.DelayWarning = 4 * time.Hour })
+		r.store.follows = true
+		r.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			return outcome.Answer{Outcome: outcome.Retry, HTTPStatus: 503, Status: reply.Enhanced{4, 3, 2}}
+		}
+		r.from(addr(t, "slow@contoso.com"), clientHeader)
+		r.start()
+		r.wait(5 * time.Hour)
+		if got := r.store.reports(); len(got) != 0 {
+			t.Errorf("reports: %+v", got)
+		}
+		r.stop()
+	})
+}
+
 func TestIsDelayed(t *testing.T) {
 	now, after := time.Now(), 4*time.Hour
 	base := spool.Record{Message: spool.Message{Accepted: now.Add(-after),

@@ -17,8 +17,11 @@ var errDisk = errors.New("input/output error")
 // testStore is a store in memory with short words for what these tests do to it.
 type testStore struct {
 	*spooltest.Mem
-	seq int
+	seq     int
+	follows bool // another node leads
 }
+
+func (s *testStore) Leads() bool { return !s.follows }
 
 func newTestStore() *testStore { return &testStore{Mem: spooltest.NewMem(nil)} }
 

@@ -76,11 +76,6 @@ func (d *examiner) service(ctx context.Context) {
 	defer cancel()
 	s, err := admin.Dial(d.c.Admin.Address.Address).Status(ctx)
 	if err != nil {
-		if node := Holder(d.c); node != "" {
-			d.ok("service", "node %s has the queue; this one does not answer at %s, as while it stands by", node,
-				d.c.Admin.Address)
-			return
-		}
 		d.warn("service", "it does not answer at "+d.c.Admin.Address.String(),
 			"start it (systemctl start graphrelay), or run this as root or as a member of the group graphrelay")
 		return

@@ -89,7 +89,7 @@ type portJudge struct {
 }
 
 func judgePorts(ctx context.Context, c *config.Config, u unit, h *Host) {
-	running := config.Runs(c)
+	running := config.Answers(c.Admin.Address)
 	j := &portJudge{c: c, u: u, host: h, taken: func(at string) (string, string) { return taken(at, running) }}
 	if u != nil {
 		j.units = socketUnits(ctx)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -107,15 +108,6 @@ func (d *examiner) store(ctx context.Context) {
 	d.ok("spool", "%s is intact, in WAL mode; the service writes it with synchronous=FULL", path)
 }
 
-// Holder is the node that has the queue, if that is in a database that can be read; else "".
-func Holder(c *config.Config) string {
-	if c.Queue.StoreURLFile == "" {
-		return ""
-	}
-	is, _ := examineDatabase(c)
-	return is.Holder
-}
-
 // examineDatabase asks the server that keeps the queue whether it can keep it safe.
 func examineDatabase(c *config.Config) (postgres.Examined, error) {
 	url, _, err := postgres.ReadURL(string(c.Queue.StoreURLFile))
@@ -135,10 +127,14 @@ func (d *examiner) database() {
 	switch {
 	case is.Empty:
 		d.ok("spool", "%s; the first start makes the tables", is.Server)
-	case is.Holder == "":
-		d.ok("spool", "%s; no node has the queue", is.Server)
+	case len(is.Nodes) == 0:
+		d.ok("spool", "%s; no node works on the queue now", is.Server)
 	default:
-		d.ok("spool", "%s; node %s has the queue", is.Server, is.Holder)
+		var names []string
+		for _, n := range is.Nodes {
+			names = append(names, n.Name)
+		}
+		d.ok("spool", "%s; nodes that work on the queue: %s", is.Server, strings.Join(names, ", "))
 	}
 	if is.Alone {
 		c := text.ReadCause(postgres.Unprotected)

@@ -66,18 +66,10 @@ func (m *Monitor) describeEvents() events {
 	}
 }
 
-// The metric of a service that stands by, which has no other.
-const (
-	standbyName = "standby"
-	standbyHelp = "1 while the service stands by and has no other metrics, as another relay has the queue; " +
-		"0 while it works."
-)
-
 // describeStates makes the metrics that are read from a Snapshot.
 func (m *Monitor) describeStates() {
 	m.value("ready", "1 while mail is accepted: the store is healthy and has room, and the service is not stopping.",
 		func(s state.Snapshot) float64 { return truth(s.Ready()) }).withoutSnapshot = true
-	m.value(standbyName, standbyHelp, func(state.Snapshot) float64 { return 0 }).withoutSnapshot = true
 	m.gauge("queue_messages",
 		"Messages in the store by state: queued, deferred, paused, sending, held, failed or damaged.",
 		func(s state.Snapshot, is emit) {
@@ -114,7 +106,26 @@ func (m *Monitor) describeStates() {
 		func(s state.Snapshot) float64 { return float64(s.DiskSize) })
 	m.value("disk_reserve_bytes", "Free space in bytes below which no mail is accepted (queue.min_free_space).",
 		func(s state.Snapshot) float64 { return float64(s.DiskReserve) })
+	m.describeNodes()
 	m.describeService()
+}
+
+// describeNodes has no values where the queue is a file.
+func (m *Monitor) describeNodes() {
+	of := func(name, help string, read func(state.Node) float64) {
+		m.gauge(name, help, func(s state.Snapshot, is emit) {
+			for _, n := range state.NodesByName(s.Nodes) {
+				is(read(n), n.Name)
+			}
+		}, "node")
+	}
+	of("node_lanes", "Mailboxes whose mail a node sends; absent where the queue is a file.",
+		func(n state.Node) float64 { return float64(n.Lanes) })
+	of("node_leads", "1 for the node that audits, reads bounces, sends canaries and deletes old history "+
+		"on behalf of all nodes, else 0; absent where the queue is a file.",
+		func(n state.Node) float64 { return truth(n.Leads) })
+	of("node_seen_seconds", "Time since a node last confirmed in the database that it works; "+
+		"absent where the queue is a file.", func(n state.Node) float64 { return n.Seen })
 }
 
 // describeLanes covers the first lanes only: a wildcard can make very many.

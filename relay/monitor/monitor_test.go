@@ -40,6 +40,8 @@ func full(t *testing.T) *Monitor {
 					{Identity: "other", Kind: "client secret"},
 				},
 				Certificate: noon, Audits: []state.Audit{{Identity: "contoso", At: noon, Passed: true}},
+				Nodes: []state.Node{{Name: "one", Lanes: 3, Seen: 14.5},
+					{Name: "one", Leads: true, Lanes: 2, Seen: 1.5}},
 				Canary: &state.Canary{Stage: "arrived", Arrived: noon, Travel: 4.5}, Reload: state.Reload{At: noon},
 			}, nil
 		}})
@@ -161,7 +163,8 @@ func TestScrape(t *testing.T) {
 		`graphrelay_lane_waiting_messages{client="erp",mailbox="a@example.org"} 2`,
 		`graphrelay_lane_waiting_messages{client="",mailbox="a@example.org"} 1`,
 		`graphrelay_lane_backoff_seconds{mailbox="a@example.org"} 60`, `graphrelay_holds{scope="mailbox"} 1`,
-		`graphrelay_ready 1`,
+		`graphrelay_node_lanes{node="one"} 5`, `graphrelay_node_leads{node="one"} 1`,
+		`graphrelay_node_seen_seconds{node="one"} 1.5`, `graphrelay_ready 1`,
 		`graphrelay_build_info{goversion="go`, `process_start_time_seconds`, `go_goroutines`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"graphrelay/config"
+	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
@@ -34,8 +35,8 @@ type Stores struct {
 }
 
 // Open opens the stores of two configurations. As root it goes on as the user to whom the
-// files belong, so that the service can open them afterwards. waiting is called with the
-// node that has a database, while Open waits for its lease to expire.
+// files belong, so that the service can open them afterwards. waiting is called with a
+// node that works on a database, while Open waits for its lease to expire.
 func Open(ctx context.Context, from, to *config.Config, waiting func(node string)) (*Stores, error) {
 	if name(from) == name(to) {
 		return nil, text.Cause{Headline: "Both configurations name the same store",
@@ -116,22 +117,33 @@ func (s *Stores) open(
 	}
 	o := wiring.Database(c, false, log)
 	o.URL, o.Moving = url, true
-	node := ""
-	o.Standby = func(is string) {
-		node = is
-		waiting(is)
-	}
-	limited, cancel := context.WithTimeout(ctx, leaseWait)
-	defer cancel()
-	store, err := postgres.Open(limited, o)
-	if errors.Is(err, context.DeadlineExceeded) && node != "" {
-		return nil, inUse(name(c), "node "+node+" has the queue")
+	store, err := alone(ctx, o, waiting)
+	if used, ok := errors.AsType[*postgres.InUse](err); ok {
+		return nil, inUse(name(c), used.Error())
 	}
 	if err != nil {
 		return nil, err
 	}
 	s.closers = append(s.closers, store.Close)
 	return store.Store, nil
+}
+
+// alone opens a database once no node works on its queue.
+func alone(ctx context.Context, o postgres.Options, waiting func(node string)) (*postgres.Store, error) {
+	for last, began := "", time.Now(); ; {
+		store, err := postgres.Open(ctx, o)
+		used, ok := errors.AsType[*postgres.InUse](err)
+		if !ok || time.Since(began) > leaseWait {
+			return store, err
+		}
+		if used.Node != last {
+			last = used.Node
+			waiting(last)
+		}
+		if err := pacing.Sleep(ctx, time.Second); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func inUse(name, detail string) error {

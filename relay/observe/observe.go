@@ -47,6 +47,7 @@ type Store interface {
 	Stats(ctx context.Context) (spool.Stats, error)
 	Lanes(ctx context.Context) ([]spool.Lane, error)
 	Holds(ctx context.Context) ([]spool.Hold, error)
+	Nodes(ctx context.Context) ([]spool.Node, error)
 }
 
 // Record keeps what was refused: a refusals.Record.

@@ -27,6 +27,7 @@ type queue struct {
 	stats             spool.Stats
 	lanes             []spool.Lane
 	holds             []spool.Hold
+	nodes             []spool.Node
 	hangs             chan struct{} // until it is closed, if there is one
 }
 
@@ -40,6 +41,7 @@ func (q *queue) Stats(context.Context) (spool.Stats, error) {
 }
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
+func (q *queue) Nodes(context.Context) ([]spool.Node, error) { return q.nodes, nil }
 
 // record is a Record of one address after the other.
 type record struct{ added []spool.RefusalKey }
@@ -122,6 +124,27 @@ func TestSnapshot(t *testing.T) {
 	}
 	if len(s.Lanes) != 1 || len(s.Holds) != 1 || len(s.Mailboxes) != 1 || len(s.Alarms) != 1 || s.Refusal() != nil {
 		t.Errorf("lists %+v", s)
+	}
+}
+
+// Of several nodes each is shown, and which mailboxes another one sends for.
+func TestSnapshotOfSeveralNodes(t *testing.T) {
+	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
+	q := &queue{lanes: []spool.Lane{{Mailbox: a, Queued: 1}, {Mailbox: b}}}
+	one := spool.Node{Name: "one", This: true, Leads: true, Lanes: 3, Seen: 1500 * time.Millisecond}
+	for _, q.nodes = range [][]spool.Node{nil, {one}, {one, {Name: "two", Lanes: 4}}} {
+		s, err := observer(t, q, state.Snapshot{}).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		several := len(q.nodes) > 1
+		if len(s.Nodes) != len(q.nodes) || s.Lanes[0].Elsewhere != several || s.Lanes[1].Elsewhere {
+			t.Errorf("%d nodes: %+v, %+v", len(q.nodes), s.Nodes, s.Lanes)
+		}
+		want := state.Node{Name: "one", This: true, Leads: true, Lanes: 3, Seen: 1.5}
+		if several && s.Nodes[0] != want {
+			t.Errorf("%+v, want %+v", s.Nodes[0], want)
+		}
 	}
 }
 

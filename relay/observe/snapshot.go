@@ -28,6 +28,8 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	}
 	running, now := o.Delivery(), time.Now()
 	s.Lanes = laneStates(read.lanes, running.Lanes, s.Priorities, now)
+	s.Nodes = nodeStates(read.nodes)
+	atOthers(s.Lanes, s.Nodes)
 	s.Holds = holdStates(read.holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
@@ -54,6 +56,7 @@ type reading struct {
 	stats spool.Stats
 	lanes []spool.Lane
 	holds []spool.Hold
+	nodes []spool.Node
 }
 
 // readLimit is how long reading may take before the store counts as one that cannot be read.
@@ -98,11 +101,12 @@ func (o *Observer) ask(ctx context.Context) (reading, error) {
 	var r reading
 	answered := make(chan error, 1)
 	go func() {
-		var statsErr, lanesErr, holdsErr error
+		var statsErr, lanesErr, holdsErr, nodesErr error
 		r.stats, statsErr = o.Store.Stats(ctx)
 		r.lanes, lanesErr = o.Store.Lanes(ctx)
 		r.holds, holdsErr = o.Store.Holds(ctx)
-		answered <- cmp.Or(statsErr, lanesErr, holdsErr)
+		r.nodes, nodesErr = o.Store.Nodes(ctx)
+		answered <- cmp.Or(statsErr, lanesErr, holdsErr, nodesErr)
 	}()
 	select {
 	case err := <-answered:
@@ -155,6 +159,21 @@ func laneStates(
 		list[i].Clients, list[i].OthersWaiting = waitsOf(l, priorities)
 	}
 	return list
+}
+
+func nodeStates(nodes []spool.Node) (list []state.Node) {
+	for _, n := range nodes {
+		list = append(list, state.Node{Name: n.Name, This: n.This, Leads: n.Leads, Lanes: n.Lanes,
+			Seen: n.Seen.Seconds()})
+	}
+	return list
+}
+
+// atOthers marks the lanes with mail to send that delivery has none for, where there are other nodes.
+func atOthers(lanes []state.Lane, nodes []state.Node) {
+	for i, l := range lanes {
+		lanes[i].Elsewhere = len(nodes) > 1 && l.Slots == 0 && l.Waiting()+l.Sending > 0
+	}
 }
 
 // maxWaits is how many clients of a mailbox are shown.

@@ -18,6 +18,7 @@ package state
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Snapshot struct {
 	Restored int    `json:"restored,omitempty"` // of the held: queued in an older copy that was put in place
 	Bytes    int64  `json:"-"`                  // of stored messages
 	Store    string `json:"store,omitempty"`    // what keeps the queue, if it is no file
+	Nodes    []Node `json:"nodes,omitempty"`    // that share the queue
 	Lanes    []Lane `json:"lanes"`
 	Holds    []Hold `json:"holds"`
 
@@ -70,24 +72,49 @@ type Snapshot struct {
 
 // Lane is the part of the queue that one mailbox sends.
 type Lane struct {
-	Mailbox  string    `json:"mailbox"`
-	Identity string    `json:"identity,omitempty"`
-	Queued   int       `json:"queued"`
-	Deferred int       `json:"deferred"`
-	Paused   int       `json:"paused"`
-	Sending  int       `json:"sending"`
-	Held     int       `json:"held"`
-	Next     time.Time `json:"next,omitzero"`
-	Oldest   time.Time `json:"oldest,omitzero"`        // when the oldest message was accepted
-	Slots    int       `json:"slots,omitempty"`        // most requests at one time
-	Busy     int       `json:"busy,omitempty"`         // requests under way
-	Failures int       `json:"failures,omitempty"`     // in a row
-	Backoff  time.Time `json:"backoff_until,omitzero"` // nothing is tried before
+	Mailbox   string    `json:"mailbox"`
+	Identity  string    `json:"identity,omitempty"`
+	Queued    int       `json:"queued"`
+	Deferred  int       `json:"deferred"`
+	Paused    int       `json:"paused"`
+	Sending   int       `json:"sending"`
+	Held      int       `json:"held"`
+	Next      time.Time `json:"next,omitzero"`
+	Oldest    time.Time `json:"oldest,omitzero"`        // when the oldest message was accepted
+	Slots     int       `json:"slots,omitempty"`        // most requests at one time
+	Busy      int       `json:"busy,omitempty"`         // requests under way
+	Elsewhere bool      `json:"elsewhere,omitempty"`    // another node sends its mail, and knows the rest
+	Failures  int       `json:"failures,omitempty"`     // in a row
+	Backoff   time.Time `json:"backoff_until,omitzero"` // nothing is tried before
 
 	BackoffBy string `json:"backoff_by,omitempty"` // one of the causes below
 
 	Clients       []Waits `json:"clients,omitempty"`               // whose mail waits, most first; at most 20
 	OthersWaiting int     `json:"other_clients_waiting,omitempty"` // messages of further clients
+}
+
+// Node is one of several relays that share the queue.
+type Node struct {
+	Name  string  `json:"name"`
+	This  bool    `json:"this"`         // the one that says so
+	Leads bool    `json:"leads"`        // it does what is done once for all nodes
+	Lanes int     `json:"lanes"`        // mailboxes whose mail it sends
+	Seen  float64 `json:"seen_seconds"` // since it confirmed that it works
+}
+
+// NodesByName makes one of the nodes with the same name: of a relay that was killed and has
+// started again the former is seen for some seconds.
+func NodesByName(nodes []Node) (list []Node) {
+	for _, n := range nodes {
+		i := slices.IndexFunc(list, func(o Node) bool { return o.Name == n.Name })
+		if i < 0 {
+			list = append(list, n)
+			continue
+		}
+		list[i] = Node{n.Name, n.This || list[i].This, n.Leads || list[i].Leads, n.Lanes + list[i].Lanes,
+			min(n.Seen, list[i].Seen)}
+	}
+	return list
 }
 
 // Why a lane tries nothing. Only the time after failures is the relay's own choice,

@@ -7,9 +7,9 @@
 // Nothing changes in a mailbox, and mail comes first: each request asks Config.Aside,
 // which counts it against the mailbox's budget. A quiet mailbox costs one request a
 // minute. What was read is remembered in the store, so that a restart misses nothing;
-// what is read twice is recorded once. A bounce, even a forged one, adds an event to a
-// message and nothing else: it deletes, resends and releases nothing, and who is told is
-// decided by the rules of reports.
+// what is read twice is recorded once. Of several nodes the one that leads reads. A
+// bounce, even a forged one, adds an event to a message and nothing else: it deletes,
+// resends and releases nothing, and who is told is decided by the rules of reports.
 //
 // # On failure
 //
@@ -52,6 +52,7 @@ type Store interface {
 	List(ctx context.Context, f spool.Filter) ([]spool.Record, error)
 	ByMessageID(ctx context.Context, messageID string, limit int) ([]spool.Record, error)
 	SentRecipients(ctx context.Context, since, until time.Time) ([]spool.Usage, error)
+	Leads() bool
 }
 
 // Settings are what a reload may change.
@@ -141,15 +142,32 @@ func New(c Config) *Tracker {
 // Run reads the mailboxes at once and every minute, until ctx ends.
 func (t *Tracker) Run(ctx context.Context) {
 	for {
-		if t.Settings().On {
-			t.round(ctx)
-		} else {
-			t.endAlarms("bounces are not tracked any more")
-		}
+		t.turn(ctx)
 		if pacing.Sleep(ctx, every) != nil {
 			return
 		}
 	}
+}
+
+func (t *Tracker) turn(ctx context.Context) {
+	switch {
+	case !t.Settings().On:
+		t.endAlarms("bounces are not tracked any more")
+	case !t.Store.Leads():
+		t.leave()
+	default:
+		t.round(ctx)
+	}
+}
+
+// leave forgets how far the mailboxes are read, for another node reads on.
+func (t *Tracker) leave() {
+	t.endAlarms("another node reads the bounces now")
+	t.watch.end(t, t.Now())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.boxes)
+	t.since = time.Time{}
 }
 
 // round reads each mailbox once.

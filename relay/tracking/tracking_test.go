@@ -322,6 +322,35 @@ func TestAMailboxThatMayNotBeRead(t *testing.T) {
 	}
 }
 
+// follower is the store of a node that does not lead.
+type follower struct{ Store }
+
+func (follower) Leads() bool { return false }
+
+// Of several nodes the one that leads reads; one that stops forgets how far it was, since
+// another reads on, and has no alarm about what it does not read any more.
+func TestTheNodeThatLeadsReads(t *testing.T) {
+	r := newRig(t, true)
+	m := r.sent("<1@erp>", "one@example.net")
+	r.arrives("exchange", r.about(m, time.Now()))
+	r.turn(t.Context())
+	if len(r.alarms) != 1 || len(r.list()) != 1 {
+		t.Fatalf("alarms %v, mailboxes %v", r.alarms, r.list())
+	}
+	r.double.SetGranted("Mail.Read")
+	asked := r.asides
+	r.Store = follower{r.store}
+	r.turn(t.Context())
+	if f := r.fates(m); f[0].Kind != spool.EventSent || r.asides != asked || len(r.alarms) != 0 || len(r.list()) != 0 {
+		t.Errorf("%+v, %d requests, alarms %v, mailboxes %v", f, r.asides-asked, r.alarms, r.list())
+	}
+	r.Store = r.store
+	r.turn(t.Context())
+	if f := r.fates(m); f[0].Kind != spool.EventBounced {
+		t.Errorf("once it leads: %+v", f)
+	}
+}
+
 // Where the list may be read and a report may not, the alarm stays until it may; and what Graph
 // fails to show for good stops no other report.
 func TestAReportThatMayNotBeRead(t *testing.T) {

@@ -38,6 +38,17 @@ type AuditConfig struct {
 	// probe only raises the alarm. They are called again with each result.
 	Stop   func(ctx context.Context, identity, text string) error
 	Resume func(ctx context.Context, identity string) error
+
+	// Shared is the store of several nodes, one of which audits for all; nil where this
+	// node is alone.
+	Shared Shared
+}
+
+// Shared is what is needed of a spool.
+type Shared interface {
+	Leads() bool
+	Note(ctx context.Context, key, text string) error
+	Noted(ctx context.Context, key string) (string, error)
 }
 
 // Audit is the last result for an identity.
@@ -121,31 +132,42 @@ func (a *Auditor) watch(ctx context.Context, i int) {
 		a.unnamed(ctx, i)
 		return
 	}
-	for {
-		one := a.try(ctx, i)
-		if ctx.Err() != nil {
-			return
+	began, tried, asked := a.cfg.Now(), false, false
+	for ctx.Err() == nil {
+		wait := lookEvery
+		if asked || a.due(ctx, i, !tried, began) {
+			one := a.try(ctx, i)
+			if ctx.Err() != nil {
+				return
+			}
+			a.act(ctx, one)
+			a.note(ctx, one)
+			tried = true
+			if a.cfg.Shared == nil {
+				wait = a.until(one)
+			}
 		}
-		a.act(ctx, one)
-		wait := a.cfg.Every
-		if one.Verdict == Unproven {
-			wait = min(wait, retryUnclear)
-		}
-		if !a.rest(ctx, i, wait) {
-			return
-		}
+		asked = a.rest(ctx, i, wait)
 	}
 }
 
-// rest waits for the next try; false when ctx ended first.
+// until is how long after a try the next one is due.
+func (a *Auditor) until(one Audit) time.Duration {
+	if one.Verdict == Unproven {
+		return min(a.cfg.Every, retryUnclear)
+	}
+	return a.cfg.Every
+}
+
+// rest waits for the next try, and reports whether somebody asked for it.
 func (a *Auditor) rest(ctx context.Context, i int, wait time.Duration) bool {
 	select {
 	case <-time.After(wait):
 	case <-a.now[i]:
+		return true
 	case <-ctx.Done():
-		return false
 	}
-	return true
+	return false
 }
 
 // unnamed is for an identity without a denied mailbox.

@@ -52,7 +52,6 @@ func (r *ReadOnly) Close() error {
 type Examined struct {
 	Server string       // its version, and whether it has a synchronous standby
 	Nodes  []spool.Node // that work on the queue
-	Holder string       // one of them
 	Alone  bool         // no synchronous standby
 	Empty  bool         // there are no tables yet: the first start makes them
 }
@@ -90,8 +89,5 @@ func examine(c *db.Conn, e *Examined) error {
 		return err
 	}
 	e.Nodes, err = readNodes(c, 0)
-	if len(e.Nodes) > 0 {
-		e.Holder = e.Nodes[0].Name
-	}
 	return err
 }

@@ -52,8 +52,9 @@ type carried struct {
 var _ tables.Share = (*share)(nil)
 
 func newShare(h *host) *share {
-	return &share{host: h, news: make(chan struct{}, 1), owners: map[string]int64{}, have: map[string]bool{}, leaving: map[string]bool{},
-		wanted: map[string]bool{}, paces: map[string]carried{}, nodes: 1}
+	return &share{host: h, news: make(chan struct{}, 1), owners: map[string]int64{},
+		have: map[string]bool{}, leaving: map[string]bool{}, wanted: map[string]bool{},
+		paces: map[string]carried{}, nodes: 1}
 }
 
 // mine is whether the node has a lane and may begin something in it; free that no node has it.
@@ -216,7 +217,8 @@ func (s *share) takeOver(node int64, name string) {
 	if err != nil || len(lanes)+len(drafts) == 0 {
 		return // logged there
 	}
-	s.log.Info("this node has the lanes of a node that is gone", slog.String("node", nameOf(name)), slog.Int("mailboxes", len(lanes)))
+	s.log.Info("this node has the lanes of a node that is gone", slog.String("node", nameOf(name)),
+		slog.Int("mailboxes", len(lanes)))
 	s.store.InheritDrafts(drafts)
 }
 
@@ -397,13 +399,15 @@ func (s *Store) Nodes(ctx context.Context) ([]spool.Node, error) {
 
 func readNodes(c *db.Conn, this int64) ([]spool.Node, error) {
 	var holders []string
-	list, err := db.All(c, `SELECT id, holder, CAST(extract(epoch FROM now() - until + `+leaseLasts+`) * 1000 AS bigint),
+	list, err := db.All(c, `SELECT id, holder,
+			CAST(extract(epoch FROM now() - until + `+leaseLasts+`) * 1000 AS bigint),
 			(SELECT count(*) FROM lane WHERE node = id AND lane <> ''),
 			(SELECT count(*) FROM lane WHERE node = id AND lane = '')
 		FROM node_lease WHERE `+live+` ORDER BY holder, id`, nil, func(r *db.Row) (spool.Node, error) {
 		id, holder := r.Int(), r.Str()
 		holders = append(holders, holder)
-		return spool.Node{Name: nameOf(holder), This: id == this, Seen: time.Duration(max(r.Int(), 0)) * time.Millisecond,
+		return spool.Node{Name: nameOf(holder), This: id == this,
+			Seen:  time.Duration(max(r.Int(), 0)) * time.Millisecond,
 			Lanes: int(r.Int()), Leads: r.Bool()}, r.Err
 	})
 	for i := range list { // several on one machine

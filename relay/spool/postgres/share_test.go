@@ -67,7 +67,8 @@ func TestLanesAreShared(t *testing.T) {
 		if other.Mine(box) {
 			owner, stranger = other, one
 		}
-		if taken, err := stranger.Claim(t.Context(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10}); err != nil ||
+		claim := spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10}
+		if taken, err := stranger.Claim(t.Context(), claim); err != nil ||
 			len(taken) > 0 {
 			t.Errorf("claimed %d of another node's, %v", len(taken), err)
 		}
@@ -181,7 +182,8 @@ func TestBothAccept(t *testing.T) {
 			must(t, err)
 			return stats.Queued == 8*each
 		})
-		if list, err := s.List(t.Context(), spool.Filter{Find: "box@example.org", Limit: 1000}); err != nil || len(list) != 1000 {
+		found := spool.Filter{Find: "box@example.org", Limit: 1000}
+		if list, err := s.List(t.Context(), found); err != nil || len(list) != 1000 {
 			t.Errorf("found %d, %v", len(list), err)
 		}
 	}
