@@ -48,7 +48,7 @@ vulnerabilities: ## look for known vulnerabilities that the code reaches (asks t
 test-interop: ## drive the real binary with foreign mail programs (fetches Debian and npm packages into .cache)
 	$(GO) test -count=1 -tags interop -timeout 40m ./relay/e2e/foreign ./relay/e2e/interop
 
-postgres: ## run the queue, and two relays, on PostgreSQL servers of the tests' own: lost commits, failover, killed nodes (apt-get install postgresql)
+postgres: ## run the queue, and several relays, on PostgreSQL servers of the tests' own: lost commits, failover, killed nodes (apt-get install postgresql haproxy keepalived)
 	$(GO) test -count=1 -tags postgres -timeout 10m ./relay/spool/postgres/... ./relay/e2e/nodes
 
 test-console: ## drive the web console in headless Chromium (apt-get install chromium) and renew its screenshots

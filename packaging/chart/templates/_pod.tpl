@@ -97,9 +97,6 @@ spec:
         periodSeconds: 20
         timeoutSeconds: 10
         failureThreshold: 3
-      {{- if $database }}
-      # The service sends to the node that works: one that stands by is alive, and not ready.
-      {{- end }}
       readinessProbe:
         httpGet:
           path: /readyz

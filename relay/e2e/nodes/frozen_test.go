@@ -4,69 +4,51 @@ package nodes_test
 
 import (
 	"fmt"
-	"net"
 	"syscall"
 	"testing"
 	"time"
 
 	"graphrelay/relay/e2e/harness"
-	"graphrelay/relay/spool/postgres/pgtest"
 )
 
-// A node that was frozen with messages it had claimed, and wakes when another one has the
-// queue, sends none of them: each arrives once, from the other node, but for those whose
-// requests were under way.
+// A node that was frozen with messages it had claimed, and wakes when another one sends the mail
+// of its mailbox, sends none of them: each arrives once, from the other node, but for those
+// whose requests were under way.
 func TestFrozenNodeSendsNothingWhenItWakes(t *testing.T) {
-	t.Parallel()
-	server := pgtest.For(t)
-	url := server.Database(t)
-	d := harness.StartDouble(t, harness.Latency(5*time.Second))
-	one, other := startPair(t, d, url)
+	c := newCluster(t, []harness.DoubleSetting{harness.Latency(5 * time.Second)})
+	one, other := c.join(), c.join()
 	for n := range 10 {
-		nc, err := net.Dial("tcp", one.Addr)
-		if err == nil {
-			err = deliver(nc, fmt.Sprintf("<%d@frozen.example>", n))
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		one.take(t, harness.Sender, fmt.Sprintf("<%d@frozen.example>", n))
 	}
-	name := pgtest.Name(url)
-	var claimed []string
-	harness.Until(t, patience, "messages that are claimed and not begun", func() bool {
-		claimed = server.Exec(t, name, "SELECT message_id FROM graphrelay.message WHERE state = 1")
-		return len(claimed) > 4
+	frozen, wakes := c.sender(harness.Sender, one, other)
+	claimed := func() []string { return c.rows("SELECT message_id FROM graphrelay.message WHERE state = 1") }
+	harness.Until(t, patience, "messages that are claimed and not begun", func() bool { return len(claimed()) > 4 })
+	frozen.Freeze()
+	had := claimed()
+	harness.Until(t, patience, "the other node to send the mail", func() bool {
+		sends, _ := c.sender(harness.Sender, one, other)
+		return sends == wakes
 	})
-	one.Freeze()
-	claimed = server.Exec(t, name, "SELECT message_id FROM graphrelay.message WHERE state = 1")
-	other.WaitReady()
-	times := func() map[string]int {
-		times := map[string]int{}
-		for _, m := range d.Received() {
-			times[m.MessageID]++
-		}
-		return times
+	begun := arrived(t, c.double)
+	_ = syscall.Kill(frozen.PID(), syscall.SIGCONT)
+	if err := frozen.Wait(patience); err == nil {
+		t.Error("a node that woke without its lease ended as if all were well")
 	}
-	begun := times()
-	_ = syscall.Kill(one.PID(), syscall.SIGCONT)
-	if err := one.Wait(patience); err == nil {
-		t.Error("a node that woke without the lease ended as if all were well")
-	}
-	if out, err := other.Run("queue", "retry", "--all"); err != nil {
+	if out, err := wakes.Run("queue", "retry", "--all"); err != nil {
 		t.Errorf("queue retry: %v: %s", err, out)
 	}
-	other.WaitEmpty(3 * patience)
-	waited := 0
-	for _, id := range claimed {
+	wakes.WaitEmpty(3 * patience)
+	times, waited := arrived(t, c.double), 0
+	for _, id := range had {
 		if begun[id] > 0 {
 			continue
 		}
-		if waited++; times()[id] != 1 {
-			t.Errorf("%s was claimed and not begun by a node that froze, and arrived %d times", id, times()[id])
+		if waited++; times[id] != 1 {
+			t.Errorf("%s was claimed and not begun by a node that froze, and arrived %d times", id, times[id])
 		}
 	}
-	if len(times()) != 10 || waited == 0 {
-		t.Errorf("%d messages arrived; %d of %d that were claimed had not begun", len(times()), waited, len(claimed))
+	if len(times) != 10 || waited == 0 {
+		t.Errorf("%d messages arrived; %d of %d that were claimed had not begun", len(times), waited, len(had))
 	}
-	t.Logf("%d claimed, %d of them not begun", len(claimed), waited)
+	t.Logf("%d claimed, %d of them not begun", len(had), waited)
 }

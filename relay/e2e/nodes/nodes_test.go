@@ -3,269 +3,213 @@
 package nodes_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/smtp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"graphrelay/relay/e2e/harness"
-	"graphrelay/relay/spool/postgres/pgtest"
+	"graphrelay/relay/sandbox"
 )
 
-const patience = 2 * time.Minute
+// slots is how many messages of a mailbox are sent at once, unless configured.
+const slots = 3
 
-// load sends messages one after the other to whichever relay listens, as clients behind a
-// virtual address do, and keeps the ledger: what was answered 250.
-type load struct {
-	addrs []string
-	stop  chan struct{}
-	done  sync.WaitGroup
-	mu    sync.Mutex
-	acked []string // Message-IDs
+// mailboxes are so many addresses to send from, each its own mailbox.
+func mailboxes(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("m%d@contoso.com", i))
+	}
+	return list
 }
 
-func startLoad(t *testing.T, clients int, relays ...*harness.Relay) *load {
-	l := &load{stop: make(chan struct{})}
-	for _, r := range relays {
-		l.addrs = append(l.addrs, r.Addr)
+// Every node accepts mail and sends that of its mailboxes. A node that joins gets some, one that
+// stops leaves its own to the others, and nobody has to wait for the end of its lease.
+func TestNodesShareTheWork(t *testing.T) {
+	from := mailboxes(6)
+	c := newCluster(t, []harness.DoubleSetting{harness.Latency(300 * time.Millisecond), harness.NoThrottling()},
+		harness.Senders(from...))
+	one, other := c.join(), c.join()
+	l := startLoad(t, 4, from, one, other)
+	harness.Until(t, patience, "both nodes to send", func() bool { return one.sent() > 10 && other.sent() > 10 })
+	third := c.join()
+	harness.Until(t, patience, "mailboxes of a node that has joined", func() bool {
+		return len(c.lanes(third)) > 0 && third.sent() > 5
+	})
+	if err := one.Stop(patience); err != nil {
+		t.Errorf("an orderly stop: %v\n%s", err, one.Tail())
 	}
-	for client := range clients {
-		l.done.Go(func() { l.send(client) })
+	if left := c.rows("SELECT id FROM graphrelay.node_lease WHERE until > now() AND id = " + one.id); len(left) > 0 {
+		t.Error("a node that has stopped keeps its lease")
 	}
-	t.Cleanup(l.end)
-	return l
-}
-
-func (l *load) end() {
-	select {
-	case <-l.stop:
-	default:
-		close(l.stop)
-	}
-	l.done.Wait()
-}
-
-func (l *load) send(client int) {
-	for n := 0; ; n++ {
-		select {
-		case <-l.stop:
-			return
-		default:
-		}
-		id := fmt.Sprintf("<%d.%d@load.example>", client, n)
-		if l.deliver(id) == nil {
-			l.mu.Lock()
-			l.acked = append(l.acked, id)
-			l.mu.Unlock()
-		}
-		time.Sleep(100 * time.Millisecond) // a steady stream, not as much as the machine can
+	l.more(t, 30)
+	harness.Until(t, patience, "the mailboxes of a node that has stopped to be taken over", func() bool {
+		return len(c.lanes(one)) == 0 && len(c.lanes(other))+len(c.lanes(third)) == len(from)
+	})
+	l.judge(c, other)
+	c.limits(slots)
+	if unknown := c.interrupted(); len(unknown) > 0 {
+		t.Errorf("%d attempts were interrupted, and no node died", len(unknown))
 	}
 }
 
-func (l *load) deliver(id string) error {
-	for _, addr := range l.addrs {
-		nc, err := net.DialTimeout("tcp", addr, time.Second)
-		if err != nil {
-			continue // it stands by, or is dead
-		}
-		_ = nc.SetDeadline(time.Now().Add(10 * time.Second)) // a frozen relay accepts connections
-		return deliver(nc, id)
-	}
-	return net.ErrClosed
-}
-
-func deliver(nc net.Conn, id string) error {
-	defer nc.Close()
-	c, err := smtp.NewClient(nc, "127.0.0.1")
-	if err != nil {
-		return err
-	}
-	if err := c.Mail(harness.Sender); err != nil {
-		return err
-	}
-	if err := c.Rcpt("to@contoso.com"); err != nil {
-		return err
-	}
-	w, err := c.Data()
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(w, "From: %s\r\nTo: to@contoso.com\r\nMessage-ID: %s\r\nSubject: load\r\n\r\nbody of %s\r\n",
-		harness.Sender, id, id)
-	return w.Close()
-}
-
-func (l *load) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.acked)
-}
-
-// more waits until so many further messages were accepted.
-func (l *load) more(t *testing.T, n int) {
-	t.Helper()
-	n += l.count()
-	harness.Until(t, patience, "messages to be accepted", func() bool { return l.count() >= n })
-}
-
-// judge waits until every message that was answered 250 is delivered, and fails where one
-// arrived twice that was not under way when a node died.
-func (l *load) judge(t *testing.T, d *harness.Double, now *harness.Relay, interrupted func() []string) {
-	t.Helper()
-	l.end()
-	// Messages that were under way stay sending for as long as their requests could still run.
-	now.WaitEmpty(3 * patience)
-	times := map[string]int{}
-	for _, m := range d.Received() {
-		times[m.MessageID]++
-		if !strings.Contains(string(m.Raw), "body of "+m.MessageID) {
-			t.Errorf("%s arrived without its body", m.MessageID)
+// However many nodes accept mail of a mailbox, and while its mail passes from one to another, no
+// more of it is sent at once than one node may send alone.
+func TestLimitOfAMailboxHoldsOverAllNodes(t *testing.T) {
+	from := mailboxes(5)
+	c := newCluster(t, []harness.DoubleSetting{harness.Latency(time.Second), harness.NoThrottling()},
+		harness.Senders(from...))
+	nodes := []*node{c.join(), c.join()}
+	const each = 9
+	for n := range each {
+		for m, mailbox := range from {
+			for i, node := range nodes {
+				node.take(t, mailbox, fmt.Sprintf("<%d.%d.%d@limit.example>", n, m, i))
+			}
 		}
 	}
-	repeated, unknown := 0, interrupted()
+	nodes = append(nodes, c.join(), c.join()) // while requests are under way
+	for _, n := range nodes {
+		n.WaitEmpty(patience)
+	}
+	c.limits(slots)
+	for mailbox, s := range c.double.Stats().Mailboxes {
+		if s.MaxConcurrent < slots {
+			t.Errorf("%s had only %d requests at once", mailbox, s.MaxConcurrent)
+		}
+	}
+	times := arrived(t, c.double)
 	for id, n := range times {
-		repeated += n - 1
-		if n > 1 && !slices.Contains(unknown, id) {
-			t.Errorf("%s arrived %d times, and no attempt of it was interrupted", id, n)
+		if n != 1 {
+			t.Errorf("%s arrived %d times", id, n)
 		}
 	}
-	for _, id := range l.acked {
-		if times[id] == 0 {
-			t.Errorf("%s was accepted and never delivered", id)
-		}
-	}
-	t.Logf("%d accepted, %d delivered, %d of them again, %d interrupted", l.count(), len(times), repeated, len(unknown))
-}
-
-// standsBy waits until a relay waits for another: alive, not ready, and without a listener.
-func standsBy(t *testing.T, r *harness.Relay) {
-	t.Helper()
-	harness.Until(t, patience, "the relay to stand by", func() bool {
-		return strings.Contains(r.Output(), "standing by: another node has the queue")
-	})
-	harness.Until(t, patience, "the probes to be answered", func() bool {
-		res, err := http.Get("http://" + r.Watch + "/readyz")
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		b, _ := io.ReadAll(res.Body)
-		var h struct {
-			Ready   bool
-			Reasons []struct{ Key string }
-		}
-		if err := json.Unmarshal(b, &h); err != nil || len(h.Reasons) != 1 || h.Reasons[0].Key != "standby" {
-			t.Errorf("/readyz of a standby: %s, %v", b, err)
-		}
-		return res.StatusCode == http.StatusServiceUnavailable && !h.Ready
-	})
-	if c, err := net.Dial("tcp", r.Addr); err == nil {
-		c.Close()
-		t.Error("a relay that stands by accepts connections")
+	if want := each * len(from) * 2; len(times) != want {
+		t.Errorf("%d of %d messages arrived", len(times), want)
 	}
 }
 
-// startPair starts two nodes on a database: the first works, the other stands by.
-func startPair(t *testing.T, d *harness.Double, url string) (one, other *harness.Relay) {
-	t.Helper()
-	one = harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	other = harness.NewRelay(t, d, harness.StoreURL(url), harness.Watched())
-	one.Start()
-	other.Launch()
-	standsBy(t, other)
-	return one, other
-}
-
-// becomesActive waits until a relay has the queue, and logs how long that took.
-func becomesActive(t *testing.T, r *harness.Relay, d *harness.Double) {
-	t.Helper()
-	began, before := time.Now(), len(d.Received())
-	r.WaitReady()
-	harness.Until(t, patience, "the first message", func() bool { return len(d.Received()) > before })
-	t.Logf("the first message left after %v", time.Since(began).Round(100*time.Millisecond))
-}
-
-// interruptedIn lists what a crash of a node interrupted, of unknown outcome each.
-func interruptedIn(t *testing.T, server *pgtest.Server, url string) func() []string {
-	return func() []string {
-		return server.Exec(t, pgtest.Name(url), "SELECT message_id FROM graphrelay.message WHERE crashes > 0")
-	}
-}
-
-// Of two nodes one works. When it is killed under load the other one delivers what was
-// accepted; a node that was frozen meanwhile ends, and stands by when it is started again.
+// When a node is killed under load another one delivers what it had accepted; one that was
+// frozen ends when it wakes, and works again when it is started again.
 func TestKilledAndFrozenNodes(t *testing.T) {
-	t.Parallel()
-	server := pgtest.For(t)
-	url := server.Database(t)
-	d := harness.StartDouble(t, harness.Latency(20*time.Millisecond))
-	one, other := startPair(t, d, url)
-	l := startLoad(t, 3, one, other)
-	l.more(t, 30)
+	from := mailboxes(4)
+	c := newCluster(t, []harness.DoubleSetting{harness.Latency(20 * time.Millisecond)}, harness.Senders(from...))
+	one, other := c.join(), c.join()
+	l := startLoad(t, 4, from, one, other)
+	harness.Until(t, patience, "both nodes to send", func() bool { return one.sent() > 10 && other.sent() > 10 })
 	one.Kill()
-	becomesActive(t, other, d)
+	c.takesOver(one)
 	l.more(t, 30)
-	one.Launch()
-	standsBy(t, one)
-	if out, err := one.Run("queue", "list", "--limit", "1"); err != nil {
-		t.Errorf("queue list on the node that stands by: %v: %s", err, out)
-	}
-	if out, err := one.Run("queue", "retry", "--all"); err == nil || !strings.Contains(out, "has the queue, and no") {
-		t.Errorf("queue retry on the node that stands by: %v: %s", err, out)
-	}
-	if out, err := one.Run("reload"); err == nil || !strings.Contains(out, "has the queue, and no") {
-		t.Errorf("reload on the node that stands by: %v: %s", err, out)
-	}
-	if out, _ := one.Run("doctor"); !strings.Contains(out, "has the queue; this one does not answer at") ||
-		!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") ||
-		strings.Contains(out, "in use by") {
-		t.Errorf("doctor on the node that stands by: %s", out)
-	}
+	c.start(one)
+	harness.Until(t, patience, "a node that has come back to send", func() bool { return one.sent() > 10 })
 	other.Freeze()
-	becomesActive(t, one, d)
+	c.takesOver(other)
 	l.more(t, 30)
 	_ = syscall.Kill(other.PID(), syscall.SIGCONT)
-	const ends = "graphrelay: Another node has the queue now, as this one did not"
-	if err := other.Wait(patience); err == nil || !strings.Contains(other.Output(), ends) {
-		t.Errorf("a node that woke without the lease: %v\n%s", err, other.Tail())
+	if err := other.Wait(patience); err == nil || !strings.Contains(other.Output(), endOfDisplaced) {
+		t.Errorf("a node that woke without its lease: %v\n%s", err, other.Tail())
 	}
-	other.Launch()
-	standsBy(t, other)
-	out, err := one.Run("status")
-	if err != nil || !strings.Contains(out, "store: PostgreSQL 1") || !strings.Contains(out, "no synchronous standby") {
-		t.Errorf("status: %v: %s", err, out)
+	c.start(other)
+	for _, n := range []*node{one, other} {
+		out, err := n.Run("status")
+		if err != nil || !strings.Contains(out, "store: PostgreSQL 1") ||
+			!strings.Contains(out, "no synchronous standby") {
+			t.Errorf("status: %v: %s", err, out)
+		}
+		if out, err := n.Run("reload"); err != nil {
+			t.Errorf("reload: %v: %s", err, out)
+		}
+		if out, _ := n.Run("doctor"); strings.Contains(out, "in use by") ||
+			!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") {
+			t.Errorf("doctor: %s", out)
+		}
 	}
-	l.judge(t, d, one, interruptedIn(t, server, url))
-	if err := one.Stop(patience); err != nil {
-		t.Errorf("an orderly stop: %v", err)
+	l.judge(c, one)
+	c.limits(slots)
+	for _, n := range []*node{one, other} {
+		if err := n.Stop(patience); err != nil {
+			t.Errorf("an orderly stop: %v\n%s", err, n.Tail())
+		}
 	}
-	other.WaitReady()
 }
 
-// When the database fails over to its standby under load, the node goes on with it.
+// endOfDisplaced is the last line of a node whose lease another one has ended.
+const endOfDisplaced = "graphrelay: Another node"
+
+// takesOver waits until another node has ended the lease of one that says nothing any more, and
+// sends the mail of its mailboxes.
+func (c *cluster) takesOver(silent *node) {
+	c.t.Helper()
+	lanes, began := c.lanes(silent), time.Now()
+	if len(lanes) == 0 {
+		c.t.Error("the node had no mailbox")
+	}
+	harness.Until(c.t, patience, "the lease of a node to be ended", func() bool {
+		return len(c.rows("SELECT id FROM graphrelay.node_lease WHERE id = "+silent.id)) == 0
+	})
+	before := len(c.double.Received())
+	harness.Until(c.t, patience, "the first message of a mailbox of that node", func() bool {
+		return slices.ContainsFunc(c.double.Received()[before:], func(m harness.Message) bool {
+			return slices.Contains(lanes, m.Mailbox)
+		})
+	})
+	c.t.Logf("the first message left after %v", time.Since(began).Round(100*time.Millisecond))
+}
+
+// When the database fails over to its standby under load, the nodes go on with it.
 func TestDatabaseFailsOver(t *testing.T) {
-	t.Parallel()
-	server := pgtest.For(t)
-	standby := server.Standby(t)
-	hosts := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d", server.Port, standby.Port)
-	url := strings.Replace(server.Database(t), fmt.Sprintf("127.0.0.1:%d", server.Port), hosts, 1)
-	d := harness.StartDouble(t, harness.Latency(20*time.Millisecond))
-	r := harness.NewRelay(t, d, harness.StoreURL(url))
-	r.Start()
-	l := startLoad(t, 3, r)
-	l.more(t, 30)
-	if err := server.Kill(); err != nil {
+	from := mailboxes(4)
+	c := newCluster(t, []harness.DoubleSetting{harness.Latency(20 * time.Millisecond)}, harness.Senders(from...))
+	standby := c.server.Standby(t)
+	hosts := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d", c.server.Port, standby.Port)
+	c.url = strings.Replace(c.url, fmt.Sprintf("127.0.0.1:%d", c.server.Port), hosts, 1)
+	one, other := c.join(), c.join()
+	l := startLoad(t, 4, from, one, other)
+	harness.Until(t, patience, "both nodes to send", func() bool { return one.sent() > 10 && other.sent() > 10 })
+	if err := c.server.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	standby.Promote(t)
+	c.server = standby
 	l.more(t, 30)
-	l.judge(t, d, r, interruptedIn(t, standby, url))
+	for _, n := range []*node{one, other} { // as systemd does where a node's lease has expired meanwhile
+		if n.Ended() {
+			c.start(n)
+		}
+	}
+	sent := [2]int{one.sent(), other.sent()}
+	harness.Until(t, patience, "both nodes to send again", func() bool {
+		return one.sent() > sent[0] && other.sent() > sent[1]
+	})
+	l.judge(c, one)
+	c.limits(slots)
+}
+
+// A mailbox that Microsoft has told to wait waits on, whoever sends its mail next.
+func TestRetryAfterOutlivesItsNode(t *testing.T) {
+	const wait = time.Minute
+	c := newCluster(t, nil)
+	one, other := c.join(), c.join()
+	throttled := sandbox.Fault{Endpoint: "sendMail", Status: 429, RetryAfter: wait, Count: 1}
+	if err := c.double.Inject(throttled); err != nil {
+		t.Fatal(err)
+	}
+	asked := time.Now()
+	one.take(t, harness.Sender, "<first@wait.example>")
+	sends, next := c.sender(harness.Sender, one, other)
+	harness.Until(t, patience, "the pause to be kept", func() bool {
+		return len(c.rows("SELECT pace FROM graphrelay.lane WHERE lane = '"+harness.Sender+"' AND pace <> ''")) > 0
+	})
+	sends.Kill()
+	next.take(t, harness.Sender, "<second@wait.example>")
+	for _, m := range c.double.WaitFor(t, 2, 2*patience) {
+		if early := asked.Add(wait).Sub(m.At); early > 0 {
+			t.Errorf("%s arrived %v before the time that Microsoft named", m.MessageID, early)
+		}
+	}
+	if got := c.double.Stats().Answers["sendMail"][429]; got != 1 {
+		t.Errorf("%d requests were answered 429", got)
+	}
 }

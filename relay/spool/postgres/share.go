@@ -234,8 +234,8 @@ func (s *share) recount() {
 	s.count = time.Now().Add(countShare * time.Since(began))
 }
 
-// most is how many lanes this node may have.
-func (s *share) most(lanes int) int { return (lanes+s.nodes-1)/s.nodes + 1 }
+// most is how many lanes this node may have: no more, or a node that joins got none.
+func (s *share) most(lanes int) int { return (lanes + s.nodes - 1) / s.nodes }
 
 // want lists the lanes with mail that no node has, as far as this node may have more.
 func (s *share) want() (list []string) {
