@@ -312,8 +312,11 @@ func remediesHeldByText() map[string][]string {
 		},
 		"spool/postgres TestLeaseSaysWhatToDo": {
 			"start the standby, or remove it from synchronous_standby_names",
-			"nothing to do: the service restarts and stands by",
+			"nothing to do: the service restarts and joins again",
 			"see whether the database, its standby and the network to them work; mail is accepted again once it does",
+		},
+		"spool/postgres TestMovingIsAlone": {
+			"wait until graphrelay queue move has ended",
 		},
 		"spool/postgres TestReadURL": {
 			"write the URL into it, and let the service read it",
