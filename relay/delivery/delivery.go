@@ -303,7 +303,7 @@ func (d *Delivery) retire(l *lane) bool {
 // after a reload, a changed credential file or an operator's release. With keys
 // it probes these holds and does no more.
 func (d *Delivery) ProbeNow(keys ...string) {
-	d.holds.ProbeNow(d.cfg.Now(), keys...)
+	d.shareProbes(d.holds.ProbeNow(d.cfg.Now(), keys...))
 	if len(keys) == 0 {
 		d.resumeLanes(asked, func(envelope.Address) bool { return true })
 	}

@@ -17,6 +17,7 @@ const (
 	pollEvery   = time.Minute // at the latest, for messages that others changed (operators, other nodes)
 	pollSpacing = time.Second // at the earliest after the last
 	pollShare   = 20          // a poll costs at most 1/20 of the time
+	orphanAfter = time.Hour   // where nodes share a queue
 )
 
 // polls is when the store is asked what is due.
@@ -72,6 +73,9 @@ func (d *Delivery) askPoll() { want(d.polls.wanted) }
 func (d *Delivery) pollOnce(ctx context.Context) {
 	asOf := d.cfg.Now()
 	lanes, err := d.cfg.Store.Lanes(ctx)
+	if err == nil {
+		err = d.adoptHolds(ctx)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			d.cfg.Log.Error("cannot read the queue; retrying", "after", pollEvery, "error", err)
@@ -112,6 +116,9 @@ func (d *Delivery) withoutMail(waiting []spool.Lane) (list []*lane) {
 // no message waits for them, and no probe or audit would end them.
 func (d *Delivery) endOrphans() {
 	for _, h := range d.holds.List() {
+		if young := d.isShared() && d.cfg.Now().Sub(h.Since) < orphanAfter; young {
+			continue // the node that began it may have a newer configuration
+		}
 		if h.Mailbox.IsZero() && !d.cfg.Identity(h.Identity) {
 			d.endNow(h.Key)
 		}

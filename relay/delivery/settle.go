@@ -296,7 +296,14 @@ func (d *Delivery) unclaim(rec spool.Record, next time.Time) time.Time {
 }
 
 func (d *Delivery) saveHold(key string) {
-	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) error { return d.holds.Save(ctx, key) })
+	var over bool
+	d.persist("hold "+key, spool.Record{}, func(ctx context.Context) (err error) {
+		over, err = d.holds.Save(ctx, key)
+		return err
+	})
+	if over {
+		d.askPoll()
+	}
 }
 
 // endHold ends a hold in the store, and then wakes the lanes: earlier the time in
@@ -313,6 +320,11 @@ func (d *Delivery) endHold(h spool.Hold) {
 	if over {
 		d.logHoldEnds(h, d.cfg.Now())
 	}
+	d.goOn(h)
+}
+
+// goOn wakes the lanes for what a hold stopped.
+func (d *Delivery) goOn(h spool.Hold) {
 	if h.Narrow() {
 		d.wake(h.Mailbox, hint{all: true}) // its lane was not stopped, and found nothing more
 	}

@@ -142,6 +142,7 @@ type Hold struct {
 	Since     time.Time
 	Probes    int
 	NextProbe time.Time
+	Saved     bool // for SetHold; not kept
 }
 
 // Usage is how many recipients a mailbox sent to in one hour. The mailbox is

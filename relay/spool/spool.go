@@ -148,11 +148,14 @@ type Lanes interface {
 	// the queue before. Their messages are Sending, and queued again when it cannot any more.
 	Elsewhere(mailbox envelope.Address) int
 
-	// SetHold creates a hold, or replaces the one with the same Key.
+	// SetHold creates a hold, or replaces the one with the same Key. One that was Saved and is
+	// not there any more was ended by another node, and stays so: ErrNotFound.
 	SetHold(ctx context.Context, h Hold) error
 	// EndHold removes a hold and adds the time since it began (or since each
-	// message was accepted) to HeldFor of the messages it stopped.
-	EndHold(ctx context.Context, key string, at time.Time) error
+	// message was accepted) to HeldFor of the messages it stopped. mailboxes, unless nil,
+	// are those that the hold of an identity stopped, in place of its Mailboxes. It does nothing
+	// where the hold has ended.
+	EndHold(ctx context.Context, key string, at time.Time, mailboxes ...envelope.Address) error
 
 	// SentRecipients counts the recipients of messages sent since a time and
 	// before another, as far back as the history goes: the use of Exchange's

@@ -12,10 +12,12 @@
 //   - A probe without an answer proves nothing: another follows within five minutes.
 //   - An attempt that was under way when a hold began proves nothing about it.
 //   - Time in two holds at once is credited once.
+//   - Several nodes may begin, probe and end a hold at once: each does what the store has
+//     of the others (Adopt), and the first one to end it credits its time.
 //
 // # On failure
 //
-// Save and Finish return the error of the store and change nothing in memory:
+// Save, Finish and Adopt return the error of the store and change nothing in memory:
 // the caller repeats them.
 //
 // The package must not know how a message is sent, who claims it, or what an
@@ -38,7 +40,8 @@ import (
 // Store keeps the holds over a restart. spool.Store is one.
 type Store interface {
 	SetHold(ctx context.Context, h spool.Hold) error
-	EndHold(ctx context.Context, key string, now time.Time) error
+	EndHold(ctx context.Context, key string, now time.Time, mailboxes ...envelope.Address) error
+	Holds(ctx context.Context) ([]spool.Hold, error)
 }
 
 // hold is a spool.Hold with what only this run knows of it.
@@ -46,6 +49,8 @@ type hold struct {
 	spool.Hold
 	probing bool            // a probe is under way
 	ending  bool            // a probe passed; the hold blocks until the store has credited its time
+	saved   bool            // the store has had it
+	planned time.Time       // NextProbe in the store, as far as this run knows
 	probed  map[string]bool // lanes that had their turn to probe an identity
 
 	again      time.Time // a probe was asked for while another was under way: when it is due; zero if not
@@ -70,6 +75,7 @@ func newHold(h spool.Hold) *hold {
 // stored is the hold as the store has it.
 func (x *hold) stored() spool.Hold {
 	h := x.Hold
+	h.Saved = x.saved
 	for _, key := range slices.Sorted(maps.Keys(x.stopped)) {
 		h.Mailboxes = append(h.Mailboxes, x.stopped[key])
 	}
@@ -99,8 +105,10 @@ func (s *Set) Restore(stored []spool.Hold, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range stored {
-		h.NextProbe = now
-		s.byKey[h.Key] = newHold(h)
+		x := newHold(h)
+		x.wrote(h)
+		x.NextProbe = now
+		s.byKey[h.Key] = x
 	}
 }
 

@@ -28,7 +28,9 @@ func addr(t *testing.T, s string) envelope.Address {
 type stored struct {
 	set   []spool.Hold
 	ended []string
-	err   error
+
+	credited []envelope.Address // by the last end
+	err      error
 }
 
 func (s *stored) SetHold(_ context.Context, h spool.Hold) error {
@@ -36,10 +38,12 @@ func (s *stored) SetHold(_ context.Context, h spool.Hold) error {
 	return s.err
 }
 
-func (s *stored) EndHold(_ context.Context, key string, _ time.Time) error {
-	s.ended = append(s.ended, key)
+func (s *stored) EndHold(_ context.Context, key string, _ time.Time, mailboxes ...envelope.Address) error {
+	s.ended, s.credited = append(s.ended, key), mailboxes
 	return s.err
 }
+
+func (s *stored) Holds(context.Context) ([]spool.Hold, error) { return nil, s.err }
 
 // TestKeys: the keys are in stores, and so stay as they are.
 func TestKeys(t *testing.T) {
@@ -182,7 +186,7 @@ func TestFinishCreditsEachOnce(t *testing.T) {
 	if over, err := s.Finish(t.Context(), IdentityKey("app"), all, noon); !over || err != nil {
 		t.Errorf("Finish = %t, %v", over, err)
 	}
-	if got := fmt.Sprint(store.set[len(store.set)-1].Mailboxes); got != fmt.Sprint([]envelope.Address{seen, now}) {
+	if got := fmt.Sprint(store.credited); got != fmt.Sprint([]envelope.Address{seen, now}) {
 		t.Errorf("credited: %s", got)
 	}
 	if got := s.List(); len(got) != 1 || got[0].Key != MailboxKey(own) {
@@ -202,7 +206,7 @@ func TestARefusalRenewsAHold(t *testing.T) {
 	if _, ok := s.End(h.Key); ok {
 		t.Error("it ended twice")
 	}
-	if err := s.Save(t.Context(), h.Key); err != nil || len(store.set) != 0 {
+	if _, err := s.Save(t.Context(), h.Key); err != nil || len(store.set) != 0 {
 		t.Errorf("an ending hold was saved: %v, %v", store.set, err)
 	}
 	if s.Begin(h) {
@@ -211,7 +215,7 @@ func TestARefusalRenewsAHold(t *testing.T) {
 	if over, err := s.Finish(t.Context(), h.Key, nil, noon); over || err != nil {
 		t.Errorf("a renewed hold ended: %t, %v", over, err)
 	}
-	if err := s.Save(t.Context(), h.Key); err != nil || len(store.set) != 1 {
+	if _, err := s.Save(t.Context(), h.Key); err != nil || len(store.set) != 1 {
 		t.Errorf("it was not saved: %v, %v", store.set, err)
 	}
 }

@@ -73,12 +73,13 @@ func (s *Set) probeOver(key string, then func(*hold)) {
 	})
 }
 
-// ProbeNow makes holds due for a probe: those with these keys, or all.
-func (s *Set) ProbeNow(now time.Time, keys ...string) {
+// ProbeNow makes holds due for a probe: those with these keys, or all. It returns their keys.
+func (s *Set) ProbeNow(now time.Time, keys ...string) (due []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, x := range s.byKey {
 		if len(keys) == 0 || slices.Contains(keys, key) {
+			due = append(due, key)
 			x.NextProbe, x.early, x.nextEarly = now, 0, time.Time{}
 			if x.probing {
 				x.again = now
@@ -86,6 +87,7 @@ func (s *Set) ProbeNow(now time.Time, keys ...string) {
 			clear(x.probed)
 		}
 	}
+	return due
 }
 
 // Postpone delays the probe of a SendAs hold for which there is no message.

@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
@@ -44,12 +45,11 @@ type Options struct {
 	// begin, by the size of the message. A message whose attempt was interrupted stays Sending
 	// for as long: the node that made it may still be alive. nil: no time.
 	RequestLimit func(size int64) time.Duration
-	Moving       bool             // for tables.Move
-	MarkSandbox  bool             // the store of a sandbox, which a real relay refuses, and the reverse
-	Now          func() time.Time // = time.Now
-	Log          *slog.Logger     // = none
-
-	Standby func(node string) // not called any more
+	Sends        func(envelope.Address) bool // whether the configuration has a mailbox; nil: it has all
+	Moving       bool                        // for tables.Move
+	MarkSandbox  bool                        // the store of a sandbox, which a real relay refuses, and the reverse
+	Now          func() time.Time            // = time.Now
+	Log          *slog.Logger                // = none
 }
 
 // readerCount, the writer and the lease are the connections of a node that works.
@@ -118,7 +118,7 @@ func (h *host) open(o Options) (*Store, error) {
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
 		Disk: h, Now: o.Now, Log: o.Log, Moving: o.Moving, Backoff: longestBackoff, Share: h.share,
 	}, h)}
-	h.share.store, h.moving = s.Store, o.Moving
+	h.share.store, h.share.sends, h.moving = s.Store, o.Sends, o.Moving
 	if err := s.Prepare(c, func() error { return s.prepare(c, o.Moving) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}

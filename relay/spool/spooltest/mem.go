@@ -290,13 +290,16 @@ func (s *Mem) SetHold(ctx context.Context, h spool.Hold) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h.Text = spool.CutText(h.Text)
+	if _, there := s.holds[h.Key]; h.Saved && !there {
+		return spool.ErrNotFound
+	}
+	h.Text, h.Saved = spool.CutText(h.Text), false
 	s.holds[h.Key] = h
 	return nil
 }
 
 // EndHold implements spool.Lanes.
-func (s *Mem) EndHold(ctx context.Context, key string, at time.Time) error {
+func (s *Mem) EndHold(ctx context.Context, key string, at time.Time, mailboxes ...envelope.Address) error {
 	if err := s.change(ctx, "endhold", ""); err != nil {
 		return err
 	}
@@ -307,6 +310,9 @@ func (s *Mem) EndHold(ctx context.Context, key string, at time.Time) error {
 		return nil
 	}
 	delete(s.holds, key)
+	if mailboxes != nil && h.Mailbox.IsZero() {
+		h.Mailboxes = mailboxes
+	}
 	s.seen.EndedHolds = append(s.seen.EndedHolds, key)
 	for _, l := range s.lanes {
 		for _, m := range l.queue {

@@ -286,6 +286,31 @@ func endHoldMany(_ *testing.T, f *fixture) {
 	}
 }
 
+// holdsOfTwoNodes: one that another node has ended does not come back, its time counts once,
+// and what it stopped is said as it ends.
+func holdsOfTwoNodes(_ *testing.T, f *fixture) {
+	a, b := f.accept("a@example.org"), f.accept("b@example.org")
+	h := f.hold("identity:x", func(h *spool.Hold) { h.Mailboxes = []envelope.Address{a.Mailbox} })
+	h.Probes, h.Saved = 1, true
+	f.must(f.store.SetHold(f.ctx, h))
+	f.clock = f.clock.Add(time.Minute)
+	for range 2 {
+		f.must(f.store.EndHold(f.ctx, h.Key, f.clock, b.Mailbox))
+		f.wants(f.store.SetHold(f.ctx, h), spool.ErrNotFound)
+	}
+	for id, want := range map[envelope.QueueID]time.Duration{a.ID: 0, b.ID: time.Minute} {
+		if got := f.get(id).HeldFor; got != want {
+			f.Errorf("HeldFor is %v, want %v", got, want)
+		}
+	}
+	h.Saved = false
+	f.must(f.store.SetHold(f.ctx, h))
+	f.must(f.store.EndHold(f.ctx, h.Key, f.clock, []envelope.Address{}...))
+	if got := f.get(a.ID).HeldFor; got != 0 {
+		f.Errorf("HeldFor of a mailbox that was not stopped is %v", got)
+	}
+}
+
 func sweep(_ *testing.T, f *fixture) {
 	all := f.oneOfEach()
 	young := f.active("young@example.org")

@@ -78,6 +78,7 @@ func Run(t *testing.T, open Open) {
 		{"EndHoldArithmetic", endHoldArithmetic},
 		{"EndHoldScope", endHoldScope},
 		{"EndHoldMany", endHoldMany},
+		{"HoldsOfTwoNodes", holdsOfTwoNodes},
 		{"ReportsOwed", reportsOwed},
 		{"Bounces", bounces},
 		{"BouncesReported", bouncesReported},

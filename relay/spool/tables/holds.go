@@ -36,11 +36,15 @@ func readHolds(c *db.Conn) ([]spool.Hold, error) {
 // SetHold implements spool.Lanes.
 func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 	return s.Change(ctx, true, func(t *Tx) error {
-		return t.Run("INSERT INTO hold ("+holdColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (k) DO UPDATE SET mailbox = excluded.mailbox, mailboxes = excluded.mailboxes,
-				sender = excluded.sender, identity = excluded.identity, status = excluded.status,
-				text = excluded.text, since = excluded.since, probes = excluded.probes,
-				next_probe = excluded.next_probe`,
+		// Where another node makes or ends it at this moment, the conflict has this done again.
+		before, err := t.Exec("DELETE FROM hold WHERE k = ?", h.Key)
+		switch {
+		case err != nil:
+			return err
+		case before == 0 && h.Saved:
+			return spool.ErrNotFound
+		}
+		return t.Run("INSERT INTO hold ("+holdColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			h.Key, h.Mailbox.String(), joinLines(h.Mailboxes, envelope.Address.String), h.From.String(), h.Identity,
 			statusCode(h.Status), spool.CutText(h.Text), nanos(h.Since), int64(h.Probes), nanos(h.NextProbe))
 	})
@@ -54,8 +58,8 @@ func (s *Store) SetHold(ctx context.Context, h spool.Hold) error {
 // A hold may have stopped a hundred thousand messages, so their time is added
 // in small steps. The rest of the work is kept in the table ending: a crash in
 // the middle loses nothing and counts nothing twice.
-func (s *Store) EndHold(ctx context.Context, key string, at time.Time) error {
-	err := s.Change(ctx, true, func(t *Tx) error { return turnIntoEnding(t.Conn, key, at) })
+func (s *Store) EndHold(ctx context.Context, key string, at time.Time, mailboxes ...envelope.Address) error {
+	err := s.Change(ctx, true, func(t *Tx) error { return turnIntoEnding(t.Conn, key, at, mailboxes) })
 	if err != nil {
 		return err
 	}
@@ -63,14 +67,17 @@ func (s *Store) EndHold(ctx context.Context, key string, at time.Time) error {
 }
 
 // turnIntoEnding replaces a hold by the work that is left to do to end it.
-func turnIntoEnding(c *db.Conn, key string, at time.Time) error {
+func turnIntoEnding(c *db.Conn, key string, at time.Time, mailboxes []envelope.Address) error {
 	found, err := db.All(c, "SELECT "+holdColumns+" FROM hold WHERE k = ?", []any{key}, readHold)
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	hold := found[0]
-	if !hold.Mailbox.IsZero() {
+	switch {
+	case !hold.Mailbox.IsZero():
 		hold.Mailboxes = []envelope.Address{hold.Mailbox}
+	case mailboxes != nil:
+		hold.Mailboxes = mailboxes
 	}
 	sender := hold.From.Key()
 	switch {
