@@ -209,3 +209,34 @@ func TestUnknownMailboxes(t *testing.T) {
 		t.Error("a node has a mailbox that the other one knows")
 	}
 }
+
+// A message whose first attempt was reserved when another node came to have the lane is accepted, and
+// waits for that node.
+func TestAttemptInTheLaneOfAnother(t *testing.T) {
+	one, other := pair(t, Options{})
+	acceptSoon(t, one)
+	await(t, "the lane to be one node's", func() bool { return one.Mine(box) != other.Mine(box) })
+	if one.Mine(box) {
+		one, other = other, one
+	}
+	await(t, "the other to know", func() bool { _, free := one.host.share.mine(box.Key()); return !free })
+	m := newMessage()
+	d, err := one.Begin(t.Context(), "", 0)
+	must(t, err)
+	d.Attempt(time.Now())
+	must(t, d.Commit(t.Context(), m))
+	if r, err := one.Get(t.Context(), m.ID); err != nil || d.Attempted() || r.State != spool.Queued || r.Attempts != 0 {
+		t.Errorf("attempted %t, %+v, %v", d.Attempted(), r, err)
+	}
+	must(t, func() error {
+		d, err := other.Begin(t.Context(), "", 0)
+		if err == nil {
+			d.Attempt(time.Now())
+			err = d.Commit(t.Context(), newMessage())
+		}
+		if err == nil && !d.Attempted() {
+			t.Error("the node that has the lane records no attempt")
+		}
+		return err
+	}())
+}
