@@ -315,6 +315,13 @@ func remediesHeldByText() map[string][]string {
 			"nothing to do: the service restarts and stands by",
 			"see whether the database, its standby and the network to them work; mail is accepted again once it does",
 		},
+		"spool/postgres TestUpkeepIsExamined": {
+			"raise max_connections in postgresql.conf and restart it",
+			"see that autovacuum is on in postgresql.conf, and run VACUUM graphrelay.…",
+			"start its standby, or drop it: SELECT pg_drop_replication_slot('%s')",
+			"end it: ROLLBACK PREPARED '%s'",
+			"end its connection: SELECT pg_terminate_backend(%s)",
+		},
 		"spool/postgres TestReadURL": {
 			"write the URL into it, and let the service read it",
 		},
