@@ -19,6 +19,7 @@ const (
 	numbers    = 64 // in a block
 	carryEvery = 5 * time.Second
 	countShare = 20 // counting again costs at most 1/20 of the time
+	countAlone = 30 * time.Second
 	unknownFor = 10 // looks
 )
 
@@ -226,13 +227,16 @@ func (s *share) takeOver(node int64, name string) {
 // recount counts the queue again, which other nodes change, too.
 func (s *share) recount() {
 	began := time.Now()
-	if s.nodes < 2 || began.Before(s.count) {
+	if began.Before(s.count) {
 		return
 	}
 	if err := s.store.Recount(); err != nil {
 		s.log.Warn("cannot count the queue; retrying", slog.Any("error", s.explain(err)))
 	}
 	s.count = time.Now().Add(countShare * time.Since(began))
+	if s.nodes < 2 { // what one that is gone recorded late
+		s.count = s.count.Add(countAlone)
+	}
 }
 
 // most is how many lanes this node may have: no more, or a node that joins got none.
