@@ -318,6 +318,13 @@ func remediesHeldByText() map[string][]string {
 		"spool/postgres TestMovingIsAlone": {
 			"wait until graphrelay queue move has ended",
 		},
+		"spool/postgres TestUpkeepIsExamined": {
+			"raise max_connections in postgresql.conf and restart it",
+			"see that autovacuum is on in postgresql.conf, and run VACUUM graphrelay.…",
+			"start its standby, or drop it: SELECT pg_drop_replication_slot('%s')",
+			"end it: ROLLBACK PREPARED '%s'",
+			"end its connection: SELECT pg_terminate_backend(%s)",
+		},
 		"spool/postgres TestReadURL": {
 			"write the URL into it, and let the service read it",
 		},

@@ -27,32 +27,6 @@ func move(t *testing.T, from, to *tables.Store) {
 	}
 }
 
-// A queue that is moved has no node, and gets none before the move has ended.
-func TestMovingIsAlone(t *testing.T) {
-	url := server.Database(t)
-	node := open(t, Options{URL: url})
-	_, err := Open(t.Context(), Options{URL: url, Moving: true})
-	if used, ok := errors.AsType[*InUse](err); !ok || used.Node == "" {
-		t.Errorf("beside a node: %v", err)
-	}
-	if err := node.Close(); err != nil {
-		t.Fatal(err)
-	}
-	move := open(t, Options{URL: url, Moving: true})
-	_, err = Open(t.Context(), Options{URL: url})
-	const want = "Queue in the database is being moved to another store; wait until graphrelay queue move has " +
-		"ended [on "
-	if err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("beside a move: %v", err)
-	}
-	if err := move.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := open(t, Options{URL: url}).Close(); err != nil {
-		t.Error(err)
-	}
-}
-
 // A queue goes from a file into a database and back, with everything. What it left is not
 // worked on again.
 func TestMoveThereAndBack(t *testing.T) {
