@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/postgres"
 	"graphrelay/relay/spool/sqlite"
@@ -45,6 +46,10 @@ func (r *Relay) openStore(ctx context.Context, o Options) error {
 	}
 	database := wiring.Database(o.Config, o.Sandbox, o.Log)
 	database.URL = url
+	database.Sends = func(mailbox envelope.Address) bool {
+		_, ok := wiring.Route(r.cfg(), mailbox)
+		return ok
+	}
 	s, err := postgres.Open(ctx, database)
 	if err == nil {
 		r.store = s

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -107,5 +108,30 @@ func TestWhatWasReservedIsGivenBack(t *testing.T) {
 	if _, err := tx.Data(t.Context(), brokenReader{strings.NewReader(goodHeader + "\r\nhalf")}); err == nil ||
 		len(r.asked) != 0 || errors.Is(err, spool.ErrFull) {
 		t.Errorf("a connection that died: %v, asked %d times", err, len(r.asked))
+	}
+}
+
+// elsewhere is a store whose mailboxes other nodes send the mail of.
+type elsewhere struct{ spool.Intake }
+
+func (e elsewhere) Begin(ctx context.Context, client string, size int64) (spool.Draft, error) {
+	d, err := e.Intake.Begin(ctx, client, size)
+	return withoutAttempt{d}, err
+}
+
+type withoutAttempt struct{ spool.Draft }
+
+func (withoutAttempt) Attempt(time.Time) {}
+
+// A message that the store keeps without its first attempt is accepted, and what was reserved for that is
+// given back.
+func TestAnAttemptThatAnotherNodeMakes(t *testing.T) {
+	r := &reserving{}
+	b := newBench(t, r.into, func(c *Config) { c.Store = elsewhere{c.Store} })
+	if _, err := b.send(t, "reports@example.org", []string{"a@example.net"}, goodHeader+"\r\nb\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if r.kept != 0 || r.returned != 1 || len(b.notified) != 1 {
+		t.Errorf("%d kept, %d returned, %d notified", r.kept, r.returned, len(b.notified))
 	}
 }

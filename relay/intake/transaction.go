@@ -289,6 +289,10 @@ func (t *transaction) store(ctx context.Context, m *spool.Message, block []byte,
 	if err := draft.Commit(context.WithoutCancel(ctx), *m); err != nil {
 		return storeReply(err)
 	}
+	if t.reserved != nil && !draft.Attempted() {
+		t.reserved(false)
+		t.reserved = nil
+	}
 	t.kept = m
 	return nil
 }

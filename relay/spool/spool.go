@@ -125,7 +125,10 @@ type Draft interface {
 	Commit(ctx context.Context, m Message) error
 	// Attempt has Commit record the first attempt as well, begun at a time: the message is
 	// Sending then, as if it had been claimed, and is settled or taken back in the same way.
+	// Attempted says after Commit whether it is: not where another node has come to send the
+	// mail of the mailbox, and the message is Queued.
 	Attempt(at time.Time)
+	Attempted() bool
 	Abort()
 }
 

@@ -1,39 +1,51 @@
 package model
 
 // apply writes what a transaction changes.
-func (m *Model) apply(s *State, n int, tx *Tx) {
+func (m *Model) apply(s *State, tx *Tx) {
 	db := &s.Main
-	s.violate(DeadTokenWritesNothing, m.fenced(tx) && tx.Token != db.Leases[m.leaseOf(tx)].Token)
-	if tx.Kind == Acquire {
-		m.applyAcquire(s, tx)
-		return
-	}
-	row := &db.Rows[tx.Msg]
+	own := &db.Nodes[tx.ID-1]
+	s.violate(DeadNodeWritesNothing, tx.Kind != Join && !own.Is && m.Fault != DecisionReads)
 	switch tx.Kind {
-	case Accept:
-		row.Is = Queued
-	case Claim:
-		row.Is, row.Attempts, row.Token = Sending, tx.Attempt, tx.Token
-		if m.Lanes || m.Fault == DeadlineFromClaim {
-			row.Deadline = tx.Left
+	case Join:
+		own.Is = true
+	case Take:
+		db.Lanes[tx.Of] = tx.ID
+	case GiveBack:
+		db.Lanes[tx.Of] = 0
+	case TakeOver:
+		m.applyTakeOver(s, tx)
+	case Decide:
+		if tx.Wiped {
+			undo(&db.Rows[tx.Of], tx)
+		}
+	default:
+		row := &db.Rows[tx.Of]
+		before := *row
+		m.applyMessage(s, row, tx)
+		s.violate(DeletedStaysAway, before.Is == Deleted && row.Is != Deleted)
+	}
+	if tx.Kind != Decide && tx.Kind != Join {
+		own.Batch = tx.Batch
+	}
+}
+
+func (m *Model) applyMessage(s *State, row *Row, tx *Tx) {
+	switch tx.Kind {
+	case Accept, Claim:
+		row.Is, row.Attempts = Queued, tx.Attempt
+		if tx.Attempt > 0 {
+			row.Is = Sending
 		}
 	case Settle:
 		m.settleRow(s, row, tx)
-	case Late:
-		row.Is, row.Deadline = Sent, 0
-	case Decide:
-		if tx.Wiped {
-			undo(row, tx)
-		}
-		return
-	}
-	if !tx.Dead || !m.Lanes {
-		*m.batch(db, n) = tx.Batch
+	case Delete:
+		row.Is = Deleted
+	case BringBack:
+		m.unknown(s, int(tx.Of))
 	}
 }
 
 func (m *Model) settleRow(s *State, row *Row, tx *Tx) {
-	row.Deadline = 0
 	switch tx.Result {
 	case Taken:
 		row.Is = Sent
@@ -43,7 +55,7 @@ func (m *Model) settleRow(s *State, row *Row, tx *Tx) {
 	case NotSent:
 		row.Is = Queued
 	case Unclear:
-		m.unknown(s, int(tx.Msg))
+		m.unknown(s, int(tx.Of))
 		if m.Fault == NumberTakenBack {
 			row.Attempts--
 		}
@@ -52,49 +64,47 @@ func (m *Model) settleRow(s *State, row *Row, tx *Tx) {
 
 // unknown makes a message wait whose last attempt may have succeeded.
 func (m *Model) unknown(s *State, msg int) {
-	s.Main.Rows[msg].Is = Queued
-	if m.Hold {
-		s.Main.Rows[msg].Is = Held
+	row := &s.Main.Rows[msg]
+	row.Is = Queued
+	if m.Hold && m.Fault != HoldIgnored {
+		row.Is = Held
 	}
-	s.Seen[msg].Unknown = true
+	if m.Fault != NotUnknown {
+		s.Seen[msg].Unknown = true
+	}
 }
 
 // undo removes what a transaction left whose caller got an error.
 func undo(row *Row, decision *Tx) {
-	if decision.Attempt > 0 { // it was a claim
-		row.Is, row.Deadline = Queued, 0
+	if decision.Claims {
+		row.Is = Queued
 		row.Attempts--
 		return
 	}
-	row.Is = Deleted
+	row.Is = Wiped
 }
 
-// applyAcquire gives the lease to the next holder and brings the attempts back that
-// the former one left open.
-func (m *Model) applyAcquire(s *State, tx *Tx) {
-	l := &s.Main.Leases[tx.Msg]
-	l.Token = tx.Token
-	if m.Fault != BatchGoesOn {
-		l.Batch = 0
+// applyTakeOver deletes the row of a process that is gone and takes its lanes. The messages
+// that it was sending stay Sending.
+func (m *Model) applyTakeOver(s *State, tx *Tx) {
+	if m.Fault != RowStays {
+		s.Main.Nodes[tx.Of] = NodeRow{}
 	}
+	if m.Fault == LanesLater {
+		return
+	}
+	s.Main.moveLanes(tx)
 	for msg := range m.Messages {
-		row := &s.Main.Rows[msg]
-		if m.lease(msg) != int(tx.Msg) || row.Is != Sending {
-			continue
+		if m.Fault == NoElsewhere && tx.Lanes.has(m.lane(msg)) && s.Main.Rows[msg].Is == Sending {
+			m.unknown(s, msg)
 		}
-		known := s.Seen[msg].Unknown
-		m.unknown(s, msg)
-		switch {
-		case m.Fault == NoDeadline:
-			row.Deadline = 0
-		case !m.Lanes && m.Fault != DeadlineFromClaim:
-			row.Deadline = tx.Left
-		}
-		switch m.Fault {
-		case HoldIgnored:
-			row.Is = Queued
-		case NotUnknown:
-			row.Is, s.Seen[msg].Unknown = Queued, known
+	}
+}
+
+func (db *Database) moveLanes(tx *Tx) {
+	for l := range db.Lanes {
+		if tx.Lanes.has(l) {
+			db.Lanes[l] = tx.ID
 		}
 	}
 }
@@ -138,8 +148,8 @@ func (m *Model) lost(s *State, n int) {
 	node.Asked = 0
 	switch {
 	case node.View == Idle:
-	case node.Job.Kind == Acquire || node.Job.Kind == Late:
-		node.View, node.Job = Idle, Tx{} // asked again from the beginning
+	case node.View == Reading || node.Job.Kind == Join: // begun again from the beginning
+		node.View, node.Job = Idle, Tx{}
 	default:
 		node.View = Doubt
 	}
@@ -179,24 +189,23 @@ func (s *State) taken(m *Model, msg int) {
 	seen.Taken = min(seen.Taken+1, 2)
 }
 
-// operatorSteps are what an operator does with a message.
+// operatorSteps are what an operator does with a message, at any node, in one statement.
 func (m *Model) operatorSteps(s *State, msg int, emit Emit) {
-	row := s.Main.Rows[msg]
-	next := *s
-	change := func(text string, do func(*Row)) {
-		if s.held()&(messageLock(msg)|leaseLock(m.lease(msg))) != 0 {
-			return
-		}
+	row, next := s.Main.Rows[msg], *s
+	if s.held()&messageLock(msg) != 0 {
+		return
+	}
+	queue := func() {
 		next.caughtUp(m)
-		do(&next.Main.Rows[msg])
-		do(&next.Standby.Rows[msg])
-		emit(next, text, 0, msg)
+		next.Main.Rows[msg].Is, next.Standby.Rows[msg].Is = Queued, Queued
 	}
 	if row.Is == Held && spend(&next.Left.Releases) {
 		next.Seen[msg].Released = true
-		change("an operator releases MSG", func(r *Row) { r.Is = Queued })
+		queue()
+		emit(next, "an operator releases MSG", 0, msg)
 	}
-	if m.Fault == RetryIgnoresDeadline && row.Is == Queued && row.Deadline > 0 {
-		change("an operator retries MSG, which is due at once", func(r *Row) { r.Deadline = 0 })
+	if m.Fault == RetryWhileSending && row.Is == Sending {
+		queue()
+		emit(next, "an operator retries MSG, which is being sent", 0, msg)
 	}
 }

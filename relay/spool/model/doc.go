@@ -1,7 +1,8 @@
 // Package model checks the rules by which several nodes share one queue in a
-// PostgreSQL database: lease and token, attempts and their deadlines, commits whose
-// answer is lost, takeovers, and a failover of the database. It is for tests, imports
-// nothing of the product, and the product does not import it.
+// PostgreSQL database: the row of each process, lanes that change hands, attempts that
+// a dead process may still be making, commits whose answer is lost, and a failover of
+// the database. It is for tests, imports nothing of the product, and the product does
+// not import it.
 //
 // A State is the database, its standby, the transactions under way, the memory of
 // each node, and what Graph may still do. A step is one thing that somebody does:
@@ -11,8 +12,9 @@
 // visits all states that can be reached, nearest first, and compares each with the
 // promises. If one is broken, it returns the shortest way there.
 //
-// Two ways of sharing are described, by Model.Lanes: one lease covers the whole store,
-// so that one node works and the others stand by; or each lane has a lease of its own.
+// A transaction reads, where somebody may come in between; it writes and locks; it
+// commits. One that would write what another transaction holds is not begun. In
+// PostgreSQL it would wait, fail and begin again, and that is the same.
 //
 // Each Fault leaves one rule out. A rule without which every promise still holds is not
 // needed, or the model does not see what it is for; so the tests want each fault to be

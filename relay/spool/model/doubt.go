@@ -18,8 +18,10 @@ func (m *Model) confirm(s State, n int, emit Emit) {
 	case node.Job.Wipe && !tx.Wipe:
 		node.View = Doubt // its caller was answered meanwhile
 	case node.Job.Wipe:
-		if tx.Wiped && node.Job.Kind == Accept {
-			s.Seen[node.Job.Msg].Client = Refused
+		if reply := &s.Seen[node.Job.Of].Client; node.Job.Kind == Accept && tx.Wiped {
+			*reply = Refused
+		} else if node.Job.Kind == Accept && m.Fault != DoubtUncounted {
+			*reply = Counted
 		}
 		node.View, node.Job = Idle, Tx{}
 	default:
@@ -32,22 +34,30 @@ func (m *Model) confirm(s State, n int, emit Emit) {
 func (s *State) succeed(m *Model, n int) {
 	node := &s.Nodes[n]
 	job := node.Job
-	switch job.Kind {
-	case Accept:
-		s.Seen[job.Msg].Client = Accepted
-	case Claim:
-		if m.Fault != EarlyRequest {
-			node.Hands[job.Msg] = handOf(&job)
-		}
-	case Settle, Late:
-		node.Hands[job.Msg] = Hand{}
-	case Acquire:
-		node.Token[job.Msg] = job.Token
-		if !m.Lanes {
-			node.Batch = 0
-		}
-	}
 	node.View, node.Job = Idle, Tx{}
+	switch job.Kind {
+	case Join:
+		node.ID = job.ID
+	case Accept, Claim:
+		if job.Kind == Accept {
+			s.Seen[job.Of].Client = Accepted
+		}
+		if job.Attempt > 0 && m.Fault != EarlyRequest {
+			node.Hands[job.Of] = Hand{Step: Claimed, Attempt: job.Attempt}
+		}
+	case Settle:
+		node.Hands[job.Of] = Hand{}
+	case Take:
+		node.Mine = node.Mine.with(int(job.Of))
+	case TakeOver:
+		if m.Fault == LanesLater {
+			node.View, node.Job = Reading, job
+			return
+		}
+		m.tookOver(s, n, &job)
+	case BringBack:
+		node.Elsewhere[job.Of] = Away{}
+	}
 }
 
 // fail does what follows a transaction that is certainly not committed. Its number is
@@ -55,8 +65,11 @@ func (s *State) succeed(m *Model, n int) {
 func (s *State) fail(n int) {
 	node := &s.Nodes[n]
 	node.Batch ^= 1
-	if node.Job.Kind == Accept {
-		s.Seen[node.Job.Msg].Client = Refused
+	switch node.Job.Kind {
+	case Accept:
+		s.Seen[node.Job.Of].Client = Refused
+	case GiveBack:
+		node.Mine = node.Mine.with(int(node.Job.Of))
 	}
 	node.View, node.Job = Idle, Tx{}
 }
@@ -67,23 +80,20 @@ func (m *Model) doubtSteps(s *State, n int, emit Emit) {
 	if node.View != Doubt && node.View != Deciding {
 		return
 	}
-	msg := int(node.Job.Msg)
+	of, row := int(node.Job.Of), int(node.ID-1)
 	if kind := node.Job.Kind; !node.Job.Wipe && (kind == Accept || kind == Claim) {
 		next := *s
 		next.Nodes[n].Job.Wipe = true
 		if kind == Accept {
-			next.Seen[msg].Client = Doubtful
+			next.Seen[of].Client = Doubtful
 		}
-		emit(next, "NODE answers with an error, for the outcome of COMMIT is unknown for too long", n, msg)
+		emit(next, "NODE answers with an error, for the outcome of COMMIT is unknown for too long", n, of)
 	}
-	if m.Fault == ClaimsInDoubt {
-		m.claimBeside(*s, n, msg, emit)
-	}
-	if row := s.Main.Leases[0]; m.Fault == WritesInDoubt && s.held()&leaseLock(0) == 0 && row.Token == node.Token[0] {
+	if m.Fault == WritesInDoubt && s.held()&nodeLock(row) == 0 && s.Main.Nodes[row].Is {
 		next := *s
-		next.Main.Leases[0].Batch = 2 // neither this number nor the one before
+		next.Main.Nodes[row].Batch = 2 // neither this number nor the one before
 		next.Standby = next.Main
-		emit(next, "another writer of NODE commits", n, msg)
+		emit(next, "another writer of NODE commits", n, of)
 	}
 	if node.View != Doubt {
 		return
@@ -92,57 +102,31 @@ func (m *Model) doubtSteps(s *State, n int, emit Emit) {
 	switch m.Fault {
 	case LostMeansCommitted:
 		next.succeed(m, n)
-		emit(next, "NODE takes the lost COMMIT for a success", n, msg)
+		emit(next, "NODE takes the lost COMMIT for a success", n, of)
 	case LostMeansFailed:
 		next.fail(n)
-		emit(next, "NODE takes the lost COMMIT for a failure", n, msg)
+		emit(next, "NODE takes the lost COMMIT for a failure", n, of)
 	default:
 		m.decide(*s, n, emit)
 	}
 }
 
-// decide asks whether the transaction in doubt is committed. It waits for the rows that
-// this one wrote, writes them itself, and counts only when its own COMMIT is confirmed.
+// decide asks whether the transaction in doubt is committed. It waits for the row of the
+// process, which that one wrote, writes it itself, and counts only when its own COMMIT is
+// confirmed. A message that its client was refused goes, unless somebody has tried it: the node
+// that has the lane may have, while this one was away.
 func (m *Model) decide(s State, n int, emit Emit) {
 	job := s.Nodes[n].Job
-	row := &s.Main.Rows[job.Msg]
-	tx := Tx{Kind: Decide, Msg: job.Msg, Token: job.Token, Attempt: job.Attempt, Wipe: job.Wipe}
-	tx.Found = *m.batch(&s.Main, n) == job.Batch
-	untried := row.Is == Queued && row.Attempts == 0
-	attempted := row.Is == Sending && row.Attempts == job.Attempt && row.Token == job.Token
-	switch {
-	case !tx.Found || !tx.Wipe:
-	case job.Kind == Accept:
-		tx.Wiped = untried || m.Fault == WipeTried
-	case job.Kind == Claim:
-		tx.Wiped = attempted && m.Fault != DoubtForgotten
+	tx := Tx{Kind: Decide, Of: job.Of, Attempt: job.Attempt, Claims: job.Kind == Claim, Wipe: job.Wipe}
+	tx.Found = s.Main.Nodes[s.Nodes[n].ID-1] == NodeRow{Is: true, Batch: job.Batch}
+	if tx.Found && tx.Wipe {
+		row, untried, own := s.Main.Rows[job.Of], Row{Is: Queued}, Row{Is: Sending, Attempts: job.Attempt}
+		switch {
+		case job.Kind == Accept:
+			tx.Wiped = row == untried || job.Attempt > 0 && row == own || m.Fault == WipeTried
+		case job.Kind == Claim:
+			tx.Wiped = row == own && m.Fault != DoubtForgotten
+		}
 	}
 	m.send(s, n, tx, "NODE asks whether COMMIT took effect", emit)
-}
-
-// lose breaks a connection, or ends a process.
-func (m *Model) lose(s State, n int, emit Emit) {
-	if s.Txs[n][1].Kind != NoTx {
-		return // of which there is one already: bound
-	}
-	node, next := &s.Nodes[n], s
-	if (node.View == Waiting || node.View == Deciding) && spend(&next.Left.Losses) {
-		next.orphan(n)
-		m.lost(&next, n)
-		emit(next, "NODE loses its connection to the database", n, 0)
-	}
-	next = s
-	if *node != (Node{}) && spend(&next.Left.Crashes) {
-		next.orphan(n)
-		m.forget(&next, n)
-		emit(next, "NODE crashes", n, 0)
-	}
-}
-
-// orphan leaves a transaction at the server without a connection.
-func (s *State) orphan(n int) {
-	if tx := s.Txs[n][0]; tx.Phase != Done {
-		s.Txs[n][1] = tx
-	}
-	s.Txs[n][0] = Tx{}
 }

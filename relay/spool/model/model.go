@@ -8,8 +8,9 @@ import (
 // Limits of the arrays in a State. A Model uses a part of them.
 const (
 	maxNodes    = 3
+	maxRows     = 5 // of nodes: one for each process
 	maxMessages = 2
-	maxLeases   = 2
+	maxLanes    = 2
 	maxAttempts = 3
 )
 
@@ -22,12 +23,8 @@ type Model struct {
 	Slots    int   // requests at once in a lane
 	Trust    uint8 // ticks for which requests may begin after a renewal was asked for
 	TwoLanes bool  // message 2 is in a lane of its own
-
-	// Lanes: the lanes are leased one by one, any node accepts mail, and an attempt
-	// stores its deadline. Otherwise one lease covers the store, only its holder works,
-	// and the takeover sets the deadline of the attempts that it finds open.
-	Lanes bool
-	Hold  bool // delivery.unknown_outcome is hold; otherwise retry
+	First    bool  // a node records the first attempt with a message of its own lanes
+	Hold     bool  // delivery.unknown_outcome is hold; otherwise retry
 
 	May   Bounds // what may happen, and how often
 	Fault Fault  // the rule that is left out
@@ -37,18 +34,21 @@ type Model struct {
 // states finite.
 type Bounds struct {
 	Attempts  uint8 // of one message
-	Takeovers uint8 // acquired leases, beyond those held at the beginning
+	Takeovers uint8
+	Handovers uint8 // lanes that their node gives back
+	Joins     uint8 // processes that start
 	Losses    uint8 // connections to the database that break
 	Crashes   uint8 // of nodes
 	Restarts  uint8 // of the database
 	Cancels   uint8 // waits for the standby that an administrator cancels
 	Failovers uint8
 	Releases  uint8 // of held messages, by an operator
+	Deletes   uint8 // of messages, by an operator
 }
 
 const (
 	limit = 2 // ticks that a request may run
-	skew  = 1 // ticks that a node's clock is ahead of the database's (fault NodeClock)
+	skew  = 2 // ticks that a clock leaps ahead (fault NodeClock)
 )
 
 // lane returns the lane of a message.
@@ -59,36 +59,36 @@ func (m *Model) lane(msg int) int {
 	return 0
 }
 
-// lease returns the lease that covers a message.
-func (m *Model) lease(msg int) int {
-	if m.Lanes {
-		return m.lane(msg)
-	}
-	return 0
-}
-
-func (m *Model) leases() int {
-	if m.Lanes && m.TwoLanes {
+func (m *Model) lanes() int {
+	if m.TwoLanes {
 		return 2
 	}
 	return 1
 }
 
-// initial is the state in which the first node holds the first lease, and the last
-// node the second, if there is one.
+// initial is the state in which every node works, the first has the first lane, and the last
+// the second, if there is one.
 func (m *Model) initial() State {
 	s := State{Left: m.May}
-	for l := range m.leases() {
-		holder := l * (m.Nodes - 1)
-		s.Main.Leases[l] = Lease{Token: 1}
-		s.Nodes[holder].Token[l] = 1
+	for n := range m.Nodes {
+		s.Nodes[n].ID = uint8(n + 1)
+		s.Main.Nodes[n].Is = true
+	}
+	for l := range m.lanes() {
+		owner := l * (m.Nodes - 1)
+		s.Main.Lanes[l] = s.Nodes[owner].ID
+		s.Nodes[owner].Mine = laneSet(0).with(l)
 	}
 	s.Standby = s.Main
 	return s
 }
 
 // steps calls emit with every state that may follow, and what happens then.
-func (m *Model) steps(s *State, emit Emit) {
+func (m *Model) steps(s *State, to Emit) {
+	emit := func(next State, text string, node, msg int) {
+		next.simplify()
+		to(next, text, node, msg)
+	}
 	for n := range m.Nodes {
 		m.nodeSteps(s, n, emit)
 		m.txSteps(s, n, emit)
@@ -104,7 +104,7 @@ func (m *Model) steps(s *State, emit Emit) {
 }
 
 // Emit takes a state, and the step that leads to it, with the node (from 0) and the
-// message (from 0) that its text calls NODE and MSG.
+// message, lane or row of a node (from 0) that its text calls NODE and MSG.
 type Emit func(next State, text string, node, msg int)
 
 // String lists what may happen.
@@ -114,9 +114,9 @@ func (b Bounds) String() string {
 		n    uint8
 		what string
 	}{
-		{b.Attempts, "attempts"}, {b.Takeovers, "takeovers"}, {b.Losses, "lost connections"}, {b.Crashes, "crashes"},
-		{b.Restarts, "restarts of the database"}, {b.Cancels, "cancelled waits"}, {b.Failovers, "failovers"},
-		{b.Releases, "releases"},
+		{b.Attempts, "attempts"}, {b.Takeovers, "takeovers"}, {b.Handovers, "lanes given back"}, {b.Joins, "starts"},
+		{b.Losses, "lost connections"}, {b.Crashes, "crashes"}, {b.Restarts, "restarts of the database"},
+		{b.Cancels, "cancelled waits"}, {b.Failovers, "failovers"}, {b.Releases, "releases"}, {b.Deletes, "deletes"},
 	} {
 		if c.n > 0 {
 			list = append(list, fmt.Sprint(c.what, " ", c.n))

@@ -3,128 +3,109 @@ package model
 // nodeSteps are what a node may do next. A node that is paused simply does none of
 // them, for as long as it is.
 func (m *Model) nodeSteps(s *State, n int, emit Emit) {
+	if s.Nodes[n].ID == 0 {
+		m.join(*s, n, emit)
+		m.confirm(*s, n, emit)
+		return
+	}
 	for msg := range m.Messages {
 		m.accept(*s, n, msg, emit)
 		m.claim(*s, n, msg, emit)
 		m.begin(*s, n, msg, emit)
 		m.settle(*s, n, msg, emit)
+		m.delete(*s, n, msg, emit)
+		m.bringBack(*s, n, msg, emit)
 		if hand := s.Nodes[n].Hands[msg]; hand.Step == Requested && s.Graph[msg][hand.Attempt].Left == 0 {
 			next := *s
 			next.Nodes[n].Hands[msg].Step, next.Nodes[n].Hands[msg].Result = Answered, Unclear
 			emit(next, "the request of NODE for MSG ends without an answer", n, msg)
 		}
 	}
-	for l := range m.leases() {
-		m.acquire(*s, n, l, emit)
-	}
-	if !m.Lanes {
-		m.renew(*s, n, emit)
-	}
+	m.laneSteps(s, n, emit)
+	m.renew(*s, n, emit)
 	m.confirm(*s, n, emit)
 	m.doubtSteps(s, n, emit)
 	m.lose(*s, n, emit)
 }
 
-// accept takes a message from the client.
+// accept takes a message from the client, of whichever lane. If the lane is its own, a node may
+// record the first attempt with the message.
 func (m *Model) accept(s State, n, msg int, emit Emit) {
-	node := &s.Nodes[n]
-	if s.Seen[msg].Client != NotHandedOver || node.View != Idle || !m.Lanes && node.Token[0] == 0 {
+	if s.Seen[msg].Client != NotHandedOver || s.Nodes[n].View != Idle {
 		return
 	}
 	s.Seen[msg].Client = NoReply
-	tx := Tx{Kind: Accept, Msg: int8(msg), Token: node.Token[m.lease(msg)]}
 	if m.Fault == EarlyReply {
 		s.Seen[msg].Client = Accepted
 	}
-	m.send(s, n, tx, "NODE sends COMMIT of MSG", emit)
+	m.send(s, n, Tx{Kind: Accept, Of: int8(msg)}, "NODE sends COMMIT of MSG", emit)
+	node := &s.Nodes[n]
+	switch {
+	case !m.First || m.slotsUsed(node, msg) >= m.Slots:
+	case node.Mine.has(m.lane(msg)) || m.Fault == FirstOfOthers:
+		tx := Tx{Kind: Accept, Of: int8(msg), Attempt: 1}
+		m.send(s, n, tx, "NODE sends COMMIT of MSG with its first attempt", emit)
+	}
 }
 
 // claim records an attempt of a message that is due.
 func (m *Model) claim(s State, n, msg int, emit Emit) {
 	node, row := &s.Nodes[n], s.Main.Rows[msg]
-	token := node.Token[m.lease(msg)]
 	switch {
-	case token == 0 || node.View != Idle || node.Hands[msg].Step != NoStep:
+	case node.View != Idle || node.Hands[msg].Step != NoStep:
 		return
-	case row.Is != Queued || row.Attempts == m.May.Attempts || m.mayBeRunning(&row):
+	case !node.Mine.has(m.lane(msg)) && (m.Fault != LateClaim || s.Main.Lanes[m.lane(msg)] != 0):
 		return
-	case m.slotsUsed(&s, n, msg) >= m.Slots:
+	case row.Is != Queued || row.Attempts == m.May.Attempts:
+		return
+	case m.slotsUsed(node, msg) >= m.Slots:
 		return
 	}
-	tx := Tx{Kind: Claim, Msg: int8(msg), Token: token, Attempt: row.Attempts + 1, Left: limit}
+	tx := Tx{Kind: Claim, Of: int8(msg), Attempt: row.Attempts + 1}
 	if m.Fault == EarlyRequest {
-		node.Hands[msg] = handOf(&tx)
+		node.Hands[msg] = Hand{Step: Claimed, Attempt: tx.Attempt}
 	}
 	m.send(s, n, tx, "NODE sends COMMIT of an attempt of MSG", emit)
 }
 
-// claimBeside records an attempt on another connection while one is in doubt.
-func (m *Model) claimBeside(s State, n, msg int, emit Emit) {
-	node, row := &s.Nodes[n], &s.Main.Rows[msg]
-	token := node.Token[m.lease(msg)]
-	if row.Is != Queued || token != s.Main.Leases[m.lease(msg)].Token || s.held() != 0 {
-		return
-	}
-	row.Is, row.Token = Sending, token
-	row.Attempts++
-	node.Hands[msg] = Hand{Step: Claimed, Attempt: row.Attempts, Token: token, Left: limit}
-	s.caughtUp(m)
-	emit(s, "NODE records an attempt of MSG on another connection", n, msg)
-}
-
-// mayBeRunning reports whether an earlier request for a message may be.
-func (m *Model) mayBeRunning(row *Row) bool {
-	if m.Fault == NodeClock {
-		return row.Deadline > skew
-	}
-	return row.Deadline > 0
-}
-
 // slotsUsed counts the requests of a lane that may be running: the node's own, and
-// those that somebody else left.
-func (m *Model) slotsUsed(s *State, n, msg int) (used int) {
-	token := s.Nodes[n].Token[m.lease(msg)]
+// those of processes that are gone.
+func (m *Model) slotsUsed(node *Node, msg int) (used int) {
 	for other := range m.Messages {
-		row := &s.Main.Rows[other]
 		switch {
 		case m.lane(other) != m.lane(msg):
-		case s.Nodes[n].Hands[other].Step != NoStep:
+		case node.Hands[other].Step != NoStep:
 			used++
-		case m.mayBeRunning(row) && row.Token != token && m.Fault != SlotsForgotten:
+		case node.Elsewhere[other].Attempt > 0 && m.Fault != SlotsForgotten:
 			used++
 		}
 	}
 	return used
 }
 
-func handOf(claim *Tx) Hand {
-	return Hand{Step: Claimed, Attempt: claim.Attempt, Token: claim.Token, Left: claim.Left}
-}
-
-// begin sends the request of a recorded attempt, if it may.
+// begin sends the request of a recorded attempt, if it may; or the node takes the attempt back,
+// for it wants to give the lane back.
 func (m *Model) begin(s State, n, msg int, emit Emit) {
 	node := &s.Nodes[n]
 	hand := &node.Hands[msg]
 	if hand.Step != Claimed {
 		return
 	}
-	left := uint8(limit)
-	switch {
-	case !m.Lanes && node.Fresh == 0 && m.Fault != NoCheck:
+	if s.Left.Handovers > 0 {
+		next := s
+		next.Nodes[n].Hands[msg].Step, next.Nodes[n].Hands[msg].Result = Answered, NotMade
+		emit(next, "NODE gives its attempt of MSG up before the request", n, msg)
+	}
+	if node.Fresh == 0 && m.Fault != NoCheck {
 		return // until the lease is confirmed again
-	case m.Lanes && hand.Left == 0 && m.Fault != DeadlineFromRequest:
-		hand.Step, hand.Result = Answered, NotMade
-		emit(s, "NODE finds that the time of its attempt of MSG is over", n, msg)
-		return
-	case m.Lanes && m.Fault != DeadlineFromRequest:
-		left = hand.Left
 	}
 	seen, attempt := &s.Seen[msg], hand.Attempt
 	s.violate(AttemptIsDurable, s.Standby.Rows[msg].Attempts < attempt)
 	s.violate(NumberOnlyOnce, seen.Begun&(1<<attempt) != 0)
+	s.violate(DeletedStaysAway, s.Main.Rows[msg].Is == Deleted)
 	seen.Begun |= 1 << attempt
 	hand.Step = Requested
-	s.Graph[msg][attempt] = Request{Left: left, Node: int8(n)}
+	s.Graph[msg][attempt] = Request{Left: limit, Node: int8(n)}
 	emit(s, "NODE begins the request for MSG", n, msg)
 }
 
@@ -135,80 +116,65 @@ func (m *Model) settle(s State, n, msg int, emit Emit) {
 	if hand.Step != Answered || node.View != Idle {
 		return
 	}
-	tx := Tx{Kind: Settle, Msg: int8(msg), Token: hand.Token, Attempt: hand.Attempt, Result: hand.Result}
-	isOpen := row.Is == Sending && row.Attempts == hand.Attempt && row.Token == hand.Token
-	if m.Lanes && hand.Token != node.Token[m.lease(msg)] {
-		m.late(s, n, tx, emit)
-		return
-	}
-	if !isOpen && s.Main.Leases[m.lease(msg)].Token == hand.Token {
+	isOpen := row.Is == Sending && row.Attempts == hand.Attempt
+	if !isOpen && s.Main.Nodes[node.ID-1].Is {
 		*hand = Hand{}
 		emit(s, "NODE finds its attempt of MSG settled", n, msg)
 		return
 	}
+	tx := Tx{Kind: Settle, Of: int8(msg), Attempt: hand.Attempt, Result: hand.Result}
 	m.send(s, n, tx, "NODE sends COMMIT of the outcome of MSG", emit)
 }
 
-// late keeps a delivery that the node learns of after it lost the lane: if nothing was
-// tried since. Another outcome changes nothing.
-func (m *Model) late(s State, n int, tx Tx, emit Emit) {
-	msg := int(tx.Msg)
-	row, hand := s.Main.Rows[msg], &s.Nodes[n].Hands[msg]
-	if m.Fault == LateSettlesAll && row.Is == Sending && tx.Result == NotSent {
-		tx.Kind, tx.Token, tx.Attempt = Settle, row.Token, row.Attempts
-		m.send(s, n, tx, "NODE sends COMMIT of the late outcome of MSG", emit)
-		return
+// delete is what an operator wants at a node, whichever has the lane: the node reads the
+// message, and then writes it, if nobody else has in between.
+func (m *Model) delete(s State, n, msg int, emit Emit) {
+	node, row := &s.Nodes[n], s.Main.Rows[msg]
+	if node.View == Idle && (row.Is == Queued || row.Is == Held) && spend(&s.Left.Deletes) {
+		node.View, node.Job = Reading, Tx{Kind: Delete, Of: int8(msg), Was: row}
+		emit(s, "an operator wants MSG deleted, and NODE reads it", n, msg)
 	}
-	if tx.Result != Taken || row.Attempts != tx.Attempt || row.Is != Queued && row.Is != Held {
-		*hand = Hand{}
-		emit(s, "NODE drops the late outcome of MSG", n, msg)
-		return
-	}
-	tx.Kind = Late
-	m.send(s, n, tx, "NODE sends COMMIT of the late delivery of MSG", emit)
-}
-
-// acquire takes a lease. It may do so at any time here, run out or not: no promise rests
-// on how long leases last.
-func (m *Model) acquire(s State, n, l int, emit Emit) {
-	node, row := &s.Nodes[n], s.Main.Leases[l]
-	if node.Token[l] != 0 || node.View != Idle {
-		return
-	}
-	if spend(&s.Left.Takeovers) {
-		tx := Tx{Kind: Acquire, Msg: int8(l), Token: row.Token + 1, Left: m.Trust + limit}
-		if m.Fault == DeadlineWithoutTrust {
-			tx.Left = limit
-		}
-		m.send(s, n, tx, "NODE sends COMMIT of a takeover", emit)
+	if job := node.Job; node.View == Reading && job.Kind == Delete && int(job.Of) == msg {
+		m.write(s, n, job.Was == row, "NODE sends COMMIT of the deletion of MSG", emit)
 	}
 }
 
-// renew confirms the lease of the whole store on a connection of its own.
-func (m *Model) renew(s State, n int, emit Emit) {
+// write sends the transaction that a node has begun by reading. If what it read has changed
+// since, the database refuses it, and the node begins again.
+func (m *Model) write(s State, n int, unchanged bool, text string, emit Emit) {
 	node := &s.Nodes[n]
-	if node.Asked > 0 {
-		next := s
-		next.Nodes[n].Fresh, next.Nodes[n].Asked = node.Asked, 0 // asked for before now: so much less
-		emit(next, "NODE reads that its lease is renewed", n, 0)
-	}
-	if node.Token[0] == 0 || node.Asked == m.Trust || node.Fresh == m.Trust {
+	job := node.Job
+	if unchanged || m.Fault == ConflictIgnored {
+		m.send(s, n, job, text, emit)
 		return
 	}
-	if s.OldPrimary {
-		next := s
-		next.Nodes[n].Asked = m.Trust
-		emit(next, "NODE renews its lease at the former primary", n, 0)
+	node.View, node.Job = Idle, Tx{}
+	emit(s, "the database refuses the transaction of NODE, for what it read has changed", n, int(job.Of))
+}
+
+// lose breaks a connection, or ends a process.
+func (m *Model) lose(s State, n int, emit Emit) {
+	if s.Txs[n][1].Kind != NoTx {
+		return // of which there is one already: bound
 	}
-	if s.held()&leaseLock(0) != 0 {
-		return
+	node, next := &s.Nodes[n], s
+	if (node.View == Waiting || node.View == Deciding) && spend(&next.Left.Losses) {
+		next.orphan(n)
+		m.lost(&next, n)
+		emit(next, "NODE loses its connection to the database", n, 0)
 	}
-	if s.Main.Leases[0].Token != node.Token[0] {
-		m.forget(&s, n)
-		emit(s, "NODE finds that its lease is lost", n, 0)
-		return
+	next = s
+	if spend(&next.Left.Crashes) {
+		next.orphan(n)
+		m.forget(&next, n)
+		emit(next, "NODE crashes", n, 0)
 	}
-	node.Asked = m.Trust
-	s.caughtUp(m)
-	emit(s, "NODE renews its lease", n, 0)
+}
+
+// orphan leaves a transaction at the server without a connection.
+func (s *State) orphan(n int) {
+	if tx := s.Txs[n][0]; tx.Phase != Done {
+		s.Txs[n][1] = tx
+	}
+	s.Txs[n][0] = Tx{}
 }

@@ -52,22 +52,26 @@ func (m *Model) ended(s *State) bool {
 		switch {
 		case s.Seen[msg].Client == NoReply:
 			return false
-		case row.Is == Sending && m.held(s, msg):
+		case row.Is == Sending && m.hasSender(s, msg):
 			return false
-		case row.Is == Queued && row.Attempts < m.May.Attempts && m.held(s, msg):
+		case row.Is == Queued && row.Attempts < m.May.Attempts && m.hasSender(s, msg):
 			return false
 		}
 	}
 	return true
 }
 
-// held reports whether a living node has, or may still get, the lease of a message.
-func (m *Model) held(s *State, msg int) bool {
-	l := m.lease(msg)
-	for n := range m.Nodes {
-		if s.Nodes[n].Token[l] == s.Main.Leases[l].Token {
-			return true
-		}
+// hasSender reports whether a living node has, or may still get, the lane of a message.
+func (m *Model) hasSender(s *State, msg int) bool {
+	owner := s.Main.Lanes[m.lane(msg)]
+	if _, works := s.works(owner); works {
+		return true
 	}
-	return s.Left.Takeovers > 0
+	someone := s.Left.Joins > 0
+	for n := range m.Nodes {
+		id := s.Nodes[n].ID
+		someone = someone || id > 0 && s.Main.Nodes[id-1].Is
+	}
+	hasRow := owner > 0 && s.Main.Nodes[owner-1].Is
+	return someone && (!hasRow || s.Left.Takeovers > 0)
 }

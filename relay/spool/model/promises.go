@@ -8,33 +8,35 @@ const (
 	Kept Promise = iota
 	AcceptedIsKept
 	RefusedStaysAway
-	DeletedWasNeverTried
+	WipedWasNeverTried
+	DeletedStaysAway
+	DoubtIsCounted
 	AttemptIsDurable
 	OneRequestAtATime
 	TwiceOnlyIfUnknown
 	NumberOnlyOnce
-	DeadTokenWritesNothing
-	TokenOnlyOnce
+	DeadNodeWritesNothing
+	LaneIsItsNodes
 	SlotsAreKept
 	NothingIsForgotten
-	DoubtWaits
 	AWayOut
 )
 
 var promises = map[Promise]string{
-	AcceptedIsKept:         "a message answered with 250 is stored until Graph has accepted it",
-	RefusedStaysAway:       "a message whose commit certainly failed does not come back",
-	DeletedWasNeverTried:   "a message that is deleted after a doubtful commit was never sent by anybody",
-	AttemptIsDurable:       "an attempt is durable before its request begins",
-	OneRequestAtATime:      "no request for a message begins while an earlier one may be running",
-	TwiceOnlyIfUnknown:     "a message is sent twice only after an unknown outcome, and only if configured or released",
-	NumberOnlyOnce:         "no two requests for a message have the same attempt number",
-	DeadTokenWritesNothing: "a dead token writes nothing",
-	TokenOnlyOnce:          "no two nodes hold the same lease under the same token",
-	SlotsAreKept:           "a lane never has more requests at once than slots, over all nodes",
-	NothingIsForgotten:     "an open attempt is known to the node of its token, if that still runs",
-	DoubtWaits:             "a node sends nothing of a message while it does not know whether the message is committed",
-	AWayOut:                "from every state there is a way to one in which each message is sent, held or refused",
+	AcceptedIsKept:        "a message answered with 250 is stored until Graph accepts it or an operator deletes it",
+	RefusedStaysAway:      "a message whose commit certainly failed does not come back",
+	WipedWasNeverTried:    "a message that is deleted after a doubtful commit was never sent by anybody",
+	DeletedStaysAway:      "a message that an operator has deleted is not sent afterwards and does not come back",
+	DoubtIsCounted:        "a message that stays though it was refused is counted, unless its node ended in doubt",
+	AttemptIsDurable:      "an attempt is durable before its request begins",
+	OneRequestAtATime:     "no request for a message begins while an earlier one may be running",
+	TwiceOnlyIfUnknown:    "a message is sent twice only after an unknown outcome, and only if configured or released",
+	NumberOnlyOnce:        "no two requests for a message have the same attempt number",
+	DeadNodeWritesNothing: "a node whose row is gone writes nothing",
+	LaneIsItsNodes:        "a node with a row believes to have only lanes that are its own in the database",
+	SlotsAreKept:          "a lane never has more requests at once than slots, over all nodes",
+	NothingIsForgotten:    "an open attempt is known to the node that has the lane, if that still runs",
+	AWayOut:               "from every state there is a way to one in which each message is sent, held or refused",
 }
 
 // String is the promise in words.
@@ -45,32 +47,20 @@ func (m *Model) broken(s *State) Promise {
 	if s.Broken != Kept {
 		return s.Broken
 	}
-	for l := range m.leases() {
-		holders := 0
-		for n := range m.Nodes {
-			if s.Nodes[n].Token[l] == s.Main.Leases[l].Token {
-				holders++
-			}
-		}
-		if holders > 1 {
-			return TokenOnlyOnce
+	for n := range m.Nodes {
+		if m.believesWrongly(s, &s.Nodes[n]) {
+			return LaneIsItsNodes
 		}
 	}
-	var running [maxLeases]int
+	var running [maxLanes]int
 	for msg := range m.Messages {
 		if p := m.brokenFor(s, msg); p != Kept {
 			return p
 		}
-		ofMessage := 0
-		for _, r := range s.Graph[msg] {
-			if r.Left > 0 {
-				ofMessage++
-			}
-		}
-		if ofMessage > 1 {
+		if s.running(msg) > 1 {
 			return OneRequestAtATime
 		}
-		running[m.lane(msg)] += ofMessage
+		running[m.lane(msg)] += s.running(msg)
 	}
 	if max(running[0], running[1]) > m.Slots {
 		return SlotsAreKept
@@ -78,41 +68,68 @@ func (m *Model) broken(s *State) Promise {
 	return Kept
 }
 
+func (m *Model) believesWrongly(s *State, node *Node) bool {
+	if node.ID == 0 || !s.Main.Nodes[node.ID-1].Is {
+		return false
+	}
+	for l := range m.lanes() {
+		if node.Mine.has(l) && s.Main.Lanes[l] != node.ID {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *Model) brokenFor(s *State, msg int) Promise {
 	row, seen := s.Main.Rows[msg], s.Seen[msg]
-	isStored := row.Is != Absent && row.Is != Deleted
+	isStored := row.Is != Absent && row.Is != Wiped && row.Is != Deleted
 	switch {
-	case seen.Client == Accepted && (!isStored || row.Is == Sent && seen.Taken == 0):
+	case seen.Client == Accepted && (row.Is == Absent || row.Is == Wiped || row.Is == Sent && seen.Taken == 0):
 		return AcceptedIsKept
 	case seen.Client == Refused && isStored:
 		return RefusedStaysAway
-	case row.Is == Deleted && seen.Begun != 0:
-		return DeletedWasNeverTried
+	case row.Is == Wiped && seen.Begun != 0:
+		return WipedWasNeverTried
+	case seen.Client == Doubtful && isStored && !m.inDoubt(s, msg):
+		return DoubtIsCounted
 	case row.Is == Sending && m.forgotten(s, msg):
 		return NothingIsForgotten
-	}
-	for n := range m.Nodes {
-		node := &s.Nodes[n]
-		inDoubt := node.View >= Doubt && node.Job.Kind == Accept && int(node.Job.Msg) == msg
-		if inDoubt && node.Hands[msg].Step >= Requested {
-			return DoubtWaits
-		}
 	}
 	return Kept
 }
 
-// forgotten reports whether an open attempt is nobody's: its token is dead, or its node
-// lives and does not know of it.
-func (m *Model) forgotten(s *State, msg int) bool {
-	token, l := s.Main.Rows[msg].Token, m.lease(msg)
-	if token != s.Main.Leases[l].Token {
-		return true
-	}
+// inDoubt reports whether a node still wants to know whether it has stored a message.
+func (m *Model) inDoubt(s *State, msg int) bool {
 	for n := range m.Nodes {
 		node := &s.Nodes[n]
-		if node.Token[l] == token {
-			return node.Hands[msg].Step == NoStep && (node.View == Idle || int(node.Job.Msg) != msg)
+		if node.View >= Doubt && node.Job.Kind == Accept && int(node.Job.Of) == msg {
+			return true
 		}
+	}
+	return false
+}
+
+// forgotten reports whether an open attempt is nobody's: its lane is, or the node that has it
+// lives and does not know of the attempt.
+func (m *Model) forgotten(s *State, msg int) bool {
+	owner := s.Main.Lanes[m.lane(msg)]
+	if owner == 0 {
+		return true
+	}
+	node, works := s.works(owner)
+	if !works {
+		return false
+	}
+	return node.Hands[msg].Step == NoStep && node.Elsewhere[msg].Attempt == 0 && !node.willKnow(msg, m.lane(msg))
+}
+
+// willKnow reports whether a node waits for a commit that tells it of an attempt.
+func (node *Node) willKnow(msg, lane int) bool {
+	switch job := node.Job; job.Kind {
+	case Accept, Claim:
+		return int(job.Of) == msg
+	case TakeOver:
+		return job.Lanes.has(lane)
 	}
 	return false
 }

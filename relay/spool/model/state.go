@@ -22,17 +22,16 @@ type State struct {
 
 // Database is what is stored.
 type Database struct {
-	Rows   [maxMessages]Row
-	Leases [maxLeases]Lease
-	// Batches are the last batch committed by each node, if lanes are leased one by one.
-	Batches [maxNodes]uint8
+	Rows  [maxMessages]Row
+	Nodes [maxRows]NodeRow // that with ID 1 first
+	Lanes [maxLanes]uint8  // the ID of the node that sends its mail; 0: none
 }
 
-// Lease is a row that one node holds.
-type Lease struct {
-	Token uint8
-	// Batch is the number of the last transaction under this token. Numbers are kept
-	// modulo 2: under one token only the last two can be asked for.
+// NodeRow is the lease of one process: it works as long as the row is there.
+type NodeRow struct {
+	Is bool
+	// Batch is the number of the last transaction of the process. Numbers are kept
+	// modulo 2: only the last two can be asked for.
 	Batch uint8
 }
 
@@ -40,8 +39,6 @@ type Lease struct {
 type Row struct {
 	Is       Condition
 	Attempts uint8
-	Token    uint8 // under which the last attempt was recorded
-	Deadline uint8 // ticks until no request of it can be running any more
 }
 
 // Condition is the state of a message in the database.
@@ -54,23 +51,33 @@ const (
 	Sending
 	Held
 	Sent
-	Deleted
+	Deleted // by an operator
+	Wiped   // by the node that was in doubt about it
 )
+
+// laneSet has a bit for each lane.
+type laneSet uint8
+
+func (set laneSet) has(l int) bool        { return set&(1<<l) != 0 }
+func (set laneSet) with(l int) laneSet    { return set | 1<<l }
+func (set laneSet) without(l int) laneSet { return set &^ (1 << l) }
 
 // Tx is a transaction, or a node's note of it.
 type Tx struct {
 	Kind    Kind
 	Phase   Phase
-	Msg     int8 // or the lease that it acquires
-	Token   uint8
+	Of      int8 // the message; or the lane; or the row of a node, from 0
+	ID      uint8
 	Attempt uint8
+	Was     Row    // the message, as a transaction read it before it writes
 	Result  Result // that it settles
-	Left    uint8  // ticks until the deadline that it stores, counted from its statement
+	Left    uint8  // ticks for which attempts that it finds open may run, counted from its statement
+	Lanes   laneSet
 	Batch   uint8
+	Claims  bool  // of a decision: what is in doubt is a claim
 	Wipe    bool  // the caller has been answered with an error meanwhile
 	Found   bool  // of a decision: the transaction in doubt is committed
 	Wiped   bool  // of a decision: it undoes that
-	Dead    bool  // the process that sent it has ended
 	Locks   locks // that it holds
 }
 
@@ -79,13 +86,17 @@ type Kind uint8
 
 // The kinds of transactions.
 const (
-	NoTx    Kind = iota
-	Accept       // a message
-	Claim        // records an attempt
-	Settle       // its outcome
-	Late         // settles as sent after the lease was lost
-	Acquire      // a lease
-	Decide       // whether a transaction whose answer was lost is committed
+	NoTx      Kind = iota
+	Join           // the row of a process
+	Accept         // a message
+	Claim          // records an attempt
+	Settle         // its outcome
+	Delete         // what an operator wants
+	Take           // a lane that no node has
+	GiveBack       // a lane
+	TakeOver       // deletes the row of another process and takes its lanes
+	BringBack      // ends an attempt of a process that is gone
+	Decide         // whether a transaction whose answer was lost is committed
 )
 
 // Phase is how far a transaction is at the server.
@@ -110,15 +121,18 @@ const (
 	Unclear
 )
 
-// Node is the memory of a node.
+// Node is the memory of a node. It is empty while no process runs there.
 type Node struct {
-	Token [maxLeases]uint8 // of the leases that it believes to hold
-	Fresh uint8            // ticks for which requests may begin
-	Asked uint8            // the same, of a renewal not yet confirmed
+	ID    uint8   // of its row, from 1
+	Mine  laneSet // the lanes that it believes to have
+	Fresh uint8   // ticks for which requests may begin
+	Asked uint8   // the same, of a renewal not yet confirmed
 	Batch uint8
 	View  View
 	Job   Tx // what View is about
 	Hands [maxMessages]Hand
+	// Elsewhere are the attempts of processes that are gone, whose requests may run.
+	Elsewhere [maxMessages]Away
 }
 
 // View is what a node knows of its transaction.
@@ -126,7 +140,8 @@ type View uint8
 
 // The views of a transaction.
 const (
-	Idle View = iota
+	Idle    View = iota
+	Reading      // it has read, and not yet written
 	Waiting
 	Doubt    // the connection broke: it may be committed
 	Deciding // the decision is under way
@@ -136,9 +151,13 @@ const (
 type Hand struct {
 	Step    Step
 	Attempt uint8
-	Token   uint8
-	Left    uint8 // ticks until the attempt must be over, if lanes are leased one by one
 	Result  Result
+}
+
+// Away is an attempt that somebody else may still be making.
+type Away struct {
+	Attempt uint8 // 0: none
+	Left    uint8 // ticks until no request of it can run any more
 }
 
 // Step is how far an attempt is.
@@ -174,9 +193,11 @@ type Reply uint8
 const (
 	NotHandedOver Reply = iota
 	NoReply
-	Accepted // 250
-	Refused  // 451, and it is certain that the message is not kept
-	Doubtful // 451, and nobody knows
+	Accepted  // 250
+	Refused   // 451, and it is certain that the message is not kept
+	Doubtful  // 451, and its node does not know yet
+	Counted   // 451, and it stays: its node has counted it as a possible duplicate
+	DoubtLeft // 451 or nothing, and its node has ended without knowing
 )
 
 // tick lets time pass; ok is false if that changes nothing.
@@ -187,21 +208,15 @@ func (s *State) tick(m *Model) (next State, ok bool) {
 			*ticks--
 		}
 	}
-	for _, db := range []*Database{&next.Main, &next.Standby} {
-		for i := range db.Rows {
-			down(&db.Rows[i].Deadline)
-		}
-	}
 	for n := range m.Nodes {
 		node := &next.Nodes[n]
-		for _, ticks := range []*uint8{&node.Fresh, &node.Job.Left, &next.Txs[n][0].Left, &next.Txs[n][1].Left} {
-			down(ticks)
-		}
+		down(&node.Fresh)
+		down(&node.Job.Left)
 		if m.Fault != FreshFromAnswer {
 			down(&node.Asked)
 		}
-		for i := range node.Hands {
-			down(&node.Hands[i].Left)
+		for i := range node.Elsewhere {
+			down(&node.Elsewhere[i].Left)
 		}
 	}
 	for i := range next.Graph {
@@ -210,6 +225,48 @@ func (s *State) tick(m *Model) (next State, ok bool) {
 		}
 	}
 	return next, next != *s
+}
+
+// simplify forgets what can make no difference any more, so that there are fewer states.
+func (s *State) simplify() {
+	if s.Left.Failovers == 0 {
+		s.Standby = s.Main
+	}
+	for n := range s.Nodes {
+		if node := &s.Nodes[n]; !node.mayBegin() {
+			node.Fresh, node.Asked = 0, 0
+		}
+	}
+}
+
+// mayBegin reports whether a node has, or may get, an attempt of which no request has begun.
+func (node *Node) mayBegin() bool {
+	for _, hand := range node.Hands {
+		if hand.Step == Claimed {
+			return true
+		}
+	}
+	return node.Job.Attempt > 0 && (node.Job.Kind == Claim || node.Job.Kind == Accept)
+}
+
+// running counts the requests of a message that Graph may still take.
+func (s *State) running(msg int) (n int) {
+	for _, r := range s.Graph[msg] {
+		if r.Left > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// works returns the node whose process has an ID.
+func (s *State) works(id uint8) (node *Node, ok bool) {
+	for n := range s.Nodes {
+		if id > 0 && s.Nodes[n].ID == id {
+			return &s.Nodes[n], true
+		}
+	}
+	return nil, false
 }
 
 // spend takes one of a bound, and reports whether there was one.

@@ -1,11 +1,11 @@
 package model
 
 // locks are the rows that a transaction holds, a bit for each.
-type locks uint8
+type locks uint16
 
-func leaseLock(l int) locks   { return 1 << l }
-func nodeLock(n int) locks    { return 1 << (maxLeases + n) }
-func messageLock(i int) locks { return 1 << (maxLeases + maxNodes + i) }
+func nodeLock(row int) locks  { return 1 << row }
+func laneLock(l int) locks    { return 1 << (maxRows + l) }
+func messageLock(i int) locks { return 1 << (maxRows + maxLanes + i) }
 
 // held are the locks of all transactions at the server.
 func (s *State) held() (all locks) {
@@ -16,128 +16,96 @@ func (s *State) held() (all locks) {
 }
 
 // locksOf are the rows that the statements of a transaction write.
-func (m *Model) locksOf(s *State, n int, tx *Tx) (all locks) {
-	fence := leaseLock(m.leaseOf(tx))
-	if !m.Lanes {
-		all = fence
-	} else {
-		all = nodeLock(n)
+func (m *Model) locksOf(tx *Tx) locks {
+	all := nodeLock(int(tx.ID - 1))
+	switch {
+	case tx.Kind == Join:
+		return all
+	case tx.Kind == Decide && m.Fault == DecisionReads:
+		return 0
+	case tx.Kind == Decide && !tx.Wipe:
+		return all
+	case m.Fault == FenceReads || !m.fenced(tx):
+		all = 0
 	}
 	switch tx.Kind {
-	case Acquire:
-		all |= fence
-		for msg := range m.Messages {
-			if m.lease(msg) == int(tx.Msg) && s.Main.Rows[msg].Is == Sending {
-				all |= messageLock(msg)
+	case Take, GiveBack:
+		return all | laneLock(int(tx.Of))
+	case TakeOver:
+		all |= nodeLock(int(tx.Of))
+		for l := range m.lanes() {
+			if tx.Lanes.has(l) {
+				all |= laneLock(l)
 			}
 		}
 		return all
-	case Decide:
-		if m.Fault == DecisionReads {
-			return 0
-		}
-		if tx.Wipe {
-			all |= messageLock(int(tx.Msg))
-		}
-		return all
-	case Claim, Settle:
-		all |= fence
 	}
-	if m.Fault == FenceReads || m.Fault == NoFence {
-		all &^= fence
-	}
-	return all | messageLock(int(tx.Msg))
+	return all | messageLock(int(tx.Of))
 }
 
-func (m *Model) leaseOf(tx *Tx) int {
-	if tx.Kind == Acquire {
-		return int(tx.Msg)
-	}
-	return m.lease(int(tx.Msg))
-}
-
-// fenced reports whether a transaction is one that only the holder of the lease may
-// commit.
+// fenced reports whether a transaction first changes the row of its process.
 func (m *Model) fenced(tx *Tx) bool {
-	switch tx.Kind {
-	case Claim, Settle:
-		return true
-	case Accept:
-		return !m.Lanes
-	case Decide:
-		return !m.Lanes && m.Fault != DecisionIgnoresToken
-	}
-	return false
+	return tx.Kind != Join && m.Fault != NoFence && !(tx.Kind == TakeOver && m.Fault == UnfencedTakeover)
 }
 
-// batch is where the number of a node's last transaction is stored.
-func (m *Model) batch(db *Database, n int) *uint8 {
-	if m.Lanes {
-		return &db.Batches[n]
-	}
-	return &db.Leases[0].Batch
-}
-
-// send runs the statements of a transaction at the server. It does nothing while
-// another one holds a row that it writes: PostgreSQL waits then, and looks at the rows
-// as they are afterwards.
+// send runs the statements of a transaction at the server. It does nothing while another one
+// holds a row that it writes: PostgreSQL waits then. If the other one commits, this one fails
+// for its snapshot is older, and runs again: so it is as if it had not begun before.
 func (m *Model) send(s State, n int, tx Tx, text string, emit Emit) {
-	tx.Locks, tx.Phase = m.locksOf(&s, n, &tx), Open
+	node := &s.Nodes[n]
+	if tx.Kind != Join {
+		tx.ID = node.ID
+	}
+	tx.Locks, tx.Phase = m.locksOf(&tx), Open
 	if s.Txs[n][0].Kind != NoTx || tx.Locks&s.held() != 0 {
 		return
 	}
-	if m.fenced(&tx) && m.Fault != NoFence && tx.Token != s.Main.Leases[m.leaseOf(&tx)].Token {
+	if m.fenced(&tx) && !s.Main.Nodes[tx.ID-1].Is {
 		m.displaced(&s, n, &tx)
-		emit(s, "NODE finds that its token is dead ("+text+")", n, int(tx.Msg))
+		emit(s, "NODE finds its row gone, and ends ("+text+")", n, int(tx.Of))
 		return
 	}
-	node := &s.Nodes[n]
-	switch tx.Kind {
-	case Accept, Claim, Settle, Late:
-		node.Batch ^= 1
+	if tx.Kind == Decide {
+		node.View = Deciding
+	} else {
+		if tx.Kind != Join {
+			node.Batch ^= 1
+		}
 		tx.Batch = node.Batch
 		node.Job, node.View = tx, Waiting
-	case Acquire:
-		node.Job, node.View = tx, Waiting
-	case Decide:
-		node.View = Deciding
+		node.Job.Locks, node.Job.Phase = 0, NoPhase
 	}
 	s.Txs[n][0] = tx
-	emit(s, text, n, int(tx.Msg))
+	emit(s, text, n, int(tx.Of))
 }
 
-// displaced ends a node's work under a dead token. Where one lease covers the store,
-// the process ends; a lane is just not its any more.
+// displaced ends a process whose row is gone. What it was about to write is not stored.
 func (m *Model) displaced(s *State, n int, tx *Tx) {
-	if !m.Lanes {
-		if tx.Kind == Accept {
-			s.Seen[tx.Msg].Client = Refused
-		}
-		m.forget(s, n)
-		return
+	switch {
+	case tx.Kind == Accept:
+		s.Seen[tx.Of].Client = Refused
+	case tx.Kind == Decide && m.Fault == GoneMeansFailed && s.Nodes[n].Job.Kind == Accept:
+		s.Seen[tx.Of].Client = Refused
 	}
-	s.Nodes[n].Token[m.leaseOf(tx)] = 0
+	m.forget(s, n)
 }
 
 // forget ends a node's process: its memory is gone, its requests may still arrive.
 func (m *Model) forget(s *State, n int) {
 	node := &s.Nodes[n]
-	if node.View != Idle && node.Job.Kind == Accept && s.Seen[node.Job.Msg].Client == NoReply {
-		s.Seen[node.Job.Msg].Client = Doubtful
+	if node.View != Idle && node.Job.Kind == Accept {
+		if reply := &s.Seen[node.Job.Of].Client; *reply == NoReply || *reply == Doubtful {
+			*reply = DoubtLeft
+		}
 	}
 	*node = Node{}
-	if m.Lanes { // a new process has a row of its own
-		s.Main.Batches[n], s.Standby.Batches[n] = 0, 0
-		s.Txs[n][1].Locks &^= nodeLock(n)
-		s.Txs[n][1].Dead = true
-	}
 }
 
 // waits reports whether COMMIT of a transaction returns only when the standby has it.
 func (m *Model) waits(tx *Tx) bool {
 	switch tx.Kind {
-	case Acquire:
-		return m.Fault != AsyncAcquire
+	case TakeOver:
+		return m.Fault != AsyncTakeover
 	case Decide:
 		return m.Fault != AsyncDecision
 	}
@@ -150,6 +118,10 @@ func (m *Model) txSteps(s *State, n int, emit Emit) {
 		tx := s.Txs[n][i]
 		switch {
 		case i == 1 && m.Fault == LocksRemain:
+		case tx.Phase == Open && s.Left.Restarts+s.Left.Cancels+s.Left.Failovers == 0:
+			next := *s
+			next.finish(m, n, i)
+			emit(next, "the database commits for NODE", n, 0)
 		case tx.Phase == Open && m.waits(&tx):
 			next := *s
 			next.Txs[n][i].Phase = Local
@@ -186,7 +158,7 @@ func (m *Model) cancel(s State, n, i int, emit Emit) {
 // finish makes a commit visible and releases its locks.
 func (s *State) finish(m *Model, n, i int) {
 	tx := &s.Txs[n][i]
-	m.apply(s, n, tx)
+	m.apply(s, tx)
 	if i == 1 {
 		*tx = Tx{} // nobody waits for its answer
 		return

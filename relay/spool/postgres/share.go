@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"maps"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"graphrelay/relay/envelope"
-	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/tables"
 )
@@ -21,6 +19,8 @@ const (
 	numbers    = 64 // in a block
 	carryEvery = 5 * time.Second
 	countShare = 20 // counting again costs at most 1/20 of the time
+	countAlone = 30 * time.Second
+	unknownFor = 10 // looks
 )
 
 // share is which lanes this node has. A lane is its node's as long as the lease of the node is: it
@@ -28,6 +28,7 @@ const (
 type share struct {
 	*host
 	store *tables.Store
+	sends func(mailbox envelope.Address) bool
 	news  chan struct{}
 
 	mu      sync.Mutex
@@ -36,6 +37,7 @@ type share struct {
 	have    map[string]bool  // lanes of this node: what others may be sending there is known
 	leaving map[string]bool  // those of them in which nothing more begins
 	wanted  map[string]bool  // lanes that it asked for
+	unknown map[string]int   // for how many looks a lane with mail had no node and no configuration here
 	paces   map[string]carried
 
 	fresh   bool      // owners are known
@@ -52,9 +54,9 @@ type carried struct {
 var _ tables.Share = (*share)(nil)
 
 func newShare(h *host) *share {
-	return &share{host: h, news: make(chan struct{}, 1), owners: map[string]int64{},
-		have: map[string]bool{}, leaving: map[string]bool{}, wanted: map[string]bool{},
-		paces: map[string]carried{}, nodes: 1}
+	return &share{host: h, nodes: 1, news: make(chan struct{}, 1), owners: map[string]int64{},
+		have: map[string]bool{}, leaving: map[string]bool{}, wanted: map[string]bool{}, unknown: map[string]int{},
+		paces: map[string]carried{}}
 }
 
 // mine is whether the node has a lane and may begin something in it; free that no node has it.
@@ -225,13 +227,16 @@ func (s *share) takeOver(node int64, name string) {
 // recount counts the queue again, which other nodes change, too.
 func (s *share) recount() {
 	began := time.Now()
-	if s.nodes < 2 || began.Before(s.count) {
+	if began.Before(s.count) {
 		return
 	}
 	if err := s.store.Recount(); err != nil {
 		s.log.Warn("cannot count the queue; retrying", slog.Any("error", s.explain(err)))
 	}
 	s.count = time.Now().Add(countShare * time.Since(began))
+	if s.nodes < 2 { // what one that is gone recorded late
+		s.count = s.count.Add(countAlone)
+	}
 }
 
 // most is how many lanes this node may have: no more, or a node that joins got none.
@@ -245,13 +250,33 @@ func (s *share) want() (list []string) {
 		list = append(list, leader)
 	}
 	var free []string
+	unknown := map[string]int{}
 	s.store.Waiting(func(lane string, waiting, _ int) {
-		if waiting > 0 && s.owners[lane] == 0 {
+		switch {
+		case s.owners[lane] == s.lease.id && s.unknown[lane] >= unknownFor:
+			unknown[lane] = unknownFor // it stays
+		case waiting == 0 || s.owners[lane] != 0:
+		case s.may(lane):
+			unknown[lane] = s.unknown[lane]
 			free = append(free, lane)
+		default:
+			unknown[lane] = s.unknown[lane] + 1
 		}
 	})
+	s.unknown = unknown
 	all, have := s.counts()
 	return append(list, free[:max(min(len(free), s.most(all+len(free))-have), 0)]...)
+}
+
+// may is whether this node's configuration has the mailbox of a lane, or it need not matter: mail that
+// no node can send is held by the one that leads.
+func (s *share) may(lane string) bool {
+	return s.nodes < 2 || s.configured(lane) || s.have[leader] && s.unknown[lane] >= unknownFor
+}
+
+func (s *share) configured(lane string) bool {
+	mailbox, err := envelope.ParseAddress(lane)
+	return err != nil || s.sends == nil || s.sends(mailbox)
 }
 
 // counts are how many lanes of mailboxes all nodes have, and this one.
@@ -285,6 +310,8 @@ func (s *share) giveBack() {
 		case node != s.lease.id || lane == leader:
 		case s.leaving[lane] && busy[lane]>>32 == 0:
 			given = append(given, lane)
+		case s.nodes > 1 && !s.configured(lane) && s.unknown[lane] < unknownFor:
+			s.leaving[lane] = true
 		case !s.leaving[lane]:
 			staying = append(staying, lane)
 		}
@@ -345,83 +372,4 @@ func (s *share) write(lanes []string, node int64) error {
 		}
 		return nil
 	})
-}
-
-// Mine implements spool.Nodes.
-func (s *Store) Mine(mailbox envelope.Address) bool {
-	sh, lane := s.host.share, mailbox.Key()
-	mine, free := sh.mine(lane)
-	if free {
-		sh.ask(lane)
-	}
-	return mine
-}
-
-// ask wants a lane that no node has, if the node may have more.
-func (s *share) ask(lane string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if all, have := s.counts(); have < s.most(all+1) && !s.wanted[lane] {
-		s.wanted[lane] = true
-		s.store.Wake()
-	}
-}
-
-// Leads implements spool.Nodes.
-func (s *Store) Leads() bool {
-	mine, _ := s.host.share.mine(leader)
-	return mine && s.MayBegin() == nil
-}
-
-// News implements spool.Nodes.
-func (s *Store) News() <-chan struct{} { return s.host.share.news }
-
-// Carry implements spool.Nodes.
-func (s *Store) Carry(mailbox envelope.Address, pace string) {
-	sh := s.host.share
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.paces[mailbox.Key()] = carried{pace, true}
-}
-
-// Carried implements spool.Nodes.
-func (s *Store) Carried(mailbox envelope.Address) string {
-	sh := s.host.share
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.paces[mailbox.Key()].pace
-}
-
-// Nodes implements spool.Nodes.
-func (s *Store) Nodes(ctx context.Context) ([]spool.Node, error) {
-	return db.Read(ctx, s.Readers, func(c *db.Conn) ([]spool.Node, error) { return readNodes(c, s.host.lease.id) })
-}
-
-func readNodes(c *db.Conn, this int64) ([]spool.Node, error) {
-	var holders []string
-	list, err := db.All(c, `SELECT id, holder,
-			CAST(extract(epoch FROM now() - until + `+leaseLasts+`) * 1000 AS bigint),
-			(SELECT count(*) FROM lane WHERE node = id AND lane <> ''),
-			(SELECT count(*) FROM lane WHERE node = id AND lane = '')
-		FROM node_lease WHERE `+live+` ORDER BY holder, id`, nil, func(r *db.Row) (spool.Node, error) {
-		id, holder := r.Int(), r.Str()
-		holders = append(holders, holder)
-		return spool.Node{Name: nameOf(holder), This: id == this,
-			Seen:  time.Duration(max(r.Int(), 0)) * time.Millisecond,
-			Lanes: int(r.Int()), Leads: r.Bool()}, r.Err
-	})
-	for i := range list { // several on one machine
-		for j := range list {
-			if i != j && nameOf(holders[i]) == nameOf(holders[j]) {
-				list[i].Name = strings.ReplaceAll(holders[i], " ", "/")
-			}
-		}
-	}
-	return list, err
-}
-
-// nameOf is the machine of a node.
-func nameOf(holder string) string {
-	name, _, _ := strings.Cut(holder, " ")
-	return name
 }

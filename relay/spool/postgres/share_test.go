@@ -67,9 +67,8 @@ func TestLanesAreShared(t *testing.T) {
 		if other.Mine(box) {
 			owner, stranger = other, one
 		}
-		claim := spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10}
-		if taken, err := stranger.Claim(t.Context(), claim); err != nil ||
-			len(taken) > 0 {
+		all := spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10}
+		if taken, err := stranger.Claim(t.Context(), all); err != nil || len(taken) > 0 {
 			t.Errorf("claimed %d of another node's, %v", len(taken), err)
 		}
 		taken := 0
@@ -182,9 +181,62 @@ func TestBothAccept(t *testing.T) {
 			must(t, err)
 			return stats.Queued == 8*each
 		})
-		found := spool.Filter{Find: "box@example.org", Limit: 1000}
-		if list, err := s.List(t.Context(), found); err != nil || len(list) != 1000 {
+		list, err := s.List(t.Context(), spool.Filter{Find: "box@example.org", Limit: 1000})
+		if err != nil || len(list) != 1000 {
 			t.Errorf("found %d, %v", len(list), err)
 		}
 	}
+}
+
+// A node takes no mailbox that its configuration has not, as long as another may have it; what none
+// has, one takes all the same.
+func TestUnknownMailboxes(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	boxes := mailboxes(t, 3)
+	database := server.Database(t)
+	knows := func(known envelope.Address) func(envelope.Address) bool {
+		return func(box envelope.Address) bool { return box == known }
+	}
+	one := open(t, Options{URL: database, Sends: knows(boxes[0])})
+	other := open(t, Options{URL: database, Sends: knows(boxes[1])})
+	for _, box := range boxes {
+		must(t, acceptFor(one, box))
+		must(t, acceptFor(other, box))
+	}
+	await(t, "each to have what it knows", func() bool { return one.Mine(boxes[0]) && other.Mine(boxes[1]) })
+	await(t, "one to have what none knows", func() bool { return one.Mine(boxes[2]) || other.Mine(boxes[2]) })
+	if one.Mine(boxes[1]) || other.Mine(boxes[0]) {
+		t.Error("a node has a mailbox that the other one knows")
+	}
+}
+
+// A message whose first attempt was reserved when another node came to have the lane is accepted, and
+// waits for that node.
+func TestAttemptInTheLaneOfAnother(t *testing.T) {
+	one, other := pair(t, Options{})
+	acceptSoon(t, one)
+	await(t, "the lane to be one node's", func() bool { return one.Mine(box) != other.Mine(box) })
+	if one.Mine(box) {
+		one, other = other, one
+	}
+	await(t, "the other to know", func() bool { _, free := one.host.share.mine(box.Key()); return !free })
+	m := newMessage()
+	d, err := one.Begin(t.Context(), "", 0)
+	must(t, err)
+	d.Attempt(time.Now())
+	must(t, d.Commit(t.Context(), m))
+	if r, err := one.Get(t.Context(), m.ID); err != nil || d.Attempted() || r.State != spool.Queued || r.Attempts != 0 {
+		t.Errorf("attempted %t, %+v, %v", d.Attempted(), r, err)
+	}
+	must(t, func() error {
+		d, err := other.Begin(t.Context(), "", 0)
+		if err == nil {
+			d.Attempt(time.Now())
+			err = d.Commit(t.Context(), newMessage())
+		}
+		if err == nil && !d.Attempted() {
+			t.Error("the node that has the lane records no attempt")
+		}
+		return err
+	}())
 }

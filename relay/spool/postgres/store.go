@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
@@ -44,12 +45,11 @@ type Options struct {
 	// begin, by the size of the message. A message whose attempt was interrupted stays Sending
 	// for as long: the node that made it may still be alive. nil: no time.
 	RequestLimit func(size int64) time.Duration
-	Moving       bool             // for tables.Move
-	MarkSandbox  bool             // the store of a sandbox, which a real relay refuses, and the reverse
-	Now          func() time.Time // = time.Now
-	Log          *slog.Logger     // = none
-
-	Standby func(node string) // not called any more
+	Sends        func(envelope.Address) bool // whether the configuration has a mailbox; nil: it has all
+	Moving       bool                        // for tables.Move
+	MarkSandbox  bool                        // the store of a sandbox, which a real relay refuses, and the reverse
+	Now          func() time.Time            // = time.Now
+	Log          *slog.Logger                // = none
 }
 
 // readerCount, the writer and the lease are the connections of a node that works.
@@ -118,7 +118,7 @@ func (h *host) open(o Options) (*Store, error) {
 		MaxMessages: o.MaxMessages, MaxDelay: o.MaxDelay, MayRun: o.mayRun,
 		Disk: h, Now: o.Now, Log: o.Log, Moving: o.Moving, Backoff: longestBackoff, Share: h.share,
 	}, h)}
-	h.share.store, h.moving = s.Store, o.Moving
+	h.share.store, h.share.sends, h.moving = s.Store, o.Sends, o.Moving
 	if err := s.Prepare(c, func() error { return s.prepare(c, o.Moving) }); err != nil {
 		return nil, errors.Join(err, h.lease.release())
 	}
@@ -162,6 +162,23 @@ func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Dra
 		return nil, err
 	}
 	return s.Store.Begin(ctx, client, size)
+}
+
+// Settle implements spool.Lanes. That a message was sent is recorded even when another node has come
+// to have the lane: it would send it again.
+func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
+	err := s.Store.Settle(ctx, o)
+	if err == nil || o.State != spool.Sent || !s.host.lease.isOver.Load() {
+		return err
+	}
+	session := steady{s.host.target.With("synchronous_commit", "on").Session(commitLimit)}
+	defer session.Close()
+	settled, err := tables.SettleLate(&db.Conn{Session: session}, o)
+	if err == nil {
+		s.host.log.Warn("the answer to a request came when another node had the lane",
+			slog.String("queue_id", string(o.ID)), slog.Bool("twice", !settled))
+	}
+	return err
 }
 
 // mayRun is how long the node that had the queue before may still be sending a message: it

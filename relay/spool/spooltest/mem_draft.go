@@ -100,6 +100,8 @@ func (d *draft) Abort() {
 
 func (d *draft) Attempt(at time.Time) { d.attempt = at }
 
+func (d *draft) Attempted() bool { return !d.attempt.IsZero() }
+
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver

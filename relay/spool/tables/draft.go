@@ -1,7 +1,6 @@
 package tables
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +38,8 @@ type draft struct {
 	err     error // of a write; the draft is dead
 	over    bool
 	attempt time.Time // when the first begins; zero: it is not recorded in the commit
+
+	attempted bool // it was
 }
 
 // Begin implements spool.Intake.
@@ -117,6 +118,8 @@ func (d *draft) flush() error {
 
 func (d *draft) Attempt(at time.Time) { d.attempt = at }
 
+func (d *draft) Attempted() bool { return d.attempted }
+
 func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 	if d.over {
 		return spool.ErrDraftOver
@@ -135,7 +138,7 @@ func (d *draft) Commit(ctx context.Context, m spool.Message) error {
 		m.Size = d.size
 		err = d.insert(ctx, m)
 	}
-	if err == nil && !d.attempt.IsZero() {
+	if d.attempted = d.attempted && err == nil; d.attempted {
 		d.s.open.note(stored{Record: spool.Record{Message: m}, n: d.n})
 	}
 	d.end(err != nil)
@@ -151,16 +154,15 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		in = d.s.bigs
 	}
 	return d.s.submit(ctx, in, &change{apply: func(t *Tx) error {
-		if !d.attempt.IsZero() {
-			if mine, err := d.s.own(t, m.Mailbox.Key()); err != nil || !mine {
-				return cmp.Or(err, errTaken)
-			}
+		attempt, err := d.first(t, &m)
+		if err != nil {
+			return err
 		}
 		t.bodyBytes += int64(len(d.buf))
 		if err := settleReport(t.Conn, &m); err != nil {
 			return err
 		}
-		state, err := insertMessage(t, d.n, &m, d.attempt)
+		state, err := insertMessage(t, d.n, &m, attempt)
 		if db.Is(err, db.Constraint) {
 			err = fmt.Errorf("spool: message %s exists already: %w", m.ID, err)
 		}
@@ -168,7 +170,7 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 			return err
 		}
 		t.accepted = append(t.accepted, m.ID)
-		if !d.attempt.IsZero() {
+		if d.attempted {
 			t.attempts = append(t.attempts, recordedAttempt{n: d.n, attempt: 1})
 		}
 		t.shifts = append(t.shifts, shift{
@@ -185,6 +187,17 @@ func (d *draft) insert(ctx context.Context, m spool.Message) error {
 		}
 		return t.Run("DELETE FROM draft WHERE n = ?", d.n)
 	}})
+}
+
+// first is when the first attempt begins, if this node still sends the mail of the mailbox.
+func (d *draft) first(t *Tx, m *spool.Message) (at time.Time, err error) {
+	if d.attempted = false; d.attempt.IsZero() {
+		return at, nil
+	}
+	if d.attempted, err = d.s.own(t, m.Mailbox.Key()); d.attempted {
+		at = d.attempt
+	}
+	return at, err
 }
 
 func (d *draft) Abort() {

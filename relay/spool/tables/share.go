@@ -2,11 +2,9 @@ package tables
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
-	"graphrelay/relay/spool"
 	"graphrelay/relay/spool/db"
 )
 
@@ -121,7 +119,3 @@ func addSomeWords(t *Tx) (more bool, err error) {
 	}
 	return true, t.WriteWords(last)
 }
-
-// errTaken refuses an attempt in the lane of another node; Draft.Attempt is asked for only where this
-// one has the lane.
-var errTaken = fmt.Errorf("%w: another node sends the mail of the mailbox", spool.ErrUnhealthy)
