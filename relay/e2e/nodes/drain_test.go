@@ -62,8 +62,8 @@ func fill(b *testing.B, addr string, boxes []string, n int) {
 		if err == nil {
 			w, failed := c.Data()
 			if err = failed; err == nil {
-				const mail = "From: %s\r\nTo: to@contoso.com\r\nSubject: drain\r\n\r\nbody\r\n"
-				_, _ = fmt.Fprintf(w, mail, boxes[i%len(boxes)])
+				_, _ = fmt.Fprintf(w, "From: %s\r\nTo: to@contoso.com\r\nSubject: drain\r\n\r\nbody\r\n",
+					boxes[i%len(boxes)])
 				err = w.Close()
 			}
 		}
