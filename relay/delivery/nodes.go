@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/spool"
 )
 
 // Several nodes may work on a queue. Each mailbox has its mail sent by one of them, and what
@@ -30,6 +31,17 @@ func (d *Delivery) adoptHolds(ctx context.Context) error {
 		d.wakeAll() // what was claimed ahead is returned
 	}
 	return err
+}
+
+// holdsLimit is how long Holds waits for the store.
+const holdsLimit = 2 * time.Second
+
+// Holds lists the holds, also what other nodes did to them a moment ago.
+func (d *Delivery) Holds() []spool.Hold {
+	ctx, cancel := context.WithTimeout(d.shutdown.store, holdsLimit)
+	defer cancel()
+	_ = d.adoptHolds(ctx) // the poll logs what is wrong with the store
+	return d.holds.List()
 }
 
 // shareProbes saves when holds are due for a probe, for the node whose lanes may probe them.
