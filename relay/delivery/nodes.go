@@ -33,11 +33,11 @@ func (d *Delivery) adoptHolds(ctx context.Context) error {
 	return err
 }
 
-// holdsLimit is how long Holds waits for the store.
+// holdsLimit is how long HoldsNow waits for the store.
 const holdsLimit = 2 * time.Second
 
-// Holds lists the holds, also what other nodes did to them a moment ago.
-func (d *Delivery) Holds() []spool.Hold {
+// HoldsNow lists the holds, also what other nodes did to them a moment ago.
+func (d *Delivery) HoldsNow() []spool.Hold {
 	ctx, cancel := context.WithTimeout(d.shutdown.store, holdsLimit)
 	defer cancel()
 	_ = d.adoptHolds(ctx) // the poll logs what is wrong with the store

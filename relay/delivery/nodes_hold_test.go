@@ -36,13 +36,13 @@ func TestHoldsOfAMomentAgo(t *testing.T) {
 		if err := a.HoldIdentity(t.Context(), "contoso", "stopped; wait"); err != nil {
 			t.Fatal(err)
 		}
-		if seen, got := b.Status().Holds, b.Holds(); len(seen) != 0 || len(got) != 1 || got[0].Identity != "contoso" {
+		if seen, got := b.Status().Holds, b.HoldsNow(); len(seen) != 0 || len(got) != 1 || got[0].Identity != "contoso" {
 			t.Errorf("begun: %+v after %+v", got, seen)
 		}
 		if err := b.ReleaseIdentity(t.Context(), "contoso"); err != nil {
 			t.Fatal(err)
 		}
-		if got := a.Holds(); len(got) != 0 {
+		if got := a.HoldsNow(); len(got) != 0 {
 			t.Errorf("ended: %+v", got)
 		}
 		ns.stop()
