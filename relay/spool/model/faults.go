@@ -45,6 +45,7 @@ const (
 	HoldIgnored
 	NumberTakenBack
 	SlotsForgotten
+	LateSettlesAll
 )
 
 var faults = map[Fault]string{
@@ -87,6 +88,7 @@ var faults = map[Fault]string{
 	HoldIgnored:           "attempts brought back are retried whatever is configured",
 	NumberTakenBack:       "an attempt that ends without an answer is not counted",
 	SlotsForgotten:        "attempts of a dead process take no slot",
+	LateSettlesAll:        "a late delivery is recorded whatever happened to the message since",
 }
 
 // String is the fault in words.

@@ -91,6 +91,7 @@ const (
 	Accept         // a message
 	Claim          // records an attempt
 	Settle         // its outcome
+	Late           // settles as sent, for a process whose row is gone
 	Delete         // what an operator wants
 	Take           // a lane that no node has
 	GiveBack       // a lane
