@@ -131,13 +131,14 @@ func (m *Model) settle(s State, n, msg int, emit Emit) {
 }
 
 // late records a delivery that the node learns of after its row is gone: if nothing was tried since,
-// and the message waits or its attempt is still open.
+// and the message waits or its attempt is still open. In any case the process ends: a failover may
+// bring the row back.
 func (m *Model) late(s State, n, msg int, emit Emit) {
 	row, hand := s.Main.Rows[msg], &s.Nodes[n].Hands[msg]
 	waits := row.Is == Sending || row.Is == Queued || row.Is == Held
 	if (!waits || row.Attempts != hand.Attempt) && m.Fault != LateSettlesAll {
-		*hand = Hand{}
-		emit(s, "NODE drops the late delivery of MSG", n, msg)
+		m.forget(&s, n)
+		emit(s, "NODE drops the late delivery of MSG, and ends", n, msg)
 		return
 	}
 	tx := Tx{Kind: Late, Of: int8(msg), Attempt: hand.Attempt}
