@@ -44,7 +44,9 @@ func (m *Model) applyMessage(s *State, row *Row, tx *Tx) {
 	case Delete:
 		row.Is = Deleted
 	case BringBack:
-		m.unknown(s, int(tx.Of))
+		if row.Is == Sending && row.Attempts == tx.Attempt {
+			m.unknown(s, int(tx.Of))
+		}
 	}
 }
 

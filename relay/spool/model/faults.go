@@ -36,6 +36,7 @@ const (
 	ElsewhereGivenBack
 	NoElsewhere
 	ElsewhereForgotten
+	ReadsAfterwards
 	ElsewhereWithoutTrust
 	NoCheck
 	FreshFromAnswer
@@ -79,6 +80,7 @@ var faults = map[Fault]string{
 	ElsewhereGivenBack:    "a lane is given back while the process before may be sending a message of it",
 	NoElsewhere:           "attempts of a dead process are due at once",
 	ElsewhereForgotten:    "a takeover does not look which messages are being sent",
+	ReadsAfterwards:       "a takeover looks after its commit which messages are being sent",
 	ElsewhereWithoutTrust: "the wait for them leaves out how long their process may still begin requests",
 	NoCheck:               "a node that wakes begins a request without a fresh confirmation of its lease",
 	FreshFromAnswer:       "a confirmation counts from its answer",
