@@ -41,6 +41,7 @@ type share struct {
 	paces   map[string]carried
 
 	fresh   bool      // owners are known
+	failing bool      // the last look
 	count   time.Time // when the next count of the queue is due
 	carries time.Time // when the paces are written next
 }
@@ -126,8 +127,7 @@ func (s *share) keep(tick bool) {
 	s.mu.Unlock()
 	if tick || !s.fresh {
 		gone, err := s.look()
-		if err != nil {
-			s.log.Warn("cannot see which nodes share the queue; retrying", slog.Any("error", s.explain(err)))
+		if s.report(err); err != nil {
 			return
 		}
 		for node, name := range gone {
@@ -148,6 +148,14 @@ func (s *share) keep(tick bool) {
 			return nil
 		})
 	}
+}
+
+// report logs the first of several failures.
+func (s *share) report(err error) {
+	if err != nil && !s.failing {
+		s.log.Warn("cannot see what other nodes do; retrying", slog.Any("error", s.explain(err)))
+	}
+	s.failing = err != nil
 }
 
 // look reads which nodes work, and which of them are gone.
@@ -231,7 +239,8 @@ func (s *share) recount() {
 		return
 	}
 	if err := s.store.Recount(); err != nil {
-		s.log.Warn("cannot count the queue; retrying", slog.Any("error", s.explain(err)))
+		s.report(err)
+		return
 	}
 	s.count = time.Now().Add(countShare * time.Since(began))
 	if s.nodes < 2 { // what one that is gone recorded late
