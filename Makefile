@@ -92,7 +92,7 @@ release: ## build all of a release into dist: deb, rpm, image, chart, bills of m
 	$(PACK) packages,image,chart,sums
 
 test-pack: ## build the image twice, in different folders, and judge it and the changelog (needs only Go and git)
-	cd packaging/pack && $(GO) test -count=1 ./...
+	cd packaging/pack && $(GO) test -count=1 -timeout 25m ./...
 
 test-system: ## check the packages, boot a Debian and use them there: reload, restart under load, upgrade, crash; an APT repository; the image by Podman; arm64 emulated (as root)
 	$(GO) test -count=1 -parallel 6 -tags system -timeout 25m -v ./relay/e2e/system

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"net"
 	"path/filepath"
 	"strings"
@@ -176,5 +177,38 @@ func TestStoreOfAnotherService(t *testing.T) {
 	_ = r.stop()
 	if _, err := New(t.Context(), b.options(t)); err == nil || !strings.Contains(err.Error(), "sandbox") {
 		t.Errorf("the store of a try-out: %v", err)
+	}
+}
+
+// follower is the store of a node that may not lead, and counts how often it is swept.
+type follower struct {
+	store
+	leads bool
+	swept int
+}
+
+func (f *follower) Leads() bool { return f.leads }
+
+func (f *follower) Sweep(context.Context, time.Time, time.Duration, time.Duration) error {
+	f.swept++
+	return nil
+}
+
+// Of several nodes the one that leads sweeps.
+func TestTheNodeThatLeadsSweeps(t *testing.T) {
+	b := newBench(t, "")
+	r, err := New(t.Context(), b.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	f := &follower{store: r.store}
+	r.store = f
+	once, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, f.leads = range []bool{false, true} {
+		if r.sweep(once); (f.swept == 1) != f.leads {
+			t.Errorf("leads %v: swept %d times", f.leads, f.swept)
+		}
 	}
 }

@@ -16,6 +16,11 @@
 // takes minutes while mail of others is due. A lane never waits for another one, and keeps at most ten messages
 // for each slot in memory, without their bodies, whatever the backlog.
 //
+// # Several nodes
+//
+// Where nodes share a store, each runs the lanes that are its own (Store.Mine), and what one
+// does to a hold the others do within seconds. A lane that moves takes its pace along.
+//
 // # Throttling
 //
 // A lane keeps to Graph's limits of one app and mailbox by itself: 150 MB of requests

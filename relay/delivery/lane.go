@@ -37,6 +37,7 @@ type lane struct {
 	configured int         // slots of the configuration, as of the last look
 	limit      int64       // what is larger goes apart, as of the last look; 0: nothing does
 	mine       bool        // this node sends its mail, as of the last look
+	left       carried     // what the store has of its pace
 	stopping   bool
 }
 
@@ -186,7 +187,7 @@ func (l *lane) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		next := l.look()
+		next := l.carry(l.look())
 		l.answerWishes()
 		l.view.looks.Add(1)
 		if l.idle() && l.d.retire(l) {
@@ -242,7 +243,7 @@ func (l *lane) look() time.Time {
 	l.configured, l.limit = route.MaxConcurrent, route.limitApart()
 	l.pace.SetRate(route.Rate)
 	l.publish(route, now)
-	if l.mine = l.d.cfg.Store.Mine(l.mailbox); l.stopping || !l.mine {
+	if l.isMine(now); l.stopping || !l.mine {
 		l.giveBackAll(now)
 		l.place.Leave()
 		return time.Time{}

@@ -1,6 +1,11 @@
 package delivery
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"graphrelay/relay/pacing"
+)
 
 // Several nodes may work on a queue. Each mailbox has its mail sent by one of them, and what
 // the others need to know goes through the store: holds, and how fast a mailbox may send.
@@ -39,4 +44,45 @@ func (d *Delivery) shareProbes(keys []string) {
 			d.shutdown.lanes.Go(func() { d.saveHold(key) })
 		}
 	}
+}
+
+// carryEvery is how often a lane writes its pace at most.
+const carryEvery = 5 * time.Second
+
+// carried is a pace as the store has it, and when it may get the next one.
+type carried struct {
+	pace string
+	next time.Time
+}
+
+// isMine looks whether this node sends the mail of the mailbox. From when it does, what the
+// node before it sent there counts.
+func (l *lane) isMine(now time.Time) {
+	before := l.mine
+	if l.mine = l.d.cfg.Store.Mine(l.mailbox); before || !l.mine {
+		return
+	}
+	l.left.pace = l.d.cfg.Store.Carried(l.mailbox)
+	if err := l.pace.Read(now, l.left.pace); err != nil {
+		l.d.cfg.Log.Warn("cannot read what another node sent lately; it does not count against the limits",
+			"mailbox", l.mailbox.String(), "error", err)
+	}
+}
+
+// carry keeps how fast the mailbox may send for the node that sends its mail next: where that
+// changed, after a while, and before the lane ends. It returns when to look again.
+func (l *lane) carry(next time.Time) time.Time {
+	if !l.d.isShared() {
+		return next
+	}
+	now := l.d.cfg.Now()
+	switch pace := l.pace.Text(now); {
+	case pace == l.left.pace:
+	case l.mine && !l.idle() && now.Before(l.left.next):
+		return pacing.Earlier(next, l.left.next)
+	default:
+		l.d.cfg.Store.Carry(l.mailbox, pace)
+		l.left = carried{pace, now.Add(carryEvery)}
+	}
+	return next
 }

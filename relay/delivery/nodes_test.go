@@ -97,10 +97,13 @@ func (n *node) Mine(mailbox envelope.Address) bool {
 func (n *node) Leads() bool           { return n == n.all[0] }
 func (n *node) News() <-chan struct{} { return n.news }
 
+// Carry keeps what the node says that has the lane.
 func (n *node) Carry(mailbox envelope.Address, pace string) {
 	n.nodes.mu.Lock()
 	defer n.nodes.mu.Unlock()
-	n.paces[mailbox.Key()] = pace
+	if n.owner[mailbox.Key()] == n {
+		n.paces[mailbox.Key()] = pace
+	}
 }
 
 func (n *node) Carried(mailbox envelope.Address) string {

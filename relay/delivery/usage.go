@@ -17,6 +17,9 @@ const (
 	recipientLimit = 10_000 // of one mailbox in 24 hours, of Exchange Online
 	recipientWarn  = recipientLimit * 8 / 10
 	usageHours     = 24
+
+	usageRetry = time.Minute
+	usageEvery = 5 * time.Minute // where other nodes send, too
 )
 
 // usage counts the recipients of each mailbox over a rolling day, by hours. A
@@ -38,6 +41,16 @@ func hourOf(at time.Time) int64 { return at.Unix() / 3600 }
 
 // add counts, and reports whether to warn.
 func (u *usage) add(mailbox envelope.Address, recipients int, at time.Time) (sum int, warn bool) {
+	return u.change(mailbox, at, func(n int) int { return n + recipients })
+}
+
+// atLeast counts up to what the store has of an hour, and reports whether to warn.
+func (u *usage) atLeast(mailbox envelope.Address, recipients int, at time.Time) (sum int, warn bool) {
+	return u.change(mailbox, at, func(n int) int { return max(n, recipients) })
+}
+
+// change changes the number of an hour, and reports whether to warn.
+func (u *usage) change(mailbox envelope.Address, at time.Time, to func(int) int) (sum int, warn bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := mailbox.Key()
@@ -48,7 +61,8 @@ func (u *usage) add(mailbox envelope.Address, recipients int, at time.Time) (sum
 	}
 	b.advance(hourOf(at))
 	if h := hourOf(at); h > b.last-usageHours-1 && h <= b.last {
-		b.hours[h%(usageHours+1)] += recipients
+		n := &b.hours[h%(usageHours+1)]
+		*n = to(*n)
 	}
 	sum = b.sum()
 	warn = sum >= recipientWarn && !b.warned
@@ -112,26 +126,39 @@ func (u *usage) list(now time.Time) []Usage {
 }
 
 // loadUsage counts what earlier runs sent. Nothing waits for it: what this run
-// sends meanwhile is counted as it leaves, and not here.
+// sends meanwhile is counted as it leaves, and not here. What other nodes send is counted
+// every few minutes: then an hour is what the store has of it, or what this run knows if that is more.
 func (d *Delivery) loadUsage(ctx context.Context) {
-	now := d.started
+	now, count := d.started, d.usage.add
 	for {
 		sent, err := d.cfg.Store.SentRecipients(ctx, now.Add(-usageHours*time.Hour), now)
+		again := usageRetry
 		if err == nil {
 			slices.SortFunc(sent, func(a, b spool.Usage) int { return a.Hour.Compare(b.Hour) })
 			for _, s := range sent {
-				d.countRecipients(s.Mailbox, s.Recipients, s.Hour)
+				sum, warn := count(s.Mailbox, s.Recipients, s.Hour)
+				d.warnOfUsage(s.Mailbox, sum, warn)
 			}
+			if !d.isShared() {
+				return
+			}
+			again, count = usageEvery, d.usage.atLeast
+		}
+		if pacing.Sleep(ctx, again) != nil {
 			return
 		}
-		if pacing.Sleep(ctx, time.Minute) != nil {
-			return
+		if err == nil {
+			now = d.cfg.Now()
 		}
 	}
 }
 
 func (d *Delivery) countRecipients(mailbox envelope.Address, recipients int, at time.Time) {
 	sum, warn := d.usage.add(mailbox, recipients, at)
+	d.warnOfUsage(mailbox, sum, warn)
+}
+
+func (d *Delivery) warnOfUsage(mailbox envelope.Address, sum int, warn bool) {
 	if !warn {
 		return
 	}

@@ -101,3 +101,32 @@ func TestUsageCountsOnce(t *testing.T) {
 		r.stop()
 	})
 }
+
+// TestUsageOfAllNodes: what other nodes sent is known within minutes, counts once, and a
+// warning is given for what all have sent.
+func TestUsageOfAllNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := newNodes(t, time.Second, "a", "b")
+		a, b := ns.all[0], ns.all[1]
+		x, _ := twoBoxes(t, ns)
+		many := func(r *spool.Record) { r.Envelope.Recipients = make([]envelope.Address, 4000) }
+		for i := range 3 {
+			ns.store.put(x, x, many)
+			ns.tell()
+			a.wait(20 * time.Minute)
+			if i == 0 {
+				ns.give(x, b)
+			}
+			for _, n := range ns.all {
+				if got := n.Delivery.Status().Usage; len(got) != 1 || got[0] != (Usage{x, 4000 * (i + 1)}) {
+					t.Errorf("%s knows of %v after %d messages", n.name, got, i+1)
+				}
+				want := min(i, 1)
+				if got := n.log.count("mailbox nears its daily limit"); got != want {
+					t.Errorf("%s warned %d times after %d messages, want %d", n.name, got, i+1, want)
+				}
+			}
+		}
+		ns.stop()
+	})
+}

@@ -136,6 +136,9 @@ func (d *examiner) database() {
 		}
 		d.ok("spool", "%s; nodes that work on the queue: %s", is.Server, strings.Join(names, ", "))
 	}
+	for _, c := range is.Troubles {
+		d.warn("spool", c.Headline+detail(c.Detail), c.Remedy)
+	}
 	if is.Alone {
 		c := text.ReadCause(postgres.Unprotected)
 		d.warn("spool", c.Headline, c.Remedy)

@@ -312,8 +312,18 @@ func remediesHeldByText() map[string][]string {
 		},
 		"spool/postgres TestLeaseSaysWhatToDo": {
 			"start the standby, or remove it from synchronous_standby_names",
-			"nothing to do: the service restarts and stands by",
+			"nothing to do: the service restarts and joins again",
 			"see whether the database, its standby and the network to them work; mail is accepted again once it does",
+		},
+		"spool/postgres TestMovingIsAlone": {
+			"wait until graphrelay queue move has ended",
+		},
+		"spool/postgres TestUpkeepIsExamined": {
+			"raise max_connections in postgresql.conf and restart it",
+			"see that autovacuum is on in postgresql.conf, and run VACUUM graphrelay.…",
+			"start its standby, or drop it: SELECT pg_drop_replication_slot('%s')",
+			"end it: ROLLBACK PREPARED '%s'",
+			"end its connection: SELECT pg_terminate_backend(%s)",
 		},
 		"spool/postgres TestReadURL": {
 			"write the URL into it, and let the service read it",

@@ -48,6 +48,7 @@ type Store interface {
 	Lanes(ctx context.Context) ([]spool.Lane, error)
 	Holds(ctx context.Context) ([]spool.Hold, error)
 	Nodes(ctx context.Context) ([]spool.Node, error)
+	Mine(mailbox envelope.Address) bool
 }
 
 // Record keeps what was refused: a refusals.Record.

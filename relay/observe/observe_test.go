@@ -28,6 +28,7 @@ type queue struct {
 	lanes             []spool.Lane
 	holds             []spool.Hold
 	nodes             []spool.Node
+	mine              envelope.Address
 	hangs             chan struct{} // until it is closed, if there is one
 }
 
@@ -41,6 +42,7 @@ func (q *queue) Stats(context.Context) (spool.Stats, error) {
 }
 func (q *queue) Lanes(context.Context) ([]spool.Lane, error) { return q.lanes, nil }
 func (q *queue) Holds(context.Context) ([]spool.Hold, error) { return q.holds, nil }
+func (q *queue) Mine(m envelope.Address) bool                { return m == q.mine }
 func (q *queue) Nodes(context.Context) ([]spool.Node, error) { return q.nodes, nil }
 
 // record is a Record of one address after the other.
@@ -129,8 +131,8 @@ func TestSnapshot(t *testing.T) {
 
 // Of several nodes each is shown, and which mailboxes another one sends for.
 func TestSnapshotOfSeveralNodes(t *testing.T) {
-	a, b := mailbox(t, "a@example.org"), mailbox(t, "b@example.org")
-	q := &queue{lanes: []spool.Lane{{Mailbox: a, Queued: 1}, {Mailbox: b}}}
+	a, b, c := mailbox(t, "a@example.org"), mailbox(t, "b@example.org"), mailbox(t, "c@example.org")
+	q := &queue{mine: c, lanes: []spool.Lane{{Mailbox: a, Queued: 1}, {Mailbox: b}, {Mailbox: c, Queued: 1}}}
 	one := spool.Node{Name: "one", This: true, Leads: true, Lanes: 3, Seen: 1500 * time.Millisecond}
 	for _, q.nodes = range [][]spool.Node{nil, {one}, {one, {Name: "two", Lanes: 4}}} {
 		s, err := observer(t, q, state.Snapshot{}).Snapshot(t.Context())
@@ -138,7 +140,8 @@ func TestSnapshotOfSeveralNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		several := len(q.nodes) > 1
-		if len(s.Nodes) != len(q.nodes) || s.Lanes[0].Elsewhere != several || s.Lanes[1].Elsewhere {
+		if len(s.Nodes) != len(q.nodes) || s.Lanes[0].Elsewhere != several ||
+			s.Lanes[1].Elsewhere || s.Lanes[2].Elsewhere {
 			t.Errorf("%d nodes: %+v, %+v", len(q.nodes), s.Nodes, s.Lanes)
 		}
 		want := state.Node{Name: "one", This: true, Leads: true, Lanes: 3, Seen: 1.5}

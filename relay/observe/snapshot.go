@@ -29,7 +29,9 @@ func (o *Observer) Snapshot(ctx context.Context) (state.Snapshot, error) {
 	running, now := o.Delivery(), time.Now()
 	s.Lanes = laneStates(read.lanes, running.Lanes, s.Priorities, now)
 	s.Nodes = nodeStates(read.nodes)
-	atOthers(s.Lanes, s.Nodes)
+	if len(s.Nodes) > 1 {
+		o.atOthers(s.Lanes, read.lanes)
+	}
 	s.Holds = holdStates(read.holds, running.Holds)
 	s.Outages = outages(running.Outages, s, now)
 	s.Mailboxes, s.RefusalsDropped, s.Clients = usage(running.Usage), o.Record.Dropped(), o.Monitor.LastHour()
@@ -169,10 +171,10 @@ func nodeStates(nodes []spool.Node) (list []state.Node) {
 	return list
 }
 
-// atOthers marks the lanes with mail to send that delivery has none for, where there are other nodes.
-func atOthers(lanes []state.Lane, nodes []state.Node) {
+// atOthers marks the lanes whose mail other nodes send.
+func (o *Observer) atOthers(lanes []state.Lane, stored []spool.Lane) {
 	for i, l := range lanes {
-		lanes[i].Elsewhere = len(nodes) > 1 && l.Slots == 0 && l.Waiting()+l.Sending > 0
+		lanes[i].Elsewhere = l.Slots == 0 && l.Waiting()+l.Sending > 0 && !o.Store.Mine(stored[i].Mailbox)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // cluster is a database, and what its nodes have in common.
 type cluster struct {
-	t        *testing.T
+	t        testing.TB
 	server   *pgtest.Server
 	url      string
 	double   *harness.Double

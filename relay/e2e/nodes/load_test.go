@@ -26,7 +26,7 @@ type load struct {
 	acked     []string // Message-IDs
 }
 
-func startLoad(t *testing.T, clients int, mailboxes []string, nodes ...*node) *load {
+func startLoad(t testing.TB, clients int, mailboxes []string, nodes ...*node) *load {
 	l := &load{stop: make(chan struct{}), mailboxes: mailboxes}
 	for _, n := range nodes {
 		l.addrs = append(l.addrs, n.Addr)
@@ -100,7 +100,7 @@ func deliver(nc net.Conn, from, id string) error {
 }
 
 // take hands a message to a node, which must accept it.
-func (n *node) take(t *testing.T, from, id string) {
+func (n *node) take(t testing.TB, from, id string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", n.Addr)
 	if err == nil {
@@ -149,7 +149,7 @@ func (l *load) judge(c *cluster, now *node) {
 }
 
 // arrived counts how often each message arrived, by Message-ID.
-func arrived(t *testing.T, d *harness.Double) map[string]int {
+func arrived(t testing.TB, d *harness.Double) map[string]int {
 	t.Helper()
 	times := map[string]int{}
 	for _, m := range d.Received() {

@@ -112,6 +112,9 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 		t.Errorf("a node that woke without its lease: %v\n%s", err, other.Tail())
 	}
 	c.start(other)
+	l.more(t, 30)
+	l.judge(c, one)
+	c.limits(slots)
 	for _, n := range []*node{one, other} {
 		out, err := n.Run("status")
 		if err != nil || !strings.Contains(out, "store: PostgreSQL 1") ||
@@ -125,10 +128,6 @@ func TestKilledAndFrozenNodes(t *testing.T) {
 			!strings.Contains(out, "no synchronous standby: a failover can lose accepted mail") {
 			t.Errorf("doctor: %s", out)
 		}
-	}
-	l.judge(c, one)
-	c.limits(slots)
-	for _, n := range []*node{one, other} {
 		if err := n.Stop(patience); err != nil {
 			t.Errorf("an orderly stop: %v\n%s", err, n.Tail())
 		}

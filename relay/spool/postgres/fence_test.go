@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -42,10 +43,15 @@ func TestNodeCutOff(t *testing.T) {
 	if err := accept(cut, newMessage(), "body"); !errors.Is(err, spool.ErrUnhealthy) {
 		t.Errorf("accepted under a dead token: %v", err)
 	}
-	err = cut.Settle(t.Context(), spool.Settlement{ID: first.ID, Attempt: 1, State: spool.Sent, At: time.Now(),
-		Status: reply.Enhanced{2, 0, 0}})
-	if err == nil {
-		t.Error("settled under a dead token")
+	await(t, "the outcome to be recorded", func() bool {
+		return cut.Settle(t.Context(), spool.Settlement{ID: first.ID, Attempt: 1, State: spool.Sent, At: time.Now(),
+			Status: reply.Enhanced{2, 0, 0}}) == nil
+	})
+	if r, err := other.Get(t.Context(), first.ID); err != nil || r.State != spool.Sent {
+		t.Errorf("what was sent under a dead token is %s, %v", r.State, err)
+	}
+	if err := cut.Unclaim(t.Context(), first.ID, 1, time.Now()); err == nil {
+		t.Error("taken back under a dead token")
 	}
 	select {
 	case <-cut.Displaced():
@@ -163,4 +169,58 @@ func TestDoubtfulMessageThatWasTried(t *testing.T) {
 	proxy.Refuse(false)
 	await(t, "the store to be healthy", func() bool { return s.Health() == nil })
 	wantQueue(t, s, first, doubtful)
+}
+
+// A node that learns that a message was sent when another one has its lane records it: the message
+// is not sent again or, where it was tried since, its history says so. What was not sent changes nothing.
+func TestLateAnswers(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	database := server.Database(t)
+	soon := func(int64) time.Duration { return 3*time.Second - trustLease }
+	gone, other := open(t, Options{URL: database}), open(t, Options{URL: database, RequestLimit: soon})
+	sent, queued, tried := acceptSoon(t, gone), acceptSoon(t, gone), acceptSoon(t, gone)
+	taken, err := claim(gone)
+	must(t, err)
+	if len(taken) != 3 {
+		t.Fatalf("claimed %d", len(taken))
+	}
+	gone.host.lease.stop()
+	const expired = "UPDATE graphrelay.node_lease SET until = '-infinity' WHERE id = %d"
+	server.Exec(t, pgtest.Name(database), fmt.Sprintf(expired, gone.host.lease.id))
+	await(t, "the lane to be taken over", func() bool { return other.Elsewhere(box) == 3 })
+	await(t, "the node to know", func() bool { return errors.Is(accept(gone, newMessage(), ""), spool.ErrUnhealthy) })
+	answer := spool.Settlement{ID: sent.ID, Attempt: 1, State: spool.Sent, At: time.Now()}
+	must(t, gone.Settle(t.Context(), answer))
+	await(t, "the others to be queued again", func() bool { return other.Elsewhere(box) == 0 })
+	answer.ID = queued.ID
+	must(t, gone.Settle(t.Context(), answer))
+	again, err := claim(other)
+	must(t, err)
+	if len(again) != 1 || again[0].ID != tried.ID {
+		t.Fatalf("tried again: %+v", again)
+	}
+	answer.ID = tried.ID
+	must(t, gone.Settle(t.Context(), answer))
+	answer.State = spool.Deferred
+	if err := gone.Settle(t.Context(), answer); err == nil {
+		t.Error("a late answer that it was not sent is recorded")
+	}
+	for _, m := range []spool.Message{sent, queued} {
+		if r, err := other.Get(t.Context(), m.ID); err != nil || r.State != spool.Sent {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	r, err := other.Get(t.Context(), tried.ID)
+	must(t, err)
+	history, err := other.History(t.Context(), tried.ID)
+	must(t, err)
+	if last := history[len(history)-1]; r.State != spool.Sending || last.Kind != spool.EventSent || last.Attempt != 1 ||
+		!strings.HasPrefix(last.Text, "the answer came late") {
+		t.Errorf("%+v, its history ends with %+v", r, last)
+	}
+	must(t, other.Settle(t.Context(), spool.Settlement{ID: tried.ID, Attempt: 2, State: spool.Sent, At: time.Now()}))
+	await(t, "the counts to be right", func() bool {
+		stats, err := other.Stats(t.Context())
+		return err == nil && stats.Queued+stats.Deferred+stats.Sending == 0
+	})
 }

@@ -94,6 +94,16 @@ func (f *fenced) made() (made bool, err error) {
 	return made, err
 }
 
+// steady is a session without a lease, whose transactions fail where another one changes the
+// same rows at the same time.
+type steady struct{ *link.Session }
+
+// Begin implements db.Session.
+func (s steady) Begin() error {
+	_, err := s.BeginWith("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+	return err
+}
+
 // plain runs a transaction of the session that has no number of its own.
 func (f *fenced) plain(do func(*db.Conn) error) error {
 	return (&db.Conn{Session: f.Session}).Transaction(func() error { return do(&db.Conn{Session: f.Session}) })

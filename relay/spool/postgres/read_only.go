@@ -8,6 +8,7 @@ import (
 	"graphrelay/relay/spool/db"
 	"graphrelay/relay/spool/postgres/link"
 	"graphrelay/relay/spool/tables"
+	"graphrelay/relay/text"
 )
 
 // ReadOnly is the spool.Reader of a queue on which this process does not work.
@@ -54,6 +55,8 @@ type Examined struct {
 	Nodes  []spool.Node // that work on the queue
 	Alone  bool         // no synchronous standby
 	Empty  bool         // there are no tables yet: the first start makes them
+
+	Troubles []text.Cause // that make it slow in the long run, or refuse connections
 }
 
 // Examine asks a server whether it can keep the queue safe, and changes nothing. Errors are a
@@ -88,6 +91,9 @@ func examine(c *db.Conn, e *Examined) error {
 	if err := checkSchema(c, ""); err != nil {
 		return err
 	}
-	e.Nodes, err = readNodes(c, 0)
+	if e.Nodes, err = readNodes(c, 0); err != nil {
+		return err
+	}
+	e.Troubles, err = examineUpkeep(c, len(e.Nodes))
 	return err
 }

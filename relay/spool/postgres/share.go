@@ -19,6 +19,7 @@ const (
 	numbers    = 64 // in a block
 	carryEvery = 5 * time.Second
 	countShare = 20 // counting again costs at most 1/20 of the time
+	countAlone = 30 * time.Second
 	unknownFor = 10 // looks
 )
 
@@ -40,6 +41,7 @@ type share struct {
 	paces   map[string]carried
 
 	fresh   bool      // owners are known
+	failing bool      // the last look
 	count   time.Time // when the next count of the queue is due
 	carries time.Time // when the paces are written next
 }
@@ -125,8 +127,7 @@ func (s *share) keep(tick bool) {
 	s.mu.Unlock()
 	if tick || !s.fresh {
 		gone, err := s.look()
-		if err != nil {
-			s.log.Warn("cannot see which nodes share the queue; retrying", slog.Any("error", s.explain(err)))
+		if s.report(err); err != nil {
 			return
 		}
 		for node, name := range gone {
@@ -147,6 +148,14 @@ func (s *share) keep(tick bool) {
 			return nil
 		})
 	}
+}
+
+// report logs the first of several failures.
+func (s *share) report(err error) {
+	if err != nil && !s.failing {
+		s.log.Warn("cannot see what other nodes do; retrying", slog.Any("error", s.explain(err)))
+	}
+	s.failing = err != nil
 }
 
 // look reads which nodes work, and which of them are gone.
@@ -226,13 +235,17 @@ func (s *share) takeOver(node int64, name string) {
 // recount counts the queue again, which other nodes change, too.
 func (s *share) recount() {
 	began := time.Now()
-	if s.nodes < 2 || began.Before(s.count) {
+	if began.Before(s.count) {
 		return
 	}
 	if err := s.store.Recount(); err != nil {
-		s.log.Warn("cannot count the queue; retrying", slog.Any("error", s.explain(err)))
+		s.report(err)
+		return
 	}
 	s.count = time.Now().Add(countShare * time.Since(began))
+	if s.nodes < 2 { // what one that is gone recorded late
+		s.count = s.count.Add(countAlone)
+	}
 }
 
 // most is how many lanes this node may have: no more, or a node that joins got none.

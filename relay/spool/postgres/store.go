@@ -164,6 +164,23 @@ func (s *Store) Begin(ctx context.Context, client string, size int64) (spool.Dra
 	return s.Store.Begin(ctx, client, size)
 }
 
+// Settle implements spool.Lanes. That a message was sent is recorded even when another node has come
+// to have the lane: it would send it again.
+func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
+	err := s.Store.Settle(ctx, o)
+	if err == nil || o.State != spool.Sent || !s.host.lease.isOver.Load() {
+		return err
+	}
+	session := steady{s.host.target.With("synchronous_commit", "on").Session(commitLimit)}
+	defer session.Close()
+	settled, err := tables.SettleLate(&db.Conn{Session: session}, o)
+	if err == nil {
+		s.host.log.Warn("the answer to a request came when another node had the lane",
+			slog.String("queue_id", string(o.ID)), slog.Bool("twice", !settled))
+	}
+	return err
+}
+
 // mayRun is how long the node that had the queue before may still be sending a message: it
 // begins nothing later than trustLease after a question that it asked before this node had it.
 func (o Options) mayRun(size int64) time.Duration {

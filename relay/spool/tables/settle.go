@@ -41,10 +41,7 @@ func (s *Store) Settle(ctx context.Context, o spool.Settlement) error {
 }
 
 func settle(t *Tx, b brief, to int64, o *spool.Settlement) error {
-	e := spool.Event{
-		At: o.At, Kind: spool.OutcomeEvent(o.State), Attempt: o.Attempt, Status: o.Status, Text: o.Text,
-		RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration, Unknown: o.Unknown,
-	}
+	e := eventOf(o)
 	also := set{
 		columns: ", settled = ?, unknown = ?, status = ?, text = ?, request = ?",
 		values:  []any{b.attempts, o.Unknown, statusCode(o.Status), spool.CutText(o.Text), spool.CutText(o.RequestID)},
@@ -54,6 +51,14 @@ func settle(t *Tx, b brief, to int64, o *spool.Settlement) error {
 		also.values = append(also.values, sentImplied, int64(o.HTTPStatus), int64(o.Duration))
 	}
 	return enter(t, b, to, o.NextAttempt, &e, also)
+}
+
+// eventOf is what the history has of an outcome.
+func eventOf(o *spool.Settlement) spool.Event {
+	return spool.Event{
+		At: o.At, Kind: spool.OutcomeEvent(o.State), Attempt: o.Attempt, Status: o.Status, Text: o.Text,
+		RequestID: o.RequestID, HTTPStatus: o.HTTPStatus, Duration: o.Duration, Unknown: o.Unknown,
+	}
 }
 
 // set is further columns for the one UPDATE of a change of state: a second UPDATE
