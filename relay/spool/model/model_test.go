@@ -130,7 +130,10 @@ var faulty = []struct {
 	{two.without(ElsewhereGivenBack).with(Bounds{Attempts: 1, Takeovers: 1, Handovers: 1}), NothingIsForgotten},
 	{two.without(NoElsewhere).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(ElsewhereForgotten).with(Bounds{Attempts: 1, Takeovers: 1}), NothingIsForgotten},
-	{two.without(ReadsAfterwards).with(Bounds{Attempts: 1, Takeovers: 1, Cancels: 1, Failovers: 1}), NothingIsForgotten},
+	{
+		two.without(ReadsAfterwards).with(Bounds{Attempts: 1, Takeovers: 1, Cancels: 1, Failovers: 1}),
+		NothingIsForgotten,
+	},
 	{longer.without(ElsewhereWithoutTrust).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(NoCheck).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(FreshFromAnswer).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
