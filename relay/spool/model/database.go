@@ -4,7 +4,8 @@ package model
 func (m *Model) apply(s *State, tx *Tx) {
 	db := &s.Main
 	own := &db.Nodes[tx.ID-1]
-	s.violate(DeadNodeWritesNothing, tx.Kind != Join && !own.Is && m.Fault != DecisionReads)
+	needsRow := tx.Kind != Join && tx.Kind != Late && m.Fault != DecisionReads
+	s.violate(DeadNodeWritesNothing, needsRow && !own.Is)
 	switch tx.Kind {
 	case Join:
 		own.Is = true
@@ -24,7 +25,7 @@ func (m *Model) apply(s *State, tx *Tx) {
 		m.applyMessage(s, row, tx)
 		s.violate(DeletedStaysAway, before.Is == Deleted && row.Is != Deleted)
 	}
-	if tx.Kind != Decide && tx.Kind != Join {
+	if tx.Kind != Decide && tx.Kind != Join && tx.Kind != Late {
 		own.Batch = tx.Batch
 	}
 }
@@ -38,10 +39,14 @@ func (m *Model) applyMessage(s *State, row *Row, tx *Tx) {
 		}
 	case Settle:
 		m.settleRow(s, row, tx)
+	case Late:
+		row.Is = Sent
 	case Delete:
 		row.Is = Deleted
 	case BringBack:
-		m.unknown(s, int(tx.Of))
+		if row.Is == Sending && row.Attempts == tx.Attempt {
+			m.unknown(s, int(tx.Of))
+		}
 	}
 }
 
@@ -148,7 +153,7 @@ func (m *Model) lost(s *State, n int) {
 	node.Asked = 0
 	switch {
 	case node.View == Idle:
-	case node.View == Reading || node.Job.Kind == Join: // begun again from the beginning
+	case node.View == Reading || node.Job.Kind == Join || node.Job.Kind == Late: // begun again from the beginning
 		node.View, node.Job = Idle, Tx{}
 	default:
 		node.View = Doubt

@@ -45,7 +45,7 @@ func (s *State) succeed(m *Model, n int) {
 		if job.Attempt > 0 && m.Fault != EarlyRequest {
 			node.Hands[job.Of] = Hand{Step: Claimed, Attempt: job.Attempt}
 		}
-	case Settle:
+	case Settle, Late:
 		node.Hands[job.Of] = Hand{}
 	case Take:
 		node.Mine = node.Mine.with(int(job.Of))

@@ -36,6 +36,7 @@ const (
 	ElsewhereGivenBack
 	NoElsewhere
 	ElsewhereForgotten
+	ReadsAfterwards
 	ElsewhereWithoutTrust
 	NoCheck
 	FreshFromAnswer
@@ -45,6 +46,7 @@ const (
 	HoldIgnored
 	NumberTakenBack
 	SlotsForgotten
+	LateSettlesAll
 )
 
 var faults = map[Fault]string{
@@ -78,6 +80,7 @@ var faults = map[Fault]string{
 	ElsewhereGivenBack:    "a lane is given back while the process before may be sending a message of it",
 	NoElsewhere:           "attempts of a dead process are due at once",
 	ElsewhereForgotten:    "a takeover does not look which messages are being sent",
+	ReadsAfterwards:       "a takeover looks after its commit which messages are being sent",
 	ElsewhereWithoutTrust: "the wait for them leaves out how long their process may still begin requests",
 	NoCheck:               "a node that wakes begins a request without a fresh confirmation of its lease",
 	FreshFromAnswer:       "a confirmation counts from its answer",
@@ -87,6 +90,7 @@ var faults = map[Fault]string{
 	HoldIgnored:           "attempts brought back are retried whatever is configured",
 	NumberTakenBack:       "an attempt that ends without an answer is not counted",
 	SlotsForgotten:        "attempts of a dead process take no slot",
+	LateSettlesAll:        "a late delivery is recorded whatever happened to the message since",
 }
 
 // String is the fault in words.

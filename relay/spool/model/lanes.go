@@ -90,6 +90,7 @@ func (m *Model) takeOver(s State, n, row int, emit Emit) {
 			tx.Lanes = tx.Lanes.with(l)
 		}
 	}
+	m.findOpen(&s, &tx)
 	m.send(s, n, tx, "NODE sends COMMIT of the takeover from node "+string(rune('1'+row)), emit)
 }
 
@@ -109,28 +110,38 @@ func (m *Model) takeLater(s State, n, row int, emit Emit) {
 	emit(s, "NODE takes the lanes of the process whose row it has deleted", n, row)
 }
 
-// tookOver notes the lanes of a process that is gone, and what it may still be sending.
-func (m *Model) tookOver(s *State, n int, tx *Tx) {
-	node := &s.Nodes[n]
-	node.Mine |= tx.Lanes
+// findOpen reads which messages of its lanes a process was sending.
+func (m *Model) findOpen(s *State, tx *Tx) {
 	for msg := range m.Messages {
-		if row := s.Main.Rows[msg]; tx.Lanes.has(m.lane(msg)) && row.Is == Sending && m.Fault != ElsewhereForgotten {
-			node.Elsewhere[msg] = Away{Attempt: row.Attempts, Left: tx.Left}
+		tx.Sending[msg] = 0
+		if row := s.Main.Rows[msg]; tx.Lanes.has(m.lane(msg)) && row.Is == Sending {
+			tx.Sending[msg] = row.Attempts
 		}
 	}
 }
 
-// bringBack ends an attempt of a process that is gone, when no request of it can run.
+// tookOver notes the lanes of a process that is gone, and what it may still be sending: as the
+// takeover itself has read it. What is read later may not be durable yet.
+func (m *Model) tookOver(s *State, n int, tx *Tx) {
+	node := &s.Nodes[n]
+	node.Mine |= tx.Lanes
+	if m.Fault == ReadsAfterwards {
+		m.findOpen(s, tx)
+	}
+	for msg := range m.Messages {
+		if attempt := tx.Sending[msg]; attempt > 0 && m.Fault != ElsewhereForgotten && m.Fault != NoElsewhere {
+			node.Elsewhere[msg] = Away{Attempt: attempt, Left: tx.Left}
+		}
+	}
+}
+
+// bringBack ends an attempt of a process that is gone, when no request of it can run: if it is
+// still open.
 func (m *Model) bringBack(s State, n, msg int, emit Emit) {
-	node, row := &s.Nodes[n], s.Main.Rows[msg]
+	node := &s.Nodes[n]
 	away := node.Elsewhere[msg]
 	due := away.Left == 0 || m.Fault == NodeClock && away.Left <= skew
 	if away.Attempt == 0 || !due || node.View != Idle {
-		return
-	}
-	if row.Is != Sending || row.Attempts != away.Attempt {
-		node.Elsewhere[msg] = Away{}
-		emit(s, "NODE finds that MSG is not being sent any more", n, msg)
 		return
 	}
 	tx := Tx{Kind: BringBack, Of: int8(msg), Attempt: away.Attempt}

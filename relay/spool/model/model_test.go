@@ -130,6 +130,10 @@ var faulty = []struct {
 	{two.without(ElsewhereGivenBack).with(Bounds{Attempts: 1, Takeovers: 1, Handovers: 1}), NothingIsForgotten},
 	{two.without(NoElsewhere).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(ElsewhereForgotten).with(Bounds{Attempts: 1, Takeovers: 1}), NothingIsForgotten},
+	{
+		two.without(ReadsAfterwards).with(Bounds{Attempts: 1, Takeovers: 1, Cancels: 1, Failovers: 1}),
+		NothingIsForgotten,
+	},
 	{longer.without(ElsewhereWithoutTrust).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(NoCheck).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
 	{two.without(FreshFromAnswer).with(Bounds{Attempts: 2, Takeovers: 1}), OneRequestAtATime},
@@ -139,6 +143,7 @@ var faulty = []struct {
 	{hold.without(HoldIgnored).with(Bounds{Attempts: 2, Takeovers: 1}), TwiceOnlyIfUnknown},
 	{two.without(NumberTakenBack).with(Bounds{Attempts: 2}), NumberOnlyOnce},
 	{pair.without(SlotsForgotten).with(Bounds{Attempts: 1, Takeovers: 1}), SlotsAreKept},
+	{two.without(LateSettlesAll).with(Bounds{Attempts: 1, Takeovers: 1, Deletes: 1}), DeletedStaysAway},
 }
 
 // Without any one of the rules a promise is broken, and there is no promise that no
@@ -235,6 +240,8 @@ func TestOrdinaryThingsHappen(t *testing.T) {
 			}},
 		{"a doubtful attempt is taken back", two.with(Bounds{Attempts: 1, Losses: 1}),
 			func(s *State) bool { return s.Nodes[0].Job.Wipe && s.Txs[0][0].Wiped && s.Txs[0][0].Phase == Done }},
+		{"a late delivery settles the message", two.with(Bounds{Attempts: 1, Takeovers: 1}),
+			func(s *State) bool { return s.Main.Rows[0].Is == Sent && s.Seen[0].Unknown && s.owner() == 2 }},
 		{"a failover loses what was not answered", two.with(Bounds{Losses: 1, Failovers: 1}),
 			func(s *State) bool { return s.Left.Failovers == 0 && s.Seen[0].Client == Refused && s.Left.Losses == 1 }},
 		{"two nodes send in lanes of their own", lanes.with(Bounds{Attempts: 1}),

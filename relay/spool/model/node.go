@@ -117,13 +117,32 @@ func (m *Model) settle(s State, n, msg int, emit Emit) {
 		return
 	}
 	isOpen := row.Is == Sending && row.Attempts == hand.Attempt
-	if !isOpen && s.Main.Nodes[node.ID-1].Is {
+	works := s.Main.Nodes[node.ID-1].Is
+	if !works && hand.Result == Taken {
+		m.late(s, n, msg, emit)
+	}
+	if works && !isOpen {
 		*hand = Hand{}
 		emit(s, "NODE finds its attempt of MSG settled", n, msg)
 		return
 	}
 	tx := Tx{Kind: Settle, Of: int8(msg), Attempt: hand.Attempt, Result: hand.Result}
 	m.send(s, n, tx, "NODE sends COMMIT of the outcome of MSG", emit)
+}
+
+// late records a delivery that the node learns of after its row is gone: if nothing was tried since,
+// and the message waits or its attempt is still open. In any case the process ends: a failover may
+// bring the row back.
+func (m *Model) late(s State, n, msg int, emit Emit) {
+	row, hand := s.Main.Rows[msg], &s.Nodes[n].Hands[msg]
+	waits := row.Is == Sending || row.Is == Queued || row.Is == Held
+	if (!waits || row.Attempts != hand.Attempt) && m.Fault != LateSettlesAll {
+		m.forget(&s, n)
+		emit(s, "NODE drops the late delivery of MSG, and ends", n, msg)
+		return
+	}
+	tx := Tx{Kind: Late, Of: int8(msg), Attempt: hand.Attempt}
+	m.send(s, n, tx, "NODE sends COMMIT of the late delivery of MSG", emit)
 }
 
 // delete is what an operator wants at a node, whichever has the lane: the node reads the

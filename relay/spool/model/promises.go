@@ -32,7 +32,7 @@ var promises = map[Promise]string{
 	OneRequestAtATime:     "no request for a message begins while an earlier one may be running",
 	TwiceOnlyIfUnknown:    "a message is sent twice only after an unknown outcome, and only if configured or released",
 	NumberOnlyOnce:        "no two requests for a message have the same attempt number",
-	DeadNodeWritesNothing: "a node whose row is gone writes nothing",
+	DeadNodeWritesNothing: "a node whose row is gone writes nothing but a late delivery",
 	LaneIsItsNodes:        "a node with a row believes to have only lanes that are its own in the database",
 	SlotsAreKept:          "a lane never has more requests at once than slots, over all nodes",
 	NothingIsForgotten:    "an open attempt is known to the node that has the lane, if that still runs",

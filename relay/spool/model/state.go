@@ -73,6 +73,7 @@ type Tx struct {
 	Result  Result // that it settles
 	Left    uint8  // ticks for which attempts that it finds open may run, counted from its statement
 	Lanes   laneSet
+	Sending [maxMessages]uint8 // attempts that it finds open in them
 	Batch   uint8
 	Claims  bool  // of a decision: what is in doubt is a claim
 	Wipe    bool  // the caller has been answered with an error meanwhile
@@ -91,6 +92,7 @@ const (
 	Accept         // a message
 	Claim          // records an attempt
 	Settle         // its outcome
+	Late           // settles as sent, for a process whose row is gone
 	Delete         // what an operator wants
 	Take           // a lane that no node has
 	GiveBack       // a lane

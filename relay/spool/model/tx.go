@@ -45,7 +45,13 @@ func (m *Model) locksOf(tx *Tx) locks {
 
 // fenced reports whether a transaction first changes the row of its process.
 func (m *Model) fenced(tx *Tx) bool {
-	return tx.Kind != Join && m.Fault != NoFence && !(tx.Kind == TakeOver && m.Fault == UnfencedTakeover)
+	switch tx.Kind {
+	case Join, Late:
+		return false
+	case TakeOver:
+		return m.Fault != NoFence && m.Fault != UnfencedTakeover
+	}
+	return m.Fault != NoFence
 }
 
 // send runs the statements of a transaction at the server. It does nothing while another one
@@ -68,7 +74,7 @@ func (m *Model) send(s State, n int, tx Tx, text string, emit Emit) {
 	if tx.Kind == Decide {
 		node.View = Deciding
 	} else {
-		if tx.Kind != Join {
+		if tx.Kind != Join && tx.Kind != Late {
 			node.Batch ^= 1
 		}
 		tx.Batch = node.Batch
