@@ -36,7 +36,8 @@ func TestHoldsOfAMomentAgo(t *testing.T) {
 		if err := a.HoldIdentity(t.Context(), "contoso", "stopped; wait"); err != nil {
 			t.Fatal(err)
 		}
-		if seen, got := b.Status().Holds, b.HoldsNow(); len(seen) != 0 || len(got) != 1 || got[0].Identity != "contoso" {
+		seen, got := b.Status().Holds, b.HoldsNow()
+		if len(seen) != 0 || len(got) != 1 || got[0].Identity != "contoso" {
 			t.Errorf("begun: %+v after %+v", got, seen)
 		}
 		if err := b.ReleaseIdentity(t.Context(), "contoso"); err != nil {
