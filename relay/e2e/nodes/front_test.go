@@ -88,12 +88,12 @@ func TestHAProxyInFront(t *testing.T) {
 	if !accepted(one) || !accepted(other) {
 		t.Errorf("of 10 connections one node got none\n%s\n%s", one.Tail(), other.Tail())
 	}
+	other.WaitEmpty(patience) // so that no attempt is interrupted
 	one.Kill()
 	for range 10 { // from this moment, whether HAProxy has noticed or not
 		send()
 	}
 	c.double.WaitFor(t, sent, patience)
-	other.WaitEmpty(patience)
 }
 
 // keepalived reads what the page shows without a word, which it does not do with a mistake in it.
