@@ -88,7 +88,7 @@ func TestHAProxyInFront(t *testing.T) {
 	if !accepted(one) || !accepted(other) {
 		t.Errorf("of 10 connections one node got none\n%s\n%s", one.Tail(), other.Tail())
 	}
-	other.WaitEmpty(patience) // so that no attempt is interrupted
+	c.double.WaitFor(t, sent, patience) // so that no attempt is interrupted
 	one.Kill()
 	for range 10 { // from this moment, whether HAProxy has noticed or not
 		send()
