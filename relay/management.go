@@ -15,7 +15,6 @@ import (
 	"graphrelay/relay/operator"
 	"graphrelay/relay/smtpd"
 	"graphrelay/relay/socket"
-	"graphrelay/relay/spool"
 	"graphrelay/relay/state"
 	"graphrelay/relay/wiring"
 )
@@ -76,7 +75,7 @@ func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Record: r.refusals, Wake: r.delivery.Wake, ProbeNow: r.probe, Hostname: r.hostname,
 		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow, Now: time.Now,
-		Holds: func() []spool.Hold { return r.delivery.Status().Holds },
+		Holds: r.delivery.Holds,
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity

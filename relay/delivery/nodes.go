@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"graphrelay/relay/pacing"
+	"graphrelay/relay/spool"
 )
 
 // Several nodes may work on a queue. Each mailbox has its mail sent by one of them, and what
@@ -32,6 +33,14 @@ func (d *Delivery) adoptHolds(ctx context.Context) error {
 	return err
 }
 
+// Holds lists the holds in force, in order of key, with those that another node began just now.
+func (d *Delivery) Holds() []spool.Hold {
+	ctx, cancel := context.WithTimeout(d.shutdown.store, 5*time.Second)
+	defer cancel()
+	_ = d.adoptHolds(ctx) // else they are those of the last poll, which logs why
+	return d.holds.List()
+}
+
 // shareProbes saves when holds are due for a probe, for the node whose lanes may probe them.
 func (d *Delivery) shareProbes(keys []string) {
 	if !d.isShared() {
@@ -49,10 +58,12 @@ func (d *Delivery) shareProbes(keys []string) {
 // carryEvery is how often a lane writes its pace at most.
 const carryEvery = 5 * time.Second
 
-// carried is a pace as the store has it, and when it may get the next one.
+// carried is a pace as the store has it, and when it may get the next one: at once where
+// a pause changed.
 type carried struct {
-	pace string
-	next time.Time
+	pace  string
+	pause time.Time
+	next  time.Time
 }
 
 // isMine looks whether this node sends the mail of the mailbox. From when it does, what the
@@ -76,13 +87,14 @@ func (l *lane) carry(next time.Time) time.Time {
 		return next
 	}
 	now := l.d.cfg.Now()
+	pause := l.pace.Stays(now).Until
 	switch pace := l.pace.Text(now); {
 	case pace == l.left.pace:
-	case l.mine && !l.idle() && now.Before(l.left.next):
+	case l.mine && !l.idle() && pause.Equal(l.left.pause) && now.Before(l.left.next):
 		return pacing.Earlier(next, l.left.next)
 	default:
 		l.d.cfg.Store.Carry(l.mailbox, pace)
-		l.left = carried{pace, now.Add(carryEvery)}
+		l.left = carried{pace, pause, now.Add(carryEvery)}
 	}
 	return next
 }

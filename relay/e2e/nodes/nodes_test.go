@@ -199,7 +199,8 @@ func TestRetryAfterOutlivesItsNode(t *testing.T) {
 	one.take(t, harness.Sender, "<first@wait.example>")
 	sends, next := c.sender(harness.Sender, one, other)
 	harness.Until(t, patience, "the pause to be kept", func() bool {
-		return len(c.rows("SELECT pace FROM graphrelay.lane WHERE lane = '"+harness.Sender+"' AND pace <> ''")) > 0
+		const kept = "SELECT pace FROM graphrelay.lane WHERE pace LIKE '%asked%' AND lane = "
+		return len(c.rows(kept+"'"+harness.Sender+"'")) > 0
 	})
 	sends.Kill()
 	next.take(t, harness.Sender, "<second@wait.example>")
