@@ -75,7 +75,7 @@ func (r *Relay) operator() *operator.Operator {
 	return &operator.Operator{
 		Store: r.store, Record: r.refusals, Wake: r.delivery.Wake, ProbeNow: r.probe, Hostname: r.hostname,
 		LooksUp: func() bool { return wiring.LooksUp(r.cfg()) }, TryNow: r.tryNow, Now: time.Now,
-		Holds: r.delivery.Holds,
+		Holds: r.delivery.HoldsNow,
 		Identity: func(mailbox envelope.Address) string {
 			route, _ := r.route(mailbox)
 			return route.Identity

@@ -33,11 +33,14 @@ func (d *Delivery) adoptHolds(ctx context.Context) error {
 	return err
 }
 
-// Holds lists the holds in force, in order of key, with those that another node began just now.
-func (d *Delivery) Holds() []spool.Hold {
-	ctx, cancel := context.WithTimeout(d.shutdown.store, 5*time.Second)
+// holdsLimit is how long HoldsNow waits for the store.
+const holdsLimit = 2 * time.Second
+
+// HoldsNow lists the holds, also what other nodes did to them a moment ago.
+func (d *Delivery) HoldsNow() []spool.Hold {
+	ctx, cancel := context.WithTimeout(d.shutdown.store, holdsLimit)
 	defer cancel()
-	_ = d.adoptHolds(ctx) // else they are those of the last poll, which logs why
+	_ = d.adoptHolds(ctx) // the poll logs what is wrong with the store
 	return d.holds.List()
 }
 

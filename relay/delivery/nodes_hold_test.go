@@ -27,6 +27,29 @@ func (n *node) come(mailbox envelope.Address, accepted time.Time) envelope.Queue
 	return id
 }
 
+// TestHoldsOfAMomentAgo: an operator is answered by what is in the store, before the next poll.
+func TestHoldsOfAMomentAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := newNodes(t, time.Second, "a", "b")
+		twoBoxes(t, ns)
+		a, b := ns.all[0].Delivery, ns.all[1].Delivery
+		if err := a.HoldIdentity(t.Context(), "contoso", "stopped; wait"); err != nil {
+			t.Fatal(err)
+		}
+		seen, got := b.Status().Holds, b.HoldsNow()
+		if len(seen) != 0 || len(got) != 1 || got[0].Identity != "contoso" {
+			t.Errorf("begun: %+v after %+v", got, seen)
+		}
+		if err := b.ReleaseIdentity(t.Context(), "contoso"); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.HoldsNow(); len(got) != 0 {
+			t.Errorf("ended: %+v", got)
+		}
+		ns.stop()
+	})
+}
+
 // TestAHoldIsOfAllNodes: what one begins stops the others within a poll, and what one ends
 // lets them go on. The time in it counts once, though both find out at the same time.
 func TestAHoldIsOfAllNodes(t *testing.T) {
@@ -94,7 +117,7 @@ func TestAProbeAtAnotherNode(t *testing.T) {
 		if err := ns.store.SetHold(t.Context(), began); err != nil {
 			t.Fatal(err)
 		}
-		if got := b.Delivery.Holds(); len(got) != 2 || got[1].Key != began.Key {
+		if got := b.HoldsNow(); len(got) != 2 || got[1].Key != began.Key {
 			t.Errorf("holds of the other node: %+v", got)
 		}
 		a.graph.set(func() { broken = false })

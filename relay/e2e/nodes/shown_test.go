@@ -3,6 +3,7 @@
 package nodes_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -132,4 +133,41 @@ func TestMoveWaitsForTheNodes(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	there.Start()
+}
+
+// Bounces are read in the mailboxes of all nodes by the one that leads, and each is reported once,
+// though it dies and another reads on.
+func TestBouncesOfAllNodesAreReadOnce(t *testing.T) {
+	from := mailboxes(4)
+	c := newCluster(t, []harness.DoubleSetting{func(o *sandbox.Options) { o.Granted = []string{"Mail.Read"} }},
+		harness.Senders(from...), harness.With("delivery", "track_bounces: full"),
+		harness.With("top", "reports: {postmaster: admin@contoso.com}", "default_sender: "+from[0]))
+	nodes := []*node{c.join(), c.join()}
+	i := leader(t, nodes...)
+	bounce := func(round, known int) {
+		t.Helper()
+		for _, m := range from {
+			nodes[1-i].take(t, m, fmt.Sprintf("<%d.%s>", round, m))
+		}
+		c.double.WaitFor(t, known+len(from), patience)
+		for _, m := range c.double.Messages()[known:] {
+			if err := c.double.Bounce(m.ID, "exchange", "to@contoso.com"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reports := c.double.WaitFor(t, known+2*len(from), 2*patience)[known+len(from):]
+		for _, m := range reports {
+			if !slices.Equal(m.Recipients, []string{"admin@contoso.com"}) {
+				t.Errorf("instead of a report came %+v", m)
+			}
+		}
+	}
+	bounce(1, 0)
+	nodes[i].Kill()
+	leader(t, nodes[1-i])
+	bounce(2, 2*len(from))
+	out, err := nodes[1-i].Run("trace", "--undelivered", "--since", "1h")
+	if n := strings.Count(out, "bounced for"); err != nil || n != 2*len(from) || c.double.Count() != 4*len(from) {
+		t.Errorf("%d bounces, %d messages in all, %v:\n%s", n, c.double.Count(), err, out)
+	}
 }

@@ -191,6 +191,12 @@ func TestLateAnswers(t *testing.T) {
 	await(t, "the node to know", func() bool { return errors.Is(accept(gone, newMessage(), ""), spool.ErrUnhealthy) })
 	answer := spool.Settlement{ID: sent.ID, Attempt: 1, State: spool.Sent, At: time.Now()}
 	must(t, gone.Settle(t.Context(), answer))
+	before, err := other.History(t.Context(), sent.ID)
+	must(t, err)
+	must(t, gone.Settle(t.Context(), answer)) // as where the answer to the commit was lost
+	if after, err := other.History(t.Context(), sent.ID); err != nil || len(after) != len(before) {
+		t.Errorf("settled twice: %+v, %v", after, err)
+	}
 	await(t, "the others to be queued again", func() bool { return other.Elsewhere(box) == 0 })
 	answer.ID = queued.ID
 	must(t, gone.Settle(t.Context(), answer))

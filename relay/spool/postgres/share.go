@@ -189,16 +189,37 @@ func (s *share) look() (gone map[int64]string, err error) {
 		return nil, err
 	}
 	s.store.LeaveNumbers(latest)
-	s.mu.Lock()
-	s.nodes, s.owners, s.fresh = nodes, owners, true
-	s.mu.Unlock()
-	if nodes > 1 {
-		s.tell()
-	}
+	s.learn(nodes, owners)
 	if len(strange) > 0 { // nobody could say whether the commit that took them was made
 		err = s.store.Apply(func(t *tables.Tx) error { return s.come(t, strange) })
 	}
 	return gone, err
+}
+
+// learn notes which nodes and lanes there are. What this node believes to have and has not, it gave
+// away in a commit whose answer was lost.
+func (s *share) learn(nodes int, owners map[string]int64) {
+	if nodes != s.nodes {
+		s.count = time.Time{} // one that is gone, or new, has changed what waits
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes, s.owners, s.fresh = nodes, owners, true
+	for lane := range s.have {
+		if owners[lane] != s.lease.id {
+			s.drop(lane)
+		}
+	}
+	if nodes > 1 {
+		s.tell()
+	}
+}
+
+// drop forgets a lane. The lock is held.
+func (s *share) drop(lane string) {
+	delete(s.have, lane)
+	delete(s.leaving, lane)
+	delete(s.paces, lane)
 }
 
 // takeOver takes the lanes of a node whose lease has expired. What it may still be sending stays
@@ -336,9 +357,7 @@ func (s *share) giveBack() {
 		defer s.mu.Unlock()
 		for _, lane := range given {
 			delete(s.owners, lane)
-			delete(s.have, lane)
-			delete(s.leaving, lane)
-			delete(s.paces, lane)
+			s.drop(lane)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
+	"graphrelay/relay/spool/postgres/pgtest"
 )
 
 // pair opens two nodes of one database at the same time: they make one set of tables.
@@ -239,4 +240,48 @@ func TestAttemptInTheLaneOfAnother(t *testing.T) {
 		}
 		return err
 	}())
+}
+
+// What a node took in just before it stopped the other sends, and what one takes in that has just
+// joined, soon: each counts anew when the nodes change.
+func TestNodesThatComeAndGoAreCounted(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	database := server.Database(t)
+	one, boxes := open(t, Options{URL: database}), mailboxes(t, 12)
+	claimed := func() (n int) {
+		for _, box := range boxes {
+			_ = one.Mine(box)
+			list, err := one.Claim(t.Context(), spool.Claim{Mailbox: box, Now: time.Now(), Limit: 10})
+			must(t, err)
+			n += len(list)
+		}
+		return n
+	}
+	must(t, acceptFor(one, boxes[0]))
+	await(t, "the first to have a lane", func() bool { return claimed() == 1 })
+	time.Sleep(3 * time.Second) // until it has counted alone
+	other := open(t, Options{URL: database})
+	began := time.Now()
+	must(t, acceptFor(other, boxes[0]))
+	await(t, "what one that has joined took in", func() bool { return claimed() == 1 })
+	if waited := time.Since(began); waited > countAlone/2 {
+		t.Errorf("it waited for %s", waited)
+	}
+	for _, box := range boxes {
+		must(t, acceptFor(other, box))
+	}
+	must(t, other.Close())
+	all := 0
+	await(t, "what one that has stopped took in", func() bool { all += claimed(); return all == len(boxes) })
+}
+
+// A node whose lanes are another one's in the database gives them up, whatever it believes.
+func TestLaneThatWasGivenUnheard(t *testing.T) {
+	t.Parallel() // it waits for times of the database
+	database := server.Database(t)
+	one := open(t, Options{URL: database})
+	acceptSoon(t, one)
+	await(t, "the lane", func() bool { return one.Mine(box) })
+	server.Exec(t, pgtest.Name(database), "UPDATE graphrelay.lane SET node = 7 WHERE lane <> ''")
+	await(t, "the node to know", func() bool { return !one.Mine(box) })
 }

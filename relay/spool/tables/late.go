@@ -17,6 +17,9 @@ func SettleLate(c *db.Conn, o spool.Settlement) (settled bool, err error) {
 			if err != nil {
 				return err
 			}
+			if settled = b.state == codeSent && b.attempts == int64(o.Attempt); settled {
+				return nil // its commit was made, and only the answer was lost
+			}
 			open := []int64{codeSending, codeQueued, codeHeld}
 			if settled = b.attempts == int64(o.Attempt) && slices.Contains(open, b.state); settled {
 				return settle(&Tx{Conn: c}, b, codeSent, &o)
