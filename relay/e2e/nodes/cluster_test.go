@@ -16,11 +16,11 @@ import (
 
 const patience = 2 * time.Minute
 
-// Most of the tests wait for leases to expire, so more of them run at a time than there are
-// processors.
+// The tests mostly wait for leases to expire, so all of them run at a time, whatever the
+// processors are.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())

@@ -87,7 +87,10 @@ func TestOperatorOnTheOtherNode(t *testing.T) {
 		harness.Until(t, patience, "the hold", func() bool { known = n.holds(); return len(known) == 1 })
 	}
 	c.double.SetMailboxes(nil)
-	does.must(t, "", "queue", "release", "--hold", known[0].Key)
+	harness.Until(t, patience, "the node to know the hold", func() bool {
+		_, err := does.Run("queue", "release", "--hold", known[0].Key)
+		return err == nil
+	})
 	last := c.double.WaitFor(t, 5, patience)[4]
 	t.Logf("the hold ended %v before its next probe", known[0].NextProbe.Sub(last.At).Round(time.Second))
 	for _, n := range []*node{sends, does} {
