@@ -61,10 +61,12 @@ func (d *Delivery) shareProbes(keys []string) {
 // carryEvery is how often a lane writes its pace at most.
 const carryEvery = 5 * time.Second
 
-// carried is a pace as the store has it, and when it may get the next one.
+// carried is a pace as the store has it, and when it may get the next one: at once where
+// a pause changed.
 type carried struct {
-	pace string
-	next time.Time
+	pace  string
+	pause time.Time
+	next  time.Time
 }
 
 // isMine looks whether this node sends the mail of the mailbox. From when it does, what the
@@ -88,13 +90,14 @@ func (l *lane) carry(next time.Time) time.Time {
 		return next
 	}
 	now := l.d.cfg.Now()
+	pause := l.pace.Stays(now).Until
 	switch pace := l.pace.Text(now); {
 	case pace == l.left.pace:
-	case l.mine && !l.idle() && now.Before(l.left.next):
+	case l.mine && !l.idle() && pause.Equal(l.left.pause) && now.Before(l.left.next):
 		return pacing.Earlier(next, l.left.next)
 	default:
 		l.d.cfg.Store.Carry(l.mailbox, pace)
-		l.left = carried{pace, now.Add(carryEvery)}
+		l.left = carried{pace, pause, now.Add(carryEvery)}
 	}
 	return next
 }

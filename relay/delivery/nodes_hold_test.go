@@ -113,6 +113,13 @@ func TestAProbeAtAnotherNode(t *testing.T) {
 		}
 		id := a.come(x, time.Now())
 		a.wait(20 * time.Minute)
+		began := hold.MissingRoute(x, time.Now()) // nobody has polled since
+		if err := ns.store.SetHold(t.Context(), began); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.HoldsNow(); len(got) != 2 || got[1].Key != began.Key {
+			t.Errorf("holds of the other node: %+v", got)
+		}
 		a.graph.set(func() { broken = false })
 		b.Delivery.ProbeNow(hold.MailboxKey(x))
 		b.wait(4 * time.Second)

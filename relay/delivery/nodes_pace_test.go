@@ -30,7 +30,7 @@ func TestAPauseMovesWithItsLane(t *testing.T) {
 			a.come(x, time.Now())
 			a.wait(time.Second) // for the answer
 			a.graph.set(func() { busy = false })
-			a.wait(5 * time.Second) // the pace is carried
+			a.wait(time.Second / 10) // the pause is carried at once
 			if gone {
 				a.cancel() // and what it says from now on comes to nobody
 			}

@@ -128,6 +128,8 @@ func (n *node) Settle(ctx context.Context, o spool.Settlement) error {
 	return n.testStore.Settle(ctx, o)
 }
 
+func (n *node) Holds(ctx context.Context) ([]spool.Hold, error) { return n.testStore.Holds(ctx) }
+
 func (n *node) SetHold(ctx context.Context, h spool.Hold) error {
 	defer n.tell()
 	return n.testStore.SetHold(ctx, h)

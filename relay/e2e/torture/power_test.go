@@ -163,7 +163,7 @@ func powerCut(t *testing.T, settings ...harness.Setting) verdict {
 	again := harness.NewRelay(t, d,
 		append(settings, harness.StoreAt(filepath.Join(after.point, "spool", "queue.db")))...)
 	again.Launch()
-	if !harness.Holds(30*time.Second, func() bool { return again.Ended() || again.Ready() }) || again.Ended() {
+	if !harness.Holds(2*time.Minute, func() bool { return again.Ended() || again.Ready() }) || again.Ended() {
 		t.Logf("the relay does not start on what the power cut left:\n%s", again.Tail())
 		return l.judge()
 	}
