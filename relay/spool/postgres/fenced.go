@@ -36,7 +36,7 @@ func newFenced(t *link.Target, l *lease) *fenced {
 	return &fenced{Session: t.Session(commitLimit), lease: l, now: time.Now, limit: decideWithin}
 }
 
-// Begin implements db.Session. spool.ErrDisplaced, if another node has the queue.
+// Begin implements db.Session. spool.ErrDisplaced, if another node has the lanes.
 func (f *fenced) Begin() error {
 	if f.lease.isOver.Load() {
 		return displaced()

@@ -148,7 +148,7 @@ func (h *host) readers() *db.Pool {
 }
 
 // Health implements spool.Store. A commit that waits for the standby says nothing for long: the
-// lease says it before, and that another node has the queue.
+// lease says it before, and that another node has the lanes.
 func (s *Store) Health() error { return cmp.Or(s.MayBegin(), s.Store.Health()) }
 
 // Admit implements spool.Intake.
