@@ -2,8 +2,11 @@ package delivery
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"graphrelay/relay/envelope"
 	"graphrelay/relay/pacing"
 	"graphrelay/relay/spool"
 )
@@ -56,6 +59,54 @@ func (d *Delivery) shareProbes(keys []string) {
 			d.shutdown.lanes.Go(func() { d.saveHold(key) })
 		}
 	}
+}
+
+// triedNote is the key of the note that says in which mailboxes another node has them try now.
+const triedNote = "try-now"
+
+// shareTry has the nodes try now that send the mail of chosen mailboxes.
+func (d *Delivery) shareTry(chosen func(mailbox envelope.Address) bool) {
+	if !d.isShared() {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.running {
+		return
+	}
+	d.shutdown.lanes.Go(func() {
+		d.persist("wish to try now", spool.Record{}, func(ctx context.Context) error {
+			lanes, err := d.cfg.Store.Lanes(ctx)
+			if err != nil {
+				return err
+			}
+			note := []string{d.cfg.Now().UTC().Format(time.RFC3339Nano)}
+			for _, l := range lanes {
+				if l.Waiting() > 0 && chosen(l.Mailbox) && !d.cfg.Store.Mine(l.Mailbox) {
+					note = append(note, l.Mailbox.Key())
+				}
+			}
+			if len(note) == 1 {
+				return nil
+			}
+			return d.cfg.Store.Note(ctx, triedNote, strings.Join(note, "\n"))
+		})
+	})
+}
+
+// adoptTry has lanes try now for which another node asked since the last poll.
+func (d *Delivery) adoptTry(ctx context.Context) error {
+	if !d.isShared() {
+		return nil
+	}
+	note, err := d.cfg.Store.Noted(ctx, triedNote)
+	if err != nil || note == d.polls.tried {
+		return err
+	}
+	d.polls.tried = note
+	keys := strings.Split(note, "\n")[1:]
+	d.resumeLanes(asked, func(mailbox envelope.Address) bool { return slices.Contains(keys, mailbox.Key()) })
+	return nil
 }
 
 // carryEvery is how often a lane writes its pace at most.

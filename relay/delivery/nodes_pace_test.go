@@ -103,3 +103,35 @@ func TestALaneThatEndsLeavesItsPace(t *testing.T) {
 		ns.stop()
 	})
 }
+
+// TestTryNowAtAnotherNode: the pause that follows failures ends, wherever the operator asks for that.
+func TestTryNowAtAnotherNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ns := newNodes(t, time.Second, "a", "b")
+		a, b := ns.all[0], ns.all[1]
+		x, y := twoBoxes(t, ns)
+		broken := true
+		a.graph.answer = func(envelope.Address, envelope.QueueID, int) outcome.Answer {
+			if broken {
+				return outcome.Answer{Outcome: outcome.Retry, Scope: outcome.ScopeMailbox, HTTPStatus: 503}
+			}
+			return sent
+		}
+		ids := []envelope.QueueID{a.come(x, time.Now()), a.come(x, time.Now()), a.come(x, time.Now())}
+		a.wait(time.Hour)
+		a.graph.set(func() { broken = false })
+		b.TryNow(y.Equal)
+		b.wait(3 * time.Second)
+		before := ns.sent()
+		b.TryNow(x.Equal)
+		b.wait(time.Second)
+		ns.tell()
+		b.wait(8 * time.Second)
+		for _, id := range ids {
+			a.wantState(id, spool.Sent)
+		}
+		before["a x@contoso.com"] += 3
+		ns.wantSent(t, before)
+		ns.stop()
+	})
+}

@@ -170,6 +170,7 @@ func (d *Delivery) resumeLanes(why resume, chosen func(mailbox envelope.Address)
 // for, and those that a limit needs. Call it for an operator, or after a reload.
 func (d *Delivery) TryNow(chosen func(mailbox envelope.Address) bool) (paused []state.Wait) {
 	d.resumeLanes(asked, chosen)
+	d.shareTry(chosen)
 	now := d.cfg.Now()
 	for _, l := range d.Status().Lanes {
 		if l.stays.Until.After(now) && chosen(l.Mailbox) {

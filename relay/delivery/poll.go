@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -26,6 +27,7 @@ type polls struct {
 	began  time.Time    // what due counts from
 	due    atomic.Int64 // the next poll, at the latest
 	done   atomic.Bool  // the lanes know what was queued at the start
+	tried  string       // the last triedNote; of the goroutine of poll
 }
 
 // dueIn notes when the next poll is due at the latest, for Alive.
@@ -74,7 +76,7 @@ func (d *Delivery) pollOnce(ctx context.Context) {
 	asOf := d.cfg.Now()
 	lanes, err := d.cfg.Store.Lanes(ctx)
 	if err == nil {
-		err = d.adoptHolds(ctx)
+		err = cmp.Or(d.adoptHolds(ctx), d.adoptTry(ctx))
 	}
 	if err != nil {
 		if ctx.Err() == nil {
