@@ -97,8 +97,13 @@ func (h *host) Upkeep(tick bool) {
 // Shrink implements tables.Host: PostgreSQL does so by itself.
 func (h *host) Shrink(*db.Conn) (more bool, err error) { return false, nil }
 
-// Close implements tables.Host. Another node may take over at once.
-func (h *host) Close(c *db.Conn, _ bool) error { return errors.Join(h.lease.release(), c.Close()) }
+// Close implements tables.Host. Another node may have the lanes at once, and the last paces.
+func (h *host) Close(c *db.Conn, well bool) error {
+	if well && !h.moving {
+		h.share.carry()
+	}
+	return errors.Join(h.lease.release(), c.Close())
+}
 
 // Check implements room.Disk.
 func (h *host) Check(int64) (short bool, err error) {

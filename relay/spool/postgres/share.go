@@ -17,7 +17,6 @@ import (
 const (
 	leader     = "" // the lane of what is done once for all
 	numbers    = 64 // in a block
-	carryEvery = 5 * time.Second
 	countShare = 20 // counting again costs at most 1/20 of the time
 	countAlone = 30 * time.Second
 	unknownFor = 10 // looks
@@ -43,7 +42,6 @@ type share struct {
 	fresh   bool      // owners are known
 	failing bool      // the last look
 	count   time.Time // when the next count of the queue is due
-	carries time.Time // when the paces are written next
 }
 
 // carried is the pace of a lane; changed says that the database has an older one.
@@ -364,10 +362,6 @@ func (s *share) giveBack() {
 
 // carry writes the paces that have changed.
 func (s *share) carry() {
-	if time.Now().Before(s.carries) {
-		return
-	}
-	s.carries = time.Now().Add(carryEvery)
 	s.mu.Lock()
 	var changed []string
 	for lane, c := range s.paces {

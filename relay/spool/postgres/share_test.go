@@ -131,8 +131,13 @@ func TestNodeJoinsAndLeaves(t *testing.T) {
 			t.Errorf("carried %q, %d elsewhere", got, other.Elsewhere(box))
 		}
 	}
+	last := lanesOf(other, boxes)[0]
+	other.Carry(last, "the last pace")
 	must(t, other.Close())
 	await(t, "the first to have all again", func() bool { return len(lanesOf(one, boxes)) == len(boxes) })
+	if got := one.Carried(last); got != "the last pace" {
+		t.Errorf("carried %q from a node that ended", got)
+	}
 }
 
 // Two nodes that change one message at the same time do so one after the other.
