@@ -63,8 +63,9 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10m each)
 model: ## check the model of a queue that several nodes share with wider bounds (3 GB of memory); go test has the narrow ones
 	MODEL=long $(GO) test -count=1 -timeout 120m -v -run TestPromisesHold ./relay/spool/model
 
-torture: ## kill -9, power cut, full disk, failing fsync (as root), a hostile client, and a bad week of 50,000 messages; TORTURE_ROUNDS, POWER_ROUNDS and HOSTILE_SECONDS set the length
+torture: ## kill -9, power cut, full disk, failing fsync (as root), nodes on PostgreSQL that die and freeze, a hostile client, and a bad week of 50,000 messages; TORTURE_ROUNDS, POWER_ROUNDS, NODES_ROUNDS and HOSTILE_SECONDS set the length
 	$(GO) test -count=1 -parallel 6 -tags torture -timeout 120m -skip 'TestHostileClient$$' ./relay/spool/sqlite ./relay/e2e/torture
+	$(if $(filter 0,$(NODES_ROUNDS)),,NODES_ROUNDS=$(or $(NODES_ROUNDS),60) $(GO) test -count=1 -tags postgres -timeout 120m -v -run 'TestRoundsOfFaults$$' ./relay/e2e/nodes)
 	$(GO) test -count=1 -tags torture -timeout 60m -v -run 'TestHostileClient$$' ./relay/e2e/torture
 	$(GO) test -count=1 -tags torture -timeout 30m -v -run 'TestBadWeek$$' ./relay/delivery
 

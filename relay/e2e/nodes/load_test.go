@@ -118,7 +118,7 @@ func (l *load) count() int {
 }
 
 // more waits until so many further messages were accepted.
-func (l *load) more(t *testing.T, n int) {
+func (l *load) more(t testing.TB, n int) {
 	t.Helper()
 	n += l.count()
 	harness.Until(t, patience, "messages to be accepted", func() bool { return l.count() >= n })

@@ -14,7 +14,7 @@ import (
 )
 
 // must runs a command on a node.
-func (n *node) must(t *testing.T, want string, args ...string) {
+func (n *node) must(t testing.TB, want string, args ...string) {
 	t.Helper()
 	if out, err := n.Run(args...); err != nil || !strings.Contains(out, want) {
 		t.Errorf("%s: %v: %s", strings.Join(args, " "), err, out)
