@@ -95,15 +95,16 @@ func TestReservationsCostTurns(t *testing.T) {
 			end(kept)
 			r.wait(time.Second)
 			before, ofA := r.graph.count(), map[envelope.QueueID]bool{}
-			var ids []envelope.QueueID
+			came := map[spool.Turn]arrivals{} // at once, or the lane might look while only one of them waits
 			for range 12 {
-				a := r.store.put(box, box, of("a", ""))
+				a, b := r.store.put(box, box, of("a", "")), r.store.put(box, box, of("b", ""))
 				ofA[a] = true
-				ids = append(ids, r.store.put(box, box, of("b", "")), a)
+				for _, id := range []envelope.QueueID{a, b} {
+					m := r.store.get(id)
+					came[m.Turn()] = arrivals{came[m.Turn()].n + 1, m.Accepted}
+				}
 			}
-			for _, id := range ids {
-				r.came(id)
-			}
+			r.wake(box, hint{came: came})
 			r.wait(10 * time.Second)
 			n := 0
 			for _, try := range r.graph.tries[before : before+12] {
