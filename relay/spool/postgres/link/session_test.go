@@ -165,3 +165,15 @@ func TestNoPasswordInErrors(t *testing.T) {
 		}
 	}
 }
+
+// A warning after a commit means that no standby may have it; that the server has crashed means nothing
+// of the kind.
+func TestWarned(t *testing.T) {
+	s := connect(t, server).Session.(*link.Session)
+	for code, want := range map[string]bool{"01000": true, "57P01": true, "57P02": false} {
+		must(t, s.Script("DO $$ BEGIN RAISE WARNING 'a warning' USING ERRCODE = '"+code+"'; END $$"))
+		if got := s.Warned(); got != want {
+			t.Errorf("%s: warned %t, want %t", code, got, want)
+		}
+	}
+}

@@ -144,11 +144,14 @@ func (t *Target) dialLimit() time.Duration {
 	return time.Duration(len(t.all())) * (t.config.ConnectTimeout + time.Second)
 }
 
-// dial opens a connection; warned is called where the server warns of something.
+// crashed is how a server that has lost one of its processes says that it ends all connections.
+const crashed = "57P02"
+
+// dial opens a connection; warned is called where the server warns of something but its own crash.
 func (t *Target) dial(ctx context.Context, warned func()) (*pgconn.PgConn, error) {
 	config := t.config.Copy()
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" {
+		if n.SeverityUnlocalized == "WARNING" && n.Code != crashed {
 			warned()
 		}
 	}
