@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"graphrelay/relay/envelope"
 	"graphrelay/relay/spool"
@@ -107,7 +108,7 @@ func Lock(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w; check that this is a graphrelay store and that this user may open it", err)
 	}
-	err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+	err = tryLock(f, how)
 	if err == nil {
 		if how == syscall.LOCK_EX {
 			writePID(f)
@@ -120,6 +121,20 @@ func Lock(path string, how int) (*os.File, error) {
 			spool.ErrLocked, name, lockHolder(name))
 	}
 	return nil, fmt.Errorf("spool: locking %s: %w; put the store on a local file system", name, err)
+}
+
+// tryLock waits a moment where it is this process itself that had the lock: a program that it is just
+// starting has the files that were closed meanwhile, until it runs.
+func tryLock(f *os.File, how int) (err error) {
+	own := fmt.Sprintf("process %d", os.Getpid())
+	for range 20 {
+		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || lockHolder(f.Name()) != own {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
 }
 
 // writePID is for the text of ErrLocked; the lock does not depend on it, so its
