@@ -236,7 +236,7 @@ func TestFailedRead(t *testing.T) {
 		return err == nil && bytes.Contains(log, []byte("INJECTED"))
 	})
 	harness.Until(t, 5*time.Minute, "a message that cannot be read", func() bool {
-		if time.Since(asked) > 5*time.Second { // each change empties what is in memory
+		if time.Since(asked) > 15*time.Second { // each change empties what is in memory
 			asked = time.Now()
 			_, _ = r.Run("queue", "retry", "--all")
 		}
