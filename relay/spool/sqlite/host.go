@@ -40,7 +40,7 @@ type host struct {
 // Cause implements tables.Host.
 func (h *host) Cause(failure error) error {
 	detail := text.Foreign(failure.Error(), 500)
-	if h.space.IsFull() {
+	if h.space.IsFull() || db.Is(failure, db.Full) { // room may have come since
 		return room.Full("Disk of the queue is full", "free space on the disk of queue.store", detail)
 	}
 	return text.Cause{
