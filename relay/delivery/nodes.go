@@ -142,11 +142,10 @@ func (l *lane) carry(next time.Time) time.Time {
 	}
 	now := l.d.cfg.Now()
 	pause := l.pace.Stays(now).Until
-	switch pace := l.pace.Text(now); {
-	case pace == l.left.pace:
-	case l.mine && !l.idle() && pause.Equal(l.left.pause) && now.Before(l.left.next):
-		return pacing.Earlier(next, l.left.next)
-	default:
+	if l.mine && !l.idle() && pause.Equal(l.left.pause) && now.Before(l.left.next) {
+		return pacing.Earlier(next, l.left.next) // a lane looks several times for each message
+	}
+	if pace := l.pace.Text(now); pace != l.left.pace {
 		l.d.cfg.Store.Carry(l.mailbox, pace)
 		l.left = carried{pace, pause, now.Add(carryEvery)}
 	}

@@ -20,6 +20,9 @@ const (
 // errDoubtful is a commit of which it could not be found out in time whether it was made.
 var errDoubtful = errors.New("it is not known whether the transaction was committed")
 
+// repeatable is what a transaction begins with that fails where another changes the same rows.
+const repeatable = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+
 // fenced is the writer's session. Each of its transactions first writes its own number into
 // the row of the lease: without the row another node has taken over and nothing is written; and
 // the number says later whether a commit was made whose answer was lost. Where another node
@@ -42,7 +45,7 @@ func (f *fenced) Begin() error {
 		return displaced()
 	}
 	f.batch++
-	changed, err := f.Session.BeginWith(fmt.Sprintf("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; "+
+	changed, err := f.Session.BeginWith(fmt.Sprintf(repeatable+"; "+
 		"SET LOCAL graphrelay.node = %d; UPDATE node_lease SET batch = %[2]d WHERE id = %[1]d", f.lease.id, f.batch))
 	if err == nil && changed == 0 {
 		f.Rollback()
@@ -100,7 +103,7 @@ type steady struct{ *link.Session }
 
 // Begin implements db.Session.
 func (s steady) Begin() error {
-	_, err := s.BeginWith("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+	_, err := s.BeginWith(repeatable)
 	return err
 }
 

@@ -159,7 +159,7 @@ func (s *share) report(err error) {
 // look reads which nodes work, and which of them are gone.
 func (s *share) look() (gone map[int64]string, err error) {
 	c := s.store.Writer()
-	nodes, gone, owners, strange := 0, map[int64]string{}, map[string]int64{}, map[string]string{}
+	nodes, gone, owners, strange := 0, map[int64]string{}, map[string]int64{}, false
 	err = c.Query("SELECT id, holder, "+live+" FROM node_lease", nil, func(r *db.Row) error {
 		id, holder, works := r.Int(), r.Str(), r.Bool()
 		if works || id == s.lease.id {
@@ -170,12 +170,10 @@ func (s *share) look() (gone map[int64]string, err error) {
 		return r.Err
 	})
 	if err == nil {
-		err = c.Query("SELECT lane, node, pace FROM lane WHERE node <> 0", nil, func(r *db.Row) error {
+		err = c.Query("SELECT lane, node FROM lane WHERE node <> 0", nil, func(r *db.Row) error {
 			lane := r.Str()
 			owners[lane] = r.Int()
-			if owners[lane] == s.lease.id && !s.have[lane] {
-				strange[lane] = r.Str()
-			}
+			strange = strange || owners[lane] == s.lease.id && !s.have[lane]
 			return r.Err
 		})
 	}
@@ -188,10 +186,24 @@ func (s *share) look() (gone map[int64]string, err error) {
 	}
 	s.store.LeaveNumbers(latest)
 	s.learn(nodes, owners)
-	if len(strange) > 0 { // nobody could say whether the commit that took them was made
-		err = s.store.Apply(func(t *tables.Tx) error { return s.come(t, strange) })
+	if strange {
+		err = s.claimStrange()
 	}
 	return gone, err
+}
+
+// claimStrange is for lanes that the node has and does not know of: nobody could say whether the
+// commit that took them was made.
+func (s *share) claimStrange() error {
+	return s.store.Apply(func(t *tables.Tx) error {
+		lanes := map[string]string{}
+		err := t.Query("SELECT lane, pace FROM lane WHERE node = ?", []any{s.lease.id}, readLane(lanes))
+		if err != nil {
+			return err
+		}
+		maps.DeleteFunc(lanes, func(lane, _ string) bool { return s.have[lane] })
+		return s.come(t, lanes)
+	})
 }
 
 // learn notes which nodes and lanes there are. What this node believes to have and has not, it gave

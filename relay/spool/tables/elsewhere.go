@@ -1,7 +1,6 @@
 package tables
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 
@@ -62,8 +61,8 @@ func (s *Store) Elsewhere(mailbox envelope.Address) int {
 	return s.elsewhere.lanes[mailbox.Key()]
 }
 
-// bringBack queues the messages whose attempt was interrupted, at once or, where another node
-// may still be making it, later; and finds the interrupted drafts.
+// bringBack queues the messages whose attempt was interrupted and finds the interrupted drafts, where
+// no other node can have either; see Inherit.
 func (s *Store) bringBack(c *db.Conn) error {
 	const sending = "SELECT " + briefColumns + " FROM message INDEXED BY by_state WHERE state = 1"
 	interrupted, err := db.All(c, sending, nil, readBrief)
@@ -72,17 +71,9 @@ func (s *Store) bringBack(c *db.Conn) error {
 	}
 	t := &Tx{Conn: c}
 	for _, b := range interrupted {
-		if s.Options.MayRun != nil {
-			s.elsewhere.add(&b, time.Now().Add(s.Options.MayRun(b.size)))
-			continue
-		}
 		if err := s.queueAgain(t, b); err != nil {
 			return err
 		}
-	}
-	if waits := len(s.elsewhere.until); waits > 0 {
-		s.Options.Log.Info("another node may still be sending messages; they wait until it cannot any more",
-			slog.Int("messages", waits))
 	}
 	s.tally.apply(t.shifts)
 	s.orphans, err = db.All(c, "SELECT n FROM draft", nil, func(r *db.Row) (int64, error) { return r.Int(), nil })

@@ -32,8 +32,8 @@ type Options struct {
 	MaxDelay    time.Duration // the longest time to a next attempt; 0 = trust the stored times
 	// InterruptedDelay is how long a message waits whose attempt was interrupted.
 	InterruptedDelay time.Duration
-	// MayRun is for how long after this start another node may still be making an attempt that
-	// it has recorded, by the size of the message; nil = there is no other.
+	// MayRun is for how long another node may still be making an attempt that it has recorded, from
+	// when this one has its lane, by the size of the message; nil = there is no other.
 	MayRun func(size int64) time.Duration
 	Disk   room.Disk        // nil = the database is on none of this machine
 	Now    func() time.Time // = time.Now
